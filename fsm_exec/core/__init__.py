@@ -1,0 +1,1 @@
+"""What decides. Synchronous and pure: no clock, no randomness, no input or output. Times come in with the events."""

@@ -1,0 +1,66 @@
+"""The errors of fsm_exec, sorted by whose fault they are and what follows.
+
+ExecError
+  x UserError          the user's input: what, where, what to do. One line, exit code 2
+      - UnitError          a price, count or amount that is not one
+  x LocalError         our bug, or a fact that contradicts what we hold: the draft is dropped, the execution stops
+      - IllegalTrigger     no row of the table applies
+      - IllegalEvent       an event that cannot be about this execution
+      - CorruptSnapshot    bytes that cannot be loaded; kept, never deleted
+      - StoreFailed        a save whose outcome is not known to be good: the engine halts
+  x VenueError         the exchange, or the way to it, on reads (the outcome of a write is data: see core.ports)
+      - VenueRefused       a definite no
+      - VenueUnavailable   no usable answer
+"""
+
+from __future__ import annotations
+
+
+class ExecError(Exception):
+    """Base of all; never raised itself."""
+
+
+class UserError(ExecError):
+    """The message is shown as it is, on one line; it says what is wrong and what to do."""
+
+
+class UnitError(UserError):
+    """`text` is no exact price, count or amount."""
+
+
+class LocalError(ExecError):
+    """Base of our own faults and of contradictions."""
+
+
+class IllegalTrigger(LocalError):
+    def __init__(self, table: str, state: str, trigger: str) -> None:
+        super().__init__(f"{table}: no row for trigger {trigger!r} in state {state!r}")
+        self.table, self.state, self.trigger = table, state, trigger
+
+
+class IllegalEvent(LocalError):
+    """The event contradicts the execution; the execution is unchanged."""
+
+
+class CorruptSnapshot(LocalError):
+    """A stored snapshot that cannot be loaded."""
+
+
+class StoreFailed(LocalError):
+    """A transaction failed, or may have; what is on disk is the truth, what is in memory is not."""
+
+
+class VenueError(ExecError):
+    """Base of what the exchange does to a read."""
+
+
+class VenueRefused(VenueError):
+    """`status` and `code` as the exchange sent them."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"the exchange answered {status} {code}: {message}")
+        self.status, self.code = status, code
+
+
+class VenueUnavailable(VenueError):
+    """No answer, or one that cannot be understood; reading again later is safe."""

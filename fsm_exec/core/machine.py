@@ -1,0 +1,73 @@
+"""The one door to `transitions`: the tables of `states/` become machines here, and `step` is the only way to move.
+
+One `Machine(model=None)` per table; models are throwaway guard objects that are never registered, so ten thousand
+executions share four machines (registering costs kilobytes and a list search each). Callbacks are not used: work in a
+callback would leave the new state behind when it raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from transitions import Machine
+
+from fsm_exec.core.errors import IllegalTrigger
+from states import TABLES, Table
+
+_MACHINES: dict[str, Machine] = {}
+_GUARDS: dict[str, type] = {}
+_T = TypeVar("_T", bound=type)
+
+
+class NoGuards:
+    """The model of a table without guards."""
+
+    __slots__ = ("state",)
+
+    state: str
+
+
+def bind(table_name: str) -> Callable[[_T], _T]:
+    """Class decorator: this class's methods are the guards of that table. Refuses a name missing on either side."""
+
+    def decorate(cls: _T) -> _T:
+        wanted = set(TABLES[table_name].guards)
+        offered = {name for name in vars(cls) if not name.startswith("_") and callable(getattr(cls, name))}
+        if wanted != offered:
+            raise TypeError(f"{table_name}: guards {sorted(wanted)} in the table, {sorted(offered)} in {cls.__name__}")
+        _GUARDS[table_name] = cls
+        return cls
+
+    return decorate
+
+
+def _machine(table: Table) -> Machine:
+    if table.guards and table.name not in _GUARDS:
+        raise TypeError(f"{table.name}: its guards {table.guards} are not bound")
+    return Machine(
+        model=None,
+        states=list(table.states),
+        initial=table.initial,
+        auto_transitions=False,
+        transitions=[
+            {"trigger": r.trigger, "source": r.source, "dest": r.dest, "conditions": r.guard} for r in table.rows
+        ],
+    )
+
+
+def step(table_name: str, state: str, trigger: str, guards: Any = None) -> str:
+    """The state after `trigger` in `state`.
+
+    `guards` is a fresh object of the class bound to the table (any object for a table without guards); it is scratch
+    and only read through its guards. Raises IllegalTrigger if no row applies.
+    """
+    machine = _MACHINES.get(table_name)
+    if machine is None:
+        machine = _MACHINES.setdefault(table_name, _machine(TABLES[table_name]))
+    model = NoGuards() if guards is None else guards
+    model.state = state
+    event = machine.events.get(trigger)
+    if event is None or state not in event.transitions or not event.trigger(model):
+        raise IllegalTrigger(table_name, state, trigger)
+    return str(model.state)

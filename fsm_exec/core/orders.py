@@ -1,0 +1,151 @@
+"""Words about orders that core, the client and the store share: requests, and what the exchange says back.
+
+Everything here is in the execution's own outcome: an order for NO at 0.30 is a buy of NO at 0.30. Only the client
+turns it into the exchange's single YES-priced book. All executions buy.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4
+
+TimeInForce: TypeAlias = Literal["good_till_canceled", "immediate_or_cancel", "fill_or_kill"]
+OrderStatus: TypeAlias = Literal["resting", "canceled", "executed"]
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+    """Every order carries self-trade prevention `taker_at_cross`. `expiration_s` is unix seconds, with GTC only."""
+
+    effect_id: str
+    client_order_id: str
+    ticker: str
+    outcome: Outcome
+    price_e4: PriceE4
+    count_e2: CountE2
+    time_in_force: TimeInForce
+    post_only: bool
+    expiration_s: int | None
+
+
+class AmendOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+    """`total_e2` is the exchange's meaning: already filled + still wanted."""
+
+    effect_id: str
+    client_order_id: str
+    order_id: str
+    ticker: str
+    outcome: Outcome
+    price_e4: PriceE4
+    total_e2: CountE2
+
+
+class CancelOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+    effect_id: str
+    client_order_id: str
+    order_id: str
+    ticker: str
+
+
+Write: TypeAlias = PlaceOrder | AmendOrder | CancelOrder
+
+
+# What a write's answer proves. `Unknown` is everything that proves nothing: the write may have been done.
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """Accepted. Fills already made are counted by their ids later; `remaining_e2` is 0 for an ended order."""
+
+    order_id: str
+    filled_e2: CountE2
+    remaining_e2: CountE2
+    at_us: int
+
+
+class Amended(msgspec.Struct, frozen=True, kw_only=True):
+    """Accepted; the counts are None where the exchange left them out."""
+
+    order_id: str
+    filled_e2: CountE2 | None
+    remaining_e2: CountE2 | None
+    at_us: int
+
+
+class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
+    """Done: `reduced_by_e2` contracts were taken off the book, so the final filled count is count - reduced_by."""
+
+    order_id: str
+    reduced_by_e2: CountE2
+    at_us: int
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """A listed, definite no: nothing was done. `code` is the exchange's own word."""
+
+    code: str
+    message: str
+
+
+class NotSent(msgspec.Struct, frozen=True, kw_only=True):
+    """Proven: never handed to the socket."""
+
+    why: str
+
+
+class Unknown(msgspec.Struct, frozen=True, kw_only=True):
+    """No proof either way."""
+
+    why: str
+
+
+PlaceAnswer: TypeAlias = Placed | Refused | NotSent | Unknown
+AmendAnswer: TypeAlias = Amended | Refused | NotSent | Unknown
+CancelAnswer: TypeAlias = Cancelled | Refused | NotSent | Unknown
+
+
+class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One order as the exchange states it, from a listing or from the private stream.
+
+    `reason` is the exchange's `last_update_reason` (the stream's only), `at_us` the exchange's time of the statement.
+    """
+
+    order_id: str
+    client_order_id: str
+    ticker: str
+    outcome: Outcome
+    status: OrderStatus
+    price_e4: PriceE4
+    count_e2: CountE2
+    filled_e2: CountE2
+    remaining_e2: CountE2
+    at_us: int
+    reason: str | None = None
+
+
+class FillReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One fill of ours. `fee_e6` is the net fee billed for it. A listing carries no client order id."""
+
+    fill_id: str
+    order_id: str
+    client_order_id: str | None
+    ticker: str
+    outcome: Outcome
+    price_e4: PriceE4
+    count_e2: CountE2
+    fee_e6: MoneyE6
+    is_taker: bool
+    at_us: int
+
+
+class OrderListing(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole listing. `as_of_us`: the exchange states that it shows everything up to then."""
+
+    as_of_us: int
+    orders: tuple[OrderReport, ...]
+
+
+class FillListing(msgspec.Struct, frozen=True, kw_only=True):
+    as_of_us: int
+    fills: tuple[FillReport, ...]

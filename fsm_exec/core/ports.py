@@ -1,0 +1,195 @@
+"""What core and the runtime need of the outside, as protocols. The adapters know these words; the runtime knows no adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from fsm_exec.core.book import Level
+from fsm_exec.core.market import MarketTerms
+from fsm_exec.core.orders import (
+    AmendAnswer,
+    AmendOrder,
+    CancelAnswer,
+    CancelOrder,
+    FillListing,
+    FillReport,
+    OrderListing,
+    OrderReport,
+    PlaceAnswer,
+    PlaceOrder,
+)
+from fsm_exec.core.units import CountE2, Outcome, PriceE4
+
+
+class Exchange(Protocol):
+    """The account at the exchange. Writes never raise for what the exchange or the network does: their outcome is
+    data, and each call sends at most one request. Reads raise VenueError. All are cancellable."""
+
+    async def market_terms(self, ticker: str) -> MarketTerms: ...
+    async def place(self, order: PlaceOrder) -> PlaceAnswer: ...
+    async def amend(self, order: AmendOrder) -> AmendAnswer: ...
+    async def cancel(self, order: CancelOrder) -> CancelAnswer: ...
+
+    async def orders(self, ticker: str | None = None) -> OrderListing:
+        """Every order of the account (of one market), to the end of the listing."""
+        ...
+
+    async def fills(self, ticker: str | None = None, order_id: str | None = None) -> FillListing:
+        """Every fill of the account (of one market or one order), to the end of the listing."""
+        ...
+
+    async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
+        """Keep one stream of these markets and of the account's own orders and fills up, for ever, reconnecting as
+        needed; tell `listener`. Ends only by cancellation."""
+        ...
+
+
+class StreamListener(Protocol):
+    """Told synchronously by the stream's reader; never blocks it. Times are the exchange's."""
+
+    def connected(self) -> None:
+        """A new connection: subscriptions were sent, nothing has arrived yet."""
+
+    def disconnected(self, why: str) -> None: ...
+    def book_snapshot(self, ticker: str, yes: Sequence[Level], no: Sequence[Level], at_us: int | None) -> None: ...
+    def book_change(self, ticker: str, outcome: Outcome, price: PriceE4, delta: CountE2, at_us: int) -> None: ...
+
+    def book_gap(self, tickers: Sequence[str]) -> None:
+        """A sequence number is missing: these books are suspect until their next snapshot, which was asked for."""
+
+    def book_broken(self, ticker: str) -> None:
+        """A frame about this book could not be read; treated like a gap."""
+
+    def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None: ...
+    def fill(self, report: FillReport) -> None: ...
+    def order(self, report: OrderReport) -> None: ...
+
+    def heard(self) -> None:
+        """Anything at all arrived, pings included: the connection lives."""
+
+
+class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of one execution. `event` and `intents` are JSON; `steps` is one line of state changes for people."""
+
+    seq: int
+    at_us: int
+    event_type: str
+    event: bytes
+    intents: bytes
+    steps: str
+
+
+class ChildRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `split_orders`, replaced whole. Text as people and SQL read it (decimal strings)."""
+
+    client_order_id: str
+    level: int
+    attempt: int
+    state: str
+    status: str
+    order_id: str | None
+    price: str
+    quantity: str
+    filled_quantity: str
+    time_in_force: str
+    walks: int
+
+
+class FillRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `fills`: inserted once by (order_id, fill_id); `late` marks one after its order's end."""
+
+    order_id: str
+    fill_id: str
+    client_order_id: str
+    price: str
+    quantity: str
+    fee: str
+    is_taker: bool
+    late: bool
+    traded_at_us: int
+
+
+class ExecutionSave(msgspec.Struct, frozen=True, kw_only=True):
+    """One durable transition: the snapshot, its journal row and the rows that changed, in one transaction."""
+
+    execution_id: str
+    ticker: str
+    outcome: Outcome
+    method: str
+    state: str
+    reason: str | None
+    target_quantity: str
+    target_price: str | None
+    accepted_at_us: int
+    deadline_us: int
+    snapshot_version: int
+    snapshot: bytes
+    journal: JournalRow
+    children: tuple[ChildRow, ...]
+    fills: tuple[FillRow, ...]
+
+
+class BookRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `order_book_snapshots`: own sizes removed, in YES terms; depth as JSON arrays of decimal strings."""
+
+    ticker: str
+    execution_id: str | None
+    taken_at_us: int
+    why: str
+    yes_depth: bytes
+    no_depth: bytes
+
+
+class MetricsRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `execution_metrics`. Decimal strings, whole seconds, exact 10^-7 dollar totals; None = unknown."""
+
+    execution_id: str
+    target_quantity: str
+    filled_quantity: str
+    fill_rate: str
+    target_price: str | None
+    average_fill_price: str | None
+    slippage: str | None
+    time_to_first_fill: int | None
+    time_to_full_fill: int | None
+    walks_executed: int
+    splits_used: int
+    arrival_mid: str | None
+    fees: str
+    shortfall: str | None
+    delay_e7: int | None
+    spread_e7: int | None
+    drift_e7: int | None
+    fees_e7: int
+    opportunity_e7: int | None
+    over_fill_e7: int | None
+    shortfall_e7: int | None
+    flags: str
+
+
+class StoredExecution(msgspec.Struct, frozen=True, kw_only=True):
+    execution_id: str
+    state: str
+    quarantine: str | None
+    snapshot_version: int
+    snapshot: bytes
+
+
+class Store(Protocol):
+    """The database. Each call returns when it is durable; a failed save raises StoreFailed and the engine halts."""
+
+    @property
+    def instance(self) -> str: ...
+
+    async def save(self, save: ExecutionSave) -> None: ...
+    async def save_market(self, terms: MarketTerms, at_us: int) -> None: ...
+    async def save_book(self, row: BookRow) -> None: ...
+    async def save_metrics(self, row: MetricsRow, at_us: int) -> None: ...
+    async def quarantine(self, execution_id: str, why: str) -> None: ...
+    async def unfinished(self) -> list[StoredExecution]: ...
+    async def executions(self) -> list[StoredExecution]: ...
+    async def journal(self, execution_id: str) -> list[JournalRow]: ...
+    async def metrics(self, execution_id: str) -> MetricsRow | None: ...

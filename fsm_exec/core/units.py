@@ -1,0 +1,156 @@
+"""Prices, counts and money, exactly: the one place that owns their types, parsing, rounding and text.
+
+Inside, everything is an integer whose unit is the suffix of its name: `_e4` ten-thousandths of a dollar (prices),
+`_e2` hundredths of a contract (counts), `_e6` millionths of a dollar (money; price_e4 x count_e2 is already _e6),
+`_e5` mids, `_e7` the exact common unit of costs, `_us` microseconds. Text is parsed once where it comes in and made
+again where a person or the exchange reads it; no float is ever formed.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Literal, NewType, TypeAlias
+
+import msgspec
+
+from fsm_exec.core.errors import UnitError
+
+PriceE4 = NewType("PriceE4", int)
+CountE2 = NewType("CountE2", int)
+MoneyE6 = NewType("MoneyE6", int)
+Outcome: TypeAlias = Literal["yes", "no"]
+
+ONE_DOLLAR_E4 = PriceE4(10_000)
+ONE_CONTRACT_E2 = CountE2(100)
+COUNT_MAX_E2 = CountE2(10**12)  # ten billion contracts: beyond any book, far inside 64 bits with a price beside it
+
+_NUMBER = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,12}))?", re.ASCII)
+
+
+def parse_fixed(text: str, decimals: int) -> int:
+    """`text` as an integer of 10^-decimals. Raises UnitError unless it is a plain decimal that fits exactly."""
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise UnitError(f"{text[:40]!r} is not a plain decimal number")
+    sign, whole, fraction = match[1], match[2], (match[3] or "")
+    if fraction[decimals:].strip("0"):
+        raise UnitError(f"{text[:40]!r} has more than {decimals} decimals")
+    value = int(whole) * 10**decimals + int(fraction[:decimals].ljust(decimals, "0") or "0")
+    return -value if sign else value
+
+
+def format_fixed(value: int, decimals: int) -> str:
+    """The inverse of `parse_fixed`, always with all decimals."""
+    sign = "-" if value < 0 else ""
+    whole, fraction = divmod(abs(value), 10**decimals)
+    return f"{sign}{whole}.{fraction:0{decimals}d}"
+
+
+def parse_price(text: str) -> PriceE4:
+    """Dollars, at least 0 and at most 1, to 4 decimals."""
+    value = parse_fixed(text, 4)
+    if not 0 <= value <= ONE_DOLLAR_E4:
+        raise UnitError(f"price {text!r} is not between 0 and 1 dollar")
+    return PriceE4(value)
+
+
+def parse_count(text: str) -> CountE2:
+    """Contracts, at least 0, to 2 decimals."""
+    value = parse_fixed(text, 2)
+    if not 0 <= value <= COUNT_MAX_E2:
+        raise UnitError(f"count {text!r} is not between 0 and {format_count(COUNT_MAX_E2)} contracts")
+    return CountE2(value)
+
+
+def parse_change(text: str) -> CountE2:
+    """A signed change of a count."""
+    value = parse_fixed(text, 2)
+    if abs(value) > COUNT_MAX_E2:
+        raise UnitError(f"change {text!r} is beyond {format_count(COUNT_MAX_E2)} contracts")
+    return CountE2(value)
+
+
+def parse_money(text: str) -> MoneyE6:
+    """Dollars, signed, to 6 decimals."""
+    return MoneyE6(parse_fixed(text, 6))
+
+
+def format_price(value: PriceE4) -> str:
+    return format_fixed(value, 4)
+
+
+def format_count(value: CountE2) -> str:
+    return format_fixed(value, 2)
+
+
+def format_money(value: MoneyE6) -> str:
+    return format_fixed(value, 6)
+
+
+def opposite(outcome: Outcome) -> Outcome:
+    return "no" if outcome == "yes" else "yes"
+
+
+def complement(price: PriceE4) -> PriceE4:
+    """The same trade seen from the other outcome: buying NO at p is selling YES at 1 - p."""
+    return PriceE4(ONE_DOLLAR_E4 - price)
+
+
+def in_outcome(yes_price: PriceE4, outcome: Outcome) -> PriceE4:
+    """A YES price in the terms of `outcome`; its own inverse."""
+    return yes_price if outcome == "yes" else complement(yes_price)
+
+
+def rounded_ratio(numerator: int, denominator: int, decimals: int) -> Decimal:
+    """numerator / denominator to `decimals` places, half to even: for display only."""
+    return (Decimal(numerator) / Decimal(denominator)).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+
+
+def ceil_div(numerator: int, denominator: int) -> int:
+    return -(-numerator // denominator)
+
+
+class PriceRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Prices start, start + step, ... up to and including end."""
+
+    start_e4: PriceE4
+    end_e4: PriceE4
+    step_e4: PriceE4
+
+
+class PriceGrid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The prices a market allows, as its `price_ranges` say. 0 and 1 dollar are never prices."""
+
+    ranges: tuple[PriceRange, ...]
+
+    def contains(self, price: PriceE4) -> bool:
+        return 0 < price < ONE_DOLLAR_E4 and any(
+            r.start_e4 <= price <= r.end_e4 and (price - r.start_e4) % r.step_e4 == 0 for r in self.ranges
+        )
+
+    def floor(self, price: int) -> PriceE4 | None:
+        """The highest grid price at or below `price`, or None."""
+        best = 0
+        for r in self.ranges:
+            if r.start_e4 <= price:
+                top = min(price, r.end_e4, ONE_DOLLAR_E4 - 1)
+                best = max(best, r.start_e4 + (top - r.start_e4) // r.step_e4 * r.step_e4)
+        return PriceE4(best) if best > 0 else None
+
+    def ceil(self, price: int) -> PriceE4 | None:
+        """The lowest grid price at or above `price`, or None."""
+        mirrored = self.mirrored().floor(ONE_DOLLAR_E4 - price)
+        return None if mirrored is None else complement(mirrored)
+
+    def mirrored(self) -> PriceGrid:
+        """The grid in the terms of the other outcome."""
+        return PriceGrid(
+            tuple(PriceRange(complement(r.end_e4), complement(r.start_e4), r.step_e4) for r in reversed(self.ranges))
+        )
+
+    def seen_from(self, outcome: Outcome) -> PriceGrid:
+        return self if outcome == "yes" else self.mirrored()
+
+
+LINEAR_CENT = PriceGrid((PriceRange(PriceE4(0), ONE_DOLLAR_E4, PriceE4(100)),))

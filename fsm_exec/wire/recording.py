@@ -1,0 +1,78 @@
+"""Recordings: gzipped JSON Lines of WebSocket frames with their times of receipt, format `kalshi-ws-recording/1`.
+
+First line {"header": {"format", "ticker", "price_level_structure", "note"?}}, then {"recv_us", "frame"} a line.
+Plain (not gzipped) files are read too.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.wire.ws import Envelope
+
+FORMAT = "kalshi-ws-recording/1"
+LINE_MAX_BYTES = 16 * 1024 * 1024
+
+
+class Header(msgspec.Struct, kw_only=True, omit_defaults=True):
+    format: str
+    ticker: str
+    price_level_structure: str
+    note: str | None = None
+
+
+class HeaderLine(msgspec.Struct, kw_only=True):
+    header: Header
+
+
+class FrameLine(msgspec.Struct, kw_only=True):
+    recv_us: int
+    frame: Envelope
+
+
+def read_recording(path: Path) -> tuple[Header, Iterator[FrameLine]]:
+    """The header, and the frames one by one. Raises UserError, from here or while iterating, for an unreadable,
+    truncated or foreign file; the message names the file, the line and the remedy."""
+    lines = _lines(path)
+    first = next(lines, None)
+    if first is None:
+        raise UserError(f"recording {path}: the file is empty; give a {FORMAT} file")
+    try:
+        header = msgspec.json.decode(first[1], type=HeaderLine).header
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"recording {path}: line 1 is no recording header; give a {FORMAT} file") from error
+    if header.format != FORMAT:
+        raise UserError(f"recording {path}: format {header.format[:40]!r} is not {FORMAT}")
+    return header, _frames(path, lines)
+
+
+def _frames(path: Path, lines: Iterator[tuple[int, bytes]]) -> Iterator[FrameLine]:
+    decoder = msgspec.json.Decoder(FrameLine)
+    for number, line in lines:
+        try:
+            yield decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"recording {path}: line {number} is damaged ({error}); use a whole recording") from error
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        with path.open("rb") as probe:
+            zipped = probe.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if zipped else path.open("rb") as file:
+            number = 0
+            while line := file.readline(LINE_MAX_BYTES):
+                number += 1
+                if line.strip():
+                    yield number, line
+    except EOFError as error:
+        raise UserError(f"recording {path}: the file is truncated; copy it again") from error
+    except (OSError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UserError(f"recording {path}: cannot be read ({reason}); check the path") from error

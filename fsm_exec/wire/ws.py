@@ -1,0 +1,189 @@
+"""WebSocket commands and messages (AsyncAPI of October 2026).
+
+A frame is decoded in two steps: the envelope's `type` chooses the struct of its `msg`. `decode_frame` does both and
+knows the frames this engine uses; any other type comes back as `OtherFrame` and is for the reader to ignore.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from fsm_exec.wire.rest import BookSide, OutcomeSide, WireLevel
+
+
+class BookSnapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A side that is empty is absent. Ladders ascend."""
+
+    market_ticker: str
+    market_id: str = ""
+    yes_dollars_fp: list[WireLevel] | None = None
+    no_dollars_fp: list[WireLevel] | None = None
+
+
+class BookDelta(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`delta_fp` is signed. `client_order_id` stands only on changes caused by one's own order."""
+
+    market_ticker: str
+    price_dollars: str
+    delta_fp: str
+    side: OutcomeSide
+    market_id: str = ""
+    client_order_id: str | None = None
+    subaccount: int | None = None
+    ts: str | None = None
+    ts_ms: int | None = None
+
+
+class Trade(msgspec.Struct, kw_only=True, omit_defaults=True):
+    trade_id: str
+    market_ticker: str
+    yes_price_dollars: str
+    no_price_dollars: str
+    count_fp: str
+    taker_outcome_side: OutcomeSide
+    taker_book_side: BookSide
+    ts_ms: int
+    ts: int = 0
+    taker_side: str | None = None
+    is_block_trade: bool = False
+
+
+class Fill(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`trade_id` is the REST listing's fill_id. `post_position_fp` is signed: + YES, - NO."""
+
+    trade_id: str
+    order_id: str
+    market_ticker: str
+    is_taker: bool
+    outcome_side: OutcomeSide
+    book_side: BookSide
+    yes_price_dollars: str
+    count_fp: str
+    fee_cost: str
+    post_position_fp: str
+    ts_ms: int
+    ts: int = 0
+    client_order_id: str | None = None
+    exchange_index: int = 0
+    side: str | None = None
+    action: str | None = None
+    purchased_side: str | None = None
+    subaccount: int | None = None
+
+
+class UserOrder(msgspec.Struct, kw_only=True, omit_defaults=True):
+    order_id: str
+    user_id: str
+    client_order_id: str
+    ticker: str
+    status: str
+    outcome_side: OutcomeSide
+    book_side: BookSide
+    yes_price_dollars: str
+    initial_count_fp: str
+    fill_count_fp: str
+    remaining_count_fp: str
+    taker_fill_cost_dollars: str
+    maker_fill_cost_dollars: str
+    taker_fees_dollars: str
+    maker_fees_dollars: str
+    created_time: str
+    created_ts_ms: int
+    exchange_index: int = 0
+    side: str | None = None
+    is_yes: bool | None = None
+    last_update_time: str | None = None
+    last_updated_ts_ms: int | None = None
+    last_update_reason: str | None = None
+    expiration_time: str | None = None
+    expiration_ts_ms: int | None = None
+    order_group_id: str | None = None
+    self_trade_prevention_type: str | None = None
+    subaccount_number: int | None = None
+
+
+class Subscribed(msgspec.Struct, kw_only=True):
+    channel: str
+    sid: int
+
+
+class StreamError(msgspec.Struct, kw_only=True, omit_defaults=True):
+    code: int
+    msg: str
+    market_ticker: str | None = None
+
+
+class Ok(msgspec.Struct, kw_only=True, omit_defaults=True):
+    market_tickers: list[str] | None = None
+
+
+class OtherFrame(msgspec.Struct, kw_only=True):
+    """A frame of a type this engine does not read."""
+
+    type: str
+
+
+Message: TypeAlias = BookSnapshot | BookDelta | Trade | Fill | UserOrder | Subscribed | StreamError | Ok | OtherFrame
+
+_MESSAGES: dict[str, type[Any]] = {
+    "orderbook_snapshot": BookSnapshot,
+    "orderbook_delta": BookDelta,
+    "trade": Trade,
+    "fill": Fill,
+    "user_order": UserOrder,
+    "subscribed": Subscribed,
+    "error": StreamError,
+}
+
+
+class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Every frame. `sid` numbers a subscription of this connection; `seq` counts its messages from 1, all markets
+    together, control answers included; fill, user_order, ticker and market_position have none."""
+
+    type: str
+    id: int | None = None
+    sid: int | None = None
+    seq: int | None = None
+    msg: msgspec.Raw = msgspec.Raw()
+
+
+_ENVELOPE = msgspec.json.Decoder(Envelope)
+_DECODERS = {name: msgspec.json.Decoder(struct) for name, struct in _MESSAGES.items()}
+
+
+def decode_envelope(frame: str | bytes) -> Envelope:
+    """Raises msgspec.DecodeError (or its ValidationError) for anything that is no frame."""
+    return _ENVELOPE.decode(frame)
+
+
+def decode_message(envelope: Envelope) -> Message:
+    """The typed `msg`. Raises msgspec.DecodeError if it does not fit its type."""
+    if envelope.type == "ok":  # after an update msg is an object; after a listing a list, which nobody here reads
+        raw = bytes(envelope.msg)
+        return msgspec.json.decode(raw, type=Ok) if raw.startswith(b"{") else Ok()
+    decoder = _DECODERS.get(envelope.type)
+    if decoder is None:
+        return OtherFrame(type=envelope.type)
+    message: Message = decoder.decode(envelope.msg)
+    return message
+
+
+class CommandParams(msgspec.Struct, kw_only=True, omit_defaults=True):
+    channels: list[str] | None = None
+    market_ticker: str | None = None
+    market_tickers: list[str] | None = None
+    sid: int | None = None
+    sids: list[int] | None = None
+    action: Literal["add_markets", "delete_markets", "get_snapshot"] | str | None = None  # noqa: PYI051 - documents the known ones
+    use_yes_price: bool = False
+
+
+class Command(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`{"id": 1, "cmd": "subscribe", "params": {...}}`; cmd is subscribe, unsubscribe, update_subscription or
+    list_subscriptions."""
+
+    id: int = 0
+    cmd: str = ""
+    params: CommandParams | None = None
