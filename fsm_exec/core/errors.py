@@ -8,6 +8,7 @@ ExecError
       - IllegalEvent       an event that cannot be about this execution
       - CorruptSnapshot    bytes that cannot be loaded; kept, never deleted
       - StoreFailed        a save whose outcome is not known to be good: the engine halts
+          - SaveRefused        a definite no for one save: its execution is quarantined, the store goes on
   x VenueError         the exchange, or the way to it, on reads (the outcome of a write is data: see core.ports)
       - VenueRefused       a definite no
       - VenueUnavailable   no usable answer
@@ -48,6 +49,10 @@ class CorruptSnapshot(LocalError):
 
 class StoreFailed(LocalError):
     """A transaction failed, or may have; what is on disk is the truth, what is in memory is not."""
+
+
+class SaveRefused(StoreFailed):
+    """The database does not take this one save; nothing of it is stored, and the saves of others are untouched."""
 
 
 class VenueError(ExecError):

@@ -61,9 +61,7 @@ class FilledFee(msgspec.Struct, frozen=True):
     balance_change: MoneyE6
 
 
-def fill_fee(
-    model: MoneyE6, revenue: MoneyE6, accumulator: MoneyE6, step: MoneyE6 = BALANCE_STEP_E6
-) -> FilledFee:
+def fill_fee(model: MoneyE6, revenue: MoneyE6, accumulator: MoneyE6, step: MoneyE6 = BALANCE_STEP_E6) -> FilledFee:
     """Bill one fill.
 
     `model` is its model fee, `revenue` its signed cash without fee (buying YES: -count x price), `accumulator` what

@@ -8,7 +8,7 @@ callback would leave the new state behind when it raises.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
 from transitions import Machine
 
@@ -18,6 +18,10 @@ from states import TABLES, Table
 _MACHINES: dict[str, Machine] = {}
 _GUARDS: dict[str, type] = {}
 _T = TypeVar("_T", bound=type)
+
+
+class Model(Protocol):
+    state: str
 
 
 class NoGuards:
@@ -56,7 +60,7 @@ def _machine(table: Table) -> Machine:
     )
 
 
-def step(table_name: str, state: str, trigger: str, guards: Any = None) -> str:
+def step(table_name: str, state: str, trigger: str, guards: Model | None = None) -> str:
     """The state after `trigger` in `state`.
 
     `guards` is a fresh object of the class bound to the table (any object for a table without guards); it is scratch
@@ -65,9 +69,9 @@ def step(table_name: str, state: str, trigger: str, guards: Any = None) -> str:
     machine = _MACHINES.get(table_name)
     if machine is None:
         machine = _MACHINES.setdefault(table_name, _machine(TABLES[table_name]))
-    model = NoGuards() if guards is None else guards
+    model: Model = NoGuards() if guards is None else guards
     model.state = state
     event = machine.events.get(trigger)
     if event is None or state not in event.transitions or not event.trigger(model):
         raise IllegalTrigger(table_name, state, trigger)
-    return str(model.state)
+    return model.state

@@ -1,4 +1,4 @@
-"""What core and the runtime need of the outside, as protocols. The adapters know these words; the runtime knows no adapter."""
+"""What core and the runtime need of the outside, as protocols: the runtime knows these words and no adapter."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def parse_fixed(text: str, decimals: int) -> int:
     sign, whole, fraction = match[1], match[2], (match[3] or "")
     if fraction[decimals:].strip("0"):
         raise UnitError(f"{text[:40]!r} has more than {decimals} decimals")
-    value = int(whole) * 10**decimals + int(fraction[:decimals].ljust(decimals, "0") or "0")
+    value = int(whole + fraction[:decimals].ljust(decimals, "0"))
     return -value if sign else value
 
 

@@ -1,0 +1,35 @@
+"""One immediate-or-cancel order at the worst price, not repeated. What it does not get is left unfilled.
+
+The exchange has no market orders; this is one with a bound. It is sent again only if it never reached the exchange.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from fsm_exec.core.algorithm import GiveUpWish, Goal, PlaceWish, Progress, Slice, Wish
+from fsm_exec.core.view import View
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing to choose."""
+
+
+def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+    return (Slice(level=1, count_e2=goal.target_e2),)
+
+
+def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+    part = progress.slices[0]
+    if part.working is not None or part.free_e2 == 0:
+        return ()
+    if part.sent:
+        return (GiveUpWish(reason="no_liquidity"),)
+    return (
+        PlaceWish(
+            level=1,
+            price_e4=progress.goal.limits.worst_e4,
+            count_e2=part.free_e2,
+            time_in_force="immediate_or_cancel",
+        ),
+    )

@@ -1,0 +1,23 @@
+"""One limit order at the target price. At the deadline the remainder is cancelled."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fsm_exec.core.algorithm import Goal, PlaceWish, Progress, Slice, Wish
+from fsm_exec.core.view import View
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing to choose."""
+
+
+def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+    return (Slice(level=1, count_e2=goal.target_e2),)
+
+
+def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+    part = progress.slices[0]
+    if part.working is not None or part.free_e2 == 0:
+        return ()
+    return (PlaceWish(level=1, price_e4=progress.goal.limits.target_e4, count_e2=part.free_e2),)

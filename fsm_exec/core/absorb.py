@@ -1,0 +1,352 @@
+"""Taking a fact in: how each event changes an execution, before anybody decides anything about it.
+
+A fact that contradicts what we hold (another order id, a fill of nothing, a report about another price) raises
+IllegalEvent and changes nothing; the runtime then quarantines the execution instead of guessing.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from fsm_exec.core.draft import Draft
+from fsm_exec.core.errors import IllegalEvent
+from fsm_exec.core.events import (
+    AmendAnswered,
+    AnyEvent,
+    CancelAnswered,
+    ClockStruck,
+    DecisionDue,
+    FillReported,
+    MarketChanged,
+    OrderAbsent,
+    OrderAccepted,
+    OrderDoubted,
+    OrderRefused,
+    OrderReported,
+    OrderWithdrawn,
+    Reason,
+    Restored,
+    StopRequested,
+    Submitted,
+    WriteLost,
+)
+from fsm_exec.core.execution import Child, Execution, Fill, PendingAmend, PendingCancel
+from fsm_exec.core.units import CountE2
+
+REFUSALS_MAX = 3
+
+REFUSAL_ENDS: dict[str, Reason] = {
+    "insufficient_balance": "insufficient_balance",
+    "user_not_found": "insufficient_balance",  # a shard that never held funds
+    "market_not_found": "market_closed",
+    "market_inactive": "market_closed",
+    "market_already_closed": "market_closed",
+}
+"""Refusal codes that no later attempt can change."""
+
+PAUSES = frozenset({"trading_is_paused", "exchange_is_paused"})
+"""Refusals that say nothing about the order: it is placed again when the market trades."""
+
+CANCEL_ENDS: dict[str, Reason] = {
+    "ExpiryCancel": "deadline",
+    "CloseCancel": "market_closed",
+    "MarginCancel": "insufficient_balance",
+}
+"""Why the exchange cancelled one of our orders unasked, where that ends the execution."""
+
+CANCEL_GOES_ON = frozenset({"HaltCancel", "SelfTradeCancel", "PostOnlyCrossCancel"})
+"""The same, where the next decision may place again."""
+
+BEFORE_ANSWER = frozenset({"intended", "unknown"})
+ENDABLE = frozenset({"intended", "unknown", "resting", "partial", "cancelling"})
+
+
+def begin(event: Submitted) -> Draft:
+    """The execution that `event` brings into being. Raises IllegalEvent for a target of nothing or a time gone by."""
+    if event.target_e2 <= 0:
+        raise IllegalEvent(f"target {event.target_e2} is not above zero")
+    if event.deadline_us <= event.at_us:
+        raise IllegalEvent("the deadline is not after the acceptance")
+    draft = Draft(
+        Execution(
+            execution_id=event.execution_id,
+            instance=event.instance,
+            outcome=event.outcome,
+            method=event.method,
+            target_e2=event.target_e2,
+            limits=event.limits,
+            accepted_at_us=event.at_us,
+            deadline_us=event.deadline_us,
+            grace_us=event.grace_us,
+            terms=event.terms,
+            arrival=event.arrival,
+        )
+    )
+    if event.limits is None:
+        draft.end("no_book", event.at_us)
+    return draft
+
+
+def absorb(execution: Execution, event: AnyEvent) -> Draft:
+    """A draft that knows `event`. If nothing changed, `draft.execution is execution`.
+
+    Raises IllegalEvent or IllegalTrigger for what cannot be; `execution` itself is never touched.
+    """
+    draft = Draft(execution)
+    match event:
+        case Submitted():
+            raise IllegalEvent(f"{execution.execution_id} was submitted already")
+        case DecisionDue() | ClockStruck():
+            pass
+        case StopRequested():
+            draft.end(event.reason, event.at_us)
+        case MarketChanged():
+            if event.status == "closed":
+                draft.end("market_closed", event.at_us)
+        case Restored():
+            _restored(draft)
+        case OrderAccepted():
+            _accepted(draft, event)
+        case OrderRefused():
+            _refused(draft, event)
+        case OrderDoubted():
+            _doubted(draft, event)
+        case OrderWithdrawn():
+            child = draft.child(event.client_order_id)
+            draft.clear_outbox(child.client_order_id, "place")
+            draft.fire_child(child, "withdrawn")
+        case OrderAbsent():
+            _absent(draft, event)
+        case CancelAnswered():
+            _cancelled(draft, event)
+        case WriteLost():
+            _write_lost(draft, event)
+        case AmendAnswered():
+            _amended(draft, event)
+        case OrderReported():
+            _reported(draft, event)
+        case FillReported():
+            _filled(draft, event)
+        case _:
+            assert_never(event)
+    if event.at_us >= execution.deadline_us:
+        draft.end("deadline", event.at_us)
+    return draft
+
+
+def _identified(child: Child, order_id: str) -> Child:
+    """The child with its exchange id. Raises IllegalEvent if it is known under another one."""
+    if child.order_id is not None and child.order_id != order_id:
+        raise IllegalEvent(f"order {child.client_order_id} is {child.order_id} at the exchange, not {order_id}")
+    return child if child.order_id == order_id else replace(child, order_id=order_id)
+
+
+def _check_not_forgotten(child: Child, lives: bool) -> None:
+    """An order that ended here without ever having been seen at the exchange must not turn up there alive."""
+    if lives and not child.is_open and child.order_id is None:
+        raise IllegalEvent(f"order {child.client_order_id} is {child.state} here and lives at the exchange")
+
+
+def _raised(child: Child, filled: int) -> Child:
+    """`reported` never falls, and never passes the order's count."""
+    if not 0 <= filled <= max(child.count_e2, child.write.total_e2 if isinstance(child.write, PendingAmend) else 0):
+        raise IllegalEvent(f"order {child.client_order_id} of {child.count_e2} is said to be filled {filled}")
+    return replace(child, reported_e2=CountE2(filled)) if filled > child.reported_e2 else child
+
+
+def _ended(draft: Draft, child: Child) -> Child:
+    """The exchange's end, with `reported` final. Writes in flight no longer matter: their answers change nothing."""
+    if child.state not in ENDABLE:
+        return draft.put(child)
+    if child.counted_e2 > child.reported_e2:
+        raise IllegalEvent(f"order {child.client_order_id} ended with fewer fills than were counted")
+    draft.clear_outbox(child.client_order_id, "amend", "cancel")
+    return draft.fire_child(replace(child, write=None), "ended")
+
+
+def _restored(draft: Draft) -> None:
+    """Whatever stood in the outbox may have arrived or not: look-ups tell."""
+    for entry in draft.execution.outbox:
+        child = draft.child(entry.client_order_id)
+        draft.clear_outbox(child.client_order_id, entry.kind)
+        if entry.kind == "place" and child.state == "intended":
+            draft.fire_child(child, "doubted")
+        elif child.write is not None and child.write.effect_id == entry.effect_id:
+            draft.put(child, write=replace(child.write, lost=True))
+
+
+def _accepted(draft: Draft, event: OrderAccepted) -> None:
+    child = _identified(draft.child(event.client_order_id), event.order_id)
+    if event.filled_e2 + event.remaining_e2 > child.count_e2:
+        raise IllegalEvent(f"order {child.client_order_id}: filled and remaining exceed its count {child.count_e2}")
+    child = _raised(child, event.filled_e2)
+    draft.clear_outbox(child.client_order_id, "place")
+    if child.state in BEFORE_ANSWER:
+        child = draft.fire_child(child, "accepted")
+    else:
+        _check_not_forgotten(draft.child(event.client_order_id), True)
+        child = draft.put(child)  # a fill, or a frame of the stream, came first
+    if event.remaining_e2 == 0:
+        _ended(draft, child)
+    elif draft.execution.refusals:
+        draft.update(refusals=0)
+
+
+def _refused(draft: Draft, event: OrderRefused) -> None:
+    child = draft.child(event.client_order_id)
+    draft.clear_outbox(child.client_order_id, "place")
+    draft.fire_child(child, "refused")
+    _count_refusal(draft, event.code, event.at_us)
+
+
+def _count_refusal(draft: Draft, code: str, at_us: int) -> None:
+    if code in PAUSES:
+        return
+    draft.update(refusals=draft.execution.refusals + 1)
+    if (reason := REFUSAL_ENDS.get(code.lower())) is not None:
+        draft.end(reason, at_us)
+    elif draft.execution.refusals >= REFUSALS_MAX:
+        draft.end("self_trade" if code == "SelfTradeCancel" else "rejected", at_us)
+
+
+def _doubted(draft: Draft, event: OrderDoubted) -> None:
+    child = draft.child(event.client_order_id)
+    draft.clear_outbox(child.client_order_id, "place")
+    if child.state == "intended":  # otherwise the stream has already shown it
+        draft.fire_child(child, "doubted")
+
+
+def _absent(draft: Draft, event: OrderAbsent) -> None:
+    child = draft.child(event.client_order_id)
+    if event.as_of_us <= child.sent_at_us:
+        raise IllegalEvent(f"a listing as of {event.as_of_us} proves nothing about an order sent later")
+    draft.fire_child(child, "absent")
+
+
+def _cancelled(draft: Draft, event: CancelAnswered) -> None:
+    child = _identified(draft.child(event.client_order_id), event.order_id)
+    if not 0 <= event.reduced_by_e2 <= child.count_e2:
+        raise IllegalEvent(f"order {child.client_order_id} of {child.count_e2} was reduced by {event.reduced_by_e2}")
+    draft.clear_outbox(child.client_order_id, "cancel")
+    if child.is_open and child.state != "settling":
+        _ended(draft, _raised(child, child.count_e2 - event.reduced_by_e2))
+
+
+def _write_lost(draft: Draft, event: WriteLost) -> None:
+    child = draft.child(event.client_order_id)
+    draft.clear_outbox(child.client_order_id, "amend", "cancel")
+    if child.write is not None and child.write.effect_id == event.effect_id and not child.write.lost:
+        draft.put(child, write=replace(child.write, lost=True))
+
+
+def _amended(draft: Draft, event: AmendAnswered) -> None:
+    child = _identified(draft.child(event.client_order_id), event.order_id)
+    draft.clear_outbox(child.client_order_id, "amend")
+    if isinstance(child.write, PendingAmend) and child.is_open:
+        _repriced(draft, child, event.filled_e2)
+        if event.remaining_e2 == 0:
+            _ended(draft, draft.child(child.client_order_id))
+
+
+def _repriced(draft: Draft, child: Child, filled: CountE2 | None) -> None:
+    """The amend in flight is done: a walk."""
+    if not isinstance(child.write, PendingAmend):
+        raise IllegalEvent(f"order {child.client_order_id} has no amend in flight")
+    child = replace(
+        child, price_e4=child.write.price_e4, count_e2=child.write.total_e2, write=None, walks=child.walks + 1
+    )
+    draft.put(_raised(child, filled or 0))
+    draft.update(walks=draft.execution.walks + 1)
+    if draft.execution.state in ("walking", "partial"):
+        draft.fire("walked")
+
+
+def _reported(draft: Draft, event: OrderReported) -> None:
+    child = _identified(draft.child(event.client_order_id), event.order_id)
+    if event.outcome != draft.execution.outcome:
+        raise IllegalEvent(f"order {child.client_order_id} is for {event.outcome}")
+    if not child.is_open:
+        _check_not_forgotten(draft.child(event.client_order_id), event.status == "resting")
+        return  # terminal is terminal; late fills come by themselves
+    amend = child.write if isinstance(child.write, PendingAmend) else None
+    amend_landed = amend is not None and (event.price_e4, event.count_e2) == (amend.price_e4, amend.total_e2)
+    doubtful = child.write.doubtful_price_e4 if isinstance(child.write, PendingCancel) else None
+    stands = (event.price_e4, event.count_e2)
+    if not amend_landed and stands not in ((child.price_e4, child.count_e2), (doubtful, child.count_e2)):
+        if event.looked_up or child.walks == 0:
+            raise IllegalEvent(
+                f"order {child.client_order_id} stands at {event.price_e4} for {event.count_e2} at the exchange, "
+                f"here at {child.price_e4} for {child.count_e2}"
+            )
+        return  # a frame from before the last amend
+    if child.state in BEFORE_ANSWER:
+        draft.clear_outbox(child.client_order_id, "place")
+        child = draft.fire_child(child, "accepted")
+    if amend_landed and (event.looked_up or event.status != "resting"):
+        draft.clear_outbox(child.client_order_id, "amend")
+        _repriced(draft, child, event.filled_e2)
+        child = draft.child(child.client_order_id)
+    child = draft.put(_raised(child, event.filled_e2))
+    if event.status != "resting":
+        _ended_by_exchange(draft, child, event)
+    elif event.looked_up and child.write is not None and child.write.lost:
+        if isinstance(child.write, PendingCancel):
+            draft.fire_child(replace(child, write=None), "still_live")
+        else:
+            draft.put(child, write=None)  # the amend never landed: the order stands as it was
+
+
+def _ended_by_exchange(draft: Draft, child: Child, event: OrderReported) -> None:
+    asked = child.state == "cancelling"
+    was_open = child.state in ENDABLE
+    _ended(draft, child)
+    if not was_open or asked or event.status == "executed" or child.time_in_force != "good_till_canceled":
+        return
+    if event.cause in CANCEL_GOES_ON:
+        if event.cause != "HaltCancel":
+            _count_refusal(draft, event.cause, event.at_us)
+    elif event.cause is not None:
+        draft.end(CANCEL_ENDS.get(event.cause, "external"), event.at_us)
+    elif child.expiration_s is not None and event.at_us >= child.expiration_s * 1_000_000:
+        draft.end("deadline", event.at_us)
+    else:
+        draft.end("external", event.at_us)  # somebody else cancelled it: never fight the owner
+
+
+def _filled(draft: Draft, event: FillReported) -> None:
+    if draft.execution.state == "pending":
+        raise IllegalEvent(f"{draft.execution.execution_id} has a fill before any order")
+    if event.count_e2 <= 0 or event.fee_e6 < 0:
+        raise IllegalEvent(f"fill {event.fill_id} of {event.count_e2} contracts with fee {event.fee_e6}")
+    child = _identified(draft.child(event.client_order_id), event.order_id)
+    if child.has_fill(event.order_id, event.fill_id):
+        return
+    fill = Fill(
+        fill_id=event.fill_id,
+        order_id=event.order_id,
+        price_e4=event.price_e4,
+        count_e2=event.count_e2,
+        fee_e6=event.fee_e6,
+        is_taker=event.is_taker,
+        traded_at_us=event.traded_at_us,
+        mid_e5=event.mid_e5,
+    )
+    counted = CountE2(child.counted_e2 + event.count_e2)
+    if not child.is_open or counted > child.count_e2 or (child.state == "settling" and counted > child.reported_e2):
+        draft.put(child, late=(*child.late, fill))
+    else:
+        child = replace(
+            child,
+            fills=(*child.fills, fill),
+            counted_e2=counted,
+            reported_e2=max(child.reported_e2, counted),
+        )
+        draft.clear_outbox(child.client_order_id, "place")
+        child = draft.fire_child(child, "fill_counted")
+        if not child.is_open:
+            draft.clear_outbox(child.client_order_id, "amend", "cancel")
+            draft.put(child, write=None)
+    if not draft.execution.is_ended:
+        draft.fire("filled_some")

@@ -1,0 +1,185 @@
+"""Deciding: what an execution wants to do about a fact. Pure; returns intents, changes nothing.
+
+The ending flag outranks every algorithm: once it stands, only cancels follow. Otherwise the algorithm is asked, and
+its wishes are held (the moment forbids them; it will be asked again) or refused (they break an invariant: its bug).
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from fsm_exec.core.algorithm import (
+    Algorithm,
+    GiveUpWish,
+    PlaceWish,
+    Progress,
+    RepriceWish,
+    Slice,
+    SliceProgress,
+    WithdrawWish,
+    Working,
+)
+from fsm_exec.core.errors import LocalError
+from fsm_exec.core.events import (
+    AnyEvent,
+    AnyIntent,
+    DecisionDue,
+    GiveUp,
+    MakePlan,
+    Place,
+    PlaceAgain,
+    Reprice,
+    Withdraw,
+)
+from fsm_exec.core.execution import CHILD_LIVE, Child, Execution
+from fsm_exec.core.units import CountE2, PriceE4, complement
+from fsm_exec.core.view import View
+
+
+class IllegalWish(LocalError):
+    """An algorithm wished for what an invariant forbids."""
+
+
+def choose(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyIntent, ...]:
+    """The intents of an execution that has already absorbed `event`. Raises IllegalWish."""
+    if seen.is_ended:
+        return ()
+    if seen.ending is not None:
+        return _cancels(seen)
+    again = tuple(
+        PlaceAgain(client_order_id=child.client_order_id)
+        for child in seen.children
+        if child.state == "intended" and not any(e.client_order_id == child.client_order_id for e in seen.outbox)
+    )
+    if not isinstance(event, DecisionDue):
+        return again
+    if seen.state == "pending":
+        slices = algorithm.plan(seen.goal, event.view)
+        _check_plan(seen, slices)
+        return (MakePlan(slices=slices),)
+    wishes = algorithm.replan(_progress(seen, event.at_us), event.view)
+    intents: list[AnyIntent] = list(again)
+    free = seen.free_e2
+    for wish in wishes:
+        match wish:
+            case PlaceWish():
+                placed = _place(seen, wish, event.view, free)
+                if placed is not None:
+                    free = CountE2(free - placed.count_e2)
+                    intents.append(placed)
+            case RepriceWish():
+                intents += _reprice(seen, wish, event.view)
+            case WithdrawWish():
+                intents += [
+                    Withdraw(client_order_id=child.client_order_id)
+                    for child in seen.children
+                    if child.level == wish.level and _is_cancellable(child)
+                ]
+            case GiveUpWish():
+                return (GiveUp(reason=wish.reason), *_cancels(seen))
+            case _:
+                assert_never(wish)
+    return tuple(intents)
+
+
+def _is_cancellable(child: Child) -> bool:
+    """Live under a known id with no write outstanding. A lost amend may only be followed by a cancel."""
+    return (
+        child.state in ("resting", "partial")
+        and child.order_id is not None
+        and (child.write is None or child.write.lost)
+    )
+
+
+def _cancels(seen: Execution) -> tuple[AnyIntent, ...]:
+    return tuple(Withdraw(client_order_id=child.client_order_id) for child in seen.children if _is_cancellable(child))
+
+
+def _check_plan(seen: Execution, slices: tuple[Slice, ...]) -> None:
+    levels = [s.level for s in slices]
+    if sum(s.count_e2 for s in slices) != seen.target_e2 or any(s.count_e2 <= 0 for s in slices):
+        raise IllegalWish(f"the plan's slices are not {seen.target_e2} in parts above zero")
+    if len(set(levels)) != len(levels) or any(level < 1 for level in levels):
+        raise IllegalWish(f"the plan's levels {levels} are not distinct numbers from 1")
+
+
+def _progress(seen: Execution, at_us: int) -> Progress:
+    return Progress(
+        goal=seen.goal,
+        at_us=at_us,
+        walks=seen.walks,
+        slices=tuple(_slice_progress(seen, s) for s in seen.slices),
+    )
+
+
+def _slice_progress(seen: Execution, part: Slice) -> SliceProgress:
+    children = [child for child in seen.children if child.level == part.level]
+    working = next((child for child in children if child.is_open), None)
+    return SliceProgress(
+        level=part.level,
+        count_e2=part.count_e2,
+        filled_e2=CountE2(sum(child.filled_e2 for child in children)),
+        free_e2=CountE2(part.count_e2 - sum(child.committed_e2 for child in children)),
+        sent=sum(child.order_id is not None for child in children),
+        working=None
+        if working is None
+        else Working(
+            price_e4=working.price_e4,
+            count_e2=working.count_e2,
+            filled_e2=working.filled_e2,
+            busy=working.state not in ("resting", "partial") or working.write is not None,
+        ),
+    )
+
+
+def _place(seen: Execution, wish: PlaceWish, view: View, free: CountE2) -> Place | None:
+    """The order, a tick short where our own order on the other outcome stands; None while the moment forbids it."""
+    part = next((s for s in seen.slices if s.level == wish.level), None)
+    if part is None:
+        raise IllegalWish(f"there is no slice {wish.level}")
+    if any(child.level == wish.level and child.is_open for child in seen.children):
+        raise IllegalWish(f"slice {wish.level} has an order already; a new one needs the old one's end")
+    if not 0 < wish.count_e2 <= min(free, _slice_progress(seen, part).free_e2):
+        raise IllegalWish(f"slice {wish.level}: {wish.count_e2} is not free to be placed")
+    _check_price(seen, wish.price_e4, taker=not wish.post_only)
+    if not view.is_tradable:
+        return None
+    price = _short_of_own(wish.price_e4, view)
+    if price is None:
+        return None
+    return Place(
+        level=wish.level,
+        price_e4=price,
+        count_e2=wish.count_e2,
+        time_in_force=wish.time_in_force,
+        post_only=wish.post_only,
+        mid_e5=view.mid_e5,
+    )
+
+
+def _reprice(seen: Execution, wish: RepriceWish, view: View) -> list[AnyIntent]:
+    """Every amend counts as a taker: it can cross, and nothing says that post-only survives it."""
+    child = next((c for c in seen.children if c.level == wish.level and c.state in CHILD_LIVE), None)
+    if child is None:
+        raise IllegalWish(f"slice {wish.level} has no live order to give a new price")
+    _check_price(seen, wish.price_e4, taker=True)
+    price = _short_of_own(wish.price_e4, view)
+    busy = child.write is not None or child.state == "cancelling" or child.order_id is None
+    if busy or price is None or price == child.price_e4 or not view.is_tradable:
+        return []
+    return [Reprice(client_order_id=child.client_order_id, price_e4=price)]
+
+
+def _check_price(seen: Execution, price: PriceE4, *, taker: bool) -> None:
+    limits, terms = seen.limits, seen.terms
+    if limits is None or not terms.grid.seen_from(seen.outcome).contains(price):
+        raise IllegalWish(f"price {price} is not on the grid")
+    if price > limits.worst_e4 or terms.fees.all_in(price, taker=taker) > limits.cap_e6:
+        raise IllegalWish(f"price {price} is beyond the worst price {limits.worst_e4} or the cap {limits.cap_e6}")
+
+
+def _short_of_own(price: PriceE4, view: View) -> PriceE4 | None:
+    """`price`, lowered to a tick below the price at which it would meet our own bid for the other outcome."""
+    if view.own_other_best_e4 is None or price < complement(view.own_other_best_e4):
+        return price
+    return view.grid.floor(complement(view.own_other_best_e4) - 1)

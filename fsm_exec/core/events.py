@@ -1,0 +1,226 @@
+"""Events: facts, in the past tense, as one execution learns them; and intents, what it decided to do about them.
+
+The journal keeps both, so an execution can be folded again without any algorithm. `at_us` is the engine's wall time
+when the fact reached it; times of the exchange have names of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from fsm_exec.core.algorithm import Slice
+from fsm_exec.core.limits import Limits
+from fsm_exec.core.market import MarketStatus, MarketTerms
+from fsm_exec.core.orders import OrderStatus, TimeInForce
+from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4
+from fsm_exec.core.view import View
+
+Reason: TypeAlias = Literal[
+    "completed",
+    "deadline",
+    "user",
+    "market_closed",
+    "market_paused",
+    "risk",
+    "rejected",
+    "cap",
+    "no_liquidity",
+    "no_book",
+    "self_trade",
+    "insufficient_balance",
+    "external",
+    "halt",
+]
+"""The closed list of `states.REASONS`; a test compares the two."""
+
+
+class Event(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all events."""
+
+    at_us: int
+
+
+class Submitted(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The execution was accepted: always the first event. `limits` is None if no price could be formed for want of a
+    book; such an execution ends at once. `grace_us` is how long after the deadline the exchange may end its orders."""
+
+    execution_id: str
+    instance: str
+    outcome: Outcome
+    method: str
+    target_e2: CountE2
+    limits: Limits | None
+    deadline_us: int
+    grace_us: int
+    terms: MarketTerms
+    arrival: View
+
+
+class DecisionDue(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Time to think. Journaled only if something came of it."""
+
+    view: View
+
+
+class ClockStruck(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A time this execution waits for has come."""
+
+
+class StopRequested(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    reason: Reason
+
+
+class MarketChanged(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    status: MarketStatus
+
+
+class Restored(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The process is a new one: whatever stood in the outbox may have been done or not."""
+
+
+class OrderAccepted(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The answer to a place: it is in. `remaining_e2` 0 means that it has also ended."""
+
+    client_order_id: str
+    order_id: str
+    filled_e2: CountE2
+    remaining_e2: CountE2
+
+
+class OrderRefused(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    client_order_id: str
+    code: str
+    message: str
+
+
+class OrderDoubted(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A place without proof of its outcome."""
+
+    client_order_id: str
+    why: str
+
+
+class OrderWithdrawn(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A place that was never handed to the socket."""
+
+    client_order_id: str
+    why: str
+
+
+class OrderAbsent(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Proof that an unknown order is not at the exchange: a listing complete up to `as_of_us` does not have it."""
+
+    client_order_id: str
+    as_of_us: int
+
+
+class CancelAnswered(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    client_order_id: str
+    order_id: str
+    reduced_by_e2: CountE2
+
+
+class WriteLost(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A cancel or amend that was refused, not sent, or left without proof: a question, answered by a look-up."""
+
+    client_order_id: str
+    effect_id: str
+    why: str
+
+
+class AmendAnswered(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    client_order_id: str
+    order_id: str
+    filled_e2: CountE2 | None
+    remaining_e2: CountE2 | None
+
+
+class OrderReported(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The exchange's statement about one order. `looked_up`: from a listing asked for after the doubt began, which
+    alone can settle a lost write; a frame of the stream may be older than it looks."""
+
+    client_order_id: str
+    order_id: str
+    outcome: Outcome
+    status: OrderStatus
+    price_e4: PriceE4
+    count_e2: CountE2
+    filled_e2: CountE2
+    remaining_e2: CountE2
+    cause: str | None
+    looked_up: bool
+
+
+class FillReported(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`mid_e5` is the mid of the own outcome just before the fill, as far as the feed knew."""
+
+    client_order_id: str
+    order_id: str
+    fill_id: str
+    price_e4: PriceE4
+    count_e2: CountE2
+    fee_e6: MoneyE6
+    is_taker: bool
+    traded_at_us: int
+    mid_e5: int | None
+
+
+AnyEvent: TypeAlias = (
+    Submitted
+    | DecisionDue
+    | ClockStruck
+    | StopRequested
+    | MarketChanged
+    | Restored
+    | OrderAccepted
+    | OrderRefused
+    | OrderDoubted
+    | OrderWithdrawn
+    | OrderAbsent
+    | CancelAnswered
+    | WriteLost
+    | AmendAnswered
+    | OrderReported
+    | FillReported
+)
+
+
+class Intent(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of what `decide` returns and `apply` carries out."""
+
+
+class MakePlan(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    slices: tuple[Slice, ...]
+
+
+class Place(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    level: int
+    price_e4: PriceE4
+    count_e2: CountE2
+    time_in_force: TimeInForce
+    post_only: bool
+    mid_e5: int | None
+
+
+class PlaceAgain(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The same request with the same id, after proof that the first one never arrived."""
+
+    client_order_id: str
+
+
+class Reprice(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    client_order_id: str
+    price_e4: PriceE4
+
+
+class Withdraw(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    client_order_id: str
+
+
+class GiveUp(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    reason: Reason
+
+
+AnyIntent: TypeAlias = MakePlan | Place | PlaceAgain | Reprice | Withdraw | GiveUp

@@ -1,0 +1,185 @@
+"""The execution and its child orders as data: frozen, tuples inside, and everything derivable derived.
+
+All prices are in the execution's own outcome. Quantities are never carried as remainders: what may still be placed is
+target - filled - live - unknown, computed each time.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from fsm_exec.core.algorithm import Goal, Slice
+from fsm_exec.core.errors import LocalError
+from fsm_exec.core.events import Reason
+from fsm_exec.core.limits import Limits
+from fsm_exec.core.market import MarketTerms
+from fsm_exec.core.orders import TimeInForce
+from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4
+from fsm_exec.core.view import View
+from states import TABLES
+
+EXECUTION_ENDS = frozenset(TABLES["execution"].terminal)
+CHILD_ENDS = frozenset(TABLES["child_order"].terminal)
+CHILD_LIVE = frozenset({"resting", "partial", "cancelling"})
+
+
+class Fill(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    fill_id: str
+    order_id: str
+    price_e4: PriceE4
+    count_e2: CountE2
+    fee_e6: MoneyE6
+    is_taker: bool
+    traded_at_us: int
+    mid_e5: int | None
+
+
+class PendingAmend(msgspec.Struct, frozen=True, tag="amend", forbid_unknown_fields=True, kw_only=True):
+    effect_id: str
+    price_e4: PriceE4
+    total_e2: CountE2
+    lost: bool = False
+
+
+class PendingCancel(msgspec.Struct, frozen=True, tag="cancel", forbid_unknown_fields=True, kw_only=True):
+    """`lost`: refused or without proof, so only a look-up can tell whether the order lives. `doubtful_price_e4` is
+    the price of an amend that got lost before this cancel: the order may stand there too."""
+
+    effect_id: str
+    lost: bool = False
+    doubtful_price_e4: PriceE4 | None = None
+
+
+class Child(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One order. `counted_e2` is the sum of `fills`; `reported_e2` the highest filled count any answer stated.
+    `late` holds fills beyond the count or after the end. `sent_at_us` is when the place was last decided."""
+
+    client_order_id: str
+    level: int
+    attempt: int
+    price_e4: PriceE4
+    count_e2: CountE2
+    time_in_force: TimeInForce
+    post_only: bool
+    expiration_s: int | None
+    sent_at_us: int
+    state: str = "intended"
+    order_id: str | None = None
+    write: PendingAmend | PendingCancel | None = None
+    counted_e2: CountE2 = CountE2(0)
+    reported_e2: CountE2 = CountE2(0)
+    walks: int = 0
+    fills: tuple[Fill, ...] = ()
+    late: tuple[Fill, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        return self.state not in CHILD_ENDS
+
+    @property
+    def late_e2(self) -> CountE2:
+        return CountE2(sum(fill.count_e2 for fill in self.late))
+
+    @property
+    def filled_e2(self) -> CountE2:
+        return CountE2(self.counted_e2 + self.late_e2)
+
+    @property
+    def committed_e2(self) -> CountE2:
+        """What this order has bought or may still buy: the most it can add to the execution."""
+        if not self.is_open:
+            return self.filled_e2
+        if self.state == "settling":
+            return CountE2(self.reported_e2 + self.late_e2)
+        amended = self.write.total_e2 if isinstance(self.write, PendingAmend) else 0
+        return CountE2(max(self.count_e2, amended) + self.late_e2)
+
+    def has_fill(self, order_id: str, fill_id: str) -> bool:
+        return any(f.fill_id == fill_id and f.order_id == order_id for f in (*self.fills, *self.late))
+
+
+class OutboxEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A write that was decided and whose outcome is not journaled yet."""
+
+    effect_id: str
+    kind: str
+    client_order_id: str
+
+
+class Ending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A flag with a reason: from now on only cancels, look-ups and settling."""
+
+    reason: Reason
+    at_us: int
+
+
+class Execution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`seq` is the number of its last journal row. `first_write_*`: when, and at which mid, the first order was
+    decided. `refusals` counts refusals in a row."""
+
+    execution_id: str
+    instance: str
+    outcome: Outcome
+    method: str
+    target_e2: CountE2
+    limits: Limits | None
+    accepted_at_us: int
+    deadline_us: int
+    grace_us: int
+    terms: MarketTerms
+    arrival: View
+    seq: int = 0
+    state: str = "pending"
+    reason: Reason | None = None
+    ended_at_us: int | None = None
+    ending: Ending | None = None
+    slices: tuple[Slice, ...] = ()
+    children: tuple[Child, ...] = ()
+    outbox: tuple[OutboxEntry, ...] = ()
+    first_write_at_us: int | None = None
+    first_write_mid_e5: int | None = None
+    walks: int = 0
+    refusals: int = 0
+
+    @property
+    def is_ended(self) -> bool:
+        return self.state in EXECUTION_ENDS
+
+    @property
+    def filled_e2(self) -> CountE2:
+        return CountE2(sum(child.filled_e2 for child in self.children))
+
+    @property
+    def free_e2(self) -> CountE2:
+        """What may be placed now without any chance of more than the target."""
+        return CountE2(self.target_e2 - sum(child.committed_e2 for child in self.children))
+
+    @property
+    def fills(self) -> tuple[Fill, ...]:
+        """All fills, late ones included, in the order of the exchange's time."""
+        found = [fill for child in self.children for fill in (*child.fills, *child.late)]
+        return tuple(sorted(found, key=lambda fill: (fill.traded_at_us, fill.fill_id)))
+
+    @property
+    def goal(self) -> Goal:
+        if self.limits is None:
+            raise LocalError(f"{self.execution_id} has no limits and therefore no goal")
+        return Goal(
+            target_e2=self.target_e2,
+            limits=self.limits,
+            accepted_at_us=self.accepted_at_us,
+            deadline_us=self.deadline_us,
+            grid=self.terms.grid.seen_from(self.outcome),
+            fees=self.terms.fees,
+        )
+
+    def child(self, client_order_id: str) -> Child | None:
+        for child in self.children:
+            if child.client_order_id == client_order_id:
+                return child
+        return None
+
+
+def client_order_id(instance: str, execution_id: str, level: int, attempt: int) -> str:
+    """The same after every restart, never the same from another database."""
+    return f"fx{instance}-{execution_id}-{level}-{attempt}"
