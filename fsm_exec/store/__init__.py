@@ -1,0 +1,44 @@
+"""The database: SQLite, one schema, one implementation of the writing, two lanes.
+
+    async with open_live_store(path, draw_instance=draw, at_us=now_us) as store: ...
+
+`draw_instance` is called when a database is created, or found to be a copy, and returns ten characters of a-z2-7.
+`at_us` is the time of opening, for the record. Both contexts raise UserError at the start for a path that cannot be
+used, and close the database at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from fsm_exec.store.blocking import BlockingLane
+from fsm_exec.store.opening import Opening
+from fsm_exec.store.port import SqliteStore, running
+from fsm_exec.store.reading import read_executions, read_journal
+from fsm_exec.store.sqlite import AiosqliteLane
+from fsm_exec.store.writer import WriterStatistics
+
+__all__ = [
+    "SqliteStore",
+    "WriterStatistics",
+    "open_live_store",
+    "open_virtual_store",
+    "read_executions",
+    "read_journal",
+]
+
+
+def open_live_store(
+    path: Path, *, draw_instance: Callable[[], str], at_us: int
+) -> AbstractAsyncContextManager[SqliteStore]:
+    """SQLite in a worker thread (aiosqlite). Not for a virtual clock: that would run on while the thread works."""
+    return running(AiosqliteLane(Opening(path=path, draw_instance=draw_instance, at_us=at_us)))
+
+
+def open_virtual_store(
+    path: Path | None, *, draw_instance: Callable[[], str], at_us: int
+) -> AbstractAsyncContextManager[SqliteStore]:
+    """SQLite in trio's thread; `path` None is a database in memory."""
+    return running(BlockingLane(Opening(path=path, draw_instance=draw_instance, at_us=at_us)))

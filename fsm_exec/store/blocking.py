@@ -1,0 +1,34 @@
+"""The virtual lane: SQLite in trio's own thread, so that simulated time stands still while it works."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TypeVar
+
+from fsm_exec.store.opening import Opening, open_database
+
+T = TypeVar("T")
+
+
+class BlockingLane:
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._connection: sqlite3.Connection | None = None
+
+    def surroundings(self) -> AbstractAsyncContextManager[object]:
+        return nullcontext()
+
+    async def open(self) -> str:
+        opened = open_database(self._opening)
+        self._connection = opened.connection
+        return opened.instance
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        assert self._connection is not None, "run before open"
+        return function(self._connection)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()

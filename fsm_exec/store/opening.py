@@ -1,0 +1,152 @@
+"""Opening a database: one synchronous function for both lanes, run in the thread that will own the connection.
+
+Whatever is wrong with the path or the file is found here and is a UserError of one line; a file this call created is
+removed again when it fails. A write is part of every opening, so a read-only file or a full disk shows now and not at
+the first order.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.times import to_iso
+from fsm_exec.store.migrations import SCHEMA, Migration, migrate
+
+BUSY_TIMEOUT_MS = 5_000  # a person's sqlite3 shell may hold the database this long before we give up
+
+_REMEDIES = {
+    "SQLITE_BUSY": "another process holds it; stop that process, or use another path",
+    "SQLITE_CANTOPEN": "check that the path is a file in a directory you can write to, or use another path",
+    "SQLITE_CORRUPT": "restore a backup, or use another path",
+    "SQLITE_FULL": "free some disk space, or use another path",
+    "SQLITE_IOERR": "check the disk and its free space, or use another path",
+    "SQLITE_NOTADB": "give the path of an fsm-exec database, or of a new file",
+    "SQLITE_READONLY": "make the file and its directory writable, or use another path",
+}
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """What is needed to open. `path` None is a database in memory; `draw_instance` returns ten characters a-z2-7."""
+
+    path: Path | None
+    draw_instance: Callable[[], str]
+    at_us: int
+    migrations: tuple[Migration, ...] = SCHEMA
+
+
+class Opened(msgspec.Struct, frozen=True):
+    connection: sqlite3.Connection
+    instance: str
+
+
+def open_database(opening: Opening) -> Opened:
+    """Create or open, migrate, and prove writable. Raises UserError."""
+    if opening.path is None:
+        return _prepare(sqlite3.connect(":memory:", isolation_level=None), None, opening)
+    path = Path(os.path.realpath(opening.path))
+    created = _create_if_absent(path)
+    connection = None
+    try:
+        # mode=rw: SQLite itself never creates the file, so what we created is ours to remove.
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)
+        opened = _prepare(connection, path, opening)
+        if created:
+            _sync_directory(path.parent)
+        return opened
+    except (sqlite3.Error, OSError, UserError) as error:
+        if connection is not None:
+            connection.close()
+        if created:
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        if isinstance(error, UserError):
+            raise
+        raise cannot_use(path, error) from error
+
+
+def cannot_use(path: Path, error: Exception) -> UserError:
+    """One line: which database, what is wrong with it, what to do."""
+    name = getattr(error, "sqlite_errorname", "SQLITE_IOERR")
+    family = "_".join(name.split("_")[:2])
+    return UserError(f"cannot use the database {path}: {error}; {_REMEDIES.get(family, 'use another path')}")
+
+
+def _create_if_absent(path: Path) -> bool:
+    """Create an empty file; False if one was there. Not left to SQLite, whose error does not say what is wrong."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644))
+        return True
+    except FileExistsError:
+        if path.is_dir():
+            raise UserError(f"cannot use the database {path}: it is a directory; give the path of a file") from None
+        return False
+    except (OSError, ValueError) as error:
+        why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        raise UserError(
+            f"cannot create the database {path}: {why}; give a path in a directory that exists and can be written to"
+        ) from error
+
+
+def _prepare(connection: sqlite3.Connection, path: Path | None, opening: Opening) -> Opened:
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    migrate(connection, path, opening.migrations)
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if path is not None and mode != "wal":
+        raise UserError(
+            f"cannot use the database {path}: its file system does not allow SQLite's write-ahead log; use a local disk"
+        )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return Opened(connection, _instance(connection, path, opening))
+
+
+def _instance(connection: sqlite3.Connection, path: Path | None, opening: Opening) -> str:
+    """The instance of this very file. A new file, or one found elsewhere than its instance was drawn, gets a new one.
+
+    Either difference counts: a copy has another path and inode, a restored file the old path with another inode. A
+    renamed file gets a new instance too, which costs a question at the next start; a copy taken for the original would
+    use the same order ids twice.
+    """
+    inode = None if path is None else path.stat().st_ino
+    where = (None if path is None else str(path), inode)
+    now = to_iso(opening.at_us)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        row = connection.execute("SELECT instance, path, inode FROM meta").fetchone()
+        if row is None:
+            instance = opening.draw_instance()
+            connection.execute(
+                "INSERT INTO meta VALUES (1, ?, ?, ?, ?, ?, ?)",
+                (instance, now, len(opening.migrations), *where, now),
+            )
+        elif row[1:] != where:
+            instance = opening.draw_instance()
+            connection.execute("INSERT INTO meta_history SELECT instance, path, inode, created_at, ? FROM meta", (now,))
+            connection.execute(
+                "UPDATE meta SET instance = ?, created_at = ?, path = ?, inode = ?, opened_at = ?",
+                (instance, now, *where, now),
+            )
+        else:
+            instance = row[0]
+            connection.execute("UPDATE meta SET opened_at = ?", (now,))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return str(instance)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the new file's name durable: without it a power loss could take the whole database."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

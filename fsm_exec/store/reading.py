@@ -1,0 +1,91 @@
+"""Reading: the queries and row decoding of the store, and a read-only way in for tests and tools.
+
+The read-only functions may be used while another process writes, or after it was killed: SQLite reads the write-ahead
+log as it stands.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.ports import JournalRow, MetricsRow, StoredExecution
+from fsm_exec.core.times import from_iso
+from fsm_exec.store.migrations import identify
+from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
+
+_EXECUTIONS = "SELECT execution_id, state, quarantine, snapshot_version, snapshot FROM execution_state"
+_UNFINISHED = "WHERE state NOT IN ('filled', 'cancelled')"
+_BY_ACCEPTANCE = "ORDER BY accepted_at, execution_id"
+_JOURNAL = "SELECT seq, at, event_type, event, intents, steps FROM execution_events WHERE execution_id = ? ORDER BY seq"
+_METRICS = f"SELECT {', '.join(MetricsRow.__struct_fields__)} FROM execution_metrics WHERE execution_id = ?"
+
+
+def executions(connection: sqlite3.Connection) -> list[StoredExecution]:
+    """All, in the order of their acceptance."""
+    return _decode_executions(connection.execute(f"{_EXECUTIONS} {_BY_ACCEPTANCE}"))
+
+
+def unfinished(connection: sqlite3.Connection) -> list[StoredExecution]:
+    """Those in no terminal state, the quarantined among them, in the order of their acceptance."""
+    return _decode_executions(connection.execute(f"{_EXECUTIONS} {_UNFINISHED} {_BY_ACCEPTANCE}"))
+
+
+def journal(connection: sqlite3.Connection, execution_id: str) -> list[JournalRow]:
+    """Every step of one execution, first to last; empty for an unknown one."""
+    return [
+        JournalRow(
+            seq=seq,
+            at_us=from_iso(at),
+            event_type=event_type,
+            event=event.encode(),
+            intents=intents.encode(),
+            steps=steps,
+        )
+        for seq, at, event_type, event, intents, steps in connection.execute(_JOURNAL, (execution_id,))
+    ]
+
+
+def metrics(connection: sqlite3.Connection, execution_id: str) -> MetricsRow | None:
+    row = connection.execute(_METRICS, (execution_id,)).fetchone()
+    return None if row is None else MetricsRow(**dict(zip(MetricsRow.__struct_fields__, row, strict=True)))
+
+
+def read_executions(path: Path) -> list[StoredExecution]:
+    """`executions` of a database nobody here has open. Raises UserError for what is no database of ours."""
+    with _open_for_reading(path) as connection:
+        return executions(connection)
+
+
+def read_journal(path: Path, execution_id: str) -> list[JournalRow]:
+    """`journal` of a database nobody here has open. Raises UserError for what is no database of ours."""
+    with _open_for_reading(path) as connection:
+        return journal(connection, execution_id)
+
+
+@contextmanager
+def _open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            if identify(connection, path) == 0:
+                raise UserError(f"{path} is empty; give the path of an fsm-exec database")
+            yield connection
+    except sqlite3.Error as error:
+        raise cannot_use(path, error) from error
+
+
+def _decode_executions(rows: sqlite3.Cursor) -> list[StoredExecution]:
+    return [
+        StoredExecution(
+            execution_id=execution_id,
+            state=state,
+            quarantine=quarantine,
+            snapshot_version=version,
+            snapshot=snapshot.encode(),
+        )
+        for execution_id, state, quarantine, version, snapshot in rows
+    ]

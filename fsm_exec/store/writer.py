@@ -1,0 +1,236 @@
+"""Group commit: one task owns the connection; whoever saves waits until the commit that holds its rows is durable.
+
+* What arrives while a commit runs shares the next one, up to BATCH_JOBS_MAX.
+* A save is either not begun (cancelled before it was queued) or waited for to its end: the wait cannot be cancelled,
+  because letting go of a queued save would leave its caller not knowing what is on disk.
+* The owner is a system task: no scope around the engine's tasks cancels it and Ctrl-C is never raised in it, so it
+  outlives everybody who waits for it. It ends when the store is closed, with the queue empty.
+* A refused row fails its caller alone (SaveRefused). A failed transaction has an unknown outcome: all of its callers
+  get StoreFailed, and so does every later save.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar, cast
+
+import msgspec
+import trio
+
+from fsm_exec.core.errors import SaveRefused, StoreFailed, UserError
+from fsm_exec.store.jobs import Job
+from fsm_exec.store.work import work
+
+BATCH_JOBS_MAX = 512  # one commit: more gains nothing and makes everybody in it wait longer
+QUEUE_REQUESTS_MAX = 4_096  # waiting saves and reads; beyond it callers wait, cancellably, to be let in
+
+T = TypeVar("T")
+
+
+class Lane(Protocol):
+    """Where the connection lives. Used by the owner task alone."""
+
+    def surroundings(self) -> AbstractAsyncContextManager[object]:
+        """What must run around everything else here. It never sees an error of the database's."""
+        ...
+
+    async def open(self) -> str:
+        """Open the database; return its instance. Raises UserError."""
+        ...
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Call `function` where the connection may be used, to its end whatever is cancelled."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open, if anything is."""
+        ...
+
+
+class WriterStatistics(msgspec.Struct, frozen=True):
+    """`batch_sizes`: (jobs in one batch, number of such batches), ascending."""
+
+    batches: int
+    jobs: int
+    largest_batch_jobs: int
+    median_batch_jobs: int
+    batch_sizes: tuple[tuple[int, int], ...]
+
+
+class _Waiting:
+    """A caller's place in the queue; the owner sets `error` and wakes `task`."""
+
+    __slots__ = ("error", "task")
+
+    def __init__(self) -> None:
+        self.task = trio.lowlevel.current_task()
+        self.error: Exception | None = None
+
+
+class _WaitingSave(_Waiting):
+    __slots__ = ("job",)
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+
+class _WaitingRead(_Waiting):
+    __slots__ = ("function", "result")
+
+    def __init__(self, function: Callable[[sqlite3.Connection], object]) -> None:
+        super().__init__()
+        self.function = function
+        self.result: object = None
+
+
+class Writer:
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._saves: deque[_WaitingSave] = deque()
+        self._reads: deque[_WaitingRead] = deque()
+        self._idle = trio.lowlevel.ParkingLot()  # the owner, with nothing to do
+        self._room = trio.lowlevel.ParkingLot()  # callers, with the queue full
+        self._opened = trio.Event()
+        self._ended = trio.Event()
+        self._instance = ""
+        self._opening_error: UserError | None = None
+        self._closing = False
+        self._refusal: str | None = None  # why no save is taken any more
+        self._batch_sizes: Counter[int] = Counter()
+
+    async def start(self) -> str:
+        """Open the database; its instance. Raises UserError."""
+        trio.lowlevel.spawn_system_task(self._own, name="fsm_exec.store.writer")
+        with trio.CancelScope(shield=True):
+            await self._opened.wait()
+        if self._opening_error is not None:
+            raise self._opening_error
+        return self._instance
+
+    async def aclose(self) -> None:
+        """Finish what is queued, then close the database. Not cancellable."""
+        self._closing = True
+        self._refusal = self._refusal or "the store is closed"
+        self._idle.unpark_all()
+        self._room.unpark_all()
+        with trio.CancelScope(shield=True):
+            await self._ended.wait()
+
+    async def save(self, job: Job) -> None:
+        """Return when `job` is durable. Raises SaveRefused or StoreFailed."""
+        await self._wait_for_room()
+        if self._refusal is not None:
+            raise StoreFailed(self._refusal)
+        waiting = _WaitingSave(job)
+        self._saves.append(waiting)
+        await self._wait(waiting)
+
+    async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """What `function` makes of the database, after every save that has returned."""
+        await self._wait_for_room()
+        if self._closing:
+            raise StoreFailed("the store is closed")
+        waiting = _WaitingRead(function)
+        self._reads.append(waiting)
+        await self._wait(waiting)
+        return cast("T", waiting.result)
+
+    def statistics(self) -> WriterStatistics:
+        sizes = sorted(self._batch_sizes.items())
+        batches = self._batch_sizes.total()
+        median, seen = 0, 0
+        for size, times in sizes:
+            seen += times
+            if 2 * seen >= batches:
+                median = size
+                break
+        return WriterStatistics(
+            batches=batches,
+            jobs=sum(size * times for size, times in sizes),
+            largest_batch_jobs=sizes[-1][0] if sizes else 0,
+            median_batch_jobs=median,
+            batch_sizes=tuple(sizes),
+        )
+
+    async def _wait_for_room(self) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while len(self._saves) + len(self._reads) >= QUEUE_REQUESTS_MAX and not self._closing:
+            await self._room.park()
+
+    async def _wait(self, waiting: _Waiting) -> None:
+        self._idle.unpark_all()
+        await trio.lowlevel.wait_task_rescheduled(_not_cancellable)
+        if waiting.error is not None:
+            raise waiting.error
+
+    async def _own(self) -> None:
+        try:
+            async with self._lane.surroundings():
+                try:
+                    self._instance = await self._lane.open()
+                    self._opened.set()
+                    await self._serve()
+                except UserError as error:
+                    self._opening_error = error
+                finally:
+                    with trio.CancelScope(shield=True):  # trio cancels system tasks when a run ends early
+                        await self._lane.close()
+        finally:
+            # Nobody may be left waiting for a task that is gone.
+            self._closing = True
+            self._refusal = self._refusal or "the store has stopped"
+            self._release([*self._saves, *self._reads], self._refusal)
+            self._room.unpark_all()
+            self._opened.set()
+            self._ended.set()
+
+    async def _serve(self) -> None:
+        while True:
+            if not self._saves and not self._reads:
+                if self._closing:
+                    return
+                await self._idle.park()
+                # Everybody who is about to save in this turn of the scheduler shares the commit.
+                await trio.lowlevel.checkpoint()
+            if self._saves:
+                await self._commit([self._saves.popleft() for _ in range(min(len(self._saves), BATCH_JOBS_MAX))])
+            if self._reads:
+                await self._answer(self._reads.popleft())
+
+    async def _commit(self, batch: list[_WaitingSave]) -> None:
+        self._room.unpark(count=len(batch))
+        jobs = [waiting.job for waiting in batch]
+        try:
+            results = await self._lane.run(lambda connection: work(connection, jobs))
+        except Exception as error:
+            # Whatever it was, what is on disk is unknown now: nothing is saved any more.
+            self._refusal = str(error) if isinstance(error, StoreFailed) else f"the database failed: {error!r}"
+            self._release([*batch, *self._saves], self._refusal)
+            self._saves.clear()
+            return
+        self._batch_sizes[len(batch)] += 1
+        for waiting, refused in zip(batch, results, strict=True):
+            if refused is not None:
+                waiting.error = SaveRefused(refused)
+            trio.lowlevel.reschedule(waiting.task)
+
+    async def _answer(self, waiting: _WaitingRead) -> None:
+        self._room.unpark()
+        try:
+            waiting.result = await self._lane.run(waiting.function)
+        except Exception as error:
+            waiting.error = StoreFailed(f"reading the database failed: {error}")
+        trio.lowlevel.reschedule(waiting.task)
+
+    def _release(self, abandoned: Iterable[_Waiting], why: str) -> None:
+        for waiting in abandoned:
+            waiting.error = StoreFailed(why)
+            trio.lowlevel.reschedule(waiting.task)
+
+
+def _not_cancellable(_: object) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.FAILED
