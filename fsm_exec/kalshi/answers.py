@@ -1,0 +1,144 @@
+"""What an answer to a write proves: one table, everything it does not list is unknown.
+
+An order engine lives or dies by this (L15, L18, L19, L37). Success is the documented status AND the documented body;
+a refusal is a row below; all the rest - other codes, other statuses, half a body, silence - proves nothing, and core
+looks the order up before it does anything else. No answer ever starts a repeat here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+import httpx
+import msgspec
+import trio
+
+from fsm_exec.core.orders import NotSent, Refused, Unknown
+from fsm_exec.wire.rest import ErrorDetail, error_detail
+
+WriteKind: TypeAlias = Literal["place", "amend", "cancel"]
+Verdict: TypeAlias = Literal["refused", "unknown"]
+
+ANY_CODE: Final = "*"
+PLACE: Final = ("place",)
+CHANGE: Final = ("amend", "cancel")
+BODY: Final = ("place", "amend")
+ALL: Final = ("place", "amend", "cancel")
+
+SUCCESS_STATUS: Final[dict[WriteKind, int]] = {"place": 201, "amend": 200, "cancel": 200}  # W4.1
+
+TEXT_MAX = 200  # characters of an exchange's message that are kept
+
+
+class AnswerRow(msgspec.Struct, frozen=True):
+    """`source`: section of the wire reference, and its evidence. `means` is the code used when the body has none."""
+
+    writes: tuple[WriteKind, ...]
+    status: int
+    code: str
+    verdict: Verdict
+    source: str
+    means: str = ""
+
+
+ANSWERS: Final = (
+    # Refused before anything was looked at: the body or a parameter is wrong.
+    AnswerRow(BODY, 400, "bad_request", "refused", "W8 FX: the body does not decode"),
+    AnswerRow(BODY, 400, "invalid_parameters", "refused", "W8 FX: a field is wrong"),
+    AnswerRow(BODY, 400, "invalid_price", "refused", "W8 FX: off the grid or out of range"),
+    AnswerRow(BODY, 400, "invalid_order", "refused", "W6.1 FX: post-only would cross"),
+    AnswerRow(BODY, 400, "insufficient_balance", "refused", "W6.4 FX, TP: too little cash on the market's shard"),
+    AnswerRow(CHANGE, 400, "invalid_UUID", "refused", "W8 OB-08: the order id is no UUID"),
+    # Refused at the door: who asks.
+    AnswerRow(ALL, 401, "header_timestamp_expired", "refused", "W2 FX: the clocks differ"),
+    AnswerRow(ALL, 401, "signature_is_missing_from_headers", "refused", "W2 FX"),
+    AnswerRow(ALL, 401, "authentication_error", "refused", "W2 FX, OB: unknown key or wrong signature"),
+    AnswerRow(ALL, 403, ANY_CODE, "refused", "W8 SDK, D: the key lacks the scope or the subaccount", "forbidden"),
+    # Nothing there.
+    AnswerRow(PLACE, 404, "market_not_found", "refused", "W8 FX/TP"),
+    AnswerRow(BODY, 404, "user_not_found", "refused", "W6.4 OB-12: a shard that never held funds"),
+    AnswerRow(("amend",), 404, "not_found", "refused", "W8 FX: order unknown, ended, or on another shard"),
+    # A refused cancel is a question (L28): core looks the order up, whatever the body says.
+    AnswerRow(("cancel",), 404, ANY_CODE, "refused", "W8 FX: order unknown, ended, or on another shard", "not_found"),
+    # 409 alone says nothing: four meanings share it.
+    AnswerRow(PLACE, 409, "order_already_exists", "unknown", "W6.3 FX: an order with this id exists; ours or not?"),
+    AnswerRow(PLACE, 409, "fill_or_kill_insufficient_resting_volume", "refused", "W6.1 FX: killed whole"),
+    AnswerRow(ALL, 409, "trading_is_paused", "refused", "W7 D, TP"),
+    AnswerRow(ALL, 409, "exchange_is_paused", "refused", "W7 D, TP"),
+    AnswerRow(ALL, 410, "deprecated_v1_order_endpoint", "refused", "W8 OB-11/30: the old endpoints do nothing (L37)"),
+    AnswerRow(ALL, 429, ANY_CODE, "refused", "W11 D, FX: the bucket is empty, nothing was done", "too_many_requests"),
+)
+
+NetworkProof: TypeAlias = Literal["not_sent", "unknown"]
+NETWORK: Final[dict[type[Exception], NetworkProof]] = {
+    # No connection, so no byte of the request left.
+    httpx.ConnectError: "not_sent",
+    httpx.ConnectTimeout: "not_sent",
+    httpx.PoolTimeout: "not_sent",  # never got a connection
+    httpx.UnsupportedProtocol: "not_sent",  # refused by the client's own look at the URL
+    httpx.InvalidURL: "not_sent",
+    # A part may have left, and the part may have been all.
+    httpx.WriteTimeout: "unknown",
+    httpx.WriteError: "unknown",
+    # Everything may have left; the answer did not come, or broke.
+    httpx.ReadTimeout: "unknown",
+    httpx.ReadError: "unknown",
+    httpx.CloseError: "unknown",
+    httpx.RemoteProtocolError: "unknown",  # also "server disconnected" on a kept-alive connection
+    httpx.DecodingError: "unknown",
+    # Raised before as well as after sending, so no proof.
+    httpx.LocalProtocolError: "unknown",
+    httpx.ProxyError: "unknown",  # no proxy is used; should one be, its word is not the exchange's
+    # Cannot happen as this client uses httpx (no redirects followed, no raise_for_status, no cookies read); no proof.
+    httpx.TooManyRedirects: "unknown",
+    httpx.HTTPStatusError: "unknown",
+    httpx.CookieConflict: "unknown",
+    httpx.StreamConsumed: "unknown",
+    httpx.StreamClosed: "unknown",
+    httpx.ResponseNotRead: "unknown",
+    httpx.RequestNotRead: "unknown",
+}
+
+NETWORK_ERRORS: Final = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.CookieConflict,
+    httpx.StreamError,
+    # What a transport lets through unmapped; never proof.
+    OSError,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+)
+
+
+def find_row(write: WriteKind, status: int, code: str) -> AnswerRow | None:
+    return next(
+        (row for row in ANSWERS if write in row.writes and row.status == status and row.code in (code, ANY_CODE)), None
+    )
+
+
+def judge(write: WriteKind, status: int, body: bytes) -> Refused | Unknown:
+    """What an answer proves that is no success. Never raises."""
+    detail = error_detail(body)
+    row = find_row(write, status, detail.code)
+    if row is not None and row.verdict == "refused":
+        return Refused(code=_code(row, detail), message=describe(detail))
+    return Unknown(why=f"answered {status} {detail.code[:TEXT_MAX]}: {describe(detail)}")
+
+
+def judge_network(error: Exception) -> NotSent | Unknown:
+    """What a failed exchange of bytes proves. An error not listed proves nothing."""
+    why = f"{type(error).__name__}: {str(error)[:TEXT_MAX]}"
+    proof = next((NETWORK[cls] for cls in type(error).__mro__ if cls in NETWORK), "unknown")
+    return NotSent(why=why) if proof == "not_sent" else Unknown(why=why)
+
+
+def describe(detail: ErrorDetail) -> str:
+    """The exchange's message and details on one line."""
+    text = "; ".join(part for part in (detail.message, detail.details) if part)
+    return " ".join(text.split())[:TEXT_MAX]
+
+
+def _code(row: AnswerRow, detail: ErrorDetail) -> str:
+    # Of rows for any code the meaning is ours: two spellings of one refusal must not look like two.
+    return row.means or detail.code

@@ -1,0 +1,83 @@
+"""One signed request, one bounded answer: the REST connection under `rest.KalshiRest`.
+
+Nothing is repeated here, neither writes nor reads (L9). What comes back is the status and the body, or the httpx
+error as it came; what either proves is judged by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+import httpx
+import trio
+
+from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.signing import Signer
+
+WRITE_TIMEOUT_S: Final = 10
+READ_TIMEOUT_S: Final = 20
+SIGNATURE_WINDOW_S: Final = 30  # W2: a signature older than this is refused
+# An unanswered write must not be handed to the socket when its signature is about to run out.
+assert WRITE_TIMEOUT_S < SIGNATURE_WINDOW_S
+
+# Limits of one step each; the whole request is bounded by the two above, which also hold where a transport has no
+# sockets and ignores these.
+HTTP_TIMEOUT: Final = httpx.Timeout(connect=5, write=5, read=READ_TIMEOUT_S, pool=5)
+HTTP_LIMITS: Final = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=20)
+BODY_MAX_BYTES: Final = 16 * 1024 * 1024  # a page of 1,000 orders takes 1 MB
+US_PER_MS: Final = 1_000
+
+
+class AnswerTooLong(httpx.DecodingError):
+    """The body is longer than BODY_MAX_BYTES. A leaf of httpx's tree, so that it is judged like any broken answer."""
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+
+
+class SignedHttp:
+    """`wall_us` is the wall time in unix microseconds: the only clock signatures know."""
+
+    def __init__(self, http: httpx.AsyncClient, signer: Signer, wall_us: Callable[[], int], log: Log) -> None:
+        self._http = http
+        self._signer = signer
+        self._wall_us = wall_us
+        self._log = log
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        within_s: int,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """Send one request and read its answer. Raises httpx errors (`answers.NETWORK_ERRORS`), httpx.ReadTimeout
+        also when `within_s` is over before the whole answer is there."""
+        headers = {"Content-Type": "application/json"} if body is not None else None
+        request = self._http.build_request(method, path, params=query, content=body, headers=headers)
+        signed_path = request.url.raw_path.partition(b"?")[0].decode("ascii")
+        request.headers.update(self._signer.signed_headers(method, signed_path, self._wall_us() // US_PER_MS))
+        with trio.move_on_after(within_s):
+            response = await self._http.send(request, stream=True)
+            try:
+                content = await self._read(response)
+            finally:
+                await response.aclose()
+            self._log.debug("http", method=method, path=signed_path, status=response.status_code)
+            return Answer(response.status_code, content)
+        self._log.info("http_timeout", method=method, path=signed_path, within_s=within_s)
+        raise httpx.ReadTimeout(f"no whole answer within {within_s} s")
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        parts, size = [], 0
+        async for part in response.aiter_bytes():
+            size += len(part)
+            if size > BODY_MAX_BYTES:
+                raise AnswerTooLong(f"the answer is longer than {BODY_MAX_BYTES} bytes")
+            parts.append(part)
+        return b"".join(parts)

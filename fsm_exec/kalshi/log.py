@@ -1,0 +1,21 @@
+"""What this room needs of a log: structlog's bound loggers fit. Values never include a key, a signature or a header."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Log(Protocol):
+    def debug(self, event: str, **values: object) -> object: ...
+    def info(self, event: str, **values: object) -> object: ...
+    def warning(self, event: str, **values: object) -> object: ...
+
+
+class SilentLog:
+    """For callers that want no log."""
+
+    def debug(self, event: str, **values: object) -> None:
+        """Say nothing."""
+
+    info = debug
+    warning = debug

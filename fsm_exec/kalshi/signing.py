@@ -1,0 +1,119 @@
+"""Signed headers, from a private key that never leaves this module.
+
+W2: the message is timestamp (unix milliseconds) + METHOD + path, where the path carries its prefix and no query; the
+body is not signed. RSA keys sign with PSS (SHA-256, MGF1 with SHA-256, salt of 32 bytes), Ed25519 keys plainly; the
+kind is read from the PEM. No error raised here carries bytes of the key, and no `repr` shows it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import stat
+from pathlib import Path
+from typing import NoReturn
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from fsm_exec.core.errors import UserError
+
+PSS_SALT_BYTES = 32  # the length of a SHA-256 digest
+KEY_FILE_MAX_BYTES = 64 * 1024  # an RSA key of 16,384 bits takes 13 KB
+OTHERS_MAY = 0o077  # any right of group or world
+
+KEY_HEADER = "KALSHI-ACCESS-KEY"
+TIMESTAMP_HEADER = "KALSHI-ACCESS-TIMESTAMP"
+SIGNATURE_HEADER = "KALSHI-ACCESS-SIGNATURE"
+
+
+class SigningKey:
+    """A private key, RSA or Ed25519. Shows nothing of itself; copying and pickling are refused."""
+
+    __slots__ = ("_private",)
+
+    def __init__(self, private: RSAPrivateKey | Ed25519PrivateKey) -> None:
+        self._private = private
+
+    @classmethod
+    def load(cls, path: Path) -> SigningKey:
+        """The key of a PEM file. Raises UserError if the file cannot be read, others may touch it, or it holds no
+        usable key."""
+        try:
+            with path.open("rb") as file:
+                # The open file is asked, not the path, so that nobody can swap it in between.
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                if os.name == "posix" and mode & OTHERS_MAY:
+                    raise UserError(f"key file {path}: others may read it (mode {mode:03o}); run: chmod 600 {path}")
+                pem = file.read(KEY_FILE_MAX_BYTES + 1)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise UserError(f"key file {path}: cannot be read ({reason}); check the path") from None
+        if len(pem) > KEY_FILE_MAX_BYTES:
+            raise UserError(f"key file {path}: too large for a private key; give the PEM file Kalshi offered")
+        return cls.from_pem(pem, f"key file {path}")
+
+    @classmethod
+    def from_pem(cls, pem: bytes, where: str = "private key") -> SigningKey:
+        """The key of PEM bytes; `where` names their source in errors. Raises UserError."""
+        # `from None`: the chained error of the library must not reach a log with anything of the key in it.
+        try:
+            private = serialization.load_pem_private_key(pem, password=None)
+        except TypeError:
+            raise UserError(f"{where}: is protected by a password; give an unprotected PEM file, mode 600") from None
+        except (ValueError, UnsupportedAlgorithm):
+            raise UserError(f"{where}: holds no private key in PEM form; give the file Kalshi offered") from None
+        if not isinstance(private, RSAPrivateKey | Ed25519PrivateKey):
+            raise UserError(f"{where}: is neither RSA nor Ed25519; create a key of one of these kinds at Kalshi")
+        return cls(private)
+
+    @classmethod
+    def generate(cls) -> SigningKey:
+        """A new Ed25519 key, for an exchange of one's own. Ed25519 because it signs some ten times faster."""
+        return cls(Ed25519PrivateKey.generate())
+
+    def public_pem(self) -> bytes:
+        """The public half, as an exchange keeps it."""
+        return self._private.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+    def sign(self, message: bytes) -> bytes:
+        if isinstance(self._private, Ed25519PrivateKey):
+            return self._private.sign(message)
+        pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=PSS_SALT_BYTES)
+        return self._private.sign(message, pss, hashes.SHA256())
+
+    def __repr__(self) -> str:
+        return f"<SigningKey {'rsa' if isinstance(self._private, RSAPrivateKey) else 'ed25519'}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a signing key is not copied or stored")
+
+
+class Signer:
+    """A key and its id at the exchange: makes the three headers of a request."""
+
+    __slots__ = ("_key", "key_id")
+
+    def __init__(self, key_id: str, key: SigningKey) -> None:
+        """Raises UserError for an id that cannot stand in a header."""
+        if not (key_id.isascii() and key_id.isprintable() and key_id.strip() == key_id and 0 < len(key_id) <= 200):
+            raise UserError("the API key id is empty or has characters no id has; copy it again from Kalshi")
+        self.key_id = key_id
+        self._key = key
+
+    def signed_headers(self, method: str, path: str, now_ms: int) -> dict[str, str]:
+        """The headers of one request. `path` has the API's prefix and no query; `now_ms` is unix milliseconds."""
+        message = f"{now_ms}{method.upper()}{path}".encode()
+        return {
+            KEY_HEADER: self.key_id,
+            TIMESTAMP_HEADER: str(now_ms),
+            SIGNATURE_HEADER: base64.b64encode(self._key.sign(message)).decode("ascii"),
+        }
+
+    def __repr__(self) -> str:
+        return f"<Signer {self._key!r}>"

@@ -1,0 +1,69 @@
+"""A market's terms from what its market, its event and its series say (W4.4, W7, W9)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.fees import MAKER_SHARE, FeeTerms, fee_terms
+from fsm_exec.core.market import MarketStatus, MarketTerms
+from fsm_exec.core.units import ONE_DOLLAR_E4, PriceE4, PriceGrid, PriceRange, parse_price
+from fsm_exec.kalshi.translate import Malformed, reading, time_us
+from fsm_exec.wire import rest
+
+STATUS: Final[dict[str, MarketStatus]] = {  # W7; these are the words of a market, not those of the listing's filter
+    "initialized": "unopened",
+    "active": "open",
+    "inactive": "paused",
+    "closed": "closed",
+    "determined": "closed",
+    "disputed": "closed",
+    "amended": "closed",
+    "finalized": "closed",
+}
+NO_FEES: Final = FeeTerms(taker_e10=0, maker_e10=0)
+
+
+def market_terms(
+    market: rest.MarketSummary, event: rest.EventSummary, series: rest.SeriesSummary, now_us: int
+) -> MarketTerms:
+    """Raises Malformed for what cannot be right, UserError for a market whose fees have no published formula."""
+    status = STATUS.get(market.status)
+    if status is None:  # never guessed: a new word may well mean "not now" (L14)
+        raise Malformed(f"market {market.ticker[:40]}: status {market.status[:40]!r} is not known")
+    return MarketTerms(
+        ticker=market.ticker,
+        series=series.ticker,
+        event=event.event_ticker,
+        category=series.category,
+        status=status,
+        grid=_grid(market),
+        fees=_fees(market, event, series, now_us),
+    )
+
+
+def _grid(market: rest.MarketSummary) -> PriceGrid:
+    with reading(f"market {market.ticker[:40]}: price_ranges"):
+        ranges = tuple(
+            PriceRange(parse_price(r.start), parse_price(r.end), parse_price(r.step)) for r in market.price_ranges
+        )
+    if not ranges or any(r.step_e4 <= 0 or r.start_e4 >= r.end_e4 for r in ranges):
+        raise Malformed(f"market {market.ticker[:40]}: price_ranges describe no grid")
+    grid = PriceGrid(ranges)
+    if grid.floor(PriceE4(ONE_DOLLAR_E4 - 1)) is None:
+        raise Malformed(f"market {market.ticker[:40]}: price_ranges hold no price")
+    return grid
+
+
+def _fees(market: rest.MarketSummary, event: rest.EventSummary, series: rest.SeriesSummary, now_us: int) -> FeeTerms:
+    waived_until = market.fee_waiver_expiration_time
+    if waived_until and time_us(waived_until) > now_us:
+        return NO_FEES
+    fee_type = series.fee_type if event.fee_type_override is None else event.fee_type_override
+    multiplier = series.fee_multiplier if event.fee_multiplier_override is None else event.fee_multiplier_override
+    try:
+        return fee_terms(fee_type, multiplier)
+    except UserError as error:
+        if fee_type in MAKER_SHARE:  # then it is the multiplier, which no user chose
+            raise Malformed(f"market {market.ticker[:40]}: {error}") from error
+        raise

@@ -1,0 +1,282 @@
+"""Between our words and the exchange's single YES-priced book: the only place that converts.
+
+We buy outcomes; the exchange has one book of YES. Buying YES at p is a bid at p; buying NO at n is an ask at 1 - n.
+Back again, `outcome_side` and `book_side` must agree (bid = yes, ask = no; W4.1). Strings become integers here, once.
+What the exchange sends and cannot be right raises `Malformed`; what we ask and cannot be right, `ImpossibleRequest`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from fsm_exec.core.book import Level
+from fsm_exec.core.errors import LocalError, UnitError, VenueUnavailable
+from fsm_exec.core.orders import (
+    AmendOrder,
+    CancelOrder,
+    FillReport,
+    OrderReport,
+    OrderStatus,
+    PlaceOrder,
+)
+from fsm_exec.core.units import (
+    ONE_DOLLAR_E4,
+    CountE2,
+    Outcome,
+    PriceE4,
+    complement,
+    format_count,
+    format_price,
+    in_outcome,
+    parse_count,
+    parse_money,
+    parse_price,
+)
+from fsm_exec.wire import rest, ws
+
+US_PER_MS = 1_000
+US_PER_S = 1_000_000
+TIME_MAX_MS = 10**14  # the year 5138: later is no time
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_CLIENT_ORDER_ID = re.compile(rest.CLIENT_ORDER_ID_PATTERN, re.ASCII)
+_ORDER_ID = re.compile(r"[A-Za-z0-9][-\w]{0,99}", re.ASCII)  # stands in a URL's path: a UUID on the real exchange
+_TICKER = re.compile(r"[A-Za-z0-9][-.\w]{0,99}", re.ASCII)  # stands in a URL's path: never needs escaping
+
+
+class ImpossibleRequest(LocalError):
+    """A request the exchange is known to refuse: core must never make one. Nothing was sent."""
+
+
+class Malformed(VenueUnavailable):
+    """The exchange sent something that does not fit its own description."""
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """A number that is none becomes Malformed, naming what was read."""
+    try:
+        yield
+    except UnitError as error:
+        raise Malformed(f"{what}: {error}") from error
+
+
+# Our requests.
+
+
+def create_order(order: PlaceOrder) -> rest.CreateOrder:
+    """The body that places `order`. Raises ImpossibleRequest."""
+    _check_priced(order.ticker, order.price_e4, order.count_e2)
+    if _CLIENT_ORDER_ID.fullmatch(order.client_order_id) is None:
+        raise ImpossibleRequest(f"client order id {order.client_order_id!r} has a shape the exchange refuses (W6.3)")
+    if order.time_in_force != "good_till_canceled":
+        if order.expiration_s is not None:
+            raise ImpossibleRequest(f"{order.time_in_force} with an expiration: only GTC has one (W4.1)")
+        if order.post_only:
+            raise ImpossibleRequest(f"{order.time_in_force} and post only: such an order could do nothing (W6.1)")
+    if order.expiration_s is not None and not 0 < order.expiration_s * 1_000 < TIME_MAX_MS:
+        raise ImpossibleRequest(f"expiration {order.expiration_s} is no unix time in seconds")
+    return rest.CreateOrder(
+        ticker=order.ticker,
+        side=book_side(order.outcome),
+        count=format_count(order.count_e2),
+        price=format_price(in_outcome(order.price_e4, order.outcome)),
+        time_in_force=order.time_in_force,
+        self_trade_prevention_type="taker_at_cross",
+        client_order_id=order.client_order_id,
+        expiration_time=order.expiration_s,
+        post_only=order.post_only,
+    )
+
+
+def amend_order(order: AmendOrder) -> rest.AmendOrder:
+    """The body that amends `order`. Its expiration and client id are left out, which keeps them (W4.1). Raises
+    ImpossibleRequest."""
+    check_order_id(order.order_id)
+    _check_priced(order.ticker, order.price_e4, order.total_e2)
+    return rest.AmendOrder(
+        ticker=order.ticker,
+        side=book_side(order.outcome),
+        price=format_price(in_outcome(order.price_e4, order.outcome)),
+        count=format_count(order.total_e2),
+    )
+
+
+def check_cancel(order: CancelOrder) -> None:
+    """Raises ImpossibleRequest."""
+    check_order_id(order.order_id)
+    check_ticker(order.ticker)
+
+
+def check_order_id(order_id: str) -> None:
+    if _ORDER_ID.fullmatch(order_id) is None:
+        raise ImpossibleRequest(f"{order_id!r} is no order id")
+
+
+def check_ticker(ticker: str) -> None:
+    if _TICKER.fullmatch(ticker) is None:
+        raise ImpossibleRequest(f"{ticker!r} is no market ticker")
+
+
+def is_ticker(text: str) -> bool:
+    return _TICKER.fullmatch(text) is not None
+
+
+def book_side(outcome: Outcome) -> rest.BookSide:
+    return "bid" if outcome == "yes" else "ask"
+
+
+def _check_priced(ticker: str, price: PriceE4, count: CountE2) -> None:
+    check_ticker(ticker)
+    if not 0 < price < ONE_DOLLAR_E4:
+        raise ImpossibleRequest(f"price {price} (10^-4 dollars) is not between 0 and 1 dollar")
+    if count <= 0:
+        raise ImpossibleRequest(f"count {count} (10^-2 contracts) is not above 0")
+
+
+# What the exchange says.
+
+
+def order_id_of(text: str) -> str:
+    """An order id that can be used in a request. Raises Malformed."""
+    if _ORDER_ID.fullmatch(text) is None:
+        raise Malformed(f"{text[:40]!r} is no order id")
+    return text
+
+
+def own_outcome(outcome_side: rest.OutcomeSide, side: rest.BookSide) -> Outcome:
+    if side != book_side(outcome_side):
+        raise Malformed(f"outcome side {outcome_side!r} and book side {side!r} contradict each other")
+    return outcome_side
+
+
+def order_report(row: rest.Order, as_of_us: int) -> OrderReport:
+    """A row of the listing. It states what holds at `as_of_us` at least, later if the row itself is newer."""
+    with reading(f"order {row.order_id[:40]}"):
+        yes_price = _both_prices(row.yes_price_dollars, row.no_price_dollars)
+        outcome = own_outcome(row.outcome_side, row.book_side)
+        changed = row.last_update_time or row.created_time
+        return OrderReport(
+            order_id=order_id_of(row.order_id),
+            client_order_id=row.client_order_id,
+            ticker=row.ticker,
+            outcome=outcome,
+            status=row.status,
+            price_e4=in_outcome(yes_price, outcome),
+            count_e2=parse_count(row.initial_count_fp),
+            filled_e2=parse_count(row.fill_count_fp),
+            remaining_e2=parse_count(row.remaining_count_fp),
+            at_us=max(as_of_us, time_us(changed)) if changed else as_of_us,
+        )
+
+
+def fill_report(row: rest.Fill, as_of_us: int) -> FillReport:
+    """A row of the listing. A fill without a time of its own (all of its time fields are optional) gets `as_of_us`."""
+    with reading(f"fill {row.fill_id[:40]}"):
+        yes_price = _both_prices(row.yes_price_dollars, row.no_price_dollars)
+        outcome = own_outcome(row.outcome_side, row.book_side)
+        if row.created_time:
+            at_us = time_us(row.created_time)
+        elif row.ts is not None:
+            at_us = ms_to_us(row.ts * 1_000)
+        else:
+            at_us = as_of_us
+        return FillReport(
+            fill_id=_some(row.fill_id, "fill id"),
+            order_id=order_id_of(row.order_id),
+            client_order_id=None,
+            ticker=row.market_ticker,
+            outcome=outcome,
+            price_e4=in_outcome(yes_price, outcome),
+            count_e2=parse_count(row.count_fp),
+            fee_e6=parse_money(row.fee_cost),
+            is_taker=row.is_taker,
+            at_us=at_us,
+        )
+
+
+def streamed_order(message: ws.UserOrder) -> OrderReport:
+    status: OrderStatus
+    match message.status:
+        case "resting" | "canceled" | "executed":
+            status = message.status
+        case other:  # the channel also knows "unknown" (W10.6): a word, not a fact
+            raise Malformed(f"order {message.order_id[:40]}: status {other[:40]!r} says nothing")
+    with reading(f"order {message.order_id[:40]}"):
+        outcome = own_outcome(message.outcome_side, message.book_side)
+        at_ms = message.created_ts_ms if message.last_updated_ts_ms is None else message.last_updated_ts_ms
+        return OrderReport(
+            order_id=order_id_of(message.order_id),
+            client_order_id=message.client_order_id,
+            ticker=message.ticker,
+            outcome=outcome,
+            status=status,
+            price_e4=in_outcome(parse_price(message.yes_price_dollars), outcome),
+            count_e2=parse_count(message.initial_count_fp),
+            filled_e2=parse_count(message.fill_count_fp),
+            remaining_e2=parse_count(message.remaining_count_fp),
+            at_us=ms_to_us(at_ms),
+            reason=message.last_update_reason,
+        )
+
+
+def streamed_fill(message: ws.Fill) -> FillReport:
+    with reading(f"fill {message.trade_id[:40]}"):
+        outcome = own_outcome(message.outcome_side, message.book_side)
+        return FillReport(
+            fill_id=_some(message.trade_id, "fill id"),
+            order_id=order_id_of(message.order_id),
+            client_order_id=message.client_order_id or None,
+            ticker=message.market_ticker,
+            outcome=outcome,
+            price_e4=in_outcome(parse_price(message.yes_price_dollars), outcome),
+            count_e2=parse_count(message.count_fp),
+            fee_e6=parse_money(message.fee_cost),
+            is_taker=message.is_taker,
+            at_us=ms_to_us(message.ts_ms),
+        )
+
+
+def levels(ladder: Sequence[rest.WireLevel] | None) -> list[Level]:
+    """One side of a book; an empty side is absent on the stream (W5)."""
+    with reading("book level"):
+        return [(parse_price(price), parse_count(count)) for price, count in ladder or ()]
+
+
+def delta_time_us(message: ws.BookDelta) -> int:
+    if message.ts_ms is not None:
+        return ms_to_us(message.ts_ms)
+    return time_us(_some(message.ts or "", "time of a book change"))
+
+
+def ms_to_us(value: int) -> int:
+    if not 0 <= value < TIME_MAX_MS:
+        raise Malformed(f"{str(value)[:40]} is no time in milliseconds")
+    return value * US_PER_MS
+
+
+def time_us(text: str) -> int:
+    """RFC 3339 text as unix microseconds; finer digits are cut off. Raises Malformed."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise Malformed(f"time {text[:40]!r} has no zone")
+        return (moment - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError) as error:
+        raise Malformed(f"{text[:40]!r} is no time") from error
+
+
+def _both_prices(yes: str, no: str) -> PriceE4:
+    price = parse_price(yes)
+    if complement(price) != parse_price(no):
+        raise Malformed(f"prices {yes[:20]!r} and {no[:20]!r} do not add up to a dollar")
+    return price
+
+
+def _some(text: str, what: str) -> str:
+    if not text:
+        raise Malformed(f"{what} is missing")
+    return text

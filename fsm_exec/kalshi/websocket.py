@@ -1,0 +1,217 @@
+"""The stream: one WebSocket connection after another, for ever, each a `Conversation`.
+
+A connection counts as heard when a frame arrives or when it answers a ping of ours. The exchange pings every 10 s, but
+trio-websocket answers those by itself and shows them to nobody; so after a quiet moment we ask, and the pong is the
+sign of life. Silence, an error or a close ends the connection; the next is dialled after a growing, jittered pause.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NoReturn, TypeAlias
+from urllib.parse import urlsplit
+
+import trio
+import trio_websocket
+from trio_websocket import WebSocketConnection
+from wsproto.utilities import ProtocolError
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.ports import StreamListener
+from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.signing import Signer
+from fsm_exec.kalshi.stream import Conversation, StreamLost
+from fsm_exec.wire.rest import WS_PATH, error_detail
+
+Dial: TypeAlias = Callable[[trio.Nursery, list[tuple[bytes, bytes]]], Awaitable[WebSocketConnection]]
+"""Opens a connection: its tasks run in the nursery, the headers go with the handshake."""
+
+DIAL_TIMEOUT_S: Final = 15
+SEND_TIMEOUT_S: Final = 10
+CLOSE_TIMEOUT_S: Final = 2
+QUIET_S: Final = 10  # then we ping: the exchange's own pings come as often, so a quiet market costs little more
+SILENCE_S: Final = 25  # then the connection is given up: two and a half of the exchange's pings
+PATIENCE_S: Final = 15  # for acknowledgements and for snapshots asked for
+assert QUIET_S < SILENCE_S
+
+PAUSE_FIRST_S: Final = 0.5
+PAUSE_MAX_S: Final = 30.0
+PAUSE_DOUBLINGS_MAX: Final = 10  # 0.5 s doubled ten times is beyond the maximum already
+STEADY_S: Final = 60  # a connection that lived so long was a good one: the next pause is the first again
+
+MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024  # a full snapshot of 10,000 levels takes 300 KB
+US_PER_MS: Final = 1_000
+
+CONNECTION_ERRORS = (
+    StreamLost,
+    OSError,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    trio.TooSlowError,
+    trio_websocket.HandshakeError,
+    trio_websocket.ConnectionClosed,
+    ProtocolError,
+)
+
+
+def dial_url(url: str) -> Dial:
+    """A dial over real sockets, ws:// or wss://. Raises UserError for any other address."""
+    parts = urlsplit(url)
+    host = parts.hostname
+    if parts.scheme not in ("ws", "wss") or not host:
+        raise UserError(f"stream address {url!r}: expected ws://127.0.0.1:PORT{WS_PATH}")
+    secure = parts.scheme == "wss"
+    port = parts.port or (443 if secure else 80)
+
+    async def dial(nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
+        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
+        if secure:
+            stream = await trio.open_ssl_over_tcp_stream(host, port, https_compatible=True)
+        else:
+            stream = await trio.open_tcp_stream(host, port)
+        nursery.start_soon(_close_at_the_end, stream)
+        return await trio_websocket.wrap_client_stream(
+            nursery,
+            stream,
+            parts.netloc.rpartition("@")[2],
+            parts.path or "/",
+            extra_headers=headers,
+            max_message_size=MESSAGE_MAX_BYTES,
+        )
+
+    return dial
+
+
+async def _close_at_the_end(stream: trio.abc.AsyncResource) -> None:
+    """Close the socket when the connection's nursery ends. The library leaves that to the other end where the other
+    end closed first, and to nobody where the handshake fails."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
+def pause_s(failures: int, rng: random.Random) -> float:
+    """How long to wait before dialling again after `failures` earlier ones in a row: doubling, between half and all of
+    it, so that many clients do not come back together."""
+    longest = min(PAUSE_MAX_S, PAUSE_FIRST_S * (1 << min(failures, PAUSE_DOUBLINGS_MAX)))
+    return longest * (0.5 + 0.5 * rng.random())
+
+
+class KalshiStream:
+    """Implements `stream` of `core.ports.Exchange`. One call of `run` at a time per object."""
+
+    def __init__(self, dial: Dial, signer: Signer, wall_us: Callable[[], int], rng: random.Random, log: Log) -> None:
+        self._dial = dial
+        self._signer = signer
+        self._wall_us = wall_us
+        self._rng = rng
+        self._log = log
+
+    async def run(self, listener: StreamListener, tickers: Sequence[str]) -> NoReturn:
+        """Until cancelled. The listener hears `connected` and `disconnected` in turns; a dial that fails is only
+        logged. What the listener raises ends the stream."""
+        failures = 0
+        while True:
+            connection = _Connection(listener, tickers, self._log)
+            began_s = trio.current_time()
+            why = await self._hold(connection)
+            if connection.open:
+                listener.disconnected(why)
+            lived_s = trio.current_time() - began_s
+            if connection.open and lived_s >= STEADY_S:
+                failures = 0
+            wait_s = pause_s(failures, self._rng)
+            failures += 1
+            self._log.warning("stream_lost", why=why, was_open=connection.open, failures=failures)
+            await trio.sleep(wait_s)
+
+    async def _hold(self, connection: _Connection) -> str:
+        """Dial and serve one connection to its end; returns why it ended."""
+        why = "ended"
+        try:
+            async with trio.open_nursery() as nursery:
+                with trio.fail_after(DIAL_TIMEOUT_S):
+                    socket = await self._dial(nursery, self._handshake_headers())
+                try:
+                    await connection.serve(socket)
+                finally:
+                    with trio.move_on_after(CLOSE_TIMEOUT_S):
+                        await socket.aclose()
+        except* CONNECTION_ERRORS as group:
+            why = _describe(group)
+        return why
+
+    def _handshake_headers(self) -> list[tuple[bytes, bytes]]:
+        # The path is signed as the exchange knows it, wherever the dial leads.
+        signed = self._signer.signed_headers("GET", WS_PATH, self._wall_us() // US_PER_MS)
+        return [(name.encode(), value.encode()) for name, value in signed.items()]
+
+
+class _Connection:
+    """One connection's life: reading, watching for silence, sending."""
+
+    def __init__(self, listener: StreamListener, tickers: Sequence[str], log: Log) -> None:
+        self._listener = listener
+        self._conversation = Conversation(listener, tickers, log)
+        self._heard_s = trio.current_time()
+        self._pings = 0
+        self.open = False
+
+    async def serve(self, socket: WebSocketConnection) -> NoReturn:
+        """Raises one of CONNECTION_ERRORS, alone or in a group."""
+        self._heard_s = trio.current_time()
+        await self._send(socket, self._conversation.opening(self._heard_s))
+        self.open = True
+        self._listener.connected()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch, socket)
+            while True:
+                frame = await socket.get_message()
+                self._hear()
+                await self._send(socket, self._conversation.receive(frame, self._heard_s))
+
+    def _hear(self) -> None:
+        self._heard_s = trio.current_time()
+        self._listener.heard()
+
+    async def _watch(self, socket: WebSocketConnection) -> NoReturn:
+        while True:
+            await trio.sleep_until(self._heard_s + QUIET_S)
+            now_s = trio.current_time()
+            await self._send(socket, self._conversation.overdue(now_s, PATIENCE_S))
+            # The very sum slept for: with a difference, rounding could make this loop spin while the clock stands.
+            if now_s >= self._heard_s + QUIET_S:
+                await self._probe(socket)
+
+    async def _probe(self, socket: WebSocketConnection) -> None:
+        """Ping until something is heard. Raises StreamLost when nothing is for SILENCE_S."""
+        self._pings += 1
+        with trio.move_on_at(self._heard_s + SILENCE_S) as scope:
+            await socket.ping(b"fx%d" % self._pings)
+            self._hear()
+        if scope.cancelled_caught and trio.current_time() >= self._heard_s + SILENCE_S:
+            raise StreamLost(f"nothing heard for {SILENCE_S} s")
+
+    async def _send(self, socket: WebSocketConnection, commands: Sequence[bytes]) -> None:
+        if commands:
+            with trio.fail_after(SEND_TIMEOUT_S):
+                for command in commands:
+                    await socket.send_message(command.decode())
+
+
+def _describe(group: BaseExceptionGroup[BaseException]) -> str:
+    """The errors of a connection on one line, without anything the handshake carried."""
+    parts: list[str] = []
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            parts.append(_describe(error))
+        elif isinstance(error, trio_websocket.ConnectionRejected):
+            detail = error_detail(error.body or b"")
+            parts.append(f"handshake refused: {error.status_code} {detail.code[:60]}")
+        elif isinstance(error, trio.TooSlowError):
+            parts.append("the other end does not answer")
+        else:
+            parts.append(f"{type(error).__name__}: {str(error)[:200]}")
+    return "; ".join(parts)
