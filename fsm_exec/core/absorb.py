@@ -14,6 +14,7 @@ from fsm_exec.core.draft import Draft
 from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.events import (
     AmendAnswered,
+    AmendRefused,
     AnyEvent,
     CancelAnswered,
     ClockStruck,
@@ -125,6 +126,8 @@ def absorb(execution: Execution, event: AnyEvent) -> Draft:
             _write_lost(draft, event)
         case AmendAnswered():
             _amended(draft, event)
+        case AmendRefused():
+            _amend_refused(draft, event)
         case OrderReported():
             _reported(draft, event)
         case FillReported():
@@ -248,6 +251,14 @@ def _amended(draft: Draft, event: AmendAnswered) -> None:
         _repriced(draft, child, event.filled_e2)
         if event.remaining_e2 == 0:
             _ended(draft, draft.child(child.client_order_id))
+
+
+def _amend_refused(draft: Draft, event: AmendRefused) -> None:
+    child = draft.child(event.client_order_id)
+    draft.clear_outbox(child.client_order_id, "amend")
+    if isinstance(child.write, PendingAmend) and child.write.effect_id == event.effect_id:
+        draft.put(child, write=None)
+        _count_refusal(draft, event.code, event.at_us)
 
 
 def _repriced(draft: Draft, child: Child, filled: CountE2 | None) -> None:

@@ -122,8 +122,16 @@ class CancelAnswered(Event, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     reduced_by_e2: CountE2
 
 
+class AmendRefused(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A definite no, or never handed to the socket: the order stands as it was."""
+
+    client_order_id: str
+    effect_id: str
+    code: str
+
+
 class WriteLost(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A cancel or amend that was refused, not sent, or left without proof: a question, answered by a look-up."""
+    """A cancel that was not done, or an amend without proof: a question, answered by a look-up."""
 
     client_order_id: str
     effect_id: str
@@ -182,6 +190,7 @@ AnyEvent: TypeAlias = (
     | CancelAnswered
     | WriteLost
     | AmendAnswered
+    | AmendRefused
     | OrderReported
     | FillReported
 )

@@ -1,0 +1,62 @@
+"""What must be asked of the exchange, derived from the execution: nothing of it is stored, a restart asks anew."""
+
+from __future__ import annotations
+
+from fsm_exec.core.events import AnyEvent, FillReported, OrderAbsent, OrderReported
+from fsm_exec.core.execution import Child, PendingAmend
+from fsm_exec.core.orders import FillReport, OrderListing, OrderReport
+
+SIGNATURE_WINDOW_US = 30_000_000
+"""How long after it was signed a request may still be accepted."""
+READ_LAG_US = 2_000_000
+"""How far a listing's own `as_of` is trusted: seen lag is about 0.4 s."""
+
+
+def needs_inquiry(child: Child) -> bool:
+    """An order whose fate, or whose fills, only a listing can tell."""
+    return child.state in ("unknown", "settling") or (child.is_open and child.write is not None and child.write.lost)
+
+
+def answer_of(child: Child, listing: OrderListing, asked_since_us: int, at_us: int) -> AnyEvent | None:
+    """What a listing says about one order: where it stands, or proof that it does not exist; None if it proves
+    nothing yet. `asked_since_us` is when the doubt began, at the latest."""
+    for report in listing.orders:
+        if report.client_order_id == child.client_order_id:
+            waited = listing.as_of_us > asked_since_us + SIGNATURE_WINDOW_US + READ_LAG_US
+            # A lost cancel may simply be sent again; a lost amend may still land while its signature is valid.
+            final = waited or not isinstance(child.write, PendingAmend)
+            return reported(report, at_us, looked_up=final)
+    if child.state == "unknown" and listing.as_of_us > child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US:
+        return OrderAbsent(at_us=at_us, client_order_id=child.client_order_id, as_of_us=listing.as_of_us)
+    return None
+
+
+def reported(report: OrderReport, at_us: int, *, looked_up: bool) -> OrderReported:
+    return OrderReported(
+        at_us=at_us,
+        client_order_id=report.client_order_id,
+        order_id=report.order_id,
+        outcome=report.outcome,
+        status=report.status,
+        price_e4=report.price_e4,
+        count_e2=report.count_e2,
+        filled_e2=report.filled_e2,
+        remaining_e2=report.remaining_e2,
+        cause=report.reason,
+        looked_up=looked_up,
+    )
+
+
+def filled(report: FillReport, client_order_id: str, mid_e5: int | None, at_us: int) -> FillReported:
+    return FillReported(
+        at_us=at_us,
+        client_order_id=client_order_id,
+        order_id=report.order_id,
+        fill_id=report.fill_id,
+        price_e4=report.price_e4,
+        count_e2=report.count_e2,
+        fee_e6=report.fee_e6,
+        is_taker=report.is_taker,
+        traded_at_us=report.at_us,
+        mid_e5=mid_e5,
+    )

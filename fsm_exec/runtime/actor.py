@@ -1,0 +1,109 @@
+"""One execution at work: its own task, its own inbox, one fact at a time. Decide, save, act.
+
+The order of the last three lines of `_step` is the promise of the whole engine: nothing is sent before the decision
+to send it is on disk.
+"""
+
+from __future__ import annotations
+
+import math
+
+import trio
+
+from fsm_exec.core.advance import Advance, advance
+from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.events import AnyEvent, ClockStruck, DecisionDue
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.orders import Write
+from fsm_exec.core.rows import save_of
+from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.inbox import Inbox
+from fsm_exec.runtime.inquirer import Inquirer
+from fsm_exec.runtime.performer import perform
+from fsm_exec.runtime.services import Services
+
+DECISION_INTERVAL_US = 250_000
+
+
+class Actor:
+    """Holds the newest durable execution. Only its own task replaces it."""
+
+    def __init__(self, execution: Execution, algorithm: Algorithm, feed: MarketFeed, services: Services) -> None:
+        self.execution = execution
+        self.inbox = Inbox()
+        self._algorithm = algorithm
+        self._feed = feed
+        self._services = services
+        self._decided_us = -DECISION_INTERVAL_US
+        self._inquirer = Inquirer(self, services, feed)
+
+    async def run(self) -> None:
+        """Until the execution has ended. Raises what went wrong; the execution is then as its last save says."""
+        name = self.execution.execution_id
+        self._feed.subscribe(name, self.inbox.nudge)
+        try:
+            async with trio.open_nursery() as nursery:
+                self.inbox.nudge()
+                while not self.execution.is_ended:
+                    event = await self._next_event()
+                    if event is not None:
+                        await self.step(event)
+                        self._inquirer.look_after(nursery)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._feed.unsubscribe(name)
+
+    async def step(self, event: AnyEvent) -> None:
+        """Take one fact in; return when its consequences are durable and on their way."""
+        before = self.execution
+        step = advance(before, event, self._algorithm)
+        if step is None:
+            return
+        await self._services.store.save(save_of(before, event, step))
+        self.execution = step.execution
+        self._tell(event, step)
+        for write in step.effects:
+            self._services.requests.start_soon(self._request, write)
+
+    def _tell(self, event: AnyEvent, step: Advance) -> None:
+        """The log, the router and the account's own sizes learn what is now durable."""
+        after = step.execution
+        self._services.own.update(after)
+        for child in after.children:
+            if child.order_id is not None:
+                self._services.learned(child.client_order_id, child.order_id)
+        for change in step.changes:
+            self._services.log.info(
+                "transition",
+                machine=change.machine,
+                subject=change.subject,
+                source=change.source,
+                trigger=change.trigger,
+                dest=change.dest,
+                event_type=type(event).__name__,
+                seq=after.seq,
+            )
+        self.inbox.nudge()
+
+    async def _request(self, write: Write) -> None:
+        answer = await perform(self._services.exchange, write, self._services.wall)
+        self._services.deliver(self.execution.execution_id, answer)
+
+    async def _next_event(self) -> AnyEvent | None:
+        """The next fact, or the next decision or time that is due; None after a wait that brought nothing yet."""
+        fact = self.inbox.take()
+        if fact is not None:
+            return fact
+        now_us = self._services.wall.now_us()
+        execution = self.execution
+        if execution.ending is None and now_us >= execution.deadline_us:
+            return ClockStruck(at_us=now_us)
+        thinks = execution.ending is None and self.inbox.nudged
+        decide_us = self._decided_us + DECISION_INTERVAL_US
+        if thinks and now_us >= decide_us:
+            self.inbox.nudged = False
+            self._decided_us = now_us
+            return DecisionDue(at_us=now_us, view=self._feed.view(execution.outcome))
+        due_us = math.inf if execution.ending is not None else execution.deadline_us
+        await self.inbox.wait(self._services.wall.trio_time(min(due_us, decide_us) if thinks else due_us))
+        return None

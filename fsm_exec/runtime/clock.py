@@ -1,0 +1,56 @@
+"""Wall time: the only one there is, in integer microseconds, hung on trio's clock.
+
+Everything that happens in the engine is stamped by a `Wall`, and waits are made in trio's time, so a virtual clock
+moves both together. In the live lane the offset to trio's clock is read again at intervals: the system's clock may be
+set, and a suspended machine wakes up later than it knows.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import trio
+
+RESYNC_INTERVAL_S = 10
+JUMP_US = 1_000_000  # a correction above this is an event: deadlines are armed anew
+
+
+class Wall:
+    """`now_us()` = an origin + the time trio's clock has run since."""
+
+    def __init__(self, origin_us: int) -> None:
+        """Must be called inside trio: the origin is now."""
+        self._origin_us = origin_us
+        self._started_s = trio.current_time()
+
+    def now_us(self) -> int:
+        return self._origin_us + round((trio.current_time() - self._started_s) * 1_000_000)
+
+    def trio_time(self, at_us: float) -> float:
+        """The moment `at_us` on trio's clock; infinity stays infinity."""
+        return math.inf if at_us == math.inf else self._started_s + (at_us - self._origin_us) / 1_000_000
+
+    async def sleep_until_us(self, at_us: int) -> None:
+        await trio.sleep_until(self.trio_time(at_us))
+
+    def set_us(self, true_us: int) -> int:
+        """Correct the offset so that now is `true_us`; returns the correction."""
+        correction = true_us - self.now_us()
+        self._origin_us += correction
+        return correction
+
+
+def system_us() -> int:
+    """The machine's own clock. Read here and nowhere else, in the live lane only."""
+    return time.time_ns() // 1_000
+
+
+async def keep_in_step(wall: Wall, jumped: Callable[[int], None]) -> None:
+    """Follow the system's clock for ever; tell `jumped` about corrections above a second."""
+    while True:
+        await trio.sleep(RESYNC_INTERVAL_S)
+        correction = wall.set_us(system_us())
+        if abs(correction) > JUMP_US:
+            jumped(correction)

@@ -1,0 +1,308 @@
+"""The engine: opens the markets, accepts executions, keeps each under its own guard, and comes to rest.
+
+It walks the states of the engine table. Executions run in one nursery, requests and the stream in an outer one, and
+the store outside of both, so that an answer on its way and a save under way always find somebody to receive them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.advance import Advance, advance
+from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.errors import LocalError, StoreFailed, UserError, VenueError
+from fsm_exec.core.events import AnyEvent, Reason, StopRequested, Submitted
+from fsm_exec.core.execution import CHILD_LIVE, Execution
+from fsm_exec.core.limits import Limits
+from fsm_exec.core.machine import step
+from fsm_exec.core.market import MarketTerms
+from fsm_exec.core.metrics import DeadlineBook, metrics
+from fsm_exec.core.orders import CancelOrder
+from fsm_exec.core.ports import Exchange, MetricsRow, Store, StoredExecution
+from fsm_exec.core.rows import save_of
+from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.runtime.actor import Actor
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.own_orders import OwnOrders
+from fsm_exec.runtime.router import Router
+from fsm_exec.runtime.scoring import run_and_score
+from fsm_exec.runtime.services import Services
+
+if TYPE_CHECKING:
+    from fsm_exec.core.view import View
+
+GRACE_US = 5_000_000
+EMERGENCY_CANCEL_S = 10.0
+
+
+class MethodRef(msgspec.Struct, frozen=True):
+    """What the engine needs to know of a method: its full name and the algorithm it binds."""
+
+    full_name: str
+    algorithm: Algorithm
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution to accept. `limits` None: no price could be formed, for want of a book."""
+
+    ticker: str
+    outcome: Outcome
+    target_e2: CountE2
+    method: MethodRef
+    limits: Limits | None
+    horizon_us: int
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """An execution that has ended, with its metrics; `metrics` None if it was quarantined instead."""
+
+    execution: Execution
+    metrics: MetricsRow | None
+    quarantine: str | None = None
+
+
+class Engine:
+    """Made by `open_engine`. `on_progress(execution)` is told of every durable change, synchronously."""
+
+    def __init__(self, services: Services, feeds: dict[str, MarketFeed], nursery: trio.Nursery) -> None:
+        self.state = "starting"
+        self.feeds = feeds
+        self.actors: dict[str, Actor] = {}
+        self.ended: dict[str, Ended] = {}
+        self._services = services
+        self._nursery = nursery
+        self._books: dict[str, DeadlineBook | None] = {}
+        self._count = 0
+        self._idle = trio.Condition()
+        self._late = trio.Lock()  # facts about ended executions are taken in one after the other
+        self._store_failure: StoreFailed | None = None
+
+    def count_from(self, executions: int) -> None:
+        """Ids go on where the database stops."""
+        self._count = executions
+
+    def view(self, ticker: str, outcome: Outcome) -> View:
+        return self.feeds[ticker].view(outcome)
+
+    async def submit(self, request: Request) -> str:
+        """Accept an execution and start working it; returns its id once it is durable.
+
+        Raises LocalError if the engine does not run or the request breaks a rule of core.
+        """
+        if self.state != "running":
+            raise LocalError(f"the engine is {self.state} and accepts no work")
+        self._count += 1
+        execution_id = f"e{self._count:06d}"
+        feed = self.feeds[request.ticker]
+        view = feed.view(request.outcome)
+        event = Submitted(
+            at_us=view.at_us,
+            execution_id=execution_id,
+            instance=self._services.store.instance,
+            outcome=request.outcome,
+            method=request.method.full_name,
+            target_e2=request.target_e2,
+            limits=request.limits,
+            deadline_us=view.at_us + request.horizon_us,
+            grace_us=GRACE_US,
+            terms=feed.terms,
+            arrival=view,
+        )
+        first = advance(None, event, request.method.algorithm)
+        if first is None:
+            raise LocalError("a submission changes nothing")
+        await self._services.store.save(save_of(None, event, first))
+        self._log_steps(first)
+        actor = Actor(first.execution, request.method.algorithm, feed, self._services)
+        self.actors[execution_id] = actor
+        self._nursery.start_soon(self._guard, actor, feed)
+        return execution_id
+
+    def stop(self, reason: Reason) -> None:
+        """End every execution: cancel what is live, keep what is filled."""
+        for actor in self.actors.values():
+            actor.inbox.offer(StopRequested(at_us=self._services.wall.now_us(), reason=reason))
+
+    async def wait_idle(self) -> None:
+        """Until no execution is at work. Raises StoreFailed if the database gave up."""
+        async with self._idle:
+            while self.actors:
+                await self._idle.wait()
+        if self._store_failure is not None:
+            raise self._store_failure
+
+    def deliver(self, execution_id: str, event: AnyEvent) -> bool:
+        """Hand a fact to the execution that owns it; False if nobody does."""
+        actor = self.actors.get(execution_id)
+        if actor is not None:
+            actor.inbox.offer(event)
+            return True
+        if execution_id not in self.ended:
+            return False
+        self._nursery.start_soon(self._learn_late, execution_id, event)
+        return True
+
+    def clock_jumped(self, correction_us: int) -> None:
+        """The wall clock was corrected: every wait is armed anew."""
+        self._services.log.warning("clock_jumped", correction_us=correction_us)
+        for actor in self.actors.values():
+            actor.inbox.nudge()
+
+    def fire(self, trigger: str) -> None:
+        source = self.state
+        self.state = step("engine", source, trigger)
+        self._services.log.info(
+            "transition", machine="engine", subject="engine", source=source, trigger=trigger, dest=self.state
+        )
+
+    async def _guard(self, actor: Actor, feed: MarketFeed) -> None:
+        """Run one execution; whatever goes wrong with it stays its own."""
+        name = actor.execution.execution_id
+        ended: Ended
+        try:
+            row, self._books[name] = await run_and_score(actor, feed, self._services)
+            ended = Ended(actor.execution, row)
+        except* StoreFailed as group:
+            failure = _first(group)
+            why = f"the database failed: {failure}"
+            self._store_failure = failure if isinstance(failure, StoreFailed) else StoreFailed(why)
+            if self.state in ("recovering", "running"):
+                self.fire("halt")
+            await self._cancel_orders_of(actor)
+            ended = Ended(actor.execution, None, why)
+        except* Exception as group:  # the guard of one execution: its fault must not stop the others
+            failure = _first(group)
+            why = f"{type(failure).__name__}: {failure}"
+            self._services.log.exception("quarantined", execution=name, why=why)
+            await self._cancel_orders_of(actor)
+            await self._quarantine(name, why)
+            ended = Ended(actor.execution, None, why)
+        self.ended[name] = ended
+        del self.actors[name]
+        async with self._idle:
+            self._idle.notify_all()
+
+    async def _quarantine(self, execution_id: str, why: str) -> None:
+        try:
+            await self._services.store.quarantine(execution_id, why)
+        except StoreFailed as failure:
+            self._store_failure = failure
+
+    async def _cancel_orders_of(self, actor: Actor) -> None:
+        """The one exception to "save first": an execution that cannot go on leaves no live order behind. What these
+        cancels did is learned by reconciliation."""
+        with trio.move_on_after(EMERGENCY_CANCEL_S):
+            for child in actor.execution.children:
+                if child.state in CHILD_LIVE and child.order_id is not None:
+                    order = CancelOrder(
+                        effect_id=f"{actor.execution.execution_id}:emergency",
+                        client_order_id=child.client_order_id,
+                        order_id=child.order_id,
+                        ticker=actor.execution.terms.ticker,
+                    )
+                    answer = await self._services.exchange.cancel(order)
+                    self._services.log.warning("emergency_cancel", order=child.client_order_id, answer=str(answer))
+
+    async def _learn_late(self, execution_id: str, event: AnyEvent) -> None:
+        """A fact about an execution that has ended: a repeat changes nothing, a late fill rewrites its metrics."""
+        async with self._late:
+            ended = self.ended[execution_id]
+            try:
+                late = advance(ended.execution, event, _NoAlgorithm())
+                if late is None:
+                    return
+                await self._services.store.save(save_of(ended.execution, event, late))
+                self._services.log.error("fact_after_end", execution=execution_id, seq=late.execution.seq)
+                row = metrics(late.execution, self._books.get(execution_id))
+                await self._services.store.save_metrics(row, self._services.wall.now_us())
+            except StoreFailed as failure:
+                self._store_failure = failure
+            except LocalError:
+                self._services.log.exception("illegal_fact_after_end", execution=execution_id)
+            else:
+                self.ended[execution_id] = Ended(late.execution, row, ended.quarantine)
+
+    def _log_steps(self, first: Advance) -> None:
+        for change in first.changes:
+            self._services.log.info("transition", step=str(change))
+
+
+class _NoAlgorithm:
+    """An ended execution decides nothing."""
+
+    def plan(self, *_: object) -> tuple[()]:
+        return ()
+
+    def replan(self, *_: object) -> tuple[()]:
+        return ()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    failure: BaseException = group
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure
+
+
+def refuse_unfinished(unfinished: Sequence[StoredExecution]) -> None:
+    """Raises UserError: what a killed process left is not silently mixed with new work."""
+    if unfinished:
+        names = ", ".join(e.execution_id for e in unfinished[:3])
+        raise UserError(
+            f"the database holds {len(unfinished)} unfinished executions ({names}, ...); give another path for new work"
+        )
+
+
+@asynccontextmanager
+async def open_engine(
+    store: Store,
+    exchange: Exchange,
+    wall: Wall,
+    log: FilteringBoundLogger,
+    tickers: Sequence[str],
+) -> AsyncIterator[Engine]:
+    """A running engine on these markets. The body decides when work ends; leaving it stops the stream.
+
+    Raises UserError for a database with unfinished executions, VenueError if a market's terms cannot be read.
+    """
+    feeds: dict[str, MarketFeed] = {}
+    own = OwnOrders()
+
+    def feed_moved(ticker: str, source: str, trigger: str, dest: str) -> None:
+        log.info("transition", machine="market_feed", subject=ticker, source=source, trigger=trigger, dest=dest)
+
+    async with trio.open_nursery() as outer:
+
+        def deliver(execution_id: str, event: AnyEvent) -> bool:
+            return engine.deliver(execution_id, event)
+
+        router = Router(store.instance, feeds, wall, deliver, log)
+        services = Services(store, exchange, wall, own, log, outer, deliver, router.learned)
+        async with trio.open_nursery() as executions:
+            engine = Engine(services, feeds, executions)
+            engine.fire("locked")
+            try:
+                refuse_unfinished(await store.unfinished())
+                engine.count_from(len(await store.executions()))
+                for ticker in tickers:
+                    terms: MarketTerms = await exchange.market_terms(ticker)
+                    await store.save_market(terms, wall.now_us())
+                    feeds[ticker] = MarketFeed(terms, wall, own, feed_moved)
+            except (UserError, VenueError, StoreFailed):
+                engine.fire("failed")
+                raise
+            engine.fire("reconciled")
+            outer.start_soon(exchange.stream, router, tuple(tickers))
+            outer.start_soon(router.watch_silence)
+            yield engine
+            engine.fire("drain")
+            engine.stop("halt")
+        engine.fire("drained")
+        outer.cancel_scope.cancel()

@@ -1,0 +1,59 @@
+"""An actor's inbox: facts in order, bounded, and a nudge that needs no room.
+
+A fact is never dropped in silence: a full inbox means that the exchange outruns us, and its actor stops with
+InboxOverflow (whoever offers is a reader that must go on). A nudge only says that the view may have changed; any
+number of them is one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import trio
+
+from fsm_exec.core.errors import LocalError
+from fsm_exec.core.events import AnyEvent
+
+INBOX_EVENTS_MAX = 256
+
+
+class InboxOverflow(LocalError):
+    """More facts than an actor can take in: it stops, and is reconciled from the exchange's listings."""
+
+
+class Inbox:
+    def __init__(self) -> None:
+        self._events: deque[AnyEvent] = deque()
+        self._arrived = trio.Event()
+        self._overflowed = False
+        self.nudged = False
+
+    @property
+    def room(self) -> int:
+        return INBOX_EVENTS_MAX - len(self._events)
+
+    def offer(self, event: AnyEvent) -> None:
+        """Never raises and never waits; one fact too many stops the actor."""
+        if self.room > 0:
+            self._events.append(event)
+        else:
+            self._overflowed = True
+        self._arrived.set()
+
+    def nudge(self) -> None:
+        self.nudged = True
+        self._arrived.set()
+
+    def take(self) -> AnyEvent | None:
+        """The oldest fact, or None. Raises InboxOverflow once a fact found no room."""
+        if self._overflowed:
+            raise InboxOverflow(f"more than {INBOX_EVENTS_MAX} facts were waiting")
+        return self._events.popleft() if self._events else None
+
+    async def wait(self, until: float) -> None:
+        """Until something arrives, or trio's time `until`. Spurious returns are fine."""
+        if self._events or self._overflowed:
+            return
+        self._arrived = trio.Event()
+        with trio.move_on_at(until):
+            await self._arrived.wait()

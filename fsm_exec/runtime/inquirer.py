@@ -1,0 +1,66 @@
+"""Asking the exchange about one execution's orders whose fate is not known, until a listing tells.
+
+One question at a time per order, bounded by a growing pause; what is found becomes a fact in the inbox. Nothing here
+decides: no timer turns an unknown order into a dead one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from fsm_exec.core.errors import VenueError
+from fsm_exec.core.execution import Child
+from fsm_exec.core.inquiry import answer_of, filled, needs_inquiry
+from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.services import Services
+
+if TYPE_CHECKING:
+    from fsm_exec.runtime.actor import Actor
+
+FIRST_PAUSE_S = 0.5  # fills and reports usually come by the stream before this
+PAUSE_MAX_S = 15.0
+
+
+class Inquirer:
+    def __init__(self, actor: Actor, services: Services, feed: MarketFeed) -> None:
+        self._actor, self._services, self._feed = actor, services, feed
+        self._asking: set[str] = set()
+
+    def look_after(self, nursery: trio.Nursery) -> None:
+        """Start asking about every order that needs it and is not asked about yet."""
+        for child in self._actor.execution.children:
+            if needs_inquiry(child) and child.client_order_id not in self._asking:
+                self._asking.add(child.client_order_id)
+                nursery.start_soon(self._ask_about, child.client_order_id, self._services.wall.now_us())
+
+    async def _ask_about(self, client_order_id: str, since_us: int) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            await trio.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSE_MAX_S)
+            child = self._actor.execution.child(client_order_id)
+            if child is None or not needs_inquiry(child):
+                break
+            try:
+                await self._ask_once(child, since_us)
+            except VenueError as error:
+                self._services.log.warning("inquiry_failed", order=client_order_id, error=str(error))
+        self._asking.discard(client_order_id)
+
+    async def _ask_once(self, child: Child, since_us: int) -> None:
+        exchange, wall, inbox = self._services.exchange, self._services.wall, self._actor.inbox
+        execution = self._actor.execution
+        if child.state != "settling":
+            listing = await exchange.orders(execution.terms.ticker)
+            answer = answer_of(child, listing, since_us, wall.now_us())
+            if answer is not None:
+                inbox.offer(answer)
+        order_id = child.order_id
+        if order_id is not None:
+            fills = await exchange.fills(execution.terms.ticker, order_id)
+            new = [report for report in fills.fills if not child.has_fill(report.order_id, report.fill_id)]
+            for report in new[: inbox.room // 2]:  # the rest is asked for again
+                mid = self._feed.mid_before(report.at_us, execution.outcome)
+                inbox.offer(filled(report, child.client_order_id, mid, wall.now_us()))

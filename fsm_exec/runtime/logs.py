@@ -1,0 +1,29 @@
+"""The structured log: one JSON line per transition, and whatever else went other than planned, in one file."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.times import to_iso
+from fsm_exec.runtime.clock import Wall
+
+
+def open_log(file: TextIO, wall: Wall) -> FilteringBoundLogger:
+    """A logger that writes JSON lines to `file`, stamped with the wall's time, which may be virtual."""
+
+    def stamp(logger: object, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        entry["at"] = to_iso(wall.now_us())
+        entry["level"] = method
+        return entry
+
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.WriteLogger(file),
+        processors=[stamp, structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=True)],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        cache_logger_on_first_use=True,
+    )
+    return logger

@@ -1,0 +1,38 @@
+"""This account's resting size per market and level, as far as the engine knows: what is taken out of every view."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from fsm_exec.core.execution import CHILD_LIVE, Execution
+from fsm_exec.core.units import CountE2, Outcome, PriceE4
+
+
+class OwnOrders:
+    """Kept by the actors: each tells its execution after every durable step."""
+
+    def __init__(self) -> None:
+        self._resting: dict[tuple[str, Outcome], dict[str, tuple[tuple[PriceE4, CountE2], ...]]] = defaultdict(dict)
+
+    def update(self, execution: Execution) -> None:
+        resting = tuple(
+            (child.price_e4, CountE2(child.count_e2 - max(child.counted_e2, child.reported_e2)))
+            for child in execution.children
+            if child.state in CHILD_LIVE
+        )
+        of_side = self._resting[execution.terms.ticker, execution.outcome]
+        if resting:
+            of_side[execution.execution_id] = resting
+        else:
+            of_side.pop(execution.execution_id, None)
+
+    def levels(self, ticker: str, outcome: Outcome) -> dict[PriceE4, CountE2]:
+        """Our bids for `outcome`, in its own terms."""
+        levels: dict[PriceE4, CountE2] = {}
+        for resting in self._resting[ticker, outcome].values():
+            for price, count in resting:
+                levels[price] = CountE2(levels.get(price, 0) + count)
+        return levels
+
+    def best(self, ticker: str, outcome: Outcome) -> PriceE4 | None:
+        return max(self.levels(ticker, outcome), default=None)

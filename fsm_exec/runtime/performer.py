@@ -1,0 +1,94 @@
+"""Performing a write that is durable, and turning its answer into the fact the execution will learn."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from fsm_exec.core.events import (
+    AmendAnswered,
+    AmendRefused,
+    AnyEvent,
+    CancelAnswered,
+    OrderAccepted,
+    OrderDoubted,
+    OrderRefused,
+    OrderWithdrawn,
+    WriteLost,
+)
+from fsm_exec.core.orders import (
+    AmendAnswer,
+    AmendOrder,
+    CancelAnswer,
+    Cancelled,
+    CancelOrder,
+    NotSent,
+    PlaceAnswer,
+    PlaceOrder,
+    Refused,
+    Unknown,
+    Write,
+)
+from fsm_exec.core.ports import Exchange
+from fsm_exec.runtime.clock import Wall
+
+
+async def perform(exchange: Exchange, write: Write, wall: Wall) -> AnyEvent:
+    """Send one request and report what its answer proves. Never raises for what the exchange or the network does."""
+    match write:
+        case PlaceOrder():
+            return _placed(write, await exchange.place(write), wall.now_us())
+        case AmendOrder():
+            return _amended(write, await exchange.amend(write), wall.now_us())
+        case CancelOrder():
+            return _cancelled(write, await exchange.cancel(write), wall.now_us())
+        case _:
+            assert_never(write)
+
+
+def _placed(write: PlaceOrder, answer: PlaceAnswer, at_us: int) -> AnyEvent:
+    name = write.client_order_id
+    match answer:
+        case Refused():
+            return OrderRefused(at_us=at_us, client_order_id=name, code=answer.code, message=answer.message)
+        case NotSent():
+            return OrderWithdrawn(at_us=at_us, client_order_id=name, why=answer.why)
+        case Unknown():
+            return OrderDoubted(at_us=at_us, client_order_id=name, why=answer.why)
+        case _:
+            return OrderAccepted(
+                at_us=at_us,
+                client_order_id=name,
+                order_id=answer.order_id,
+                filled_e2=answer.filled_e2,
+                remaining_e2=answer.remaining_e2,
+            )
+
+
+def _amended(write: AmendOrder, answer: AmendAnswer, at_us: int) -> AnyEvent:
+    name, effect_id = write.client_order_id, write.effect_id
+    match answer:
+        case Refused():
+            return AmendRefused(at_us=at_us, client_order_id=name, effect_id=effect_id, code=answer.code)
+        case NotSent():
+            return AmendRefused(at_us=at_us, client_order_id=name, effect_id=effect_id, code="not_sent")
+        case Unknown():
+            return WriteLost(at_us=at_us, client_order_id=name, effect_id=effect_id, why=answer.why)
+        case _:
+            return AmendAnswered(
+                at_us=at_us,
+                client_order_id=name,
+                order_id=answer.order_id,
+                filled_e2=answer.filled_e2,
+                remaining_e2=answer.remaining_e2,
+            )
+
+
+def _cancelled(write: CancelOrder, answer: CancelAnswer, at_us: int) -> AnyEvent:
+    """A refused cancel is a question too: the order may have been filled, cancelled, or live on another shard."""
+    name = write.client_order_id
+    if isinstance(answer, Cancelled):
+        return CancelAnswered(
+            at_us=at_us, client_order_id=name, order_id=answer.order_id, reduced_by_e2=answer.reduced_by_e2
+        )
+    why = f"refused: {answer.code}" if isinstance(answer, Refused) else answer.why
+    return WriteLost(at_us=at_us, client_order_id=name, effect_id=write.effect_id, why=why)

@@ -1,0 +1,104 @@
+"""The stream's listener: books go to their feeds, facts about orders to the inbox of the execution that owns them.
+
+An order is ours if its client order id names this database's instance. A fill is joined by order id only; what cannot
+be joined is logged and left alone: the owner asks for its fills before it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.book import Level
+from fsm_exec.core.events import AnyEvent
+from fsm_exec.core.inquiry import filled, reported
+from fsm_exec.core.orders import FillReport, OrderReport
+from fsm_exec.core.units import CountE2, Outcome, PriceE4
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.feed import MarketFeed
+
+QUIET_US = 25_000_000  # the exchange pings every 10 s: two missed, and a book is not to be trusted
+
+
+class Router:
+    """`deliver(execution_id, event)` hands a fact to its owner; it answers False if there is none."""
+
+    def __init__(
+        self,
+        instance: str,
+        feeds: dict[str, MarketFeed],
+        wall: Wall,
+        deliver: Callable[[str, AnyEvent], bool],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._prefix = f"fx{instance}-"
+        self._feeds, self._wall, self._deliver, self._log = feeds, wall, deliver, log
+        self._client_ids: dict[str, str] = {}  # by the exchange's order id
+        self._heard_us = wall.now_us()
+
+    def learned(self, client_order_id: str, order_id: str) -> None:
+        self._client_ids[order_id] = client_order_id
+
+    async def watch_silence(self) -> None:
+        """Mark the feeds stale when nothing at all has come for too long."""
+        while True:
+            await trio.sleep(1)
+            if self._wall.now_us() - self._heard_us > QUIET_US:
+                for feed in self._feeds.values():
+                    feed.quiet()
+
+    def connected(self) -> None:
+        self.heard()
+        for feed in self._feeds.values():
+            feed.connected()
+
+    def disconnected(self, why: str) -> None:
+        self._log.warning("stream_lost", why=why)
+        for feed in self._feeds.values():
+            feed.disconnected()
+
+    def heard(self) -> None:
+        self._heard_us = self._wall.now_us()
+        for feed in self._feeds.values():
+            feed.heard()
+
+    def book_snapshot(self, ticker: str, yes: Sequence[Level], no: Sequence[Level], at_us: int | None) -> None:
+        if (feed := self._feeds.get(ticker)) is not None:
+            feed.snapshot(yes, no, at_us)
+
+    def book_change(self, ticker: str, outcome: Outcome, price: PriceE4, delta: CountE2, at_us: int) -> None:
+        feed = self._feeds.get(ticker)
+        if feed is not None and not feed.change(outcome, price, delta, at_us):
+            self._log.error("book_broken", ticker=ticker, outcome=outcome, price_e4=price, delta_e2=delta)
+
+    def book_gap(self, tickers: Sequence[str]) -> None:
+        for ticker in tickers:
+            if (feed := self._feeds.get(ticker)) is not None:
+                feed.gap()
+
+    def book_broken(self, ticker: str) -> None:
+        self.book_gap([ticker])
+
+    def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
+        self.heard()
+
+    def fill(self, report: FillReport) -> None:
+        name = report.client_order_id or self._client_ids.get(report.order_id)
+        feed = self._feeds.get(report.ticker)
+        if name is None or not name.startswith(self._prefix) or feed is None:
+            self._log.info("fill_of_others", order_id=report.order_id, fill_id=report.fill_id)
+            return
+        mid = feed.mid_before(report.at_us, report.outcome)
+        self._hand_over(name, filled(report, name, mid, self._wall.now_us()))
+
+    def order(self, report: OrderReport) -> None:
+        if report.client_order_id.startswith(self._prefix):
+            self.learned(report.client_order_id, report.order_id)
+            self._hand_over(report.client_order_id, reported(report, self._wall.now_us(), looked_up=False))
+
+    def _hand_over(self, client_order_id: str, event: AnyEvent) -> None:
+        execution_id = client_order_id.removeprefix(self._prefix).split("-", 1)[0]
+        if not self._deliver(execution_id, event):
+            self._log.error("order_without_owner", client_order_id=client_order_id)

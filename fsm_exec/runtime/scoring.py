@@ -1,0 +1,64 @@
+"""Measuring what an execution cost: the book at its deadline, then the row of metrics.
+
+The unfilled rest is priced by the book at the deadline, also when the execution gave up earlier; one that its user
+stopped is priced when it stopped. The book is stored before the row, so the row can always be computed again.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import trio
+
+from fsm_exec.core.book import Ladder
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.metrics import DeadlineBook, metrics
+from fsm_exec.core.ports import BookRow, MetricsRow
+from fsm_exec.core.units import format_count, format_price
+from fsm_exec.runtime.actor import Actor
+from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.services import Services
+
+STOPPED_FROM_OUTSIDE = frozenset({"user", "halt"})
+
+
+async def run_and_score(actor: Actor, feed: MarketFeed, services: Services) -> tuple[MetricsRow, DeadlineBook | None]:
+    """Run the actor to its end and store its metrics. Raises what the actor raises."""
+    book: DeadlineBook | None = None
+
+    async def photograph() -> None:
+        nonlocal book
+        await services.wall.sleep_until_us(actor.execution.deadline_us)
+        book = await _take_book(actor.execution, feed, services)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(photograph)
+        await actor.run()
+        execution = actor.execution
+        if execution.filled_e2 >= execution.target_e2 or execution.reason in STOPPED_FROM_OUTSIDE:
+            nursery.cancel_scope.cancel()
+    if book is None and execution.filled_e2 != execution.target_e2:
+        book = await _take_book(execution, feed, services)
+    row = metrics(execution, book)
+    await services.store.save_metrics(row, services.wall.now_us())
+    return row, book
+
+
+async def _take_book(execution: Execution, feed: MarketFeed, services: Services) -> DeadlineBook:
+    view = feed.view(execution.outcome, depth=0)
+    yes_view = feed.view("yes", depth=0)
+    no_view = feed.view("no", depth=0)
+    await services.store.save_book(
+        BookRow(
+            ticker=execution.terms.ticker,
+            execution_id=execution.execution_id,
+            taken_at_us=view.at_us,
+            why="deadline",
+            yes_depth=_text(yes_view.bids),
+            no_depth=_text(no_view.bids),
+        )
+    )
+    return DeadlineBook(bids=view.bids, asks=view.asks, mid_e5=view.mid_e5, fresh=view.feed == "live")
+
+
+def _text(ladder: Ladder) -> bytes:
+    return msgspec.json.encode([(format_price(price), format_count(count)) for price, count in ladder])
