@@ -49,7 +49,7 @@ def open_database(opening: Opening) -> Opened:
     """Create or open, migrate, and prove writable. Raises UserError."""
     if opening.path is None:
         return _prepare(sqlite3.connect(":memory:", isolation_level=None), None, opening)
-    path = Path(os.path.realpath(opening.path))
+    path = _real(opening.path)
     created = _create_if_absent(path)
     connection = None
     try:
@@ -59,15 +59,15 @@ def open_database(opening: Opening) -> Opened:
         if created:
             _sync_directory(path.parent)
         return opened
-    except (sqlite3.Error, OSError, UserError) as error:
+    except BaseException as error:
         if connection is not None:
             connection.close()
         if created:
             for suffix in ("", "-wal", "-shm", "-journal"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
-        if isinstance(error, UserError):
-            raise
-        raise cannot_use(path, error) from error
+        if isinstance(error, sqlite3.Error | OSError):
+            raise cannot_use(path, error) from error
+        raise
 
 
 def cannot_use(path: Path, error: Exception) -> UserError:
@@ -75,6 +75,14 @@ def cannot_use(path: Path, error: Exception) -> UserError:
     name = getattr(error, "sqlite_errorname", "SQLITE_IOERR")
     family = "_".join(name.split("_")[:2])
     return UserError(f"cannot use the database {path}: {error}; {_REMEDIES.get(family, 'use another path')}")
+
+
+def _real(path: Path) -> Path:
+    """Without symbolic links, so that one file has one name in `meta`."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError as error:
+        raise UserError(f"cannot use the database {str(path)!r}: {error}; give the path of a file") from error
 
 
 def _create_if_absent(path: Path) -> bool:
@@ -86,10 +94,10 @@ def _create_if_absent(path: Path) -> bool:
         if path.is_dir():
             raise UserError(f"cannot use the database {path}: it is a directory; give the path of a file") from None
         return False
-    except (OSError, ValueError) as error:
-        why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    except OSError as error:
         raise UserError(
-            f"cannot create the database {path}: {why}; give a path in a directory that exists and can be written to"
+            f"cannot create the database {path}: {error.strerror}; "
+            "give a path in a directory that exists and can be written to"
         ) from error
 
 

@@ -25,7 +25,7 @@ _ITER_CHUNK_ROWS = 64  # aiosqlite asks for it; nothing here iterates in chunks
 class AiosqliteLane:
     def __init__(self, opening: Opening) -> None:
         self._opening = opening
-        self._opened: Opened | None = None
+        self._opened: Opened | Exception | None = None
         self._database: aiosqlite.Connection | None = None
 
     def surroundings(self) -> AbstractAsyncContextManager[object]:
@@ -36,12 +36,14 @@ class AiosqliteLane:
         database = aiosqlite.Connection(self._connect, _ITER_CHUNK_ROWS)
         await trio_asyncio.aio_as_trio(database.__aenter__)()
         self._database = database
+        if isinstance(self._opened, Exception):
+            raise self._opened
         assert self._opened is not None
         return self._opened.instance
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         assert self._database is not None, "run before open"
-        assert self._opened is not None
+        assert isinstance(self._opened, Opened)
         result: T = await trio_asyncio.aio_as_trio(self._database._execute)(function, self._opened.connection)
         return result
 
@@ -50,6 +52,14 @@ class AiosqliteLane:
             await trio_asyncio.aio_as_trio(self._database.close)()
 
     def _connect(self) -> sqlite3.Connection:
-        """Called in the worker thread, where the connection stays."""
-        self._opened = open_database(self._opening)
+        """Called in the worker thread, where the connection stays.
+
+        A failure is carried out as a value: when connecting raises, aiosqlite does not wait for its thread, which then
+        dies of a loop that is closed already. With some connection in its hands it ends as always.
+        """
+        try:
+            self._opened = open_database(self._opening)
+        except Exception as error:
+            self._opened = error
+            return sqlite3.connect(":memory:")
         return self._opened.connection

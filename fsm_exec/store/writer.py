@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar, cast
 import msgspec
 import trio
 
-from fsm_exec.core.errors import SaveRefused, StoreFailed, UserError
+from fsm_exec.core.errors import SaveRefused, StoreFailed
 from fsm_exec.store.jobs import Job
 from fsm_exec.store.work import work
 
@@ -97,7 +97,7 @@ class Writer:
         self._opened = trio.Event()
         self._ended = trio.Event()
         self._instance = ""
-        self._opening_error: UserError | None = None
+        self._opening_error: Exception | None = None
         self._closing = False
         self._refusal: str | None = None  # why no save is taken any more
         self._batch_sizes: Counter[int] = Counter()
@@ -171,11 +171,8 @@ class Writer:
         try:
             async with self._lane.surroundings():
                 try:
-                    self._instance = await self._lane.open()
-                    self._opened.set()
-                    await self._serve()
-                except UserError as error:
-                    self._opening_error = error
+                    if await self._open():
+                        await self._serve()
                 finally:
                     with trio.CancelScope(shield=True):  # trio cancels system tasks when a run ends early
                         await self._lane.close()
@@ -187,6 +184,14 @@ class Writer:
             self._room.unpark_all()
             self._opened.set()
             self._ended.set()
+
+    async def _open(self) -> bool:
+        try:
+            self._instance = await self._lane.open()
+        except Exception as error:
+            self._opening_error = error  # raised by `start`, in the task of whoever wanted the store
+        self._opened.set()
+        return self._opening_error is None
 
     async def _serve(self) -> None:
         while True:

@@ -1,0 +1,54 @@
+"""The live lane's own: the worker thread, and the private function it leans on."""
+
+from __future__ import annotations
+
+import inspect
+import sqlite3
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiosqlite
+import trio
+
+from fsm_exec.store.opening import Opening
+from fsm_exec.store.sqlite import AiosqliteLane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def test_the_private_hook_is_as_we_know_it() -> None:
+    """`Connection._execute(function, *arguments)` exists: a release that moves it must fail here, not while trading."""
+    assert list(inspect.signature(aiosqlite.Connection).parameters)[:2] == ["connector", "iter_chunk_size"]
+    assert list(inspect.signature(aiosqlite.Connection._execute).parameters) == ["self", "fn", "args", "kwargs"]
+    assert inspect.iscoroutinefunction(aiosqlite.Connection._execute)
+
+
+async def test_a_function_runs_whole_in_the_worker_thread(database: Path, draw_instance: Callable[[], str]) -> None:
+    """One crossing runs a synchronous function with the raw connection, in a thread that is not trio's, while trio
+    goes on; the thread is gone when the lane is closed."""
+    lane = AiosqliteLane(Opening(path=database, draw_instance=draw_instance, at_us=0))
+    entered, leave = threading.Event(), threading.Event()
+
+    def function(connection: sqlite3.Connection) -> tuple[int, int]:
+        entered.set()
+        assert leave.wait(10)
+        (one,) = connection.execute("SELECT 1").fetchone()
+        return threading.get_ident(), one
+
+    async def let_go() -> None:
+        while not entered.is_set():
+            await trio.lowlevel.checkpoint()
+        leave.set()
+
+    before = threading.active_count()
+    async with lane.surroundings():
+        await lane.open()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(let_go)
+            ident, one = await lane.run(function)
+        await lane.close()
+    assert one == 1
+    assert ident != threading.get_ident()
+    assert threading.active_count() <= before

@@ -1,0 +1,254 @@
+"""Paths and files that cannot be used, copies of databases, and migrations."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.store import open_live_store, open_virtual_store, read_executions, read_journal
+from fsm_exec.store.migrations import APPLICATION_ID, SCHEMA, Migration
+from fsm_exec.store.opening import Opening, open_database
+
+if TYPE_CHECKING:
+    from tests.store.conftest import OpenStore, Samples
+
+DrawInstance = Callable[[], str]
+AT_US = 1_681_149_600_000_000
+
+NEW = (*SCHEMA, Migration(len(SCHEMA) + 1, "CREATE TABLE added (x INTEGER) STRICT;"))
+
+
+def open_once(path: Path, draw: DrawInstance, migrations: tuple[Migration, ...] = SCHEMA) -> str:
+    opened = open_database(Opening(path=path, draw_instance=draw, at_us=AT_US, migrations=migrations))
+    opened.connection.close()
+    return opened.instance
+
+
+def tables(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_a_path_that_cannot_be_created_is_one_line_and_leaves_nothing(
+    open_file_store: OpenStore, database: Path, tmp_path: Path
+) -> None:
+    """A missing directory: the error names the path and the remedy, and no file or directory appears."""
+
+    async def main() -> None:
+        async with open_file_store():
+            pass
+
+    shutil.rmtree(tmp_path)
+    with pytest.raises(UserError) as caught:
+        trio.run(main)
+    message = str(caught.value)
+    assert str(database) in message
+    assert "No such file or directory" in message
+    assert "give a path" in message
+    assert "\n" not in message
+    assert not tmp_path.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("", "directory"),
+        ("a file/engine.db", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("bad\0name", "null"),
+    ],
+)
+def test_impossible_paths(tmp_path: Path, draw_instance: DrawInstance, name: str, says: str) -> None:
+    """A directory, a file used as a directory, a name too long or with a NUL: one line with the reason."""
+    (tmp_path / "a file").write_text("mine")
+    with pytest.raises(UserError, match=says) as caught:
+        open_once(tmp_path / name, draw_instance)
+    assert "\n" not in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["a file"]
+
+
+def test_a_device_that_takes_no_database_is_refused(draw_instance: DrawInstance) -> None:
+    """A path that exists and is no regular file is refused, not written to."""
+    with pytest.raises(UserError, match="cannot use the database"):
+        open_once(Path("/dev/null"), draw_instance)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere; run as another user")
+def test_a_read_only_file_is_refused(database: Path, draw_instance: DrawInstance) -> None:
+    """A database that cannot be written is refused when it is opened, not at the first order."""
+    open_once(database, draw_instance)
+    database.chmod(0o400)
+    with pytest.raises(UserError, match="writable"):
+        open_once(database, draw_instance)
+
+
+def test_a_database_that_cannot_be_finished_is_removed(database: Path, draw_instance: DrawInstance) -> None:
+    """When creating fails half-way, neither the file nor its log is left behind."""
+    broken = (*SCHEMA, Migration(len(SCHEMA) + 1, "CREATE TABLE twice (x); CREATE TABLE twice (x);"))
+    with pytest.raises(UserError, match="twice"):
+        open_once(database, draw_instance, broken)
+    assert list(database.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"not a database, but long enough to be looked at " * 50, b"SQLite format 3\0..."])
+def test_a_file_that_is_no_database_is_left_alone(database: Path, draw_instance: DrawInstance, content: bytes) -> None:
+    """Some other file under this name is refused and not changed by a byte."""
+    database.write_bytes(content)
+    with pytest.raises(UserError, match="cannot use the database"):
+        open_once(database, draw_instance)
+    assert database.read_bytes() == content
+    assert list(database.parent.iterdir()) == [database]
+
+
+def test_the_database_of_another_program_is_left_alone(database: Path, draw_instance: DrawInstance) -> None:
+    """A SQLite database without our mark is refused and not migrated."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE notes (x)")
+    before = database.read_bytes()
+    with pytest.raises(UserError, match="not one of fsm-exec"):
+        open_once(database, draw_instance)
+    with pytest.raises(UserError, match="not one of fsm-exec"):
+        read_executions(database)
+    assert database.read_bytes() == before
+
+
+def test_an_empty_file_becomes_a_database(database: Path, draw_instance: DrawInstance) -> None:
+    """A file of no bytes, as a temporary-file tool makes it, is used."""
+    database.touch()
+    open_once(database, draw_instance)
+    assert rows(database, "PRAGMA application_id") == [(APPLICATION_ID,)]
+
+
+def test_a_newer_database_is_refused(database: Path, draw_instance: DrawInstance) -> None:
+    """A database of a later version is refused with both versions and left as it is, by readers too."""
+    open_once(database, draw_instance, NEW)
+    with pytest.raises(UserError, match=rf"{database} has schema version 2, .* up to 1; use the newer"):
+        open_once(database, draw_instance)
+    with pytest.raises(UserError, match="schema version 2"):
+        read_journal(database, "e1")
+    assert rows(database, "PRAGMA user_version") == [(2,)]
+
+
+async def test_an_older_database_is_copied_and_migrated(
+    open_file_store: OpenStore, samples: Samples, database: Path, draw_instance: DrawInstance
+) -> None:
+    """Before it is migrated the database is copied whole, with what its log held; the rows stay in both."""
+    async with open_file_store() as store:
+        await store.save(samples.save())
+        instance = store.instance
+    assert open_once(database, draw_instance, NEW) == instance
+    copy = database.with_name("engine.db.v1.backup")
+    assert "added" in tables(database)
+    assert "added" not in tables(copy)
+    for path in (database, copy):
+        assert rows(path, "SELECT execution_id FROM execution_state") == [("e1",)]
+    assert rows(copy, "PRAGMA user_version") == [(1,)]
+
+
+def test_a_failed_migration_changes_nothing(database: Path, draw_instance: DrawInstance) -> None:
+    """A migration is whole or not at all; a second try does not overwrite the first copy."""
+    open_once(database, draw_instance)
+    broken = (*SCHEMA, Migration(len(SCHEMA) + 1, "CREATE TABLE added (x); CREATE TABLE meta (x);"))
+    for _ in range(2):
+        with pytest.raises(UserError, match="meta"):
+            open_once(database, draw_instance, broken)
+    assert "added" not in tables(database)
+    assert rows(database, "PRAGMA user_version") == [(1,)]
+    copies = sorted(p.name for p in database.parent.iterdir() if p.suffix == ".backup")
+    assert copies == ["engine.db.v1-2.backup", "engine.db.v1.backup"]
+    open_once(database, draw_instance)
+
+
+def test_a_new_database_is_not_copied(database: Path, draw_instance: DrawInstance) -> None:
+    """There is nothing to keep of a database that has just been created."""
+    open_once(database, draw_instance, NEW)
+    assert [p.name for p in database.parent.iterdir()] == ["engine.db"]
+
+
+def test_a_copied_database_gets_a_new_instance(database: Path, draw_instance: DrawInstance) -> None:
+    """The copy draws its own instance and remembers the old one; the original keeps its own."""
+    original = open_once(database, draw_instance)
+    copy = database.with_name("copy.db")
+    shutil.copy(database, copy)
+    drawn = open_once(copy, draw_instance)
+    assert drawn != original
+    assert open_once(copy, draw_instance) == drawn
+    assert open_once(database, draw_instance) == original
+    assert rows(copy, "SELECT instance, path FROM meta_history") == [(original, str(database))]
+    assert rows(database, "SELECT * FROM meta_history") == []
+
+
+def test_a_restored_database_gets_a_new_instance(database: Path, draw_instance: DrawInstance) -> None:
+    """A backup moved to the old path is another file there: its order ids must not be used twice."""
+    original = open_once(database, draw_instance)
+    backup = database.with_name("backup.db")
+    shutil.copy(database, backup)
+    backup.replace(database)
+    assert open_once(database, draw_instance) != original
+
+
+def test_another_name_of_the_same_file_keeps_the_instance(
+    database: Path, draw_instance: DrawInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A symbolic link or a relative path leads to the same database, not to a copy."""
+    original = open_once(database, draw_instance)
+    link = database.with_name("link.db")
+    link.symlink_to(database)
+    monkeypatch.chdir(database.parent)
+    assert open_once(link, draw_instance) == original
+    assert open_once(Path("engine.db"), draw_instance) == original
+
+
+def test_the_instance_has_the_exchange_safe_alphabet(database: Path) -> None:
+    """An instance that is not ten characters of a-z2-7 is never written."""
+    with pytest.raises(UserError, match="CHECK"):
+        open_once(database, lambda: "TOO LONG FOR US")
+    assert not database.exists()
+
+
+def test_the_database_is_set_up_for_durability(database: Path, draw_instance: DrawInstance) -> None:
+    """Write-ahead log, a sync at every commit, foreign keys checked, every table typed strictly."""
+    opened = open_database(Opening(path=database, draw_instance=draw_instance, at_us=AT_US))
+    with closing(opened.connection) as connection:
+        for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000)):
+            assert connection.execute(f"PRAGMA {pragma}").fetchone() == (value,)
+        loose = connection.execute("SELECT name FROM pragma_table_list WHERE strict = 0 AND name NOT LIKE 'sqlite_%'")
+        assert loose.fetchall() == []
+
+
+async def test_a_fault_of_the_callers_comes_back_to_the_caller(database: Path) -> None:
+    """What `draw_instance` raises reaches whoever opens the store, in both lanes, and leaves no file."""
+
+    def draw() -> str:
+        raise KeyError("no source")
+
+    for open_store in (open_virtual_store, open_live_store):
+        with pytest.raises(KeyError, match="no source"):
+            async with open_store(database, draw_instance=draw, at_us=AT_US):
+                pass
+        assert list(database.parent.iterdir()) == []
+
+
+def test_a_socket_is_no_database(tmp_path: Path, draw_instance: DrawInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anything else that has a name in the file system is refused and stays."""
+    monkeypatch.chdir(tmp_path)
+    with closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind("s")
+        with pytest.raises(UserError, match="cannot use the database"):
+            open_once(tmp_path / "s", draw_instance)
+        assert (tmp_path / "s").is_socket()
