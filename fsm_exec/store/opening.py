@@ -70,9 +70,9 @@ def open_database(opening: Opening) -> Opened:
         raise
 
 
-def cannot_use(path: Path, error: Exception) -> UserError:
-    """One line: which database, what is wrong with it, what to do."""
-    name = getattr(error, "sqlite_errorname", "SQLITE_IOERR")
+def cannot_use(path: Path, error: Exception, name: str = "SQLITE_IOERR") -> UserError:
+    """One line: which database, what is wrong with it, what to do. `name` is for an error that SQLite did not name."""
+    name = getattr(error, "sqlite_errorname", name)
     family = "_".join(name.split("_")[:2])
     return UserError(f"cannot use the database {path}: {error}; {_REMEDIES.get(family, 'use another path')}")
 
@@ -91,8 +91,12 @@ def _create_if_absent(path: Path) -> bool:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644))
         return True
     except FileExistsError:
-        if path.is_dir():
-            raise UserError(f"cannot use the database {path}: it is a directory; give the path of a file") from None
+        # Looked at before SQLite opens it, which would leave a log file beside what it then cannot write.
+        if not path.is_file():
+            kind = "a directory" if path.is_dir() else "not a regular file"
+            raise UserError(f"cannot use the database {path}: it is {kind}; give the path of a file") from None
+        if not os.access(path, os.W_OK):
+            raise cannot_use(path, sqlite3.OperationalError("it is read-only"), "SQLITE_READONLY") from None
         return False
     except OSError as error:
         raise UserError(

@@ -14,7 +14,7 @@ import trio
 from fsm_exec.core.errors import SaveRefused, StoreFailed
 from fsm_exec.store.jobs import Quarantine
 from fsm_exec.store.work import work
-from fsm_exec.store.writer import QUEUE_REQUESTS_MAX
+from fsm_exec.store.writer import BATCH_JOBS_MAX, QUEUE_REQUESTS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,26 +107,26 @@ async def test_a_full_queue_makes_savers_wait(open_store: OpenStore, samples: Sa
 
 
 async def test_a_failed_commit_stops_the_store(open_file_store: OpenStore, samples: Samples, database: Path) -> None:
-    """When the disk is full at COMMIT every saver of the group gets StoreFailed, and so does every later save; what
-    is on disk stays readable and holds only what was reported as saved."""
+    """When the disk is full at COMMIT every saver of the group gets StoreFailed, and so do those queued behind it
+    and every later save; what is on disk stays readable and holds only what was reported as saved."""
     failed: list[int] = []
 
     async with open_file_store() as store:
 
         async def save(number: int) -> None:
             try:
-                await store.save(samples.save(f"e{number}", snapshot=b"x" * 20_000))
+                await store.save(samples.save(f"e{number}", snapshot=b"x" * 1_500))
             except SaveRefused:
                 raise AssertionError("an unknown outcome was reported as a definite no") from None
             except StoreFailed:
                 failed.append(number)
 
         await store.save(samples.save("before"))
-        with no_file_may_grow_beyond(log_bytes(database) + 10_000):
+        with no_file_may_grow_beyond(log_bytes(database) + 10_000), trio.fail_after(20):
             async with trio.open_nursery() as nursery:
-                for number in range(20):
+                for number in range(BATCH_JOBS_MAX + 50):
                     nursery.start_soon(save, number)
-        assert sorted(failed) == list(range(20))
+        assert sorted(failed) == list(range(BATCH_JOBS_MAX + 50))
         with pytest.raises(StoreFailed):
             await store.save(samples.save("after"))
         assert [e.execution_id for e in await store.executions()] == ["before"]

@@ -93,8 +93,9 @@ def test_a_read_only_file_is_refused(database: Path, draw_instance: DrawInstance
     """A database that cannot be written is refused when it is opened, not at the first order."""
     open_once(database, draw_instance)
     database.chmod(0o400)
-    with pytest.raises(UserError, match="writable"):
+    with pytest.raises(UserError, match="make the file and its directory writable"):
         open_once(database, draw_instance)
+    assert [p.name for p in database.parent.iterdir()] == ["engine.db"]
 
 
 def test_a_database_that_cannot_be_finished_is_removed(database: Path, draw_instance: DrawInstance) -> None:
