@@ -1,0 +1,89 @@
+"""What a member owns: cash, one signed position a market, and what its resting orders reserve.
+
+A position is netted: buying NO while holding YES sells the YES first. `revenue` is the signed cash of a fill without
+its fee: what opens costs its price, what closes pays a dollar less the price. So cash, plus a dollar for every YES
+contract held against a NO contract, plus the fees, is the same before and after every trade.
+Resting orders reserve count x price in their own ladder and the maker fee; what closes a position reserves nothing,
+first come first. The engine's orders never sell short of this: an order without funds is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fsm_exec.core.fees import FeeTerms
+from fsm_exec.core.units import ONE_DOLLAR_E4, CountE2, MoneyE6, Outcome, PriceE4
+from fsm_exec.paper.orders import FillRecord, Order
+
+
+@dataclass(slots=True)
+class Position:
+    """`count_e2` is signed: + YES, - NO. `cost_e6` is what the open contracts cost, without fees."""
+
+    count_e2: int = 0
+    cost_e6: int = 0
+    realized_e6: int = 0
+    fees_e6: int = 0
+    traded_e6: int = 0
+    updated_us: int = 0
+
+    def closable_e2(self, outcome: Outcome) -> int:
+        """How many contracts buying `outcome` would close."""
+        return max(0, -self.count_e2 if outcome == "yes" else self.count_e2)
+
+    def revenue_e6(self, outcome: Outcome, price: PriceE4, count: CountE2) -> MoneyE6:
+        """Signed cash, without fee, of buying `count` of `outcome` at its `price` now."""
+        closing = min(count, self.closable_e2(outcome))
+        return MoneyE6(closing * (ONE_DOLLAR_E4 - price) - (count - closing) * price)
+
+    def buy(self, outcome: Outcome, price: PriceE4, count: CountE2, fee: MoneyE6, at_us: int) -> None:
+        """Book a fill: net first, then open."""
+        held = abs(self.count_e2)
+        closing = min(count, self.closable_e2(outcome))
+        if closing:
+            cost = self.cost_e6 if closing == held else self.cost_e6 * closing // held
+            self.cost_e6 -= cost
+            self.realized_e6 += closing * (ONE_DOLLAR_E4 - price) - cost
+        self.cost_e6 += (count - closing) * price
+        self.count_e2 += count if outcome == "yes" else -count
+        self.fees_e6 += fee
+        self.traded_e6 += count * price
+        self.updated_us = at_us
+
+
+@dataclass(slots=True, eq=False)
+class Account:
+    """`orders` and `fills` are in time order; `resting` holds the live orders of each market in time order."""
+
+    account_id: str
+    user_id: str
+    cash_e6: int
+    positions: dict[str, Position] = field(default_factory=dict)
+    orders: list[Order] = field(default_factory=list)
+    fills: list[FillRecord] = field(default_factory=list)
+    client_ids: dict[str, str] = field(default_factory=dict)
+    resting: dict[str, dict[str, Order]] = field(default_factory=dict)
+
+    def position(self, ticker: str) -> Position:
+        return self.positions.setdefault(ticker, Position())
+
+    def resting_in(self, ticker: str) -> dict[str, Order]:
+        return self.resting.setdefault(ticker, {})
+
+
+def reserve_e6(
+    account: Account, ticker: str, fees: FeeTerms, *, without: Order | None = None
+) -> tuple[int, dict[Outcome, int]]:
+    """What the resting orders of one market reserve, and how many contracts of each outcome could still be bought
+    only to close. `without` leaves one order out, to ask what its replacement may use."""
+    position = account.position(ticker)
+    closable: dict[Outcome, int] = {"yes": position.closable_e2("yes"), "no": position.closable_e2("no")}
+    reserved = 0
+    for order in account.resting_in(ticker).values():
+        if order is without:
+            continue
+        closing = min(closable[order.outcome], order.remaining_e2)
+        closable[order.outcome] -= closing
+        reserved += (order.remaining_e2 - closing) * order.price_e4
+        reserved += fees.model_fee(order.price_e4, order.remaining_e2, taker=False)
+    return reserved, closable

@@ -1,0 +1,81 @@
+"""Refusals, with the exact status, code and body shape of the wire (wire reference, section 8)."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from fsm_exec.core.errors import ExecError
+
+Shape: TypeAlias = Literal["nested", "flat", "msg"]
+
+
+class ApiError(ExecError):
+    """A refusal. Nothing was done. `shape` says which of the wire's error bodies carries it."""
+
+    def __init__(
+        self, status: int, code: str, message: str, details: str | None = None, *, shape: Shape = "nested"
+    ) -> None:
+        super().__init__(f"{status} {code}: {message}" + (f" ({details})" if details else ""))
+        self.status, self.code, self.message, self.details, self.shape = status, code, message, details, shape
+
+
+def bad_request(details: str) -> ApiError:
+    """The body does not decode."""
+    return ApiError(400, "bad_request", "bad request", details, shape="flat")
+
+
+def invalid_parameters(details: str) -> ApiError:
+    return ApiError(400, "invalid_parameters", "invalid parameters", details)
+
+
+def invalid_price(details: str) -> ApiError:
+    return ApiError(400, "invalid_price", "invalid price", details)
+
+
+def invalid_query(operation: str, field: str, tag: str) -> ApiError:
+    """Query validation has a body of its own: {"msg": ...}."""
+    struct = f"{operation}Params.{field}"
+    message = (
+        f"Parameter validation failed for {operation}: "
+        f"Key: '{struct}' Error:Field validation for '{field}' failed on the '{tag}' tag"
+    )
+    return ApiError(400, "", message, shape="msg")
+
+
+def post_only_cross() -> ApiError:
+    return ApiError(400, "invalid_order", "invalid order", "post only cross")
+
+
+def insufficient_balance() -> ApiError:
+    return ApiError(400, "insufficient_balance", "insufficient balance")
+
+
+def not_found(what: str) -> ApiError:
+    return ApiError(404, "not_found", "not found", what)
+
+
+def market_not_found(ticker: str) -> ApiError:
+    return ApiError(404, "market_not_found", "market not found", ticker)
+
+
+def order_already_exists() -> ApiError:
+    return ApiError(409, "order_already_exists", "order already exists")
+
+
+def fill_or_kill_unfilled() -> ApiError:
+    code = "fill_or_kill_insufficient_resting_volume"
+    return ApiError(409, code, "fill or kill insufficient resting volume")
+
+
+def market_inactive(ticker: str) -> ApiError:
+    """After close. Status and casing are not confirmed by any source; the plain thing is a 400 in lower case."""
+    return ApiError(400, "market_inactive", "market inactive", ticker)
+
+
+def deprecated_v1() -> ApiError:
+    return ApiError(
+        410,
+        "deprecated_v1_order_endpoint",
+        "Please switch to the V2 endpoints",
+        "https://docs.kalshi.com/api-reference/orders/create-order-v2",
+    )

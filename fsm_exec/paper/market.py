@@ -1,0 +1,37 @@
+"""One market of the exchange: its terms, its book, and the running figures a market body shows."""
+
+from __future__ import annotations
+
+from fsm_exec.core.fees import FeeTerms, fee_terms
+from fsm_exec.core.units import PriceE4
+from fsm_exec.paper.ids import named_id
+from fsm_exec.paper.matching import MarketBook
+from fsm_exec.paper.tape import TapeHeader
+
+FAR_FUTURE_S = 7 * 24 * 3600  # close_time of a market whose tape has no known end yet
+
+
+class PaperMarket:
+    """`status` is active until the market closes. Prices are YES prices; None = nothing traded yet."""
+
+    def __init__(self, header: TapeHeader, opened_us: int) -> None:
+        self.header = header
+        self.market_id = named_id(header.ticker)
+        self.book = MarketBook()
+        self.fees: FeeTerms = fee_terms(header.fee_type, header.fee_multiplier)
+        self.status = "active"
+        self.opened_us = opened_us
+        self.updated_us = opened_us
+        self.close_us = opened_us + FAR_FUTURE_S * 1_000_000
+        self.last_price_e4: PriceE4 | None = None
+        self.previous_price_e4: PriceE4 | None = None
+        self.volume_e2 = 0
+
+    @property
+    def ticker(self) -> str:
+        return self.header.ticker
+
+    def traded(self, yes_price: PriceE4, count: int, at_us: int) -> None:
+        self.previous_price_e4, self.last_price_e4 = self.last_price_e4, yes_price
+        self.volume_e2 += count
+        self.updated_us = at_us

@@ -1,0 +1,62 @@
+"""What waits to be sent on one connection, each frame until its leg of latency is over.
+
+Public and private frames have legs of their own; order within a kind is kept, whatever the legs do. A member that
+does not read is dropped when too much waits for it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from fsm_exec.paper.clock import Clock
+from fsm_exec.paper.latency import Latency
+
+OUTBOX_FRAMES_MAX = 200_000
+
+
+class Outbox:
+    def __init__(self, clock: Clock, latency: Latency) -> None:
+        self._clock = clock
+        self._latency = latency
+        self._heap: list[tuple[int, int, bytes]] = []
+        self._entries = 0
+        self._last_public_us = 0
+        self._last_private_us = 0
+        self._earlier = trio.Event()
+        self.overflowed = trio.Event()
+
+    def public(self, frame: bytes, at_us: int) -> None:
+        """A frame about the market at `at_us`, or an answer that must keep its place among such frames."""
+        self._last_public_us = max(self._last_public_us, at_us + self._latency.feed_us)
+        self._put(self._last_public_us, frame)
+
+    def private(self, frame: bytes, at_us: int) -> None:
+        """A frame about the member's own orders at `at_us`."""
+        self._last_private_us = max(self._last_private_us, at_us + self._latency.response_us)
+        self._put(self._last_private_us, frame)
+
+    def _put(self, due_us: int, frame: bytes) -> None:
+        if len(self._heap) >= OUTBOX_FRAMES_MAX:
+            self.overflowed.set()
+            return
+        if not self._heap or due_us < self._heap[0][0]:
+            self._earlier.set()
+        heapq.heappush(self._heap, (due_us, self._entries, frame))
+        self._entries += 1
+
+    async def run(self, send: Callable[[str], Awaitable[None]]) -> None:
+        """Send for ever, each frame when it is due. Ends by cancellation, or with what `send` raises."""
+        while True:
+            self._earlier = trio.Event()
+            if not self._heap:
+                await self._earlier.wait()
+                continue
+            due_us = self._heap[0][0]
+            if due_us > self._clock.now_us():
+                with trio.CancelScope(deadline=self._clock.deadline_s(due_us)):
+                    await self._earlier.wait()
+                continue
+            await send(heapq.heappop(self._heap)[2].decode())

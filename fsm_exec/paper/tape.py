@@ -1,0 +1,196 @@
+"""A tape: one market's background flow, in time order, in parsed integers. Recorded or generated, drawn beforehand.
+
+Times are unix microseconds of the tape's own; the player moves them to the exchange's clock. In a tape a trade stands
+immediately before the decrease it caused: that is what the overlay needs to count it once. Recordings of feeds whose
+trades come late are put in this order here, matched by level and size.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeAlias
+
+import msgspec
+
+from fsm_exec.core.book import Book, BookError
+from fsm_exec.core.book import Level as BookLevel
+from fsm_exec.core.errors import UnitError, UserError
+from fsm_exec.core.units import (
+    CountE2,
+    Outcome,
+    PriceE4,
+    PriceGrid,
+    in_outcome,
+    opposite,
+    parse_change,
+    parse_count,
+    parse_price,
+)
+from fsm_exec.paper.grids import grid_of
+from fsm_exec.wire import ws
+from fsm_exec.wire.recording import read_recording
+from fsm_exec.wire.rest import WireLevel
+
+TRADE_DELTA_GAP_MAX_US = 3_000_000  # public trades of some feeds carry whole seconds and come up to a second late
+
+
+class BookSnapshot(msgspec.Struct, frozen=True):
+    """Both ladders of bids, each in its own prices."""
+
+    yes: tuple[BookLevel, ...]
+    no: tuple[BookLevel, ...]
+
+
+class BookDelta(msgspec.Struct, frozen=True):
+    """A signed change of one bid level, in the ladder's own price."""
+
+    outcome: Outcome
+    price_e4: PriceE4
+    delta_e2: CountE2
+
+
+class Trade(msgspec.Struct, frozen=True):
+    """A taker bought `taker` (for `no`: sold YES)."""
+
+    taker: Outcome
+    yes_price_e4: PriceE4
+    count_e2: CountE2
+
+
+Change: TypeAlias = BookSnapshot | BookDelta | Trade
+TapeEvent: TypeAlias = tuple[int, Change]
+
+
+class TapeHeader(msgspec.Struct, frozen=True, kw_only=True):
+    ticker: str
+    series: str
+    event: str
+    category: str
+    title: str
+    price_level_structure: str
+    grid: PriceGrid
+    fee_type: str = "quadratic"
+    fee_multiplier: Decimal = Decimal(1)
+
+
+class Tape(msgspec.Struct, frozen=True):
+    """`events` ascend in time and start with a snapshot."""
+
+    header: TapeHeader
+    events: tuple[TapeEvent, ...]
+
+    @property
+    def first_us(self) -> int:
+        return self.events[0][0]
+
+    @property
+    def length_us(self) -> int:
+        return self.events[-1][0] - self.events[0][0]
+
+
+def tape_header(
+    ticker: str, structure: str, *, category: str, title: str = "", fee_type: str = "quadratic"
+) -> TapeHeader:
+    """A header with series and event read off the ticker (SERIES-EVENT-MARKET)."""
+    parts = ticker.split("-")
+    return TapeHeader(
+        ticker=ticker,
+        series=parts[0],
+        event="-".join(parts[:-1]) or ticker,
+        category=category,
+        title=title or ticker,
+        price_level_structure=structure,
+        grid=grid_of(structure),
+        fee_type=fee_type,
+    )
+
+
+def read_tape(path: Path, *, category: str = "Recorded") -> Tape:
+    """The whole recording as a tape. Raises UserError for a file that cannot be read or whose book is impossible."""
+    header, frames = read_recording(path)
+    events: list[TapeEvent] = []
+    for line in frames:
+        try:
+            change = _change(ws.decode_message(line.frame), header.ticker)
+        except (msgspec.DecodeError, UnitError) as error:
+            raise UserError(f"recording {path}: a {line.frame.type} frame is damaged ({error})") from error
+        if change is not None:
+            events.append((line.recv_us, change))
+    if not events or not isinstance(events[0][1], BookSnapshot):
+        raise UserError(f"recording {path}: it does not start with a book snapshot; use a whole recording")
+    if any(later[0] < earlier[0] for earlier, later in pairwise(events)):
+        raise UserError(f"recording {path}: its times run backwards; sort it by time of receipt")
+    ordered = _trades_before_their_decreases(events)
+    _check_book(path, ordered)
+    return Tape(tape_header(header.ticker, header.price_level_structure, category=category), tuple(ordered))
+
+
+def _change(message: ws.Message, ticker: str) -> Change | None:
+    match message:
+        case ws.BookSnapshot() if message.market_ticker == ticker:
+            return BookSnapshot(_levels(message.yes_dollars_fp), _levels(message.no_dollars_fp))
+        case ws.BookDelta() if message.market_ticker == ticker:
+            return BookDelta(message.side, parse_price(message.price_dollars), parse_change(message.delta_fp))
+        case ws.Trade() if message.market_ticker == ticker:
+            yes_price = parse_price(message.yes_price_dollars)
+            return Trade(message.taker_outcome_side, yes_price, parse_count(message.count_fp))
+        case _:
+            return None
+
+
+def _levels(levels: list[WireLevel] | None) -> tuple[BookLevel, ...]:
+    return tuple((parse_price(price), parse_count(count)) for price, count in levels or ())
+
+
+def _trades_before_their_decreases(events: list[TapeEvent]) -> list[TapeEvent]:
+    """Move each trade to just before the nearest decrease of its level by its size, if one is near in time.
+
+    A decrease belongs to one trade at most; a trade without one stays where it is.
+    """
+    decreases: dict[tuple[Outcome, PriceE4, int], list[int]] = {}
+    for index, (_, change) in enumerate(events):
+        if isinstance(change, BookDelta) and change.delta_e2 < 0:
+            decreases.setdefault((change.outcome, change.price_e4, -change.delta_e2), []).append(index)
+    moved: dict[int, list[Trade]] = {}
+    stays: set[int] = set()
+    for index, (at_us, change) in enumerate(events):
+        if not isinstance(change, Trade):
+            continue
+        ladder = opposite(change.taker)
+        candidates = decreases.get((ladder, in_outcome(change.yes_price_e4, ladder), change.count_e2), [])
+        low = bisect_left(candidates, at_us - TRADE_DELTA_GAP_MAX_US, key=lambda i: events[i][0])
+        high = bisect_right(candidates, at_us + TRADE_DELTA_GAP_MAX_US, key=lambda i: events[i][0])
+        nearest = min(candidates[low:high], key=lambda i: (abs(events[i][0] - at_us), abs(i - index)), default=None)
+        if nearest is None:
+            stays.add(index)
+        else:
+            candidates.remove(nearest)
+            moved.setdefault(nearest, []).append(change)
+    ordered: list[TapeEvent] = []
+    for index, (at_us, change) in enumerate(events):
+        if isinstance(change, Trade) and index not in stays:
+            continue
+        ordered += ((at_us, trade) for trade in moved.get(index, ()))
+        ordered.append((at_us, change))
+    return ordered
+
+
+def _check_book(path: Path, events: list[TapeEvent]) -> None:
+    """Every state of the recorded book is possible: nothing below zero, nothing crossed, nothing off the dollar."""
+    book = Book()
+    for at_us, change in events:
+        match change:
+            case BookSnapshot():
+                book = Book(change.yes, change.no)
+            case BookDelta():
+                try:
+                    book.change(change.outcome, change.price_e4, change.delta_e2)
+                except BookError as error:
+                    raise UserError(f"recording {path}: at {at_us} {error}; use a whole recording") from error
+            case Trade():
+                continue
+        if book.is_crossed():
+            raise UserError(f"recording {path}: at {at_us} the book is crossed; use another recording")
