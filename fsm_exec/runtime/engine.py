@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.advance import Advance, advance
 from fsm_exec.core.algorithm import Algorithm
-from fsm_exec.core.errors import LocalError, StoreFailed, UserError, VenueError
+from fsm_exec.core.errors import LocalError, SaveRefused, StoreFailed, UserError, VenueError
 from fsm_exec.core.events import AnyEvent, Reason, StopRequested, Submitted
 from fsm_exec.core.execution import CHILD_LIVE, Execution
 from fsm_exec.core.limits import Limits
@@ -169,17 +169,11 @@ class Engine:
         try:
             row, self._books[name] = await run_and_score(actor, feed, self._services)
             ended = Ended(actor.execution, row)
-        except* StoreFailed as group:
-            failure = _first(group)
-            why = f"the database failed: {failure}"
-            self._store_failure = failure if isinstance(failure, StoreFailed) else StoreFailed(why)
-            if self.state in ("recovering", "running"):
-                self.fire("halt")
-            await self._cancel_orders_of(actor)
-            ended = Ended(actor.execution, None, why)
         except* Exception as group:  # the guard of one execution: its fault must not stop the others
             failure = _first(group)
             why = f"{type(failure).__name__}: {failure}"
+            if isinstance(failure, StoreFailed) and not isinstance(failure, SaveRefused):
+                self._store_failed(failure)
             self._services.log.exception("quarantined", execution=name, why=why)
             await self._cancel_orders_of(actor)
             await self._quarantine(name, why)
@@ -189,11 +183,17 @@ class Engine:
         async with self._idle:
             self._idle.notify_all()
 
+    def _store_failed(self, failure: StoreFailed) -> None:
+        """What is on disk is not known any more: no new work; every execution finds out at its next save."""
+        self._store_failure = failure
+        if self.state in ("recovering", "running"):
+            self.fire("halt")
+
     async def _quarantine(self, execution_id: str, why: str) -> None:
         try:
             await self._services.store.quarantine(execution_id, why)
         except StoreFailed as failure:
-            self._store_failure = failure
+            self._store_failed(failure)
 
     async def _cancel_orders_of(self, actor: Actor) -> None:
         """The one exception to "save first": an execution that cannot go on leaves no live order behind. What these
@@ -222,8 +222,10 @@ class Engine:
                 self._services.log.error("fact_after_end", execution=execution_id, seq=late.execution.seq)
                 row = metrics(late.execution, self._books.get(execution_id))
                 await self._services.store.save_metrics(row, self._services.wall.now_us())
+            except SaveRefused:
+                self._services.log.exception("late_fact_refused", execution=execution_id)
             except StoreFailed as failure:
-                self._store_failure = failure
+                self._store_failed(failure)
             except LocalError:
                 self._services.log.exception("illegal_fact_after_end", execution=execution_id)
             else:

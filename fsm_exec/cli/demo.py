@@ -1,0 +1,232 @@
+"""`fsm-exec demo`: a dozen executions on a paper exchange in this process. No account, no configuration."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+import click
+import msgspec
+import trio
+from rich.console import Console
+
+from fsm_exec.algorithms import SHIPPED
+from fsm_exec.cli.demo_options import LIVE_SPEED, check_on_grid, checked, pace
+from fsm_exec.cli.demo_plan import (
+    BOOK_WAIT_US,
+    DemoChoices,
+    Start,
+    schedule,
+    target_price,
+)
+from fsm_exec.cli.results import DemoResult, ExecutionResult, differences, result_of, table_of
+from fsm_exec.cli.screen import LiveTable, NoScreen, PlainLines, Screen
+from fsm_exec.cli.world import World, new_database_path, open_world
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.limits import Limits, resolve_limits
+from fsm_exec.paper.generator import generate_tape
+from fsm_exec.paper.tape import Tape, read_tape
+from fsm_exec.runtime.determinism import run_virtual
+from fsm_exec.runtime.engine import MethodRef, Request
+from fsm_exec.runtime.pacer import TICK_S, keep_pace
+
+GENERATED_TAPE_S = 600
+LOOK_EVERY_US = 250_000  # while waiting for a two-sided book
+EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+
+
+@click.command()
+@click.option("--recording", type=click.Path(path_type=Path), help="Play this recording instead of a generated tape.")
+@click.option("--executions", type=int, default=12, show_default=True, help="How many executions to start.")
+@click.option("--quantity", help="Contracts of each execution, up to 2 decimals.  [default: several sizes]")
+@click.option("--horizon", type=int, default=60, show_default=True, help="Seconds each execution may take.")
+@click.option("--algorithm", "algorithms", multiple=True, help=f"May be repeated; one of: {', '.join(SHIPPED)}.")
+@click.option("--outcome", type=click.Choice(["yes", "no", "both"]), default="both", show_default=True)
+@click.option("--target-price", help="Target price of each, in dollars.  [default: from the book at its start]")
+@click.option("--seed", type=int, default=1, show_default=True, help="Makes the tape and the order of everything.")
+@click.option("--speed", help="How much faster than life, or 'max'; 1 uses sockets.  [default: about half a minute]")
+@click.option("--db", type=click.Path(path_type=Path), help="The database.  [default: a new file here]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+def demo(
+    recording: Path | None,
+    executions: int,
+    quantity: str | None,
+    horizon: int,
+    algorithms: tuple[str, ...],
+    outcome: str,
+    target_price: str | None,
+    seed: int,
+    speed: str | None,
+    db: Path | None,
+    as_json: bool,
+) -> None:
+    """Work orders on a paper exchange and report what they cost."""
+    choices = checked(executions, quantity, horizon, algorithms, outcome, target_price)
+    tape = generate_tape(seed=seed, length_s=GENERATED_TAPE_S) if recording is None else read_tape(recording)
+    check_on_grid(choices, tape)
+    name = f"generated:{seed}" if recording is None else str(recording)
+    starts = schedule(choices, tape.length_us)
+    path = new_database_path(db)
+    run = DemoRun(tape, name, starts, choices, pace(speed, tape), seed, path, as_json=as_json)
+    sys.exit(run.run())
+
+
+class DemoRun:
+    """One run of the demo, from an empty screen to the exit code."""
+
+    def __init__(
+        self,
+        tape: Tape,
+        tape_name: str,
+        starts: list[Start],
+        choices: DemoChoices,
+        speed: float | None,
+        seed: int,
+        db: Path,
+        *,
+        as_json: bool,
+    ) -> None:
+        self._tape, self._name, self._starts, self._choices = tape, tape_name, starts, choices
+        self._speed, self._seed, self._db, self._as_json = speed, seed, db, as_json
+        self._live = speed == LIVE_SPEED
+        self._interrupted = trio.Event()
+        self._console = Console()
+        self._screen: Screen = NoScreen()
+
+    def run(self) -> int:
+        log_path = _log_path(self._db)
+        created = not log_path.exists()
+        try:
+            with _open_log_file(log_path) as log_file:
+                main = partial(self._main, log_file)
+                code = trio.run(main) if self._live else run_virtual(main, seed=self._seed)
+        except BaseException:
+            if created and not self._db.exists():  # refused before anything began: nothing half-written stays
+                log_path.unlink(missing_ok=True)
+            raise
+        finally:
+            self._screen.close()
+        return code
+
+    async def _main(self, log_file: TextIO) -> int:
+        async with open_world(self._tape, self._db, log_file, live=self._live, seed=self._seed) as world:
+            self._open_screen(world)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_drawing, world)
+                await nursery.start(self._stop_on_signals, world)
+                await self._submit_all(world)
+                await world.engine.wait_idle()
+                nursery.cancel_scope.cancel()
+            self._screen.tick(world.engine, world.wall.now_us())
+            self._screen.close()
+            return await self._report(world)
+
+    def _open_screen(self, world: World) -> None:
+        if self._as_json:
+            return
+        if self._console.is_terminal:
+            self._screen = LiveTable(
+                self._console, f"fsm-exec demo, {self._name}", world.began_us, self._tape.length_us, len(self._starts)
+            )
+        else:
+            self._screen = PlainLines(self._console, world.began_us)
+
+    async def _keep_drawing(self, world: World) -> None:
+        def draw() -> None:
+            self._screen.tick(world.engine, world.wall.now_us())
+
+        if self._live:
+            while True:
+                await trio.sleep(TICK_S)
+                draw()
+        await keep_pace(self._speed, draw)
+
+    async def _stop_on_signals(
+        self, world: World, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Ctrl-C ends every execution as its user would, and the results are still printed."""
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for _ in signals:
+                self._interrupted.set()
+                world.engine.stop("user")
+
+    async def _submit_all(self, world: World) -> None:
+        async with trio.open_nursery() as nursery:
+            for start in self._starts:
+                await self._sleep_until(world, world.began_us + start.after_us)
+                if self._interrupted.is_set():
+                    break
+                nursery.start_soon(self._submit, world, start)
+
+    async def _sleep_until(self, world: World, at_us: int) -> None:
+        """Until then, or until somebody presses Ctrl-C."""
+        with trio.move_on_at(world.wall.trio_time(at_us)):
+            await self._interrupted.wait()
+
+    async def _submit(self, world: World, start: Start) -> None:
+        """Price the order by the book at its start, or give up after half a minute without a book."""
+        ticker = self._tape.header.ticker
+        give_up_us = world.wall.now_us() + BOOK_WAIT_US
+        view = world.engine.view(ticker, start.outcome)
+        while view.trusted_mid_e5 is None and world.wall.now_us() < give_up_us and not self._interrupted.is_set():
+            await self._sleep_until(world, world.wall.now_us() + LOOK_EVERY_US)
+            view = world.engine.view(ticker, start.outcome)
+        limits: Limits | None = None
+        if view.trusted_mid_e5 is not None:
+            target = self._choices.target_price_e4
+            terms = world.engine.feeds[ticker].terms
+            limits = resolve_limits(target_price(start, view) if target is None else target, view.grid, terms.fees)
+        await world.engine.submit(
+            Request(
+                ticker=ticker,
+                outcome=start.outcome,
+                target_e2=start.count_e2,
+                method=MethodRef(start.method.full_name, start.method),
+                limits=limits,
+                horizon_us=self._choices.horizon_us,
+            )
+        )
+
+    async def _report(self, world: World) -> int:
+        ended = sorted(world.engine.ended.values(), key=lambda e: e.execution.execution_id)
+        results = [result_of(e) for e in ended]
+        ticker = self._tape.header.ticker
+        orders, fills = await world.client.orders(ticker), await world.client.fills(ticker)
+        wrong = differences(ended, orders, fills, world.store.instance)
+        wrong += [f"{e.execution.execution_id} was quarantined: {e.quarantine}" for e in ended if e.quarantine]
+        document = DemoResult(db=str(self._db.resolve()), tape=self._name, executions=results)
+        if self._as_json:
+            click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+        else:
+            self._print(results, len(fills.fills), wrong)
+        for line in wrong:
+            click.echo(f"fsm-exec: {line}", err=True)
+        if wrong:
+            return EXIT_FAILED
+        return EXIT_INTERRUPTED if self._interrupted.is_set() else 0
+
+    def _print(self, results: list[ExecutionResult], fills: int, wrong: list[str]) -> None:
+        echo = self._console.print
+        echo(table_of(results))
+        verdict = f"{len(wrong)} differences, see below" if wrong else "no difference"
+        echo(f"Checked against the exchange's own listing: {fills} fills, {verdict}.", highlight=False)
+        echo(f"Database: {self._db.resolve()}", highlight=False, soft_wrap=True)
+        echo(f"Log, a line per transition: {_log_path(self._db).resolve()}", highlight=False, soft_wrap=True)
+        drawn = Path("state_diagrams")
+        where = f"{drawn.resolve()}" if drawn.is_dir() else "run: fsm-exec diagrams"
+        echo(f"State diagrams: {where}", highlight=False, soft_wrap=True)
+
+
+def _log_path(db: Path) -> Path:
+    return db.with_name(db.name + ".log")
+
+
+def _open_log_file(path: Path) -> TextIO:
+    try:
+        return path.open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise UserError(f"cannot write the log {path}: {error.strerror}; give another path with --db") from error

@@ -1,0 +1,66 @@
+"""`fsm-exec`: the commands, and the one place where errors become a line on stderr and an exit code.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted. No traceback reaches a user; what a traceback
+would tell stands in the command's log file.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from fsm_exec.cli.demo import demo
+from fsm_exec.cli.diagrams import diagrams
+from fsm_exec.core.errors import ExecError, UserError
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="fsm-exec")
+def cli() -> None:
+    """A durable execution engine for Kalshi. Start with: fsm-exec demo"""
+
+
+cli.add_command(demo)
+cli.add_command(diagrams)
+
+
+def main() -> None:
+    """The entry point of `fsm-exec` and `python -m fsm_exec`."""
+    if not __debug__:
+        _fail(EXIT_USAGE, "python -O switches checks off that guard money; run without -O")
+    try:
+        cli.main(prog_name="fsm-exec", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(EXIT_USAGE)
+    except click.ClickException as error:
+        _fail(EXIT_USAGE, error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        _fail(EXIT_INTERRUPTED, "interrupted")
+    except UserError as error:
+        _fail(EXIT_USAGE, str(error))
+    except ExecError as error:
+        _fail(EXIT_FAILED, str(error))
+    except BaseExceptionGroup as group:
+        _fail_of_group(group)
+
+
+def _fail_of_group(group: BaseExceptionGroup[BaseException]) -> None:
+    """Nurseries wrap what their tasks raise: unwrap it, or let a real bug show itself."""
+    for kind, code in ((UserError, EXIT_USAGE), (ExecError, EXIT_FAILED), (KeyboardInterrupt, EXIT_INTERRUPTED)):
+        found = group.subgroup(kind)
+        if found is not None:
+            error: BaseException = found
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            _fail(code, str(error) or "interrupted")
+    raise group
+
+
+def _fail(code: int, message: str) -> None:
+    one_line = " ".join(message.split())
+    click.echo(f"fsm-exec: {one_line}", err=True)
+    sys.exit(code)

@@ -1,0 +1,139 @@
+"""What the demo says at its end: the table, the JSON document, and whether the exchange agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from rich.table import Table
+
+from fsm_exec.core.orders import FillListing, OrderListing
+from fsm_exec.core.units import format_count, format_fixed, format_price
+from fsm_exec.runtime.engine import Ended
+
+
+class ExecutionResult(msgspec.Struct, kw_only=True):
+    """One execution of the document. Decimal strings; shortfall in dollars per contract, fees in dollars, times in
+    whole seconds; null = unknown."""
+
+    execution_id: str
+    market: str
+    outcome: str
+    algorithm: str
+    state: str
+    reason: str | None
+    target_quantity: str
+    filled_quantity: str
+    fill_rate: str
+    target_price: str | None
+    average_fill_price: str | None
+    slippage: str | None
+    arrival_mid: str | None
+    shortfall: str | None
+    fees: str
+    time_to_first_fill: int | None
+    time_to_full_fill: int | None
+    walks_executed: int
+    splits_used: int
+
+
+class DemoResult(msgspec.Struct, kw_only=True):
+    db: str
+    tape: str
+    executions: list[ExecutionResult]
+
+
+def result_of(ended: Ended) -> ExecutionResult:
+    execution, row = ended.execution, ended.metrics
+    limits = execution.limits
+    return ExecutionResult(
+        execution_id=execution.execution_id,
+        market=execution.terms.ticker,
+        outcome=execution.outcome,
+        algorithm=execution.method.partition("@")[0],
+        state=execution.state,
+        reason=execution.reason,
+        target_quantity=format_count(execution.target_e2),
+        filled_quantity=format_count(execution.filled_e2),
+        fill_rate="0.000000" if row is None else row.fill_rate,
+        target_price=None if limits is None else format_price(limits.target_e4),
+        average_fill_price=None if row is None else row.average_fill_price,
+        slippage=None if row is None else row.slippage,
+        arrival_mid=None if row is None else row.arrival_mid,
+        shortfall=None if row is None else row.shortfall,
+        fees="0.000000" if row is None else row.fees,
+        time_to_first_fill=None if row is None else row.time_to_first_fill,
+        time_to_full_fill=None if row is None else row.time_to_full_fill,
+        walks_executed=execution.walks,
+        splits_used=sum(child.order_id is not None for child in execution.children),
+    )
+
+
+def differences(ended: Iterable[Ended], orders: OrderListing, fills: FillListing, instance: str) -> list[str]:
+    """Where our books and the exchange's own listings disagree, one line each: fills missing here or there, or
+    different; orders of ours still alive."""
+    ours = {
+        (fill.order_id, fill.fill_id): (fill.count_e2, fill.price_e4, fill.fee_e6)
+        for end in ended
+        for fill in end.execution.fills
+    }
+    theirs = {(f.order_id, f.fill_id): (f.count_e2, f.price_e4, f.fee_e6) for f in fills.fills}
+    prefix = f"fx{instance}-"
+    mine = {order.order_id for order in orders.orders if order.client_order_id.startswith(prefix)}
+    found = [f"fill {fill_id} of order {order} is ours alone" for order, fill_id in ours.keys() - theirs.keys()]
+    for (order, fill_id), said in theirs.items():
+        if order in mine and ours.get((order, fill_id)) != said:
+            found.append(f"fill {fill_id} of order {order} is {said} there and {ours.get((order, fill_id))} here")
+    found += [
+        f"order {order.client_order_id} still rests at the exchange"
+        for order in orders.orders
+        if order.order_id in mine and order.status == "resting"
+    ]
+    return sorted(found)
+
+
+def table_of(results: list[ExecutionResult]) -> Table:
+    """Money in cents where a person compares it: shortfall per contract."""
+    table = Table(title="Results (positive shortfall = cost, all fees in)", title_justify="left")
+    for heading, side in (
+        ("execution", "left"),
+        ("algorithm", "left"),
+        ("side", "left"),
+        ("end", "left"),
+        ("filled / target", "right"),
+        ("target", "right"),
+        ("average", "right"),
+        ("arrival mid", "right"),
+        ("shortfall c", "right"),
+        ("fees $", "right"),
+        ("first fill s", "right"),
+        ("full s", "right"),
+    ):
+        table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
+    for r in results:
+        table.add_row(
+            r.execution_id,
+            r.algorithm,
+            r.outcome,
+            r.state if r.reason in ("completed", None) else f"{r.state} ({r.reason})",
+            f"{_short(r.filled_quantity)} / {_short(r.target_quantity)}",
+            r.target_price or "-",
+            "-" if r.average_fill_price is None else r.average_fill_price,
+            r.arrival_mid or "-",
+            "-" if r.shortfall is None else _cents(r.shortfall),
+            r.fees.rstrip("0").rstrip(".") or "0",
+            "-" if r.time_to_first_fill is None else str(r.time_to_first_fill),
+            "-" if r.time_to_full_fill is None else str(r.time_to_full_fill),
+        )
+    return table
+
+
+def _short(count: str) -> str:
+    return count.removesuffix(".00")
+
+
+def _cents(dollars: str) -> str:
+    """Dollars with six decimals as cents with two, cut, not rounded: the document has the exact figure."""
+    negative = dollars.startswith("-")
+    digits = int(dollars.replace("-", "").replace(".", ""))
+    return ("-" if negative else "") + format_fixed(digits // 100, 2)

@@ -1,0 +1,138 @@
+"""What the demo shows while it runs: a live table on a terminal, plain lines otherwise.
+
+The screen only looks: it is called at the pacer's ticks, reads the engine, and never waits, so watching cannot change
+what is watched.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.units import CountE2, PriceE4, format_count, format_price
+from fsm_exec.core.view import View
+from fsm_exec.runtime.engine import Engine
+
+REDRAW_S = 0.1  # of real time: faster is only flicker
+ROWS_MAX = 16
+COLOURS = {
+    "pending": "dim",
+    "split": "cyan",
+    "walking": "yellow",
+    "partial": "magenta",
+    "filled": "green",
+    "cancelled": "red",
+}
+
+
+class Screen(Protocol):
+    def tick(self, engine: Engine, now_us: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class NoScreen:
+    def tick(self, engine: Engine, now_us: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class PlainLines:
+    """A line for every change of state or fill, for logs and pipes."""
+
+    def __init__(self, console: Console, began_us: int) -> None:
+        self._console, self._began_us = console, began_us
+        self._seen: dict[str, tuple[str, int]] = {}
+
+    def tick(self, engine: Engine, now_us: int) -> None:
+        for execution in executions_of(engine):
+            now = (execution.state, execution.filled_e2)
+            if self._seen.get(execution.execution_id) == now:
+                continue
+            self._seen[execution.execution_id] = now
+            reason = f" ({execution.reason})" if execution.reason else ""
+            self._console.print(
+                f"{(now_us - self._began_us) // 1_000_000:>6} s  {execution.execution_id}  "
+                f"{execution.method.partition('@')[0]:<12} {execution.outcome:<3}  "
+                f"{execution.state}{reason}  {_filled(execution)}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def close(self) -> None: ...
+
+
+class LiveTable:
+    """Redrawn in place at most ten times a second."""
+
+    def __init__(self, console: Console, title: str, began_us: int, length_us: int, planned: int) -> None:
+        self._title, self._began_us, self._length_us, self._planned = title, began_us, length_us, planned
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._live.start()
+        self._drawn_s = 0.0
+
+    def tick(self, engine: Engine, now_us: int) -> None:
+        real_s = time.monotonic()
+        if real_s - self._drawn_s >= REDRAW_S:
+            self._drawn_s = real_s
+            self._live.update(self._draw(engine, now_us), refresh=True)
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def _draw(self, engine: Engine, now_us: int) -> Group:
+        table = Table(expand=False)
+        for heading in ("execution", "algorithm", "side", "state", "filled / target"):
+            table.add_column(heading, no_wrap=True)
+        table.add_column("progress", width=14)
+        for heading in ("our price", "bid", "ask", "left s"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        shown = sorted(executions_of(engine), key=lambda e: e.execution_id)[-ROWS_MAX:]
+        for execution in shown:
+            table.add_row(*self._row(engine, execution, now_us))
+        passed = max(0, now_us - self._began_us)
+        head = Text.assemble(
+            (self._title, "bold"),
+            f"   {passed // 1_000_000} of {self._length_us // 1_000_000} s of the tape"
+            f"   {len(engine.actors)} at work, {len(engine.ended)} ended of {self._planned}",
+        )
+        return Group(head, table)
+
+    def _row(self, engine: Engine, execution: Execution, now_us: int) -> list[str | Text | ProgressBar]:
+        view: View | None = None if execution.is_ended else engine.view(execution.terms.ticker, execution.outcome)
+        price = next((c.price_e4 for c in execution.children if c.is_open), None)
+        state = execution.state + (f" ({execution.reason})" if execution.state == "cancelled" else "")
+        return [
+            execution.execution_id,
+            execution.method.partition("@")[0],
+            execution.outcome,
+            Text(state, style=COLOURS[execution.state]),
+            _filled(execution),
+            ProgressBar(total=execution.target_e2, completed=execution.filled_e2, width=14),
+            _price(price),
+            _price(None if view is None else view.best_bid),
+            _price(None if view is None else view.best_ask),
+            "-" if execution.is_ended else str(max(0, execution.deadline_us - now_us) // 1_000_000),
+        ]
+
+
+def executions_of(engine: Engine) -> list[Execution]:
+    """All executions of this run, in the order of their ids."""
+    found = [a.execution for a in engine.actors.values()] + [e.execution for e in engine.ended.values()]
+    return sorted(found, key=lambda execution: execution.execution_id)
+
+
+def _filled(execution: Execution) -> str:
+    def short(count: CountE2) -> str:
+        return format_count(count).removesuffix(".00")
+
+    return f"{short(execution.filled_e2)} / {short(execution.target_e2)}"
+
+
+def _price(price: PriceE4 | None) -> str:
+    return "-" if price is None else format_price(price)
