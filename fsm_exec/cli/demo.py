@@ -27,14 +27,16 @@ from fsm_exec.cli.screen import LiveTable, NoScreen, PlainLines, Screen
 from fsm_exec.cli.world import World, new_database_path, open_world
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.limits import Limits, resolve_limits
-from fsm_exec.paper.generator import generate_tape
+from fsm_exec.paper.generator import generate
 from fsm_exec.paper.tape import Tape, read_tape
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.pacer import TICK_S, keep_pace
 
 GENERATED_TAPE_S = 600
+GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
 LOOK_EVERY_US = 250_000  # while waiting for a two-sided book
+PLAIN_WIDTH = 100  # of the table when nobody's terminal says how wide it is
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
@@ -42,11 +44,11 @@ EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 @click.option("--recording", type=click.Path(path_type=Path), help="Play this recording instead of a generated tape.")
 @click.option("--executions", type=int, default=12, show_default=True, help="How many executions to start.")
 @click.option("--quantity", help="Contracts of each execution, up to 2 decimals.  [default: several sizes]")
-@click.option("--horizon", type=int, default=60, show_default=True, help="Seconds each execution may take.")
+@click.option("--horizon", type=int, default=90, show_default=True, help="Seconds each execution may take.")
 @click.option("--algorithm", "algorithms", multiple=True, help=f"May be repeated; one of: {', '.join(SHIPPED)}.")
 @click.option("--outcome", type=click.Choice(["yes", "no", "both"]), default="both", show_default=True)
 @click.option("--target-price", help="Target price of each, in dollars.  [default: from the book at its start]")
-@click.option("--seed", type=int, default=1, show_default=True, help="Makes the tape and the order of everything.")
+@click.option("--seed", type=int, default=5, show_default=True, help="Makes the tape and the order of everything.")
 @click.option("--speed", help="How much faster than life, or 'max'; 1 uses sockets.  [default: about half a minute]")
 @click.option("--db", type=click.Path(path_type=Path), help="The database.  [default: a new file here]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
@@ -65,7 +67,9 @@ def demo(
 ) -> None:
     """Work orders on a paper exchange and report what they cost."""
     choices = checked(executions, quantity, horizon, algorithms, outcome, target_price)
-    tape = generate_tape(seed=seed, length_s=GENERATED_TAPE_S) if recording is None else read_tape(recording)
+    tape = (
+        read_tape(recording) if recording is not None else generate(seed, GENERATED_TAPE_S, start_us=GENERATED_START_US)
+    )
     check_on_grid(choices, tape)
     name = f"generated:{seed}" if recording is None else str(recording)
     starts = schedule(choices, tape.length_us)
@@ -93,7 +97,7 @@ class DemoRun:
         self._speed, self._seed, self._db, self._as_json = speed, seed, db, as_json
         self._live = speed == LIVE_SPEED
         self._interrupted = trio.Event()
-        self._console = Console()
+        self._console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         self._screen: Screen = NoScreen()
 
     def run(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.core.orders import FillListing, OrderListing
@@ -93,39 +94,37 @@ def differences(ended: Iterable[Ended], orders: OrderListing, fills: FillListing
 
 
 def table_of(results: list[ExecutionResult]) -> Table:
-    """Money in cents where a person compares it: shortfall per contract."""
-    table = Table(title="Results (positive shortfall = cost, all fees in)", title_justify="left")
-    for heading, side in (
-        ("execution", "left"),
-        ("algorithm", "left"),
-        ("side", "left"),
-        ("end", "left"),
-        ("filled / target", "right"),
-        ("target", "right"),
-        ("average", "right"),
-        ("arrival mid", "right"),
-        ("shortfall c", "right"),
-        ("fees $", "right"),
-        ("first fill s", "right"),
-        ("full s", "right"),
-    ):
-        table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
+    """The results for a person, 80 columns wide. Shortfall in cents per contract."""
+    table = Table(
+        title="Results (shortfall: cents per contract against the mid at arrival, fees in; + is cost)",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for heading in ("execution", "algorithm", "side", "end"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("filled", "target", "average", "shortfall", "fees $", "full s"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for r in results:
         table.add_row(
             r.execution_id,
             r.algorithm,
             r.outcome,
-            r.state if r.reason in ("completed", None) else f"{r.state} ({r.reason})",
-            f"{_short(r.filled_quantity)} / {_short(r.target_quantity)}",
-            r.target_price or "-",
-            "-" if r.average_fill_price is None else r.average_fill_price,
-            r.arrival_mid or "-",
+            r.state if r.reason in ("completed", None) else r.reason,
+            f"{_short(r.filled_quantity)}/{_short(r.target_quantity)}",
+            "-" if r.target_price is None else _trimmed(r.target_price),
+            "-" if r.average_fill_price is None else _trimmed(r.average_fill_price),
             "-" if r.shortfall is None else _cents(r.shortfall),
-            r.fees.rstrip("0").rstrip(".") or "0",
-            "-" if r.time_to_first_fill is None else str(r.time_to_first_fill),
+            _trimmed(r.fees),
             "-" if r.time_to_full_fill is None else str(r.time_to_full_fill),
         )
     return table
+
+
+def _trimmed(dollars: str) -> str:
+    """Without the zeros that say nothing, but with two decimals at least."""
+    whole, _, fraction = dollars.partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
 def _short(count: str) -> str:
