@@ -77,7 +77,10 @@ class SignedHttp:
         parts, size = [], 0
         async for part in response.aiter_bytes():
             size += len(part)
-            if size > BODY_MAX_BYTES:
-                raise AnswerTooLong(f"the answer is longer than {BODY_MAX_BYTES} bytes")
-            parts.append(part)
+            if size <= BODY_MAX_BYTES:
+                parts.append(part)
+        # Too long is read to its end (or to the deadline) and thrown away: leaving httpx's nested generators half-way
+        # would leave the inner ones to the garbage collector.
+        if size > BODY_MAX_BYTES:
+            raise AnswerTooLong(f"the answer is longer than {BODY_MAX_BYTES} bytes")
         return b"".join(parts)

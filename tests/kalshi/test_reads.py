@@ -1,0 +1,371 @@
+"""Listings are whole or an error, in our own terms; a market's terms are assembled from three answers."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fsm_exec.core.errors import ExecError, UserError, VenueError, VenueRefused, VenueUnavailable
+from fsm_exec.core.fees import FeeTerms
+from fsm_exec.core.units import PriceE4, PriceGrid, PriceRange
+from fsm_exec.kalshi import rest as rest_module
+from fsm_exec.kalshi import translate
+from fsm_exec.kalshi.terms import STATUS
+from fsm_exec.kalshi.translate import Malformed
+
+if TYPE_CHECKING:
+    from tests.kalshi.conftest import Kit, Network
+
+AS_OF = {"as_of_time": "2026-10-01T12:00:01Z"}
+AS_OF_US = 1_790_856_001_000_000
+ORDER: dict[str, Any] = {
+    "order_id": "o-1",
+    "user_id": "u-1",
+    "client_order_id": "c-7",
+    "ticker": "KXA-1",
+    "outcome_side": "no",
+    "book_side": "ask",
+    "type": "limit",
+    "status": "resting",
+    "yes_price_dollars": "0.7000",
+    "no_price_dollars": "0.3000",
+    "fill_count_fp": "1.00",
+    "remaining_count_fp": "9.00",
+    "initial_count_fp": "10.00",
+    "taker_fill_cost_dollars": "0.000000",
+    "maker_fill_cost_dollars": "0.300000",
+    "taker_fees_dollars": "0.000000",
+    "maker_fees_dollars": "0.000000",
+    "created_time": "2026-10-01T12:00:00.120000Z",
+}
+FILL: dict[str, Any] = {
+    "fill_id": "f-1",
+    "trade_id": "f-1",
+    "order_id": "o-1",
+    "ticker": "KXA-1",
+    "market_ticker": "KXA-1",
+    "exchange_index": 0,
+    "outcome_side": "no",
+    "book_side": "ask",
+    "count_fp": "1.00",
+    "yes_price_dollars": "0.7000",
+    "no_price_dollars": "0.3000",
+    "is_taker": True,
+    "fee_cost": "0.014700",
+    "created_time": "2026-10-01T12:00:00.123456Z",
+}
+MARKET: dict[str, Any] = {
+    "ticker": "KXA-1",
+    "event_ticker": "KXA",
+    "status": "active",
+    "price_ranges": [{"start": "0.0000", "end": "1.0000", "step": "0.0100"}],
+}
+EVENT: dict[str, Any] = {"event_ticker": "KXA", "series_ticker": "KXS"}
+SERIES: dict[str, Any] = {"ticker": "KXS", "category": "Sports", "fee_type": "quadratic", "fee_multiplier": 1}
+PREFIX = "/trade-api/v2"
+
+
+def answers_for(
+    market: dict[str, Any] | None = None, event: dict[str, Any] | None = None, series: dict[str, Any] | None = None
+) -> dict[str, object]:
+    return {
+        PREFIX + "/markets/KXA-1": {"market": {**MARKET, **(market or {})}},
+        PREFIX + "/events/KXA": {"event": {**EVENT, **(event or {})}, "markets": []},
+        PREFIX + "/series/KXS": {"series": {**SERIES, **(series or {})}},
+    }
+
+
+async def test_a_listing_goes_to_its_end_and_says_as_of_when(kit: Kit, network: Network) -> None:
+    """The moment is asked for first; then page after page by cursor; a row listed twice counts once, the later one."""
+    network.answer(200, AS_OF)
+    network.answer(200, {"orders": [ORDER, {**ORDER, "order_id": "o-2"}], "cursor": "p2"})
+    network.answer(200, {"orders": [{**ORDER, "order_id": "o-2", "status": "canceled"}], "cursor": "p3"})
+    network.answer(200, {"orders": [], "cursor": ""})
+    listing = await kit.rest(network).orders("KXA-1")
+    assert listing.as_of_us == AS_OF_US
+    assert [(row.order_id, row.status) for row in listing.orders] == [("o-1", "resting"), ("o-2", "canceled")]
+    paths = [(r.url.path.removeprefix(PREFIX), dict(r.url.params)) for r in network.requests]
+    assert paths == [
+        ("/exchange/user_data_timestamp", {}),
+        ("/portfolio/orders", {"limit": "200", "ticker": "KXA-1"}),
+        ("/portfolio/orders", {"limit": "200", "ticker": "KXA-1", "cursor": "p2"}),
+        ("/portfolio/orders", {"limit": "200", "ticker": "KXA-1", "cursor": "p3"}),
+    ]
+
+
+async def test_an_order_is_told_in_its_own_outcome(kit: Kit, network: Network) -> None:
+    """An ask at 0.70 is our bid for NO at 0.30; the statement holds at the listing's moment at least."""
+    newer = {**ORDER, "order_id": "o-2", "last_update_time": "2026-10-01T12:00:02.000001Z"}
+    network.answer(200, AS_OF).answer(200, {"orders": [ORDER, newer], "cursor": ""})
+    first, second = (await kit.rest(network).orders()).orders
+    assert (first.outcome, first.price_e4) == ("no", 3_000)
+    assert (first.count_e2, first.filled_e2, first.remaining_e2) == (1_000, 100, 900)
+    assert (first.at_us, second.at_us) == (AS_OF_US, 1_790_856_002_000_001)
+
+
+async def test_a_fill_is_told_in_its_own_outcome(kit: Kit, network: Network) -> None:
+    """Price in the outcome bought, fee to the millionth, time to the microsecond, or the next best time there is."""
+    bare = {name: value for name, value in FILL.items() if name != "created_time"}
+    rows = [FILL, {**bare, "fill_id": "f-2", "ts": 1_790_856_000}, {**bare, "fill_id": "f-3"}, FILL]
+    network.answer(200, AS_OF).answer(200, {"fills": rows, "cursor": ""})
+    first, second, third = (await kit.rest(network).fills(order_id="o-1")).fills
+    assert (first.outcome, first.price_e4, first.count_e2, first.fee_e6) == ("no", 3_000, 100, 14_700)
+    assert (first.is_taker, first.client_order_id) == (True, None)
+    assert [f.at_us for f in (first, second, third)] == [1_790_856_000_123_456, 1_790_856_000_000_000, AS_OF_US]
+    assert network.requests[1].url.params["order_id"] == "o-1"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"book_side": "bid"},  # contradicts outcome_side
+        {"status": "pending"},
+        {"no_price_dollars": "0.4000"},  # the two do not add up
+        {"yes_price_dollars": "0.7"},  # fine alone: short forms are numbers too
+        {"initial_count_fp": "-1.00"},
+        {"fill_count_fp": 1},
+        {"order_id": ""},
+        {"order_id": "a/b"},
+        {"created_time": "yesterday"},
+        {"created_time": "2026-10-01T12:00:00"},  # no zone
+        {"client_order_id": None},
+    ],
+)
+async def test_one_bad_row_spoils_the_listing(kit: Kit, network: Network, change: dict[str, object]) -> None:
+    """A listing with a row left out could prove an order absent that is there: so it is no listing at all."""
+    network.answer(200, AS_OF).answer(200, {"orders": [ORDER, {**ORDER, "order_id": "o-2", **change}], "cursor": ""})
+    if change == {"yes_price_dollars": "0.7"}:
+        assert len((await kit.rest(network).orders()).orders) == 2
+        return
+    with pytest.raises(VenueUnavailable):
+        await kit.rest(network).orders()
+
+
+async def test_a_listing_without_an_end_is_refused(kit: Kit, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cursor that comes back, and more pages than the limit, both end in an error instead of a cut list."""
+    network.answer(200, AS_OF).answer(200, {"orders": [], "cursor": "again"})
+    with pytest.raises(VenueUnavailable, match="leads back"):
+        await kit.rest(network).orders()
+    monkeypatch.setattr(rest_module, "LIST_PAGES_MAX", 3)
+    many = type(network)().answer(200, AS_OF)
+    for number in range(5):
+        many.answer(200, {"orders": [], "cursor": f"p{number}"})
+    with pytest.raises(VenueUnavailable, match="more than 3 pages"):
+        await kit.rest(many).orders()
+    assert len(many.requests) == 4
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
+async def test_a_definite_no_to_a_read_is_refused(kit: Kit, network: Network, status: int) -> None:
+    """Status and code of a refusal are kept."""
+    network.answer(status, {"error": {"code": "some_code", "message": "m", "details": "d"}})
+    with pytest.raises(VenueRefused, match="m; d") as caught:
+        await kit.rest(network).fills()
+    assert (caught.value.status, caught.value.code) == (status, "some_code")
+    assert len(network.requests) == 1
+
+
+@pytest.mark.parametrize("status", [201, 204, 302, 409, 429, 500, 503, 504])
+async def test_no_usable_answer_to_a_read_is_unavailable(kit: Kit, network: Network, status: int) -> None:
+    """Everything else is worth asking again later, and is not asked again here."""
+    network.answer(status, {"error": "too many requests"})
+    with pytest.raises(VenueUnavailable, match=str(status)):
+        await kit.rest(network).orders()
+    assert len(network.requests) == 1
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("x"), httpx.ReadTimeout("x"), OSError("x"), httpx.ReadError("x")])
+async def test_a_broken_network_is_unavailable(kit: Kit, network: Network, error: Exception) -> None:
+    """Reads map every failure of the network to one error."""
+    network.fail(error)
+    with pytest.raises(VenueUnavailable, match=type(error).__name__):
+        await kit.rest(network).orders()
+
+
+async def test_terms_come_from_market_event_and_series(kit: Kit, network: Network) -> None:
+    """Grid in YES prices, fees of the series, category, event and status."""
+    network.route(answers_for())
+    terms = await kit.rest(network).market_terms("KXA-1")
+    assert (terms.ticker, terms.event, terms.series, terms.category) == ("KXA-1", "KXA", "KXS", "Sports")
+    assert terms.status == "open"
+    assert terms.grid == PriceGrid((PriceRange(PriceE4(0), PriceE4(10_000), PriceE4(100)),))
+    assert terms.fees == FeeTerms(taker_e10=700_000_000, maker_e10=0)
+
+
+@pytest.mark.parametrize(("word", "status"), STATUS.items())
+async def test_every_status_of_a_market_has_its_meaning(kit: Kit, network: Network, word: str, status: str) -> None:
+    """The eight words of the exchange become four."""
+    assert len(STATUS) == 8
+    network.route(answers_for({"status": word}))
+    assert (await kit.rest(network).market_terms("KXA-1")).status == status
+
+
+@pytest.mark.parametrize(
+    ("event", "series", "taker_e10", "maker_e10"),
+    [
+        ({}, {"fee_type": "quadratic_with_maker_fees"}, 700_000_000, 175_000_000),
+        ({}, {"fee_multiplier": 0}, 0, 0),
+        ({}, {"fee_multiplier": 0.5}, 350_000_000, 0),
+        ({"fee_type_override": "quadratic_with_maker_fees"}, {}, 700_000_000, 175_000_000),
+        ({"fee_multiplier_override": 2}, {}, 1_400_000_000, 0),
+        ({"fee_multiplier_override": 0}, {"fee_multiplier": 1}, 0, 0),
+        ({"fee_type_override": "quadratic"}, {"fee_type": "flat"}, 700_000_000, 0),
+    ],
+)
+async def test_an_events_override_wins(
+    kit: Kit, network: Network, event: dict[str, Any], series: dict[str, Any], taker_e10: int, maker_e10: int
+) -> None:
+    """Type and multiplier are overridden each on its own; a multiplier of zero is one."""
+    network.route(answers_for(event=event, series=series))
+    assert (await kit.rest(network).market_terms("KXA-1")).fees == FeeTerms(taker_e10, maker_e10)
+
+
+async def test_multipliers_are_never_floats(kit: Kit, network: Network) -> None:
+    """0.1 times the rate is exactly a tenth of it."""
+    body = msgspec.json.encode({"series": SERIES}).replace(b'"fee_multiplier":1', b'"fee_multiplier":0.1')
+    network.answer(200, {"market": MARKET}).answer(200, {"event": EVENT}).answer(200, body)
+    terms = await kit.rest(network).market_terms("KXA-1")
+    assert terms.fees.taker_e10 == Decimal("0.007") * 10**10
+
+
+@pytest.mark.parametrize(("until", "waived"), [("2026-10-01T12:00:00.123457Z", True), ("2026-10-01T12:00:00Z", False)])
+async def test_a_fee_waiver_counts_while_it_lasts(kit: Kit, network: Network, until: str, waived: bool) -> None:
+    """No fees before its end by the wall clock, the series' fees after."""
+    network.route(answers_for({"fee_waiver_expiration_time": until}))
+    fees = (await kit.rest(network).market_terms("KXA-1")).fees
+    assert (fees == FeeTerms(0, 0)) == waived
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        answers_for({"status": "auction"}),
+        answers_for({"price_ranges": []}),
+        answers_for({"price_ranges": [{"start": "0.0000", "end": "1.0000", "step": "0.0000"}]}),
+        answers_for({"price_ranges": [{"start": "0.9000", "end": "0.1000", "step": "0.0100"}]}),
+        answers_for({"price_ranges": [{"start": "0.0000", "end": "1.5000", "step": "0.0100"}]}),
+        answers_for({"price_ranges": [{"start": "0.0000", "end": "1.0000", "step": "1.0000"}]}),
+        answers_for({"ticker": "KXB-1"}),
+        answers_for({"event_ticker": "../../admin"}),
+        answers_for(event={"series_ticker": ""}),
+        answers_for(series={"fee_multiplier": 101}),
+        answers_for(series={"fee_multiplier": -1}),
+        answers_for(series={"fee_multiplier": "1"}),
+        answers_for(series={"fee_multiplier": None}),
+        answers_for({"fee_waiver_expiration_time": "soon"}),
+    ],
+)
+async def test_terms_that_cannot_be_right_are_unavailable(
+    kit: Kit, network: Network, answers: dict[str, object]
+) -> None:
+    """Unknown words, grids that are none, other markets, impossible fees: never guessed."""
+    network.route(answers)
+    if answers[PREFIX + "/series/KXS"] == {"series": {**SERIES, "fee_multiplier": "1"}}:
+        assert (await kit.rest(network).market_terms("KXA-1")).fees.taker_e10 == 700_000_000
+        return  # a decimal string is as exact as a number
+    with pytest.raises(VenueUnavailable):
+        await kit.rest(network).market_terms("KXA-1")
+
+
+async def test_a_market_with_unpublished_fees_is_the_users_choice(kit: Kit, network: Network) -> None:
+    """A `flat` fee has no formula: the user is told to choose another market."""
+    network.route(answers_for(series={"fee_type": "flat"}))
+    with pytest.raises(UserError, match="no published formula"):
+        await kit.rest(network).market_terms("KXA-1")
+
+
+@pytest.mark.parametrize("ticker", ["", "a/b", "..", "a b", "a?b", "ключ", "x" * 200])
+async def test_a_ticker_that_is_none_is_the_users_error(kit: Kit, network: Network, ticker: str) -> None:
+    """Nothing is asked of the exchange for it."""
+    with pytest.raises(UserError, match="no market ticker"):
+        await kit.rest(network).market_terms(ticker)
+    assert network.requests == []
+
+
+@pytest.mark.parametrize(
+    ("text", "us"),
+    [
+        ("1970-01-01T00:00:00Z", 0),
+        ("2026-10-01T12:00:00.123456Z", 1_790_856_000_123_456),
+        ("2026-10-01T12:00:00.1Z", 1_790_856_000_100_000),
+        ("2026-10-01T12:00:00.123456789Z", 1_790_856_000_123_456),
+        ("2026-10-01T14:00:00+02:00", 1_790_856_000_000_000),
+    ],
+)
+def test_times_become_microseconds_exactly(text: str, us: int) -> None:
+    """Any number of decimals, any zone."""
+    assert translate.time_us(text) == us
+
+
+@given(st.text(max_size=40))
+def test_no_text_breaks_the_reading_of_times(text: str) -> None:
+    """A time or Malformed."""
+    with suppress(Malformed):
+        translate.time_us(text)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.integers(10**15, 10**400) | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def near(row: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """The row with some of its fields wrong or gone."""
+    names = sorted(row)
+    return st.tuples(
+        st.dictionaries(st.sampled_from(names), JSON, max_size=2), st.sets(st.sampled_from(names), max_size=1)
+    ).map(lambda change: {name: v for name, v in {**row, **change[0]}.items() if name not in change[1]})
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(orders=st.lists(near(ORDER), max_size=2), fills=st.lists(near(FILL), max_size=2), cursor=JSON | st.just(""))
+async def test_no_row_makes_a_listing_raise_anything_else(
+    kit: Kit, network: Network, orders: object, fills: object, cursor: object
+) -> None:
+    """Wrong types, huge numbers, missing keys: a listing or a VenueError."""
+    for rows, content in (("orders", orders), ("fills", fills)):
+        page = {rows: content, "cursor": cursor}
+        rest = kit.rest(type(network)().answer(200, AS_OF).answer(200, page).answer(200, {rows: [], "cursor": ""}))
+        with suppress(VenueError):
+            await (rest.orders() if rows == "orders" else rest.fills())
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(market=near(MARKET), event=near(EVENT), series=near(SERIES), raw=st.none() | st.binary(max_size=20))
+async def test_no_answer_makes_the_terms_raise_anything_else(
+    kit: Kit, network: Network, market: object, event: object, series: object, raw: bytes | None
+) -> None:
+    """Terms, or one of our own errors."""
+    fresh = type(network)()
+    if raw is not None:
+        fresh.answer(200, raw)
+    fresh.answer(200, {"market": market}).answer(200, {"event": event}).answer(200, {"series": series})
+    try:
+        terms = await kit.rest(fresh).market_terms("KXA-1")
+    except ExecError:
+        return
+    assert terms.ticker == "KXA-1"
+    assert isinstance(terms.fees.taker_e10, int)
+
+
+@pytest.mark.parametrize(
+    "number", [b"1e999999999999999999999", b"1e-999999999999999999999", b"1e-400", b"1" + b"0" * 5_000, b"-0"]
+)
+async def test_extreme_multipliers_are_typed_errors_or_terms(kit: Kit, network: Network, number: bytes) -> None:
+    """Numbers beyond every range do not leave as library errors."""
+    body = msgspec.json.encode({"series": SERIES}).replace(b'"fee_multiplier":1', b'"fee_multiplier":' + number)
+    network.answer(200, {"market": MARKET}).answer(200, {"event": EVENT}).answer(200, body)
+    try:
+        terms = await kit.rest(network).market_terms("KXA-1")
+    except VenueUnavailable:
+        return
+    assert terms.fees.taker_e10 in (0, 1)

@@ -1,0 +1,136 @@
+"""Signed headers verify as the exchange verifies them, and the key stays where it is."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import pickle
+from pathlib import Path
+
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.kalshi.signing import Signer, SigningKey
+
+PATH = "/trade-api/v2/portfolio/orders"
+NOW_MS = 1_790_856_000_123
+
+
+def pem_of(key: object, password: bytes | None = None) -> bytes:
+    encryption: serialization.KeySerializationEncryption = (
+        serialization.NoEncryption() if password is None else serialization.BestAvailableEncryption(password)
+    )
+    assert isinstance(key, rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+@pytest.fixture(scope="module")
+def rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+
+
+@pytest.fixture
+def key_file(tmp_path: Path, rsa_key: rsa.RSAPrivateKey) -> Path:
+    path = tmp_path / "kalshi.pem"
+    path.write_bytes(pem_of(rsa_key))
+    path.chmod(0o600)
+    return path
+
+
+def test_rsa_signature_is_pss_with_sha256_and_a_salt_of_32(rsa_key: rsa.RSAPrivateKey, key_file: Path) -> None:
+    """An RSA key signs timestamp + METHOD + path with the exact PSS parameters of the exchange, and no others."""
+    headers = Signer("key-1", SigningKey.load(key_file)).signed_headers("get", PATH, NOW_MS)
+    signature = base64.b64decode(headers["KALSHI-ACCESS-SIGNATURE"], validate=True)
+    message = f"{NOW_MS}GET{PATH}".encode()
+
+    def verify(salt: int, signed: bytes) -> None:
+        pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=salt)
+        rsa_key.public_key().verify(signature, signed, pss, hashes.SHA256())
+
+    verify(32, message)
+    with pytest.raises(InvalidSignature):
+        verify(20, message)
+    with pytest.raises(InvalidSignature):
+        verify(32, message + b"?limit=1")
+    assert headers["KALSHI-ACCESS-KEY"] == "key-1"
+    assert headers["KALSHI-ACCESS-TIMESTAMP"] == str(NOW_MS)
+
+
+def test_ed25519_signs_the_same_message_plainly() -> None:
+    """An Ed25519 key signs the very same bytes."""
+    private = ed25519.Ed25519PrivateKey.generate()
+    headers = Signer("key-1", SigningKey.from_pem(pem_of(private))).signed_headers("DELETE", PATH, NOW_MS)
+    private.public_key().verify(base64.b64decode(headers["KALSHI-ACCESS-SIGNATURE"]), f"{NOW_MS}DELETE{PATH}".encode())
+
+
+def test_a_generated_key_can_be_known_by_its_public_half() -> None:
+    """`public_pem` is what an exchange needs to verify."""
+    key = SigningKey.generate()
+    public = serialization.load_pem_public_key(key.public_pem())
+    assert isinstance(public, ed25519.Ed25519PublicKey)
+    public.verify(key.sign(b"message"), b"message")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o644, 0o666, 0o610])
+def test_a_key_file_others_may_touch_is_refused_with_the_remedy(key_file: Path, mode: int) -> None:
+    """Any right of group or world on the key file is refused, and the message is the command that helps."""
+    key_file.chmod(mode)
+    with pytest.raises(UserError, match=f"mode {mode:03o}.*chmod 600 "):
+        SigningKey.load(key_file)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+def test_a_key_file_of_ones_own_is_taken(key_file: Path, mode: int) -> None:
+    """Modes 600 and 400 are fine."""
+    key_file.chmod(mode)
+    assert repr(SigningKey.load(key_file)) == "<SigningKey rsa>"
+
+
+def test_bad_key_files_are_user_errors_that_show_nothing_of_the_file(tmp_path: Path) -> None:
+    """A missing file, a folder, rubbish, a protected key, a key of another kind: one line that names the file."""
+    secret = b"c2VjcmV0IGtleSBtYXRlcmlhbA"
+    bodies = {
+        "rubbish.pem": secret,
+        "torn.pem": b"-----BEGIN PRIVATE KEY-----\n" + secret + b"\n-----END PRIVATE KEY-----\n",
+        "protected.pem": pem_of(ed25519.Ed25519PrivateKey.generate(), b"password"),
+        "curve.pem": pem_of(ec.generate_private_key(ec.SECP256R1())),
+        "large.pem": secret * 5_000,
+        "empty.pem": b"",
+    }
+    for name, body in bodies.items():
+        path = tmp_path / name
+        path.write_bytes(body)
+        path.chmod(0o600)
+        with pytest.raises(UserError, match=name) as caught:
+            SigningKey.load(path)
+        text = str(caught.value) + repr(caught.value)
+        assert secret.decode() not in text
+        assert "\n" not in str(caught.value)
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    for path in (tmp_path / "absent.pem", tmp_path):
+        with pytest.raises(UserError, match="cannot be read"):
+            SigningKey.load(path)
+
+
+def test_a_key_shows_and_gives_nothing_of_itself(key_file: Path) -> None:
+    """Neither repr nor str shows the key, and it can be neither copied nor pickled."""
+    key = SigningKey.load(key_file)
+    signer = Signer("key-1", key)
+    body = key_file.read_text().splitlines()[1]
+    for text in (repr(key), str(key), repr(signer), str(signer)):
+        assert body not in text
+        assert len(text) < 60
+    for steal in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="not copied or stored"):
+            steal(key)
+
+
+@pytest.mark.parametrize("key_id", ["", " x", "x\n", "x\r\nEvil: 1", "ключ", "x" * 201])
+def test_a_key_id_that_is_no_header_value_is_refused(key_id: str) -> None:
+    """A key id that would break the header is the user's error."""
+    with pytest.raises(UserError, match="API key id"):
+        Signer(key_id, SigningKey.generate())
