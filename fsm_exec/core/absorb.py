@@ -96,6 +96,8 @@ def absorb(execution: Execution, event: AnyEvent) -> Draft:
     Raises IllegalEvent or IllegalTrigger for what cannot be; `execution` itself is never touched.
     """
     draft = Draft(execution)
+    if event.at_us >= execution.deadline_us:
+        draft.end("deadline", event.at_us)  # first, so that nothing is sent again after the deadline
     match event:
         case Submitted():
             raise IllegalEvent(f"{execution.execution_id} was submitted already")
@@ -134,8 +136,6 @@ def absorb(execution: Execution, event: AnyEvent) -> Draft:
             _filled(draft, event)
         case _:
             assert_never(event)
-    if event.at_us >= execution.deadline_us:
-        draft.end("deadline", event.at_us)
     return draft
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from msgspec.structs import replace
+
 from fsm_exec.core.algorithm import (
     Algorithm,
     GiveUpWish,
@@ -53,12 +55,13 @@ def choose(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
     )
     if not isinstance(event, DecisionDue):
         return again
+    intents: list[AnyIntent] = list(again)
     if seen.state == "pending":
         slices = algorithm.plan(seen.goal, event.view)
         _check_plan(seen, slices)
-        return (MakePlan(slices=slices),)
+        intents.append(MakePlan(slices=slices))
+        seen = replace(seen, slices=slices)  # the plan and its first orders are one decision: waiting costs
     wishes = algorithm.replan(_progress(seen, event.at_us), event.view)
-    intents: list[AnyIntent] = list(again)
     free = seen.free_e2
     for wish in wishes:
         match wish:
@@ -76,7 +79,8 @@ def choose(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
                     if child.level == wish.level and _is_cancellable(child)
                 ]
             case GiveUpWish():
-                return (GiveUp(reason=wish.reason), *_cancels(seen))
+                plan = [intent for intent in intents if isinstance(intent, MakePlan)]
+                return (*plan, GiveUp(reason=wish.reason), *_cancels(seen))
             case _:
                 assert_never(wish)
     return tuple(intents)

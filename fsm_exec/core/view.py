@@ -6,7 +6,7 @@ import msgspec
 
 from fsm_exec.core.book import Ladder
 from fsm_exec.core.market import MarketStatus
-from fsm_exec.core.units import CountE2, PriceE4, PriceGrid
+from fsm_exec.core.units import PriceE4, PriceGrid
 
 VIEW_DEPTH_LEVELS = 10
 
@@ -53,11 +53,6 @@ class View(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         if self.feed != "live" or not self.is_two_sided:
             return None
         return mid_of(self.bids[0][0], self.asks[0][0])
-
-    def depth_within(self, ladder: Ladder, distance_e4: int) -> CountE2:
-        """Contracts no further than `distance_e4` from the best level of `ladder`."""
-        best = ladder[0][0] if ladder else 0
-        return CountE2(sum(count for price, count in ladder if abs(price - best) <= distance_e4))
 
 
 def mid_of(bid: PriceE4, ask: PriceE4) -> int:
