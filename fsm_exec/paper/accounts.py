@@ -84,6 +84,6 @@ def reserve_e6(
             continue
         closing = min(closable[order.outcome], order.remaining_e2)
         closable[order.outcome] -= closing
-        reserved += (order.remaining_e2 - closing) * order.price_e4
-        reserved += fees.model_fee(order.price_e4, order.remaining_e2, taker=False)
+        opening = CountE2(order.remaining_e2 - closing)
+        reserved += opening * order.price_e4 + fees.model_fee(order.price_e4, opening, taker=False)
     return reserved, closable

@@ -250,7 +250,7 @@ class Exchange:
         *,
         replacing: Order | None = None,
     ) -> None:
-        """An order needs its price for what it opens, and the taker fee in case it trades at once."""
+        """What opens needs its price, and the taker fee in case it trades at once; what closes pays for itself."""
         available = account.cash_e6
         closable = 0
         for ticker in account.resting:
@@ -260,7 +260,8 @@ class Exchange:
                 closable = left[outcome]
         if market.ticker not in account.resting:
             closable = account.position(market.ticker).closable_e2(outcome)
-        needed = max(0, count - closable) * price + market.fees.model_fee(price, count, taker=True)
+        opening = CountE2(max(0, count - closable))
+        needed = opening * price + market.fees.model_fee(price, opening, taker=True)
         if needed > available:
             raise errors.insufficient_balance()
 

@@ -18,7 +18,7 @@ from hypercorn.trio import serve
 from hypercorn.typing import Framework
 from starlette.applications import Starlette
 from trio.testing import memory_stream_pair
-from trio_websocket import WebSocketConnection, connect_websocket, wrap_client_stream
+from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from fsm_exec.paper.auth import Gate
 from fsm_exec.paper.clock import Clock
@@ -46,10 +46,10 @@ class MemoryHost:
         self.transport: httpx.AsyncBaseTransport = MemoryTransport(nursery, app)
 
     async def dial(self, nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
-        """A new connection whose tasks run in `nursery`. Raises HandshakeError if it is refused."""
+        """A new connection whose tasks run in `nursery`, where a refusal is raised as ConnectionRejected."""
         client, server = memory_stream_pair()
         self._nursery.start_soon(self._handler.serve, server)
-        return await wrap_client_stream(nursery, client, MEMORY_HOST, WS_PATH, extra_headers=headers)  # type: ignore[arg-type]  # any stream will do
+        return await _handshake(nursery, client, MEMORY_HOST, headers)
 
 
 class LoopbackHost:
@@ -63,9 +63,20 @@ class LoopbackHost:
         self._ws_port = ws_port
 
     async def dial(self, nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
-        """A new connection whose tasks run in `nursery`. Raises HandshakeError if it is refused, OSError if nobody
-        listens."""
-        return await connect_websocket(nursery, LOOPBACK, self._ws_port, WS_PATH, use_ssl=False, extra_headers=headers)
+        """As in memory. Raises OSError if nobody listens."""
+        stream = await trio.open_tcp_stream(LOOPBACK, self._ws_port)
+        return await _handshake(nursery, stream, f"{LOOPBACK}:{self._ws_port}", headers)
+
+
+async def _handshake(
+    nursery: trio.Nursery, stream: trio.abc.Stream, host: str, headers: list[tuple[bytes, bytes]]
+) -> WebSocketConnection:
+    """A refusal is raised by the connection's own task, so in `nursery`; the stream is closed then."""
+    try:
+        return await wrap_client_stream(nursery, stream, host, WS_PATH, extra_headers=headers)  # type: ignore[arg-type]  # any stream will do
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
 
 
 @asynccontextmanager
