@@ -46,8 +46,7 @@ async def test_nothing_secret_leaves(
     echo = b'{"error":{"code":"authentication_error","message":"no","details":"INCORRECT_API_KEY_SIGNATURE"}}'
     network.answer(401, echo).answer(500).fail(httpx.ConnectError("x")).fail(httpx.ReadTimeout("x")).answer(201, b"{}")
     rest = kit.rest(network)
-    for _ in range(5):
-        texts.append(repr(await kit.write("place", rest)))
+    texts += [repr(await kit.write("place", rest)) for _ in range(5)]
     for status in (401, 500):
         other = type(network)().answer(status, echo)
         with pytest.raises(VenueError) as caught:
