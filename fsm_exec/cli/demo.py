@@ -44,7 +44,7 @@ EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 @click.option("--recording", type=click.Path(path_type=Path), help="Play this recording instead of a generated tape.")
 @click.option("--executions", type=int, default=12, show_default=True, help="How many executions to start.")
 @click.option("--quantity", help="Contracts of each execution, up to 2 decimals.  [default: several sizes]")
-@click.option("--horizon", type=int, default=90, show_default=True, help="Seconds each execution may take.")
+@click.option("--horizon", type=int, default=120, show_default=True, help="Seconds each execution may take.")
 @click.option("--algorithm", "algorithms", multiple=True, help=f"May be repeated; one of: {', '.join(SHIPPED)}.")
 @click.option("--outcome", type=click.Choice(["yes", "no", "both"]), default="both", show_default=True)
 @click.option("--target-price", help="Target price of each, in dollars.  [default: from the book at its start]")

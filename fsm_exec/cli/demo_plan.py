@@ -11,7 +11,7 @@ from fsm_exec.core.view import View
 
 FIRST_START_US = 60_000_000  # after the tape's start, so that its book has come to life
 BOOK_WAIT_US = 30_000_000  # for a live two-sided book
-QUANTITIES_E2 = (1_000, 2_500, 5_000, 10_000)
+QUANTITIES_E2 = (2_000, 8_000, 30_000)  # with two sides and two algorithms: a dozen combinations
 DEFAULT_ALGORITHMS = ("simple_limit", "market")
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fsm_exec.cli.results import trimmed
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.units import CountE2, PriceE4, format_count, format_price
 from fsm_exec.core.view import View
@@ -22,6 +24,7 @@ from fsm_exec.runtime.engine import Engine
 
 REDRAW_S = 0.1  # of real time: faster is only flicker
 ROWS_MAX = 16
+BAR_WIDTH = 14
 COLOURS = {
     "pending": "dim",
     "split": "cyan",
@@ -86,11 +89,11 @@ class LiveTable:
         self._live.stop()
 
     def _draw(self, engine: Engine, now_us: int) -> Group:
-        table = Table(expand=False)
-        for heading in ("execution", "algorithm", "side", "state", "filled / target"):
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for heading in ("execution", "algorithm", "side", "state", "filled"):
             table.add_column(heading, no_wrap=True)
-        table.add_column("progress", width=14)
-        for heading in ("our price", "bid", "ask", "left s"):
+        table.add_column("progress", width=BAR_WIDTH)
+        for heading in ("bid", "ours", "ask", "left s"):
             table.add_column(heading, justify="right", no_wrap=True)
         shown = sorted(executions_of(engine), key=lambda e: e.execution_id)[-ROWS_MAX:]
         for execution in shown:
@@ -106,16 +109,16 @@ class LiveTable:
     def _row(self, engine: Engine, execution: Execution, now_us: int) -> list[str | Text | ProgressBar]:
         view: View | None = None if execution.is_ended else engine.view(execution.terms.ticker, execution.outcome)
         price = next((c.price_e4 for c in execution.children if c.is_open), None)
-        state = execution.state + (f" ({execution.reason})" if execution.state == "cancelled" else "")
+        state = (execution.reason or "") if execution.state == "cancelled" else execution.state
         return [
             execution.execution_id,
             execution.method.partition("@")[0],
             execution.outcome,
             Text(state, style=COLOURS[execution.state]),
             _filled(execution),
-            ProgressBar(total=execution.target_e2, completed=execution.filled_e2, width=14),
-            _price(price),
+            ProgressBar(total=execution.target_e2, completed=execution.filled_e2, width=BAR_WIDTH),
             _price(None if view is None else view.best_bid),
+            _price(price),
             _price(None if view is None else view.best_ask),
             "-" if execution.is_ended else str(max(0, execution.deadline_us - now_us) // 1_000_000),
         ]
@@ -131,8 +134,8 @@ def _filled(execution: Execution) -> str:
     def short(count: CountE2) -> str:
         return format_count(count).removesuffix(".00")
 
-    return f"{short(execution.filled_e2)} / {short(execution.target_e2)}"
+    return f"{short(execution.filled_e2)}/{short(execution.target_e2)}"
 
 
 def _price(price: PriceE4 | None) -> str:
-    return "-" if price is None else format_price(price)
+    return "-" if price is None else trimmed(format_price(price))
