@@ -208,6 +208,23 @@ async def test_any_number_but_the_next_is_a_gap(
         assert before == (2 in seqs[1:2])
 
 
+async def test_a_repeated_frame_is_not_taken_again(
+    kit: Kit, server: StreamServer, listener: Listener, autojump_clock: MockClock
+) -> None:
+    """A trade is told once, and a snapshot of the past does not end the wait for a new one."""
+    async with running(kit, server, listener, A):
+        peer = await server.next()
+        await peer.accept_subscriptions()
+        for _ in range(2):
+            await peer.send({"type": "trade", "sid": 4, "seq": 1, "msg": TRADE})
+        await peer.snapshot(1, A)
+        await peer.delta(2, A)
+        await peer.snapshot(1, A)
+        await peer.delta(3, A)
+        await settled()
+    assert listener.kinds() == ["connected", "trade", "snapshot", "change", "gap"]
+
+
 async def test_a_change_before_its_snapshot_is_ignored(
     kit: Kit, server: StreamServer, listener: Listener, autojump_clock: MockClock
 ) -> None:
