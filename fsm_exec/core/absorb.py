@@ -34,7 +34,7 @@ from fsm_exec.core.events import (
     WriteLost,
 )
 from fsm_exec.core.execution import Child, Execution, Fill, PendingAmend, PendingCancel
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.units import CountE2, PriceE4
 
 REFUSALS_MAX = 3
 
@@ -49,6 +49,9 @@ REFUSAL_ENDS: dict[str, Reason] = {
 
 PAUSES = frozenset({"trading_is_paused", "exchange_is_paused"})
 """Refusals that say nothing about the order: it is placed again when the market trades."""
+
+NOT_SENT = "not_sent"
+"""The code of an amend that was never handed to the socket: the exchange refused nothing."""
 
 CANCEL_ENDS: dict[str, Reason] = {
     "ExpiryCancel": "deadline",
@@ -159,12 +162,15 @@ def _raised(child: Child, filled: int) -> Child:
     return replace(child, reported_e2=CountE2(filled)) if filled > child.reported_e2 else child
 
 
-def _ended(draft: Draft, child: Child) -> Child:
-    """The exchange's end, with `reported` final. Writes in flight no longer matter: their answers change nothing."""
+def _ended(draft: Draft, child: Child, final: int) -> Child:
+    """The exchange's end with `final` filled, which `child` has been told. Writes in flight no longer matter: their
+    answers change nothing. Raises IllegalEvent if more was stated before: those fills would be waited for in vain."""
     if child.state not in ENDABLE:
         return draft.put(child)
-    if child.counted_e2 > child.reported_e2:
-        raise IllegalEvent(f"order {child.client_order_id} ended with fewer fills than were counted")
+    if child.reported_e2 > final:
+        raise IllegalEvent(
+            f"order {child.client_order_id} ended with fewer fills, {final}, than the {child.reported_e2} stated before"
+        )
     draft.clear_outbox(child.client_order_id, "amend", "cancel")
     return draft.fire_child(replace(child, write=None), "ended")
 
@@ -191,9 +197,20 @@ def _accepted(draft: Draft, event: OrderAccepted) -> None:
     else:
         _check_not_forgotten(draft.child(event.client_order_id), True)
         child = draft.put(child)  # a fill, or a frame of the stream, came first
-    if event.remaining_e2 == 0:
-        _ended(draft, child)
-    elif draft.execution.refusals:
+    if event.remaining_e2 > 0:
+        _taken(draft, child)
+        return
+    cut_short = child.state in ENDABLE and child.time_in_force == "good_till_canceled"
+    _ended(draft, child, event.filled_e2)
+    if cut_short and event.filled_e2 < child.count_e2:
+        # It should rest and does not: the exchange took it off for what it would have met. The frame that says so
+        # comes later, when the order has ended; uncounted, the next decision would place it again for ever.
+        _count_refusal(draft, "PostOnlyCrossCancel" if child.post_only else "SelfTradeCancel", event.at_us)
+
+
+def _taken(draft: Draft, child: Child) -> None:
+    """The exchange has taken an order: a row of refusals ends."""
+    if child.is_open and draft.execution.refusals:
         draft.update(refusals=0)
 
 
@@ -205,7 +222,7 @@ def _refused(draft: Draft, event: OrderRefused) -> None:
 
 
 def _count_refusal(draft: Draft, code: str, at_us: int) -> None:
-    if code in PAUSES:
+    if code in PAUSES or code == NOT_SENT:
         return
     draft.update(refusals=draft.execution.refusals + 1)
     if (reason := REFUSAL_ENDS.get(code.lower())) is not None:
@@ -234,12 +251,13 @@ def _cancelled(draft: Draft, event: CancelAnswered) -> None:
         raise IllegalEvent(f"order {child.client_order_id} of {child.count_e2} was reduced by {event.reduced_by_e2}")
     draft.clear_outbox(child.client_order_id, "cancel")
     if child.is_open and child.state != "settling":
-        _ended(draft, _raised(child, child.count_e2 - event.reduced_by_e2))
+        final = child.count_e2 - event.reduced_by_e2
+        _ended(draft, _raised(child, final), final)
 
 
 def _write_lost(draft: Draft, event: WriteLost) -> None:
     child = draft.child(event.client_order_id)
-    draft.clear_outbox(child.client_order_id, "amend", "cancel")
+    draft.clear_effect(event.effect_id)
     if child.write is not None and child.write.effect_id == event.effect_id and not child.write.lost:
         draft.put(child, write=replace(child.write, lost=True))
 
@@ -247,31 +265,41 @@ def _write_lost(draft: Draft, event: WriteLost) -> None:
 def _amended(draft: Draft, event: AmendAnswered) -> None:
     child = _identified(draft.child(event.client_order_id), event.order_id)
     draft.clear_outbox(child.client_order_id, "amend")
-    if isinstance(child.write, PendingAmend) and child.is_open:
-        _repriced(draft, child, event.filled_e2)
-        if event.remaining_e2 == 0:
-            _ended(draft, draft.child(child.client_order_id))
+    if not isinstance(child.write, PendingAmend) or not child.is_open:
+        return
+    if event.remaining_e2 == 0 and event.filled_e2 is None:
+        # Filled at the new price, or cancelled for what it would have met: only a look-up can tell.
+        draft.put(child, write=replace(child.write, lost=True))
+        return
+    child = _repriced(draft, child, event.filled_e2)
+    if event.remaining_e2 == 0 and event.filled_e2 is not None:
+        _ended(draft, child, event.filled_e2)
 
 
 def _amend_refused(draft: Draft, event: AmendRefused) -> None:
     child = draft.child(event.client_order_id)
-    draft.clear_outbox(child.client_order_id, "amend")
+    draft.clear_effect(event.effect_id)
     if isinstance(child.write, PendingAmend) and child.write.effect_id == event.effect_id:
         draft.put(child, write=None)
         _count_refusal(draft, event.code, event.at_us)
 
 
-def _repriced(draft: Draft, child: Child, filled: CountE2 | None) -> None:
-    """The amend in flight is done: a walk."""
+def _repriced(draft: Draft, child: Child, filled: CountE2 | None) -> Child:
+    """The amend in flight is done."""
     if not isinstance(child.write, PendingAmend):
         raise IllegalEvent(f"order {child.client_order_id} has no amend in flight")
-    child = replace(
-        child, price_e4=child.write.price_e4, count_e2=child.write.total_e2, write=None, walks=child.walks + 1
-    )
-    draft.put(_raised(child, filled or 0))
+    amended = replace(child, count_e2=child.write.total_e2, write=None)
+    return _walked(draft, amended, child.write.price_e4, filled)
+
+
+def _walked(draft: Draft, child: Child, price: PriceE4, filled: CountE2 | None) -> Child:
+    """The exchange has taken a new price: a walk."""
+    child = draft.put(_raised(replace(child, price_e4=price, walks=child.walks + 1), filled or 0))
     draft.update(walks=draft.execution.walks + 1)
+    _taken(draft, child)
     if draft.execution.state in ("walking", "partial"):
         draft.fire("walked")
+    return child
 
 
 def _reported(draft: Draft, event: OrderReported) -> None:
@@ -283,9 +311,10 @@ def _reported(draft: Draft, event: OrderReported) -> None:
         return  # terminal is terminal; late fills come by themselves
     amend = child.write if isinstance(child.write, PendingAmend) else None
     amend_landed = amend is not None and (event.price_e4, event.count_e2) == (amend.price_e4, amend.total_e2)
-    doubtful = child.write.doubtful_price_e4 if isinstance(child.write, PendingCancel) else None
+    cancel = child.write if isinstance(child.write, PendingCancel) else None
     stands = (event.price_e4, event.count_e2)
-    if not amend_landed and stands not in ((child.price_e4, child.count_e2), (doubtful, child.count_e2)):
+    overtaken_landed = cancel is not None and stands == (cancel.doubtful_price_e4, child.count_e2)
+    if not amend_landed and not overtaken_landed and stands != (child.price_e4, child.count_e2):
         if event.looked_up or child.walks == 0:
             raise IllegalEvent(
                 f"order {child.client_order_id} stands at {event.price_e4} for {event.count_e2} at the exchange, "
@@ -295,10 +324,16 @@ def _reported(draft: Draft, event: OrderReported) -> None:
     if child.state in BEFORE_ANSWER:
         draft.clear_outbox(child.client_order_id, "place")
         child = draft.fire_child(child, "accepted")
-    if amend_landed and (event.looked_up or event.status != "resting"):
+        if event.status == "resting":
+            _taken(draft, child)
+    # Each write has one outcome: a look-up answers only for what is lost, as the answer is still to come otherwise.
+    settles = event.status != "resting" or (event.looked_up and child.write is not None and child.write.lost)
+    if amend_landed and settles:
         draft.clear_outbox(child.client_order_id, "amend")
-        _repriced(draft, child, event.filled_e2)
-        child = draft.child(child.client_order_id)
+        child = _repriced(draft, child, event.filled_e2)
+    elif overtaken_landed and settles and cancel is not None:
+        known = replace(child, write=replace(cancel, doubtful_price_e4=None))
+        child = _walked(draft, known, event.price_e4, event.filled_e2)
     child = draft.put(_raised(child, event.filled_e2))
     if event.status != "resting":
         _ended_by_exchange(draft, child, event)
@@ -312,7 +347,7 @@ def _reported(draft: Draft, event: OrderReported) -> None:
 def _ended_by_exchange(draft: Draft, child: Child, event: OrderReported) -> None:
     asked = child.state == "cancelling"
     was_open = child.state in ENDABLE
-    _ended(draft, child)
+    _ended(draft, child, event.filled_e2)
     if not was_open or asked or event.status == "executed" or child.time_in_force != "good_till_canceled":
         return
     if event.cause in CANCEL_GOES_ON:

@@ -129,6 +129,12 @@ class Draft:
         if len(kept) != len(self.execution.outbox):
             self.update(outbox=kept)
 
+    def clear_effect(self, effect_id: str) -> None:
+        """One write's outcome is known; whatever else is in flight stays in the outbox."""
+        kept = tuple(e for e in self.execution.outbox if e.effect_id != effect_id)
+        if len(kept) != len(self.execution.outbox):
+            self.update(outbox=kept)
+
     def settle(self, at_us: int) -> None:
         """After every fact: fire whichever ending row holds, and `working` once an order has been live."""
         execution = self.execution

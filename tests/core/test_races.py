@@ -1,0 +1,468 @@
+"""What arrives late, twice, early or never: one test for each race an order can run with its own news."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fsm_exec.core.algorithm import RepriceWish
+from fsm_exec.core.errors import IllegalEvent, LocalError
+from fsm_exec.core.events import (
+    CancelAnswered,
+    ClockStruck,
+    OrderAbsent,
+    OrderDoubted,
+    OrderRefused,
+    OrderWithdrawn,
+    PlaceAgain,
+    Restored,
+    Withdraw,
+    WriteLost,
+)
+from fsm_exec.core.orders import CancelOrder, PlaceOrder
+from fsm_exec.core.units import CountE2, PriceE4
+
+if TYPE_CHECKING:
+    from tests.core.conftest import Driver, World
+
+P50, P51 = PriceE4(5_000), PriceE4(5_100)
+
+
+def refuses(driver: Driver, error: type[LocalError], *facts: Callable[[], object], match: str | None = None) -> None:
+    """Each of the facts raises and leaves the execution as it was."""
+    before = driver.execution
+    for fact in facts:
+        with pytest.raises(error, match=match):
+            fact()
+        assert driver.execution is before
+
+
+# Places.
+
+
+def test_a_fill_before_the_answer_to_its_place_is_counted_once(world: World) -> None:
+    """The fill makes the order live; the answer that comes later, stating the same fill, adds nothing."""
+    driver = world.drive()
+    driver.place()
+    driver.fill("f1", 400)
+    assert (driver.child.state, driver.state, driver.execution.filled_e2) == ("partial", "partial", 400)
+    assert driver.execution.outbox == ()
+    driver.accept(filled=400)
+    assert (driver.child.state, driver.execution.filled_e2, driver.execution.free_e2) == ("partial", 400, 0)
+
+
+def test_an_order_filled_before_its_answer_ends_the_execution_and_the_answer_changes_nothing(world: World) -> None:
+    """After the last fill nothing moves any more."""
+    driver = world.drive()
+    driver.place()
+    driver.fill("f1", 1_000)
+    assert (driver.state, driver.execution.reason, driver.child.state) == ("filled", "completed", "filled")
+    assert driver.accept(filled=1_000) is None
+    assert driver.report("executed", 1_000) is None
+
+
+def test_an_answer_older_than_the_fills_takes_nothing_back(world: World) -> None:
+    """The reported count never falls below what was counted."""
+    driver = world.drive()
+    driver.place()
+    driver.fill("f1", 700)
+    driver.accept(filled=200)
+    assert (driver.child.reported_e2, driver.child.counted_e2) == (700, 700)
+
+
+def test_the_same_fill_from_two_channels_counts_once(working: Driver) -> None:
+    """A fill is its order id and fill id, whatever else the repeat says."""
+    working.fill("f1", 300)
+    assert working.fill("f1", 300) is None
+    assert working.fill("f1", 100, price_e4=4_900, traded_at_us=1) is None
+    assert working.execution.filled_e2 == 300
+    working.fill("f2", 300)
+    assert working.execution.filled_e2 == 600
+
+
+def test_a_refusal_after_the_order_was_seen_is_a_contradiction(world: World) -> None:
+    """What the stream has shown cannot have been refused, nor can it never have been sent."""
+    driver = world.drive()
+    driver.place()
+    driver.report("resting")
+    refuses(
+        driver,
+        LocalError,
+        lambda: driver.fact(OrderRefused, code="invalid_price", message=""),
+        lambda: driver.fact(OrderWithdrawn, why="no connection"),
+        lambda: driver.fact(OrderAbsent, as_of_us=driver.now_us + 10**9),
+    )
+
+
+def test_a_refusal_after_a_doubt_is_a_contradiction(world: World) -> None:
+    """A doubted order is settled by proof only."""
+    driver = world.drive()
+    driver.place()
+    driver.fact(OrderDoubted, why="timeout")
+    with pytest.raises(LocalError):
+        driver.fact(OrderRefused, code="invalid_price", message="")
+    assert driver.child.state == "unknown"
+
+
+def test_an_immediate_order_waits_for_the_fills_its_answer_states(world: World) -> None:
+    """The answer ends the order; the execution ends when every stated fill is counted."""
+    driver = world.drive("market")
+    driver.place()
+    driver.accept(filled=600, remaining=0)
+    assert (driver.child.state, driver.state) == ("settling", "split")
+    driver.fill("f1", 200)
+    driver.fill("f2", 400)
+    assert (driver.child.state, driver.state) == ("cancelled", "partial")
+    driver.look()
+    assert (driver.state, driver.execution.reason) == ("cancelled", "no_liquidity")
+
+
+def test_a_full_immediate_order_is_filled_when_its_fills_are_here(world: World) -> None:
+    """An answer alone never completes an execution."""
+    driver = world.drive("market")
+    driver.place()
+    driver.accept(filled=1_000, remaining=0)
+    assert driver.child.state == "settling"
+    driver.fill("f1", 1_000)
+    assert (driver.child.state, driver.state) == ("filled", "filled")
+
+
+def test_an_order_of_another_id_price_or_outcome_is_refused(working: Driver) -> None:
+    """What contradicts our own request is never adopted."""
+    refuses(
+        working,
+        IllegalEvent,
+        lambda: working.report("resting", order_id="another"),
+        lambda: working.report("resting", price_e4=P51),
+        lambda: working.report("resting", count_e2=CountE2(900)),
+        lambda: working.report("resting", outcome="no"),
+        lambda: working.report("resting", filled=1_001),
+        lambda: working.fill("f1", 100, order_id="another"),
+        lambda: working.fill("f1", 0),
+        lambda: working.fill("f1", 100, fee_e6=-1),
+        lambda: working.fact(CancelAnswered, reduced_by_e2=1_001),
+        lambda: working.fact(CancelAnswered, client_order_id="fxaaaaaaaaaa-e1-1-9", reduced_by_e2=0),
+        lambda: working.accept(filled=500, remaining=501),
+    )
+
+
+def test_an_end_with_fewer_fills_than_were_stated_is_a_contradiction(working: Driver) -> None:
+    """An order that would wait for fills nobody has is refused, not waited for."""
+    working.fill("f1", 400)
+    refuses(
+        working,
+        IllegalEvent,
+        lambda: working.report("canceled", 300),
+        lambda: working.fact(CancelAnswered, reduced_by_e2=CountE2(700)),
+        lambda: working.accept(filled=300, remaining=0),
+        match="fewer",
+    )
+
+
+# Doubt and proof.
+
+
+def test_a_doubted_place_that_turns_up_goes_on_as_if_answered(world: World) -> None:
+    """Found by a look-up, with its fills."""
+    driver = world.drive()
+    driver.place()
+    driver.fact(OrderDoubted, why="timeout")
+    assert (driver.child.state, driver.execution.free_e2) == ("unknown", 0)
+    driver.report("resting", 300, looked_up=True)
+    assert (driver.child.state, driver.child.reported_e2, driver.state) == ("resting", 300, "walking")
+
+
+def test_a_doubted_place_that_turns_up_ended_is_settled(world: World) -> None:
+    """An order that filled and ended while we did not know of it is counted whole."""
+    driver = world.drive()
+    driver.place()
+    driver.fact(OrderDoubted, why="timeout")
+    driver.report("executed", 1_000, looked_up=True)
+    assert driver.child.state == "settling"
+    driver.fill("f1", 1_000)
+    assert driver.state == "filled"
+
+
+def test_a_doubt_after_the_stream_showed_the_order_is_no_doubt(world: World) -> None:
+    """The place's answer is lost, its frame is not: the order is live and the outbox empty."""
+    driver = world.drive()
+    driver.place()
+    driver.report("resting")
+    driver.fact(OrderDoubted, why="timeout")
+    assert (driver.child.state, driver.execution.outbox) == ("resting", ())
+
+
+def test_an_absent_order_is_sent_again_with_the_same_id(world: World) -> None:
+    """Proof of absence repeats the request, never makes a second one."""
+    driver = world.drive()
+    driver.place()
+    (first,) = driver.in_flight
+    driver.fact(OrderDoubted, why="timeout")
+    step = driver.fact(OrderAbsent, as_of_us=driver.now_us + 33_000_000)
+    assert step is not None
+    assert step.intents == (PlaceAgain(client_order_id=driver.child.client_order_id),)
+    (again,) = step.effects
+    assert isinstance(first, PlaceOrder)
+    assert isinstance(again, PlaceOrder)
+    assert (again.client_order_id, again.price_e4, again.count_e2, again.expiration_s) == (
+        first.client_order_id,
+        first.price_e4,
+        first.count_e2,
+        first.expiration_s,
+    )
+    assert again.effect_id != first.effect_id
+    assert driver.child.state == "intended"
+    assert len(driver.children) == 1
+
+
+def test_an_absence_older_than_the_request_proves_nothing(world: World) -> None:
+    """A listing from before the order was sent cannot have had it."""
+    driver = world.drive()
+    driver.place()
+    sent_us = driver.now_us
+    driver.fact(OrderDoubted, why="timeout")
+    with pytest.raises(IllegalEvent):
+        driver.fact(OrderAbsent, as_of_us=sent_us)
+    assert driver.child.state == "unknown"
+
+
+def test_an_absence_learned_at_the_deadline_ends_the_order(world: World) -> None:
+    """After its deadline nothing is sent again, and nothing is left waiting for an answer that cannot come."""
+    driver = world.drive()
+    driver.place()
+    driver.fact(OrderDoubted, why="timeout")
+    step = driver.fact(OrderAbsent, as_of_us=driver.now_us + 33_000_000, at_us=world.t0_us + world.horizon_us)
+    assert step is not None
+    assert step.effects == ()
+    assert (driver.child.state, driver.state, driver.execution.reason) == ("rejected", "cancelled", "deadline")
+
+
+def test_an_absence_while_ending_rejects_the_order(world: World) -> None:
+    """An execution that is ending sends nothing again."""
+    driver = world.drive()
+    driver.place()
+    driver.fact(OrderDoubted, why="timeout")
+    driver.stop()
+    assert driver.state == "split"
+    driver.fact(OrderAbsent, as_of_us=driver.now_us + 33_000_000)
+    assert (driver.child.state, driver.state, driver.execution.reason) == ("rejected", "cancelled", "user")
+
+
+def test_an_order_proven_absent_that_turns_up_alive_is_a_contradiction(world: World) -> None:
+    """It would be an orphan: the execution must not look away."""
+    driver = world.drive()
+    driver.place()
+    driver.fact(OrderDoubted, why="timeout")
+    driver.stop()
+    driver.fact(OrderAbsent, as_of_us=driver.now_us + 33_000_000)
+    refuses(
+        driver,
+        IllegalEvent,
+        lambda: driver.accept(),
+        lambda: driver.report("resting"),
+        lambda: driver.report("resting", 5),
+    )
+
+
+def test_a_restart_doubts_every_place_in_the_outbox_and_marks_writes_lost(world: World) -> None:
+    """Whatever stood in the outbox may have been done or not: only look-ups tell."""
+    script = world.scripted(500, 300, 200)
+    driver = world.drive(script)
+    driver.place()
+    names = [child.client_order_id for child in driver.children]
+    driver.fact(OrderRefused, client_order_id=names[2], code="invalid_price", message="")
+    driver.accept(client_order_id=names[0], remaining=500)
+    script.wishes = (RepriceWish(level=1, price_e4=P51),)
+    driver.look()
+    driver.fact(Restored)
+    first, second, third = driver.children
+    assert first.write is not None
+    assert (first.state, first.write.lost) == ("resting", True)
+    assert (second.state, third.state) == ("unknown", "rejected")
+    assert driver.execution.outbox == ()
+    assert driver.fact(Restored) is None
+
+
+def test_an_order_never_sent_frees_its_quantity(world: World) -> None:
+    """It is placed again as a new attempt."""
+    driver = world.drive()
+    first = driver.place()
+    driver.fact(OrderWithdrawn, why="no connection")
+    assert (driver.child.state, driver.execution.free_e2) == ("cancelled", 1_000)
+    driver.look()
+    assert driver.child.client_order_id != first.client_order_id
+    assert (driver.child.level, driver.child.attempt) == (1, 2)
+
+
+# Cancels.
+
+
+def test_a_fill_that_beats_the_cancel_is_counted(working: Driver) -> None:
+    """The cancel's answer states what is final; the fill may come before or after it."""
+    working.stop()
+    assert working.child.state == "cancelling"
+    working.fill("f1", 300)
+    working.fact(CancelAnswered, reduced_by_e2=CountE2(500))
+    assert working.child.state == "settling"
+    working.fill("f2", 200)
+    assert (working.child.state, working.state, working.execution.filled_e2) == ("cancelled", "cancelled", 500)
+
+
+def test_a_fill_that_completes_during_the_cancel_fills(working: Driver) -> None:
+    """The cancel finds nothing; its refusal is no longer a question."""
+    working.stop()
+    lost = working.last_effect()
+    working.fill("f1", 1_000)
+    assert (working.child.state, working.state, working.execution.reason) == ("filled", "filled", "completed")
+    assert working.fact(WriteLost, effect_id=lost, why="404") is None
+
+
+def test_a_cancels_answer_after_the_streams_end_changes_nothing(working: Driver) -> None:
+    """Two channels tell of one end."""
+    working.stop()
+    working.report("canceled", 0)
+    assert working.state == "cancelled"
+    assert working.fact(CancelAnswered, reduced_by_e2=CountE2(1_000)) is None
+    assert working.report("canceled", 0) is None
+
+
+def test_a_lost_cancel_is_looked_up_and_sent_again(working: Driver) -> None:
+    """Only a look-up says that the order lives; then the ending execution cancels it again, in the same step."""
+    working.stop()
+    working.fact(WriteLost, effect_id=working.last_effect(), why="timeout")
+    assert working.child.state == "cancelling"
+    assert working.report("resting") is None, "a frame may be older than the cancel"
+    step = working.report("resting", looked_up=True)
+    assert step is not None
+    (again,) = step.effects
+    assert isinstance(again, CancelOrder)
+    assert working.child.state == "cancelling"
+    working.fact(CancelAnswered, reduced_by_e2=CountE2(1_000))
+    assert working.state == "cancelled"
+
+
+def test_a_lost_cancel_of_an_order_that_ended_is_settled_by_the_look_up(working: Driver) -> None:
+    """Filled in the meantime: the fills are asked for."""
+    working.stop()
+    working.fact(WriteLost, effect_id=working.last_effect(), why="404")
+    working.report("executed", 1_000, looked_up=True)
+    assert working.child.state == "settling"
+    working.fill("f1", 1_000)
+    assert working.state == "filled"
+
+
+def test_a_stop_before_the_answer_to_a_place_cancels_once_the_order_is_known(world: World) -> None:
+    """Nothing can be cancelled without an id; the answer brings it."""
+    driver = world.drive()
+    driver.place()
+    step = driver.stop()
+    assert step is not None
+    assert step.effects == ()
+    step = driver.accept()
+    assert step is not None
+    assert step.intents == (Withdraw(client_order_id=driver.child.client_order_id),)
+
+
+def test_the_exchanges_own_cancel_ends_the_execution_with_its_reason(world: World) -> None:
+    """What the exchange cancels unasked is not fought."""
+    for cause, reason in (
+        ("ExpiryCancel", "deadline"),
+        ("CloseCancel", "market_closed"),
+        ("MarginCancel", "insufficient_balance"),
+        ("Decrease", "external"),
+        (None, "external"),
+    ):
+        driver = world.drive()
+        driver.place()
+        driver.accept()
+        driver.report("canceled", 0, cause=cause)
+        assert (driver.state, driver.execution.reason) == ("cancelled", reason)
+
+
+def test_a_halt_of_trading_lets_the_execution_place_again(working: Driver) -> None:
+    """A pause takes the order off the book and nothing else."""
+    working.report("canceled", 0, cause="HaltCancel")
+    assert (working.child.state, working.state) == ("cancelled", "walking")
+    working.script.wishes = None
+    working.look(status="paused")
+    assert working.child.state == "cancelled"
+    working.look(feed="stale")
+    assert working.child.state == "cancelled"
+    working.look()
+    assert (working.child.state, working.child.attempt) == ("intended", 2)
+
+
+# Late fills.
+
+
+def test_a_fill_after_the_end_is_kept_as_late_and_moves_nothing(working: Driver) -> None:
+    """The truth is counted; no state moves."""
+    working.stop()
+    working.fact(CancelAnswered, reduced_by_e2=CountE2(1_000))
+    assert working.state == "cancelled"
+    step = working.fill("late", 200)
+    assert step is not None
+    assert step.changes == ()
+    assert (working.state, working.child.state, working.execution.filled_e2) == ("cancelled", "cancelled", 200)
+    assert [fill.fill_id for fill in working.child.late] == ["late"]
+    assert working.fill("late", 200) is None
+
+
+def test_a_late_fill_leaves_each_slice_only_what_is_free_in_all(world: World) -> None:
+    """An algorithm that places what it is told is free never asks for more than the target."""
+    script = world.scripted(500, 300, 200)
+    driver = world.drive(script)
+    driver.place()
+    for child in driver.children:
+        driver.accept(client_order_id=child.client_order_id, remaining=child.count_e2)
+    for child in driver.children:
+        driver.fact(
+            CancelAnswered, client_order_id=child.client_order_id, reduced_by_e2=child.count_e2
+        )  # three orders, all cancelled by a hand we asked
+    first = driver.children[0]
+    driver.fill("late", 700, client_order_id=first.client_order_id)
+    assert driver.execution.free_e2 == 300
+    driver.look()
+    assert script.progress is not None
+    assert [part.free_e2 for part in script.progress.slices] == [0, 300, 0]
+    assert driver.execution.free_e2 == 0
+
+
+# The end.
+
+
+def test_the_deadline_ends_an_execution_in_every_state(world: World) -> None:
+    """Before planning, after it, with an order unanswered, unknown or live: from the deadline on only cancels."""
+    deadline_us = world.t0_us + world.horizon_us
+    for at_work in ("pending", "split", "intended", "unknown", "resting", "partial"):
+        driver = world.drive()
+        if at_work == "split":
+            driver.look(feed="stale")
+        elif at_work != "pending":
+            driver.place()
+        if at_work == "unknown":
+            driver.fact(OrderDoubted, why="timeout")
+        elif at_work in ("resting", "partial"):
+            driver.accept()
+        if at_work == "partial":
+            driver.fill("f1", 100)
+        assert driver.fact(ClockStruck, at_us=deadline_us - 1) is None
+        step = driver.fact(ClockStruck, at_us=deadline_us)
+        assert step is not None
+        assert all(isinstance(effect, CancelOrder) for effect in step.effects)
+        assert len(step.effects) == (at_work in ("resting", "partial"))
+        assert driver.execution.is_ended == (at_work in ("pending", "split"))
+
+
+def test_nothing_is_placed_from_the_deadline_on(world: World) -> None:
+    """A decision that comes late is no decision."""
+    driver = world.drive()
+    driver.look(feed="gapped")
+    deadline_us = world.t0_us + world.horizon_us
+    driver.now_us = deadline_us
+    step = driver.look()
+    assert step is not None
+    assert step.effects == ()
+    assert (driver.state, driver.execution.reason) == ("cancelled", "deadline")
