@@ -33,7 +33,7 @@ from fsm_exec.core.events import (
     Reprice,
     Withdraw,
 )
-from fsm_exec.core.execution import CHILD_LIVE, Child, Execution
+from fsm_exec.core.execution import Child, Execution
 from fsm_exec.core.units import CountE2, PriceE4, complement
 from fsm_exec.core.view import View
 
@@ -63,7 +63,12 @@ def choose(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
         seen = replace(seen, slices=slices)  # the plan and its first orders are one decision: waiting costs
     wishes = algorithm.replan(_progress(seen, event.at_us), event.view)
     free = seen.free_e2
+    touched: set[int] = set()
     for wish in wishes:
+        if not isinstance(wish, GiveUpWish):
+            if wish.level in touched:
+                raise IllegalWish(f"two wishes for slice {wish.level} in one decision; one write in flight per order")
+            touched.add(wish.level)
         match wish:
             case PlaceWish():
                 placed = _place(seen, wish, event.view, free)
@@ -108,12 +113,15 @@ def _check_plan(seen: Execution, slices: tuple[Slice, ...]) -> None:
 
 
 def _progress(seen: Execution, at_us: int) -> Progress:
-    return Progress(
-        goal=seen.goal,
-        at_us=at_us,
-        walks=seen.walks,
-        slices=tuple(_slice_progress(seen, s) for s in seen.slices),
-    )
+    """What is free is shared out: a late fill of one slice leaves the others less than their own count."""
+    left = max(0, seen.free_e2)
+    slices: list[SliceProgress] = []
+    for part in seen.slices:
+        progress = _slice_progress(seen, part)
+        free = CountE2(max(0, min(progress.free_e2, left)))
+        left -= free
+        slices.append(replace(progress, free_e2=free))
+    return Progress(goal=seen.goal, at_us=at_us, walks=seen.walks, slices=tuple(slices))
 
 
 def _slice_progress(seen: Execution, part: Slice) -> SliceProgress:
@@ -145,6 +153,8 @@ def _place(seen: Execution, wish: PlaceWish, view: View, free: CountE2) -> Place
         raise IllegalWish(f"slice {wish.level} has an order already; a new one needs the old one's end")
     if not 0 < wish.count_e2 <= min(free, _slice_progress(seen, part).free_e2):
         raise IllegalWish(f"slice {wish.level}: {wish.count_e2} is not free to be placed")
+    if wish.post_only and wish.time_in_force != "good_till_canceled":
+        raise IllegalWish(f"slice {wish.level}: {wish.time_in_force} and post only can do nothing")
     _check_price(seen, wish.price_e4, taker=not wish.post_only)
     if not view.is_tradable:
         return None
@@ -163,12 +173,12 @@ def _place(seen: Execution, wish: PlaceWish, view: View, free: CountE2) -> Place
 
 def _reprice(seen: Execution, wish: RepriceWish, view: View) -> list[AnyIntent]:
     """Every amend counts as a taker: it can cross, and nothing says that post-only survives it."""
-    child = next((c for c in seen.children if c.level == wish.level and c.state in CHILD_LIVE), None)
+    child = next((c for c in seen.children if c.level == wish.level and c.is_open), None)
     if child is None:
-        raise IllegalWish(f"slice {wish.level} has no live order to give a new price")
+        raise IllegalWish(f"slice {wish.level} has no order to give a new price")
     _check_price(seen, wish.price_e4, taker=True)
     price = _short_of_own(wish.price_e4, view)
-    busy = child.write is not None or child.state == "cancelling" or child.order_id is None
+    busy = child.write is not None or child.state not in ("resting", "partial")
     if busy or price is None or price == child.price_e4 or not view.is_tradable:
         return []
     return [Reprice(client_order_id=child.client_order_id, price_e4=price)]
