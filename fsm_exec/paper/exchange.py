@@ -1,28 +1,13 @@
 """The exchange itself: accounts, markets, orders, and every write. Synchronous; runs on the timeline.
 
 A refused request raises ApiError and has changed nothing, but for a fill-or-kill that finds too little: its client
-order id is used up, as on the real exchange. The crowd of the tape is an account too, without limits and fees, so
-that cash, contracts and fees add up over all accounts.
+order id is used up, as on the real exchange.
 """
 
 from __future__ import annotations
 
-import re
-
-from fsm_exec.core.errors import UnitError
-from fsm_exec.core.fees import fill_fee
-from fsm_exec.core.units import (
-    CountE2,
-    MoneyE6,
-    Outcome,
-    PriceE4,
-    format_count,
-    in_outcome,
-    opposite,
-    parse_count,
-    parse_price,
-)
-from fsm_exec.paper import errors
+from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, format_count, in_outcome
+from fsm_exec.paper import errors, requests
 from fsm_exec.paper.accounts import Account, reserve_e6
 from fsm_exec.paper.bodies import average_fee, average_price
 from fsm_exec.paper.ids import Ids, is_uuid
@@ -30,16 +15,14 @@ from fsm_exec.paper.market import PaperMarket
 from fsm_exec.paper.matching import Happening, LevelChange, Match, SelfTradeCancelled
 from fsm_exec.paper.orders import FillRecord, Order
 from fsm_exec.paper.publishing import Publisher
+from fsm_exec.paper.settlement import Settlement
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Change, TapeHeader, Trade
 from fsm_exec.paper.timeline import Rank, Timeline
 from fsm_exec.wire import rest
 
-_CLIENT_ORDER_ID = re.compile(rest.CLIENT_ORDER_ID_PATTERN, re.ASCII)
-CROWD = "crowd"
-
 
 class Exchange:
-    """`seed` makes the identifiers of a run. `fees_e6` is what all accounts have paid."""
+    """`seed` makes the identifiers of a run."""
 
     def __init__(self, timeline: Timeline, *, seed: int = 0) -> None:
         self.timeline = timeline
@@ -47,10 +30,8 @@ class Exchange:
         self.markets: dict[str, PaperMarket] = {}
         self.accounts: dict[str, Account] = {}
         self.orders: dict[str, Order] = {}
-        self.fees_e6 = 0
+        self.settlement = Settlement(self.accounts)
         self.ids = Ids(seed)
-        self.crowd = Account(CROWD, CROWD, 0)
-        self._fills = 0
 
     # Setting up
 
@@ -109,18 +90,18 @@ class Exchange:
         """Keeps the queue place for a smaller size at the same price and for a new expiration alone."""
         order = self._resting(account, order_id)
         market = self.markets[order.ticker]
-        yes_price, total = _price(request.price, market), _amount(request.count)
-        outcome: Outcome = "yes" if request.side == "bid" else "no"
+        yes_price, total = requests.price_on(market.header.grid, request.price), requests.positive_count(request.count)
+        outcome = requests.outcome_of(request.side)
         if request.ticker != order.ticker or outcome != order.outcome:
             raise errors.invalid_parameters("ticker and side must match the order")
         price = in_outcome(yes_price, outcome)
         remaining = CountE2(total - order.filled_e2)
         if remaining <= 0:
             raise errors.ApiError(400, "invalid_amend_qty_for_order", "invalid amend qty for order")
-        expiration_us = self._amended_expiration(order, request.expiration_time)
+        now_us = self.timeline.now_us()
+        expiration_us = requests.amended_expiration_us(order.expiration_us, request.expiration_time, now_us)
         new_client_id = request.updated_client_order_id
-        if new_client_id is not None:
-            self._check_client_id(account, new_client_id)
+        requests.check_client_order_id(account, new_client_id)
         keeps_place = price == order.price_e4 and remaining <= order.remaining_e2
         if not keeps_place:
             self._check_funds(account, market, outcome, price, remaining, replacing=order)
@@ -133,7 +114,7 @@ class Exchange:
         expiration_changed = expiration_us != order.expiration_us
         order.expiration_us = expiration_us
         order.reason = "Amend"
-        order.updated_us = self.timeline.now_us()
+        order.updated_us = now_us
         order.initial_e2 = total
         fills: list[FillRecord] = []
         if keeps_place:
@@ -202,19 +183,12 @@ class Exchange:
             raise errors.market_not_found(request.ticker)
         if market.status != "active":
             raise errors.market_inactive(request.ticker)
-        yes_price, count = _price(request.price, market), _amount(request.count)
-        if request.client_order_id is not None:
-            self._check_client_id(account, request.client_order_id)
-        _check_offered(request)
+        yes_price, count = requests.price_on(market.header.grid, request.price), requests.positive_count(request.count)
+        requests.check_client_order_id(account, request.client_order_id)
+        requests.check_offered(request)
         now_us = self.timeline.now_us()
-        expiration_us = None
-        if request.expiration_time is not None:
-            if request.time_in_force != "good_till_canceled":
-                raise errors.invalid_parameters("expiration_time goes with good_till_canceled only")
-            expiration_us = request.expiration_time * 1_000_000
-            if expiration_us <= now_us:
-                raise errors.invalid_parameters("expiration_time is in the past")
-        outcome: Outcome = "yes" if request.side == "bid" else "no"
+        expiration_us = requests.new_expiration_us(request, now_us)
+        outcome = requests.outcome_of(request.side)
         return Order(
             number=len(self.orders) + 1,
             order_id=self.ids.new("order"),
@@ -233,12 +207,6 @@ class Exchange:
             created_us=now_us,
             updated_us=now_us,
         )
-
-    def _check_client_id(self, account: Account, client_order_id: str) -> None:
-        if not _CLIENT_ORDER_ID.fullmatch(client_order_id):
-            raise errors.invalid_parameters("client_order_id")
-        if client_order_id in account.client_ids:
-            raise errors.order_already_exists()
 
     def _check_funds(
         self,
@@ -264,16 +232,6 @@ class Exchange:
         needed = opening * price + market.fees.model_fee(price, opening, taker=True)
         if needed > available:
             raise errors.insufficient_balance()
-
-    def _amended_expiration(self, order: Order, expiration_s: int | None) -> int | None:
-        """None keeps it, 0 removes it, else future seconds."""
-        if expiration_s is None:
-            return order.expiration_us
-        if expiration_s == 0:
-            return None
-        if expiration_s * 1_000_000 <= self.timeline.now_us():
-            raise errors.invalid_parameters("expiration_time is in the past")
-        return expiration_s * 1_000_000
 
     def _resting(self, account: Account, order_id: str) -> Order:
         if not is_uuid(order_id):
@@ -323,87 +281,15 @@ class Exchange:
                     self.publisher.order_changed(self.accounts[each.order.account_id], each.order)
 
     def _settle(self, market: PaperMarket, match: Match, now_us: int) -> None:
-        """Move contracts and cash between the two sides of a match, and print it."""
+        """Print a match, book it, and tell both sides."""
         trade_id = self.ids.new("trade")
         market.traded(in_outcome(match.price_e4, match.outcome), match.count_e2, now_us)
         self.publisher.traded(market, match, trade_id, now_us)
-        if match.maker is None and match.taker is None:
-            return  # the crowd with itself: nothing changes hands between accounts
-        self._settle_side(market, match, trade_id, now_us, is_taker=False)
-        self._settle_side(market, match, trade_id, now_us, is_taker=True)
-
-    def _settle_side(self, market: PaperMarket, match: Match, trade_id: str, now_us: int, *, is_taker: bool) -> None:
-        order = match.taker if is_taker else match.maker
-        outcome = opposite(match.outcome) if is_taker else match.outcome
-        price = in_outcome(in_outcome(match.price_e4, match.outcome), outcome)
-        account = self.crowd if order is None else self.accounts[order.account_id]
-        position = account.position(market.ticker)
-        revenue = position.revenue_e6(outcome, price, match.count_e2)
-        if order is None:
-            position.buy(outcome, price, match.count_e2, MoneyE6(0), now_us)
-            account.cash_e6 += revenue
-            return
-        bill = fill_fee(market.fees.model_fee(price, match.count_e2, taker=is_taker), revenue, order.accumulator_e6)
-        order.accumulator_e6 = bill.accumulator
-        position.buy(outcome, price, match.count_e2, bill.net, now_us)
-        account.cash_e6 += bill.balance_change
-        self.fees_e6 += bill.net
-        cost = MoneyE6(match.count_e2 * price)
-        if is_taker:
-            order.taker_cost_e6 = MoneyE6(order.taker_cost_e6 + cost)
-            order.taker_fees_e6 = MoneyE6(order.taker_fees_e6 + bill.net)
-        else:
-            order.maker_cost_e6 = MoneyE6(order.maker_cost_e6 + cost)
-            order.maker_fees_e6 = MoneyE6(order.maker_fees_e6 + bill.net)
-        order.filled_e2 = CountE2(order.filled_e2 + match.count_e2)
-        order.updated_us, order.reason = now_us, "Trade"
-        self._fills += 1
-        fill = FillRecord(
-            number=self._fills,
-            trade_id=trade_id,
-            order=order,
-            price_e4=price,
-            count_e2=match.count_e2,
-            fee_e6=bill.net,
-            is_taker=is_taker,
-            position_e2=position.count_e2,
-            at_us=now_us,
-        )
-        account.fills.append(fill)
-        self.publisher.filled(account, fill)
-        if order.filled_e2 == order.initial_e2:
-            self._end(order, "executed", "Trade")
-            self.publisher.order_changed(account, order)
-        elif not is_taker:
-            self.publisher.order_changed(account, order)
-
-
-def _check_offered(request: rest.CreateOrder) -> None:
-    """What this exchange does not do is refused, never ignored."""
-    for name, given in (
-        ("reduce_only", request.reduce_only),
-        ("subaccount", request.subaccount),
-        ("order_group_id", request.order_group_id),
-    ):
-        if given:
-            raise errors.invalid_parameters(f"{name} is not offered by this exchange")
-
-
-def _price(text: str, market: PaperMarket) -> PriceE4:
-    try:
-        price = parse_price(text)
-    except UnitError as error:
-        raise errors.invalid_price(str(error)) from error
-    if not market.header.grid.contains(price):
-        raise errors.invalid_price("price is not on the market's grid")
-    return price
-
-
-def _amount(text: str) -> CountE2:
-    try:
-        count = parse_count(text)
-    except UnitError as error:
-        raise errors.invalid_parameters(str(error)) from error
-    if count <= 0:
-        raise errors.invalid_parameters("count must be positive")
-    return count
+        for fill in self.settlement.settle(market, match, trade_id, now_us):
+            account = self.accounts[fill.order.account_id]
+            self.publisher.filled(account, fill)
+            if fill.order.filled_e2 == fill.order.initial_e2:
+                self._end(fill.order, "executed", "Trade")
+                self.publisher.order_changed(account, fill.order)
+            elif not fill.is_taker:  # a taker is told once, when all its matches are booked
+                self.publisher.order_changed(account, fill.order)

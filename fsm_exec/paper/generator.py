@@ -3,7 +3,7 @@
 A latent value walks at random. Limit orders arrive near it with lifetimes of their own; those that it leaves on the
 wrong side are pulled. Takers come in clusters (each trade raises the rate of the next), with persistent signs and
 lognormal sizes, and lean towards the latent value. Every trade is followed by the decrease of the level it hit. The
-starting figures are those of measured index days, a few times livelier.
+starting figures are those of measured index days, several times livelier.
 
 The only file of the exchange that draws with floats: what leaves it is integers.
 """
@@ -24,15 +24,15 @@ LENGTH_MIN_S, LENGTH_MAX_S = 1, 7 * 24 * 3600
 WARM_UP_S = 120  # the book's opening state is that of a market already running
 VALUE_SD_C = 0.30  # of the latent value, cents per square root of a second
 VALUE_EDGE_C = 12  # the value stays this far from 0 and from a dollar
-ARRIVALS_PER_S = 0.7  # limit orders, each side
-OFFSET_WEIGHTS = (5, 15, 22, 18, 14, 10, 8, 5, 3)  # how many cents behind the value they are placed
+ARRIVALS_PER_S = 0.9  # limit orders, each side
+OFFSET_WEIGHTS = (9, 18, 21, 17, 13, 9, 7, 4, 2)  # how many cents behind the value they are placed
 LIFE_MEAN_S = 40.0
 PULL_PER_S = 0.5  # chance that an order on the wrong side of the value is pulled in the next second
 SIZE_MU, SIZE_SIGMA, SIZE_MAX = 4.3, 1.3, 5_000
-TRADES_PER_S = 0.12  # without clustering
-BRANCHING, DECAY_PER_S = 0.6, 0.15  # each trade brings 0.6 more, within about 7 s
-TRADE_MU, TRADE_SIGMA, TRADE_MAX = 2.5, 1.5, 2_000
-SIGN_REPEAT = 0.45
+TRADES_PER_S = 0.09  # without clustering
+BRANCHING, DECAY_PER_S = 0.65, 0.1  # each trade brings 0.65 more, within about 10 s
+TRADE_MU, TRADE_SIGMA, TRADE_MAX = 1.7, 1.5, 2_000
+SIGN_REPEAT = 0.6
 LEAN = 0.3  # how much a taker's side follows the value, at a cent and a half from the mid
 
 Happening: TypeAlias = Literal["arrive_yes", "arrive_no", "die", "step"]
@@ -215,4 +215,3 @@ class _Crowd:
 
     def _note(self, at_s: float, change: Change) -> None:
         self.events.append((round(at_s * 1_000_000), change))
-

@@ -47,9 +47,13 @@ class MemoryHost:
 
     async def dial(self, nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
         """A new connection whose tasks run in `nursery`, where a refusal is raised as ConnectionRejected."""
+        return await _handshake(nursery, self.connect(), MEMORY_HOST, headers)
+
+    def connect(self) -> trio.abc.Stream:
+        """The client's end of a new connection, before any handshake."""
         client, server = memory_stream_pair()
         self._nursery.start_soon(self._handler.serve, server)
-        return await _handshake(nursery, client, MEMORY_HOST, headers)
+        return client
 
 
 class LoopbackHost:
@@ -98,9 +102,14 @@ async def host_on_loopback(
     """Serve `exchange` on 127.0.0.1 until the block ends; port 0: a free one. Raises OSError if a port is taken."""
     desk = Desk(exchange, clock, latency or Latency())
     handler = WsHandler(desk, gate)
-    rest_socket = _bound(port)
-    rest_port: int = rest_socket.getsockname()[1]
     listeners = await trio.open_tcp_listeners(ws_port, host=LOOPBACK)
+    try:
+        rest_socket = _bound(port)
+    except OSError:
+        for listener in listeners:
+            await trio.aclose_forcefully(listener)
+        raise
+    rest_port: int = rest_socket.getsockname()[1]
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(exchange.timeline.run, clock)

@@ -26,6 +26,7 @@ from fsm_exec.wire.ws import Command, CommandParams, Ok, StreamError, Subscribed
 HEARTBEAT = b"heartbeat"
 HEARTBEAT_S = 10
 HANDSHAKE_S = 60
+CLOSE_S = 5
 MESSAGE_BYTES_MAX = 1_048_576
 _ENCODER = msgspec.json.Encoder()
 _COMMAND = msgspec.json.Decoder(Command)
@@ -56,7 +57,8 @@ class WsHandler:
                 if account is not None:
                     connection = await request.accept()
                     await _Session(self._desk, account, connection).run()
-                    await connection.aclose()
+                    with trio.move_on_after(CLOSE_S):  # a dead client never answers the closing handshake
+                        await connection.aclose()
             except (ConnectionClosed, trio.TooSlowError):
                 pass  # the client has gone, or never finished its handshake: nothing is owed to it
             finally:

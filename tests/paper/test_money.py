@@ -23,11 +23,11 @@ def playing(fee_type: str = "quadratic", cash: int = 10_000 * DOLLAR) -> Floor:
 
 def worth(floor: Floor) -> int:
     """Cash of everybody, a dollar for each pair of contracts, and the fees: a constant."""
-    accounts = [floor.exchange.crowd, *floor.exchange.accounts.values()]
+    accounts = [floor.exchange.settlement.crowd, *floor.exchange.accounts.values()]
     held = [account.position(TICKER).count_e2 for account in accounts]
     assert sum(held) == 0
     pairs = sum(each for each in held if each > 0)
-    return sum(account.cash_e6 for account in accounts) + pairs * 10_000 + floor.exchange.fees_e6
+    return sum(account.cash_e6 for account in accounts) + pairs * 10_000 + floor.exchange.settlement.fees_e6
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_worth_is_conserved() -> None:
     floor.play(trade("yes", "0.45", "9"), trade("no", "0.37", "20"))
     floor.ask("0.37", "20.5")
     assert worth(floor) == before
-    assert floor.exchange.fees_e6 > 0
+    assert floor.exchange.settlement.fees_e6 > 0
 
 
 def refused() -> Any:

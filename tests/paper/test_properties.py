@@ -111,9 +111,7 @@ class Run:
             part = CountE2(min(size, self.recorded.side(outcome)[best]))
             yes_price = best if outcome == "yes" else complement(best)
             self.recorded.change(outcome, best, CountE2(-part))
-            self.floor.play(
-                Trade(opposite(outcome), yes_price, part), BookDelta(outcome, best, CountE2(-part))
-            )
+            self.floor.play(Trade(opposite(outcome), yes_price, part), BookDelta(outcome, best, CountE2(-part)))
 
     def _create(self, kind: str, outcome: Outcome, cents: int, contracts: int) -> None:
         time_in_force, prevention = KINDS[kind]

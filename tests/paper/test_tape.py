@@ -1,0 +1,268 @@
+"""Tapes: recordings read whole and put in order, damaged ones refused; generated ones plausible and repeatable."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fsm_exec.core.book import Book
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.units import Outcome, PriceE4, in_outcome, opposite
+from fsm_exec.paper.generator import generate
+from fsm_exec.paper.grids import grid_of
+from fsm_exec.paper.tape import BookDelta, BookSnapshot, Tape, Trade, read_tape
+from tests.paper.support import TICKER, Floor, count
+
+ROOT = Path(__file__).parents[2]
+RECORDINGS = Path(os.environ.get("FSM_EXEC_RECORDINGS", ROOT.parent / "shared" / "recordings"))
+
+
+def recording(name: str) -> Path:
+    path = RECORDINGS / f"{name}.jsonl.gz"
+    if not path.exists():
+        pytest.skip(f"no recording {path}: set FSM_EXEC_RECORDINGS to a folder that has it")
+    return path
+
+
+def book_frame(at_us: int, seq: int, kind: str, **msg: Any) -> dict[str, Any]:
+    frame = {"type": kind, "sid": 1, "seq": seq, "msg": {"market_ticker": TICKER, **msg}}
+    return {"recv_us": at_us, "frame": frame}
+
+
+OPENING = book_frame(
+    1_000_000, 1, "orderbook_snapshot", yes_dollars_fp=[["0.4000", "100.00"]], no_dollars_fp=[["0.5500", "80.00"]]
+)
+
+
+def decrease(at_us: int, price: str, size: str, side: str = "yes") -> dict[str, Any]:
+    return book_frame(at_us, 2, "orderbook_delta", price_dollars=price, delta_fp=f"-{size}", side=side)
+
+
+def taker_sold(at_us: int, price: str, size: str) -> dict[str, Any]:
+    return book_frame(
+        at_us,
+        1,
+        "trade",
+        trade_id="t",
+        yes_price_dollars=price,
+        no_price_dollars="0.0000",
+        count_fp=size,
+        taker_outcome_side="no",
+        taker_book_side="ask",
+        ts_ms=0,
+    )
+
+
+def write(path: Path, *lines: dict[str, Any], structure: str = "linear_cent") -> Path:
+    header = {"header": {"format": "kalshi-ws-recording/1", "ticker": TICKER, "price_level_structure": structure}}
+    path.write_bytes(gzip.compress("\n".join(json.dumps(line) for line in (header, *lines)).encode()))
+    return path
+
+
+def test_a_late_trade_is_put_before_its_decrease(tmp_path: Path) -> None:
+    """Matched by level and size, at the decrease's time; the decrease in between is another's."""
+    tape = read_tape(
+        write(
+            tmp_path / "r.gz",
+            OPENING,
+            decrease(2_000_000, "0.4000", "7.00"),
+            decrease(2_100_000, "0.4000", "9.00"),
+            taker_sold(2_600_000, "0.4000", "7.00"),
+        )
+    )
+    kinds = [(at, type(change).__name__) for at, change in tape.events[1:]]
+    assert kinds == [(2_000_000, "Trade"), (2_000_000, "BookDelta"), (2_100_000, "BookDelta")]
+
+
+def test_a_decrease_belongs_to_one_trade(tmp_path: Path) -> None:
+    """A second trade of the same level and size keeps its own place."""
+    tape = read_tape(
+        write(
+            tmp_path / "r.gz",
+            OPENING,
+            decrease(2_000_000, "0.4000", "7.00"),
+            taker_sold(2_600_000, "0.4000", "7.00"),
+            taker_sold(2_700_000, "0.4000", "7.00"),
+        )
+    )
+    assert [at for at, change in tape.events if isinstance(change, Trade)] == [2_000_000, 2_700_000]
+
+
+def test_a_late_trade_is_counted_once(tmp_path: Path) -> None:
+    """Behind 100: a trade of 40 told after its decrease leaves 60 ahead of us, not 20."""
+    tape = read_tape(
+        write(
+            tmp_path / "r.gz",
+            OPENING,
+            decrease(2_000_000, "0.4000", "40.00"),
+            taker_sold(2_600_000, "0.4000", "40.00"),
+        )
+    )
+    floor = Floor()
+    floor.play(tape.events[0][1])
+    order = floor.bid("0.40", "5")
+    floor.play(*(change for _, change in tape.events[1:]))
+    assert floor.exchange.orders[order.order_id].ahead_e2 == count("60")
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ((), "snapshot"),
+        ((decrease(1, "0.4000", "1.00"),), "snapshot"),
+        ((OPENING, decrease(2_000_000, "0.4000", "101.00")), "would hold"),
+        ((OPENING, decrease(2_000_000, "0.4", "one")), "damaged"),
+        ((OPENING, decrease(500_000, "0.4000", "1.00")), "backwards"),
+        ((OPENING, decrease(2_000_000, "0.4600", "-5.00")), "damaged"),
+    ],
+    ids=["empty", "no snapshot", "below zero", "not a number", "backwards", "two signs"],
+)
+def test_an_impossible_recording_is_refused(tmp_path: Path, lines: tuple[dict[str, Any], ...], says: str) -> None:
+    """In one line that names the file."""
+    path = write(tmp_path / "r.gz", *lines)
+    with pytest.raises(UserError, match=says) as refused:
+        read_tape(path)
+    assert str(path) in str(refused.value)
+
+
+def test_a_crossed_recording_is_refused(tmp_path: Path) -> None:
+    """A YES bid at 0.46 beside an offer at 0.45."""
+    crossing = book_frame(2_000_000, 2, "orderbook_delta", price_dollars="0.4600", delta_fp="5.00", side="yes")
+    with pytest.raises(UserError, match="crossed"):
+        read_tape(write(tmp_path / "r.gz", OPENING, crossing))
+
+
+def test_an_unknown_grid_is_refused(tmp_path: Path) -> None:
+    """Its prices could not be checked."""
+    with pytest.raises(UserError, match="banded_centi_cent"):
+        read_tape(write(tmp_path / "r.gz", OPENING, structure="banded_centi_cent"))
+
+
+@pytest.mark.parametrize(
+    ("structure", "inside", "outside"),
+    [
+        ("linear_cent", (100, 5_000, 9_900), (50, 0, 10_000)),
+        ("tapered_deci_cent", (10, 990, 1_000, 5_000, 9_010), (5, 5_010, 10_000)),
+        ("center_deci_edge_centi_cent", (1, 99, 100, 110, 9_901), (105, 9_895)),
+    ],
+)
+def test_a_grid_by_name(structure: str, inside: tuple[int, ...], outside: tuple[int, ...]) -> None:
+    """Fine steps outside the edges, the middle step between them."""
+    grid = grid_of(structure)
+    assert all(grid.contains(PriceE4(price)) for price in inside)
+    assert not any(grid.contains(PriceE4(price)) for price in outside)
+
+
+def walk(tape: Tape) -> tuple[dict[int, int], list[Trade]]:
+    """The time spent at each spread in cents, and the trades. Asserts that the book is possible all along."""
+    book = Book()
+    spreads: dict[int, int] = {}
+    trades: list[Trade] = []
+    previous_us = tape.first_us
+    for index, (at_us, change) in enumerate(tape.events):
+        bid, ask = book.best_bid("yes"), book.best_ask("yes")
+        if bid is not None and ask is not None:
+            spreads[(ask - bid) // 100] = spreads.get((ask - bid) // 100, 0) + at_us - previous_us
+        assert at_us >= previous_us
+        previous_us = at_us
+        match change:
+            case BookSnapshot():
+                book = Book(change.yes, change.no)
+            case BookDelta():
+                book.change(change.outcome, change.price_e4, change.delta_e2)
+            case Trade():
+                trades.append(change)
+                ladder: Outcome = opposite(change.taker)
+                assert in_outcome(change.yes_price_e4, ladder) == book.best_bid(ladder)
+                after = tape.events[index + 1][1]
+                assert after == BookDelta(ladder, in_outcome(change.yes_price_e4, ladder), -change.count_e2)  # type: ignore[arg-type]
+        assert not book.is_crossed()
+    return spreads, trades
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_generated_market_is_plausible(seed: int) -> None:
+    """Never crossed or negative, trades at the best price with their decrease after them, spread mostly 1 to 4
+    cents, 0.2 to 0.4 trades a second, sizes with a heavy tail."""
+    spreads, trades = walk(generate(seed, 3_600))
+    assert sum(time for spread, time in spreads.items() if 1 <= spread <= 4) > 0.9 * sum(spreads.values())
+    assert 0.2 < len(trades) / 3_600 < 0.4
+    sizes = [trade.count_e2 // 100 for trade in trades]
+    assert statistics.mean(sizes) > 2 * statistics.median(sizes)
+
+
+def test_a_generated_tape_repeats() -> None:
+    """The same seed, the same tape; another seed, another."""
+    assert generate(3, 120) == generate(3, 120)
+    assert generate(3, 120) != generate(4, 120)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 10**9])
+def test_a_length_that_makes_no_sense_is_refused(seconds: int) -> None:
+    """With the range in the message."""
+    with pytest.raises(UserError, match="cannot be generated"):
+        generate(1, seconds)
+
+
+def test_passive_orders_at_the_mid_fill_partly_and_wholly() -> None:
+    """Within 45 s of a generated tape, bids of 100 at the floor of the mid end in all three ways."""
+    outcomes = set()
+    for seed in range(20):
+        tape = generate(seed, 105)
+        floor = Floor()
+        order = None
+        for at_us, change in tape.events:
+            floor.play(change)
+            if order is None and at_us > 60_000_000:
+                bid, no_bid = floor.market.book.best("yes"), floor.market.book.best("no")
+                assert bid is not None
+                assert no_bid is not None
+                mid = (bid[0] + 10_000 - no_bid[0]) // 200
+                order = floor.bid(f"0.{mid:02}", "100")
+        assert order is not None
+        filled = floor.filled(order)
+        outcomes.add("none" if not filled else "whole" if filled == count("100") else "part")
+    assert outcomes == {"none", "part", "whole"}
+
+
+@pytest.mark.parametrize("name", ["index-2023-04-10", "nba-cha"])
+def test_a_recording_plays_whole_under_our_orders(name: str) -> None:
+    """With members' orders resting, taking and ending all along: no level below zero, no crossed book, nothing lost."""
+    tape = read_tape(recording(name))
+    floor = Floor()
+    every = max(1, len(tape.events) // 400)
+    for index, (_, change) in enumerate(tape.events):
+        floor.play(change)
+        if index % every == 0:
+            _meddle(floor, index // every)
+        shown = floor.shown("yes"), floor.shown("no")
+        assert all(size > 0 for side in shown for size in side.values())
+        assert max(shown[0], default=0) + max(shown[1], default=0) < 10_000
+    assert floor.account.fills
+    for order in floor.account.orders:
+        assert order.filled_e2 <= order.initial_e2
+
+
+def _meddle(floor: Floor, turn: int) -> None:
+    """One order a turn: at the mid, at the touch of either side, or taking."""
+    bid, no_bid = floor.market.book.best("yes"), floor.market.book.best("no")
+    for order in list(floor.account.resting_in(TICKER).values())[:-3]:
+        floor.exchange.cancel_order(floor.account, order.order_id)
+    if bid is None or no_bid is None:
+        return
+    mid = (bid[0] + 10_000 - no_bid[0]) // 200
+    match turn % 4:
+        case 0:
+            floor.bid(f"0.{mid:02}", "20")
+        case 1:
+            floor.ask(f"0.{mid + 1:02}", "35")
+        case 2:
+            floor.bid(f"0.{(10_000 - no_bid[0]) // 100:02}", "50", time_in_force="immediate_or_cancel")
+        case _:
+            floor.bid(f"0.{bid[0] // 100:02}", "10")
