@@ -1,4 +1,4 @@
-"""A seeded background flow, so that the exchange needs no recording: moderately liquid, drawn before any order is known.
+"""A seeded background flow, so that no recording is needed: moderately liquid, drawn before any order is known.
 
 A latent value walks at random. Limit orders arrive near it with lifetimes of their own; those that it leaves on the
 wrong side are pulled. Takers come in clusters (each trade raises the rate of the next), with persistent signs and

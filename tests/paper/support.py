@@ -25,7 +25,7 @@ from fsm_exec.paper.hosting import LoopbackHost, MemoryHost, host_in_memory, hos
 from fsm_exec.paper.latency import NO_LATENCY, Latency
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, TapeHeader, Trade, tape_header
 from fsm_exec.paper.timeline import Timeline
-from fsm_exec.wire.rest import API_PREFIX, WS_PATH, CreateOrder
+from fsm_exec.wire.rest import API_PREFIX, WS_PATH, CreateOrder, CreateOrderAnswer
 
 START_US = 1_790_000_000_000_000
 TICKER = "KXTEST-26OCT01-A"
@@ -88,15 +88,15 @@ class Floor:
         self.clock.at_us += seconds * 1_000_000
         self.exchange.timeline.advance()
 
-    def bid(self, at: str, size: str, *, account: Account | None = None, **more: Any) -> Any:
+    def bid(self, at: str, size: str, *, account: Account | None = None, **more: object) -> CreateOrderAnswer:
         return self._order("bid", at, size, account, more)
 
-    def ask(self, at: str, size: str, *, account: Account | None = None, **more: Any) -> Any:
+    def ask(self, at: str, size: str, *, account: Account | None = None, **more: object) -> CreateOrderAnswer:
         return self._order("ask", at, size, account, more)
 
     def _order(
-        self, side: Literal["bid", "ask"], at: str, size: str, account: Account | None, more: dict[str, Any]
-    ) -> Any:
+        self, side: Literal["bid", "ask"], at: str, size: str, account: Account | None, more: dict[str, object]
+    ) -> CreateOrderAnswer:
         fields: dict[str, Any] = {
             "time_in_force": "good_till_canceled",
             "self_trade_prevention_type": "taker_at_cross",
@@ -105,7 +105,7 @@ class Floor:
         request = CreateOrder(ticker=TICKER, side=side, price=at, count=size, **fields)
         return self.exchange.create_order(account or self.account, request)
 
-    def filled(self, answer: Any) -> int:
+    def filled(self, answer: CreateOrderAnswer) -> int:
         return self.exchange.orders[answer.order_id].filled_e2
 
     def shown(self, outcome: Outcome) -> dict[int, int]:
@@ -161,7 +161,9 @@ class Stage:
         content = None if body is None else msgspec.json.encode(body)
         return await self.http.request(method, path, content=content, headers=headers, params=query)
 
-    async def create(self, side: str, at: str, size: str, *, member: Member | None = None, **more: object) -> Any:
+    async def create(
+        self, side: str, at: str, size: str, *, member: Member | None = None, **more: object
+    ) -> dict[str, Any]:
         body = {
             "ticker": TICKER,
             "side": side,
@@ -173,7 +175,7 @@ class Stage:
         }
         answer = await self.call("POST", "/portfolio/events/orders", body, member=member)
         assert answer.status_code == 201, answer.text
-        return answer.json()
+        return msgspec.json.decode(answer.content, type=dict[str, Any])
 
     async def dial(self, nursery: trio.Nursery, member: Member | None = None) -> WebSocketConnection:
         signed = (member or self.member).headers("GET", WS_PATH)
@@ -188,7 +190,7 @@ async def staged(wire: str, latency: Latency = NO_LATENCY) -> AsyncIterator[Stag
     exchange.add_market(header())
     gate = Gate(exchange, clock)
     hosting = host_in_memory if wire == "memory" else host_on_loopback
-    async with hosting(exchange, clock, gate, latency=latency) as host:  # type: ignore[operator]
+    async with hosting(exchange, clock, gate, latency=latency) as host:
         stage = Stage(exchange, clock, gate, host)
         async with stage.http:
             yield stage
@@ -198,7 +200,7 @@ async def say(connection: WebSocketConnection, command: object) -> None:
     await connection.send_message(msgspec.json.encode(command).decode())
 
 
-async def hear(connection: WebSocketConnection) -> Any:
+async def hear(connection: WebSocketConnection) -> dict[str, Any]:
     """The next frame; fails after 5 s of the test's clock."""
     with trio.fail_after(5):
-        return msgspec.json.decode(await connection.get_message())
+        return msgspec.json.decode(await connection.get_message(), type=dict[str, Any])

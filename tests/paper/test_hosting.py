@@ -37,9 +37,8 @@ async def test_it_says_where_it_is_and_ends_cleanly(capfd: pytest.CaptureFixture
 async def test_an_open_connection_does_not_hold_up_the_end() -> None:
     """A client that stays connected is cut off within the grace time."""
     with trio.fail_after(10):
-        async with httpx.AsyncClient(trust_env=False) as client:
-            async with host_on_loopback(*parts()) as host:
-                await client.get(host.rest_url + "/exchange/status")
+        async with httpx.AsyncClient(trust_env=False) as client, host_on_loopback(*parts()) as host:
+            await client.get(host.rest_url + "/exchange/status")
 
 
 async def test_a_taken_port_is_an_error() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from fsm_exec.core.fees import fee_terms
@@ -99,7 +97,7 @@ def test_worth_is_conserved() -> None:
     assert floor.exchange.settlement.fees_e6 > 0
 
 
-def refused() -> Any:
+def refused() -> pytest.RaisesExc[ApiError]:
     return pytest.raises(ApiError, check=lambda error: error.code == "insufficient_balance")
 
 

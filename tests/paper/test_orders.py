@@ -8,7 +8,7 @@ import pytest
 
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.paper.errors import ApiError
-from fsm_exec.wire.rest import AmendOrder
+from fsm_exec.wire.rest import AmendOrder, AmendOrderAnswer, CreateOrder, CreateOrderAnswer
 from tests.paper.support import START_US, TICKER, Floor, count, delta, snapshot, trade
 
 
@@ -19,17 +19,19 @@ def floor() -> Floor:
     return floor
 
 
-def amend(floor: Floor, order: Any, at: str, total: str, **more: Any) -> Any:
+def amend(
+    floor: Floor, order: CreateOrderAnswer, at: str, total: str, expiration_time: int | None = None
+) -> AmendOrderAnswer:
     side = floor.exchange.orders[order.order_id].book_side
-    request = AmendOrder(ticker=TICKER, side=side, price=at, count=total, **more)
+    request = AmendOrder(ticker=TICKER, side=side, price=at, count=total, expiration_time=expiration_time)
     return floor.exchange.amend_order(floor.account, order.order_id, request)
 
 
-def refusal(code: str, status: int) -> Any:
+def refusal(code: str, status: int) -> pytest.RaisesExc[ApiError]:
     return pytest.raises(ApiError, check=lambda error: (error.code, error.status) == (code, status))
 
 
-def state(floor: Floor, order: Any) -> tuple[str, str | None]:
+def state(floor: Floor, order: CreateOrderAnswer) -> tuple[str, str | None]:
     found = floor.exchange.orders[order.order_id]
     return found.status, found.reason
 
@@ -104,10 +106,14 @@ def test_a_count_is_positive_with_two_decimals(floor: Floor, bad: str) -> None:
 
 def test_an_unknown_market_is_named(floor: Floor) -> None:
     """404 market_not_found."""
-    request_fields = {"time_in_force": "good_till_canceled", "self_trade_prevention_type": "taker_at_cross"}
-    from fsm_exec.wire.rest import CreateOrder
-
-    request = CreateOrder(ticker="NONE", side="bid", price="0.10", count="1", **request_fields)  # type: ignore[arg-type]
+    request = CreateOrder(
+        ticker="NONE",
+        side="bid",
+        price="0.10",
+        count="1",
+        time_in_force="good_till_canceled",
+        self_trade_prevention_type="taker_at_cross",
+    )
     with refusal("market_not_found", 404):
         floor.exchange.create_order(floor.account, request)
 
@@ -226,6 +232,6 @@ def test_close_cancels_what_rests_and_refuses_what_comes(floor: Floor) -> None:
 @pytest.mark.parametrize("field", ["reduce_only", "order_group_id", "subaccount"])
 def test_what_is_not_offered_is_refused(floor: Floor, field: str) -> None:
     """Never accepted and ignored."""
-    value: object = {"reduce_only": True, "order_group_id": "g", "subaccount": 3}[field]
+    values: dict[str, Any] = {"reduce_only": True, "order_group_id": "g", "subaccount": 3}
     with refusal("invalid_parameters", 400):
-        floor.bid("0.30", "1", **{field: value})
+        floor.bid("0.30", "1", **{field: values[field]})

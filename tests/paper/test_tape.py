@@ -30,7 +30,7 @@ def recording(name: str) -> Path:
     return path
 
 
-def book_frame(at_us: int, seq: int, kind: str, **msg: Any) -> dict[str, Any]:
+def book_frame(at_us: int, seq: int, kind: str, **msg: object) -> dict[str, Any]:
     frame = {"type": kind, "sid": 1, "seq": seq, "msg": {"market_ticker": TICKER, **msg}}
     return {"recv_us": at_us, "frame": frame}
 

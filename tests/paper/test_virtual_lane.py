@@ -100,7 +100,7 @@ class BareClient:
         headers = [(name.encode(), value.encode()) for name, value in self._signed.items()]
         await self._stream.send_all(self._wire.send(Request(host="x", target=WS_PATH, extra_headers=headers)))
         while data := await self._stream.receive_some():
-            self._wire.receive_data(data)
+            self._wire.receive_data(bytes(data))
             for event in self._wire.events():
                 if isinstance(event, Ping):
                     self.pings.append(((self._clock.now_us() - START_US) // 1_000_000, bytes(event.payload)))
@@ -167,8 +167,8 @@ async def _session(tape: Tape) -> tuple[str, int]:
                 await player.ended.wait()
             best = stage.exchange.markets[player.ticker].book.best("yes")
             if best is not None and not player.ended.is_set() and turn < 200:
-                body = {"client_order_id": f"t-{turn}", "ticker": player.ticker}
-                await stage.create("bid", f"0.{best[0] // 100:02}", "5", **body)
+                price = f"0.{best[0] // 100:02}"
+                await stage.create("bid", price, "5", client_order_id=f"t-{turn}", ticker=player.ticker)
         await trio.sleep(1)
         fills = await stage.call("GET", "/portfolio/fills", query={"limit": "1000"})
         digest.update(fills.content)
