@@ -13,6 +13,9 @@ from fsm_exec.core.units import format_count, format_fixed, format_price
 from fsm_exec.runtime.engine import Ended
 
 
+CENTICENTS_LEN = len("0.0000")  # the table cuts averages to what a price can show; the document has all digits
+
+
 class ExecutionResult(msgspec.Struct, kw_only=True):
     """One execution of the document. Decimal strings; shortfall in dollars per contract, fees in dollars, times in
     whole seconds; null = unknown."""
@@ -94,16 +97,17 @@ def differences(ended: Iterable[Ended], orders: OrderListing, fills: FillListing
 
 
 def table_of(results: list[ExecutionResult]) -> Table:
-    """The results for a person, 80 columns wide. Shortfall in cents per contract."""
+    """The results for a person, within 90 columns. `cost` is the all-in shortfall."""
     table = Table(
-        title="Results (shortfall: cents per contract against the mid at arrival, fees in; + is cost)",
+        title="Results (cost: all-in shortfall, cents per contract)",
         title_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
+        show_edge=False,
     )
-    for heading in ("execution", "algorithm", "side", "end"):
+    for heading in ("id", "algorithm", "side", "end"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("filled", "target", "average", "shortfall", "fees $", "full s"):
+    for heading in ("filled", "target", "paid", "cost c", "fees $", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for r in results:
         table.add_row(
@@ -113,7 +117,7 @@ def table_of(results: list[ExecutionResult]) -> Table:
             r.state if r.reason in ("completed", None) else r.reason,
             f"{_short(r.filled_quantity)}/{_short(r.target_quantity)}",
             "-" if r.target_price is None else trimmed(r.target_price),
-            "-" if r.average_fill_price is None else trimmed(r.average_fill_price),
+            "-" if r.average_fill_price is None else trimmed(r.average_fill_price[:CENTICENTS_LEN]),
             "-" if r.shortfall is None else _cents(r.shortfall),
             trimmed(r.fees),
             "-" if r.time_to_full_fill is None else str(r.time_to_full_fill),

@@ -24,7 +24,7 @@ from fsm_exec.runtime.engine import Engine
 
 REDRAW_S = 0.1  # of real time: faster is only flicker
 ROWS_MAX = 16
-BAR_WIDTH = 14
+BAR_WIDTH = 12
 COLOURS = {
     "pending": "dim",
     "split": "cyan",
@@ -89,11 +89,11 @@ class LiveTable:
         self._live.stop()
 
     def _draw(self, engine: Engine, now_us: int) -> Group:
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for heading in ("execution", "algorithm", "side", "state", "filled"):
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+        for heading in ("id", "algorithm", "side", "state", "filled"):
             table.add_column(heading, no_wrap=True)
         table.add_column("progress", width=BAR_WIDTH)
-        for heading in ("bid", "ours", "ask", "left s"):
+        for heading in ("bid", "ours", "ask", "left"):
             table.add_column(heading, justify="right", no_wrap=True)
         shown = sorted(executions_of(engine), key=lambda e: e.execution_id)[-ROWS_MAX:]
         for execution in shown:

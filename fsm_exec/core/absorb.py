@@ -47,8 +47,10 @@ REFUSAL_ENDS: dict[str, Reason] = {
 }
 """Refusal codes that no later attempt can change."""
 
-PAUSES = frozenset({"trading_is_paused", "exchange_is_paused"})
-"""Refusals that say nothing about the order: it is placed again when the market trades."""
+NOT_NOW = frozenset({"trading_is_paused", "exchange_is_paused", "too_many_requests", "header_timestamp_expired"})
+"""Refusals that say nothing about the order: it is placed again later, with a growing pause."""
+HOLD_FIRST_US = 1_000_000
+HOLD_MAX_US = 30_000_000
 
 NOT_SENT = "not_sent"
 """The code of an amend that was never handed to the socket: the exchange refused nothing."""
@@ -123,6 +125,7 @@ def absorb(execution: Execution, event: AnyEvent) -> Draft:
             child = draft.child(event.client_order_id)
             draft.clear_outbox(child.client_order_id, "place")
             draft.fire_child(child, "withdrawn")
+            _hold(draft, event.at_us)
         case OrderAbsent():
             _absent(draft, event)
         case CancelAnswered():
@@ -210,8 +213,15 @@ def _accepted(draft: Draft, event: OrderAccepted) -> None:
 
 def _taken(draft: Draft, child: Child) -> None:
     """The exchange has taken an order: a row of refusals ends."""
-    if child.is_open and draft.execution.refusals:
-        draft.update(refusals=0)
+    if child.is_open and (draft.execution.refusals or draft.execution.holds):
+        draft.update(refusals=0, holds=0)
+
+
+def _hold(draft: Draft, at_us: int) -> None:
+    """Place nothing for a while, longer each time in a row: a pause of hours must not become thousands of attempts."""
+    holds = draft.execution.holds + 1
+    pause_us = min(HOLD_FIRST_US << min(holds - 1, 10), HOLD_MAX_US)
+    draft.update(holds=holds, held_until_us=at_us + pause_us)
 
 
 def _refused(draft: Draft, event: OrderRefused) -> None:
@@ -222,7 +232,8 @@ def _refused(draft: Draft, event: OrderRefused) -> None:
 
 
 def _count_refusal(draft: Draft, code: str, at_us: int) -> None:
-    if code in PAUSES or code == NOT_SENT:
+    if code in NOT_NOW or code == NOT_SENT:
+        _hold(draft, at_us)
         return
     draft.update(refusals=draft.execution.refusals + 1)
     if (reason := REFUSAL_ENDS.get(code.lower())) is not None:

@@ -156,7 +156,7 @@ def _place(seen: Execution, wish: PlaceWish, view: View, free: CountE2) -> Place
     if wish.post_only and wish.time_in_force != "good_till_canceled":
         raise IllegalWish(f"slice {wish.level}: {wish.time_in_force} and post only can do nothing")
     _check_price(seen, wish.price_e4, taker=not wish.post_only)
-    if not view.is_tradable:
+    if not view.is_tradable or view.at_us < seen.held_until_us:
         return None
     price = _short_of_own(wish.price_e4, view)
     if price is None:

@@ -115,7 +115,8 @@ class Ending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Execution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`seq` is the number of its last journal row. `first_write_*`: when, and at which mid, the first order was
-    decided. `refusals` counts refusals in a row."""
+    decided. `refusals` counts refusals in a row; `holds` counts placings in a row that said nothing about the order
+    (market paused, no tokens, never sent), after which nothing is placed before `held_until_us`."""
 
     execution_id: str
     instance: str
@@ -140,6 +141,8 @@ class Execution(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     first_write_mid_e5: int | None = None
     walks: int = 0
     refusals: int = 0
+    holds: int = 0
+    held_until_us: int = 0
 
     @property
     def is_ended(self) -> bool:

@@ -35,6 +35,7 @@ class Actor:
         self._feed = feed
         self._services = services
         self._decided_us = -DECISION_INTERVAL_US
+        self._held_until_us = 0
         self._inquirer = Inquirer(self, services, feed)
 
     async def run(self) -> None:
@@ -104,6 +105,12 @@ class Actor:
             self.inbox.nudged = False
             self._decided_us = now_us
             return DecisionDue(at_us=now_us, view=self._feed.view(execution.outcome))
+        if execution.ending is None and self._held_until_us < execution.held_until_us <= now_us:
+            self._held_until_us = execution.held_until_us  # a hold is over: think again, once
+            self.inbox.nudge()
+            return None
         due_us = math.inf if execution.ending is not None else execution.deadline_us
+        if execution.held_until_us > now_us:
+            due_us = min(due_us, execution.held_until_us)
         await self.inbox.wait(self._services.wall.trio_time(min(due_us, decide_us) if thinks else due_us))
         return None
