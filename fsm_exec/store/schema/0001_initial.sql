@@ -1,5 +1,8 @@
 -- Prices, counts and dollars are decimal strings; times are ISO 8601 UTC text with microseconds and Z, so both can be
 -- read, and times sorted, as they stand. JSON is kept as text, byte for byte as it was handed in.
+--
+-- Words are checked with OR, not IN: for a list of three or more SQLite builds a temporary B-tree at every statement,
+-- which made the writing of a child order 5 times slower, and 100 times when the allocator gave its pages back.
 
 PRAGMA application_id = 1718840696;  -- the letters fsmx: how a database of fsm_exec is told from any other
 
@@ -29,7 +32,8 @@ CREATE TABLE markets (
     series          TEXT NOT NULL,
     event           TEXT NOT NULL,
     category        TEXT NOT NULL,
-    status          TEXT NOT NULL CHECK (status IN ('unopened', 'open', 'paused', 'closed')),
+    status          TEXT NOT NULL
+                      CHECK (status = 'unopened' OR status = 'open' OR status = 'paused' OR status = 'closed'),
     price_ranges    TEXT NOT NULL,  -- JSON, YES prices: [{"start", "end", "step"}]
     taker_fee_rate  TEXT NOT NULL,  -- fee per contract = rate x price x (1 - price)
     maker_fee_rate  TEXT NOT NULL,
@@ -62,11 +66,14 @@ CREATE TABLE execution_state (
     outcome           TEXT NOT NULL CHECK (outcome IN ('yes', 'no')),
     method            TEXT NOT NULL,
     state             TEXT NOT NULL
-                      CHECK (state IN ('pending', 'split', 'walking', 'partial', 'filled', 'cancelled')),
+                      CHECK (state = 'pending' OR state = 'split' OR state = 'walking' OR state = 'partial' OR
+                             state = 'filled' OR state = 'cancelled'),
     reason            TEXT
-                      CHECK (reason IN ('completed', 'deadline', 'user', 'market_closed', 'market_paused', 'risk',
-                                        'rejected', 'cap', 'no_liquidity', 'no_book', 'self_trade',
-                                        'insufficient_balance', 'external', 'halt')),
+                      CHECK (reason = 'completed' OR reason = 'deadline' OR reason = 'user' OR
+                             reason = 'market_closed' OR reason = 'market_paused' OR reason = 'risk' OR
+                             reason = 'rejected' OR reason = 'cap' OR reason = 'no_liquidity' OR reason = 'no_book' OR
+                             reason = 'self_trade' OR reason = 'insufficient_balance' OR reason = 'external' OR
+                             reason = 'halt'),
     quarantine        TEXT,  -- why the engine no longer acts for it; NULL: it does
     target_quantity   TEXT NOT NULL,
     target_price      TEXT,
@@ -98,15 +105,18 @@ CREATE TABLE split_orders (
     level            INTEGER NOT NULL CHECK (level >= 1),
     attempt          INTEGER NOT NULL CHECK (attempt >= 1),
     state            TEXT NOT NULL
-                     CHECK (state IN ('intended', 'unknown', 'resting', 'partial', 'cancelling', 'settling', 'filled',
-                                      'cancelled', 'rejected')),
-    status           TEXT NOT NULL CHECK (status IN ('pending', 'partial', 'filled', 'cancelled')),
+                      CHECK (state = 'intended' OR state = 'unknown' OR state = 'resting' OR state = 'partial' OR
+                             state = 'cancelling' OR state = 'settling' OR state = 'filled' OR state = 'cancelled' OR
+                             state = 'rejected'),
+    status           TEXT NOT NULL
+                      CHECK (status = 'pending' OR status = 'partial' OR status = 'filled' OR status = 'cancelled'),
     order_id         TEXT,
     price            TEXT NOT NULL,
     quantity         TEXT NOT NULL,
     filled_quantity  TEXT NOT NULL,
     time_in_force    TEXT NOT NULL
-                     CHECK (time_in_force IN ('good_till_canceled', 'immediate_or_cancel', 'fill_or_kill')),
+                      CHECK (time_in_force = 'good_till_canceled' OR time_in_force = 'immediate_or_cancel' OR
+                             time_in_force = 'fill_or_kill'),
     walks            INTEGER NOT NULL CHECK (walks >= 0),
     updated_at       TEXT NOT NULL,
     PRIMARY KEY (execution_id, client_order_id)
