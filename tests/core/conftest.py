@@ -132,8 +132,8 @@ class Driver:
         return self.tell(kind(**fields))  # type: ignore[arg-type]  # msgspec decodes what it keeps: see `tell`
 
     def look(self, view: View | None = None, **changes: object) -> Advance | None:
-        """A decision is due; the view is a live book 0.49 / 0.51 unless changed."""
-        self.now_us += 1_000
+        """A decision is due, not before a hold is over; the view is a live book 0.49 / 0.51 unless changed."""
+        self.now_us = max(self.now_us + 1_000, self.execution.held_until_us)
         seen = World.view(self.now_us) if view is None else view
         return self.tell(DecisionDue(at_us=self.now_us, view=replace(seen, **changes)))
 

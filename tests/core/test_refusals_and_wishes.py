@@ -12,6 +12,7 @@ from fsm_exec.core.events import (
     AmendAnswered,
     AmendRefused,
     CancelAnswered,
+    DecisionDue,
     GiveUp,
     MarketChanged,
     OrderDoubted,
@@ -70,7 +71,24 @@ def test_an_amend_that_was_never_sent_is_no_refusal(working: Driver) -> None:
     assert (working.execution.refusals, working.execution.ending) == (0, None)
 
 
-@pytest.mark.parametrize("code", ["trading_is_paused", "exchange_is_paused"])
+def test_a_hold_grows_and_ends_with_the_first_order_taken(world: World) -> None:
+    """After each "not now" in a row nothing is placed for 1, 2, 4 ... at most 30 seconds."""
+    driver = world.drive()
+    pauses_us = []
+    for _ in range(7):
+        driver.place()
+        driver.fact(OrderRefused, code="too_many_requests", message="")
+        pauses_us.append(driver.execution.held_until_us - driver.now_us)
+        assert driver.tell(DecisionDue(at_us=driver.now_us, view=world.view(driver.now_us))) is None, "held"
+    assert pauses_us == [1_000_000, 2_000_000, 4_000_000, 8_000_000, 16_000_000, 30_000_000, 30_000_000]
+    driver.place()
+    driver.accept()
+    assert driver.execution.holds == 0
+
+
+@pytest.mark.parametrize(
+    "code", ["trading_is_paused", "exchange_is_paused", "too_many_requests", "header_timestamp_expired"]
+)
 def test_a_pause_is_no_refusal(world: World, code: str) -> None:
     """It says nothing about the order."""
     driver = world.drive()
