@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -97,6 +99,7 @@ class DemoRun:
         self._speed, self._seed, self._db, self._as_json = speed, seed, db, as_json
         self._live = speed == LIVE_SPEED
         self._interrupted = trio.Event()
+        self._began = False  # the database is open and accepted
         self._console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         self._screen: Screen = NoScreen()
 
@@ -104,11 +107,11 @@ class DemoRun:
         log_path = _log_path(self._db)
         created = not log_path.exists()
         try:
-            with _open_log_file(log_path) as log_file:
+            with _open_log_file(self._db) as log_file:
                 main = partial(self._main, log_file)
                 code = trio.run(main) if self._live else run_virtual(main, seed=self._seed)
         except BaseException:
-            if created and not self._db.exists():  # refused before anything began: nothing half-written stays
+            if created and not self._began:  # refused before anything began: nothing half-written stays
                 log_path.unlink(missing_ok=True)
             raise
         finally:
@@ -117,6 +120,7 @@ class DemoRun:
 
     async def _main(self, log_file: TextIO) -> int:
         async with open_world(self._tape, self._db, log_file, live=self._live, seed=self._seed) as world:
+            self._began = True
             self._open_screen(world)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_drawing, world)
@@ -229,8 +233,19 @@ def _log_path(db: Path) -> Path:
     return db.with_name(db.name + ".log")
 
 
-def _open_log_file(path: Path) -> TextIO:
+@contextmanager
+def _open_log_file(db: Path) -> Iterator[TextIO]:
+    """The log beside the database. Raises UserError; a disk that is full when it is closed is not worth an error."""
+    path = _log_path(db)
     try:
-        return path.open("a", encoding="utf-8", buffering=1)
+        file = path.open("a", encoding="utf-8", buffering=1)
     except OSError as error:
-        raise UserError(f"cannot write the log {path}: {error.strerror}; give another path with --db") from error
+        raise UserError(
+            f"cannot use the database {db}: {path.name} beside it cannot be written ({error.strerror}); "
+            "give a path in a directory that exists and can be written to"
+        ) from error
+    try:
+        yield file
+    finally:
+        with suppress(OSError):
+            file.close()

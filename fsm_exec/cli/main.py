@@ -6,19 +6,30 @@ would tell stands in the command's log file.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from importlib import metadata
+from typing import NoReturn
 
 import click
 
 from fsm_exec.cli.demo import demo
 from fsm_exec.cli.diagrams import diagrams
-from fsm_exec.core.errors import ExecError, UserError
+from fsm_exec.core.errors import ExecError, StoreFailed, UserError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
+def _version() -> str:
+    try:
+        return metadata.version("fsm-exec")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"  # started from a checkout
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="fsm-exec")
+@click.version_option(_version(), prog_name="fsm-exec")
 def cli() -> None:
     """A durable execution engine for Kalshi. Start with: fsm-exec demo"""
 
@@ -37,30 +48,55 @@ def main() -> None:
         click.echo(error.format_message(), err=True)
         sys.exit(EXIT_USAGE)
     except click.ClickException as error:
-        _fail(EXIT_USAGE, error.format_message())
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fsm-exec"
+        _fail(EXIT_USAGE, f"{error.format_message().rstrip('.')}; see: {command} --help")
     except (click.Abort, KeyboardInterrupt):
         _fail(EXIT_INTERRUPTED, "interrupted")
     except UserError as error:
         _fail(EXIT_USAGE, str(error))
     except ExecError as error:
-        _fail(EXIT_FAILED, str(error))
+        _fail(EXIT_FAILED, _said(error))
+    except OSError as error:
+        _fail_of_output(error)
     except BaseExceptionGroup as group:
         _fail_of_group(group)
 
 
 def _fail_of_group(group: BaseExceptionGroup[BaseException]) -> None:
     """Nurseries wrap what their tasks raise: unwrap it, or let a real bug show itself."""
-    for kind, code in ((UserError, EXIT_USAGE), (ExecError, EXIT_FAILED), (KeyboardInterrupt, EXIT_INTERRUPTED)):
+    for kind, code in (
+        (UserError, EXIT_USAGE),
+        (ExecError, EXIT_FAILED),
+        (KeyboardInterrupt, EXIT_INTERRUPTED),
+        (OSError, EXIT_FAILED),
+        (SystemExit, EXIT_FAILED),  # how the table's printer says that nobody reads
+    ):
         found = group.subgroup(kind)
         if found is not None:
             error: BaseException = found
             while isinstance(error, BaseExceptionGroup):
                 error = error.exceptions[0]
-            _fail(code, str(error) or "interrupted")
+            if isinstance(error, OSError | SystemExit):
+                _fail_of_output(error)
+            _fail(code, _said(error) or "interrupted")
     raise group
 
 
-def _fail(code: int, message: str) -> None:
+def _said(error: BaseException) -> str:
+    remedy = "; free some disk space or check the disk, then use another --db" if isinstance(error, StoreFailed) else ""
+    return f"{error}{remedy}"
+
+
+def _fail_of_output(error: OSError | SystemExit) -> NoReturn:
+    """Whoever read our output has gone, or its disk is full. What is still buffered is thrown away: the interpreter
+    would try to write it at its end, and complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if isinstance(error, SystemExit) or error.errno == errno.EPIPE:
+        sys.exit(EXIT_FAILED)
+    _fail(EXIT_FAILED, f"cannot write the output: {error.strerror or error}; make room or send it elsewhere")
+
+
+def _fail(code: int, message: str) -> NoReturn:
     one_line = " ".join(message.split())
     click.echo(f"fsm-exec: {one_line}", err=True)
     sys.exit(code)

@@ -29,7 +29,7 @@ from fsm_exec.paper.player import TapePlayer
 from fsm_exec.paper.tape import Tape
 from fsm_exec.paper.timeline import Timeline
 from fsm_exec.runtime.clock import Wall, keep_in_step, system_us
-from fsm_exec.runtime.engine import Engine, open_engine
+from fsm_exec.runtime.engine import Engine, open_engine, refuse_unfinished
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store import SqliteStore, open_live_store, open_virtual_store
 
@@ -61,7 +61,10 @@ async def open_world(tape: Tape, db: Path, log_file: TextIO, *, live: bool, seed
         log = open_log(log_file, wall)
         open_store = open_live_store if live else open_virtual_store
         store = await stack.enter_async_context(open_store(db, draw_instance=draw_instance, at_us=origin_us))
-        exchange = Exchange(Timeline(clock), seed=seed)
+        refuse_unfinished(await store.unfinished(), str(db))
+        # Another seed for each run on one database: the ids of an earlier run must not come again.
+        earlier = len(await store.executions())
+        exchange = Exchange(Timeline(clock), seed=random.Random(f"exchange:{seed}:{earlier}").getrandbits(63))
         gate = Gate(exchange, clock)
         _, credentials = gate.open_account(DEMO_CASH_E6)
         host: MemoryHost | LoopbackHost
@@ -98,8 +101,10 @@ def draw_instance() -> str:
 
 
 def new_database_path(wanted: Path | None) -> Path:
-    """`wanted`, or a new file in the working directory. Raises UserError if there is no free name."""
+    """`wanted`, or a new file in the working directory. Raises UserError if that is no name, or none is free."""
     if wanted is not None:
+        if not wanted.name:
+            raise UserError(f"--db {str(wanted)!r} is a directory; give the path of a file")
         return wanted
     for n in range(1, 10_000):
         path = Path(f"fsm-exec-demo-{n}.sqlite")

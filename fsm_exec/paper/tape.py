@@ -116,7 +116,9 @@ def read_tape(path: Path, *, category: str = "Recorded") -> Tape:
         try:
             change = _change(ws.decode_message(line.frame), header.ticker)
         except (msgspec.DecodeError, UnitError) as error:
-            raise UserError(f"recording {path}: a {line.frame.type} frame is damaged ({error})") from error
+            raise UserError(
+                f"recording {path}: a {line.frame.type} frame is damaged ({error}); use a whole recording"
+            ) from error
         if change is not None:
             events.append((line.recv_us, change))
     if not events or not isinstance(events[0][1], BookSnapshot):

@@ -18,17 +18,17 @@ from fsm_exec.core.advance import Advance, advance
 from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.errors import LocalError, SaveRefused, StoreFailed, UserError, VenueError
 from fsm_exec.core.events import AnyEvent, Reason, StopRequested, Submitted
-from fsm_exec.core.execution import CHILD_LIVE, Execution
+from fsm_exec.core.execution import Execution
 from fsm_exec.core.limits import Limits
 from fsm_exec.core.machine import step
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.metrics import DeadlineBook, metrics
-from fsm_exec.core.orders import CancelOrder
 from fsm_exec.core.ports import Exchange, MetricsRow, Store, StoredExecution
 from fsm_exec.core.rows import save_of
 from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.emergency import cancel_all_orders_of
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.runtime.router import Router
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from fsm_exec.core.view import View
 
 GRACE_US = 5_000_000
-EMERGENCY_CANCEL_S = 10.0
+NAMES_SHOWN = 3  # of unfinished executions, in a refusal
+LEAVING_S = 15.0  # how long executions may take to end when the engine's owner has failed
 
 
 class MethodRef(msgspec.Struct, frozen=True):
@@ -80,7 +81,7 @@ class Engine:
         self._nursery = nursery
         self._books: dict[str, DeadlineBook | None] = {}
         self._count = 0
-        self._idle = trio.Condition()
+        self._idle = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
         self._late = trio.Lock()  # facts about ended executions are taken in one after the other
         self._store_failure: StoreFailed | None = None
 
@@ -94,8 +95,11 @@ class Engine:
     async def submit(self, request: Request) -> str:
         """Accept an execution and start working it; returns its id once it is durable.
 
-        Raises LocalError if the engine does not run or the request breaks a rule of core.
+        Raises LocalError if the engine does not run or the request breaks a rule of core, StoreFailed if it halted
+        because the database failed.
         """
+        if self._store_failure is not None:
+            raise self._store_failure
         if self.state != "running":
             raise LocalError(f"the engine is {self.state} and accepts no work")
         self._count += 1
@@ -118,7 +122,13 @@ class Engine:
         first = advance(None, event, request.method.algorithm)
         if first is None:
             raise LocalError("a submission changes nothing")
-        await self._services.store.save(save_of(None, event, first))
+        try:
+            await self._services.store.save(save_of(None, event, first))
+        except SaveRefused:
+            raise
+        except StoreFailed as failure:
+            self._store_failed(failure)
+            raise
         self._log_steps(first)
         actor = Actor(first.execution, request.method.algorithm, feed, self._services)
         self.actors[execution_id] = actor
@@ -132,11 +142,19 @@ class Engine:
 
     async def wait_idle(self) -> None:
         """Until no execution is at work. Raises StoreFailed if the database gave up."""
-        async with self._idle:
-            while self.actors:
-                await self._idle.wait()
+        await self._wait_for_nobody()
         if self._store_failure is not None:
             raise self._store_failure
+
+    async def leave(self) -> None:
+        """The engine's owner failed: end every execution that can still end, so that no order is left behind."""
+        self.stop("halt")
+        with trio.move_on_after(LEAVING_S, shield=True):
+            await self._wait_for_nobody()
+
+    async def _wait_for_nobody(self) -> None:
+        while self.actors:
+            await self._idle.park()
 
     def deliver(self, execution_id: str, event: AnyEvent) -> bool:
         """Hand a fact to the execution that owns it; False if nobody does."""
@@ -144,8 +162,12 @@ class Engine:
         if actor is not None:
             actor.inbox.offer(event)
             return True
-        if execution_id not in self.ended:
+        ended = self.ended.get(execution_id)
+        if ended is None:
             return False
+        if ended.quarantine is not None:  # stays as its last save says until a person, or a restart, looks at it
+            self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=type(event).__name__)
+            return True
         self._nursery.start_soon(self._learn_late, execution_id, event)
         return True
 
@@ -175,40 +197,29 @@ class Engine:
             if isinstance(failure, StoreFailed) and not isinstance(failure, SaveRefused):
                 self._store_failed(failure)
             self._services.log.exception("quarantined", execution=name, why=why)
-            await self._cancel_orders_of(actor)
+            await cancel_all_orders_of(actor.execution, self._services)
             await self._quarantine(name, why)
             ended = Ended(actor.execution, None, why)
+        finally:
+            del self.actors[name]
+            self._idle.unpark_all()
         self.ended[name] = ended
-        del self.actors[name]
-        async with self._idle:
-            self._idle.notify_all()
 
     def _store_failed(self, failure: StoreFailed) -> None:
-        """What is on disk is not known any more: no new work; every execution finds out at its next save."""
+        """What is on disk is not known any more: no new work, and every execution is made to save once more, which
+        fails, so that its orders are cancelled now and not when it next hears something."""
+        if self._store_failure is not None:
+            return
         self._store_failure = failure
         if self.state in ("recovering", "running"):
             self.fire("halt")
+        self.stop("halt")
 
     async def _quarantine(self, execution_id: str, why: str) -> None:
         try:
             await self._services.store.quarantine(execution_id, why)
         except StoreFailed as failure:
             self._store_failed(failure)
-
-    async def _cancel_orders_of(self, actor: Actor) -> None:
-        """The one exception to "save first": an execution that cannot go on leaves no live order behind. What these
-        cancels did is learned by reconciliation."""
-        with trio.move_on_after(EMERGENCY_CANCEL_S):
-            for child in actor.execution.children:
-                if child.state in CHILD_LIVE and child.order_id is not None:
-                    order = CancelOrder(
-                        effect_id=f"{actor.execution.execution_id}:emergency",
-                        client_order_id=child.client_order_id,
-                        order_id=child.order_id,
-                        ticker=actor.execution.terms.ticker,
-                    )
-                    answer = await self._services.exchange.cancel(order)
-                    self._services.log.warning("emergency_cancel", order=child.client_order_id, answer=str(answer))
 
     async def _learn_late(self, execution_id: str, event: AnyEvent) -> None:
         """A fact about an execution that has ended: a repeat changes nothing, a late fill rewrites its metrics."""
@@ -253,13 +264,12 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return failure
 
 
-def refuse_unfinished(unfinished: Sequence[StoredExecution]) -> None:
+def refuse_unfinished(unfinished: Sequence[StoredExecution], database: str) -> None:
     """Raises UserError: what a killed process left is not silently mixed with new work."""
     if unfinished:
-        names = ", ".join(e.execution_id for e in unfinished[:3])
-        raise UserError(
-            f"the database holds {len(unfinished)} unfinished executions ({names}, ...); give another path for new work"
-        )
+        names = ", ".join(e.execution_id for e in unfinished[:NAMES_SHOWN])
+        more = f" and {len(unfinished) - NAMES_SHOWN} more" if len(unfinished) > NAMES_SHOWN else ""
+        raise UserError(f"{database} holds unfinished executions ({names}{more}); give another path for new work")
 
 
 @asynccontextmanager
@@ -291,7 +301,7 @@ async def open_engine(
             engine = Engine(services, feeds, executions)
             engine.fire("locked")
             try:
-                refuse_unfinished(await store.unfinished())
+                refuse_unfinished(await store.unfinished(), "the database")
                 engine.count_from(len(await store.executions()))
                 for ticker in tickers:
                     terms: MarketTerms = await exchange.market_terms(ticker)
@@ -303,7 +313,11 @@ async def open_engine(
             engine.fire("reconciled")
             outer.start_soon(exchange.stream, router, tuple(tickers))
             outer.start_soon(router.watch_silence)
-            yield engine
+            try:
+                yield engine
+            except BaseException:
+                await engine.leave()
+                raise
             engine.fire("drain")
             engine.stop("halt")
         engine.fire("drained")

@@ -12,6 +12,23 @@ from fsm_exec.core.times import to_iso
 from fsm_exec.runtime.clock import Wall
 
 
+class _Lines:
+    """What structlog writes to. A line that the disk does not take is lost, never raised: the log tells what happened
+    and must not decide it, least of all in the middle of a step or while orders are being cancelled."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def msg(self, line: str) -> None:
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError:
+            pass
+
+    debug = info = warning = error = critical = msg
+
+
 def open_log(file: TextIO, wall: Wall) -> FilteringBoundLogger:
     """A logger that writes JSON lines to `file`, stamped with the wall's time, which may be virtual."""
 
@@ -21,7 +38,7 @@ def open_log(file: TextIO, wall: Wall) -> FilteringBoundLogger:
         return entry
 
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(file),
+        _Lines(file),
         processors=[stamp, structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=True)],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
         cache_logger_on_first_use=True,

@@ -10,6 +10,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -18,6 +19,7 @@ from fsm_exec.wire.ws import Envelope
 
 FORMAT = "kalshi-ws-recording/1"
 LINE_MAX_BYTES = 16 * 1024 * 1024
+YEAR_9999_US = 253_370_764_800_000_000  # later times have no text
 
 
 class Header(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -32,7 +34,7 @@ class HeaderLine(msgspec.Struct, kw_only=True):
 
 
 class FrameLine(msgspec.Struct, kw_only=True):
-    recv_us: int
+    recv_us: Annotated[int, msgspec.Meta(ge=0, lt=YEAR_9999_US)]
     frame: Envelope
 
 
@@ -48,7 +50,7 @@ def read_recording(path: Path) -> tuple[Header, Iterator[FrameLine]]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(f"recording {path}: line 1 is no recording header; give a {FORMAT} file") from error
     if header.format != FORMAT:
-        raise UserError(f"recording {path}: format {header.format[:40]!r} is not {FORMAT}")
+        raise UserError(f"recording {path}: format {header.format[:40]!r} is not {FORMAT}; give a file of that format")
     return header, _frames(path, lines)
 
 
