@@ -3,12 +3,15 @@
 Inside, everything runs on one timeline, synchronously: tape events, arrivals of requests, expiries. Around it stand
 two hosts of the same REST application and the same WebSocket handler: loopback sockets and memory.
 
-    level, matching     what trades with what (pure)
-    orders, accounts    who ordered what, who owns what (pure)
-    exchange            the writes: create, cancel, amend, tape changes, expiry, close
-    reading             the bodies of every read
-    publishing, outbox  frames, subscriptions, delivery
-    tape, generator     the background: recorded or drawn
-    clock, timeline     time; player puts a tape on it
-    auth, rest, ws      the wire; hosting serves it
+    level, matching          what trades with what (pure)
+    orders, accounts         who ordered what, who owns what (pure)
+    settlement               contracts, cash and fees of a match
+    requests, exchange       the checks of a write, and what it does: create, cancel, amend, expire, close
+    bodies, reading          what the exchange says of its state
+    publishing, outbox       frames, subscriptions, delivery
+    tape, generator, grids   the background, recorded or drawn; player puts it on the timeline
+    clock, timeline, latency time
+    auth, desk, rest, ws     the wire
+    memory, hosting          serving it
+    errors, ids, times       refusals, identifiers, times as text
 """

@@ -75,15 +75,6 @@ class MarketBook:
         best = self.best(opposite(outcome))
         return best is not None and best[0] >= complement(price)
 
-    def ahead_of(self, order: Order) -> CountE2:
-        """All that trades before a resting order at its level: background and our own."""
-        ahead = 0
-        for other, count in self._ladders[order.outcome][order.price_e4].queue():
-            if other is order:
-                break
-            ahead += count
-        return CountE2(ahead)
-
     # The tape
 
     def record_snapshot(self, yes: Iterable[BookLevel], no: Iterable[BookLevel]) -> list[Happening]:

@@ -171,7 +171,8 @@ def order_book(market: PaperMarket, depth: int) -> rest.OrderBookBody:
 
 
 def market_body(market: PaperMarket) -> rest.Market:
-    """All required fields. A side without quotes shows 0 for a bid and 1 for an ask."""
+    """All required fields. A side without quotes shows 0 for a bid and 1 for an ask. A tape does not tell the open
+    interest; the volume stands for it."""
     header = market.header
     yes, no = market.book.best("yes"), market.book.best("no")
     yes_bid, yes_size = yes if yes is not None else (PriceE4(0), CountE2(0))

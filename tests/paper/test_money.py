@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from fsm_exec.core.fees import fee_terms
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.paper import reading
 from fsm_exec.paper.errors import ApiError
@@ -41,18 +40,28 @@ def test_a_taker_pays_the_published_fee(size: str, fee: int) -> None:
 
 
 def test_four_fills_of_one_order_share_an_accumulator() -> None:
-    """The wire reference's vector: 4 fills of 1 at 0.37 at the taker rate cost .0164, .0163, .0163, .0163; here as
-    maker fills of one order at a quarter of the rate, whose roundings are collected the same way."""
-    floor = playing("quadratic_with_maker_fees")
-    floor.play(snapshot([], [("0.48", "1000")]))
-    floor.bid("0.37", "4")
+    """The wire reference's vector: 4 fills of 1 at 0.37 in one taker order."""
+    floor = playing()
+    floor.play(snapshot([], []))
+    other = floor.exchange.add_account(MoneyE6(500 * DOLLAR))
     for _ in range(4):
-        floor.play(trade("no", "0.37", "1"))
-    fees = [fill.fee_e6 for fill in floor.account.fills]
-    exact = fee_terms("quadratic_with_maker_fees", floor.market.header.fee_multiplier).maker_e10 * 37 * 63 // 10**8
-    assert fees == [4_100, 4_100, 4_100, 4_100]
-    assert all(fee % 100 == 0 for fee in fees)
-    assert 4 * exact <= sum(fees) < 4 * exact + 200
+        floor.ask("0.37", "1", account=other)
+    answer = floor.bid("0.37", "4")
+    assert [fill.fee_e6 for fill in floor.account.fills] == [16_400, 16_300, 16_300, 16_300]
+    assert floor.exchange.orders[answer.order_id].taker_fees_e6 == 65_300
+
+
+def test_the_accumulator_spans_maker_and_taker_fills() -> None:
+    """Taking one contract costs 0.016317, rounded to 0.0164: 83 millionths collected. Resting for another costs
+    0.00408, rounded to 0.0041: 20 more make a whole step, given back."""
+    floor = playing("quadratic_with_maker_fees")
+    floor.play(snapshot([], [("0.63", "1")]))
+    answer = floor.bid("0.37", "2")
+    floor.play(trade("no", "0.37", "1"))
+    taken, rested = floor.account.fills
+    assert (taken.is_taker, taken.fee_e6) == (True, 16_400)
+    assert (rested.is_taker, rested.fee_e6) == (False, 4_000)
+    assert floor.exchange.orders[answer.order_id].accumulator_e6 == 3
 
 
 def test_maker_fills_of_a_quadratic_series_are_free() -> None:

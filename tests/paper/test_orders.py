@@ -189,6 +189,16 @@ def test_two_members_trade_with_each_other(floor: Floor) -> None:
     assert floor.account.fills[0].trade_id == other.fills[0].trade_id
 
 
+def test_what_a_member_takes_brings_those_behind_forward(floor: Floor) -> None:
+    """Another member waits behind 80; after 30 of them are taken, 50 are ahead."""
+    other = floor.exchange.add_account(MoneyE6(1_000_000_000))
+    waiting = floor.ask("0.45", "10", account=other)
+    floor.bid("0.45", "30")
+    assert floor.exchange.orders[waiting.order_id].ahead_e2 == count("50")
+    floor.bid("0.45", "55")
+    assert floor.filled(waiting) == count("5")
+
+
 def test_an_order_expires(floor: Floor) -> None:
     """At its second, with the reason of the wire."""
     order = floor.bid("0.30", "1", expiration_time=START_US // 1_000_000 + 10)

@@ -12,13 +12,17 @@ from trio.testing import MockClock
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import Ping, Request
 
+from fsm_exec.paper.clock import Clock
+from fsm_exec.paper.desk import Desk
+from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.generator import generate
 from fsm_exec.paper.hosting import MemoryHost
-from fsm_exec.paper.latency import Latency
+from fsm_exec.paper.latency import NO_LATENCY, Latency
 from fsm_exec.paper.player import TapePlayer
 from fsm_exec.paper.tape import Tape, read_tape
+from fsm_exec.paper.timeline import Rank, Timeline
 from fsm_exec.wire.rest import WS_PATH
-from tests.paper.support import START_US, TICKER, Stage, hear, say, snapshot, staged
+from tests.paper.support import START_US, TICKER, Stage, header, hear, say, snapshot, staged
 from tests.paper.test_tape import recording
 
 LEGS = Latency(feed_us=100_000, entry_us=200_000, response_us=150_000)
@@ -72,16 +76,29 @@ async def test_a_caller_that_gives_up_does_not_stop_the_exchange(autojump_clock:
 async def test_ties_are_broken_by_client_order_id(autojump_clock: MockClock) -> None:
     """Orders that arrive at one microsecond are matched in the order of their ids, whoever was sent first."""
     async with staged("memory", LEGS) as stage, trio.open_nursery() as nursery:
-        stage.exchange.apply(TICKER, snapshot([("0.40", "1")], [("0.55", "3")]))
+        stage.exchange.apply(TICKER, snapshot([("0.40", "1")], [("0.55", "4")]))
 
         async def take(name: str) -> None:
-            await stage.create("bid", "0.45", "2", client_order_id=name, time_in_force="immediate_or_cancel")
+            await stage.create("bid", "0.45", "1", client_order_id=name, time_in_force="immediate_or_cancel")
 
-        for name in ("c", "a", "b"):
+        for name in "hcfadgbe":
             nursery.start_soon(take, name)
         await trio.sleep(1)
-        filled = {order.client_order_id: order.filled_e2 for order in stage.exchange.orders.values()}
-        assert filled == {"a": 200, "b": 100, "c": 0}
+        filled = [order.client_order_id for order in stage.exchange.orders.values() if order.filled_e2]
+        assert filled == ["a", "b", "c", "d"]
+
+
+async def test_a_read_shows_all_that_was_due(autojump_clock: MockClock) -> None:
+    """Also when the exchange's own loop has not come round yet: here it does not even run."""
+    clock = Clock.starting_at(START_US)
+    exchange = Exchange(Timeline(clock))
+    market = exchange.add_market(header())
+    change = snapshot([("0.40", "1")], [])
+    exchange.timeline.at(START_US + 1_000_000, Rank.TAPE, TICKER, lambda: exchange.apply(TICKER, change))
+    desk = Desk(exchange, clock, NO_LATENCY)
+    assert await desk.read(lambda: market.book.best("yes")) is None
+    await trio.sleep(1)
+    assert await desk.read(lambda: market.book.best("yes")) == (4_000, 100)
 
 
 class BareClient:
