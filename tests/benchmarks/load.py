@@ -134,9 +134,7 @@ async def run_load(open_store: OpenStore, log_path: Path) -> Outcome:
         return Outcome(seconds, watched.saves, watched.waits_s, ended, store.statistics())
 
 
-async def work(
-    name: str, instance: str, feed: MarketFeed, services: Services, actors: dict[str, Actor]
-) -> None:
+async def work(name: str, instance: str, feed: MarketFeed, services: Services, actors: dict[str, Actor]) -> None:
     """Accept one execution, as the engine does, and run its actor."""
     view = feed.view("yes")
     event = Submitted(

@@ -33,7 +33,9 @@ def test_a_thousand_executions_end_filled_and_durable(
     """Every transition is in the database, equal to what a plain loop writes, and every journal folds to its end."""
     database, log = tmp_path / "engine.sqlite", tmp_path / "engine.log"
     open_store = partial(LANES[lane], database, draw_instance=lambda: "abcdefghij", at_us=system_us())
-    outcome: Outcome = benchmark.pedantic(trio.run, args=(run_load, open_store, log), rounds=1, iterations=1)
+    outcome: Outcome = benchmark.pedantic(  # type: ignore[no-untyped-call]
+        trio.run, args=(run_load, open_store, log), rounds=1, iterations=1
+    )
     group = outcome.statistics.median_batch_jobs
     floor_s = run_floor(tmp_path / "floor.sqlite", outcome.saves, group)
 
