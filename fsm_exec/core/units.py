@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import Literal, NewType, TypeAlias
 
 import msgspec
@@ -40,6 +41,7 @@ def parse_fixed(text: str, decimals: int) -> int:
     return -value if sign else value
 
 
+@lru_cache(maxsize=4_096)  # the same few prices and counts are written again and again
 def format_fixed(value: int, decimals: int) -> str:
     """The inverse of `parse_fixed`, always with all decimals."""
     sign = "-" if value < 0 else ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
+import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger
 
@@ -29,6 +31,17 @@ class _Lines:
     debug = info = warning = error = critical = msg
 
 
+_ENCODER = msgspec.json.Encoder(order="sorted", enc_hook=repr)
+
+
+def _json(entry: object, **_: object) -> str:
+    """Several times faster than the standard library, which stays for what msgspec refuses: a log must not fail."""
+    try:
+        return _ENCODER.encode(entry).decode()
+    except (ValueError, TypeError):  # a lone surrogate, say
+        return json.dumps(entry, default=repr, sort_keys=True)
+
+
 def open_log(file: TextIO, wall: Wall) -> FilteringBoundLogger:
     """A logger that writes JSON lines to `file`, stamped with the wall's time, which may be virtual."""
 
@@ -39,8 +52,9 @@ def open_log(file: TextIO, wall: Wall) -> FilteringBoundLogger:
 
     logger: FilteringBoundLogger = structlog.wrap_logger(
         _Lines(file),
-        processors=[stamp, structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=True)],
+        processors=[stamp, structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
         cache_logger_on_first_use=True,
     )
-    return logger
+    bound: FilteringBoundLogger = logger.bind()  # made once: the wrapper makes a new one for every line
+    return bound
