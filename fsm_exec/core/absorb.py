@@ -268,7 +268,7 @@ def _cancelled(draft: Draft, event: CancelAnswered) -> None:
 
 def _write_lost(draft: Draft, event: WriteLost) -> None:
     child = draft.child(event.client_order_id)
-    draft.clear_effect(event.effect_id)
+    draft.clear_effect(child.client_order_id, event.effect_id, "amend", "cancel")
     if child.write is not None and child.write.effect_id == event.effect_id and not child.write.lost:
         draft.put(child, write=replace(child.write, lost=True))
 
@@ -289,7 +289,7 @@ def _amended(draft: Draft, event: AmendAnswered) -> None:
 
 def _amend_refused(draft: Draft, event: AmendRefused) -> None:
     child = draft.child(event.client_order_id)
-    draft.clear_effect(event.effect_id)
+    draft.clear_effect(child.client_order_id, event.effect_id, "amend")
     if isinstance(child.write, PendingAmend) and child.write.effect_id == event.effect_id:
         draft.put(child, write=None)
         _count_refusal(draft, event.code, event.at_us)

@@ -15,7 +15,7 @@ from fsm_exec.core.execution import CHILD_LIVE, Child, Ending, Execution
 from fsm_exec.core.machine import bind, step
 
 
-class StateChange(msgspec.Struct, frozen=True):
+class StateChange(msgspec.Struct, frozen=True, gc=False):
     """One transition that happened. `subject` is the execution's or the order's id."""
 
     machine: str
@@ -129,11 +129,11 @@ class Draft:
         if len(kept) != len(self.execution.outbox):
             self.update(outbox=kept)
 
-    def clear_effect(self, effect_id: str) -> None:
+    def clear_effect(self, client_order_id: str, effect_id: str, *kinds: str) -> None:
         """One write's outcome is known; whatever else is in flight stays in the outbox."""
-        kept = tuple(e for e in self.execution.outbox if e.effect_id != effect_id)
-        if len(kept) != len(self.execution.outbox):
-            self.update(outbox=kept)
+        for entry in self.execution.outbox:
+            if (entry.client_order_id, entry.effect_id) == (client_order_id, effect_id) and entry.kind in kinds:
+                self.clear_outbox(client_order_id, entry.kind)  # one write of a kind in flight per order
 
     def settle(self, at_us: int) -> None:
         """After every fact: fire whichever ending row holds, and `working` once an order has been live."""

@@ -130,3 +130,11 @@ def test_a_stop_while_an_amend_is_in_flight_waits_for_its_answer(working: Driver
     step = working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
     assert step is not None
     assert isinstance(step.effects[0], CancelOrder)
+
+
+def test_an_answer_about_another_kind_of_write_or_another_order_leaves_the_outbox(working: Driver) -> None:
+    """Otherwise a restart would not doubt the write, nobody would ask, and the execution would wait for ever."""
+    working.stop()
+    cancel = working.last_effect()
+    assert working.fact(AmendRefused, effect_id=cancel, code="late") is None
+    assert [entry.effect_id for entry in working.execution.outbox] == [cancel]
