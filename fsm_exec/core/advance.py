@@ -40,7 +40,7 @@ from fsm_exec.core.orders import AmendOrder, CancelOrder, PlaceOrder, Write
 from fsm_exec.core.units import ceil_div
 
 
-class Advance(msgspec.Struct, frozen=True):
+class Advance(msgspec.Struct, frozen=True, gc=False):
     """The next execution, the writes to perform once it is durable, and what moved on the way."""
 
     execution: Execution

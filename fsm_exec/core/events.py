@@ -36,7 +36,7 @@ Reason: TypeAlias = Literal[
 """The closed list of `states.REASONS`; a test compares the two."""
 
 
-class Event(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, gc=False, tag=True, forbid_unknown_fields=True, kw_only=True):
     """Base of all events."""
 
     at_us: int
@@ -196,7 +196,7 @@ AnyEvent: TypeAlias = (
 )
 
 
-class Intent(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+class Intent(msgspec.Struct, frozen=True, gc=False, tag=True, forbid_unknown_fields=True, kw_only=True):
     """Base of what `decide` returns and `apply` carries out."""
 
 

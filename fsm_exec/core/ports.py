@@ -71,7 +71,7 @@ class StreamListener(Protocol):
         """Anything at all arrived, pings included: the connection lives."""
 
 
-class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
+class JournalRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One step of one execution. `event` and `intents` are JSON; `steps` is one line of state changes for people."""
 
     seq: int
@@ -82,7 +82,7 @@ class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
     steps: str
 
 
-class ChildRow(msgspec.Struct, frozen=True, kw_only=True):
+class ChildRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A row of `split_orders`, replaced whole. Text as people and SQL read it (decimal strings)."""
 
     client_order_id: str
@@ -98,7 +98,7 @@ class ChildRow(msgspec.Struct, frozen=True, kw_only=True):
     walks: int
 
 
-class FillRow(msgspec.Struct, frozen=True, kw_only=True):
+class FillRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A row of `fills`: inserted once by (order_id, fill_id); `late` marks one after its order's end."""
 
     order_id: str
@@ -112,7 +112,7 @@ class FillRow(msgspec.Struct, frozen=True, kw_only=True):
     traded_at_us: int
 
 
-class ExecutionSave(msgspec.Struct, frozen=True, kw_only=True):
+class ExecutionSave(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One durable transition: the snapshot, its journal row and the rows that changed, in one transaction."""
 
     execution_id: str
