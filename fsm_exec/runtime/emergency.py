@@ -20,11 +20,13 @@ PAUSE_S = 0.5
 
 async def cancel_all_orders_of(execution: Execution, services: Services) -> None:
     """Until no order of `execution` rests or may still arrive, or the time is up: then their expiration ends them."""
+    clean = False
     with trio.move_on_after(EMERGENCY_CANCEL_S):
         clean = await _cancel_once(execution, services)
         while not clean:
             await trio.sleep(PAUSE_S)
             clean = await _cancel_once(execution, services)
+    services.log.warning("emergency_ended", execution=execution.execution_id, nothing_live=clean)
 
 
 async def _cancel_once(execution: Execution, services: Services) -> bool:

@@ -214,7 +214,7 @@ def test_without_permission_nothing_is_read_or_written(tmp_path: Path) -> None:
     locked.chmod(0o400)
     frozen.mkdir()
     frozen.chmod(0o500)
-    assert_refused(tmp_path, ("demo", "--recording", "secret.gz"), "secret.gz", "Permission denied", "check the path")
+    assert_refused(tmp_path, ("demo", "--recording", "secret.gz"), "secret.gz", "not readable", "--help")
     assert_refused(tmp_path, ("demo", "--db", "locked.sqlite"), "locked.sqlite", "use another path")
     assert_refused(tmp_path, ("demo", "--db", "frozen/new.sqlite"), "frozen/new.sqlite", "Permission denied", "give")
 
