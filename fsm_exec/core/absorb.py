@@ -320,6 +320,8 @@ def _reported(draft: Draft, event: OrderReported) -> None:
     if not child.is_open:
         _check_not_forgotten(draft.child(event.client_order_id), event.status == "resting")
         return  # terminal is terminal; late fills come by themselves
+    if child.state == "settling":
+        return  # ended at the exchange: where it stood no longer matters, and its fills come by themselves
     amend = child.write if isinstance(child.write, PendingAmend) else None
     amend_landed = amend is not None and (event.price_e4, event.count_e2) == (amend.price_e4, amend.total_e2)
     cancel = child.write if isinstance(child.write, PendingCancel) else None
@@ -350,9 +352,18 @@ def _reported(draft: Draft, event: OrderReported) -> None:
         _ended_by_exchange(draft, child, event)
     elif event.looked_up and child.write is not None and child.write.lost:
         if isinstance(child.write, PendingCancel):
-            draft.fire_child(replace(child, write=None), "still_live")
+            draft.fire_child(replace(child, write=_still_doubted(child, child.write)), "still_live")
         else:
             draft.put(child, write=None)  # the amend never landed: the order stands as it was
+
+
+def _still_doubted(child: Child, cancel: PendingCancel) -> PendingAmend | None:
+    """The lost amend that a lost cancel overtook: that the cancel was not done says nothing about it."""
+    if cancel.doubtful_price_e4 is None:
+        return None
+    return PendingAmend(
+        effect_id=cancel.effect_id, price_e4=cancel.doubtful_price_e4, total_e2=child.count_e2, lost=True
+    )
 
 
 def _ended_by_exchange(draft: Draft, child: Child, event: OrderReported) -> None:

@@ -147,7 +147,7 @@ def _decompose(execution: Execution, deadline: DeadlineBook | None, flags: list[
             flags.append("no_deadline_book")
             return None
         if not deadline.fresh:
-            flags.append("stale_deadline_book")
+            flags.append("not_the_deadline_book")
         completion, beyond = completion_cost(deadline.asks, unfilled, fees)
         if beyond:
             flags.append("beyond_depth")

@@ -31,6 +31,7 @@ class Actor:
     def __init__(self, execution: Execution, algorithm: Algorithm, feed: MarketFeed, services: Services) -> None:
         self.execution = execution
         self.inbox = Inbox()
+        self.hurry = trio.Event()  # set when the cost is to be reckoned now, not at the deadline
         self._algorithm = algorithm
         self._feed = feed
         self._services = services

@@ -70,7 +70,7 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Engine:
-    """Made by `open_engine`. `on_progress(execution)` is told of every durable change, synchronously."""
+    """Made by `open_engine`. `actors` are at work, `ended` have ended and are measured."""
 
     def __init__(self, services: Services, feeds: dict[str, MarketFeed], nursery: trio.Nursery) -> None:
         self.state = "starting"
@@ -139,6 +139,7 @@ class Engine:
         """End every execution: cancel what is live, keep what is filled."""
         for actor in self.actors.values():
             actor.inbox.offer(StopRequested(at_us=self._services.wall.now_us(), reason=reason))
+            actor.hurry.set()
 
     async def wait_idle(self) -> None:
         """Until no execution is at work. Raises StoreFailed if the database gave up."""
@@ -204,6 +205,8 @@ class Engine:
             del self.actors[name]
             self._idle.unpark_all()
         self.ended[name] = ended
+        while (fact := actor.inbox.take()) is not None:  # came while its cost was being reckoned
+            self.deliver(name, fact)
 
     def _store_failed(self, failure: StoreFailed) -> None:
         """What is on disk is not known any more: no new work, and every execution is made to save once more, which

@@ -13,29 +13,31 @@ from fsm_exec.core.book import Ladder
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.metrics import DeadlineBook, metrics
 from fsm_exec.core.ports import BookRow, MetricsRow
-from fsm_exec.core.units import format_count, format_price
+from fsm_exec.core.units import complement, format_count, format_price, opposite
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.services import Services
 
-STOPPED_FROM_OUTSIDE = frozenset({"user", "halt"})
-
-
 async def run_and_score(actor: Actor, feed: MarketFeed, services: Services) -> tuple[MetricsRow, DeadlineBook | None]:
-    """Run the actor to its end and store its metrics. Raises what the actor raises."""
+    """Run the actor to its end, wait for its deadline if something is unfilled, and store its metrics.
+
+    Raises what the actor raises. Facts that arrive after the actor's end stay in its inbox for the caller.
+    """
     book: DeadlineBook | None = None
 
     async def photograph() -> None:
         nonlocal book
         await services.wall.sleep_until_us(actor.execution.deadline_us)
         book = await _take_book(actor.execution, feed, services)
+        actor.hurry.set()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(photograph)
         await actor.run()
-        execution = actor.execution
-        if execution.filled_e2 >= execution.target_e2 or execution.reason in STOPPED_FROM_OUTSIDE:
-            nursery.cancel_scope.cancel()
+        if actor.execution.filled_e2 < actor.execution.target_e2:
+            await actor.hurry.wait()  # the deadline has come, or somebody outside ends everything now
+        nursery.cancel_scope.cancel()
+    execution = actor.execution
     if book is None and execution.filled_e2 != execution.target_e2:
         book = await _take_book(execution, feed, services)
     row = metrics(execution, book)
@@ -45,19 +47,24 @@ async def run_and_score(actor: Actor, feed: MarketFeed, services: Services) -> t
 
 async def _take_book(execution: Execution, feed: MarketFeed, services: Services) -> DeadlineBook:
     view = feed.view(execution.outcome, depth=0)
-    yes_view = feed.view("yes", depth=0)
-    no_view = feed.view("no", depth=0)
+    ladders = {execution.outcome: view.bids, opposite(execution.outcome): _mirrored(view.asks)}
     await services.store.save_book(
         BookRow(
             ticker=execution.terms.ticker,
             execution_id=execution.execution_id,
             taken_at_us=view.at_us,
             why="deadline",
-            yes_depth=_text(yes_view.bids),
-            no_depth=_text(no_view.bids),
+            yes_depth=_text(ladders["yes"]),
+            no_depth=_text(ladders["no"]),
         )
     )
-    return DeadlineBook(bids=view.bids, asks=view.asks, mid_e5=view.mid_e5, fresh=view.feed == "live")
+    fresh = view.feed == "live" and view.at_us >= execution.deadline_us
+    return DeadlineBook(bids=view.bids, asks=view.asks, mid_e5=view.mid_e5, fresh=fresh)
+
+
+def _mirrored(ladder: Ladder) -> Ladder:
+    """Offers of one outcome as the bids for the other that they are."""
+    return tuple((complement(price), count) for price, count in ladder)
 
 
 def _text(ladder: Ladder) -> bytes:

@@ -10,6 +10,7 @@ from fsm_exec.core.algorithm import RepriceWish, WithdrawWish
 from fsm_exec.core.events import (
     AmendAnswered,
     AmendRefused,
+    CancelAnswered,
     Restored,
     WriteLost,
 )
@@ -138,3 +139,32 @@ def test_an_answer_about_another_kind_of_write_or_another_order_leaves_the_outbo
     cancel = working.last_effect()
     assert working.fact(AmendRefused, effect_id=cancel, code="late") is None
     assert [entry.effect_id for entry in working.execution.outbox] == [cancel]
+
+
+def test_a_frame_about_an_order_that_has_ended_is_not_judged(working: Driver) -> None:
+    """The cancel ended it; that it stood at the price of a lost amend, as its last frame says, harms nobody."""
+    write = working.reprice(5_100)
+    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
+    working.stop()
+    working.fact(CancelAnswered, reduced_by_e2=CountE2(900))
+    assert working.child.state == "settling"
+    assert working.report("canceled", 100, price_e4=P51) is None
+    working.fill("f1", 100, price_e4=P51)
+    assert (working.state, working.execution.filled_e2) == ("cancelled", 100)
+
+
+def test_a_lost_cancel_does_not_settle_the_lost_amend_it_overtook(working: Driver) -> None:
+    """The look-up finds the order live at the old price; the amend may still arrive, and does."""
+    write = working.reprice(5_100)
+    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
+    working.script.wishes = (WithdrawWish(level=1),)
+    working.look()
+    working.script.wishes = ()
+    working.fact(WriteLost, effect_id=working.last_effect(), why="timeout")
+    working.report("resting", looked_up=True)
+    assert working.child.state == "resting"
+    assert isinstance(working.child.write, PendingAmend)
+    assert (working.child.write.price_e4, working.child.write.lost) == (P51, True)
+    working.report("resting", price_e4=P51)
+    working.report("resting", price_e4=P51, looked_up=True)
+    assert (working.child.price_e4, working.child.walks, working.child.write) == (P51, 1, None)
