@@ -162,7 +162,8 @@ class Writer:
             await self._room.park()
 
     async def _wait(self, waiting: _Waiting) -> None:
-        self._idle.unpark_all()
+        if self._idle:  # only the first of a batch finds the owner asleep
+            self._idle.unpark_all()
         await trio.lowlevel.wait_task_rescheduled(_not_cancellable)
         if waiting.error is not None:
             raise waiting.error
