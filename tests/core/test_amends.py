@@ -167,4 +167,5 @@ def test_a_lost_cancel_does_not_settle_the_lost_amend_it_overtook(working: Drive
     assert (working.child.write.price_e4, working.child.write.lost) == (P51, True)
     working.report("resting", price_e4=P51)
     working.report("resting", price_e4=P51, looked_up=True)
-    assert (working.child.price_e4, working.child.walks, working.child.write) == (P51, 1, None)
+    settled = working.child
+    assert (settled.price_e4, settled.walks, settled.write) == (P51, 1, None)
