@@ -48,22 +48,17 @@ def _replace(table: str, key: tuple[str, ...], columns: tuple[str, ...]) -> str:
     return f"{_insert(table, columns)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
 
 
-_STATE = (
+_IDENTITY = (  # what an execution was accepted as: written once, with its first save
+    "execution_id",
     "ticker",
     "outcome",
     "method",
-    "state",
-    "reason",
     "target_quantity",
     "target_price",
     "accepted_at",
     "deadline",
-    "snapshot",
-    "snapshot_version",
-    "updated_at",
-    "seq",
-    "execution_id",
 )
+_PROGRESS = ("state", "reason", "snapshot", "snapshot_version", "updated_at", "seq")
 _EVENT = ("execution_id", "seq", "at", "event_type", "event", "intents", "steps")
 _CHILD = (
     "execution_id",
@@ -106,9 +101,9 @@ _MARKET = (
 _BOOK = ("ticker", "execution_id", "taken_at", "why", "yes_depth", "no_depth")
 _METRICS = (*MetricsRow.__struct_fields__, "computed_at")
 
-ADD_EXECUTION = _insert("execution_state", _STATE)
+ADD_EXECUTION = _insert("execution_state", (*_PROGRESS, *_IDENTITY))
 MOVE_EXECUTION = (
-    f"UPDATE execution_state SET {', '.join(f'{c} = ?' for c in _STATE[:-1])} WHERE execution_id = ? AND seq = ?"
+    f"UPDATE execution_state SET {', '.join(f'{c} = ?' for c in _PROGRESS)} WHERE execution_id = ? AND seq = ?"
 )
 ADD_EVENT = _insert("execution_events", _EVENT)
 PUT_CHILD = _replace("split_orders", ("execution_id", "client_order_id"), _CHILD)
@@ -152,26 +147,12 @@ def rows_of(job: Job) -> Iterator[Row]:
 def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
     journal, execution_id = save.journal, save.execution_id
     at = to_iso(journal.at_us)
-    state = (
-        save.ticker,
-        save.outcome,
-        save.method,
-        save.state,
-        save.reason,
-        save.target_quantity,
-        save.target_price,
-        to_iso(save.accepted_at_us),
-        to_iso(save.deadline_us),
-        save.snapshot.decode(),
-        save.snapshot_version,
-        at,
-        journal.seq,
-        execution_id,
-    )
+    progress = (save.state, save.reason, save.snapshot.decode(), save.snapshot_version, at, journal.seq)
     if journal.seq == FIRST_SEQ:
-        yield ADD_EXECUTION, state
+        identity = execution_id, save.ticker, save.outcome, save.method, save.target_quantity, save.target_price
+        yield ADD_EXECUTION, (*progress, *identity, to_iso(save.accepted_at_us), to_iso(save.deadline_us))
     else:
-        yield MOVE_EXECUTION, (*state, journal.seq - 1)
+        yield MOVE_EXECUTION, (*progress, execution_id, journal.seq - 1)
     event = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps
     yield ADD_EVENT, (execution_id, journal.seq, at, *event)
     for child in save.children:
