@@ -10,6 +10,7 @@ import contextlib
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -87,17 +88,15 @@ def kill_one(directory: Path, number: int) -> Kill:
     return Kill(number, rows, states, sum(not execution.is_ended for execution in executions))
 
 
-def test_what_sigkill_leaves_can_be_trusted(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_what_sigkill_leaves_can_be_trusted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """After each of 20 kills the database opens and is sound, every snapshot is the fold of its journal byte for byte,
     the rows and the outbox agree with it, and new work on it is refused with exit 2."""
     with ThreadPoolExecutor(max_workers=2) as pool:
         kills = list(pool.map(lambda number: kill_one(tmp_path, number), range(KILLS)))
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line("")
-        reporter.write_line("kill  journal rows  executions left  orders at work")
+    with capsys.disabled():
+        sys.stdout.write("\nkill  journal rows  executions left  orders at work\n")
         for kill in kills:
             states = ", ".join(f"{count} {state}" for state, count in sorted(kill.states.items()))
-            reporter.write_line(f"{kill.number + 1:>4}  {kill.rows:>12}  {kill.left:>15}  {states}")
+            sys.stdout.write(f"{kill.number + 1:>4}  {kill.rows:>12}  {kill.left:>15}  {states}\n")
     assert len({kill.rows for kill in kills}) > KILLS * 3 // 4, "the journals were hardly of different lengths"
     assert {state for kill in kills for state in kill.states} >= {"intended", "resting", "partial"}

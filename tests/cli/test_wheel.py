@@ -1,0 +1,113 @@
+"""What is shipped: the wheel, installed with its dependencies in a new virtual environment, run from elsewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.cli.support import ROOT
+
+LOCATED = """
+import fsm_exec, states
+from fsm_exec.store.migrations import SCHEMA
+print(fsm_exec.__file__)
+print(states.__file__)
+print(len(states.TABLES))
+print(len(SCHEMA))
+"""
+
+
+class Installed(NamedTuple):
+    wheel: Path
+    scripts: Path
+    elsewhere: Path
+
+    def run(self, program: str, *arguments: str) -> str:
+        """What it prints, started from another directory with nothing of this checkout on its path."""
+        clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+        done = subprocess.run(
+            [str(self.scripts / program), *arguments],
+            cwd=self.elsewhere,
+            env=clean,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    directory = tmp_path_factory.mktemp("wheel")
+    elsewhere = directory / "elsewhere"
+    elsewhere.mkdir()
+    # With the build backend at hand nothing need be fetched for building; otherwise it is, into its own environment.
+    at_hand = ["--no-isolation"] if importlib.util.find_spec("hatchling") else []
+    checked([sys.executable, "-m", "build", "--wheel", *at_hand, "--outdir", str(directory), str(ROOT)])
+    (wheel,) = directory.glob("*.whl")
+    home = directory / "venv"
+    venv.create(home, with_pip=True)
+    scripts = home / "bin"
+    checked([str(scripts / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)])
+    return Installed(wheel, scripts, elsewhere)
+
+
+def checked(command: list[str]) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_wheel_holds_both_packages_and_nothing_else(installed: Installed) -> None:
+    """`fsm_exec` and `states` are its only top level; the database's schema is inside, no test and no drawing is."""
+    names = zipfile.ZipFile(installed.wheel).namelist()
+    top = {name.partition("/")[0] for name in names}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"fsm_exec", "states"}
+    assert len(top) == 3
+    assert "fsm_exec/store/schema/0001_initial.sql" in names
+    assert {name for name in names if name.startswith("states/")} == {
+        f"states/{path.name}" for path in (ROOT / "states").glob("*.py")
+    }
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_both_packages_come_from_the_installation(installed: Installed) -> None:
+    """Not from this checkout; the tables are there, and so is the schema."""
+    package, tables, number_of_tables, migrations = installed.run("python", "-c", LOCATED).splitlines()
+    home = installed.scripts.parent.resolve()
+    assert Path(package).resolve().is_relative_to(home)
+    assert Path(tables).resolve().parent.parent == Path(package).resolve().parent.parent
+    assert int(number_of_tables) == 4
+    assert int(migrations) >= 1
+
+
+def test_the_installed_command_runs_the_demo(installed: Installed) -> None:
+    """From another directory, by its script: two executions end, the database lies where it was run."""
+    found = json.loads(installed.run("fsm-exec", "demo", "--speed", "max", "--executions", "2", "--json"))
+    assert [e["state"] in ("filled", "cancelled") for e in found["executions"]] == [True, True]
+    assert Path(found["db"]).parent == installed.elsewhere.resolve()
+    assert Path(found["db"]).is_file()
+
+
+def test_the_installed_command_draws_the_diagrams(installed: Installed) -> None:
+    """One drawing a table, the same as the checkout's."""
+    installed.run("fsm-exec", "diagrams", "--out", "drawn")
+    drawn = {path.name: path.read_text() for path in (installed.elsewhere / "drawn").iterdir()}
+    kept = {path.name: path.read_text() for path in (ROOT / "state_diagrams").glob("*.md")}
+    assert drawn == kept
+    assert len(drawn) == 4
+
+
+def test_the_installed_command_knows_its_version(installed: Installed) -> None:
+    """`--version` is the wheel's."""
+    assert installed.run("fsm-exec", "--version").split()[-1] == installed.wheel.name.split("-")[1]
