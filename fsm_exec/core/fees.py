@@ -19,6 +19,7 @@ MAKER_SHARE = {  # of the taker rate, by the series' fee_type
     "quadratic_with_maker_fees": Decimal("0.25"),
     "quadratic_with_combo_maker_fees": Decimal("0.5"),
 }
+MULTIPLIER_MAX = 10  # known ones are 0 to 2; above 14 price + fee no longer rises with the price, which limits rely on
 BALANCE_STEP_E6 = MoneyE6(100)  # a direct member's balance has four decimals of a dollar
 
 
@@ -43,8 +44,8 @@ def fee_terms(fee_type: str, multiplier: Decimal) -> FeeTerms:
     share = MAKER_SHARE.get(fee_type)
     if share is None:
         raise UserError(f"fee type {fee_type!r} has no published formula; choose another market")
-    if not (multiplier.is_finite() and 0 <= multiplier <= 100):
-        raise UserError(f"fee multiplier {multiplier} is not between 0 and 100")
+    if not (multiplier.is_finite() and 0 <= multiplier <= MULTIPLIER_MAX):
+        raise UserError(f"fee multiplier {multiplier} is not between 0 and {MULTIPLIER_MAX}; choose another market")
     taker = TAKER_RATE * multiplier * 10**10
     return FeeTerms(taker_e10=_ceil(taker), maker_e10=_ceil(taker * share))
 

@@ -43,13 +43,23 @@ def resolve_limits(
         worst = largest_within(cap, grid, fees)
         if worst is None:
             raise UserError(f"cap {format_money(cap)} allows no price at all; raise it")
-        return Limits(target, worst, cap)
+        return _with_target_inside(Limits(target, worst, cap))
     if worst is None:
         slipped = grid.floor(int(target * (1 + max_slippage)))
         worst = target if slipped is None else max(target, slipped)
     elif not grid.contains(worst):
         raise UserError(f"worst price {format_price(worst)} is not on the market's grid; round it to a valid tick")
-    return Limits(target, worst, fees.all_in(worst, taker=True))
+    return _with_target_inside(Limits(target, worst, fees.all_in(worst, taker=True)))
+
+
+def _with_target_inside(limits: Limits) -> Limits:
+    """A target beyond the limits would be an order core refuses: better refused to the user's face."""
+    if limits.target_e4 > limits.worst_e4:
+        raise UserError(
+            f"target price {format_price(limits.target_e4)} is above the worst price allowed, "
+            f"{format_price(limits.worst_e4)}; lower it, or raise the worst price or the cap"
+        )
+    return limits
 
 
 def largest_within(cap: MoneyE6, grid: PriceGrid, fees: FeeTerms, *, taker: bool = True) -> PriceE4 | None:
