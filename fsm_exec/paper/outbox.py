@@ -1,7 +1,7 @@
 """What waits to be sent on one connection, each frame until its leg of latency is over.
 
-Public and private frames have legs of their own; order within a kind is kept, whatever the legs do. A member that
-does not read is dropped when too much waits for it.
+Public and private frames have legs of their own; order within a kind is kept, whatever the legs do, unless a fault
+says otherwise. A member that does not read is dropped when too much waits for it.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from fsm_exec.paper.clock import Clock
+from fsm_exec.paper.faults import AS_IT_IS, FaultPlan
 from fsm_exec.paper.latency import Latency
 
 OUTBOX_FRAMES_MAX = 200_000
+FRAME_KIND_MAX = 64  # bytes from the start of a frame, in which its type stands
 
 
 class Outbox:
-    def __init__(self, clock: Clock, latency: Latency) -> None:
+    def __init__(self, clock: Clock, latency: Latency, faults: FaultPlan | None = None) -> None:
+        self._faults = faults
         self._clock = clock
         self._latency = latency
         self._heap: list[tuple[int, int, bytes]] = []
@@ -30,13 +33,19 @@ class Outbox:
 
     def public(self, frame: bytes, at_us: int) -> None:
         """A frame about the market at `at_us`, or an answer that must keep its place among such frames."""
+        if self._faults is not None and self._faults.loses_public(_kind(frame), at_us):
+            return
         self._last_public_us = max(self._last_public_us, at_us + self._latency.feed_us)
         self._put(self._last_public_us, frame)
 
     def private(self, frame: bytes, at_us: int) -> None:
         """A frame about the member's own orders at `at_us`."""
-        self._last_private_us = max(self._last_private_us, at_us + self._latency.response_us)
-        self._put(self._last_private_us, frame)
+        copies = AS_IT_IS if self._faults is None else self._faults.for_private(_kind(frame), at_us)
+        for copy in copies:
+            due_us = max(self._last_private_us, at_us + self._latency.response_us + copy.delay_us)
+            if copy.in_order:
+                self._last_private_us = due_us
+            self._put(due_us, frame)
 
     def _put(self, due_us: int, frame: bytes) -> None:
         if len(self._heap) >= OUTBOX_FRAMES_MAX:
@@ -60,3 +69,8 @@ class Outbox:
                     await self._earlier.wait()
                 continue
             await send(heapq.heappop(self._heap)[2].decode())
+
+
+def _kind(frame: bytes) -> str:
+    """The `type` of a frame of ours: its first value."""
+    return frame[:FRAME_KIND_MAX].split(b'"', 4)[3].decode()

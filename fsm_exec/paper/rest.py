@@ -73,8 +73,8 @@ class RestApp:
         return _json(await self._desk.read(lambda: wire.ExchangeStatus(exchange_active=True, trading_active=True)))
 
     async def _user_data_timestamp(self, _: Request) -> Response:
-        now = self._exchange.timeline.now_us
-        return _json(await self._desk.read(lambda: wire.UserDataTimestamp(as_of_time=rfc3339(now()))))
+        as_of = self._desk.as_of_us
+        return _json(await self._desk.read(lambda: wire.UserDataTimestamp(as_of_time=rfc3339(as_of()))))
 
     async def _market(self, request: Request) -> Response:
         ticker = request.path_params["ticker"]
@@ -117,7 +117,7 @@ class RestApp:
 
     async def _orders(self, request: Request) -> Response:
         account, page = self._member(request), _page(request, "GetOrders")
-        return _json(await self._desk.read(lambda: reading.orders_page(self._exchange, account, page)))
+        return _json(await self._desk.read(lambda: reading.orders_page(self._exchange, self._desk.seen(account), page)))
 
     async def _order(self, request: Request) -> Response:
         account, order_id = self._member(request), request.path_params["order_id"]
@@ -127,7 +127,7 @@ class RestApp:
 
     async def _fills(self, request: Request) -> Response:
         account, page = self._member(request), _page(request, "GetFills")
-        return _json(await self._desk.read(lambda: reading.fills_page(account, page)))
+        return _json(await self._desk.read(lambda: reading.fills_page(self._desk.seen(account), page)))
 
     async def _create(self, request: Request) -> Response:
         account = self._member(request)

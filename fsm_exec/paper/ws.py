@@ -18,8 +18,9 @@ from fsm_exec.paper.auth import Gate
 from fsm_exec.paper.desk import Desk
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.outbox import Outbox
-from fsm_exec.paper.publishing import CHANNELS, NEEDS_MARKET, Channel, Subscription, snapshot_body
+from fsm_exec.paper.publishing import snapshot_body
 from fsm_exec.paper.rest import error_body
+from fsm_exec.paper.subscriptions import CHANNELS, NEEDS_MARKET, Channel, Subscription
 from fsm_exec.wire.rest import WS_PATH
 from fsm_exec.wire.ws import Command, CommandParams, Ok, StreamError, Subscribed
 
@@ -88,7 +89,7 @@ class _Session:
         self._publisher = desk.exchange.publisher
         self._account = account
         self._connection = connection
-        self._outbox = Outbox(desk.clock, desk.latency)
+        self._outbox = Outbox(desk.clock, desk.latency, desk.faults)
         self._subscriptions: dict[int, Subscription] = {}
         self._sids = 0
         self._commands: dict[str, Callable[[int, CommandParams], None]] = {
