@@ -20,6 +20,8 @@ from states import TABLES
 SNAPSHOT_VERSION = 1
 TABLE_VERSIONS = f"{TABLES['execution'].version}.{TABLES['child_order'].version}"
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last for bytes nested without end
+
 
 class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
     version: int
@@ -62,7 +64,7 @@ def decode_snapshot(raw: bytes) -> Execution:
         if envelope.checksum != _checksum(bytes(envelope.execution)):
             raise CorruptSnapshot("the checksum does not match: the snapshot is damaged")
         return _EXECUTION.decode(envelope.execution)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise CorruptSnapshot(f"the snapshot cannot be read: {error}") from error
 
 
@@ -78,5 +80,5 @@ def decode_entry(event: bytes, intents: bytes) -> tuple[AnyEvent, tuple[AnyInten
     """A journal row's two halves. Raises CorruptSnapshot."""
     try:
         return _EVENT.decode(event), _INTENTS.decode(intents)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise CorruptSnapshot(f"the journal entry cannot be read: {error}") from error
