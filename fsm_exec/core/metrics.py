@@ -114,7 +114,7 @@ def metrics(execution: Execution, deadline: DeadlineBook | None) -> MetricsRow:
         opportunity_e7=None if parts is None else parts.opportunity,
         over_fill_e7=None if parts is None else parts.over_fill,
         shortfall_e7=None if parts is None else parts.total,
-        flags=",".join(flags),
+        flags=",".join(dict.fromkeys(flags)),
     )
 
 
