@@ -18,13 +18,16 @@ from fsm_exec.paper.orders import FillRecord, Order
 
 @dataclass(slots=True)
 class Position:
-    """`count_e2` is signed: + YES, - NO. `cost_e6` is what the open contracts cost, without fees."""
+    """`count_e2` is signed: + YES, - NO. `cost_e6` is what the open contracts cost, without fees; `open_fees_e6` the
+    fees that were paid to open them."""
 
     count_e2: int = 0
     cost_e6: int = 0
+    open_fees_e6: int = 0
     realized_e6: int = 0
     fees_e6: int = 0
     traded_e6: int = 0
+    traded_e2: int = 0
     updated_us: int = 0
 
     def closable_e2(self, outcome: Outcome) -> int:
@@ -41,14 +44,40 @@ class Position:
         held = abs(self.count_e2)
         closing = min(count, self.closable_e2(outcome))
         if closing:
-            cost = self.cost_e6 if closing == held else self.cost_e6 * closing // held
+            cost = self.cost_e6 * closing // held
             self.cost_e6 -= cost
+            self.open_fees_e6 -= self.open_fees_e6 * closing // held
             self.realized_e6 += closing * (ONE_DOLLAR_E4 - price) - cost
         self.cost_e6 += (count - closing) * price
+        self.open_fees_e6 += fee * (count - closing) // count
         self.count_e2 += count if outcome == "yes" else -count
         self.fees_e6 += fee
         self.traded_e6 += count * price
+        self.traded_e2 += count
         self.updated_us = at_us
+
+    def pay_out(self, result: Outcome, at_us: int) -> MoneyE6:
+        """End the position at the result: a dollar for each contract of it. Returns the signed change of cash."""
+        held = self.count_e2 if result == "yes" else -self.count_e2
+        payout = MoneyE6(max(0, held) * ONE_DOLLAR_E4)
+        self.realized_e6 += payout - self.cost_e6
+        self.count_e2 = self.cost_e6 = self.open_fees_e6 = 0
+        self.updated_us = at_us
+        return payout
+
+
+@dataclass(slots=True, frozen=True)
+class SettlementRecord:
+    """What one account held of a market when it settled, and what that paid."""
+
+    number: int
+    ticker: str
+    result: Outcome
+    count_e2: int
+    cost_e6: int
+    revenue_e6: MoneyE6
+    fees_e6: int
+    at_us: int
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +90,7 @@ class Account:
     positions: dict[str, Position] = field(default_factory=dict)
     orders: list[Order] = field(default_factory=list)
     fills: list[FillRecord] = field(default_factory=list)
+    settlements: list[SettlementRecord] = field(default_factory=list)
     client_ids: dict[str, str] = field(default_factory=dict)
     resting: dict[str, dict[str, Order]] = field(default_factory=dict)
 

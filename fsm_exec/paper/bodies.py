@@ -6,10 +6,11 @@ The wire's deprecated fields (`side`, `action`, `purchased_side`, `taker_side`) 
 from __future__ import annotations
 
 from fsm_exec.core.units import CountE2, MoneyE6, PriceE4, complement, format_count, format_money, format_price
+from fsm_exec.paper.accounts import Position
 from fsm_exec.paper.matching import Match
 from fsm_exec.paper.orders import FillRecord, Order
 from fsm_exec.paper.times import rfc3339
-from fsm_exec.wire import rest, ws
+from fsm_exec.wire import feeds, rest, ws
 
 
 class PublicTrade(ws.Trade, kw_only=True):
@@ -51,6 +52,7 @@ def order_body(order: Order, user_id: str) -> rest.Order:
         created_time=rfc3339(order.created_us),
         last_update_time=rfc3339(order.updated_us),
         self_trade_prevention_type=order.self_trade_prevention,
+        order_group_id=order.group_id,
         cancel_order_on_pause=True if order.cancel_on_pause else None,
         subaccount_number=0,
         exchange_index=0,
@@ -85,6 +87,7 @@ def order_frame(order: Order, user_id: str) -> ws.UserOrder:
         last_update_reason=order.reason,
         expiration_time=None if expires_us is None else rfc3339(expires_us),
         expiration_ts_ms=None if expires_us is None else expires_us // 1_000,
+        order_group_id=order.group_id,
         self_trade_prevention_type=order.self_trade_prevention,
         subaccount_number=0,
     )
@@ -154,6 +157,20 @@ def trade_frame(ticker: str, trade_id: str, match: Match, at_us: int) -> ws.Trad
         is_block_trade=False,
         ts=at_us // 1_000_000,
         ts_ms=at_us // 1_000,
+    )
+
+
+def position_frame(user_id: str, ticker: str, position: Position) -> feeds.MarketPosition:
+    return feeds.MarketPosition(
+        user_id=user_id,
+        market_ticker=ticker,
+        position_fp=format_count(CountE2(position.count_e2)),
+        position_cost_dollars=format_money(MoneyE6(position.cost_e6)),
+        realized_pnl_dollars=format_money(MoneyE6(position.realized_e6)),
+        fees_paid_dollars=format_money(MoneyE6(position.fees_e6)),
+        position_fee_cost_dollars=format_money(MoneyE6(position.open_fees_e6)),
+        volume_fp=format_count(CountE2(position.traded_e2)),
+        subaccount=0,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from fsm_exec.core.errors import ExecError
 
-Shape: TypeAlias = Literal["nested", "flat", "msg"]
+Shape: TypeAlias = Literal["nested", "flat", "msg", "text"]
 
 
 class ApiError(ExecError):
@@ -70,6 +70,34 @@ def fill_or_kill_unfilled() -> ApiError:
 def market_inactive(ticker: str) -> ApiError:
     """After close. Status and casing are not confirmed by any source; the plain thing is a 400 in lower case."""
     return ApiError(400, "market_inactive", "market inactive", ticker)
+
+
+def trading_is_paused() -> ApiError:
+    return ApiError(409, "trading_is_paused", "trading is paused")
+
+
+def exchange_is_paused() -> ApiError:
+    return ApiError(409, "exchange_is_paused", "exchange is paused")
+
+
+def user_not_found() -> ApiError:
+    """An order for a shard where the member never held funds: of this exchange's one shard, every other."""
+    return ApiError(404, "user_not_found", "user not found", "Exchange user not found on this exchange index")
+
+
+def group_not_found(group_id: str) -> ApiError:
+    """Status and code are the snake case of FIX's reason: no source has the REST ones."""
+    return ApiError(404, "order_group_not_found", "order group not found", group_id)
+
+
+def group_limit_exceeded() -> ApiError:
+    """As above; the group is triggered and takes no orders until it is reset."""
+    return ApiError(400, "exceeded_order_group_risk_limit", "exceeded order group risk limit")
+
+
+def too_many_requests() -> ApiError:
+    """A bucket is empty. No header tells when to come again."""
+    return ApiError(429, "", "too many requests", shape="text")
 
 
 def deprecated_v1() -> ApiError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from fsm_exec.core.book import Book
 from fsm_exec.core.fees import FeeTerms, fee_terms
-from fsm_exec.core.units import PriceE4
+from fsm_exec.core.units import ONE_DOLLAR_E4, Outcome, PriceE4
 from fsm_exec.paper.ids import named_id
 from fsm_exec.paper.matching import MarketBook
 from fsm_exec.paper.tape import TapeHeader
@@ -12,7 +13,8 @@ FAR_FUTURE_S = 7 * 24 * 3600  # close_time of a market whose tape has no known e
 
 
 class PaperMarket:
-    """`status` is active until the market closes. Prices are YES prices; None = nothing traded yet."""
+    """`status` as the wire has it: active, inactive, closed, determined, finalized. Prices are YES prices; None =
+    nothing traded yet. `unseen` is the tape's book while nothing may trade here."""
 
     def __init__(self, header: TapeHeader, opened_us: int) -> None:
         self.header = header
@@ -26,6 +28,10 @@ class PaperMarket:
         self.last_price_e4: PriceE4 | None = None
         self.previous_price_e4: PriceE4 | None = None
         self.volume_e2 = 0
+        self.last_size_e2 = 0
+        self.unseen: Book | None = None
+        self.result: Outcome | None = None
+        self.settled_us: int | None = None
 
     @property
     def ticker(self) -> str:
@@ -34,4 +40,9 @@ class PaperMarket:
     def traded(self, yes_price: PriceE4, count: int, at_us: int) -> None:
         self.previous_price_e4, self.last_price_e4 = self.last_price_e4, yes_price
         self.volume_e2 += count
+        self.last_size_e2 = count
         self.updated_us = at_us
+
+    def settlement_value_e4(self) -> PriceE4:
+        """What one YES contract is worth at the result."""
+        return ONE_DOLLAR_E4 if self.result == "yes" else PriceE4(0)

@@ -65,6 +65,21 @@ class MarketBook:
         ladder = self._ladders[outcome]
         return [(p, CountE2(count)) for p in sorted(ladder) if (count := ladder[p].displayed_e2) > 0]
 
+    def recorded(self, outcome: Outcome) -> list[BookLevel]:
+        """The tape's own levels, without our orders and whatever those took."""
+        return [(p, CountE2(level.recorded_e2)) for p, level in self._ladders[outcome].items() if level.recorded_e2]
+
+    def ahead_of(self, order: Order) -> CountE2:
+        """What trades before a resting order, at better prices and at its own: by price, then time."""
+        ladder = self._ladders[order.outcome]
+        better = sum(level.displayed_e2 for price, level in ladder.items() if price > order.price_e4)
+        ahead = int(order.ahead_e2)
+        for other in ladder[order.price_e4].orders:
+            if other is order:
+                break
+            ahead += other.remaining_e2
+        return CountE2(better + ahead)
+
     def best(self, outcome: Outcome) -> BookLevel | None:
         ladder = self._ladders[outcome]
         price = max((p for p, level in ladder.items() if level.displayed_e2 > 0), default=None)

@@ -7,7 +7,7 @@ for YES at p in the `no` ladder at 1 - p. There are only bids; two of them meet 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from fsm_exec.core.orders import OrderStatus, TimeInForce
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, in_outcome
@@ -21,7 +21,8 @@ BookSide: TypeAlias = Literal["bid", "ask"]
 @dataclass(slots=True, eq=False)
 class Order:
     """Mutable; owned by the exchange. `ahead_e2` is the background quantity that trades before it at its level;
-    `accumulator_e6` what the rounding of its earlier fills has overpaid. `number` grows with acceptance."""
+    `accumulator_e6` what the rounding of its earlier fills has overpaid. `number` grows with acceptance. `capped`: the
+    order may only reduce a position, and it asked for more than there was to reduce."""
 
     number: int
     order_id: str
@@ -39,6 +40,8 @@ class Order:
     cancel_on_pause: bool
     created_us: int
     updated_us: int
+    group_id: str | None = None
+    capped: bool = False
     status: OrderStatus = "resting"
     reason: str | None = None
     filled_e2: CountE2 = NO_CONTRACTS_E2
@@ -82,3 +85,15 @@ class FillRecord:
     @property
     def yes_price_e4(self) -> PriceE4:
         return in_outcome(self.price_e4, self.order.outcome)
+
+
+class TradeRecord(NamedTuple):
+    """One public print. `outcome` is the maker's ladder; the taker bought the opposite."""
+
+    number: int
+    trade_id: str
+    ticker: str
+    outcome: Outcome
+    yes_price_e4: PriceE4
+    count_e2: CountE2
+    at_us: int

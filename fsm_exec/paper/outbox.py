@@ -15,7 +15,8 @@ from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.faults import AS_IT_IS, FaultPlan
 from fsm_exec.paper.latency import Latency
 
-OUTBOX_FRAMES_MAX = 200_000
+OUTBOX_FRAMES_MAX = 200_000  # then subscriptions are ended (error 25)
+ANSWERS_MAX = 1_000  # what may still follow to tell it; beyond, the connection is dropped
 FRAME_KIND_MAX = 64  # bytes from the start of a frame, in which its type stands
 
 
@@ -30,6 +31,10 @@ class Outbox:
         self._last_private_us = 0
         self._earlier = trio.Event()
         self.overflowed = trio.Event()
+
+    def is_full(self) -> bool:
+        """Too much waits: who would send more on a subscription ends it instead."""
+        return len(self._heap) >= OUTBOX_FRAMES_MAX
 
     def public(self, frame: bytes, at_us: int) -> None:
         """A frame about the market at `at_us`, or an answer that must keep its place among such frames."""
@@ -48,7 +53,7 @@ class Outbox:
             self._put(due_us, frame)
 
     def _put(self, due_us: int, frame: bytes) -> None:
-        if len(self._heap) >= OUTBOX_FRAMES_MAX:
+        if len(self._heap) >= OUTBOX_FRAMES_MAX + ANSWERS_MAX:
             self.overflowed.set()
             return
         if not self._heap or due_us < self._heap[0][0]:

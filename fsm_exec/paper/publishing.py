@@ -1,96 +1,52 @@
-"""Who hears what: subscriptions, their sequence numbers, and the frames made for them.
+"""Who hears what: all subscriptions, and the frames made for them.
 
-A subscription is one channel of one connection: it has the connection's next `sid`, and where the channel counts, a
-`seq` from 1 shared by all its markets and by the control answers about it. Bodies are encoded once per event, and
-only when somebody listens. A book change caused by a member's own order names it, to that member only.
+Bodies are encoded once per event, and only when somebody listens. A book change caused by a member's own order names
+it, to that member only.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Mapping
 
 import msgspec
 
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, complement, format_count, format_price
+from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid, complement, format_count, format_price
 from fsm_exec.paper import bodies
 from fsm_exec.paper.accounts import Account
+from fsm_exec.paper.groups import OrderGroup
 from fsm_exec.paper.market import PaperMarket
 from fsm_exec.paper.matching import LevelChange, Match
 from fsm_exec.paper.orders import FillRecord, Order
+from fsm_exec.paper.subscriptions import CHANNELS, Channel, Subscription
 from fsm_exec.paper.times import rfc3339
-from fsm_exec.wire import ws
+from fsm_exec.wire import feeds, rest, ws
 
-Channel: TypeAlias = Literal["orderbook_delta", "trade", "fill", "user_orders"]
-CHANNELS: tuple[Channel, ...] = ("orderbook_delta", "trade", "fill", "user_orders")
-COUNTED: frozenset[Channel] = frozenset({"orderbook_delta", "trade"})
-NEEDS_MARKET: frozenset[Channel] = frozenset({"orderbook_delta"})
+COMBOS = "KXMVE"  # combos have a lifecycle channel of their own
 
 _ENCODER = msgspec.json.Encoder()
 
 
-class Sink(Protocol):
-    """Where a connection's frames go: they leave when their leg of latency is over."""
-
-    def public(self, frame: bytes, at_us: int) -> None: ...
-    def private(self, frame: bytes, at_us: int) -> None: ...
-
-
-class Subscription:
-    """`tickers` None = every market. A dict, not a set: its order is the order of subscribing."""
-
-    def __init__(
-        self,
-        sid: int,
-        channel: Channel,
-        account_id: str,
-        sink: Sink,
-        tickers: dict[str, None] | None,
-        *,
-        yes_prices: bool,
-    ) -> None:
-        self.sid, self.channel, self.account_id, self.tickers = sid, channel, account_id, tickers
-        self.yes_prices = yes_prices
-        self._sink = sink
-        self._seq = 0
-
-    def wants(self, ticker: str) -> bool:
-        return self.tickers is None or ticker in self.tickers
-
-    def send(self, kind: str, body: bytes | None, at_us: int, *, command_id: int = 0) -> None:
-        """One frame of this subscription, numbered if the channel counts."""
-        counted = self.channel in COUNTED
-        if counted:
-            self._seq += 1
-        envelope = ws.Envelope(
-            type=kind,
-            id=command_id or None,
-            sid=self.sid,
-            seq=self._seq if counted else None,
-            msg=msgspec.Raw(body if body is not None else b""),
-        )
-        frame = _ENCODER.encode(envelope) if body is not None else _without_msg(envelope)
-        if counted:
-            self._sink.public(frame, at_us)
-        else:
-            self._sink.private(frame, at_us)
-
-
-def _without_msg(envelope: ws.Envelope) -> bytes:
-    fields = {"type": envelope.type, "id": envelope.id, "sid": envelope.sid, "seq": envelope.seq}
-    return _ENCODER.encode({name: value for name, value in fields.items() if value is not None})
-
-
 class Publisher:
-    """Holds all subscriptions, in the order they were made."""
+    """Holds all subscriptions, in the order they were made. The lists are replaced, never changed, so that one may
+    end while its frame is being sent."""
 
     def __init__(self) -> None:
         self._by_channel: dict[Channel, list[Subscription]] = {channel: [] for channel in CHANNELS}
+        self._last_ticker: dict[str, tuple[object, ...]] = {}
 
     def add(self, subscription: Subscription) -> None:
-        self._by_channel[subscription.channel].append(subscription)
+        self._by_channel[subscription.channel] = [*self._by_channel[subscription.channel], subscription]
 
     def remove(self, subscription: Subscription) -> None:
-        self._by_channel[subscription.channel].remove(subscription)
+        kept = [each for each in self._by_channel[subscription.channel] if each is not subscription]
+        self._by_channel[subscription.channel] = kept
+
+    def lose_next(self, channel: Channel) -> None:
+        """Every subscription of `channel` misses its next frame."""
+        for subscription in self._by_channel[channel]:
+            subscription.lose_next()
+
+    # The market
 
     def book_changed(self, market: PaperMarket, change: LevelChange, at_us: int) -> None:
         plain: dict[bool, bytes] = {}
@@ -114,16 +70,60 @@ class Publisher:
             for subscription in listeners:
                 subscription.send("trade", body, at_us)
 
+    def ticker_changed(self, market: PaperMarket, at_us: int) -> None:
+        """Told when best prices, their sizes or the last trade are not what was told last."""
+        listeners = [s for s in self._by_channel["ticker"] if s.wants(market.ticker)]
+        if not listeners:
+            return
+        now = (market.book.best("yes"), market.book.best("no"), market.last_price_e4, market.volume_e2)
+        if self._last_ticker.get(market.ticker) != now:
+            self._last_ticker[market.ticker] = now
+            body = ticker_body(market, at_us)
+            for subscription in listeners:
+                subscription.send("ticker", body, at_us)
+
+    def market_created(self, market: PaperMarket, at_us: int) -> None:
+        ends_s = market.close_us // 1_000_000
+        self.lifecycle(market.ticker, "created", {"open_ts": at_us // 1_000_000, "close_ts": ends_s}, at_us)
+
+    def lifecycle(self, ticker: str, event: feeds.LifecycleEvent, fields: Mapping[str, object], at_us: int) -> None:
+        listeners = self._by_channel["market_lifecycle_v2"]
+        if not listeners or ticker.startswith(COMBOS):
+            return
+        message = feeds.Lifecycle(market_ticker=ticker, event_type=event, exchange_index=0)
+        body = _ENCODER.encode(msgspec.structs.replace(message, **fields))
+        for subscription in listeners:
+            subscription.send("market_lifecycle_v2", body, at_us)
+
+    # The members
+
     def filled(self, account: Account, fill: FillRecord) -> None:
-        for subscription in self._by_channel["fill"]:
-            if subscription.account_id == account.account_id and subscription.wants(fill.order.ticker):
-                subscription.send("fill", _ENCODER.encode(bodies.fill_frame(fill)), fill.at_us)
+        for subscription in self._of(account, "fill", fill.order.ticker):
+            subscription.send("fill", _ENCODER.encode(bodies.fill_frame(fill)), fill.at_us)
 
     def order_changed(self, account: Account, order: Order) -> None:
-        for subscription in self._by_channel["user_orders"]:
-            if subscription.account_id == account.account_id and subscription.wants(order.ticker):
-                body = _ENCODER.encode(bodies.order_frame(order, account.user_id))
-                subscription.send("user_order", body, order.updated_us)
+        for subscription in self._of(account, "user_orders", order.ticker):
+            body = _ENCODER.encode(bodies.order_frame(order, account.user_id))
+            subscription.send("user_order", body, order.updated_us)
+
+    def position_changed(self, account: Account, ticker: str, at_us: int) -> None:
+        for subscription in self._of(account, "market_positions", ticker):
+            body = _ENCODER.encode(bodies.position_frame(account.user_id, ticker, account.position(ticker)))
+            subscription.send("market_position", body, at_us)
+
+    def group_changed(self, group: OrderGroup, event: feeds.GroupEvent, at_us: int) -> None:
+        for subscription in self._by_channel["order_group_updates"]:
+            if subscription.account_id == group.account_id:
+                message = feeds.GroupUpdate(
+                    event_type=event,
+                    order_group_id=group.group_id,
+                    ts_ms=at_us // 1_000,
+                    contracts_limit_fp=format_count(group.limit_e2) if event in ("created", "limit_updated") else None,
+                )
+                subscription.send("order_group_updates", _ENCODER.encode(message), at_us)
+
+    def _of(self, account: Account, channel: Channel, ticker: str) -> list[Subscription]:
+        return [s for s in self._by_channel[channel] if s.account_id == account.account_id and s.wants(ticker)]
 
 
 def snapshot_body(market: PaperMarket, *, yes_prices: bool) -> bytes:
@@ -140,6 +140,39 @@ def snapshot_body(market: PaperMarket, *, yes_prices: bool) -> bytes:
             no_dollars_fp=(sorted(no) if yes_prices else no) or None,
         )
     )
+
+
+def ticker_body(market: PaperMarket, at_us: int) -> bytes:
+    """Best prices and the last trade. A side without quotes shows 0 for a bid and 1 for an ask, of size 0."""
+    bid, bid_size = market.book.best("yes") or (PriceE4(0), CountE2(0))
+    no_bid, ask_size = market.book.best("no") or (PriceE4(0), CountE2(0))
+    volume = CountE2(market.volume_e2)
+    return _ENCODER.encode(
+        feeds.Ticker(
+            market_ticker=market.ticker,
+            market_id=market.market_id,
+            price_dollars=format_price(market.last_price_e4 or PriceE4(0)),
+            yes_bid_dollars=format_price(bid),
+            yes_ask_dollars=format_price(complement(no_bid)),
+            yes_bid_size_fp=format_count(bid_size),
+            yes_ask_size_fp=format_count(ask_size),
+            last_trade_size_fp=format_count(CountE2(market.last_size_e2)),
+            volume_fp=format_count(volume),
+            open_interest_fp=format_count(volume),  # a tape does not tell it; see reading.market_body
+            dollar_volume=volume // 100,
+            dollar_open_interest=volume // 100,
+            ts=at_us // 1_000_000,
+            ts_ms=at_us // 1_000,
+            time=rfc3339(at_us),
+        )
+    )
+
+
+def price_ranges(grid: PriceGrid) -> list[rest.PriceRange]:
+    return [
+        rest.PriceRange(start=format_price(r.start_e4), end=format_price(r.end_e4), step=format_price(r.step_e4))
+        for r in grid.ranges
+    ]
 
 
 def _delta_body(market: PaperMarket, change: LevelChange, at_us: int, own: Order | None, *, yes_prices: bool) -> bytes:

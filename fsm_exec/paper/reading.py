@@ -25,6 +25,7 @@ from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.market import PaperMarket
 from fsm_exec.paper.orders import FillRecord, Order
+from fsm_exec.paper.publishing import price_ranges
 from fsm_exec.paper.times import rfc3339
 from fsm_exec.wire import rest
 
@@ -212,10 +213,7 @@ def market_body(market: PaperMarket) -> rest.Market:
         rules_primary="A market of the paper exchange.",
         rules_secondary="",
         price_level_structure=header.price_level_structure,
-        price_ranges=[
-            rest.PriceRange(start=format_price(r.start_e4), end=format_price(r.end_e4), step=format_price(r.step_e4))
-            for r in header.grid.ranges
-        ],
+        price_ranges=price_ranges(header.grid),
     )
 
 

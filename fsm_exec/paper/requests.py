@@ -9,6 +9,7 @@ from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid, parse_coun
 from fsm_exec.paper import errors
 from fsm_exec.paper.accounts import Account
 from fsm_exec.wire import rest
+from fsm_exec.wire.writes import DecreaseOrder
 
 _CLIENT_ORDER_ID = re.compile(rest.CLIENT_ORDER_ID_PATTERN, re.ASCII)
 
@@ -49,15 +50,40 @@ def check_client_order_id(account: Account, client_order_id: str | None) -> None
         raise errors.order_already_exists()
 
 
-def check_offered(request: rest.CreateOrder) -> None:
-    """What this exchange does not do is refused, never ignored."""
-    for name, given in (
-        ("reduce_only", request.reduce_only),
-        ("subaccount", request.subaccount),
-        ("order_group_id", request.order_group_id),
-    ):
-        if given:
-            raise errors.invalid_parameters(f"{name} is not offered by this exchange")
+def check_shard(exchange_index: int | None) -> None:
+    """This exchange has one shard, 0; -1 asks for routing by ticker. On any other nobody has funds."""
+    if exchange_index not in (None, -1, 0):
+        raise errors.user_not_found()
+
+
+def check_combination(request: rest.CreateOrder) -> None:
+    """What cannot go together, and what this exchange does not do: refused, never ignored. That a reduce-only order
+    must be immediate-or-cancel is documented, the code of its refusal is not."""
+    if request.reduce_only and request.time_in_force != "immediate_or_cancel":
+        raise errors.invalid_parameters("reduce_only goes with immediate_or_cancel only")
+    check_subaccount(request.subaccount)
+
+
+def check_subaccount(subaccount: int | None) -> None:
+    """Accounts here have the primary one, 0."""
+    if subaccount:
+        raise errors.invalid_parameters("subaccount is not offered by this exchange")
+
+
+def decreased(remaining: CountE2, request: DecreaseOrder) -> int:
+    """What is left of an order of `remaining`; zero or less if nothing is. More than there is cannot be asked for by
+    `reduce_to`; by `reduce_by` it is all there is."""
+    if (request.reduce_by is None) == (request.reduce_to is None):
+        raise errors.invalid_parameters("exactly one of reduce_by and reduce_to is required")
+    if request.reduce_by is not None:
+        return remaining - positive_count(request.reduce_by)
+    try:
+        wanted = parse_count(request.reduce_to or "")
+    except UnitError as error:
+        raise errors.invalid_parameters(str(error)) from error
+    if wanted > remaining:
+        raise errors.invalid_parameters("reduce_to is above what remains")
+    return wanted
 
 
 def new_expiration_us(request: rest.CreateOrder, now_us: int) -> int | None:

@@ -183,6 +183,8 @@ def error_body(refusal: ApiError) -> object:
             return detail
         case "msg":
             return {"msg": refusal.message}
+        case "text":
+            return {"error": refusal.message}
 
 
 def _json(body: object, status: int = 200) -> Response:

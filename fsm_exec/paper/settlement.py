@@ -1,4 +1,4 @@
-"""Moves contracts and cash between the two sides of a match, and bills the fees.
+"""Moves contracts and cash between the two sides of a match, bills the fees, and pays out at the result.
 
 The crowd of the tape is an account too, without limits and without fees, so that cash, contracts and fees add up over
 all accounts: nothing is made or lost.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fsm_exec.core.fees import fill_fee
 from fsm_exec.core.units import CountE2, MoneyE6, in_outcome, opposite
-from fsm_exec.paper.accounts import Account
+from fsm_exec.paper.accounts import Account, SettlementRecord
 from fsm_exec.paper.market import PaperMarket
 from fsm_exec.paper.matching import Match
 from fsm_exec.paper.orders import FillRecord, Order
@@ -35,6 +35,28 @@ class Settlement:
             self._settle_side(market, match, trade_id, now_us, match.taker, is_taker=True),
         )
         return [fill for fill in sides if fill is not None]
+
+    def pay_out(self, market: PaperMarket, now_us: int) -> None:
+        """Settle a determined market for everybody. Free of fees; orders and fills stay as they are."""
+        assert market.result is not None, f"{market.ticker} has no result"
+        for account in (self.crowd, *self._accounts.values()):
+            position = account.positions.get(market.ticker)
+            if position is None or not position.traded_e2:
+                continue
+            count, cost = position.count_e2, position.cost_e6
+            revenue = position.pay_out(market.result, now_us)
+            account.cash_e6 += revenue
+            record = SettlementRecord(
+                number=len(account.settlements) + 1,
+                ticker=market.ticker,
+                result=market.result,
+                count_e2=count,
+                cost_e6=cost,
+                revenue_e6=revenue,
+                fees_e6=position.fees_e6,
+                at_us=now_us,
+            )
+            account.settlements.append(record)
 
     def _settle_side(
         self, market: PaperMarket, match: Match, trade_id: str, now_us: int, order: Order | None, *, is_taker: bool

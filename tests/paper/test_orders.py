@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from fsm_exec.core.units import MoneyE6
@@ -239,9 +237,16 @@ def test_close_cancels_what_rests_and_refuses_what_comes(floor: Floor) -> None:
         floor.exchange.cancel_order(floor.account, order.order_id)
 
 
-@pytest.mark.parametrize("field", ["reduce_only", "order_group_id", "subaccount"])
-def test_what_is_not_offered_is_refused(floor: Floor, field: str) -> None:
-    """Never accepted and ignored."""
-    values: dict[str, Any] = {"reduce_only": True, "order_group_id": "g", "subaccount": 3}
-    with refusal("invalid_parameters", 400):
-        floor.bid("0.30", "1", **{field: values[field]})
+@pytest.mark.parametrize(
+    ("field", "value", "code", "status"),
+    [
+        ("subaccount", 3, "invalid_parameters", 400),
+        ("reduce_only", True, "invalid_parameters", 400),
+        ("order_group_id", "g", "order_group_not_found", 404),
+        ("exchange_index", 2, "user_not_found", 404),
+    ],
+)
+def test_what_is_not_offered_is_refused(floor: Floor, field: str, value: object, code: str, status: int) -> None:
+    """Never accepted and ignored: another subaccount, reduce-only that rests, an unknown group, another shard."""
+    with refusal(code, status):
+        floor.bid("0.30", "1", **{field: value})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fsm_exec.core.book import Book
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, complement, opposite, parse_change, parse_price
 from fsm_exec.paper.errors import ApiError
-from fsm_exec.paper.publishing import Subscription
+from fsm_exec.paper.subscriptions import Subscription
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade
 from fsm_exec.wire.rest import AmendOrder, CreateOrder
 from tests.paper.support import TICKER, Floor
@@ -57,6 +57,9 @@ class Listener:
 
     def private(self, frame: bytes, at_us: int) -> None:
         raise AssertionError("no private channel was subscribed")
+
+    def is_full(self) -> bool:
+        return False
 
 
 class Run:
