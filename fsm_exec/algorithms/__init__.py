@@ -64,9 +64,9 @@ SHIPPED: dict[str, AnyMethod] = {
 
 def method(name: str) -> AnyMethod:
     """The method `NAME` or `NAME@VERSION`. Raises UserError for one that does not exist."""
-    base, _, version = name.partition("@")
+    base, at, version = name.partition("@")
     found = SHIPPED.get(base)
-    if found is None or version not in ("", str(found.version)):
+    if found is None or (at and version != str(found.version)):
         known = ", ".join(sorted(SHIPPED))
         raise UserError(f"unknown method {name!r}; choose one of: {known}")
     return found
