@@ -205,7 +205,7 @@ class Engine:
             del self.actors[name]
             self._idle.unpark_all()
         self.ended[name] = ended
-        while (fact := actor.inbox.take()) is not None:  # came while its cost was being reckoned
+        for fact in actor.inbox.drain():  # came while its cost was being reckoned
             self.deliver(name, fact)
 
     def _store_failed(self, failure: StoreFailed) -> None:

@@ -50,6 +50,12 @@ class Inbox:
             raise InboxOverflow(f"more than {INBOX_EVENTS_MAX} facts were waiting")
         return self._events.popleft() if self._events else None
 
+    def drain(self) -> list[AnyEvent]:
+        """All facts that nobody took, for whoever comes after the actor."""
+        facts = list(self._events)
+        self._events.clear()
+        return facts
+
     async def wait(self, until: float) -> None:
         """Until something arrives, or trio's time `until`. Spurious returns are fine."""
         if self._events or self._overflowed:

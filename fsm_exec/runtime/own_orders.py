@@ -13,6 +13,7 @@ class OwnOrders:
 
     def __init__(self) -> None:
         self._resting: dict[tuple[str, Outcome], dict[str, tuple[tuple[PriceE4, CountE2], ...]]] = defaultdict(dict)
+        self._levels: dict[tuple[str, Outcome], dict[PriceE4, CountE2]] = {}  # summed up; dropped when it may be wrong
 
     def update(self, execution: Execution) -> None:
         resting = tuple(
@@ -20,15 +21,21 @@ class OwnOrders:
             for child in execution.children
             if child.state in CHILD_LIVE
         )
-        of_side = self._resting[execution.terms.ticker, execution.outcome]
+        side = execution.terms.ticker, execution.outcome
+        if resting == self._resting[side].get(execution.execution_id, ()):
+            return
+        self._levels.pop(side, None)
         if resting:
-            of_side[execution.execution_id] = resting
+            self._resting[side][execution.execution_id] = resting
         else:
-            of_side.pop(execution.execution_id, None)
+            del self._resting[side][execution.execution_id]
 
     def levels(self, ticker: str, outcome: Outcome) -> dict[PriceE4, CountE2]:
-        """Our bids for `outcome`, in its own terms."""
-        levels: dict[PriceE4, CountE2] = {}
+        """Our bids for `outcome`, in its own terms. Not to be changed by the caller."""
+        levels = self._levels.get((ticker, outcome))
+        if levels is not None:
+            return levels
+        levels = self._levels[ticker, outcome] = {}
         for resting in self._resting[ticker, outcome].values():
             for price, count in resting:
                 levels[price] = CountE2(levels.get(price, 0) + count)

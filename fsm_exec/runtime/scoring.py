@@ -18,6 +18,7 @@ from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.services import Services
 
+
 async def run_and_score(actor: Actor, feed: MarketFeed, services: Services) -> tuple[MetricsRow, DeadlineBook | None]:
     """Run the actor to its end, wait for its deadline if something is unfilled, and store its metrics.
 

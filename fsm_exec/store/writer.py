@@ -24,7 +24,7 @@ from fsm_exec.core.errors import SaveRefused, StoreFailed
 from fsm_exec.store.jobs import Job
 from fsm_exec.store.work import work
 
-BATCH_JOBS_MAX = 512  # one commit: more gains nothing and makes everybody in it wait longer
+BATCH_JOBS_MAX = 1_024  # one commit: more gains little and makes everybody in it wait longer
 QUEUE_REQUESTS_MAX = 4_096  # waiting saves and reads; beyond it callers wait, cancellably, to be let in
 
 T = TypeVar("T")
