@@ -20,7 +20,7 @@ from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.faults import NO_FAULT, US_PER_MS, Fault, FaultPlan
-from fsm_exec.paper.latency import Latency
+from fsm_exec.paper.latency import Latency, Legs
 from fsm_exec.paper.replica import Replica
 from fsm_exec.paper.timeline import Rank
 
@@ -59,7 +59,7 @@ class Desk:
     def __init__(self, exchange: Exchange, clock: Clock, latency: Latency, faults: FaultPlan | None = None) -> None:
         self.exchange = exchange
         self.clock = clock
-        self.latency = latency
+        self.legs = Legs(latency)
         self.faults = faults
         self.replica = Replica(exchange)
 
@@ -79,10 +79,10 @@ class Desk:
             if call is not None and (refusal := self._befall(call, fault)) is not None:
                 outcome.refuse(refusal, now_us)
 
-        due_us = self.clock.now_us() + self.latency.entry_us
+        due_us = self.clock.now_us() + self.legs.entry_us()
         timeline.at(due_us, Rank.ARRIVAL, key, execute)
         await outcome.done.wait()
-        await self.clock.sleep_until(outcome.at_us + self.latency.response_us)
+        await self.clock.sleep_until(outcome.at_us + self.legs.response_us())
         if outcome.refusal is not None:
             raise outcome.refusal
         return outcome.value  # type: ignore[return-value]  # set by execute()
@@ -99,7 +99,7 @@ class Desk:
                     raise refusal
             return look()
         finally:
-            await self.clock.sleep_until(now_us + self.latency.response_us)
+            await self.clock.sleep_until(now_us + self.legs.response_us())
 
     def seen(self, account: Account) -> Account:
         """The account as its listings show it now: as it is, or as it was when the listings stopped."""

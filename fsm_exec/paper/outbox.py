@@ -13,7 +13,7 @@ import trio
 
 from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.faults import AS_IT_IS, FaultPlan
-from fsm_exec.paper.latency import Latency
+from fsm_exec.paper.latency import Legs
 
 OUTBOX_FRAMES_MAX = 200_000  # then subscriptions are ended (error 25)
 ANSWERS_MAX = 1_000  # what may still follow to tell it; beyond, the connection is dropped
@@ -21,10 +21,10 @@ FRAME_KIND_MAX = 64  # bytes from the start of a frame, in which its type stands
 
 
 class Outbox:
-    def __init__(self, clock: Clock, latency: Latency, faults: FaultPlan | None = None) -> None:
+    def __init__(self, clock: Clock, legs: Legs, faults: FaultPlan | None = None) -> None:
         self._faults = faults
         self._clock = clock
-        self._latency = latency
+        self._legs = legs
         self._heap: list[tuple[int, int, bytes]] = []
         self._entries = 0
         self._last_public_us = 0
@@ -40,14 +40,14 @@ class Outbox:
         """A frame about the market at `at_us`, or an answer that must keep its place among such frames."""
         if self._faults is not None and self._faults.loses_public(_kind(frame), at_us):
             return
-        self._last_public_us = max(self._last_public_us, at_us + self._latency.feed_us)
+        self._last_public_us = max(self._last_public_us, at_us + self._legs.feed_us())
         self._put(self._last_public_us, frame)
 
     def private(self, frame: bytes, at_us: int) -> None:
         """A frame about the member's own orders at `at_us`."""
         copies = AS_IT_IS if self._faults is None else self._faults.for_private(_kind(frame), at_us)
         for copy in copies:
-            due_us = max(self._last_private_us, at_us + self._latency.response_us + copy.delay_us)
+            due_us = max(self._last_private_us, at_us + self._legs.response_us() + copy.delay_us)
             if copy.in_order:
                 self._last_private_us = due_us
             self._put(due_us, frame)

@@ -89,7 +89,7 @@ class _Session:
         self._publisher = desk.exchange.publisher
         self._account = account
         self._connection = connection
-        self._outbox = Outbox(desk.clock, desk.latency, desk.faults)
+        self._outbox = Outbox(desk.clock, desk.legs, desk.faults)
         self._subscriptions: dict[int, Subscription] = {}
         self._sids = 0
         self._commands: dict[str, Callable[[int, CommandParams], None]] = {
