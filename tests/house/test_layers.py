@@ -1,0 +1,52 @@
+"""The rooms and who may enter them: the contracts hold, and are the ones the design asks for."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+
+
+def test_the_import_contracts_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`lint-imports`, here without its cache."""
+    pytest.importorskip("importlinter", reason="import-linter comes with the extra `dev`")
+    from importlinter.cli import lint_imports
+
+    monkeypatch.chdir(ROOT)
+    code = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert code == 0, capsys.readouterr().out
+
+
+def test_the_layers_are_those_of_the_design() -> None:
+    """From the commands down to the tables; the four in the middle never import each other."""
+    (layers,) = [contract["layers"] for contract in CONTRACTS if contract["type"] == "layers"]
+    flat = [{part.strip() for part in layer.replace(":", "|").split("|")} for layer in layers]
+    middle = {f"fsm_exec.{room}" for room in ("runtime", "kalshi", "store", "paper")}
+    assert middle in flat
+    assert "|" in layers[flat.index(middle)]
+    assert ":" not in layers[flat.index(middle)]
+    below = [*flat[flat.index(middle) + 1 :]]
+    assert below == [{"fsm_exec.algorithms"}, {"fsm_exec.wire"}, {"fsm_exec.core"}, {"states"}]
+    assert any("fsm_exec.cli" in layer for layer in flat[: flat.index(middle)])
+
+
+def test_every_room_has_its_layer() -> None:
+    """A new folder is a decision about who may import it."""
+    (layers,) = [contract["layers"] for contract in CONTRACTS if contract["type"] == "layers"]
+    rooms = {path.parent.name for path in (ROOT / "fsm_exec").glob("*/__init__.py")}
+    named = {part.strip().strip("()") for layer in layers for part in layer.replace(":", "|").split("|")}
+    assert {f"fsm_exec.{room}" for room in rooms} | {"states"} == named
+
+
+def test_the_one_door_libraries_have_one_door() -> None:
+    """`transitions` in one file of core, aiosqlite and trio_asyncio in one file of store."""
+    (doors,) = [contract for contract in CONTRACTS if contract["name"] == "one door each"]
+    assert sorted(doors["ignore_imports"]) == [
+        "fsm_exec.core.machine -> transitions",
+        "fsm_exec.store.sqlite -> aiosqlite",
+        "fsm_exec.store.sqlite -> trio_asyncio",
+    ]
