@@ -6,6 +6,7 @@ from fsm_exec.core.book import Book
 from fsm_exec.core.fees import FeeTerms, fee_terms
 from fsm_exec.core.units import ONE_DOLLAR_E4, Outcome, PriceE4
 from fsm_exec.paper.ids import named_id
+from fsm_exec.paper.level import QueueModel
 from fsm_exec.paper.matching import MarketBook
 from fsm_exec.paper.tape import TapeHeader
 
@@ -16,10 +17,10 @@ class PaperMarket:
     """`status` as the wire has it: active, inactive, closed, determined, finalized. Prices are YES prices; None =
     nothing traded yet. `unseen` is the tape's book while nothing may trade here."""
 
-    def __init__(self, header: TapeHeader, opened_us: int) -> None:
+    def __init__(self, header: TapeHeader, opened_us: int, queue_model: QueueModel = "conservative") -> None:
         self.header = header
         self.market_id = named_id(header.ticker)
-        self.book = MarketBook()
+        self.book = MarketBook(queue_model)
         self.fees: FeeTerms = fee_terms(header.fee_type, header.fee_multiplier)
         self.status = "active"
         self.opened_us = opened_us

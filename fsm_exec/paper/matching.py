@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeAlias
 
 from fsm_exec.core.book import Level as BookLevel
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, complement, in_outcome, opposite
-from fsm_exec.paper.level import Level
+from fsm_exec.paper.level import Level, QueueModel
 from fsm_exec.paper.orders import Order
 
 OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
@@ -54,7 +54,10 @@ Happening: TypeAlias = Match | LevelChange | SelfTradeCancelled
 
 
 class MarketBook:
-    def __init__(self) -> None:
+    """`queue_model`: what the decreases of the tape do to the places of our orders (level.py)."""
+
+    def __init__(self, queue_model: QueueModel = "conservative") -> None:
+        self._queue_model: QueueModel = queue_model
         self._ladders: dict[Outcome, dict[PriceE4, Level]] = {"yes": {}, "no": {}}
         self._ours: dict[Outcome, dict[PriceE4, Level]] = {"yes": {}, "no": {}}
 
@@ -142,6 +145,8 @@ class MarketBook:
             for ours in list(level.orders):
                 left -= self._fill(happened, level, ours, None, min(left, ours.remaining_e2))
         level_at = self._ladders[outcome].get(price)
+        if level_at is not None:
+            level_at.traded(count)
         if level_at is not None and left:
             plan = _plan(level_at, left)
             crowd = sum(part for order, part in plan if order is None)
@@ -277,7 +282,7 @@ class MarketBook:
         return changes
 
     def _level(self, outcome: Outcome, price: PriceE4) -> Level:
-        return self._ladders[outcome].setdefault(price, Level())
+        return self._ladders[outcome].setdefault(price, Level(self._queue_model))
 
     def _forget_if_gone(self, outcome: Outcome, price: PriceE4, level: Level) -> None:
         if not level.orders:

@@ -13,6 +13,7 @@ from fsm_exec.core.units import CountE2, MoneyE6, in_outcome
 from fsm_exec.paper.accounts import Account, reserve_e6
 from fsm_exec.paper.groups import OrderGroup
 from fsm_exec.paper.ids import Ids
+from fsm_exec.paper.level import QueueModel
 from fsm_exec.paper.market import PaperMarket
 from fsm_exec.paper.matching import Happening, LevelChange, Match, SelfTradeCancelled
 from fsm_exec.paper.orders import FillRecord, Order, TradeRecord
@@ -40,10 +41,11 @@ class Trading:
 
     # Setting up
 
-    def add_market(self, header: TapeHeader) -> PaperMarket:
+    def add_market(self, header: TapeHeader, queue_model: QueueModel = "conservative") -> PaperMarket:
+        """`queue_model`: what the decreases of its tape do to the places of members' orders (level.py)."""
         assert header.ticker not in self.markets, f"{header.ticker} is already here"
         now_us = self.timeline.now_us()
-        market = PaperMarket(header, now_us)
+        market = PaperMarket(header, now_us, queue_model)
         self.markets[header.ticker] = market
         self.publisher.market_created(market, now_us)
         return market
