@@ -246,6 +246,11 @@ class Stage:
             )
         )
 
+    def order_of(self, execution_id: str) -> str:
+        """Its one order that rests."""
+        (order,) = [name for name in self.exchange.resting if f"-{execution_id}-" in name]
+        return order
+
     async def ended(self, execution_id: str) -> Execution:
         """The execution once nobody works; its snapshot in the database is it, and the fold of its journal."""
         await self.engine.wait_idle()

@@ -1,0 +1,231 @@
+"""A market's feed: when its book can be trusted, what an execution sees of it, and the mids behind a fill."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from fsm_exec.core.execution import Child, Execution
+from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.own_orders import OwnOrders
+from tests.runtime.support import INSTANCE, T0_US, TERMS, TICKER, count, price
+
+
+class Watched(NamedTuple):
+    feed: MarketFeed
+    own: OwnOrders
+    moves: list[str]
+    wall: Wall
+
+
+@pytest.fixture
+async def watched(autojump_clock: MockClock) -> Watched:
+    moves: list[str] = []
+    wall, own = Wall(T0_US), OwnOrders()
+    feed = MarketFeed(TERMS, wall, own, lambda _, source, trigger, dest: moves.append(f"{source} {trigger} {dest}"))
+    return Watched(feed, own, moves, wall)
+
+
+def fill_book(feed: MarketFeed, at_us: int | None = None) -> None:
+    """YES 0.48 x 100 and 0.47 x 50, offered at 0.50 x 200."""
+    feed.snapshot([(price(47), count(50)), (price(48), count(100))], [(price(50), count(200))], at_us)
+
+
+@pytest.fixture
+def live(watched: Watched) -> Watched:
+    watched.feed.connected()
+    fill_book(watched.feed)
+    assert watched.feed.state == "live"
+    return watched
+
+
+def resting(live: Watched, outcome: Outcome, cents: int, contracts: int, filled: int = 0) -> None:
+    """An order of ours stands in the book, and the feed's owner has told so."""
+    child = Child(
+        client_order_id=f"fx{INSTANCE}-e000001-1-1",
+        level=1,
+        attempt=1,
+        price_e4=price(cents),
+        count_e2=count(contracts),
+        time_in_force="good_till_canceled",
+        post_only=False,
+        expiration_s=None,
+        sent_at_us=T0_US,
+        state="resting",
+        order_id="o",
+        counted_e2=count(filled),
+        reported_e2=count(filled),
+    )
+    live.own.update(
+        Execution(
+            execution_id="e000001",
+            instance=INSTANCE,
+            outcome=outcome,
+            method="simple_limit@1",
+            target_e2=count(contracts),
+            limits=None,
+            accepted_at_us=T0_US,
+            deadline_us=T0_US + 1,
+            grace_us=0,
+            terms=TERMS,
+            arrival=live.feed.view(outcome),
+            children=(child,),
+        )
+    )
+
+
+async def test_a_feed_lives_from_its_first_snapshot(autojump_clock: MockClock, watched: Watched) -> None:
+    """Dialled, subscribing, live; a loss and a new connection go the same way; a snapshot without one changes
+    nothing but the book."""
+    watched.feed.disconnected()
+    watched.feed.connected()
+    watched.feed.connected()
+    assert not watched.feed.view("yes").is_tradable
+    fill_book(watched.feed)
+    fill_book(watched.feed)
+    watched.feed.disconnected()
+    watched.feed.connected()
+    assert watched.feed.state == "subscribing"
+    assert watched.moves == [
+        "disconnected dial subscribing",
+        "subscribing snapshot live",
+        "live lost disconnected",
+        "disconnected dial subscribing",
+    ]
+
+
+async def test_changes_before_the_snapshot_are_in_it_already(autojump_clock: MockClock, watched: Watched) -> None:
+    """They are not applied twice, and do not count as broken."""
+    watched.feed.connected()
+    assert watched.feed.change("yes", price(48), count(-5), T0_US)
+    fill_book(watched.feed)
+    assert watched.feed.book.yes[price(48)] == count(100)
+
+
+async def test_a_level_below_zero_is_a_gap(autojump_clock: MockClock, live: Watched) -> None:
+    """The book is not trusted again before the next snapshot; changes until then are in that one."""
+    assert not live.feed.change("yes", price(48), count(-101), T0_US)
+    assert live.feed.state == "gapped"
+    assert live.feed.view("yes").trusted_mid_e5 is None
+    assert live.feed.change("yes", price(48), count(7), T0_US)
+    fill_book(live.feed)
+    assert live.moves[-2:] == ["live gap gapped", "gapped snapshot live"]
+    assert live.feed.view("yes").bids[0] == (price(48), count(100))
+
+
+async def test_a_missing_sequence_number_is_a_gap_once(autojump_clock: MockClock, live: Watched) -> None:
+    """Told twice, it is one transition."""
+    live.feed.gap()
+    live.feed.gap()
+    assert live.moves[-1] == "live gap gapped"
+
+
+async def test_silence_makes_a_live_feed_stale_and_a_word_ends_it(autojump_clock: MockClock, live: Watched) -> None:
+    """Only a live one: what is gapped waits for its snapshot whatever is heard."""
+    live.feed.quiet()
+    assert live.feed.state == "stale"
+    live.feed.heard()
+    assert live.feed.state == "live"
+    live.feed.gap()
+    live.feed.quiet()
+    live.feed.heard()
+    assert live.feed.state == "gapped"
+
+
+async def test_a_view_is_the_book_from_either_outcome(autojump_clock: MockClock, live: Watched) -> None:
+    """Best first; the asks of one outcome are the mirrored bids for the other; the mids add up to a dollar."""
+    yes, no = live.feed.view("yes"), live.feed.view("no")
+    assert yes.bids == ((price(48), count(100)), (price(47), count(50)))
+    assert yes.asks == ((price(50), count(200)),)
+    assert no.bids == ((price(50), count(200)),)
+    assert no.asks == ((price(52), count(100)), (price(53), count(50)))
+    assert (yes.mid_e5, no.mid_e5, yes.spread_e4) == (49_000, 51_000, 200)
+
+
+async def test_the_age_of_a_view_counts_from_the_last_word(autojump_clock: MockClock, live: Watched) -> None:
+    """Of this market's feed, in microseconds."""
+    await trio.sleep(3)
+    assert live.feed.view("yes").feed_age_us == 3_000_000
+    live.feed.heard()
+    assert live.feed.view("yes").feed_age_us == 0
+
+
+async def test_our_own_size_is_taken_out_of_every_view(autojump_clock: MockClock, live: Watched) -> None:
+    """Part of a level, a whole level, from the other outcome too; what was filled does not stand there any more."""
+    resting(live, "yes", 48, 30, filled=10)
+    assert live.feed.view("yes").bids[0] == (price(48), count(80))
+    assert live.feed.view("no").asks[0] == (price(52), count(80))
+    assert live.feed.view("no").own_other_best_e4 == price(48)
+    assert live.feed.view("yes").own_other_best_e4 is None
+    resting(live, "yes", 48, 100)
+    assert live.feed.view("yes").best_bid == price(47)
+    assert live.feed.view("no").best_ask == price(53)
+
+
+async def test_the_mid_is_that_of_the_others(autojump_clock: MockClock, live: Watched) -> None:
+    """Our own order alone at the top of the book does not move it."""
+    resting(live, "yes", 49, 20)
+    live.feed.change("yes", price(49), count(20), T0_US + 1)
+    assert live.feed.view("yes").mid_e5 == 49_000
+    live.feed.change("yes", price(49), count(5), T0_US + 2)
+    assert live.feed.view("yes").mid_e5 == 49_500
+
+
+async def test_a_one_sided_book_keeps_the_last_mid(autojump_clock: MockClock, live: Watched) -> None:
+    """And cannot be traded on; before any two-sided book there is none."""
+    live.feed.change("no", price(50), count(-200), T0_US + 1)
+    view = live.feed.view("yes")
+    assert not view.is_two_sided
+    assert (view.mid_e5, view.spread_e4, view.trusted_mid_e5) == (49_000, 200, None)
+
+
+async def test_before_any_two_sided_book_there_is_no_mid(autojump_clock: MockClock, watched: Watched) -> None:
+    """Neither in a view nor behind a fill."""
+    watched.feed.connected()
+    watched.feed.snapshot([(price(48), count(1))], [], T0_US)
+    assert watched.feed.view("yes").mid_e5 is None
+    assert watched.feed.mid_before(T0_US + 10, "yes") is None
+
+
+async def test_the_mid_before_a_fill_is_that_of_the_exchanges_time(autojump_clock: MockClock, live: Watched) -> None:
+    """The last one strictly before; nothing before the first; mirrored for the other outcome; a time that steps back
+    does not disorder them."""
+    feed = live.feed
+    feed.change("yes", price(49), count(10), T0_US + 2_000)  # mid 0.495
+    feed.change("yes", price(49), count(-10), T0_US + 1_000)  # back to 0.49, stamped earlier
+    feed.change("no", price(51), count(10), T0_US + 5_000)  # offered at 0.49: mid 0.485
+    assert feed.mid_before(T0_US, "yes") is None
+    assert feed.mid_before(T0_US + 1, "yes") == 49_000
+    assert feed.mid_before(T0_US + 2_000, "yes") == 49_000
+    assert feed.mid_before(T0_US + 2_001, "yes") == 49_000  # both changes stand at the later time; the last holds
+    assert feed.mid_before(T0_US + 5_000, "no") == 51_000
+    assert feed.mid_before(T0_US + 5_001, "no") == 51_500
+
+
+async def test_only_a_change_of_the_touch_nudges(autojump_clock: MockClock, live: Watched) -> None:
+    """Depth behind it does not; its size does, and so does every change of state; nobody is told after leaving."""
+    nudges: list[str] = []
+    live.feed.subscribe("e1", lambda: nudges.append("e1"))
+    live.feed.change("yes", price(47), count(5), T0_US)
+    assert nudges == []
+    live.feed.change("yes", price(48), count(5), T0_US)
+    assert nudges == ["e1"]
+    live.feed.quiet()
+    assert nudges == ["e1", "e1"]
+    live.feed.unsubscribe("e1")
+    live.feed.change("yes", price(49), CountE2(1), T0_US)
+    assert nudges == ["e1", "e1"]
+
+
+async def test_a_view_names_no_more_than_ten_levels(autojump_clock: MockClock, watched: Watched) -> None:
+    """All of them only when asked."""
+    watched.feed.connected()
+    watched.feed.snapshot([(price(c), count(1)) for c in range(1, 31)], [(price(40), count(1))], T0_US)
+    assert len(watched.feed.view("yes").bids) == 10
+    assert len(watched.feed.view("yes", depth=0).bids) == 30
+    assert watched.feed.terms.ticker == TICKER

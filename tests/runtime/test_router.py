@@ -1,0 +1,179 @@
+"""The router: which fact goes to whom, and what is nobody's."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import NamedTuple
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from fsm_exec.core.events import AnyEvent, FillReported, OrderReported
+from fsm_exec.core.orders import FillReport, OrderReport
+from fsm_exec.core.units import MoneyE6
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.own_orders import OwnOrders
+from fsm_exec.runtime.router import Router
+from tests.runtime.support import INSTANCE, T0_US, TERMS, TICKER, count, price
+
+OURS = f"fx{INSTANCE}-e000007-1-1"
+
+
+class Post(NamedTuple):
+    router: Router
+    feed: MarketFeed
+    delivered: list[tuple[str, AnyEvent]]
+    log: io.StringIO
+
+    def logged(self) -> list[str]:
+        return [json.loads(line)["event"] for line in self.log.getvalue().splitlines()]
+
+
+@pytest.fixture
+async def post(autojump_clock: MockClock) -> Post:
+    """Only e000007 is known to anybody."""
+    delivered: list[tuple[str, AnyEvent]] = []
+    wall, log = Wall(T0_US), io.StringIO()
+    feed = MarketFeed(TERMS, wall, OwnOrders(), lambda *_: None)
+
+    def deliver(execution_id: str, event: AnyEvent) -> bool:
+        delivered.append((execution_id, event))
+        return execution_id == "e000007"
+
+    return Post(Router(INSTANCE, {TICKER: feed}, wall, deliver, open_log(log, wall)), feed, delivered, log)
+
+
+def fill(client_order_id: str | None, order_id: str = "o1") -> FillReport:
+    return FillReport(
+        fill_id="f1",
+        order_id=order_id,
+        client_order_id=client_order_id,
+        ticker=TICKER,
+        outcome="yes",
+        price_e4=price(48),
+        count_e2=count(2),
+        fee_e6=MoneyE6(0),
+        is_taker=False,
+        at_us=T0_US + 5,
+    )
+
+
+def order(client_order_id: str) -> OrderReport:
+    return OrderReport(
+        order_id="o1",
+        client_order_id=client_order_id,
+        ticker=TICKER,
+        outcome="yes",
+        status="resting",
+        price_e4=price(48),
+        count_e2=count(5),
+        filled_e2=count(0),
+        remaining_e2=count(5),
+        at_us=T0_US,
+        reason=None,
+    )
+
+
+async def test_an_order_goes_to_the_execution_that_its_id_names(autojump_clock: MockClock, post: Post) -> None:
+    """As a frame, not as a look-up: it may be older than it looks."""
+    post.router.order(order(OURS))
+    ((name, event),) = post.delivered
+    assert name == "e000007"
+    assert isinstance(event, OrderReported)
+    assert not event.looked_up
+
+
+async def test_a_fill_carries_the_mid_before_it(autojump_clock: MockClock, post: Post) -> None:
+    """That of the feed at the exchange's time of the fill."""
+    post.router.connected()
+    post.router.book_snapshot(TICKER, [(price(48), count(9))], [(price(50), count(9))], T0_US)
+    post.router.fill(fill(OURS))
+    ((_, event),) = post.delivered
+    assert isinstance(event, FillReported)
+    assert event.mid_e5 == 49_000
+
+
+async def test_a_fill_without_our_id_is_joined_by_its_order(autojump_clock: MockClock, post: Post) -> None:
+    """Once the order's id at the exchange was learned, by an answer or by a frame; before, it is left alone."""
+    post.router.fill(fill(None))
+    assert post.delivered == []
+    assert post.logged() == ["fill_of_others"]
+    post.router.learned(OURS, "o1")
+    post.router.fill(fill(None))
+    assert [name for name, _ in post.delivered] == ["e000007"]
+
+
+@pytest.mark.parametrize("name", ["manual-1", "fxzzzzzzzzzz-e000007-1-1", "", f"xfx{INSTANCE}-e000007-1-1"])
+async def test_orders_of_others_are_left_alone(autojump_clock: MockClock, post: Post, name: str) -> None:
+    """Foreign ones, and those of another database's engine."""
+    post.router.order(order(name))
+    post.router.fill(fill(name, order_id="o9"))
+    assert post.delivered == []
+
+
+async def test_an_order_of_ours_that_nobody_owns_is_an_error_in_the_log(autojump_clock: MockClock, post: Post) -> None:
+    """Not dropped in silence."""
+    post.router.order(order(f"fx{INSTANCE}-e000099-1-1"))
+    assert post.logged() == ["order_without_owner"]
+
+
+async def test_books_of_unknown_markets_are_ignored(autojump_clock: MockClock, post: Post) -> None:
+    """Whatever is said about them."""
+    post.router.book_snapshot("KXOTHER", [], [], None)
+    post.router.book_change("KXOTHER", "yes", price(1), count(1), T0_US)
+    post.router.book_gap(["KXOTHER"])
+    post.router.book_broken("KXOTHER")
+    assert post.feed.book_seq == 0
+
+
+async def test_a_book_that_breaks_is_an_error_in_the_log(autojump_clock: MockClock, post: Post) -> None:
+    """With the change that broke it; the feed is gapped."""
+    post.router.connected()
+    post.router.book_snapshot(TICKER, [(price(48), count(1))], [], T0_US)
+    post.router.book_change(TICKER, "yes", price(48), count(-2), T0_US)
+    assert post.feed.state == "gapped"
+    assert post.logged() == ["book_broken"]
+
+
+async def test_frames_that_cannot_be_read_and_gaps_distrust_the_book(autojump_clock: MockClock, post: Post) -> None:
+    """Until its next snapshot."""
+    for broken in (True, False):
+        post.router.connected()
+        post.router.book_snapshot(TICKER, [(price(48), count(1))], [], T0_US)
+        assert post.feed.state == "live"
+        if broken:
+            post.router.book_broken(TICKER)
+        else:
+            post.router.book_gap([TICKER])
+        assert post.feed.state == "gapped"
+
+
+async def test_a_lost_stream_is_told_to_every_feed(autojump_clock: MockClock, post: Post) -> None:
+    """And logged with its reason."""
+    post.router.connected()
+    post.router.disconnected("reset by peer")
+    assert post.feed.state == "disconnected"
+    assert post.logged() == ["stream_lost"]
+
+
+async def test_silence_is_noticed_and_any_word_ends_it(autojump_clock: MockClock, post: Post) -> None:
+    """25 s without a frame or a ping: stale; a ping, or a trade, makes it live again. Pings every 10 s keep it so."""
+    post.router.connected()
+    post.router.book_snapshot(TICKER, [(price(48), count(1))], [], T0_US)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(post.router.watch_silence)
+        for _ in range(4):
+            await trio.sleep(10)
+            post.router.heard()
+            assert post.feed.state == "live"
+        await trio.sleep(24)
+        assert post.feed.state == "live"
+        await trio.sleep(3)
+        assert post.feed.state == "stale"
+        post.router.trade(TICKER, "yes", price(48), count(1), T0_US)
+        assert post.feed.state == "live"
+        nursery.cancel_scope.cancel()
