@@ -182,6 +182,10 @@ class FaultPlan:
         """Whether anything may still go wrong."""
         return self._until_us is None or now_us < self._until_us
 
+    def calm(self, now_us: int) -> None:
+        """Nothing goes wrong any more; what is on its way arrives, and an episode that runs ends in its time."""
+        self._until_us = now_us
+
     def end_us(self, wanted_us: int) -> int:
         """When something that should hold until `wanted_us` must end."""
         return wanted_us if self._until_us is None else min(wanted_us, self._until_us)

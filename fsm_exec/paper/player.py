@@ -35,6 +35,9 @@ class TapePlayer:
         self._exchange.timeline.at(due_us, Rank.TAPE, self.ticker, self._play_next)
 
     def _play_next(self) -> None:
+        if self._exchange.markets[self.ticker].status not in ("active", "inactive"):
+            self.ended.set()  # closed before its time: nothing more happens in it
+            return
         self._exchange.apply(self.ticker, self._tape.events[self._next][1])
         self._next += 1
         if self._next < len(self._tape.events):

@@ -41,8 +41,9 @@ class Troubles:
             return
 
         def started() -> None:
-            self._plan.counts[name] += 1
-            begin()
+            if self._plan.rages(timeline.now_us()):
+                self._plan.counts[name] += 1
+                begin()
 
         def ended() -> None:
             end()
@@ -55,12 +56,16 @@ class Troubles:
         self._gate.skew_ms = ms
 
     def _change_grids(self) -> None:
+        if not self._plan.rages(self._exchange.timeline.now_us()):
+            return
         for ticker in self._exchange.markets:
             self._exchange.change_grid(ticker, self._plan.profile.exchange.grid)
             self._plan.counts["grid"] += 1
 
     def _close(self) -> None:
         result = self._plan.profile.exchange.settle
+        if not self._plan.rages(self._exchange.timeline.now_us()):
+            return
         for ticker, market in self._exchange.markets.items():
             if market.status != "active":
                 continue
