@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.paper.accounts import Account
+from fsm_exec.paper.budget import BASIC, Budget, Tier
 from fsm_exec.paper.clock import TellsTime
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.exchange import Exchange
@@ -50,9 +51,11 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Gate:
-    """The keys of the exchange's members. `wall` is the clock that signatures are held against."""
+    """The keys of the exchange's members, and how much they may ask. `wall` is the clock that signatures are held
+    against; `tier` holds for all of them."""
 
-    def __init__(self, exchange: Exchange, wall: TellsTime) -> None:
+    def __init__(self, exchange: Exchange, wall: TellsTime, *, tier: Tier = BASIC) -> None:
+        self.budget = Budget(wall, tier)
         self._exchange = exchange
         self._wall = wall
         self.skew_ms = 0  # how wrong the exchange's clock is: a fault
@@ -72,6 +75,11 @@ class Gate:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         return account, Credentials(api_key_id, pem)
+
+    def claimed(self, headers: Mapping[str, str]) -> Account | None:
+        """The account a public request names, if it is one of ours: only to charge it, nothing is checked."""
+        known = self._keys.get(headers.get(KEY, ""))
+        return None if known is None else known[1]
 
     def member(self, headers: Mapping[str, str], method: str, path: str) -> Account:
         """The account that signed a request. `headers` have lower-case names. Raises ApiError 401."""

@@ -25,7 +25,7 @@ from fsm_exec.paper.replica import Replica
 from fsm_exec.paper.timeline import Rank
 
 T = TypeVar("T")
-_TOO_MANY = ApiError(429, "too_many_requests", "too many requests")
+_TOO_MANY = errors.too_many_requests()
 _INTERNAL = ApiError(500, "internal_server_error", "internal server error")
 _UNAVAILABLE = ApiError(503, "service_unavailable", "service unavailable")
 

@@ -50,6 +50,10 @@ def insufficient_balance() -> ApiError:
     return ApiError(400, "insufficient_balance", "insufficient balance")
 
 
+def invalid_uuid() -> ApiError:
+    return ApiError(400, "invalid_UUID", "invalid UUID")
+
+
 def not_found(what: str) -> ApiError:
     return ApiError(404, "not_found", "not found", what)
 

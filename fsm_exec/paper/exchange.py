@@ -217,7 +217,7 @@ class Exchange(Lifecycle):
 
     def _resting(self, account: Account, order_id: str, market_ticker: str | None = None) -> Order:
         if not is_uuid(order_id):
-            raise errors.ApiError(400, "invalid_UUID", "invalid UUID")
+            raise errors.invalid_uuid()
         order = self.orders.get(order_id)
         if order is None or order.account_id != account.account_id or order.status != "resting":
             raise errors.not_found("order")

@@ -1,49 +1,19 @@
-"""The bodies of every read, from the state of the exchange as it is. Listings are newest first, page by page."""
+"""What a member reads of its own: orders, fills, balance, positions, settlements, places in the queue."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable, Iterable
-from typing import TypeVar
-
 import msgspec
 
-from fsm_exec.core.book import Level as BookLevel
-from fsm_exec.core.units import (
-    ONE_DOLLAR_E4,
-    CountE2,
-    MoneyE6,
-    PriceE4,
-    complement,
-    format_count,
-    format_money,
-    format_price,
-)
+from fsm_exec.core.units import ONE_DOLLAR_E4, CountE2, MoneyE6, Outcome, format_count, format_money
 from fsm_exec.paper import bodies, errors
-from fsm_exec.paper.accounts import Account
+from fsm_exec.paper.accounts import Account, Position, SettlementRecord
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.market import PaperMarket
 from fsm_exec.paper.orders import FillRecord, Order
-from fsm_exec.paper.publishing import price_ranges
+from fsm_exec.paper.paging import Page as Page
+from fsm_exec.paper.paging import newest_first
 from fsm_exec.paper.times import rfc3339
 from fsm_exec.wire import rest
-
-Item = TypeVar("Item")
-ZERO_PRICE = "0.0000"
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """What a listing was asked for. Times are unix seconds of creation, both ends included."""
-
-    limit: int = 100
-    cursor: str = ""
-    tickers: tuple[str, ...] = ()
-    event: str | None = None
-    status: str | None = None
-    order_id: str | None = None
-    min_s: int | None = None
-    max_s: int | None = None
 
 
 class MarketPosition(msgspec.Struct, kw_only=True):
@@ -75,13 +45,13 @@ class PositionsPage(msgspec.Struct, kw_only=True):
 def orders_page(exchange: Exchange, account: Account, page: Page) -> rest.OrdersPage:
     def wanted(order: Order) -> bool:
         return (
-            (not page.tickers or order.ticker in page.tickers)
-            and (page.event is None or exchange.markets[order.ticker].header.event == page.event)
+            page.names(order.ticker)
+            and _of_event(exchange, order.ticker, page)
             and (page.status is None or order.status == page.status)
-            and _within(order.created_us, page)
+            and page.within(order.created_us)
         )
 
-    found, cursor = _newest_first(account.orders, page, wanted, lambda order: order.number)
+    found, cursor = newest_first(account.orders, page, wanted, lambda order: order.number)
     return rest.OrdersPage(orders=[bodies.order_body(order, account.user_id) for order in found], cursor=cursor)
 
 
@@ -95,206 +65,165 @@ def order_of(exchange: Exchange, account: Account, order_id: str) -> rest.OrderB
 def fills_page(account: Account, page: Page) -> rest.FillsPage:
     def wanted(fill: FillRecord) -> bool:
         return (
-            (not page.tickers or fill.order.ticker in page.tickers)
+            page.names(fill.order.ticker)
             and (page.order_id is None or fill.order.order_id == page.order_id)
-            and _within(fill.at_us, page)
+            and page.within(fill.at_us)
         )
 
-    found, cursor = _newest_first(account.fills, page, wanted, lambda fill: fill.number)
+    found, cursor = newest_first(account.fills, page, wanted, lambda fill: fill.number)
     return rest.FillsPage(fills=[bodies.fill_body(fill) for fill in found], cursor=cursor)
 
 
-def balance(exchange: Exchange, account: Account) -> rest.Balance:
-    """`portfolio_value` counts each held contract at the best bid of its outcome."""
+class BalanceShown(rest.Balance, kw_only=True):
+    """With the cash of each shard: of the one there is."""
+
+    balance_breakdown: list[dict[str, object]]
+
+
+def balance(exchange: Exchange, account: Account) -> BalanceShown:
+    """`balance` is what is free: cash net of what resting orders reserve (unconfirmed, but the official text calls it
+    available)."""
     available = exchange.available_e6(account)
-    return rest.Balance(
+    dollars = bodies.format_balance(available)
+    worth = sum(_value_e6(exchange.markets[t], p.count_e2) for t, p in account.positions.items())
+    return BalanceShown(
         balance=available // 10_000,
-        balance_dollars=bodies.format_balance(available),
-        portfolio_value=sum(_value_e6(exchange.markets[t], p.count_e2) for t, p in account.positions.items()) // 10_000,
+        balance_dollars=dollars,
+        portfolio_value=worth // 10_000,
         updated_ts=exchange.timeline.now_us() // 1_000_000,
+        balance_breakdown=[{"exchange_index": 0, "balance": dollars}],
     )
 
 
-def positions_page(exchange: Exchange, account: Account, page: Page) -> PositionsPage:
-    """Every market ever traded; one page, for an account here trades few."""
-    held = [
-        (exchange.markets[ticker], position)
-        for ticker, position in account.positions.items()
-        if position.traded_e6
-        and (not page.tickers or ticker in page.tickers)
-        and (page.event is None or exchange.markets[ticker].header.event == page.event)
-    ]
-    events: dict[str, list[int]] = {}
-    for market, position in held:
-        sums = events.setdefault(market.header.event, [0, 0, 0, 0, 0])
-        figures = (position.traded_e6, abs(position.count_e2), position.cost_e6, position.realized_e6, position.fees_e6)
-        sums[:] = [total + figure for total, figure in zip(sums, figures, strict=True)]
-    return PositionsPage(
-        market_positions=[
-            MarketPosition(
-                ticker=market.ticker,
-                exchange_index=0,
-                total_traded_dollars=format_money(MoneyE6(position.traded_e6)),
-                position_fp=format_count(CountE2(position.count_e2)),
-                market_exposure_dollars=format_money(MoneyE6(position.cost_e6)),
-                realized_pnl_dollars=format_money(MoneyE6(position.realized_e6)),
-                fees_paid_dollars=format_money(MoneyE6(position.fees_e6)),
-                last_updated_ts=rfc3339(position.updated_us),
-            )
-            for market, position in held
-        ],
-        event_positions=[
-            EventPosition(
-                event_ticker=event,
-                total_cost_dollars=format_money(MoneyE6(sums[0])),
-                total_cost_shares_fp=format_count(CountE2(sums[1])),
-                event_exposure_dollars=format_money(MoneyE6(sums[2])),
-                realized_pnl_dollars=format_money(MoneyE6(sums[3])),
-                fees_paid_dollars=format_money(MoneyE6(sums[4])),
-            )
-            for event, sums in events.items()
-        ],
-        cursor="",
-    )
+def positions_page(
+    exchange: Exchange,
+    account: Account,
+    page: Page,
+    *,
+    settlement: str = "unsettled",
+    nonzero: tuple[str, ...] = (),
+) -> PositionsPage:
+    """Every market ever traded that is not settled (or is: `settlement`), the last one first. `nonzero`: only those
+    whose position or total traded is not zero. The sums by event are over the page's markets."""
 
-
-def order_book(market: PaperMarket, depth: int) -> rest.OrderBookBody:
-    """The `depth` best levels a side (0: all), ascending: the best is the last."""
-
-    def shown(levels: list[BookLevel]) -> list[rest.WireLevel]:
-        return [(format_price(price), format_count(count)) for price, count in levels[-depth:]]
-
-    return rest.OrderBookBody(
-        orderbook_fp=rest.OrderBookLevels(
-            yes_dollars=shown(market.book.displayed("yes")), no_dollars=shown(market.book.displayed("no"))
+    def wanted(item: tuple[int, PaperMarket, Position]) -> bool:
+        _, market, position = item
+        settled = "settled" if market.status == "finalized" else "unsettled"
+        return (
+            position.traded_e2 > 0
+            and page.names(market.ticker)
+            and _of_event(exchange, market.ticker, page)
+            and settlement in ("all", settled)
+            and ("position" not in nonzero or position.count_e2 != 0)
         )
+
+    numbered = enumerate(account.positions.items(), 1)
+    listed = [(number, exchange.markets[ticker], position) for number, (ticker, position) in numbered]
+    found, cursor = newest_first(listed, page, wanted, lambda item: item[0])
+    events: dict[str, Position] = {}
+    for _, market, position in found:
+        total = events.setdefault(market.header.event, Position())
+        total.traded_e6 += position.traded_e6
+        total.traded_e2 += position.traded_e2
+        total.cost_e6 += position.cost_e6
+        total.realized_e6 += position.realized_e6
+        total.fees_e6 += position.fees_e6
+    return PositionsPage(
+        market_positions=[_market_position(market.ticker, position) for _, market, position in found],
+        event_positions=[_event_position(event, total) for event, total in events.items()],
+        cursor=cursor,
     )
 
 
-def market_body(market: PaperMarket) -> rest.Market:
-    """All required fields. A side without quotes shows 0 for a bid and 1 for an ask. A tape does not tell the open
-    interest; the volume stands for it."""
-    header = market.header
-    yes, no = market.book.best("yes"), market.book.best("no")
-    yes_bid, yes_size = yes if yes is not None else (PriceE4(0), CountE2(0))
-    no_bid, no_size = no if no is not None else (PriceE4(0), CountE2(0))
-    last, previous = market.last_price_e4, market.previous_price_e4
-    return rest.Market(
-        ticker=header.ticker,
-        event_ticker=header.event,
-        market_type="binary",
-        yes_sub_title=header.title,
-        no_sub_title=header.title,
-        created_time=rfc3339(market.opened_us),
-        updated_time=rfc3339(market.updated_us),
-        open_time=rfc3339(market.opened_us),
-        close_time=rfc3339(market.close_us),
-        latest_expiration_time=rfc3339(market.close_us),
-        settlement_timer_seconds=0,
-        status=market.status,
-        yes_bid_dollars=format_price(yes_bid),
-        yes_bid_size_fp=format_count(yes_size),
-        yes_ask_dollars=format_price(complement(no_bid)),
-        yes_ask_size_fp=format_count(no_size),
-        no_bid_dollars=format_price(no_bid),
-        no_ask_dollars=format_price(complement(yes_bid)),
-        last_price_dollars=ZERO_PRICE if last is None else format_price(last),
-        volume_fp=format_count(CountE2(market.volume_e2)),
-        volume_24h_fp=format_count(CountE2(market.volume_e2)),
-        result="",
-        can_close_early=True,
-        open_interest_fp=format_count(CountE2(market.volume_e2)),
-        notional_value_dollars=format_price(ONE_DOLLAR_E4),
-        previous_yes_bid_dollars=ZERO_PRICE,
-        previous_yes_ask_dollars=ZERO_PRICE,
-        previous_price_dollars=ZERO_PRICE if previous is None else format_price(previous),
-        settlement_bounds_type="default",
-        expiration_value="",
-        rules_primary="A market of the paper exchange.",
-        rules_secondary="",
-        price_level_structure=header.price_level_structure,
-        price_ranges=price_ranges(header.grid),
+def _market_position(ticker: str, position: Position) -> MarketPosition:
+    """The exposure is what the open contracts cost: no source has the exact formula."""
+    return MarketPosition(
+        ticker=ticker,
+        exchange_index=0,
+        total_traded_dollars=format_money(MoneyE6(position.traded_e6)),
+        position_fp=format_count(CountE2(position.count_e2)),
+        market_exposure_dollars=format_money(MoneyE6(position.cost_e6)),
+        realized_pnl_dollars=format_money(MoneyE6(position.realized_e6)),
+        fees_paid_dollars=format_money(MoneyE6(position.fees_e6)),
+        last_updated_ts=rfc3339(position.updated_us),
     )
 
 
-def event_body(exchange: Exchange, event: str) -> dict[str, object]:
-    markets = [market for market in exchange.markets.values() if market.header.event == event]
-    if not markets:
-        raise errors.not_found("event")
+def _event_position(event: str, total: Position) -> EventPosition:
+    return EventPosition(
+        event_ticker=event,
+        total_cost_dollars=format_money(MoneyE6(total.traded_e6)),
+        total_cost_shares_fp=format_count(CountE2(total.traded_e2)),
+        event_exposure_dollars=format_money(MoneyE6(total.cost_e6)),
+        realized_pnl_dollars=format_money(MoneyE6(total.realized_e6)),
+        fees_paid_dollars=format_money(MoneyE6(total.fees_e6)),
+    )
+
+
+def settlements_page(exchange: Exchange, account: Account, page: Page) -> dict[str, object]:
+    found, cursor = newest_first(
+        account.settlements,
+        page,
+        lambda each: page.names(each.ticker) and _of_event(exchange, each.ticker, page) and page.within(each.at_us),
+        lambda each: each.number,
+    )
+    return {"settlements": [_settlement_body(exchange, each) for each in found], "cursor": cursor}
+
+
+def _settlement_body(exchange: Exchange, settled: SettlementRecord) -> dict[str, object]:
+    """`revenue` and `value` are whole cents: a contract pays one dollar or nothing, its smallest part a cent."""
+    yes, no = max(0, settled.count_e2), max(0, -settled.count_e2)
     return {
-        "event": {
-            "event_ticker": event,
-            "series_ticker": markets[0].header.series,
-            "sub_title": "",
-            "title": markets[0].header.title,
-            "collateral_return_type": "",
-            "mutually_exclusive": False,
-            "settlement_sources": [],
-        },
-        "markets": [market_body(market) for market in markets],
+        "ticker": settled.ticker,
+        "exchange_index": 0,
+        "event_ticker": exchange.markets[settled.ticker].header.event,
+        "market_result": settled.result,
+        "yes_count_fp": format_count(CountE2(yes)),
+        "yes_total_cost_dollars": format_money(MoneyE6(settled.cost_e6 if yes else 0)),
+        "no_count_fp": format_count(CountE2(no)),
+        "no_total_cost_dollars": format_money(MoneyE6(settled.cost_e6 if no else 0)),
+        "revenue": settled.revenue_e6 // 10_000,
+        "settled_time": rfc3339(settled.at_us),
+        "fee_cost": format_money(MoneyE6(settled.fees_e6)),
+        "value": 100 if settled.result == "yes" else 0,
     }
 
 
-def series_body(exchange: Exchange, series: str) -> dict[str, object]:
-    header = next((m.header for m in exchange.markets.values() if m.header.series == series), None)
-    if header is None:
-        raise errors.not_found("series")
+def queue_position(exchange: Exchange, account: Account, order_id: str) -> dict[str, object]:
+    order = exchange.orders.get(order_id)
+    if order is None or order.account_id != account.account_id or order.status != "resting":
+        raise errors.not_found("order")
+    return {"queue_position_fp": format_count(exchange.markets[order.ticker].book.ahead_of(order))}
+
+
+def queue_positions(exchange: Exchange, account: Account, page: Page) -> dict[str, object]:
+    """Of every resting order in the markets asked for."""
+    resting = [
+        order
+        for ticker, orders in account.resting.items()
+        if page.names(ticker) and _of_event(exchange, ticker, page)
+        for order in orders.values()
+    ]
     return {
-        "series": {
-            "ticker": series,
-            "frequency": "custom",
-            "title": series,
-            "category": header.category,
-            "categories": [header.category],
-            "tags": [],
-            "settlement_sources": [],
-            "contract_url": "",
-            "contract_terms_url": "",
-            "fee_type": header.fee_type,
-            "fee_multiplier": header.fee_multiplier,
-            "additional_prohibitions": [],
-        }
+        "queue_positions": [
+            {
+                "order_id": order.order_id,
+                "market_ticker": order.ticker,
+                "queue_position_fp": format_count(exchange.markets[order.ticker].book.ahead_of(order)),
+            }
+            for order in resting
+        ]
     }
 
 
-def market_of(exchange: Exchange, ticker: str) -> PaperMarket:
-    market = exchange.markets.get(ticker)
-    if market is None:
-        raise errors.market_not_found(ticker)
-    return market
+def _of_event(exchange: Exchange, ticker: str, page: Page) -> bool:
+    return page.event is None or exchange.markets[ticker].header.event == page.event
 
 
 def _value_e6(market: PaperMarket, count: int) -> int:
-    best = market.book.best("yes" if count > 0 else "no") if count else None
+    """What a position is worth: at the result, or at the best bid of its outcome. No source has the exact formula."""
+    outcome: Outcome = "yes" if count > 0 else "no"
+    if market.result is not None:
+        return abs(count) * ONE_DOLLAR_E4 if market.result == outcome else 0
+    best = market.book.best(outcome) if count else None
     return 0 if best is None else abs(count) * best[0]
-
-
-def _within(at_us: int, page: Page) -> bool:
-    at_s = at_us // 1_000_000
-    return (page.min_s is None or at_s >= page.min_s) and (page.max_s is None or at_s <= page.max_s)
-
-
-def _newest_first(
-    items: Iterable[Item], page: Page, wanted: Callable[[Item], bool], number: Callable[[Item], int]
-) -> tuple[list[Item], str]:
-    """One page, and the cursor of the next: the number of the last item shown. New items never shift a page."""
-    below = _decode_cursor(page.cursor)
-    found: list[Item] = []
-    for item in reversed(list(items)):
-        if (below is not None and number(item) >= below) or not wanted(item):
-            continue
-        if len(found) == page.limit:
-            return found, base64.urlsafe_b64encode(str(number(found[-1])).encode()).decode()
-        found.append(item)
-    return found, ""
-
-
-def _decode_cursor(cursor: str) -> int | None:
-    """A cursor that is not one of ours lists from the start, as the real exchange does."""
-    if not cursor:
-        return None
-    try:
-        text = base64.urlsafe_b64decode(cursor.encode()).decode()
-    except (binascii.Error, ValueError):
-        return None
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None

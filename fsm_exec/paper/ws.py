@@ -16,10 +16,10 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketReque
 from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.auth import Gate
 from fsm_exec.paper.desk import Desk
+from fsm_exec.paper.encoding import encoded, error_body
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.outbox import Outbox
 from fsm_exec.paper.publishing import snapshot_body
-from fsm_exec.paper.rest import error_body
 from fsm_exec.paper.subscriptions import CHANNELS, NEEDS_MARKET, Channel, Subscription
 from fsm_exec.wire.rest import WS_PATH
 from fsm_exec.wire.ws import Command, CommandParams, Ok, StreamError, Subscribed
@@ -76,7 +76,7 @@ class WsHandler:
         try:
             return self._gate.member(headers, "GET", WS_PATH)
         except ApiError as refusal:
-            body = _ENCODER.encode(error_body(refusal))
+            body = encoded(error_body(refusal))
             await request.reject(refusal.status, extra_headers=[(b"Content-Type", b"application/json")], body=body)
             return None
 

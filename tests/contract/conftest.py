@@ -18,6 +18,7 @@ from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket import dial_url
 from fsm_exec.paper.auth import Gate, KeyType
+from fsm_exec.paper.budget import TIERS
 from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.hosting import LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
@@ -157,7 +158,7 @@ async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
         tuple((parse_price(p), parse_count(c)) for p, c in (("0.47", "30"), ("0.48", "5"))),
     )
     exchange.apply(TICKER, opening)
-    gate = Gate(exchange, clock)
+    gate = Gate(exchange, clock, tier=TIERS["prestige"])  # what is tested here is not how much may be asked
     host = host_in_memory if request.param == "memory" else host_on_loopback
     async with host(exchange, clock, gate, latency=NO_LATENCY) as hosted:
         yield Stage(exchange, clock, gate, hosted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from fsm_exec.core.units import MoneyE6
@@ -248,5 +250,6 @@ def test_close_cancels_what_rests_and_refuses_what_comes(floor: Floor) -> None:
 )
 def test_what_is_not_offered_is_refused(floor: Floor, field: str, value: object, code: str, status: int) -> None:
     """Never accepted and ignored: another subaccount, reduce-only that rests, an unknown group, another shard."""
+    more: dict[str, Any] = {field: value}
     with refusal(code, status):
-        floor.bid("0.30", "1", **{field: value})
+        floor.bid("0.30", "1", **more)

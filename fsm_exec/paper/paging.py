@@ -1,0 +1,59 @@
+"""Listings: what may be asked of one, and how it is cut into pages. Newest first, new items never shift a page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+Item = TypeVar("Item")
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """What a listing was asked for. Times are unix seconds, both ends included."""
+
+    limit: int = 100
+    cursor: str = ""
+    tickers: tuple[str, ...] = ()
+    event: str | None = None
+    series: str | None = None
+    status: str | None = None
+    order_id: str | None = None
+    min_s: int | None = None
+    max_s: int | None = None
+
+    def within(self, at_us: int) -> bool:
+        at_s = at_us // 1_000_000
+        return (self.min_s is None or at_s >= self.min_s) and (self.max_s is None or at_s <= self.max_s)
+
+    def names(self, ticker: str) -> bool:
+        return not self.tickers or ticker in self.tickers
+
+
+def newest_first(
+    items: Sequence[Item], page: Page, wanted: Callable[[Item], bool], number: Callable[[Item], int]
+) -> tuple[list[Item], str]:
+    """One page, and the cursor of the next: the number of the last item shown. Numbers ascend along `items`."""
+    below = _decode_cursor(page.cursor)
+    found: list[Item] = []
+    for item in reversed(items):
+        if (below is not None and number(item) >= below) or not wanted(item):
+            continue
+        if len(found) == page.limit:
+            return found, base64.urlsafe_b64encode(str(number(found[-1])).encode()).decode()
+        found.append(item)
+    return found, ""
+
+
+def _decode_cursor(cursor: str) -> int | None:
+    """A cursor that is not one of ours lists from the start, as the real exchange does."""
+    if not cursor:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(cursor.encode()).decode()
+    except (binascii.Error, ValueError):
+        return None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
