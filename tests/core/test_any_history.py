@@ -207,7 +207,7 @@ class Teller:
                 return MarketChanged(at_us=at_us, status=("open", "paused", "closed")[self.draw(0, 2)])
             case 2 | 3:
                 return Restored(at_us=at_us)
-            case 4:
+            case 4 | 6 | 7:
                 self.driver.now_us += self.draw(0, 70_000_000)
                 return ClockStruck(at_us=self.driver.now_us)
             case 5:

@@ -112,6 +112,7 @@ def test_an_immediate_order_waits_for_the_fills_its_answer_states(world: World) 
     driver.place()
     driver.accept(filled=600, remaining=0)
     assert (driver.child.state, driver.state) == ("settling", "split")
+    assert driver.execution.free_e2 == 400, "what was stated is spoken for before it is counted"
     driver.fill("f1", 200)
     driver.fill("f2", 400)
     assert (driver.child.state, driver.state) == ("cancelled", "partial")
