@@ -57,6 +57,7 @@ FEES = fee_terms("quadratic", Decimal(1))
 TERMS = MarketTerms(
     ticker=TICKER, series="KXTEST", event="KXTEST-A", category="Test", status="open", grid=LINEAR_CENT, fees=FEES
 )
+PATIENCE_S = 600.0  # of virtual time: an execution that has not ended by then never will
 WAY_S = 0.1  # a request's way there, and its answer's way back
 
 Fate: TypeAlias = Literal["lost there", "lost back", "refused"]
@@ -253,7 +254,8 @@ class Stage:
 
     async def ended(self, execution_id: str) -> Execution:
         """The execution once nobody works; its snapshot in the database is it, and the fold of its journal."""
-        await self.engine.wait_idle()
+        with trio.fail_after(PATIENCE_S):
+            await self.engine.wait_idle()
         execution = self.engine.ended[execution_id].execution
         (stored,) = [e for e in await self.database.executions() if e.execution_id == execution_id]
         assert stored.snapshot == encode_snapshot(execution)

@@ -107,8 +107,10 @@ async def test_a_store_that_fails_halts_the_engine_and_leaves_nothing_live(autoj
         assert len(stage.exchange.resting) == 3
         break_store(stage)
         stage.exchange.fill(1, stage.exchange.resting[0])
+        began_s = trio.current_time()
         with pytest.raises(StoreFailed):
             await stage.engine.wait_idle()
+        assert trio.current_time() - began_s < 5, "the others were left live until they next heard something"
         assert stage.engine.state == "halted"
         assert stage.exchange.resting == []
         with pytest.raises(StoreFailed):
