@@ -1,17 +1,18 @@
 """One signed request, one bounded answer: the REST connection under `rest.KalshiRest`.
 
 Nothing is repeated here, neither writes nor reads (L9). What comes back is the status and the body, or the httpx
-error as it came; what either proves is judged by the caller.
+error as it came; what either proves is judged by the caller. Every request first pays the rate budget.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
 import httpx
 import trio
 
+from fsm_exec.kalshi.budget import TOKENS_WAIT_S, RateBudget
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signing import Signer
 
@@ -19,7 +20,7 @@ WRITE_TIMEOUT_S: Final = 10
 READ_TIMEOUT_S: Final = 20
 SIGNATURE_WINDOW_S: Final = 30  # W2: a signature older than this is refused
 # An unanswered write must not be handed to the socket when its signature is about to run out.
-assert WRITE_TIMEOUT_S < SIGNATURE_WINDOW_S
+assert TOKENS_WAIT_S + WRITE_TIMEOUT_S < SIGNATURE_WINDOW_S
 
 # Limits of one step each; the whole request is bounded by the two above, which also hold where a transport has no
 # sockets and ignores these.
@@ -27,6 +28,10 @@ HTTP_TIMEOUT: Final = httpx.Timeout(connect=5, write=5, read=READ_TIMEOUT_S, poo
 HTTP_LIMITS: Final = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=20)
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024  # a page of 1,000 orders takes 1 MB
 US_PER_MS: Final = 1_000
+TOO_MANY_REQUESTS: Final = 429
+
+Query: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+"""As pairs where a key may come more than once."""
 
 
 class AnswerTooLong(httpx.DecodingError):
@@ -34,18 +39,29 @@ class AnswerTooLong(httpx.DecodingError):
 
 
 class Answer(NamedTuple):
+    """`date` is the header of that name as it came, empty without one: the exchange's clock, in whole seconds."""
+
     status: int
     body: bytes
+    date: str = ""
 
 
 class SignedHttp:
     """`wall_us` is the wall time in unix microseconds: the only clock signatures know."""
 
-    def __init__(self, http: httpx.AsyncClient, signer: Signer, wall_us: Callable[[], int], log: Log) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        signer: Signer,
+        wall_us: Callable[[], int],
+        log: Log,
+        budget: RateBudget | None = None,
+    ) -> None:
         self._http = http
         self._signer = signer
         self._wall_us = wall_us
         self._log = log
+        self.budget = budget if budget is not None else RateBudget(log)
 
     async def ask(
         self,
@@ -53,15 +69,25 @@ class SignedHttp:
         path: str,
         *,
         within_s: int,
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
         body: bytes | None = None,
+        orders: int | None = None,
     ) -> Answer:
-        """Send one request and read its answer. Raises httpx errors (`answers.NETWORK_ERRORS`), httpx.ReadTimeout
-        also when `within_s` is over before the whole answer is there."""
+        """Wait for tokens, send one request and read its answer; `orders` is the number of orders of a batch.
+
+        Raises httpx errors (`answers.NETWORK_ERRORS`), httpx.ReadTimeout also when `within_s` after sending is over
+        before the whole answer is there, and budget.NoTokens and ImpossibleRequest before anything is sent.
+        """
+        asked_us = self._wall_us()
+        charge = await self.budget.spend(method, path, orders)
+        # What adds or changes is dated before the wait: core counts from its decision how long such a write may still
+        # be accepted, and a later signature would be good for longer. A cancel may arrive at any time.
+        signed_us = asked_us if charge.rank in ("amend", "create") else self._wall_us()
         headers = {"Content-Type": "application/json"} if body is not None else None
-        request = self._http.build_request(method, path, params=query, content=body, headers=headers)
+        params = list(query.items()) if isinstance(query, Mapping) else list(query or ())
+        request = self._http.build_request(method, path, params=[*params] or None, content=body, headers=headers)
         signed_path = request.url.raw_path.partition(b"?")[0].decode("ascii")
-        request.headers.update(self._signer.signed_headers(method, signed_path, self._wall_us() // US_PER_MS))
+        request.headers.update(self._signer.signed_headers(method, signed_path, signed_us // US_PER_MS))
         with trio.move_on_after(within_s):
             response = await self._http.send(request, stream=True)
             try:
@@ -69,7 +95,9 @@ class SignedHttp:
             finally:
                 await response.aclose()
             self._log.debug("http", method=method, path=signed_path, status=response.status_code)
-            return Answer(response.status_code, content)
+            if response.status_code == TOO_MANY_REQUESTS:
+                self.budget.refused(charge.bucket)
+            return Answer(response.status_code, content, response.headers.get("date", ""))
         self._log.info("http_timeout", method=method, path=signed_path, within_s=within_s)
         raise httpx.ReadTimeout(f"no whole answer within {within_s} s")
 

@@ -17,6 +17,7 @@ from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, parse_count,
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket import dial_url
+from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.auth import Gate, KeyType
 from fsm_exec.paper.budget import TIERS
 from fsm_exec.paper.clock import Clock
@@ -89,6 +90,7 @@ class Stage:
     """A hosted exchange with one market, and clients of it."""
 
     ticker = TICKER
+    account: Account  # of the client opened last
 
     def __init__(self, exchange: Exchange, clock: Clock, gate: Gate, host: MemoryHost | LoopbackHost) -> None:
         self.exchange, self.clock, self.gate, self.host = exchange, clock, gate, host
@@ -98,7 +100,7 @@ class Stage:
     async def client(
         self, *, key_type: KeyType = "ed25519", skew_us: int = 0, cash: MoneyE6 = CASH
     ) -> AsyncIterator[KalshiClient]:
-        _, credentials = self.gate.open_account(cash, key_type)
+        self.account, credentials = self.gate.open_account(cash, key_type)
         async with open_client(
             base_url=self.host.base_url,
             api_key_id=credentials.api_key_id,

@@ -1,0 +1,215 @@
+"""The rate budget: every request waits here until the exchange's token buckets have room for it (W11).
+
+Two buckets, read and write. Who waits is served by urgency, cancels before amends before creates, and among equals in
+the order of asking. A share of the write bucket is for cancels alone, so that a rush of new orders never keeps us from
+taking old ones back. Waiting is on trio's clock; all figures are integers.
+
+A place or an amend that found no tokens for TOKENS_WAIT_S is given up, proven not sent: the market has moved on since
+it was decided, and a decision made now is worth more than one made then.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from typing import Final
+
+import httpx
+import msgspec
+import trio
+
+from fsm_exec.kalshi.bucket import MT_PER_TOKEN, US_PER_S, Bucket
+from fsm_exec.kalshi.costs import URGENCY, BucketName, Charge, Costs
+from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.translate import ImpossibleRequest
+from fsm_exec.wire.account import AccountLimits, BucketLimits, EndpointCosts
+
+# The lowest tier's, as long as nobody told otherwise (W11).
+READ_DEFAULT: Final = BucketLimits(refill_rate=200, bucket_capacity=200)
+WRITE_DEFAULT: Final = BucketLimits(refill_rate=100, bucket_capacity=100)
+
+CANCEL_SHARE_PER_MILLE: Final = 200
+"""How much of the write bucket only cancels may spend: at the lowest tier 20 tokens, ten cancels at once."""
+TOKENS_WAIT_S: Final = 5  # of a create or an amend
+TOKENS_MAX: Final = 10**9  # a limit beyond it is a mistake
+
+
+class NoTokens(httpx.PoolTimeout):
+    """No tokens in time. A leaf of httpx's tree, below the one for "never got a connection": nothing was sent."""
+
+
+class BucketStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens in thousandths. `refused` counts answers 429, which the budget is there to prevent; `given_up` requests
+    that found no tokens in time."""
+
+    capacity_mt: int
+    refill_mt_per_s: int
+    refill_now_mt_per_s: int
+    level_mt: int
+    waiting: int
+    granted: int
+    spent_mt: int
+    waited_us: int
+    given_up: int
+    refused: int
+
+
+class BudgetStatistics(msgspec.Struct, frozen=True):
+    read: BucketStatistics
+    write: BucketStatistics
+
+
+class RateBudget:
+    """One per account: requests that go past it are not counted. Make it inside trio."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._costs = Costs()
+        self._queues = {"read": _Queue(READ_DEFAULT), "write": _Queue(WRITE_DEFAULT)}
+
+    async def spend(self, method: str, path: str, orders: int | None = None) -> Charge:
+        """Wait until the request may be sent, take its tokens, and say which they were.
+
+        `orders` is the number of orders of a batch. Raises NoTokens, and ImpossibleRequest for a batch that fits the
+        bucket not even when it is full.
+        """
+        charge = self._costs.charge(method, path, orders)
+        queue = self._queues[charge.bucket]
+        queue.check_batch(charge, self._costs.default)
+        if not await queue.wait_for(charge, self._costs.default):
+            self._log.warning("no_tokens", bucket=charge.bucket, rank=charge.rank, within_s=TOKENS_WAIT_S)
+            raise NoTokens(f"no tokens to {charge.rank} within {TOKENS_WAIT_S} s")
+        return charge
+
+    def refused(self, bucket: BucketName) -> None:
+        """The exchange answered 429 all the same."""
+        queue = self._queues[bucket]
+        queue.refused()
+        self._log.warning("rate_limited", bucket=bucket, refill_mt_per_s=queue.bucket.rate_mt_per_s)
+
+    def learn_limits(self, limits: AccountLimits) -> None:
+        """The account's own buckets. A figure that cannot be one is passed over, and reported."""
+        for name, told in (("read", limits.read), ("write", limits.write)):
+            if 0 < told.refill_rate <= TOKENS_MAX and 0 < told.bucket_capacity <= TOKENS_MAX:
+                self._queues[name].resize(told)
+            else:
+                self._log.warning("limits_unusable", bucket=name, refill=told.refill_rate)
+
+    def learn_costs(self, costs: EndpointCosts) -> None:
+        self._costs.learn(costs)
+
+    def statistics(self) -> BudgetStatistics:
+        return BudgetStatistics(self._queues["read"].statistics(), self._queues["write"].statistics())
+
+
+class _Waiter:
+    __slots__ = ("order", "woken")
+
+    def __init__(self, urgency: int, number: int) -> None:
+        self.order = (urgency, number)
+        self.woken = trio.Event()
+
+
+class _Queue:
+    """One bucket and who waits for it, the most urgent first. Only the first looks at the bucket."""
+
+    def __init__(self, limits: BucketLimits) -> None:
+        self.bucket = Bucket(limits.bucket_capacity, limits.refill_rate, _now_us())
+        self._waiters: list[_Waiter] = []
+        self._number = 0
+        self._granted = self._spent_mt = self._waited_us = self._given_up = self._refused = 0
+
+    def check_batch(self, charge: Charge, default_cost: int) -> None:
+        room_mt = self.bucket.capacity_mt - self._floor_mt(charge, default_cost)
+        if charge.is_batch and charge.tokens * MT_PER_TOKEN > room_mt:
+            raise ImpossibleRequest(
+                f"a batch of {charge.tokens} tokens does not fit the {room_mt // MT_PER_TOKEN} of the write bucket "
+                "as a whole (W11)"
+            )
+
+    async def wait_for(self, charge: Charge, default_cost: int) -> bool:
+        """Take the tokens when it is our turn and they are there; False if that takes too long."""
+        began_us = _now_us()
+        waiter = _Waiter(URGENCY[charge.rank], self._number)
+        self._number += 1
+        insort(self._waiters, waiter, key=lambda other: other.order)
+        patience_s = TOKENS_WAIT_S if charge.rank in ("amend", "create") else float("inf")
+        taken = False
+        try:
+            if self._waiters[0] is waiter:  # the way nearly all go: nobody waits, and there are tokens
+                taken = self._try_take(charge, default_cost) == 0
+            if not taken:
+                with trio.move_on_after(patience_s):
+                    await self._wait(waiter, charge, default_cost)
+                    taken = True
+        finally:
+            self._waiters.remove(waiter)
+            self._wake_first()
+            self._waited_us += _now_us() - began_us
+        if not taken:
+            self._given_up += 1
+        return taken
+
+    async def _wait(self, waiter: _Waiter, charge: Charge, default_cost: int) -> None:
+        while True:
+            waiter.woken = trio.Event()
+            if self._waiters[0] is not waiter:
+                await waiter.woken.wait()
+                continue
+            wait_us = self._try_take(charge, default_cost)
+            if wait_us == 0:
+                return
+            with trio.move_on_after(wait_us / US_PER_S):
+                await waiter.woken.wait()
+
+    def _try_take(self, charge: Charge, default_cost: int) -> int:
+        """0 if the tokens were taken, otherwise how long that will need."""
+        self.bucket.grow(_now_us())
+        floor_mt = self._floor_mt(charge, default_cost)
+        # A single request that costs more than a whole bucket must go out some time: the exchange is the judge of it.
+        tokens_mt = min(charge.tokens * MT_PER_TOKEN, self.bucket.capacity_mt - floor_mt)
+        wait_us = self.bucket.wait_us(tokens_mt, floor_mt)
+        if wait_us == 0:
+            self.bucket.take(tokens_mt)
+            self._granted += 1
+            self._spent_mt += tokens_mt
+        return wait_us
+
+    def _floor_mt(self, charge: Charge, default_cost: int) -> int:
+        """What must be left after this request: the cancels' share, but never so much that nothing else could go."""
+        if charge.bucket == "read" or charge.rank == "cancel":
+            return 0
+        share_mt = self.bucket.capacity_mt * CANCEL_SHARE_PER_MILLE // 1_000
+        return max(0, min(share_mt, self.bucket.capacity_mt - default_cost * MT_PER_TOKEN))
+
+    def refused(self) -> None:
+        self._refused += 1
+        self.bucket.refused(_now_us())
+        self._wake_first()
+
+    def resize(self, limits: BucketLimits) -> None:
+        self.bucket.resize(limits.bucket_capacity, limits.refill_rate, _now_us())
+        self._wake_first()
+
+    def _wake_first(self) -> None:
+        if self._waiters:
+            self._waiters[0].woken.set()
+
+    def statistics(self) -> BucketStatistics:
+        self.bucket.grow(_now_us())
+        return BucketStatistics(
+            capacity_mt=self.bucket.capacity_mt,
+            refill_mt_per_s=self.bucket.refill_mt_per_s,
+            refill_now_mt_per_s=self.bucket.rate_mt_per_s,
+            level_mt=self.bucket.level_mt,
+            waiting=len(self._waiters),
+            granted=self._granted,
+            spent_mt=self._spent_mt,
+            waited_us=self._waited_us,
+            given_up=self._given_up,
+            refused=self._refused,
+        )
+
+
+def _now_us() -> int:
+    """Trio's clock: steady, and virtual in the virtual lane."""
+    return round(trio.current_time() * US_PER_S)

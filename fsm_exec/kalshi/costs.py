@@ -1,0 +1,109 @@
+"""What a request costs, in which bucket, and how urgent it is: one table, corrected by what the exchange tells.
+
+The tokens are those of W11 until `GET /account/endpoint_costs` has been read; a request that no row names costs the
+default. Urgency matters among writes only: what takes risk off the book goes before what changes it, and that before
+what adds to it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
+
+from fsm_exec.wire.account import EndpointCosts
+from fsm_exec.wire.rest import API_PREFIX
+
+BucketName: TypeAlias = Literal["read", "write"]
+Rank: TypeAlias = Literal["cancel", "amend", "create", "read"]
+
+URGENCY: Final[dict[Rank, int]] = {"cancel": 0, "amend": 1, "create": 2, "read": 0}
+DEFAULT_COST: Final = 10
+COST_MAX: Final = 10_000  # tokens for one request: more is no cost but a mistake
+
+ANY_PART: Final = "{}"
+_Template: TypeAlias = tuple[str, tuple[str, ...]]
+_Value = TypeVar("_Value", int, Rank)
+
+
+class Charge(NamedTuple):
+    """What one request takes from its bucket. `is_batch`: several orders, which must fit the bucket as a whole."""
+
+    bucket: BucketName
+    rank: Rank
+    tokens: int
+    is_batch: bool
+
+
+class _Row(NamedTuple):
+    method: str
+    path: str
+    rank: Rank
+    tokens: int  # per order, where the request names several
+
+
+_ROWS: Final = (
+    # W11: cancels of every kind cost 2; deleting or triggering a group cancels its orders, at the default cost.
+    _Row("DELETE", "/portfolio/events/orders/{order_id}", "cancel", 2),
+    _Row("DELETE", "/portfolio/events/orders/batched", "cancel", 2),
+    _Row("DELETE", "/portfolio/events/orders", "cancel", 2),
+    _Row("DELETE", "/portfolio/order_groups/{id}", "cancel", DEFAULT_COST),
+    _Row("PUT", "/portfolio/order_groups/{id}/trigger", "cancel", DEFAULT_COST),
+    _Row("POST", "/portfolio/events/orders/{order_id}/amend", "amend", DEFAULT_COST),
+    _Row("POST", "/portfolio/events/orders/{order_id}/decrease", "amend", DEFAULT_COST),
+    _Row("PUT", "/portfolio/order_groups/{id}/limit", "amend", DEFAULT_COST),
+    _Row("GET", "/portfolio/orders/{order_id}", "read", 2),
+    # Would be taken for the row above, were they not named.
+    _Row("GET", "/portfolio/orders/queue_positions", "read", DEFAULT_COST),
+)
+
+
+class Costs:
+    """Looks requests up. `learn` replaces the tokens, never the ranks: those are ours."""
+
+    def __init__(self) -> None:
+        self._default = DEFAULT_COST
+        self._tokens = {_template(row.method, row.path): row.tokens for row in _ROWS}
+        self._ranks = {_template(row.method, row.path): row.rank for row in _ROWS}
+
+    @property
+    def default(self) -> int:
+        return self._default
+
+    def learn(self, told: EndpointCosts) -> None:
+        """Take over what the exchange charges. A figure that cannot be a cost is passed over: our own stands."""
+        if 0 < told.default_cost <= COST_MAX:
+            self._default = told.default_cost
+        named = {_template(row.method, row.path): row.cost for row in told.endpoint_costs if 0 <= row.cost <= COST_MAX}
+        # A listing of the costs that are not the default: what it leaves out costs the default.
+        self._tokens = dict.fromkeys(self._ranks, self._default) | named
+
+    def charge(self, method: str, path: str, orders: int | None) -> Charge:
+        """`path` without the API's prefix; `orders` None for a request that is no batch."""
+        tokens = _found(self._tokens, method, path)
+        rank = _found(self._ranks, method, path)
+        bucket: BucketName = "read" if method == "GET" else "write"
+        return Charge(
+            bucket=bucket,
+            rank=rank if rank is not None else ("read" if bucket == "read" else "create"),
+            tokens=(self._default if tokens is None else tokens) * (1 if orders is None else orders),
+            is_batch=orders is not None,
+        )
+
+
+def _template(method: str, path: str) -> _Template:
+    parts = path.removeprefix(API_PREFIX).strip("/").split("/")
+    return method.upper(), tuple(ANY_PART if part.startswith(("{", ":")) else part for part in parts)
+
+
+def _found(rows: dict[_Template, _Value], method: str, path: str) -> _Value | None:
+    """The row that fits a path; of several, the one with the most parts written out."""
+    parts = path.strip("/").split("/")
+    fitting = [
+        template
+        for template in rows
+        if template[0] == method
+        and len(template[1]) == len(parts)
+        and all(wanted in (ANY_PART, part) for wanted, part in zip(template[1], parts, strict=True))
+    ]
+    if not fitting:
+        return None
+    return rows[min(fitting, key=lambda template: template[1].count(ANY_PART))]
