@@ -174,10 +174,14 @@ class CommandParams(msgspec.Struct, kw_only=True, omit_defaults=True):
     channels: list[str] | None = None
     market_ticker: str | None = None
     market_tickers: list[str] | None = None
+    market_id: str | None = None
+    market_ids: list[str] | None = None
     sid: int | None = None
     sids: list[int] | None = None
     action: Literal["add_markets", "delete_markets", "get_snapshot"] | str | None = None  # noqa: PYI051 - documents the known ones
     use_yes_price: bool = False
+    send_initial_snapshot: bool = False
+    skip_ticker_ack: bool = False
 
 
 class Command(msgspec.Struct, kw_only=True, omit_defaults=True):
