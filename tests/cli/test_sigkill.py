@@ -25,8 +25,8 @@ KILLS = 20
 ROWS_STEP = 12  # journal rows more from kill to kill
 AT_WORK = ("intended", "unknown", "resting", "partial", "cancelling")
 WANTED = ("resting", "intended", "partial", "cancelling")
-PATIENCE_S = 6.0  # for the wanted state; then any order at work will do
-DEMO = ("demo", "--executions", "200", "--horizon", "60", "--speed", "40", "--json")
+PATIENCE_S = 4.0  # for the wanted state; then any order at work will do
+DEMO = ("demo", "--executions", "200", "--horizon", "60", "--speed", "60", "--json")
 
 
 class Kill(NamedTuple):
@@ -72,7 +72,7 @@ def kill_one(directory: Path, number: int) -> Kill:
                 if enough_at is not None and (state_wanted in states or (waited and states)):
                     process.kill()
                     break
-            time.sleep(0.002)
+            time.sleep(0.004)
         assert process.wait(timeout=10) == -signal.SIGKILL, "it ended before it was killed"
     executions = folded(database)
     assert_rows_agree(database, executions)
