@@ -1,0 +1,106 @@
+"""An exchange in a process of its own, for clients that were not written here: loopback, real clock, and a control
+port, on which a client's script says what the market and the operator do.
+
+Run as `python serve.py DIRECTORY`; the private keys go there. Prints one JSON line when ready. A control line is a
+command and its words; the answer is `ok`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import trio
+
+from fsm_exec.core.units import MoneyE6, parse_change, parse_count, parse_price
+from fsm_exec.paper.auth import Gate
+from fsm_exec.paper.budget import TIERS
+from fsm_exec.paper.clock import Clock
+from fsm_exec.paper.exchange import Exchange
+from fsm_exec.paper.hosting import LOOPBACK, host_on_loopback
+from fsm_exec.paper.latency import NO_LATENCY
+from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, tape_header
+from fsm_exec.paper.timeline import Timeline
+from fsm_exec.runtime.clock import system_us
+
+TICKERS = ("KXTEST-26OCT01-A", "KXTEST-26OCT01-B", "KXTEST-26OCT02-A")
+STRUCTURES = ("linear_cent", "tapered_deci_cent", "linear_cent")
+YES = (("0.4400", "20.00"), ("0.4500", "10.00"))
+NO = (("0.4700", "30.00"), ("0.4800", "5.00"))
+CASH = {"rich": MoneyE6(1_000_000_000_000), "poor": MoneyE6(1_000_000), "other": MoneyE6(1_000_000_000)}
+
+
+class Operator:
+    """What a control line may ask."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._commands: dict[str, Callable[..., None]] = {
+            "pause_trading": exchange.pause_trading,
+            "resume_trading": exchange.resume_trading,
+            "pause_exchange": exchange.pause_exchange,
+            "resume_exchange": exchange.resume_exchange,
+            "lose": exchange.publisher.lose_next,
+            "delta": self._delta,
+            "trade": self._trade,
+            "close": exchange.close_market,
+            "determine": exchange.determine_market,
+        }
+
+    def obey(self, line: str) -> None:
+        command, *words = line.split()
+        self._commands[command](*words)
+
+    def _delta(self, ticker: str, outcome: str, price: str, change: str) -> None:
+        side = "yes" if outcome == "yes" else "no"
+        self._exchange.apply(ticker, BookDelta(side, parse_price(price), parse_change(change)))
+
+    def _trade(self, ticker: str, taker: str, yes_price: str, count: str) -> None:
+        side = "yes" if taker == "yes" else "no"
+        self._exchange.apply(ticker, Trade(side, parse_price(yes_price), parse_count(count)))
+
+
+async def main(directory: Path) -> None:
+    clock = Clock.starting_at(system_us())
+    exchange = Exchange(Timeline(clock), seed=3)
+    opening = BookSnapshot(*(tuple((parse_price(p), parse_count(c)) for p, c in side) for side in (YES, NO)))
+    for ticker, structure in zip(TICKERS, STRUCTURES, strict=True):
+        exchange.add_market(tape_header(ticker, structure, category="Testing"))
+        exchange.apply(ticker, opening)
+    gate = Gate(exchange, clock, tier=TIERS["prestige"])
+    members = {}
+    for name, cash in CASH.items():
+        _, credentials = gate.open_account(cash, "ed25519" if name == "poor" else "rsa")
+        path = directory / f"{name}.pem"
+        credentials.write_private_key(path)
+        members[name] = {"api_key_id": credentials.api_key_id, "private_key_path": str(path)}
+    operator = Operator(exchange)
+
+    async def control(stream: trio.SocketStream) -> None:
+        raw = b""
+        async for chunk in stream:
+            *lines, raw = (raw + chunk).split(b"\n")
+            for line in lines:
+                operator.obey(line.decode())
+                await stream.send_all(b"ok\n")
+
+    async with host_on_loopback(exchange, clock, gate, latency=NO_LATENCY) as host, trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host=LOOPBACK)
+        ready = {
+            "rest_url": host.rest_url,
+            "ws_url": host.ws_url,
+            "control_port": listeners[0].socket.getsockname()[1],
+            "members": members,
+            "markets": TICKERS,
+        }
+        sys.stdout.write(msgspec.json.encode(ready).decode() + "\n")
+        sys.stdout.flush()
+        nursery.start_soon(trio.serve_listeners, control, listeners)
+        await trio.to_thread.run_sync(sys.stdin.read, abandon_on_cancel=True)  # whoever started us has gone
+        nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    trio.run(main, Path(sys.argv[1]))
