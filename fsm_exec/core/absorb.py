@@ -34,6 +34,7 @@ from fsm_exec.core.events import (
     WriteLost,
 )
 from fsm_exec.core.execution import Child, Execution, Fill, PendingAmend, PendingCancel
+from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.units import CountE2, PriceE4
 
 REFUSALS_MAX = 3
@@ -352,7 +353,12 @@ def _reported(draft: Draft, event: OrderReported) -> None:
         _ended_by_exchange(draft, child, event)
     elif event.looked_up and child.write is not None and child.write.lost:
         if isinstance(child.write, PendingCancel):
-            draft.fire_child(replace(child, write=_still_doubted(child, child.write)), "still_live")
+            alive = replace(
+                child,
+                write=_still_doubted(child, child.write),
+                late_cancel_until_us=event.at_us + SIGNATURE_WINDOW_US + READ_LAG_US,
+            )
+            draft.fire_child(alive, "still_live")
         else:
             draft.put(child, write=None)  # the amend never landed: the order stands as it was
 
@@ -367,7 +373,7 @@ def _still_doubted(child: Child, cancel: PendingCancel) -> PendingAmend | None:
 
 
 def _ended_by_exchange(draft: Draft, child: Child, event: OrderReported) -> None:
-    asked = child.state == "cancelling"
+    asked = child.state == "cancelling" or event.at_us <= child.late_cancel_until_us
     was_open = child.state in ENDABLE
     _ended(draft, child, event.filled_e2)
     if not was_open or asked or event.status == "executed" or child.time_in_force != "good_till_canceled":

@@ -55,7 +55,8 @@ class PendingCancel(msgspec.Struct, frozen=True, gc=False, tag="cancel", forbid_
 
 class Child(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """One order. `counted_e2` is the sum of `fills`; `reported_e2` the highest filled count any answer stated.
-    `late` holds fills beyond the count or after the end. `sent_at_us` is when the place was last decided."""
+    `late` holds fills beyond the count or after the end. `sent_at_us` is when the place was last decided.
+    `late_cancel_until_us`: until then a lost cancel of ours may still arrive, although the order was seen alive."""
 
     client_order_id: str
     level: int
@@ -74,6 +75,7 @@ class Child(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, k
     walks: int = 0
     fills: tuple[Fill, ...] = ()
     late: tuple[Fill, ...] = ()
+    late_cancel_until_us: int = 0
 
     @property
     def is_open(self) -> bool:

@@ -17,14 +17,20 @@ def needs_inquiry(child: Child) -> bool:
     return child.state in ("unknown", "settling") or (child.is_open and child.write is not None and child.write.lost)
 
 
+def doubt_of(child: Child) -> str:
+    """What is asked about an order that needs an inquiry: the lost write, or its state. Each doubt begins anew."""
+    return child.state if child.write is None or not child.write.lost else child.write.effect_id
+
+
 def answer_of(child: Child, listing: OrderListing, asked_since_us: int, at_us: int) -> AnyEvent | None:
     """What a listing says about one order: where it stands, or proof that it does not exist; None if it proves
     nothing yet. `asked_since_us` is when the doubt began, at the latest."""
     for report in listing.orders:
         if report.client_order_id == child.client_order_id:
-            waited = listing.as_of_us > asked_since_us + SIGNATURE_WINDOW_US + READ_LAG_US
-            # A lost cancel may simply be sent again; a lost amend may still land while its signature is valid.
-            final = waited or not isinstance(child.write, PendingAmend)
+            # A listing of before the doubt is old news: it may contradict what was answered since (W6.6). Beyond that
+            # a lost cancel may simply be sent again; a lost amend may still land while its signature is valid.
+            window_us = SIGNATURE_WINDOW_US if isinstance(child.write, PendingAmend) else 0
+            final = listing.as_of_us > asked_since_us + window_us + READ_LAG_US
             return reported(report, at_us, looked_up=final)
     if child.state == "unknown" and listing.as_of_us > child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US:
         return OrderAbsent(at_us=at_us, client_order_id=child.client_order_id, as_of_us=listing.as_of_us)

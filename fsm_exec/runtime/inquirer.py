@@ -12,7 +12,7 @@ import trio
 
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution import Child
-from fsm_exec.core.inquiry import answer_of, filled, needs_inquiry
+from fsm_exec.core.inquiry import answer_of, doubt_of, filled, needs_inquiry
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.services import Services
 
@@ -27,15 +27,22 @@ class Inquirer:
     def __init__(self, actor: Actor, services: Services, feed: MarketFeed) -> None:
         self._actor, self._services, self._feed = actor, services, feed
         self._asking: set[str] = set()
+        self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is in doubt, and since when
 
     def look_after(self, nursery: trio.Nursery) -> None:
         """Start asking about every order that needs it and is not asked about yet."""
         for child in self._actor.execution.children:
-            if needs_inquiry(child) and child.client_order_id not in self._asking:
-                self._asking.add(child.client_order_id)
-                nursery.start_soon(self._ask_about, child.client_order_id, self._services.wall.now_us())
+            if not needs_inquiry(child):
+                continue
+            name, doubt = child.client_order_id, doubt_of(child)
+            if name not in self._doubts or self._doubts[name][0] != doubt:
+                # Another doubt than before: what was known when the last one began proves nothing about it.
+                self._doubts[name] = (doubt, self._services.wall.now_us())
+            if name not in self._asking:
+                self._asking.add(name)
+                nursery.start_soon(self._ask_about, name)
 
-    async def _ask_about(self, client_order_id: str, since_us: int) -> None:
+    async def _ask_about(self, client_order_id: str) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
             await trio.sleep(pause_s)
@@ -44,7 +51,7 @@ class Inquirer:
             if child is None or not needs_inquiry(child):
                 break
             try:
-                await self._ask_once(child, since_us)
+                await self._ask_once(child, self._doubts[client_order_id][1])
             except VenueError as error:
                 self._services.log.warning("inquiry_failed", order=client_order_id, error=str(error))
         self._asking.discard(client_order_id)
@@ -54,6 +61,9 @@ class Inquirer:
         execution = self._actor.execution
         if child.state != "settling":
             listing = await exchange.orders(execution.terms.ticker)
+            now = self._actor.execution.child(child.client_order_id)
+            if now is None or not needs_inquiry(now) or doubt_of(now) != doubt_of(child):
+                return  # the listing was slow, and answers a question nobody has any more
             answer = answer_of(child, listing, since_us, wall.now_us())
             if answer is not None:
                 inbox.offer(answer)

@@ -67,6 +67,9 @@ def _placed(write: PlaceOrder, answer: PlaceAnswer, at_us: int) -> AnyEvent:
 def _amended(write: AmendOrder, answer: AmendAnswer, at_us: int) -> AnyEvent:
     name, effect_id = write.client_order_id, write.effect_id
     match answer:
+        case Refused(code="not_found"):
+            # As with a cancel: the order may have been filled, and its frames may still be on their way.
+            return WriteLost(at_us=at_us, client_order_id=name, effect_id=effect_id, why=f"refused: {answer.code}")
         case Refused():
             return AmendRefused(at_us=at_us, client_order_id=name, effect_id=effect_id, code=answer.code)
         case NotSent():
