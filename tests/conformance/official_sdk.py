@@ -1,6 +1,8 @@
 """kalshi-python-sync 3.34.0, unmodified, against the paper exchange over plain HTTP. Not a test file: it runs under
 the official client's own interpreter and prints what each check found."""
 
+# ruff: noqa: ANN401 - this client's types are not installed where the project's code is checked
+
 from __future__ import annotations
 
 import json
@@ -53,7 +55,9 @@ def raw(method: str, path: str, body: str | None = None, client: Any = RICH) -> 
     return client.response_deserialize(answer, {"200": "object", "201": "object"})
 
 
-def refused(kind: type[Exception], status: int, code: str | None, call: Any, details: str | None = None) -> None:
+def refused(
+    kind: type[exceptions.ApiException], status: int, code: str | None, call: Any, details: str | None = None
+) -> None:
     try:
         call()
     except exceptions.ApiException as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from fsm_exec.core.units import MoneyE6, parse_change, parse_count, parse_price
+from fsm_exec.core.units import MoneyE6, Outcome, parse_change, parse_count, parse_price
 from fsm_exec.paper.auth import Gate
 from fsm_exec.paper.budget import TIERS
 from fsm_exec.paper.clock import Clock
@@ -54,11 +54,11 @@ class Operator:
         self._commands[command](*words)
 
     def _delta(self, ticker: str, outcome: str, price: str, change: str) -> None:
-        side = "yes" if outcome == "yes" else "no"
+        side: Outcome = "yes" if outcome == "yes" else "no"
         self._exchange.apply(ticker, BookDelta(side, parse_price(price), parse_change(change)))
 
     def _trade(self, ticker: str, taker: str, yes_price: str, count: str) -> None:
-        side = "yes" if taker == "yes" else "no"
+        side: Outcome = "yes" if taker == "yes" else "no"
         self._exchange.apply(ticker, Trade(side, parse_price(yes_price), parse_count(count)))
 
 
