@@ -1,11 +1,12 @@
-"""A seeded background flow, so that no recording is needed: moderately liquid, drawn before any order is known.
+"""A seeded background flow, so that no recording is needed: drawn whole, before any order of ours is known.
 
-A latent value walks at random. Limit orders arrive near it with lifetimes of their own; those that it leaves on the
-wrong side are pulled. Takers come in clusters (each trade raises the rate of the next), with persistent signs and
-lognormal sizes, and lean towards the latent value. Every trade is followed by the decrease of the level it hit. The
-starting figures are those of measured index days, several times livelier.
+A latent value walks at random, livelier at some times than at others; orders and takers follow the same slow activity.
+Limit orders arrive by their distance from the best of the other side, as they were counted on recordings, but nobody
+bids beyond the value: those that its moves leave there are pulled, the others live out a lifetime of their own. Takers
+come in bursts, with persistent sides, and lean towards the value; every trade is followed by the decrease of the level
+it hit. What a market looks like is its profile's affair.
 
-The only file of the exchange that draws with floats: what leaves it is integers.
+Like the other files named generator it draws with floats: what leaves it is integers.
 """
 
 from __future__ import annotations
@@ -13,29 +14,23 @@ from __future__ import annotations
 import heapq
 import math
 import random
+from bisect import bisect
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, TypeAlias
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, opposite
+from fsm_exec.paper.generator_draws import poisson_moments
+from fsm_exec.paper.generator_profiles import DEFAULT_PROFILE, Profile, Sizes, profile_named
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Change, Tape, TapeEvent, Trade, tape_header
 
 LENGTH_MIN_S, LENGTH_MAX_S = 1, 7 * 24 * 3600
-WARM_UP_S = 120  # the book's opening state is that of a market already running
-VALUE_SD_C = 0.30  # of the latent value, cents per square root of a second
-VALUE_EDGE_C = 12  # the value stays this far from 0 and from a dollar
-ARRIVALS_PER_S = 0.9  # limit orders, each side
-OFFSET_WEIGHTS = (9, 18, 21, 17, 13, 9, 7, 4, 2)  # how many cents behind the value they are placed
-LIFE_MEAN_S = 40.0
-PULL_PER_S = 0.5  # chance that an order on the wrong side of the value is pulled in the next second
-SIZE_MU, SIZE_SIGMA, SIZE_MAX = 4.3, 1.3, 5_000
-TRADES_PER_S = 0.09  # without clustering
-BRANCHING, DECAY_PER_S = 0.65, 0.1  # each trade brings 0.65 more, within about 10 s
-TRADE_MU, TRADE_SIGMA, TRADE_MAX = 1.7, 1.5, 2_000
-SIGN_REPEAT = 0.6
-LEAN = 0.3  # how much a taker's side follows the value, at a cent and a half from the mid
+WARM_UP_S = 300  # the book's opening state is that of a market already running
+QUICK_PAUSE_S = 0.002
+OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
 
-Happening: TypeAlias = Literal["arrive_yes", "arrive_no", "die", "step"]
+Happening: TypeAlias = Literal["arrive", "leave", "print"]
 
 
 @dataclass(slots=True, eq=False)
@@ -47,15 +42,24 @@ class _Resting:
     count: int
 
 
-def generate(seed: int, seconds: int, *, ticker: str = "KXPAPER-DEMO-A", start_us: int = 0) -> Tape:
-    """A tape of `seconds`, the same for the same arguments. Raises UserError for a length that makes no sense."""
+def generate(
+    seed: int,
+    seconds: int,
+    *,
+    profile: str | Profile = DEFAULT_PROFILE,
+    ticker: str = "KXPAPER-DEMO-A",
+    start_us: int = 0,
+) -> Tape:
+    """A tape of `seconds`, the same for the same arguments. Raises UserError for a length or a profile that makes no
+    sense."""
     if not LENGTH_MIN_S <= seconds <= LENGTH_MAX_S:
         raise UserError(f"a tape of {seconds} s cannot be generated; give {LENGTH_MIN_S} to {LENGTH_MAX_S}")
-    crowd = _Crowd(random.Random(f"tape:{seed}"))  # a string: its seeding is defined, whatever the hash seed
-    crowd.run(WARM_UP_S)
+    chosen = profile_named(profile) if isinstance(profile, str) else profile
+    crowd = _Crowd(chosen, seed)
+    crowd.run(0, WARM_UP_S)
     opening = crowd.snapshot()
     crowd.events.clear()
-    crowd.run(WARM_UP_S + seconds)
+    crowd.run(WARM_UP_S, WARM_UP_S + seconds)
     shift_us = start_us - WARM_UP_S * 1_000_000
     events: list[TapeEvent] = [(start_us, opening)]
     events += [(at_us + shift_us, change) for at_us, change in crowd.events]
@@ -66,23 +70,25 @@ def generate(seed: int, seconds: int, *, ticker: str = "KXPAPER-DEMO-A", start_u
 class _Crowd:
     """Everybody but us. Times inside are seconds from the start of the warm-up."""
 
-    def __init__(self, draw: random.Random) -> None:
-        self._draw = draw
-        self._value_c = draw.uniform(30, 70)
+    def __init__(self, profile: Profile, seed: int) -> None:
+        self._profile = profile
+        # Strings, because their seeding is defined whatever the hash seed. The weather has draws of its own: a seed's
+        # value and activity stay when a profile's orders or takers change.
+        self._draw = random.Random(f"tape:{seed}")
+        self._weather = random.Random(f"weather:{seed}")
+        self._arrivals = tuple(accumulate(profile.arrivals))
+        self._mood = self._weather.gauss(0, 1)  # of the activity; standard normal at all times
+        self._value_c = self._weather.uniform(30, 70)
         self._ladders: dict[Outcome, dict[int, list[_Resting]]] = {"yes": {}, "no": {}}
-        self._agenda: list[tuple[float, int, Happening, _Resting | None]] = []
+        self._agenda: list[tuple[float, int, Happening, Outcome, _Resting | None]] = []
         self._entries = 0
-        self._excitement = 0.0
-        self._excited_s = 0.0
         self._taker: Outcome = "yes"
         self.events: list[tuple[int, Change]] = []
-        self._plan(0.0, "step", None)
-        for outcome in self._ladders:
-            for behind in range(1, len(OFFSET_WEIGHTS)):
-                self._place(0.0, outcome, self._wished(outcome, behind))
-        self._plan(0.0, "arrive_yes", None)
-        self._plan(0.0, "arrive_no", None)
-        self._next_trade_s = self._draw_trade_time(0.0)
+        for outcome in OUTCOMES:  # something to measure distances from; the warm-up does the rest
+            for behind in range(1, len(profile.arrivals)):
+                cents = math.floor(self._fair(outcome)) - behind
+                if cents >= 1:
+                    self._place(0.0, outcome, cents, behind)
 
     def snapshot(self) -> BookSnapshot:
         yes, no = (
@@ -91,82 +97,105 @@ class _Crowd:
         )
         return BookSnapshot(yes, no)
 
-    def run(self, until_s: int) -> None:
-        while min(self._agenda[0][0], self._next_trade_s) < until_s:
-            if self._next_trade_s < self._agenda[0][0]:
-                self._trade(self._next_trade_s)
-                self._next_trade_s = self._draw_trade_time(self._next_trade_s)
-                continue
-            at_s, _, kind, resting = heapq.heappop(self._agenda)
-            if kind == "step":
-                self._step(at_s)
-            elif resting is not None:
-                self._remove(at_s, resting, resting.count)
-            else:
-                outcome: Outcome = "yes" if kind == "arrive_yes" else "no"
-                behind = self._draw.choices(range(len(OFFSET_WEIGHTS)), OFFSET_WEIGHTS)[0]
-                self._place(at_s, outcome, self._wished(outcome, behind))
-                self._plan(at_s + self._draw.expovariate(ARRIVALS_PER_S), kind, None)
+    def run(self, from_s: int, until_s: int) -> None:
+        for second in range(from_s, until_s):
+            self._begin(second)
+            while self._agenda and self._agenda[0][0] < second + 1:
+                at_s, _, kind, outcome, resting = heapq.heappop(self._agenda)
+                if resting is not None:
+                    self._leave(at_s, resting)
+                elif kind == "arrive":
+                    self._arrive(at_s, outcome)
+                else:
+                    self._print(at_s, outcome)
 
     # What happens
 
-    def _step(self, at_s: float) -> None:
-        """Each second the value moves, and orders it left behind may be pulled."""
-        value = self._value_c + self._draw.gauss(0, VALUE_SD_C)
-        self._value_c = min(max(value, VALUE_EDGE_C), 100 - VALUE_EDGE_C)
-        for outcome, ladder in self._ladders.items():
-            fair = self._value_c if outcome == "yes" else 100 - self._value_c
-            for cents in sorted(ladder):
-                for resting in list(ladder[cents]) if cents > fair else ():
-                    if self._draw.random() < PULL_PER_S and len(ladder) > 1:
-                        self._remove(at_s, resting, resting.count)
-        self._plan(at_s + 1, "step", None)
+    def _begin(self, second: int) -> None:
+        """Each second activity and value move, and its pulls, arrivals and bursts are drawn."""
+        profile, draw = self._profile, self._draw
+        keep = math.exp(-1 / profile.activity_s)
+        self._mood = keep * self._mood + math.sqrt(1 - keep * keep) * self._weather.gauss(0, 1)
+        self._move_value(profile.value_sd_c * self._activity(profile.value_power))
+        for outcome in OUTCOMES:
+            self._pull(second, outcome)
+            rate = self._arrivals[-1] * self._activity(profile.arrival_power)
+            for at_s in poisson_moments(draw, second, rate):
+                self._plan(at_s, "arrive", outcome)
+        for at_s in poisson_moments(draw, second, profile.bursts_per_s * self._activity(profile.burst_power)):
+            self._burst(at_s)
 
-    def _place(self, at_s: float, outcome: Outcome, cents: int) -> None:
-        count = self._draw_size(SIZE_MU, SIZE_SIGMA, SIZE_MAX)
-        resting = _Resting(outcome, cents, count)
-        self._ladders[outcome].setdefault(cents, []).append(resting)
-        self._note(at_s, BookDelta(outcome, PriceE4(cents * 100), CountE2(count * 100)))
-        self._plan(at_s + self._draw.expovariate(1 / LIFE_MEAN_S), "die", resting)
+    def _move_value(self, sd_c: float) -> None:
+        """A step of a random walk between two walls that throw it back."""
+        low, high = self._profile.value_edge_c, 100 - self._profile.value_edge_c
+        value = self._value_c + self._weather.gauss(0, sd_c)
+        value = 2 * low - value if value < low else 2 * high - value if value > high else value
+        self._value_c = min(max(value, low), high)
 
-    def _wished(self, outcome: Outcome, behind: int) -> int:
-        """The price of a new order `behind` cents from the value, never reaching the other side."""
-        fair = self._value_c if outcome == "yes" else 100 - self._value_c
-        other = max(self._ladders[opposite(outcome)], default=0)
-        return max(1, min(math.floor(fair) - behind, 99 - other))
-
-    def _remove(self, at_s: float, resting: _Resting, count: int) -> None:
-        """Take `count` contracts off an order; one that has gone already has none."""
-        if not count:
-            return
-        resting.count -= count
-        level = self._ladders[resting.outcome][resting.cents]
-        if not resting.count:
-            level.remove(resting)
-            if not level:
-                del self._ladders[resting.outcome][resting.cents]
-        self._note(at_s, BookDelta(resting.outcome, PriceE4(resting.cents * 100), CountE2(-count * 100)))
-
-    def _trade(self, at_s: float) -> None:
-        """One taker sweeps up to its size, but never the last level of a side."""
-        self._excite(at_s)
-        if self._draw.random() > SIGN_REPEAT:
-            lean = LEAN * max(-1.0, min(1.0, (self._value_c - self._mid_c()) / 1.5))
-            self._taker = "yes" if self._draw.random() < 0.5 + lean else "no"
-        outcome = opposite(self._taker)
+    def _pull(self, second: int, outcome: Outcome) -> None:
+        """Orders that the value has left too near, or on its wrong side, may leave within the second."""
+        limit = self._fair(outcome) - self._profile.pull_edge_c
         ladder = self._ladders[outcome]
-        left = self._draw_size(TRADE_MU, TRADE_SIGMA, TRADE_MAX)
-        while left and len(ladder) > 1:
-            cents = max(ladder)
-            part = min(left, self._size(outcome, cents))
-            left -= part
-            self._hit(at_s, outcome, cents, part)
+        for cents in sorted(ladder, reverse=True):
+            if cents <= limit:
+                break
+            for resting in ladder[cents]:
+                if self._draw.random() < self._profile.pull_per_s:
+                    self._plan(second + self._draw.random(), "leave", outcome, resting)
 
-    def _hit(self, at_s: float, outcome: Outcome, cents: int, part: int) -> None:
-        """A trade of `part`, then one decrease of its level, first come first."""
+    def _arrive(self, at_s: float, outcome: Outcome) -> None:
+        """A limit order, unless its place is beyond the value."""
+        distance = 1 + bisect(self._arrivals, self._draw.random() * self._arrivals[-1])
+        cents = 100 - self._best(opposite(outcome)) - distance
+        if 1 <= cents <= self._fair(outcome) - self._profile.edge_c:
+            self._place(at_s, outcome, cents, distance)
+
+    def _place(self, at_s: float, outcome: Outcome, cents: int, distance: int) -> None:
+        profile = self._profile
+        shares = profile.small_shares
+        if self._draw.random() < shares[min(distance, len(shares)) - 1]:
+            sizes, life_s = profile.small, profile.small_life_s
+        else:
+            sizes, life_s = profile.large, profile.near_life_s if distance <= profile.near_c else profile.life_s
+        resting = _Resting(outcome, cents, self._size_of(sizes))
+        self._ladders[outcome].setdefault(cents, []).append(resting)
+        self._note(at_s, BookDelta(outcome, PriceE4(cents * 100), CountE2(resting.count * 100)))
+        self._plan(at_s + self._draw.expovariate(1 / life_s), "leave", outcome, resting)
+
+    def _leave(self, at_s: float, resting: _Resting) -> None:
+        """An order is cancelled, with what is left of it; one that has gone already has nothing."""
+        if not resting.count:
+            return
+        ladder = self._ladders[resting.outcome]
+        level = ladder[resting.cents]
+        level.remove(resting)
+        if not level:
+            del ladder[resting.cents]
+        gone, resting.count = resting.count, 0
+        self._note(at_s, BookDelta(resting.outcome, PriceE4(resting.cents * 100), CountE2(-gone * 100)))
+
+    def _burst(self, at_s: float) -> None:
+        """A taker, or several of one mind: a geometric number of trades on one side."""
+        profile, draw = self._profile, self._draw
+        if draw.random() >= profile.repeat:
+            pull = max(-1.0, min(1.0, (self._value_c - self._mid_c()) / profile.lean_c))
+            self._taker = "yes" if draw.random() < 0.5 + profile.lean * pull else "no"
+        self._plan(at_s, "print", self._taker)
+        while draw.random() < 1 - 1 / profile.prints_mean:
+            at_s += QUICK_PAUSE_S if draw.random() < profile.quick_share else draw.expovariate(1 / profile.pause_s)
+            self._plan(at_s, "print", self._taker)
+
+    def _print(self, at_s: float, taker: Outcome) -> None:
+        """One trade at the best price, as much of it as is there; a taker who finds nothing goes."""
+        outcome = opposite(taker)
+        ladder = self._ladders[outcome]
+        if not ladder:
+            return
+        cents = max(ladder)
+        part = min(self._size_of(self._profile.trades), self._size(outcome, cents))
         yes_cents = cents if outcome == "yes" else 100 - cents
-        self._note(at_s, Trade(self._taker, PriceE4(yes_cents * 100), CountE2(part * 100)))
-        level = self._ladders[outcome][cents]
+        self._note(at_s, Trade(taker, PriceE4(yes_cents * 100), CountE2(part * 100)))
+        level = ladder[cents]
         left = part
         while left:
             first = level[0]
@@ -176,41 +205,39 @@ class _Crowd:
             if not first.count:
                 level.pop(0)
         if not level:
-            del self._ladders[outcome][cents]
+            del ladder[cents]
         self._note(at_s, BookDelta(outcome, PriceE4(cents * 100), CountE2(-part * 100)))
 
     # Drawing
 
-    def _draw_trade_time(self, now_s: float) -> float:
-        """The next trade of a self-exciting process, by thinning: its rate only falls until then."""
-        at_s = now_s
-        while True:
-            bound = TRADES_PER_S + self._excitement_at(at_s)
-            at_s += self._draw.expovariate(bound)
-            if self._draw.random() * bound <= TRADES_PER_S + self._excitement_at(at_s):
-                return at_s
+    def _activity(self, power: float) -> float:
+        """A power of the lognormal activity, scaled to mean 1."""
+        sigma = power * self._profile.activity_sigma
+        return math.exp(sigma * self._mood - sigma * sigma / 2)
 
-    def _excitement_at(self, at_s: float) -> float:
-        return self._excitement * math.exp(-DECAY_PER_S * max(0.0, at_s - self._excited_s))
-
-    def _excite(self, at_s: float) -> None:
-        self._excitement = self._excitement_at(at_s) + BRANCHING * DECAY_PER_S
-        self._excited_s = at_s
-
-    def _draw_size(self, mu: float, sigma: float, most: int) -> int:
-        return min(most, max(1, round(self._draw.lognormvariate(mu, sigma))))
+    def _size_of(self, sizes: Sizes) -> int:
+        if self._draw.random() < sizes.common_share:
+            values, weights = zip(*sizes.common, strict=True)
+            return int(self._draw.choices(values, weights)[0])
+        return min(sizes.most, max(sizes.least, round(self._draw.lognormvariate(sizes.mu, sizes.sigma))))
 
     # Small things
+
+    def _fair(self, outcome: Outcome) -> float:
+        return self._value_c if outcome == "yes" else 100 - self._value_c
 
     def _size(self, outcome: Outcome, cents: int) -> int:
         return sum(resting.count for resting in self._ladders[outcome][cents])
 
-    def _mid_c(self) -> float:
-        """An empty side counts as a bid at nothing."""
-        return (max(self._ladders["yes"], default=0) + 100 - max(self._ladders["no"], default=0)) / 2
+    def _best(self, outcome: Outcome) -> int:
+        """The best bid; of an empty side, where one would stand first."""
+        return max(self._ladders[outcome], default=0) or max(1, math.floor(self._fair(outcome)) - 1)
 
-    def _plan(self, at_s: float, kind: Happening, resting: _Resting | None) -> None:
-        heapq.heappush(self._agenda, (at_s, self._entries, kind, resting))
+    def _mid_c(self) -> float:
+        return (self._best("yes") + 100 - self._best("no")) / 2
+
+    def _plan(self, at_s: float, kind: Happening, outcome: Outcome, resting: _Resting | None = None) -> None:
+        heapq.heappush(self._agenda, (at_s, self._entries, kind, outcome, resting))
         self._entries += 1
 
     def _note(self, at_s: float, change: Change) -> None:

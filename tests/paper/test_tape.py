@@ -1,22 +1,19 @@
-"""Tapes: recordings read whole and put in order, damaged ones refused; generated ones plausible and repeatable."""
+"""Tapes: recordings read whole and put in order, damaged ones refused, whole ones played under our orders."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import os
-import statistics
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fsm_exec.core.book import Book
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import Outcome, PriceE4, in_outcome, opposite
-from fsm_exec.paper.generator import generate
+from fsm_exec.core.units import PriceE4
 from fsm_exec.paper.grids import grid_of
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Tape, Trade, read_tape
+from fsm_exec.paper.tape import Trade, read_tape
 from tests.paper.support import TICKER, Floor, count
 
 ROOT = Path(__file__).parents[2]
@@ -157,78 +154,6 @@ def test_a_grid_by_name(structure: str, inside: tuple[int, ...], outside: tuple[
     grid = grid_of(structure)
     assert all(grid.contains(PriceE4(price)) for price in inside)
     assert not any(grid.contains(PriceE4(price)) for price in outside)
-
-
-def walk(tape: Tape) -> tuple[dict[int, int], list[Trade]]:
-    """The time spent at each spread in cents, and the trades. Asserts that the book is possible all along."""
-    book = Book()
-    spreads: dict[int, int] = {}
-    trades: list[Trade] = []
-    previous_us = tape.first_us
-    for index, (at_us, change) in enumerate(tape.events):
-        bid, ask = book.best_bid("yes"), book.best_ask("yes")
-        if bid is not None and ask is not None:
-            spreads[(ask - bid) // 100] = spreads.get((ask - bid) // 100, 0) + at_us - previous_us
-        assert at_us >= previous_us
-        previous_us = at_us
-        match change:
-            case BookSnapshot():
-                book = Book(change.yes, change.no)
-            case BookDelta():
-                book.change(change.outcome, change.price_e4, change.delta_e2)
-            case Trade():
-                trades.append(change)
-                ladder: Outcome = opposite(change.taker)
-                assert in_outcome(change.yes_price_e4, ladder) == book.best_bid(ladder)
-                after = tape.events[index + 1][1]
-                assert after == BookDelta(ladder, in_outcome(change.yes_price_e4, ladder), -change.count_e2)  # type: ignore[arg-type]
-        assert not book.is_crossed()
-    return spreads, trades
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_generated_market_is_plausible(seed: int) -> None:
-    """Never crossed or negative, trades at the best price with their decrease after them, spread mostly 1 to 4
-    cents, 0.2 to 0.4 trades a second, sizes with a heavy tail."""
-    spreads, trades = walk(generate(seed, 3_600))
-    assert sum(time for spread, time in spreads.items() if 1 <= spread <= 4) > 0.9 * sum(spreads.values())
-    assert 0.2 < len(trades) / 3_600 < 0.4
-    sizes = [trade.count_e2 // 100 for trade in trades]
-    assert statistics.mean(sizes) > 2 * statistics.median(sizes)
-
-
-def test_a_generated_tape_repeats() -> None:
-    """The same seed, the same tape; another seed, another."""
-    assert generate(3, 120) == generate(3, 120)
-    assert generate(3, 120) != generate(4, 120)
-
-
-@pytest.mark.parametrize("seconds", [0, -1, 10**9])
-def test_a_length_that_makes_no_sense_is_refused(seconds: int) -> None:
-    """With the range in the message."""
-    with pytest.raises(UserError, match="cannot be generated"):
-        generate(1, seconds)
-
-
-def test_passive_orders_at_the_mid_fill_partly_and_wholly() -> None:
-    """Within 45 s of a generated tape, bids of 100 at the floor of the mid end in all three ways."""
-    outcomes = set()
-    for seed in range(20):
-        tape = generate(seed, 105)
-        floor = Floor()
-        order = None
-        for at_us, change in tape.events:
-            floor.play(change)
-            if order is None and at_us > 60_000_000:
-                bid, no_bid = floor.market.book.best("yes"), floor.market.book.best("no")
-                assert bid is not None
-                assert no_bid is not None
-                mid = (bid[0] + 10_000 - no_bid[0]) // 200
-                order = floor.bid(f"0.{mid:02}", "100")
-        assert order is not None
-        filled = floor.filled(order)
-        outcomes.add("none" if not filled else "whole" if filled == count("100") else "part")
-    assert outcomes == {"none", "part", "whole"}
 
 
 @pytest.mark.parametrize("name", ["index-2023-04-10", "nba-cha"])

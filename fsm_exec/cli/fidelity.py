@@ -1,0 +1,146 @@
+"""`fsm-exec fidelity`: how much the generated markets look like recorded ones, statistic by statistic, with gates."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.paper.fidelity import LEFT_OUT_US, measure
+from fsm_exec.paper.fidelity_gates import Verdict, judge
+from fsm_exec.paper.generator import LENGTH_MAX_S, generate
+from fsm_exec.paper.generator_profiles import PROFILES
+from fsm_exec.paper.tape import read_tape
+
+SECONDS = 23_400  # a trading day of the index recordings
+SECONDS_MIN = 2 * LEFT_OUT_US // 1_000_000
+SEEDS_MAX = 1_000
+PLAIN_WIDTH = 100  # of the table when nobody's terminal says how wide it is
+DIGITS = 4  # of a figure in the document
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """One statistic. Figures are rounded; null = no gate, or nothing to compare with."""
+
+    statistic: str
+    unit: str
+    recorded: float | None
+    generated: float | None
+    gate: str | None
+    passed: bool | None
+
+
+class Comparison(msgspec.Struct, kw_only=True):
+    """`recording` null: no recording was given, and `rows` say what is generated."""
+
+    recording: str | None
+    gates: int
+    passed: int
+    failed: list[str]
+    rows: list[Row]
+
+
+class FidelityResult(msgspec.Struct, kw_only=True):
+    profile: str
+    seeds: str
+    seconds: int
+    comparisons: list[Comparison]
+
+
+@click.command()
+@click.option(
+    "--recording",
+    "recordings",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Compare with it; may be repeated.",
+)
+@click.option("--profile", default="index", show_default=True, help=f"One of: {', '.join(PROFILES)}.")
+@click.option("--seeds", default="1-10", show_default=True, help="The tapes to generate, A-B.")
+@click.option("--seconds", type=int, default=SECONDS, show_default=True, help="The length of each.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+def fidelity(recordings: tuple[Path, ...], profile: str, seeds: str, seconds: int, as_json: bool) -> None:
+    """Compare generated markets with recorded ones, gate by gate."""
+    if not SECONDS_MIN <= seconds <= LENGTH_MAX_S:
+        raise UserError(f"--seconds {seconds}: give a number from {SECONDS_MIN} to {LENGTH_MAX_S}")
+    numbers = _seeds(seeds)
+    recorded = [(path.name, measure(read_tape(path))) for path in recordings]  # first: it may be refused
+    generated = [measure(generate(seed, seconds, profile=profile)) for seed in numbers]
+    comparisons = [_comparison(name, judge(figures, generated)) for name, figures in recorded]
+    if not comparisons:
+        comparisons = [_comparison(None, judge(None, generated))]
+    result = FidelityResult(profile=profile, seeds=seeds, seconds=seconds, comparisons=comparisons)
+    if as_json:
+        click.echo(msgspec.json.encode(result).decode())
+    else:
+        _print(result)
+
+
+def _seeds(text: str) -> Sequence[int]:
+    """Raises UserError unless it is A-B or A, with 0 <= A <= B."""
+    first, _, last = text.partition("-")
+    numbers = (first, last or first)
+    if not all(number.isascii() and number.isdigit() and len(number) <= 9 for number in numbers):
+        raise UserError(f"--seeds {text[:40]}: give two numbers like 1-10")
+    seeds = range(int(numbers[0]), int(numbers[1]) + 1)
+    if not 1 <= len(seeds) <= SEEDS_MAX:
+        raise UserError(f"--seeds {text[:40]}: give 1 to {SEEDS_MAX} seeds, the lower number first")
+    return seeds
+
+
+def _comparison(name: str | None, verdicts: list[Verdict]) -> Comparison:
+    gated = [verdict for verdict in verdicts if verdict.passed is not None]
+    return Comparison(
+        recording=name,
+        gates=len(gated),
+        passed=sum(verdict.passed is True for verdict in gated),
+        failed=[verdict.statistic for verdict in gated if not verdict.passed],
+        rows=[
+            Row(
+                statistic=verdict.statistic,
+                unit=verdict.unit,
+                recorded=_rounded(verdict.recorded),
+                generated=_rounded(verdict.generated),
+                gate=verdict.gate or None,
+                passed=verdict.passed,
+            )
+            for verdict in verdicts
+        ],
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)
+
+
+def _print(result: FidelityResult) -> None:
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    for comparison in result.comparisons:
+        title = f"profile {result.profile}, seeds {result.seeds}, {result.seconds} s each"
+        table = Table(
+            "statistic",
+            title=title if comparison.recording is None else f"{title}, against {comparison.recording}",
+            box=SIMPLE_HEAD,
+        )
+        for heading in ("recorded", "generated"):
+            table.add_column(heading, justify="right")
+        for heading in ("unit", "gate", "holds"):
+            table.add_column(heading)
+        for row in comparison.rows:
+            holds = "" if row.passed is None else "yes" if row.passed else "NO"
+            table.add_row(row.statistic, _shown(row.recorded), _shown(row.generated), row.unit, row.gate or "", holds)
+        console.print(table)
+        if comparison.recording is not None:
+            failed = f"; not: {', '.join(comparison.failed)}" if comparison.failed else ""
+            console.print(f"{comparison.passed} of {comparison.gates} gates hold{failed}")
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
