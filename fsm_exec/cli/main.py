@@ -17,6 +17,7 @@ import click
 from fsm_exec.cli.demo import demo
 from fsm_exec.cli.diagrams import diagrams
 from fsm_exec.cli.fidelity import fidelity
+from fsm_exec.cli.paper import paper
 from fsm_exec.core.errors import ExecError, StoreFailed, UserError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -37,6 +38,7 @@ def cli() -> None:
 
 cli.add_command(demo)
 cli.add_command(diagrams)
+cli.add_command(paper)
 cli.add_command(fidelity)
 
 

@@ -20,24 +20,25 @@ class TellsTime(Protocol):
 
 
 class Clock:
-    """Unix microseconds on trio's clock, real or virtual."""
+    """Unix microseconds on trio's clock, real or virtual; `rate` of them pass in a microsecond of trio's."""
 
-    __slots__ = ("origin_us",)
+    __slots__ = ("origin_us", "rate")
 
-    def __init__(self, origin_us: int) -> None:
+    def __init__(self, origin_us: int, rate: int = 1) -> None:
         self.origin_us = origin_us
+        self.rate = rate
 
     @classmethod
-    def starting_at(cls, now_us: int) -> Clock:
+    def starting_at(cls, now_us: int, rate: int = 1) -> Clock:
         """A clock that says `now_us` now. Needs a running trio."""
-        return cls(now_us - _trio_us())
+        return cls(now_us - rate * _trio_us(), rate)
 
     def now_us(self) -> int:
-        return self.origin_us + _trio_us()
+        return self.origin_us + self.rate * _trio_us()
 
     def deadline_s(self, at_us: int) -> float:
         """`at_us` in trio's own seconds."""
-        return (at_us - self.origin_us) / US_PER_S
+        return (at_us - self.origin_us) / (US_PER_S * self.rate)
 
     async def sleep_until(self, at_us: int) -> None:
         await trio.sleep_until(self.deadline_s(at_us))

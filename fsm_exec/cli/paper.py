@@ -1,0 +1,204 @@
+"""`fsm-exec paper`: the paper exchange on sockets, for whatever speaks the exchange's wire.
+
+Two clocks: signatures, rate buckets and pings know the wall; matching, expiry and every time on the wire are the
+exchange's own, which begins at the wall's now and runs `--speed` times as fast. At speed 1 a client need not know of
+it. Above, the exchange runs ahead of its clients: an `expiration_time` is exchange time, and a client that wants to
+give one asks `/exchange/user_data_timestamp` what time it is there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from typing import cast
+
+import click
+import msgspec
+import trio
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.units import MoneyE6, Outcome
+from fsm_exec.kalshi.translate import is_ticker
+from fsm_exec.paper.auth import Gate
+from fsm_exec.paper.clock import Clock
+from fsm_exec.paper.exchange import Exchange
+from fsm_exec.paper.faults import FaultPlan, FaultProfile, fault_profile
+from fsm_exec.paper.generator import generate
+from fsm_exec.paper.generator_profiles import DEFAULT_PROFILE
+from fsm_exec.paper.hosting import LOOPBACK, LoopbackHost, host_on_loopback
+from fsm_exec.paper.player import TapePlayer
+from fsm_exec.paper.tape import Tape, read_tape
+from fsm_exec.paper.timeline import Timeline
+from fsm_exec.runtime.clock import Wall, keep_in_step, system_us
+
+CASH_E6 = MoneyE6(1_000_000 * 1_000_000)  # a million dollars of play money
+GENERATED_MARKET = "KXPAPER-DEMO-A"
+GENERATED_TAPE_S = 4 * 3_600  # a trading day's worth, and drawn in a second or two
+PORT_MAX = 65_535
+SPEED_MAX = 1_000
+
+
+class Ready(msgspec.Struct):
+    """What a client needs to know, on one line of stdout."""
+
+    rest_url: str
+    ws_url: str
+    api_key_id: str
+    private_key_path: str
+    markets: list[str]
+
+
+@click.command()
+@click.option("--recording", type=click.Path(path_type=Path), help="Play this recording.")
+@click.option("--profile", help="Play generated flow of this profile.")
+@click.option("--market", help=f"The ticker of a generated market.  [default: {GENERATED_MARKET}]")
+@click.option("--port", type=click.IntRange(0, PORT_MAX), default=0, help="Of REST.  [default: a free one]")
+@click.option("--ws-port", type=click.IntRange(0, PORT_MAX), default=0, help="Of the stream.  [default: a free one]")
+@click.option("--seed", type=int, default=5, show_default=True, help="Makes the flow, the ids and the faults.")
+@click.option("--faults", help="What goes wrong: a profile in the box, or a TOML file.")
+@click.option(
+    "--speed",
+    type=click.IntRange(1, SPEED_MAX),
+    default=1,
+    show_default=True,
+    help="How much faster than the wall the exchange's time runs. Above 1 its times (ts_ms, expiration_time, as_of) "
+    "run ahead of a client's clock: GET /exchange/user_data_timestamp tells them.",
+)
+@click.option("--result", type=click.Choice(["yes", "no"]), help="Settle the market at the end of its tape.")
+@click.option("--host", default=LOOPBACK, show_default=True, help="The address to listen at.")
+def paper(
+    recording: Path | None,
+    profile: str | None,
+    market: str | None,
+    port: int,
+    ws_port: int,
+    seed: int,
+    faults: str | None,
+    speed: int,
+    result: str | None,
+    host: str,
+) -> None:
+    """Serve a paper exchange until interrupted. Prints one JSON line when it is ready."""
+    address = _address(host)
+    if port and port == ws_port:
+        raise UserError(f"--port and --ws-port are both {port}; give two different ports")
+    what_goes_wrong = None if faults is None else fault_profile(faults)
+    tape = _tape(recording, profile, market, seed)
+    outcome = cast("Outcome | None", result)
+    try:
+        trio.run(partial(_serve, tape, what_goes_wrong, seed, speed, outcome, address, port, ws_port))
+    except* OSError as group:
+        raise _of_socket(group, address, port, ws_port) from group
+
+
+async def _serve(
+    tape: Tape,
+    faults: FaultProfile | None,
+    seed: int,
+    speed: int,
+    result: Outcome | None,
+    address: str,
+    port: int,
+    ws_port: int,
+) -> None:
+    """Until a signal."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, _private_directory() as directory:
+        wall, clock = Wall(system_us()), Clock.starting_at(system_us(), speed)
+        exchange = Exchange(Timeline(clock), seed=seed)
+        gate = Gate(exchange, wall)
+        _, credentials = gate.open_account(CASH_E6)
+        key_path = directory / "key.pem"
+        credentials.write_private_key(key_path)
+        plan = None if faults is None else FaultPlan(faults, seed)
+        async with (
+            host_on_loopback(
+                exchange, clock, gate, port=port, ws_port=ws_port, address=address, faults=plan
+            ) as served,
+            trio.open_nursery() as nursery,
+        ):
+            player = TapePlayer(exchange, tape)
+            player.start(clock.now_us())
+            nursery.start_soon(keep_in_step, wall, _ignore_jump)
+            nursery.start_soon(_settle_at_the_end, exchange, player, result)
+            if not ip_address(address).is_loopback:
+                click.echo(f"fsm-exec: warning: other machines can reach {address}; its key lets them trade", err=True)
+            _announce(served, credentials.api_key_id, key_path, [player.ticker])
+            await anext(aiter(signals))
+            nursery.cancel_scope.cancel()
+
+
+def _ignore_jump(_: int) -> None:
+    """Signatures are held against the corrected wall; the exchange's own time has no part in it."""
+
+
+async def _settle_at_the_end(exchange: Exchange, player: TapePlayer, result: Outcome | None) -> None:
+    """The market closes with its tape; with a result it is settled too."""
+    await player.ended.wait()
+    if result is not None and exchange.markets[player.ticker].status == "closed":
+        exchange.determine_market(player.ticker, result)
+
+
+def _announce(served: LoopbackHost, api_key_id: str, key_path: Path, markets: list[str]) -> None:
+    ready = Ready(served.rest_url, served.ws_url, api_key_id, str(key_path), markets)
+    click.echo(msgspec.json.encode(ready))
+
+
+def _tape(recording: Path | None, profile: str | None, market: str | None, seed: int) -> Tape:
+    """What the market plays. Raises UserError."""
+    if recording is not None:
+        if profile is not None:
+            raise UserError("--recording and --profile are two tapes for one market; give one of them")
+        tape = read_tape(recording)
+        if market is not None and market != tape.header.ticker:
+            raise UserError(f"--market {market[:60]!r}: the recording is of {tape.header.ticker}; leave --market out")
+        return tape
+    ticker = GENERATED_MARKET if market is None else market
+    if not is_ticker(ticker):
+        raise UserError(f"--market {ticker[:60]!r} is no ticker; give capital letters, digits and dashes")
+    return generate(seed, GENERATED_TAPE_S, profile=profile or DEFAULT_PROFILE, ticker=ticker)
+
+
+def _address(host: str) -> str:
+    """An address to listen at. Raises UserError for a name: what it stands for may change."""
+    if host == "localhost":
+        return LOOPBACK
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise UserError(f"--host {host[:60]!r} is no IP address; give one of this machine, as {LOOPBACK}") from None
+
+
+@contextmanager
+def _private_directory() -> Iterator[Path]:
+    """A new directory that nobody else can read, and that is gone afterwards."""
+    path = Path(tempfile.mkdtemp(prefix="fsm-exec-paper-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _of_socket(group: BaseExceptionGroup[OSError], address: str, port: int, ws_port: int) -> UserError | OSError:
+    """The error of a port or an address that cannot be had, said so; any other as it is."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, OSError)
+    asked = ", ".join(f"{name} {number}" for name, number in (("--port", port), ("--ws-port", ws_port)) if number)
+    match error.errno:
+        case errno.EADDRINUSE:
+            return UserError(f"{asked}: in use already; give another port, or none for a free one")
+        case errno.EACCES:
+            return UserError(f"{asked}: this user may not listen there; give a port above 1023")
+        case errno.EADDRNOTAVAIL:
+            return UserError(f"--host {address}: not an address of this machine; give one that is")
+        case _:
+            return OSError(error.errno, os.strerror(error.errno or 0))
