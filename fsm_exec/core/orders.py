@@ -17,7 +17,9 @@ OrderStatus: TypeAlias = Literal["resting", "canceled", "executed"]
 
 
 class PlaceOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
-    """Every order carries self-trade prevention `taker_at_cross`. `expiration_s` is unix seconds, with GTC only."""
+    """Every order carries self-trade prevention `taker_at_cross`. `expiration_s` is unix seconds, with GTC only;
+    `reduce_only` (never more than closes the position) with IOC only. `cancel_on_pause`: the exchange takes the order
+    off when trading pauses. `order_group_id`: of the group that limits how fast its orders may fill."""
 
     effect_id: str
     client_order_id: str
@@ -28,6 +30,9 @@ class PlaceOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=Tr
     time_in_force: TimeInForce
     post_only: bool
     expiration_s: int | None
+    reduce_only: bool = False
+    cancel_on_pause: bool = False
+    order_group_id: str | None = None
 
 
 class AmendOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,6 +45,17 @@ class AmendOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=Tr
     outcome: Outcome
     price_e4: PriceE4
     total_e2: CountE2
+
+
+class DecreaseOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+    """Less of an order, which keeps its place in the queue: exactly one of by how much and to how much that remains."""
+
+    effect_id: str
+    client_order_id: str
+    order_id: str
+    ticker: str
+    reduce_by_e2: CountE2 | None = None
+    reduce_to_e2: CountE2 | None = None
 
 
 class CancelOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
@@ -73,12 +89,24 @@ class Amended(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
 
 
+class Decreased(msgspec.Struct, frozen=True, kw_only=True):
+    """Done: `remaining_e2` contracts still rest."""
+
+    order_id: str
+    remaining_e2: CountE2
+    at_us: int
+
+
 class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
     """Done: `reduced_by_e2` contracts were taken off the book, so the final filled count is count - reduced_by."""
 
     order_id: str
     reduced_by_e2: CountE2
     at_us: int
+
+
+class AllCancelled(msgspec.Struct, frozen=True):
+    """Every resting order of the account is taken off, and orders that arrive in the minute after may be too."""
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,13 +130,16 @@ class Unknown(msgspec.Struct, frozen=True, kw_only=True):
 
 PlaceAnswer: TypeAlias = Placed | Refused | NotSent | Unknown
 AmendAnswer: TypeAlias = Amended | Refused | NotSent | Unknown
+DecreaseAnswer: TypeAlias = Decreased | Refused | NotSent | Unknown
 CancelAnswer: TypeAlias = Cancelled | Refused | NotSent | Unknown
+CancelAllAnswer: TypeAlias = AllCancelled | Refused | NotSent | Unknown
 
 
 class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     """One order as the exchange states it, from a listing or from the private stream.
 
     `reason` is the exchange's `last_update_reason` (the stream's only), `at_us` the exchange's time of the statement.
+    `changed_at_us` is when the order itself last changed, where the exchange tells.
     """
 
     order_id: str
@@ -122,6 +153,7 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     remaining_e2: CountE2
     at_us: int
     reason: str | None = None
+    changed_at_us: int | None = None
 
 
 class FillReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,17 +33,29 @@ class Exchange(Protocol):
     async def amend(self, order: AmendOrder) -> AmendAnswer: ...
     async def cancel(self, order: CancelOrder) -> CancelAnswer: ...
 
-    async def orders(self, ticker: str | None = None) -> OrderListing:
-        """Every order of the account (of one market), to the end of the listing."""
+    async def orders(self, ticker: str | None = None, *, since_us: int | None = None) -> OrderListing:
+        """Every order of the account (of one market; placed at or after `since_us`), to the end of the listing."""
         ...
 
-    async def fills(self, ticker: str | None = None, order_id: str | None = None) -> FillListing:
-        """Every fill of the account (of one market or one order), to the end of the listing."""
+    async def fills(
+        self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
+    ) -> FillListing:
+        """Every fill of the account (of one market or one order; made at or after `since_us`), to the end of the
+        listing."""
         ...
 
     async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
         """Keep one stream of these markets and of the account's own orders and fills up, for ever, reconnecting as
-        needed; tell `listener`. Ends only by cancellation."""
+        needed; tell `listener`. Ends only by cancellation. `tickers` are watched from the start."""
+        ...
+
+    def watch(self, ticker: str) -> None:
+        """Have the stream carry one more market, now and after every reconnection; a snapshot comes first. Without a
+        stream at the moment it holds for the next. Twice is once."""
+        ...
+
+    def unwatch(self, ticker: str) -> None:
+        """Have the stream drop a market; nothing more is told of it. Not watched: nothing happens."""
         ...
 
 

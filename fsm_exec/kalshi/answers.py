@@ -16,16 +16,29 @@ import trio
 from fsm_exec.core.orders import NotSent, Refused, Unknown
 from fsm_exec.wire.rest import ErrorDetail, error_detail
 
-WriteKind: TypeAlias = Literal["place", "amend", "cancel"]
+WriteKind: TypeAlias = Literal[
+    "place", "amend", "decrease", "cancel", "batch_place", "batch_cancel", "cancel_all", "group_make", "group_change"
+]
 Verdict: TypeAlias = Literal["refused", "unknown"]
 
 ANY_CODE: Final = "*"
 PLACE: Final = ("place",)
-CHANGE: Final = ("amend", "cancel")
-BODY: Final = ("place", "amend")
-ALL: Final = ("place", "amend", "cancel")
+ONE: Final = ("place", "amend")
+CHANGE: Final = ("amend", "decrease", "cancel")
+BODY: Final = ("place", "amend", "decrease", "batch_place", "batch_cancel", "group_make", "group_change")
+ALL: Final = (*BODY, "cancel", "cancel_all")
 
-SUCCESS_STATUS: Final[dict[WriteKind, int]] = {"place": 201, "amend": 200, "cancel": 200}  # W4.1
+SUCCESS_STATUS: Final[dict[WriteKind, int]] = {  # W4.1, W4.3
+    "place": 201,
+    "amend": 200,
+    "decrease": 200,
+    "cancel": 200,
+    "batch_place": 201,  # even if every order of it failed
+    "batch_cancel": 200,
+    "cancel_all": 204,
+    "group_make": 201,
+    "group_change": 200,
+}
 
 TEXT_MAX = 200  # characters of an exchange's message that are kept
 
@@ -45,9 +58,9 @@ ANSWERS: Final = (
     # Refused before anything was looked at: the body or a parameter is wrong.
     AnswerRow(BODY, 400, "bad_request", "refused", "W8 FX: the body does not decode"),
     AnswerRow(BODY, 400, "invalid_parameters", "refused", "W8 FX: a field is wrong"),
-    AnswerRow(BODY, 400, "invalid_price", "refused", "W8 FX: off the grid or out of range"),
-    AnswerRow(BODY, 400, "invalid_order", "refused", "W6.1 FX: post-only would cross"),
-    AnswerRow(BODY, 400, "insufficient_balance", "refused", "W6.4 FX, TP: too little cash on the market's shard"),
+    AnswerRow(ONE, 400, "invalid_price", "refused", "W8 FX: off the grid or out of range"),
+    AnswerRow(ONE, 400, "invalid_order", "refused", "W6.1 FX: post-only would cross"),
+    AnswerRow(ONE, 400, "insufficient_balance", "refused", "W6.4 FX, TP: too little cash on the market's shard"),
     AnswerRow(CHANGE, 400, "invalid_UUID", "refused", "W8 OB-08: the order id is no UUID"),
     # Refused at the door: who asks.
     AnswerRow(ALL, 401, "header_timestamp_expired", "refused", "W2 FX: the clocks differ"),
@@ -56,8 +69,9 @@ ANSWERS: Final = (
     AnswerRow(ALL, 403, ANY_CODE, "refused", "W8 SDK, D: the key lacks the scope or the subaccount", "forbidden"),
     # Nothing there.
     AnswerRow(PLACE, 404, "market_not_found", "refused", "W8 FX/TP"),
-    AnswerRow(BODY, 404, "user_not_found", "refused", "W6.4 OB-12: a shard that never held funds"),
-    AnswerRow(("amend",), 404, "not_found", "refused", "W8 FX: order unknown, ended, or on another shard"),
+    AnswerRow(ONE, 404, "user_not_found", "refused", "W6.4 OB-12: a shard that never held funds"),
+    AnswerRow(("amend", "decrease"), 404, "not_found", "refused", "W8 FX: order unknown, ended, or on another shard"),
+    AnswerRow(("group_change",), 404, ANY_CODE, "refused", "W8 FX: no such group; its code is not known", "not_found"),
     # A refused cancel is a question (L28): core looks the order up, whatever the body says.
     AnswerRow(("cancel",), 404, ANY_CODE, "refused", "W8 FX: order unknown, ended, or on another shard", "not_found"),
     # 409 alone says nothing: four meanings share it.
@@ -124,6 +138,15 @@ def judge(write: WriteKind, status: int, body: bytes) -> Refused | Unknown:
     if row is not None and row.verdict == "refused":
         return Refused(code=_code(row, detail), message=describe(detail))
     return Unknown(why=f"answered {status} {detail.code[:TEXT_MAX]}: {describe(detail)}")
+
+
+def judge_item(write: WriteKind, detail: ErrorDetail) -> Refused | Unknown:
+    """What the error of one item of a batch proves: it has no status, so its code must be listed as a refusal, and
+    nowhere as a doubt."""
+    rows = [row for row in ANSWERS if write in row.writes and row.code == detail.code]
+    if (rows and all(row.verdict == "refused" for row in rows)) or (write == "cancel" and detail.code == "not_found"):
+        return Refused(code=detail.code, message=describe(detail))
+    return Unknown(why=f"an item of the batch: {detail.code[:TEXT_MAX]}: {describe(detail)}")
 
 
 def judge_network(error: Exception) -> NotSent | Unknown:

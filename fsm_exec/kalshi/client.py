@@ -1,4 +1,4 @@
-"""The exchange as core knows it (`core.ports.Exchange`), over REST and the stream."""
+"""The exchange as core knows it (`core.ports.Exchange`), over REST and the stream, and the rest of its API beside."""
 
 from __future__ import annotations
 
@@ -12,28 +12,46 @@ from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.orders import (
     AmendAnswer,
     AmendOrder,
+    CancelAllAnswer,
     CancelAnswer,
     CancelOrder,
+    DecreaseAnswer,
+    DecreaseOrder,
     FillListing,
     OrderListing,
     PlaceAnswer,
     PlaceOrder,
 )
 from fsm_exec.core.ports import StreamListener
+from fsm_exec.kalshi.account import KalshiAccount
+from fsm_exec.kalshi.budget import BudgetStatistics, RateBudget
 from fsm_exec.kalshi.environment import refuse_real_money
+from fsm_exec.kalshi.groups import KalshiGroups
 from fsm_exec.kalshi.http import HTTP_LIMITS, HTTP_TIMEOUT, SignedHttp
 from fsm_exec.kalshi.log import Log, SilentLog
+from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.rest import KalshiRest
 from fsm_exec.kalshi.signing import Signer, SigningKey
 from fsm_exec.kalshi.websocket import Dial, KalshiStream
 
 
 class KalshiClient:
-    """See `core.ports.Exchange` for what each call promises."""
+    """See `core.ports.Exchange` for what its calls promise. Beside them: batches, decrease and cancel-all, and in
+    `account`, `groups` and `markets` what the rest of the API offers."""
 
-    def __init__(self, rest: KalshiRest, stream: KalshiStream) -> None:
+    def __init__(
+        self,
+        rest: KalshiRest,
+        stream: KalshiStream,
+        account: KalshiAccount,
+        groups: KalshiGroups,
+        markets: KalshiMarkets,
+        budget: RateBudget,
+    ) -> None:
         self._rest = rest
         self._stream = stream
+        self._budget = budget
+        self.account, self.groups, self.markets = account, groups, markets
 
     async def market_terms(self, ticker: str) -> MarketTerms:
         return await self._rest.market_terms(ticker)
@@ -41,20 +59,44 @@ class KalshiClient:
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         return await self._rest.place(order)
 
+    async def place_batch(self, orders: Sequence[PlaceOrder]) -> tuple[PlaceAnswer, ...]:
+        return await self._rest.place_batch(orders)
+
     async def amend(self, order: AmendOrder) -> AmendAnswer:
         return await self._rest.amend(order)
+
+    async def decrease(self, order: DecreaseOrder) -> DecreaseAnswer:
+        return await self._rest.decrease(order)
 
     async def cancel(self, order: CancelOrder) -> CancelAnswer:
         return await self._rest.cancel(order)
 
-    async def orders(self, ticker: str | None = None) -> OrderListing:
-        return await self._rest.orders(ticker)
+    async def cancel_batch(self, orders: Sequence[CancelOrder]) -> tuple[CancelAnswer, ...]:
+        return await self._rest.cancel_batch(orders)
 
-    async def fills(self, ticker: str | None = None, order_id: str | None = None) -> FillListing:
-        return await self._rest.fills(ticker, order_id)
+    async def cancel_all(self) -> CancelAllAnswer:
+        return await self._rest.cancel_all()
+
+    async def orders(self, ticker: str | None = None, *, since_us: int | None = None) -> OrderListing:
+        return await self._rest.orders(ticker, since_us=since_us)
+
+    async def fills(
+        self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
+    ) -> FillListing:
+        return await self._rest.fills(ticker, order_id, since_us=since_us)
 
     async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
         await self._stream.run(listener, tickers)
+
+    def watch(self, ticker: str) -> None:
+        self._stream.watch(ticker)
+
+    def unwatch(self, ticker: str) -> None:
+        self._stream.unwatch(ticker)
+
+    def statistics(self) -> BudgetStatistics:
+        """How the rate budget stands."""
+        return self._budget.statistics()
 
 
 @asynccontextmanager
@@ -90,5 +132,13 @@ async def open_client(
         trust_env=False,
         follow_redirects=False,
     ) as http:
-        rest = KalshiRest(SignedHttp(http, signer, wall_us, chosen_log), wall_us)
-        yield KalshiClient(rest, KalshiStream(dial, signer, wall_us, rng, chosen_log))
+        budget = RateBudget(chosen_log)
+        rest = KalshiRest(SignedHttp(http, signer, wall_us, chosen_log, budget), wall_us)
+        yield KalshiClient(
+            rest,
+            KalshiStream(dial, signer, wall_us, rng, chosen_log),
+            KalshiAccount(rest.calls, budget, chosen_log),
+            KalshiGroups(rest.calls),
+            KalshiMarkets(rest.calls),
+            budget,
+        )

@@ -17,9 +17,11 @@ from fsm_exec.core.errors import LocalError, UnitError, VenueUnavailable
 from fsm_exec.core.orders import (
     AmendOrder,
     CancelOrder,
+    DecreaseOrder,
     FillReport,
     OrderReport,
     OrderStatus,
+    Placed,
     PlaceOrder,
 )
 from fsm_exec.core.units import (
@@ -35,7 +37,7 @@ from fsm_exec.core.units import (
     parse_money,
     parse_price,
 )
-from fsm_exec.wire import rest, ws
+from fsm_exec.wire import rest, writes, ws
 
 US_PER_MS = 1_000
 US_PER_S = 1_000_000
@@ -77,6 +79,10 @@ def create_order(order: PlaceOrder) -> rest.CreateOrder:
             raise ImpossibleRequest(f"{order.time_in_force} with an expiration: only GTC has one (W4.1)")
         if order.post_only:
             raise ImpossibleRequest(f"{order.time_in_force} and post only: such an order could do nothing (W6.1)")
+    if order.reduce_only and order.time_in_force != "immediate_or_cancel":
+        raise ImpossibleRequest(f"{order.time_in_force} and reduce only: only IOC may be (W4.1)")
+    if order.order_group_id is not None:
+        check_group_id(order.order_group_id)
     if order.expiration_s is not None and not 0 < order.expiration_s * 1_000 < TIME_MAX_MS:
         raise ImpossibleRequest(f"expiration {order.expiration_s} is no unix time in seconds")
     return rest.CreateOrder(
@@ -89,6 +95,9 @@ def create_order(order: PlaceOrder) -> rest.CreateOrder:
         client_order_id=order.client_order_id,
         expiration_time=order.expiration_s,
         post_only=order.post_only,
+        cancel_order_on_pause=order.cancel_on_pause,
+        reduce_only=order.reduce_only,
+        order_group_id=order.order_group_id,
     )
 
 
@@ -105,6 +114,23 @@ def amend_order(order: AmendOrder) -> rest.AmendOrder:
     )
 
 
+def decrease_order(order: DecreaseOrder) -> writes.DecreaseOrder:
+    """The body that takes contracts off `order`; always with its ticker, for the shard (W6.5). Raises
+    ImpossibleRequest."""
+    check_order_id(order.order_id)
+    check_ticker(order.ticker)
+    wanted = [count for count in (order.reduce_by_e2, order.reduce_to_e2) if count is not None]
+    if len(wanted) != 1:
+        raise ImpossibleRequest("a decrease says exactly one of by how much and to how much (W4.1)")
+    if wanted[0] <= 0:  # to nothing is what a cancel is for; what a decrease makes of it is not documented
+        raise ImpossibleRequest(f"a decrease of or to {wanted[0]} (10^-2 contracts)")
+    return writes.DecreaseOrder(
+        reduce_by=None if order.reduce_by_e2 is None else format_count(order.reduce_by_e2),
+        reduce_to=None if order.reduce_to_e2 is None else format_count(order.reduce_to_e2),
+        market_ticker=order.ticker,
+    )
+
+
 def check_cancel(order: CancelOrder) -> None:
     """Raises ImpossibleRequest."""
     check_order_id(order.order_id)
@@ -114,6 +140,11 @@ def check_cancel(order: CancelOrder) -> None:
 def check_order_id(order_id: str) -> None:
     if _ORDER_ID.fullmatch(order_id) is None:
         raise ImpossibleRequest(f"{order_id!r} is no order id")
+
+
+def check_group_id(group_id: str) -> None:
+    if _ORDER_ID.fullmatch(group_id) is None:
+        raise ImpossibleRequest(f"{group_id!r} is no order group id")
 
 
 def check_ticker(ticker: str) -> None:
@@ -147,6 +178,28 @@ def order_id_of(text: str) -> str:
     return text
 
 
+def path_part(ticker: str) -> str:
+    """A ticker the exchange named, as part of a path. Raises Malformed."""
+    if not is_ticker(ticker):
+        raise Malformed(f"{ticker[:60]!r} is no ticker")
+    return ticker
+
+
+def placed(answer: rest.CreateOrderAnswer, order: PlaceOrder) -> Placed:
+    """Raises Malformed or UnitError for an answer that cannot be about `order`."""
+    if answer.client_order_id not in (None, order.client_order_id):
+        raise Malformed(f"the answer is about client order id {answer.client_order_id[:70]!r}")
+    filled, remaining = parse_count(answer.fill_count), parse_count(answer.remaining_count)
+    if filled + remaining > order.count_e2:
+        raise Malformed(f"filled {answer.fill_count} and remaining {answer.remaining_count} exceed the count")
+    return Placed(
+        order_id=order_id_of(answer.order_id),
+        filled_e2=filled,
+        remaining_e2=remaining,
+        at_us=ms_to_us(answer.ts_ms),
+    )
+
+
 def own_outcome(outcome_side: rest.OutcomeSide, side: rest.BookSide) -> Outcome:
     if side != book_side(outcome_side):
         raise Malformed(f"outcome side {outcome_side!r} and book side {side!r} contradict each other")
@@ -156,9 +209,10 @@ def own_outcome(outcome_side: rest.OutcomeSide, side: rest.BookSide) -> Outcome:
 def order_report(row: rest.Order, as_of_us: int) -> OrderReport:
     """A row of the listing. It states what holds at `as_of_us` at least, later if the row itself is newer."""
     with reading(f"order {row.order_id[:40]}"):
-        yes_price = _both_prices(row.yes_price_dollars, row.no_price_dollars)
+        yes_price = both_prices(row.yes_price_dollars, row.no_price_dollars)
         outcome = own_outcome(row.outcome_side, row.book_side)
         changed = row.last_update_time or row.created_time
+        changed_us = time_us(changed) if changed else None
         return OrderReport(
             order_id=order_id_of(row.order_id),
             client_order_id=row.client_order_id,
@@ -169,14 +223,15 @@ def order_report(row: rest.Order, as_of_us: int) -> OrderReport:
             count_e2=parse_count(row.initial_count_fp),
             filled_e2=parse_count(row.fill_count_fp),
             remaining_e2=parse_count(row.remaining_count_fp),
-            at_us=max(as_of_us, time_us(changed)) if changed else as_of_us,
+            at_us=as_of_us if changed_us is None else max(as_of_us, changed_us),
+            changed_at_us=changed_us,
         )
 
 
 def fill_report(row: rest.Fill, as_of_us: int) -> FillReport:
     """A row of the listing. A fill without a time of its own (all of its time fields are optional) gets `as_of_us`."""
     with reading(f"fill {row.fill_id[:40]}"):
-        yes_price = _both_prices(row.yes_price_dollars, row.no_price_dollars)
+        yes_price = both_prices(row.yes_price_dollars, row.no_price_dollars)
         outcome = own_outcome(row.outcome_side, row.book_side)
         if row.created_time:
             at_us = time_us(row.created_time)
@@ -269,7 +324,8 @@ def time_us(text: str) -> int:
         raise Malformed(f"{text[:40]!r} is no time") from error
 
 
-def _both_prices(yes: str, no: str) -> PriceE4:
+def both_prices(yes: str, no: str) -> PriceE4:
+    """The YES price of a pair that must add up to a dollar. Raises Malformed or UnitError."""
     price = parse_price(yes)
     if complement(price) != parse_price(no):
         raise Malformed(f"prices {yes[:20]!r} and {no[:20]!r} do not add up to a dollar")

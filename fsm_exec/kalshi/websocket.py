@@ -108,6 +108,14 @@ class KalshiStream:
         self._wall_us = wall_us
         self._rng = rng
         self._log = log
+        self._wanted: dict[str, None] = {}
+
+    def watch(self, ticker: str) -> None:
+        """See `core.ports.Exchange`."""
+        self._wanted[ticker] = None
+
+    def unwatch(self, ticker: str) -> None:
+        self._wanted.pop(ticker, None)
 
     async def run(self, listener: StreamListener, tickers: Sequence[str]) -> NoReturn:
         """Until cancelled. The listener hears `connected` and `disconnected` in turns; a dial that fails is only

@@ -92,14 +92,21 @@ class Counterpart:
     async def cancel(self, order: CancelOrder) -> NoReturn:
         raise AssertionError(f"nobody cancels {order.order_id}")
 
-    async def orders(self, ticker: str | None = None) -> OrderListing:
+    async def orders(self, ticker: str | None = None, *, since_us: int | None = None) -> OrderListing:
         raise AssertionError(f"nobody lists the orders of {ticker}")
 
-    async def fills(self, ticker: str | None = None, order_id: str | None = None) -> FillListing:
+    async def fills(
+        self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
+    ) -> FillListing:
         raise AssertionError(f"nobody lists the fills of {ticker}")
 
     async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
         raise AssertionError("nobody opens the stream")
+
+    def watch(self, ticker: str) -> None:
+        raise AssertionError(f"nobody watches {ticker}")
+
+    unwatch = watch
 
 
 async def run_load(open_store: OpenStore, log_path: Path) -> Outcome:

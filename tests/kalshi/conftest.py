@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 import msgspec
@@ -14,23 +14,32 @@ import trio
 import trio_websocket
 from trio.testing import memory_stream_pair
 
+from fsm_exec.core.account import GroupAnswer, GroupMadeAnswer
 from fsm_exec.core.book import Level
 from fsm_exec.core.orders import (
     AmendAnswer,
     AmendOrder,
+    CancelAllAnswer,
     CancelAnswer,
     CancelOrder,
+    DecreaseAnswer,
+    DecreaseOrder,
     FillReport,
     OrderReport,
     PlaceAnswer,
     PlaceOrder,
 )
 from fsm_exec.core.units import CountE2, Outcome, PriceE4
+from fsm_exec.kalshi.groups import KalshiGroups
 from fsm_exec.kalshi.http import SignedHttp
 from fsm_exec.kalshi.rest import KalshiRest
 from fsm_exec.kalshi.signing import Signer, SigningKey
 from fsm_exec.kalshi.websocket import KalshiStream
 from fsm_exec.wire.rest import WS_PATH
+
+AnyAnswer: TypeAlias = (
+    PlaceAnswer | AmendAnswer | DecreaseAnswer | CancelAnswer | CancelAllAnswer | GroupMadeAnswer | GroupAnswer
+)
 
 NOW_US = 1_790_856_000_123_456  # 2026-10-01T12:00:00.123456Z
 KEY_ID = "3f1c7a52-93b4-4c1c-8a11-6f4a0c9d0001"
@@ -270,14 +279,44 @@ class Kit:
         order = CancelOrder(effect_id="e1:3:0", client_order_id="fxaaaaaaaaaa-e1-1-1", order_id=ORDER_ID, ticker=TICKER)
         return msgspec.structs.replace(order, **changes)
 
-    async def write(self, kind: str, rest: KalshiRest) -> PlaceAnswer | AmendAnswer | CancelAnswer:
+    def decrease(self, **changes: object) -> DecreaseOrder:
+        order = DecreaseOrder(
+            effect_id="e1:4:0",
+            client_order_id="fxaaaaaaaaaa-e1-1-1",
+            order_id=ORDER_ID,
+            ticker=TICKER,
+            reduce_by_e2=CountE2(100),
+        )
+        return msgspec.structs.replace(order, **changes)
+
+    async def write(self, kind: str, rest: KalshiRest) -> AnyAnswer:
+        """One write of each kind; of a batch the one answer that all its orders got."""
+        groups = KalshiGroups(rest.calls)
         match kind:
             case "place":
                 return await rest.place(self.place())
             case "amend":
                 return await rest.amend(self.amend())
-            case _:
+            case "decrease":
+                return await rest.decrease(self.decrease())
+            case "cancel":
                 return await rest.cancel(self.cancel())
+            case "batch_place":
+                first, second = await rest.place_batch([self.place(), self.place(client_order_id="second")])
+                assert first == second
+                return first
+            case "batch_cancel":
+                one, other = await rest.cancel_batch([self.cancel(), self.cancel(order_id="second")])
+                assert one == other
+                return one
+            case "cancel_all":
+                return await rest.cancel_all()
+            case "group_make":
+                return await groups.create(CountE2(500))
+            case "group_change":
+                return await groups.reset("g-1")
+            case other:
+                raise AssertionError(other)
 
 
 @pytest.fixture(scope="session")

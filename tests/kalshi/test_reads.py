@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from fsm_exec.core.errors import ExecError, UserError, VenueError, VenueRefused, VenueUnavailable
 from fsm_exec.core.fees import FeeTerms
 from fsm_exec.core.units import PriceE4, PriceGrid, PriceRange
-from fsm_exec.kalshi import rest as rest_module
-from fsm_exec.kalshi import translate
+from fsm_exec.kalshi import calls, translate
 from fsm_exec.kalshi.terms import STATUS
 from fsm_exec.kalshi.translate import Malformed
 
@@ -153,7 +152,7 @@ async def test_a_listing_without_an_end_is_refused(kit: Kit, network: Network, m
     network.answer(200, AS_OF).answer(200, {"orders": [], "cursor": "again"})
     with pytest.raises(VenueUnavailable, match="leads back"):
         await kit.rest(network).orders()
-    monkeypatch.setattr(rest_module, "LIST_PAGES_MAX", 3)
+    monkeypatch.setattr(calls, "LIST_PAGES_MAX", 3)
     many = type(network)().answer(200, AS_OF)
     for number in range(5):
         many.answer(200, {"orders": [], "cursor": f"p{number}"})

@@ -140,13 +140,15 @@ class SmallExchange:
             return Unknown(why="no answer in time")
         return Cancelled(order_id=report.order_id, reduced_by_e2=report.remaining_e2, at_us=self._wall.now_us())
 
-    async def orders(self, ticker: str | None = None) -> OrderListing:
+    async def orders(self, ticker: str | None = None, *, since_us: int | None = None) -> OrderListing:
         await trio.sleep(WAY_S)
         listing = OrderListing(as_of_us=self._wall.now_us(), orders=tuple(replace(o, reason=None) for o in self.all()))
         await trio.sleep(WAY_S)
         return listing
 
-    async def fills(self, ticker: str | None = None, order_id: str | None = None) -> FillListing:
+    async def fills(
+        self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
+    ) -> FillListing:
         await trio.sleep(2 * WAY_S)
         chosen = tuple(replace(f, client_order_id=None) for f in self.made if order_id in (None, f.order_id))
         return FillListing(as_of_us=self._wall.now_us(), fills=chosen)
@@ -158,6 +160,11 @@ class SmallExchange:
         while True:
             await trio.sleep(10)
             listener.heard()
+
+    def watch(self, ticker: str) -> None:
+        raise AssertionError(f"nobody adds {ticker}")
+
+    unwatch = watch
 
     # What a test does and sees.
 

@@ -1,0 +1,96 @@
+"""Batches: several orders in one request, each with an outcome of its own (W4.1).
+
+The items of an answer are in the order of the request and are told apart by nothing else, so an answer of another
+length proves nothing about anybody. An item's error has a code and no status: it is a refusal only if the table lists
+that code as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from fsm_exec.core.errors import UnitError
+from fsm_exec.core.orders import CancelAnswer, Cancelled, CancelOrder, PlaceAnswer, PlaceOrder, Unknown
+from fsm_exec.core.units import parse_count
+from fsm_exec.kalshi import translate
+from fsm_exec.kalshi.answers import judge_item
+from fsm_exec.kalshi.calls import same_order
+from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed
+from fsm_exec.wire import rest, writes
+
+
+def create_batch(orders: Sequence[PlaceOrder]) -> writes.BatchCreate:
+    """Raises ImpossibleRequest for a batch without orders, or with one id twice (W6.3: the second would be refused)."""
+    _check_distinct([order.client_order_id for order in orders])
+    items = [msgspec.Raw(msgspec.json.encode(translate.create_order(order))) for order in orders]
+    return writes.BatchCreate(orders=items)
+
+
+def cancel_batch(orders: Sequence[CancelOrder]) -> writes.BatchCancel:
+    """Raises ImpossibleRequest likewise."""
+    _check_distinct([order.order_id for order in orders])
+    for order in orders:
+        translate.check_cancel(order)
+    # Each with its ticker: without it an order on another shard is not found (W6.5).
+    items = [writes.CancelItem(order_id=order.order_id, market_ticker=order.ticker) for order in orders]
+    return writes.BatchCancel(orders=items)
+
+
+def placed(answer: writes.BatchCreateAnswer, orders: Sequence[PlaceOrder]) -> tuple[PlaceAnswer, ...]:
+    """Raises Malformed if the answer does not fit the request."""
+    _check_length(len(answer.orders), len(orders))
+    return tuple(_placed(item, order) for item, order in zip(answer.orders, orders, strict=True))
+
+
+def cancelled(answer: writes.BatchCancelAnswer, orders: Sequence[CancelOrder]) -> tuple[CancelAnswer, ...]:
+    """Raises Malformed if the answer does not fit the request."""
+    _check_length(len(answer.orders), len(orders))
+    return tuple(_cancelled(item, order) for item, order in zip(answer.orders, orders, strict=True))
+
+
+def _placed(item: writes.BatchCreated, order: PlaceOrder) -> PlaceAnswer:
+    if item.error is not None:
+        return judge_item("place", item.error)
+    if item.order_id is None or item.fill_count is None or item.remaining_count is None or item.ts_ms is None:
+        return Unknown(why="an item of the batch has neither an order nor an error")
+    whole = rest.CreateOrderAnswer(
+        order_id=item.order_id,
+        fill_count=item.fill_count,
+        remaining_count=item.remaining_count,
+        ts_ms=item.ts_ms,
+        client_order_id=item.client_order_id,
+    )
+    try:
+        return translate.placed(whole, order)
+    except (Malformed, UnitError) as error:
+        return Unknown(why=f"an item of the batch is unusable: {error}")
+
+
+def _cancelled(item: writes.BatchCancelled, order: CancelOrder) -> CancelAnswer:
+    if item.error is not None:
+        return judge_item("cancel", item.error)
+    if item.ts_ms is None:
+        return Unknown(why="an item of the batch has neither a time nor an error")
+    try:
+        same_order(item.order_id, order.order_id)
+        return Cancelled(
+            order_id=item.order_id,
+            reduced_by_e2=parse_count(item.reduced_by),
+            at_us=translate.ms_to_us(item.ts_ms),
+        )
+    except (Malformed, UnitError) as error:
+        return Unknown(why=f"an item of the batch is unusable: {error}")
+
+
+def _check_distinct(names: Sequence[str]) -> None:
+    if not names:
+        raise ImpossibleRequest("a batch without orders")
+    if len(set(names)) != len(names):
+        raise ImpossibleRequest("a batch names one order twice")
+
+
+def _check_length(found: int, wanted: int) -> None:
+    if found != wanted:
+        raise Malformed(f"{found} outcomes for {wanted} orders")

@@ -1,0 +1,111 @@
+"""How every endpoint is called: a write sent once whose outcome is data, a read that raises VenueError, a listing read
+to its end.
+
+A write succeeded only if the status is the documented one and the body says what was done to what we named; anything
+else goes through the table in `answers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+
+from fsm_exec.core.errors import UnitError, VenueRefused, VenueUnavailable
+from fsm_exec.core.orders import NotSent, Refused, Unknown
+from fsm_exec.kalshi.answers import NETWORK_ERRORS, SUCCESS_STATUS, WriteKind, describe, judge, judge_network
+from fsm_exec.kalshi.http import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Answer, Query, SignedHttp
+from fsm_exec.kalshi.translate import Malformed
+from fsm_exec.wire.rest import error_detail
+
+LIST_PAGES_MAX: Final = 500  # a listing beyond it is refused rather than cut
+# A definite no to a read. All the rest (409 pauses, 429, 5xx) is worth asking again later.
+READ_REFUSALS: Final = frozenset({400, 401, 403, 404, 410})
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+Body = TypeVar("Body")
+Success = TypeVar("Success")
+
+
+class Calls:
+    """What the endpoints of this package are made of."""
+
+    def __init__(self, http: SignedHttp) -> None:
+        self._http = http
+
+    async def write(
+        self,
+        kind: WriteKind,
+        method: str,
+        path: str,
+        success: Callable[[bytes], Success],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        orders: int | None = None,
+    ) -> Success | Refused | NotSent | Unknown:
+        """Send one request; `success` reads the body of a success, raising Malformed or UnitError. `orders`: of a
+        batch. Raises only ImpossibleRequest, before sending."""
+        content = None if body is None else msgspec.json.encode(body)
+        try:
+            answer = await self._http.ask(
+                method, path, within_s=WRITE_TIMEOUT_S, query=query, body=content, orders=orders
+            )
+        except NETWORK_ERRORS as error:
+            return judge_network(error)
+        if answer.status != SUCCESS_STATUS[kind]:
+            return judge(kind, answer.status, answer.body)
+        try:
+            return success(answer.body)
+        except (Malformed, UnitError) as error:
+            # Done, or so the status says, but not what: the order has to be looked up (L37).
+            return Unknown(why=f"answered {answer.status} with an unusable body: {error}")
+
+    async def read(self, path: str, query: Query | None = None) -> bytes:
+        """Raises VenueRefused or VenueUnavailable."""
+        answer = await self.look(path, query)
+        if answer.status != 200:
+            raise read_error(path, answer)
+        return answer.body
+
+    async def look(self, path: str, query: Query | None = None) -> Answer:
+        """Any answer at all. Raises VenueUnavailable if there is none."""
+        try:
+            return await self._http.ask("GET", path, within_s=READ_TIMEOUT_S, query=query)
+        except NETWORK_ERRORS as error:
+            raise VenueUnavailable(f"GET {path}: {judge_network(error).why}") from error
+
+    async def pages(self, path: str, query: Mapping[str, str], take: Callable[[bytes], str]) -> None:
+        """Read a listing to its end; `take` keeps a page's rows and returns its cursor, empty on the last."""
+        seen: set[str] = set()
+        for _ in range(LIST_PAGES_MAX):
+            cursor = take(await self.read(path, query))
+            if not cursor:
+                return
+            if cursor in seen:
+                raise Malformed(f"GET {path}: the cursor leads back to a page already read")
+            seen.add(cursor)
+            query = {**query, "cursor": cursor}
+        raise VenueUnavailable(f"GET {path}: more than {LIST_PAGES_MAX} pages; narrow what is asked for")
+
+
+def read_error(path: str, answer: Answer) -> VenueRefused | VenueUnavailable:
+    detail = error_detail(answer.body)
+    if answer.status in READ_REFUSALS:
+        return VenueRefused(answer.status, detail.code, f"{describe(detail)} (GET {path})")
+    return VenueUnavailable(f"GET {path}: answered {answer.status} {detail.code}: {describe(detail)}")
+
+
+def decode(content: bytes, shape: type[Body]) -> Body:
+    """Raises Malformed."""
+    try:
+        return msgspec.json.decode(content, type=shape)
+    except UNREADABLE as error:
+        raise Malformed(f"an answer does not fit {shape.__name__}: {error}") from error
+
+
+def same_order(named: str, meant: str) -> None:
+    """Raises Malformed unless an answer is about the order that was meant."""
+    if named != meant:
+        raise Malformed(f"the answer is about order {named[:40]!r}")

@@ -1,0 +1,89 @@
+"""Order groups: orders that may fill only so much together in any 15 s, or are cancelled all at once (W4.3)."""
+
+from __future__ import annotations
+
+from fsm_exec.core.account import GroupAnswer, GroupChanged, GroupMade, GroupMadeAnswer, OrderGroup
+from fsm_exec.core.units import CountE2, format_count, parse_count
+from fsm_exec.kalshi import translate
+from fsm_exec.kalshi.calls import Calls, decode
+from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, reading
+from fsm_exec.wire import writes
+
+GROUPS = "/portfolio/order_groups"
+LIMIT_MIN_E2, LIMIT_MAX_E2 = CountE2(100), CountE2(100_000_000)  # 1 to 1,000,000 contracts
+
+
+class KalshiGroups:
+    """Writes raise only ImpossibleRequest, before sending; reads raise VenueError."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def create(self, limit_e2: CountE2) -> GroupMadeAnswer:
+        """A new group. An answer that got lost leaves one behind that nobody uses: harmless."""
+
+        def made(content: bytes) -> GroupMade:
+            return GroupMade(translate.order_id_of(decode(content, writes.GroupCreated).order_group_id))
+
+        return await self._calls.write("group_make", "POST", f"{GROUPS}/create", made, body=_limit(limit_e2))
+
+    async def set_limit(self, group_id: str, limit_e2: CountE2) -> GroupAnswer:
+        """A limit that the last 15 s have passed already triggers the group."""
+        return await self._change("PUT", group_id, "/limit", _limit(limit_e2))
+
+    async def reset(self, group_id: str) -> GroupAnswer:
+        """The counter to zero; a triggered group takes orders again."""
+        return await self._change("PUT", group_id, "/reset", {})
+
+    async def trigger(self, group_id: str) -> GroupAnswer:
+        """Cancel all its orders and take no more until the reset."""
+        return await self._change("PUT", group_id, "/trigger", {})
+
+    async def delete(self, group_id: str) -> GroupAnswer:
+        """Cancels its orders too."""
+        return await self._change("DELETE", group_id, "", None)
+
+    async def get(self, group_id: str) -> OrderGroup:
+        """With the ids of its orders."""
+        translate.check_group_id(group_id)
+        body = decode(await self._calls.read(f"{GROUPS}/{group_id}"), writes.GroupBody)
+        return OrderGroup(
+            group_id=group_id,
+            limit_e2=_limit_of(group_id, body.contracts_limit_fp),
+            cancels_by_itself=body.is_auto_cancel_enabled,
+            order_ids=tuple(body.orders),
+        )
+
+    async def list(self) -> tuple[OrderGroup, ...]:
+        page = decode(await self._calls.read(GROUPS), writes.GroupsPage)
+        return tuple(
+            OrderGroup(
+                group_id=row.id,
+                limit_e2=_limit_of(row.id, row.contracts_limit_fp),
+                cancels_by_itself=row.is_auto_cancel_enabled,
+            )
+            for row in page.order_groups
+        )
+
+    async def _change(self, method: str, group_id: str, action: str, body: object) -> GroupAnswer:
+        translate.check_group_id(group_id)
+
+        def changed(content: bytes) -> GroupChanged:
+            if not isinstance(decode(content, dict), dict) or b"error" in content:
+                raise Malformed("the answer is not the empty object")
+            return GroupChanged(group_id)
+
+        return await self._calls.write("group_change", method, f"{GROUPS}/{group_id}{action}", changed, body=body)
+
+
+def _limit(limit_e2: CountE2) -> writes.GroupLimit:
+    """W4.3: 1 to 1,000,000 contracts. Only the decimal text is sent: two fields would have to agree. Raises
+    ImpossibleRequest."""
+    if not LIMIT_MIN_E2 <= limit_e2 <= LIMIT_MAX_E2:
+        raise ImpossibleRequest(f"a group's limit of {limit_e2} (10^-2 contracts): 1 to 1,000,000 contracts (W4.3)")
+    return writes.GroupLimit(contracts_limit_fp=format_count(limit_e2))
+
+
+def _limit_of(group_id: str, text: str | None) -> CountE2 | None:
+    with reading(f"order group {group_id[:40]}"):
+        return None if text is None else parse_count(text)

@@ -1,0 +1,149 @@
+"""Public market data: markets, order books, trades, events, series, the exchange's own status (W4.4, W5, W7).
+
+Reads only; each raises VenueError. Books over REST may be 15 s old (W4.4): who trades listens to the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from fsm_exec.core.account import PublicTrade
+from fsm_exec.core.book import Book
+from fsm_exec.core.units import parse_count
+from fsm_exec.kalshi import translate
+from fsm_exec.kalshi.calls import Calls, decode, read_error
+from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, reading
+from fsm_exec.wire import markets as wire
+from fsm_exec.wire.rest import OrderBookBody, OrderBookLevels, error_detail
+
+PAGE_ROWS: Final = 1_000
+EVENTS_PAGE_ROWS: Final = 200  # the least of the listings' maxima
+DEPTH_MAX: Final = 100
+BOOKS_MAX: Final = 100
+STATUS_BODIES: Final = frozenset({200, 500, 503, 504})  # W7: the same body comes with each
+
+
+class KalshiMarkets:
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def status(self) -> wire.StatusBody:
+        """Whether the exchange is up and trades; a pause answered with 503 is an answer, not a failure."""
+        path = "/exchange/status"
+        answer = await self._calls.look(path)
+        if answer.status not in STATUS_BODIES or (answer.status != 200 and error_detail(answer.body).code):
+            raise read_error(path, answer)
+        try:
+            return decode(answer.body, wire.StatusBody)
+        except Malformed:
+            if answer.status == 200:
+                raise
+            raise read_error(path, answer) from None
+
+    async def markets(
+        self,
+        *,
+        status: wire.MarketFilter | None = None,
+        event: str | None = None,
+        series: str | None = None,
+        tickers: Sequence[str] = (),
+    ) -> tuple[wire.MarketRow, ...]:
+        """All markets of one event, of one series, or those named. Raises ImpossibleRequest unless one of them is
+        given: the whole exchange is no answer to anything."""
+        chosen = {"event_ticker": event, "series_ticker": series, "tickers": ",".join(tickers) or None}
+        query = {name: value for name, value in chosen.items() if value is not None}
+        if not query:
+            raise ImpossibleRequest("markets of which event, series or tickers?")
+        for ticker in (event, series, *tickers):
+            if ticker is not None:
+                translate.check_ticker(ticker)
+        if status is not None:
+            query["status"] = status
+        rows: dict[str, wire.MarketRow] = {}
+
+        def take(content: bytes) -> str:
+            page = decode(content, wire.MarketsPage)
+            rows.update((row.ticker, row) for row in page.markets)
+            return page.cursor
+
+        await self._calls.pages("/markets", {**query, "limit": str(PAGE_ROWS)}, take)
+        return tuple(rows.values())
+
+    async def market(self, ticker: str) -> wire.MarketRow:
+        translate.check_ticker(ticker)
+        row = decode(await self._calls.read(f"/markets/{ticker}"), wire.MarketRowBody).market
+        if row.ticker != ticker:
+            raise Malformed(f"asked for market {ticker}, got {row.ticker[:60]!r}")
+        return row
+
+    async def order_book(self, ticker: str, depth: int = 0) -> Book:
+        """The best `depth` levels a side, 0 for all."""
+        translate.check_ticker(ticker)
+        if not 0 <= depth <= DEPTH_MAX:
+            raise ImpossibleRequest(f"a book of depth {depth}: 0 to {DEPTH_MAX} (W4.4)")
+        content = await self._calls.read(f"/markets/{ticker}/orderbook", {"depth": str(depth)})
+        return _book(decode(content, OrderBookBody).orderbook_fp)
+
+    async def order_books(self, tickers: Sequence[str]) -> dict[str, Book]:
+        """Several at once. One that the exchange leaves out is not in the answer."""
+        if not 0 < len(tickers) <= BOOKS_MAX:
+            raise ImpossibleRequest(f"{len(tickers)} books at once: 1 to {BOOKS_MAX} (W4.4)")
+        for ticker in tickers:
+            translate.check_ticker(ticker)
+        content = await self._calls.read("/markets/orderbooks", [("tickers", ticker) for ticker in tickers])
+        return {row.ticker: _book(row.orderbook_fp) for row in decode(content, wire.OrderBooksBody).orderbooks}
+
+    async def trades(
+        self, ticker: str, *, since_us: int | None = None, until_us: int | None = None
+    ) -> tuple[PublicTrade, ...]:
+        """Every trade of one market in a span of time, newest first as the exchange lists them."""
+        translate.check_ticker(ticker)
+        query = {"ticker": ticker, "limit": str(PAGE_ROWS)}
+        if since_us is not None:
+            query["min_ts"] = str(since_us // translate.US_PER_S)
+        if until_us is not None:
+            query["max_ts"] = str(-(-until_us // translate.US_PER_S))
+        rows: dict[str, PublicTrade] = {}
+
+        def take(content: bytes) -> str:
+            page = decode(content, wire.TradesPage)
+            rows.update((row.trade_id, _trade(row)) for row in page.trades)
+            return page.cursor
+
+        await self._calls.pages("/markets/trades", query, take)
+        return tuple(rows.values())
+
+    async def events(self, series: str) -> tuple[wire.EventRow, ...]:
+        translate.check_ticker(series)
+        rows: dict[str, wire.EventRow] = {}
+
+        def take(content: bytes) -> str:
+            page = decode(content, wire.EventsPage)
+            rows.update((row.event_ticker, row) for row in page.events)
+            return page.cursor
+
+        await self._calls.pages("/events", {"series_ticker": series, "limit": str(EVENTS_PAGE_ROWS)}, take)
+        return tuple(rows.values())
+
+    async def series(self, category: str | None = None) -> tuple[wire.SeriesRow, ...]:
+        """All series, with their fees; of one category if given."""
+        query = None if category is None else {"category": category}
+        return tuple(decode(await self._calls.read("/series", query), wire.SeriesRows).series or ())
+
+
+def _book(levels: OrderBookLevels) -> Book:
+    return Book(translate.levels(levels.yes_dollars), translate.levels(levels.no_dollars))
+
+
+def _trade(row: wire.TradeRow) -> PublicTrade:
+    with reading(f"trade {row.trade_id[:40]}"):
+        return PublicTrade(
+            trade_id=row.trade_id,
+            ticker=row.ticker,
+            taker=translate.own_outcome(row.taker_outcome_side, row.taker_book_side),
+            yes_price_e4=translate.both_prices(row.yes_price_dollars, row.no_price_dollars),
+            count_e2=parse_count(row.count_fp),
+            at_us=translate.time_us(row.created_time),
+            is_block=row.is_block_trade,
+        )
