@@ -119,9 +119,7 @@ async def _serve(
         credentials.write_private_key(key_path)
         plan = None if faults is None else FaultPlan(faults, seed)
         async with (
-            host_on_loopback(
-                exchange, clock, gate, port=port, ws_port=ws_port, address=address, faults=plan
-            ) as served,
+            host_on_loopback(exchange, clock, gate, port=port, ws_port=ws_port, address=address, faults=plan) as served,
             trio.open_nursery() as nursery,
         ):
             player = TapePlayer(exchange, tape)

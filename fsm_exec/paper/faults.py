@@ -19,6 +19,7 @@ import msgspec
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import Outcome
+from fsm_exec.paper.grids import grid_of
 
 PerMille: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000)]
 Ms: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=86_400_000)]
@@ -131,6 +132,12 @@ class ExchangeFaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     settle: Outcome | None = None
     grid_after_ms: Ms = 0
     grid: str = "deci_cent"
+
+    def __post_init__(self) -> None:
+        try:
+            grid_of(self.grid)
+        except UserError as error:
+            raise ValueError(str(error)) from error
 
 
 class FaultProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -76,7 +76,7 @@ class Outcome:
 
 
 def run_under(profile: FaultProfile, seed: int, database: Path, algorithm: MethodRef | None = None) -> Outcome:
-    """A dozen executions under `profile`, then calm, then the books are compared. Without an `algorithm`: the shipped."""
+    """A dozen executions under `profile`, then calm; the books are compared. Without an `algorithm`: the shipped."""
     outcome = Outcome()
     log = io.StringIO()
     tape = generate(seed, TAPE_S, start_us=START_US)
@@ -293,7 +293,7 @@ def test_the_books_agree_whatever_goes_wrong(name: str, seed: int, tmp_path: Pat
     assert outcome.filled_e2 > 0
 
 
-@pytest.mark.parametrize("seed", (1, 24, 48))  # the later ones once quarantined an execution for a listing that lagged
+@pytest.mark.parametrize("seed", [1, 24, 48])  # the later ones once quarantined an execution for a listing that lagged
 def test_a_restless_algorithm_survives_hell(seed: int, tmp_path: Path) -> None:
     """The same, where nearly every order meets a fault and each execution places, amends and cancels all the time."""
     outcome = run_under(HELL, seed, tmp_path / "faults.sqlite", MethodRef(Restless.full_name, Restless()))
