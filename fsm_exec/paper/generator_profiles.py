@@ -68,18 +68,18 @@ class Profile:
 INDEX = Profile(
     activity_sigma=0.8,
     activity_s=1_000,
-    value_sd_c=0.29,
-    value_power=0.8,
+    value_sd_c=0.26,
+    value_power=0.95,
     value_edge_c=10,
     arrivals=(
-        *(0.0416, 0.0321, 0.0384, 0.0317, 0.0263, 0.0248, 0.0197, 0.0160, 0.0120, 0.0080, 0.0063, 0.0072),
+        *(0.0395, 0.0318, 0.0384, 0.0317, 0.0263, 0.0248, 0.0197, 0.0160, 0.0120, 0.0080, 0.0063, 0.0072),
         *(0.0051, 0.0041, 0.0057, 0.0042, 0.0044, 0.0060, 0.0040, 0.0037, 0.0046, 0.0028, 0.0019, 0.0013),
     ),
     arrival_power=0.42,
     edge_c=0.0,
     pull_edge_c=-0.22,
     pull_per_s=0.4,
-    small_shares=(0.70, 0.52, 0.36, 0.33, 0.27, 0.24, 0.20, 0.14, 0.12, 0.09),
+    small_shares=(0.70, 0.50, 0.33, 0.31, 0.26, 0.24, 0.20, 0.14, 0.12, 0.09),
     small=Sizes(common=((2, 1),), common_share=0.25, mu=3.2, sigma=0.7, most=89),
     large=Sizes(
         common=(
@@ -91,12 +91,12 @@ INDEX = Profile(
         sigma=0.75,
         least=90,
     ),
-    small_life_s=70,
+    small_life_s=60,
     near_c=2,
-    near_life_s=24,
-    life_s=71,
-    bursts_per_s=0.0221,
-    burst_power=1.3,
+    near_life_s=19,
+    life_s=67,
+    bursts_per_s=0.0215,
+    burst_power=1.25,
     prints_mean=1.55,
     quick_share=0.8,
     pause_s=3.7,
@@ -104,6 +104,42 @@ INDEX = Profile(
     lean=0.4,
     lean_c=1.5,
     trades=Sizes(common=((2, 1),), common_share=0.33, mu=3.6, sigma=1.52, most=3_000),
+)
+
+INDEX_WIDE = replace(
+    INDEX,
+    value_sd_c=0.30,
+    value_power=0.92,
+    arrivals=(
+        *(0.0187, 0.0257, 0.0284, 0.0296, 0.0305, 0.0292, 0.0262, 0.0187, 0.0134, 0.0113, 0.0092, 0.0067),
+        *(0.0066, 0.0047, 0.0031, 0.0033, 0.0028, 0.0025, 0.0027, 0.0027, 0.0020, 0.0017, 0.0014, 0.0007),
+    ),
+    arrival_power=0.16,
+    edge_c=0.11,
+    pull_edge_c=-0.36,
+    pull_per_s=0.24,
+    small_shares=(0.40, 0.29, 0.21, 0.15, 0.11, 0.12, 0.15, 0.18, 0.19),
+    small=Sizes(common=((2, 1),), common_share=0.25, mu=3.26, sigma=0.7, most=89),
+    large=Sizes(
+        common=(
+            *((100, 53), (104, 19), (160, 21), (200, 45), (240, 20), (250, 86), (300, 24), (320, 23)),
+            *((400, 25), (480, 15), (560, 13), (800, 251), (896, 13), (1_000, 42)),
+        ),
+        common_share=0.65,
+        mu=5.6,
+        sigma=0.75,
+        least=90,
+    ),
+    small_life_s=103,
+    near_life_s=32,
+    life_s=53,
+    bursts_per_s=0.0138,
+    prints_mean=1.82,
+    quick_share=0.74,
+    pause_s=3.4,
+    repeat=0.06,
+    lean=0.38,
+    trades=Sizes(common=((2, 124), (40, 73)), common_share=0.52, mu=3.98, sigma=1.55, most=3_000),
 )
 
 MODERATE = replace(
@@ -180,7 +216,7 @@ LIQUID = replace(
     trades=Sizes(common=((2, 1), (10, 1), (50, 1), (100, 1)), common_share=0.25, mu=3.9, sigma=1.5, most=3_000),
 )
 
-PROFILES = {"thin": THIN, "moderate": MODERATE, "liquid": LIQUID, "index": INDEX}
+PROFILES = {"thin": THIN, "moderate": MODERATE, "liquid": LIQUID, "index": INDEX, "index-wide": INDEX_WIDE}
 DEFAULT_PROFILE = "moderate"
 
 
