@@ -329,12 +329,17 @@ def _reported(draft: Draft, event: OrderReported) -> None:
     stands = (event.price_e4, event.count_e2)
     overtaken_landed = cancel is not None and stands == (cancel.doubtful_price_e4, child.count_e2)
     if not amend_landed and not overtaken_landed and stands != (child.price_e4, child.count_e2):
-        if event.looked_up or child.walks == 0:
+        if child.walks and not event.looked_up:
+            return  # a frame from before the last amend
+        if child.state in BEFORE_ANSWER:
             raise IllegalEvent(
                 f"order {child.client_order_id} stands at {event.price_e4} for {event.count_e2} at the exchange, "
-                f"here at {child.price_e4} for {child.count_e2}"
+                f"it was sent at {child.price_e4} for {child.count_e2}"
             )
-        return  # a frame from before the last amend
+        # Somebody else amended or decreased it: never fight the owner. Where it stands now is taken over, unless that
+        # breaks an invariant (beyond the cap, more than the target): then the step is refused.
+        child = replace(child, price_e4=event.price_e4, count_e2=event.count_e2)
+        draft.end("external", event.at_us)
     if child.state in BEFORE_ANSWER:
         draft.clear_outbox(child.client_order_id, "place")
         child = draft.fire_child(child, "accepted")

@@ -130,14 +130,39 @@ def test_a_full_immediate_order_is_filled_when_its_fills_are_here(world: World) 
     assert (driver.child.state, driver.state) == ("filled", "filled")
 
 
-def test_an_order_of_another_id_price_or_outcome_is_refused(working: Driver) -> None:
+@pytest.mark.parametrize(("price_e4", "count_e2"), [(4_900, 1_000), (5_000, 900)])
+def test_an_order_changed_by_somebody_else_ends_the_execution(working: Driver, price_e4: int, count_e2: int) -> None:
+    """Never fight the owner: what the order has become is cancelled, its fills are kept, the reason says why."""
+    working.report("resting", price_e4=PriceE4(price_e4), count_e2=CountE2(count_e2))
+    assert working.child.state == "cancelling"
+    working.fill("f1", 300)
+    working.fact(CancelAnswered, reduced_by_e2=CountE2(working.child.count_e2 - 300))
+    assert (working.state, working.execution.reason) == ("cancelled", "external")
+    assert working.execution.filled_e2 == 300
+
+
+@pytest.mark.parametrize(("price_e4", "count_e2"), [(6_000, 1_000), (5_000, 2_000)])
+def test_a_foreign_change_beyond_cap_or_target_is_refused(working: Driver, price_e4: int, count_e2: int) -> None:
+    """It breaks an invariant: the execution is quarantined, and its orders are cancelled, by whoever runs it."""
+    refuses(
+        working, LocalError, lambda: working.report("resting", price_e4=PriceE4(price_e4), count_e2=CountE2(count_e2))
+    )
+
+
+def test_an_unknown_order_that_turns_out_another_is_refused(world: World) -> None:
+    """An order under our id is proof only if it is the one that was sent."""
+    driver = world.drive()
+    driver.place()
+    driver.fact(OrderDoubted, why="timeout")
+    refuses(driver, IllegalEvent, lambda: driver.report("resting", price_e4=P51, looked_up=True))
+
+
+def test_an_order_of_another_id_or_outcome_is_refused(working: Driver) -> None:
     """What contradicts our own request is never adopted."""
     refuses(
         working,
         IllegalEvent,
         lambda: working.report("resting", order_id="another"),
-        lambda: working.report("resting", price_e4=P51),
-        lambda: working.report("resting", count_e2=CountE2(900)),
         lambda: working.report("resting", outcome="no"),
         lambda: working.report("resting", filled=1_001),
         lambda: working.fill("f1", 100, order_id="another"),
