@@ -52,11 +52,11 @@ async def test_a_broken_execution_is_quarantined_and_the_others_go_on(autojump_c
         of_broken, of_sound = stage.order_of(broken), stage.order_of(sound)
         await contradict(stage, of_broken)
         assert stage.exchange.resting == [of_sound]
-        assert "IllegalEvent" in (stage.engine.ended[broken].quarantine or "")
+        assert "InvariantBroken" in (stage.engine.ended[broken].quarantine or "")
         stage.exchange.fill(10, of_sound)
         assert (await stage.ended(sound)).state == "filled"
         stored = {e.execution_id: e for e in await stage.database.executions()}
-        assert "IllegalEvent" in (stored[broken].quarantine or "")
+        assert "InvariantBroken" in (stored[broken].quarantine or "")
         assert stored[sound].quarantine is None
         assert stage.engine.state == "running"
 
