@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsm_exec.core.book import Book
+from fsm_exec.core.orders import TimeInForce
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, complement, format_count, format_price, opposite
 from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.errors import ApiError
+from fsm_exec.paper.orders import SelfTradePrevention
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade
 from fsm_exec.wire.rest import AmendOrder, CreateOrder
 from fsm_exec.wire.writes import DecreaseOrder
@@ -54,13 +56,20 @@ class Pair:
         self.recorded = Book()
         self.worth = worth(self.floor)
 
-    def do(self, kind: str, *words: Any) -> None:
-        getattr(self, f"_{kind}")(*words)
+    def do(self, command: tuple[Any, ...]) -> None:
+        getattr(self, f"_{command[0]}")(*command[1:])
 
     # Members
 
     def _create(
-        self, who: int, outcome: Outcome, price: int, count: int, kind: Any, prevention: Any, flag: str
+        self,
+        who: int,
+        outcome: Outcome,
+        price: int,
+        count: int,
+        kind: TimeInForce,
+        prevention: SelfTradePrevention,
+        flag: str,
     ) -> None:
         account = self.accounts[who]
         side: Literal["bid", "ask"] = "bid" if outcome == "yes" else "ask"
@@ -178,7 +187,8 @@ class Pair:
             no = DOLLAR - 100 - yes
         self.recorded = Book([(PriceE4(yes), CountE2(yes_count))], [(PriceE4(no), CountE2(no_count))])
         self.floor.play(BookSnapshot(tuple(self.recorded.yes.items()), tuple(self.recorded.no.items())))
-        self.oracle.state(dict(self.recorded.yes), dict(self.recorded.no))
+        yes_now, no_now = ({int(p): int(c) for p, c in side.items()} for side in (self.recorded.yes, self.recorded.no))
+        self.oracle.state(yes_now, no_now)
 
     # Agreement
 
@@ -205,5 +215,5 @@ def test_the_core_agrees_with_the_oracle(commands: list[tuple[Any, ...]]) -> Non
     """After every command: the same book, orders, fills, positions and places in the queue; worth conserved."""
     pair = Pair()
     for command in commands:
-        pair.do(*command)
+        pair.do(command)
         pair.check()
