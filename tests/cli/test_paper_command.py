@@ -1,0 +1,253 @@
+"""`fsm-exec paper` as a process: one line when it is ready, a real client at work on it, a clean end."""
+
+from __future__ import annotations
+
+import random
+import signal
+import socket
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+import trio
+
+from fsm_exec.core.orders import Cancelled, CancelOrder, Placed, PlaceOrder, Unknown
+from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.kalshi.client import open_client
+from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.kalshi.websocket import dial_url
+from fsm_exec.runtime.clock import system_us
+from tests.cli.support import COMMAND, environment, run
+from tests.contract.conftest import Watcher
+
+END_S = 15
+
+
+class Ready(msgspec.Struct, forbid_unknown_fields=True):
+    rest_url: str
+    ws_url: str
+    api_key_id: str
+    private_key_path: str
+    markets: list[str]
+
+
+class Served:
+    def __init__(self, process: subprocess.Popen[bytes], ready: Ready) -> None:
+        self.process, self.ready = process, ready
+        self.rest, self.err = b"", b""
+
+    def end(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Its exit code; what it printed after its first line is in `rest` and `err`."""
+        self.process.send_signal(by)
+        self.rest, self.err = self.process.communicate(timeout=END_S)
+        return self.process.returncode
+
+
+@contextmanager
+def served(directory: Path, *arguments: str) -> Iterator[Served]:
+    process = subprocess.Popen(
+        [*COMMAND, "paper", *arguments],
+        cwd=directory,
+        env={**environment(), "TMPDIR": str(directory)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    with process:
+        try:
+            line = process.stdout.readline()
+            assert line.endswith(b"\n"), process.communicate(timeout=END_S)[1]
+            yield Served(process, msgspec.json.decode(line, type=Ready))
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_cleanly(tmp_path: Path, by: signal.Signals) -> None:
+    """Exit 0, nothing more printed, the ports free, the key gone; meanwhile the key was its owner's alone."""
+    with served(tmp_path) as paper:
+        key = Path(paper.ready.private_key_path)
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+        assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700
+        assert paper.ready.markets == ["KXPAPER-DEMO-A"]
+        ports = [int(url.split(":")[2].split("/")[0]) for url in (paper.ready.rest_url, paper.ready.ws_url)]
+        assert paper.ready.rest_url == f"http://127.0.0.1:{ports[0]}/trade-api/v2"
+        assert paper.ready.ws_url == f"ws://127.0.0.1:{ports[1]}/trade-api/ws/v2"
+        assert paper.end(by) == 0
+    assert (paper.rest, paper.err) == (b"", b"")
+    assert list(tmp_path.iterdir()) == []
+    for port in ports:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", port))
+
+
+async def _trade(ready: Ready) -> list[str]:
+    """Place and cancel, with the stream open; the classes of the answers."""
+    answers: list[object] = []
+    async with open_client(
+        base_url=ready.rest_url,
+        api_key_id=ready.api_key_id,
+        key=SigningKey.load(Path(ready.private_key_path)),
+        dial=dial_url(ready.ws_url),
+        wall_us=system_us,
+        rng=random.Random(1),
+    ) as client:
+        watcher = Watcher()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.stream, watcher, tuple(ready.markets))
+            await watcher.until(lambda: watcher.ready)
+            order = PlaceOrder(
+                effect_id="e1:1:1",
+                client_order_id="fxaaaaaaaaaa-e1-1-1",
+                ticker=ready.markets[0],
+                outcome="yes",
+                price_e4=PriceE4(100),
+                count_e2=CountE2(100),
+                time_in_force="good_till_canceled",
+                post_only=False,
+                expiration_s=system_us() // 1_000_000 + 600,
+            )
+            placed = await client.place(order)
+            answers.append(placed)
+            if isinstance(placed, Placed):
+                await watcher.until(lambda: bool(watcher.orders))
+                answers.append(
+                    await client.cancel(
+                        CancelOrder(
+                            effect_id="e1:2:1",
+                            client_order_id=order.client_order_id,
+                            order_id=placed.order_id,
+                            ticker=order.ticker,
+                        )
+                    )
+                )
+            nursery.cancel_scope.cancel()
+    return [type(answer).__name__ for answer in answers]
+
+
+def test_a_client_trades_with_what_the_line_says(tmp_path: Path) -> None:
+    """Addresses, key and market are all it needs; wall time suits, also for expirations."""
+    with served(tmp_path, "--market", "KXMINE-26DEC01-B", "--profile", "liquid", "--seed", "3") as paper:
+        assert paper.ready.markets == ["KXMINE-26DEC01-B"]
+        assert trio.run(_trade, paper.ready) == [Placed.__name__, Cancelled.__name__]
+        assert paper.end() == 0
+
+
+def test_faults_reach_the_client(tmp_path: Path) -> None:
+    """A profile of one's own: the connection is cut before the answer."""
+    (tmp_path / "cut.toml").write_text("[writes]\nlost_answer_per_mille = 1000\nhold_ms = 100\n")
+    with served(tmp_path, "--faults", "cut.toml") as paper:
+        assert trio.run(_trade, paper.ready) == [Unknown.__name__]
+        assert paper.end() == 0
+
+
+def recording(path: Path, seconds: int) -> Path:
+    """Two frames so far apart; a plain text recording."""
+    book = {"market_ticker": "KXREC-26DEC01-C", "market_id": "m", "yes_dollars_fp": [["0.4000", "5.00"]]}
+    change = {
+        "market_ticker": "KXREC-26DEC01-C",
+        "market_id": "m",
+        "price_dollars": "0.4100",
+        "delta_fp": "1.00",
+        "side": "yes",
+        "ts_ms": 1_700_000_000_000,
+    }
+    lines = [
+        {
+            "header": {
+                "format": "kalshi-ws-recording/1",
+                "ticker": "KXREC-26DEC01-C",
+                "price_level_structure": "linear_cent",
+            }
+        },
+        {"recv_us": 1_700_000_000_000_000, "frame": {"type": "orderbook_snapshot", "sid": 1, "seq": 1, "msg": book}},
+        {
+            "recv_us": 1_700_000_000_000_000 + seconds * 1_000_000,
+            "frame": {"type": "orderbook_delta", "sid": 1, "seq": 2, "msg": change},
+        },
+    ]
+    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+    return path
+
+
+async def _settled(ready: Ready) -> dict[str, str]:
+    """The market, once it is over."""
+    async with httpx.AsyncClient(base_url=ready.rest_url, trust_env=False) as http:
+        with trio.fail_after(END_S):
+            while True:
+                market: dict[str, str] = (await http.get(f"/markets/{ready.markets[0]}")).json()["market"]
+                if market["status"] != "active":
+                    return market
+                await trio.sleep(0.1)
+
+
+def test_a_fast_tape_ends_and_its_market_is_settled(tmp_path: Path) -> None:
+    """A hundred seconds are over in one; then the result stands, and reading still works."""
+    path = recording(tmp_path / "short.jsonl", 100)
+    with served(tmp_path, "--recording", str(path), "--speed", "100", "--result", "no") as paper:
+        assert paper.ready.markets == ["KXREC-26DEC01-C"]
+        market = trio.run(_settled, paper.ready)
+        assert (market["status"], market["result"]) == ("finalized", "no")
+        assert paper.end() == 0
+
+
+def test_a_recording_has_its_own_ticker(tmp_path: Path) -> None:
+    """Another one is refused."""
+    ended = run(tmp_path, "paper", "--recording", recording(tmp_path / "short.jsonl", 1), "--market", "KXOTHER-1")
+    assert ended.returncode == 2
+    assert "the recording is of KXREC-26DEC01-C" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--recording", "nothing.jsonl.gz"), "nothing.jsonl.gz: cannot be read"),
+        (("--recording", "a.jsonl", "--profile", "thin"), "give one of them"),
+        (("--profile", "hectic"), "hectic"),
+        (("--faults", "gremlins"), "gremlins"),
+        (("--host", "exchange.example"), "no IP address"),
+        (("--host", "203.0.113.7"), "not an address of this machine"),
+        (("--market", "no/ticker"), "no ticker"),
+        (("--port", "70000"), "70000"),
+        (("--speed", "0"), "0"),
+        (("--speed", "fast"), "fast"),
+        (("--result", "maybe"), "maybe"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    """Exit 2, nothing on stdout, the value and a remedy on stderr, nothing left behind."""
+    ended = run(tmp_path, "paper", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert says in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--port", "--ws-port"])
+def test_a_port_that_is_taken(tmp_path: Path, option: str) -> None:
+    """Either port is named, and the other one is let go."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for faults in ((), ("--faults", "mild")):
+            ended = run(tmp_path, "paper", option, port, *faults)
+            assert (ended.returncode, ended.stdout) == (2, "")
+            assert f"{option} {port}: in use already" in ended.stderr
+            assert ended.stderr.count("\n") == 1
+
+
+def test_other_machines_are_let_in_only_if_asked(tmp_path: Path) -> None:
+    """With a warning, and the address the client can use."""
+    with served(tmp_path, "--host", "0.0.0.0") as paper:
+        assert paper.ready.rest_url.startswith("http://127.0.0.1:")
+        assert paper.end() == 0
+    assert paper.err.count(b"\n") == 1
+    assert b"warning" in paper.err
