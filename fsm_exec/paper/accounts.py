@@ -115,5 +115,7 @@ def reserve_e6(
         closing = min(closable[order.outcome], order.remaining_e2)
         closable[order.outcome] -= closing
         opening = CountE2(order.remaining_e2 - closing)
-        reserved += opening * order.price_e4 + fees.model_fee(order.price_e4, opening, taker=False)
+        reserved += opening * order.price_e4
+        if fees.maker_e10:
+            reserved += fees.model_fee(order.price_e4, opening, taker=False)
     return reserved, closable

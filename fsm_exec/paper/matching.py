@@ -85,6 +85,12 @@ class MarketBook:
 
     def best(self, outcome: Outcome) -> BookLevel | None:
         ladder = self._ladders[outcome]
+        if not ladder:
+            return None
+        top = max(ladder)
+        if (count := ladder[top].displayed_e2) > 0:
+            return top, CountE2(count)
+        # Rare: our orders took all that the tape still states at the top.
         price = max((p for p, level in ladder.items() if level.displayed_e2 > 0), default=None)
         return None if price is None else (price, CountE2(ladder[price].displayed_e2))
 
