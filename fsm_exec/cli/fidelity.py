@@ -125,10 +125,10 @@ def _print(result: FidelityResult) -> None:
     for comparison in result.comparisons:
         title = f"profile {result.profile}, seeds {result.seeds}, {result.seconds} s each"
         table = Table(
-            "statistic",
             title=title if comparison.recording is None else f"{title}, against {comparison.recording}",
             box=SIMPLE_HEAD,
         )
+        table.add_column("statistic", no_wrap=True)
         for heading in ("recorded", "generated"):
             table.add_column(heading, justify="right")
         for heading in ("unit", "gate", "holds"):
