@@ -10,6 +10,7 @@ two hosts of the same REST application and the same WebSocket handler: loopback 
     bodies, reading          what the exchange says of its state
     publishing, outbox       frames, subscriptions, delivery
     tape, generator, grids   the background, recorded or drawn; player puts it on the timeline
+    fidelity, ..._gates      what a tape looks like in figures, and whether drawn ones look like recorded ones
     clock, timeline, latency time
     auth, desk, rest, ws     the wire
     memory, hosting          serving it

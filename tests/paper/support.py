@@ -23,6 +23,7 @@ from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.hosting import LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
 from fsm_exec.paper.latency import NO_LATENCY, Latency
+from fsm_exec.paper.level import QueueModel
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, TapeHeader, Trade, tape_header
 from fsm_exec.paper.timeline import Timeline
 from fsm_exec.wire.rest import API_PREFIX, WS_PATH, CreateOrder, CreateOrderAnswer
@@ -74,10 +75,12 @@ class HandClock:
 class Floor:
     """A synchronous exchange with one market and one account, without any wire."""
 
-    def __init__(self, fee_type: str = "quadratic", cash: MoneyE6 = RICH) -> None:
+    def __init__(
+        self, fee_type: str = "quadratic", cash: MoneyE6 = RICH, queue_model: QueueModel = "conservative"
+    ) -> None:
         self.clock = HandClock()
         self.exchange = Exchange(Timeline(self.clock))
-        self.market = self.exchange.add_market(header(fee_type=fee_type))
+        self.market = self.exchange.add_market(header(fee_type=fee_type), queue_model)
         self.account = self.exchange.add_account(cash)
 
     def play(self, *changes: BookSnapshot | BookDelta | Trade) -> None:

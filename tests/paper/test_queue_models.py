@@ -10,21 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm_exec.core.units import CountE2
-from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.level import Level, QueueModel
 from fsm_exec.paper.orders import Order
-from fsm_exec.paper.timeline import Timeline
-from tests.paper.support import RICH, Floor, count, delta, header, snapshot, trade
+from tests.paper.support import Floor, count, delta, snapshot, trade
 
 
 class ModelFloor(Floor):
     """A floor with one queue model, its book open: 100 bid at 0.40."""
 
     def __init__(self, queue_model: QueueModel) -> None:
-        super().__init__()
-        self.exchange = Exchange(Timeline(self.clock))
-        self.market = self.exchange.add_market(header(), queue_model)
-        self.account = self.exchange.add_account(RICH)
+        super().__init__(queue_model=queue_model)
         self.play(snapshot([("0.40", "100"), ("0.38", "50")], [("0.55", "80")]))
 
     def ahead(self, order_id: str) -> int:

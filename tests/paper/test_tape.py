@@ -13,6 +13,7 @@ import pytest
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import PriceE4
 from fsm_exec.paper.grids import grid_of
+from fsm_exec.paper.level import QueueModel
 from fsm_exec.paper.tape import Trade, read_tape
 from tests.paper.support import TICKER, Floor, count
 
@@ -156,11 +157,14 @@ def test_a_grid_by_name(structure: str, inside: tuple[int, ...], outside: tuple[
     assert not any(grid.contains(PriceE4(price)) for price in outside)
 
 
-@pytest.mark.parametrize("name", ["index-2023-04-10", "nba-cha"])
-def test_a_recording_plays_whole_under_our_orders(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "queue_model"),
+    [("index-2023-04-10", "conservative"), ("nba-cha", "conservative"), ("nba-cha", "proportional")],
+)
+def test_a_recording_plays_whole_under_our_orders(name: str, queue_model: QueueModel) -> None:
     """With members' orders resting, taking and ending all along: no level below zero, no crossed book, nothing lost."""
     tape = read_tape(recording(name))
-    floor = Floor()
+    floor = Floor(queue_model=queue_model)
     every = max(1, len(tape.events) // 400)
     for index, (_, change) in enumerate(tape.events):
         floor.play(change)
