@@ -25,9 +25,6 @@ from fsm_exec.paper.replica import Replica
 from fsm_exec.paper.timeline import Rank
 
 T = TypeVar("T")
-_TOO_MANY = errors.too_many_requests()
-_INTERNAL = ApiError(500, "internal_server_error", "internal server error")
-_UNAVAILABLE = ApiError(503, "service_unavailable", "service unavailable")
 
 
 class _Outcome(Generic[T]):
@@ -127,16 +124,16 @@ class Desk:
                 profile = self.faults.profile
                 held_ms = profile.reads.hold_ms if call.kind == "read" else profile.writes.hold_ms
                 call.fate, call.hold_us = "never", held_ms * US_PER_MS
-                return _UNAVAILABLE if fault.kind == "late" else None
+                return errors.unavailable() if fault.kind == "late" else None
             case "refused":
                 # A cancel is refused as on a wrong shard: not found, although the order lives.
                 return errors.not_found("order") if call.kind == "cancel" else errors.invalid_parameters("fault")
             case "too_many":
-                return _TOO_MANY
+                return errors.too_many_requests()
             case "internal_error":
-                return _INTERNAL
+                return errors.internal_error()
             case "unavailable":
-                return _UNAVAILABLE
+                return errors.unavailable()
 
 
 def _run(action: Callable[[], object]) -> None:

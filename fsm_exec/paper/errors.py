@@ -104,6 +104,15 @@ def too_many_requests() -> ApiError:
     return ApiError(429, "", "too many requests", shape="text")
 
 
+def internal_error() -> ApiError:
+    """The status is documented, the code is not."""
+    return ApiError(500, "internal_server_error", "internal server error")
+
+
+def unavailable() -> ApiError:
+    return ApiError(503, "service_unavailable", "service unavailable")
+
+
 def deprecated_v1() -> ApiError:
     return ApiError(
         410,

@@ -26,7 +26,9 @@ from fsm_exec.core.algorithm import (
     WithdrawWish,
 )
 from fsm_exec.core.errors import VenueError
+from fsm_exec.core.events import WriteLost
 from fsm_exec.core.limits import resolve_limits
+from fsm_exec.core.orders import AmendOrder, CancelOrder, Placed
 from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
 from fsm_exec.core.view import View
 from fsm_exec.kalshi.client import KalshiClient, open_client
@@ -54,7 +56,9 @@ from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Engine, MethodRef, Request, open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.performer import perform
 from fsm_exec.store import SqliteStore, open_virtual_store
+from tests.contract.conftest import Stage
 
 TAPE_S, HORIZON_S, EXECUTIONS = 600, 90, 12
 START_US = 1_767_625_200_000_000
@@ -299,3 +303,32 @@ def test_a_restless_algorithm_survives_hell(seed: int, tmp_path: Path) -> None:
     outcome = run_under(HELL, seed, tmp_path / "faults.sqlite", MethodRef(Restless.full_name, Restless()))
     assert outcome.wrong == []
     assert outcome.filled_e2 > 0
+
+
+async def test_an_amend_that_finds_no_order_is_a_question(stage: Stage) -> None:
+    """As a cancel's: the order may have been filled and nobody told us yet. A refusal it is not."""
+    order = stage.order("yes", "0.4300", "2.00")
+    wall = Wall(stage.clock.now_us())
+    async with stage.client() as client:
+        placed = await client.place(order)
+        assert isinstance(placed, Placed)
+        await client.cancel(
+            CancelOrder(
+                effect_id="e1:2:1",
+                client_order_id=order.client_order_id,
+                order_id=placed.order_id,
+                ticker=order.ticker,
+            )
+        )
+        amend = AmendOrder(
+            effect_id="e1:3:1",
+            client_order_id=order.client_order_id,
+            order_id=placed.order_id,
+            ticker=order.ticker,
+            outcome="yes",
+            price_e4=PriceE4(4_200),
+            total_e2=order.count_e2,
+        )
+        fact = await perform(client, amend, wall)
+    assert isinstance(fact, WriteLost)
+    assert fact.effect_id == amend.effect_id

@@ -1,0 +1,87 @@
+"""What a listing proves about an order in doubt, and what a write that was lost may still do. Found by simulation."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from fsm_exec.core.algorithm import WithdrawWish
+from fsm_exec.core.events import OrderReported, WriteLost
+from fsm_exec.core.execution import Child
+from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US, answer_of, doubt_of
+from fsm_exec.core.orders import OrderListing, OrderReport
+from fsm_exec.core.units import CountE2
+from tests.core.conftest import T0_US, Driver
+
+
+def listed(child: Child, as_of_us: int) -> OrderListing:
+    """The child as it was at its first price, resting."""
+    report = OrderReport(
+        client_order_id=child.client_order_id,
+        order_id=child.order_id or "",
+        ticker="KXTEST-1-A",
+        outcome="yes",
+        status="resting",
+        price_e4=child.price_e4,
+        count_e2=child.count_e2,
+        filled_e2=CountE2(0),
+        remaining_e2=child.count_e2,
+        reason=None,
+        at_us=as_of_us,
+    )
+    return OrderListing(as_of_us=as_of_us, orders=(report,))
+
+
+def lose_a_cancel(working: Driver) -> None:
+    working.script.wishes = (WithdrawWish(level=1),)
+    working.look()
+    working.script.wishes = ()
+    working.fact(WriteLost, effect_id=working.last_effect(), why="timeout")
+    assert working.child.state == "cancelling"
+
+
+@pytest.mark.parametrize(("after_us", "settles"), [(-3_000_000, False), (0, False), (READ_LAG_US + 1, True)])
+def test_a_listing_of_before_the_doubt_does_not_settle_it(working: Driver, after_us: int, settles: bool) -> None:
+    """Reads lag behind writes: what a listing shows may be older than the write it is asked about."""
+    lose_a_cancel(working)
+    doubted_us = working.now_us
+    answer = answer_of(working.child, listed(working.child, doubted_us + after_us), doubted_us, doubted_us)
+    assert isinstance(answer, OrderReported)
+    assert answer.looked_up == settles
+    working.tell(replace(answer, at_us=working.now_us + 1))
+    assert working.child.state == ("resting" if settles else "cancelling")
+
+
+def test_a_lost_amend_is_waited_for_longer(working: Driver) -> None:
+    """It may land as long as its signature is valid."""
+    write = working.reprice(5_100)
+    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
+    for after_us, settles in ((READ_LAG_US + 1, False), (SIGNATURE_WINDOW_US + READ_LAG_US + 1, True)):
+        answer = answer_of(working.child, listed(working.child, T0_US + after_us), T0_US, T0_US)
+        assert isinstance(answer, OrderReported)
+        assert answer.looked_up == settles
+
+
+def test_another_lost_write_is_another_doubt(working: Driver) -> None:
+    """So that the time one has waited is not counted for the next."""
+    write = working.reprice(5_100)
+    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
+    first = doubt_of(working.child)
+    working.report("resting", looked_up=True)
+    write = working.reprice(5_100)
+    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
+    assert doubt_of(working.child) != first
+
+
+@pytest.mark.parametrize(("later_us", "reason"), [(20_000_000, None), (40_000_000, "external")])
+def test_a_lost_cancel_may_land_after_the_order_was_seen_alive(
+    working: Driver, later_us: int, reason: str | None
+) -> None:
+    """Then it was ours, not a stranger's: the execution goes on. Beyond the signature's window it was somebody else."""
+    lose_a_cancel(working)
+    working.report("resting", looked_up=True)
+    assert working.child.state == "resting"
+    working.report("canceled", at_us=working.now_us + later_us)
+    assert working.child.state == "cancelled"
+    ending = working.execution.ending
+    assert (None if ending is None else ending.reason) == reason
