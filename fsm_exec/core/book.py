@@ -53,11 +53,6 @@ class Book:
         other = self.side(opposite(outcome))
         return complement(max(other)) if other else None
 
-    def touch(self) -> tuple[tuple[PriceE4, CountE2] | None, tuple[PriceE4, CountE2] | None]:
-        """Best YES bid and best NO bid with their counts: what a change of wakes an execution."""
-        best = [max(side.items()) if side else None for side in (self.yes, self.no)]
-        return best[0], best[1]
-
     def is_crossed(self) -> bool:
         bid, ask = self.best_bid("yes"), self.best_ask("yes")
         return bid is not None and ask is not None and bid >= ask

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from fsm_exec.core.book import Book, BookError, Level
 from fsm_exec.core.machine import step
 from fsm_exec.core.market import MarketStatus, MarketTerms
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, opposite
+from fsm_exec.core.units import CountE2, Outcome, PriceE4, complement, opposite
 from fsm_exec.core.view import VIEW_DEPTH_LEVELS, View, mid_of
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.own_orders import OwnOrders
@@ -129,21 +129,18 @@ class MarketFeed:
         return mid if outcome == "yes" else YES_PLUS_NO_E5 - mid
 
     def _book_moved(self, at_us: int) -> None:
-        touch = self.book.touch()
-        if touch == self._touch:
+        """The touch is that of the others: ours may stand at the top for minutes while they move behind it."""
+        ticker = self.terms.ticker
+        yes = _best(self.book.yes, self._own.levels(ticker, "yes"))
+        no = _best(self.book.no, self._own.levels(ticker, "no"))
+        if (yes, no) == self._touch:
             return
-        self._touch = touch
-        self._measure(at_us)
+        self._touch = (yes, no)
+        if yes is not None and no is not None:  # a one-sided book leaves the last mid and spread standing
+            self._measure(yes[0], complement(no[0]), at_us)
         self._nudge()
 
-    def _measure(self, at_us: int) -> None:
-        """Mid and spread of a two-sided book, own size removed; a one-sided book leaves the last ones standing."""
-        ticker = self.terms.ticker
-        bid = _best(self.book.yes, self._own.levels(ticker, "yes"))
-        no_bid = _best(self.book.no, self._own.levels(ticker, "no"))
-        if bid is None or no_bid is None:
-            return
-        ask = PriceE4(10_000 - no_bid)
+    def _measure(self, bid: PriceE4, ask: PriceE4, at_us: int) -> None:
         mid = mid_of(bid, ask)
         self._spread_e4 = ask - bid
         if mid != self._mid_e5:
@@ -162,8 +159,9 @@ class MarketFeed:
         self._nudge()
 
 
-def _best(side: dict[PriceE4, CountE2], own: dict[PriceE4, CountE2]) -> PriceE4 | None:
-    """The highest price at which somebody else stands."""
+def _best(side: dict[PriceE4, CountE2], own: dict[PriceE4, CountE2]) -> Level | None:
+    """The highest level at which somebody else stands, with what is theirs."""
     if not own:
-        return max(side, default=None)
-    return max((price for price, count in side.items() if count > own.get(price, 0)), default=None)
+        return max(side.items(), default=None)
+    theirs = ((price, CountE2(count - own.get(price, 0))) for price, count in side.items())
+    return max((level for level in theirs if level[1] > 0), default=None)

@@ -39,7 +39,6 @@ def test_the_book_equals_a_naive_model(changes: list[tuple[Outcome, int, int]]) 
             assert book.asks(mine, 2) == tuple(asks[:2])
             assert book.best_bid(mine) == (bids[0][0] if bids else None)
             assert book.best_ask(mine) == (asks[0][0] if asks else None)
-        assert book.touch() == ((book.bids("yes", 1) or (None,))[0], (book.bids("no", 1) or (None,))[0])
 
 
 @given(LADDERS, LADDERS)

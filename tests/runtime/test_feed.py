@@ -176,6 +176,33 @@ async def test_the_mid_is_that_of_the_others(autojump_clock: MockClock, live: Wa
     assert live.feed.view("yes").mid_e5 == 49_500
 
 
+async def test_others_who_move_behind_our_own_order_move_the_mid_and_nudge(
+    autojump_clock: MockClock, live: Watched
+) -> None:
+    """Our bid at the top stays where it is; the market behind it is what a decision and a fill are judged by."""
+    resting(live, "yes", 49, 20)
+    live.feed.change("yes", price(49), count(20), T0_US + 1)
+    nudges: list[str] = []
+    live.feed.subscribe("e1", lambda: nudges.append("e1"))
+    live.feed.change("yes", price(48), count(-100), T0_US + 2)
+    view = live.feed.view("yes")
+    assert view.best_bid == price(47)
+    assert (view.mid_e5, view.trusted_mid_e5, view.spread_e4) == (48_500, 48_500, 300)
+    assert live.feed.mid_before(T0_US + 3, "yes") == 48_500
+    assert nudges == ["e1"]
+
+
+async def test_our_own_order_shown_alone_at_the_top_nudges_nobody(autojump_clock: MockClock, live: Watched) -> None:
+    """No view changes by it: there is nothing to think about."""
+    nudges: list[str] = []
+    live.feed.subscribe("e1", lambda: nudges.append("e1"))
+    resting(live, "yes", 49, 20)
+    live.feed.change("yes", price(49), count(20), T0_US + 1)
+    assert nudges == []
+    live.feed.change("yes", price(49), count(5), T0_US + 2)
+    assert nudges == ["e1"]
+
+
 async def test_a_one_sided_book_keeps_the_last_mid(autojump_clock: MockClock, live: Watched) -> None:
     """And cannot be traded on; before any two-sided book there is none."""
     live.feed.change("no", price(50), count(-200), T0_US + 1)
