@@ -82,6 +82,7 @@ class Engine:
         self._books: dict[str, DeadlineBook | None] = {}
         self._count = 0
         self._idle = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
+        self._stops: list[Reason] = []  # all there have been: one may come while an execution is being accepted
         self._late = trio.Lock()  # facts about ended executions are taken in one after the other
         self._store_failure: StoreFailed | None = None
 
@@ -119,6 +120,7 @@ class Engine:
             terms=feed.terms,
             arrival=view,
         )
+        stops = len(self._stops)
         first = advance(None, event, request.method.algorithm)
         if first is None:
             raise LocalError("a submission changes nothing")
@@ -132,14 +134,20 @@ class Engine:
         self._log_steps(first)
         actor = Actor(first.execution, request.method.algorithm, feed, self._services)
         self.actors[execution_id] = actor
+        for reason in self._stops[stops:]:
+            self._end(actor, reason)
         self._nursery.start_soon(self._guard, actor, feed)
         return execution_id
 
     def stop(self, reason: Reason) -> None:
-        """End every execution: cancel what is live, keep what is filled."""
+        """End every execution, those being accepted too: cancel what is live, keep what is filled."""
+        self._stops.append(reason)
         for actor in self.actors.values():
-            actor.inbox.offer(StopRequested(at_us=self._services.wall.now_us(), reason=reason))
-            actor.hurry.set()
+            self._end(actor, reason)
+
+    def _end(self, actor: Actor, reason: Reason) -> None:
+        actor.inbox.offer(StopRequested(at_us=self._services.wall.now_us(), reason=reason))
+        actor.hurry.set()
 
     async def wait_idle(self) -> None:
         """Until no execution is at work. Raises StoreFailed if the database gave up."""

@@ -185,6 +185,26 @@ async def test_stopping_ends_everybody_with_the_reason_given(autojump_clock: Moc
         assert stage.exchange.resting == []
 
 
+async def test_a_stop_reaches_an_execution_that_is_being_accepted(autojump_clock: MockClock) -> None:
+    """Its first save is still under way when everybody is told to end: it ends too, and not at its deadline."""
+
+    class SlowAtFirst(StoreBetween):
+        async def save(self, save: ExecutionSave) -> None:
+            if save.journal.event_type == "Submitted":
+                await trio.sleep(1)
+            await self.inner.save(save)
+
+    async with staged(SlowAtFirst) as stage, trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: stage.submit(horizon_s=300))
+        await trio.sleep(0.5)
+        stage.engine.stop("user")
+        await trio.sleep(1)
+        execution = await stage.ended("e000001")
+        assert trio.current_time() < 5
+        assert (execution.state, execution.reason) == ("cancelled", "user")
+        assert stage.exchange.resting == []
+
+
 async def test_a_fill_after_the_end_is_kept_and_the_metrics_rewritten(autojump_clock: MockClock) -> None:
     """It is stored as late, journaled, and counted in what the execution cost; the state does not move."""
     async with staged() as stage:
