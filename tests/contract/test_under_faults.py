@@ -305,6 +305,14 @@ def test_a_restless_algorithm_survives_hell(seed: int, tmp_path: Path) -> None:
     assert outcome.filled_e2 > 0
 
 
+def test_the_same_seed_is_the_same_history(tmp_path: Path) -> None:
+    """Faults, ends and every line of the log: a failure found once is found again."""
+    restless = MethodRef(Restless.full_name, Restless())
+    first, second = (run_under(HELL, 5, tmp_path / name, restless) for name in ("a.sqlite", "b.sqlite"))
+    assert first == second
+    assert sum(first.counts.values()) > 200
+
+
 async def test_an_amend_that_finds_no_order_is_a_question(stage: Stage) -> None:
     """As a cancel's: the order may have been filled and nobody told us yet. A refusal it is not."""
     order = stage.order("yes", "0.4300", "2.00")
