@@ -12,7 +12,6 @@ from fsm_exec.core.orders import FillListing, OrderListing
 from fsm_exec.core.units import format_count, format_fixed, format_price
 from fsm_exec.runtime.engine import Ended
 
-
 CENTICENTS_LEN = len("0.0000")  # the table cuts averages to what a price can show; the document has all digits
 
 
