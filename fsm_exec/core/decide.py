@@ -161,6 +161,8 @@ def _place(seen: Execution, wish: PlaceWish, view: View, free: CountE2) -> Place
     price = _short_of_own(wish.price_e4, view)
     if price is None:
         return None
+    if price < wish.price_e4 and wish.time_in_force != "good_till_canceled" and not _reaches(price, view):
+        return None  # an immediate order that stops short of the whole book would only be used up: it waits
     return Place(
         level=wish.level,
         price_e4=price,
@@ -169,6 +171,10 @@ def _place(seen: Execution, wish: PlaceWish, view: View, free: CountE2) -> Place
         post_only=wish.post_only,
         mid_e5=view.mid_e5,
     )
+
+
+def _reaches(price: PriceE4, view: View) -> bool:
+    return view.best_ask is not None and price >= view.best_ask
 
 
 def _reprice(seen: Execution, wish: RepriceWish, view: View) -> list[AnyIntent]:

@@ -206,6 +206,15 @@ def test_our_own_order_on_the_other_outcome_is_never_reached(world: World) -> No
     assert driver.child.price_e4 == 4_700
 
 
+def test_an_immediate_order_that_stops_short_of_the_book_waits(world: World) -> None:
+    """Held a tick below our own bid of 0.50 for NO it could reach nobody, and an immediate order is not repeated."""
+    driver = world.drive("market")
+    driver.look(own_other_best_e4=5_000)  # ours is the offer at 0.50; the others' best is 0.51
+    assert driver.children == ()
+    driver.look(own_other_best_e4=4_900, asks=((PriceE4(5_000), CountE2(300)),))
+    assert driver.child.price_e4 == 5_000, "what stands below our own offer can be had"
+
+
 def test_giving_up_cancels_and_keeps_the_reason(working: Driver) -> None:
     """The first reason stays, whatever comes after."""
     working.script.wishes = (GiveUpWish(reason="cap"),)
