@@ -11,6 +11,7 @@ from fsm_exec.paper.accounts import Account
 from fsm_exec.wire import rest
 from fsm_exec.wire.writes import DecreaseOrder
 
+LAST_SECOND = 253_402_300_799  # of the year 9999: later times have no RFC 3339 text
 _CLIENT_ORDER_ID = re.compile(rest.CLIENT_ORDER_ID_PATTERN, re.ASCII)
 
 
@@ -104,4 +105,6 @@ def amended_expiration_us(current_us: int | None, expiration_s: int | None, now_
 def _future_us(at_s: int, now_us: int) -> int:
     if at_s * 1_000_000 <= now_us:
         raise errors.invalid_parameters("expiration_time is in the past")
+    if at_s > LAST_SECOND:
+        raise errors.invalid_parameters("expiration_time is beyond the calendar")
     return at_s * 1_000_000
