@@ -95,7 +95,7 @@ def test_json_is_one_document_of_exactly_the_agreed_keys(first_run: tuple[Path, 
     database, text = first_run
     found = document(text)
     assert list(found) == ["db", "tape", "executions"]
-    assert (found["db"], found["tape"]) == (str(database), "generated:5")
+    assert (found["db"], found["tape"]) == (str(database), "generated:1")
     assert len(found["executions"]) == 12
     for execution in found["executions"]:
         assert list(execution) == KEYS
@@ -308,7 +308,9 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line(tmp_path: Path, size_kib:
     assert any(e["event"] == "transition" and e["dest"] == "halted" for e in entries)
     # What is not ended on the disk was looked up in the exchange's listing until it showed nothing alive.
     looked_up = {e["execution"]: e["nothing_live"] for e in entries if e["event"] == "emergency_ended"}
-    assert looked_up == {e.execution_id: True for e in executions if not e.is_ended}
+    # (One whose last save was its end, but not its metrics, is looked up as well.)
+    assert looked_up.keys() >= {e.execution_id for e in executions if not e.is_ended}
+    assert all(looked_up.values()), looked_up
 
 
 def test_output_that_cannot_be_written_is_one_line_or_none(tmp_path: Path) -> None:
