@@ -113,7 +113,8 @@ class DemoRun:
                 code = trio.run(main) if self._live else run_virtual(main, seed=self._seed)
         except BaseException:
             if created and not self._began:  # refused before anything began: nothing half-written stays
-                log_path.unlink(missing_ok=True)
+                with suppress(OSError):  # what it was refused for is what should be told
+                    log_path.unlink(missing_ok=True)
             raise
         finally:
             self._screen.close()

@@ -105,6 +105,12 @@ def new_database_path(wanted: Path | None) -> Path:
     if wanted is not None:
         if not wanted.name:
             raise UserError(f"--db {str(wanted)!r} is a directory; give the path of a file")
+        try:
+            str(wanted.absolute()).encode()  # SQLite and JSON know no other text
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"--db {str(wanted)!r} has bytes that are no text; give a path that is UTF-8 text"
+            ) from error
         return wanted
     for n in range(1, 10_000):
         path = Path(f"fsm-exec-demo-{n}.sqlite")

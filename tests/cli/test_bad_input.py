@@ -217,6 +217,8 @@ def test_without_permission_nothing_is_read_or_written(tmp_path: Path) -> None:
     assert_refused(tmp_path, ("demo", "--recording", "secret.gz"), "secret.gz", "not readable", "--help")
     assert_refused(tmp_path, ("demo", "--db", "locked.sqlite"), "locked.sqlite", "use another path")
     assert_refused(tmp_path, ("demo", "--db", "frozen/new.sqlite"), "frozen/new.sqlite", "Permission denied", "give")
+    frozen.chmod(0)
+    assert_refused(tmp_path, ("demo", "--db", "frozen/new.sqlite"), "frozen/new.sqlite", "Permission denied", "give")
 
 
 def test_a_database_from_a_newer_version_is_refused(tmp_path: Path, finished: Path) -> None:
@@ -252,10 +254,12 @@ PATHS: list[tuple[str, str, str]] = [
     ("queue", "it is not a regular file", "give the path of a file"),
     ("dangling.sqlite", "No such file or directory", "give a path in a directory that exists"),
     ("blocked.sqlite", "blocked.sqlite.log beside it cannot be written", "give a path"),
+    (f"{'long' * 63}", "File name too long", "give a path"),
+    (os.fsdecode(b"bad\xff.sqlite"), "bad\\udcff.sqlite", "give a path that is UTF-8 text"),
 ]
 
 
-@pytest.mark.parametrize(("name", "why", "remedy"), PATHS, ids=[p[0] for p in PATHS])
+@pytest.mark.parametrize(("name", "why", "remedy"), PATHS, ids=[ascii(p[0])[:20] for p in PATHS])
 def test_a_path_that_cannot_be_a_database_is_refused(tmp_path: Path, name: str, why: str, remedy: str) -> None:
     """One line, exit 2; what stands at the path stays byte for byte, and nothing is put beside it."""
     (tmp_path / "folder").mkdir()
