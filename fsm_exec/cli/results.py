@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.core.orders import FillListing, OrderListing
-from fsm_exec.core.units import format_count, format_fixed, format_price
+from fsm_exec.core.units import MoneyE6, format_count, format_fixed, format_money, format_price, rounded_ratio
 from fsm_exec.runtime.engine import Ended
 
 CENTICENTS_LEN = len("0.0000")  # the table cuts averages to what a price can show; the document has all digits
@@ -47,6 +47,7 @@ class DemoResult(msgspec.Struct, kw_only=True):
 
 
 def result_of(ended: Ended) -> ExecutionResult:
+    """What the fills tell is told of a quarantined execution too; what must be reckoned is then null."""
     execution, row = ended.execution, ended.metrics
     limits = execution.limits
     return ExecutionResult(
@@ -58,13 +59,13 @@ def result_of(ended: Ended) -> ExecutionResult:
         reason=execution.reason,
         target_quantity=format_count(execution.target_e2),
         filled_quantity=format_count(execution.filled_e2),
-        fill_rate="0.000000" if row is None else row.fill_rate,
+        fill_rate=str(rounded_ratio(execution.filled_e2, execution.target_e2, 6)),
         target_price=None if limits is None else format_price(limits.target_e4),
         average_fill_price=None if row is None else row.average_fill_price,
         slippage=None if row is None else row.slippage,
         arrival_mid=None if row is None else row.arrival_mid,
         shortfall=None if row is None else row.shortfall,
-        fees="0.000000" if row is None else row.fees,
+        fees=format_money(MoneyE6(sum(fill.fee_e6 for fill in execution.fills))),
         time_to_first_fill=None if row is None else row.time_to_first_fill,
         time_to_full_fill=None if row is None else row.time_to_full_fill,
         walks_executed=execution.walks,
