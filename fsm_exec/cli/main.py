@@ -18,7 +18,7 @@ from fsm_exec.cli.demo import demo
 from fsm_exec.cli.diagrams import diagrams
 from fsm_exec.cli.fidelity import fidelity
 from fsm_exec.cli.paper import paper
-from fsm_exec.core.errors import ExecError, StoreFailed, UserError
+from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed, UserError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -46,6 +46,8 @@ def main() -> None:
     """The entry point of `fsm-exec` and `python -m fsm_exec`."""
     if not __debug__:
         _fail(EXIT_USAGE, "python -O switches checks off that guard money; run without -O")
+    if sys.stdout is None:  # closed by whoever started us
+        _fail(EXIT_USAGE, "standard output is closed; open it, or send it to a file")
     try:
         cli.main(prog_name="fsm-exec", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -87,7 +89,11 @@ def _fail_of_group(group: BaseExceptionGroup[BaseException]) -> None:
 
 
 def _said(error: BaseException) -> str:
-    remedy = "; free some disk space or check the disk, then use another --db" if isinstance(error, StoreFailed) else ""
+    remedy = ""
+    if isinstance(error, SaveRefused):
+        remedy = "; the database took no row of it: let no other process use the same --db"
+    elif isinstance(error, StoreFailed):
+        remedy = "; free some disk space or check the disk, then use another --db"
     return f"{error}{remedy}"
 
 

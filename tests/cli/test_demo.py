@@ -344,3 +344,31 @@ def test_output_that_cannot_be_written_is_one_line_or_none(tmp_path: Path) -> No
     finally:
         os.close(writer)
     assert (gone.returncode, gone.stderr) == (1, "")
+
+
+def test_without_any_output_nothing_is_begun(tmp_path: Path) -> None:
+    """Stdout closed from the start: one line, exit 2, no file made."""
+    done = run(tmp_path, *MAX, "--executions", "2", before=lambda: os.close(1))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "standard output is closed" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_run_that_gets_in_the_way_is_told_what_it_did(tmp_path: Path) -> None:
+    """Two runs on one database at once: whichever comes second to an id (or, on a slow machine, to the whole
+    database) ends with one line that names the remedy; the other finishes, and the database is whole."""
+    command = [*COMMAND, "demo", "--speed", "30", "--executions", "4", "--json", "--db", "shared.sqlite"]
+    both = [
+        subprocess.Popen(
+            command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    codes = [process.returncode for process in both]
+    assert sorted(codes) in ([0, 1], [0, 2])
+    assert said[codes.index(0)] == ""
+    told = said[codes.index(max(codes))]
+    assert told.count("\n") == 1
+    assert "let no other process use the same --db" in told or "give another path for new work" in told
+    assert all(execution.is_ended for execution in folded(tmp_path / "shared.sqlite"))
