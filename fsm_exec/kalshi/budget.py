@@ -30,6 +30,10 @@ WRITE_DEFAULT: Final = BucketLimits(refill_rate=100, bucket_capacity=100)
 CANCEL_SHARE_PER_MILLE: Final = 200
 """How much of the write bucket only cancels may spend: at the lowest tier 20 tokens, ten cancels at once."""
 TOKENS_WAIT_S: Final = 5  # of a create or an amend
+JITTER_MS: Final = 100
+"""Requests do not arrive in the rhythm they were sent in: the first of a burst dials, the next find a connection. So
+the exchange may see a span shorter by this, and our bucket is smaller by what it refills meanwhile."""
+MARGIN_PER_MILLE_MAX: Final = 100  # of the capacity
 TOKENS_MAX: Final = 10**9  # a limit beyond it is a mistake
 
 
@@ -113,7 +117,7 @@ class _Queue:
     """One bucket and who waits for it, the most urgent first. Only the first looks at the bucket."""
 
     def __init__(self, limits: BucketLimits) -> None:
-        self.bucket = Bucket(limits.bucket_capacity, limits.refill_rate, _now_us())
+        self.bucket = Bucket(usable_tokens(limits), limits.refill_rate, _now_us())
         self._waiters: list[_Waiter] = []
         self._number = 0
         self._granted = self._spent_mt = self._waited_us = self._given_up = self._refused = 0
@@ -187,7 +191,7 @@ class _Queue:
         self._wake_first()
 
     def resize(self, limits: BucketLimits) -> None:
-        self.bucket.resize(limits.bucket_capacity, limits.refill_rate, _now_us())
+        self.bucket.resize(usable_tokens(limits), limits.refill_rate, _now_us())
         self._wake_first()
 
     def _wake_first(self) -> None:
@@ -208,6 +212,12 @@ class _Queue:
             given_up=self._given_up,
             refused=self._refused,
         )
+
+
+def usable_tokens(limits: BucketLimits) -> int:
+    """What we hold the exchange's bucket for: its capacity less a margin for requests that bunch up on their way."""
+    margin = min(limits.refill_rate * JITTER_MS // 1_000, limits.bucket_capacity * MARGIN_PER_MILLE_MAX // 1_000)
+    return limits.bucket_capacity - margin
 
 
 def _now_us() -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 import httpx
+import trio
 
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.orders import (
@@ -33,6 +35,8 @@ from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.rest import KalshiRest
 from fsm_exec.kalshi.signing import Signer, SigningKey
 from fsm_exec.kalshi.websocket import Dial, KalshiStream
+
+LIMITS_INTERVAL_S: Final = 600  # an account's tier changes rarely
 
 
 class KalshiClient:
@@ -86,13 +90,21 @@ class KalshiClient:
         return await self._rest.fills(ticker, order_id, since_us=since_us)
 
     async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
-        await self._stream.run(listener, tickers)
+        # Whoever streams is there to stay: the time to learn how much the account may ask, and to keep knowing it.
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_budget)
+            await self._stream.run(listener, tickers)
 
     def watch(self, ticker: str) -> None:
         self._stream.watch(ticker)
 
     def unwatch(self, ticker: str) -> None:
         self._stream.unwatch(ticker)
+
+    async def _keep_budget(self) -> None:
+        while True:
+            await self.account.learn_budget()
+            await trio.sleep(LIMITS_INTERVAL_S)
 
     def statistics(self) -> BudgetStatistics:
         """How the rate budget stands."""

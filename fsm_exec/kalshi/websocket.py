@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Final, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
@@ -21,11 +23,13 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.ports import StreamListener
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signing import Signer
-from fsm_exec.kalshi.stream import Conversation, StreamLost
+from fsm_exec.kalshi.stream import Conversation, StreamLost, tell
 from fsm_exec.wire.rest import WS_PATH, error_detail
 
 Dial: TypeAlias = Callable[[trio.Nursery, list[tuple[bytes, bytes]]], Awaitable[WebSocketConnection]]
 """Opens a connection: its tasks run in the nursery, the headers go with the handshake."""
+Tap: TypeAlias = Callable[[str | bytes, int], None]
+"""Gets a frame and the wall's time in microseconds."""
 
 DIAL_TIMEOUT_S: Final = 15
 SEND_TIMEOUT_S: Final = 10
@@ -99,34 +103,69 @@ def pause_s(failures: int, rng: random.Random) -> float:
     return longest * (0.5 + 0.5 * rng.random())
 
 
-class KalshiStream:
-    """Implements `stream` of `core.ports.Exchange`. One call of `run` at a time per object."""
+class Wanted:
+    """The markets the stream is to carry, and a sign whenever that changes."""
 
-    def __init__(self, dial: Dial, signer: Signer, wall_us: Callable[[], int], rng: random.Random, log: Log) -> None:
+    def __init__(self) -> None:
+        self.tickers: dict[str, None] = {}
+        self._changed = trio.Event()
+
+    def add(self, ticker: str) -> None:
+        self.tickers[ticker] = None
+        self._changed.set()
+
+    def remove(self, ticker: str) -> None:
+        self.tickers.pop(ticker, None)
+        self._changed.set()
+
+    async def wait_changed(self) -> None:
+        await self._changed.wait()
+        self._changed = trio.Event()
+
+
+class KalshiStream:
+    """Implements `stream`, `watch` and `unwatch` of `core.ports.Exchange`. One call of `run` at a time per object.
+
+    `tap`, if given, sees every frame as it came and when, before anything else does: for recordings.
+    """
+
+    def __init__(
+        self,
+        dial: Dial,
+        signer: Signer,
+        wall_us: Callable[[], int],
+        rng: random.Random,
+        log: Log,
+        tap: Tap | None = None,
+    ) -> None:
         self._dial = dial
         self._signer = signer
         self._wall_us = wall_us
         self._rng = rng
         self._log = log
-        self._wanted: dict[str, None] = {}
+        self._tap = tap
+        self._wanted = Wanted()
 
     def watch(self, ticker: str) -> None:
-        """See `core.ports.Exchange`."""
-        self._wanted[ticker] = None
+        self._wanted.add(ticker)
 
     def unwatch(self, ticker: str) -> None:
-        self._wanted.pop(ticker, None)
+        self._wanted.remove(ticker)
 
     async def run(self, listener: StreamListener, tickers: Sequence[str]) -> NoReturn:
         """Until cancelled. The listener hears `connected` and `disconnected` in turns; a dial that fails is only
-        logged. What the listener raises ends the stream."""
+        logged. A listener that raises is reported as an error and costs the connection: what it holds is not known
+        any more, and the next one starts from snapshots."""
+        for ticker in tickers:
+            self._wanted.add(ticker)
         failures = 0
         while True:
-            connection = _Connection(listener, tickers, self._log)
+            connection = _Connection(listener, self._wanted, self._log, self._tap_at)
             began_s = trio.current_time()
             why = await self._hold(connection)
             if connection.open:
-                listener.disconnected(why)
+                with suppress(StreamLost):  # it is lost already
+                    tell(self._log, partial(listener.disconnected, why))
             lived_s = trio.current_time() - began_s
             if connection.open and lived_s >= STEADY_S:
                 failures = 0
@@ -134,6 +173,10 @@ class KalshiStream:
             failures += 1
             self._log.warning("stream_lost", why=why, was_open=connection.open, failures=failures)
             await trio.sleep(wait_s)
+
+    def _tap_at(self, frame: str | bytes) -> None:
+        if self._tap is not None:
+            self._tap(frame, self._wall_us())
 
     async def _hold(self, connection: _Connection) -> str:
         """Dial and serve one connection to its end; returns why it ended."""
@@ -160,9 +203,14 @@ class KalshiStream:
 class _Connection:
     """One connection's life: reading, watching for silence, sending."""
 
-    def __init__(self, listener: StreamListener, tickers: Sequence[str], log: Log) -> None:
+    def __init__(
+        self, listener: StreamListener, wanted: Wanted, log: Log, tap: Callable[[str | bytes], None]
+    ) -> None:
         self._listener = listener
-        self._conversation = Conversation(listener, tickers, log)
+        self._wanted = wanted
+        self._log = log
+        self._tap = tap
+        self._conversation = Conversation(listener, wanted.tickers, log)
         self._heard_s = trio.current_time()
         self._pings = 0
         self.open = False
@@ -172,17 +220,25 @@ class _Connection:
         self._heard_s = trio.current_time()
         await self._send(socket, self._conversation.opening(self._heard_s))
         self.open = True
-        self._listener.connected()
+        tell(self._log, self._listener.connected)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, socket)
+            nursery.start_soon(self._follow, socket)
             while True:
                 frame = await socket.get_message()
+                self._tap(frame)
                 self._hear()
                 await self._send(socket, self._conversation.receive(frame, self._heard_s))
 
     def _hear(self) -> None:
         self._heard_s = trio.current_time()
-        self._listener.heard()
+        tell(self._log, self._listener.heard)
+
+    async def _follow(self, socket: WebSocketConnection) -> NoReturn:
+        """Subscribe to what is wanted from now on, and end what is not."""
+        while True:
+            await self._wanted.wait_changed()
+            await self._send(socket, self._conversation.settle(trio.current_time()))
 
     async def _watch(self, socket: WebSocketConnection) -> NoReturn:
         while True:

@@ -35,16 +35,20 @@ WAIT_S = 10
 
 
 class Watcher:
-    """A listener that keeps a book and the account's facts, and can be waited on."""
+    """A listener that keeps books and the account's facts, and can be waited on. `book` is the stage's own market's."""
 
     def __init__(self) -> None:
-        self.book = Book()
+        self.books: dict[str, Book] = {}
         self.trades: list[tuple[Outcome, PriceE4, CountE2]] = []
         self.fills: list[FillReport] = []
         self.orders: list[OrderReport] = []
         self.gaps = 0
         self.ready = False
         self._moved = trio.Event()
+
+    @property
+    def book(self) -> Book:
+        return self.books[TICKER]
 
     def connected(self) -> None:
         self.ready = False
@@ -53,11 +57,11 @@ class Watcher:
         self.ready = False
 
     def book_snapshot(self, ticker: str, yes: Sequence[Level], no: Sequence[Level], at_us: int | None) -> None:
-        self.book = Book(yes, no)
+        self.books[ticker] = Book(yes, no)
         self.ready = True
 
     def book_change(self, ticker: str, outcome: Outcome, price: PriceE4, delta: CountE2, at_us: int) -> None:
-        self.book.change(outcome, price, delta)
+        self.books[ticker].change(outcome, price, delta)
 
     def book_gap(self, tickers: Sequence[str]) -> None:
         self.gaps += 1

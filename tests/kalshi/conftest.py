@@ -91,6 +91,7 @@ class KeptLog:
 
     info = debug
     warning = debug
+    exception = debug
 
 
 class Listener:

@@ -77,7 +77,7 @@ FRAMES = (
 def test_no_frames_break_the_reader(kit: Kit, listener: Listener, frames: list[Any]) -> None:
     """Any frames at all: facts of the right types, sound commands, or the end of the connection; nothing else."""
     fresh = type(listener)()
-    conversation = Conversation(fresh, ["KXA-1"], kit.log)
+    conversation = Conversation(fresh, {"KXA-1": None}, kit.log)
     conversation.opening(0)
     for number, frame in enumerate(frames):
         try:
@@ -105,7 +105,7 @@ def test_a_session_of_the_real_exchange_is_understood_to_its_last_frame(kit: Kit
         }
     )
     assert len(tickers) == 5
-    conversation = Conversation(listener, tickers, kit.log)
+    conversation = Conversation(listener, dict.fromkeys(tickers), kit.log)
     conversation.opening(0)
     commands = [command for number, frame in enumerate(frames) for command in conversation.receive(frame, number)]
     assert commands == []

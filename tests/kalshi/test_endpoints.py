@@ -282,7 +282,7 @@ async def test_the_budget_learns_what_the_exchange_tells(kit: Kit, network: Netw
     reader = KalshiAccount(Calls(http), http.budget, kit.log)
     await reader.learn_budget()
     learnt = http.budget.statistics().write
-    assert (learnt.capacity_mt, learnt.refill_mt_per_s) == (600_000, 300_000)
+    assert (learnt.capacity_mt, learnt.refill_mt_per_s) == (570_000, 300_000)  # less the margin for jitter
     await reader.learn_budget()
     spent_mt = http.budget.statistics().read.spent_mt
     with pytest.raises(Malformed):

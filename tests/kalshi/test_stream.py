@@ -473,21 +473,61 @@ def test_the_pause_comes_from_the_generator_it_was_given() -> None:
     assert pause_s(10**9, random.Random(1)) <= PAUSE_MAX_S
 
 
-async def test_an_error_of_the_listener_is_not_the_exchanges(
+@pytest.mark.parametrize("call", ["connected", "book_snapshot", "book_change", "book_gap", "trade", "fill", "heard"])
+async def test_an_error_of_the_listener_is_reported_and_costs_the_connection(
+    kit: Kit, server: StreamServer, listener: Listener, autojump_clock: MockClock, call: str
+) -> None:
+    """Of any kind, also one that looks like the network's: it is logged by name, and the next connection starts from
+    snapshots; the reader lives on."""
+    faults = [OSError("disk"), ZeroDivisionError("sum")]
+    whole = getattr(listener, call)
+
+    def fault(*args: object) -> None:
+        if faults:
+            raise faults.pop()
+        whole(*args)
+
+    setattr(listener, call, fault)
+    async with running(kit, server, listener, A):
+        for _ in range(3):
+            peer = await server.next()
+            await settled()
+            if listener.kinds()[-1:] != ["disconnected"] or not faults:
+                try:
+                    await peer.accept_subscriptions()
+                    await peer.snapshot(1, A)
+                    await peer.delta(2, A)
+                    await peer.send({"type": "trade", "sid": 4, "seq": 1, "msg": TRADE})
+                    await peer.send({"type": "fill", "sid": 1, "msg": FILL})
+                    await peer.delta(9, A)
+                    await peer.command()
+                except trio_websocket.ConnectionClosed:
+                    continue
+        await settled()
+    reports = [line for line in kit.log.lines if line.startswith("listener_failed")]
+    assert len(reports) == 2
+    assert "ZeroDivisionError: sum" in reports[0]
+    assert "OSError: disk" in reports[1]
+    assert listener.kinds()[-5:] == ["snapshot", "change", "trade", "fill", "gap"]
+
+
+async def test_a_listener_that_fails_at_the_end_does_not_end_the_stream(
     kit: Kit, server: StreamServer, listener: Listener, autojump_clock: MockClock
 ) -> None:
-    """What the listener raises ends the stream instead of being taken for a bad frame."""
+    """The news of a lost connection that nobody can take is reported; the next connection comes all the same."""
 
-    def fault(*_: object) -> None:
-        raise ZeroDivisionError
+    def fault(why: str) -> None:
+        raise OSError("disk")
 
-    listener.book_snapshot = fault  # type: ignore[method-assign,assignment]
-    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
-        async with running(kit, server, listener, A):
-            peer = await server.next()
-            await peer.accept_subscriptions()
-            await peer.snapshot(1, A)
-            await trio.sleep(5)
+    listener.disconnected = fault  # type: ignore[method-assign]
+    async with running(kit, server, listener, A):
+        peer = await server.next()
+        await peer.accept_subscriptions()
+        await peer.break_off()
+        again = await server.next()
+        await again.accept_subscriptions()
+        await settled()
+    assert [line for line in kit.log.lines if "OSError: disk" in line]
 
 
 async def test_cancelling_ends_the_stream_at_once(
