@@ -19,7 +19,7 @@ from fsm_exec.core.rows import save_of
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.inquirer import Inquirer
-from fsm_exec.runtime.performer import perform
+from fsm_exec.runtime.performer import perform, unproven
 from fsm_exec.runtime.services import Services
 
 DECISION_INTERVAL_US = 250_000
@@ -88,7 +88,12 @@ class Actor:
         self.inbox.nudge()
 
     async def _request(self, write: Write) -> None:
-        answer = await perform(self._services.exchange, write, self._services.wall)
+        answer: AnyEvent
+        try:
+            answer = await perform(self._services.exchange, write, self._services.wall)
+        except Exception as error:  # a bug of the client's: it proves nothing, and must not end the other executions
+            self._services.log.exception("request_failed", effect=write.effect_id)
+            answer = unproven(write, f"{type(error).__name__}: {error}", self._services.wall.now_us())
         self._services.deliver(self.execution.execution_id, answer)
 
     async def _next_event(self) -> AnyEvent | None:

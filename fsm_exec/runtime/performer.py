@@ -45,6 +45,20 @@ async def perform(exchange: Exchange, write: Write, wall: Wall) -> AnyEvent:
             assert_never(write)
 
 
+def unproven(write: Write, why: str, at_us: int) -> AnyEvent:
+    """What an execution learns of a request that ended without any answer: it may have been done."""
+    unknown = Unknown(why=why)
+    match write:
+        case PlaceOrder():
+            return _placed(write, unknown, at_us)
+        case AmendOrder():
+            return _amended(write, unknown, at_us)
+        case CancelOrder():
+            return _cancelled(write, unknown, at_us)
+        case _:
+            assert_never(write)
+
+
 def _placed(write: PlaceOrder, answer: PlaceAnswer, at_us: int) -> AnyEvent:
     name = write.client_order_id
     match answer:

@@ -233,6 +233,33 @@ async def test_decisions_are_at_most_one_in_a_quarter_of_a_second(autojump_clock
         assert execution.ended_at_us - execution.deadline_us < 1_000_000
 
 
+@pytest.mark.parametrize("write", ["place", "cancel"])
+async def test_a_request_that_ends_in_a_bug_proves_nothing_and_stops_nobody(
+    autojump_clock: MockClock, write: str
+) -> None:
+    """An error that no client may raise: its order is doubted and looked up like any without an answer, the cause is
+    in the log, and the other execution goes on."""
+    async with staged() as stage:
+        sound = await stage.submit(horizon_s=60)
+        await trio.sleep(2)
+        request = getattr(stage.exchange, write)
+
+        async def fails_once(order: object) -> object:
+            setattr(stage.exchange, write, request)
+            raise RuntimeError("a bug of the client's")
+
+        setattr(stage.exchange, write, fails_once)
+        struck = await stage.submit(horizon_s=5)
+        await trio.sleep(30)
+        assert stage.exchange.resting == [stage.order_of(sound)]
+        stage.exchange.fill(10, stage.order_of(sound))
+        assert (await stage.ended(sound)).state == "filled"
+        execution = await stage.ended(struck)
+        assert (execution.state, execution.reason) == ("cancelled", "deadline")
+        (line,) = stage.lines("request_failed")
+        assert "a bug of the client's" in line["exception"]
+
+
 async def _shake(stage: Stage, until_s: float) -> None:
     """Move the touch every 20 ms."""
     listener = stage.exchange.listener
