@@ -21,7 +21,6 @@ from fsm_exec.core.events import AnyEvent, Reason, StopRequested, Submitted
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.limits import Limits
 from fsm_exec.core.machine import step
-from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.metrics import DeadlineBook, metrics
 from fsm_exec.core.ports import Exchange, MetricsRow, Store, StoredExecution
 from fsm_exec.core.rows import save_of
@@ -30,7 +29,9 @@ from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.emergency import cancel_all_orders_of
 from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.own_orders import OwnOrders
+from fsm_exec.runtime.reconciler import Known, Reconciler
 from fsm_exec.runtime.router import Router
 from fsm_exec.runtime.scoring import run_and_score
 from fsm_exec.runtime.services import Services
@@ -72,9 +73,10 @@ class Ended(msgspec.Struct, frozen=True):
 class Engine:
     """Made by `open_engine`. `actors` are at work, `ended` have ended and are measured."""
 
-    def __init__(self, services: Services, feeds: dict[str, MarketFeed], nursery: trio.Nursery) -> None:
+    def __init__(self, services: Services, markets: Markets, nursery: trio.Nursery) -> None:
         self.state = "starting"
-        self.feeds = feeds
+        self.feeds = markets.feeds
+        self._markets = markets
         self.actors: dict[str, Actor] = {}
         self.ended: dict[str, Ended] = {}
         self._services = services
@@ -92,6 +94,30 @@ class Engine:
 
     def view(self, ticker: str, outcome: Outcome) -> View:
         return self.feeds[ticker].view(outcome)
+
+    async def open_market(self, ticker: str) -> None:
+        """Watch one more market from now on. Raises as opening the engine does."""
+        await self._markets.open(ticker)
+
+    def close_market(self, ticker: str) -> None:
+        """Watch it no more. Raises LocalError while an execution works it."""
+        working = [name for name, actor in self.actors.items() if actor.execution.terms.ticker == ticker]
+        if working:
+            raise LocalError(f"{ticker} is worked by {working[0]}")
+        self._markets.close(ticker)
+
+    def known(self, execution_id: str) -> Known | None:
+        """An execution as the reconciler needs it; None for one that is not here, or that a person must look at."""
+        if (actor := self.actors.get(execution_id)) is not None:
+            return Known(actor.execution, is_at_work=True, room=actor.inbox.room)
+        ended = self.ended.get(execution_id)
+        if ended is None or ended.quarantine is not None:
+            return None
+        return Known(ended.execution, is_at_work=False, room=0)
+
+    def oldest_us(self) -> int | None:
+        """When the first of the executions at work was accepted."""
+        return min((actor.execution.accepted_at_us for actor in self.actors.values()), default=None)
 
     async def submit(self, request: Request) -> str:
         """Accept an execution and start working it; returns its id once it is durable.
@@ -297,10 +323,6 @@ async def open_engine(
     """
     feeds: dict[str, MarketFeed] = {}
     own = OwnOrders()
-
-    def feed_moved(ticker: str, source: str, trigger: str, dest: str) -> None:
-        log.info("transition", machine="market_feed", subject=ticker, source=source, trigger=trigger, dest=dest)
-
     async with trio.open_nursery() as outer:
 
         def deliver(execution_id: str, event: AnyEvent) -> bool:
@@ -308,22 +330,24 @@ async def open_engine(
 
         router = Router(store.instance, feeds, wall, deliver, log)
         services = Services(store, exchange, wall, own, log, outer, deliver, router.learned)
+        markets = Markets(exchange, store, wall, own, router, feeds, log)
         async with trio.open_nursery() as executions:
-            engine = Engine(services, feeds, executions)
+            engine = Engine(services, markets, executions)
             engine.fire("locked")
             try:
                 refuse_unfinished(await store.unfinished(), "the database")
                 engine.count_from(len(await store.executions()))
                 for ticker in tickers:
-                    terms: MarketTerms = await exchange.market_terms(ticker)
-                    await store.save_market(terms, wall.now_us())
-                    feeds[ticker] = MarketFeed(terms, wall, own, feed_moved)
+                    await markets.add(ticker)
             except (UserError, VenueError, StoreFailed):
                 engine.fire("failed")
                 raise
             engine.fire("reconciled")
             outer.start_soon(exchange.stream, router, tuple(tickers))
             outer.start_soon(router.watch_silence)
+            reconciler = Reconciler(exchange, router, engine.known, engine.oldest_us, wall, log)
+            router.when_connected(reconciler.connected)
+            outer.start_soon(reconciler.run)
             try:
                 yield engine
             except BaseException:

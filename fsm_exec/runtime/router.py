@@ -37,6 +37,22 @@ class Router:
         self._feeds, self._wall, self._deliver, self._log = feeds, wall, deliver, log
         self._client_ids: dict[str, str] = {}  # by the exchange's order id
         self._heard_us = wall.now_us()
+        self._when_connected: Callable[[], None] = _nothing
+        self.is_connected = False
+
+    def when_connected(self, call: Callable[[], None]) -> None:
+        """Have `call` told of every connection of the stream."""
+        self._when_connected = call
+
+    def owner_of(self, client_order_id: str) -> str | None:
+        """The id of the execution an order of this database belongs to; None for anybody else's."""
+        if not client_order_id.startswith(self._prefix):
+            return None
+        return client_order_id.removeprefix(self._prefix).split("-", 1)[0]
+
+    def name_of(self, report: FillReport) -> str | None:
+        """The client order id of a fill's order, as far as it is known."""
+        return report.client_order_id or self._client_ids.get(report.order_id)
 
     def learned(self, client_order_id: str, order_id: str) -> None:
         self._client_ids[order_id] = client_order_id
@@ -50,11 +66,14 @@ class Router:
                     feed.quiet()
 
     def connected(self) -> None:
+        self.is_connected = True
         self.heard()
         for feed in self._feeds.values():
             feed.connected()
+        self._when_connected()
 
     def disconnected(self, why: str) -> None:
+        self.is_connected = False
         self._log.warning("stream_lost", why=why)
         for feed in self._feeds.values():
             feed.disconnected()
@@ -85,20 +104,24 @@ class Router:
         self.heard()
 
     def fill(self, report: FillReport) -> None:
-        name = report.client_order_id or self._client_ids.get(report.order_id)
+        name = self.name_of(report)
         feed = self._feeds.get(report.ticker)
-        if name is None or not name.startswith(self._prefix) or feed is None:
+        if name is None or self.owner_of(name) is None or feed is None:
             self._log.info("fill_of_others", order_id=report.order_id, fill_id=report.fill_id)
             return
         mid = feed.mid_before(report.at_us, report.outcome)
         self._hand_over(name, filled(report, name, mid, self._wall.now_us()))
 
     def order(self, report: OrderReport) -> None:
-        if report.client_order_id.startswith(self._prefix):
+        if self.owner_of(report.client_order_id) is not None:
             self.learned(report.client_order_id, report.order_id)
             self._hand_over(report.client_order_id, reported(report, self._wall.now_us(), looked_up=False))
 
     def _hand_over(self, client_order_id: str, event: AnyEvent) -> None:
-        execution_id = client_order_id.removeprefix(self._prefix).split("-", 1)[0]
-        if not self._deliver(execution_id, event):
+        owner = self.owner_of(client_order_id)
+        if owner is None or not self._deliver(owner, event):
             self._log.error("order_without_owner", client_order_id=client_order_id)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

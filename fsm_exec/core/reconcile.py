@@ -1,0 +1,39 @@
+"""What a bulk listing tells an execution that it does not know: the facts whose frames were lost. Pure.
+
+A listing is behind what was answered since (W6.6) and gives no reasons, so it never overrules: an order with a write
+under way is left to that write's answer, one in doubt to the inquiry about it, and one that has just changed to the
+stream, which also says why.
+"""
+
+from __future__ import annotations
+
+from fsm_exec.core.execution import Child, Execution
+from fsm_exec.core.inquiry import needs_inquiry
+from fsm_exec.core.orders import FillReport, OrderReport
+
+FRESH_US = 3_000_000
+"""A change listed this soon after it was made is still the stream's to tell."""
+
+
+def order_is_news(execution: Execution, report: OrderReport, as_of_us: int) -> bool:
+    """Whether `execution` should be told that its order stands as `report` says, listed as of `as_of_us`."""
+    child = execution.child(report.client_order_id)
+    if child is None or not child.is_open or child.state == "intended" or child.write is not None:
+        return False
+    if needs_inquiry(child):
+        return False
+    if report.changed_at_us is not None and as_of_us - report.changed_at_us < FRESH_US:
+        return False
+    stands = (child.price_e4, child.count_e2)
+    return (
+        report.status != "resting"
+        or report.filled_e2 > child.reported_e2
+        or (report.price_e4, report.count_e2) != stands
+        or child.order_id is None
+    )
+
+
+def fill_is_news(execution: Execution, client_order_id: str, report: FillReport) -> bool:
+    """Whether `execution` has not counted this fill of its order yet."""
+    child: Child | None = execution.child(client_order_id)
+    return child is not None and not child.has_fill(report.order_id, report.fill_id)
