@@ -43,7 +43,7 @@ cli.add_command(fidelity)
 
 
 def main() -> None:
-    """The entry point of `fsm-exec` and `python -m fsm_exec`."""
+    """Run the command that the arguments name; called by `fsm_exec.__main__`."""
     if not __debug__:
         _fail(EXIT_USAGE, "python -O switches checks off that guard money; run without -O")
     if sys.stdout is None:  # closed by whoever started us

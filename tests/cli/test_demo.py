@@ -372,3 +372,21 @@ def test_a_second_run_that_gets_in_the_way_is_told_what_it_did(tmp_path: Path) -
     assert told.count("\n") == 1
     assert "let no other process use the same --db" in told or "give another path for new work" in told
     assert all(execution.is_ended for execution in folded(tmp_path / "shared.sqlite"))
+
+
+def test_an_interrupt_while_the_program_is_still_loading_is_one_line(tmp_path: Path) -> None:
+    """Exit 130 and no traceback, although no command has begun."""
+    shadow = tmp_path / "shadow"
+    shadow.mkdir()
+    (shadow / "click.py").write_text("raise KeyboardInterrupt  # where the first library is loaded\n")
+    settings = environment()
+    done = subprocess.run(
+        [*COMMAND, *MAX],
+        cwd=tmp_path,
+        env={**settings, "PYTHONPATH": os.pathsep.join([str(shadow), settings["PYTHONPATH"]])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "fsm-exec: interrupted\n")
