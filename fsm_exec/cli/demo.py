@@ -30,7 +30,9 @@ from fsm_exec.cli.screen import LiveTable, NoScreen, PlainLines, Screen
 from fsm_exec.cli.world import World, new_database_path, open_world
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.limits import Limits, resolve_limits
+from fsm_exec.paper.faults import FaultProfile, fault_profile, shipped_profiles
 from fsm_exec.paper.generator import generate
+from fsm_exec.paper.generator_profiles import DEFAULT_PROFILE, PROFILES
 from fsm_exec.paper.tape import Tape, read_tape
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import MethodRef, Request
@@ -39,12 +41,16 @@ from fsm_exec.runtime.pacer import TICK_S, keep_pace
 GENERATED_TAPE_S = 600
 GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
 LOOK_EVERY_US = 250_000  # while waiting for a two-sided book
+CALM_S = 60  # longer than any answer, frame or listing may be late
 PLAIN_WIDTH = 100  # of the table when nobody's terminal says how wide it is
+TABLE_WIDTH_MIN = 80  # in less the tables would be cut to nothing
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 @click.command()
 @click.option("--recording", type=click.Path(path_type=Path), help="Play this recording instead of a generated tape.")
+@click.option("--profile", help=f"The flow of a generated tape; one of: {', '.join(PROFILES)}.")
+@click.option("--faults", help=f"What goes wrong at the exchange: a TOML file, or {', '.join(shipped_profiles())}.")
 @click.option("--executions", type=int, default=12, show_default=True, help="How many executions to start.")
 @click.option("--quantity", help="Contracts of each execution, up to 2 decimals.  [default: several sizes]")
 @click.option("--horizon", type=int, default=120, show_default=True, help="Seconds each execution may take.")
@@ -57,6 +63,8 @@ EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def demo(
     recording: Path | None,
+    profile: str | None,
+    faults: str | None,
     executions: int,
     quantity: str | None,
     horizon: int,
@@ -70,15 +78,24 @@ def demo(
 ) -> None:
     """Work orders on a paper exchange and report what they cost."""
     choices = checked(executions, quantity, horizon, algorithms, outcome, target_price)
-    tape = (
-        read_tape(recording) if recording is not None else generate(seed, GENERATED_TAPE_S, start_us=GENERATED_START_US)
-    )
+    trouble = None if faults is None else fault_profile(faults)
+    tape, name = _tape(recording, profile, seed)
     check_on_grid(choices, tape)
-    name = f"generated:{seed}" if recording is None else str(recording)
     starts = schedule(choices, tape.length_us)
     path = new_database_path(db)
-    run = DemoRun(tape, name, starts, choices, pace(speed, tape), seed, path, as_json=as_json)
+    run = DemoRun(tape, name, starts, choices, pace(speed, tape), seed, path, trouble, as_json=as_json)
     sys.exit(run.run())
+
+
+def _tape(recording: Path | None, profile: str | None, seed: int) -> tuple[Tape, str]:
+    """The tape and what to call it. Raises UserError."""
+    if recording is None:
+        chosen = profile or DEFAULT_PROFILE
+        tape = generate(seed, GENERATED_TAPE_S, profile=chosen, start_us=GENERATED_START_US)
+        return tape, f"generated:{seed}" if profile is None else f"generated:{profile}:{seed}"
+    if profile is not None:
+        raise UserError(f"--recording {recording} and --profile {profile} are two tapes; give one of them")
+    return read_tape(recording), str(recording)
 
 
 class DemoRun:
@@ -93,15 +110,22 @@ class DemoRun:
         speed: float | None,
         seed: int,
         db: Path,
+        faults: FaultProfile | None,
         *,
         as_json: bool,
     ) -> None:
+        self._faults = faults
         self._tape, self._name, self._starts, self._choices = tape, tape_name, starts, choices
         self._speed, self._seed, self._db, self._as_json = speed, seed, db, as_json
         self._live = speed == LIVE_SPEED
         self._interrupted = trio.Event()
         self._began = False  # the database is open and accepted
-        self._console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+        self._console = Console()
+        self._is_plain = (
+            not self._console.is_terminal or self._console.is_dumb_terminal or self._console.width < TABLE_WIDTH_MIN
+        )
+        if self._is_plain:
+            self._console = Console(width=PLAIN_WIDTH)  # a narrow terminal breaks the lines, but loses nothing
         self._screen: Screen = NoScreen()
 
     def run(self) -> int:
@@ -121,7 +145,9 @@ class DemoRun:
         return code
 
     async def _main(self, log_file: TextIO) -> int:
-        async with open_world(self._tape, self._db, log_file, live=self._live, seed=self._seed) as world:
+        async with open_world(
+            self._tape, self._db, log_file, live=self._live, seed=self._seed, faults=self._faults
+        ) as world:
             self._began = True
             self._open_screen(world)
             async with trio.open_nursery() as nursery:
@@ -137,7 +163,7 @@ class DemoRun:
     def _open_screen(self, world: World) -> None:
         if self._as_json:
             return
-        if self._console.is_terminal:
+        if not self._is_plain:
             self._screen = LiveTable(
                 self._console, f"fsm-exec demo, {self._name}", world.began_us, self._tape.length_us, len(self._starts)
             )
@@ -205,6 +231,9 @@ class DemoRun:
         ended = sorted(world.engine.ended.values(), key=lambda e: e.execution.execution_id)
         results = [result_of(e) for e in ended]
         ticker = self._tape.header.ticker
+        if world.faults is not None:  # the books are compared in calm: what is on its way arrives first
+            world.faults.calm(world.wall.now_us())
+            await trio.sleep(CALM_S)
         orders, fills = await world.client.orders(ticker), await world.client.fills(ticker)
         wrong = differences(ended, orders, fills, world.store.instance)
         wrong += [f"{e.execution.execution_id} was quarantined: {e.quarantine}" for e in ended if e.quarantine]

@@ -248,6 +248,17 @@ def test_on_a_terminal_the_table_lives_and_the_results_stay(tmp_path: Path, colu
     assert all(len(line) <= columns for line in table)
 
 
+def test_a_narrow_terminal_gets_lines_that_can_be_read(tmp_path: Path) -> None:
+    """No table cut to nothing: a line per change as without a terminal, and every result whole."""
+    code, sent = on_a_terminal(tmp_path, *MAX, "--executions", "2", columns=40)
+    assert code == 0, sent
+    assert "at work" not in sent
+    assert "…" not in sent
+    for words in ("split", "no difference", "simple_limit"):
+        assert words in sent
+    assert len(re.findall(r"^e00000[12] +simple_limit", sent, re.MULTILINE)) == 2
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_mid_run_ends_every_execution_and_prints(tmp_path: Path, sent: signal.Signals) -> None:
     """Exit 130, the results printed, every execution ended (`user` if it was at work), nothing resting at the
