@@ -24,6 +24,7 @@ from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.auth import Gate
 from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.exchange import Exchange
+from fsm_exec.paper.faults import FaultPlan, FaultProfile
 from fsm_exec.paper.hosting import LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
 from fsm_exec.paper.player import TapePlayer
 from fsm_exec.paper.tape import Tape
@@ -45,10 +46,13 @@ class World:
     store: SqliteStore
     wall: Wall
     began_us: int
+    faults: FaultPlan | None
 
 
 @asynccontextmanager
-async def open_world(tape: Tape, db: Path, log_file: TextIO, *, live: bool, seed: int) -> AsyncIterator[World]:
+async def open_world(
+    tape: Tape, db: Path, log_file: TextIO, *, live: bool, seed: int, faults: FaultProfile | None = None
+) -> AsyncIterator[World]:
     """A running engine on a running exchange that has just begun to play `tape`.
 
     In the virtual lane the wall starts at the tape's own time, so nothing in a run depends on when it is made; in the
@@ -67,11 +71,12 @@ async def open_world(tape: Tape, db: Path, log_file: TextIO, *, live: bool, seed
         exchange = Exchange(Timeline(clock), seed=random.Random(f"exchange:{seed}:{earlier}").getrandbits(63))
         gate = Gate(exchange, clock)
         _, credentials = gate.open_account(DEMO_CASH_E6)
+        plan = None if faults is None else FaultPlan(faults, seed)
         host: MemoryHost | LoopbackHost
         if live:
-            host = await stack.enter_async_context(host_on_loopback(exchange, clock, gate))
+            host = await stack.enter_async_context(host_on_loopback(exchange, clock, gate, faults=plan))
         else:
-            host = await stack.enter_async_context(host_in_memory(exchange, clock, gate))
+            host = await stack.enter_async_context(host_in_memory(exchange, clock, gate, faults=plan))
         client = await stack.enter_async_context(
             open_client(
                 base_url=host.base_url,
@@ -92,7 +97,7 @@ async def open_world(tape: Tape, db: Path, log_file: TextIO, *, live: bool, seed
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(keep_in_step, wall, engine.clock_jumped)
             stack.callback(nursery.cancel_scope.cancel)
-        yield World(engine, client, store, wall, began_us)
+        yield World(engine, client, store, wall, began_us, plan)
 
 
 def draw_instance() -> str:

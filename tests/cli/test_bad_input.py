@@ -118,6 +118,8 @@ OPTIONS: list[tuple[tuple[str, ...], str, str]] = [
     (("--target-price", "1"), "1.0000", "give a valid tick between 0 and 1 dollar"),
     *((("--target-price", v), v, "give dollars between 0 and 1 on the market's grid") for v in ("1.5", "-0.5", "abc")),
     (("--algorithm", "vwap"), "'vwap'", "choose one of: market, simple_limit"),
+    (("--profile", "stormy"), "'stormy'", "give one of: thin, moderate, liquid"),
+    (("--faults", "gremlins"), "gremlins", "give one of"),
     (("--algorithm", "simple_limit@99"), "'simple_limit@99'", "choose one of: market, simple_limit"),
     *((("--executions", value), value, "give a number from 1 to 10000") for value in ("0", "-3", "10001")),
     (("--executions", "abc"), "'abc'", "see: fsm-exec demo --help"),

@@ -324,6 +324,18 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line(tmp_path: Path, size_kib:
     assert all(looked_up.values()), looked_up
 
 
+@pytest.mark.parametrize("faults", ["flaky_network", "lossy_stream", "everything"])
+def test_with_everything_going_wrong_the_books_still_agree(tmp_path: Path, faults: str) -> None:
+    """Answers lost, frames lost and repeated, pauses, cuts: exit 0 says that no fill was lost or counted twice."""
+    done = run(tmp_path, *MAX, "--json", "--faults", faults, "--profile", "liquid", "--db", "trouble.sqlite")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["tape"] == "generated:liquid:1"
+    executions = folded(tmp_path / "trouble.sqlite")
+    assert len(executions) == 12
+    assert all(execution.is_ended for execution in executions)
+    assert all(execution.filled_e2 <= execution.target_e2 for execution in executions)
+
+
 def test_output_that_cannot_be_written_is_one_line_or_none(tmp_path: Path) -> None:
     """A full disk behind stdout is told; a reader that has gone needs no telling. No traceback either way."""
     with Path("/dev/full").open("w") as full:
