@@ -16,8 +16,10 @@ import click
 
 from fsm_exec.cli.demo import demo
 from fsm_exec.cli.diagrams import diagrams
+from fsm_exec.cli.doctor import doctor
 from fsm_exec.cli.fidelity import fidelity
 from fsm_exec.cli.paper import paper
+from fsm_exec.cli.record import record
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed, UserError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -40,6 +42,8 @@ cli.add_command(demo)
 cli.add_command(diagrams)
 cli.add_command(paper)
 cli.add_command(fidelity)
+cli.add_command(record)
+cli.add_command(doctor)
 
 
 def main() -> None:

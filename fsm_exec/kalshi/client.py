@@ -34,7 +34,7 @@ from fsm_exec.kalshi.log import Log, SilentLog
 from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.rest import KalshiRest
 from fsm_exec.kalshi.signing import Signer, SigningKey
-from fsm_exec.kalshi.websocket import Dial, KalshiStream
+from fsm_exec.kalshi.websocket import Dial, KalshiStream, Tap
 
 LIMITS_INTERVAL_S: Final = 600  # an account's tier changes rarely
 
@@ -123,12 +123,13 @@ async def open_client(
     transport: httpx.AsyncBaseTransport | None = None,
     log: Log | None = None,
     allow_real_money: bool = False,
+    tap: Tap | None = None,
 ) -> AsyncIterator[KalshiClient]:
     """A client whose REST connections live as long as the context.
 
     `base_url` ends with the API's prefix. `wall_us` is the wall time in unix microseconds, for signatures and fee
-    waivers; `rng` spreads reconnections. With a `transport` no socket is opened for REST; without one, an address that
-    may be real money is refused unless allowed. Raises UserError.
+    waivers; `rng` spreads reconnections; `tap` sees the stream's frames as they come. With a `transport` no socket is
+    opened for REST; without one, an address that may be real money is refused unless allowed. Raises UserError.
     """
     if transport is None:
         refuse_real_money(base_url, allow_real_money=allow_real_money)
@@ -148,7 +149,7 @@ async def open_client(
         rest = KalshiRest(SignedHttp(http, signer, wall_us, chosen_log, budget), wall_us)
         yield KalshiClient(
             rest,
-            KalshiStream(dial, signer, wall_us, rng, chosen_log),
+            KalshiStream(dial, signer, wall_us, rng, chosen_log, tap),
             KalshiAccount(rest.calls, budget, chosen_log),
             KalshiGroups(rest.calls),
             KalshiMarkets(rest.calls),

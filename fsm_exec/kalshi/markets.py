@@ -6,6 +6,7 @@ Reads only; each raises VenueError. Books over REST may be 15 s old (W4.4): who 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from fsm_exec.core.account import PublicTrade
@@ -40,6 +41,15 @@ class KalshiMarkets:
             if answer.status == 200:
                 raise
             raise read_error(path, answer) from None
+
+    async def clock(self) -> int | None:
+        """The exchange's clock by the header of an answer: unix microseconds of a whole second that was true when the
+        answer was made. None if it sends no such header."""
+        answer = await self._calls.look("/exchange/status")
+        try:
+            return round(parsedate_to_datetime(answer.date).timestamp()) * translate.US_PER_S
+        except (ValueError, OverflowError):
+            return None
 
     async def markets(
         self,

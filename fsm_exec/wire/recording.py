@@ -1,12 +1,14 @@
 """Recordings: gzipped JSON Lines of WebSocket frames with their times of receipt, format `kalshi-ws-recording/1`.
 
 First line {"header": {"format", "ticker", "price_level_structure", "note"?}}, then {"recv_us", "frame"} a line.
-Plain (not gzipped) files are read too.
+Plain (not gzipped) files are read too. A file being written has another name until it is whole.
 """
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,6 +54,43 @@ def read_recording(path: Path) -> tuple[Header, Iterator[FrameLine]]:
     if header.format != FORMAT:
         raise UserError(f"recording {path}: format {header.format[:40]!r} is not {FORMAT}; give a file of that format")
     return header, _frames(path, lines)
+
+
+class RecordingWriter:
+    """Writes a recording under `PATH.part`; `close` makes it whole and gives it its name. The caller writes the
+    frames of the header's market, from a snapshot on. OSErrors come as they are."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        """Raises FileExistsError rather than overwrite either name."""
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        self.path = path
+        self.frames = 0
+        self._part = path.with_name(path.name + ".part")
+        self._raw = self._part.open("xb")
+        # Neither name nor time in the file: the same frames make the same bytes.
+        self._zip = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0)
+        self._last_us = 0
+        self._put(msgspec.json.encode(HeaderLine(header=header)))
+
+    def write(self, recv_us: int, frame: str | bytes) -> None:
+        """One frame as it came. Times never run backwards: a clock set back repeats the last one."""
+        self._last_us = max(self._last_us, recv_us)
+        raw = frame.encode() if isinstance(frame, str) else frame
+        self._put(b'{"recv_us":%d,"frame":%b}' % (self._last_us, msgspec.json.format(raw, indent=-1)))
+        self.frames += 1
+
+    def close(self) -> None:
+        """A whole file under its own name; one without a frame is none, and goes."""
+        self._zip.close()
+        self._raw.close()
+        if self.frames:
+            self._part.rename(self.path)
+        else:
+            self._part.unlink()
+
+    def _put(self, line: bytes) -> None:
+        self._zip.write(line + b"\n")
 
 
 def _frames(path: Path, lines: Iterator[tuple[int, bytes]]) -> Iterator[FrameLine]:

@@ -1,0 +1,103 @@
+"""The one configuration file: which exchange, whose key, which limits. TOML; unknown keys are refused.
+
+Looked for in this order: `--config`, `FSM_EXEC_CONFIG`, `config.toml` in the platform's user directory. Secrets are
+paths of files, never values; a path is relative to the configuration's own directory. Limits carry their unit in the
+name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.kalshi import environment
+from fsm_exec.kalshi.environment import Environment, Name
+
+CONFIG_VARIABLE: Final = "FSM_EXEC_CONFIG"
+FILE_NAME: Final = "config.toml"
+CONFIG_MAX_BYTES: Final = 1024 * 1024
+EXAMPLE: Final = 'environment = "demo", api_key_id = "..." and private_key_path = "key.pem"'
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`rest_url` and `ws_url` belong to environment "paper" and to no other. `allow_real_money` goes with "production"
+    and with nothing else."""
+
+    environment: Name
+    api_key_id: str
+    private_key_path: str
+    allow_real_money: bool = False
+    rest_url: str | None = None
+    ws_url: str | None = None
+    max_clock_skew_ms: Annotated[int, msgspec.Meta(ge=100, le=10_000)] = 5_000
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """A configuration that can be used: the exchange it means, and the key's file."""
+
+    path: Path
+    config: Config
+    exchange: Environment
+    key_path: Path
+
+
+def load(wanted: Path | None, variables: Mapping[str, str] | None = None) -> Loaded:
+    """Read the configuration. `variables` are the process's unless given. Raises UserError."""
+    path = _where(wanted, os.environ if variables is None else variables)
+    try:
+        with path.open("rb") as file:
+            text = file.read(CONFIG_MAX_BYTES + 1)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UserError(f"configuration {path}: cannot be read ({reason}); write one with {EXAMPLE}") from error
+    except ValueError as error:  # a path with a NUL in it
+        raise UserError(f"configuration {str(path)!r}: is no path; give the path of a file") from error
+    if len(text) > CONFIG_MAX_BYTES:
+        raise UserError(f"configuration {path}: too large; give a TOML file")
+    try:
+        config = msgspec.toml.decode(text, type=Config)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"configuration {path}: {error}; correct it, it takes {EXAMPLE}") from None
+    try:
+        exchange = _exchange(config)
+    except UserError as error:
+        raise UserError(f"configuration {path}: {error}") from error
+    return Loaded(path=path, config=config, exchange=exchange, key_path=_key_path(path, config))
+
+
+def _where(wanted: Path | None, variables: Mapping[str, str]) -> Path:
+    if wanted is not None:
+        return wanted
+    named = variables.get(CONFIG_VARIABLE)
+    return Path(named) if named else user_directory() / FILE_NAME
+
+
+def user_directory() -> Path:
+    """Where this platform keeps a user's configuration of this program."""
+    import platformdirs  # only here: a command that is told its configuration needs no platform's opinion
+
+    return platformdirs.user_config_path("fsm-exec", appauthor=False)
+
+
+def _exchange(config: Config) -> Environment:
+    if config.environment == "paper":
+        if config.allow_real_money:
+            raise UserError('allow_real_money is set but the environment is "paper": remove it')
+        if config.rest_url is None or config.ws_url is None:
+            raise UserError('environment "paper" needs rest_url and ws_url: fsm-exec paper prints both')
+        return environment.paper(config.rest_url, config.ws_url)
+    if config.rest_url is not None or config.ws_url is not None:
+        raise UserError(f'rest_url and ws_url are for environment "paper" only; "{config.environment}" has its own')
+    return environment.choose(config.environment, allow_real_money=config.allow_real_money)
+
+
+def _key_path(path: Path, config: Config) -> Path:
+    try:
+        return path.parent / Path(config.private_key_path).expanduser()
+    except RuntimeError as error:  # a home directory that is not known
+        raise UserError(f"configuration {path}: private_key_path: {error}; give the whole path") from error

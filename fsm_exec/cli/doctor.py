@@ -1,0 +1,246 @@
+"""`fsm-exec doctor`: whether this installation, its configuration and its account can do what they are for.
+
+One line a check, each with its remedy. Later checks need earlier ones; what could not be looked at is not listed as
+good. Nothing is written to the exchange.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import click
+import msgspec
+import trio
+
+import fsm_exec
+import states
+from fsm_exec.cli.config import Loaded, load
+from fsm_exec.cli.connection import connect
+from fsm_exec.core.book import Level
+from fsm_exec.core.errors import UserError, VenueError, VenueRefused
+from fsm_exec.core.orders import FillReport, OrderReport
+from fsm_exec.core.units import CountE2, Outcome, PriceE4, format_money
+from fsm_exec.kalshi.client import KalshiClient
+from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.runtime.clock import Wall, system_us
+
+Verdict: TypeAlias = Literal["ok", "warn", "fail"]
+EXIT_FAILED: Final = 1
+STREAM_WAIT_S: Final = 15
+NOTICED_MS: Final = 1_000  # certain differences above this are worth a word
+US_PER_MS: Final = 1_000
+US_PER_S: Final = 1_000_000
+
+REFUSALS: Final = {
+    "header_timestamp_expired": "the clocks differ; synchronise this machine's clock",
+    "authentication_error": "the exchange knows no such key, or not with this signature; compare api_key_id and the "
+    "key file with the exchange's page, and that both are of this environment",
+}
+
+
+class Ears:
+    """Hears whether a stream answers, and why it does not: a listener and a log."""
+
+    def __init__(self) -> None:
+        self.answered = False
+        self.why = ""
+        self.anything = trio.Event()
+
+    def heard(self) -> None:
+        self.answered = True
+        self.anything.set()
+
+    def warning(self, event: str, **values: object) -> None:
+        if event == "stream_lost":
+            self.why = str(values.get("why", ""))
+            self.anything.set()
+
+    def debug(self, event: str, **values: object) -> None:
+        """Not needed here."""
+
+    info = exception = debug
+
+    def connected(self) -> None:
+        """Subscriptions were sent; the answer is what counts."""
+
+    def disconnected(self, why: str) -> None:
+        self.why = why
+
+    def book_snapshot(self, ticker: str, yes: Sequence[Level], no: Sequence[Level], at_us: int | None) -> None: ...
+    def book_change(self, ticker: str, outcome: Outcome, price: PriceE4, delta: CountE2, at_us: int) -> None: ...
+    def book_gap(self, tickers: Sequence[str]) -> None: ...
+    def book_broken(self, ticker: str) -> None: ...
+    def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None: ...
+    def fill(self, report: FillReport) -> None: ...
+    def order(self, report: OrderReport) -> None: ...
+
+
+class Check(msgspec.Struct, frozen=True):
+    name: str
+    verdict: Verdict
+    text: str
+
+
+@click.command()
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def doctor(config_path: Path | None, as_json: bool) -> None:
+    """Look at the installation, the configuration, the key and the exchange."""
+    checks = list(_local(config_path))
+    loaded, key = _usable(config_path)
+    if loaded is not None and key is not None:
+        checks += trio.run(partial(look, loaded, key))
+    if as_json:
+        click.echo(json.dumps({"checks": [msgspec.to_builtins(check) for check in checks]}))
+    else:
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            click.echo(f"{check.verdict:<4}  {check.name:<{width}}  {check.text}")
+    if any(check.verdict == "fail" for check in checks):
+        sys.exit(EXIT_FAILED)
+
+
+def _local(config_path: Path | None) -> Iterator[Check]:
+    yield states_check(Path(states.__file__ or ""), Path(fsm_exec.__file__ or ""))
+    try:
+        loaded = load(config_path)
+    except UserError as error:
+        yield Check("configuration", "fail", str(error))
+        return
+    money = "REAL MONEY" if loaded.exchange.name == "production" else "play money"
+    yield Check("configuration", "ok", f"{loaded.path}: {loaded.exchange.name}, {money}, {loaded.exchange.rest_url}")
+    try:
+        key = SigningKey.load(loaded.key_path)
+    except UserError as error:
+        yield Check("key file", "fail", str(error))
+        return
+    yield Check("key file", "ok", f"{loaded.key_path}: {key!r}, readable by this user alone")
+
+
+def states_check(states_file: Path, package_file: Path) -> Check:
+    """The tables must be those that were shipped with this engine: a stranger's package of that name would be used
+    without a word."""
+    beside = package_file.resolve().parent.parent / "states"
+    found = states_file.resolve().parent
+    if found == beside:
+        return Check("states", "ok", f"loaded from {found}, beside fsm_exec")
+    text = f"loaded from {found}, not from {beside}; remove the other package, or start from another directory"
+    return Check("states", "fail", text)
+
+
+def _usable(config_path: Path | None) -> tuple[Loaded | None, SigningKey | None]:
+    try:
+        loaded = load(config_path)
+        return loaded, SigningKey.load(loaded.key_path)
+    except UserError:
+        return None, None  # told already
+
+
+async def look(loaded: Loaded, key: SigningKey) -> list[Check]:
+    """Ask the exchange. Ends early where nothing further could be learned."""
+    wall, heard = Wall(system_us()), Ears()
+    async with connect(loaded, key, wall, log=heard) as client:
+        reachable = await _reachability(client)
+        if reachable.verdict == "fail":
+            return [reachable]
+        checks = [reachable, await _clock(client, wall, loaded.config.max_clock_skew_ms)]
+        signed = await _signature(client)
+        checks.append(signed)
+        if signed.verdict != "fail":
+            checks += [await _account(client), await _scopes(client, loaded.config.api_key_id)]
+            checks.append(await _stream(client, heard))
+        return checks
+
+
+async def _reachability(client: KalshiClient) -> Check:
+    try:
+        status = await client.markets.status()
+    except VenueError as error:
+        return Check("exchange", "fail", f"{error}; check the network and the address")
+    if status.exchange_active and status.trading_active:
+        return Check("exchange", "ok", "reachable, and it trades")
+    resume = status.exchange_estimated_resume_time
+    pause = "trading is paused" if status.exchange_active else "the exchange is paused"
+    return Check("exchange", "warn", f"reachable; {pause}" + (f" until about {resume[:40]}" if resume else ""))
+
+
+async def _clock(client: KalshiClient, wall: Wall, limit_ms: int) -> Check:
+    before_us = wall.now_us()
+    try:
+        second_us = await client.markets.clock()
+    except VenueError as error:
+        return Check("clock", "warn", f"not compared: {error}")
+    if second_us is None:
+        return Check("clock", "warn", "not compared: the exchange sends no time")
+    return clock_check(before_us, wall.now_us(), second_us, limit_ms)
+
+
+def clock_check(before_us: int, after_us: int, second_us: int, limit_ms: int) -> Check:
+    """Our clock against a second of the exchange's that was current at some time between `before_us` and `after_us`.
+
+    The exchange tells whole seconds, so all that is known is a span; it fails only if the whole span is beyond.
+    """
+    least_us, most_us = before_us - (second_us + US_PER_S), after_us - second_us
+    least_ms, most_ms = least_us // US_PER_MS, most_us // US_PER_MS
+    text = f"ours is between {least_ms} and {most_ms} ms ahead of the exchange's"
+    if most_ms < -limit_ms or least_ms > limit_ms:
+        return Check("clock", "fail", f"{text}; synchronise it, signatures are refused beyond some 10 s")
+    if most_ms < -NOTICED_MS or least_ms > NOTICED_MS:
+        return Check("clock", "warn", f"{text}; synchronise it")
+    return Check("clock", "ok", text)
+
+
+async def _signature(client: KalshiClient) -> Check:
+    try:
+        limits = await client.account.limits()
+    except VenueRefused as error:
+        return Check("signature", "fail", REFUSALS.get(error.code, str(error)))
+    except VenueError as error:
+        return Check("signature", "fail", str(error))
+    rates = ", ".join(
+        f"{name} {bucket.refill_rate}/s up to {bucket.bucket_capacity}"
+        for name, bucket in (("read", limits.read), ("write", limits.write))
+    )
+    return Check("signature", "ok", f"accepted; tier {limits.usage_tier[:40]}, tokens: {rates}")
+
+
+async def _account(client: KalshiClient) -> Check:
+    try:
+        balance = await client.account.balance()
+        held = [position for position in await client.account.positions() if position.count_e2]
+    except VenueRefused as error:
+        return Check("account", "fail", f"may not be read: {error}; give the key the scope read")
+    except VenueError as error:
+        return Check("account", "warn", f"not read: {error}")
+    return Check("account", "ok", f"{format_money(balance.available_e6)} dollars available, {len(held)} positions held")
+
+
+async def _scopes(client: KalshiClient, api_key_id: str) -> Check:
+    try:
+        rows = await client.account.api_keys()
+    except VenueError as error:
+        return Check("permissions", "warn", f"the exchange does not tell: {error}")
+    scopes = next((row.scopes for row in rows if row.api_key_id == api_key_id), None)
+    if scopes is None:
+        return Check("permissions", "warn", "the exchange does not tell the scopes of this key")
+    shown = ", ".join(scope[:40] for scope in scopes[:20]) or "none"
+    if not {"write", "write::trade"} & set(scopes):
+        return Check("permissions", "warn", f"{shown}: this key may not trade; give it write::trade")
+    return Check("permissions", "ok", shown)
+
+
+async def _stream(client: KalshiClient, heard: Ears) -> Check:
+    """A handshake, and the answer to the subscriptions."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.stream, heard, ())
+        with trio.move_on_after(STREAM_WAIT_S):
+            await heard.anything.wait()
+        nursery.cancel_scope.cancel()
+    if heard.answered:
+        return Check("stream", "ok", "connected and subscribed")
+    return Check("stream", "fail", f"no answer: {heard.why or f'nothing in {STREAM_WAIT_S} s'}")

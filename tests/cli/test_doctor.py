@@ -1,0 +1,101 @@
+"""`fsm-exec doctor` against a paper exchange: each thing that can be wrong is found and named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fsm_exec.cli.doctor import clock_check, states_check
+from tests.cli.exchange import site
+from tests.cli.support import run
+
+S = 1_000_000
+
+
+def verdicts(output: str) -> dict[str, str]:
+    document: dict[str, Any] = json.loads(output)
+    return {check["name"]: check["verdict"] for check in document["checks"]}
+
+
+async def test_a_sound_installation(tmp_path: Path) -> None:
+    """Everything is looked at, nothing fails, and no secret is shown."""
+    async with site(tmp_path) as place:
+        code, output, errors = await place.run("doctor", "--config", place.config, "--json")
+        assert (code, errors) == (0, "")
+        found = verdicts(output)
+        names = "states configuration|key file|exchange|clock|signature|account|permissions|stream"
+        assert set(found) == set(names.replace("states ", "states|").split("|"))
+        assert {name for name, verdict in found.items() if verdict != "ok"} <= {"permissions"}
+        code, text, _ = await place.run("doctor", "--config", place.config)
+        assert code == 0
+        assert "accepted; tier basic, tokens: read 200/s" in text
+        assert "1000.000000 dollars available" in text
+    body = "".join((tmp_path / "key.pem").read_text().splitlines()[1:-1])
+    assert body not in output + text
+
+
+@pytest.mark.parametrize(
+    ("change", "failed"),
+    [
+        ({"api_key_id": "00000000-0000-4000-8000-000000000000"}, "signature"),
+        ({"rest_url": "http://127.0.0.1:9/trade-api/v2"}, "exchange"),
+        ({"ws_url": "ws://127.0.0.1:9/trade-api/ws/v2"}, "stream"),
+        ({"private_key_path": "another.pem"}, "key file"),
+        ({"environment": "live"}, "configuration"),
+        ({"colour": "red"}, "configuration"),
+    ],
+)
+async def test_what_is_wrong_is_named(tmp_path: Path, change: dict[str, object], failed: str) -> None:
+    """Exit 1, and the check that failed is the one that is wrong; what hangs on it is not called good."""
+    async with site(tmp_path) as place:
+        place.write_config(**change)
+        code, output, _ = await place.run("doctor", "--config", place.config, "--json")
+        found = verdicts(output)
+        assert code == 1
+        assert [name for name, verdict in found.items() if verdict == "fail"] == [failed]
+        assert list(found)[-1] == failed
+
+
+def test_a_key_that_others_can_read(tmp_path: Path) -> None:
+    """The remedy is in the line; the exchange is not asked."""
+    key = tmp_path / "key.pem"
+    key.write_text("-----BEGIN PRIVATE KEY-----\n")
+    key.chmod(0o644)
+    config = tmp_path / "config.toml"
+    config.write_text('environment = "demo"\napi_key_id = "k"\nprivate_key_path = "key.pem"\n')
+    done = run(tmp_path, "doctor", "--config", config)
+    assert done.returncode == 1
+    assert f"chmod 600 {key}" in done.stdout
+    assert "exchange" not in done.stdout.split("key file")[1]
+
+
+def test_a_strangers_states_are_found(tmp_path: Path) -> None:
+    """The tables must lie beside the engine's own package."""
+    package = tmp_path / "site" / "fsm_exec" / "__init__.py"
+    assert states_check(tmp_path / "site" / "states" / "__init__.py", package).verdict == "ok"
+    strange = states_check(tmp_path / "here" / "states" / "__init__.py", package)
+    assert strange.verdict == "fail"
+    assert "remove the other package" in strange.text
+
+
+@pytest.mark.parametrize(
+    ("ahead_us", "verdict"),
+    [
+        (0, "ok"),
+        (900_000, "ok"),
+        (-900_000, "ok"),
+        (2 * S, "warn"),
+        (-2 * S, "warn"),
+        (5 * S, "warn"),
+        (7 * S, "fail"),
+        (-7 * S, "fail"),
+    ],
+)
+def test_clocks_are_compared_as_exactly_as_a_second_allows(ahead_us: int, verdict: str) -> None:
+    """The exchange tells whole seconds: only what is certainly beyond the limit fails."""
+    true_us = 1_790_856_000 * S + 500_000
+    ours_us = true_us + ahead_us
+    assert clock_check(ours_us, ours_us + 20_000, true_us // S * S, 5_000).verdict == verdict

@@ -1,0 +1,138 @@
+"""`fsm-exec record` against a paper exchange: what it writes is a tape, whole, however it ends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import signal
+from pathlib import Path
+
+import msgspec
+import pytest
+import trio
+
+from fsm_exec.core.units import CountE2, parse_count, parse_price
+from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, read_tape
+from fsm_exec.wire.recording import FORMAT, Header, RecordingWriter, read_recording
+from tests.cli.exchange import OTHER, TICKER, Site, site
+from tests.cli.support import run
+
+
+async def recording(place: Site) -> None:
+    """Until the command has subscribed."""
+    with trio.fail_after(30):
+        while "recording" not in place.errors():  # noqa: ASYNC110 - another process's file tells nobody
+            await trio.sleep(0.05)
+    await trio.sleep(1)
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def move_books(place: Site) -> None:
+    for ticker in (TICKER, OTHER):
+        place.exchange.apply(ticker, BookDelta("yes", parse_price("0.43"), CountE2(500)))
+    place.exchange.apply(TICKER, Trade("yes", parse_price("0.53"), parse_count("3")))
+    place.exchange.apply(TICKER, BookDelta("no", parse_price("0.47"), CountE2(-300)))
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_leaves_a_whole_recording(tmp_path: Path, ending: signal.Signals) -> None:
+    """Exit 0; the file reads as a tape: snapshot, changes and trade, in the order they came."""
+    out = tmp_path / "day.jsonl.gz"
+    async with site(tmp_path) as place:
+        process = await place.start("record", TICKER, "--out", out, "--config", place.config, "--json")
+        await recording(place)
+        move_books(place)
+        await trio.sleep(1)
+        assert not out.exists()
+        process.send_signal(ending)
+        with trio.fail_after(20):
+            assert await process.wait() == 0
+        document = json.loads(place.output())
+    assert document == {
+        "recordings": [{"market": TICKER, "file": str(out), "frames": 4, "gaps": 0}],
+        "connections": 1,
+    }
+    tape = read_tape(out)
+    assert tape.header.ticker == TICKER
+    changes = [change for _, change in tape.events]
+    assert isinstance(changes[0], BookSnapshot)
+    assert {type(change) for change in changes[1:]} == {BookDelta, Trade}
+    assert len(changes) == 4
+    assert names(tmp_path) == ["config.toml", "day.jsonl.gz", "err", "key.pem", "out"]
+
+
+async def test_several_markets_are_several_files(tmp_path: Path) -> None:
+    """Each holds its own market's frames and nobody else's; `--seconds` ends by itself."""
+    out = tmp_path / "days"
+    async with site(tmp_path) as place:
+        arguments = ("record", TICKER, OTHER, TICKER, "--out", out, "--config", place.config, "--seconds", "4")
+        process = await place.start(*arguments)
+        await recording(place)
+        move_books(place)
+        with trio.fail_after(20):
+            assert await process.wait() == 0
+        assert f"{OTHER}: 2 frames, 0 gaps, {out / OTHER}.jsonl.gz" in place.output()
+    for ticker, frames in ((TICKER, 4), (OTHER, 2)):
+        header, lines = read_recording(out / f"{ticker}.jsonl.gz")
+        assert (header.ticker, header.price_level_structure) == (ticker, "linear_cent")
+        texts = [bytes(line.frame.msg).decode() for line in lines]
+        assert len(texts) == frames
+        assert all(ticker in text for text in texts)
+
+
+async def test_a_market_the_exchange_does_not_know(tmp_path: Path) -> None:
+    """Exit 2 with the market's name, and no file at all."""
+    async with site(tmp_path) as place:
+        out = tmp_path / "day.jsonl.gz"
+        code, _, errors = await place.run("record", "KXNONE-1", "--out", out, "--config", place.config)
+        assert code == 2
+        assert errors.count("\n") == 1
+        assert "KXNONE-1" in errors
+    assert names(tmp_path) == ["config.toml", "err", "key.pem", "out"]
+
+
+def test_nothing_is_overwritten_and_nothing_impossible_tried(tmp_path: Path) -> None:
+    """A file that exists, several markets for one file, a ticker that is none, no configuration: exit 2, one line."""
+    there = tmp_path / "there.gz"
+    there.write_bytes(b"precious")
+    config = tmp_path / "none.toml"
+    for arguments, word in (
+        (("KXA-1", "--out", there, "--config", config), "exists"),
+        (("KXA-1", "KXB-1", "--out", there, "--config", config), "directory"),
+        (("a/b", "--out", tmp_path / "x", "--config", config), "ticker"),
+        (("KXA-1", "--out", tmp_path / "x", "--config", config), "none.toml"),
+        (("--out", tmp_path / "x"), "TICKER"),
+    ):
+        done = run(tmp_path, "record", *arguments)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert word in done.stderr
+    assert there.read_bytes() == b"precious"
+
+
+def test_the_writer_writes_what_the_reader_reads(tmp_path: Path) -> None:
+    """Frames come back as they were, on one line each; time never runs backwards; the same bytes each time."""
+    header = Header(format=FORMAT, ticker="KXA-1", price_level_structure="linear_cent")
+    frames: list[str | bytes] = ['{"type":"trade",\n "sid":1,"seq":2,"msg":{"a":"\\n"}}', b'{"type":"ok","id":3}']
+    for name in ("one", "two"):
+        writer = RecordingWriter(tmp_path / name, header)
+        for at_us, frame in zip((2_000, 1_000), frames, strict=True):
+            writer.write(at_us, frame)
+        writer.close()
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert gzip.decompress((tmp_path / "one").read_bytes()).count(b"\n") == 3
+    read, lines = read_recording(tmp_path / "one")
+    assert read == header
+    first, second = lines
+    assert (first.recv_us, second.recv_us) == (2_000, 2_000)
+    assert (first.frame.type, first.frame.seq, msgspec.json.decode(first.frame.msg)) == ("trade", 2, {"a": "\n"})
+    with pytest.raises(FileExistsError):
+        RecordingWriter(tmp_path / "one", header)
+
+
+def test_a_recording_without_a_frame_is_none(tmp_path: Path) -> None:
+    """Neither the file nor its unfinished form is left."""
+    RecordingWriter(tmp_path / "x", Header(format=FORMAT, ticker="K", price_level_structure="linear_cent")).close()
+    assert names(tmp_path) == []
