@@ -184,7 +184,7 @@ class DemoRun:
         self, world: World, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Ctrl-C ends every execution as its user would, and the results are still printed."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             task_status.started()
             async for _ in signals:
                 self._interrupted.set()
@@ -211,6 +211,8 @@ class DemoRun:
         while view.trusted_mid_e5 is None and world.wall.now_us() < give_up_us and not self._interrupted.is_set():
             await self._sleep_until(world, world.wall.now_us() + LOOK_EVERY_US)
             view = world.engine.view(ticker, start.outcome)
+        if self._interrupted.is_set():
+            return
         limits: Limits | None = None
         if view.trusted_mid_e5 is not None:
             target = self._choices.target_price_e4

@@ -115,7 +115,7 @@ def absorb(execution: Execution, event: AnyEvent) -> Draft:
             if event.status == "closed":
                 draft.end("market_closed", event.at_us)
         case Restored():
-            _restored(draft)
+            _restored(draft, event.at_us)
         case OrderAccepted():
             _accepted(draft, event)
         case OrderRefused():
@@ -179,13 +179,19 @@ def _ended(draft: Draft, child: Child, final: int) -> Child:
     return draft.fire_child(replace(child, write=None), "ended")
 
 
-def _restored(draft: Draft) -> None:
+def _sent_by(child: Child, at_us: int) -> Child:
+    """The request was signed after the decision, when its commit was done, and at the latest now: proof of absence
+    counts from here."""
+    return replace(child, sent_at_us=max(child.sent_at_us, at_us))
+
+
+def _restored(draft: Draft, at_us: int) -> None:
     """Whatever stood in the outbox may have arrived or not: look-ups tell."""
     for entry in draft.execution.outbox:
         child = draft.child(entry.client_order_id)
         draft.clear_outbox(child.client_order_id, entry.kind)
         if entry.kind == "place" and child.state == "intended":
-            draft.fire_child(child, "doubted")
+            draft.fire_child(_sent_by(child, at_us), "doubted")
         elif child.write is not None and child.write.effect_id == entry.effect_id:
             draft.put(child, write=replace(child.write, lost=True))
 
@@ -247,7 +253,7 @@ def _doubted(draft: Draft, event: OrderDoubted) -> None:
     child = draft.child(event.client_order_id)
     draft.clear_outbox(child.client_order_id, "place")
     if child.state == "intended":  # otherwise the stream has already shown it
-        draft.fire_child(child, "doubted")
+        draft.fire_child(_sent_by(child, event.at_us), "doubted")
 
 
 def _absent(draft: Draft, event: OrderAbsent) -> None:

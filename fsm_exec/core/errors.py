@@ -8,6 +8,7 @@ ExecError
       - IllegalEvent       an event that cannot be about this execution
       - CorruptSnapshot    bytes that cannot be loaded; kept, never deleted
       - StoreFailed        a save whose outcome is not known to be good: the engine halts
+      - ServiceFailed      a task the engine cannot do without ended: the engine halts
           - SaveRefused        a definite no for one save: its execution is quarantined, the store goes on
   x VenueError         the exchange, or the way to it, on reads (the outcome of a write is data: see core.ports)
       - VenueRefused       a definite no
@@ -53,6 +54,10 @@ class StoreFailed(LocalError):
 
 class SaveRefused(StoreFailed):
     """The database does not take this one save; nothing of it is stored, and the saves of others are untouched."""
+
+
+class ServiceFailed(LocalError):
+    """A task the engine cannot do without (the stream, reconciliation) ended in a bug: the engine halts."""
 
 
 class VenueError(ExecError):

@@ -55,7 +55,8 @@ class PendingCancel(msgspec.Struct, frozen=True, gc=False, tag="cancel", forbid_
 
 class Child(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """One order. `counted_e2` is the sum of `fills`; `reported_e2` the highest filled count any answer stated.
-    `late` holds fills beyond the count or after the end. `sent_at_us` is when the place was last decided.
+    `late` holds fills beyond the count or after the end. `sent_at_us` is when the place was last decided; of a
+    doubtful one, the latest moment at which it can have been sent.
     `late_cancel_until_us`: until then a lost cancel of ours may still arrive, although the order was seen alive."""
 
     client_order_id: str

@@ -6,7 +6,7 @@ the store outside of both, so that an answer on its way and a save under way alw
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.advance import Advance, advance
 from fsm_exec.core.algorithm import Algorithm
-from fsm_exec.core.errors import LocalError, SaveRefused, StoreFailed, UserError, VenueError
+from fsm_exec.core.errors import LocalError, SaveRefused, ServiceFailed, StoreFailed, UserError, VenueError
 from fsm_exec.core.events import AnyEvent, Reason, StopRequested, Submitted
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.limits import Limits
@@ -86,7 +86,7 @@ class Engine:
         self._idle = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
         self._stops: list[Reason] = []  # all there have been: one may come while an execution is being accepted
         self._late = trio.Lock()  # facts about ended executions are taken in one after the other
-        self._store_failure: StoreFailed | None = None
+        self._failure: StoreFailed | ServiceFailed | None = None
 
     def count_from(self, executions: int) -> None:
         """Ids go on where the database stops."""
@@ -122,11 +122,11 @@ class Engine:
     async def submit(self, request: Request) -> str:
         """Accept an execution and start working it; returns its id once it is durable.
 
-        Raises LocalError if the engine does not run or the request breaks a rule of core, StoreFailed if it halted
-        because the database failed.
+        Raises LocalError if the engine does not run or the request breaks a rule of core, and whatever made the engine
+        halt.
         """
-        if self._store_failure is not None:
-            raise self._store_failure
+        if self._failure is not None:
+            raise self._failure
         if self.state != "running":
             raise LocalError(f"the engine is {self.state} and accepts no work")
         self._count += 1
@@ -155,7 +155,7 @@ class Engine:
         except SaveRefused:
             raise
         except StoreFailed as failure:
-            self._store_failed(failure)
+            self._halt_for(failure)
             raise
         self._log_steps(first)
         actor = Actor(first.execution, request.method.algorithm, feed, self._services)
@@ -176,10 +176,10 @@ class Engine:
         actor.hurry.set()
 
     async def wait_idle(self) -> None:
-        """Until no execution is at work. Raises StoreFailed if the database gave up."""
+        """Until no execution is at work. Raises StoreFailed or ServiceFailed if the engine had to halt."""
         await self._wait_for_nobody()
-        if self._store_failure is not None:
-            raise self._store_failure
+        if self._failure is not None:
+            raise self._failure
 
     async def leave(self) -> None:
         """The engine's owner failed: end every execution that can still end, so that no order is left behind."""
@@ -230,7 +230,7 @@ class Engine:
             failure = _first(group)
             why = f"{type(failure).__name__}: {failure}"
             if isinstance(failure, StoreFailed) and not isinstance(failure, SaveRefused):
-                self._store_failed(failure)
+                self._halt_for(failure)
             self._services.log.exception("quarantined", execution=name, why=why)
             await cancel_all_orders_of(actor.execution, self._services)
             await self._quarantine(name, why)
@@ -242,12 +242,22 @@ class Engine:
         for fact in actor.inbox.drain():  # came while its cost was being reckoned
             self.deliver(name, fact)
 
-    def _store_failed(self, failure: StoreFailed) -> None:
-        """What is on disk is not known any more: no new work, and every execution is made to save once more, which
-        fails, so that its orders are cancelled now and not when it next hears something."""
-        if self._store_failure is not None:
+    async def keep(self, service: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Run a task the engine cannot do without. If it ends in a bug, everything is ended instead of torn down: the
+        executions can still cancel their orders and ask what became of them."""
+        try:
+            await service(*args)
+        except Exception as failure:
+            name = getattr(service, "__qualname__", "service")
+            self._services.log.exception("service_failed", service=name)
+            self._halt_for(ServiceFailed(f"{name} ended in {type(failure).__name__}: {failure}; see the log"))
+
+    def _halt_for(self, failure: StoreFailed | ServiceFailed) -> None:
+        """No new work, and every execution is made to end now. After a failed save that makes each save once more,
+        which fails, so that its orders are cancelled now and not when it next hears something."""
+        if self._failure is not None:
             return
-        self._store_failure = failure
+        self._failure = failure
         if self.state in ("recovering", "running"):
             self.fire("halt")
         self.stop("halt")
@@ -256,7 +266,7 @@ class Engine:
         try:
             await self._services.store.quarantine(execution_id, why)
         except StoreFailed as failure:
-            self._store_failed(failure)
+            self._halt_for(failure)
 
     async def _learn_late(self, execution_id: str, event: AnyEvent) -> None:
         """A fact about an execution that has ended: a repeat changes nothing, a late fill rewrites its metrics."""
@@ -273,8 +283,8 @@ class Engine:
             except SaveRefused:
                 self._services.log.exception("late_fact_refused", execution=execution_id)
             except StoreFailed as failure:
-                self._store_failed(failure)
-            except LocalError:
+                self._halt_for(failure)
+            except Exception:  # one ended execution's trouble stays its own
                 self._services.log.exception("illegal_fact_after_end", execution=execution_id)
             else:
                 self.ended[execution_id] = Ended(late.execution, row, ended.quarantine)
@@ -343,11 +353,11 @@ async def open_engine(
                 engine.fire("failed")
                 raise
             engine.fire("reconciled")
-            outer.start_soon(exchange.stream, router, tuple(tickers))
-            outer.start_soon(router.watch_silence)
+            outer.start_soon(engine.keep, exchange.stream, router, tuple(tickers))
+            outer.start_soon(engine.keep, router.watch_silence)
             reconciler = Reconciler(exchange, router, engine.known, engine.oldest_us, wall, log)
             router.when_connected(reconciler.connected)
-            outer.start_soon(reconciler.run)
+            outer.start_soon(engine.keep, reconciler.run)
             try:
                 yield engine
             except BaseException:

@@ -6,12 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from fsm_exec.core.algorithm import WithdrawWish
-from fsm_exec.core.events import OrderReported, WriteLost
+from fsm_exec.core.errors import IllegalEvent
+from fsm_exec.core.events import OrderAbsent, OrderDoubted, OrderReported, WriteLost
 from fsm_exec.core.execution import Child
 from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US, answer_of, doubt_of
 from fsm_exec.core.orders import OrderListing, OrderReport
 from fsm_exec.core.units import CountE2
-from tests.core.conftest import T0_US, Driver
+from tests.core.conftest import T0_US, Driver, World
 
 
 def listed(child: Child, as_of_us: int) -> OrderListing:
@@ -85,3 +86,15 @@ def test_a_lost_cancel_may_land_after_the_order_was_seen_alive(
     assert working.child.state == "cancelled"
     ending = working.execution.ending
     assert (None if ending is None else ending.reason) == reason
+
+
+def test_absence_is_counted_from_the_answer_that_never_came_not_from_the_decision(world: World) -> None:
+    """The request is signed when its commit is done, which may be seconds after the decision."""
+    driver = world.drive()
+    driver.place()
+    decided_us = driver.now_us
+    driver.now_us += 5_000_000  # the commit waited
+    driver.fact(OrderDoubted, why="timeout")
+    assert driver.child.sent_at_us == driver.now_us
+    with pytest.raises(IllegalEvent):
+        driver.fact(OrderAbsent, as_of_us=decided_us + 4_000_000)

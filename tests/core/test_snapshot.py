@@ -51,7 +51,7 @@ def worked(world: World) -> Driver:
     driver.fact(AmendAnswered, client_order_id=one, filled_e2=None, remaining_e2=CountE2(300))
     driver.fill("f1", 100, client_order_id=one)
     driver.fact(OrderDoubted, client_order_id=two, why="timeout \u00fc\u2603")
-    driver.fact(OrderAbsent, client_order_id=two, as_of_us=driver.now_us)
+    driver.fact(OrderAbsent, client_order_id=two, as_of_us=driver.now_us + 33_000_000)
     driver.fact(OrderRefused, client_order_id=three, code="x", message='"quoted" \\ and more')
     driver.fact(Restored)
     driver.fact(MarketChanged, status="closed")

@@ -79,6 +79,7 @@ class SmallExchange:
         self.place_fates: deque[Fate] = deque()
         self.cancel_fates: deque[Fate] = deque()
         self.mute = False
+        self.stream_has_a_bug = False
         self.answer_s = WAY_S
         self.happened: list[str] = []
         self.requests: list[tuple[int, Write]] = []  # when each was handed over
@@ -159,6 +160,8 @@ class SmallExchange:
         listener.book_snapshot(TICKER, [(price(48), count(500))], [(price(50), count(500))], None)
         while True:
             await trio.sleep(10)
+            if self.stream_has_a_bug:
+                raise RuntimeError("a bug in the stream")
             listener.heard()
 
     def watch(self, ticker: str) -> None:

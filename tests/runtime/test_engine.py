@@ -7,7 +7,7 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from fsm_exec.core.errors import LocalError, SaveRefused, StoreFailed
+from fsm_exec.core.errors import LocalError, SaveRefused, ServiceFailed, StoreFailed
 from fsm_exec.core.ports import ExecutionSave
 from fsm_exec.store import SqliteStore
 from tests.runtime.support import Stage, StoreBetween, count, price, staged
@@ -116,6 +116,22 @@ async def test_a_store_that_fails_halts_the_engine_and_leaves_nothing_live(autoj
         with pytest.raises(StoreFailed):
             await stage.submit()
         assert [line["nothing_live"] for line in stage.lines("emergency_ended")] == [True] * 3
+
+
+async def test_a_bug_in_the_stream_halts_the_engine_and_leaves_nothing_live(autojump_clock: MockClock) -> None:
+    """The executions are ended, not torn away from their orders; whoever waits is told what happened."""
+    async with staged() as stage:
+        names = [await stage.submit(horizon_s=300) for _ in range(2)]
+        await trio.sleep(2)
+        assert len(stage.exchange.resting) == 2
+        stage.exchange.stream_has_a_bug = True
+        with pytest.raises(ServiceFailed, match="a bug in the stream"):
+            await stage.engine.wait_idle()
+        assert stage.engine.state == "halted"
+        assert stage.exchange.resting == []
+        assert [stage.engine.ended[name].execution.reason for name in names] == ["halt", "halt"]
+        with pytest.raises(ServiceFailed):
+            await stage.submit()
 
 
 async def test_an_order_still_on_its_way_when_the_store_fails_is_cancelled_too(autojump_clock: MockClock) -> None:
