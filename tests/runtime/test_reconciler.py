@@ -154,9 +154,7 @@ async def test_what_a_listing_may_tell(autojump_clock: MockClock) -> None:
         assert news(replace(ended, changed_at_us=now_us - FRESH_US))
         for lost in (True, False):
             assert not news(ended, write=PendingCancel(effect_id="e", lost=lost))
-            assert not news(
-                ended, write=PendingAmend(effect_id="e", price_e4=PriceE4(1), total_e2=count(1), lost=lost)
-            )
+            assert not news(ended, write=PendingAmend(effect_id="e", price_e4=PriceE4(1), total_e2=count(1), lost=lost))
         for state in ("intended", "unknown", "settling", "cancelled", "filled", "rejected"):
             assert not news(ended, state=state)
         assert not order_is_news(execution, replace(ended, client_order_id=order + "9"), now_us)
