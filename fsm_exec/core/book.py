@@ -35,14 +35,14 @@ class Book:
 
     def change(self, outcome: Outcome, price: PriceE4, delta: CountE2) -> CountE2:
         """Add `delta` to a level and return its new count. Raises BookError if it would fall below zero."""
-        side = self.side(outcome)
+        side = self.yes if outcome == "yes" else self.no  # written out: this runs for every frame
         count = CountE2(side.get(price, 0) + delta)
-        if count < 0:
-            raise BookError(f"level {outcome} {price} would hold {count}")
-        if count:
+        if count > 0:
             side[price] = count
-        else:
+        elif count == 0:
             side.pop(price, None)
+        else:
+            raise BookError(f"level {outcome} {price} would hold {count}")
         return count
 
     def best_bid(self, outcome: Outcome) -> PriceE4 | None:

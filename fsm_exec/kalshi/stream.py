@@ -10,7 +10,7 @@ frame, however broken, raises anything but `StreamLost`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 import msgspec
@@ -20,16 +20,20 @@ from fsm_exec.core.ports import StreamListener
 from fsm_exec.core.units import parse_change, parse_count, parse_price
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.subscriptions import Subscriptions
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import ws
 
-BOOK_CHANNEL: Final = "orderbook_delta"
-MARKET_CHANNELS: Final = (BOOK_CHANNEL, "trade")
-ACCOUNT_CHANNELS: Final = ("fill", "user_orders")
 # Errors after which a subscription is dead (W10.3): channel error, authentication, time-out, buffer overflow.
 TERMINAL_ERRORS: Final = frozenset({9, 10, 18, 25})
-NO_SUCH_MARKET: Final = frozenset({11, 16})  # invalid parameter; 16, market not found, is retired
+QUICK_START_LENGTH: Final = len(ws.QUICK_DELTA_START)
+NO_COMMANDS: Final[Sequence[bytes]] = ()
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, UnitError, Malformed)
+
+
+# The same few prices and sizes come again and again. What cannot be read raises, and is not kept.
+_price = lru_cache(maxsize=16_384)(parse_price)
+_change = lru_cache(maxsize=16_384)(parse_change)
 
 
 class StreamLost(Exception):
@@ -42,69 +46,37 @@ def tell(log: Log, call: Callable[[], None]) -> None:
     try:
         call()
     except Exception as error:  # of any kind: it must neither be taken for the exchange's nor end the reader unseen
-        log.exception("listener_failed", error=f"{type(error).__name__}: {error}"[:300])
-        raise StreamLost(f"the listener failed: {type(error).__name__}") from error
+        raise listener_failed(log, error) from error
+
+
+def listener_failed(log: Log, error: Exception) -> StreamLost:
+    """Report it; the error to raise."""
+    log.exception("listener_failed", error=f"{type(error).__name__}: {error}"[:300])
+    return StreamLost(f"the listener failed: {type(error).__name__}")
 
 
 class _TickerOnly(msgspec.Struct):
     market_ticker: str
 
 
-class _Channel:
-    """One channel of markets: its number, and the markets it carries or was asked to carry."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.sid: int | None = None
-        self.is_subscribing = False
-        self.tickers: dict[str, None] = {}
-
-
 class Conversation:
-    """The state of one connection. `now_s` arguments are seconds of any steady clock.
-
-    `wanted` is the owner's, live: `settle` brings the subscriptions up to it, and a market the exchange refuses is
-    taken out of it.
-    """
+    """The state of one connection. `now_s` arguments are seconds of any steady clock; for `wanted` see
+    `Subscriptions`."""
 
     def __init__(self, listener: StreamListener, wanted: dict[str, None], log: Log) -> None:
         self._listener = listener
-        self._wanted = wanted
         self._log = log
-        self._last_id = 0
         self._last_seq: dict[int, int] = {}
-        self._channels = {name: _Channel(name) for name in MARKET_CHANNELS}
-        self._book = self._channels[BOOK_CHANNEL]
-        self._unacknowledged: dict[tuple[int, str], float] = {}  # (command, channel) -> when it was sent
-        self._updates: dict[int, str | None] = {}  # commands whose refusal the connection outlives; the market added
-        self._due: set[str] = set()  # markets whose book has no valid snapshot
-        self._asked: dict[str, float] = {}  # of these, the ones asked for again, and when
-        self._seen: set[str] = set()  # markets that had a snapshot
-        self._retired: set[int] = set()  # sids given up; their late frames tell nothing
+        self._subscriptions = Subscriptions(wanted, log)
+        self._book = self._subscriptions.book
+        self._due = self._subscriptions.due
+        self.opening = self._subscriptions.opening
+        self.settle = self._subscriptions.settle
 
-    def opening(self, now_s: float) -> list[bytes]:
-        """The subscriptions. The account's come first: nothing of ours may happen before we listen."""
-        return [self._subscribe(ACCOUNT_CHANNELS, None, now_s), *self.settle(now_s)]
-
-    def settle(self, now_s: float) -> list[bytes]:
-        """What makes the subscriptions those that are wanted. A channel whose answer is due waits for it."""
-        commands: list[bytes] = []
-        unsubscribed = [c for c in self._channels.values() if c.sid is None and not c.is_subscribing]
-        if self._wanted and unsubscribed:
-            tickers = list(self._wanted)
-            commands.append(self._subscribe(tuple(c.name for c in unsubscribed), tickers, now_s))
-            for channel in unsubscribed:
-                channel.is_subscribing = True
-                channel.tickers = dict.fromkeys(tickers)
-                if channel is self._book:
-                    self._due.update(tickers)
-        for channel in self._channels.values():
-            if channel.sid is not None:
-                commands += self._update(channel, channel.sid, now_s)
-        return commands
-
-    def receive(self, frame: str | bytes, now_s: float) -> list[bytes]:
+    def receive(self, frame: str | bytes, now_s: float) -> Sequence[bytes]:
         """Take one frame; returns the commands to send. Raises StreamLost."""
+        if frame[:QUICK_START_LENGTH] == ws.QUICK_DELTA_START and self._take_change(frame):
+            return NO_COMMANDS
         try:
             envelope = ws.decode_envelope(frame)
         except UNREADABLE as error:
@@ -113,28 +85,47 @@ class Conversation:
             return []
         if envelope.type == "subscribed":  # names its sid in the message; has no number
             return self._subscribed(envelope, now_s)
+        if envelope.sid in self._subscriptions.retired:
+            return []
         commands: list[bytes] = []
         if envelope.sid is not None and envelope.seq is not None:
-            if envelope.type in ("orderbook_snapshot", "orderbook_delta") and self._book.is_subscribing:
-                self._guess_book(envelope.sid)
+            if envelope.type in ("orderbook_snapshot", "orderbook_delta"):
+                self._subscriptions.guess_book(envelope.sid)
             in_order, commands = self._check_number(envelope.sid, envelope.seq, now_s)
             if not in_order:
                 return commands
         return commands + self._message(envelope, now_s)
 
+    def _take_change(self, frame: str | bytes) -> bool:
+        """The short way for what nearly every frame is: the next change of a book that is sound. False, and nothing
+        has happened, if anything at all is not as usual."""
+        try:
+            change = ws.decode_quick_delta(frame)
+            message = change.msg
+            price, delta = _price(message.price_dollars), _change(message.delta_fp)
+        except UNREADABLE:
+            return False
+        sid, seq, ticker, ts_ms = change.sid, change.seq, message.market_ticker, message.ts_ms
+        book = self._book
+        if sid != book.sid or seq != self._last_seq.get(sid, 0) + 1:
+            return False
+        if ticker not in book.tickers or ticker in self._due or not 0 <= ts_ms < translate.TIME_MAX_MS:
+            return False
+        self._last_seq[sid] = seq
+        try:
+            self._listener.book_change(ticker, message.side, price, delta, ts_ms * translate.US_PER_MS)
+        except Exception as error:  # as in `tell`, without a closure for each frame
+            raise listener_failed(self._log, error) from error
+        return True
+
     def overdue(self, now_s: float, patience_s: float) -> list[bytes]:
         """Commands for what has been awaited for `patience_s`: snapshots are asked for once more. (The first snapshots
         of a subscription are not asked for: the exchange has none of a market it does not know.) Raises StreamLost if
         a subscription was never acknowledged."""
-        late = [channel for (_, channel), sent_s in self._unacknowledged.items() if now_s - sent_s >= patience_s]
+        late = self._subscriptions.unacknowledged(now_s, patience_s)
         if late:
             raise StreamLost(f"subscription to {', '.join(late)} not acknowledged for {patience_s:g} s")
-        return self._ask_snapshots([t for t, asked_s in self._asked.items() if now_s - asked_s >= patience_s], now_s)
-
-    def _guess_book(self, sid: int) -> None:
-        """Books may come before the answer that names their sid: it must be known, or a gap would be nobody's."""
-        if self._book.sid is None and sid not in self._retired:
-            self._book.sid = sid
+        return self._subscriptions.overdue(now_s, patience_s)
 
     # Numbers
 
@@ -149,7 +140,7 @@ class Conversation:
         if sid == self._book.sid and self._book.tickers:
             suspect = tuple(self._book.tickers)
             tell(self._log, partial(self._listener.book_gap, suspect))
-            commands = self._ask_snapshots(suspect, now_s)
+            commands = self._subscriptions.ask_snapshots(suspect, now_s)
         # A number beyond the next is a good frame after a hole. One of the past is a repeat or came late: of a book
         # whose snapshot was just asked for, nothing in it is worth having.
         return seq > expected, commands
@@ -158,7 +149,7 @@ class Conversation:
 
     def _message(self, envelope: ws.Envelope, now_s: float) -> list[bytes]:
         if envelope.id is not None and envelope.type != "error":
-            self._updates.pop(envelope.id, None)
+            self._subscriptions.done(envelope.id)
         try:
             fact = self._read(envelope)
         except UNREADABLE as error:
@@ -174,17 +165,15 @@ class Conversation:
             case ws.BookSnapshot() as snapshot if snapshot.market_ticker in self._book.tickers:
                 yes = translate.levels(snapshot.yes_dollars_fp)
                 no = translate.levels(snapshot.no_dollars_fp)
-                self._due.discard(snapshot.market_ticker)
-                self._asked.pop(snapshot.market_ticker, None)
-                self._seen.add(snapshot.market_ticker)
+                self._subscriptions.arrived(snapshot.market_ticker)
                 return partial(listener.book_snapshot, snapshot.market_ticker, yes, no, None)
             case ws.BookDelta() as delta if delta.market_ticker in self._book.tickers:
                 if delta.market_ticker in self._due:
                     return None
-                price, change = parse_price(delta.price_dollars), parse_change(delta.delta_fp)
+                price, change = _price(delta.price_dollars), _change(delta.delta_fp)
                 at_us = translate.delta_time_us(delta)
                 return partial(listener.book_change, delta.market_ticker, delta.side, price, change, at_us)
-            case ws.Trade() as trade if trade.market_ticker in self._channels["trade"].tickers:
+            case ws.Trade() as trade if trade.market_ticker in self._subscriptions.trade.tickers:
                 taker = translate.own_outcome(trade.taker_outcome_side, trade.taker_book_side)
                 price, count = parse_price(trade.yes_price_dollars), parse_count(trade.count_fp)
                 return partial(
@@ -216,7 +205,7 @@ class Conversation:
             pass  # it may have been about any of them
         for ticker in broken:
             tell(self._log, partial(self._listener.book_broken, ticker))
-        return self._ask_snapshots(broken, now_s)
+        return self._subscriptions.ask_snapshots(broken, now_s)
 
     def _subscribed(self, envelope: ws.Envelope, now_s: float) -> list[bytes]:
         try:
@@ -224,101 +213,13 @@ class Conversation:
         except UNREADABLE as error:
             raise StreamLost(f"a subscription's acknowledgement cannot be read: {error}") from error
         assert isinstance(message, ws.Subscribed)  # its type said so
-        if envelope.id is None or self._unacknowledged.pop((envelope.id, message.channel), None) is None:
-            return []  # not asked for, or told twice
-        channel = self._channels.get(message.channel)
-        if channel is None:
-            return []
-        channel.sid, channel.is_subscribing = message.sid, False
-        return self.settle(now_s)  # what was wanted and not wanted in the meantime
+        return self._subscriptions.acknowledged(envelope.id, message.channel, message.sid, now_s)
 
     def _error(self, envelope: ws.Envelope, error: ws.StreamError) -> None:
-        text = f"error {error.code}: {error.msg[:200]}"
-        if envelope.id in self._updates and error.code not in TERMINAL_ERRORS:
-            ticker = self._updates.pop(envelope.id)
-            if ticker is None or error.code in NO_SUCH_MARKET:
-                self._log.warning("update_refused", ticker=ticker, code=error.code, message=error.msg[:200])
-                if ticker is not None:
-                    self._forget(ticker)
-                return
-        if error.code in TERMINAL_ERRORS or envelope.id:  # with an id: a command of ours was refused
+        is_terminal = error.code in TERMINAL_ERRORS
+        if not is_terminal and self._subscriptions.outlives(envelope.id, error):
+            return
+        if is_terminal or envelope.id:  # with an id: a command of ours was refused
             # Be it a subscription or a snapshot: without it this connection is not what was promised.
-            raise StreamLost(text)
+            raise StreamLost(f"error {error.code}: {error.msg[:200]}")
         self._log.warning("stream_error", code=error.code, message=error.msg[:200], sid=envelope.sid)
-
-    def _forget(self, ticker: str) -> None:
-        """The exchange does not carry this market: wanting it would have every connection refused."""
-        self._wanted.pop(ticker, None)
-        for channel in self._channels.values():
-            channel.tickers.pop(ticker, None)
-        self._drop(ticker)
-
-    def _drop(self, ticker: str) -> None:
-        self._due.discard(ticker)
-        self._asked.pop(ticker, None)
-
-    # Commands
-
-    def _subscribe(self, channels: tuple[str, ...], tickers: list[str] | None, now_s: float) -> bytes:
-        command = self._command("subscribe", ws.CommandParams(channels=list(channels), market_tickers=tickers))
-        self._unacknowledged.update({(self._last_id, channel): now_s for channel in channels})
-        return command
-
-    def _update(self, channel: _Channel, sid: int, now_s: float) -> list[bytes]:
-        """Add and remove markets of a live subscription."""
-        added = [ticker for ticker in self._wanted if ticker not in channel.tickers]
-        gone = [ticker for ticker in channel.tickers if ticker not in self._wanted]
-        commands: list[bytes] = []
-        # Added first, and one by one: a subscription is never left without a market, and one that the exchange
-        # refuses takes no other with it.
-        for ticker in added:
-            channel.tickers[ticker] = None
-            commands.append(self._change(sid, "add_markets", [ticker], adds=ticker))
-            if channel is self._book:
-                self._due.add(ticker)
-                self._asked[ticker] = now_s  # its snapshot comes by itself, or is asked for when it is overdue
-                self._seen.discard(ticker)
-        if not gone:
-            return commands
-        for ticker in gone:
-            del channel.tickers[ticker]
-            if channel is self._book:
-                self._drop(ticker)
-        if channel.tickers:
-            commands.append(self._change(sid, "delete_markets", gone))
-        else:
-            # Without any market some channels carry all of them (W10.4): better none at all.
-            commands.append(self._command("unsubscribe", ws.CommandParams(sids=[sid])))
-            self._updates[self._last_id] = None
-            self._retired.add(sid)
-            channel.sid = None
-        return commands
-
-    def _change(self, sid: int, action: str, tickers: list[str], adds: str | None = None) -> bytes:
-        params = ws.CommandParams(sid=sid, action=action, market_tickers=tickers)
-        command = self._command("update_subscription", params)
-        self._updates[self._last_id] = adds
-        return command
-
-    def _ask_snapshots(self, tickers: Sequence[str], now_s: float) -> list[bytes]:
-        if not tickers:
-            return []
-        self._due.update(tickers)
-        self._asked.update(dict.fromkeys(tickers, now_s))
-        sid = self._book.sid
-        if sid is None:
-            return []  # not acknowledged yet; asked again when overdue
-        commands: list[bytes] = []
-        known = [ticker for ticker in tickers if ticker in self._seen]
-        if known:
-            params = ws.CommandParams(sid=sid, action="get_snapshot", market_tickers=known)
-            commands.append(self._command("update_subscription", params))
-        # Of a market that never had one a refusal says that there is none, not that the connection is no good.
-        commands += [
-            self._change(sid, "get_snapshot", [ticker], adds=ticker) for ticker in tickers if ticker not in self._seen
-        ]
-        return commands
-
-    def _command(self, name: str, params: ws.CommandParams) -> bytes:
-        self._last_id += 1
-        return msgspec.json.encode(ws.Command(id=self._last_id, cmd=name, params=params))

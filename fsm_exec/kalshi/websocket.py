@@ -203,9 +203,7 @@ class KalshiStream:
 class _Connection:
     """One connection's life: reading, watching for silence, sending."""
 
-    def __init__(
-        self, listener: StreamListener, wanted: Wanted, log: Log, tap: Callable[[str | bytes], None]
-    ) -> None:
+    def __init__(self, listener: StreamListener, wanted: Wanted, log: Log, tap: Callable[[str | bytes], None]) -> None:
         self._listener = listener
         self._wanted = wanted
         self._log = log

@@ -170,6 +170,34 @@ def decode_message(envelope: Envelope) -> Message:
     return message
 
 
+class QuickDelta(msgspec.Struct, kw_only=True, gc=False):
+    """What applying a `BookDelta` needs, and nothing else of it."""
+
+    market_ticker: str
+    price_dollars: str
+    delta_fp: str
+    side: OutcomeSide
+    ts_ms: int
+
+
+class QuickDeltaFrame(msgspec.Struct, kw_only=True, gc=False):
+    """A whole frame of that kind in one step: nearly all frames are changes of books."""
+
+    sid: int
+    seq: int
+    msg: QuickDelta
+
+
+QUICK_DELTA_START = '{"type":"orderbook_delta",'
+"""How such a frame starts as the exchange writes it. One that starts otherwise is read like any other frame."""
+_QUICK_DELTA = msgspec.json.Decoder(QuickDeltaFrame)
+
+
+def decode_quick_delta(frame: str | bytes) -> QuickDeltaFrame:
+    """Raises msgspec.DecodeError for a change that is not as usual: `decode_envelope` may still be able to read it."""
+    return _QUICK_DELTA.decode(frame)
+
+
 class CommandParams(msgspec.Struct, kw_only=True, omit_defaults=True):
     channels: list[str] | None = None
     market_ticker: str | None = None

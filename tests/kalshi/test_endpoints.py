@@ -149,6 +149,16 @@ async def test_a_batch_answered_at_another_length_proves_nothing(kit: Kit, netwo
     assert [type(answer) for answer in answers] == [Unknown, Unknown]
 
 
+async def test_a_batch_refused_as_a_whole_is_refused_for_each(kit: Kit, network: Network) -> None:
+    """And what proves nothing proves nothing about any of them."""
+    network.answer(403, {"error": {"code": "forbidden", "message": "m"}}).answer(503)
+    rest = kit.rest(network)
+    orders = [kit.place(client_order_id=f"c-{n}") for n in range(3)]
+    assert await rest.place_batch(orders) == (Refused(code="forbidden", message="m"),) * 3
+    cancels = await rest.cancel_batch([kit.cancel(order_id=f"o-{n}") for n in range(3)])
+    assert [type(answer) for answer in cancels] == [Unknown] * 3
+
+
 async def test_an_impossible_batch_is_not_sent(kit: Kit, network: Network) -> None:
     """Empty, one id twice, one bad order among good ones, or more than the bucket holds: nothing leaves."""
     rest = kit.rest(network)

@@ -1,0 +1,182 @@
+"""What one connection has subscribed to, and the commands that make it what is wanted (W10.2, W10.3).
+
+The account's channels are subscribed once. The channels of markets follow a set of wanted tickers that may change at
+any time: markets are added to and removed from a subscription that lives, or the subscription begins and ends with
+the first and the last of them. Here is also known which books have no valid snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from fsm_exec.kalshi.log import Log
+from fsm_exec.wire import ws
+
+BOOK_CHANNEL: Final = "orderbook_delta"
+TRADE_CHANNEL: Final = "trade"
+ACCOUNT_CHANNELS: Final = ("fill", "user_orders")
+NO_SUCH_MARKET: Final = frozenset({11, 16})  # invalid parameter; 16, market not found, is retired
+
+
+class Channel:
+    """One channel of markets: its number, and the markets it carries or was asked to carry."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.sid: int | None = None
+        self.is_subscribing = False
+        self.tickers: dict[str, None] = {}
+
+
+class Subscriptions:
+    """`now_s` arguments are seconds of any steady clock. `wanted` is the owner's, live; a market the exchange refuses
+    is taken out of it. Methods that return bytes return commands to send."""
+
+    def __init__(self, wanted: dict[str, None], log: Log) -> None:
+        self.book = Channel(BOOK_CHANNEL)
+        self.trade = Channel(TRADE_CHANNEL)
+        self.due: set[str] = set()  # markets whose book has no valid snapshot
+        self.retired: set[int] = set()  # sids given up; their late frames tell nothing
+        self._channels = (self.book, self.trade)
+        self._wanted = wanted
+        self._log = log
+        self._last_id = 0
+        self._unacknowledged: dict[tuple[int, str], float] = {}  # (command, channel) -> when it was sent
+        self._updates: dict[int, str | None] = {}  # commands whose refusal the connection outlives; the market added
+        self._asked: dict[str, float] = {}  # of the due, the ones asked for again, and when
+        self._seen: set[str] = set()  # markets that had a snapshot
+
+    def opening(self, now_s: float) -> list[bytes]:
+        """The account's come first: nothing of ours may happen before we listen."""
+        return [self._subscribe(ACCOUNT_CHANNELS, None, now_s), *self.settle(now_s)]
+
+    def settle(self, now_s: float) -> list[bytes]:
+        """What makes the subscriptions those that are wanted. A channel whose answer is due waits for it."""
+        commands: list[bytes] = []
+        unsubscribed = [c for c in self._channels if c.sid is None and not c.is_subscribing]
+        if self._wanted and unsubscribed:
+            tickers = list(self._wanted)
+            commands.append(self._subscribe(tuple(c.name for c in unsubscribed), tickers, now_s))
+            for channel in unsubscribed:
+                channel.is_subscribing = True
+                channel.tickers = dict.fromkeys(tickers)
+                if channel is self.book:
+                    self.due.update(tickers)
+        for channel in self._channels:
+            if channel.sid is not None:
+                commands += self._update(channel, channel.sid, now_s)
+        return commands
+
+    def acknowledged(self, command_id: int | None, name: str, sid: int, now_s: float) -> list[bytes]:
+        """The exchange has begun a subscription: what was wanted and not wanted meanwhile is made up for."""
+        if command_id is None or self._unacknowledged.pop((command_id, name), None) is None:
+            return []  # not asked for, or told twice
+        for channel in self._channels:
+            if channel.name == name:
+                channel.sid, channel.is_subscribing = sid, False
+                return self.settle(now_s)
+        return []
+
+    def guess_book(self, sid: int) -> None:
+        """Books may come before the answer that names their sid: it must be known, or a gap would be nobody's."""
+        if self.book.is_subscribing and self.book.sid is None and sid not in self.retired:
+            self.book.sid = sid
+
+    def unacknowledged(self, now_s: float, patience_s: float) -> list[str]:
+        """Channels whose subscription has had no answer for so long."""
+        return [channel for (_, channel), sent_s in self._unacknowledged.items() if now_s - sent_s >= patience_s]
+
+    def done(self, command_id: int) -> None:
+        """A command was answered."""
+        self._updates.pop(command_id, None)
+
+    def outlives(self, command_id: int | None, error: ws.StreamError) -> bool:
+        """Take in that a command was refused; False if without it the connection is not what was promised."""
+        if command_id not in self._updates:
+            return False
+        ticker = self._updates.pop(command_id)
+        if ticker is not None and error.code not in NO_SUCH_MARKET:
+            return False
+        self._log.warning("update_refused", ticker=ticker, code=error.code, message=error.msg[:200])
+        if ticker is not None:  # not carried by the exchange: wanting it would have every connection refused
+            self._wanted.pop(ticker, None)
+            for channel in self._channels:
+                channel.tickers.pop(ticker, None)
+            self._drop(ticker)
+        return True
+
+    def arrived(self, ticker: str) -> None:
+        """A book has its snapshot."""
+        self._drop(ticker)
+        self._seen.add(ticker)
+
+    def overdue(self, now_s: float, patience_s: float) -> list[bytes]:
+        """Ask once more for what was asked for and did not come."""
+        return self.ask_snapshots([t for t, asked_s in self._asked.items() if now_s - asked_s >= patience_s], now_s)
+
+    def ask_snapshots(self, tickers: Sequence[str], now_s: float) -> list[bytes]:
+        """These books are not to be trusted any more until their next snapshot."""
+        self.due.update(tickers)
+        self._asked.update(dict.fromkeys(tickers, now_s))
+        sid = self.book.sid
+        if sid is None:
+            return []  # not acknowledged yet; asked again when overdue
+        commands: list[bytes] = []
+        known = [ticker for ticker in tickers if ticker in self._seen]
+        if known:
+            params = ws.CommandParams(sid=sid, action="get_snapshot", market_tickers=known)
+            commands.append(self._command("update_subscription", params))
+        # Of a market that never had one a refusal says that there is none, not that the connection is no good.
+        commands += [self._change(sid, "get_snapshot", [t], about=t) for t in tickers if t not in self._seen]
+        return commands
+
+    def _update(self, channel: Channel, sid: int, now_s: float) -> list[bytes]:
+        """Add and remove markets of a live subscription."""
+        added = [ticker for ticker in self._wanted if ticker not in channel.tickers]
+        gone = [ticker for ticker in channel.tickers if ticker not in self._wanted]
+        commands: list[bytes] = []
+        # Added first, and one by one: a subscription is never left without a market, and one that the exchange
+        # refuses takes no other with it.
+        for ticker in added:
+            channel.tickers[ticker] = None
+            commands.append(self._change(sid, "add_markets", [ticker], about=ticker))
+            if channel is self.book:
+                self.due.add(ticker)
+                self._asked[ticker] = now_s  # its snapshot comes by itself, or is asked for when it is overdue
+                self._seen.discard(ticker)
+        for ticker in gone:
+            del channel.tickers[ticker]
+            if channel is self.book:
+                self._drop(ticker)
+        if gone and channel.tickers:
+            commands.append(self._change(sid, "delete_markets", gone))
+        elif gone:
+            # Without any market some channels carry all of them (W10.4): better none at all.
+            commands.append(self._command("unsubscribe", ws.CommandParams(sids=[sid])))
+            self._updates[self._last_id] = None
+            self.retired.add(sid)
+            channel.sid = None
+        return commands
+
+    def _drop(self, ticker: str) -> None:
+        self.due.discard(ticker)
+        self._asked.pop(ticker, None)
+
+    def _subscribe(self, channels: tuple[str, ...], tickers: list[str] | None, now_s: float) -> bytes:
+        command = self._command("subscribe", ws.CommandParams(channels=list(channels), market_tickers=tickers))
+        self._unacknowledged.update({(self._last_id, channel): now_s for channel in channels})
+        return command
+
+    def _change(self, sid: int, action: str, tickers: list[str], about: str | None = None) -> bytes:
+        """A command whose refusal is about one market, or about nothing that matters."""
+        params = ws.CommandParams(sid=sid, action=action, market_tickers=tickers)
+        command = self._command("update_subscription", params)
+        self._updates[self._last_id] = about
+        return command
+
+    def _command(self, name: str, params: ws.CommandParams) -> bytes:
+        self._last_id += 1
+        return msgspec.json.encode(ws.Command(id=self._last_id, cmd=name, params=params))
