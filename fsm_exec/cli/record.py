@@ -20,6 +20,7 @@ import trio
 
 from fsm_exec.cli.config import Loaded, load
 from fsm_exec.cli.connection import connect
+from fsm_exec.cli.recording_file import RecordingWriter
 from fsm_exec.core.book import Level
 from fsm_exec.core.errors import UserError, VenueRefused
 from fsm_exec.core.orders import FillReport, OrderReport
@@ -28,7 +29,7 @@ from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.translate import is_ticker
 from fsm_exec.runtime.clock import Wall, keep_in_step, system_us
-from fsm_exec.wire.recording import FORMAT, Header, RecordingWriter
+from fsm_exec.wire.recording import FORMAT, Header
 
 MARKETS_MAX: Final = 100
 SUFFIX: Final = ".jsonl.gz"

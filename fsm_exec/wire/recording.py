@@ -1,14 +1,12 @@
 """Recordings: gzipped JSON Lines of WebSocket frames with their times of receipt, format `kalshi-ws-recording/1`.
 
 First line {"header": {"format", "ticker", "price_level_structure", "note"?}}, then {"recv_us", "frame"} a line.
-Plain (not gzipped) files are read too. A file being written has another name until it is whole.
+Plain (not gzipped) files are read too.
 """
 
 from __future__ import annotations
 
-import errno
 import gzip
-import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,41 +54,15 @@ def read_recording(path: Path) -> tuple[Header, Iterator[FrameLine]]:
     return header, _frames(path, lines)
 
 
-class RecordingWriter:
-    """Writes a recording under `PATH.part`; `close` makes it whole and gives it its name. The caller writes the
-    frames of the header's market, from a snapshot on. OSErrors come as they are."""
+def header_line(header: Header) -> bytes:
+    """The first line of a recording, without its end."""
+    return msgspec.json.encode(HeaderLine(header=header))
 
-    def __init__(self, path: Path, header: Header) -> None:
-        """Raises FileExistsError rather than overwrite either name."""
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        self.path = path
-        self.frames = 0
-        self._part = path.with_name(path.name + ".part")
-        self._raw = self._part.open("xb")
-        # Neither name nor time in the file: the same frames make the same bytes.
-        self._zip = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0)
-        self._last_us = 0
-        self._put(msgspec.json.encode(HeaderLine(header=header)))
 
-    def write(self, recv_us: int, frame: str | bytes) -> None:
-        """One frame as it came. Times never run backwards: a clock set back repeats the last one."""
-        self._last_us = max(self._last_us, recv_us)
-        raw = frame.encode() if isinstance(frame, str) else frame
-        self._put(b'{"recv_us":%d,"frame":%b}' % (self._last_us, msgspec.json.format(raw, indent=-1)))
-        self.frames += 1
-
-    def close(self) -> None:
-        """A whole file under its own name; one without a frame is none, and goes."""
-        self._zip.close()
-        self._raw.close()
-        if self.frames:
-            self._part.rename(self.path)
-        else:
-            self._part.unlink()
-
-    def _put(self, line: bytes) -> None:
-        self._zip.write(line + b"\n")
+def frame_line(recv_us: int, frame: str | bytes) -> bytes:
+    """A frame as it came, on one line, without its end."""
+    raw = frame.encode() if isinstance(frame, str) else frame
+    return b'{"recv_us":%d,"frame":%b}' % (recv_us, msgspec.json.format(raw, indent=-1))
 
 
 def _frames(path: Path, lines: Iterator[tuple[int, bytes]]) -> Iterator[FrameLine]:

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 import trio
 
+from fsm_exec.cli.recording_file import RecordingWriter
 from fsm_exec.core.units import CountE2, parse_count, parse_price
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, read_tape
-from fsm_exec.wire.recording import FORMAT, Header, RecordingWriter, read_recording
+from fsm_exec.wire.recording import FORMAT, Header, read_recording
 from tests.cli.exchange import OTHER, TICKER, Site, site
 from tests.cli.support import run
 
