@@ -264,8 +264,9 @@ def test_a_signal_in_mid_run_ends_every_execution_and_prints(tmp_path: Path, sen
     """Exit 130, the results printed, every execution ended (`user` if it was at work), nothing resting at the
     exchange: the demo compares with its listing and would print a difference."""
     database = tmp_path / "stopped.sqlite"
+    far_away = ("--algorithm", "simple_limit", "--target-price", "0.02")  # never filled: always at work when it comes
     process = subprocess.Popen(
-        [*COMMAND, "demo", "--json", "--speed", "60", "--algorithm", "simple_limit", "--db", database.name],
+        [*COMMAND, "demo", "--json", "--speed", "60", *far_away, "--db", database.name],
         cwd=tmp_path,
         env=environment(),
         stdout=subprocess.PIPE,
