@@ -157,6 +157,7 @@ def _placing(draft: Draft, child: Child, effect_id: str) -> PlaceOrder:
         time_in_force=child.time_in_force,
         post_only=child.post_only,
         expiration_s=child.expiration_s,
+        not_after_us=draft.execution.deadline_us,  # it may have to wait for its turn
     )
 
 
@@ -173,6 +174,7 @@ def _amending(draft: Draft, child: Child, intent: Reprice, effect_id: str) -> Am
         outcome=draft.execution.outcome,
         price_e4=intent.price_e4,
         total_e2=child.count_e2,
+        not_after_us=draft.execution.deadline_us,
     )
 
 

@@ -19,7 +19,8 @@ OrderStatus: TypeAlias = Literal["resting", "canceled", "executed"]
 class PlaceOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
     """Every order carries self-trade prevention `taker_at_cross`. `expiration_s` is unix seconds, with GTC only;
     `reduce_only` (never more than closes the position) with IOC only. `cancel_on_pause`: the exchange takes the order
-    off when trading pauses. `order_group_id`: of the group that limits how fast its orders may fill."""
+    off when trading pauses. `order_group_id`: of the group that limits how fast its orders may fill. `not_after_us`:
+    a request that has not left by then is not sent any more."""
 
     effect_id: str
     client_order_id: str
@@ -33,10 +34,11 @@ class PlaceOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=Tr
     reduce_only: bool = False
     cancel_on_pause: bool = False
     order_group_id: str | None = None
+    not_after_us: int | None = None
 
 
 class AmendOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
-    """`total_e2` is the exchange's meaning: already filled + still wanted."""
+    """`total_e2` is the exchange's meaning: already filled + still wanted. `not_after_us` as in `PlaceOrder`."""
 
     effect_id: str
     client_order_id: str
@@ -45,6 +47,7 @@ class AmendOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=Tr
     outcome: Outcome
     price_e4: PriceE4
     total_e2: CountE2
+    not_after_us: int | None = None
 
 
 class DecreaseOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):

@@ -44,13 +44,20 @@ class Calls:
         query: Mapping[str, str] | None = None,
         body: object = None,
         orders: int | None = None,
+        not_after_us: int | None = None,
     ) -> Success | Refused | NotSent | Unknown:
         """Send one request; `success` reads the body of a success, raising Malformed or UnitError. `orders`: of a
-        batch. Raises only ImpossibleRequest, before sending."""
+        batch. After `not_after_us` nothing is sent. Raises only ImpossibleRequest, before sending."""
         content = None if body is None else msgspec.json.encode(body)
         try:
             answer = await self._http.ask(
-                method, path, within_s=WRITE_TIMEOUT_S, query=query, body=content, orders=orders
+                method,
+                path,
+                within_s=WRITE_TIMEOUT_S,
+                query=query,
+                body=content,
+                orders=orders,
+                not_after_us=not_after_us,
             )
         except NETWORK_ERRORS as error:
             return judge_network(error)

@@ -38,6 +38,10 @@ class AnswerTooLong(httpx.DecodingError):
     """The body is longer than BODY_MAX_BYTES. A leaf of httpx's tree, so that it is judged like any broken answer."""
 
 
+class TooLate(httpx.PoolTimeout):
+    """The request found its turn after the time it was good for. As NoTokens a leaf that proves: nothing was sent."""
+
+
 class Answer(NamedTuple):
     """`date` is the header of that name as it came, empty without one: the exchange's clock, in whole seconds."""
 
@@ -72,14 +76,18 @@ class SignedHttp:
         query: Query | None = None,
         body: bytes | None = None,
         orders: int | None = None,
+        not_after_us: int | None = None,
     ) -> Answer:
-        """Wait for tokens, send one request and read its answer; `orders` is the number of orders of a batch.
+        """Wait for tokens, send one request and read its answer; `orders` is the number of orders of a batch,
+        `not_after_us` the wall time from which on it is not sent any more.
 
         Raises httpx errors (`answers.NETWORK_ERRORS`), httpx.ReadTimeout also when `within_s` after sending is over
-        before the whole answer is there, and budget.NoTokens and ImpossibleRequest before anything is sent.
+        before the whole answer is there, and NoTokens, TooLate and ImpossibleRequest before anything is sent.
         """
         asked_us = self._wall_us()
         charge = await self.budget.spend(method, path, orders)
+        if not_after_us is not None and self._wall_us() >= not_after_us:
+            raise TooLate("its time had passed before it could be sent")
         # What adds or changes is dated before the wait: core counts from its decision how long such a write may still
         # be accepted, and a later signature would be good for longer. A cancel may arrive at any time.
         signed_us = asked_us if charge.rank in ("amend", "create") else self._wall_us()

@@ -55,7 +55,8 @@ class KalshiRest:
         def placed(content: bytes) -> PlaceAnswer:
             return translate.placed(decode(content, wire.CreateOrderAnswer), order)
 
-        return await self.calls.write("place", "POST", ORDERS, placed, body=translate.create_order(order))
+        body = translate.create_order(order)
+        return await self.calls.write("place", "POST", ORDERS, placed, body=body, not_after_us=order.not_after_us)
 
     async def amend(self, order: AmendOrder) -> AmendAnswer:
         def amended(content: bytes) -> Amended:
@@ -68,8 +69,8 @@ class KalshiRest:
                 at_us=translate.ms_to_us(answer.ts_ms),
             )
 
-        body = translate.amend_order(order)
-        return await self.calls.write("amend", "POST", f"{ORDERS}/{order.order_id}/amend", amended, body=body)
+        body, path = translate.amend_order(order), f"{ORDERS}/{order.order_id}/amend"
+        return await self.calls.write("amend", "POST", path, amended, body=body, not_after_us=order.not_after_us)
 
     async def decrease(self, order: DecreaseOrder) -> DecreaseAnswer:
         def decreased(content: bytes) -> Decreased:
@@ -109,7 +110,11 @@ class KalshiRest:
             return batches.placed(decode(content, writes.BatchCreateAnswer), orders)
 
         path = f"{ORDERS}/batched"
-        answer = await self.calls.write("batch_place", "POST", path, placed, body=body, orders=len(orders))
+        # One late order makes the batch late: what is left of it can be sent anew.
+        last_us = min((order.not_after_us for order in orders if order.not_after_us is not None), default=None)
+        answer = await self.calls.write(
+            "batch_place", "POST", path, placed, body=body, orders=len(orders), not_after_us=last_us
+        )
         return answer if isinstance(answer, tuple) else (answer,) * len(orders)
 
     async def cancel_batch(self, orders: Sequence[CancelOrder]) -> tuple[CancelAnswer, ...]:

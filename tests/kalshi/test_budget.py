@@ -6,15 +6,17 @@ import random
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsm_exec.core.orders import NotSent, Refused
+from fsm_exec.core.orders import NotSent, Refused, Unknown
 from fsm_exec.kalshi.bucket import HALVINGS_MAX, MT_PER_TOKEN, SLOW_US, US_PER_S, Bucket
 from fsm_exec.kalshi.budget import CANCEL_SHARE_PER_MILLE, TOKENS_WAIT_S, NoTokens, RateBudget, usable_tokens
 from fsm_exec.kalshi.costs import Costs
+from fsm_exec.kalshi.http import SignedHttp
 from fsm_exec.kalshi.log import SilentLog
 from fsm_exec.kalshi.translate import ImpossibleRequest
 from fsm_exec.wire.account import AccountLimits, BucketLimits, EndpointCost, EndpointCosts
@@ -324,3 +326,27 @@ async def test_a_429_is_counted_and_slows_the_client(kit: Kit, network: Network,
     began_s = trio.current_time()
     await rest.place(kit.place())
     assert trio.current_time() - began_s == pytest.approx(0.56)  # 10 tokens and the cancels' 18, at 50 a second
+
+
+async def test_what_found_its_turn_too_late_is_not_sent(kit: Kit, network: Network, autojump_clock: MockClock) -> None:
+    """A place, an amend and a batch whose time passed while they waited: proven not sent."""
+    network.answer(500)
+    http = SignedHttp(
+        httpx.AsyncClient(base_url=kit.base_url, transport=network),
+        kit.signer,
+        lambda: kit.now_us + round(trio.current_time() * US_PER_S),
+        kit.log,
+    )
+    rest = type(kit.rest(network))(http, lambda: kit.now_us)
+    http.budget.learn_limits(limits(10, 10))
+    assert isinstance(await rest.place(kit.place(not_after_us=kit.now_us + 1)), Unknown)
+    in_time, late = kit.now_us + 3 * US_PER_S, kit.now_us + 2 * US_PER_S
+    assert isinstance(await rest.place(kit.place(not_after_us=in_time)), Unknown)
+    for answer in (
+        await rest.place(kit.place(not_after_us=late)),
+        await rest.amend(kit.amend(not_after_us=late)),
+        (await rest.place_batch([kit.place(not_after_us=late)]))[0],
+    ):
+        assert isinstance(answer, NotSent)
+        assert "time had passed" in answer.why
+    assert len(network.requests) == 2
