@@ -84,7 +84,8 @@ class StreamListener(Protocol):
 
 
 class JournalRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One step of one execution. `event` and `intents` are JSON; `steps` is one line of state changes for people."""
+    """One step of one execution. `event` and `intents` are JSON; `steps` is one line of state changes for people.
+    `version` is that of `core.upcasting` under which it was written."""
 
     seq: int
     at_us: int
@@ -92,6 +93,7 @@ class JournalRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     event: bytes
     intents: bytes
     steps: str
+    version: int
 
 
 class ChildRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):

@@ -48,6 +48,7 @@ def save_of(before: Execution | None, event: AnyEvent, step: Advance) -> Executi
             event=encode_event(event),
             intents=encode_intents(step.intents),
             steps="; ".join(map(str, step.changes)),
+            version=SNAPSHOT_VERSION,
         ),
         children=tuple(_child_row(child) for child in changed),
         fills=tuple(row for child in changed for row in _fill_rows(known.get(child.client_order_id), child)),

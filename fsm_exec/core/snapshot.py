@@ -1,9 +1,12 @@
 """Snapshots: an execution as bytes that can be trusted, and journal entries as bytes.
 
-A snapshot is JSON: {"version", "table", "checksum", "execution"}. `version` is that of this layout, `table` the
-version of the execution and child tables it was made under, the checksum covers the execution's own bytes. Fields
-carry their units in their names (`price_e4` 7100 is $0.7100). What is encoded is decoded again at once: never store
-what cannot be loaded.
+A snapshot is JSON: {"version", "table", "checksum", "execution"}. `version` is that of the layout, `table` the versions
+of the execution and child tables it was made under, the checksum covers the execution's own bytes. Fields carry their
+units in their names (`price_e4` 7100 is $0.7100). What is encoded is decoded again at once: never store what cannot be
+loaded.
+
+What an older version wrote is raised to today's while it is read; `core.upcasting` has the versions, and the recipe
+for a new one. A journal row's version stands beside it in the database.
 """
 
 from __future__ import annotations
@@ -15,10 +18,10 @@ import msgspec
 from fsm_exec.core.errors import CorruptSnapshot
 from fsm_exec.core.events import AnyEvent, AnyIntent
 from fsm_exec.core.execution import Execution
-from states import TABLES
+from fsm_exec.core.upcasting import TODAYS_TABLES, VERSIONS, Json, Version, check_readable, raise_entry, raise_snapshot
 
-SNAPSHOT_VERSION = 1
-TABLE_VERSIONS = f"{TABLES['execution'].version}.{TABLES['child_order'].version}"
+SNAPSHOT_VERSION = VERSIONS[-1].number
+TABLE_VERSIONS = TODAYS_TABLES
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last for bytes nested without end
 
@@ -35,6 +38,8 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _EXECUTION = msgspec.json.Decoder(Execution)
 _EVENT: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _INTENTS: msgspec.json.Decoder[tuple[AnyIntent, ...]] = msgspec.json.Decoder(tuple[AnyIntent, ...])
+_OBJECT: msgspec.json.Decoder[Json] = msgspec.json.Decoder(Json)
+_OBJECTS: msgspec.json.Decoder[list[Json]] = msgspec.json.Decoder(list[Json])
 
 
 def _checksum(body: bytes | memoryview) -> str:
@@ -52,20 +57,28 @@ def encode_snapshot(execution: Execution) -> bytes:
     return _ENCODER.encode(_Envelope(SNAPSHOT_VERSION, TABLE_VERSIONS, _checksum(body), msgspec.Raw(body)))
 
 
-def decode_snapshot(raw: bytes) -> Execution:
-    """Raises CorruptSnapshot for torn, altered, foreign or newer bytes."""
+def decode_snapshot(raw: bytes, versions: tuple[Version, ...] = VERSIONS) -> Execution:
+    """Raises CorruptSnapshot for torn, altered, foreign or newer bytes; the message says which, and what to do."""
     try:
         envelope = _ENVELOPE.decode(raw)
-        if envelope.version != SNAPSHOT_VERSION or envelope.table != TABLE_VERSIONS:
-            raise CorruptSnapshot(
-                f"snapshot of version {envelope.version} (tables {envelope.table}); "
-                f"this program reads {SNAPSHOT_VERSION} (tables {TABLE_VERSIONS})"
-            )
+        check_readable("snapshot", envelope.version, envelope.table, versions)
         if envelope.checksum != _checksum(bytes(envelope.execution)):
-            raise CorruptSnapshot("the checksum does not match: the snapshot is damaged")
-        return _EXECUTION.decode(envelope.execution)
+            raise CorruptSnapshot(
+                "the snapshot is damaged, its checksum does not match: restore a backup, nothing was changed"
+            )
+        if envelope.version == versions[-1].number:
+            return _EXECUTION.decode(envelope.execution)
+        raised = raise_snapshot(_OBJECT.decode(envelope.execution), envelope.version, versions)
+        return _EXECUTION.decode(_ENCODER.encode(raised))
     except UNREADABLE as error:
-        raise CorruptSnapshot(f"the snapshot cannot be read: {error}") from error
+        raise CorruptSnapshot(f"the snapshot cannot be read: {error}; restore a backup, nothing was changed") from error
+
+
+def as_today(raw: bytes, versions: tuple[Version, ...] = VERSIONS) -> bytes:
+    """The snapshot as the fold of its journal must encode to: itself if it is of today's version, else what it is
+    when raised. Raises CorruptSnapshot."""
+    execution = decode_snapshot(raw, versions)
+    return raw if _ENVELOPE.decode(raw).version == versions[-1].number else encode_snapshot(execution)
 
 
 def encode_event(event: AnyEvent) -> bytes:
@@ -76,9 +89,17 @@ def encode_intents(intents: tuple[AnyIntent, ...]) -> bytes:
     return _ENCODER.encode(intents)
 
 
-def decode_entry(event: bytes, intents: bytes) -> tuple[AnyEvent, tuple[AnyIntent, ...]]:
-    """A journal row's two halves. Raises CorruptSnapshot."""
+def decode_entry(
+    event: bytes, intents: bytes, version: int = SNAPSHOT_VERSION, versions: tuple[Version, ...] = VERSIONS
+) -> tuple[AnyEvent, tuple[AnyIntent, ...]]:
+    """The two halves of a journal row that `version` wrote. Raises CorruptSnapshot."""
+    check_readable("journal row", version, versions=versions)
     try:
+        if version != versions[-1].number:
+            raised = raise_entry(_OBJECT.decode(event), _OBJECTS.decode(intents), version, versions)
+            event, intents = _ENCODER.encode(raised[0]), _ENCODER.encode(raised[1])
         return _EVENT.decode(event), _INTENTS.decode(intents)
     except UNREADABLE as error:
-        raise CorruptSnapshot(f"the journal entry cannot be read: {error}") from error
+        raise CorruptSnapshot(
+            f"the journal row cannot be read: {error}; restore a backup, nothing was changed"
+        ) from error

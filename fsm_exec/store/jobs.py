@@ -59,7 +59,7 @@ _IDENTITY = (  # what an execution was accepted as: written once, with its first
     "deadline",
 )
 _PROGRESS = ("state", "reason", "snapshot", "snapshot_version", "updated_at", "seq")
-_EVENT = ("execution_id", "seq", "at", "event_type", "event", "intents", "steps")
+_EVENT = ("execution_id", "seq", "at", "event_type", "event", "intents", "steps", "version")
 _CHILD = (
     "execution_id",
     "client_order_id",
@@ -153,7 +153,7 @@ def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
         yield ADD_EXECUTION, (*progress, *identity, to_iso(save.accepted_at_us), to_iso(save.deadline_us))
     else:
         yield MOVE_EXECUTION, (*progress, execution_id, journal.seq - 1)
-    event = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps
+    event = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps, journal.version
     yield ADD_EVENT, (execution_id, journal.seq, at, *event)
     for child in save.children:
         yield PUT_CHILD, (execution_id, *msgspec.structs.astuple(child), at)

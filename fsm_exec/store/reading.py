@@ -20,7 +20,10 @@ from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
 _EXECUTIONS = "SELECT execution_id, state, quarantine, snapshot_version, snapshot FROM execution_state"
 _UNFINISHED = "WHERE state NOT IN ('filled', 'cancelled')"
 _BY_ACCEPTANCE = "ORDER BY accepted_at, execution_id"
-_JOURNAL = "SELECT seq, at, event_type, event, intents, steps FROM execution_events WHERE execution_id = ? ORDER BY seq"
+_JOURNAL = (
+    "SELECT seq, at, event_type, event, intents, steps, version FROM execution_events "
+    "WHERE execution_id = ? ORDER BY seq"
+)
 _METRICS = f"SELECT {', '.join(MetricsRow.__struct_fields__)} FROM execution_metrics WHERE execution_id = ?"
 
 
@@ -44,8 +47,9 @@ def journal(connection: sqlite3.Connection, execution_id: str) -> list[JournalRo
             event=event.encode(),
             intents=intents.encode(),
             steps=steps,
+            version=version,
         )
-        for seq, at, event_type, event, intents, steps in connection.execute(_JOURNAL, (execution_id,))
+        for seq, at, event_type, event, intents, steps, version in connection.execute(_JOURNAL, (execution_id,))
     ]
 
 

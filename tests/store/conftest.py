@@ -42,6 +42,7 @@ class Samples:
             event=event,
             intents=b"[]",
             steps="split -> walking",
+            version=1,
         )
         return ExecutionSave(
             execution_id=execution_id,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 DrawInstance = Callable[[], str]
 AT_US = 1_681_149_600_000_000
 
-NEW = (*SCHEMA, Migration(len(SCHEMA) + 1, "CREATE TABLE added (x INTEGER) STRICT;"))
+NEWEST = len(SCHEMA)
+NEW = (*SCHEMA, Migration(NEWEST + 1, "CREATE TABLE added (x INTEGER) STRICT;"))
 
 
 def open_once(path: Path, draw: DrawInstance, migrations: tuple[Migration, ...] = SCHEMA) -> str:
@@ -100,7 +101,7 @@ def test_a_read_only_file_is_refused(database: Path, draw_instance: DrawInstance
 
 def test_a_database_that_cannot_be_finished_is_removed(database: Path, draw_instance: DrawInstance) -> None:
     """When creating fails half-way, neither the file nor its log is left behind."""
-    broken = (*SCHEMA, Migration(len(SCHEMA) + 1, "CREATE TABLE twice (x); CREATE TABLE twice (x);"))
+    broken = (*SCHEMA, Migration(NEWEST + 1, "CREATE TABLE twice (x); CREATE TABLE twice (x);"))
     with pytest.raises(UserError, match="twice"):
         open_once(database, draw_instance, broken)
     assert list(database.parent.iterdir()) == []
@@ -138,11 +139,13 @@ def test_an_empty_file_becomes_a_database(database: Path, draw_instance: DrawIns
 def test_a_newer_database_is_refused(database: Path, draw_instance: DrawInstance) -> None:
     """A database of a later version is refused with both versions and left as it is, by readers too."""
     open_once(database, draw_instance, NEW)
-    with pytest.raises(UserError, match=rf"{database} has schema version 2, .* up to 1; use the newer"):
+    with pytest.raises(
+        UserError, match=rf"{database} has schema version {NEWEST + 1}, .* up to {NEWEST}; use the newer"
+    ):
         open_once(database, draw_instance)
-    with pytest.raises(UserError, match="schema version 2"):
+    with pytest.raises(UserError, match=f"schema version {NEWEST + 1}"):
         read_journal(database, "e1")
-    assert rows(database, "PRAGMA user_version") == [(2,)]
+    assert rows(database, "PRAGMA user_version") == [(NEWEST + 1,)]
 
 
 async def test_an_older_database_is_copied_and_migrated(
@@ -153,25 +156,25 @@ async def test_an_older_database_is_copied_and_migrated(
         await store.save(samples.save())
         instance = store.instance
     assert open_once(database, draw_instance, NEW) == instance
-    copy = database.with_name("engine.db.v1.backup")
+    copy = database.with_name(f"engine.db.v{NEWEST}.backup")
     assert "added" in tables(database)
     assert "added" not in tables(copy)
     for path in (database, copy):
         assert rows(path, "SELECT execution_id FROM execution_state") == [("e1",)]
-    assert rows(copy, "PRAGMA user_version") == [(1,)]
+    assert rows(copy, "PRAGMA user_version") == [(NEWEST,)]
 
 
 def test_a_failed_migration_changes_nothing(database: Path, draw_instance: DrawInstance) -> None:
     """A migration is whole or not at all; a second try does not overwrite the first copy."""
     open_once(database, draw_instance)
-    broken = (*SCHEMA, Migration(len(SCHEMA) + 1, "CREATE TABLE added (x); CREATE TABLE meta (x);"))
+    broken = (*SCHEMA, Migration(NEWEST + 1, "CREATE TABLE added (x); CREATE TABLE meta (x);"))
     for _ in range(2):
         with pytest.raises(UserError, match="meta"):
             open_once(database, draw_instance, broken)
     assert "added" not in tables(database)
-    assert rows(database, "PRAGMA user_version") == [(1,)]
+    assert rows(database, "PRAGMA user_version") == [(NEWEST,)]
     copies = sorted(p.name for p in database.parent.iterdir() if p.suffix == ".backup")
-    assert copies == ["engine.db.v1-2.backup", "engine.db.v1.backup"]
+    assert copies == [f"engine.db.v{NEWEST}-2.backup", f"engine.db.v{NEWEST}.backup"]
     open_once(database, draw_instance)
 
 
