@@ -5,13 +5,12 @@ The exchange has no market orders; this is one with a bound. It is sent again on
 
 from __future__ import annotations
 
-import msgspec
-
+from fsm_exec.algorithms.family import Settings
 from fsm_exec.core.algorithm import GiveUpWish, Goal, PlaceWish, Progress, Slice, Wish
 from fsm_exec.core.view import View
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Nothing to choose."""
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
+from fsm_exec.algorithms.family import Settings
 from fsm_exec.core.algorithm import Goal, PlaceWish, Progress, Slice, Wish
 from fsm_exec.core.view import View
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Nothing to choose."""
 
 

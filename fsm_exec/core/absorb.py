@@ -89,6 +89,7 @@ def begin(event: Submitted) -> Draft:
             grace_us=event.grace_us,
             terms=event.terms,
             arrival=event.arrival,
+            edge=event.edge,
         )
     )
     if event.limits is None:
@@ -289,7 +290,7 @@ def _amended(draft: Draft, event: AmendAnswered) -> None:
         # Filled at the new price, or cancelled for what it would have met: only a look-up can tell.
         draft.put(child, write=replace(child.write, lost=True))
         return
-    child = _repriced(draft, child, event.filled_e2)
+    child = _repriced(draft, child, event.filled_e2, event.at_us)
     if event.remaining_e2 == 0 and event.filled_e2 is not None:
         _ended(draft, child, event.filled_e2)
 
@@ -302,17 +303,18 @@ def _amend_refused(draft: Draft, event: AmendRefused) -> None:
         _count_refusal(draft, event.code, event.at_us)
 
 
-def _repriced(draft: Draft, child: Child, filled: CountE2 | None) -> Child:
+def _repriced(draft: Draft, child: Child, filled: CountE2 | None, at_us: int) -> Child:
     """The amend in flight is done."""
     if not isinstance(child.write, PendingAmend):
         raise IllegalEvent(f"order {child.client_order_id} has no amend in flight")
     amended = replace(child, count_e2=child.write.total_e2, write=None)
-    return _walked(draft, amended, child.write.price_e4, filled)
+    return _walked(draft, amended, child.write.price_e4, filled, at_us)
 
 
-def _walked(draft: Draft, child: Child, price: PriceE4, filled: CountE2 | None) -> Child:
+def _walked(draft: Draft, child: Child, price: PriceE4, filled: CountE2 | None, at_us: int) -> Child:
     """The exchange has taken a new price: a walk."""
-    child = draft.put(_raised(replace(child, price_e4=price, walks=child.walks + 1), filled or 0))
+    moved = replace(child, price_e4=price, walks=child.walks + 1, moved_at_us=at_us)
+    child = draft.put(_raised(moved, filled or 0))
     draft.update(walks=draft.execution.walks + 1)
     _taken(draft, child)
     if draft.execution.state in ("walking", "partial"):
@@ -355,10 +357,10 @@ def _reported(draft: Draft, event: OrderReported) -> None:
     settles = event.status != "resting" or (event.looked_up and child.write is not None and child.write.lost)
     if amend_landed and settles:
         draft.clear_outbox(child.client_order_id, "amend")
-        child = _repriced(draft, child, event.filled_e2)
+        child = _repriced(draft, child, event.filled_e2, event.at_us)
     elif overtaken_landed and settles and cancel is not None:
         known = replace(child, write=replace(cancel, doubtful_price_e4=None))
-        child = _walked(draft, known, event.price_e4, event.filled_e2)
+        child = _walked(draft, known, event.price_e4, event.filled_e2, event.at_us)
     child = draft.put(_raised(child, event.filled_e2))
     if event.status != "resting":
         _ended_by_exchange(draft, child, event)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from fsm_exec.core.absorb import absorb, begin
 from fsm_exec.core.algorithm import Algorithm
@@ -19,16 +20,19 @@ from fsm_exec.core.errors import CorruptSnapshot, IllegalEvent
 from fsm_exec.core.events import (
     AnyEvent,
     AnyIntent,
+    BeginClosing,
     GiveUp,
     MakePlan,
     Place,
     PlaceAgain,
     Reprice,
     Submitted,
+    Transfer,
     Withdraw,
 )
 from fsm_exec.core.execution import (
     Child,
+    Closing,
     Execution,
     OutboxEntry,
     PendingAmend,
@@ -104,6 +108,10 @@ def _carry_out(
             case MakePlan():
                 draft.update(slices=intent.slices)
                 draft.fire("planned")
+            case Transfer():
+                draft.update(slices=intent.slices)
+            case BeginClosing():
+                _begin_closing(draft, event.at_us)
             case Place():
                 effects.append(_place(draft, intent, effect_id, event.at_us))
             case PlaceAgain():
@@ -118,9 +126,15 @@ def _carry_out(
             case _:
                 assert_never(intent)
     draft.settle(event.at_us)
-    draft.update(seq=seq)
+    draft.update(seq=seq, writes=draft.execution.writes + len(effects))
     check(draft.execution)
     return Advance(draft.execution, intents, tuple(effects), tuple(draft.changes))
+
+
+def _begin_closing(draft: Draft, at_us: int) -> None:
+    draft.update(closing=Closing(at_us=at_us))
+    for child in draft.execution.unsent:
+        draft.fire_child(child, "withdrawn")  # proven not to be at the exchange, and not sent again
 
 
 def _place(draft: Draft, intent: Place, effect_id: str, at_us: int) -> PlaceOrder:
@@ -140,6 +154,8 @@ def _place(draft: Draft, intent: Place, effect_id: str, at_us: int) -> PlaceOrde
         sent_at_us=at_us,
     )
     draft.put(child)
+    if execution.closing is not None:
+        draft.update(closing=replace(execution.closing, order=child.client_order_id))
     if execution.first_write_at_us is None:
         draft.update(first_write_at_us=at_us, first_write_mid_e5=intent.mid_e5)
     return _placing(draft, child, effect_id)

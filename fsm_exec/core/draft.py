@@ -107,7 +107,7 @@ class Draft:
 
     def fire_child(self, child: Child, trigger: str) -> Child:
         """Move the child (as given, which may be newer than the draft's). Raises IllegalTrigger."""
-        guards = ChildGuards(child, self.execution.ending is None)
+        guards = ChildGuards(child, self.execution.works_with(child))
         dest = step("child_order", child.state, trigger, guards)
         self.changes.append(StateChange("child_order", child.client_order_id, child.state, trigger, dest))
         return self.put(replace(child, state=dest))

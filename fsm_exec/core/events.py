@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from fsm_exec.core.algorithm import Slice
+from fsm_exec.core.edge import Edge
 from fsm_exec.core.limits import Limits
 from fsm_exec.core.market import MarketStatus, MarketTerms
 from fsm_exec.core.orders import OrderStatus, TimeInForce
@@ -56,6 +57,7 @@ class Submitted(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
     grace_us: int
     terms: MarketTerms
     arrival: View
+    edge: Edge | None = None
 
 
 class DecisionDue(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -204,6 +206,16 @@ class MakePlan(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
     slices: tuple[Slice, ...]
 
 
+class Transfer(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The slices have new sizes; their sum is what it was."""
+
+    slices: tuple[Slice, ...]
+
+
+class BeginClosing(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """From now on no algorithm is asked: what rests is cancelled, and one last order takes the rest."""
+
+
 class Place(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
     level: int
     price_e4: PriceE4
@@ -232,4 +244,4 @@ class GiveUp(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reason: Reason
 
 
-AnyIntent: TypeAlias = MakePlan | Place | PlaceAgain | Reprice | Withdraw | GiveUp
+AnyIntent: TypeAlias = MakePlan | Transfer | BeginClosing | Place | PlaceAgain | Reprice | Withdraw | GiveUp

@@ -12,6 +12,7 @@ from __future__ import annotations
 import msgspec
 
 from fsm_exec.core.algorithm import Goal, Slice
+from fsm_exec.core.edge import Edge
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.events import Reason
 from fsm_exec.core.limits import Limits
@@ -57,7 +58,8 @@ class Child(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, k
     """One order. `counted_e2` is the sum of `fills`; `reported_e2` the highest filled count any answer stated.
     `late` holds fills beyond the count or after the end. `sent_at_us` is when the place was last decided; of a
     doubtful one, the latest moment at which it can have been sent.
-    `late_cancel_until_us`: until then a lost cancel of ours may still arrive, although the order was seen alive."""
+    `moved_at_us` is when its last new price was learned to stand. `late_cancel_until_us`: until then a lost cancel of
+    ours may still arrive, although the order was seen alive."""
 
     client_order_id: str
     level: int
@@ -74,6 +76,7 @@ class Child(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, k
     counted_e2: CountE2 = CountE2(0)
     reported_e2: CountE2 = CountE2(0)
     walks: int = 0
+    moved_at_us: int | None = None
     fills: tuple[Fill, ...] = ()
     late: tuple[Fill, ...] = ()
     late_cancel_until_us: int = 0
@@ -119,10 +122,18 @@ class Ending(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     at_us: int
 
 
+class Closing(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """The closing leg has begun. `order` is its own order, the newest if one never reached the exchange."""
+
+    at_us: int
+    order: str | None = None
+
+
 class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """`seq` is the number of its last journal row. `first_write_*`: when, and at which mid, the first order was
     decided. `refusals` counts refusals in a row; `holds` counts placings in a row that said nothing about the order
-    (market paused, no tokens, never sent), after which nothing is placed before `held_until_us`."""
+    (market paused, no tokens, never sent), after which nothing is placed before `held_until_us`. `writes` counts the
+    creates, amends and cancels decided."""
 
     execution_id: str
     instance: str
@@ -135,17 +146,20 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     grace_us: int
     terms: MarketTerms
     arrival: View
+    edge: Edge | None = None
     seq: int = 0
     state: str = "pending"
     reason: Reason | None = None
     ended_at_us: int | None = None
     ending: Ending | None = None
+    closing: Closing | None = None
     slices: tuple[Slice, ...] = ()
     children: tuple[Child, ...] = ()
     outbox: tuple[OutboxEntry, ...] = ()
     first_write_at_us: int | None = None
     first_write_mid_e5: int | None = None
     walks: int = 0
+    writes: int = 0
     refusals: int = 0
     holds: int = 0
     held_until_us: int = 0
@@ -154,9 +168,22 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     def is_ended(self) -> bool:
         return self.state in EXECUTION_ENDS
 
+    def works_with(self, child: Child) -> bool:
+        """Whether this order may still be sent: not once the execution is ending, and in the closing leg only its
+        own."""
+        if self.ending is not None:
+            return False
+        return self.closing is None or self.closing.order == child.client_order_id
+
     @property
     def filled_e2(self) -> CountE2:
         return CountE2(sum(child.filled_e2 for child in self.children))
+
+    @property
+    def unsent(self) -> tuple[Child, ...]:
+        """Orders proven absent: nobody is sending them, nobody will answer for them."""
+        sending = {entry.client_order_id for entry in self.outbox}
+        return tuple(c for c in self.children if c.state == "intended" and c.client_order_id not in sending)
 
     @property
     def free_e2(self) -> CountE2:
@@ -180,6 +207,8 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
             deadline_us=self.deadline_us,
             grid=self.terms.grid.seen_from(self.outcome),
             fees=self.terms.fees,
+            arrival=self.arrival,
+            edge=self.edge,
         )
 
     def child(self, client_order_id: str) -> Child | None:

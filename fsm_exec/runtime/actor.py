@@ -12,6 +12,7 @@ import trio
 
 from fsm_exec.core.advance import Advance, advance
 from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.closing import closing_at_us
 from fsm_exec.core.events import AnyEvent, ClockStruck, DecisionDue
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.orders import Write
@@ -103,9 +104,11 @@ class Actor:
             return fact
         now_us = self._services.wall.now_us()
         execution = self.execution
-        if execution.ending is None and now_us >= execution.deadline_us:
+        struck_us = self._struck_us()
+        if now_us >= struck_us:
             return ClockStruck(at_us=now_us)
-        thinks = execution.ending is None and self.inbox.nudged
+        look_us = self._look_us()
+        thinks = execution.ending is None and (self.inbox.nudged or now_us >= look_us)
         decide_us = self._decided_us + DECISION_INTERVAL_US
         if thinks and now_us >= decide_us:
             self.inbox.nudged = False
@@ -115,8 +118,21 @@ class Actor:
             self._held_until_us = execution.held_until_us  # a hold is over: think again, once
             self.inbox.nudge()
             return None
-        due_us = math.inf if execution.ending is not None else execution.deadline_us
+        due_us = min(struck_us, look_us)
         if execution.held_until_us > now_us:
             due_us = min(due_us, execution.held_until_us)
         await self.inbox.wait(self._services.wall.trio_time(min(due_us, decide_us) if thinks else due_us))
         return None
+
+    def _struck_us(self) -> float:
+        """When time alone moves core next: the closing leg begins, or the deadline comes."""
+        execution = self.execution
+        if execution.ending is not None:
+            return math.inf
+        closing_us = None if execution.state == "pending" else closing_at_us(execution, self._algorithm)
+        return execution.deadline_us if closing_us is None else min(closing_us, execution.deadline_us)
+
+    def _look_us(self) -> float:
+        """When the algorithm is asked next although nothing has happened."""
+        every_us = self._algorithm.look_every_us
+        return math.inf if every_us is None or self.execution.ending is not None else self._decided_us + every_us

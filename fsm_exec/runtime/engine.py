@@ -297,6 +297,9 @@ class Engine:
 class _NoAlgorithm:
     """An ended execution decides nothing."""
 
+    look_every_us: int | None = None
+    closing_lead_us: int | None = None
+
     def plan(self, *_: object) -> tuple[()]:
         return ()
 

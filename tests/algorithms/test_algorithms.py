@@ -45,8 +45,18 @@ GOAL = Goal(
     deadline_us=60_000_000,
     grid=LINEAR_CENT,
     fees=FeeTerms(700_000_000, 0),
+    arrival=VIEW,
 )
-WORKING = Working(price_e4=PriceE4(5_000), count_e2=CountE2(1_000), filled_e2=CountE2(0), busy=False)
+WORKING = Working(
+    price_e4=PriceE4(5_000),
+    count_e2=CountE2(1_000),
+    filled_e2=CountE2(0),
+    busy=False,
+    post_only=False,
+    placed_at_us=0,
+    moved_at_us=0,
+    walks=0,
+)
 
 
 def progress(free: int = 1_000, sent: int = 0, working: Working | None = None) -> Progress:
@@ -56,9 +66,10 @@ def progress(free: int = 1_000, sent: int = 0, working: Working | None = None) -
         filled_e2=CountE2(1_000 - free),
         free_e2=CountE2(free),
         sent=sent,
+        last_placed_at_us=0 if sent else None,
         working=working,
     )
-    return Progress(goal=GOAL, at_us=1, walks=0, slices=(part,))
+    return Progress(goal=GOAL, at_us=1, walks=0, writes=sent, slices=(part,))
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))

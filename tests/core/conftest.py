@@ -50,8 +50,11 @@ ASKS = ladder((5_100, 5_000))
 class Scripted:
     """An algorithm that wishes what a test tells it to; at first, to place every slice at the target price."""
 
-    def __init__(self, *counts_e2: int) -> None:
+    look_every_us: int | None = None
+
+    def __init__(self, *counts_e2: int, closing_lead_us: int | None = None) -> None:
         self.counts_e2 = counts_e2 or (1_000,)
+        self.closing_lead_us = closing_lead_us
         self.wishes: tuple[Wish, ...] | None = None
         self.progress: Progress | None = None
 
@@ -273,8 +276,8 @@ class World:
         )
 
     @staticmethod
-    def scripted(*counts_e2: int) -> Scripted:
-        return Scripted(*counts_e2)
+    def scripted(*counts_e2: int, closing_lead_us: int | None = None) -> Scripted:
+        return Scripted(*counts_e2, closing_lead_us=closing_lead_us)
 
     @classmethod
     def drive(cls, algorithm: Algorithm | str = "simple_limit", submitted: Submitted | None = None) -> Driver:

@@ -26,7 +26,7 @@ from fsm_exec.core.algorithm import (
     Wish,
     WithdrawWish,
 )
-from fsm_exec.core.decide import IllegalWish
+from fsm_exec.core.wishes import IllegalWish
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.events import (
     AmendAnswered,
@@ -64,8 +64,11 @@ CAUSES = (None, "ExpiryCancel", "CloseCancel", "HaltCancel", "SelfTradeCancel", 
 class Wild:
     """Wishes, by the view's number, for what is allowed and for what is not. `honest`: only for what is allowed."""
 
-    def __init__(self, *, honest: bool) -> None:
+    look_every_us: int | None = None
+
+    def __init__(self, *, honest: bool, closing_lead_us: int | None = None) -> None:
         self.honest = honest
+        self.closing_lead_us = closing_lead_us
 
     def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
         if not self.honest and view.book_seq % 5 == 0:

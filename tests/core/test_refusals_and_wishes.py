@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsm_exec.core.algorithm import GiveUpWish, PlaceWish, RepriceWish, WithdrawWish
-from fsm_exec.core.decide import IllegalWish
+from fsm_exec.core.wishes import IllegalWish
 from fsm_exec.core.events import (
     AmendAnswered,
     AmendRefused,

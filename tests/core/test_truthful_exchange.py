@@ -55,6 +55,9 @@ CLOSING_ROUNDS_MAX = 60
 class Ladder:
     """Three slices; at every decision each of them, by the view's numbers, places, moves, withdraws or does nothing."""
 
+    look_every_us: int | None = None
+    closing_lead_us: int | None = None
+
     def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
         parts = goal.target_e2 // 2, goal.target_e2 // 4, goal.target_e2 - goal.target_e2 // 2 - goal.target_e2 // 4
         return tuple(Slice(level=n, count_e2=CountE2(count)) for n, count in enumerate(parts, start=1))

@@ -216,6 +216,9 @@ async def test_decisions_are_at_most_one_in_a_quarter_of_a_second(autojump_clock
         inner = actor._algorithm  # the engine's own; only watched here
 
         class Watched:
+            look_every_us = None
+            closing_lead_us = None
+
             def plan(self, *a: object) -> object:
                 return inner.plan(*a)  # type: ignore[arg-type]
 
