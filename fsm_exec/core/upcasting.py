@@ -19,7 +19,7 @@ When a struct, a table or the meaning of an event has changed (a test fails and 
    lies in snapshots (`arrival`) and in the events Submitted (`arrival`) and DecisionDue (`view`).
 3. If `apply` now makes something else of an old event (a fixed bug too), the upcast of events must add what lets it do
    as it did then: a field that says so, whose default means today's way.
-4. `python tests/golden/generate.py` writes the golden files of version n. Those of older versions are never touched.
+4. `python -m tests.golden.generate` writes the golden files of version n. Those of older versions are never touched.
 5. While version n has not been released, change it freely: delete its golden files and write them again.
 """
 

@@ -1,0 +1,180 @@
+"""Histories of executions in every kind of state, made by core itself: what golden files are written from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from fsm_exec.core.algorithm import PlaceWish, WithdrawWish
+from fsm_exec.core.events import (
+    AmendAnswered,
+    CancelAnswered,
+    ClockStruck,
+    MarketChanged,
+    OrderAbsent,
+    OrderDoubted,
+    OrderRefused,
+    OrderWithdrawn,
+    Restored,
+    WriteLost,
+)
+from fsm_exec.core.units import CountE2, PriceE4
+from tests.core.conftest import Driver, World
+
+
+def pending() -> Driver:
+    """Accepted, nothing planned."""
+    return World.drive(World.scripted())
+
+
+def no_book() -> Driver:
+    """Ended at once: no price could be formed."""
+    return World.drive(World.scripted(), replace(World.submitted(), limits=None))
+
+
+def split() -> Driver:
+    """Planned; two orders decided, nothing heard of them."""
+    driver = World.drive(World.scripted(600, 400), World.submitted(outcome="no", arrival=World.view(own_other=4_000)))
+    driver.place()
+    return driver
+
+
+def walking() -> Driver:
+    """Three orders of ours: one rests, one is unknown after a restart, one is being cancelled."""
+    driver = World.drive(World.scripted(300, 300, 400))
+    driver.place()
+    one, two, three = (child.client_order_id for child in driver.children)
+    driver.accept(client_order_id=one, remaining=300)
+    driver.accept(client_order_id=three, remaining=400)
+    driver.fact(OrderDoubted, client_order_id=two, why='timeout "\u00fc\u2603"\n')
+    driver.script.wishes = (WithdrawWish(level=3),)
+    driver.look()
+    return driver
+
+
+def restored() -> Driver:
+    """A place in the outbox when the process died: absent, sent again, doubted again."""
+    driver = World.drive(World.scripted())
+    driver.place()
+    driver.fact(Restored)
+    driver.now_us += 60_000
+    driver.fact(OrderAbsent, as_of_us=driver.now_us + 33_000_000)
+    driver.fact(Restored)
+    return driver
+
+
+def partial_amending() -> Driver:
+    """Filled in part, walked once, the next amend in flight."""
+    driver = _working()
+    driver.reprice(5_100)
+    driver.fact(AmendAnswered, filled_e2=CountE2(0), remaining_e2=CountE2(1_000))
+    driver.fill("f1", 100, price_e4=PriceE4(5_000), fee_e6=17_500)
+    driver.report("resting", 250)
+    driver.reprice(5_000)
+    return driver
+
+
+def overtaken_amend() -> Driver:
+    """An amend got lost, and a cancel after it too; a look-up then finds the order alive where the amend put it."""
+    driver = _working()
+    amend = driver.reprice(5_100)
+    driver.fact(WriteLost, effect_id=amend.effect_id, why="connection lost")
+    driver.stop()
+    driver.fact(WriteLost, effect_id=driver.last_effect(), why="timeout")
+    driver.report("resting", price_e4=PriceE4(5_100), looked_up=True)
+    return driver
+
+
+def settling() -> Driver:
+    """The exchange has ended the order and states more fills than have come."""
+    driver = _working()
+    driver.fill("f1", 300)
+    driver.report("resting", 500)
+    driver.stop()
+    driver.fact(CancelAnswered, reduced_by_e2=CountE2(500))
+    return driver
+
+
+def filled() -> Driver:
+    """Completed by a rest, an immediate order and a maker's fill without a mid."""
+    driver = World.drive(World.scripted(400, 600))
+    driver.place()
+    one, two = (child.client_order_id for child in driver.children)
+    driver.fact(OrderWithdrawn, client_order_id=one, why="no tokens left")
+    driver.accept(client_order_id=two, remaining=600)
+    driver.fill("f1", 600, client_order_id=two, is_taker=True, fee_e6=105_000)
+    driver.script.wishes = (
+        PlaceWish(level=1, price_e4=PriceE4(5_100), count_e2=CountE2(400), time_in_force="immediate_or_cancel"),
+    )
+    driver.look()
+    driver.accept(filled=400, remaining=0)
+    driver.fill("f2", 250, mid_e5=None)
+    driver.fill("f3", 150)
+    return driver
+
+
+def cancelled_late() -> Driver:
+    """Stopped by its user, then two fills after the order's end, one heard of twice."""
+    driver = _working()
+    driver.fill("f1", 300)
+    driver.stop()
+    driver.fact(CancelAnswered, reduced_by_e2=CountE2(700))
+    driver.fill("late-1", 100)
+    driver.fill("late-1", 100)
+    driver.fill("late-2", 50)
+    return driver
+
+
+def rejected() -> Driver:
+    """Three refusals in a row."""
+    driver = World.drive(World.scripted())
+    for _ in range(3):
+        driver.look()
+        driver.fact(OrderRefused, code="invalid_price", message='"quoted" \\ and more')
+    return driver
+
+
+def market_closed() -> Driver:
+    """The market closed while an order rested; the exchange cancelled it."""
+    driver = _working()
+    driver.fact(MarketChanged, status="paused")
+    driver.fact(MarketChanged, status="closed")
+    driver.report("canceled", cause="CloseCancel")
+    return driver
+
+
+def deadline() -> Driver:
+    """The deadline came with an order at work; its cancel is in flight."""
+    driver = _working()
+    driver.now_us = driver.execution.deadline_us
+    driver.fact(ClockStruck)
+    return driver
+
+
+HISTORIES: dict[str, Callable[[], Driver]] = {
+    made.__name__: made
+    for made in (
+        pending,
+        no_book,
+        split,
+        walking,
+        restored,
+        partial_amending,
+        overtaken_amend,
+        settling,
+        filled,
+        cancelled_late,
+        rejected,
+        market_closed,
+        deadline,
+    )
+}
+
+
+def _working() -> Driver:
+    driver = World.drive(World.scripted())
+    driver.place()
+    driver.accept()
+    driver.script.wishes = ()
+    return driver
