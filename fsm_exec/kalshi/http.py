@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 import httpx
 import trio
 
+from fsm_exec.core.crashpoints import is_watched, point
 from fsm_exec.kalshi.budget import TOKENS_WAIT_S, RateBudget
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signing import Signer
@@ -29,9 +30,16 @@ HTTP_LIMITS: Final = httpx.Limits(max_connections=20, max_keepalive_connections=
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024  # a page of 1,000 orders takes 1 MB
 US_PER_MS: Final = 1_000
 TOO_MANY_REQUESTS: Final = 429
+SENT: Final = "http11.send_request_body.complete"  # httpcore's word for: the last byte is with the socket
 
 Query: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 """As pairs where a key may come more than once."""
+
+
+async def _tell_when_sent(what: str, _: object) -> None:
+    """The transport tells what it does, if asked to."""
+    if what == SENT:
+        point("send.after")
 
 
 class AnswerTooLong(httpx.DecodingError):
@@ -96,12 +104,17 @@ class SignedHttp:
         request = self._http.build_request(method, path, params=[*params] or None, content=body, headers=headers)
         signed_path = request.url.raw_path.partition(b"?")[0].decode("ascii")
         request.headers.update(self._signer.signed_headers(method, signed_path, signed_us // US_PER_MS))
+        if is_watched():
+            request.extensions["trace"] = _tell_when_sent
         with trio.move_on_after(within_s):
+            point("send.before")
             response = await self._http.send(request, stream=True)
+            point("answer.before")
             try:
                 content = await self._read(response)
             finally:
                 await response.aclose()
+            point("answer.after")
             self._log.debug("http", method=method, path=signed_path, status=response.status_code)
             if response.status_code == TOO_MANY_REQUESTS:
                 self.budget.refused(charge.bucket)

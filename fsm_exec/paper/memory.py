@@ -14,6 +14,8 @@ import httpx
 import trio
 from starlette.types import ASGIApp
 
+SENT = "http11.send_request_body.complete"  # what a socket's transport says to whoever asked to be told
+
 
 class MemoryTransport(httpx.AsyncBaseTransport):
     def __init__(self, nursery: trio.Nursery, app: ASGIApp) -> None:
@@ -25,6 +27,8 @@ class MemoryTransport(httpx.AsyncBaseTransport):
         if self._nursery.cancel_scope.cancel_called:
             raise httpx.ConnectError("the exchange has gone", request=request)
         self._nursery.start_soon(call.run, self._app)
+        if (tell := request.extensions.get("trace")) is not None:
+            await tell(SENT, {})
         read_s = request.extensions.get("timeout", {}).get("read")
         with trio.CancelScope() as waiting:
             if read_s is not None:

@@ -13,7 +13,8 @@ import trio
 from fsm_exec.core.advance import Advance, advance
 from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.closing import closing_at_us
-from fsm_exec.core.events import AnyEvent, ClockStruck, DecisionDue
+from fsm_exec.core.crashpoints import point
+from fsm_exec.core.events import AnyEvent, ClockStruck, DecisionDue, FillReported
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.orders import Write
 from fsm_exec.core.rows import save_of
@@ -59,11 +60,16 @@ class Actor:
     async def step(self, event: AnyEvent) -> None:
         """Take one fact in; return when its consequences are durable and on their way."""
         before = self.execution
+        is_fill = isinstance(event, FillReported)
+        point("fill.before" if is_fill else "decision.before")
         step = advance(before, event, self._algorithm)
+        point("decision.after")
         if step is None:
             return
         await self._services.store.save(save_of(before, event, step))
         self.execution = step.execution
+        if is_fill:
+            point("fill.after")
         self._tell(event, step)
         for write in step.effects:
             self._services.requests.start_soon(self._request, write)

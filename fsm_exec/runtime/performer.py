@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from fsm_exec.core.crashpoints import point
 from fsm_exec.core.events import (
     AmendAnswered,
     AmendRefused,
@@ -40,7 +41,10 @@ async def perform(exchange: Exchange, write: Write, wall: Wall) -> AnyEvent:
         case AmendOrder():
             return _amended(write, await exchange.amend(write), wall.now_us())
         case CancelOrder():
-            return _cancelled(write, await exchange.cancel(write), wall.now_us())
+            point("cancel.before")
+            answer = await exchange.cancel(write)
+            point("cancel.after")
+            return _cancelled(write, answer, wall.now_us())
         case _:
             assert_never(write)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from fsm_exec.core.crashpoints import point
 from fsm_exec.core.errors import UserError
 
 APPLICATION_ID = 1_718_840_696  # the letters fsmx; 0001_initial.sql writes it
@@ -64,6 +65,7 @@ def migrate(connection: sqlite3.Connection, path: Path | None, migrations: tuple
     if missing and version > 0 and path is not None:
         copy_beside(connection, path, version)
     for migration in missing:
+        point("migrate.before")
         try:
             connection.executescript(
                 f"BEGIN IMMEDIATE;\n{migration.sql}\n;PRAGMA user_version = {migration.version};\nCOMMIT;"
@@ -72,6 +74,7 @@ def migrate(connection: sqlite3.Connection, path: Path | None, migrations: tuple
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        point("migrate.after")
 
 
 def copy_beside(connection: sqlite3.Connection, path: Path, version: int) -> Path:

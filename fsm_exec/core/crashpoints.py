@@ -1,0 +1,55 @@
+"""Named places where a process may die: calls of `point` that do nothing, at every boundary that durability rests on.
+
+In production no hook is installed and a call is a look at one global. Tests install a hook that kills the process at
+the n-th visit of a name; simulation installs one that ends an engine's life there. A hook may raise a BaseException;
+nothing else of it is looked at. The list is closed: a name that is not on it is a bug, and a test looks for both calls
+of unknown names and names that no scenario visits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias, get_args
+
+Name: TypeAlias = Literal[
+    "decision.before",  # a fact was taken from the inbox; nothing is computed
+    "decision.after",  # what it means is computed, in memory only
+    "commit.before",  # all rows are written, the transaction is open
+    "commit.after",  # durable; nobody who waits for it knows
+    "send.before",  # a request is signed and about to be handed to the socket
+    "send.after",  # its last byte is with the socket
+    "answer.before",  # the head of an answer has come, its body is not read
+    "answer.after",  # the whole answer is there; nobody has looked at it
+    "fill.before",  # a fill was taken from the inbox
+    "fill.after",  # the fill is durable and counted
+    "cancel.before",  # a durable cancel is about to be asked for
+    "cancel.after",  # its answer is there, and journaled nowhere
+    "migrate.before",  # the schema or a snapshot is about to be raised to a newer version
+    "migrate.after",  # it has been
+    "lock.before",  # the database's lock is about to be taken
+    "lock.after",  # it is ours; nothing is recovered yet
+]
+Hook: TypeAlias = Callable[[Name], None]
+
+NAMES: tuple[Name, ...] = get_args(Name)
+
+_hook: Hook | None = None
+
+
+def point(name: Name) -> None:
+    """The process may die here. May raise whatever an installed hook raises; without one, nothing happens."""
+    if _hook is not None:
+        _hook(name)
+
+
+def install(hook: Hook | None) -> Hook | None:
+    """Have `hook` told of every visit in this process; None: nobody. Returns the one before. For tests and simulation
+    only: nothing in production calls it."""
+    global _hook
+    before, _hook = _hook, hook
+    return before
+
+
+def is_watched() -> bool:
+    """Whether a hook is installed: for places where even looking for the moment would cost something."""
+    return _hook is not None
