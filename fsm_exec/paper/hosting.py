@@ -52,7 +52,7 @@ class MemoryHost:
 
     async def dial(self, nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
         """A new connection whose tasks run in `nursery`, where a refusal is raised as ConnectionRejected."""
-        return await _handshake(nursery, self.connect(), MEMORY_HOST, headers)
+        return await handshake(nursery, self.connect(), MEMORY_HOST, headers)
 
     def connect(self) -> trio.abc.Stream:
         """The client's end of a new connection, before any handshake."""
@@ -76,13 +76,13 @@ class LoopbackHost:
     async def dial(self, nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
         """As in memory. Raises OSError if nobody listens."""
         stream = await trio.open_tcp_stream(self._address, self._ws_port)
-        return await _handshake(nursery, stream, f"{self._address}:{self._ws_port}", headers)
+        return await handshake(nursery, stream, f"{self._address}:{self._ws_port}", headers)
 
 
-async def _handshake(
+async def handshake(
     nursery: trio.Nursery, stream: trio.abc.Stream, host: str, headers: list[tuple[bytes, bytes]]
 ) -> WebSocketConnection:
-    """A refusal is raised by the connection's own task, so in `nursery`; the stream is closed then."""
+    """A WebSocket over `stream`. A refusal is raised by the connection's own task, so in `nursery`; the stream is closed then."""
     try:
         return await wrap_client_stream(nursery, stream, host, WS_PATH, extra_headers=headers)  # type: ignore[arg-type]  # any stream will do
     except BaseException:

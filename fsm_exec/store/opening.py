@@ -48,14 +48,14 @@ class Opened(msgspec.Struct, frozen=True):
 def open_database(opening: Opening) -> Opened:
     """Create or open, migrate, and prove writable. Raises UserError."""
     if opening.path is None:
-        return _prepare(sqlite3.connect(":memory:", isolation_level=None), None, opening)
+        return prepare(sqlite3.connect(":memory:", isolation_level=None), None, opening)
     path = _real(opening.path)
     created = _create_if_absent(path)
     connection = None
     try:
         # mode=rw: SQLite itself never creates the file, so what we created is ours to remove.
         connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)
-        opened = _prepare(connection, path, opening)
+        opened = prepare(connection, path, opening)
         if created:
             _sync_directory(path.parent)
         return opened
@@ -105,7 +105,8 @@ def _create_if_absent(path: Path) -> bool:
         ) from error
 
 
-def _prepare(connection: sqlite3.Connection, path: Path | None, opening: Opening) -> Opened:
+def prepare(connection: sqlite3.Connection, path: Path | None, opening: Opening) -> Opened:
+    """Migrate, set and identify a database that is connected already. Raises UserError and sqlite3.Error."""
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     migrate(connection, path, opening.migrations)
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
