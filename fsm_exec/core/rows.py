@@ -50,12 +50,13 @@ def save_of(before: Execution | None, event: AnyEvent, step: Advance) -> Executi
             steps="; ".join(map(str, step.changes)),
             version=SNAPSHOT_VERSION,
         ),
-        children=tuple(_child_row(child) for child in changed),
-        fills=tuple(row for child in changed for row in _fill_rows(known.get(child.client_order_id), child)),
+        children=tuple(child_row(child) for child in changed),
+        fills=tuple(row for child in changed for row in fill_rows(known.get(child.client_order_id), child)),
     )
 
 
-def _child_row(child: Child) -> ChildRow:
+def child_row(child: Child) -> ChildRow:
+    """The order's row in `split_orders`."""
     status = CHILD_STATUS[child.state]
     if child.state in ("cancelling", "settling") and child.counted_e2:
         status = "partial"
@@ -74,7 +75,8 @@ def _child_row(child: Child) -> ChildRow:
     )
 
 
-def _fill_rows(before: Child | None, after: Child) -> list[FillRow]:
+def fill_rows(before: Child | None, after: Child) -> list[FillRow]:
+    """The rows in `fills` that the order has gained since `before`; all of them for None."""
     counted, late = (0, 0) if before is None else (len(before.fills), len(before.late))
     new = [(fill, False) for fill in after.fills[counted:]] + [(fill, True) for fill in after.late[late:]]
     return [

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from fsm_exec.core.algorithm import PlaceWish, WithdrawWish
+from fsm_exec.core.edge import Edge
 from fsm_exec.core.events import (
     AmendAnswered,
     CancelAnswered,
@@ -19,7 +20,7 @@ from fsm_exec.core.events import (
     Restored,
     WriteLost,
 )
-from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
 from tests.core.conftest import Driver, World
 
 
@@ -152,6 +153,24 @@ def deadline() -> Driver:
     return driver
 
 
+def closing() -> Driver:
+    """With an edge, of two slices: the closing leg has cancelled both, and its own order is on its way."""
+    edge = Edge(probability_ppm=560_000, expected_value_e6=MoneyE6(42_500))
+    algorithm = World.scripted(600, 400)
+    algorithm.closing_lead_us = 5_000_000
+    driver = World.drive(algorithm, replace(World.submitted(), edge=edge))
+    driver.place()
+    one, two = (child.client_order_id for child in driver.children)
+    driver.accept(client_order_id=one, remaining=600)
+    driver.accept(client_order_id=two, remaining=400)
+    driver.now_us = driver.execution.deadline_us - 5_000_000
+    driver.fact(ClockStruck)
+    driver.fact(CancelAnswered, client_order_id=one, reduced_by_e2=CountE2(600))
+    driver.fact(CancelAnswered, client_order_id=two, reduced_by_e2=CountE2(400))
+    driver.look(write_tokens_left=90)
+    return driver
+
+
 HISTORIES: dict[str, Callable[[], Driver]] = {
     made.__name__: made
     for made in (
@@ -168,6 +187,7 @@ HISTORIES: dict[str, Callable[[], Driver]] = {
         rejected,
         market_closed,
         deadline,
+        closing,
     )
 }
 
