@@ -118,7 +118,11 @@ class GiveUpWish(msgspec.Struct, frozen=True, kw_only=True):
     reason: Literal["no_liquidity", "cap"]
 
 
-Wish: TypeAlias = PlaceWish | RepriceWish | WithdrawWish | TransferWish | GiveUpWish
+class CloseWish(msgspec.Struct, frozen=True, kw_only=True):
+    """Begin the closing leg now, before its time: what could still be bought later is drying up."""
+
+
+Wish: TypeAlias = PlaceWish | RepriceWish | WithdrawWish | TransferWish | CloseWish | GiveUpWish
 
 
 class Algorithm(Protocol):

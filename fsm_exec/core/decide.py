@@ -10,7 +10,16 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm import Algorithm, GiveUpWish, PlaceWish, RepriceWish, TransferWish, Wish, WithdrawWish
+from fsm_exec.core.algorithm import (
+    Algorithm,
+    CloseWish,
+    GiveUpWish,
+    PlaceWish,
+    RepriceWish,
+    TransferWish,
+    Wish,
+    WithdrawWish,
+)
 from fsm_exec.core.closing import begin_closing, closing_at_us, closing_leg
 from fsm_exec.core.events import AnyEvent, AnyIntent, BeginClosing, DecisionDue, GiveUp, MakePlan, PlaceAgain, Transfer
 from fsm_exec.core.execution import Execution
@@ -42,7 +51,10 @@ def choose(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
             return (*planned, BeginClosing())
         seen = replace(seen, slices=slices)  # the plan and its first orders are one decision: waiting costs
     wishes = algorithm.replan(progress_of(seen, event.at_us), event.view)
-    return (*planned, *again, *_granted(seen, wishes, event.view))
+    granted = _granted(seen, wishes, event.view)
+    if any(isinstance(intent, BeginClosing) for intent in granted):
+        again = ()  # the leg sends its own order only
+    return (*planned, *again, *granted)
 
 
 def _granted(seen: Execution, wishes: tuple[Wish, ...], view: View) -> tuple[AnyIntent, ...]:
@@ -70,6 +82,8 @@ def _granted(seen: Execution, wishes: tuple[Wish, ...], view: View) -> tuple[Any
                 if touched & {wish.from_level, wish.to_level}:
                     raise IllegalWish(f"slice {wish.from_level} or {wish.to_level} is asked for before it is resized")
                 seen = replace(seen, slices=transferred(seen, wish))
+            case CloseWish():
+                return begin_closing(seen)
             case GiveUpWish():
                 return (GiveUp(reason=wish.reason), *cancels(seen))
             case _:
