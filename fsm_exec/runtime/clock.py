@@ -47,10 +47,10 @@ def system_us() -> int:
     return time.time_ns() // 1_000
 
 
-async def keep_in_step(wall: Wall, jumped: Callable[[int], None]) -> None:
-    """Follow the system's clock for ever; tell `jumped` about corrections above a second."""
+async def keep_in_step(wall: Wall, jumped: Callable[[int], None], true_us: Callable[[], int] = system_us) -> None:
+    """Follow the system's clock (or another) for ever; tell `jumped` about corrections above a second."""
     while True:
         await trio.sleep(RESYNC_INTERVAL_S)
-        correction = wall.set_us(system_us())
+        correction = wall.set_us(true_us())
         if abs(correction) > JUMP_US:
             jumped(correction)
