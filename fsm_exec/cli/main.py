@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import click
 
+from fsm_exec.cli.compare import compare
 from fsm_exec.cli.demo import demo
 from fsm_exec.cli.diagrams import diagrams
 from fsm_exec.cli.doctor import doctor
@@ -42,6 +43,7 @@ cli.add_command(demo)
 cli.add_command(diagrams)
 cli.add_command(paper)
 cli.add_command(fidelity)
+cli.add_command(compare)
 cli.add_command(record)
 cli.add_command(doctor)
 

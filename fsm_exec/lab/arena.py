@@ -1,0 +1,186 @@
+"""One episode under one method: the real engine on the real paper exchange, in memory, on a clock that jumps.
+
+Nothing of the engine is left out: the client signs its requests and reads frames, decisions are saved before they are
+sent, the exchange matches after the latency. The exchange opens `LEAD_US` before the start with the book of that moment
+and plays the tape's own events from there; an episode of three minutes takes some twentieth of a second, so there is no
+need for a cheaper way. Each run has an exchange, a database and a clock of its own, and sees the same flow.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import msgspec
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.algorithms import AnyMethod
+from fsm_exec.core.errors import ExecError
+from fsm_exec.core.units import MoneyE6
+from fsm_exec.kalshi.client import open_client
+from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.lab.episodes import LEAD_US, Conditions, Order, Start, limits_at
+from fsm_exec.paper.auth import Gate
+from fsm_exec.paper.clock import Clock
+from fsm_exec.paper.exchange import Exchange
+from fsm_exec.paper.hosting import host_in_memory
+from fsm_exec.paper.tape import Tape
+from fsm_exec.paper.timeline import Rank, Timeline
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.determinism import run_virtual
+from fsm_exec.runtime.engine import Ended, Engine, MethodRef, Request, open_engine
+from fsm_exec.store import open_virtual_store
+
+INSTANCE = "labaaaaaaa"  # one database a run, gone with it: its name need not differ
+CASH_E6 = MoneyE6(1_000_000 * 1_000_000)
+SEED = 1
+
+
+class LabError(ExecError):
+    """An experiment that cannot be trusted: the run, or what was measured, contradicts what must hold."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What one method made of one episode: exact totals. `before_close_e2` is what was filled without the order of the
+    closing leg; `mid_e5` the mid at arrival in the own outcome, `spread_e4` and `touch_e2` (of the side to be bought
+    from) the book there; `writes` are creates, amends and cancels."""
+
+    mid_e5: int
+    spread_e4: int
+    touch_e2: int
+    filled_e2: int
+    before_close_e2: int
+    shortfall_e7: int
+    fees_e7: int
+    writes: int
+    walks: int
+    state: str
+    reason: str
+    flags: str
+
+
+def run_episode(tape: Tape, start: Start, order: Order, method: AnyMethod, conditions: Conditions) -> Run:
+    """Work `order` by `method` from `start` on. The same arguments give the same run. Raises LabError if the engine
+    gave the execution up, or there was no book to price it by."""
+    work = partial(_work, tape, start, order, method, conditions)
+    return _measured(run_virtual(work, seed=SEED), start, method)
+
+
+async def _work(tape: Tape, start: Start, order: Order, method: AnyMethod, conditions: Conditions) -> Ended:
+    async with _engine_on(tape, start, conditions) as (engine, wall):
+        await wall.sleep_until_us(start.at_us)
+        ticker = tape.header.ticker
+        view = engine.view(ticker, order.outcome)
+        mid_e5 = view.trusted_mid_e5
+        if mid_e5 is None:
+            raise LabError(f"{ticker} at {start.at_us}: the engine sees no book on both sides at the start")
+        await engine.submit(
+            Request(
+                ticker=ticker,
+                outcome=order.outcome,
+                target_e2=order.quantity_e2,
+                method=MethodRef(method.full_name, method),
+                limits=limits_at(mid_e5, view.grid, engine.feeds[ticker].terms.fees),
+                horizon_us=order.horizon_us,
+            )
+        )
+        await engine.wait_idle()
+        (ended,) = engine.ended.values()
+        return ended
+
+
+@asynccontextmanager
+async def _engine_on(tape: Tape, start: Start, conditions: Conditions) -> AsyncIterator[tuple[Engine, Wall]]:
+    """An engine on an exchange that stands `LEAD_US` before the start and plays on from there."""
+    began_us = start.at_us - LEAD_US
+    wall, clock = Wall(began_us), Clock.starting_at(began_us)
+    log = _silent_log()
+    exchange = Exchange(Timeline(clock), seed=SEED)
+    gate = Gate(exchange, clock)
+    _, credentials = gate.open_account(CASH_E6, "ed25519")  # made anew for each run, so it should not cost much
+    _play(exchange, tape, start, conditions)
+    async with (
+        open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=began_us) as store,
+        host_in_memory(exchange, clock, gate, latency=conditions.legs) as host,
+        open_client(
+            base_url=host.base_url,
+            api_key_id=credentials.api_key_id,
+            key=SigningKey.from_pem(credentials.private_key_pem),
+            dial=host.dial,
+            wall_us=wall.now_us,
+            rng=random.Random(SEED),
+            transport=host.transport,
+            log=log,
+        ) as client,
+        open_engine(store, client, wall, log, [tape.header.ticker]) as engine,
+    ):
+        yield engine, wall
+
+
+def _play(exchange: Exchange, tape: Tape, start: Start, conditions: Conditions) -> None:
+    """Open the market with the book before the start, and put the tape's events on the timeline, one after the other.
+    The run is over long before the tape is: starts are chosen so."""
+    ticker, events, timeline = tape.header.ticker, tape.events, exchange.timeline
+    market = exchange.add_market(tape.header, conditions.queue_model)
+    market.close_us = events[-1][0]
+    exchange.apply(ticker, start.opening)
+    upcoming = start.first
+
+    def play_next() -> None:
+        nonlocal upcoming
+        exchange.apply(ticker, events[upcoming][1])
+        upcoming += 1
+        await_next()
+
+    def await_next() -> None:
+        if upcoming < len(events):
+            timeline.at(events[upcoming][0], Rank.TAPE, ticker, play_next)
+
+    await_next()
+
+
+def _measured(ended: Ended, start: Start, method: AnyMethod) -> Run:
+    execution, row = ended.execution, ended.metrics
+    where = f"{execution.terms.ticker} at {start.at_us} {execution.outcome} under {method.full_name}"
+    if row is None:
+        raise LabError(f"{where}: the engine gave the execution up: {ended.quarantine}")
+    arrival = execution.arrival
+    mid_e5, bid, ask = arrival.trusted_mid_e5, arrival.best_bid, arrival.best_ask
+    if row.shortfall_e7 is None or mid_e5 is None or bid is None or ask is None:
+        raise LabError(f"{where}: its cost cannot be reckoned ({row.flags})")
+    closing = None if execution.closing is None else execution.closing.order
+    before_close = sum(child.filled_e2 for child in execution.children if child.client_order_id != closing)
+    return Run(
+        mid_e5=mid_e5,
+        spread_e4=ask - bid,
+        touch_e2=arrival.asks[0][1],
+        filled_e2=execution.filled_e2,
+        before_close_e2=before_close,
+        shortfall_e7=row.shortfall_e7,
+        fees_e7=row.fees_e7,
+        writes=execution.writes,
+        walks=execution.walks,
+        state=execution.state,
+        reason=execution.reason or "",
+        flags=row.flags,
+    )
+
+
+class _Nowhere:
+    """A log file that keeps nothing: what matters of a run is measured, and what goes wrong ends the experiment."""
+
+    def msg(self, line: str) -> None:
+        """Drop the line."""
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _silent_log() -> FilteringBoundLogger:
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        _Nowhere(), processors=[], wrapper_class=structlog.make_filtering_bound_logger("critical")
+    )
+    bound: FilteringBoundLogger = logger.bind()
+    return bound

@@ -1,0 +1,218 @@
+"""Experiments: which episodes there are, and working them with all methods in as many processes as there are cores.
+
+An episode is a start of a tape, an outcome, a quantity and a horizon; every method works each of them alone, on an
+exchange of its own with the same flow, so their costs can be subtracted one by one. A worker gets the tapes once, at
+its start, and then only the names of episodes. The main process alone writes results.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from typing import NamedTuple
+
+import msgspec
+
+from fsm_exec.algorithms import method
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.fees import fee_terms
+from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.lab.arena import LabError, Run, run_episode
+from fsm_exec.lab.bound import bound_e7, static_e7
+from fsm_exec.lab.episodes import Conditions, Start, find_starts, limits_at, with_fees
+from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
+from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tapes
+from fsm_exec.paper.tape import Tape
+
+AHEAD = 4  # episodes handed to each worker before the first is back: enough never to wait, few enough to stop soon
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is compared. `methods` are names as the user gave them, the baseline among them."""
+
+    tapes: tuple[str, ...]
+    methods: tuple[str, ...]
+    baseline: str
+    quantities_e2: tuple[CountE2, ...]
+    horizons_us: tuple[int, ...]
+    outcomes: tuple[Outcome, ...]
+    every_us: int
+    conditions: Conditions
+
+    @property
+    def full_names(self) -> dict[str, str]:
+        """The methods as they are stored, by the names they were given by. Raises UserError for an unknown one."""
+        return {name: method(name).full_name for name in self.methods}
+
+    def stated(self) -> dict[str, str]:
+        """What must be the same for results to belong together. Tapes, methods, quantities and horizons may be added
+        to an experiment."""
+        given = msgspec.to_builtins(self.conditions)
+        return {"every_us": str(self.every_us), **{name: str(value) for name, value in given.items()}}
+
+
+class Task(NamedTuple):
+    """One episode, and the full names of the methods that have not worked it yet."""
+
+    key: EpisodeKey
+    methods: tuple[str, ...]
+
+
+class Ground(NamedTuple):
+    """A tape with its starts, by the moment they are at."""
+
+    tape: Tape
+    starts: dict[int, Start]
+
+
+class Field:
+    """The tapes and starts of a plan. Each process makes the same one for itself."""
+
+    def __init__(self, plan: Plan, tapes: Sequence[NamedTape] | None = None) -> None:
+        """Raises UserError for tapes that cannot be read or on which nothing can be tried."""
+        self.plan = plan
+        self.named = open_tapes(plan.tapes) if tapes is None else list(tapes)
+        self._grounds: dict[str, Ground] = {}
+        for name, tape in self.named:
+            tape = with_fees(tape, plan.conditions)
+            starts = find_starts(tape, plan.every_us, plan.conditions)
+            self._grounds[name] = Ground(tape, {start.at_us: start for start in starts})
+            if not any(start.has_room(tape, min(plan.horizons_us)) for start in starts):
+                raise UserError(
+                    f"tape {name} has no start with a two-sided book, not too wide, and room for the shortest horizon "
+                    "after it; give a longer tape or a shorter --horizon"
+                )
+
+    def fingerprints(self) -> dict[str, str]:
+        return {name: fingerprint(tape) for name, tape in self.named}
+
+    def episodes(self) -> Iterator[EpisodeKey]:
+        """In the order of the clock: an interrupted experiment has tried all cells about equally often."""
+        plan = self.plan
+        for name, ground in self._grounds.items():
+            for start in ground.starts.values():
+                for horizon_us in plan.horizons_us:
+                    if not start.has_room(ground.tape, horizon_us):
+                        continue
+                    for quantity_e2 in plan.quantities_e2:
+                        for outcome in plan.outcomes:
+                            yield EpisodeKey(name, start.at_us, outcome, quantity_e2, horizon_us)
+
+    def work(self, task: Task) -> EpisodeResult:
+        """All methods of one task. Raises LabError if one of them got below the bound, or saw another start."""
+        ground = self._grounds[task.key.tape]
+        start = ground.starts[task.key.at_us]
+        order, conditions = task.key.order, self.plan.conditions
+        runs = {name: run_episode(ground.tape, start, order, method(name), conditions) for name in task.methods}
+        first = next(iter(runs.values()))
+        header = ground.tape.header
+        fees = fee_terms(header.fee_type, header.fee_multiplier)
+        grid = header.grid.seen_from(order.outcome)
+        worst = limits_at(first.mid_e5, grid, fees).worst_e4
+        bound = bound_e7(ground.tape, start, order, fees, first.mid_e5, conditions)
+        for name, run in runs.items():
+            _check(task.key, name, run, first, bound)
+        return EpisodeResult(
+            key=task.key,
+            block=start.block(ground.tape),
+            mid_e5=first.mid_e5,
+            spread_e4=first.spread_e4,
+            touch_e2=first.touch_e2,
+            bound_e7=bound,
+            static_e7=static_e7(ground.tape, start, order, fees, grid, first.mid_e5, worst, conditions),
+            runs=runs,
+        )
+
+
+def _check(key: EpisodeKey, name: str, run: Run, first: Run, bound: int) -> None:
+    """What must hold in every episode, whatever the method."""
+    if run.shortfall_e7 < bound:
+        raise LabError(f"{name} in {key}: cost {run.shortfall_e7} is below the physical limit {bound}: a bug")
+    if (run.mid_e5, run.spread_e4, run.touch_e2) != (first.mid_e5, first.spread_e4, first.touch_e2):
+        raise LabError(f"{name} in {key}: it did not start on the book the others started on: a bug")
+    if run.filled_e2 > key.quantity_e2:
+        raise LabError(f"{name} in {key}: {run.filled_e2} filled: more than was asked for: a bug")
+
+
+def tasks_left(field: Field, results: Results) -> list[Task]:
+    """What is still to be worked."""
+    done = results.done()
+    names = field.plan.full_names.values()
+    tasks: list[Task] = []
+    for key in field.episodes():
+        missing = tuple(name for name in names if (key, name) not in done)
+        if missing:
+            tasks.append(Task(key, missing))
+    return tasks
+
+
+def work_all(field: Field, tasks: Sequence[Task], results: Results, workers: int) -> Iterator[int]:
+    """Work the tasks and store what comes of them; yields how many are done, each time that grows.
+
+    Closing the generator, as Ctrl-C does, keeps what is stored and drops the rest. Raises LabError, also if a worker
+    dies; what was stored before stays.
+    """
+    if workers == 1:
+        for done, task in enumerate(tasks, start=1):
+            results.add(field.work(task))
+            yield done
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker, initargs=(field.plan,))
+    try:
+        upcoming = iter(tasks)
+        running: set[Future[EpisodeResult]] = set()
+        done = 0
+        while True:
+            with _deaf():
+                for task in islice(upcoming, workers * AHEAD - len(running)):
+                    running.add(pool.submit(_work, task))
+            if not running:
+                return
+            ready, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in ready:
+                results.add(future.result())
+            done += len(ready)
+            yield done
+    except BrokenProcessPool as error:
+        raise LabError("a worker process died; what is done is kept: add --resume to go on") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_field: Field | None = None  # of this worker process
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes started inside are deaf to Ctrl-C for ever: it is for the main process, which lets them finish."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin_worker(plan: Plan) -> None:
+    """Without the main process there is nobody to work for."""
+    global _field
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _field = Field(plan)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(task: Task) -> EpisodeResult:
+    assert _field is not None, "a worker that was not begun"
+    return _field.work(task)

@@ -1,0 +1,232 @@
+"""What an experiment has measured so far: one SQLite file, a row for each episode and for each method in it.
+
+Everything is an exact integer in the unit of its suffix (_e4 dollars of a price, _e2 contracts, _e5 mids, _e7 totals
+in dollars for the whole quantity, _us microseconds). Rows depend on nothing but what they are keyed by, so their order,
+and how many processes made them, leave no trace; an episode and its runs are written in one transaction, so a killed
+experiment leaves whole episodes. The first table says what the experiment is, and a later run with other conditions is
+refused: their numbers would not compare.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.lab.arena import Run
+from fsm_exec.lab.episodes import Order
+
+FILE_NAME = "compare.sqlite"
+VERSION = 1
+BUSY_TIMEOUT_MS = 5_000
+
+SCHEMA = """
+CREATE TABLE experiment (
+    -- one row a condition: what all episodes have in common
+    name TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tapes (
+    tape TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE episodes (
+    tape TEXT NOT NULL REFERENCES tapes,
+    at_us INTEGER NOT NULL,          -- the start, in the tape's own time
+    outcome TEXT NOT NULL CHECK (outcome IN ('yes', 'no')),
+    quantity_e2 INTEGER NOT NULL,
+    horizon_us INTEGER NOT NULL,
+    block INTEGER NOT NULL,          -- which quarter of an hour of its tape
+    mid_e5 INTEGER NOT NULL,         -- at arrival, in the own outcome, as the two that follow
+    spread_e4 INTEGER NOT NULL,
+    touch_e2 INTEGER NOT NULL,       -- what is offered at the best ask
+    bound_e7 INTEGER NOT NULL,       -- the least possible shortfall
+    static_e7 INTEGER NOT NULL,      -- that of the best single limit price, known afterwards
+    PRIMARY KEY (tape, at_us, outcome, quantity_e2, horizon_us),
+    CHECK (static_e7 >= bound_e7)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE runs (
+    tape TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    quantity_e2 INTEGER NOT NULL,
+    horizon_us INTEGER NOT NULL,
+    method TEXT NOT NULL,            -- NAME@VERSION
+    shortfall_e7 INTEGER NOT NULL,
+    fees_e7 INTEGER NOT NULL,
+    filled_e2 INTEGER NOT NULL,
+    before_close_e2 INTEGER NOT NULL, -- without the order of the closing leg
+    writes INTEGER NOT NULL,
+    walks INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    flags TEXT NOT NULL,
+    PRIMARY KEY (tape, at_us, outcome, quantity_e2, horizon_us, method),
+    FOREIGN KEY (tape, at_us, outcome, quantity_e2, horizon_us) REFERENCES episodes
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class EpisodeKey(msgspec.Struct, frozen=True, order=True):
+    """One order at one start of one tape."""
+
+    tape: str
+    at_us: int
+    outcome: Outcome
+    quantity_e2: CountE2
+    horizon_us: int
+
+    @property
+    def order(self) -> Order:
+        return Order(outcome=self.outcome, quantity_e2=self.quantity_e2, horizon_us=self.horizon_us)
+
+
+class EpisodeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """An episode with the runs made of it, by the methods' full names."""
+
+    key: EpisodeKey
+    block: int
+    mid_e5: int
+    spread_e4: int
+    touch_e2: int
+    bound_e7: int
+    static_e7: int
+    runs: dict[str, Run]
+
+
+class Results:
+    """Made by `open_results`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self.path = path
+
+    def agree(self, conditions: dict[str, str], tapes: dict[str, str]) -> None:
+        """Store what the experiment is, or compare with what is stored. Raises UserError where they differ."""
+        with self._transaction():
+            stored = dict(self._connection.execute("SELECT name, value FROM experiment").fetchall())
+            for name, value in conditions.items():
+                if stored.get(name, value) != value:
+                    raise UserError(
+                        f"{self.path} was measured with {name} {stored[name]}, not {value}; "
+                        "give the same conditions to resume it, or another --out"
+                    )
+            self._connection.executemany("INSERT OR REPLACE INTO experiment VALUES (?, ?)", conditions.items())
+            known = dict(self._connection.execute("SELECT tape, fingerprint FROM tapes").fetchall())
+            for tape, fingerprint in tapes.items():
+                if known.get(tape, fingerprint) != fingerprint:
+                    raise UserError(f"tape {tape} is not what it was when {self.path} was begun; give another --out")
+            self._connection.executemany("INSERT OR REPLACE INTO tapes VALUES (?, ?)", tapes.items())
+
+    def done(self) -> set[tuple[EpisodeKey, str]]:
+        """Which episodes were worked by which methods."""
+        rows = self._connection.execute("SELECT tape, at_us, outcome, quantity_e2, horizon_us, method FROM runs")
+        return {(EpisodeKey(*row[:5]), row[5]) for row in rows}
+
+    def add(self, result: EpisodeResult) -> None:
+        """Keep an episode and its runs; both or neither."""
+        key = msgspec.structs.astuple(result.key)
+        episode = (*key, result.block, result.mid_e5, result.spread_e4, result.touch_e2)
+        runs = [
+            (
+                *key,
+                method,
+                run.shortfall_e7,
+                run.fees_e7,
+                run.filled_e2,
+                run.before_close_e2,
+                run.writes,
+                run.walks,
+                run.state,
+                run.reason,
+                run.flags,
+            )
+            for method, run in result.runs.items()
+        ]
+        with self._transaction():
+            self._connection.execute(
+                f"INSERT OR IGNORE INTO episodes VALUES ({_places(11)})", (*episode, result.bound_e7, result.static_e7)
+            )
+            self._connection.executemany(f"INSERT OR REPLACE INTO runs VALUES ({_places(15)})", runs)
+
+    def read(self, methods: Iterable[str]) -> Iterator[EpisodeResult]:
+        """All episodes in order, each with those of its runs that are by these methods."""
+        wanted = list(methods)
+        runs: dict[EpisodeKey, dict[str, Run]] = {}
+        columns = "shortfall_e7, fees_e7, filled_e2, before_close_e2, writes, walks, state, reason, flags"
+        for row in self._connection.execute(
+            f"SELECT tape, at_us, outcome, quantity_e2, horizon_us, method, mid_e5, spread_e4, touch_e2, {columns} "
+            f"FROM runs JOIN episodes USING (tape, at_us, outcome, quantity_e2, horizon_us) "
+            f"WHERE method IN ({_places(len(wanted))})",
+            wanted,
+        ):
+            fields = dict(zip(_RUN_COLUMNS, row[6:], strict=True))
+            runs.setdefault(EpisodeKey(*row[:5]), {})[row[5]] = Run(**fields)
+        for row in self._connection.execute("SELECT * FROM episodes ORDER BY 1, 2, 3, 4, 5"):
+            key = EpisodeKey(*row[:5])
+            block, mid_e5, spread_e4, touch_e2, bound_e7, static_e7 = row[5:]
+            yield EpisodeResult(
+                key=key,
+                block=block,
+                mid_e5=mid_e5,
+                spread_e4=spread_e4,
+                touch_e2=touch_e2,
+                bound_e7=bound_e7,
+                static_e7=static_e7,
+                runs=runs.get(key, {}),
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+_RUN_COLUMNS = (
+    *("mid_e5", "spread_e4", "touch_e2", "shortfall_e7", "fees_e7", "filled_e2"),
+    *("before_close_e2", "writes", "walks", "state", "reason", "flags"),
+)
+
+
+@contextmanager
+def open_results(directory: Path, *, resume: bool) -> Iterator[Results]:
+    """The results in `directory`, created if need be. Raises UserError for what is there already unless it is to be
+    resumed, for a file of something else, and for a place that cannot be written."""
+    path = directory / FILE_NAME
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not resume:
+            raise UserError(f"{path} holds results already; add --resume to go on with them, or give another --out")
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            _prepare(connection, path)
+            yield Results(connection, path)
+    except (OSError, sqlite3.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"cannot use {path}: {why}; give another --out, or make room") from error
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")  # a power loss may cost the last episodes: they are made again
+    connection.execute("PRAGMA foreign_keys = ON")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if version == 0 and tables == 0:
+        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    elif version != VERSION:
+        raise UserError(f"{path} was written by another version of fsm-exec; give another --out")
+
+
+def _places(count: int) -> str:
+    return ", ".join("?" * count)

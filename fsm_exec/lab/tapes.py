@@ -1,0 +1,48 @@
+"""The tapes of an experiment: recordings by their path, generated flow as PROFILE:SEED."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.paper.generator import generate
+from fsm_exec.paper.generator_profiles import PROFILES
+from fsm_exec.paper.tape import Tape, read_tape
+
+GENERATED_S = 23_400  # six and a half hours: a trading day of the recorded index markets
+GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
+
+
+class NamedTape(NamedTuple):
+    """`name` is what the user called it."""
+
+    name: str
+    tape: Tape
+
+
+def open_tape(name: str) -> NamedTape:
+    """The recording at a path, or the flow of PROFILE:SEED. Raises UserError."""
+    profile, colon, seed = name.rpartition(":")
+    if not colon or profile not in PROFILES:
+        return NamedTape(name, read_tape(Path(name)))
+    if not (seed.isascii() and seed.isdigit()):
+        raise UserError(f"tape {name!r}: {seed!r} is no seed; give {profile}:SEED with a whole number")
+    return NamedTape(name, generate(int(seed), GENERATED_S, profile=profile, start_us=GENERATED_START_US))
+
+
+def open_tapes(names: tuple[str, ...]) -> list[NamedTape]:
+    """All of them. Raises UserError, also for a name that comes twice."""
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"tape {name} is given twice; give each tape once")
+    return [open_tape(name) for name in names]
+
+
+def fingerprint(tape: Tape) -> str:
+    """The same for the same events: tells whether a name still means what it meant."""
+    digest = hashlib.sha256(repr(tape.header).encode())
+    for event in tape.events:
+        digest.update(repr(event).encode())
+    return digest.hexdigest()
