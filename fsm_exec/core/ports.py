@@ -126,8 +126,16 @@ class FillRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     traded_at_us: int
 
 
+class SubmissionRow(msgspec.Struct, frozen=True, gc=False):
+    """A row of `submissions`: the caller's own key, and the request as JSON with numbers in their full form."""
+
+    key: str
+    request: bytes
+
+
 class ExecutionSave(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One durable transition: the snapshot, its journal row and the rows that changed, in one transaction."""
+    """One durable transition: the snapshot, its journal row and the rows that changed, in one transaction.
+    `submission` goes with the first save of an execution that was submitted under a key."""
 
     execution_id: str
     ticker: str
@@ -144,6 +152,7 @@ class ExecutionSave(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     journal: JournalRow
     children: tuple[ChildRow, ...]
     fills: tuple[FillRow, ...]
+    submission: SubmissionRow | None = None
 
 
 class BookRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,7 +34,13 @@ class Quarantine(msgspec.Struct, frozen=True):
     why: str
 
 
-Job: TypeAlias = ExecutionSave | MarketSave | BookRow | MetricsSave | Quarantine
+class Binding(msgspec.Struct, frozen=True):
+    """Which exchange the database's executions are of, from now on and for good."""
+
+    environment: str
+
+
+Job: TypeAlias = ExecutionSave | MarketSave | BookRow | MetricsSave | Quarantine | Binding
 Row: TypeAlias = tuple[str, tuple[Any, ...]]
 
 
@@ -100,6 +106,7 @@ _MARKET = (
 )
 _BOOK = ("ticker", "execution_id", "taken_at", "why", "yes_depth", "no_depth")
 _METRICS = (*MetricsRow.__struct_fields__, "computed_at")
+_SUBMISSION = ("key", "execution_id", "request", "submitted_at")
 
 ADD_EXECUTION = _insert("execution_state", (*_PROGRESS, *_IDENTITY))
 MOVE_EXECUTION = (
@@ -111,12 +118,15 @@ ADD_FILL = _insert("fills", _FILL)
 PUT_MARKET = _replace("markets", ("ticker",), _MARKET)
 ADD_BOOK = _insert("order_book_snapshots", _BOOK)
 PUT_METRICS = _replace("execution_metrics", ("execution_id",), _METRICS)
+ADD_SUBMISSION = _insert("submissions", _SUBMISSION)
+BIND = "UPDATE meta SET environment = ? WHERE environment IS NULL"
 SET_QUARANTINE = "UPDATE execution_state SET quarantine = ? WHERE execution_id = ?"
 
 # Statement by statement within a transaction, in this order: a row comes after what it refers to.
 ORDER = (
     ADD_EXECUTION,
     MOVE_EXECUTION,
+    ADD_SUBMISSION,
     ADD_EVENT,
     PUT_CHILD,
     ADD_FILL,
@@ -124,6 +134,7 @@ ORDER = (
     ADD_BOOK,
     PUT_METRICS,
     SET_QUARANTINE,
+    BIND,
 )
 
 
@@ -142,6 +153,8 @@ def rows_of(job: Job) -> Iterator[Row]:
             yield PUT_METRICS, (*msgspec.structs.astuple(row), to_iso(at_us))
         case Quarantine(execution_id, why):
             yield SET_QUARANTINE, (why, execution_id)
+        case Binding(environment):
+            yield BIND, (environment,)
 
 
 def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
@@ -153,6 +166,8 @@ def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
         yield ADD_EXECUTION, (*progress, *identity, to_iso(save.accepted_at_us), to_iso(save.deadline_us))
     else:
         yield MOVE_EXECUTION, (*progress, execution_id, journal.seq - 1)
+    if save.submission is not None:
+        yield ADD_SUBMISSION, (save.submission.key, execution_id, save.submission.request.decode(), at)
     event = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps, journal.version
     yield ADD_EVENT, (execution_id, journal.seq, at, *event)
     for child in save.children:

@@ -135,7 +135,8 @@ def _instance(connection: sqlite3.Connection, path: Path | None, opening: Openin
         if row is None:
             instance = opening.draw_instance()
             connection.execute(
-                "INSERT INTO meta VALUES (1, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO meta (id, instance, created_at, created_schema, path, inode, opened_at) "
+                "VALUES (1, ?, ?, ?, ?, ?, ?)",
                 (instance, now, len(opening.migrations), *where, now),
             )
         elif row[1:] != where:

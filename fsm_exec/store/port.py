@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from fsm_exec.core.errors import UserError
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.ports import BookRow, ExecutionSave, JournalRow, MetricsRow, StoredExecution
-from fsm_exec.store import reading
-from fsm_exec.store.jobs import MarketSave, MetricsSave, Quarantine
+from fsm_exec.store import queries, reading
+from fsm_exec.store.jobs import Binding, MarketSave, MetricsSave, Quarantine
 from fsm_exec.store.writer import Lane, Writer, WriterStatistics
+
+EMBEDDED = "embedded"  # the exchange inside of `demo`
 
 
 class SqliteStore:
@@ -20,6 +23,7 @@ class SqliteStore:
     def __init__(self, writer: Writer, instance: str) -> None:
         self._writer = writer
         self._instance = instance
+        self._listeners: list[Callable[[ExecutionSave], None]] = []
 
     @property
     def instance(self) -> str:
@@ -27,6 +31,12 @@ class SqliteStore:
 
     async def save(self, save: ExecutionSave) -> None:
         await self._writer.save(save)
+        for listener in self._listeners:
+            listener(save)
+
+    def listen(self, listener: Callable[[ExecutionSave], None]) -> None:
+        """Have `listener` told of every execution's save once it is durable. It must not raise, nor take long."""
+        self._listeners.append(listener)
 
     async def save_market(self, terms: MarketTerms, at_us: int) -> None:
         await self._writer.save(MarketSave(terms, at_us))
@@ -51,6 +61,41 @@ class SqliteStore:
 
     async def metrics(self, execution_id: str) -> MetricsRow | None:
         return await self._writer.read(functools.partial(reading.metrics, execution_id=execution_id))
+
+    async def listing(self, wanted: queries.Filter) -> list[queries.ExecutionSummary]:
+        return await self._writer.read(functools.partial(queries.listing, wanted=wanted))
+
+    async def detail(self, execution_id: str, journal_lines: int) -> queries.ExecutionDetail | None:
+        return await self._writer.read(
+            functools.partial(queries.detail, execution_id=execution_id, journal_lines=journal_lines)
+        )
+
+    async def journal_after(self, execution_id: str, seq: int, lines: int) -> list[queries.JournalLine]:
+        return await self._writer.read(
+            functools.partial(queries.journal_after, execution_id=execution_id, seq=seq, lines=lines)
+        )
+
+    async def submission(self, key: str) -> queries.SubmittedEarlier | None:
+        return await self._writer.read(functools.partial(queries.submission, key=key))
+
+    async def unfinished_count(self) -> int:
+        return await self._writer.read(queries.unfinished_count)
+
+    async def bind(self, environment: str) -> None:
+        """From now on the executions here are of this exchange. Raises UserError if they are of another one: taking
+        them up there could spend money that nobody meant to spend."""
+        bound = await self._writer.read(queries.environment)
+        if bound is None:
+            if environment != EMBEDDED and await self.listing(queries.Filter(limit=1)):
+                bound = EMBEDDED  # only the demo ever wrote without saying so
+            else:
+                await self._writer.save(Binding(environment))
+                return
+        if bound != environment:
+            raise UserError(
+                f"the database holds executions of the exchange {bound!r}, not of {environment!r}; "
+                "give another path with --db"
+            )
 
     def statistics(self) -> WriterStatistics:
         return self._writer.statistics()

@@ -1,0 +1,199 @@
+"""What people and programs ask about executions: lists, one in detail, and what was submitted under which key.
+
+The answers are text as the tables hold it (decimal strings, ISO 8601 times), for showing and not for deciding.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TypeVar
+
+import msgspec
+
+from fsm_exec.core.ports import MetricsRow
+from fsm_exec.core.units import CountE2, format_count, parse_count
+from fsm_exec.store import reading
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+UNFINISHED = "state NOT IN ('filled', 'cancelled')"
+
+
+class ExecutionSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a list. `key` is the caller's own, null for an execution that was not submitted under one;
+    `quarantine` says why the engine does not act for it, null: it does."""
+
+    execution_id: str
+    key: str | None
+    ticker: str
+    outcome: str
+    method: str
+    state: str
+    reason: str | None
+    quarantine: str | None
+    target_quantity: str
+    filled_quantity: str
+    target_price: str | None
+    accepted_at: str
+    deadline: str
+    updated_at: str
+    seq: int
+
+
+class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
+    client_order_id: str
+    order_id: str | None
+    level: int
+    attempt: int
+    state: str
+    status: str
+    price: str
+    quantity: str
+    filled_quantity: str
+    time_in_force: str
+    walks: int
+    updated_at: str
+
+
+class FillLine(msgspec.Struct, frozen=True, kw_only=True):
+    fill_id: str
+    order_id: str
+    client_order_id: str
+    price: str
+    quantity: str
+    fee: str
+    is_taker: bool
+    late: bool
+    traded_at: str
+
+
+class JournalLine(msgspec.Struct, frozen=True, kw_only=True):
+    seq: int
+    at: str
+    event_type: str
+    steps: str
+
+
+class ExecutionDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """`metrics` is null until the execution has ended; `journal` holds its last lines, oldest first."""
+
+    execution: ExecutionSummary
+    orders: list[ChildOrder]
+    fills: list[FillLine]
+    metrics: MetricsRow | None
+    journal: list[JournalLine]
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which executions to list, newest first. `before` is the last execution of the page before, None for the first
+    page; `unfinished` and `quarantined` leave out all others."""
+
+    state: str | None = None
+    ticker: str | None = None
+    unfinished: bool = False
+    quarantined: bool = False
+    before: str | None = None
+    limit: int
+
+
+class SubmittedEarlier(msgspec.Struct, frozen=True, kw_only=True):
+    execution_id: str
+    request: bytes
+    submitted_at: str
+
+
+_SUMMARY = (
+    "SELECT e.execution_id, s.key, e.ticker, e.outcome, e.method, e.state, e.reason, e.quarantine, "
+    "e.target_quantity, e.target_price, e.accepted_at, e.deadline, e.updated_at, e.seq "
+    "FROM execution_state e LEFT JOIN submissions s ON s.execution_id = e.execution_id"
+)
+_CHILDREN = (
+    f"SELECT {', '.join(ChildOrder.__struct_fields__)} FROM split_orders "
+    "WHERE execution_id = ? ORDER BY level, attempt, client_order_id"
+)
+_FILLS = f"SELECT {', '.join(FillLine.__struct_fields__)} FROM fills WHERE execution_id = ? ORDER BY traded_at, fill_id"
+_JOURNAL = (
+    f"SELECT {', '.join(JournalLine.__struct_fields__)} FROM execution_events "
+    "WHERE execution_id = ? AND seq > ? ORDER BY seq DESC LIMIT ?"
+)
+
+
+def listing(connection: sqlite3.Connection, wanted: Filter) -> list[ExecutionSummary]:
+    """Newest first; empty if `before` is unknown."""
+    conditions, values = ["1 = 1"], list[object]()
+    if wanted.state is not None:
+        conditions.append("e.state = ?")
+        values.append(wanted.state)
+    if wanted.ticker is not None:
+        conditions.append("e.ticker = ?")
+        values.append(wanted.ticker)
+    if wanted.unfinished:
+        conditions.append(f"e.{UNFINISHED}")
+    if wanted.quarantined:
+        conditions.append("e.quarantine IS NOT NULL")
+    if wanted.before is not None:
+        conditions.append("e.rowid < (SELECT rowid FROM execution_state WHERE execution_id = ?)")
+        values.append(wanted.before)
+    statement = f"{_SUMMARY} WHERE {' AND '.join(conditions)} ORDER BY e.rowid DESC LIMIT ?"
+    return _summaries(connection, statement, (*values, wanted.limit))
+
+
+def detail(connection: sqlite3.Connection, execution_id: str, journal_lines: int) -> ExecutionDetail | None:
+    """None for an unknown execution."""
+    found = _summaries(connection, f"{_SUMMARY} WHERE e.execution_id = ?", (execution_id,))
+    if not found:
+        return None
+    (execution,) = found
+    orders = [_struct(ChildOrder, row) for row in connection.execute(_CHILDREN, (execution_id,))]
+    fills = [_struct(FillLine, row) for row in connection.execute(_FILLS, (execution_id,))]
+    return ExecutionDetail(
+        execution=execution,
+        orders=orders,
+        fills=fills,
+        metrics=reading.metrics(connection, execution_id),
+        journal=journal_after(connection, execution_id, 0, journal_lines),
+    )
+
+
+def journal_after(connection: sqlite3.Connection, execution_id: str, seq: int, lines: int) -> list[JournalLine]:
+    """The last `lines` lines after number `seq`, oldest first."""
+    newest_first = connection.execute(_JOURNAL, (execution_id, seq, lines)).fetchall()
+    return [_struct(JournalLine, row) for row in reversed(newest_first)]
+
+
+def submission(connection: sqlite3.Connection, key: str) -> SubmittedEarlier | None:
+    """What was accepted under this key, if anything was."""
+    row = connection.execute(
+        "SELECT execution_id, request, submitted_at FROM submissions WHERE key = ?", (key,)
+    ).fetchone()
+    if row is None:
+        return None
+    execution_id, request, submitted_at = row
+    return SubmittedEarlier(execution_id=execution_id, request=request.encode(), submitted_at=submitted_at)
+
+
+def unfinished_count(connection: sqlite3.Connection) -> int:
+    (count,) = connection.execute(f"SELECT count(*) FROM execution_state WHERE {UNFINISHED}").fetchone()
+    return int(count)
+
+
+def environment(connection: sqlite3.Connection) -> str | None:
+    """Which exchange the executions here are of; None: nobody said so."""
+    (name,) = connection.execute("SELECT environment FROM meta").fetchone()
+    return None if name is None else str(name)
+
+
+def _summaries(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> list[ExecutionSummary]:
+    columns = [name for name in ExecutionSummary.__struct_fields__ if name != "filled_quantity"]
+    rows = [dict(zip(columns, row, strict=True)) for row in connection.execute(statement, values)]
+    return [ExecutionSummary(**row, filled_quantity=_filled(connection, str(row["execution_id"]))) for row in rows]
+
+
+def _filled(connection: sqlite3.Connection, execution_id: str) -> str:
+    """Text is summed here: SQLite would make a float of it."""
+    counts = connection.execute("SELECT filled_quantity FROM split_orders WHERE execution_id = ?", (execution_id,))
+    return format_count(CountE2(sum(parse_count(text) for (text,) in counts)))
+
+
+def _struct(kind: type[S], row: tuple[object, ...]) -> S:
+    return msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind, strict=False)
