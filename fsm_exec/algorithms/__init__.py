@@ -7,7 +7,19 @@ version 1 with the default configuration.
 
 from __future__ import annotations
 
-from fsm_exec.algorithms import market, simple_limit
+from fsm_exec.algorithms import (
+    adaptive_limit,
+    basic,
+    deadline_walker,
+    join_bid,
+    market,
+    marketable,
+    passive_mid,
+    simple_limit,
+    static_fraction,
+    twap,
+    volume_weighted,
+)
 from fsm_exec.algorithms.family import AnyFamily, Family, Method, Settings
 from fsm_exec.core.errors import UserError
 
@@ -18,6 +30,15 @@ AnyMethod = Method
 _LISTED: tuple[AnyFamily, ...] = (
     Family("simple_limit", simple_limit.Config, simple_limit.plan, simple_limit.replan),
     Family("market", market.Config, market.plan, market.replan),
+    Family("passive_mid", passive_mid.Config, passive_mid.plan, passive_mid.replan),
+    Family("join_bid", join_bid.Config, join_bid.plan, join_bid.replan),
+    Family("marketable", marketable.Config, marketable.plan, marketable.replan),
+    Family("static_fraction", static_fraction.Config, static_fraction.plan, static_fraction.replan),
+    Family("basic", basic.Config, basic.plan, basic.replan),
+    Family("adaptive_limit", adaptive_limit.Config, adaptive_limit.plan, adaptive_limit.replan),
+    Family("twap", twap.Config, twap.plan, twap.replan),
+    Family("volume_weighted", volume_weighted.Config, volume_weighted.plan, volume_weighted.replan),
+    Family("deadline_walker", deadline_walker.Config, deadline_walker.plan, deadline_walker.replan),
 )
 FAMILIES: dict[str, AnyFamily] = {family.name: family for family in _LISTED}
 SHIPPED: dict[str, Method] = {name: family.method(name, 1, {}) for name, family in FAMILIES.items()}

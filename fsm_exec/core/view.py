@@ -6,6 +6,7 @@ import msgspec
 
 from fsm_exec.core.book import Ladder
 from fsm_exec.core.market import MarketStatus
+from fsm_exec.core.signals import Signals
 from fsm_exec.core.units import PriceE4, PriceGrid
 
 VIEW_DEPTH_LEVELS = 10
@@ -17,7 +18,8 @@ class View(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
     `bids` and `asks` are the best ten levels, best first. `mid_e5` and `spread_e4` are those of the last two-sided
     book (None before the first). `own_other_best_e4` is our own best bid for the other outcome, in its own terms.
     `feed` is the state of the market_feed machine; nothing in a view can be trusted unless it is "live".
-    `write_tokens_left` is what the account's rate budget still holds (None: nobody counts).
+    `write_tokens_left` is what the account's rate budget still holds (None: nobody counts). `signals` is everything
+    smoothed over time (None: nobody observes this market).
     """
 
     at_us: int
@@ -32,6 +34,7 @@ class View(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
     spread_e4: int | None
     own_other_best_e4: PriceE4 | None = None
     write_tokens_left: int | None = None
+    signals: Signals | None = None
 
     @property
     def is_tradable(self) -> bool:

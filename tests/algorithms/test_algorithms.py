@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fsm_exec.algorithms import SHIPPED, market, method, simple_limit
+from fsm_exec.algorithms import FAMILIES, SHIPPED, market, method, simple_limit
 from fsm_exec.core.algorithm import (
     Algorithm,
     GiveUpWish,
@@ -72,7 +72,7 @@ def progress(free: int = 1_000, sent: int = 0, working: Working | None = None) -
     return Progress(goal=GOAL, at_us=1, walks=0, writes=sent, slices=(part,))
 
 
-@pytest.mark.parametrize("name", sorted(SHIPPED))
+@pytest.mark.parametrize("name", ["market", "simple_limit"])
 @given(target=st.integers(1, 10**12))
 def test_a_plan_is_one_slice_of_the_whole_target(name: str, target: int) -> None:
     """Neither splits."""
@@ -118,7 +118,7 @@ def test_market_waits_for_its_order_and_is_content_when_filled() -> None:
     assert market.replan(progress(free=0, sent=1), VIEW, config) == ()
 
 
-@pytest.mark.parametrize("name", sorted(SHIPPED))
+@pytest.mark.parametrize("name", ["market", "simple_limit"])
 @given(free=st.integers(0, 1_000), sent=st.integers(0, 3), busy=st.sampled_from([None, False, True]))
 def test_the_same_arguments_give_the_same_answer(name: str, free: int, sent: int, busy: bool | None) -> None:
     """And leave their arguments as they were: a decision can be made again from the journal."""
@@ -137,7 +137,7 @@ def test_the_same_arguments_give_the_same_answer(name: str, free: int, sent: int
 
 def test_every_algorithm_ships_a_method_of_its_own_name() -> None:
     """At version 1, found with the version or without."""
-    assert sorted(SHIPPED) == ["market", "simple_limit"]
+    assert set(SHIPPED) == set(FAMILIES) >= {"market", "simple_limit"}
     for name, shipped in SHIPPED.items():
         assert (shipped.name, shipped.algorithm, shipped.full_name) == (name, name, f"{name}@1")
         assert method(name) is shipped
@@ -149,7 +149,7 @@ def test_every_algorithm_ships_a_method_of_its_own_name() -> None:
 )
 def test_an_unknown_method_is_the_users_error_and_names_the_known(name: str) -> None:
     """One line: what, and what to choose from."""
-    with pytest.raises(UserError, match="market, simple_limit") as raised:
+    with pytest.raises(UserError, match=", ".join(sorted(SHIPPED))) as raised:
         method(name)
     assert repr(name) in str(raised.value)
     assert "\n" not in str(raised.value)

@@ -26,7 +26,6 @@ from fsm_exec.core.algorithm import (
     Wish,
     WithdrawWish,
 )
-from fsm_exec.core.wishes import IllegalWish
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.events import (
     AmendAnswered,
@@ -51,6 +50,7 @@ from fsm_exec.core.execution import CHILD_ENDS, EXECUTION_ENDS, Child, Execution
 from fsm_exec.core.snapshot import decode_entry, encode_snapshot
 from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
 from fsm_exec.core.view import View
+from fsm_exec.core.wishes import IllegalWish
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver, World

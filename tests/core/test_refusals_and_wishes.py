@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsm_exec.core.algorithm import GiveUpWish, PlaceWish, RepriceWish, WithdrawWish
-from fsm_exec.core.wishes import IllegalWish
 from fsm_exec.core.events import (
     AmendAnswered,
     AmendRefused,
@@ -20,6 +19,7 @@ from fsm_exec.core.events import (
     Withdraw,
 )
 from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.core.wishes import IllegalWish
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver, World

@@ -1,0 +1,41 @@
+"""The seed's rule: an edge worth more than 15 cents a contract is taken, any other rests.
+
+Taking is one immediate order at the worst price, sent when somebody offers within it; what it does not get rests at
+the target price. Slippage is controlled where it is for every algorithm: the worst price is 2 % above the target
+unless whoever submits says otherwise, and no order is ever above it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fsm_exec.algorithms.building import ClosingSettings, rest_at, whole, within
+from fsm_exec.core.algorithm import Goal, PlaceWish, Progress, Slice, Wish
+from fsm_exec.core.view import View
+
+
+class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`take_above_e6`: dollars per contract, in millionths; an expected value above it is taken."""
+
+    take_above_e6: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 150_000
+
+
+def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+    return whole(goal)
+
+
+def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+    goal, part = progress.goal, progress.slices[0]
+    takes = goal.edge is not None and goal.edge.expected_value_e6 > config.take_above_e6
+    if takes and not part.sent and part.working is None and part.free_e2 and within(view.asks, goal.limits.worst_e4):
+        return (
+            PlaceWish(
+                level=part.level,
+                price_e4=goal.limits.worst_e4,
+                count_e2=part.free_e2,
+                time_in_force="immediate_or_cancel",
+            ),
+        )
+    return rest_at(progress, goal.limits.target_e4)

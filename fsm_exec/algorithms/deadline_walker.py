@@ -1,0 +1,200 @@
+"""A quoter with a clock: one post-only order inside the spread, dearer as the deadline comes nearer.
+
+price = bid + a x (ask - bid), a = a0 + a1 x (t / H)^g, a tick below the ask at most, never above the worst price.
+t is the time since the execution was accepted, H its horizon. Around this ramp:
+
+* Hysteresis. Up only by so many ticks at once, down only by more and only while nobody else bids as much: an order
+  keeps its place in the queue, and no two prices alternate.
+* Book guard. With one side empty, or a spread far wider than on arrival, an order stays where it is; a new one is
+  priced by the last two-sided book (by the arrival, if the spread blew up), never by what is left.
+* A small budget of writes, of which the closing leg's are kept back. When the budget is spent, or the account is short
+  of tokens, the order rests until the closing leg.
+* Taker leg (optional, off by default): what the expected flow will not fill in time is taken from the touch, if that
+  is cheap enough for the hour. The quote is withdrawn first, so that nothing can be bought twice.
+"""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal
+from typing import Annotated
+
+import msgspec
+
+from fsm_exec.algorithms.building import (
+    ONE_PPM,
+    US_PER_S,
+    ClosingSettings,
+    allowed,
+    between,
+    check_weight,
+    tick_above,
+    touch,
+    whole,
+)
+from fsm_exec.core.algorithm import (
+    Goal,
+    PlaceWish,
+    Progress,
+    RepriceWish,
+    Slice,
+    SliceProgress,
+    Wish,
+    WithdrawWish,
+    Working,
+)
+from fsm_exec.core.units import ONE_CONTRACT_E2, CountE2, PriceE4
+from fsm_exec.core.view import View
+
+CONTEXT = Context(prec=18)  # our own: a changed precision somewhere else must not change a price
+CENT_E4 = 100
+CLOSING_WRITES = 2  # kept back from the budget: a cancel and the last order
+TAKER_LEG_WRITES = 3  # a cancel, the immediate order, and the quote again
+
+Ticks = Annotated[int, msgspec.Meta(ge=1, le=100)]
+
+
+class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The ramp's `a0`, `a1`, `g`; hysteresis in ticks, `fine_grid_ticks` more where a tick is less than a cent.
+
+    The guard holds while the spread is above `guard_spread_factor` x the arrival's + `guard_spread_e4`. Below
+    `tokens_min` write tokens the order is left alone. `taker_leg` uses `flow_e2_per_s`, the contracts expected to fill
+    passively per second, and allows an ask of at most arrival mid + `taker_start_e4` + `taker_slope_e4` x t / H, at
+    most every `taker_every_s`."""
+
+    a0: Decimal = Decimal("0.6")
+    a1: Decimal = Decimal("0.5")
+    g: Decimal = Decimal(2)
+    up_ticks: Ticks = 1
+    down_ticks: Ticks = 3
+    fine_grid_ticks: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
+    guard_spread_factor: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
+    guard_spread_e4: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 200
+    look_every_ms: Annotated[int, msgspec.Meta(ge=250, le=60_000)] = 1_000
+    write_budget: Annotated[int, msgspec.Meta(ge=3, le=1_000)] = 12
+    tokens_min: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 20
+    taker_leg: bool = False
+    flow_e2_per_s: Annotated[int, msgspec.Meta(ge=0, le=10**8)] = 100
+    taker_start_e4: Annotated[int, msgspec.Meta(ge=-10_000, le=10_000)] = -200
+    taker_slope_e4: Annotated[int, msgspec.Meta(ge=-10_000, le=10_000)] = 300
+    taker_every_s: Annotated[int, msgspec.Meta(ge=1, le=3_600)] = 5
+
+    def __post_init__(self) -> None:
+        check_weight("a0", self.a0, 0, 10)
+        check_weight("a1", self.a1, 0, 10)
+        check_weight("g", self.g, Decimal("0.1"), 10)  # 0 to the power of 0 is no number
+
+    @property
+    def look_every_us(self) -> int | None:
+        return self.look_every_ms * 1_000
+
+
+def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+    return whole(goal)
+
+
+def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+    part = progress.slices[0]
+    take = _take(progress, part, view, config)
+    if part.working is not None:
+        return _move(progress, part.working, take, view, config)
+    if part.free_e2 == 0 or not _may_write(progress, 1, config):
+        return ()
+    if take:
+        return (
+            PlaceWish(
+                level=part.level,
+                price_e4=progress.goal.limits.worst_e4,
+                count_e2=take,
+                time_in_force="immediate_or_cancel",
+            ),
+        )
+    price = _wanted(progress, view, config)
+    if view.best_ask is not None and price >= view.best_ask:
+        return ()  # the book leaves no price at which one can only rest
+    return (PlaceWish(level=part.level, price_e4=price, count_e2=part.free_e2, post_only=True),)
+
+
+def _move(progress: Progress, working: Working, take: CountE2, view: View, config: Config) -> tuple[Wish, ...]:
+    """What becomes of the order there is."""
+    level = progress.slices[0].level
+    scarce = view.write_tokens_left is not None and view.write_tokens_left < config.tokens_min
+    if working.busy or scarce or not _is_sound(progress.goal, view, config):
+        return ()
+    if take and _may_write(progress, TAKER_LEG_WRITES, config):
+        return (WithdrawWish(level=level),)
+    if not _may_write(progress, 1, config):
+        return ()
+    wanted = _wanted(progress, view, config)
+    tick = tick_above(progress.goal.grid, wanted) or CENT_E4
+    extra = config.fine_grid_ticks if tick < CENT_E4 else 0
+    best_bid = view.best_bid
+    alone = best_bid is not None and working.price_e4 > best_bid
+    up = wanted >= working.price_e4 + (config.up_ticks + extra) * tick
+    down = wanted <= working.price_e4 - (config.down_ticks + extra) * tick and alone
+    return (RepriceWish(level=level, price_e4=wanted),) if up or down else ()
+
+
+def _may_write(progress: Progress, writes: int, config: Config) -> bool:
+    return progress.writes + writes + CLOSING_WRITES <= config.write_budget
+
+
+def _is_sound(goal: Goal, view: View, config: Config) -> bool:
+    """Whether this book may move an order."""
+    return view.is_tradable and view.is_two_sided and not _is_blown_up(goal, view, config)
+
+
+def _is_blown_up(goal: Goal, view: View, config: Config) -> bool:
+    usual_e4 = goal.arrival.spread_e4
+    if usual_e4 is None or not view.is_two_sided:
+        return False
+    return view.asks[0][0] - view.bids[0][0] > config.guard_spread_factor * usual_e4 + config.guard_spread_e4
+
+
+def _wanted(progress: Progress, view: View, config: Config) -> PriceE4:
+    """The ramp's price now, to the nearest tick, below the ask and within the worst price."""
+    goal = progress.goal
+    best = touch(goal.arrival if _is_blown_up(goal, view, config) else view)
+    if best is None:
+        return allowed(goal, min(goal.limits.target_e4, _below_ask(view)))
+    bid, ask = best
+    exact = between(bid, ask, _share_ppm(progress, config))
+    rounded = exact + tick_above(goal.grid, allowed(goal, exact)) // 2
+    return allowed(goal, min(rounded, ask - 1, _below_ask(view)))
+
+
+def _below_ask(view: View) -> int:
+    """The highest price that does not take."""
+    return 9_999 if view.best_ask is None else view.best_ask - 1
+
+
+def _share_ppm(progress: Progress, config: Config) -> int:
+    """a, between 0 and one, in millionths."""
+    goal = progress.goal
+    horizon_us = goal.deadline_us - goal.accepted_at_us
+    passed_us = min(max(0, progress.at_us - goal.accepted_at_us), horizon_us)
+    passed = CONTEXT.divide(Decimal(passed_us), Decimal(horizon_us))
+    a = CONTEXT.fma(config.a1, CONTEXT.power(passed, config.g), config.a0)
+    return min(max(0, int(CONTEXT.multiply(a, Decimal(ONE_PPM)))), ONE_PPM)
+
+
+def _take(progress: Progress, part: SliceProgress, view: View, config: Config) -> CountE2:
+    """What is to be taken from the touch now: all that the expected flow will not fill in time, if it is a contract
+    or more and cheap enough for the hour; else nothing."""
+    goal = progress.goal
+    mid_e5 = goal.arrival.mid_e5
+    if not config.taker_leg or mid_e5 is None or not _is_sound(goal, view, config):
+        return CountE2(0)
+    last_us = part.last_placed_at_us
+    if last_us is not None and progress.at_us < last_us + config.taker_every_s * US_PER_S:
+        return CountE2(0)
+    ask, offered = view.asks[0]
+    horizon_us = goal.deadline_us - goal.accepted_at_us
+    left_us = max(0, goal.deadline_us - progress.at_us)
+    slope_e4 = config.taker_slope_e4 * (horizon_us - left_us) // horizon_us
+    if ask > min(goal.limits.worst_e4, mid_e5 // 10 + config.taker_start_e4 + slope_e4):
+        return CountE2(0)
+    remaining = part.free_e2
+    if part.working is not None:
+        remaining = CountE2(remaining + part.working.count_e2 - part.working.filled_e2)
+    excess = remaining - config.flow_e2_per_s * left_us // US_PER_S
+    return CountE2(min(excess, offered, remaining)) if excess >= ONE_CONTRACT_E2 else CountE2(0)

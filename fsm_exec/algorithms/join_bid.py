@@ -1,0 +1,21 @@
+"""A baseline: one limit at the best bid on arrival. It is never moved."""
+
+from __future__ import annotations
+
+from fsm_exec.algorithms.building import BaselineSettings, allowed, rest_at, touch, whole
+from fsm_exec.core.algorithm import Goal, Progress, Slice, Wish
+from fsm_exec.core.view import View
+
+
+class Config(BaselineSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Nothing to choose but the closing leg."""
+
+
+def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+    return whole(goal)
+
+
+def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+    goal = progress.goal
+    best = touch(goal.arrival)
+    return rest_at(progress, allowed(goal, goal.limits.target_e4 if best is None else best[0]))

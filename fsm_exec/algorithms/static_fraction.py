@@ -1,0 +1,31 @@
+"""A baseline: one limit at a fixed share of the way from bid to ask on arrival. It is never moved.
+
+The best share, chosen before the event, is the baseline that every dynamic algorithm has to beat.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fsm_exec.algorithms.building import ONE_PPM, BaselineSettings, allowed, between, rest_at, touch, whole
+from fsm_exec.core.algorithm import Goal, Progress, Slice, Wish
+from fsm_exec.core.view import View
+
+
+class Config(BaselineSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`fraction_ppm`: 0 is the bid, 1,000,000 the ask."""
+
+    fraction_ppm: Annotated[int, msgspec.Meta(ge=0, le=ONE_PPM)] = 650_000
+
+
+def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+    return whole(goal)
+
+
+def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+    goal = progress.goal
+    best = touch(goal.arrival)
+    price = goal.limits.target_e4 if best is None else between(*best, config.fraction_ppm)
+    return rest_at(progress, allowed(goal, price))

@@ -1,0 +1,84 @@
+"""Slices in time: each comes due N seconds after the one before it and is taken when somebody offers within the limit.
+
+What a slice does not get is never lost: it moves into the newest slice that is due and is tried again as soon as
+something is offered, until the deadline; after the last slice there is nothing left to wait for but offers. The slices
+are spread over a part of the time before the closing leg only, so that a book too thin for the schedule can be caught
+up with. One immediate order at a time, at the worst price. Fewer contracts than slices are fewer slices.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fsm_exec.algorithms.building import ONE_PPM, US_PER_S, ClosingSettings, apportion, slices_of, within
+from fsm_exec.core.algorithm import Goal, PlaceWish, Progress, Slice, SliceProgress, TransferWish, Wish
+from fsm_exec.core.units import ONE_CONTRACT_E2, CountE2
+from fsm_exec.core.view import View
+
+LOOK_EVERY_US = US_PER_S
+
+
+class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`interval_s` 0: as long as the time allows; it is shortened where it would not fit. `spread_ppm` is the share of
+    the time before the closing leg in which the slices come due, `retry_ms` the least time from one order to the next,
+    and `fruitless_max` how many more orders than contracts filled there may be."""
+
+    slices: Annotated[int, msgspec.Meta(ge=5, le=10)] = 8
+    interval_s: Annotated[int, msgspec.Meta(ge=0, le=3_600)] = 0
+    spread_ppm: Annotated[int, msgspec.Meta(ge=100_000, le=ONE_PPM)] = 800_000
+    retry_ms: Annotated[int, msgspec.Meta(ge=250, le=60_000)] = 500
+    fruitless_max: Annotated[int, msgspec.Meta(ge=10, le=1_000)] = 60
+
+    @property
+    def look_every_us(self) -> int | None:
+        return min(LOOK_EVERY_US, self.retry_ms * 1_000)
+
+
+def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+    return slices_of(apportion(goal.target_e2, [1] * config.slices))
+
+
+def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+    goal = progress.goal
+    due = _due(progress, config)
+    wanted = CountE2(sum(part.free_e2 for part in due))
+    last_us = max((part.last_placed_at_us or 0 for part in progress.slices), default=0)
+    fruitless = progress.writes - sum(part.filled_e2 for part in progress.slices) // ONE_CONTRACT_E2
+    if (
+        wanted == 0
+        or any(part.working is not None for part in progress.slices)
+        or progress.at_us < last_us + config.retry_ms * 1_000
+        or fruitless >= config.fruitless_max
+        or not view.is_tradable
+        or not within(view.asks, goal.limits.worst_e4)
+    ):
+        return ()
+    newest = due[-1]
+    order = PlaceWish(
+        level=newest.level,
+        price_e4=goal.limits.worst_e4,
+        count_e2=wanted,
+        time_in_force="immediate_or_cancel",
+    )
+    return (*_caught_up(due[:-1], newest), order)
+
+
+def _due(progress: Progress, config: Config) -> tuple[SliceProgress, ...]:
+    """The slices whose time has come, oldest first; the first at once."""
+    goal, count = progress.goal, len(progress.slices)
+    span_us = goal.deadline_us - (config.closing_lead_us or 0) - goal.accepted_at_us
+    interval_us = max(0, span_us) * config.spread_ppm // ONE_PPM // count
+    if config.interval_s:
+        interval_us = min(interval_us, config.interval_s * US_PER_S)
+    passed_us = progress.at_us - goal.accepted_at_us
+    return tuple(part for n, part in enumerate(progress.slices) if n * interval_us <= passed_us) or progress.slices[:1]
+
+
+def _caught_up(earlier: tuple[SliceProgress, ...], newest: SliceProgress) -> tuple[TransferWish, ...]:
+    return tuple(
+        TransferWish(from_level=part.level, to_level=newest.level, count_e2=part.free_e2)
+        for part in earlier
+        if part.free_e2
+    )

@@ -1,0 +1,50 @@
+"""Once, all at once: the target spread over the offers on arrival, in proportion to what each offers.
+
+Each part is one limit at its offer's price and stays there. Offers above the worst price do not count; with none
+left, everything rests at the target price. The arrival decides for good, so that a restart changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fsm_exec.algorithms.building import ClosingSettings, apportion, whole, within
+from fsm_exec.core.algorithm import Goal, PlaceWish, Progress, Slice, Wish
+from fsm_exec.core.book import Ladder
+from fsm_exec.core.view import VIEW_DEPTH_LEVELS, View
+
+
+class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`levels_max`: how many offers, best first, are looked at."""
+
+    levels_max: Annotated[int, msgspec.Meta(ge=1, le=VIEW_DEPTH_LEVELS)] = 5
+
+
+def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+    offers = _offers(goal, config)
+    if not offers:
+        return whole(goal)
+    counts = apportion(goal.target_e2, [count for _, count in offers])
+    return tuple(Slice(level=n, count_e2=count) for n, count in enumerate(counts, start=1) if count)
+
+
+def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+    goal = progress.goal
+    offers = _offers(goal, config)
+    return tuple(
+        PlaceWish(
+            level=part.level,
+            price_e4=offers[part.level - 1][0] if offers else goal.limits.target_e4,
+            count_e2=part.free_e2,
+        )
+        for part in progress.slices
+        if part.working is None and part.free_e2
+    )
+
+
+def _offers(goal: Goal, config: Config) -> Ladder:
+    """Those the plan was made from, on the grid the execution was accepted under."""
+    within_limits = within(goal.arrival.asks, goal.limits.worst_e4)[: config.levels_max]
+    return tuple(level for level in within_limits if goal.grid.contains(level[0]))
