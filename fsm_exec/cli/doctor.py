@@ -159,7 +159,7 @@ async def look(loaded: Loaded, key: SigningKey) -> list[Check]:
 
 async def _reachability(client: KalshiClient) -> Check:
     try:
-        status = await client.markets.status()
+        status = await client.public.status()
     except VenueError as error:
         return Check("exchange", "fail", f"{error}; check the network and the address")
     if status.exchange_active and status.trading_active:
@@ -172,7 +172,7 @@ async def _reachability(client: KalshiClient) -> Check:
 async def _clock(client: KalshiClient, wall: Wall, limit_ms: int) -> Check:
     before_us = wall.now_us()
     try:
-        second_us = await client.markets.clock()
+        second_us = await client.public.clock()
     except VenueError as error:
         return Check("clock", "warn", f"not compared: {error}")
     if second_us is None:

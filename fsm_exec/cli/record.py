@@ -186,7 +186,7 @@ async def _end_at(signals: AsyncIterator[int], nursery: trio.Nursery) -> None:
 
 async def _open(client: KalshiClient, ticker: str, path: Path) -> RecordingWriter:
     try:
-        market = await client.markets.market(ticker)
+        market = await client.public.market(ticker)
     except VenueRefused as error:
         if error.status != 404:
             raise

@@ -41,7 +41,7 @@ LIMITS_INTERVAL_S: Final = 600  # an account's tier changes rarely
 
 class KalshiClient:
     """See `core.ports.Exchange` for what its calls promise. Beside them: batches, decrease and cancel-all, and in
-    `account`, `groups` and `markets` what the rest of the API offers."""
+    `account`, `groups` and `public` what the rest of the API offers."""
 
     def __init__(
         self,
@@ -49,16 +49,19 @@ class KalshiClient:
         stream: KalshiStream,
         account: KalshiAccount,
         groups: KalshiGroups,
-        markets: KalshiMarkets,
+        public: KalshiMarkets,
         budget: RateBudget,
     ) -> None:
         self._rest = rest
         self._stream = stream
         self._budget = budget
-        self.account, self.groups, self.markets = account, groups, markets
+        self.account, self.groups, self.public = account, groups, public
 
     async def market_terms(self, ticker: str) -> MarketTerms:
         return await self._rest.market_terms(ticker)
+
+    async def markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
+        return await self._rest.markets(tickers)
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         return await self._rest.place(order)
@@ -146,7 +149,7 @@ async def open_client(
         follow_redirects=False,
     ) as http:
         budget = RateBudget(chosen_log)
-        rest = KalshiRest(SignedHttp(http, signer, wall_us, chosen_log, budget), wall_us)
+        rest = KalshiRest(SignedHttp(http, signer, wall_us, chosen_log, budget), wall_us, chosen_log)
         yield KalshiClient(
             rest,
             KalshiStream(dial, signer, wall_us, rng, chosen_log, tap),

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from fsm_exec.core.errors import UserError
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.orders import (
     AllCancelled,
@@ -31,10 +30,11 @@ from fsm_exec.core.orders import (
     PlaceOrder,
 )
 from fsm_exec.core.units import parse_count
-from fsm_exec.kalshi import batches, terms, translate
+from fsm_exec.kalshi import batches, translate
 from fsm_exec.kalshi.calls import Calls, decode, same_order
 from fsm_exec.kalshi.http import SignedHttp
-from fsm_exec.kalshi.translate import Malformed
+from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.terms_reader import TermsReader
 from fsm_exec.wire import rest as wire
 from fsm_exec.wire import writes
 
@@ -45,9 +45,9 @@ PAGE_ROWS: Final = 200  # rows a page: inside every limit the exchange documents
 class KalshiRest:
     """Implements the reads and writes of `core.ports.Exchange`; holds no state but its connections."""
 
-    def __init__(self, http: SignedHttp, wall_us: Callable[[], int]) -> None:
+    def __init__(self, http: SignedHttp, wall_us: Callable[[], int], log: Log) -> None:
         self.calls = Calls(http)
-        self._wall_us = wall_us
+        self.terms = TermsReader(self.calls, wall_us, log)
 
     # Writes. Each sends at most one request and raises only translate.ImpossibleRequest, before sending.
 
@@ -165,16 +165,11 @@ class KalshiRest:
 
     async def market_terms(self, ticker: str) -> MarketTerms:
         """Raises UserError too: for a ticker that is none, and for a market whose fees have no published formula."""
-        if not translate.is_ticker(ticker):
-            raise UserError(f"{ticker[:60]!r} is no market ticker; copy it from the market's page")
-        market = decode(await self.calls.read(f"/markets/{ticker}"), wire.MarketSummaryBody).market
-        if market.ticker != ticker:
-            raise Malformed(f"asked for market {ticker}, got {market.ticker[:60]!r}")
-        event_ticker = translate.path_part(market.event_ticker)
-        event = decode(await self.calls.read(f"/events/{event_ticker}"), wire.EventBody).event
-        series_ticker = translate.path_part(event.series_ticker)
-        series = decode(await self.calls.read(f"/series/{series_ticker}"), wire.SeriesBody).series
-        return terms.market_terms(market, event, series, self._wall_us())
+        return await self.terms.one(ticker)
+
+    async def markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
+        """See `TermsReader.many`."""
+        return await self.terms.many(tickers)
 
     async def _user_data_as_of(self) -> int:
         """Asked before a listing, so that the listing shows at least what it promises (W6.6)."""

@@ -86,6 +86,9 @@ class Counterpart:
     async def market_terms(self, ticker: str) -> NoReturn:
         raise AssertionError(f"nobody asks for the terms of {ticker}")
 
+    async def markets(self, tickers: Sequence[str]) -> NoReturn:
+        raise AssertionError(f"nobody asks for the terms of {tickers}")
+
     async def amend(self, order: AmendOrder) -> NoReturn:
         raise AssertionError(f"nobody amends {order.order_id}")
 

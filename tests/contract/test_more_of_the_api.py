@@ -151,26 +151,34 @@ async def test_books_of_both_calls_agree(stage: Stage) -> None:
     """One book at a time, or several, whole or cut to the best levels."""
     open_other_market(stage)
     async with stage.client() as client:
-        one = await client.markets.order_book(stage.ticker)
-        both = await client.markets.order_books([stage.ticker, OTHER])
+        one = await client.public.order_book(stage.ticker)
+        both = await client.public.order_books([stage.ticker, OTHER])
         assert (one.yes, one.no) == (both[stage.ticker].yes, both[stage.ticker].no)
         assert both[OTHER].no == {}
-        assert (await client.markets.order_book(stage.ticker, depth=1)).yes == {4_500: 1_000}
+        assert (await client.public.order_book(stage.ticker, depth=1)).yes == {4_500: 1_000}
 
 
 async def test_markets_events_and_series_are_listed(stage: Stage) -> None:
     """By series, by event and by name."""
     open_other_market(stage)
     async with stage.client() as client:
-        market = await client.markets.market(stage.ticker)
-        listed = await client.markets.markets(event=market.event_ticker)
+        market = await client.public.market(stage.ticker)
+        listed = await client.public.markets(event=market.event_ticker)
         assert {row.ticker for row in listed} == {stage.ticker, OTHER}
-        assert [row.ticker for row in await client.markets.markets(tickers=[OTHER])] == [OTHER]
-        assert await client.markets.markets(tickers=[OTHER], status="settled") == ()
-        assert market.event_ticker in {row.event_ticker for row in await client.markets.events("KXTEST")}
-        assert "KXTEST" in {row.ticker for row in await client.markets.series()}
+        assert [row.ticker for row in await client.public.markets(tickers=[OTHER])] == [OTHER]
+        assert await client.public.markets(tickers=[OTHER], status="settled") == ()
+        assert market.event_ticker in {row.event_ticker for row in await client.public.events("KXTEST")}
+        assert "KXTEST" in {row.ticker for row in await client.public.series()}
         with pytest.raises(VenueRefused):
-            await client.markets.market("KXNONE-1")
+            await client.public.market("KXNONE-1")
+
+
+async def test_the_terms_of_many_markets_are_those_of_each(stage: Stage) -> None:
+    """One call for all of them says what one call each does; an unknown market is missing."""
+    open_other_market(stage)
+    async with stage.client() as client:
+        found = await client.markets([stage.ticker, OTHER, "KXNONE-1"])
+        assert found == {ticker: await client.market_terms(ticker) for ticker in (stage.ticker, OTHER)}
 
 
 async def test_public_trades_are_listed(stage: Stage) -> None:
@@ -178,14 +186,14 @@ async def test_public_trades_are_listed(stage: Stage) -> None:
     async with stage.client() as client:
         await placed(client, stage.now_or_never("yes", "0.5200", "2.00"))
         stage.exchange.apply(stage.ticker, Trade("no", parse_price("0.45"), parse_count("3")))
-        trades = {(t.taker, t.yes_price_e4, t.count_e2) for t in await client.markets.trades(stage.ticker)}
+        trades = {(t.taker, t.yes_price_e4, t.count_e2) for t in await client.public.trades(stage.ticker)}
         assert trades == {("yes", 5_200, 200), ("no", 4_500, 300)}
 
 
 async def test_the_status_and_the_limits_are_told(stage: Stage) -> None:
     """The exchange trades, and the budget takes over what it allows."""
     async with stage.client() as client:
-        status = await client.markets.status()
+        status = await client.public.status()
         assert (status.exchange_active, status.trading_active) == (True, True)
         limits, costs = await client.account.limits(), await client.account.endpoint_costs()
         await client.account.learn_budget()

@@ -71,6 +71,11 @@ class Network(httpx.AsyncBaseTransport):
         )
         return self
 
+    def each(self, answer: Callable[[httpx.Request], httpx.Response]) -> Network:
+        """Let `answer` make every answer."""
+        self._answers.append(answer)
+        return self
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await trio.lowlevel.checkpoint()
         self.requests.append(request)
@@ -245,7 +250,7 @@ class Kit:
         return SignedHttp(client, self.signer, lambda: NOW_US, self.log)
 
     def rest(self, network: Network) -> KalshiRest:
-        return KalshiRest(self.http(network), lambda: NOW_US)
+        return KalshiRest(self.http(network), lambda: NOW_US, self.log)
 
     def stream(self, server: StreamServer) -> KalshiStream:
         return KalshiStream(server.dial, self.signer, lambda: NOW_US, random.Random(7), self.log)

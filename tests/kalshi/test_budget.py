@@ -318,7 +318,7 @@ async def test_a_429_is_counted_and_slows_the_client(kit: Kit, network: Network,
     """The write's outcome is a refusal as before; the bucket learns from it."""
     network.answer(429, {"error": "too many requests"}).answer(500)
     http = kit.http(network)
-    rest = type(kit.rest(network))(http, lambda: kit.now_us)
+    rest = type(kit.rest(network))(http, lambda: kit.now_us, kit.log)
     assert isinstance(await rest.place(kit.place()), Refused)
     statistics = http.budget.statistics().write
     assert (statistics.refused, statistics.level_mt) == (1, 0)
@@ -337,7 +337,7 @@ async def test_what_found_its_turn_too_late_is_not_sent(kit: Kit, network: Netwo
         lambda: kit.now_us + round(trio.current_time() * US_PER_S),
         kit.log,
     )
-    rest = type(kit.rest(network))(http, lambda: kit.now_us)
+    rest = type(kit.rest(network))(http, lambda: kit.now_us, kit.log)
     http.budget.learn_limits(limits(10, 10))
     assert isinstance(await rest.place(kit.place(not_after_us=kit.now_us + 1)), Unknown)
     in_time, late = kit.now_us + 3 * US_PER_S, kit.now_us + 2 * US_PER_S

@@ -122,12 +122,13 @@ async def test_a_write_has_an_outcome_whatever_comes_back(
 def reads(kit: Kit, network: Network) -> list[Callable[[], Awaitable[object]]]:
     http = kit.http(network)
     calls = Calls(http)
-    orders, account = KalshiRest(http, lambda: kit.now_us), KalshiAccount(calls, http.budget, kit.log)
+    orders, account = KalshiRest(http, lambda: kit.now_us, kit.log), KalshiAccount(calls, http.budget, kit.log)
     groups, markets = KalshiGroups(calls), KalshiMarkets(calls)
     return [
         orders.orders,
         orders.fills,
         lambda: orders.market_terms("KXA-1"),
+        lambda: orders.markets(["KXA-1", "KXA-2"]),
         account.balance,
         account.positions,
         lambda: account.queue_positions(["KXA-1"]),
@@ -149,7 +150,7 @@ def reads(kit: Kit, network: Network) -> list[Callable[[], Awaitable[object]]]:
 
 
 @FUZZ
-@given(status=STATUSES, body=BODIES | NEARLY, headers=HEADERS, number=st.integers(0, 19))
+@given(status=STATUSES, body=BODIES | NEARLY, headers=HEADERS, number=st.integers(0, 20))
 async def test_a_read_gives_data_or_a_typed_error(
     kit: Kit,
     network: Network,
@@ -167,7 +168,7 @@ async def test_a_read_gives_data_or_a_typed_error(
     except (VenueError, UserError) as error:
         text = "".join(traceback.format_exception_only(error))
         assert len(text) < 2_000
-    assert len(reads(kit, fresh)) == 20
+    assert len(reads(kit, fresh)) == 21
     assert fresh.requests[0].headers["KALSHI-ACCESS-SIGNATURE"] not in shown(kit, text)
 
 

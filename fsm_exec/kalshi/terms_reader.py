@@ -1,0 +1,155 @@
+"""Reading the terms of markets: each is put together from its market, its event and its series (W4.4, W9).
+
+Many at once cost few calls: the markets come by their tickers in one listing, an event and a series is read once for
+all of its markets, and where several events are missing the open ones of their series come in one page. What such a
+page leaves out is read by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from fsm_exec.core.errors import UserError, VenueRefused
+from fsm_exec.core.market import MarketTerms
+from fsm_exec.kalshi import terms, translate
+from fsm_exec.kalshi.calls import UNREADABLE, Calls, decode
+from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.translate import Malformed
+from fsm_exec.wire import listings
+from fsm_exec.wire import rest as wire
+
+TICKERS_MAX: Final = 1_000  # rows of one page (W4.4)
+TICKERS_CHARS_MAX: Final = 6_000  # of one query: servers refuse request lines beyond 8 KB
+EVENTS_ONE_BY_ONE: Final = 2  # so many missing events are read by name; more are looked for in a page of their series
+EVENTS_PAGE_ROWS: Final = 200  # the documented maximum
+
+Row = TypeVar("Row")
+
+
+class TermsReader:
+    """`wall_us` is the wall time in unix microseconds: fee waivers end by it."""
+
+    def __init__(self, calls: Calls, wall_us: Callable[[], int], log: Log) -> None:
+        self._calls = calls
+        self._wall_us = wall_us
+        self._log = log
+
+    async def one(self, ticker: str) -> MarketTerms:
+        """Raises VenueError, and UserError for a ticker that is none or a market whose fees have no formula."""
+        _check_tickers([ticker])
+        market = decode(await self._calls.read(f"/markets/{ticker}"), wire.MarketSummaryBody).market
+        if market.ticker != ticker:
+            raise Malformed(f"asked for market {ticker}, got {market.ticker[:60]!r}")
+        event = await self._event(market.event_ticker)
+        return terms.market_terms(market, event, await self._series(event.series_ticker), self._wall_us())
+
+    async def many(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
+        """By ticker. What the exchange does not list is left out; so is, with a line in the log, a market whose terms
+        cannot be read: `one` raises what is wrong with it. Raises VenueError for the listing itself, and UserError for
+        a ticker that is none."""
+        markets = {market.ticker: market for market in await self.rows(tickers)}
+        events = await self._events(dict.fromkeys(market.event_ticker for market in markets.values()))
+        series: dict[str, wire.SeriesSummary] = {}
+        found: dict[str, MarketTerms] = {}
+        for ticker, market in markets.items():
+            try:
+                event = events[market.event_ticker]
+                if isinstance(event, Exception):
+                    raise event
+                if event.series_ticker not in series:
+                    series[event.series_ticker] = await self._series(event.series_ticker)
+                found[ticker] = terms.market_terms(market, event, series[event.series_ticker], self._wall_us())
+            except (Malformed, VenueRefused, UserError) as error:
+                self._log.warning("market_unreadable", ticker=ticker, error=str(error)[:300])
+        return found
+
+    async def rows(self, tickers: Sequence[str]) -> list[wire.MarketSummary]:
+        """What the exchange lists of these markets. Raises VenueError, and UserError for a ticker that is none."""
+        _check_tickers(tickers)
+        wanted = set(tickers)
+        found: dict[str, wire.MarketSummary] = {}
+
+        def take(content: bytes) -> str:
+            page = decode(content, listings.RawMarketsPage)
+            for raw in page.markets:
+                row = self._readable(raw, wire.MarketSummary)
+                if row is not None and row.ticker in wanted:
+                    found[row.ticker] = row
+            return page.cursor
+
+        for some in _chunks(list(dict.fromkeys(tickers))):
+            query = {"tickers": ",".join(some), "limit": str(TICKERS_MAX)}
+            await self._calls.pages("/markets", query, take)
+        return list(found.values())
+
+    async def _events(self, names: dict[str, None]) -> dict[str, wire.EventSummary | Malformed | VenueRefused]:
+        """Each event, or why it cannot be had. Raises VenueUnavailable."""
+        found: dict[str, wire.EventSummary | Malformed | VenueRefused] = {}
+        searched: set[str] = set()
+        for name in names:
+            if name in found:
+                continue
+            try:
+                event = found[name] = await self._event(name)
+            except (Malformed, VenueRefused) as error:
+                found[name] = error
+                continue
+            if len(names) - len(found) > EVENTS_ONE_BY_ONE and event.series_ticker not in searched:
+                searched.add(event.series_ticker)
+                for each in await self._open_events(event.series_ticker):
+                    if each.event_ticker in names:
+                        found.setdefault(each.event_ticker, each)
+        return found
+
+    async def _open_events(self, series_ticker: str) -> list[wire.EventSummary]:
+        """One page of them. It is only a short cut: if the exchange refuses it there is none."""
+        query = {"series_ticker": series_ticker, "status": "open", "limit": str(EVENTS_PAGE_ROWS)}
+        try:
+            page = decode(await self._calls.read("/events", query), listings.RawEventsPage)
+        except (Malformed, VenueRefused) as error:
+            self._log.info("events_not_listed", series=series_ticker, error=str(error)[:300])
+            return []
+        rows = (self._readable(raw, wire.EventSummary) for raw in page.events)
+        return [row for row in rows if row is not None]
+
+    async def _event(self, name: str) -> wire.EventSummary:
+        event = decode(await self._calls.read(f"/events/{translate.path_part(name)}"), wire.EventBody).event
+        if event.event_ticker != name:
+            raise Malformed(f"asked for event {name}, got {event.event_ticker[:60]!r}")
+        return event
+
+    async def _series(self, name: str) -> wire.SeriesSummary:
+        series = decode(await self._calls.read(f"/series/{translate.path_part(name)}"), wire.SeriesBody).series
+        if series.ticker != name:
+            raise Malformed(f"asked for series {name}, got {series.ticker[:60]!r}")
+        return series
+
+    def _readable(self, raw: msgspec.Raw, shape: type[Row]) -> Row | None:
+        try:
+            return msgspec.json.decode(raw, type=shape)
+        except UNREADABLE as error:
+            self._log.warning("row_unreadable", shape=shape.__name__, error=str(error)[:300], start=bytes(raw)[:120])
+            return None
+
+
+def _check_tickers(tickers: Sequence[str]) -> None:
+    for ticker in tickers:
+        if not translate.is_ticker(ticker):
+            raise UserError(f"{ticker[:60]!r} is no market ticker; copy it from the market's page")
+
+
+def _chunks(tickers: Sequence[str]) -> Iterator[list[str]]:
+    """As many at a time as one request holds."""
+    chunk: list[str] = []
+    length = 0
+    for ticker in tickers:
+        if chunk and (len(chunk) == TICKERS_MAX or length + len(ticker) > TICKERS_CHARS_MAX):
+            yield chunk
+            chunk, length = [], 0
+        chunk.append(ticker)
+        length += len(ticker) + 1
+    if chunk:
+        yield chunk
