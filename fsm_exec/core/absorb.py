@@ -19,6 +19,7 @@ from fsm_exec.core.events import (
     CancelAnswered,
     ClockStruck,
     DecisionDue,
+    DrainRequested,
     FillReported,
     MarketChanged,
     OrderAbsent,
@@ -115,8 +116,10 @@ def absorb(execution: Execution, event: AnyEvent) -> Draft:
         case MarketChanged():
             if event.status == "closed":
                 draft.end("market_closed", event.at_us)
+        case DrainRequested():
+            _drain(draft)
         case Restored():
-            _restored(draft, event.at_us)
+            _restored(draft, event)
         case OrderAccepted():
             _accepted(draft, event)
         case OrderRefused():
@@ -186,15 +189,32 @@ def _sent_by(child: Child, at_us: int) -> Child:
     return replace(child, sent_at_us=max(child.sent_at_us, at_us))
 
 
-def _restored(draft: Draft, at_us: int) -> None:
-    """Whatever stood in the outbox may have arrived or not: look-ups tell."""
+def _drain(draft: Draft) -> None:
+    """Nothing is sent any more but cancels; what is proven not to be at the exchange stays away from it."""
+    if not draft.execution.draining:
+        draft.update(draining=True)
+    for child in draft.execution.unsent:
+        draft.fire_child(child, "withdrawn")
+
+
+def _restored(draft: Draft, event: Restored) -> None:
+    """Places and amends are looked up before anything else is done about them; lost cancels are sent again by
+    whoever decides. Then what the listings show: where an order stands before its fills, which it may be told of."""
+    if draft.execution.draining:
+        draft.update(draining=False)
     for entry in draft.execution.outbox:
         child = draft.child(entry.client_order_id)
         draft.clear_outbox(child.client_order_id, entry.kind)
         if entry.kind == "place" and child.state == "intended":
-            draft.fire_child(_sent_by(child, at_us), "doubted")
+            draft.fire_child(_sent_by(child, event.at_us), "doubted")
         elif child.write is not None and child.write.effect_id == entry.effect_id:
             draft.put(child, write=replace(child.write, lost=True))
+    if event.market == "closed":
+        draft.end("market_closed", event.at_us)
+    for report in event.orders:
+        _reported(draft, report)
+    for fill in event.fills:
+        _filled(draft, fill)
 
 
 def _accepted(draft: Draft, event: OrderAccepted) -> None:

@@ -29,6 +29,7 @@ from fsm_exec.core.events import (
     Submitted,
     Transfer,
     Withdraw,
+    WithdrawAgain,
 )
 from fsm_exec.core.execution import (
     Child,
@@ -121,6 +122,8 @@ def _carry_out(
                 effects.append(_amending(draft, draft.child(intent.client_order_id), intent, effect_id))
             case Withdraw():
                 effects.append(_cancelling(draft, draft.child(intent.client_order_id), effect_id))
+            case WithdrawAgain():
+                effects.append(_cancelling_again(draft, draft.child(intent.client_order_id), effect_id))
             case GiveUp():
                 draft.end(intent.reason, event.at_us)
             case _:
@@ -200,6 +203,18 @@ def _cancelling(draft: Draft, child: Child, effect_id: str) -> CancelOrder:
     doubtful = child.write.price_e4 if isinstance(child.write, PendingAmend) else None
     child = draft.put(child, write=PendingCancel(effect_id=effect_id, doubtful_price_e4=doubtful))
     draft.fire_child(child, "cancel_sent")
+    return _cancel_order(draft, child, order_id, effect_id)
+
+
+def _cancelling_again(draft: Draft, child: Child, effect_id: str) -> CancelOrder:
+    order_id = _known(child)
+    if child.state != "cancelling" or not isinstance(child.write, PendingCancel):
+        raise IllegalEvent(f"order {child.client_order_id} has no cancel to be sent again")
+    child = draft.put(child, write=replace(child.write, effect_id=effect_id, lost=False))
+    return _cancel_order(draft, child, order_id, effect_id)
+
+
+def _cancel_order(draft: Draft, child: Child, order_id: str, effect_id: str) -> CancelOrder:
     draft.update(outbox=(*draft.execution.outbox, OutboxEntry(effect_id, "cancel", child.client_order_id)))
     return CancelOrder(
         effect_id=effect_id,

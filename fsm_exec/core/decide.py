@@ -1,7 +1,7 @@
 """Deciding: what an execution wants to do about a fact. Pure; returns intents, changes nothing.
 
-The ending flag outranks everything: once it stands, only cancels follow. Then the closing leg, if its time has come.
-Otherwise the algorithm is asked, and `core.wishes` says what becomes of its wishes.
+The ending flag outranks everything: once it stands, only cancels follow; so it is while the process leaves. Then the
+closing leg, if its time has come. Otherwise the algorithm is asked, and `core.wishes` says what becomes of its wishes.
 """
 
 from __future__ import annotations
@@ -21,28 +21,48 @@ from fsm_exec.core.algorithm import (
     WithdrawWish,
 )
 from fsm_exec.core.closing import begin_closing, closing_at_us, closing_leg
-from fsm_exec.core.events import AnyEvent, AnyIntent, BeginClosing, DecisionDue, GiveUp, MakePlan, PlaceAgain, Transfer
+from fsm_exec.core.events import (
+    AnyEvent,
+    AnyIntent,
+    BeginClosing,
+    DecisionDue,
+    GiveUp,
+    MakePlan,
+    PlaceAgain,
+    Restored,
+    Transfer,
+)
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.units import CountE2
 from fsm_exec.core.view import View
-from fsm_exec.core.wishes import IllegalWish, cancels, checked_plan, place, progress_of, reprice, transferred
+from fsm_exec.core.wishes import (
+    IllegalWish,
+    cancels,
+    checked_plan,
+    lost_cancels,
+    place,
+    progress_of,
+    reprice,
+    transferred,
+)
 
 
 def choose(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyIntent, ...]:
     """The intents of an execution that has already absorbed `event`. Raises IllegalWish."""
     if seen.is_ended:
         return ()
-    if seen.ending is not None:
-        return cancels(seen)
+    resent = lost_cancels(seen) if isinstance(event, Restored) else ()
+    if seen.ending is not None or seen.draining:
+        return (*resent, *cancels(seen))
     closing_us = closing_at_us(seen, algorithm)
     closes = closing_us is not None and event.at_us >= closing_us
     if closes and seen.state != "pending":
-        return begin_closing(seen)
+        return (*resent, *begin_closing(seen))
     again = tuple(PlaceAgain(client_order_id=child.client_order_id) for child in seen.unsent)
     if seen.closing is not None:
-        return again or closing_leg(seen, event)
+        return (*resent, *(again or closing_leg(seen, event)))
     if not isinstance(event, DecisionDue):
-        return again
+        return (*resent, *again)
     planned: tuple[AnyIntent, ...] = ()
     if seen.state == "pending":
         slices = checked_plan(seen, algorithm.plan(seen.goal, event.view))

@@ -78,8 +78,9 @@ class MarketChanged(Event, frozen=True, forbid_unknown_fields=True, kw_only=True
     status: MarketStatus
 
 
-class Restored(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The process is a new one: whatever stood in the outbox may have been done or not."""
+class DrainRequested(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The process is about to leave: what is live is cancelled and nothing new is placed, but the execution does not
+    end. The next process takes it up again."""
 
 
 class OrderAccepted(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -177,12 +178,24 @@ class FillReported(Event, frozen=True, forbid_unknown_fields=True, kw_only=True)
     mid_e5: int | None
 
 
+class Restored(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The process is a new one, or the execution's task is: whatever stood in the outbox may have been done or not.
+
+    With it comes what the exchange's listings show and the execution does not know. It is one fact, so that nothing is
+    decided half-way through it. `market` is the market's status, None if it could not be told."""
+
+    market: MarketStatus | None = None
+    orders: tuple[OrderReported, ...] = ()
+    fills: tuple[FillReported, ...] = ()
+
+
 AnyEvent: TypeAlias = (
     Submitted
     | DecisionDue
     | ClockStruck
     | StopRequested
     | MarketChanged
+    | DrainRequested
     | Restored
     | OrderAccepted
     | OrderRefused
@@ -240,8 +253,16 @@ class Withdraw(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
     client_order_id: str
 
 
+class WithdrawAgain(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The cancel that a restart found without an outcome, once more: it can do nothing twice."""
+
+    client_order_id: str
+
+
 class GiveUp(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reason: Reason
 
 
-AnyIntent: TypeAlias = MakePlan | Transfer | BeginClosing | Place | PlaceAgain | Reprice | Withdraw | GiveUp
+AnyIntent: TypeAlias = (
+    MakePlan | Transfer | BeginClosing | Place | PlaceAgain | Reprice | Withdraw | WithdrawAgain | GiveUp
+)

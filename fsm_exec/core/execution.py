@@ -133,7 +133,7 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     """`seq` is the number of its last journal row. `first_write_*`: when, and at which mid, the first order was
     decided. `refusals` counts refusals in a row; `holds` counts placings in a row that said nothing about the order
     (market paused, no tokens, never sent), after which nothing is placed before `held_until_us`. `writes` counts the
-    creates, amends and cancels decided."""
+    creates, amends and cancels decided. `draining`: this process is leaving, so nothing is sent but cancels."""
 
     execution_id: str
     instance: str
@@ -163,15 +163,16 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     refusals: int = 0
     holds: int = 0
     held_until_us: int = 0
+    draining: bool = False
 
     @property
     def is_ended(self) -> bool:
         return self.state in EXECUTION_ENDS
 
     def works_with(self, child: Child) -> bool:
-        """Whether this order may still be sent: not once the execution is ending, and in the closing leg only its
-        own."""
-        if self.ending is not None:
+        """Whether this order may still be sent: not once the execution is ending or draining, and in the closing leg
+        only its own."""
+        if self.ending is not None or self.draining:
             return False
         return self.closing is None or self.closing.order == child.client_order_id
 

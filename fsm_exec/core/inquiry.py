@@ -31,13 +31,16 @@ def answer_of(child: Child, listing: OrderListing, asked_since_us: int, at_us: i
             # a lost cancel may simply be sent again; a lost amend may still land while its signature is valid.
             window_us = SIGNATURE_WINDOW_US if isinstance(child.write, PendingAmend) else 0
             final = listing.as_of_us > asked_since_us + window_us + READ_LAG_US
-            return reported(report, at_us, looked_up=final)
+            return reported(report, at_us, looked_up=final, child=child)
     if child.state == "unknown" and listing.as_of_us > child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US:
         return OrderAbsent(at_us=at_us, client_order_id=child.client_order_id, as_of_us=listing.as_of_us)
     return None
 
 
-def reported(report: OrderReport, at_us: int, *, looked_up: bool) -> OrderReported:
+def reported(report: OrderReport, at_us: int, *, looked_up: bool, child: Child | None = None) -> OrderReported:
+    """The statement as an event. A listing gives no reasons; of `child`, if it is given, one is concluded where only
+    one can be."""
+    cause = report.reason if report.reason is not None or child is None else _cause(child, report)
     return OrderReported(
         at_us=at_us,
         client_order_id=report.client_order_id,
@@ -48,9 +51,20 @@ def reported(report: OrderReport, at_us: int, *, looked_up: bool) -> OrderReport
         count_e2=report.count_e2,
         filled_e2=report.filled_e2,
         remaining_e2=report.remaining_e2,
-        cause=report.reason,
+        cause=cause,
         looked_up=looked_up,
     )
+
+
+def _cause(child: Child, report: OrderReport) -> str | None:
+    """Why an order ended that was never known to rest: it was taken off for what it would have met. Whether somebody
+    cancelled it in the moment between cannot be told; placed again, it would meet the same and the third ends it."""
+    never_rested = child.state in ("intended", "unknown") and child.time_in_force == "good_till_canceled"
+    if not never_rested or report.status != "canceled":
+        return None
+    if child.expiration_s is not None and report.at_us >= child.expiration_s * 1_000_000:
+        return "ExpiryCancel"
+    return "PostOnlyCrossCancel" if child.post_only else "SelfTradeCancel"
 
 
 def filled(report: FillReport, client_order_id: str, mid_e5: int | None, at_us: int) -> FillReported:

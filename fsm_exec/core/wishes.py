@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from fsm_exec.core.algorithm import PlaceWish, Progress, RepriceWish, Slice, SliceProgress, TransferWish, Working
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.events import Place, Reprice, Withdraw
+from fsm_exec.core.events import Place, Reprice, Withdraw, WithdrawAgain
 from fsm_exec.core.execution import Child, Execution
 from fsm_exec.core.units import CountE2, PriceE4, complement
 from fsm_exec.core.view import View
@@ -75,6 +75,15 @@ def cancels(seen: Execution, level: int | None = None) -> tuple[Withdraw, ...]:
         and child.state in ("resting", "partial")
         and child.order_id is not None
         and (child.write is None or child.write.lost)
+    )
+
+
+def lost_cancels(seen: Execution) -> tuple[WithdrawAgain, ...]:
+    """Cancels without an outcome, for a process that did not send them: sending one again can do no harm."""
+    return tuple(
+        WithdrawAgain(client_order_id=child.client_order_id)
+        for child in seen.children
+        if child.state == "cancelling" and child.write is not None and child.write.lost
     )
 
 

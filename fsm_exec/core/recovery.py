@@ -1,0 +1,140 @@
+"""Recovery: what a process that has just begun, or an execution's task begun anew, must be told. Pure.
+
+In: the executions as their last saves say, what the exchange's listings show, the markets' status. Out: one `Restored`
+for each execution, and the orders that nobody here works.
+
+* Orders are joined by client order id, fills by order id; nothing is concluded from positions, from the order of a
+  list, or from sums.
+* What a listing does not show proves nothing here: a look-up asks until a listing is late enough (core.inquiry).
+* A listing may be behind what was answered before the end of the last process. So what may pass (where an order
+  rests) is never taken as the outcome of a write in doubt; what cannot (its end, a fill) is taken at once.
+* An execution for which there is nothing to tell, and nothing was under way, is left exactly as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from fsm_exec.core.events import FillReported, OrderReported, Restored
+from fsm_exec.core.execution import Child, Execution
+from fsm_exec.core.inquiry import filled, reported
+from fsm_exec.core.market import MarketStatus
+from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
+from fsm_exec.core.ownership import name_of_ours
+
+OVERLAP_US = 60_000_000
+"""How far listings reach back beyond what they are asked for: clocks differ, reads lag."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """`events` has one for every execution, in the order they were given. `orphans` are orders of this database that
+    rest and that none of the executions works; `others` those of other databases of ours that rest, by instance;
+    `foreign` counts resting orders of anybody else's. `strangers` are fills of orders that no execution here has."""
+
+    events: tuple[tuple[str, Restored], ...]
+    orphans: tuple[OrderReport, ...]
+    others: Mapping[str, tuple[OrderReport, ...]]
+    foreign: int
+    strangers: tuple[FillReport, ...]
+
+
+def listed_since_us(restored: Iterable[Execution], last_saved_us: int | None, now_us: int) -> int:
+    """From when on orders and fills must be listed: the oldest of these executions, or shortly before the last thing
+    that was saved, whichever is earlier; a fill of an order that had ended may have come after it."""
+    begun = [execution.accepted_at_us for execution in restored]
+    last_us = now_us if last_saved_us is None else min(now_us, last_saved_us)
+    return max(0, min([*begun, last_us]) - OVERLAP_US)
+
+
+def plan(
+    restored: Sequence[Execution],
+    orders: Sequence[OrderListing],
+    fills: FillListing,
+    markets: Mapping[str, MarketStatus],
+    instance: str,
+    now_us: int,
+) -> Plan:
+    """See the module. Of `orders`, which may be several listings, later ones are later looks. A market that is not in
+    `markets` could not be read."""
+    listed = {report.order_id: report for listing in orders for report in listing.orders}
+    by_name = {report.client_order_id: report for report in listed.values()}
+    owners = {child.client_order_id: execution for execution in restored for child in execution.children}
+    named = {child.order_id: name for name, child in _children(restored) if child.order_id is not None}
+    named |= {order_id: report.client_order_id for order_id, report in listed.items() if report.client_order_id}
+    news: dict[str, list[FillReported]] = {}
+    strangers: list[FillReport] = []
+    for fill in fills.fills:
+        name = fill.client_order_id or named.get(fill.order_id)
+        owner = None if name is None else owners.get(name)
+        if name is None or owner is None:
+            strangers.append(fill)
+            continue
+        child = owner.child(name)
+        if child is not None and not child.has_fill(fill.order_id, fill.fill_id):
+            news.setdefault(owner.execution_id, []).append(filled(fill, name, None, now_us))
+    events = tuple(
+        (
+            execution.execution_id,
+            Restored(
+                at_us=now_us,
+                market=markets.get(execution.terms.ticker),
+                orders=tuple(_news_of_orders(execution, by_name, now_us)),
+                fills=tuple(sorted(news.get(execution.execution_id, []), key=_by_time)),
+            ),
+        )
+        for execution in restored
+    )
+    orphans, others, foreign = _not_worked(listed.values(), owners, instance)
+    return Plan(events=events, orphans=orphans, others=others, foreign=foreign, strangers=tuple(strangers))
+
+
+def _children(executions: Iterable[Execution]) -> Iterable[tuple[str, Child]]:
+    return ((child.client_order_id, child) for execution in executions for child in execution.children)
+
+
+def _by_time(fill: FillReported) -> tuple[int, str, str]:
+    return fill.traded_at_us, fill.order_id, fill.fill_id
+
+
+def _news_of_orders(execution: Execution, by_name: Mapping[str, OrderReport], now_us: int) -> Iterable[OrderReported]:
+    for child in execution.children:
+        report = by_name.get(child.client_order_id)
+        if report is not None and _is_news(child, report):
+            yield reported(report, now_us, looked_up=False, child=child)
+
+
+def _is_news(child: Child, report: OrderReport) -> bool:
+    if not child.is_open:
+        # Ended here without ever having been seen there, and alive: a contradiction that must come to light.
+        return child.order_id is None and report.status == "resting"
+    if child.state == "settling":
+        return False  # its end is known, its fills come by themselves
+    if report.status != "resting" or child.state in ("intended", "unknown"):
+        return True
+    moved = (report.price_e4, report.count_e2) != (child.price_e4, child.count_e2)
+    return report.filled_e2 > child.reported_e2 or (moved and child.write is None)
+
+
+def _not_worked(
+    listed: Iterable[OrderReport], owners: Mapping[str, Execution], instance: str
+) -> tuple[tuple[OrderReport, ...], dict[str, tuple[OrderReport, ...]], int]:
+    orphans: list[OrderReport] = []
+    others: dict[str, tuple[OrderReport, ...]] = {}
+    foreign = 0
+    for report in listed:
+        if report.status != "resting":
+            continue
+        named = name_of_ours(report.client_order_id)
+        if named is None:
+            foreign += 1
+        elif named.instance != instance:
+            others[named.instance] = (*others.get(named.instance, ()), report)
+        else:
+            owner = owners.get(report.client_order_id)
+            child = None if owner is None else owner.child(report.client_order_id)
+            # One that ended here under its id: the listing is behind, or it lives on; a second cancel tells.
+            if child is None or (not child.is_open and child.order_id is not None):
+                orphans.append(report)
+    return tuple(orphans), others, foreign
