@@ -21,6 +21,7 @@ from fsm_exec.cli.doctor import doctor
 from fsm_exec.cli.fidelity import fidelity
 from fsm_exec.cli.paper import paper
 from fsm_exec.cli.record import record
+from fsm_exec.cli.replay import replay
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed, UserError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -46,6 +47,7 @@ cli.add_command(fidelity)
 cli.add_command(compare)
 cli.add_command(record)
 cli.add_command(doctor)
+cli.add_command(replay)
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ def snapshot_differences(
     one, other = (msgspec.json.decode(text)["execution"] for text in (stored, expected))
     found = list(_differences("", one, other, ignored))
     if not found and not ignored:
-        return ["the snapshot's bytes are not those of the journal's fold"]
+        return ["snapshot: it says what the journal says in other bytes; another build of this version wrote it"]
     return _shortened(f"snapshot: {line}" for line in found)
 
 

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.ports import JournalRow, MetricsRow, StoredExecution
+from fsm_exec.core.ports import ChildRow, FillRow, JournalRow, MetricsRow, StoredExecution
 from fsm_exec.core.times import from_iso
 from fsm_exec.store.migrations import identify
 from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
@@ -23,6 +23,11 @@ _BY_ACCEPTANCE = "ORDER BY accepted_at, execution_id"
 _JOURNAL = (
     "SELECT seq, at, event_type, event, intents, steps, version FROM execution_events "
     "WHERE execution_id = ? ORDER BY seq"
+)
+_CHILDREN = f"SELECT {', '.join(ChildRow.__struct_fields__)} FROM split_orders WHERE execution_id = ?"
+_FILLS = (
+    "SELECT order_id, fill_id, client_order_id, price, quantity, fee, is_taker, late, traded_at FROM fills "
+    "WHERE execution_id = ?"
 )
 _METRICS = f"SELECT {', '.join(MetricsRow.__struct_fields__)} FROM execution_metrics WHERE execution_id = ?"
 
@@ -50,6 +55,39 @@ def journal(connection: sqlite3.Connection, execution_id: str) -> list[JournalRo
             version=version,
         )
         for seq, at, event_type, event, intents, steps, version in connection.execute(_JOURNAL, (execution_id,))
+    ]
+
+
+def execution(connection: sqlite3.Connection, execution_id: str) -> StoredExecution | None:
+    """One, or None for an unknown id."""
+    found = _decode_executions(connection.execute(f"{_EXECUTIONS} WHERE execution_id = ?", (execution_id,)))
+    return found[0] if found else None
+
+
+def children(connection: sqlite3.Connection, execution_id: str) -> list[ChildRow]:
+    """The rows of `split_orders` of one execution."""
+    names = ChildRow.__struct_fields__
+    rows = connection.execute(_CHILDREN, (execution_id,))
+    return [ChildRow(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def fills(connection: sqlite3.Connection, execution_id: str) -> list[FillRow]:
+    """The rows of `fills` of one execution. Raises ValueError for a time that is none."""
+    return [
+        FillRow(
+            order_id=order_id,
+            fill_id=fill_id,
+            client_order_id=client_order_id,
+            price=price,
+            quantity=quantity,
+            fee=fee,
+            is_taker=bool(is_taker),
+            late=bool(late),
+            traded_at_us=from_iso(traded_at),
+        )
+        for order_id, fill_id, client_order_id, price, quantity, fee, is_taker, late, traded_at in connection.execute(
+            _FILLS, (execution_id,)
+        )
     ]
 
 

@@ -1,0 +1,260 @@
+"""`fsm-exec replay`: an execution's journal told again, row by row, and held against what the database says of it.
+
+Folds with `apply` alone: no exchange, no algorithm, and not a byte of the database is changed, nor beside it. Exit 0 if
+everything agrees, 1 if the journal cannot be folded or the snapshot or a row differs. `--redecide` is information: what
+today's code would decide differently is listed and changes nothing about the exit code.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fsm_exec.algorithms import method
+from fsm_exec.cli.replay_words import listed, moved, words
+from fsm_exec.core.agreement import row_differences, snapshot_differences
+from fsm_exec.core.errors import CorruptSnapshot, UserError
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.ports import ChildRow, FillRow, JournalRow, StoredExecution
+from fsm_exec.core.replay import Redecision, Told, redecided, told
+from fsm_exec.core.times import to_iso
+from fsm_exec.core.units import format_count, format_price
+from fsm_exec.store import reading
+from fsm_exec.store.inspecting import inspected
+
+EXIT_FAILED: Final = 1
+IDS_SHOWN: Final = 8
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What the database has of one execution."""
+
+    stored: StoredExecution
+    rows: list[JournalRow]
+    children: list[ChildRow]
+    fills: list[FillRow]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """`checked`: the whole journal was folded and held against the rest. `redecision` None: not asked for."""
+
+    checked: bool
+    differences: list[str]
+    redecision: list[Redecision] | str | None
+
+
+@click.command()
+@click.argument("execution_id")
+@click.option("--db", required=True, type=click.Path(path_type=Path), help="The database, or a copy of it.")
+@click.option("--until", type=click.IntRange(min=1), metavar="SEQ", help="Stop after this row; show the state there.")
+@click.option("--redecide", is_flag=True, help="List where today's algorithm would decide otherwise.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+def replay(execution_id: str, db: Path, until: int | None, redecide: bool, as_json: bool) -> None:
+    """Tell an execution's history again from its journal, and check it against its snapshot and rows.
+
+    Needs no exchange and changes nothing: use it on a running engine's database, or on a crashed one's copy (with its
+    -wal file, if there is one).
+    """
+    found = _found(db, execution_id)
+    last = len(found.rows)
+    if until is not None and until > last:
+        raise UserError(f"execution {execution_id} has the rows 1 to {last}; give --until one of them")
+    history, broken = _told(found.rows[:until])
+    whole = until is None or until == last
+    differences = [broken] if broken else []
+    if whole and not broken:
+        differences += _differences(found, history)
+    verdict = Verdict(whole, differences, _redecided(found.stored, history) if redecide else None)
+    if as_json:
+        click.echo(msgspec.json.encode(_document(db, execution_id, history, verdict, until)))
+    else:
+        _print(history, verdict, last)
+    if differences:
+        sys.exit(EXIT_FAILED)
+
+
+def _found(db: Path, execution_id: str) -> Found:
+    """Raises UserError for an unknown execution, or a database that is none."""
+    with inspected(db) as looked:
+        connection = looked.connection
+        stored = reading.execution(connection, execution_id)
+        if stored is None:
+            raise UserError(f"there is no execution {execution_id} in {db}; {_known(reading.executions(connection))}")
+        try:
+            return Found(
+                stored,
+                reading.journal(connection, execution_id),
+                reading.children(connection, execution_id),
+                reading.fills(connection, execution_id),
+            )
+        except ValueError as error:
+            raise CorruptSnapshot(f"{db}: a row of {execution_id} cannot be read: {error}; restore a backup") from error
+
+
+def _known(executions: list[StoredExecution]) -> str:
+    ids = [one.execution_id for one in executions]
+    if not ids:
+        return "it has none"
+    more = f" and {len(ids) - IDS_SHOWN} more" if len(ids) > IDS_SHOWN else ""
+    return f"it has {', '.join(ids[:IDS_SHOWN])}{more}"
+
+
+def _told(rows: list[JournalRow]) -> tuple[list[Told], str | None]:
+    """As much of the history as can be folded, and what ended it."""
+    history: list[Told] = []
+    if not rows:
+        return history, "the journal is empty"
+    try:
+        history.extend(told(rows))
+    except CorruptSnapshot as error:
+        return history, str(error)
+    return history, None
+
+
+def _differences(found: Found, history: list[Told]) -> list[str]:
+    folded = history[-1].advance.execution
+    differences = [
+        f"row {one.row.seq}: its steps are {one.row.steps or 'none'!r}, today's tables give "
+        f"{'; '.join(map(str, one.advance.changes)) or 'none'!r}"
+        for one in history
+        if one.steps_differ
+    ]
+    try:
+        differences += snapshot_differences(found.stored.snapshot, folded, min(row.version for row in found.rows))
+    except CorruptSnapshot as error:
+        differences.append(str(error))
+    if found.stored.state != folded.state:
+        differences.append(f"execution_state: state is {found.stored.state}, the journal says {folded.state}")
+    return differences + row_differences(folded, found.children, found.fills)
+
+
+def _redecided(stored: StoredExecution, history: list[Told]) -> list[Redecision] | str:
+    """Text: why it cannot be asked."""
+    if not history:
+        return "nothing could be folded"
+    name = history[0].advance.execution.method
+    try:
+        algorithm = method(name)
+    except UserError as error:
+        return f"{stored.execution_id} was worked by {name}, which this program cannot run: {error}"
+    return redecided(history, algorithm)
+
+
+def _document(db: Path, execution_id: str, history: list[Told], verdict: Verdict, until: int | None) -> dict[str, Any]:
+    redecision: object = verdict.redecision
+    if isinstance(redecision, str):
+        redecision = {"unavailable": redecision}
+    elif redecision is not None:
+        redecision = {"rows": len(history), "differences": redecision}
+    return {
+        "db": str(db),
+        "execution_id": execution_id,
+        "until": until,
+        "rows": [
+            {
+                "seq": one.row.seq,
+                "at": to_iso(one.row.at_us),
+                "version": one.row.version,
+                "event_type": type(one.event).__name__,
+                "event": one.event,
+                "intents": one.intents,
+                "transitions": [msgspec.structs.asdict(change) for change in one.advance.changes],
+                "effects": one.advance.effects,
+                "state": one.advance.execution.state,
+            }
+            for one in history
+        ],
+        "execution": history[-1].advance.execution if history else None,
+        "checked": verdict.checked,
+        "agrees": None if not verdict.checked and not verdict.differences else not verdict.differences,
+        "differences": verdict.differences,
+        "redecided": redecision,
+    }
+
+
+def _print(history: list[Told], verdict: Verdict, last: int) -> None:
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    if sys.stdout.isatty():
+        console.print(_table(history))
+    else:
+        for one in history:
+            console.print(Text(_line(one)))
+    if history:
+        for line in _state_lines(history[-1].advance.execution):
+            console.print(Text(line))
+    for line in _verdict_lines(verdict, len(history), last):
+        console.print(Text(line))
+
+
+def _table(history: list[Told]) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("seq", justify="right")
+    table.add_column("at (UTC)", no_wrap=True)
+    for heading in ("event", "transitions", "requests"):
+        table.add_column(heading)
+    for one in history:
+        table.add_row(
+            str(one.row.seq),
+            to_iso(one.row.at_us)[11:-4],
+            Text(words(one.event)),
+            Text("\n".join(map(moved, one.advance.changes))),
+            Text("\n".join(listed(one.advance.effects))),
+        )
+    return table
+
+
+def _line(one: Told) -> str:
+    parts = [f"{one.row.seq:>4} {to_iso(one.row.at_us)} {words(one.event)}"]
+    parts += map(moved, one.advance.changes)
+    parts += [f"request {text}" for text in listed(one.advance.effects)]
+    return " | ".join(parts)
+
+
+def _state_lines(execution: Execution) -> list[str]:
+    reason = f" ({execution.reason})" if execution.reason else ""
+    filled = f"{format_count(execution.filled_e2)} of {format_count(execution.target_e2)} {execution.outcome} filled"
+    lines = [f"{execution.execution_id} after row {execution.seq}: {execution.state}{reason}, {filled}"]
+    if execution.ending is not None and not execution.is_ended:
+        lines.append(f"  ending: {execution.ending.reason}")
+    for child in execution.children:
+        write = "" if child.write is None else f", {child.write.__struct_config__.tag} in flight"
+        lost = ", its outcome unknown" if child.write is not None and child.write.lost else ""
+        lines.append(
+            f"  {child.client_order_id}: {child.state}, {format_count(child.filled_e2)} of "
+            f"{format_count(child.count_e2)} at {format_price(child.price_e4)}{write}{lost}"
+        )
+    return lines
+
+
+def _verdict_lines(verdict: Verdict, rows: int, last: int) -> list[str]:
+    lines = [f"differs: {line}" for line in verdict.differences]
+    if not verdict.checked:
+        lines.append(f"not checked: row {rows} of {last}; the snapshot and the rows are of the last one")
+    elif not lines:
+        lines.append(f"agrees: {rows} rows folded; the snapshot, split_orders and fills are what they give")
+    if isinstance(verdict.redecision, str):
+        lines.append(f"redecide: {verdict.redecision}")
+    elif verdict.redecision is not None:
+        lines += [
+            f"redecide: row {one.seq}: decided {_decisions(one.journaled)}; today {_decisions(one.today)}"
+            for one in verdict.redecision
+        ]
+        count = len(verdict.redecision)
+        lines.append(
+            f"redecide: today's code decides the same at all {rows} rows"
+            if count == 0
+            else f"redecide: {count} of {rows} rows differ; that is information, not an error"
+        )
+    return lines
+
+
+def _decisions(intents: tuple[msgspec.Struct, ...] | str) -> str:
+    return intents if isinstance(intents, str) else "; ".join(listed(intents)) or "nothing"

@@ -1,0 +1,146 @@
+"""Looking at a database without changing a byte of it: a crashed one's copy, a read-only file, one an engine has open.
+
+SQLite itself writes beside a database that it only reads: with a write-ahead log it makes and rebuilds an index file.
+So a database that was closed cleanly is read where it lies, as immutable; one with a log beside it is copied, log and
+all, to a private directory and opened there. If it changes while it is copied somebody is writing, and then it is read
+through SQLite's own locks, which are made for that and change nothing else.
+
+Never in a process that has the same database open: closing a file drops the process's own locks on it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.store.migrations import SCHEMA, identify, migrate
+from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
+
+COPY_TRIES = 5
+LOGS = ("-wal", "-journal")
+WAL_HEADER_BYTES = 32
+
+How: TypeAlias = Literal["in place", "from a copy", "beside its writer"]
+
+
+class Inspected(msgspec.Struct, frozen=True):
+    """`schema_version` is the file's own; the connection always shows the newest schema."""
+
+    connection: sqlite3.Connection
+    schema_version: int
+    how: How
+
+
+@contextmanager
+def inspected(path: Path) -> Iterator[Inspected]:
+    """The database at `path`, to read only. Raises UserError for what is none of ours or cannot be read, also for an
+    error of SQLite's inside the block."""
+    path = path.absolute()
+    _check_there(path)
+    try:
+        with ExitStack() as stack:
+            yield _in_place(path, stack) or _from_a_copy(path, stack) or _beside_its_writer(path, stack)
+    except sqlite3.Error as error:
+        raise cannot_use(path, error) from error
+
+
+def _check_there(path: Path) -> None:
+    try:
+        if not path.is_file():
+            what = "is a directory" if path.is_dir() else "is not a file" if path.exists() else "does not exist"
+            raise UserError(f"cannot use the database {path}: it {what}; give the path of an fsm-exec database")
+        if not os.access(path, os.R_OK):
+            raise UserError(f"cannot use the database {path}: it may not be read; make it readable")
+        if path.stat().st_size == 0 and not _logs(path):
+            raise UserError(f"{path} is empty; give the path of an fsm-exec database")
+    except ValueError as error:  # a path with a NUL in it
+        raise UserError(f"cannot use the database {str(path)!r}: {error}; give the path of a file") from error
+
+
+def _logs(path: Path) -> list[Path]:
+    """The logs beside it that hold something."""
+    found = [path.with_name(path.name + suffix) for suffix in LOGS]
+    return [log for log in found if log.exists() and log.stat().st_size > 0]
+
+
+def _in_place(path: Path, stack: ExitStack) -> Inspected | None:
+    """None if it has a log, is of an older schema, or was written to while it was opened."""
+    if _logs(path):
+        return None
+    before = _stamp(path)
+    connection = stack.enter_context(_connected(f"{path.as_uri()}?mode=ro&immutable=1"))
+    version = identified(connection, path)
+    if version < len(SCHEMA) or _logs(path) or _stamp(path) != before:
+        return None
+    return Inspected(connection, version, "in place")
+
+
+def _from_a_copy(path: Path, stack: ExitStack) -> Inspected | None:
+    """None if it does not hold still."""
+    for _ in range(COPY_TRIES):
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="fsm-exec-"))
+        copy = Path(directory) / path.name
+        before = _stamps(path)
+        try:
+            for one in (path, *_logs(path)):
+                shutil.copyfile(one, copy.with_name(one.name))
+        except FileNotFoundError:
+            continue  # a log that was there a moment ago: its writer has just closed
+        except OSError as error:
+            raise UserError(
+                f"cannot copy the database {path} to look at it: {error.strerror or error}; "
+                "make room, or name another directory in TMPDIR"
+            ) from error
+        if _stamps(path) == before:
+            connection = stack.enter_context(_connected(copy.as_uri()))
+            version = identified(connection, path)
+            migrate(connection, None)
+            return Inspected(connection, version, "from a copy")
+    return None
+
+
+def _beside_its_writer(path: Path, stack: ExitStack) -> Inspected:
+    connection = stack.enter_context(_connected(f"{path.as_uri()}?mode=ro"))
+    version = identified(connection, path)
+    if version < len(SCHEMA):
+        raise UserError(f"{path} is in use by an older fsm-exec; stop that one first")
+    return Inspected(connection, version, "beside its writer")
+
+
+def identified(connection: sqlite3.Connection, path: Path) -> int:
+    """The schema version, never 0. Raises what `identify` raises, and UserError for an empty database."""
+    version = identify(connection, path)
+    if version == 0:
+        raise UserError(f"{path} is empty; give the path of an fsm-exec database")
+    return version
+
+
+@contextmanager
+def _connected(uri: str) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        yield connection
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _stamps(path: Path) -> tuple[object, ...]:
+    """What must be the same before and after copying. A log that only grew is fine: a commit that is cut off at its
+    end does not count."""
+    headers = []
+    for log in _logs(path):
+        with log.open("rb") as file:
+            headers.append((log.name, file.read(WAL_HEADER_BYTES)))
+    return _stamp(path), tuple(headers)
