@@ -22,6 +22,13 @@ def doubt_of(child: Child) -> str:
     return child.state if child.write is None or not child.write.lost else child.write.effect_id
 
 
+def proof_from_us(child: Child, asked_since_us: int) -> int:
+    """From when on a listing can settle what is asked about an order, if nothing is found before: it must be worth
+    being asked then, not at the end of a long pause."""
+    since_us = child.sent_at_us if child.state == "unknown" else asked_since_us
+    return since_us + SIGNATURE_WINDOW_US + READ_LAG_US
+
+
 def answer_of(child: Child, listing: OrderListing, asked_since_us: int, at_us: int) -> AnyEvent | None:
     """What a listing says about one order: where it stands, or proof that it does not exist; None if it proves
     nothing yet. `asked_since_us` is when the doubt began, at the latest."""

@@ -12,7 +12,7 @@ import trio
 
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution import Child
-from fsm_exec.core.inquiry import answer_of, doubt_of, filled, needs_inquiry
+from fsm_exec.core.inquiry import answer_of, doubt_of, filled, needs_inquiry, proof_from_us
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.services import Services
 
@@ -45,8 +45,7 @@ class Inquirer:
     async def _ask_about(self, client_order_id: str) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
-            await trio.sleep(pause_s)
-            pause_s = min(2 * pause_s, PAUSE_MAX_S)
+            pause_s = await self._pause(client_order_id, pause_s)
             child = self._actor.execution.child(client_order_id)
             if child is None or not needs_inquiry(child):
                 break
@@ -55,6 +54,18 @@ class Inquirer:
             except VenueError as error:
                 self._services.log.warning("inquiry_failed", order=client_order_id, error=str(error))
         self._asking.discard(client_order_id)
+
+    async def _pause(self, client_order_id: str, pause_s: float) -> float:
+        """Wait, but not beyond the moment from which a listing can settle the doubt; how long to wait next."""
+        wall, now_us = self._services.wall, self._services.wall.now_us()
+        child = self._actor.execution.child(client_order_id)
+        wake_us = now_us + round(pause_s * 1_000_000)
+        proof_us = now_us if child is None else proof_from_us(child, self._doubts[client_order_id][1]) + 1
+        if now_us < proof_us < wake_us:
+            await wall.sleep_until_us(proof_us)
+            return FIRST_PAUSE_S  # by the exchange's own clock the moment may come a little later
+        await wall.sleep_until_us(wake_us)
+        return min(2 * pause_s, PAUSE_MAX_S)
 
     async def _ask_once(self, child: Child, since_us: int) -> None:
         exchange, wall, inbox = self._services.exchange, self._services.wall, self._actor.inbox
