@@ -43,7 +43,7 @@ class KalshiAccount:
 
     async def positions(self, ticker: str | None = None) -> tuple[Position, ...]:
         """Of every unsettled market that was ever traded, flat ones included; of one market with `ticker`."""
-        query = {"limit": str(PAGE_ROWS)}
+        query: dict[str, str] = {}
         if ticker is not None:
             translate.check_ticker(ticker)
             query["ticker"] = ticker
@@ -54,7 +54,7 @@ class KalshiAccount:
             rows.update((row.ticker, _position(row)) for row in page.market_positions)
             return page.cursor or ""
 
-        await self._calls.pages("/portfolio/positions", query, take)
+        await self._calls.pages("/portfolio/positions", query, take, rows=PAGE_ROWS)
         return tuple(rows.values())
 
     async def queue_positions(self, tickers: Sequence[str]) -> tuple[QueuePosition, ...]:

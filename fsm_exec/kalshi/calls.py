@@ -20,6 +20,7 @@ from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire.rest import error_detail
 
 LIST_PAGES_MAX: Final = 500  # a listing beyond it is refused rather than cut
+ROWS_SURE: Final = 100  # a page that every listing grants: its default
 # A definite no to a read. All the rest (409 pauses, 429, 5xx) is worth asking again later.
 READ_REFUSALS: Final = frozenset({400, 401, 403, 404, 410})
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -33,6 +34,7 @@ class Calls:
 
     def __init__(self, http: SignedHttp) -> None:
         self._http = http
+        self._rows_max: dict[str, int] = {}  # by path, where the exchange refused more
 
     async def write(
         self,
@@ -83,18 +85,33 @@ class Calls:
         except NETWORK_ERRORS as error:
             raise VenueUnavailable(f"GET {path}: {judge_network(error).why}") from error
 
-    async def pages(self, path: str, query: Mapping[str, str], take: Callable[[bytes], str]) -> None:
-        """Read a listing to its end; `take` keeps a page's rows and returns its cursor, empty on the last."""
+    async def pages(self, path: str, query: Mapping[str, str], take: Callable[[bytes], str], *, rows: int) -> None:
+        """Read a listing to its end, `rows` a page; `take` keeps a page's rows and returns its cursor, empty on the
+        last. An exchange that refuses so many rows is asked for fewer, and from then on for no more."""
         seen: set[str] = set()
+        content, limit = await self._first_page(path, query, min(rows, self._rows_max.get(path, rows)))
         for _ in range(LIST_PAGES_MAX):
-            cursor = take(await self.read(path, query))
+            cursor = take(content)
             if not cursor:
                 return
             if cursor in seen:
                 raise Malformed(f"GET {path}: the cursor leads back to a page already read")
             seen.add(cursor)
-            query = {**query, "cursor": cursor}
+            if len(seen) == LIST_PAGES_MAX:
+                break
+            content = await self.read(path, {**query, "limit": str(limit), "cursor": cursor})
         raise VenueUnavailable(f"GET {path}: more than {LIST_PAGES_MAX} pages; narrow what is asked for")
+
+    async def _first_page(self, path: str, query: Mapping[str, str], limit: int) -> tuple[bytes, int]:
+        try:
+            return await self.read(path, {**query, "limit": str(limit)}), limit
+        except VenueRefused as refused:
+            # Too large a limit is answered 400 (W4.5), in words that are not to be relied on.
+            if refused.status != 400 or limit <= ROWS_SURE:
+                raise
+        content = await self.read(path, {**query, "limit": str(ROWS_SURE)})
+        self._rows_max[path] = ROWS_SURE
+        return content, ROWS_SURE
 
 
 def read_error(path: str, answer: Answer) -> VenueRefused | VenueUnavailable:

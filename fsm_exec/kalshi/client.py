@@ -84,8 +84,10 @@ class KalshiClient:
     async def cancel_all(self) -> CancelAllAnswer:
         return await self._rest.cancel_all()
 
-    async def orders(self, ticker: str | None = None, *, since_us: int | None = None) -> OrderListing:
-        return await self._rest.orders(ticker, since_us=since_us)
+    async def orders(
+        self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
+    ) -> OrderListing:
+        return await self._rest.orders(ticker, since_us=since_us, resting=resting)
 
     async def fills(
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None

@@ -77,7 +77,7 @@ class KalshiMarkets:
             rows.update((row.ticker, row) for row in page.markets)
             return page.cursor
 
-        await self._calls.pages("/markets", {**query, "limit": str(PAGE_ROWS)}, take)
+        await self._calls.pages("/markets", query, take, rows=PAGE_ROWS)
         return tuple(rows.values())
 
     async def market(self, ticker: str) -> wire.MarketRow:
@@ -109,7 +109,7 @@ class KalshiMarkets:
     ) -> tuple[PublicTrade, ...]:
         """Every trade of one market in a span of time, newest first as the exchange lists them."""
         translate.check_ticker(ticker)
-        query = {"ticker": ticker, "limit": str(PAGE_ROWS)}
+        query = {"ticker": ticker}
         if since_us is not None:
             query["min_ts"] = str(since_us // translate.US_PER_S)
         if until_us is not None:
@@ -121,7 +121,7 @@ class KalshiMarkets:
             rows.update((row.trade_id, _trade(row)) for row in page.trades)
             return page.cursor
 
-        await self._calls.pages("/markets/trades", query, take)
+        await self._calls.pages("/markets/trades", query, take, rows=PAGE_ROWS)
         return tuple(rows.values())
 
     async def events(self, series: str) -> tuple[wire.EventRow, ...]:
@@ -133,7 +133,7 @@ class KalshiMarkets:
             rows.update((row.event_ticker, row) for row in page.events)
             return page.cursor
 
-        await self._calls.pages("/events", {"series_ticker": series, "limit": str(EVENTS_PAGE_ROWS)}, take)
+        await self._calls.pages("/events", {"series_ticker": series}, take, rows=EVENTS_PAGE_ROWS)
         return tuple(rows.values())
 
     async def series(self, category: str | None = None) -> tuple[wire.SeriesRow, ...]:

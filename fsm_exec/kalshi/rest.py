@@ -1,13 +1,11 @@
 """The account's orders and the terms of markets over REST: what `core.ports.Exchange` asks for.
 
-Listings go to the end through their cursors and carry the moment up to which the exchange vouches for them, asked
-before the first page.
+Writes stand here; what is read has files of its own (`listings`, `terms_reader`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.orders import (
@@ -23,9 +21,7 @@ from fsm_exec.core.orders import (
     Decreased,
     DecreaseOrder,
     FillListing,
-    FillReport,
     OrderListing,
-    OrderReport,
     PlaceAnswer,
     PlaceOrder,
 )
@@ -33,13 +29,13 @@ from fsm_exec.core.units import parse_count
 from fsm_exec.kalshi import batches, translate
 from fsm_exec.kalshi.calls import Calls, decode, same_order
 from fsm_exec.kalshi.http import SignedHttp
+from fsm_exec.kalshi.listings import Listings
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.terms_reader import TermsReader
 from fsm_exec.wire import rest as wire
 from fsm_exec.wire import writes
 
 ORDERS = "/portfolio/events/orders"  # V2 writes; the old family answers 410 (W0)
-PAGE_ROWS: Final = 200  # rows a page: inside every limit the exchange documents (W4.4)
 
 
 class KalshiRest:
@@ -47,6 +43,7 @@ class KalshiRest:
 
     def __init__(self, http: SignedHttp, wall_us: Callable[[], int], log: Log) -> None:
         self.calls = Calls(http)
+        self.listings = Listings(self.calls, log)
         self.terms = TermsReader(self.calls, wall_us, log)
 
     # Writes. Each sends at most one request and raises only translate.ImpossibleRequest, before sending.
@@ -134,34 +131,17 @@ class KalshiRest:
 
     # Reads. Each raises VenueRefused or VenueUnavailable.
 
-    async def orders(self, ticker: str | None = None, *, since_us: int | None = None) -> OrderListing:
-        query = _query(ticker, since_us=since_us)
-        as_of_us = await self._user_data_as_of()
-        rows: dict[str, OrderReport] = {}
-
-        def take(content: bytes) -> str:
-            page = decode(content, wire.OrdersPage)
-            # An order that moved between pages is listed twice; the later page is the later look.
-            rows.update((row.order_id, translate.order_report(row, as_of_us)) for row in page.orders)
-            return page.cursor
-
-        await self.calls.pages("/portfolio/orders", query, take)
-        return OrderListing(as_of_us=as_of_us, orders=tuple(rows.values()))
+    async def orders(
+        self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
+    ) -> OrderListing:
+        """See `Listings.orders`."""
+        return await self.listings.orders(ticker, since_us, resting=resting)
 
     async def fills(
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
-        query = _query(ticker, order_id, since_us)
-        as_of_us = await self._user_data_as_of()
-        rows: dict[tuple[str, str], FillReport] = {}
-
-        def take(content: bytes) -> str:
-            page = decode(content, wire.FillsPage)
-            rows.update(((row.order_id, row.fill_id), translate.fill_report(row, as_of_us)) for row in page.fills)
-            return page.cursor
-
-        await self.calls.pages("/portfolio/fills", query, take)
-        return FillListing(as_of_us=as_of_us, fills=tuple(rows.values()))
+        """See `Listings.fills`."""
+        return await self.listings.fills(ticker, order_id, since_us)
 
     async def market_terms(self, ticker: str) -> MarketTerms:
         """Raises UserError too: for a ticker that is none, and for a market whose fees have no published formula."""
@@ -170,22 +150,3 @@ class KalshiRest:
     async def markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
         """See `TermsReader.many`."""
         return await self.terms.many(tickers)
-
-    async def _user_data_as_of(self) -> int:
-        """Asked before a listing, so that the listing shows at least what it promises (W6.6)."""
-        content = await self.calls.read("/exchange/user_data_timestamp")
-        return translate.time_us(decode(content, wire.UserDataTimestamp).as_of_time)
-
-
-def _query(ticker: str | None, order_id: str | None = None, since_us: int | None = None) -> dict[str, str]:
-    query = {"limit": str(PAGE_ROWS)}
-    if ticker is not None:
-        translate.check_ticker(ticker)
-        query["ticker"] = ticker
-    if order_id is not None:
-        translate.check_order_id(order_id)
-        query["order_id"] = order_id
-    if since_us is not None:
-        # Whole seconds, cut off: a second too early repeats a row, a second too late loses one.
-        query["min_ts"] = str(max(0, since_us // translate.US_PER_S))
-    return query

@@ -81,8 +81,7 @@ class TermsReader:
             return page.cursor
 
         for some in _chunks(list(dict.fromkeys(tickers))):
-            query = {"tickers": ",".join(some), "limit": str(TICKERS_MAX)}
-            await self._calls.pages("/markets", query, take)
+            await self._calls.pages("/markets", {"tickers": ",".join(some)}, take, rows=TICKERS_MAX)
         return list(found.values())
 
     async def _events(self, names: dict[str, None]) -> dict[str, wire.EventSummary | Malformed | VenueRefused]:

@@ -20,3 +20,32 @@ class RawEventsPage(msgspec.Struct, kw_only=True):
 
     events: list[msgspec.Raw]
     cursor: str = ""
+
+
+class RawOrdersPage(msgspec.Struct, kw_only=True):
+    """Rows are `rest.Order`."""
+
+    orders: list[msgspec.Raw]
+    cursor: str
+
+
+class RawFillsPage(msgspec.Struct, kw_only=True):
+    """Rows are `rest.Fill`."""
+
+    fills: list[msgspec.Raw]
+    cursor: str
+
+
+class FillOrder(msgspec.Struct, kw_only=True):
+    """What tells whose a fill is: its order."""
+
+    order_id: str
+    market_ticker: str = ""
+
+
+class OrderName(msgspec.Struct, kw_only=True):
+    order_id: str
+
+
+class OrderNameBody(msgspec.Struct, kw_only=True):
+    order: OrderName

@@ -366,7 +366,7 @@ async def test_public_trades(kit: Kit, network: Network) -> None:
             is_block=False,
         ),
     )
-    assert sent(network.requests[0])[2][2:] == [("min_ts", "1"), ("max_ts", "3")]
+    assert sent(network.requests[0])[2][1:] == [("min_ts", "1"), ("max_ts", "3"), ("limit", "1000")]
     with pytest.raises(Malformed):
         await reader.trades("KXA-1")
 

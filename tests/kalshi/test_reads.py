@@ -93,9 +93,9 @@ async def test_a_listing_goes_to_its_end_and_says_as_of_when(kit: Kit, network: 
     paths = [(r.url.path.removeprefix(PREFIX), dict(r.url.params)) for r in network.requests]
     assert paths == [
         ("/exchange/user_data_timestamp", {}),
-        ("/portfolio/orders", {"limit": "200", "ticker": "KXA-1"}),
-        ("/portfolio/orders", {"limit": "200", "ticker": "KXA-1", "cursor": "p2"}),
-        ("/portfolio/orders", {"limit": "200", "ticker": "KXA-1", "cursor": "p3"}),
+        ("/portfolio/orders", {"limit": "1000", "ticker": "KXA-1"}),
+        ("/portfolio/orders", {"limit": "1000", "ticker": "KXA-1", "cursor": "p2"}),
+        ("/portfolio/orders", {"limit": "1000", "ticker": "KXA-1", "cursor": "p3"}),
     ]
 
 
@@ -121,30 +121,117 @@ async def test_a_fill_is_told_in_its_own_outcome(kit: Kit, network: Network) -> 
     assert network.requests[1].url.params["order_id"] == "o-1"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"book_side": "bid"},  # contradicts outcome_side
-        {"status": "pending"},
-        {"no_price_dollars": "0.4000"},  # the two do not add up
-        {"yes_price_dollars": "0.7"},  # fine alone: short forms are numbers too
-        {"initial_count_fp": "-1.00"},
-        {"fill_count_fp": 1},
-        {"order_id": ""},
-        {"order_id": "a/b"},
-        {"created_time": "yesterday"},
-        {"created_time": "2026-10-01T12:00:00"},  # no zone
-        {"client_order_id": None},
-    ],
-)
-async def test_one_bad_row_spoils_the_listing(kit: Kit, network: Network, change: dict[str, object]) -> None:
-    """A listing with a row left out could prove an order absent that is there: so it is no listing at all."""
-    network.answer(200, AS_OF).answer(200, {"orders": [ORDER, {**ORDER, "order_id": "o-2", **change}], "cursor": ""})
-    if change == {"yes_price_dollars": "0.7"}:
-        assert len((await kit.rest(network).orders()).orders) == 2
-        return
+WRONG_ORDERS: list[dict[str, object]] = [
+    {"book_side": "bid"},  # contradicts outcome_side
+    {"status": "pending"},
+    {"no_price_dollars": "0.4000"},  # the two do not add up
+    {"initial_count_fp": "-1.00"},
+    {"fill_count_fp": 1},
+    {"order_id": ""},
+    {"order_id": "a/b"},
+    {"created_time": "yesterday"},
+    {"created_time": "2026-10-01T12:00:00"},  # no zone
+]
+OURS = "fxaaaaaaaaaa-e1-1-1"
+
+
+@pytest.mark.parametrize("change", [*WRONG_ORDERS, {"client_order_id": None, "status": OURS}])
+async def test_a_wrong_row_of_ours_spoils_the_listing(kit: Kit, network: Network, change: dict[str, object]) -> None:
+    """A listing with a row of ours left out could prove an order absent that is there: so it is no listing at all,
+    wherever in the row our id stands."""
+    row = {**ORDER, "order_id": "o-2", "client_order_id": OURS, **change}
+    network.answer(200, AS_OF).answer(200, {"orders": [ORDER, row], "cursor": ""})
     with pytest.raises(VenueUnavailable):
         await kit.rest(network).orders()
+
+
+@pytest.mark.parametrize("change", [*WRONG_ORDERS, {"client_order_id": None}])
+async def test_a_wrong_row_of_somebody_else_is_left_out(kit: Kit, network: Network, change: dict[str, object]) -> None:
+    """What others do on this account must not keep us from seeing our own; the log says what was left out."""
+    ours = {**ORDER, "order_id": "o-2", "client_order_id": OURS}
+    network.answer(200, AS_OF).answer(200, {"orders": [{**ORDER, **change}, ours, 7], "cursor": ""})
+    assert [row.order_id for row in (await kit.rest(network).orders()).orders] == ["o-2"]
+    assert len([line for line in kit.log.lines if line.startswith("row_left_out")]) == 2
+
+
+async def test_only_what_rests_is_listed_if_that_is_asked(kit: Kit, network: Network) -> None:
+    """The exchange filters; each page says so."""
+    network.answer(200, AS_OF).answer(200, {"orders": [ORDER], "cursor": "p2"})
+    network.answer(200, {"orders": [], "cursor": ""})
+    await kit.rest(network).orders(resting=True)
+    assert [request.url.params.get("status") for request in network.requests] == [None, "resting", "resting"]
+
+
+async def test_a_short_price_is_a_price(kit: Kit, network: Network) -> None:
+    """Fewer decimals than usual are no fault."""
+    network.answer(200, AS_OF).answer(200, {"orders": [{**ORDER, "yes_price_dollars": "0.7"}], "cursor": ""})
+    assert [row.price_e4 for row in (await kit.rest(network).orders()).orders] == [3_000]
+
+
+async def test_a_wrong_fill_is_left_out_if_its_order_is_somebody_elses(kit: Kit, network: Network) -> None:
+    """A fill names no client: its order is asked, once, and with its market, or another shard would not find it."""
+    wrong = {**FILL, "fill_id": "f-2", "order_id": "o-9", "count_fp": 1}
+    page = {"fills": [wrong, FILL], "cursor": ""}
+    network.answer(200, AS_OF).answer(200, page).answer(200, {"order": {**ORDER, "order_id": "o-9"}})
+    network.answer(200, AS_OF).answer(200, page)
+    rest = kit.rest(network)
+    for _ in range(2):
+        assert [fill.fill_id for fill in (await rest.fills()).fills] == ["f-1"]
+    assert len(network.requests) == 5
+    asked = network.requests[2].url
+    assert (asked.path, asked.params["market_ticker"]) == (PREFIX + "/portfolio/orders/o-9", "KXA-1")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "answer"),
+    [
+        ({"count_fp": 1}, (200, {"order": {**ORDER, "client_order_id": OURS}})),
+        ({"count_fp": 1}, (200, {"order": {**ORDER, "order_id": "o-5"}})),  # about another one
+        ({"count_fp": 1}, (404, {"error": {"code": "not_found"}})),
+        ({"count_fp": 1}, (503, {})),
+        ({"order_id": 7}, (200, {"order": ORDER})),  # of an order nobody can ask about
+    ],
+)
+async def test_a_wrong_fill_that_may_be_ours_spoils_the_listing(
+    kit: Kit, network: Network, wrong: dict[str, object], answer: tuple[int, object]
+) -> None:
+    """Only proof that it is somebody else's lets it be left out."""
+    network.answer(200, AS_OF).answer(200, {"fills": [FILL, {**FILL, **wrong}], "cursor": ""}).answer(*answer)
+    with pytest.raises(VenueError):
+        await kit.rest(network).fills()
+
+
+async def test_a_wrong_fill_of_the_order_asked_about_is_never_left_out(kit: Kit, network: Network) -> None:
+    """Whoever asks about one order has a reason to."""
+    network.answer(200, AS_OF).answer(200, {"fills": [{**FILL, "count_fp": 1}], "cursor": ""})
+    with pytest.raises(VenueUnavailable):
+        await kit.rest(network).fills(order_id="o-1")
+    assert len(network.requests) == 2
+
+
+async def test_an_exchange_that_grants_smaller_pages_is_asked_for_those(kit: Kit, network: Network) -> None:
+    """Once refused, the large page is not asked for again; another listing is not concerned."""
+    too_many = {"msg": "Field validation for 'Limit' failed on the 'lte' tag"}
+    network.answer(200, AS_OF).answer(400, too_many)
+    network.answer(200, {"orders": [ORDER], "cursor": "p2"}).answer(200, {"orders": [], "cursor": ""})
+    network.answer(200, AS_OF).answer(200, {"orders": [ORDER], "cursor": ""})
+    network.answer(200, AS_OF).answer(200, {"fills": [FILL], "cursor": ""})
+    rest = kit.rest(network)
+    assert len((await rest.orders()).orders) == len((await rest.orders()).orders) == 1
+    await rest.fills()
+    limits = [request.url.params["limit"] for request in network.requests if "limit" in request.url.params]
+    assert limits == ["1000", "100", "100", "100", "1000"]
+
+
+async def test_a_refusal_that_is_not_about_the_page_is_told(kit: Kit, network: Network) -> None:
+    """It is refused again with fewer rows, and the large page stays."""
+    network.answer(200, AS_OF).answer(400, {"error": {"code": "bad"}}).answer(400, {"error": {"code": "bad"}})
+    network.answer(200, AS_OF).answer(200, {"orders": [], "cursor": ""})
+    rest = kit.rest(network)
+    with pytest.raises(VenueRefused, match="bad"):
+        await rest.orders()
+    await rest.orders()
+    assert network.requests[-1].url.params["limit"] == "1000"
 
 
 async def test_a_listing_without_an_end_is_refused(kit: Kit, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
