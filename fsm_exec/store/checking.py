@@ -1,0 +1,128 @@
+"""Whether a database can be trusted: its pages, its references, its snapshots, and each execution against its journal.
+
+Reads only, and goes on after each thing that is wrong: one bad execution must not hide another.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from fsm_exec.core.agreement import row_differences, snapshot_differences
+from fsm_exec.core.errors import CorruptSnapshot, UserError
+from fsm_exec.core.execution import EXECUTION_ENDS
+from fsm_exec.core.ports import StoredExecution
+from fsm_exec.core.replay import fold_rows
+from fsm_exec.core.snapshot import decode_snapshot
+from fsm_exec.store import reading
+from fsm_exec.store.inspecting import How, inspected
+
+FINDINGS_MAX = 20  # of SQLite's own checks; a broken page can have thousands
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """`execution_id` is None for what is wrong with the database as a whole."""
+
+    execution_id: str | None
+    what: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """`snapshots` counts executions by the version of their snapshot; `folded` those held against their journal."""
+
+    schema_version: int
+    instance: str | None
+    read: How
+    executions: int
+    snapshots: dict[int, int]
+    folded: int
+    findings: list[Finding]
+
+
+def check(path: Path, *, every: bool) -> Report:
+    """Look at everything; with `every`, fold the finished executions too. Raises UserError for what cannot be opened
+    as a database of ours at all."""
+    with inspected(path) as looked:
+        connection = looked.connection
+        findings = [*_pages(connection), *_references(connection)]
+        stored: list[StoredExecution] = []
+        instance = None
+        try:
+            (instance,) = connection.execute("SELECT instance FROM meta").fetchone() or (None,)
+            stored = reading.executions(connection)
+        except (sqlite3.Error, ValueError) as error:
+            findings.append(Finding(None, f"the executions cannot be listed: {error}"))
+        snapshots: dict[int, int] = {}
+        folded = 0
+        for one in stored:
+            snapshots[one.snapshot_version] = snapshots.get(one.snapshot_version, 0) + 1
+            fold = every or one.state not in EXECUTION_ENDS
+            folded += fold
+            findings += [Finding(one.execution_id, what) for what in _execution(connection, one, fold=fold)]
+        return Report(
+            schema_version=looked.schema_version,
+            instance=instance,
+            read=looked.how,
+            executions=len(stored),
+            snapshots=dict(sorted(snapshots.items())),
+            folded=folded,
+            findings=findings,
+        )
+
+
+def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Pages, indexes, types, NOT NULL and CHECK: of the metrics too, whose parts must add up."""
+    try:
+        for (line,) in connection.execute(f"PRAGMA integrity_check({FINDINGS_MAX})"):
+            if line != "ok":
+                yield Finding(None, f"integrity: {' '.join(line.split())}")
+    except sqlite3.Error as error:
+        yield Finding(None, f"integrity: {error}")
+
+
+def _references(connection: sqlite3.Connection) -> Iterator[Finding]:
+    try:
+        for number, (table, row, parent, _) in enumerate(connection.execute("PRAGMA foreign_key_check")):
+            if number == FINDINGS_MAX:
+                yield Finding(None, "references: and more")
+                return
+            yield Finding(None, f"references: row {row} of {table} refers to a row of {parent} that is not there")
+    except sqlite3.Error as error:
+        yield Finding(None, f"references: {error}")
+
+
+def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold: bool) -> Iterator[str]:
+    try:
+        execution = decode_snapshot(stored.snapshot)
+        if (execution.execution_id, execution.state) != (stored.execution_id, stored.state):
+            yield (
+                f"the snapshot is of {execution.execution_id} ({execution.state}), its row of "
+                f"{stored.execution_id} ({stored.state})"
+            )
+    except CorruptSnapshot as error:
+        yield str(error)
+    if not fold:
+        return
+    try:
+        rows = reading.journal(connection, stored.execution_id)
+        folded = fold_rows(rows)
+        if folded.state != stored.state:
+            yield f"its state is {stored.state}, the journal says {folded.state}"
+        yield from row_differences(
+            folded,
+            reading.children(connection, stored.execution_id),
+            reading.fills(connection, stored.execution_id),
+        )
+        yield from snapshot_differences(stored.snapshot, folded, min(row.version for row in rows))
+    except CorruptSnapshot as error:
+        yield str(error)
+    except (sqlite3.Error, ValueError) as error:
+        yield f"its rows cannot be read: {error}"
+
+
+def damaged(error: UserError) -> bool:
+    """Whether the database could not even be opened because it is damaged, and not for what its path is."""
+    return getattr(error.__cause__, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_IOERR"))
