@@ -1,0 +1,153 @@
+"""`fsm-exec compare` as a user meets it: a process of its own, killed and interrupted, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import click
+import pytest
+
+from fsm_exec.cli.compare import compare
+from fsm_exec.core.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("--tape", "index:1", "--methods", "simple_limit,market", "--baseline", "simple_limit", "--horizon", "30")
+CELL = {
+    *("tape", "quantity", "horizon", "method", "episodes", "fill_before_close", "fill", "shortfall"),
+    *("delta", "delta_low", "delta_high", "bound", "gap_closed", "writes"),
+}
+
+
+def start(directory: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The command in `directory`, in a process group of its own, as a terminal starts it."""
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.Popen(
+        [sys.executable, "-m", "fsm_exec", "compare", *arguments],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(directory: Path, *arguments: str) -> tuple[int, str, str]:
+    process = start(directory, *arguments)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def episodes_in(database: Path) -> int:
+    """How many are stored so far; 0 before there is a table."""
+    if not database.exists():
+        return 0
+    with closing(sqlite3.connect(database, timeout=5)) as connection:
+        try:
+            (found,) = connection.execute("SELECT count(*) FROM episodes").fetchone()
+        except sqlite3.OperationalError:
+            return 0
+    return int(found)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < until, "waited a minute for nothing"
+        time.sleep(0.02)
+
+
+def rows_of(database: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(database)) as connection:
+        episodes = connection.execute("SELECT * FROM episodes ORDER BY 1, 2, 3, 4, 5").fetchall()
+        return episodes + connection.execute("SELECT * FROM runs ORDER BY 1, 2, 3, 4, 5, 6").fetchall()
+
+
+def test_killed_half_way_and_resumed_it_says_the_same(tmp_path: Path) -> None:
+    """SIGKILL with two workers at work: what was stored stays, no worker outlives it, and `--resume` with one worker
+    ends with the bytes and the document of a run that nobody disturbed."""
+    arguments = (*SMALL, "--quantity", "20", "--every", "900")
+    code, undisturbed, err = run(tmp_path, *arguments, "--workers", "1", "--out", "whole", "--json")
+    assert code == 0, err
+    database = tmp_path / "killed" / "compare.sqlite"
+    process = start(tmp_path, *arguments, "--workers", "2", "--out", "killed")
+    wait_until(lambda: episodes_in(database) >= 5)
+    process.kill()
+    process.communicate(timeout=60)
+    wait_until(lambda: not group_lives(process.pid))
+    kept = episodes_in(database)
+    assert 5 <= kept < episodes_in(tmp_path / "whole" / "compare.sqlite")
+    code, resumed, err = run(tmp_path, *arguments, "--workers", "1", "--out", "killed", "--resume", "--json")
+    assert code == 0, err
+    assert json.loads(resumed) == json.loads(undisturbed)
+    assert rows_of(database) == rows_of(tmp_path / "whole" / "compare.sqlite")
+    cells = json.loads(resumed)["cells"]
+    assert [cell["method"] for cell in cells] == ["simple_limit", "market"]
+    assert all(set(cell) == CELL for cell in cells)
+
+
+def group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_interrupted_it_keeps_and_shows_what_is_done(tmp_path: Path) -> None:
+    """Ctrl-C reaches the command and its workers at once: a table of what is done, one line, exit 130, no traceback."""
+    process = start(tmp_path, *SMALL, "--quantity", "20,100", "--every", "60", "--workers", "2", "--out", "here")
+    database = tmp_path / "here" / "compare.sqlite"
+    wait_until(lambda: episodes_in(database) >= 3)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "simple_limit" in out
+    assert "--resume goes on" in err
+    assert "Traceback" not in err
+    assert episodes_in(database) >= 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (("--methods", "luck"), "luck"),
+        (("--methods", "market,market@1"), "same method"),
+        (("--quantity", "0"), "--quantity 0"),
+        (("--quantity", "20,,100"), "single commas"),
+        (("--horizon", "0"), "--horizon 0"),
+        (("--horizon", "3", "--latency-ms", "1000"), "--horizon 3"),
+        (("--latency-ms", "-1"), "--latency-ms -1"),
+        (("--every", "0"), "--every 0"),
+        (("--workers", "0"), "--workers 0"),
+        (("--maker-fee", "2"), "'2' is not one of '0', '1.75'"),
+    ],
+)
+def test_bad_values_are_named(tmp_path: Path, wrong: tuple[str, ...], why: str) -> None:
+    """The option, its value and what to give, before anything is opened or written."""
+    out = tmp_path / "out"
+    with pytest.raises((UserError, click.UsageError)) as refusal:
+        compare.main([*SMALL, "--out", str(out), *wrong], standalone_mode=False)
+    assert why in str(refusal.value)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("wrong", "why"), [(("--tape", "none.jsonl"), "none.jsonl"), (("--out", "a-file"), "a-file")])
+def test_bad_input_is_one_line(tmp_path: Path, wrong: tuple[str, ...], why: str) -> None:
+    """What, where, what to do; exit 2; nothing is written."""
+    (tmp_path / "a-file").write_text("")
+    code, out, err = run(tmp_path, *SMALL, "--workers", "1", *wrong)
+    assert (code, out) == (2, "")
+    assert why in err
+    assert err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a-file"]
