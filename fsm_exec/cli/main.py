@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from fsm_exec.cli.compare import compare
+from fsm_exec.cli.db import db
 from fsm_exec.cli.demo import demo
 from fsm_exec.cli.diagrams import diagrams
 from fsm_exec.cli.doctor import doctor
@@ -48,6 +49,7 @@ cli.add_command(compare)
 cli.add_command(record)
 cli.add_command(doctor)
 cli.add_command(replay)
+cli.add_command(db)
 
 
 def main() -> None:

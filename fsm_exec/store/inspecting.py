@@ -33,7 +33,7 @@ How: TypeAlias = Literal["in place", "from a copy", "beside its writer"]
 
 
 class Inspected(msgspec.Struct, frozen=True):
-    """`schema_version` is the file's own; the connection always shows the newest schema."""
+    """`schema_version` is the file's own."""
 
     connection: sqlite3.Connection
     schema_version: int
@@ -41,19 +41,25 @@ class Inspected(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def inspected(path: Path) -> Iterator[Inspected]:
-    """The database at `path`, to read only. Raises UserError for what is none of ours or cannot be read, also for an
-    error of SQLite's inside the block."""
+def inspected(path: Path, *, migrated: bool = True) -> Iterator[Inspected]:
+    """The database at `path`, to read only, with its own schema unless `migrated`. Raises UserError for what is none of
+    ours or cannot be read, also for an error of SQLite's inside the block."""
     path = path.absolute()
-    _check_there(path)
+    check_there(path)
     try:
         with ExitStack() as stack:
-            yield _in_place(path, stack) or _from_a_copy(path, stack) or _beside_its_writer(path, stack)
+            newest = len(SCHEMA) if migrated else 0
+            yield (
+                _in_place(path, stack, newest)
+                or _from_a_copy(path, stack, newest)
+                or _beside_its_writer(path, stack, newest)
+            )
     except sqlite3.Error as error:
         raise cannot_use(path, error) from error
 
 
-def _check_there(path: Path) -> None:
+def check_there(path: Path) -> None:
+    """Raises UserError for a path that is no file with something in it."""
     try:
         if not path.is_file():
             what = "is a directory" if path.is_dir() else "is not a file" if path.exists() else "does not exist"
@@ -72,19 +78,19 @@ def _logs(path: Path) -> list[Path]:
     return [log for log in found if log.exists() and log.stat().st_size > 0]
 
 
-def _in_place(path: Path, stack: ExitStack) -> Inspected | None:
+def _in_place(path: Path, stack: ExitStack, newest: int) -> Inspected | None:
     """None if it has a log, is of an older schema, or was written to while it was opened."""
     if _logs(path):
         return None
     before = _stamp(path)
     connection = stack.enter_context(_connected(f"{path.as_uri()}?mode=ro&immutable=1"))
     version = identified(connection, path)
-    if version < len(SCHEMA) or _logs(path) or _stamp(path) != before:
+    if version < newest or _logs(path) or _stamp(path) != before:
         return None
     return Inspected(connection, version, "in place")
 
 
-def _from_a_copy(path: Path, stack: ExitStack) -> Inspected | None:
+def _from_a_copy(path: Path, stack: ExitStack, newest: int) -> Inspected | None:
     """None if it does not hold still."""
     for _ in range(COPY_TRIES):
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="fsm-exec-"))
@@ -103,15 +109,16 @@ def _from_a_copy(path: Path, stack: ExitStack) -> Inspected | None:
         if _stamps(path) == before:
             connection = stack.enter_context(_connected(copy.as_uri()))
             version = identified(connection, path)
-            migrate(connection, None)
+            if version < newest:
+                migrate(connection, None)
             return Inspected(connection, version, "from a copy")
     return None
 
 
-def _beside_its_writer(path: Path, stack: ExitStack) -> Inspected:
+def _beside_its_writer(path: Path, stack: ExitStack, newest: int) -> Inspected:
     connection = stack.enter_context(_connected(f"{path.as_uri()}?mode=ro"))
     version = identified(connection, path)
-    if version < len(SCHEMA):
+    if version < newest:
         raise UserError(f"{path} is in use by an older fsm-exec; stop that one first")
     return Inspected(connection, version, "beside its writer")
 

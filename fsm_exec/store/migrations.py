@@ -58,12 +58,14 @@ def identify(connection: sqlite3.Connection, path: Path | None, newest: int = le
     return int(version)
 
 
-def migrate(connection: sqlite3.Connection, path: Path | None, migrations: tuple[Migration, ...] = SCHEMA) -> None:
-    """Bring the database up to the last of `migrations`. Raises what `identify` raises, and sqlite3.Error."""
+def migrate(
+    connection: sqlite3.Connection, path: Path | None, migrations: tuple[Migration, ...] = SCHEMA
+) -> Path | None:
+    """Bring the database up to the last of `migrations`; the copy made before, if one was. Raises what `identify`
+    raises, and sqlite3.Error."""
     version = identify(connection, path, len(migrations))
     missing = [m for m in migrations if m.version > version]
-    if missing and version > 0 and path is not None:
-        copy_beside(connection, path, version)
+    copy = copy_beside(connection, path, version) if missing and version > 0 and path is not None else None
     for migration in missing:
         point("migrate.before")
         try:
@@ -75,10 +77,12 @@ def migrate(connection: sqlite3.Connection, path: Path | None, migrations: tuple
                 connection.execute("ROLLBACK")
             raise
         point("migrate.after")
+    return copy
 
 
 def copy_beside(connection: sqlite3.Connection, path: Path, version: int) -> Path:
-    """A whole copy of the database as `NAME.vVERSION.backup`; an earlier copy is never overwritten."""
+    """A whole copy of the database as `NAME.vVERSION.backup`; an earlier copy is never overwritten. It has no inode in
+    its `meta`, so wherever it is opened it is known for a copy."""
     target = path.with_name(f"{path.name}.v{version}.backup")
     number = 1
     while target.exists():
@@ -87,6 +91,8 @@ def copy_beside(connection: sqlite3.Connection, path: Path, version: int) -> Pat
     try:
         with closing(sqlite3.connect(target)) as copy:
             connection.backup(copy)
+            copy.execute("UPDATE meta SET inode = NULL")
+            copy.commit()
     except sqlite3.Error:
         target.unlink(missing_ok=True)  # half a copy would be taken for a whole one
         raise

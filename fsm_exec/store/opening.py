@@ -57,7 +57,7 @@ def open_database(opening: Opening) -> Opened:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)
         opened = prepare(connection, path, opening)
         if created:
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
         return opened
     except BaseException as error:
         if connection is not None:
@@ -122,7 +122,8 @@ def prepare(connection: sqlite3.Connection, path: Path | None, opening: Opening)
 def _instance(connection: sqlite3.Connection, path: Path | None, opening: Opening) -> str:
     """The instance of this very file. A new file, or one found elsewhere than its instance was drawn, gets a new one.
 
-    Either difference counts: a copy has another path and inode, a restored file the old path with another inode. A
+    Either difference counts: a copy has another path and inode, a restored file the old path with another inode; the
+    backups of this program have no inode at all, as a file system may give a removed file's to its successor. A
     renamed file gets a new instance too, which costs a question at the next start; a copy taken for the original would
     use the same order ids twice.
     """
@@ -157,8 +158,8 @@ def _instance(connection: sqlite3.Connection, path: Path | None, opening: Openin
     return str(instance)
 
 
-def _sync_directory(directory: Path) -> None:
-    """Make the new file's name durable: without it a power loss could take the whole database."""
+def sync_directory(directory: Path) -> None:
+    """Make a new file's name durable: without it a power loss could take the whole database."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
