@@ -101,7 +101,7 @@ async def _engine_on(tape: Tape, start: Start, conditions: Conditions) -> AsyncI
     exchange = Exchange(Timeline(clock), seed=SEED)
     gate = Gate(exchange, clock)
     _, credentials = gate.open_account(CASH_E6, "ed25519")  # made anew for each run, so it should not cost much
-    _play(exchange, tape, start, conditions)
+    play_from(exchange, tape, start, conditions)
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=began_us) as store,
         host_in_memory(exchange, clock, gate, latency=conditions.legs) as host,
@@ -120,7 +120,7 @@ async def _engine_on(tape: Tape, start: Start, conditions: Conditions) -> AsyncI
         yield engine, wall
 
 
-def _play(exchange: Exchange, tape: Tape, start: Start, conditions: Conditions) -> None:
+def play_from(exchange: Exchange, tape: Tape, start: Start, conditions: Conditions) -> None:
     """Open the market with the book before the start, and put the tape's events on the timeline, one after the other.
     The run is over long before the tape is: starts are chosen so."""
     ticker, events, timeline = tape.header.ticker, tape.events, exchange.timeline
