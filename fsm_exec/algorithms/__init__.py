@@ -11,10 +11,12 @@ from fsm_exec.algorithms import (
     adaptive_limit,
     basic,
     deadline_walker,
+    dynamic_depth_walker,
     join_bid,
     market,
     marketable,
     passive_mid,
+    seed_walker,
     simple_limit,
     static_fraction,
     twap,
@@ -38,6 +40,8 @@ _LISTED: tuple[AnyFamily, ...] = (
     Family("adaptive_limit", adaptive_limit.Config, adaptive_limit.plan, adaptive_limit.replan),
     Family("twap", twap.Config, twap.plan, twap.replan),
     Family("volume_weighted", volume_weighted.Config, volume_weighted.plan, volume_weighted.replan),
+    Family("dynamic_depth_walker", dynamic_depth_walker.Config, dynamic_depth_walker.plan, dynamic_depth_walker.replan),
+    Family("seed_walker", seed_walker.Config, seed_walker.plan, seed_walker.replan, lab_only=True),
     Family("deadline_walker", deadline_walker.Config, deadline_walker.plan, deadline_walker.replan),
 )
 FAMILIES: dict[str, AnyFamily] = {family.name: family for family in _LISTED}
