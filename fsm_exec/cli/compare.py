@@ -44,7 +44,9 @@ EXIT_INTERRUPTED = 130
 @click.option(
     "--out", type=click.Path(path_type=Path), default="fsm-exec-compare", show_default=True, help="Directory."
 )
-@click.option("--resume", is_flag=True, help="Go on with what --out holds; methods, sizes and tapes may be added.")
+@click.option(
+    "--resume", is_flag=True, help="Go on with what --out holds; more tapes, methods, starts may join."
+)
 @click.option("--queue-model", type=click.Choice(["proportional", "conservative"]), default="proportional")
 @click.option("--latency-ms", type=int, default=200, show_default=True, help="From decision to match.")
 @click.option("--maker-fee", type=click.Choice(list(FEE_TYPES)), help="Per cent.  [default: that of the tape's market]")
@@ -98,7 +100,7 @@ def compare(
                     tell(done)
         except KeyboardInterrupt:
             interrupted = True
-        found = report(plan, results, with_buckets=buckets)
+        found = report(field, results, with_buckets=buckets)
         if as_json:
             click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
         else:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from fsm_exec.core.units import CountE2, format_count, rounded_ratio
-from fsm_exec.lab.compare import Plan
+from fsm_exec.lab.compare import Field, Plan
 from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
 from fsm_exec.lab.statistics import Comparison, compare, holm, is_non_inferior
 
@@ -82,7 +82,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """`unfinished` counts episodes that not every method has worked yet."""
+    """`unfinished` counts episodes of the plan that not every method has worked yet."""
 
     baseline: str
     unfinished: int
@@ -106,19 +106,16 @@ class _Group(NamedTuple):
         return self.horizon_us // US_PER_S
 
 
-def report(plan: Plan, results: Results, *, with_buckets: bool = False) -> Report:
-    """The cells the plan asks for, as far as they have been worked; those of no episode are left out."""
-    complete: list[EpisodeResult] = []
-    unfinished = 0
+def report(field: Field, results: Results, *, with_buckets: bool = False) -> Report:
+    """The cells the field's plan asks for, as far as they have been worked; those of no episode are left out."""
+    plan = field.plan
     names = plan.full_names
+    wanted = set(field.episodes())  # more may be stored: of an earlier plan with other starts or sizes
+    complete: list[EpisodeResult] = []
     for episode in results.read(names.values()):
-        if not _asked_for(plan, episode.key):
-            continue
-        if len(episode.runs) == len(names):
+        if episode.key in wanted and len(episode.runs) == len(names):
             runs = {name: episode.runs[full] for name, full in names.items()}
             complete.append(msgspec.structs.replace(episode, runs=runs))
-        else:
-            unfinished += 1
     groups = _groups(plan, complete)
     cells: list[Cell] = []
     paired: list[Paired] = []
@@ -130,19 +127,10 @@ def report(plan: Plan, results: Results, *, with_buckets: bool = False) -> Repor
                 paired.append(more)
     return Report(
         baseline=plan.baseline,
-        unfinished=unfinished,
+        unfinished=len(wanted) - len(complete),
         cells=cells,
         paired=paired,
         buckets=_buckets(plan, groups) if with_buckets else [],
-    )
-
-
-def _asked_for(plan: Plan, key: EpisodeKey) -> bool:
-    return (
-        key.tape in plan.tapes
-        and key.quantity_e2 in plan.quantities_e2
-        and key.horizon_us in plan.horizons_us
-        and key.outcome in plan.outcomes
     )
 
 

@@ -52,10 +52,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return {name: method(name).full_name for name in self.methods}
 
     def stated(self) -> dict[str, str]:
-        """What must be the same for results to belong together. Tapes, methods, quantities and horizons may be added
-        to an experiment."""
-        given = msgspec.to_builtins(self.conditions)
-        return {"every_us": str(self.every_us), **{name: str(value) for name, value in given.items()}}
+        """What must be the same for results to belong together. All else may change: another plan asks for other
+        episodes, or other methods, of the same kind."""
+        return {name: str(value) for name, value in msgspec.to_builtins(self.conditions).items()}
 
 
 class Task(NamedTuple):

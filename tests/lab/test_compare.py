@@ -49,7 +49,7 @@ def worked(wanted: Plan, directory: Path, *, workers: int = 1, stop_after: int |
         for done in work_all(field, tasks_left(field, results), results, workers):
             if done == stop_after:
                 break
-        return report(wanted, results, with_buckets=True)
+        return report(field, results, with_buckets=True)
 
 
 def book(yes: dict[int, int], no: dict[int, int]) -> Book:
@@ -121,6 +121,17 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     assert worked(plan(), tmp_path / "part") == whole
     worked(plan(methods=("simple_limit",)), tmp_path / "grown")
     assert worked(plan(), tmp_path / "grown") == whole
+
+
+def test_starts_may_be_added_between(tmp_path: Path) -> None:
+    """A coarse look first, a finer one later in the same place: only what is new is worked, and asking for the coarse
+    one again shows it alone."""
+    coarse = worked(plan(every_us=14_400 * US_PER_S), tmp_path)
+    assert [cell.episodes for cell in coarse.cells] == [4, 4]
+    with open_results(tmp_path, resume=True) as results:
+        assert len(tasks_left(Field(plan()), results)) == 4
+    assert [cell.episodes for cell in worked(plan(), tmp_path).cells] == [8, 8]
+    assert worked(plan(every_us=14_400 * US_PER_S), tmp_path) == coarse
 
 
 def test_two_workers_measure_what_one_measures(tmp_path: Path) -> None:
