@@ -1,0 +1,215 @@
+"""Looking at a database without changing it: closed, crashed, read-only, of an older schema, or while it is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.store import reading
+from fsm_exec.store.inspecting import How, inspected
+from fsm_exec.store.migrations import SCHEMA
+from fsm_exec.store.opening import Opening, open_database
+from tests.store.histories import fill
+from tests.store.test_killed import ROOT, run_and_kill
+
+NOBODY = 65_534
+
+
+def state(directory: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file there, byte for byte, and when it was last written."""
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in directory.iterdir()}
+
+
+def ids(path: Path) -> tuple[How, list[str]]:
+    with inspected(path) as looked:
+        return looked.how, [one.execution_id for one in reading.executions(looked.connection)]
+
+
+@pytest.fixture
+def crashed(tmp_path: Path) -> Path:
+    """A database as a killed process leaves it, copied without its index: everything is still in the log."""
+    original = tmp_path / "running.db"
+    fill(original, ["filled"])
+    directory = tmp_path / "copied"
+    directory.mkdir()
+    with closing(sqlite3.connect(original, isolation_level=None)) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("UPDATE execution_state SET execution_id = 'renamed'").fetchall()
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{original}{suffix}", directory)
+    return directory / "running.db"
+
+
+def test_a_closed_database_is_read_in_place(database: Path) -> None:
+    """Nothing is copied, made beside it or changed."""
+    fill(database, ["filled", "pending"])
+    before = state(database.parent)
+    assert ids(database) == ("in place", ["e1", "e2"])
+    assert state(database.parent) == before
+
+
+def test_a_crashed_database_is_read_with_its_log(crashed: Path) -> None:
+    """What is in the log alone is seen, and neither file, nor the directory, is changed."""
+    before = state(crashed.parent)
+    assert set(before) == {"running.db", "running.db-wal"}
+    assert ids(crashed) == ("from a copy", ["renamed"])
+    assert state(crashed.parent) == before
+
+
+def test_a_crashed_database_without_its_log_is_what_was_in_the_file(crashed: Path) -> None:
+    """Somebody copied the file alone: what it holds is whole, only older."""
+    crashed.with_name("running.db-wal").unlink()
+    assert ids(crashed) == ("in place", ["e1"])
+
+
+def test_an_older_schema_is_migrated_in_a_copy_alone(database: Path) -> None:
+    """The first version's tables, journal and all, are read as today's; the file keeps its schema."""
+    opened = open_database(Opening(path=database, draw_instance=lambda: "a" * 10, at_us=0, migrations=SCHEMA[:1]))
+    with closing(opened.connection) as connection:
+        connection.execute(
+            "INSERT INTO execution_state VALUES ('e1', 'T', 'yes', 'm@1', 'walking', NULL, NULL, '1.00', '0.5000', "
+            "'2023-04-10T18:00:00.000000Z', '2023-04-10T18:00:00.000000Z', '{}', 1, 1, '2023-04-10T18:00:00.000000Z')"
+        )
+        connection.execute(
+            "INSERT INTO execution_events VALUES ('e1', 1, '2023-04-10T18:00:00.000000Z', 'Submitted', '{}', '[]', '')"
+        )
+    before = state(database.parent)
+    with inspected(database) as looked:
+        assert (looked.schema_version, looked.how) == (1, "from a copy")
+        assert [row.version for row in reading.journal(looked.connection, "e1")] == [1]
+    assert state(database.parent) == before
+
+
+@pytest.fixture
+def readable_by_all() -> Iterator[Path]:
+    """A directory outside of pytest's own, which only its user may enter."""
+    directory = Path(tempfile.mkdtemp())
+    directory.chmod(0o755)
+    yield directory
+    directory.chmod(0o755)
+    shutil.rmtree(directory)
+
+
+@pytest.mark.parametrize("with_log", [False, True])
+def test_a_read_only_file_in_a_read_only_directory_is_read(
+    crashed: Path, readable_by_all: Path, with_log: bool
+) -> None:
+    """By a user who may write neither; with a log beside it or without."""
+    for path in crashed.parent.iterdir():
+        if with_log or path == crashed:
+            shutil.copy(path, readable_by_all)
+    target = readable_by_all / crashed.name
+    for path in readable_by_all.iterdir():
+        path.chmod(0o444)
+    readable_by_all.chmod(0o555)
+    before = state(readable_by_all)
+    assert by_nobody(lambda: str(ids(target)[1])) == f"['{'renamed' if with_log else 'e1'}']"
+    assert state(readable_by_all) == before
+
+
+def by_nobody(function: Callable[[], str]) -> str:
+    """What `function` returns in a process without the superuser's rights."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.getuid() == 0:
+                os.setuid(NOBODY)
+            answer = function()
+        except BaseException as error:
+            answer = repr(error)
+        os.write(writer, answer.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader) as answered:
+        return answered.read()
+
+
+@pytest.mark.parametrize("lane", ["live", "virtual"])
+def test_what_a_killed_process_left_is_read_without_touching_it(lane: str, database: Path) -> None:
+    """After SIGKILL in the middle of its saves: every reported step is there, and all files stay as they were."""
+    reported = run_and_kill(lane, 100, database)
+    before = state(database.parent)
+    with inspected(database) as looked:
+        for execution_id, seq in reported.items():
+            assert len(reading.journal(looked.connection, execution_id)) >= seq
+    assert state(database.parent) == before
+
+
+def test_a_database_is_read_while_it_is_written(database: Path) -> None:
+    """Each look sees one moment: every snapshot is that of the last row of its journal."""
+    code = (
+        "import pathlib, sys, trio\n"
+        "from fsm_exec.store import open_live_store\n"
+        "from tests.store.conftest import Samples\n"
+        "async def main():\n"
+        "    async with open_live_store(pathlib.Path(sys.argv[1]), draw_instance=lambda: 'a' * 10, at_us=0) as store:\n"
+        "        for seq in range(1, 10**9):\n"
+        "            await store.save(Samples().save('e1', seq, snapshot=b'%d' % seq))\n"
+        "            print(seq, flush=True)\n"
+        "trio.run(main)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, str(database)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as writer:
+        assert writer.stdout is not None
+        try:
+            seen = 0
+            for _ in range(25):
+                reported = int(writer.stdout.readline())
+                with inspected(database) as looked:
+                    connection = looked.connection
+                    connection.execute("BEGIN")
+                    (held,) = reading.executions(connection)
+                    assert held.snapshot == b"%d" % len(reading.journal(connection, "e1"))
+                    assert int(held.snapshot) >= max(seen, reported)
+                    seen = int(held.snapshot)
+        finally:
+            writer.kill()
+    assert seen > 25
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "does not exist"),
+        (b"", "is empty"),
+        (b"not a database, but long enough to be looked at " * 50, "file is not a database"),
+        (b"SQLite format 3\0...", "cannot use the database"),
+    ],
+)
+def test_what_is_no_database_is_one_line(database: Path, content: bytes | None, says: str) -> None:
+    """Missing, empty or foreign: the path, the reason and the remedy; and nothing is made there."""
+    if content is not None:
+        database.write_bytes(content)
+    with pytest.raises(UserError, match=says) as caught:
+        ids(database)
+    assert str(database) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "give the path" in str(caught.value) or "another path" in str(caught.value)
+    assert [path.name for path in database.parent.iterdir()] == ([] if content is None else [database.name])
+
+
+def test_a_directory_and_a_strangers_database_are_one_line(database: Path) -> None:
+    """Neither is changed."""
+    with pytest.raises(UserError, match="is a directory"):
+        ids(database.parent)
+    with pytest.raises(UserError, match=r"does not exist|null"):
+        ids(Path("a\0b"))
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("CREATE TABLE notes (x)")
+    before = state(database.parent)
+    with pytest.raises(UserError, match="not one of fsm-exec"):
+        ids(database)
+    assert state(database.parent) == before
