@@ -23,6 +23,7 @@ from fsm_exec.cli.fidelity import fidelity
 from fsm_exec.cli.paper import paper
 from fsm_exec.cli.record import record
 from fsm_exec.cli.replay import replay
+from fsm_exec.cli.simulate import simulate_command
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed, UserError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -50,6 +51,7 @@ cli.add_command(record)
 cli.add_command(doctor)
 cli.add_command(replay)
 cli.add_command(db)
+cli.add_command(simulate_command)
 
 
 def main() -> None:

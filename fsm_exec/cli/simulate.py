@@ -1,0 +1,220 @@
+"""`fsm-exec simulate`: the engine's promise, hunted for where it breaks. One seed, one history."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.lab.simulation.hunt import Found, Lived, Options, hunt
+from fsm_exec.lab.simulation.scenario import draw, only
+from fsm_exec.lab.simulation.world import Report, simulate
+from fsm_exec.paper.faults import fault_profile, shipped_profiles
+from fsm_exec.paper.generator_profiles import PROFILES, profile_named
+
+DEFAULT_SEEDS = "1-100"
+SEED_MAX = 1_000_000_000
+SEEDS_MAX = 1_000_000  # in one command
+WORKERS_MAX = 256
+EXIT_FOUND, EXIT_INTERRUPTED = 1, 130
+
+
+class Totals(msgspec.Struct, kw_only=True):
+    """Sums over all histories of one command."""
+
+    runs: int = 0
+    virtual_s: int = 0
+    executions: int = 0
+    orders: int = 0
+    fills: int = 0
+    lives: int = 0
+    deaths: int = 0
+    doors: int = 0
+    faults: int = 0
+
+
+class HuntResult(msgspec.Struct, kw_only=True):
+    """The document of --json for several seeds. `runs_per_s` is a decimal string: histories a real second."""
+
+    seeds: str
+    workers: int
+    interrupted: bool
+    totals: Totals
+    runs_per_s: str
+    crash_points: list[str]
+    findings: list[Found]
+
+
+@click.command("simulate")
+@click.option("--seeds", metavar="A-B", help=f"All seeds from A to B.  [default: {DEFAULT_SEEDS}]")
+@click.option("--seed", type=int, help="One history, with its hash.")
+@click.option("--steps", type=int, help="With --seed: only its first actions.")
+@click.option("--without", metavar="N,N,...", help="With --seed: leave these actions out.")
+@click.option("--profile", help=f"The flow of every market; one of: {', '.join(PROFILES)}.")
+@click.option("--faults", help=f"What goes wrong at the exchange: a TOML file, or {', '.join(shipped_profiles())}.")
+@click.option("--workers", type=int, help="Processes.  [default: one a core]")
+@click.option("--history", type=click.Path(path_type=Path), help="With --seed: write what happened to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+def simulate_command(
+    seeds: str | None,
+    seed: int | None,
+    steps: int | None,
+    without: str | None,
+    profile: str | None,
+    faults: str | None,
+    workers: int | None,
+    history: Path | None,
+    as_json: bool,
+) -> None:
+    """Live through seeded histories of faults and crashes, and check every invariant. Exit 1 if one breaks."""
+    if profile is not None:
+        profile_named(profile)
+    if faults is not None:
+        fault_profile(faults)
+    options = Options(profile=profile, faults=faults)
+    if seed is not None:
+        if seeds is not None or workers is not None:
+            raise UserError("--seed is one history; leave out --seeds and --workers")
+        _check_number("--seed", seed, SEED_MAX)
+        sys.exit(_one(seed, steps, _numbers(without), options, history, as_json=as_json))
+    for name, value in (("--steps", steps), ("--without", without), ("--history", history)):
+        if value is not None:
+            raise UserError(f"{name} is for one history; give it with --seed N")
+    count = workers if workers is not None else os.cpu_count() or 1
+    if not 1 <= count <= WORKERS_MAX:
+        raise UserError(f"--workers {count}: give a number from 1 to {WORKERS_MAX}")
+    named = seeds or DEFAULT_SEEDS
+    sys.exit(_many(named, _range(named), options, count, as_json=as_json))
+
+
+def _one(
+    seed: int, steps: int | None, without: frozenset[int], options: Options, history: Path | None, *, as_json: bool
+) -> int:
+    if steps is not None and steps < 0:
+        raise UserError(f"--steps {steps}: give 0 or more")
+    scenario = only(draw(seed, profile=options.profile, faults=options.faults), steps, without)
+    report = simulate(scenario, keeps=history is not None)
+    if history is not None:
+        _write(history, report)
+    if as_json:
+        document = msgspec.structs.replace(report, lines=[], log="")
+        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+    else:
+        click.echo(f"seed {seed}: {report.digest}, {report.events} events")
+        click.echo(
+            f"{len(scenario.markets)} markets, faults {scenario.faults_name} ({report.faults} befell), "
+            f"{report.executions} executions, {report.orders} orders, {report.fills} fills, {report.lives} lives, "
+            f"{report.doors} doors, {report.virtual_ms // 1_000} s"
+        )
+        for number, action in scenario.steps:
+            click.echo(f"  {number:>3}  {action}")
+        click.echo("\n".join(f"FOUND {line}" for line in report.findings) or "Every invariant held.")
+    return EXIT_FOUND if report.findings else 0
+
+
+def _many(named: str, seeds: range, options: Options, workers: int, *, as_json: bool) -> int:
+    totals, visited, findings = Totals(), set[str](), list[Found]()
+    interrupted = False
+    began = time.perf_counter()
+    results = hunt(seeds, options, min(workers, len(seeds)))
+    try:
+        for lived in _with_progress(results, len(seeds), shown=not as_json):
+            _add(totals, lived.report)
+            visited.update(lived.report.visited)
+            if lived.found is not None:
+                findings.append(lived.found)
+                if not as_json:
+                    _tell(lived.found)
+    except KeyboardInterrupt:
+        interrupted = True  # what was found is told
+    per_s = totals.runs * 100 // max(1, round((time.perf_counter() - began) * 1_000)) * 10
+    result = HuntResult(
+        seeds=named,
+        workers=workers,
+        interrupted=interrupted,
+        totals=totals,
+        runs_per_s=f"{per_s // 100}.{per_s % 100:02d}",
+        crash_points=sorted(visited),
+        findings=sorted(findings, key=lambda found: found.seed),
+    )
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(result), indent=2))
+    else:
+        click.echo(
+            f"{totals.runs} histories, {totals.virtual_s} s of virtual time, {totals.executions} executions, "
+            f"{totals.orders} orders, {totals.fills} fills, {totals.deaths} deaths, {totals.faults} faults, "
+            f"{result.runs_per_s} histories a second: "
+            + (f"{len(findings)} seeds break an invariant." if findings else "every invariant held.")
+        )
+    if interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FOUND if findings else 0
+
+
+def _with_progress(results: Iterator[Lived], total: int, *, shown: bool) -> Iterable[Lived]:
+    console = Console(stderr=True)
+    if not shown or not console.is_terminal:
+        yield from results
+        return
+    columns = (TextColumn("histories"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=total)
+        for lived in results:
+            progress.advance(task)
+            yield lived
+
+
+def _tell(found: Found) -> None:
+    click.echo(f"seed {found.seed}: {found.findings[0]}")
+    for line in found.findings[1:]:
+        click.echo(f"    {line}")
+    click.echo(f"    again: {found.command}")
+
+
+def _add(totals: Totals, report: Report) -> None:
+    totals.runs += 1
+    totals.virtual_s += report.virtual_ms // 1_000
+    for name in ("executions", "orders", "fills", "lives", "deaths", "doors", "faults"):
+        setattr(totals, name, getattr(totals, name) + getattr(report, name))
+
+
+def _write(path: Path, report: Report) -> None:
+    try:
+        path.write_text("\n".join([*report.lines, "", report.log]), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--history {path}: cannot be written ({error.strerror}); give another path") from error
+
+
+def _range(text: str) -> range:
+    """Raises UserError."""
+    first, dash, last = text.partition("-")
+    if not (dash and first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+        raise UserError(f"--seeds {text!r}: give two whole numbers, as in {DEFAULT_SEEDS}")
+    begin, end = int(first[:20]), int(last[:20])
+    _check_number("--seeds", max(begin, end), SEED_MAX)
+    if begin > end or end - begin >= SEEDS_MAX:
+        raise UserError(f"--seeds {text}: give up to {SEEDS_MAX} seeds, the lower one first")
+    return range(begin, end + 1)
+
+
+def _check_number(name: str, value: int, most: int) -> None:
+    if not 0 <= value <= most:
+        raise UserError(f"{name} {value}: give a whole number from 0 to {most}")
+
+
+def _numbers(text: str | None) -> frozenset[int]:
+    """Raises UserError."""
+    if text is None:
+        return frozenset()
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        raise UserError(f"--without {text!r}: give the numbers of actions, as in 3,7")
+    return frozenset(map(int, parts))

@@ -1,0 +1,150 @@
+"""What must be true when a simulated history is at rest: every book against every other."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from fsm_exec.core.advance import fold
+from fsm_exec.core.agreement import row_differences, snapshot_differences
+from fsm_exec.core.errors import LocalError
+from fsm_exec.core.ports import ChildRow, FillRow
+from fsm_exec.core.snapshot import SNAPSHOT_VERSION, decode_entry
+from fsm_exec.core.times import from_iso
+from fsm_exec.core.units import format_count, format_money, format_price
+from fsm_exec.paper.accounts import Account
+from fsm_exec.paper.exchange import Exchange
+from fsm_exec.store.reading import executions, journal
+
+_CHILDREN = f"SELECT {', '.join(ChildRow.__struct_fields__)} FROM split_orders WHERE execution_id = ?"
+_FILLS = (
+    "SELECT order_id, fill_id, client_order_id, price, quantity, fee, is_taker, late, traded_at FROM fills "
+    "WHERE execution_id = ? ORDER BY rowid"
+)
+
+
+def stored_differences(connection: sqlite3.Connection) -> list[str]:
+    """Invariant 6: every snapshot is the fold of its journal, byte for byte, and so are the rows beside it."""
+    found: list[str] = []
+    for stored in executions(connection):
+        name = stored.execution_id
+        try:
+            rows = journal(connection, name)
+            folded = fold(decode_entry(row.event, row.intents, row.version) for row in rows)
+            differences = snapshot_differences(stored.snapshot, folded, SNAPSHOT_VERSION)
+        except LocalError as error:
+            found.append(f"6: {name}: {error}")
+            continue
+        differences += row_differences(folded, _children(connection, name), _fills(connection, name))
+        found += [f"6: {name}: {line}" for line in differences]
+    return found
+
+
+def _children(connection: sqlite3.Connection, execution_id: str) -> list[ChildRow]:
+    rows = connection.execute(_CHILDREN, (execution_id,))
+    return [ChildRow(**dict(zip(ChildRow.__struct_fields__, row, strict=True))) for row in rows]
+
+
+def _fills(connection: sqlite3.Connection, execution_id: str) -> list[FillRow]:
+    return [
+        FillRow(
+            order_id=order_id,
+            fill_id=fill_id,
+            client_order_id=name,
+            price=price,
+            quantity=quantity,
+            fee=fee,
+            is_taker=bool(is_taker),
+            late=bool(late),
+            traded_at_us=from_iso(traded_at),
+        )
+        for order_id, fill_id, name, price, quantity, fee, is_taker, late, traded_at in connection.execute(
+            _FILLS, (execution_id,)
+        )
+    ]
+
+
+def fill_differences(connection: sqlite3.Connection, account: Account) -> list[str]:
+    """Invariant 3: every fill at the exchange is in the database once, as it was, and nothing else is."""
+    ours = {
+        (order_id, fill_id): tuple(values)
+        for order_id, fill_id, *values in connection.execute(
+            "SELECT order_id, fill_id, client_order_id, price, quantity, fee FROM fills"
+        )
+    }
+    theirs = {
+        (fill.order.order_id, fill.trade_id): (
+            fill.order.client_order_id,
+            format_price(fill.price_e4),
+            format_count(fill.count_e2),
+            format_money(fill.fee_e6),
+        )
+        for fill in account.fills
+    }
+    found = []
+    for key in dict.fromkeys((*theirs, *ours)):
+        if key not in ours:
+            found.append(f"3: fill {key[1]} of {theirs[key][0]} is at the exchange and not in the database")
+        elif key not in theirs:
+            found.append(f"3: fill {key[1]} of {ours[key][0]} is in the database and not at the exchange")
+        elif ours[key] != theirs[key]:
+            found.append(f"3: fill {key[1]} is {theirs[key]} at the exchange and {ours[key]} in the database")
+    return found
+
+
+def order_differences(connection: sqlite3.Connection, account: Account, instance: str) -> list[str]:
+    """Invariant 4, and nothing lost: when all executions have ended no order of this instance rests, and every order at
+    the exchange is known as ended, with the same count filled."""
+    known = {
+        name: (state, filled)
+        for name, state, filled in connection.execute(
+            "SELECT client_order_id, state, filled_quantity FROM split_orders"
+        )
+    }
+    found = []
+    for order in account.orders:
+        name = order.client_order_id
+        if not name.startswith(f"fx{instance}-"):
+            continue
+        if order.status == "resting":
+            found.append(f"4: order {name} rests although everything has ended")
+        if name not in known:
+            found.append(f"4: order {name} is at the exchange and not in the database")
+            continue
+        state, filled = known[name]
+        if filled != format_count(order.filled_e2):
+            found.append(f"3: order {name} is filled {format_count(order.filled_e2)} there and {filled} here")
+        if state == "rejected":
+            found.append(f"4: order {name} is rejected here and was accepted there")
+    return found
+
+
+def worth_e6(exchange: Exchange) -> int:
+    """Invariant 12: cash of everybody, a dollar for each pair of contracts, and the fees. Constant."""
+    accounts = [exchange.settlement.crowd, *exchange.accounts.values()]
+    total = sum(account.cash_e6 for account in accounts) + exchange.settlement.fees_e6
+    for ticker in exchange.markets:
+        held = [account.position(ticker).count_e2 for account in accounts]
+        total += sum(count for count in held if count > 0) * 10_000
+    return total
+
+
+def unbalanced(exchange: Exchange) -> list[str]:
+    """Invariant 12: for every YES contract somebody holds the NO."""
+    accounts = [exchange.settlement.crowd, *exchange.accounts.values()]
+    sums = {ticker: sum(account.position(ticker).count_e2 for account in accounts) for ticker in exchange.markets}
+    return [f"12: the contracts of {ticker} add up to {total}" for ticker, total in sums.items() if total]
+
+
+def quarantined(connection: sqlite3.Connection) -> list[str]:
+    """No exchange and no death of ours may bring an execution to where only a person can help."""
+    rows = connection.execute("SELECT execution_id, quarantine FROM execution_state WHERE quarantine IS NOT NULL")
+    return [f"{name} was quarantined: {why}" for name, why in rows]
+
+
+def unfinished(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+    """(execution, deadline in microseconds) of those that have not ended and are not quarantined."""
+    rows = connection.execute(
+        "SELECT execution_id, deadline FROM execution_state "
+        "WHERE state NOT IN ('filled', 'cancelled') AND quarantine IS NULL ORDER BY execution_id"
+    )
+    return [(name, from_iso(deadline)) for name, deadline in rows]

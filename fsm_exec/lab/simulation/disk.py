@@ -1,0 +1,68 @@
+"""The disk of a simulated machine: one database in memory that outlives the engines that use it.
+
+What was committed when a life ended is there for the next, what was not is gone: exactly what a file would keep. The
+SQL is the store's own, run as in the virtual lane.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TypeVar
+
+from fsm_exec.core.errors import StoreFailed
+from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
+from fsm_exec.store.opening import Opening, prepare
+from fsm_exec.store.port import SqliteStore, running
+
+T = TypeVar("T")
+
+
+class Disk:
+    """`instance` is what the database is called when it is created; `committed` is told after every transaction."""
+
+    def __init__(self, instance: str, committed: Callable[[], None]) -> None:
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._instance = instance
+        self._committed = committed
+
+    def open_store(self, life: Life, at_us: int) -> AbstractAsyncContextManager[SqliteStore]:
+        opening = Opening(path=None, draw_instance=lambda: self._instance, at_us=at_us)
+        return running(_Lane(self, life, opening))
+
+    def run(self, life: Life, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run one piece of the store's work within `life`. Raises StoreFailed once it is over: nobody who could hear
+        it is alive."""
+        token = LIFE.set(life)
+        try:
+            life.door("disk")
+            result = function(self.connection)
+        except LifeOver:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            self._committed()
+            raise StoreFailed("the process is gone") from None
+        finally:
+            LIFE.reset(token)
+        self._committed()
+        return result
+
+
+class _Lane:
+    """The virtual lane of the store, on a disk that stays."""
+
+    def __init__(self, disk: Disk, life: Life, opening: Opening) -> None:
+        self._disk, self._life, self._opening = disk, life, opening
+
+    def surroundings(self) -> AbstractAsyncContextManager[object]:
+        return nullcontext()
+
+    async def open(self) -> str:
+        return self._disk.run(self._life, lambda connection: prepare(connection, None, self._opening).instance)
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        return self._disk.run(self._life, function)
+
+    async def close(self) -> None:
+        """The disk stays."""

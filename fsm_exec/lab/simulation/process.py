@@ -1,0 +1,114 @@
+"""One life of the engine from start to end: composed as the daemon composes it, out of simulated parts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.errors import ExecError
+from fsm_exec.kalshi.client import open_client
+from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
+from fsm_exec.lab.simulation.wires import DoorTransport, dialler
+from fsm_exec.runtime.clock import Wall, keep_in_step
+from fsm_exec.runtime.engine import Engine, open_engine
+
+if TYPE_CHECKING:
+    from fsm_exec.lab.simulation.world import World
+
+Order: TypeAlias = Callable[[Engine], Awaitable[None]]
+"""Something the user asks of a running engine."""
+
+
+class Process:
+    """`ready` is set when the engine runs; `failed` is why it could not, or could not go on."""
+
+    def __init__(self, world: World, number: int, log: FilteringBoundLogger) -> None:
+        self.life = Life(number)
+        self.ready = trio.Event()
+        self.ended = trio.Event()
+        self.failed: str | None = None
+        self.started_us = 0
+        self.refused_429 = 0
+        self._world, self._log = world, log
+        self._leave = trio.Event()
+        self._orders, self._asked = trio.open_memory_channel[Order](1_000)
+
+    def ask(self, order: Order) -> None:
+        """Hand `order` to the engine once it runs."""
+        self._orders.send_nowait(order)
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self._leave.set()
+
+    async def run(self) -> None:
+        """Until the life is over or the engine has ended by itself. Never raises what the engine raises."""
+        LIFE.set(self.life)
+        try:
+            with self.life.scope:
+                await self._run()
+        except* LifeOver:
+            pass
+        except* ExecError as group:
+            self.failed = str(_first(group))
+        except* Exception as group:  # a traceback for a user: always a finding
+            error = _first(group)
+            self.failed = f"{type(error).__name__}: {error}"
+            if not self.life.is_over:
+                self._world.witness.found(f"the engine ended in {self.failed}")
+                self._log.exception("engine_ended")
+        finally:
+            self.life.end("end")
+            self.ended.set()
+
+    async def _run(self) -> None:
+        world, life = self._world, self.life
+        wall = Wall(world.system_us())
+        transport = DoorTransport(
+            world.host.transport, life, world.history, lambda request: world.witness.sending(request, wall.now_us())
+        )
+        async with (
+            world.disk.open_store(life, wall.now_us()) as store,
+            open_client(
+                base_url=world.host.base_url,
+                api_key_id=world.credentials.api_key_id,
+                key=SigningKey.from_pem(world.credentials.private_key_pem),
+                dial=dialler(world.host, life),
+                wall_us=wall.now_us,
+                rng=random.Random(f"client:{world.scenario.seed}:{life.number}"),
+                transport=transport,
+                log=self._log,
+            ) as client,
+            open_engine(store, client, wall, self._log, world.tickers) as engine,
+            trio.open_nursery() as nursery,
+        ):
+            self.started_us = world.now_us()
+            self.ready.set()
+            nursery.start_soon(keep_in_step, wall, engine.clock_jumped, world.system_us)
+            nursery.start_soon(self._obey, engine, nursery)
+            await self._leave.wait()
+            statistics = client.statistics()
+            self.refused_429 = statistics.read.refused + statistics.write.refused
+            nursery.cancel_scope.cancel()
+
+    async def _obey(self, engine: Engine, nursery: trio.Nursery) -> None:
+        async for order in self._asked:
+            nursery.start_soon(self._obeyed, order, engine)
+
+    async def _obeyed(self, order: Order, engine: Engine) -> None:
+        try:
+            await order(engine)
+        except ExecError as error:  # the user is told no
+            self._world.history.add("refused", type(error).__name__)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    failure: BaseException = group
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure

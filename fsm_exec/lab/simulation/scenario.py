@@ -1,0 +1,236 @@
+"""What a seed means: markets, flow, faults, and a list of actions in order of time. All of it is drawn here.
+
+Everything is drawn before anything runs, each kind from a generator of its own, so that leaving an action out (as the
+shrinker does) changes nothing about the others.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from fsm_exec.algorithms import SHIPPED
+from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.paper.faults import (
+    Episode,
+    ExchangeFaults,
+    FaultProfile,
+    FrameFaults,
+    RequestFaults,
+    StreamFaults,
+    fault_profile,
+    shipped_profiles,
+)
+from fsm_exec.paper.generator_profiles import PROFILES
+
+START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
+CALM = "none"
+
+Price: TypeAlias = Literal["passive", "mid", "cross"]
+
+
+class Action(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """Something the user, the machine or fate does, `at_ms` after the start."""
+
+    at_ms: int
+
+
+class Submit(Action, frozen=True, kw_only=True):
+    market: int
+    outcome: Outcome
+    count_e2: CountE2
+    method: str
+    price: Price
+    horizon_ms: int
+
+
+class Cancel(Action, frozen=True, kw_only=True):
+    """Cancel the execution of the `nth` submission, if it is there."""
+
+    nth: int
+
+
+class Halt(Action, frozen=True, kw_only=True):
+    """End everything; lifted again by Resume."""
+
+
+class Resume(Action, frozen=True, kw_only=True):
+    pass
+
+
+class Jump(Action, frozen=True, kw_only=True):
+    """The machine's clock is found to be off by `by_ms`, and is set right `for_ms` later."""
+
+    by_ms: int
+    for_ms: int
+
+
+class Crash(Action, frozen=True, kw_only=True):
+    """SIGKILL: at once (`doors` 0), or at the `doors`-th door from now. Started again `down_ms` later."""
+
+    doors: int
+    down_ms: int
+
+
+class Drain(Action, frozen=True, kw_only=True):
+    """SIGTERM, and a new start `down_ms` after it has ended."""
+
+    down_ms: int
+
+
+AnyAction: TypeAlias = Submit | Cancel | Halt | Resume | Jump | Crash | Drain
+
+
+class MarketPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A generated tape of `seconds`; the market closes at its end."""
+
+    profile: str
+    seed: int
+    seconds: int
+
+    @property
+    def ticker(self) -> str:
+        return f"KXSIM-{self.seed}"
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """`calm_ms`: from then on nothing goes wrong any more at the exchange, and no action comes. `steps` numbers the
+    actions as they were drawn: (number, action)."""
+
+    seed: int
+    markets: tuple[MarketPlan, ...]
+    faults_name: str
+    faults: FaultProfile
+    calm_ms: int
+    steps: tuple[tuple[int, AnyAction], ...]
+
+
+def draw(
+    seed: int, *, profile: str | None = None, faults: str | None = None, executions: int | None = None
+) -> Scenario:
+    """The scenario of a seed; `profile` (of the flow) and `faults` overrule what it draws. Raises UserError."""
+    rng = random.Random(f"scenario:{seed}")
+    seconds = rng.choice((20, 40, 60, 60, 90))
+    calm_ms = seconds * 1_000
+    markets = tuple(_market(rng, seed * 10 + n, seconds, profile) for n in range(rng.choice((1, 1, 2, 3))))
+    name, plan = (
+        _faults(random.Random(f"faults:{seed}"), calm_ms) if faults is None else (faults, fault_profile(faults))
+    )
+    actions: list[AnyAction] = []
+    count = executions if executions is not None else rng.choice((1, 2, 4, 6, 8, 10, 14))
+    submissions = [_submission(random.Random(f"submit:{seed}:{n}"), len(markets), calm_ms) for n in range(count)]
+    submissions.sort(key=lambda s: s.at_ms)
+    actions += submissions
+    actions += _troubles(random.Random(f"troubles:{seed}"), calm_ms, count)
+    actions.sort(key=lambda action: action.at_ms)
+    return Scenario(
+        seed=seed, markets=markets, faults_name=name, faults=plan, calm_ms=calm_ms, steps=tuple(enumerate(actions))
+    )
+
+
+def only(scenario: Scenario, steps: int | None, without: frozenset[int]) -> Scenario:
+    """The same with the first `steps` actions at most, and without those of these numbers."""
+    kept = scenario.steps if steps is None else scenario.steps[:steps]
+    return msgspec.structs.replace(scenario, steps=tuple(each for each in kept if each[0] not in without))
+
+
+def _market(rng: random.Random, seed: int, seconds: int, profile: str | None) -> MarketPlan:
+    drawn = rng.choice(tuple(PROFILES))
+    long = rng.randrange(4) > 0
+    return MarketPlan(
+        profile=profile or drawn, seed=seed, seconds=4 * seconds + 240 if long else rng.randint(seconds // 2, seconds)
+    )
+
+
+def _submission(rng: random.Random, markets: int, calm_ms: int) -> Submit:
+    horizon_ms = rng.choice((2_000, 5_000, 10_000, 20_000, 45_000, 90_000))
+    return Submit(
+        at_ms=rng.randint(500, calm_ms * 3 // 4),
+        market=rng.randrange(markets),
+        outcome=rng.choice(("yes", "no")),
+        count_e2=CountE2(rng.choice((1, 100, 100, 250, 1_000, 2_000, 10_000, 100_000))),
+        method=rng.choice(tuple(SHIPPED)),
+        price=rng.choice(("passive", "mid", "mid", "cross")),
+        horizon_ms=horizon_ms,
+    )
+
+
+def _troubles(rng: random.Random, calm_ms: int, submissions: int) -> list[AnyAction]:
+    """User, machine and fate: cancels, halts, clock jumps, deaths, drains."""
+    actions: list[AnyAction] = [
+        Cancel(at_ms=rng.randint(1_000, calm_ms), nth=rng.randrange(submissions)) for _ in range(submissions // 4)
+    ]
+    for _ in range(rng.choice((0, 0, 1, 1, 2, 3, 5))):
+        down_ms = rng.choice((0, 100, 1_000, 3_000, 15_000, 60_000))
+        doors = 0 if rng.randrange(3) == 0 else rng.choice((1, rng.randint(2, 20), rng.randint(20, 200)))
+        actions.append(Crash(at_ms=rng.randint(500, calm_ms), doors=doors, down_ms=down_ms))
+    if rng.randrange(5) == 0:
+        actions.append(Drain(at_ms=rng.randint(2_000, calm_ms), down_ms=rng.choice((100, 5_000, 40_000))))
+    if rng.randrange(8) == 0:
+        at_ms = rng.randint(2_000, calm_ms)
+        actions += [Halt(at_ms=at_ms), Resume(at_ms=at_ms + rng.choice((100, 3_000, 20_000)))]
+    if rng.randrange(4) == 0:
+        by_ms = rng.choice((-8_000, -2_000, 1_500, 5_000, 9_000))
+        actions.append(Jump(at_ms=rng.randint(1_000, calm_ms), by_ms=by_ms, for_ms=rng.choice((12_000, 30_000))))
+    return actions
+
+
+def _faults(rng: random.Random, calm_ms: int) -> tuple[str, FaultProfile]:
+    """Nothing, a profile of the box, or one of our own."""
+    kind = rng.randrange(10)
+    if kind < 2:
+        return CALM, fault_profile(CALM)
+    if kind < 5:
+        name = rng.choice([each for each in shipped_profiles() if each != CALM])
+        return name, fault_profile(name)
+    return "drawn", _drawn_faults(rng, calm_ms)
+
+
+def _drawn_faults(rng: random.Random, calm_ms: int) -> FaultProfile:
+    def some(most: int) -> int:
+        return rng.randint(1, most) if rng.randrange(2) else 0
+
+    def episode(every_ms: int, most_ms: int) -> Episode:
+        return Episode(every_ms=every_ms, for_ms=rng.randint(200, most_ms)) if rng.randrange(3) == 0 else Episode()
+
+    def requests(most: int) -> RequestFaults:
+        return RequestFaults(
+            lost_answer_per_mille=some(most),
+            late_per_mille=some(most),
+            refused_per_mille=some(most // 2),
+            too_many_per_mille=some(most // 2),
+            internal_error_per_mille=some(most // 2),
+            unavailable_per_mille=some(most // 2),
+            slow_per_mille=some(most),
+            cut_per_mille=some(most),
+            late_min_ms=rng.choice((100, 10_000)),
+            slow_max_ms=rng.choice((1_000, 9_000)),
+        )
+
+    writes, reads = requests(160), requests(80)
+    frames = FrameFaults(
+        lost_per_mille=some(300),
+        duplicate_per_mille=some(200),
+        delayed_per_mille=some(200),
+        reordered_per_mille=some(300),
+        delay_max_ms=rng.choice((500, 3_000, 8_000)),
+    )
+    closes = rng.randrange(10) == 0
+    return FaultProfile(
+        writes=writes,
+        reads=msgspec.structs.replace(reads, late_per_mille=0, refused_per_mille=0),
+        frames=frames,
+        stream=StreamFaults(gap_per_mille=some(20), life_ms=rng.choice((0, 0, 20_000, 60_000))),
+        exchange=ExchangeFaults(
+            trading_pause=episode(20_000, 6_000),
+            exchange_pause=episode(30_000, 4_000),
+            lagging_reads=episode(8_000, 3_000),
+            clock_skew=episode(30_000, 4_000),
+            skew_ms=rng.choice((-60_000, 60_000)),
+            close_after_ms=rng.randint(calm_ms // 2, calm_ms) if closes else 0,
+            settle=rng.choice(("yes", "no", None)) if closes else None,
+            grid_after_ms=rng.randint(calm_ms // 4, calm_ms) if rng.randrange(10) == 0 else 0,
+        ),
+    )

@@ -1,0 +1,195 @@
+"""Who sees everything: the true books of the exchange and the disk, compared at every write and at every commit.
+
+The engine does not know that it is watched. What is compared is outside of it: what the exchange executed, what the
+database holds, and what left for the exchange at that moment. A finding names the invariant of the design it breaks.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+import httpx
+import msgspec
+
+from fsm_exec.core.errors import CorruptSnapshot
+from fsm_exec.core.execution import CHILD_ENDS, EXECUTION_ENDS, Execution
+from fsm_exec.core.invariants import InvariantBroken, check
+from fsm_exec.core.snapshot import decode_snapshot
+from fsm_exec.lab.simulation.history import History
+from fsm_exec.paper.accounts import Account
+from fsm_exec.paper.exchange import Exchange
+from fsm_exec.paper.orders import Order
+from fsm_exec.paper.timeline import Timeline
+from fsm_exec.wire import rest
+
+FINDINGS_MAX = 30
+ORDERS = "/portfolio/events/orders"
+DOUBTS = frozenset({"OrderDoubted", "WriteLost", "Restored"})  # after which only a late enough listing is proof
+
+_JOURNALED = (
+    "SELECT rowid, execution_id, seq, event_type, event, intents, steps FROM execution_events "
+    "WHERE rowid > ? ORDER BY rowid"
+)
+_EXECUTION = "SELECT state, snapshot FROM execution_state WHERE execution_id = ?"
+_ORDER = "SELECT state FROM split_orders WHERE execution_id = ? AND client_order_id = ?"
+
+
+class _Named(msgspec.Struct):
+    client_order_id: str = ""
+
+
+class _Durable(NamedTuple):
+    """An execution as the disk holds it, and how it was when it was last looked at."""
+
+    execution: Execution
+    states: dict[str, str]
+
+
+class Witness:
+    """`instance` is whose orders are looked at. Tell `committed` of every transaction, `sending` of every request.
+    `doubts_us` is when each execution's last doubt about a write began, `durable` what the disk holds of each."""
+
+    def __init__(self, history: History, instance: str) -> None:
+        self.findings: list[str] = []
+        self.history = history
+        self.durable: dict[str, _Durable] = {}
+        self._prefix = f"fx{instance}-"
+        self._rowid = 0
+        self._orders: dict[str, list[Order]] = {}
+        self.connection: sqlite3.Connection | None = None
+        self.doubts_us: dict[str, int] = {}
+
+    def found(self, what: str) -> None:
+        """Something is wrong. Told once, however often it shows."""
+        if what not in self.findings and len(self.findings) < FINDINGS_MAX:
+            self.findings.append(what)
+            self.history.add("FINDING", what)
+
+    def owner(self, client_order_id: str) -> str | None:
+        """The execution that an order of this instance belongs to."""
+        if not client_order_id.startswith(self._prefix):
+            return None
+        return client_order_id.removeprefix(self._prefix).split("-", 1)[0]
+
+    # The disk
+
+    def committed(self) -> None:
+        """Look at what is new in the journal, and at the executions it is about."""
+        connection = self.connection
+        if connection is None or connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None:
+            return
+        touched: dict[str, None] = {}
+        for rowid, execution_id, *row in connection.execute(_JOURNALED, (self._rowid,)).fetchall():
+            self._rowid = rowid
+            if row[1] in DOUBTS:
+                self.doubts_us[execution_id] = self.history.now_us()
+            self.history.add("journal", execution_id, *row)
+            touched[execution_id] = None
+        for execution_id in touched:
+            state, snapshot = connection.execute(_EXECUTION, (execution_id,)).fetchone()
+            self._look_at(execution_id, state, snapshot.encode())
+
+    def _look_at(self, execution_id: str, state: str, snapshot: bytes) -> None:
+        try:
+            execution = decode_snapshot(snapshot)
+            check(execution)
+        except CorruptSnapshot as error:
+            self.found(f"6: the snapshot of {execution_id} cannot be read: {error}")
+            return
+        except InvariantBroken as error:
+            self.found(f"{execution_id}: {error}")
+            return
+        before = self.durable.get(execution_id)
+        states = {child.client_order_id: child.state for child in execution.children}
+        if state != execution.state:
+            self.found(f"6: {execution_id} is {execution.state} in its snapshot and {state} in its row")
+        if before is not None:
+            if before.execution.state in EXECUTION_ENDS and state != before.execution.state:
+                self.found(f"7: {execution_id} went from {before.execution.state} to {state}")
+            for name, was in before.states.items():
+                if was in CHILD_ENDS and states.get(name) != was:
+                    self.found(f"7: order {name} went from {was} to {states.get(name)}")
+        self.durable[execution_id] = _Durable(execution, states)
+        if execution.is_ended:
+            for order in self._orders.get(execution_id, ()):
+                if order.status == "resting":
+                    self.found(f"4: {execution_id} ended as {state} and its order {order.client_order_id} rests")
+
+    # The way out
+
+    def sending(self, request: httpx.Request, now_us: int) -> None:
+        """A request is about to be handed over; `now_us` is the engine's own wall."""
+        path = request.url.path
+        if ORDERS not in path or request.method != "POST":
+            return
+        name = msgspec.json.decode(request.content, type=_Named).client_order_id
+        owner = self.owner(name)
+        if owner is None or self.connection is None:
+            return
+        if path.endswith(ORDERS) and self.connection.execute(_ORDER, (owner, name)).fetchone() is None:
+            self.found(f"5: order {name} is sent and its decision is not on disk")
+        durable = self.durable.get(owner)
+        if durable is not None and now_us >= durable.execution.deadline_us:
+            self.found(f"9: {request.method} for order {name} is sent at or after its execution's deadline")
+
+    # The exchange
+
+    def accepted(self, account: Account, order: Order) -> None:
+        """The exchange took an order in, or took another price or count for it."""
+        owner = self.owner(order.client_order_id)
+        if owner is None:
+            return
+        orders = self._orders.setdefault(owner, [])
+        if order not in orders:
+            orders.append(order)
+        if len({each.client_order_id for each in orders}) != len(orders):
+            self.found(f"3: two orders at the exchange are called {order.client_order_id}")
+        durable = self.durable.get(owner)
+        if durable is None:
+            self.found(f"4: order {order.client_order_id} arrives and no execution owns it")
+            return
+        execution = durable.execution
+        if execution.is_ended:
+            self.found(f"4: order {order.client_order_id} arrives after {owner} ended as {execution.state}")
+        if order.client_order_id not in durable.states:
+            self.found(f"5: order {order.client_order_id} is at the exchange and not on disk")
+        bought = sum(each.filled_e2 + each.open_e2 for each in orders)
+        if bought > execution.target_e2:
+            self.found(f"1: {owner} has {bought} filled or live at the exchange of a target of {execution.target_e2}")
+        if (order.ticker, order.outcome) != (execution.terms.ticker, execution.outcome):
+            self.found(f"1: order {order.client_order_id} is for {order.outcome} of {order.ticker}")
+        limits = execution.limits
+        taker = not order.post_only or order.reason == "Amend"
+        if limits is None or execution.terms.fees.all_in(order.price_e4, taker=taker) > limits.cap_e6:
+            self.found(f"2: order {order.client_order_id} at {order.price_e4} with its fee is beyond the cap")
+
+
+class WatchedExchange(Exchange):
+    """The exchange, telling the witness what it executed."""
+
+    def __init__(self, timeline: Timeline, *, seed: int, witness: Witness) -> None:
+        super().__init__(timeline, seed=seed)
+        self._witness = witness
+
+    def create_order(self, account: Account, request: rest.CreateOrder) -> rest.CreateOrderAnswer:
+        answer = super().create_order(account, request)
+        self._executed("create", account, answer.order_id)
+        return answer
+
+    def amend_order(self, account: Account, order_id: str, request: rest.AmendOrder) -> rest.AmendOrderAnswer:
+        answer = super().amend_order(account, order_id, request)
+        self._executed("amend", account, order_id)
+        return answer
+
+    def cancel_order(self, account: Account, order_id: str, market_ticker: str | None = None) -> rest.CancelOrderAnswer:
+        answer = super().cancel_order(account, order_id, market_ticker)
+        self._witness.history.add("cancelled", order_id, answer.reduced_by)
+        return answer
+
+    def _executed(self, what: str, account: Account, order_id: str) -> None:
+        order = self.orders[order_id]
+        self._witness.history.add(
+            what, order.client_order_id, order_id, order.price_e4, order.initial_e2, order.filled_e2, order.status
+        )
+        self._witness.accepted(account, order)
