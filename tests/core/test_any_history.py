@@ -23,6 +23,7 @@ from fsm_exec.core.algorithm import (
     Progress,
     RepriceWish,
     Slice,
+    TransferWish,
     Wish,
     WithdrawWish,
 )
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from tests.core.conftest import Driver, World
 
 STEPS = 40
+CLOSING_AFTER_US = 8_000  # of the horizon: about half of a history's time
 CLOSING_ROUNDS_MAX = 40
 CODES = ("invalid_price", "insufficient_balance", "trading_is_paused", "not_sent", "market_not_found")
 CAUSES = (None, "ExpiryCancel", "CloseCancel", "HaltCancel", "SelfTradeCancel", "Trade", "Decrease")
@@ -82,6 +84,11 @@ class Wild:
         if dice.randrange(40) == 0:
             return (GiveUpWish(reason="cap"),)
         wishes: list[Wish] = []
+        source = progress.slices[dice.randrange(len(progress.slices))]
+        if dice.randrange(4) == 0 and (source.free_e2 or not self.honest):
+            others = [part.level for part in progress.slices if part is not source]
+            part_e2 = CountE2(dice.randint(1, max(1, source.free_e2)))
+            return (TransferWish(from_level=source.level, to_level=dice.choice(others), count_e2=part_e2),)
         for part in progress.slices:
             illegal = not self.honest and dice.randrange(4) == 0
             price = PriceE4(progress.goal.limits.worst_e4 - 100 * dice.randrange(3) + (50 if illegal else 0))
@@ -103,6 +110,7 @@ ALGORITHMS: dict[str, Algorithm | str] = {
     "market": "market",
     "honest": Wild(honest=True),
     "wild": Wild(honest=False),
+    "closing": Wild(honest=True, closing_lead_us=60_000_000 - CLOSING_AFTER_US),
 }
 
 
