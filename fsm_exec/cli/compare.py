@@ -20,13 +20,14 @@ from rich.table import Table
 from fsm_exec.algorithms import SHIPPED, method
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.units import CountE2, Outcome, parse_count
-from fsm_exec.lab.cells import Bucket, Cell, Paired, Report, report
+from fsm_exec.lab.cells import ALL_TAPES, Bucket, Cell, Paired, Report, report
 from fsm_exec.lab.compare import Field, Plan, tasks_left, work_all
 from fsm_exec.lab.episodes import FEE_TYPES, US_PER_S, Conditions, MakerFee
 from fsm_exec.lab.results import open_results
 from fsm_exec.paper.level import QueueModel
 
-PLAIN_WIDTH = 120  # of the table when nobody's terminal says how wide it is
+PLAIN_WIDTH = 110  # of the table when nobody's terminal says how wide it is
+TABLE_WIDTH_MIN = 100  # in less it would be cut to nothing
 EVERY_MAX_S, HORIZON_MAX_S, LATENCY_MAX_MS, WORKERS_MAX = 86_400, 86_400, 60_000, 256
 TELL_EVERY_S = 10  # how often the time left is told where no bar can be drawn
 EXIT_INTERRUPTED = 130
@@ -44,9 +45,7 @@ EXIT_INTERRUPTED = 130
 @click.option(
     "--out", type=click.Path(path_type=Path), default="fsm-exec-compare", show_default=True, help="Directory."
 )
-@click.option(
-    "--resume", is_flag=True, help="Go on with what --out holds; more tapes, methods, starts may join."
-)
+@click.option("--resume", is_flag=True, help="Go on with what --out holds; more tapes, methods, starts may join.")
 @click.option("--queue-model", type=click.Choice(["proportional", "conservative"]), default="proportional")
 @click.option("--latency-ms", type=int, default=200, show_default=True, help="From decision to match.")
 @click.option("--maker-fee", type=click.Choice(list(FEE_TYPES)), help="Per cent.  [default: that of the tape's market]")
@@ -194,54 +193,52 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 
 def _print(plan: Plan, found: Report, path: Path) -> None:
     console = Console()
-    if not console.is_terminal or console.width < PLAIN_WIDTH:
+    if not console.is_terminal or console.width < TABLE_WIDTH_MIN:
         console = Console(width=PLAIN_WIDTH)
     if not found.cells:
         console.print("No episode is complete yet.")
-    else:
-        console.print(_table(found))
-        if found.buckets:
-            console.print(_bucket_table(found.buckets))
+    for tape in dict.fromkeys(cell.tape for cell in found.cells):
+        console.print(_table(found, tape))
+    if found.buckets:
+        console.print(_bucket_table(found.buckets))
     if found.unfinished:
         console.print(f"{found.unfinished} episodes are not complete and are left out.", highlight=False)
     conditions = plan.conditions
     fee = "the market's own" if conditions.maker_fee is None else f"{conditions.maker_fee} %"
-    console.print(
-        f"Queue model {conditions.queue_model}, {conditions.latency_us // 1_000} ms from decision to match, maker fee "
-        f"{fee}. Intervals: 95 %, blocks of a market's quarter of an hour resampled.",
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print(f"Results: {path.resolve()}", highlight=False, soft_wrap=True)
+    for line in (
+        "cost: all-in shortfall in cents per contract; delta: against the baseline; better: how probable it is that "
+        "the method is cheaper;",
+        "fill*: before the closing leg; bound: the physical limit; gap: the share of the way there",
+        f"queue model {conditions.queue_model}, {conditions.latency_us // 1_000} ms from decision to match, maker fee "
+        f"{fee}; 95 % by resampling blocks of 15 minutes",
+        f"results: {path.resolve()}",
+    ):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
-def _table(found: Report) -> Table:
-    """`cost` is the all-in shortfall, `delta` its difference to the baseline; a star: surely cheaper."""
-    table = Table(
-        title=f"All-in cost in cents per contract, and its difference to {found.baseline}",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-    for heading in ("tape", "Q", "s", "method"):
-        table.add_column(heading, no_wrap=True, overflow="ellipsis", max_width=22)
+def _table(found: Report, tape: str) -> Table:
+    """All cells of one tape."""
+    table = _empty_table(_stem(tape) if tape != ALL_TAPES else "all tapes together")
+    for heading in ("Q", "s", "method"):
+        table.add_column(heading, no_wrap=True)
     for heading in ("n", "fill*", "fill", "cost", "delta", "95 %", "better", "bound", "gap", "writes"):
         table.add_column(heading, justify="right", no_wrap=True)
     more = {(p.tape, p.quantity, p.horizon, p.method): p for p in found.paired}
-    last: tuple[str, str, int] | None = None
+    last: tuple[str, int] | None = None
     for cell in found.cells:
-        group = (cell.tape, cell.quantity, cell.horizon)
+        if cell.tape != tape:
+            continue
+        group = (cell.quantity, cell.horizon)
         if last is not None and group != last:
             table.add_section()
-        shown = ("", "", "") if group == last else (_stem(cell.tape), cell.quantity, str(cell.horizon))
+        shown = ("", "") if group == last else (cell.quantity, str(cell.horizon))
         last = group
-        table.add_row(*shown, *_figures(cell, more.get((*group, cell.method))))
-    table.caption = (
-        "fill*: before the closing leg; better: how probable it is that it is cheaper; gap: closed to the bound"
-    )
-    table.caption_justify = "left"
+        table.add_row(*shown, *_figures(cell, more.get((tape, *group, cell.method))))
     return table
+
+
+def _empty_table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
 
 
 def _figures(cell: Cell, more: Paired | None) -> Sequence[str]:
@@ -261,13 +258,7 @@ def _figures(cell: Cell, more: Paired | None) -> Sequence[str]:
 
 
 def _bucket_table(buckets: Sequence[Bucket]) -> Table:
-    table = Table(
-        title="By spread, and by quantity against what is offered at the touch (p adjusted over each kind, Holm)",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
+    table = _empty_table("By spread, and by quantity over what is offered at the touch (p: Holm over each kind)")
     for heading in ("Q", "s", "kind", "bucket", "method"):
         table.add_column(heading, no_wrap=True)
     for heading in ("n", "delta", "95 %", "p"):
