@@ -30,8 +30,10 @@ class MetricsSave(msgspec.Struct, frozen=True):
 
 
 class Quarantine(msgspec.Struct, frozen=True):
+    """`why` None: it is over."""
+
     execution_id: str
-    why: str
+    why: str | None
 
 
 class Binding(msgspec.Struct, frozen=True):
@@ -40,7 +42,13 @@ class Binding(msgspec.Struct, frozen=True):
     environment: str
 
 
-Job: TypeAlias = ExecutionSave | MarketSave | BookRow | MetricsSave | Quarantine | Binding
+class Halt(msgspec.Struct, frozen=True):
+    """`at_us` None: it is over."""
+
+    at_us: int | None
+
+
+Job: TypeAlias = ExecutionSave | MarketSave | BookRow | MetricsSave | Quarantine | Binding | Halt
 Row: TypeAlias = tuple[str, tuple[Any, ...]]
 
 
@@ -119,6 +127,7 @@ PUT_MARKET = _replace("markets", ("ticker",), _MARKET)
 ADD_BOOK = _insert("order_book_snapshots", _BOOK)
 PUT_METRICS = _replace("execution_metrics", ("execution_id",), _METRICS)
 ADD_SUBMISSION = _insert("submissions", _SUBMISSION)
+SET_HALT = "UPDATE meta SET halted_at = ?"
 BIND = "UPDATE meta SET environment = ? WHERE environment IS NULL"
 SET_QUARANTINE = "UPDATE execution_state SET quarantine = ? WHERE execution_id = ?"
 
@@ -135,6 +144,7 @@ ORDER = (
     PUT_METRICS,
     SET_QUARANTINE,
     BIND,
+    SET_HALT,
 )
 
 
@@ -155,6 +165,8 @@ def rows_of(job: Job) -> Iterator[Row]:
             yield SET_QUARANTINE, (why, execution_id)
         case Binding(environment):
             yield BIND, (environment,)
+        case Halt(at_us):
+            yield SET_HALT, (None if at_us is None else to_iso(at_us),)
 
 
 def _execution_rows(save: ExecutionSave) -> Iterator[Row]:

@@ -183,6 +183,12 @@ def environment(connection: sqlite3.Connection) -> str | None:
     return None if name is None else str(name)
 
 
+def halted_at(connection: sqlite3.Connection) -> str | None:
+    """Since when the engine is halted; None: it is not."""
+    (at,) = connection.execute("SELECT halted_at FROM meta").fetchone()
+    return None if at is None else str(at)
+
+
 def _summaries(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> list[ExecutionSummary]:
     columns = [name for name in ExecutionSummary.__struct_fields__ if name != "filled_quantity"]
     rows = [dict(zip(columns, row, strict=True)) for row in connection.execute(statement, values)]

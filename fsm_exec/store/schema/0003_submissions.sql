@@ -11,3 +11,7 @@ CREATE TABLE submissions (
 -- Which exchange the executions here are of: those of a play exchange must never be taken up where there is money.
 -- NULL: nobody said so yet.
 ALTER TABLE meta ADD COLUMN environment TEXT;
+
+-- Since when the engine is halted, NULL: it is not. A halt outlives the process: whoever pulls the brake does not want
+-- a restart to let go of it.
+ALTER TABLE meta ADD COLUMN halted_at TEXT;
