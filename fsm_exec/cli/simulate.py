@@ -135,7 +135,7 @@ def _many(named: str, seeds: range, options: Options, workers: int, *, as_json: 
                     _tell(lived.found)
     except KeyboardInterrupt:
         interrupted = True  # what was found is told
-    per_s = totals.runs * 100 // max(1, round((time.perf_counter() - began) * 1_000)) * 10
+    per_s = totals.runs * 100_000 // max(1, round((time.perf_counter() - began) * 1_000))  # hundredths
     result = HuntResult(
         seeds=named,
         workers=workers,
