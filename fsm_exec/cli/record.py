@@ -23,8 +23,9 @@ from fsm_exec.cli.connection import connect
 from fsm_exec.cli.recording_file import RecordingWriter
 from fsm_exec.core.book import Level
 from fsm_exec.core.errors import UserError, VenueRefused
+from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillReport, OrderReport
-from fsm_exec.core.units import CountE2, Outcome, PriceE4
+from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.translate import is_ticker
@@ -146,6 +147,12 @@ class Recorder:
 
     def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
         self._keep(ticker)
+
+    def market_status(self, ticker: str, status: MarketStatus) -> None:
+        """Not recorded: a tape is of the book."""
+
+    def market_grid(self, ticker: str, grid: PriceGrid) -> None:
+        """Not recorded either."""
 
     def fill(self, report: FillReport) -> None:
         """Not recorded: it is the account's."""

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from fsm_exec.core.book import Level
-from fsm_exec.core.market import MarketTerms
+from fsm_exec.core.market import MarketStatus, MarketTerms
 from fsm_exec.core.orders import (
     AmendAnswer,
     AmendOrder,
@@ -21,7 +21,7 @@ from fsm_exec.core.orders import (
     PlaceAnswer,
     PlaceOrder,
 )
-from fsm_exec.core.units import CountE2, Outcome, PriceE4
+from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid
 
 
 class Exchange(Protocol):
@@ -39,8 +39,11 @@ class Exchange(Protocol):
     async def amend(self, order: AmendOrder) -> AmendAnswer: ...
     async def cancel(self, order: CancelOrder) -> CancelAnswer: ...
 
-    async def orders(self, ticker: str | None = None, *, since_us: int | None = None) -> OrderListing:
-        """Every order of the account (of one market; placed at or after `since_us`), to the end of the listing."""
+    async def orders(
+        self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
+    ) -> OrderListing:
+        """Every order of the account (of one market; placed at or after `since_us`; only those that rest), to the end
+        of the listing."""
         ...
 
     async def fills(
@@ -82,6 +85,12 @@ class StreamListener(Protocol):
         """A frame about this book could not be read; treated like a gap."""
 
     def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None: ...
+    def market_status(self, ticker: str, status: MarketStatus) -> None:
+        """A watched market stands so, as far as is known: told when it changes, and again and again."""
+
+    def market_grid(self, ticker: str, grid: PriceGrid) -> None:
+        """A watched market takes these YES prices: told as its status is."""
+
     def fill(self, report: FillReport) -> None: ...
     def order(self, report: OrderReport) -> None: ...
 
@@ -207,6 +216,21 @@ class StoredExecution(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: bytes
 
 
+class Started(msgspec.Struct, frozen=True):
+    """How many executions the database has, and when one of them last moved; None if none ever did."""
+
+    executions: int
+    last_saved_us: int | None
+
+
+class OrderOwner(msgspec.Struct, frozen=True):
+    """Whose an order is, and which of its fills are stored."""
+
+    execution_id: str
+    client_order_id: str
+    fill_ids: frozenset[str]
+
+
 class Store(Protocol):
     """The database. Each call returns when it is durable; a failed save raises StoreFailed and the engine halts."""
 
@@ -217,8 +241,25 @@ class Store(Protocol):
     async def save_market(self, terms: MarketTerms, at_us: int) -> None: ...
     async def save_book(self, row: BookRow) -> None: ...
     async def save_metrics(self, row: MetricsRow, at_us: int) -> None: ...
-    async def quarantine(self, execution_id: str, why: str) -> None: ...
+    async def quarantine(self, execution_id: str, why: str | None) -> None:
+        """Mark an execution as quarantined; None: it is not any more."""
+        ...
+
+    async def started(self) -> Started: ...
     async def unfinished(self) -> list[StoredExecution]: ...
+    async def unscored(self) -> list[StoredExecution]:
+        """Those that have ended, and whose cost was not reckoned before the process did."""
+        ...
+
+    async def execution(self, execution_id: str) -> StoredExecution | None: ...
+    async def owners(self, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
+        """By the exchange's order id; orders of nobody here are not in the answer."""
+        ...
+
+    async def deadline_book(self, execution_id: str) -> BookRow | None:
+        """The newest book an execution was priced by."""
+        ...
+
     async def executions(self) -> list[StoredExecution]: ...
     async def journal(self, execution_id: str) -> list[JournalRow]: ...
     async def metrics(self, execution_id: str) -> MetricsRow | None: ...

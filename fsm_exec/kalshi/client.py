@@ -31,6 +31,7 @@ from fsm_exec.kalshi.environment import refuse_real_money
 from fsm_exec.kalshi.groups import KalshiGroups
 from fsm_exec.kalshi.http import HTTP_LIMITS, HTTP_TIMEOUT, SignedHttp
 from fsm_exec.kalshi.log import Log, SilentLog
+from fsm_exec.kalshi.market_keeper import MarketKeeper
 from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.rest import KalshiRest
 from fsm_exec.kalshi.signing import Signer, SigningKey
@@ -154,7 +155,7 @@ async def open_client(
         rest = KalshiRest(SignedHttp(http, signer, wall_us, chosen_log, budget), wall_us, chosen_log)
         yield KalshiClient(
             rest,
-            KalshiStream(dial, signer, wall_us, rng, chosen_log, tap),
+            KalshiStream(dial, signer, wall_us, rng, chosen_log, tap, MarketKeeper(rest.terms, wall_us, chosen_log)),
             KalshiAccount(rest.calls, budget, chosen_log),
             KalshiGroups(rest.calls),
             KalshiMarkets(rest.calls),

@@ -3,8 +3,8 @@
 Rules (W10): numbers count per sid, from 1, over data and control answers alike; a number that is not the next one
 makes the books of that sid suspect until their next snapshot, which is asked for at once. A change of a book whose
 snapshot is due is ignored: the snapshot will hold it. The account's own channels have no numbers: what is lost there
-is found by reading (L22). Markets come and go on a live connection; of one that has gone nothing more is told. No
-frame, however broken, raises anything but `StreamLost`.
+is found by reading (L22), and so is what the channel of the markets' lives lost. Markets come and go on a live
+connection; of one that has gone nothing more is told. No frame, however broken, raises anything but `StreamLost`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,28 @@ from typing import Final
 import msgspec
 
 from fsm_exec.core.errors import UnitError
+from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.ports import StreamListener
 from fsm_exec.core.units import parse_change, parse_count, parse_price
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.market_keeper import MarketKeeper
 from fsm_exec.kalshi.subscriptions import Subscriptions
+from fsm_exec.kalshi.telling import StreamLost, listener_failed, tell
+from fsm_exec.kalshi.terms import grid_of
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import ws
 
 # Errors after which a subscription is dead (W10.3): channel error, authentication, time-out, buffer overflow.
 TERMINAL_ERRORS: Final = frozenset({9, 10, 18, 25})
 QUICK_START_LENGTH: Final = len(ws.QUICK_DELTA_START)
+STATUS_AFTER: Final[dict[str, MarketStatus]] = {  # what a lifecycle event makes of a market (W7, W10.6)
+    "activated": "open",
+    "deactivated": "paused",
+    "determined": "closed",
+    "settled": "closed",
+}
+TELLS_NOTHING: Final = frozenset({"created", "metadata_updated"})
 NO_COMMANDS: Final[Sequence[bytes]] = ()
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, UnitError, Malformed)
 
@@ -36,36 +47,21 @@ _price = lru_cache(maxsize=16_384)(parse_price)
 _change = lru_cache(maxsize=16_384)(parse_change)
 
 
-class StreamLost(Exception):
-    """This connection can no longer be relied on: dial again."""
-
-
-def tell(log: Log, call: Callable[[], None]) -> None:
-    """Tell the listener something. Raises StreamLost if it fails at that, whatever the error, and reports it: what it
-    holds is not known any more, and a new connection gives it everything anew."""
-    try:
-        call()
-    except Exception as error:  # of any kind: it must neither be taken for the exchange's nor end the reader unseen
-        raise listener_failed(log, error) from error
-
-
-def listener_failed(log: Log, error: Exception) -> StreamLost:
-    """Report it; the error to raise."""
-    log.exception("listener_failed", error=f"{type(error).__name__}: {error}"[:300])
-    return StreamLost(f"the listener failed: {type(error).__name__}")
-
-
 class _TickerOnly(msgspec.Struct):
     market_ticker: str
 
 
 class Conversation:
     """The state of one connection. `now_s` arguments are seconds of any steady clock; for `wanted` see
-    `Subscriptions`."""
+    `Subscriptions`. `keeper` is told when something about the markets' status may have been missed."""
 
-    def __init__(self, listener: StreamListener, wanted: dict[str, None], log: Log) -> None:
+    def __init__(
+        self, listener: StreamListener, wanted: dict[str, None], log: Log, keeper: MarketKeeper | None = None
+    ) -> None:
         self._listener = listener
         self._log = log
+        self._wanted = wanted
+        self._keeper = keeper
         self._last_seq: dict[int, int] = {}
         self._subscriptions = Subscriptions(wanted, log)
         self._book = self._subscriptions.book
@@ -137,6 +133,8 @@ class Conversation:
             return True, []
         self._log.warning("sequence_gap", sid=sid, expected=expected, got=seq)
         commands: list[bytes] = []
+        if sid not in (self._book.sid, self._subscriptions.trade.sid):
+            self._doubt_markets()
         if sid == self._book.sid and self._book.tickers:
             suspect = tuple(self._book.tickers)
             tell(self._log, partial(self._listener.book_gap, suspect))
@@ -179,6 +177,8 @@ class Conversation:
                 return partial(
                     listener.trade, trade.market_ticker, taker, price, count, translate.ms_to_us(trade.ts_ms)
                 )
+            case ws.MarketLifecycle() as change if change.market_ticker in self._wanted:
+                return self._market_changed(change)
             case ws.Fill() as fill:
                 return partial(listener.fill, translate.streamed_fill(fill))
             case ws.UserOrder() as order:
@@ -191,9 +191,29 @@ class Conversation:
                 self._log.debug("frame_ignored", type=envelope.type[:40])
         return None
 
+    def _market_changed(self, change: ws.MarketLifecycle) -> Callable[[], None] | None:
+        """Raises Malformed."""
+        ticker = change.market_ticker
+        if change.event_type == "price_level_structure_updated" and change.price_ranges is not None:
+            return partial(self._listener.market_grid, ticker, grid_of(ticker, change.price_ranges))
+        status = STATUS_AFTER.get(change.event_type)
+        if status is None:
+            if change.event_type not in TELLS_NOTHING:  # another time to close, a grid without its prices, a new word
+                self._doubt_markets()
+            return None
+        if self._keeper is not None:
+            self._keeper.told(ticker)
+        return partial(self._listener.market_status, ticker, status)
+
+    def _doubt_markets(self) -> None:
+        if self._keeper is not None:
+            self._keeper.doubt()
+
     def _unreadable(self, envelope: ws.Envelope, why: str, now_s: float) -> list[bytes]:
         """A frame whose envelope is sound and whose message is not."""
         self._log.warning("message_unreadable", type=envelope.type[:40], sid=envelope.sid, error=why)
+        if envelope.type == "market_lifecycle_v2":
+            self._doubt_markets()
         if envelope.type not in ("orderbook_snapshot", "orderbook_delta"):
             # An order or a fill of the account is found by reading; a public trade is lost.
             return []

@@ -1,8 +1,8 @@
 """What one connection has subscribed to, and the commands that make it what is wanted (W10.2, W10.3).
 
-The account's channels are subscribed once. The channels of markets follow a set of wanted tickers that may change at
-any time: markets are added to and removed from a subscription that lives, or the subscription begins and ends with
-the first and the last of them. Here is also known which books have no valid snapshot.
+The account's channels, and that of the markets' lives, are subscribed once. The channels of markets follow a set of
+wanted tickers that may change at any time: markets are added to and removed from a subscription that lives, or the
+subscription begins and ends with the first and the last of them. Here is also known which books have no valid snapshot.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from fsm_exec.wire import ws
 BOOK_CHANNEL: Final = "orderbook_delta"
 TRADE_CHANNEL: Final = "trade"
 ACCOUNT_CHANNELS: Final = ("fill", "user_orders")
+LIFECYCLE_CHANNEL: Final = "market_lifecycle_v2"
 NO_SUCH_MARKET: Final = frozenset({11, 16})  # invalid parameter; 16, market not found, is retired
 
 
@@ -44,6 +45,7 @@ class Subscriptions:
         self._wanted = wanted
         self._log = log
         self._last_id = 0
+        self._dispensable = 0  # the subscription that the connection outlives without: what it tells is read as well
         self._unacknowledged: dict[tuple[int, str], float] = {}  # (command, channel) -> when it was sent
         self._updates: dict[int, str | None] = {}  # commands whose refusal the connection outlives; the market added
         self._asked: dict[str, float] = {}  # of the due, the ones asked for again, and when
@@ -51,7 +53,11 @@ class Subscriptions:
 
     def opening(self, now_s: float) -> list[bytes]:
         """The account's come first: nothing of ours may happen before we listen."""
-        return [self._subscribe(ACCOUNT_CHANNELS, None, now_s), *self.settle(now_s)]
+        commands = [self._subscribe(ACCOUNT_CHANNELS, None, now_s), *self.settle(now_s)]
+        # Of every market there is: this channel takes no filter (W10.4).
+        commands.append(self._subscribe((LIFECYCLE_CHANNEL,), None, now_s))
+        self._dispensable = self._last_id
+        return commands
 
     def settle(self, now_s: float) -> list[bytes]:
         """What makes the subscriptions those that are wanted. A channel whose answer is due waits for it."""
@@ -95,6 +101,10 @@ class Subscriptions:
 
     def outlives(self, command_id: int | None, error: ws.StreamError) -> bool:
         """Take in that a command was refused; False if without it the connection is not what was promised."""
+        if command_id is not None and command_id == self._dispensable:
+            self._unacknowledged.pop((command_id, LIFECYCLE_CHANNEL), None)
+            self._log.warning("no_lifecycle", code=error.code, message=error.msg[:200])
+            return True
         if command_id not in self._updates:
             return False
         ticker = self._updates.pop(command_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from fsm_exec.core.errors import UserError
@@ -37,21 +38,20 @@ def market_terms(
         event=event.event_ticker,
         category=series.category,
         status=status,
-        grid=_grid(market),
+        grid=grid_of(market.ticker, market.price_ranges),
         fees=_fees(market, event, series, now_us),
     )
 
 
-def _grid(market: rest.MarketSummary) -> PriceGrid:
-    with reading(f"market {market.ticker[:40]}: price_ranges"):
-        ranges = tuple(
-            PriceRange(parse_price(r.start), parse_price(r.end), parse_price(r.step)) for r in market.price_ranges
-        )
+def grid_of(ticker: str, price_ranges: Sequence[rest.PriceRange]) -> PriceGrid:
+    """In YES prices. Raises Malformed."""
+    with reading(f"market {ticker[:40]}: price_ranges"):
+        ranges = tuple(PriceRange(parse_price(r.start), parse_price(r.end), parse_price(r.step)) for r in price_ranges)
     if not ranges or any(r.step_e4 <= 0 or r.start_e4 >= r.end_e4 for r in ranges):
-        raise Malformed(f"market {market.ticker[:40]}: price_ranges describe no grid")
+        raise Malformed(f"market {ticker[:40]}: price_ranges describe no grid")
     grid = PriceGrid(ranges)
     if grid.floor(PriceE4(ONE_DOLLAR_E4 - 1)) is None:
-        raise Malformed(f"market {market.ticker[:40]}: price_ranges hold no price")
+        raise Malformed(f"market {ticker[:40]}: price_ranges hold no price")
     return grid
 
 

@@ -22,8 +22,10 @@ from wsproto.utilities import ProtocolError
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.ports import StreamListener
 from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.market_keeper import MarketKeeper
 from fsm_exec.kalshi.signing import Signer
-from fsm_exec.kalshi.stream import Conversation, StreamLost, tell
+from fsm_exec.kalshi.stream import Conversation
+from fsm_exec.kalshi.telling import StreamLost, tell
 from fsm_exec.wire.rest import WS_PATH, error_detail
 
 Dial: TypeAlias = Callable[[trio.Nursery, list[tuple[bytes, bytes]]], Awaitable[WebSocketConnection]]
@@ -126,7 +128,8 @@ class Wanted:
 class KalshiStream:
     """Implements `stream`, `watch` and `unwatch` of `core.ports.Exchange`. One call of `run` at a time per object.
 
-    `tap`, if given, sees every frame as it came and when, before anything else does: for recordings.
+    `tap`, if given, sees every frame as it came and when, before anything else does: for recordings. `keeper`, if
+    given, reads what the stream does not tell of the markets' status.
     """
 
     def __init__(
@@ -137,6 +140,7 @@ class KalshiStream:
         rng: random.Random,
         log: Log,
         tap: Tap | None = None,
+        keeper: MarketKeeper | None = None,
     ) -> None:
         self._dial = dial
         self._signer = signer
@@ -144,10 +148,13 @@ class KalshiStream:
         self._rng = rng
         self._log = log
         self._tap = tap
+        self._keeper = keeper
         self._wanted = Wanted()
 
     def watch(self, ticker: str) -> None:
         self._wanted.add(ticker)
+        if self._keeper is not None:
+            self._keeper.doubt()  # what happened between the reading of its terms and now, nobody was told
 
     def unwatch(self, ticker: str) -> None:
         self._wanted.remove(ticker)
@@ -158,9 +165,15 @@ class KalshiStream:
         any more, and the next one starts from snapshots."""
         for ticker in tickers:
             self._wanted.add(ticker)
+        async with trio.open_nursery() as nursery:
+            if self._keeper is not None:
+                nursery.start_soon(self._keeper.run, listener, self._wanted.tickers)
+            await self._connect_for_ever(listener)
+
+    async def _connect_for_ever(self, listener: StreamListener) -> NoReturn:
         failures = 0
         while True:
-            connection = _Connection(listener, self._wanted, self._log, self._tap_at)
+            connection = _Connection(listener, self._wanted, self._log, self._tap_at, self._keeper)
             began_s = trio.current_time()
             why = await self._hold(connection)
             if connection.open:
@@ -203,12 +216,20 @@ class KalshiStream:
 class _Connection:
     """One connection's life: reading, watching for silence, sending."""
 
-    def __init__(self, listener: StreamListener, wanted: Wanted, log: Log, tap: Callable[[str | bytes], None]) -> None:
+    def __init__(
+        self,
+        listener: StreamListener,
+        wanted: Wanted,
+        log: Log,
+        tap: Callable[[str | bytes], None],
+        keeper: MarketKeeper | None,
+    ) -> None:
         self._listener = listener
         self._wanted = wanted
         self._log = log
         self._tap = tap
-        self._conversation = Conversation(listener, wanted.tickers, log)
+        self._conversation = Conversation(listener, wanted.tickers, log, keeper)
+        self._keeper = keeper
         self._heard_s = trio.current_time()
         self._pings = 0
         self.open = False
@@ -219,6 +240,8 @@ class _Connection:
         await self._send(socket, self._conversation.opening(self._heard_s))
         self.open = True
         tell(self._log, self._listener.connected)
+        if self._keeper is not None:
+            self._keeper.doubt()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, socket)
             nursery.start_soon(self._follow, socket)

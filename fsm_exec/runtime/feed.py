@@ -10,10 +10,12 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from fsm_exec.core.book import Book, BookError, Level
 from fsm_exec.core.machine import step
 from fsm_exec.core.market import MarketStatus, MarketTerms
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, complement, opposite
+from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid, complement, opposite
 from fsm_exec.core.view import VIEW_DEPTH_LEVELS, View, mid_of
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.own_orders import OwnOrders
@@ -90,6 +92,23 @@ class MarketFeed:
             return False
         self.book_seq += 1
         self._book_moved(at_us)
+        return True
+
+    def set_status(self, status: MarketStatus) -> bool:
+        """The market opened, paused or closed; False if that is known."""
+        if status == self.status:
+            return False
+        self.status = status
+        self._nudge()
+        return True
+
+    def set_grid(self, grid: PriceGrid) -> bool:
+        """The market takes other YES prices from now on; False if these are known."""
+        if grid == self.terms.grid:
+            return False
+        self.terms = replace(self.terms, grid=grid)
+        self._grids = {"yes": grid, "no": grid.mirrored()}
+        self._nudge()
         return True
 
     # What executions ask.

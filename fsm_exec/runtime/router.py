@@ -6,7 +6,7 @@ be joined is logged and left alone: the owner asks for its fills before it ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -14,8 +14,9 @@ from structlog.typing import FilteringBoundLogger
 from fsm_exec.core.book import Level
 from fsm_exec.core.events import AnyEvent
 from fsm_exec.core.inquiry import filled, reported
+from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillReport, OrderReport
-from fsm_exec.core.units import CountE2, Outcome, PriceE4
+from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 
@@ -38,11 +39,21 @@ class Router:
         self._client_ids: dict[str, str] = {}  # by the exchange's order id
         self._heard_us = wall.now_us()
         self._when_connected: Callable[[], None] = _nothing
+        self._when_strange: Callable[[FillReport], None] = self._of_others
+        self._when_market: Callable[[str, MarketStatus], None] = _no_market
         self.is_connected = False
 
     def when_connected(self, call: Callable[[], None]) -> None:
         """Have `call` told of every connection of the stream."""
         self._when_connected = call
+
+    def when_strange(self, call: Callable[[FillReport], None]) -> None:
+        """Have `call` told of every fill of an order that nobody in memory has."""
+        self._when_strange = call
+
+    def when_market(self, call: Callable[[str, MarketStatus], None]) -> None:
+        """Have `call` told when a market opens, pauses or closes."""
+        self._when_market = call
 
     def owner_of(self, client_order_id: str) -> str | None:
         """The id of the execution an order of this database belongs to; None for anybody else's."""
@@ -56,6 +67,11 @@ class Router:
 
     def learned(self, client_order_id: str, order_id: str) -> None:
         self._client_ids[order_id] = client_order_id
+
+    def forget(self, order_ids: Iterable[str]) -> None:
+        """Orders of an execution that has left memory: the store knows whose they are."""
+        for order_id in order_ids:
+            self._client_ids.pop(order_id, None)
 
     async def watch_silence(self) -> None:
         """Mark the feeds stale when nothing at all has come for too long."""
@@ -100,17 +116,34 @@ class Router:
     def book_broken(self, ticker: str) -> None:
         self.book_gap([ticker])
 
+    def market_status(self, ticker: str, status: MarketStatus) -> None:
+        feed = self._feeds.get(ticker)
+        if feed is not None and feed.set_status(status):
+            self._log.info("market_status", ticker=ticker, status=status)
+            self._when_market(ticker, status)
+
+    def market_grid(self, ticker: str, grid: PriceGrid) -> None:
+        feed = self._feeds.get(ticker)
+        if feed is not None and feed.set_grid(grid):
+            self._log.info("market_grid", ticker=ticker, ranges=[str(r) for r in grid.ranges])
+
     def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
         self.heard()
 
     def fill(self, report: FillReport) -> None:
         name = self.name_of(report)
         feed = self._feeds.get(report.ticker)
-        if name is None or self.owner_of(name) is None or feed is None:
-            self._log.info("fill_of_others", order_id=report.order_id, fill_id=report.fill_id)
+        if name is None:
+            self._when_strange(report)
             return
-        mid = feed.mid_before(report.at_us, report.outcome)
+        if self.owner_of(name) is None:
+            self._of_others(report)
+            return
+        mid = None if feed is None else feed.mid_before(report.at_us, report.outcome)
         self._hand_over(name, filled(report, name, mid, self._wall.now_us()))
+
+    def _of_others(self, report: FillReport) -> None:
+        self._log.info("fill_of_others", order_id=report.order_id, fill_id=report.fill_id)
 
     def order(self, report: OrderReport) -> None:
         if self.owner_of(report.client_order_id) is not None:
@@ -124,4 +157,8 @@ class Router:
 
 
 def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+def _no_market(_: str, __: MarketStatus) -> None:
     """Nobody wants to know."""

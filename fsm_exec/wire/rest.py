@@ -209,6 +209,8 @@ class MarketSummary(msgspec.Struct, kw_only=True):
     event_ticker: str
     status: str
     price_ranges: list[PriceRange]
+    open_time: str = ""
+    close_time: str = ""
     fee_waiver_expiration_time: str | None = None
 
 

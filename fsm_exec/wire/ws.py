@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from fsm_exec.wire.rest import BookSide, OutcomeSide, WireLevel
+from fsm_exec.wire.rest import BookSide, OutcomeSide, PriceRange, WireLevel
 
 
 class BookSnapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -104,6 +104,14 @@ class UserOrder(msgspec.Struct, kw_only=True, omit_defaults=True):
     subaccount_number: int | None = None
 
 
+class MarketLifecycle(msgspec.Struct, kw_only=True):
+    """What the client reads of a change in a market's life; `feeds.Lifecycle` is the whole of it."""
+
+    market_ticker: str
+    event_type: str
+    price_ranges: list[PriceRange] | None = None
+
+
 class Subscribed(msgspec.Struct, kw_only=True):
     channel: str
     sid: int
@@ -125,12 +133,15 @@ class OtherFrame(msgspec.Struct, kw_only=True):
     type: str
 
 
-Message: TypeAlias = BookSnapshot | BookDelta | Trade | Fill | UserOrder | Subscribed | StreamError | Ok | OtherFrame
+Message: TypeAlias = (
+    BookSnapshot | BookDelta | Trade | MarketLifecycle | Fill | UserOrder | Subscribed | StreamError | Ok | OtherFrame
+)
 
 _MESSAGES: dict[str, type[Any]] = {
     "orderbook_snapshot": BookSnapshot,
     "orderbook_delta": BookDelta,
     "trade": Trade,
+    "market_lifecycle_v2": MarketLifecycle,
     "fill": Fill,
     "user_order": UserOrder,
     "subscribed": Subscribed,

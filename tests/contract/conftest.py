@@ -12,8 +12,9 @@ import pytest
 import trio
 
 from fsm_exec.core.book import Book, Level
+from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillReport, OrderReport, PlaceOrder
-from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, parse_count, parse_price
+from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, parse_count, parse_price
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket import dial_url
@@ -42,6 +43,9 @@ class Watcher:
         self.trades: list[tuple[Outcome, PriceE4, CountE2]] = []
         self.fills: list[FillReport] = []
         self.orders: list[OrderReport] = []
+        self.statuses: dict[str, MarketStatus] = {}
+        self.market_told = trio.Event()  # of the next word about a market
+        self.grids: dict[str, PriceGrid] = {}
         self.gaps = 0
         self.ready = False
         self._moved = trio.Event()
@@ -72,6 +76,14 @@ class Watcher:
     def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
         self.trades.append((taker, yes_price, count))
 
+    def market_status(self, ticker: str, status: MarketStatus) -> None:
+        self.statuses[ticker] = status
+        self.market_told.set()
+        self.market_told = trio.Event()
+
+    def market_grid(self, ticker: str, grid: PriceGrid) -> None:
+        self.grids[ticker] = grid
+
     def fill(self, report: FillReport) -> None:
         self.fills.append(report)
 
@@ -81,6 +93,12 @@ class Watcher:
     def heard(self) -> None:
         # Called before the frame is told: the waiter looks again after the reader's next step.
         self._moved.set()
+
+    async def until_told(self, holds: Callable[[], bool]) -> None:
+        """As `until`, for words about markets that come without a frame."""
+        with trio.fail_after(WAIT_S):
+            while not holds():
+                await self.market_told.wait()
 
     async def until(self, holds: Callable[[], bool]) -> None:
         with trio.fail_after(WAIT_S):

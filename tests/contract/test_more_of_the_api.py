@@ -24,6 +24,7 @@ from fsm_exec.core.orders import (
 from fsm_exec.core.ports import Exchange
 from fsm_exec.core.units import CountE2, MoneyE6, parse_count, parse_price
 from fsm_exec.kalshi.budget import usable_tokens
+from fsm_exec.kalshi.market_keeper import SOON_S
 from fsm_exec.paper.budget import BASIC
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, tape_header
 
@@ -179,6 +180,34 @@ async def test_the_terms_of_many_markets_are_those_of_each(stage: Stage) -> None
     async with stage.client() as client:
         found = await client.markets([stage.ticker, OTHER, "KXNONE-1"])
         assert found == {ticker: await client.market_terms(ticker) for ticker in (stage.ticker, OTHER)}
+
+
+async def test_a_market_lives_its_life_on_the_stream(stage: Stage) -> None:
+    """Paused, opened again, with another grid, closed and settled: the listener is told of each at once."""
+    async with stage.client() as client, stage.watched(client) as watcher:
+        for change, status in (
+            (stage.exchange.deactivate_market, "paused"),
+            (stage.exchange.activate_market, "open"),
+        ):
+            change(stage.ticker)
+            await watcher.until(lambda wanted=status: watcher.statuses.get(stage.ticker) == wanted)  # type: ignore[misc]
+        stage.exchange.change_grid(stage.ticker, "deci_cent")
+        await watcher.until(lambda: stage.ticker in watcher.grids)
+        assert watcher.grids[stage.ticker] == (await client.market_terms(stage.ticker)).grid
+        stage.exchange.close_market(stage.ticker)
+        stage.exchange.determine_market(stage.ticker, "yes")
+        await watcher.until(lambda: watcher.statuses[stage.ticker] == "closed")
+
+
+async def test_a_lost_frame_does_not_leave_a_closed_market_open(stage: Stage) -> None:
+    """The next frame of the channel shows the gap, whatever market it is about, and the markets are read."""
+    async with stage.client() as client, stage.watched(client) as watcher:
+        await trio.sleep(2 * SOON_S)  # what a new connection reads is behind us
+        stage.exchange.publisher.lose_next("market_lifecycle_v2")
+        stage.exchange.deactivate_market(stage.ticker)
+        watcher.statuses.clear()
+        open_other_market(stage)  # tells everybody that it was created
+        await watcher.until_told(lambda: watcher.statuses.get(stage.ticker) == "paused")
 
 
 async def test_public_trades_are_listed(stage: Stage) -> None:

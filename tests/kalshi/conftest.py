@@ -16,6 +16,7 @@ from trio.testing import memory_stream_pair
 
 from fsm_exec.core.account import GroupAnswer, GroupMadeAnswer
 from fsm_exec.core.book import Level
+from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import (
     AmendAnswer,
     AmendOrder,
@@ -29,9 +30,10 @@ from fsm_exec.core.orders import (
     PlaceAnswer,
     PlaceOrder,
 )
-from fsm_exec.core.units import CountE2, Outcome, PriceE4
+from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.kalshi.groups import KalshiGroups
 from fsm_exec.kalshi.http import SignedHttp
+from fsm_exec.kalshi.market_keeper import MarketKeeper
 from fsm_exec.kalshi.rest import KalshiRest
 from fsm_exec.kalshi.signing import Signer, SigningKey
 from fsm_exec.kalshi.websocket import KalshiStream
@@ -127,6 +129,12 @@ class Listener:
     def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
         self.told.append(("trade", ticker, taker, yes_price, count, at_us))
 
+    def market_status(self, ticker: str, status: MarketStatus) -> None:
+        self.told.append(("status", ticker, status))
+
+    def market_grid(self, ticker: str, grid: PriceGrid) -> None:
+        self.told.append(("grid", ticker, grid))
+
     def fill(self, report: FillReport) -> None:
         self.told.append(("fill", report))
 
@@ -169,9 +177,10 @@ class Peer:
         await self.socket.send_message(text)
 
     async def accept_subscriptions(self) -> None:
-        """Acknowledge both: sids 1 fill, 2 user_orders, 3 orderbook_delta, 4 trade."""
-        sid = 0
-        for _ in range(2):
+        """Acknowledge all: sids 1 fill, 2 user_orders, 3 orderbook_delta, 4 trade, 5 market_lifecycle_v2 (3 where no
+        market is wanted)."""
+        sid, channel = 0, ""
+        while channel != "market_lifecycle_v2":
             command = await self.command()
             for channel in command["params"]["channels"]:
                 sid += 1
@@ -252,8 +261,12 @@ class Kit:
     def rest(self, network: Network) -> KalshiRest:
         return KalshiRest(self.http(network), lambda: NOW_US, self.log)
 
-    def stream(self, server: StreamServer) -> KalshiStream:
-        return KalshiStream(server.dial, self.signer, lambda: NOW_US, random.Random(7), self.log)
+    def stream(self, server: StreamServer, network: Network | None = None) -> KalshiStream:
+        """With a network, the markets' status is read as well."""
+        keeper = None
+        if network is not None:
+            keeper = MarketKeeper(self.rest(network).terms, lambda: NOW_US, self.log)
+        return KalshiStream(server.dial, self.signer, lambda: NOW_US, random.Random(7), self.log, None, keeper)
 
     def place(self, **changes: object) -> PlaceOrder:
         order = PlaceOrder(

@@ -137,7 +137,7 @@ async def test_frames_become_facts(
     assert (fill.outcome, fill.price_e4, fill.count_e2, fill.fee_e6) == ("no", 3_000, 100, 17_500)
     assert (order.status, order.outcome, order.price_e4, order.reason) == ("executed", "yes", 5_200, "Trade")
     assert order.at_us == 1_790_856_000_125_000
-    assert listener.heard_count == 9
+    assert listener.heard_count == 10
 
 
 async def test_a_gap_asks_for_snapshots_of_its_sid(

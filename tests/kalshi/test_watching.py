@@ -159,6 +159,7 @@ async def test_changes_before_the_answer_are_made_up_for(
         await peer.command()
         subscribe = await peer.command()
         assert subscribe["params"]["market_tickers"] == [A]
+        await peer.command()  # the lives of all markets
         stream.watch(B)
         stream.unwatch(A)
         await settled()
@@ -175,6 +176,7 @@ async def test_a_first_market_subscribes(
     stream = kit.stream(server)
     async with running(stream, listener):
         peer = await server.next()
+        await peer.command()
         await peer.command()
         stream.watch(A)
         command = await peer.command()

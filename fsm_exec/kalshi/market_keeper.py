@@ -1,0 +1,116 @@
+"""Whether the watched markets trade, and at which prices: what the stream may have missed is read.
+
+The lifecycle channel tells what changes (W10.6), but not all of it: that a market opens or closes in time has no frame
+(W7), markets of combos are on another channel, and a frame may be lost. So the markets are read after every doubt, at
+the moments they are to open and close, and every minute. An answer may be 15 s old (W4.4): it never overrules a frame
+that is newer than that, and after a doubt a second look settles what the first may not have shown yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, NoReturn
+
+import trio
+
+from fsm_exec.core.errors import VenueError
+from fsm_exec.core.ports import StreamListener
+from fsm_exec.kalshi import translate
+from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.telling import StreamLost, tell
+from fsm_exec.kalshi.terms import STATUS, grid_of
+from fsm_exec.kalshi.terms_reader import TermsReader
+from fsm_exec.kalshi.translate import Malformed
+from fsm_exec.wire import rest as wire
+
+INTERVAL_S: Final = 60
+SOON_S: Final = 0.5  # doubts come in crowds, one for each market that is opened: one look answers them all
+STALE_S: Final = 20  # how old an answer may be, and something to spare
+RETRY_S: Final = 5
+
+
+class MarketKeeper:
+    """`wall_us` is the wall time in unix microseconds: markets open and close by it."""
+
+    def __init__(self, terms: TermsReader, wall_us: Callable[[], int], log: Log) -> None:
+        self._terms = terms
+        self._wall_us = wall_us
+        self._log = log
+        self._doubted = trio.Event()
+        self._told_s: dict[str, float] = {}  # when a frame last told of a market
+
+    def doubt(self) -> None:
+        """Something may have been missed."""
+        self._doubted.set()
+
+    def told(self, ticker: str) -> None:
+        """A frame says how a market stands: for a while the word of an answer counts for less."""
+        self._told_s[ticker] = trio.current_time()
+
+    async def run(self, listener: StreamListener, wanted: Mapping[str, None]) -> NoReturn:
+        """Keep telling `listener` of the `wanted` markets, which may change at any time."""
+        wait_s: float = 0
+        while True:
+            with trio.move_on_after(wait_s):
+                await self._doubted.wait()
+            await trio.sleep(SOON_S)
+            doubted, self._doubted = self._doubted.is_set(), trio.Event()
+            wait_s = await self._look(listener, wanted)
+            if doubted:
+                wait_s = min(wait_s, STALE_S)
+
+    async def _look(self, listener: StreamListener, wanted: Mapping[str, None]) -> float:
+        """Read and tell; returns after how many seconds to look again."""
+        tickers = list(wanted)
+        if not tickers:
+            return INTERVAL_S
+        try:
+            rows = await self._terms.rows(tickers)
+        except VenueError as error:
+            self._log.warning("markets_unread", error=str(error)[:300])
+            return RETRY_S
+        now_s, now_us = trio.current_time(), self._wall_us()
+        wait_s: float = INTERVAL_S
+        for row in rows:
+            if row.ticker not in wanted:
+                continue  # not any more
+            if now_s - self._told_s.get(row.ticker, -STALE_S) < STALE_S:
+                wait_s = min(wait_s, STALE_S)
+                continue
+            wait_s = min([wait_s, *_turns_s(row, now_us)])
+            try:
+                self._tell(listener, row)
+            except StreamLost:
+                return RETRY_S  # the listener failed, which is logged
+        missing = set(tickers).difference(row.ticker for row in rows)
+        if missing:
+            self._log.warning("markets_not_listed", tickers=sorted(missing)[:10], count=len(missing))
+        return wait_s
+
+    def _tell(self, listener: StreamListener, row: wire.MarketSummary) -> None:
+        # A word that is not known may well mean "not now" (L14): nothing is placed until it is another.
+        status = STATUS.get(row.status, "paused")
+        if row.status not in STATUS:
+            self._log.warning("status_unknown", ticker=row.ticker, status=row.status[:40])
+        tell(self._log, partial(listener.market_status, row.ticker, status))
+        try:
+            grid = grid_of(row.ticker, row.price_ranges)
+        except Malformed as error:
+            self._log.warning("grid_unreadable", ticker=row.ticker, error=str(error)[:300])
+        else:
+            tell(self._log, partial(listener.market_grid, row.ticker, grid))
+
+
+def _turns_s(row: wire.MarketSummary, now_us: int) -> list[float]:
+    """In how many seconds a market is to open and to close, as far as that lies ahead and can be read; a second is
+    added for the exchange to do it."""
+    turns: list[float] = []
+    for text in (row.open_time, row.close_time):
+        try:
+            ahead_us = translate.time_us(text) - now_us
+        except Malformed:
+            continue
+        if ahead_us > 0:
+            turns.append(ahead_us / translate.US_PER_S + 1)
+    return turns
