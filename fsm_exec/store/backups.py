@@ -60,14 +60,11 @@ def copy_database(source: Path, target: Path) -> Copied:
 
 def _new(target: Path) -> Path:
     """Raises UserError if something is there, or beside it: SQLite would take an old log for the copy's own."""
-    try:
-        target = target.absolute()
-        if os.path.lexists(target):
-            raise _exists(target)
-        if not target.parent.is_dir():
-            raise UserError(f"cannot write {target}: its directory does not exist; give a path in one that does")
-    except ValueError as error:
-        raise UserError(f"cannot write {str(target)!r}: {error}; give the path of a new file") from error
+    target = target.absolute()
+    if os.path.lexists(target):
+        raise _exists(target)
+    if not target.parent.is_dir():
+        raise UserError(f"cannot write {target}: its directory does not exist; give a path in one that does")
     for suffix in BESIDE:
         beside = target.with_name(target.name + suffix)
         if os.path.lexists(beside):
@@ -86,9 +83,11 @@ def _unfinished(target: Path) -> Iterator[Path]:
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}; give a path in a directory you can write to") from (
-            error
-        )
+        raise UserError(
+            f"cannot write {target}: {error.strerror}; give a path in a directory you can write to"
+        ) from error
+    except ValueError as error:  # a NUL in it
+        raise UserError(f"cannot write {str(target)!r}: {error}; give the path of a new file") from error
     try:
         yield partial
     except (sqlite3.Error, OSError) as error:
