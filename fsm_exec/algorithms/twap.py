@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.building import ONE_PPM, US_PER_S, ClosingSettings, apportion, slices_of, within
+from fsm_exec.algorithms.building import ONE_PPM, US_PER_S, ClosingLeadS, ClosingSettings, apportion, slices_of, within
 from fsm_exec.core.algorithm import Goal, PlaceWish, Progress, Slice, SliceProgress, TransferWish, Wish
 from fsm_exec.core.units import ONE_CONTRACT_E2, CountE2
 from fsm_exec.core.view import View
@@ -25,6 +25,7 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     the time before the closing leg in which the slices come due, `retry_ms` the least time from one order to the next,
     and `fruitless_max` how many more orders than contracts filled there may be."""
 
+    closing_lead_s: ClosingLeadS = 1  # nothing rests, so nothing has to be cancelled before the last order
     slices: Annotated[int, msgspec.Meta(ge=5, le=10)] = 8
     interval_s: Annotated[int, msgspec.Meta(ge=0, le=3_600)] = 0
     spread_ppm: Annotated[int, msgspec.Meta(ge=100_000, le=ONE_PPM)] = 800_000
