@@ -6,7 +6,7 @@ in the feed until it is warm again, and where the book has one side. The counts 
 reads them demand more. Units are in the names: `_ppm` millionths, `_e2` hundredths (of contracts), `_e4` 10^-4
 contracts a second in a `_rate`, `_e5` and `_e6` 10^-5 and 10^-6 dollars a contract, `_us` microseconds.
 
-How each is formed is told where it is formed: core.decay, core.flow, core.sweeps, core.forecasts.
+How each is formed is told where it is formed: core.tracker, core.flow, core.sweeps, core.forecasts.
 """
 
 from __future__ import annotations
