@@ -17,12 +17,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from fsm_exec.algorithms import SHIPPED, method
+from fsm_exec.algorithms import SHIPPED
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.units import CountE2, Outcome, parse_count
 from fsm_exec.lab.cells import ALL_TAPES, Bucket, Cell, Paired, Report, report
 from fsm_exec.lab.compare import Field, Plan, tasks_left, work_all
 from fsm_exec.lab.episodes import FEE_TYPES, US_PER_S, Conditions, MakerFee
+from fsm_exec.lab.methods import full_name
 from fsm_exec.lab.results import open_results
 from fsm_exec.paper.level import QueueModel
 
@@ -35,7 +36,7 @@ EXIT_INTERRUPTED = 130
 
 @click.command()
 @click.option("--tape", "tapes", multiple=True, required=True, help="A recording, or PROFILE:SEED; may be repeated.")
-@click.option("--methods", help=f"Separated by commas.  [default: {','.join(SHIPPED)}]")
+@click.option("--methods", help="Separated by commas: NAME, NAME@VERSION, or NAME[SETTING=VALUE;...].  [default: all]")
 @click.option("--baseline", default="passive_mid", show_default=True, help="What the others are held against.")
 @click.option("--quantity", default="20,100", show_default=True, help="Contracts, separated by commas.")
 @click.option("--horizon", default="45,180", show_default=True, help="Seconds, separated by commas.")
@@ -115,7 +116,7 @@ def _methods(text: str | None, baseline: str) -> tuple[str, ...]:
     chosen = list(dict.fromkeys([baseline, *names]))
     known: dict[str, str] = {}
     for name in chosen:
-        full = method(name).full_name
+        full = full_name(name)
         if full in known:
             raise UserError(f"--methods: {known[full]} and {name} are the same method; give it once")
         known[full] = name
@@ -250,7 +251,7 @@ def _figures(cell: Cell, more: Paired | None) -> Sequence[str]:
         _two(cell.shortfall),
         "" if more is None else _signed(cell.delta),
         "" if more is None else _interval(cell.delta_low, cell.delta_high),
-        "" if more is None else _percent(more.p_better),
+        "" if more is None or more.p_better is None else _percent(more.p_better),
         _two(cell.bound),
         "" if cell.gap_closed is None or more is None else _percent(cell.gap_closed),
         cell.writes,
@@ -273,7 +274,7 @@ def _bucket_table(buckets: Sequence[Bucket]) -> Table:
             str(b.episodes),
             _signed(b.delta),
             _interval(b.delta_low, b.delta_high),
-            b.p_holm,
+            b.p_holm or "",
         )
     return table
 

@@ -54,7 +54,7 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
     horizon: int
     method: str
     blocks: int
-    p_better: str
+    p_better: str | None
     p95: str
     variance_ratio: str | None
     fill_delta: str
@@ -78,7 +78,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     delta: str
     delta_low: str | None
     delta_high: str | None
-    p_holm: str
+    p_holm: str | None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +185,7 @@ def _cell(plan: Plan, group: _Group, method: str) -> tuple[Cell, Paired | None]:
         horizon=group.horizon_s,
         method=method,
         blocks=difference.estimate.blocks,
-        p_better=f"{difference.estimate.below_zero:.4f}",
+        p_better=_text(difference.estimate.below_zero),
         p95=f"{difference.p95:.4f}",
         variance_ratio=_text(difference.variance_ratio),
         fill_delta=f"{fill.mean:.4f}",
@@ -199,7 +199,7 @@ def _cell(plan: Plan, group: _Group, method: str) -> tuple[Cell, Paired | None]:
 
 def _buckets(plan: Plan, groups: Sequence[_Group]) -> list[Bucket]:
     """Of the widest groups only: parts of parts say nothing."""
-    found: list[tuple[Bucket, str, float]] = []
+    found: list[tuple[Bucket, str, float | None]] = []
     widest = ALL_TAPES if len(plan.tapes) > 1 else plan.tapes[0]
     for group in groups:
         if group.tape != widest:
@@ -222,13 +222,16 @@ def _buckets(plan: Plan, groups: Sequence[_Group]) -> list[Bucket]:
                         delta=f"{estimate.mean:.4f}",
                         delta_low=_text(estimate.low),
                         delta_high=_text(estimate.high),
-                        p_holm="",
+                        p_holm=None,
                     )
                     found.append((row, kind, estimate.p_value))
     adjusted: dict[int, float] = {}
     for kind in {kind for _, kind, _ in found}:
-        adjusted |= holm({number: p for number, (_, own, p) in enumerate(found) if own == kind})
-    return [msgspec.structs.replace(row, p_holm=f"{adjusted[number]:.4f}") for number, (row, _, _) in enumerate(found)]
+        asked = {number: p for number, (_, own, p) in enumerate(found) if own == kind and p is not None}
+        adjusted |= holm(asked)
+    return [
+        msgspec.structs.replace(row, p_holm=_text(adjusted.get(number))) for number, (row, _, _) in enumerate(found)
+    ]
 
 
 def _difference(plan: Plan, group: _Group, method: str, figure: Callable[[EpisodeResult, str], float]) -> Comparison:

@@ -20,13 +20,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from fsm_exec.algorithms import method
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.fees import fee_terms
 from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.lab.arena import LabError, Run, run_episode
 from fsm_exec.lab.bound import bound_e7, static_e7
 from fsm_exec.lab.episodes import Conditions, Start, find_starts, limits_at, with_fees
+from fsm_exec.lab.methods import full_name, resolve
 from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
 from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tapes
 from fsm_exec.paper.tape import Tape
@@ -49,7 +49,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def full_names(self) -> dict[str, str]:
         """The methods as they are stored, by the names they were given by. Raises UserError for an unknown one."""
-        return {name: method(name).full_name for name in self.methods}
+        return {name: full_name(name) for name in self.methods}
 
     def stated(self) -> dict[str, str]:
         """What must be the same for results to belong together. All else may change: another plan asks for other
@@ -109,7 +109,7 @@ class Field:
         ground = self._grounds[task.key.tape]
         start = ground.starts[task.key.at_us]
         order, conditions = task.key.order, self.plan.conditions
-        runs = {name: run_episode(ground.tape, start, order, method(name), conditions) for name in task.methods}
+        runs = {name: run_episode(ground.tape, start, order, resolve(name), conditions) for name in task.methods}
         first = next(iter(runs.values()))
         header = ground.tape.header
         fees = fee_terms(header.fee_type, header.fee_multiplier)

@@ -19,7 +19,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from statistics import NormalDist, fmean, pvariance
+from statistics import NormalDist, pvariance
 from typing import NamedTuple, TypeVar
 
 RESAMPLES = 2_000
@@ -39,14 +39,14 @@ class Block(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A mean with its interval; `low` and `high` None: too few blocks to say. `below_zero` is the share of resampled
-    means below zero: for differences of cost, how probable it is that A is better. `p_value` is two-sided."""
+    """A mean with its interval. `below_zero` is the share of resampled means below zero: for differences of cost, how
+    probable it is that A is better. `p_value` is two-sided. None: too few blocks to say."""
 
     mean: float
     low: float | None
     high: float | None
-    below_zero: float
-    p_value: float
+    below_zero: float | None
+    p_value: float | None
     blocks: int
     episodes: int
 
@@ -77,7 +77,7 @@ def estimate(
     episodes = sum(block.episodes for block in blocks)
     mean = math.fsum(block.total for block in blocks) / episodes
     if len(blocks) < BLOCKS_MIN:
-        return Estimate(mean, None, None, 1.0 if mean < 0 else 0.0, 1.0, len(blocks), episodes)
+        return Estimate(mean, None, None, None, None, len(blocks), episodes)
     means = _resampled_means(blocks, seed, resamples)
     tail = _expanded_tail(confidence, len(blocks))
     below = sum(each < 0 for each in means)
@@ -118,8 +118,8 @@ def is_non_inferior(fill_difference: Estimate, margin: float = NON_INFERIORITY_M
 
 
 def holm(p_values: Mapping[Name, float]) -> dict[Name, float]:
-    """The p-values of a family of questions, adjusted (Holm 1979): below 0.05 here means that at most one family in
-    twenty without any effect would show one."""
+    """The p-values of a family of questions, adjusted (Holm 1979): of twenty families without any effect, at most one
+    will show a value below 0.05."""
     adjusted: dict[Name, float] = {}
     reached = 0.0
     ascending = sorted(p_values.items(), key=lambda item: item[1])
@@ -135,11 +135,6 @@ def quantile(ascending: Sequence[float], share: float) -> float:
     low = math.floor(place)
     high = min(low + 1, len(ascending) - 1)
     return ascending[low] + (ascending[high] - ascending[low]) * (place - low)
-
-
-def mean(values: Iterable[float]) -> float:
-    """Of at least one value."""
-    return fmean(values)
 
 
 def _resampled_means(blocks: Sequence[Block], seed: int, resamples: int) -> list[float]:

@@ -17,6 +17,7 @@ from fsm_exec.lab.arena import LabError, run_episode
 from fsm_exec.lab.cells import Report, report
 from fsm_exec.lab.compare import Field, Plan, Task, tasks_left, work_all
 from fsm_exec.lab.episodes import US_PER_S, Conditions, Order, find_starts, limits_at, passes
+from fsm_exec.lab.methods import full_name, resolve, with_settings
 from fsm_exec.lab.results import EpisodeResult, open_results
 from fsm_exec.lab.tapes import fingerprint, open_tape, open_tapes
 from fsm_exec.paper.generator import generate
@@ -195,6 +196,24 @@ def test_cells_by_hand(tmp_path: Path) -> None:
     assert (market.tape, market.quantity, market.horizon, market.episodes) == ("index:1", "20", 30, 8)
     assert {bucket.kind for bucket in found.buckets} == {"spread", "quantity/touch"}
     assert sum(b.episodes for b in found.buckets if b.kind == "spread") == 8
+
+
+def test_methods_by_name() -> None:
+    """A shipped one, with or without its version, or an algorithm with settings; what it does not have is refused."""
+    assert resolve("deadline_walker").full_name == "deadline_walker@1" == full_name("deadline_walker@1")
+    changed = resolve("deadline_walker[a0=0.7;g=3;taker_leg=true]").config
+    assert msgspec.to_builtins(changed)["a0"] == "0.7"
+    assert msgspec.to_builtins(changed)["taker_leg"] is True
+    assert full_name("deadline_walker[g=3]") == "deadline_walker[g=3]" == with_settings("deadline_walker", {"g": "3"})
+    for wrong, why in (
+        ("walker[a0=1]", "unknown algorithm"),
+        ("deadline_walker[a9=1]", "a9"),
+        ("deadline_walker[a0=11]", "a0 11"),
+        ("deadline_walker[a0]", "no setting"),
+        ("luck", "unknown method"),
+    ):
+        with pytest.raises(UserError, match=why):
+            resolve(wrong)
 
 
 def test_tapes_by_name(tmp_path: Path) -> None:

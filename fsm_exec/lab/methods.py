@@ -1,0 +1,47 @@
+"""Methods of an experiment, by name: shipped ones, and any algorithm with settings of its own.
+
+`deadline_walker[a0=0.7;g=3]` is the algorithm of that name with two settings changed and the rest as they are by
+default. The text is the method: experiments store it as its full name, so results say what was measured.
+"""
+
+from __future__ import annotations
+
+import re
+
+from fsm_exec.algorithms import FAMILIES, Method, method
+from fsm_exec.core.errors import UserError
+
+_WITH_SETTINGS = re.compile(r"([a-z][a-z0-9_]*)\[([^\[\]]*)\]", re.ASCII)
+_INTEGER = re.compile(r"-?[0-9]{1,15}", re.ASCII)
+
+
+def resolve(name: str) -> Method:
+    """The method `NAME`, `NAME@VERSION` or `ALGORITHM[SETTING=VALUE;...]`. Raises UserError for one there is not, for
+    settings it does not have, and for values out of bounds."""
+    match = _WITH_SETTINGS.fullmatch(name)
+    if match is None:
+        return method(name)
+    family = FAMILIES.get(match[1])
+    if family is None:
+        raise UserError(f"unknown algorithm {match[1]!r}; choose one of: {', '.join(sorted(FAMILIES))}")
+    return family.method(name, 1, dict(_setting(part, name) for part in match[2].split(";")))
+
+
+def full_name(name: str) -> str:
+    """As it is stored: NAME@VERSION, or the text itself if that states its settings. Raises as `resolve`."""
+    found = resolve(name)
+    return name if _WITH_SETTINGS.fullmatch(name) else found.full_name
+
+
+def with_settings(algorithm: str, settings: dict[str, str]) -> str:
+    """The name of an algorithm with these settings."""
+    return f"{algorithm}[{';'.join(f'{key}={value}' for key, value in settings.items())}]"
+
+
+def _setting(text: str, name: str) -> tuple[str, object]:
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not (key and equals and value):
+        raise UserError(f"method {name!r}: {text!r} is no setting; give SETTING=VALUE, separated by semicolons")
+    if value in ("true", "false"):
+        return key, value == "true"
+    return key, int(value) if _INTEGER.fullmatch(value) else value  # other numbers are decimals, and read from text
