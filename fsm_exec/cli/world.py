@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import random
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,9 @@ from typing import TextIO
 
 import trio
 
+from fsm_exec.algorithms import method
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.ports import StoredExecution
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
@@ -30,10 +32,11 @@ from fsm_exec.paper.player import TapePlayer
 from fsm_exec.paper.tape import Tape
 from fsm_exec.paper.timeline import Timeline
 from fsm_exec.runtime.clock import Wall, keep_in_step, system_us
-from fsm_exec.runtime.engine import Engine, open_engine, refuse_unfinished
+from fsm_exec.runtime.engine import Engine, open_engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.store import SqliteStore, open_live_store, open_virtual_store
+from fsm_exec.store import EMBEDDED, SqliteStore, open_live_store, open_virtual_store
 
+NAMES_SHOWN = 3  # of unfinished executions, in a refusal
 DEMO_CASH_E6 = MoneyE6(1_000_000 * 1_000_000)  # a million dollars of play money: no demo runs out
 
 
@@ -65,7 +68,8 @@ async def open_world(
         log = open_log(log_file, wall)
         open_store = open_live_store if live else open_virtual_store
         store = await stack.enter_async_context(open_store(db, draw_instance=draw_instance, at_us=origin_us))
-        refuse_unfinished(await store.unfinished(), str(db))
+        await store.bind(EMBEDDED)
+        _refuse_unfinished(await store.unfinished(), str(db))
         # Another seed for each run on one database: the ids of an earlier run must not come again.
         earlier = len(await store.executions())
         exchange = Exchange(Timeline(clock), seed=random.Random(f"exchange:{seed}:{earlier}").getrandbits(63))
@@ -92,12 +96,20 @@ async def open_world(
         began_us = wall.now_us()
         player = TapePlayer(exchange, tape)
         player.start(began_us)
-        engine = await stack.enter_async_context(open_engine(store, client, wall, log, [player.ticker]))
+        engine = await stack.enter_async_context(open_engine(store, client, wall, log, [player.ticker], method))
         if live:
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(keep_in_step, wall, engine.clock_jumped)
             stack.callback(nursery.cancel_scope.cancel)
         yield World(engine, client, store, wall, began_us, plan)
+
+
+def _refuse_unfinished(unfinished: Sequence[StoredExecution], database: str) -> None:
+    """Raises UserError: the exchange that those executions were of ended with their process."""
+    if unfinished:
+        names = ", ".join(e.execution_id for e in unfinished[:NAMES_SHOWN])
+        more = f" and {len(unfinished) - NAMES_SHOWN} more" if len(unfinished) > NAMES_SHOWN else ""
+        raise UserError(f"{database} holds unfinished executions ({names}{more}); give another path for new work")
 
 
 def draw_instance() -> str:

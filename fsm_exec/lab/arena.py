@@ -18,6 +18,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.algorithms import AnyMethod
+from fsm_exec.algorithms import method as find_method
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.kalshi.client import open_client
@@ -115,7 +116,7 @@ async def _engine_on(tape: Tape, start: Start, conditions: Conditions) -> AsyncI
             transport=host.transport,
             log=log,
         ) as client,
-        open_engine(store, client, wall, log, [tape.header.ticker]) as engine,
+        open_engine(store, client, wall, log, [tape.header.ticker], find_method) as engine,
     ):
         yield engine, wall
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 
 import trio
+from msgspec.structs import replace
 
 from fsm_exec.core.advance import Advance, advance
 from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.closing import closing_at_us
 from fsm_exec.core.crashpoints import point
-from fsm_exec.core.events import AnyEvent, ClockStruck, DecisionDue, FillReported
+from fsm_exec.core.events import AnyEvent, ClockStruck, DecisionDue, FillReported, Reason, StopRequested
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.orders import Write
 from fsm_exec.core.rows import save_of
+from fsm_exec.core.view import View
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.inquirer import Inquirer
@@ -34,20 +36,54 @@ class Actor:
         self.execution = execution
         self.inbox = Inbox()
         self.hurry = trio.Event()  # set when the cost is to be reckoned now, not at the deadline
+        self.taken_in = trio.Event()  # what it begins with is taken in and durable
+        self.stopped_for: Reason | None = None  # whoever comes after this actor must be told, too
+        self.under_way = 0  # requests without an answer yet
+        self._first: AnyEvent | None = None
+        self._may_act: trio.Event | None = None
         self._algorithm = algorithm
-        self._feed = feed
+        self._grid = execution.terms.grid.seen_from(execution.outcome)
+        self.feed = feed
         self._services = services
         self._decided_us = -DECISION_INTERVAL_US
         self._held_until_us = 0
         self._inquirer = Inquirer(self, services, feed)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether an order of it is live, unknown or settling."""
+        return any(child.is_open for child in self.execution.children)
+
+    def begin_with(self, first: AnyEvent, may_act: trio.Event) -> None:
+        """Have it take `first` in before anything else, and nothing more until `may_act`."""
+        self._first, self._may_act = first, may_act
+
+    def end(self, reason: Reason) -> None:
+        """Have the execution ended, and its cost reckoned now."""
+        self.stopped_for = reason
+        self.inbox.offer(StopRequested(at_us=self._services.wall.now_us(), reason=reason))
+        self.hurry.set()
+
+    def follow(self, before: Actor) -> None:
+        """Take over what was asked of `before`, whose task failed."""
+        if before.stopped_for is not None:
+            self.end(before.stopped_for)
+        if before.hurry.is_set():
+            self.hurry.set()
+
     async def run(self) -> None:
         """Until the execution has ended. Raises what went wrong; the execution is then as its last save says."""
         name = self.execution.execution_id
-        self._feed.subscribe(name, self.inbox.nudge)
+        self.feed.subscribe(name, self.inbox.nudge)
         try:
             async with trio.open_nursery() as nursery:
                 self.inbox.nudge()
+                if self._first is not None and self._may_act is not None:
+                    await self.step(self._first)
+                    self._first = None
+                    self._inquirer.look_after(nursery)
+                    self.taken_in.set()
+                    await self._may_act.wait()
                 while not self.execution.is_ended:
                     event = await self._next_event()
                     if event is not None:
@@ -55,7 +91,7 @@ class Actor:
                         self._inquirer.look_after(nursery)
                 nursery.cancel_scope.cancel()
         finally:
-            self._feed.unsubscribe(name)
+            self.feed.unsubscribe(name)
 
     async def step(self, event: AnyEvent) -> None:
         """Take one fact in; return when its consequences are durable and on their way."""
@@ -72,6 +108,7 @@ class Actor:
             point("fill.after")
         self._tell(event, step)
         for write in step.effects:
+            self.under_way += 1
             self._services.requests.start_soon(self._request, write)
 
     def _tell(self, event: AnyEvent, step: Advance) -> None:
@@ -101,6 +138,8 @@ class Actor:
         except Exception as error:  # a bug of the client's: it proves nothing, and must not end the other executions
             self._services.log.exception("request_failed", effect=write.effect_id)
             answer = unproven(write, f"{type(error).__name__}: {error}", self._services.wall.now_us())
+        finally:
+            self.under_way -= 1
         self._services.deliver(self.execution.execution_id, answer)
 
     async def _next_event(self) -> AnyEvent | None:
@@ -114,12 +153,12 @@ class Actor:
         if now_us >= struck_us:
             return ClockStruck(at_us=now_us)
         look_us = self._look_us()
-        thinks = execution.ending is None and (self.inbox.nudged or now_us >= look_us)
+        thinks = execution.ending is None and not execution.draining and (self.inbox.nudged or now_us >= look_us)
         decide_us = self._decided_us + DECISION_INTERVAL_US
         if thinks and now_us >= decide_us:
             self.inbox.nudged = False
             self._decided_us = now_us
-            return DecisionDue(at_us=now_us, view=self._feed.view(execution.outcome))
+            return DecisionDue(at_us=now_us, view=self._view())
         if execution.ending is None and self._held_until_us < execution.held_until_us <= now_us:
             self._held_until_us = execution.held_until_us  # a hold is over: think again, once
             self.inbox.nudge()
@@ -130,15 +169,22 @@ class Actor:
         await self.inbox.wait(self._services.wall.trio_time(min(due_us, decide_us) if thinks else due_us))
         return None
 
+    def _view(self) -> View:
+        """In the grid the execution was accepted under, whatever the market's is by now."""
+        view = self.feed.view(self.execution.outcome)
+        return view if view.grid == self._grid else replace(view, grid=self._grid)
+
     def _struck_us(self) -> float:
         """When time alone moves core next: the closing leg begins, or the deadline comes."""
         execution = self.execution
         if execution.ending is not None:
             return math.inf
-        closing_us = None if execution.state == "pending" else closing_at_us(execution, self._algorithm)
+        unready = execution.state == "pending" or execution.draining
+        closing_us = None if unready else closing_at_us(execution, self._algorithm)
         return execution.deadline_us if closing_us is None else min(closing_us, execution.deadline_us)
 
     def _look_us(self) -> float:
         """When the algorithm is asked next although nothing has happened."""
         every_us = self._algorithm.look_every_us
-        return math.inf if every_us is None or self.execution.ending is not None else self._decided_us + every_us
+        idle = self.execution.ending is not None or self.execution.draining
+        return math.inf if every_us is None or idle else self._decided_us + every_us

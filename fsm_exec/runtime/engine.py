@@ -1,11 +1,13 @@
-"""The engine: opens the markets, accepts executions, keeps each under its own guard, and comes to rest.
+"""The engine: the states of its table and what its owner may ask of it.
 
-It walks the states of the engine table. Executions run in one nursery, requests and the stream in an outer one, and
-the store outside of both, so that an answer on its way and a save under way always find somebody to receive them.
+Starting is recovering: `open_engine` takes up what the database left unfinished (runtime.recovery) before it accepts
+anything. Executions run in one nursery under a supervisor, requests and the stream in an outer one, and the store
+outside of both, so that an answer on its way and a save under way always find somebody to receive them.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -16,32 +18,47 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.advance import Advance, advance
 from fsm_exec.core.algorithm import Algorithm
-from fsm_exec.core.errors import LocalError, SaveRefused, ServiceFailed, StoreFailed, UserError, VenueError
-from fsm_exec.core.events import AnyEvent, Reason, StopRequested, Submitted
+from fsm_exec.core.edge import Edge
+from fsm_exec.core.errors import ExecError, LocalError, SaveRefused, ServiceFailed, StoreFailed, UserError
+from fsm_exec.core.events import AnyEvent, DrainRequested, MarketChanged, Reason, Submitted
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.limits import Limits
 from fsm_exec.core.machine import step
-from fsm_exec.core.metrics import DeadlineBook, metrics
-from fsm_exec.core.ports import Exchange, MetricsRow, Store, StoredExecution
+from fsm_exec.core.market import MarketStatus
+from fsm_exec.core.orders import FillReport, OrderReport
+from fsm_exec.core.ports import Exchange, Store, SubmissionRow
+from fsm_exec.core.recovery import Plan
 from fsm_exec.core.rows import save_of
 from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.emergency import cancel_all_orders_of
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.own_orders import OwnOrders
+from fsm_exec.runtime.past import Ended as Ended
+from fsm_exec.runtime.past import Past
 from fsm_exec.runtime.reconciler import Known, Reconciler
+from fsm_exec.runtime.recovery import (
+    Loaded,
+    Methods,
+    cancel_orphans,
+    differences,
+    load,
+    refuse_others,
+)
 from fsm_exec.runtime.router import Router
-from fsm_exec.runtime.scoring import run_and_score
+from fsm_exec.runtime.scoring import score_what_had_ended
 from fsm_exec.runtime.services import Services
+from fsm_exec.runtime.status import LOWEST_WRITE_TOKENS_PER_S, EngineStatus, status_of
+from fsm_exec.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from fsm_exec.core.view import View
 
 GRACE_US = 5_000_000
-NAMES_SHOWN = 3  # of unfinished executions, in a refusal
 LEAVING_S = 15.0  # how long executions may take to end when the engine's owner has failed
+DRAIN_WITHIN_S = 60.0  # longer than an unknown order needs to be known
+DRAIN_POLL_S = 0.05
 
 
 class MethodRef(msgspec.Struct, frozen=True):
@@ -52,45 +69,53 @@ class MethodRef(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """An execution to accept. `limits` None: no price could be formed, for want of a book."""
+    """An execution to accept. `limits` None: no price could be formed, for want of a book. It ends at `deadline_us`,
+    or without one `horizon_us` from now. `submission` is stored with its first save."""
 
     ticker: str
     outcome: Outcome
     target_e2: CountE2
     method: MethodRef
     limits: Limits | None
-    horizon_us: int
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """An execution that has ended, with its metrics; `metrics` None if it was quarantined instead."""
-
-    execution: Execution
-    metrics: MetricsRow | None
-    quarantine: str | None = None
+    horizon_us: int = 0
+    deadline_us: int | None = None
+    edge: Edge | None = None
+    submission: SubmissionRow | None = None
 
 
 class Engine:
-    """Made by `open_engine`. `actors` are at work, `ended` have ended and are measured."""
+    """Made by `open_engine`. `actors` are at work, `ended` the newest of those that have ended and are measured."""
 
-    def __init__(self, services: Services, markets: Markets, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        services: Services,
+        markets: Markets,
+        router: Router,
+        methods: Methods,
+        executions: trio.Nursery,
+        rng: random.Random,
+        write_tokens_per_s: int,
+    ) -> None:
         self.state = "starting"
         self.feeds = markets.feeds
-        self._markets = markets
-        self.actors: dict[str, Actor] = {}
-        self.ended: dict[str, Ended] = {}
-        self._services = services
-        self._nursery = nursery
-        self._books: dict[str, DeadlineBook | None] = {}
+        self._past = Past(services, self._halt_for, router.forget)
+        self._supervisor = Supervisor(services, markets, methods, self._past, executions, rng, self._halt_for)
+        self.actors = self._supervisor.actors
+        self.ended = self._past.ended
+        self._services, self._markets, self._router = services, markets, router
+        self._methods = methods
+        self._write_tokens_per_s = write_tokens_per_s
         self._count = 0
-        self._idle = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
         self._stops: list[Reason] = []  # all there have been: one may come while an execution is being accepted
-        self._late = trio.Lock()  # facts about ended executions are taken in one after the other
+        self._why_halted: str | None = None
         self._failure: StoreFailed | ServiceFailed | None = None
+        self.failed = trio.Event()  # it cannot go on: `wait_idle` raises why, once everything has ended
+        self._refusal: ExecError | None = None  # why it never began to run
+        self._recovered = trio.Event()
+        router.when_strange(lambda fill: self.learn_of_strangers([fill]))
+        router.when_market(self._market_changed)
 
-    def count_from(self, executions: int) -> None:
-        """Ids go on where the database stops."""
-        self._count = executions
+    # What its owner asks.
 
     def view(self, ticker: str, outcome: Outcome) -> View:
         return self.feeds[ticker].view(outcome)
@@ -106,18 +131,14 @@ class Engine:
             raise LocalError(f"{ticker} is worked by {working[0]}")
         self._markets.close(ticker)
 
-    def known(self, execution_id: str) -> Known | None:
-        """An execution as the reconciler needs it; None for one that is not here, or that a person must look at."""
-        if (actor := self.actors.get(execution_id)) is not None:
-            return Known(actor.execution, is_at_work=True, room=actor.inbox.room)
-        ended = self.ended.get(execution_id)
-        if ended is None or ended.quarantine is not None:
-            return None
-        return Known(ended.execution, is_at_work=False, room=0)
-
-    def oldest_us(self) -> int | None:
-        """When the first of the executions at work was accepted."""
-        return min((actor.execution.accepted_at_us for actor in self.actors.values()), default=None)
+    async def wait_running(self) -> None:
+        """Until everything unfinished has taken in what it missed. Raises what made the start impossible: UserError,
+        VenueRefused, StoreFailed."""
+        await self._recovered.wait()
+        if self._refusal is not None:
+            raise self._refusal
+        if self._failure is not None:
+            raise self._failure
 
     async def submit(self, request: Request) -> str:
         """Accept an execution and start working it; returns its id once it is durable.
@@ -141,43 +162,116 @@ class Engine:
             method=request.method.full_name,
             target_e2=request.target_e2,
             limits=request.limits,
-            deadline_us=view.at_us + request.horizon_us,
+            deadline_us=view.at_us + request.horizon_us if request.deadline_us is None else request.deadline_us,
             grace_us=GRACE_US,
             terms=feed.terms,
             arrival=view,
+            edge=request.edge,
         )
         stops = len(self._stops)
         first = advance(None, event, request.method.algorithm)
         if first is None:
             raise LocalError("a submission changes nothing")
         try:
-            await self._services.store.save(save_of(None, event, first))
+            save = save_of(None, event, first)
+            await self._services.store.save(msgspec.structs.replace(save, submission=request.submission))
         except SaveRefused:
             raise
         except StoreFailed as failure:
             self._halt_for(failure)
             raise
         self._log_steps(first)
-        actor = Actor(first.execution, request.method.algorithm, feed, self._services)
-        self.actors[execution_id] = actor
+        actor = self._supervisor.hire(first.execution, request.method.algorithm)
         for reason in self._stops[stops:]:
-            self._end(actor, reason)
-        self._nursery.start_soon(self._guard, actor, feed)
+            actor.end(reason)
+        self._supervisor.start(actor)
         return execution_id
 
     def stop(self, reason: Reason) -> None:
         """End every execution, those being accepted too: cancel what is live, keep what is filled."""
         self._stops.append(reason)
         for actor in self.actors.values():
-            self._end(actor, reason)
+            actor.end(reason)
 
-    def _end(self, actor: Actor, reason: Reason) -> None:
-        actor.inbox.offer(StopRequested(at_us=self._services.wall.now_us(), reason=reason))
-        actor.hurry.set()
+    async def cancel(self, execution_id: str, reason: Reason = "user") -> None:
+        """End one execution; a quarantined one is loaded again for it. Returns when it has been told.
+
+        Raises UserError for one that is not at work (any more), and what `resume_execution` raises.
+        """
+        if (actor := self.actors.get(execution_id)) is not None:
+            actor.end(reason)
+        elif execution_id in self._supervisor.quarantined:
+            await self._supervisor.revive(execution_id, reason)
+        else:
+            raise UserError(f"{execution_id} is not at work; it has ended, or there is none of that name")
+
+    async def resume_execution(self, execution_id: str) -> None:
+        """Take a quarantined execution up again from its snapshot, with what the exchange holds.
+
+        Raises UserError if it is not quarantined or cannot be taken up, LocalError if the engine does not run,
+        VenueError and StoreFailed.
+        """
+        if self.state != "running":
+            raise LocalError(f"the engine is {self.state} and takes nothing up")
+        await self._supervisor.revive(execution_id)
+
+    def halt(self, why: str = "asked to") -> None:
+        """Accept nothing more and end every execution. `status().halt_within_s` says how long that may take."""
+        if self.state in ("recovering", "running"):
+            self._why_halted = why
+            self.fire("halt")
+            self.stop("halt")
+
+    def resume(self) -> None:
+        """Accept work again. Raises LocalError unless halted by `halt`, with everything recovered."""
+        if self._failure is not None:
+            raise LocalError(f"the engine cannot be resumed, only started again: {self._failure}")
+        if not self._recovered.is_set():
+            raise LocalError("the engine has not yet learned what the exchange holds; try again later")
+        if self.state != "halted":
+            raise LocalError(f"the engine is {self.state}, not halted")
+        self._why_halted = None
+        self.fire("resume")
+
+    async def drain(self, *, cancel_orders: bool, within_s: float = DRAIN_WITHIN_S) -> bool:
+        """Come to rest without ending any execution: all of them are taken up at the next start.
+
+        With `cancel_orders` every live order is cancelled by a journaled decision; without, they stay live and are
+        adopted. Nothing new is placed. False if orders were still live or unknown, or requests unanswered, after
+        `within_s`: the next start looks them up. Raises LocalError if there is nothing to drain.
+        """
+        if self.state not in ("recovering", "running", "halted"):
+            raise LocalError(f"the engine is {self.state}")
+        self.fire("drain")
+        if cancel_orders:
+            for actor in self.actors.values():
+                actor.inbox.offer(DrainRequested(at_us=self._services.wall.now_us()))
+        else:
+            self._supervisor.let_go()
+        at_rest = False
+        actors = list(self.actors.values())
+        with trio.move_on_after(within_s):
+            while not at_rest:
+                await trio.sleep(DRAIN_POLL_S)  # nobody announces that the last of many has come to rest
+                at_rest = not any(actor.under_way or (cancel_orders and actor.is_busy) for actor in actors)
+        self._supervisor.let_go()
+        return at_rest
+
+    def status(self) -> EngineStatus:
+        return status_of(
+            self.state,
+            self._why_halted,
+            (actor.execution for actor in self.actors.values()),
+            self._supervisor.quarantined,
+            self.feeds,
+            self._write_tokens_per_s,
+            self._services.wall.now_us(),
+            stream_connected=self._router.is_connected,
+        )
 
     async def wait_idle(self) -> None:
         """Until no execution is at work. Raises StoreFailed or ServiceFailed if the engine had to halt."""
-        await self._wait_for_nobody()
+        await self._supervisor.wait_for_nobody()
         if self._failure is not None:
             raise self._failure
 
@@ -185,26 +279,41 @@ class Engine:
         """The engine's owner failed: end every execution that can still end, so that no order is left behind."""
         self.stop("halt")
         with trio.move_on_after(LEAVING_S, shield=True):
-            await self._wait_for_nobody()
+            await self._supervisor.wait_for_nobody()
 
-    async def _wait_for_nobody(self) -> None:
-        while self.actors:
-            await self._idle.park()
+    # What its parts ask and tell.
+
+    def known(self, execution_id: str) -> Known | None:
+        """An execution as the reconciler needs it; None for one that is not here, or that a person must look at."""
+        if (actor := self.actors.get(execution_id)) is not None:
+            return Known(actor.execution, is_at_work=True, room=actor.inbox.room)
+        ended = self.ended.get(execution_id)
+        if ended is None or ended.quarantine is not None:
+            return None
+        return Known(ended.execution, is_at_work=False, room=0)
+
+    def oldest_us(self) -> int | None:
+        """When the first of the executions at work was accepted."""
+        return min((actor.execution.accepted_at_us for actor in self.actors.values()), default=None)
 
     def deliver(self, execution_id: str, event: AnyEvent) -> bool:
-        """Hand a fact to the execution that owns it; False if nobody does."""
+        """Hand a fact to the execution that owns it, or to those that keep what has ended. Always taken."""
         actor = self.actors.get(execution_id)
         if actor is not None:
             actor.inbox.offer(event)
-            return True
-        ended = self.ended.get(execution_id)
-        if ended is None:
-            return False
-        if ended.quarantine is not None:  # stays as its last save says until a person, or a restart, looks at it
+        elif execution_id in self._supervisor.quarantined:  # stays as its last save says until somebody looks at it
             self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=type(event).__name__)
-            return True
-        self._nursery.start_soon(self._learn_late, execution_id, event)
+        else:
+            self._past.learn(execution_id, event)
         return True
+
+    def learn_of_strangers(self, fills: Sequence[FillReport]) -> None:
+        """Fills of orders that nobody in memory has."""
+        self._past.learn_of_strangers(fills)
+
+    def orphaned(self, orders: Sequence[OrderReport]) -> None:
+        """Orders of ours that rest and that nobody works."""
+        self._services.requests.start_soon(cancel_orphans, orders, self._services)
 
     def clock_jumped(self, correction_us: int) -> None:
         """The wall clock was corrected: every wait is armed anew."""
@@ -212,35 +321,17 @@ class Engine:
         for actor in self.actors.values():
             actor.inbox.nudge()
 
+    def _market_changed(self, ticker: str, status: MarketStatus) -> None:
+        for actor in self.actors.values():
+            if actor.execution.terms.ticker == ticker:
+                actor.inbox.offer(MarketChanged(at_us=self._services.wall.now_us(), status=status))
+
     def fire(self, trigger: str) -> None:
         source = self.state
         self.state = step("engine", source, trigger)
         self._services.log.info(
             "transition", machine="engine", subject="engine", source=source, trigger=trigger, dest=self.state
         )
-
-    async def _guard(self, actor: Actor, feed: MarketFeed) -> None:
-        """Run one execution; whatever goes wrong with it stays its own."""
-        name = actor.execution.execution_id
-        ended: Ended
-        try:
-            row, self._books[name] = await run_and_score(actor, feed, self._services)
-            ended = Ended(actor.execution, row)
-        except* Exception as group:  # the guard of one execution: its fault must not stop the others
-            failure = _first(group)
-            why = f"{type(failure).__name__}: {failure}"
-            if isinstance(failure, StoreFailed) and not isinstance(failure, SaveRefused):
-                self._halt_for(failure)
-            self._services.log.exception("quarantined", execution=name, why=why)
-            await cancel_all_orders_of(actor.execution, self._services)
-            await self._quarantine(name, why)
-            ended = Ended(actor.execution, None, why)
-        finally:
-            del self.actors[name]
-            self._idle.unpark_all()
-        self.ended[name] = ended
-        for fact in actor.inbox.drain():  # came while its cost was being reckoned
-            self.deliver(name, fact)
 
     async def keep(self, service: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a task the engine cannot do without. If it ends in a bug, everything is ended instead of torn down: the
@@ -252,74 +343,83 @@ class Engine:
             self._services.log.exception("service_failed", service=name)
             self._halt_for(ServiceFailed(f"{name} ended in {type(failure).__name__}: {failure}; see the log"))
 
+    async def keep_learning(self) -> None:
+        """About executions that have ended, for ever."""
+        await self._past.run()
+
     def _halt_for(self, failure: StoreFailed | ServiceFailed) -> None:
         """No new work, and every execution is made to end now. After a failed save that makes each save once more,
         which fails, so that its orders are cancelled now and not when it next hears something."""
         if self._failure is not None:
             return
         self._failure = failure
+        self.failed.set()
+        self._why_halted = str(failure)
         if self.state in ("recovering", "running"):
             self.fire("halt")
         self.stop("halt")
-
-    async def _quarantine(self, execution_id: str, why: str) -> None:
-        try:
-            await self._services.store.quarantine(execution_id, why)
-        except StoreFailed as failure:
-            self._halt_for(failure)
-
-    async def _learn_late(self, execution_id: str, event: AnyEvent) -> None:
-        """A fact about an execution that has ended: a repeat changes nothing, a late fill rewrites its metrics."""
-        async with self._late:
-            ended = self.ended[execution_id]
-            try:
-                late = advance(ended.execution, event, _NoAlgorithm())
-                if late is None:
-                    return
-                await self._services.store.save(save_of(ended.execution, event, late))
-                self._services.log.error("fact_after_end", execution=execution_id, seq=late.execution.seq)
-                row = metrics(late.execution, self._books.get(execution_id))
-                await self._services.store.save_metrics(row, self._services.wall.now_us())
-            except SaveRefused:
-                self._services.log.exception("late_fact_refused", execution=execution_id)
-            except StoreFailed as failure:
-                self._halt_for(failure)
-            except Exception:  # one ended execution's trouble stays its own
-                self._services.log.exception("illegal_fact_after_end", execution=execution_id)
-            else:
-                self.ended[execution_id] = Ended(late.execution, row, ended.quarantine)
 
     def _log_steps(self, first: Advance) -> None:
         for change in first.changes:
             self._services.log.info("transition", step=str(change))
 
+    # The start.
 
-class _NoAlgorithm:
-    """An ended execution decides nothing."""
+    async def recover(self, tickers: Sequence[str], gone: str | None, stream: Callable[[], None]) -> None:
+        """From `recovering` to `running`; `stream` is called when the feeds are there. What makes it impossible is
+        raised by `wait_running`."""
+        try:
+            await self._recover(tickers, gone, stream)
+        except ExecError as error:
+            self.actors.clear()
+            self._refusal = error
+            if self.state in ("starting", "recovering"):
+                self.fire("failed")
+        finally:
+            self._recovered.set()
 
-    look_every_us: int | None = None
-    closing_lead_us: int | None = None
+    async def _score(self, execution: Execution) -> None:
+        try:
+            await score_what_had_ended(execution, self.feeds.get(execution.terms.ticker), self._services)
+        except SaveRefused:
+            self._services.log.exception("score_refused", execution=execution.execution_id)
+        except StoreFailed as failure:
+            self._halt_for(failure)
 
-    def plan(self, *_: object) -> tuple[()]:
-        return ()
+    async def _recover(self, tickers: Sequence[str], gone: str | None, stream: Callable[[], None]) -> None:
+        loaded = await load(self._services, self._methods)
+        self._count = loaded.count
+        worked = [execution.terms for execution, _ in loaded.ready]
+        worked += [execution.terms for execution in loaded.unscored]
+        markets = await self._markets.add_all(tickers, worked)
+        actors = [self._supervisor.hire(execution, algorithm) for execution, algorithm in loaded.ready]
+        stream()  # before the listings: what they do not show any more comes by the stream
+        executions = [execution for execution, _ in loaded.ready]
+        found = await differences(executions, markets, loaded.last_saved_us, self._services)
+        refuse_others(found, gone, self._services)
+        if self.state == "draining":
+            return  # nobody has begun: the next start does
+        await self._go_on(loaded, actors, found)
 
-    def replan(self, *_: object) -> tuple[()]:
-        return ()
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    failure: BaseException = group
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    return failure
-
-
-def refuse_unfinished(unfinished: Sequence[StoredExecution], database: str) -> None:
-    """Raises UserError: what a killed process left is not silently mixed with new work."""
-    if unfinished:
-        names = ", ".join(e.execution_id for e in unfinished[:NAMES_SHOWN])
-        more = f" and {len(unfinished) - NAMES_SHOWN} more" if len(unfinished) > NAMES_SHOWN else ""
-        raise UserError(f"{database} holds unfinished executions ({names}{more}); give another path for new work")
+    async def _go_on(self, loaded: Loaded, actors: list[Actor], found: Plan) -> None:
+        self._supervisor.quarantined.update(loaded.quarantined)
+        for name, why in loaded.unusable.items():
+            self._services.log.error("quarantined", execution=name, why=why)
+            await self._supervisor.quarantine(name, why)
+        for actor, (_, event) in zip(actors, found.events, strict=True):
+            self._supervisor.start(actor, event)
+        self._services.requests.start_soon(cancel_orphans, found.orphans, self._services)
+        self._past.learn_of_strangers(found.strangers)
+        for actor in actors:
+            await actor.taken_in.wait()
+        for execution in loaded.unscored:
+            self._services.requests.start_soon(self._score, execution)
+        if self.state == "recovering":
+            self.fire("reconciled")
+        self._services.log.info(
+            "recovered", executions=len(actors), orphans=len(found.orphans), quarantined=len(loaded.quarantined)
+        )
+        self._supervisor.may_act.set()
 
 
 @asynccontextmanager
@@ -329,10 +429,23 @@ async def open_engine(
     wall: Wall,
     log: FilteringBoundLogger,
     tickers: Sequence[str],
+    methods: Methods,
+    *,
+    other_engine_is_gone: str | None = None,
+    wait: bool = True,
+    rng: random.Random | None = None,
+    write_tokens_per_s: int = LOWEST_WRITE_TOKENS_PER_S,
 ) -> AsyncIterator[Engine]:
-    """A running engine on these markets. The body decides when work ends; leaving it stops the stream.
+    """An engine on these markets and those of the database's unfinished executions, which go on.
 
-    Raises UserError for a database with unfinished executions, VenueError if a market's terms cannot be read.
+    It runs when the block begins; with `wait` False it may still be recovering, see `Engine.wait_running`. The body
+    decides when work ends: leaving it ends every execution (`halt`), unless it was drained. `methods` finds the
+    algorithm of a stored method. `other_engine_is_gone` names another database whose live orders are to be left alone.
+    `rng` spreads restarts, by default from the database's own name; `write_tokens_per_s` is the account's write
+    budget, for the time that `status` states.
+
+    Raises UserError (a market that is none; live orders of another database), VenueRefused (the exchange says no to
+    reading, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
     """
     feeds: dict[str, MarketFeed] = {}
     own = OwnOrders()
@@ -345,28 +458,31 @@ async def open_engine(
         services = Services(store, exchange, wall, own, log, outer, deliver, router.learned)
         markets = Markets(exchange, store, wall, own, router, feeds, log)
         async with trio.open_nursery() as executions:
-            engine = Engine(services, markets, executions)
-            engine.fire("locked")
-            try:
-                refuse_unfinished(await store.unfinished(), "the database")
-                engine.count_from(len(await store.executions()))
-                for ticker in tickers:
-                    await markets.add(ticker)
-            except (UserError, VenueError, StoreFailed):
-                engine.fire("failed")
-                raise
-            engine.fire("reconciled")
-            outer.start_soon(engine.keep, exchange.stream, router, tuple(tickers))
-            outer.start_soon(engine.keep, router.watch_silence)
-            reconciler = Reconciler(exchange, router, engine.known, engine.oldest_us, wall, log)
+            seeded = random.Random(f"restarts:{store.instance}") if rng is None else rng
+            engine = Engine(services, markets, router, methods, executions, seeded, write_tokens_per_s)
+            reconciler = Reconciler(
+                exchange, router, engine.known, engine.oldest_us, engine.learn_of_strangers, engine.orphaned, wall, log
+            )
             router.when_connected(reconciler.connected)
-            outer.start_soon(engine.keep, reconciler.run)
+
+            def begin_streaming() -> None:
+                outer.start_soon(engine.keep, exchange.stream, router, tuple(feeds))
+                outer.start_soon(engine.keep, router.watch_silence)
+                outer.start_soon(engine.keep, engine.keep_learning)
+                outer.start_soon(engine.keep, reconciler.run)
+
+            engine.fire("locked")
+            outer.start_soon(engine.recover, tuple(tickers), other_engine_is_gone, begin_streaming)
+            if wait:
+                await engine.wait_running()
             try:
                 yield engine
             except BaseException:
                 await engine.leave()
                 raise
-            engine.fire("drain")
-            engine.stop("halt")
-        engine.fire("drained")
+            if engine.state not in ("stopped", "draining"):
+                engine.fire("drain")
+                engine.stop("halt")
+        if engine.state == "draining":
+            engine.fire("drained")
         outer.cancel_scope.cancel()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import trio
+from msgspec.structs import replace
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.errors import VenueUnavailable
-from fsm_exec.core.market import MarketTerms
+from fsm_exec.core.errors import UserError, VenueRefused, VenueUnavailable
+from fsm_exec.core.market import MarketStatus, MarketTerms
 from fsm_exec.core.ports import Exchange, Store
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.lookup import until_answered
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.runtime.router import Router
 
@@ -37,8 +41,44 @@ class Markets:
     async def add(self, ticker: str) -> None:
         """Read and keep a market's terms and make its feed; the stream is the caller's. Raises VenueError, UserError
         and StoreFailed."""
-        terms = await self._terms(ticker)
+        await self._keep(ticker, await self._terms(ticker))
+
+    async def add_all(self, tickers: Sequence[str], worked: Iterable[MarketTerms]) -> dict[str, MarketStatus]:
+        """The same for many in few calls, and for those that unfinished executions work, whose terms are known. One
+        of those that cannot be read any more stops nobody: a market that is gone is closed; what is wrong with
+        another is logged, and nothing is placed there. Returns what is known of each."""
+        known = {terms.ticker: terms for terms in worked}
+        wanted = list(dict.fromkeys([*tickers, *known]))
+        found = await until_answered(lambda: self._exchange.markets(wanted), "markets", self._log) if wanted else {}
+        told: dict[str, MarketStatus] = {}
+        for ticker in wanted:
+            terms = found.get(ticker)
+            if terms is None and ticker not in tickers:
+                status = await self._status_of_unread(ticker)
+                if status is not None:
+                    told[ticker] = status
+                self._add_feed(ticker, replace(known[ticker], status=status or "paused"))
+                continue
+            terms = await self._terms(ticker) if terms is None else terms
+            told[ticker] = terms.status
+            await self._keep(ticker, terms)
+        return told
+
+    async def _status_of_unread(self, ticker: str) -> MarketStatus | None:
+        try:
+            return (await self._terms(ticker)).status
+        except VenueRefused as error:
+            self._log.warning("market_unreadable", ticker=ticker, error=str(error))
+            return "closed" if error.status == 404 else None
+        except (VenueUnavailable, UserError) as error:
+            self._log.warning("market_unreadable", ticker=ticker, error=str(error))
+            return None
+
+    async def _keep(self, ticker: str, terms: MarketTerms) -> None:
         await self._store.save_market(terms, self._wall.now_us())
+        self._add_feed(ticker, terms)
+
+    def _add_feed(self, ticker: str, terms: MarketTerms) -> None:
         self.feeds[ticker] = MarketFeed(terms, self._wall, self._own, self._moved)
 
     async def _terms(self, ticker: str) -> MarketTerms:
@@ -57,14 +97,24 @@ class Markets:
         if ticker in self.feeds:
             return
         await self.add(ticker)
-        if self._router.is_connected:
-            self.feeds[ticker].connected()
-        self._exchange.watch(ticker)
+        self._go_live(ticker)
+
+    async def open_worked(self, terms: MarketTerms) -> None:
+        """The same for the market of an execution whose terms are known: one that cannot be read is opened all the
+        same, and nothing is placed there. Raises StoreFailed."""
+        if terms.ticker not in self.feeds:
+            await self.add_all((), (terms,))
+            self._go_live(terms.ticker)
 
     def close(self, ticker: str) -> None:
         """Forget a market: what still comes about it is nobody's."""
         self._exchange.unwatch(ticker)
         self.feeds.pop(ticker, None)
+
+    def _go_live(self, ticker: str) -> None:
+        if self._router.is_connected:
+            self.feeds[ticker].connected()
+        self._exchange.watch(ticker)
 
     def _moved(self, ticker: str, source: str, trigger: str, dest: str) -> None:
         self._log.info("transition", machine="market_feed", subject=ticker, source=source, trigger=trigger, dest=dest)

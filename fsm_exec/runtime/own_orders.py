@@ -30,6 +30,12 @@ class OwnOrders:
         else:
             del self._resting[side][execution.execution_id]
 
+    def forget(self, execution: Execution) -> None:
+        """Nobody works it any more, and what it had is cancelled."""
+        side = execution.terms.ticker, execution.outcome
+        if self._resting[side].pop(execution.execution_id, None) is not None:
+            self._levels.pop(side, None)
+
     def levels(self, ticker: str, outcome: Outcome) -> dict[PriceE4, CountE2]:
         """Our bids for `outcome`, in its own terms. Not to be changed by the caller."""
         levels = self._levels.get((ticker, outcome))

@@ -7,7 +7,7 @@ listings pay the client's read budget like any other request.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import msgspec
@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution import Execution
+from fsm_exec.core.orders import FillReport, OrderReport
 from fsm_exec.core.ports import Exchange
 from fsm_exec.core.reconcile import FRESH_US, fill_is_news, order_is_news
 from fsm_exec.runtime.clock import Wall
@@ -39,7 +40,8 @@ class Known(msgspec.Struct, frozen=True):
 
 class Reconciler:
     """`find(execution_id)` is the newest durable execution; `oldest_us()` when the first of those at work was
-    accepted, None if none is."""
+    accepted, None if none is. `strange` is told of fills of orders that nobody in memory has, `orphaned` of orders of
+    ours that rest and that nobody works, seen so by two looks in a row: the first may be behind their end."""
 
     def __init__(
         self,
@@ -47,9 +49,13 @@ class Reconciler:
         router: Router,
         find: Callable[[str], Known | None],
         oldest_us: Callable[[], int | None],
+        strange: Callable[[Sequence[FillReport]], None],
+        orphaned: Callable[[Sequence[OrderReport]], None],
         wall: Wall,
         log: FilteringBoundLogger,
     ) -> None:
+        self._strange, self._orphaned = strange, orphaned
+        self._suspects: frozenset[str] = frozenset()
         self._exchange, self._router, self._find, self._oldest_us = exchange, router, find, oldest_us
         self._wall, self._log = wall, log
         self._fills_since_us = wall.now_us() - OVERLAP_US
@@ -96,31 +102,43 @@ class Reconciler:
                 await trio.sleep(RETRY_S)
 
     async def _orders(self) -> int:
-        """Orders of executions at work, and only those: of one that has ended every order has ended."""
+        """What executions at work are told. Of one that has ended every order has ended: what rests all the same is
+        an orphan."""
         oldest_us = self._oldest_us()
         if oldest_us is None:
-            return 0
-        listing = await self._exchange.orders(since_us=oldest_us - OVERLAP_US)
+            listing = await self._exchange.orders(resting=True)
+        else:
+            listing = await self._exchange.orders(since_us=oldest_us - OVERLAP_US)
         told = 0
+        unworked: list[OrderReport] = []
         for report in listing.orders:
             owner = self._router.owner_of(report.client_order_id)
             if owner is None:
                 continue
-            self._router.learned(report.client_order_id, report.order_id)
             known = self._find(owner)
+            child = None if known is None else known.execution.child(report.client_order_id)
+            if report.status == "resting" and (child is None or not child.is_open):
+                unworked.append(report)
             if known is None or not known.is_at_work or not self._takes_more(owner, known):
                 continue
+            self._router.learned(report.client_order_id, report.order_id)
             if order_is_news(known.execution, report, listing.as_of_us):
                 self._router.order(report)
                 self._room[owner] -= 1
                 told += 1
+        if orphans := [report for report in unworked if report.order_id in self._suspects]:
+            self._orphaned(orphans)
+        self._suspects = frozenset(report.order_id for report in unworked)
         return told
 
     async def _fills(self) -> tuple[int, bool]:
         listing = await self._exchange.fills(since_us=self._fills_since_us)
         told, everything = 0, True
+        strangers: list[FillReport] = []
         for report in listing.fills:
             name = self._router.name_of(report)
+            if name is None:
+                strangers.append(report)
             owner = None if name is None else self._router.owner_of(name)
             known = None if owner is None else self._find(owner)
             if name is None or owner is None or known is None or not fill_is_news(known.execution, name, report):
@@ -131,6 +149,8 @@ class Reconciler:
             self._router.fill(report)
             self._room[owner] = self._room.get(owner, 0) - 1
             told += 1
+        if strangers:
+            self._strange(strangers)
         if everything:  # otherwise the rest has to be listed again
             self._fills_since_us = max(self._fills_since_us, listing.as_of_us - OVERLAP_US)
         return told, everything

@@ -13,13 +13,26 @@ from fsm_exec.core.book import Ladder
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.metrics import DeadlineBook, metrics
 from fsm_exec.core.ports import BookRow, MetricsRow
-from fsm_exec.core.units import complement, format_count, format_price, opposite
+from fsm_exec.core.units import Outcome, complement, format_count, format_price, opposite, parse_count, parse_price
+from fsm_exec.core.view import mid_of
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.services import Services
 
+LATE_MAX_US = 5_000_000  # a book taken later than this is not the deadline's any more
 
-async def run_and_score(actor: Actor, feed: MarketFeed, services: Services) -> tuple[MetricsRow, DeadlineBook | None]:
+
+async def score_what_had_ended(execution: Execution, feed: MarketFeed | None, services: Services) -> None:
+    """What a process left to be reckoned when it ended: at the deadline, or now without its book if that is gone."""
+    now_us, deadline_us = services.wall.now_us(), execution.deadline_us
+    if feed is None or now_us > deadline_us or execution.filled_e2 >= execution.target_e2:
+        await services.store.save_metrics(metrics(execution, None), now_us)
+        return
+    await services.wall.sleep_until_us(deadline_us)
+    await score(execution, None, feed, services)
+
+
+async def run_and_score(actor: Actor, services: Services) -> tuple[MetricsRow, DeadlineBook | None]:
     """Run the actor to its end, wait for its deadline if something is unfilled, and store its metrics.
 
     Raises what the actor raises. Facts that arrive after the actor's end stay in its inbox for the caller.
@@ -29,7 +42,7 @@ async def run_and_score(actor: Actor, feed: MarketFeed, services: Services) -> t
     async def photograph() -> None:
         nonlocal book
         await services.wall.sleep_until_us(actor.execution.deadline_us)
-        book = await _take_book(actor.execution, feed, services)
+        book = await _take_book(actor.execution, actor.feed, services)
         actor.hurry.set()
 
     async with trio.open_nursery() as nursery:
@@ -38,7 +51,13 @@ async def run_and_score(actor: Actor, feed: MarketFeed, services: Services) -> t
         if actor.execution.filled_e2 < actor.execution.target_e2:
             await actor.hurry.wait()  # the deadline has come, or somebody outside ends everything now
         nursery.cancel_scope.cancel()
-    execution = actor.execution
+    return await score(actor.execution, book, actor.feed, services)
+
+
+async def score(
+    execution: Execution, book: DeadlineBook | None, feed: MarketFeed, services: Services
+) -> tuple[MetricsRow, DeadlineBook | None]:
+    """Store what an ended execution cost, priced by `book`, or by the book of now if it is needed."""
     if book is None and execution.filled_e2 != execution.target_e2:
         book = await _take_book(execution, feed, services)
     row = metrics(execution, book)
@@ -59,8 +78,22 @@ async def _take_book(execution: Execution, feed: MarketFeed, services: Services)
             no_depth=_text(ladders["no"]),
         )
     )
-    fresh = view.feed == "live" and view.at_us >= execution.deadline_us
+    fresh = view.feed == "live" and 0 <= view.at_us - execution.deadline_us <= LATE_MAX_US
     return DeadlineBook(bids=view.bids, asks=view.asks, mid_e5=view.mid_e5, fresh=fresh)
+
+
+def stored_book(row: BookRow, outcome: Outcome, *, fresh: bool) -> DeadlineBook:
+    """The book that an execution in `outcome` was priced by, as it is stored. Its mid is None for a one-sided book."""
+    yes, no = _ladder(row.yes_depth), _ladder(row.no_depth)
+    bids, others = (yes, no) if outcome == "yes" else (no, yes)
+    asks = _mirrored(others)
+    mid = mid_of(bids[0][0], asks[0][0]) if bids and asks else None
+    return DeadlineBook(bids=bids, asks=asks, mid_e5=mid, fresh=fresh)
+
+
+def _ladder(text: bytes) -> Ladder:
+    rows = msgspec.json.decode(text, type=list[tuple[str, str]])
+    return tuple((parse_price(price), parse_count(count)) for price, count in rows)
 
 
 def _mirrored(ladder: Ladder) -> Ladder:

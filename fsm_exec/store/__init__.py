@@ -15,12 +15,13 @@ from pathlib import Path
 
 from fsm_exec.store.blocking import BlockingLane
 from fsm_exec.store.opening import Opening
-from fsm_exec.store.port import SqliteStore, running
+from fsm_exec.store.port import EMBEDDED, SqliteStore, running
 from fsm_exec.store.reading import read_executions, read_journal
 from fsm_exec.store.sqlite import AiosqliteLane
 from fsm_exec.store.writer import WriterStatistics
 
 __all__ = [
+    "EMBEDDED",
     "SqliteStore",
     "WriterStatistics",
     "open_live_store",

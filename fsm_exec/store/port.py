@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.ports import BookRow, ExecutionSave, JournalRow, MetricsRow, StoredExecution
-from fsm_exec.store import queries, reading
-from fsm_exec.store.jobs import Binding, MarketSave, MetricsSave, Quarantine
+from fsm_exec.core.ports import (
+    BookRow,
+    ExecutionSave,
+    JournalRow,
+    MetricsRow,
+    OrderOwner,
+    Started,
+    StoredExecution,
+)
+from fsm_exec.store import queries, reading, recovery
+from fsm_exec.store.jobs import Binding, Halt, MarketSave, MetricsSave, Quarantine
 from fsm_exec.store.writer import Lane, Writer, WriterStatistics
 
+Listener: TypeAlias = Callable[[ExecutionSave | Quarantine], None]
 EMBEDDED = "embedded"  # the exchange inside of `demo`
 
 
@@ -23,7 +33,7 @@ class SqliteStore:
     def __init__(self, writer: Writer, instance: str) -> None:
         self._writer = writer
         self._instance = instance
-        self._listeners: list[Callable[[ExecutionSave], None]] = []
+        self._listeners: list[Listener] = []
 
     @property
     def instance(self) -> str:
@@ -31,12 +41,15 @@ class SqliteStore:
 
     async def save(self, save: ExecutionSave) -> None:
         await self._writer.save(save)
-        for listener in self._listeners:
-            listener(save)
+        self._tell(save)
 
-    def listen(self, listener: Callable[[ExecutionSave], None]) -> None:
-        """Have `listener` told of every execution's save once it is durable. It must not raise, nor take long."""
+    def listen(self, listener: Listener) -> None:
+        """Have `listener` told of every step and quarantine once it is durable. It must not raise, nor take long."""
         self._listeners.append(listener)
+
+    def _tell(self, saved: ExecutionSave | Quarantine) -> None:
+        for listener in self._listeners:
+            listener(saved)
 
     async def save_market(self, terms: MarketTerms, at_us: int) -> None:
         await self._writer.save(MarketSave(terms, at_us))
@@ -47,11 +60,28 @@ class SqliteStore:
     async def save_metrics(self, row: MetricsRow, at_us: int) -> None:
         await self._writer.save(MetricsSave(row, at_us))
 
-    async def quarantine(self, execution_id: str, why: str) -> None:
-        await self._writer.save(Quarantine(execution_id, why))
+    async def quarantine(self, execution_id: str, why: str | None) -> None:
+        quarantine = Quarantine(execution_id, why)
+        await self._writer.save(quarantine)
+        self._tell(quarantine)
 
     async def unfinished(self) -> list[StoredExecution]:
         return await self._writer.read(reading.unfinished)
+
+    async def started(self) -> Started:
+        return await self._writer.read(recovery.started)
+
+    async def unscored(self) -> list[StoredExecution]:
+        return await self._writer.read(reading.unscored)
+
+    async def execution(self, execution_id: str) -> StoredExecution | None:
+        return await self._writer.read(functools.partial(reading.execution, execution_id=execution_id))
+
+    async def owners(self, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
+        return await self._writer.read(functools.partial(recovery.owners, order_ids=order_ids))
+
+    async def deadline_book(self, execution_id: str) -> BookRow | None:
+        return await self._writer.read(functools.partial(recovery.deadline_book, execution_id=execution_id))
 
     async def executions(self) -> list[StoredExecution]:
         return await self._writer.read(reading.executions)
@@ -80,6 +110,13 @@ class SqliteStore:
 
     async def unfinished_count(self) -> int:
         return await self._writer.read(queries.unfinished_count)
+
+    async def halted_at(self) -> str | None:
+        return await self._writer.read(queries.halted_at)
+
+    async def save_halt(self, at_us: int | None) -> None:
+        """Keep that the engine is halted, or (None) that it is not any more."""
+        await self._writer.save(Halt(at_us))
 
     async def bind(self, environment: str) -> None:
         """From now on the executions here are of this exchange. Raises UserError if they are of another one: taking

@@ -19,6 +19,10 @@ from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
 
 _EXECUTIONS = "SELECT execution_id, state, quarantine, snapshot_version, snapshot FROM execution_state"
 _UNFINISHED = "WHERE state NOT IN ('filled', 'cancelled')"
+_UNSCORED = (
+    "WHERE state IN ('filled', 'cancelled') AND NOT EXISTS "
+    "(SELECT 1 FROM execution_metrics WHERE execution_metrics.execution_id = execution_state.execution_id)"
+)
 _BY_ACCEPTANCE = "ORDER BY accepted_at, execution_id"
 _JOURNAL = (
     "SELECT seq, at, event_type, event, intents, steps, version FROM execution_events "
@@ -40,6 +44,11 @@ def executions(connection: sqlite3.Connection) -> list[StoredExecution]:
 def unfinished(connection: sqlite3.Connection) -> list[StoredExecution]:
     """Those in no terminal state, the quarantined among them, in the order of their acceptance."""
     return _decode_executions(connection.execute(f"{_EXECUTIONS} {_UNFINISHED} {_BY_ACCEPTANCE}"))
+
+
+def unscored(connection: sqlite3.Connection) -> list[StoredExecution]:
+    """Those that have ended and have no row of metrics, in the order of their acceptance."""
+    return _decode_executions(connection.execute(f"{_EXECUTIONS} {_UNSCORED} {_BY_ACCEPTANCE}"))
 
 
 def journal(connection: sqlite3.Connection, execution_id: str) -> list[JournalRow]:

@@ -95,7 +95,15 @@ class Counterpart:
     async def cancel(self, order: CancelOrder) -> NoReturn:
         raise AssertionError(f"nobody cancels {order.order_id}")
 
-    async def orders(self, ticker: str | None = None, *, since_us: int | None = None) -> OrderListing:
+    async def cancel_batch(self, orders: Sequence[CancelOrder]) -> NoReturn:
+        raise AssertionError(f"nobody cancels {len(orders)} orders")
+
+    def budget(self) -> NoReturn:
+        raise AssertionError("nobody asks for the budget")
+
+    async def orders(
+        self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
+    ) -> OrderListing:
         raise AssertionError(f"nobody lists the orders of {ticker}")
 
     async def fills(

@@ -14,6 +14,7 @@ import pytest
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from fsm_exec.algorithms import method
 from fsm_exec.cli.demo_plan import BOOK_WAIT_US, DemoChoices, Start, schedule, target_price
 from fsm_exec.cli.results import differences
 from fsm_exec.core.algorithm import (
@@ -156,7 +157,7 @@ async def _engine_in_the_end(
     while True:
         async with AsyncExitStack() as stack:
             try:
-                engine = await stack.enter_async_context(open_engine(store, client, wall, log, [ticker]))
+                engine = await stack.enter_async_context(open_engine(store, client, wall, log, [ticker], method))
             except* VenueError:
                 engine = None
             if engine is not None:

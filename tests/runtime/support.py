@@ -20,6 +20,7 @@ import trio
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import method
+from fsm_exec.core.account import BudgetFacts
 from fsm_exec.core.advance import fold
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.fees import fee_terms
@@ -145,9 +146,18 @@ class SmallExchange:
             return Unknown(why="no answer in time")
         return Cancelled(order_id=report.order_id, reduced_by_e2=report.remaining_e2, at_us=self._wall.now_us())
 
-    async def orders(self, ticker: str | None = None, *, since_us: int | None = None) -> OrderListing:
+    async def cancel_batch(self, orders: Sequence[CancelOrder]) -> tuple[CancelAnswer, ...]:
+        return tuple([await self.cancel(order) for order in orders])
+
+    def budget(self) -> BudgetFacts:
+        return BudgetFacts(write_left=100, write_per_s=100, write_capacity=100, place_tokens=10, cancel_tokens=2)
+
+    async def orders(
+        self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
+    ) -> OrderListing:
         await trio.sleep(WAY_S)
-        listing = OrderListing(as_of_us=self._wall.now_us(), orders=tuple(replace(o, reason=None) for o in self.all()))
+        listed = (replace(order, reason=None) for order in self.all() if not resting or order.status == "resting")
+        listing = OrderListing(as_of_us=self._wall.now_us(), orders=tuple(listed))
         await trio.sleep(WAY_S)
         return listing
 
@@ -302,6 +312,6 @@ async def staged(between: type[StoreBetween] = StoreBetween) -> AsyncIterator[St
     async with open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=T0_US) as database:
         exchange = SmallExchange(wall)
         store = between(database)
-        async with open_engine(store, exchange, wall, open_log(log, wall), [TICKER]) as engine:
+        async with open_engine(store, exchange, wall, open_log(log, wall), [TICKER], method) as engine:
             await trio.sleep(1)  # the stream has delivered its snapshot
             yield Stage(engine, exchange, store, database, wall, log)

@@ -1,0 +1,157 @@
+"""Executions that have ended: the newest of them in memory, all of them in the store, and what still comes about them.
+
+A repeat changes nothing; a fill after the end is stored as late, journaled, and rewrites what the execution cost. Only
+so many stay in memory, however long the engine runs; a fact about an older one loads its snapshot again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import trio
+
+from fsm_exec.core.advance import advance
+from fsm_exec.core.errors import CorruptSnapshot, SaveRefused, ServiceFailed, StoreFailed
+from fsm_exec.core.events import AnyEvent
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.inquiry import filled
+from fsm_exec.core.metrics import DeadlineBook, metrics
+from fsm_exec.core.orders import FillReport
+from fsm_exec.core.ports import MetricsRow
+from fsm_exec.core.rows import save_of
+from fsm_exec.core.snapshot import decode_snapshot
+from fsm_exec.runtime.scoring import stored_book
+from fsm_exec.runtime.services import Services
+
+ENDED_KEPT_MAX = 1_000
+FACTS_WAITING_MAX = 4_096  # beyond it the listings tell again
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """An execution that has ended, with its metrics; `metrics` None if it was quarantined instead."""
+
+    execution: Execution
+    metrics: MetricsRow | None
+    quarantine: str | None = None
+
+
+class _NoAlgorithm:
+    """An ended execution decides nothing."""
+
+    look_every_us: int | None = None
+    closing_lead_us: int | None = None
+
+    def plan(self, *_: object) -> tuple[()]:
+        return ()
+
+    def replan(self, *_: object) -> tuple[()]:
+        return ()
+
+
+class Past:
+    """`halt_for` is told of a store that failed; `forget` of the order ids of executions that leave memory."""
+
+    def __init__(
+        self,
+        services: Services,
+        halt_for: Callable[[StoreFailed | ServiceFailed], None],
+        forget: Callable[[Sequence[str]], None],
+    ) -> None:
+        self.ended: dict[str, Ended] = {}
+        self._books: dict[str, DeadlineBook | None] = {}
+        self._services, self._halt_for, self._forget = services, halt_for, forget
+        self._send, self._receive = trio.open_memory_channel[tuple[str, AnyEvent] | list[FillReport]](FACTS_WAITING_MAX)
+
+    def keep(self, ended: Ended, book: DeadlineBook | None) -> None:
+        """One more has ended; the oldest leaves memory."""
+        name = ended.execution.execution_id
+        self.ended[name] = ended
+        self._books[name] = book
+        while len(self.ended) > ENDED_KEPT_MAX:
+            oldest = next(iter(self.ended))
+            left = self.ended.pop(oldest)
+            self._books.pop(oldest, None)
+            self._forget([c.order_id for c in left.execution.children if c.order_id is not None])
+
+    def drop(self, execution_id: str) -> None:
+        """It is at work again."""
+        self.ended.pop(execution_id, None)
+        self._books.pop(execution_id, None)
+
+    def learn(self, execution_id: str, event: AnyEvent) -> None:
+        """A fact about an execution that nobody works. Never waits."""
+        self._offer((execution_id, event))
+
+    def learn_of_strangers(self, fills: Sequence[FillReport]) -> None:
+        """Fills of orders that nobody in memory has: ours, of an execution that ended long ago, or anybody's."""
+        self._offer(list(fills))
+
+    def _offer(self, item: tuple[str, AnyEvent] | list[FillReport]) -> None:
+        try:
+            self._send.send_nowait(item)
+        except trio.WouldBlock:
+            self._services.log.exception("late_facts_overflow", waiting=FACTS_WAITING_MAX)
+
+    async def run(self) -> None:
+        """Take such facts in for ever, one after the other."""
+        async for item in self._receive:
+            try:
+                if isinstance(item, tuple):
+                    await self._learn(*item)
+                else:
+                    await self._of_strangers(item)
+            except SaveRefused:
+                self._services.log.exception("late_fact_refused")
+            except StoreFailed as failure:
+                self._halt_for(failure)
+            except Exception:  # one ended execution's trouble stays its own
+                self._services.log.exception("illegal_fact_after_end")
+
+    async def _of_strangers(self, fills: list[FillReport]) -> None:
+        found = await self._services.store.owners(sorted({fill.order_id for fill in fills}))
+        for fill in fills:
+            owner = found.get(fill.order_id)
+            if owner is None:
+                self._services.log.info("fill_of_others", order_id=fill.order_id, fill_id=fill.fill_id)
+            elif fill.fill_id not in owner.fill_ids:
+                event = filled(fill, owner.client_order_id, None, self._services.wall.now_us())
+                # Somebody may have begun to work it meanwhile: the engine knows.
+                self._services.deliver(owner.execution_id, event)
+
+    async def _learn(self, execution_id: str, event: AnyEvent) -> None:
+        kept = self.ended.get(execution_id)
+        execution = await self._load(execution_id) if kept is None else kept.execution
+        if execution is None:
+            self._services.log.error("order_without_owner", execution=execution_id, kind=type(event).__name__)
+            return
+        if not execution.is_ended:
+            self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=type(event).__name__)
+            return  # stays as its last save says until a person, or a restart, looks at it
+        late = advance(execution, event, _NoAlgorithm())
+        if late is None:
+            return
+        await self._services.store.save(save_of(execution, event, late))
+        self._services.log.error("fact_after_end", execution=execution_id, seq=late.execution.seq)
+        book = self._books[execution_id] if kept is not None else await self._book(execution)
+        row = metrics(late.execution, book)
+        await self._services.store.save_metrics(row, self._services.wall.now_us())
+        if kept is not None and execution_id in self.ended:
+            self.ended[execution_id] = Ended(late.execution, row, kept.quarantine)
+
+    async def _load(self, execution_id: str) -> Execution | None:
+        stored = await self._services.store.execution(execution_id)
+        if stored is None:
+            return None
+        try:
+            return decode_snapshot(stored.snapshot)
+        except CorruptSnapshot as error:
+            raise CorruptSnapshot(f"{execution_id}: {error}") from error
+
+    async def _book(self, execution: Execution) -> DeadlineBook | None:
+        row = await self._services.store.deadline_book(execution.execution_id)
+        if row is None:
+            return None
+        earlier = await self._services.store.metrics(execution.execution_id)
+        fresh = earlier is None or "not_the_deadline_book" not in earlier.flags.split(",")
+        return stored_book(row, execution.outcome, fresh=fresh)

@@ -1,0 +1,145 @@
+"""Starting is recovering: what the database left unfinished is joined with what the exchange holds, and goes on.
+
+1. Snapshots are read; one that cannot be, or whose method is not known, is quarantined with the reason, and kept.
+2. The markets' terms are read in few calls, then the account's orders and fills.
+3. Live orders of another database of ours: the start is refused, before anything was sent, unless told that its engine
+   is gone. Foreign orders are left alone. Resting orders of this database that nobody unfinished works are cancelled.
+4. Each execution takes in what it missed, as one durable fact. When all have, the engine runs.
+
+An exchange that does not answer is asked again for as long as it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+import trio
+
+from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.errors import CorruptSnapshot, UserError
+from fsm_exec.core.events import Restored
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.market import MarketStatus
+from fsm_exec.core.orders import CancelOrder, OrderReport
+from fsm_exec.core.ports import StoredExecution
+from fsm_exec.core.recovery import Plan, listed_since_us, plan
+from fsm_exec.core.snapshot import decode_snapshot
+from fsm_exec.runtime.lookup import listings, until_answered
+from fsm_exec.runtime.services import Services
+
+Methods = Callable[[str], Algorithm]
+"""The algorithm of a stored method's name. Raises UserError for one that is not known here."""
+
+ORPHAN_ROUNDS_MAX = 5
+ORPHAN_PAUSE_S = 2.0
+NAMES_SHOWN = 3
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What the database has to go on with. `unusable` are to be quarantined now, with the reason; `quarantined` have
+    been; `unscored` have ended, and what they cost was not reckoned."""
+
+    ready: tuple[tuple[Execution, Algorithm], ...]
+    unusable: dict[str, str]
+    quarantined: dict[str, str]
+    unscored: tuple[Execution, ...]
+    last_saved_us: int | None
+    count: int
+
+
+async def load(services: Services, methods: Methods) -> Loaded:
+    """Read and check what is stored. Raises StoreFailed."""
+    started = await services.store.started()
+    ready: list[tuple[Execution, Algorithm]] = []
+    unusable: dict[str, str] = {}
+    quarantined: dict[str, str] = {}
+    for stored in await services.store.unfinished():
+        if stored.quarantine is not None:
+            quarantined[stored.execution_id] = stored.quarantine
+            continue
+        try:
+            ready.append(usable(stored, methods))
+        except (CorruptSnapshot, UserError) as error:
+            unusable[stored.execution_id] = str(error)
+    unscored: list[Execution] = []
+    for stored in await services.store.unscored():
+        try:
+            unscored.append(decode_snapshot(stored.snapshot))
+        except CorruptSnapshot:
+            services.log.exception("unscored_unreadable", execution=stored.execution_id)
+    return Loaded(tuple(ready), unusable, quarantined, tuple(unscored), started.last_saved_us, started.executions)
+
+
+def usable(stored: StoredExecution, methods: Methods) -> tuple[Execution, Algorithm]:
+    """An execution with its algorithm. Raises CorruptSnapshot, and UserError for a method that is not known."""
+    execution = decode_snapshot(stored.snapshot)
+    if execution.execution_id != stored.execution_id:
+        raise CorruptSnapshot(f"the snapshot stored for {stored.execution_id} is that of {execution.execution_id}")
+    return execution, methods(execution.method)
+
+
+async def differences(
+    executions: Sequence[Execution],
+    markets: Mapping[str, MarketStatus],
+    last_saved_us: int | None,
+    services: Services,
+) -> Plan:
+    """What the exchange's listings tell a whole database. Raises VenueRefused."""
+    since_us = listed_since_us(executions, last_saved_us, services.wall.now_us())
+    orders, fills = await listings(services.exchange, since_us, services.log)
+    return plan(executions, orders, fills, markets, services.store.instance, services.wall.now_us())
+
+
+async def difference(execution: Execution, status: MarketStatus | None, services: Services) -> Restored:
+    """The same for one execution that begins anew while the others work. Raises VenueRefused."""
+    ticker = execution.terms.ticker
+    since_us = listed_since_us((execution,), None, services.wall.now_us())
+    orders, fills = await listings(services.exchange, since_us, services.log, ticker)
+    markets = {} if status is None else {ticker: status}
+    found = plan((execution,), orders, fills, markets, services.store.instance, services.wall.now_us())
+    ((_, event),) = found.events
+    return event
+
+
+def refuse_others(found: Plan, gone: str | None, services: Services) -> None:
+    """Raises UserError while orders of another database of ours rest in the account, unless its engine is gone."""
+    for instance, orders in sorted(found.others.items()):
+        names = ", ".join(order.client_order_id for order in orders[:NAMES_SHOWN])
+        services.log.warning("orders_of_another_engine", instance=instance, orders=len(orders), first=names)
+        if instance != gone:
+            raise UserError(
+                f"{len(orders)} live orders in this account belong to another fsm-exec database, instance {instance} "
+                f"({names}); stop its engine, or start with --other-engine-is-gone {instance} to leave them alone"
+            )
+    if found.foreign:
+        services.log.info("foreign_orders", resting=found.foreign)
+
+
+async def cancel_orphans(orphans: Sequence[OrderReport], services: Services) -> None:
+    """Orders of ours that nobody unfinished works: cancelled until the exchange says that they are gone."""
+    left = {order.order_id: order for order in orphans}
+    for number in range(ORPHAN_ROUNDS_MAX):
+        for order in left.values():
+            services.log.error("orphan", order=order.client_order_id, order_id=order.order_id, ticker=order.ticker)
+            write = CancelOrder(
+                effect_id=f"orphan:{order.order_id}:{number}",
+                client_order_id=order.client_order_id,
+                order_id=order.order_id,
+                ticker=order.ticker,
+            )
+            answer = await services.exchange.cancel(write)
+            services.log.warning("orphan_cancelled", order=order.client_order_id, answer=str(answer))
+        if not left:
+            return
+        await trio.sleep(ORPHAN_PAUSE_S)
+        resting = await _still_resting(services)
+        left = {order_id: order for order_id, order in left.items() if order_id in resting}
+    if left:
+        names = ", ".join(order.client_order_id for order in left.values())
+        services.log.error("orphans_left", orders=names)
+
+
+async def _still_resting(services: Services) -> frozenset[str]:
+    listing = await until_answered(lambda: services.exchange.orders(resting=True), "resting orders", services.log)
+    return frozenset(order.order_id for order in listing.orders)

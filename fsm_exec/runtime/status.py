@@ -1,0 +1,81 @@
+"""How the engine stands, in one frozen struct for whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US
+from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.inquirer import PAUSE_MAX_S
+
+CANCEL_COST_TOKENS = 2
+LOWEST_WRITE_TOKENS_PER_S = 100  # of the lowest tier, until somebody says more
+ANSWER_WITHIN_S = 10  # the client gives a write up then
+
+
+class FeedStatus(msgspec.Struct, frozen=True):
+    """`state` is that of the feed's table, `market` the market's own."""
+
+    state: str
+    market: str
+
+
+class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`quarantined` has the reasons. `unknown_orders` are placed without proof of their outcome; `oldest_unknown_us`
+    is how long the oldest of them has been so. `halt_within_s`: see `halt_within_s`."""
+
+    state: str
+    why_halted: str | None
+    at_work: int
+    quarantined: dict[str, str]
+    live_orders: int
+    unknown_orders: int
+    oldest_unknown_us: int | None
+    stream_connected: bool
+    feeds: dict[str, FeedStatus]
+    halt_within_s: int
+
+
+def halt_within_s(open_orders: int, unknown_orders: int, write_tokens_per_s: int) -> int:
+    """Within how many seconds a halt begun now has every order off the book, while the exchange answers.
+
+    open orders x 2 tokens / the write budget (cancels go before all else), and twice the time within which a request
+    is answered or given up: that of a place under way, then that of its cancel. If the outcome of a place is unknown:
+    the time until a listing can prove it either way (signature window + read lag), and the longest pause between two
+    looks.
+    """
+    seconds = -(-open_orders * CANCEL_COST_TOKENS // write_tokens_per_s) + 2 * ANSWER_WITHIN_S
+    if unknown_orders:
+        seconds += (SIGNATURE_WINDOW_US + READ_LAG_US) // 1_000_000 + round(PAUSE_MAX_S)
+    return seconds
+
+
+def status_of(
+    state: str,
+    why_halted: str | None,
+    executions: Iterable[Execution],
+    quarantined: Mapping[str, str],
+    feeds: Mapping[str, MarketFeed],
+    write_tokens_per_s: int,
+    now_us: int,
+    *,
+    stream_connected: bool,
+) -> EngineStatus:
+    found = list(executions)
+    open_orders = [child for execution in found for child in execution.children if child.is_open]
+    unknown = [child for child in open_orders if child.state == "unknown"]
+    return EngineStatus(
+        state=state,
+        why_halted=why_halted,
+        at_work=len(found),
+        quarantined=dict(quarantined),
+        live_orders=sum(child.state in ("resting", "partial", "cancelling") for child in open_orders),
+        unknown_orders=len(unknown),
+        oldest_unknown_us=max((now_us - child.sent_at_us for child in unknown), default=None),
+        stream_connected=stream_connected,
+        feeds={ticker: FeedStatus(feed.state, feed.status) for ticker, feed in feeds.items()},
+        halt_within_s=halt_within_s(len(open_orders), len(unknown), write_tokens_per_s),
+    )

@@ -1,0 +1,230 @@
+"""Supervision: each execution under its own guard, one for one. The trouble of one is never that of another.
+
+What follows a failure depends on whether trying again can help:
+
+* A contradiction (IllegalEvent, IllegalTrigger, InvariantBroken, an unreadable snapshot): quarantined at once. The fact
+  that raised is still true at the exchange; a fresh start would look it up and meet it again.
+* A save that the database refuses: quarantined at once. It would refuse the same row again; above all, it refuses a
+  step whose number somebody else has taken.
+* A store that failed: the engine halts, and every execution with it.
+* All else (an inbox that overflowed, a bug in an algorithm or in this program that one moment brought about): the task
+  begins anew from its last durable snapshot, after a growing, jittered pause, with what the listings show. More than
+  RESTARTS_MAX times in RESTART_INTERVAL_S: quarantined.
+
+Quarantined: its orders are cancelled, its snapshot stays, the reason is kept in the database and shown. It is left by
+`revive`: the snapshot is loaded again, what the exchange holds is looked up, and it goes on, or ends.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+import trio
+
+from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.errors import CorruptSnapshot, LocalError, SaveRefused, ServiceFailed, StoreFailed, UserError
+from fsm_exec.core.events import Reason, Restored
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.wishes import IllegalWish
+from fsm_exec.runtime.actor import Actor
+from fsm_exec.runtime.emergency import cancel_all_orders_of
+from fsm_exec.runtime.inbox import InboxOverflow
+from fsm_exec.runtime.markets import Markets
+from fsm_exec.runtime.past import Ended, Past
+from fsm_exec.runtime.recovery import Methods, difference, usable
+from fsm_exec.runtime.scoring import run_and_score
+from fsm_exec.runtime.services import Services
+
+RESTARTS_MAX = 3
+RESTART_INTERVAL_S = 60.0
+FIRST_PAUSE_MS = 500
+PAUSE_MAX_MS = 8_000
+JITTER_PER_MILLE = 500  # of the pause, at most, are added to it
+ANSWERS_POLL_S = 0.05
+
+TRANSIENT = (InboxOverflow, IllegalWish)
+"""Local errors that a moment brought about: a flood of facts, a book an algorithm was not made for."""
+
+
+def may_help_to_restart(failure: BaseException) -> bool:
+    """Whether the same execution may do better from its last snapshot; see the module."""
+    return isinstance(failure, TRANSIENT) or not isinstance(failure, LocalError)
+
+
+class Supervisor:
+    """`actors` are at work, `quarantined` are not, and why. `halt_for` is told of a store that failed."""
+
+    def __init__(
+        self,
+        services: Services,
+        markets: Markets,
+        methods: Methods,
+        past: Past,
+        nursery: trio.Nursery,
+        rng: random.Random,
+        halt_for: Callable[[StoreFailed | ServiceFailed], None],
+    ) -> None:
+        self.actors: dict[str, Actor] = {}
+        self.quarantined: dict[str, str] = {}
+        self.may_act = trio.Event()  # everybody has taken in what happened before the start
+        self._services, self._markets, self._methods, self._past = services, markets, methods, past
+        self._nursery, self._rng, self._halt_for = nursery, rng, halt_for
+        self._idle = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
+        self._scopes: dict[str, trio.CancelScope] = {}
+
+    def hire(self, execution: Execution, algorithm: Algorithm) -> Actor:
+        """An actor that takes in facts from now on, and acts on them once it is started."""
+        self._services.own.update(execution)
+        for child in execution.children:
+            if child.order_id is not None:
+                self._services.learned(child.client_order_id, child.order_id)
+        actor = Actor(execution, algorithm, self._markets.feeds[execution.terms.ticker], self._services)
+        self.actors[execution.execution_id] = actor
+        return actor
+
+    def start(self, actor: Actor, first: Restored | None = None) -> None:
+        """Run it under its guard; with `first` it begins anew, and acts no sooner than everybody may."""
+        if first is not None:
+            actor.begin_with(first, self.may_act)
+        self._nursery.start_soon(self._guard, actor)
+
+    def let_go(self) -> None:
+        """Stop working every execution where it is: what is durable is all that stays of it."""
+        for scope in self._scopes.values():
+            scope.cancel()
+
+    async def wait_for_nobody(self) -> None:
+        while self.actors:
+            await self._idle.park()
+
+    async def quarantine(self, execution_id: str, why: str) -> None:
+        """Keep the reason, here and in the database."""
+        self.quarantined[execution_id] = why
+        try:
+            await self._services.store.quarantine(execution_id, why)
+        except StoreFailed as failure:
+            self._halt_for(failure)
+
+    async def revive(self, execution_id: str, stop_for: Reason | None = None) -> None:
+        """Take a quarantined execution up again; with `stop_for` to end it. Returns when it is at work.
+
+        Raises UserError if it is not quarantined, cannot be read or has no known method, VenueError and StoreFailed.
+        """
+        stored = await self._services.store.execution(execution_id)
+        why = self.quarantined.pop(execution_id, None)
+        if stored is None or why is None:
+            raise UserError(f"{execution_id} is not quarantined")
+        actor: Actor | None = None
+        try:
+            execution, algorithm = usable(stored, self._methods)
+            await self._markets.open_worked(execution.terms)
+            actor = self.hire(execution, algorithm)
+            found = await difference(execution, actor.feed.status, self._services)
+            await self._services.store.quarantine(execution_id, None)
+        except BaseException as error:
+            self.quarantined[execution_id] = why
+            if actor is not None:
+                del self.actors[execution_id]
+                self._services.own.forget(actor.execution)
+            if isinstance(error, CorruptSnapshot):
+                raise UserError(f"{execution_id} cannot be taken up: {error}") from error
+            raise
+        self._past.drop(execution_id)
+        if stop_for is not None:
+            actor.end(stop_for)
+        self.start(actor, found)
+
+    async def _guard(self, actor: Actor) -> None:
+        """Run one execution until it has ended, is given up, or is let go."""
+        name = actor.execution.execution_id
+        with trio.CancelScope() as self._scopes[name]:
+            try:
+                actor = await self._run_on(actor)
+            finally:
+                actor.taken_in.set()
+                del self.actors[name], self._scopes[name]
+                self._idle.unpark_all()
+            for fact in actor.inbox.drain():  # came while its cost was being reckoned
+                self._services.deliver(name, fact)
+
+    async def _run_on(self, actor: Actor) -> Actor:
+        """Whatever goes wrong with it stays its own. Returns the last of its actors."""
+        failures: deque[float] = deque()
+        while True:
+            failure = await self._run(actor)
+            if failure is None:
+                return actor
+            successor = await self._restarted(actor, failure, failures)
+            actor.taken_in.set()
+            if successor is None:
+                return actor
+            actor = successor
+
+    async def _run(self, actor: Actor) -> Exception | None:
+        """None when it has ended and is kept, otherwise what went wrong."""
+        try:
+            row, book = await run_and_score(actor, self._services)
+        except* Exception as group:
+            failure = _first(group)
+        else:
+            self._past.keep(Ended(actor.execution, row), book)
+            return None
+        return failure
+
+    async def _restarted(self, actor: Actor, failure: Exception, failures: deque[float]) -> Actor | None:
+        """Its successor, with all that was asked of it; None if it was given up."""
+        name = actor.execution.execution_id
+        now_s = trio.current_time()
+        failures.append(now_s)
+        while now_s - failures[0] > RESTART_INTERVAL_S:
+            failures.popleft()
+        why = f"{type(failure).__name__}: {failure}"
+        if may_help_to_restart(failure) and len(failures) <= RESTARTS_MAX:
+            self._services.log.warning("restarting", execution=name, why=why, times=len(failures), exc_info=failure)
+            try:
+                return await self._successor(actor, len(failures))
+            except Exception as second:
+                failure, why = second, f"{why}; then {type(second).__name__}: {second}"
+        elif len(failures) > RESTARTS_MAX:
+            why += f" ({len(failures)} times in {RESTART_INTERVAL_S:.0f} s)"
+        await self._give_up(actor, failure, why)
+        return None
+
+    async def _successor(self, before: Actor, times: int) -> Actor:
+        """From the last durable snapshot and what the listings show. What waited in the old inbox is dropped: after
+        the answers that are still to come, nothing is known that is not looked up."""
+        name = before.execution.execution_id
+        pause_ms = min(FIRST_PAUSE_MS << (times - 1), PAUSE_MAX_MS)
+        await trio.sleep((pause_ms + self._rng.randrange(pause_ms * JITTER_PER_MILLE // 1_000 + 1)) / 1_000)
+        while before.under_way:  # noqa: ASYNC110 - nobody announces answers, and few wait for them
+            await trio.sleep(ANSWERS_POLL_S)
+        stored = await self._services.store.execution(name)
+        if stored is None:
+            raise CorruptSnapshot(f"{name} is not in the database any more")
+        execution, algorithm = usable(stored, self._methods)
+        actor = self.hire(execution, algorithm)
+        feed = self._markets.feeds[execution.terms.ticker]
+        actor.begin_with(await difference(execution, feed.status, self._services), self.may_act)
+        actor.follow(before)
+        return actor
+
+    async def _give_up(self, actor: Actor, failure: Exception, why: str) -> None:
+        name = actor.execution.execution_id
+        if isinstance(failure, StoreFailed) and not isinstance(failure, SaveRefused):
+            self._halt_for(failure)
+        self._services.log.error("quarantined", execution=name, why=why, exc_info=failure)
+        self.quarantined[name] = why
+        await cancel_all_orders_of(actor.execution, self._services)
+        self._services.own.forget(actor.execution)
+        await self.quarantine(name, why)
+        self._past.keep(Ended(actor.execution, None, why), None)
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    failure: BaseException = group
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    assert isinstance(failure, Exception)
+    return failure

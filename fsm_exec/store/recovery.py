@@ -1,0 +1,55 @@
+"""Reading what a start needs beside the executions themselves, and what facts about ended ones need."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+
+from fsm_exec.core.ports import BookRow, OrderOwner, Started
+from fsm_exec.core.times import from_iso
+
+IDS_AT_ONCE = 500  # SQLite takes some thousands of parameters
+
+_BOOK = (
+    "SELECT ticker, execution_id, taken_at, why, yes_depth, no_depth FROM order_book_snapshots "
+    "WHERE execution_id = ? AND why = 'deadline' ORDER BY taken_at DESC LIMIT 1"
+)
+
+
+def started(connection: sqlite3.Connection) -> Started:
+    count, last = connection.execute("SELECT count(*), max(updated_at) FROM execution_state").fetchone()
+    return Started(count, None if last is None else from_iso(last))
+
+
+def owners(connection: sqlite3.Connection, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
+    """By the exchange's order id, for those of `order_ids` that an execution here has."""
+    found: dict[str, OrderOwner] = {}
+    for begin in range(0, len(order_ids), IDS_AT_ONCE):
+        ids = order_ids[begin : begin + IDS_AT_ONCE]
+        among = f"order_id IN ({', '.join('?' * len(ids))})"
+        fills: dict[str, set[str]] = defaultdict(set)
+        for order_id, fill_id in connection.execute(f"SELECT order_id, fill_id FROM fills WHERE {among}", ids):
+            fills[order_id].add(fill_id)
+        rows = connection.execute(
+            f"SELECT order_id, execution_id, client_order_id FROM split_orders WHERE {among}", ids
+        )
+        for order_id, execution_id, client_order_id in rows:
+            found[order_id] = OrderOwner(execution_id, client_order_id, frozenset(fills[order_id]))
+    return found
+
+
+def deadline_book(connection: sqlite3.Connection, execution_id: str) -> BookRow | None:
+    """The newest book that an execution was priced by."""
+    row = connection.execute(_BOOK, (execution_id,)).fetchone()
+    if row is None:
+        return None
+    ticker, owner, taken_at, why, yes, no = row
+    return BookRow(
+        ticker=ticker,
+        execution_id=owner,
+        taken_at_us=from_iso(taken_at),
+        why=why,
+        yes_depth=yes.encode(),
+        no_depth=no.encode(),
+    )
