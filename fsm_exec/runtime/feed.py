@@ -13,19 +13,26 @@ from collections.abc import Callable, Sequence
 from msgspec.structs import replace
 
 from fsm_exec.core.book import Book, BookError, Level
+from fsm_exec.core.execution import Execution
 from fsm_exec.core.machine import step
 from fsm_exec.core.market import MarketStatus, MarketTerms
+from fsm_exec.core.orders import FillReport
+from fsm_exec.core.sweeps import SweepWatch
+from fsm_exec.core.tracker import SignalTracker
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid, complement, opposite
 from fsm_exec.core.view import VIEW_DEPTH_LEVELS, View, mid_of
 from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.others import Others
 from fsm_exec.runtime.own_orders import OwnOrders
 
 MIDS_KEPT = 4_096
+FILLS_KEPT = 256
 YES_PLUS_NO_E5 = 100_000  # mid(yes) + mid(no) is a dollar
 
 
 class MarketFeed:
-    """`on_change(ticker, source, trigger, state)` is told of every transition, for the log."""
+    """`on_change(ticker, source, trigger, state)` is told of every transition, for the log. `signals` False: only the
+    book is kept."""
 
     def __init__(
         self,
@@ -33,6 +40,8 @@ class MarketFeed:
         wall: Wall,
         own: OwnOrders,
         on_change: Callable[[str, str, str, str], None],
+        *,
+        signals: bool = True,
     ) -> None:
         self.terms = terms
         self.status: MarketStatus = terms.status
@@ -41,10 +50,12 @@ class MarketFeed:
         self.book_seq = 0
         self._wall, self._own, self._on_change = wall, own, on_change
         self._heard_us = wall.now_us()
-        self._touch: object = None
+        self.others = Others(terms.ticker, own, SignalTracker() if signals else None)
+        self._taken: deque[str] = deque(maxlen=FILLS_KEPT)  # own fills that were trades, told more than once
         self._mids: deque[tuple[int, int]] = deque(maxlen=MIDS_KEPT)  # exchange time, YES mid, when the mid changed
         self._mid_e5: int | None = None
         self._spread_e4: int | None = None
+        self.when_acted: Callable[[Execution, View], None] | None = None
         self._listeners: dict[str, Callable[[], None]] = {}
         self._grids = {"yes": terms.grid, "no": terms.grid.mirrored()}
 
@@ -76,9 +87,13 @@ class MarketFeed:
         self.heard()
         self.book = Book(yes, no)
         self.book_seq += 1
+        at_us = self._wall.now_us() if at_us is None else at_us
+        self.others.begin(self.book, at_us)
+        self._measure(at_us)
         if self.state in ("subscribing", "gapped"):
             self._fire("snapshot")
-        self._book_moved(self._wall.now_us() if at_us is None else at_us)
+        else:
+            self._nudge()
 
     def change(self, outcome: Outcome, price: PriceE4, delta: CountE2, at_us: int) -> bool:
         """Apply one change; False if the book cannot be trusted any more (the feed is then gapped)."""
@@ -91,8 +106,22 @@ class MarketFeed:
             self.gap()
             return False
         self.book_seq += 1
-        self._book_moved(at_us)
+        if self.others.change(self.book, outcome, price, at_us):
+            self._measure(at_us)
+            self._nudge()
         return True
+
+    def trade(self, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
+        """A public trade."""
+        if self.others.tracker is not None and self.state == "live":
+            self.others.tracker.trade(taker, yes_price, count, at_us)
+
+    def filled(self, report: FillReport) -> None:
+        """A fill of ours: what we took is no flow of others."""
+        if self.others.tracker is None or not report.is_taker or report.fill_id in self._taken:
+            return
+        self._taken.append(report.fill_id)
+        self.others.tracker.took(report.outcome, report.count_e2, report.at_us)
 
     def set_status(self, status: MarketStatus) -> bool:
         """The market opened, paused or closed; False if that is known."""
@@ -118,9 +147,29 @@ class MarketFeed:
 
     def unsubscribe(self, name: str) -> None:
         self._listeners.pop(name, None)
+        if self.others.tracker is not None:
+            self.others.tracker.watches.pop(name, None)
+
+    def view_for(self, execution: Execution) -> View:
+        """What this execution's next decision sees, with the signals: what taking would cost it is followed from its
+        first view until it unsubscribes."""
+        view = self.view(execution.outcome)
+        tracker = self.others.tracker
+        if tracker is None or self.state != "live":
+            return view
+        name = execution.execution_id
+        remaining = CountE2(max(0, execution.target_e2 - execution.filled_e2))
+        watch = SweepWatch(execution.outcome, self.terms.fees, remaining, execution.deadline_us)
+        tracker.watch(name, watch, view.at_us)
+        return replace(view, signals=tracker.read(execution.outcome, view.at_us, name))
+
+    def acted(self, execution: Execution, view: View) -> None:
+        """An execution has decided on writes, having seen `view`; both are durable."""
+        if self.when_acted is not None:
+            self.when_acted(execution, view)
 
     def view(self, outcome: Outcome, depth: int = VIEW_DEPTH_LEVELS) -> View:
-        """What one decision sees now; `depth` 0 gives every level."""
+        """The market now, without signals; `depth` 0 gives every level."""
         now_us = self._wall.now_us()
         ticker = self.terms.ticker
         other = opposite(outcome)
@@ -147,19 +196,12 @@ class MarketFeed:
         mid = self._mids[found - 1][1]
         return mid if outcome == "yes" else YES_PLUS_NO_E5 - mid
 
-    def _book_moved(self, at_us: int) -> None:
+    def _measure(self, at_us: int) -> None:
         """The touch is that of the others: ours may stand at the top for minutes while they move behind it."""
-        ticker = self.terms.ticker
-        yes = _best(self.book.yes, self._own.levels(ticker, "yes"))
-        no = _best(self.book.no, self._own.levels(ticker, "no"))
-        if (yes, no) == self._touch:
-            return
-        self._touch = (yes, no)
-        if yes is not None and no is not None:  # a one-sided book leaves the last mid and spread standing
-            self._measure(yes[0], complement(no[0]), at_us)
-        self._nudge()
-
-    def _measure(self, bid: PriceE4, ask: PriceE4, at_us: int) -> None:
+        bid, offered = self.others.side("yes").best, self.others.side("no").best
+        if not bid or not offered:
+            return  # a one-sided book leaves the last mid and spread standing
+        ask = complement(offered)
         mid = mid_of(bid, ask)
         self._spread_e4 = ask - bid
         if mid != self._mid_e5:
@@ -176,11 +218,3 @@ class MarketFeed:
         self.state = step("market_feed", source, trigger)
         self._on_change(self.terms.ticker, source, trigger, self.state)
         self._nudge()
-
-
-def _best(side: dict[PriceE4, CountE2], own: dict[PriceE4, CountE2]) -> Level | None:
-    """The highest level at which somebody else stands, with what is theirs."""
-    if not own:
-        return max(side.items(), default=None)
-    theirs = ((price, CountE2(count - own.get(price, 0))) for price, count in side.items())
-    return max((level for level in theirs if level[1] > 0), default=None)

@@ -129,10 +129,14 @@ class Router:
 
     def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
         self.heard()
+        if (feed := self._feeds.get(ticker)) is not None:
+            feed.trade(taker, yes_price, count, at_us)
 
     def fill(self, report: FillReport) -> None:
         name = self.name_of(report)
         feed = self._feeds.get(report.ticker)
+        if feed is not None:
+            feed.filled(report)
         if name is None:
             self._when_strange(report)
             return
