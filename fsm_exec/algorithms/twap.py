@@ -45,12 +45,12 @@ def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
     goal = progress.goal
     due = _due(progress, config)
     wanted = CountE2(sum(part.free_e2 for part in due))
-    last_us = max((part.last_placed_at_us or 0 for part in progress.slices), default=0)
+    placed_us = [part.last_placed_at_us for part in progress.slices if part.last_placed_at_us is not None]
     fruitless = progress.writes - sum(part.filled_e2 for part in progress.slices) // ONE_CONTRACT_E2
     if (
         wanted == 0
         or any(part.working is not None for part in progress.slices)
-        or progress.at_us < last_us + config.retry_ms * 1_000
+        or (placed_us and progress.at_us < max(placed_us) + config.retry_ms * 1_000)
         or fruitless >= config.fruitless_max
         or not view.is_tradable
         or not within(view.asks, goal.limits.worst_e4)
