@@ -30,6 +30,22 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     changed_at_us: int
 
 
+class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the account may still write, in whole tokens (W11). `write_left` is there now and grows by `write_per_s` up
+    to `write_capacity`; `place_tokens` and `cancel_tokens` are what one of each takes."""
+
+    write_left: int
+    write_per_s: int
+    write_capacity: int
+    place_tokens: int
+    cancel_tokens: int
+
+    def cancelling_us(self, orders: int) -> int:
+        """How long the tokens for so many cancels take to come, if nothing else is written; in microseconds."""
+        missing = max(0, orders * self.cancel_tokens - self.write_left)
+        return -(-missing * 1_000_000 // max(1, self.write_per_s))
+
+
 class QueuePosition(msgspec.Struct, frozen=True):
     """`ahead_e2` contracts are filled before this order is."""
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from fsm_exec.core.account import BudgetFacts
 from fsm_exec.core.book import Level
 from fsm_exec.core.market import MarketStatus, MarketTerms
 from fsm_exec.core.orders import (
@@ -38,6 +39,14 @@ class Exchange(Protocol):
     async def place(self, order: PlaceOrder) -> PlaceAnswer: ...
     async def amend(self, order: AmendOrder) -> AmendAnswer: ...
     async def cancel(self, order: CancelOrder) -> CancelAnswer: ...
+
+    async def cancel_batch(self, orders: Sequence[CancelOrder]) -> tuple[CancelAnswer, ...]:
+        """One answer for each order, in their order, in as few requests as the budget allows; none named twice."""
+        ...
+
+    def budget(self) -> BudgetFacts:
+        """What may still be written, as it stands now."""
+        ...
 
     async def orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False

@@ -17,6 +17,7 @@ import httpx
 import msgspec
 import trio
 
+from fsm_exec.core.account import BudgetFacts
 from fsm_exec.kalshi.bucket import MT_PER_TOKEN, US_PER_S, Bucket
 from fsm_exec.kalshi.costs import URGENCY, BucketName, Charge, Costs
 from fsm_exec.kalshi.log import Log
@@ -34,6 +35,10 @@ JITTER_MS: Final = 100
 """Requests do not arrive in the rhythm they were sent in: the first of a burst dials, the next find a connection. So
 the exchange may see a span shorter by this, and our bucket is smaller by what it refills meanwhile."""
 MARGIN_PER_MILLE_MAX: Final = 100  # of the capacity
+BATCH_MAX: Final = 100  # orders in one batch: what is lost with one answer has to be looked up
+ONE_PLACE: Final = "/portfolio/events/orders"
+ONE_CANCEL: Final = "/portfolio/events/orders/order"
+BATCH_CANCEL: Final = "/portfolio/events/orders/batched"
 TOKENS_MAX: Final = 10**9  # a limit beyond it is a mistake
 
 
@@ -100,6 +105,24 @@ class RateBudget:
 
     def learn_costs(self, costs: EndpointCosts) -> None:
         self._costs.learn(costs)
+
+    def facts(self) -> BudgetFacts:
+        """The write bucket as it stands, in whole tokens."""
+        write = self._queues["write"].statistics()
+        return BudgetFacts(
+            write_left=max(0, write.level_mt // MT_PER_TOKEN),
+            write_per_s=write.refill_now_mt_per_s // MT_PER_TOKEN,
+            write_capacity=write.capacity_mt // MT_PER_TOKEN,
+            place_tokens=self._costs.charge("POST", ONE_PLACE, None).tokens,
+            cancel_tokens=self._costs.charge("DELETE", ONE_CANCEL, None).tokens,
+        )
+
+    def cancels_at_once(self) -> int:
+        """How many orders one batch of cancels may name: half of a full bucket's worth, so that the next batch is paid
+        for while this one is on its way."""
+        each = max(1, self._costs.charge("DELETE", BATCH_CANCEL, 1).tokens)
+        half = self._queues["write"].bucket.capacity_mt // MT_PER_TOKEN // 2
+        return max(1, min(BATCH_MAX, half // each))
 
     def statistics(self) -> BudgetStatistics:
         return BudgetStatistics(self._queues["read"].statistics(), self._queues["write"].statistics())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 import httpx
 import trio
 
+from fsm_exec.core.account import BudgetFacts
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.orders import (
     AmendAnswer,
@@ -37,12 +39,13 @@ from fsm_exec.kalshi.rest import KalshiRest
 from fsm_exec.kalshi.signing import Signer, SigningKey
 from fsm_exec.kalshi.websocket import Dial, KalshiStream, Tap
 
+BATCHES_AT_ONCE: Final = 4  # a few connections' worth: the others are for what else there is to do
 LIMITS_INTERVAL_S: Final = 600  # an account's tier changes rarely
 
 
 class KalshiClient:
-    """See `core.ports.Exchange` for what its calls promise. Beside them: batches, decrease and cancel-all, and in
-    `account`, `groups` and `public` what the rest of the API offers."""
+    """See `core.ports.Exchange` for what its calls promise. Beside them: batches of new orders, decrease and
+    cancel-all, and in `account`, `groups` and `public` what the rest of the API offers."""
 
     def __init__(
         self,
@@ -80,7 +83,20 @@ class KalshiClient:
         return await self._rest.cancel(order)
 
     async def cancel_batch(self, orders: Sequence[CancelOrder]) -> tuple[CancelAnswer, ...]:
-        return await self._rest.cancel_batch(orders)
+        answers: dict[str, CancelAnswer] = {}
+        waiting = deque(orders)
+
+        async def cancel_some() -> None:
+            while waiting:
+                most = min(len(waiting), self._budget.cancels_at_once())
+                some = [waiting.popleft() for _ in range(most)]
+                ended = await self._rest.cancel_batch(some)
+                answers.update((order.order_id, answer) for order, answer in zip(some, ended, strict=True))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(BATCHES_AT_ONCE):
+                nursery.start_soon(cancel_some)
+        return tuple(answers[order.order_id] for order in orders)
 
     async def cancel_all(self) -> CancelAllAnswer:
         return await self._rest.cancel_all()
@@ -111,6 +127,9 @@ class KalshiClient:
         while True:
             await self.account.learn_budget()
             await trio.sleep(LIMITS_INTERVAL_S)
+
+    def budget(self) -> BudgetFacts:
+        return self._budget.facts()
 
     def statistics(self) -> BudgetStatistics:
         """How the rate budget stands."""

@@ -25,7 +25,7 @@ from fsm_exec.core.ports import Exchange
 from fsm_exec.core.units import CountE2, MoneyE6, parse_count, parse_price
 from fsm_exec.kalshi.budget import usable_tokens
 from fsm_exec.kalshi.market_keeper import SOON_S
-from fsm_exec.paper.budget import BASIC
+from fsm_exec.paper.budget import BASIC, TIERS
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, tape_header
 
 if TYPE_CHECKING:
@@ -93,6 +93,33 @@ async def test_batches_answer_order_by_order(stage: Stage) -> None:
         ends = await client.cancel_batch([*wishes, cancel_of(good, unknown_id)])
         assert [type(end) for end in ends] == [Cancelled, Cancelled, Refused]
         assert {row.status for row in (await client.orders()).orders} == {"canceled"}
+
+
+async def test_a_crowd_of_cancels_is_answered_one_by_one(stage: Stage) -> None:
+    """More orders than one request may name: each has its own answer, in the order of asking."""
+    async with stage.client() as client:
+        await client.account.learn_budget()
+        assert await client.cancel_batch([]) == ()
+        orders = [stage.order("yes", "0.0100", f"{number}.00") for number in range(1, 131)]
+        ids = [(await placed(client, order)).order_id for order in orders]
+        ends = await client.cancel_batch([cancel_of(*each) for each in zip(orders, ids, strict=True)])
+        assert [end.order_id for end in ends if isinstance(end, Cancelled)] == ids
+        assert [end.reduced_by_e2 for end in ends if isinstance(end, Cancelled)] == [o.count_e2 for o in orders]
+
+
+async def test_the_budget_is_told(stage: Stage) -> None:
+    """What is left falls with what is written; before the account's limits are known they are the lowest tier's."""
+    async with stage.client() as client:
+        assert client.budget().write_per_s == BASIC.write.refill
+        async with stage.watched(client):
+            await client.account.learn_budget()
+            before = client.budget()
+            assert before.write_per_s == TIERS["prestige"].write.refill
+            assert (before.place_tokens, before.cancel_tokens) == (10, 2)
+            assert 0 < before.write_left <= before.write_capacity
+            assert before.cancelling_us(before.write_left // 2) == 0
+            await client.place_batch([stage.order("yes", "0.0100", "1.00") for _ in range(5)])
+            assert client.statistics().write.spent_mt == 50_000
 
 
 async def test_cancel_all_leaves_nothing_resting(stage: Stage) -> None:

@@ -7,18 +7,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx
+import msgspec
 import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsm_exec.core.orders import NotSent, Refused, Unknown
+from fsm_exec.core.orders import Cancelled, NotSent, Refused, Unknown
 from fsm_exec.kalshi.bucket import HALVINGS_MAX, MT_PER_TOKEN, SLOW_US, US_PER_S, Bucket
 from fsm_exec.kalshi.budget import CANCEL_SHARE_PER_MILLE, TOKENS_WAIT_S, NoTokens, RateBudget, usable_tokens
+from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.costs import Costs
 from fsm_exec.kalshi.http import SignedHttp
 from fsm_exec.kalshi.log import SilentLog
 from fsm_exec.kalshi.translate import ImpossibleRequest
+from fsm_exec.kalshi.websocket import dial_url
 from fsm_exec.wire.account import AccountLimits, BucketLimits, EndpointCost, EndpointCosts
 
 if TYPE_CHECKING:
@@ -350,3 +353,35 @@ async def test_what_found_its_turn_too_late_is_not_sent(kit: Kit, network: Netwo
         assert isinstance(answer, NotSent)
         assert "time had passed" in answer.why
     assert len(network.requests) == 2
+
+
+async def test_a_halt_of_a_thousand_orders_takes_as_long_as_was_stated(
+    kit: Kit, network: Network, autojump_clock: MockClock
+) -> None:
+    """At the lowest tier, without a 429: the facts say how long before the first cancel goes out, and batches never ask
+    for more than the bucket holds."""
+    network.each(_all_cancelled)
+    async with open_client(
+        base_url=kit.base_url,
+        api_key_id=kit.key_id,
+        key=kit.key,
+        dial=dial_url("ws://127.0.0.1:1/"),
+        wall_us=lambda: kit.now_us,
+        rng=random.Random(1),
+        transport=network,
+    ) as client:
+        began_s, facts = trio.current_time(), client.budget()
+        orders = [kit.cancel(order_id=f"o-{number}") for number in range(1_000)]
+        answers = await client.cancel_batch(orders)
+        took_us = round((trio.current_time() - began_s) * US_PER_S)
+    assert [answer.order_id for answer in answers if isinstance(answer, Cancelled)] == [o.order_id for o in orders]
+    assert (facts.write_left, facts.write_per_s) == (90, 100)
+    assert facts.cancelling_us(1_000) == (2_000 - 90) * 10_000
+    assert abs(took_us - facts.cancelling_us(1_000)) <= 1_000
+    assert len(network.requests) <= 1_000 // 20
+
+
+def _all_cancelled(request: httpx.Request) -> httpx.Response:
+    rows = msgspec.json.decode(request.content)["orders"]
+    ended = [{"order_id": row["order_id"], "reduced_by": "1.00", "ts_ms": 5} for row in rows]
+    return httpx.Response(200, content=msgspec.json.encode({"orders": ended}))
