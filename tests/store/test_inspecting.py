@@ -7,8 +7,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -20,9 +18,10 @@ from fsm_exec.store.inspecting import How, inspected
 from fsm_exec.store.migrations import SCHEMA
 from fsm_exec.store.opening import Opening, open_database
 from tests.store.histories import fill
+from tests.store.others import by_nobody, readable_by_all
 from tests.store.test_killed import ROOT, run_and_kill
 
-NOBODY = 65_534
+__all__ = ["readable_by_all"]  # a fixture
 
 
 def state(directory: Path) -> dict[str, tuple[bytes, int]]:
@@ -90,16 +89,6 @@ def test_an_older_schema_is_migrated_in_a_copy_alone(database: Path) -> None:
     assert state(database.parent) == before
 
 
-@pytest.fixture
-def readable_by_all() -> Iterator[Path]:
-    """A directory outside of pytest's own, which only its user may enter."""
-    directory = Path(tempfile.mkdtemp())
-    directory.chmod(0o755)
-    yield directory
-    directory.chmod(0o755)
-    shutil.rmtree(directory)
-
-
 @pytest.mark.parametrize("with_log", [False, True])
 def test_a_read_only_file_in_a_read_only_directory_is_read(
     crashed: Path, readable_by_all: Path, with_log: bool
@@ -115,25 +104,6 @@ def test_a_read_only_file_in_a_read_only_directory_is_read(
     before = state(readable_by_all)
     assert by_nobody(lambda: str(ids(target)[1])) == f"['{'renamed' if with_log else 'e1'}']"
     assert state(readable_by_all) == before
-
-
-def by_nobody(function: Callable[[], str]) -> str:
-    """What `function` returns in a process without the superuser's rights."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            if os.getuid() == 0:
-                os.setuid(NOBODY)
-            answer = function()
-        except BaseException as error:
-            answer = repr(error)
-        os.write(writer, answer.encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(writer)
-    with os.fdopen(reader) as answered:
-        return answered.read()
 
 
 @pytest.mark.parametrize("lane", ["live", "virtual"])
