@@ -79,7 +79,8 @@ class Markets:
         self._add_feed(ticker, terms)
 
     def _add_feed(self, ticker: str, terms: MarketTerms) -> None:
-        self.feeds[ticker] = MarketFeed(terms, self._wall, self._own, self._moved)
+        if ticker not in self.feeds:  # somebody else may have been faster, and whoever has its feed must go on hearing
+            self.feeds[ticker] = MarketFeed(terms, self._wall, self._own, self._moved)
 
     async def _terms(self, ticker: str) -> MarketTerms:
         """A read that found no answer is made again, a few times: nothing is at stake yet."""
