@@ -54,6 +54,8 @@ def choose(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
     resent = lost_cancels(seen) if isinstance(event, Restored) else ()
     if seen.ending is not None or seen.draining:
         return (*resent, *cancels(seen))
+    if seen.free_e2 < 0:  # a late fill has taken what other orders still want to buy
+        return (*resent, *cancels(seen))
     closing_us = closing_at_us(seen, algorithm)
     closes = closing_us is not None and event.at_us >= closing_us
     if closes and seen.state != "pending":

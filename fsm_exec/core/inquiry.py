@@ -29,6 +29,14 @@ def proof_from_us(child: Child, asked_since_us: int) -> int:
     return since_us + SIGNATURE_WINDOW_US + READ_LAG_US
 
 
+def answerable_at_us(child: Child, asked_since_us: int) -> int:
+    """From when on a listing settles the doubt whatever it shows: proof of absence, or that a lost write is done with."""
+    if child.state == "unknown":
+        return child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US
+    window_us = SIGNATURE_WINDOW_US if isinstance(child.write, PendingAmend) else 0
+    return asked_since_us + window_us + READ_LAG_US
+
+
 def answer_of(child: Child, listing: OrderListing, asked_since_us: int, at_us: int) -> AnyEvent | None:
     """What a listing says about one order: where it stands, or proof that it does not exist; None if it proves
     nothing yet. `asked_since_us` is when the doubt began, at the latest."""

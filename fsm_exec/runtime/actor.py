@@ -129,6 +129,8 @@ class Actor:
                 event_type=type(event).__name__,
                 seq=after.seq,
             )
+        if isinstance(event, DecisionDue) and step.effects:
+            self.feed.acted(after, event.view)
         self.inbox.nudge()
 
     async def _request(self, write: Write) -> None:
@@ -171,7 +173,7 @@ class Actor:
 
     def _view(self) -> View:
         """In the grid the execution was accepted under, whatever the market's is by now."""
-        view = self.feed.view(self.execution.outcome)
+        view = self.feed.view_for(self.execution)
         return view if view.grid == self._grid else replace(view, grid=self._grid)
 
     def _struck_us(self) -> float:

@@ -49,7 +49,7 @@ from fsm_exec.runtime.recovery import (
 from fsm_exec.runtime.router import Router
 from fsm_exec.runtime.scoring import score_what_had_ended
 from fsm_exec.runtime.services import Services
-from fsm_exec.runtime.status import LOWEST_WRITE_TOKENS_PER_S, EngineStatus, status_of
+from fsm_exec.runtime.status import EngineStatus, status_of
 from fsm_exec.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -94,7 +94,6 @@ class Engine:
         methods: Methods,
         executions: trio.Nursery,
         rng: random.Random,
-        write_tokens_per_s: int,
     ) -> None:
         self.state = "starting"
         self.feeds = markets.feeds
@@ -104,7 +103,6 @@ class Engine:
         self.ended = self._past.ended
         self._services, self._markets, self._router = services, markets, router
         self._methods = methods
-        self._write_tokens_per_s = write_tokens_per_s
         self._count = 0
         self._stops: list[Reason] = []  # all there have been: one may come while an execution is being accepted
         self._why_halted: str | None = None
@@ -264,7 +262,7 @@ class Engine:
             (actor.execution for actor in self.actors.values()),
             self._supervisor.quarantined,
             self.feeds,
-            self._write_tokens_per_s,
+            self._services.exchange.budget(),
             self._services.wall.now_us(),
             stream_connected=self._router.is_connected,
         )
@@ -434,15 +432,13 @@ async def open_engine(
     other_engine_is_gone: str | None = None,
     wait: bool = True,
     rng: random.Random | None = None,
-    write_tokens_per_s: int = LOWEST_WRITE_TOKENS_PER_S,
 ) -> AsyncIterator[Engine]:
     """An engine on these markets and those of the database's unfinished executions, which go on.
 
     It runs when the block begins; with `wait` False it may still be recovering, see `Engine.wait_running`. The body
     decides when work ends: leaving it ends every execution (`halt`), unless it was drained. `methods` finds the
     algorithm of a stored method. `other_engine_is_gone` names another database whose live orders are to be left alone.
-    `rng` spreads restarts, by default from the database's own name; `write_tokens_per_s` is the account's write
-    budget, for the time that `status` states.
+    `rng` spreads restarts, by default from the database's own name.
 
     Raises UserError (a market that is none; live orders of another database), VenueRefused (the exchange says no to
     reading, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
@@ -459,7 +455,7 @@ async def open_engine(
         markets = Markets(exchange, store, wall, own, router, feeds, log)
         async with trio.open_nursery() as executions:
             seeded = random.Random(f"restarts:{store.instance}") if rng is None else rng
-            engine = Engine(services, markets, router, methods, executions, seeded, write_tokens_per_s)
+            engine = Engine(services, markets, router, methods, executions, seeded)
             reconciler = Reconciler(
                 exchange, router, engine.known, engine.oldest_us, engine.learn_of_strangers, engine.orphaned, wall, log
             )

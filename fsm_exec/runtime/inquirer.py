@@ -12,7 +12,8 @@ import trio
 
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution import Child
-from fsm_exec.core.inquiry import answer_of, doubt_of, filled, needs_inquiry, proof_from_us
+from fsm_exec.core.inquiry import answer_of, answerable_at_us, doubt_of, filled, needs_inquiry, proof_from_us
+from fsm_exec.core.recovery import OVERLAP_US
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.services import Services
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S = 0.5  # fills and reports usually come by the stream before this
 PAUSE_MAX_S = 15.0
+LATE_PAUSE_MAX_S = 2.0  # after the deadline, or once a listing can settle the doubt: within the grace of 5 s
+MARGIN_US = 500_000  # reads lag by about 0.4 s: asked sooner, the listing is of before
 
 
 class Inquirer:
@@ -67,15 +70,28 @@ class Inquirer:
         await wall.sleep_until_us(wake_us)
         return min(2 * pause_s, PAUSE_MAX_S)
 
-    async def _ask_once(self, child: Child, since_us: int) -> None:
+    def _until_useful(self, client_order_id: str, pause_s: float) -> float:
+        """No longer than until a listing can settle the doubt, and once that may be, or the deadline has passed, never
+        long: who waits then is late."""
+        now_us = self._services.wall.now_us()
+        child = self._actor.execution.child(client_order_id)
+        if child is None:
+            return 0.0
+        left_us = answerable_at_us(child, self._doubts[client_order_id][1]) + MARGIN_US - now_us
+        if left_us <= 0 or now_us >= self._actor.execution.deadline_us:
+            pause_s = min(pause_s, LATE_PAUSE_MAX_S)
+        return pause_s if left_us <= 0 else min(pause_s, max(left_us / 1_000_000, FIRST_PAUSE_S))
+
+    async def _ask_once(self, child: Child, doubted_us: int) -> None:
         exchange, wall, inbox = self._services.exchange, self._services.wall, self._actor.inbox
         execution = self._actor.execution
         if child.state != "settling":
-            listing = await exchange.orders(execution.terms.ticker)
+            since_us = execution.accepted_at_us - OVERLAP_US
+            listing = await self._services.listings.orders(execution.terms.ticker, since_us)
             now = self._actor.execution.child(child.client_order_id)
             if now is None or not needs_inquiry(now) or doubt_of(now) != doubt_of(child):
                 return  # the listing was slow, and answers a question nobody has any more
-            answer = answer_of(child, listing, since_us, wall.now_us())
+            answer = answer_of(child, listing, doubted_us, wall.now_us())
             if answer is not None:
                 inbox.offer(answer)
         order_id = child.order_id

@@ -12,7 +12,7 @@ from typing import TypeVar
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.errors import VenueUnavailable
+from fsm_exec.core.errors import VenueError, VenueUnavailable
 from fsm_exec.core.orders import FillListing, OrderListing
 from fsm_exec.core.ports import Exchange
 
@@ -20,6 +20,52 @@ FIRST_PAUSE_S = 0.5
 PAUSE_MAX_S = 15.0
 
 T = TypeVar("T")
+
+
+class _Turn:
+    """One listing that has not begun, and all who wait for it."""
+
+    def __init__(self) -> None:
+        self.since_us: int | None = None
+        self.done = trio.Event()
+        self.listing: OrderListing | None = None
+        self.failure: VenueError | None = None
+
+
+class SharedListings:
+    """A market's orders, listed once for all who ask before the listing begins; of one market one at a time. However
+    many orders are in doubt, the exchange is asked about as often as about one."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._locks: dict[str, trio.Lock] = {}
+        self._next: dict[str, _Turn] = {}
+
+    async def orders(self, ticker: str, since_us: int) -> OrderListing:
+        """All orders of the market placed at or after `since_us`, as of now or later. Raises VenueError."""
+        turn = self._next.get(ticker)
+        if turn is None:
+            turn = self._next[ticker] = _Turn()
+            turn.since_us = since_us
+            await self._lead(ticker, turn)
+        else:
+            turn.since_us = since_us if turn.since_us is None else min(turn.since_us, since_us)
+            await turn.done.wait()
+        if turn.listing is None:
+            raise turn.failure or VenueUnavailable("whoever listed the orders has left")
+        return turn.listing
+
+    async def _lead(self, ticker: str, turn: _Turn) -> None:
+        try:
+            async with self._locks.setdefault(ticker, trio.Lock()):
+                self._next.pop(ticker, None)  # whoever asks from now on needs a later one
+                turn.listing = await self._exchange.orders(ticker, since_us=turn.since_us)
+        except VenueError as error:
+            turn.failure = error
+        finally:
+            if self._next.get(ticker) is turn:
+                del self._next[ticker]
+            turn.done.set()
 
 
 async def until_answered(read: Callable[[], Awaitable[T]], what: str, log: FilteringBoundLogger) -> T:

@@ -37,6 +37,7 @@ class Router:
         self._prefix = f"fx{instance}-"
         self._feeds, self._wall, self._deliver, self._log = feeds, wall, deliver, log
         self._client_ids: dict[str, str] = {}  # by the exchange's order id
+        self._adopted: dict[str, str] = {}  # execution by client order id: orders a restored copy had under its old name
         self._heard_us = wall.now_us()
         self._when_connected: Callable[[], None] = _nothing
         self._when_strange: Callable[[FillReport], None] = self._of_others
@@ -58,7 +59,7 @@ class Router:
     def owner_of(self, client_order_id: str) -> str | None:
         """The id of the execution an order of this database belongs to; None for anybody else's."""
         if not client_order_id.startswith(self._prefix):
-            return None
+            return self._adopted.get(client_order_id)
         return client_order_id.removeprefix(self._prefix).split("-", 1)[0]
 
     def name_of(self, report: FillReport) -> str | None:
@@ -67,11 +68,17 @@ class Router:
 
     def learned(self, client_order_id: str, order_id: str) -> None:
         self._client_ids[order_id] = client_order_id
+        if not client_order_id.startswith(self._prefix):
+            named = name_of_ours(client_order_id)
+            if named is not None:
+                self._adopted[client_order_id] = named.execution_id
 
     def forget(self, order_ids: Iterable[str]) -> None:
         """Orders of an execution that has left memory: the store knows whose they are."""
         for order_id in order_ids:
-            self._client_ids.pop(order_id, None)
+            name = self._client_ids.pop(order_id, None)
+            if name is not None:
+                self._adopted.pop(name, None)
 
     async def watch_silence(self) -> None:
         """Mark the feeds stale when nothing at all has come for too long."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from fsm_exec.core.events import AnyEvent
 from fsm_exec.core.ports import Exchange, Store
 from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.lookup import SharedListings
 from fsm_exec.runtime.own_orders import OwnOrders
 
 
@@ -18,7 +19,8 @@ from fsm_exec.runtime.own_orders import OwnOrders
 class Services:
     """`requests` is the nursery of requests under way: it outlives the actors, so an answer is never cut off by the
     end of the one who asked. `deliver(execution_id, event)` hands a fact to whoever owns it, also after its end;
-    `learned(client_order_id, order_id)` tells the router an exchange id."""
+    `learned(client_order_id, order_id)` tells the router an exchange id. `listings` are shared by all who
+    are in doubt."""
 
     store: Store
     exchange: Exchange
@@ -28,3 +30,7 @@ class Services:
     requests: trio.Nursery
     deliver: Callable[[str, AnyEvent], bool]
     learned: Callable[[str, str], None]
+    listings: SharedListings = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "listings", SharedListings(self.exchange))

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from fsm_exec.core.account import BudgetFacts
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.runtime.feed import MarketFeed
-from fsm_exec.runtime.inquirer import PAUSE_MAX_S
+from fsm_exec.runtime.inquirer import LATE_PAUSE_MAX_S
 
-CANCEL_COST_TOKENS = 2
-LOWEST_WRITE_TOKENS_PER_S = 100  # of the lowest tier, until somebody says more
 ANSWER_WITHIN_S = 10  # the client gives a write up then
 
 
@@ -39,17 +38,17 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     halt_within_s: int
 
 
-def halt_within_s(open_orders: int, unknown_orders: int, write_tokens_per_s: int) -> int:
+def halt_within_s(open_orders: int, unknown_orders: int, budget: BudgetFacts) -> int:
     """Within how many seconds a halt begun now has every order off the book, while the exchange answers.
 
-    open orders x 2 tokens / the write budget (cancels go before all else), and twice the time within which a request
-    is answered or given up: that of a place under way, then that of its cancel. If the outcome of a place is unknown:
-    the time until a listing can prove it either way (signature window + read lag), and the longest pause between two
-    looks.
+    The time for the tokens of as many cancels as there are open orders (cancels go before all else), and twice the time
+    within which a request is answered or given up: that of a place under way, then that of its cancel. If the outcome
+    of a place is unknown: the time until a listing can prove it either way (signature window + read lag), and the
+    longest pause between two looks then.
     """
-    seconds = -(-open_orders * CANCEL_COST_TOKENS // write_tokens_per_s) + 2 * ANSWER_WITHIN_S
+    seconds = -(-budget.cancelling_us(open_orders) // 1_000_000) + 2 * ANSWER_WITHIN_S
     if unknown_orders:
-        seconds += (SIGNATURE_WINDOW_US + READ_LAG_US) // 1_000_000 + round(PAUSE_MAX_S)
+        seconds += (SIGNATURE_WINDOW_US + READ_LAG_US) // 1_000_000 + round(LATE_PAUSE_MAX_S) + ANSWER_WITHIN_S
     return seconds
 
 
@@ -59,7 +58,7 @@ def status_of(
     executions: Iterable[Execution],
     quarantined: Mapping[str, str],
     feeds: Mapping[str, MarketFeed],
-    write_tokens_per_s: int,
+    budget: BudgetFacts,
     now_us: int,
     *,
     stream_connected: bool,
@@ -77,5 +76,5 @@ def status_of(
         oldest_unknown_us=max((now_us - child.sent_at_us for child in unknown), default=None),
         stream_connected=stream_connected,
         feeds={ticker: FeedStatus(feed.state, feed.status) for ticker, feed in feeds.items()},
-        halt_within_s=halt_within_s(len(open_orders), len(unknown), write_tokens_per_s),
+        halt_within_s=halt_within_s(len(open_orders), len(unknown), budget),
     )

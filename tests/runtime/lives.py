@@ -86,7 +86,7 @@ class World:
         exchange, store = Behind(self.exchange, door), Behind(self.database, door)
         log = open_log(self.log, self.wall)
         with trio.CancelScope() as scope:
-            async with open_engine(store, exchange, self.wall, log, [TICKER], self.methods) as engine:  # type: ignore[arg-type]  # each is what it hides
+            async with open_engine(store, exchange, self.wall, log, [TICKER], self.methods) as engine:
                 await trio.sleep(1)
                 await work(Stage(engine, self.exchange, self.database, self.database, self.wall, self.log))
                 door.open = False
