@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import click
 import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from fsm_exec.algorithms import SHIPPED
-from fsm_exec.core.errors import UnitError, UserError
-from fsm_exec.core.units import CountE2, Outcome, parse_count
+from fsm_exec.cli import lab_options, lab_progress
+from fsm_exec.core.errors import UserError
 from fsm_exec.lab.cells import ALL_TAPES, Bucket, Cell, Paired, Report, report
-from fsm_exec.lab.compare import Field, Plan, tasks_left, work_all
-from fsm_exec.lab.episodes import FEE_TYPES, US_PER_S, Conditions, MakerFee
+from fsm_exec.lab.compare import Field, Plan
+from fsm_exec.lab.episodes import FEE_TYPES
 from fsm_exec.lab.methods import full_name
 from fsm_exec.lab.results import open_results
-from fsm_exec.paper.level import QueueModel
 
 PLAIN_WIDTH = 110  # of the table when nobody's terminal says how wide it is
 TABLE_WIDTH_MIN = 100  # in less it would be cut to nothing
-EVERY_MAX_S, HORIZON_MAX_S, LATENCY_MAX_MS, WORKERS_MAX = 86_400, 86_400, 60_000, 256
-TELL_EVERY_S = 10  # how often the time left is told where no bar can be drawn
 EXIT_INTERRUPTED = 130
 
 
@@ -70,49 +62,33 @@ def compare(
     as_json: bool,
 ) -> None:
     """Compare methods on recorded or generated tapes."""
-    if not 0 <= latency_ms <= LATENCY_MAX_MS:
-        raise UserError(f"--latency-ms {latency_ms}: give milliseconds from 0 to {LATENCY_MAX_MS}")
-    if not 1 <= every <= EVERY_MAX_S:
-        raise UserError(f"--every {every}: give seconds from 1 to {EVERY_MAX_S}")
     plan = Plan(
         tapes=tapes,
         methods=_methods(methods, baseline),
         baseline=baseline,
-        quantities_e2=_quantities(quantity),
-        horizons_us=_horizons(horizon, latency_ms),
-        outcomes=("yes", "no") if outcome == "both" else (cast("Outcome", outcome),),
-        every_us=every * US_PER_S,
-        conditions=Conditions(
-            queue_model=cast("QueueModel", queue_model),
-            latency_us=latency_ms * 1_000,
-            maker_fee=cast("MakerFee | None", maker_fee),
-        ),
+        quantities_e2=lab_options.quantities(quantity),
+        horizons_us=lab_options.horizons(horizon, latency_ms),
+        outcomes=lab_options.outcomes(outcome),
+        every_us=lab_options.interval(every),
+        conditions=lab_options.conditions(queue_model, latency_ms, maker_fee),
     )
-    processes = _workers(workers)
+    processes = lab_options.workers(workers)
     field = Field(plan)
     with open_results(out, resume=resume) as results:
-        results.agree(plan.stated(), field.fingerprints())
-        tasks = tasks_left(field, results)
-        interrupted = False
-        try:
-            with _progress(len(tasks)) as tell:
-                for done in work_all(field, tasks, results, min(processes, max(1, len(tasks)))):
-                    tell(done)
-        except KeyboardInterrupt:
-            interrupted = True
+        finished = lab_progress.work(field, results, processes)
         found = report(field, results, with_buckets=buckets)
         if as_json:
             click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
         else:
             _print(plan, found, results.path)
-        if interrupted:
-            click.echo("fsm-exec: interrupted; what is done is kept: the same command with --resume goes on", err=True)
-            sys.exit(EXIT_INTERRUPTED)
+    if not finished:
+        click.echo("fsm-exec: interrupted; what is done is kept: the same command with --resume goes on", err=True)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _methods(text: str | None, baseline: str) -> tuple[str, ...]:
     """The baseline first, then the others as they were given. Raises UserError."""
-    names = list(SHIPPED) if text is None else _split("--methods", text)
+    names = list(SHIPPED) if text is None else lab_options.split("--methods", text)
     chosen = list(dict.fromkeys([baseline, *names]))
     known: dict[str, str] = {}
     for name in chosen:
@@ -121,75 +97,6 @@ def _methods(text: str | None, baseline: str) -> tuple[str, ...]:
             raise UserError(f"--methods: {known[full]} and {name} are the same method; give it once")
         known[full] = name
     return tuple(chosen)
-
-
-def _quantities(text: str) -> tuple[CountE2, ...]:
-    found: list[CountE2] = []
-    for part in _split("--quantity", text):
-        try:
-            count = parse_count(part)
-        except UnitError as error:
-            raise UserError(f"--quantity: {error}; give contracts above 0 with at most 2 decimals") from error
-        if count == 0:
-            raise UserError(f"--quantity {part}: give contracts above 0 with at most 2 decimals")
-        found.append(count)
-    return tuple(dict.fromkeys(found))
-
-
-def _horizons(text: str, latency_ms: int) -> tuple[int, ...]:
-    """In microseconds. Raises UserError."""
-    least_s = latency_ms * 4 // 1_000 + 1  # an order must be able to get there, trade, and be heard of
-    found: list[int] = []
-    for part in _split("--horizon", text):
-        if not (part.isascii() and part.isdigit() and least_s <= int(part) <= HORIZON_MAX_S):
-            raise UserError(f"--horizon {part[:40]}: give whole seconds from {least_s} to {HORIZON_MAX_S}")
-        found.append(int(part) * US_PER_S)
-    return tuple(dict.fromkeys(found))
-
-
-def _workers(asked: int | None) -> int:
-    if asked is None:
-        return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    if not 1 <= asked <= WORKERS_MAX:
-        raise UserError(f"--workers {asked}: give a number from 1 to {WORKERS_MAX}")
-    return asked
-
-
-def _split(option: str, text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(parts):
-        raise UserError(f"{option} {text!r}: give values separated by single commas")
-    return parts
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Says on standard error how far it is and how long it will take: a bar, or a line now and then."""
-    console = Console(stderr=True)
-    if console.is_terminal and not console.is_dumb_terminal:
-        columns = (
-            TextColumn("episodes"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("", total=total)
-            yield lambda done: bar.update(task, completed=done)
-        return
-    began = told = time.monotonic()
-
-    def tell(done: int) -> None:
-        nonlocal told
-        now = time.monotonic()
-        if now - told >= TELL_EVERY_S or done == total:
-            told = now
-            left = (now - began) / done * (total - done)
-            click.echo(f"fsm-exec: {done} of {total} episodes, about {left:.0f} s left", err=True)
-
-    yield tell
 
 
 def _print(plan: Plan, found: Report, path: Path) -> None:

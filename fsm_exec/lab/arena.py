@@ -17,9 +17,9 @@ import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.algorithms import AnyMethod
-from fsm_exec.algorithms import method as find_method
+from fsm_exec.algorithms import Method
 from fsm_exec.core.errors import ExecError
+from fsm_exec.core.ports import MetricsRow
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
@@ -63,17 +63,27 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     flags: str
 
 
-def run_episode(tape: Tape, start: Start, order: Order, method: AnyMethod, conditions: Conditions) -> Run:
+def run_episode(tape: Tape, start: Start, order: Order, method: Method, conditions: Conditions) -> Run:
     """Work `order` by `method` from `start` on. The same arguments give the same run. Raises LabError if the engine
     gave the execution up, or there was no book to price it by."""
-    work = partial(_work, tape, start, order, method, conditions)
-    return _measured(run_virtual(work, seed=SEED), start, method)
+    faults = _Faults()
+    ended = run_virtual(partial(_work, tape, start, order, method, conditions, faults), seed=SEED)
+    where = f"{tape.header.ticker} at {start.at_us} {order.outcome} under {method.full_name}"
+    if ended.metrics is None:
+        raise LabError(f"{where}: the engine gave the execution up: {ended.quarantine}")
+    if faults.found:
+        raise LabError(f"{where}: {faults.found[0]}")
+    return _measured(ended, ended.metrics, where)
 
 
-async def _work(tape: Tape, start: Start, order: Order, method: AnyMethod, conditions: Conditions) -> Ended:
-    async with _engine_on(tape, start, conditions) as (engine, wall):
-        await wall.sleep_until_us(start.at_us)
+async def _work(
+    tape: Tape, start: Start, order: Order, method: Method, conditions: Conditions, faults: _Faults
+) -> Ended:
+    async with _engine_on(tape, start, method, conditions, faults) as (engine, wall):
         ticker = tape.header.ticker
+        if wall.now_us() > start.at_us:
+            raise LabError(f"{ticker} at {start.at_us}: the engine was not ready {LEAD_US} us after it began")
+        await wall.sleep_until_us(start.at_us)
         view = engine.view(ticker, order.outcome)
         mid_e5 = view.trusted_mid_e5
         if mid_e5 is None:
@@ -94,11 +104,13 @@ async def _work(tape: Tape, start: Start, order: Order, method: AnyMethod, condi
 
 
 @asynccontextmanager
-async def _engine_on(tape: Tape, start: Start, conditions: Conditions) -> AsyncIterator[tuple[Engine, Wall]]:
+async def _engine_on(
+    tape: Tape, start: Start, method: Method, conditions: Conditions, faults: _Faults
+) -> AsyncIterator[tuple[Engine, Wall]]:
     """An engine on an exchange that stands `LEAD_US` before the start and plays on from there."""
     began_us = start.at_us - LEAD_US
     wall, clock = Wall(began_us), Clock.starting_at(began_us)
-    log = _silent_log()
+    log = faults.log()
     exchange = Exchange(Timeline(clock), seed=SEED)
     gate = Gate(exchange, clock)
     _, credentials = gate.open_account(CASH_E6, "ed25519")  # made anew for each run, so it should not cost much
@@ -116,7 +128,7 @@ async def _engine_on(tape: Tape, start: Start, conditions: Conditions) -> AsyncI
             transport=host.transport,
             log=log,
         ) as client,
-        open_engine(store, client, wall, log, [tape.header.ticker], find_method) as engine,
+        open_engine(store, client, wall, log, [tape.header.ticker], lambda _: method) as engine,
     ):
         yield engine, wall
 
@@ -143,11 +155,8 @@ def play_from(exchange: Exchange, tape: Tape, start: Start, conditions: Conditio
     await_next()
 
 
-def _measured(ended: Ended, start: Start, method: AnyMethod) -> Run:
-    execution, row = ended.execution, ended.metrics
-    where = f"{execution.terms.ticker} at {start.at_us} {execution.outcome} under {method.full_name}"
-    if row is None:
-        raise LabError(f"{where}: the engine gave the execution up: {ended.quarantine}")
+def _measured(ended: Ended, row: MetricsRow, where: str) -> Run:
+    execution = ended.execution
     arrival = execution.arrival
     mid_e5, bid, ask = arrival.trusted_mid_e5, arrival.best_bid, arrival.best_ask
     if row.shortfall_e7 is None or mid_e5 is None or bid is None or ask is None:
@@ -170,18 +179,25 @@ def _measured(ended: Ended, start: Start, method: AnyMethod) -> Run:
     )
 
 
-class _Nowhere:
-    """A log file that keeps nothing: what matters of a run is measured, and what goes wrong ends the experiment."""
+class _Faults:
+    """The engine's log, of which only what must not happen is kept: errors, and an execution that had to be restarted.
+    Nothing is written, no time is stamped: a run would spend more on its log than on its book."""
 
-    def msg(self, line: str) -> None:
-        """Drop the line."""
+    def __init__(self) -> None:
+        self.found: list[str] = []
 
-    debug = info = warning = error = critical = exception = msg
+    def log(self) -> FilteringBoundLogger:
+        logger: FilteringBoundLogger = structlog.wrap_logger(
+            self, processors=[], wrapper_class=structlog.make_filtering_bound_logger("warning")
+        )
+        bound: FilteringBoundLogger = logger.bind()
+        return bound
 
+    def error(self, **fields: object) -> None:
+        self.found.append(str(fields))
 
-def _silent_log() -> FilteringBoundLogger:
-    logger: FilteringBoundLogger = structlog.wrap_logger(
-        _Nowhere(), processors=[], wrapper_class=structlog.make_filtering_bound_logger("critical")
-    )
-    bound: FilteringBoundLogger = logger.bind()
-    return bound
+    def warning(self, **fields: object) -> None:
+        if fields.get("event") == "restarting":
+            self.error(**fields)
+
+    exception = critical = error

@@ -1,0 +1,59 @@
+"""Working an experiment on the terminal: progress with the time left, and Ctrl-C, which keeps what is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from fsm_exec.lab.compare import Field, tasks_left, work_all
+from fsm_exec.lab.results import Results
+
+TELL_EVERY_S = 10  # how often the time left is told where no bar can be drawn
+
+
+def work(field: Field, results: Results, processes: int) -> bool:
+    """Work what is left of the field's plan; False if it was interrupted."""
+    results.agree(field.plan.stated(), field.fingerprints())
+    tasks = tasks_left(field, results)
+    try:
+        with _progress(len(tasks)) as tell:
+            for done in work_all(field, tasks, results, min(processes, max(1, len(tasks)))):
+                tell(done)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """Says on standard error how far it is and how long it will take: a bar, or a line now and then."""
+    console = Console(stderr=True)
+    if console.is_terminal and not console.is_dumb_terminal:
+        columns = (
+            TextColumn("episodes"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    began = told = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= TELL_EVERY_S or done == total:
+            told = now
+            left = (now - began) / done * (total - done)
+            click.echo(f"fsm-exec: {done} of {total} episodes, about {left:.0f} s left", err=True)
+
+    yield tell
