@@ -202,6 +202,8 @@ def _restored(draft: Draft, event: Restored) -> None:
     whoever decides. Then what the listings show: where an order stands before its fills, which it may be told of."""
     if draft.execution.draining:
         draft.update(draining=False)
+    if event.instance is not None:
+        draft.update(instance=event.instance)
     for entry in draft.execution.outbox:
         child = draft.child(entry.client_order_id)
         draft.clear_outbox(child.client_order_id, entry.kind)

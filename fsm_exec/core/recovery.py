@@ -82,6 +82,7 @@ def plan(
                 market=markets.get(execution.terms.ticker),
                 orders=tuple(_news_of_orders(execution, by_name, now_us)),
                 fills=tuple(sorted(news.get(execution.execution_id, []), key=_by_time)),
+                instance=None if execution.instance == instance else instance,
             ),
         )
         for execution in restored

@@ -16,6 +16,7 @@ from fsm_exec.core.events import AnyEvent
 from fsm_exec.core.inquiry import filled, reported
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillReport, OrderReport
+from fsm_exec.core.ownership import name_of_ours
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
@@ -37,7 +38,9 @@ class Router:
         self._prefix = f"fx{instance}-"
         self._feeds, self._wall, self._deliver, self._log = feeds, wall, deliver, log
         self._client_ids: dict[str, str] = {}  # by the exchange's order id
-        self._adopted: dict[str, str] = {}  # execution by client order id: orders a restored copy had under its old name
+        self._adopted: dict[
+            str, str
+        ] = {}  # execution by client order id: orders a restored copy had under its old name
         self._heard_us = wall.now_us()
         self._when_connected: Callable[[], None] = _nothing
         self._when_strange: Callable[[FillReport], None] = self._of_others

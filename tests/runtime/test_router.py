@@ -107,6 +107,21 @@ async def test_a_fill_without_our_id_is_joined_by_its_order(autojump_clock: Mock
     assert [name for name, _ in post.delivered] == ["e000007"]
 
 
+async def test_an_order_named_by_the_original_of_a_restored_copy_is_adopted(
+    autojump_clock: MockClock, post: Post
+) -> None:
+    """Once an execution here has it, what the stream says of it arrives; another engine's never does."""
+    theirs, other = "fxzzzzzzzzzz-e000007-1-1", "fxzzzzzzzzzz-e000007-1-2"
+    post.router.learned(theirs, "o1")
+    post.router.order(order(theirs))
+    post.router.fill(fill(None))
+    assert [name for name, _ in post.delivered] == ["e000007", "e000007"]
+    post.router.order(order(other))
+    post.router.forget(["o1"])
+    post.router.order(order(theirs))
+    assert len(post.delivered) == 2
+
+
 @pytest.mark.parametrize("name", ["manual-1", "fxzzzzzzzzzz-e000007-1-1", "", f"xfx{INSTANCE}-e000007-1-1"])
 async def test_orders_of_others_are_left_alone(autojump_clock: MockClock, post: Post, name: str) -> None:
     """Foreign ones, and those of another database's engine."""
