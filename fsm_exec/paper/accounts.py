@@ -82,7 +82,8 @@ class SettlementRecord:
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """`orders` and `fills` are in time order; `resting` holds the live orders of each market in time order."""
+    """`orders` and `fills` are in time order; `resting` holds the live orders of each market in time order. `reserves`
+    are of the markets in which nothing has changed since they were reckoned."""
 
     account_id: str
     user_id: str
@@ -93,6 +94,7 @@ class Account:
     settlements: list[SettlementRecord] = field(default_factory=list)
     client_ids: dict[str, str] = field(default_factory=dict)
     resting: dict[str, dict[str, Order]] = field(default_factory=dict)
+    reserves: dict[str, Reserve] = field(default_factory=dict)
 
     def position(self, ticker: str) -> Position:
         return self.positions.setdefault(ticker, Position())
@@ -100,22 +102,49 @@ class Account:
     def resting_in(self, ticker: str) -> dict[str, Order]:
         return self.resting.setdefault(ticker, {})
 
+    def accepted(self, order: Order, fees: FeeTerms) -> None:
+        """One more order, the last in time."""
+        self.orders.append(order)
+        self.resting_in(order.ticker)[order.order_id] = order
+        if (reserve := self.reserves.get(order.ticker)) is not None:
+            reserve.add(order, fees)
 
-def reserve_e6(
-    account: Account, ticker: str, fees: FeeTerms, *, without: Order | None = None
-) -> tuple[int, dict[Outcome, int]]:
-    """What the resting orders of one market reserve, and how many contracts of each outcome could still be bought
-    only to close. `without` leaves one order out, to ask what its replacement may use."""
-    position = account.position(ticker)
-    closable: dict[Outcome, int] = {"yes": position.closable_e2("yes"), "no": position.closable_e2("no")}
-    reserved = 0
-    for order in account.resting_in(ticker).values():
-        if order is without:
-            continue
-        closing = min(closable[order.outcome], order.remaining_e2)
-        closable[order.outcome] -= closing
+    def changed(self, ticker: str) -> None:
+        """An order or the position of a market is not what it was."""
+        self.reserves.pop(ticker, None)
+
+
+@dataclass(slots=True)
+class Reserve:
+    """What resting orders of one market reserve, and how many contracts of each outcome could still be bought only to
+    close."""
+
+    reserved_e6: int
+    closable_e2: dict[Outcome, int]
+
+    def add(self, order: Order, fees: FeeTerms) -> None:
+        """One more order, the last in time."""
+        closing = min(self.closable_e2[order.outcome], order.remaining_e2)
+        self.closable_e2[order.outcome] -= closing
         opening = CountE2(order.remaining_e2 - closing)
-        reserved += opening * order.price_e4
+        self.reserved_e6 += opening * order.price_e4
         if fees.maker_e10:
-            reserved += fees.model_fee(order.price_e4, opening, taker=False)
-    return reserved, closable
+            self.reserved_e6 += fees.model_fee(order.price_e4, opening, taker=False)
+
+
+def reckon_reserve(account: Account, ticker: str, fees: FeeTerms, *, without: Order | None = None) -> Reserve:
+    """From the orders themselves. `without` leaves one out, to ask what its replacement may use."""
+    position = account.position(ticker)
+    reserve = Reserve(0, {"yes": position.closable_e2("yes"), "no": position.closable_e2("no")})
+    for order in account.resting_in(ticker).values():
+        if order is not without:
+            reserve.add(order, fees)
+    return reserve
+
+
+def reserve_of(account: Account, ticker: str, fees: FeeTerms) -> Reserve:
+    """The same, reckoned anew only after a change: a member with thousands of orders asks at each new one."""
+    known = account.reserves.get(ticker)
+    if known is None:
+        known = account.reserves[ticker] = reckon_reserve(account, ticker, fees)
+    return known

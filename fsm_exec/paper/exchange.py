@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, format_count, in_outcome
 from fsm_exec.paper import errors, requests
-from fsm_exec.paper.accounts import Account, reserve_e6
+from fsm_exec.paper.accounts import Account, reckon_reserve, reserve_of
 from fsm_exec.paper.bodies import average_fee, average_price
 from fsm_exec.paper.ids import is_uuid
 from fsm_exec.paper.lifecycle import Lifecycle
@@ -79,6 +79,7 @@ class Exchange(Lifecycle):
             order.initial_e2 = CountE2(order.filled_e2 + remaining)
             market = self.markets[order.ticker]
             self._publish(market, market.book.reduce(order, CountE2(remaining)))
+            account.changed(order.ticker)
             self.publisher.order_changed(account, order)
         return DecreaseOrderAnswer(
             order_id=order.order_id,
@@ -125,10 +126,12 @@ class Exchange(Lifecycle):
         fills: list[FillRecord] = []
         if keeps_place:
             self._publish(market, market.book.reduce(order, remaining))
+            account.changed(order.ticker)
             self.publisher.order_changed(account, order)
         else:
             self._publish(market, market.book.withdraw(order))
             order.price_e4, order.remaining_e2 = price, remaining
+            account.changed(order.ticker)
             fills = self._enter(account, market, order)
         if expiration_changed:
             self._watch_expiry(order)
@@ -204,10 +207,14 @@ class Exchange(Lifecycle):
         available = account.cash_e6
         closable = 0
         for ticker in account.resting:
-            reserved, left = reserve_e6(account, ticker, self.markets[ticker].fees, without=replacing)
-            available -= reserved
+            fees = self.markets[ticker].fees
+            if replacing is not None and ticker == market.ticker:
+                reserve = reckon_reserve(account, ticker, fees, without=replacing)
+            else:
+                reserve = reserve_of(account, ticker, fees)
+            available -= reserve.reserved_e6
             if ticker == market.ticker:
-                closable = left[outcome]
+                closable = reserve.closable_e2[outcome]
         if market.ticker not in account.resting:
             closable = account.position(market.ticker).closable_e2(outcome)
         opening = CountE2(max(0, count - closable))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -39,8 +40,11 @@ def newest_first(
     """One page, and the cursor of the next: the number of the last item shown. Numbers ascend along `items`."""
     below = _decode_cursor(page.cursor)
     found: list[Item] = []
-    for item in reversed(items):
-        if (below is not None and number(item) >= below) or not wanted(item):
+    # Straight to where the page begins: the pages of a long listing must not each walk through those before it.
+    end = len(items) if below is None else bisect_left(items, below, key=number)
+    for at in range(end - 1, -1, -1):
+        item = items[at]
+        if not wanted(item):
             continue
         if len(found) == page.limit:
             return found, base64.urlsafe_b64encode(str(number(found[-1])).encode()).decode()

@@ -65,8 +65,8 @@ def order_of(exchange: Exchange, account: Account, order_id: str) -> rest.OrderB
 def fills_page(account: Account, page: Page) -> rest.FillsPage:
     def wanted(fill: FillRecord) -> bool:
         return (
-            page.names(fill.order.ticker)
-            and (page.order_id is None or fill.order.order_id == page.order_id)
+            (page.order_id is None or fill.order.order_id == page.order_id)
+            and page.names(fill.order.ticker)
             and page.within(fill.at_us)
         )
 

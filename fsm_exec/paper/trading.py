@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from fsm_exec.core.book import Book
 from fsm_exec.core.units import CountE2, MoneyE6, in_outcome
-from fsm_exec.paper.accounts import Account, reserve_e6
+from fsm_exec.paper.accounts import Account, reserve_of
 from fsm_exec.paper.groups import OrderGroup
 from fsm_exec.paper.ids import Ids
 from fsm_exec.paper.level import QueueModel
@@ -58,7 +58,7 @@ class Trading:
     def available_e6(self, account: Account) -> int:
         """Cash net of what resting orders reserve."""
         return account.cash_e6 - sum(
-            reserve_e6(account, ticker, self.markets[ticker].fees)[0] for ticker in account.resting
+            reserve_of(account, ticker, self.markets[ticker].fees).reserved_e6 for ticker in account.resting
         )
 
     # What the tape and the clock do
@@ -94,8 +94,7 @@ class Trading:
     def _accept(self, account: Account, order: Order) -> None:
         """Make an order known to all who keep lists of orders."""
         self.orders[order.order_id] = order
-        account.orders.append(order)
-        account.resting_in(order.ticker)[order.order_id] = order
+        account.accepted(order, self.markets[order.ticker].fees)
         group = self._group_of(order)
         if group is not None:
             group.resting[order.order_id] = order
@@ -136,7 +135,9 @@ class Trading:
         order.status, order.reason = status, reason
         order.remaining_e2 = CountE2(0)
         order.updated_us = self.timeline.now_us()
-        self.accounts[order.account_id].resting_in(order.ticker).pop(order.order_id, None)
+        account = self.accounts[order.account_id]
+        account.resting_in(order.ticker).pop(order.order_id, None)
+        account.changed(order.ticker)
         group = self._group_of(order)
         if group is not None:
             group.resting.pop(order.order_id, None)

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from fsm_exec.core.book import Book
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, complement, opposite, parse_change, parse_price
+from fsm_exec.paper.accounts import reckon_reserve
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.subscriptions import Subscription
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade
 from fsm_exec.wire.rest import AmendOrder, CreateOrder
+from fsm_exec.wire.writes import DecreaseOrder
 from tests.paper.support import TICKER, Floor
 from tests.paper.test_money import worth
 
@@ -33,6 +35,7 @@ COMMANDS = st.lists(
         st.tuples(st.just("maker"), OUTCOMES, CENTS, CONTRACTS),
         st.tuples(st.just("cancel"), OUTCOMES, CENTS, CONTRACTS),
         st.tuples(st.just("amend"), OUTCOMES, CENTS, CONTRACTS),
+        st.tuples(st.just("decrease"), OUTCOMES, CENTS, CONTRACTS),
     ),
     max_size=60,
 )
@@ -89,7 +92,7 @@ class Run:
             case "snapshot":
                 self.recorded = Book([(price, size)], [(PriceE4(9_900 - price), size)])
                 self.floor.play(BookSnapshot(tuple(self.recorded.yes.items()), tuple(self.recorded.no.items())))
-            case "cancel" | "amend":
+            case "cancel" | "amend" | "decrease":
                 self._change(kind, outcome, cents, contracts)
             case _:
                 self._create(kind, outcome, cents, contracts)
@@ -135,6 +138,10 @@ class Run:
         if kind == "cancel":
             self.floor.exchange.cancel_order(self.floor.account, order.order_id)
             return
+        if kind == "decrease":
+            wish = DecreaseOrder(reduce_by=str(contracts))
+            self.floor.exchange.decrease_order(self.floor.account, order.order_id, wish)
+            return
         same = outcome == "yes"  # half of the amends keep their price
         price = f"0.{order.yes_price_e4 // 100:02}" if same else f"0.{cents:02}"
         request = AmendOrder(ticker=TICKER, side=order.book_side, price=price, count=str(contracts))
@@ -158,6 +165,9 @@ class Run:
                 assert order.remaining_e2 == 0
         for account in self.floor.exchange.accounts.values():
             assert sum(fill.count_e2 for fill in account.fills) == sum(order.filled_e2 for order in account.orders)
+            fees = self.floor.market.fees
+            if TICKER in account.reserves:  # what is remembered is what the orders say
+                assert account.reserves[TICKER] == reckon_reserve(account, TICKER, fees)
             assert account.cash_e6 >= -100 * len(account.fills)  # a fill may round up one step of the balance
 
 
