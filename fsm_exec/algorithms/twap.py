@@ -14,7 +14,7 @@ import msgspec
 
 from fsm_exec.algorithms.building import ONE_PPM, US_PER_S, ClosingLeadS, ClosingSettings, apportion, slices_of, within
 from fsm_exec.core.algorithm import Goal, PlaceWish, Progress, Slice, SliceProgress, TransferWish, Wish
-from fsm_exec.core.units import ONE_CONTRACT_E2, CountE2
+from fsm_exec.core.units import CountE2
 from fsm_exec.core.view import View
 
 LOOK_EVERY_US = US_PER_S
@@ -22,15 +22,16 @@ LOOK_EVERY_US = US_PER_S
 
 class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`interval_s` 0: as long as the time allows; it is shortened where it would not fit. `spread_ppm` is the share of
-    the time before the closing leg in which the slices come due, `retry_ms` the least time from one order to the next,
-    and `fruitless_max` how many more orders than contracts filled there may be."""
+    the time before the closing leg in which the slices come due, `retry_ms` the least time from one order to the next.
+    After `fruitless_max` orders in a row that got nothing, what the book shows is not believed until the next slice
+    comes due."""
 
     closing_lead_s: ClosingLeadS = 1  # nothing rests, so nothing has to be cancelled before the last order
     slices: Annotated[int, msgspec.Meta(ge=5, le=10)] = 8
     interval_s: Annotated[int, msgspec.Meta(ge=0, le=3_600)] = 0
     spread_ppm: Annotated[int, msgspec.Meta(ge=100_000, le=ONE_PPM)] = 800_000
     retry_ms: Annotated[int, msgspec.Meta(ge=250, le=60_000)] = 500
-    fruitless_max: Annotated[int, msgspec.Meta(ge=10, le=1_000)] = 60
+    fruitless_max: Annotated[int, msgspec.Meta(ge=5, le=1_000)] = 20
 
     @property
     def look_every_us(self) -> int | None:
@@ -46,12 +47,11 @@ def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
     due = _due(progress, config)
     wanted = CountE2(sum(part.free_e2 for part in due))
     placed_us = [part.last_placed_at_us for part in progress.slices if part.last_placed_at_us is not None]
-    fruitless = progress.writes - sum(part.filled_e2 for part in progress.slices) // ONE_CONTRACT_E2
     if (
         wanted == 0
         or any(part.working is not None for part in progress.slices)
         or (placed_us and progress.at_us < max(placed_us) + config.retry_ms * 1_000)
-        or fruitless >= config.fruitless_max
+        or due[-1].fruitless >= config.fruitless_max
         or not view.is_tradable
         or not within(view.asks, goal.limits.worst_e4)
     ):

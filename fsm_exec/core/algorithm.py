@@ -62,7 +62,8 @@ class Working(msgspec.Struct, frozen=True, kw_only=True):
 
 class SliceProgress(msgspec.Struct, frozen=True, kw_only=True):
     """`free_e2` may be placed now: not filled, live or unknown. `sent` counts orders that reached the exchange;
-    `last_placed_at_us` is when the newest order, whatever became of it, was decided (None: there was none)."""
+    `last_placed_at_us` is when the newest order, whatever became of it, was decided (None: there was none), and
+    `fruitless` how many of the newest orders in a row have ended without any fill."""
 
     level: int
     count_e2: CountE2
@@ -71,6 +72,7 @@ class SliceProgress(msgspec.Struct, frozen=True, kw_only=True):
     sent: int
     last_placed_at_us: int | None
     working: Working | None
+    fruitless: int = 0
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -149,7 +149,18 @@ def _slice_progress(seen: Execution, part: Slice) -> SliceProgress:
         sent=sum(child.order_id is not None for child in children),
         last_placed_at_us=max((child.sent_at_us for child in children), default=None),
         working=None if working is None else _working(working),
+        fruitless=_fruitless(children),
     )
+
+
+def _fruitless(children: list[Child]) -> int:
+    """Of the newest that have ended, how many in a row bought nothing."""
+    count = 0
+    for child in reversed(children):
+        if child.filled_e2:
+            break
+        count += not child.is_open
+    return count
 
 
 def _working(child: Child) -> Working:

@@ -122,12 +122,12 @@ def test_it_waits_for_offers_answers_and_its_own_pace(make: Maker) -> None:
 
 
 def test_orders_that_get_nothing_come_to_an_end(make: Maker) -> None:
-    """60 more than contracts filled; after that only the closing leg."""
+    """After 20 in a row the book is not believed, until the next slice comes due."""
     desk = make.desk("twap")
-    assert desk.wishes(at_s=20, writes=59) != ()
-    assert desk.wishes(at_s=20, writes=60) == ()
-    filled = replace(make.fresh(2, 1_000), filled_e2=CountE2(500), free_e2=CountE2(500))
-    assert desk.wishes(filled, at_s=20, writes=64) != ()
+    tried = replace(make.fresh(1, 1_000), sent=20, last_placed_at_us=0, fruitless=20)
+    assert desk.wishes(replace(tried, fruitless=19), at_s=5) != ()
+    assert desk.wishes(tried, make.fresh(2, 1_000), at_s=5) == ()
+    assert desk.wishes(tried, make.fresh(2, 1_000), at_s=60)[-1] == _take(2, 2_000)
 
 
 @given(total=st.integers(1, 10**7), weights=st.lists(st.integers(0, 50), min_size=1, max_size=12).filter(any))
