@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from fsm_exec.algorithms import method
 from fsm_exec.core.errors import ExecError
+from fsm_exec.core.times import to_iso
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
 from fsm_exec.lab.simulation.wires import DoorTransport, dialler
 from fsm_exec.runtime.clock import Wall, keep_in_step
 from fsm_exec.runtime.engine import Engine, open_engine
+from fsm_exec.store.locks import database_lock
 
 if TYPE_CHECKING:
     from fsm_exec.lab.simulation.world import World
@@ -34,17 +38,20 @@ class Process:
         self.failed: str | None = None
         self.started_us = 0
         self.refused_429 = 0
+        self.engine: Engine | None = None
         self._world, self._log = world, log
-        self._leave = trio.Event()
+        self._terminated = trio.Event()
+        self._cancels_orders = True
         self._orders, self._asked = trio.open_memory_channel[Order](1_000)
 
     def ask(self, order: Order) -> None:
         """Hand `order` to the engine once it runs."""
         self._orders.send_nowait(order)
 
-    def terminate(self) -> None:
+    def terminate(self, *, cancels_orders: bool) -> None:
         """SIGTERM."""
-        self._leave.set()
+        self._cancels_orders = cancels_orders
+        self._terminated.set()
 
     async def run(self) -> None:
         """Until the life is over or the engine has ended by itself. Never raises what the engine raises."""
@@ -69,6 +76,9 @@ class Process:
     async def _run(self) -> None:
         world, life = self._world, self.life
         wall = Wall(world.system_us())
+        lock = ExitStack()
+        lock.enter_context(database_lock(world.database, what="simulated", since=to_iso(wall.now_us())))
+        life.at_the_end(lock.close)
         transport = DoorTransport(
             world.host.transport, life, world.history, lambda request: world.witness.sending(request, wall.now_us())
         )
@@ -84,19 +94,23 @@ class Process:
                 transport=transport,
                 log=self._log,
             ) as client,
-            open_engine(store, client, wall, self._log, world.tickers) as engine,
+            open_engine(store, client, wall, self._log, world.tickers, method, wait=False) as engine,
             trio.open_nursery() as nursery,
         ):
-            self.started_us = world.now_us()
-            self.ready.set()
+            self.engine = engine
             nursery.start_soon(keep_in_step, wall, engine.clock_jumped, world.system_us)
             nursery.start_soon(self._obey, engine, nursery)
-            await self._leave.wait()
+            await self._terminated.wait()
+            if engine.state != "stopped":
+                await engine.drain(cancel_orders=self._cancels_orders)
             statistics = client.statistics()
             self.refused_429 = statistics.read.refused + statistics.write.refused
             nursery.cancel_scope.cancel()
 
     async def _obey(self, engine: Engine, nursery: trio.Nursery) -> None:
+        await engine.wait_running()
+        self.started_us = self._world.now_us()
+        self.ready.set()
         async for order in self._asked:
             nursery.start_soon(self._obeyed, order, engine)
 
@@ -104,6 +118,8 @@ class Process:
         try:
             await order(engine)
         except ExecError as error:  # the user is told no
+            if self.life.is_over:
+                return
             self._world.history.add("refused", type(error).__name__)
 
 

@@ -75,12 +75,19 @@ class Crash(Action, frozen=True, kw_only=True):
 
 
 class Drain(Action, frozen=True, kw_only=True):
-    """SIGTERM, and a new start `down_ms` after it has ended."""
+    """SIGTERM, and a new start `down_ms` after it has ended. `cancels_orders` or leaves them live."""
 
     down_ms: int
+    cancels_orders: bool
 
 
-AnyAction: TypeAlias = Submit | Cancel | Halt | Resume | Jump | Crash | Drain
+class Second(Action, frozen=True, kw_only=True):
+    """Somebody starts another engine on the same database, and stops it `for_ms` later if it is still there."""
+
+    for_ms: int
+
+
+AnyAction: TypeAlias = Submit | Cancel | Halt | Resume | Jump | Crash | Drain | Second
 
 
 class MarketPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,13 +174,16 @@ def _troubles(rng: random.Random, calm_ms: int, submissions: int) -> list[AnyAct
         doors = 0 if rng.randrange(3) == 0 else rng.choice((1, rng.randint(2, 20), rng.randint(20, 200)))
         actions.append(Crash(at_ms=rng.randint(500, calm_ms), doors=doors, down_ms=down_ms))
     if rng.randrange(5) == 0:
-        actions.append(Drain(at_ms=rng.randint(2_000, calm_ms), down_ms=rng.choice((100, 5_000, 40_000))))
+        down_ms, cancels = rng.choice((100, 5_000, 40_000)), rng.randrange(3) > 0
+        actions.append(Drain(at_ms=rng.randint(2_000, calm_ms), down_ms=down_ms, cancels_orders=cancels))
     if rng.randrange(8) == 0:
         at_ms = rng.randint(2_000, calm_ms)
         actions += [Halt(at_ms=at_ms), Resume(at_ms=at_ms + rng.choice((100, 3_000, 20_000)))]
     if rng.randrange(4) == 0:
         by_ms = rng.choice((-8_000, -2_000, 1_500, 5_000, 9_000))
         actions.append(Jump(at_ms=rng.randint(1_000, calm_ms), by_ms=by_ms, for_ms=rng.choice((12_000, 30_000))))
+    if rng.randrange(6) == 0:
+        actions.append(Second(at_ms=rng.randint(1_000, calm_ms), for_ms=rng.choice((5_000, 20_000))))
     return actions
 
 

@@ -7,6 +7,8 @@ import io
 import random
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import structlog
@@ -14,7 +16,6 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.events import StopRequested
 from fsm_exec.core.limits import Limits, resolve_limits
 from fsm_exec.core.units import MoneyE6, PriceE4
 from fsm_exec.core.view import View
@@ -22,7 +23,7 @@ from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.disk import Disk
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.life import doors_at_crash_points
-from fsm_exec.lab.simulation.process import Process
+from fsm_exec.lab.simulation.process import Order, Process
 from fsm_exec.lab.simulation.scenario import (
     CALM,
     START_US,
@@ -35,6 +36,7 @@ from fsm_exec.lab.simulation.scenario import (
     Price,
     Resume,
     Scenario,
+    Second,
     Submit,
 )
 from fsm_exec.lab.simulation.witness import WatchedExchange, Witness
@@ -60,6 +62,7 @@ GRACE_US = 5_000_000
 ANSWER_US = 11_000_000  # the longest a write is waited for, and a little
 ARRIVAL_S = 75  # whatever was on its way when calm came has arrived by then
 LOOK_S = 1
+SECOND_NUMBER = 1_000  # so that its life has a name of its own
 LOOK_AGAIN_S = 0.25
 
 
@@ -94,10 +97,16 @@ def simulate(scenario: Scenario, *, keeps: bool = False) -> Report:
 
 
 async def _simulate(scenario: Scenario, visited: set[str], keeps: bool) -> Report:
-    world = World(scenario, keeps)
+    with TemporaryDirectory(prefix="fsm-exec-simulate-") as directory:
+        world = World(scenario, keeps, Path(directory))
+        await _live(world)
+    return world.report(visited)
+
+
+async def _live(world: World) -> None:
     async with host_in_memory(world.exchange, world.clock, world.gate, faults=world.plan) as host:
         world.host = host
-        for market in scenario.markets:
+        for market in world.scenario.markets:
             tape = generate(
                 market.seed, market.seconds, profile=market.profile, ticker=market.ticker, start_us=START_US
             )
@@ -105,7 +114,6 @@ async def _simulate(scenario: Scenario, visited: set[str], keeps: bool) -> Repor
         async with trio.open_nursery() as nursery:
             await world.live(nursery)
             nursery.cancel_scope.cancel()
-    return world.report(visited)
 
 
 class World:
@@ -113,8 +121,9 @@ class World:
 
     host: MemoryHost
 
-    def __init__(self, scenario: Scenario, keeps: bool) -> None:
+    def __init__(self, scenario: Scenario, keeps: bool, directory: Path) -> None:
         self.scenario = scenario
+        self.database = directory / "simulated.sqlite"  # for its lock only: the rows are in memory
         seed = scenario.seed
         self.clock = Clock.starting_at(START_US)
         self.offset_us = 0  # by which the machine's clock is wrong
@@ -136,7 +145,7 @@ class World:
         self._log_file = io.StringIO()
         self._keeps = keeps
         self._worth_e6 = audit.worth_e6(self.exchange)
-        self._restart = trio.Event()
+        self._halts = any(isinstance(action, Halt) for _, action in scenario.steps)
         self._down_ms = 0
 
     def now_us(self) -> int:
@@ -152,19 +161,22 @@ class World:
         """The newest one, dead or alive."""
         return self.processes[-1]
 
+    def _is_up(self) -> bool:
+        return bool(self.processes) and self.process.ready.is_set() and not self.process.life.is_over
+
     # The course of things
 
     async def live(self, nursery: trio.Nursery) -> None:
         """The actions in their time, then calm, until everything has ended or should have."""
         nursery.start_soon(self._keep_alive, nursery)
         with trio.move_on_after(START_WAIT_S):
-            await _until(lambda: self.processes and self.process.ready.is_set())
+            await _until(self._is_up)
         submissions = 0
         for number, action in self.scenario.steps:
             await self.clock.sleep_until(START_US + action.at_ms * US_PER_MS)
             self.history.add("action", number, action)
             if isinstance(action, Submit):
-                self.process.ask(partial(self._submit, submissions, action))
+                nursery.start_soon(self._submit_when_up, partial(self._submit, submissions, action))
                 submissions += 1
             else:
                 self._act(action, nursery)
@@ -201,6 +213,8 @@ class World:
                 self.process.ask(_halt)
             case Resume():
                 self.process.ask(_resume)
+            case Second():
+                nursery.start_soon(self._second, action.for_ms)
             case Jump():
                 self.offset_us = action.by_ms * US_PER_MS
                 nursery.start_soon(self._set_right, action.for_ms)
@@ -212,15 +226,32 @@ class World:
                     self.process.life.end("killed")
             case Drain():
                 self._down_ms = action.down_ms
-                self.process.terminate()
+                self.process.terminate(cancels_orders=action.cancels_orders)
             case Submit():
                 pass
+
+    async def _second(self, for_ms: int) -> None:
+        """The other engine is refused, or there are two."""
+        other = Process(self, len(self.processes) + SECOND_NUMBER, self._log())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other.run)
+            with trio.move_on_after(for_ms / 1_000):
+                await other.life.over.wait()
+            if not other.life.is_over and not self.process.life.is_over:
+                self.witness.found("two engines work one database")
+            other.life.end("killed")
+        self.history.add("second", other.failed or "")
 
     async def _set_right(self, after_ms: int) -> None:
         await trio.sleep(after_ms / 1_000)
         self.offset_us = 0
 
     # The user
+
+    async def _submit_when_up(self, order: Order) -> None:
+        """Whoever finds nobody there comes again."""
+        await _until(self._is_up)
+        self.process.ask(order)
 
     async def _submit(self, number: int, action: Submit, engine: Engine) -> None:
         ticker, outcome = self.tickers[action.market], action.outcome
@@ -256,9 +287,9 @@ class World:
 
     async def _until_ended(self) -> bool:
         """Whether everything ended in time."""
-        while (left := audit.unfinished(self.disk.connection)) or not self.process.ready.is_set():
+        while (left := audit.unfinished(self.disk.connection)) or not self._is_up():
             late = [name for name, deadline_us in left if self.now_us() > self.bound_us(name, deadline_us)]
-            if late and self.process.ready.is_set():
+            if late and self._is_up():
                 for name in late:
                     self.witness.found(f"9: {name} has not ended in time: {self._state_of(name)}")
                 return False
@@ -285,6 +316,9 @@ class World:
         connection = self.disk.connection
         for line in (*audit.quarantined(connection), *audit.unbalanced(self.exchange)):
             self.witness.found(line)
+        engine = self.process.engine
+        if engine is not None and not self.process.life.is_over and engine.state == "halted" and not self._halts:
+            self.witness.found(f"the engine halted by itself: {engine.status().why_halted}")
         if audit.worth_e6(self.exchange) != self._worth_e6:
             self.witness.found("12: cash is not conserved")
 
@@ -332,15 +366,15 @@ async def _until(condition: Callable[[], object]) -> None:
 
 
 async def _cancel(name: str, engine: Engine) -> None:
-    engine.deliver(name, StopRequested(at_us=engine._services.wall.now_us(), reason="user"))
+    await engine.cancel(name)
 
 
 async def _halt(engine: Engine) -> None:
-    engine.stop("halt")
+    engine.halt()
 
 
 async def _resume(engine: Engine) -> None:
-    pass
+    engine.resume()
 
 
 def _price(view: View, wanted: Price) -> PriceE4:

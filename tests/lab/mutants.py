@@ -1,0 +1,226 @@
+"""Twelve deliberate faults: what an order engine must not do, each done to the running code by a test.
+
+Production code has no switches: a mutant replaces a function or two for the length of a test. The faults are those
+that lose, double or orphan orders, or miscount fills, in engines people have written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from fsm_exec.core import absorb, advance, recovery, wishes
+from fsm_exec.core.draft import Draft
+from fsm_exec.core.errors import StoreFailed
+from fsm_exec.core.events import AnyEvent, FillReported, OrderReported, Restored, WriteLost
+from fsm_exec.core.execution import Child, Execution, Fill, PendingCancel
+from fsm_exec.core.inquiry import reported
+from fsm_exec.core.orders import CancelOrder, OrderReport, PlaceAnswer, PlaceOrder, Refused, Unknown
+from fsm_exec.core.ports import ExecutionSave
+from fsm_exec.core.units import CountE2
+from fsm_exec.lab.simulation import process
+from fsm_exec.runtime import performer
+from fsm_exec.store.port import SqliteStore
+
+Mutant = Callable[[pytest.MonkeyPatch], None]
+SAVED_LATER_S = 0.05
+
+
+def save_after_send(patch: pytest.MonkeyPatch) -> None:
+    """A step is performed at once and saved a moment later."""
+    save = SqliteStore.save
+
+    async def later(store: SqliteStore, step: ExecutionSave) -> None:
+        async def soon() -> None:
+            await trio.sleep(SAVED_LATER_S)
+            with suppress(StoreFailed):
+                await save(store, step)
+
+        trio.lowlevel.spawn_system_task(soon)
+
+    patch.setattr(SqliteStore, "save", later)
+
+
+def fills_by_order_total(patch: pytest.MonkeyPatch) -> None:
+    """A fill is taken for known when the count has reached what the order was said to have filled."""
+
+    def has_fill(child: Child, _order_id: str, _fill_id: str) -> bool:
+        return child.counted_e2 >= child.reported_e2 > 0
+
+    patch.setattr(Child, "has_fill", has_fill)
+
+
+def time_out_means_rejected(patch: pytest.MonkeyPatch) -> None:
+    """An order without an answer is taken for refused."""
+    placed = performer._placed
+
+    def hasty(write: PlaceOrder, answer: PlaceAnswer, at_us: int) -> AnyEvent:
+        return placed(write, Refused(code="timeout", message="") if isinstance(answer, Unknown) else answer, at_us)
+
+    patch.setattr(performer, "_placed", hasty)
+
+
+def not_found_means_cancelled(patch: pytest.MonkeyPatch) -> None:
+    """A cancel answered 404 is taken for done."""
+    lost = absorb._write_lost
+
+    def hasty(draft: Draft, event: WriteLost) -> None:
+        child = draft.child(event.client_order_id)
+        if "not_found" in event.why and isinstance(child.write, PendingCancel):
+            absorb._ended(draft, child, child.reported_e2)
+        else:
+            lost(draft, event)
+
+    patch.setattr(absorb, "_write_lost", hasty)
+
+
+def new_id_on_resend(patch: pytest.MonkeyPatch) -> None:
+    """What is sent again gets another client order id."""
+    place, placing = advance._place, advance._placing
+    first = False
+
+    def placed(*args: object) -> PlaceOrder:
+        nonlocal first
+        first = True
+        try:
+            return place(*args)  # type: ignore[arg-type]
+        finally:
+            first = False
+
+    def again(draft: Draft, child: Child, effect_id: str) -> PlaceOrder:
+        order = placing(draft, child, effect_id)
+        return order if first else replace(order, client_order_id=f"{order.client_order_id}-again")
+
+    patch.setattr(advance, "_place", placed)
+    patch.setattr(advance, "_placing", again)
+
+
+def cancel_done_when_sent(patch: pytest.MonkeyPatch) -> None:
+    """An order counts as cancelled as soon as its cancel is on its way."""
+    cancelling = advance._cancelling
+
+    def hasty(draft: Draft, child: Child, effect_id: str) -> CancelOrder:
+        order = cancelling(draft, child, effect_id)
+        sent = draft.child(child.client_order_id)
+        absorb._ended(draft, sent, sent.reported_e2)
+        return order
+
+    patch.setattr(advance, "_cancelling", hasty)
+
+
+def late_frame_dropped(patch: pytest.MonkeyPatch) -> None:
+    """A fill that is heard of after its order's end is thrown away."""
+    filled = absorb._filled
+
+    def deaf(draft: Draft, event: FillReported) -> None:
+        if draft.child(event.client_order_id).is_open:
+            filled(draft, event)
+
+    patch.setattr(absorb, "_filled", deaf)
+
+
+def outbox_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A new process does not ask what became of the writes that were under way."""
+    restored = absorb._restored
+
+    def forgetful(draft: Draft, event: Restored) -> None:
+        draft.update(outbox=())
+        restored(draft, event)
+
+    patch.setattr(absorb, "_restored", forgetful)
+
+
+def full_quantity_again(patch: pytest.MonkeyPatch) -> None:
+    """After a partial fill the whole of it is placed again. The engine's own assertion is taken out, too."""
+
+    def free(execution: Execution) -> CountE2:
+        return CountE2(execution.target_e2 - sum(c.committed_e2 for c in execution.children if c.is_open))
+
+    progress = wishes.progress_of
+
+    def of_open(execution: Execution, at_us: int) -> object:
+        seen = replace(execution, children=tuple(c for c in execution.children if c.is_open))
+        return progress(seen, at_us)
+
+    patch.setattr(Execution, "free_e2", property(free))
+    patch.setattr("fsm_exec.core.decide.progress_of", of_open)
+    patch.setattr(advance, "check", lambda _: None)
+
+
+def no_lock(patch: pytest.MonkeyPatch) -> None:
+    """Two engines may work one database at once."""
+    patch.setattr(process, "database_lock", lambda *_, **__: nullcontext())
+
+
+def reconciled_by_position(patch: pytest.MonkeyPatch) -> None:
+    """At a restart the n-th order of the listing is taken for the execution's n-th."""
+
+    def by_position(
+        execution: Execution, by_name: Mapping[str, OrderReport], now_us: int
+    ) -> Iterable[OrderReported]:
+        listed = [report for report in by_name.values() if report.ticker == execution.terms.ticker]
+        for child, report in zip(execution.children, listed, strict=False):
+            if recovery._is_news(child, report):
+                named = replace(report, client_order_id=child.client_order_id)
+                yield reported(named, now_us, looked_up=False, child=child)
+
+    patch.setattr(recovery, "_news_of_orders", by_position)
+
+
+def fill_after_end_reopens(patch: pytest.MonkeyPatch) -> None:
+    """A fill after an order's end brings it back to work."""
+    filled = absorb._filled
+
+    def reopening(draft: Draft, event: FillReported) -> None:
+        child = draft.child(event.client_order_id)
+        if child.is_open or child.has_fill(event.order_id, event.fill_id):
+            filled(draft, event)
+            return
+        fill = Fill(
+            fill_id=event.fill_id,
+            order_id=event.order_id,
+            price_e4=event.price_e4,
+            count_e2=event.count_e2,
+            fee_e6=event.fee_e6,
+            is_taker=event.is_taker,
+            traded_at_us=event.traded_at_us,
+            mid_e5=event.mid_e5,
+        )
+        counted = CountE2(child.counted_e2 + event.count_e2)
+        draft.put(
+            child,
+            state="partial",
+            fills=(*child.fills, fill),
+            counted_e2=counted,
+            reported_e2=max(child.reported_e2, counted),
+        )
+
+    patch.setattr(absorb, "_filled", reopening)
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    save_after_send,
+    fills_by_order_total,
+    time_out_means_rejected,
+    not_found_means_cancelled,
+    new_id_on_resend,
+    cancel_done_when_sent,
+    late_frame_dropped,
+    outbox_forgotten,
+    full_quantity_again,
+    no_lock,
+    reconciled_by_position,
+    fill_after_end_reopens,
+)
+
+
+@contextmanager
+def alive(mutant: Mutant) -> Iterator[None]:
+    """The mutant lives while the block runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        mutant(patch)
+        yield
