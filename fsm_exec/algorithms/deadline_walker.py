@@ -9,6 +9,8 @@ t is the time since the execution was accepted, H its horizon. Around this ramp:
   priced by the last two-sided book (by the arrival, if the spread blew up), never by what is left.
 * A small budget of writes, of which the closing leg's are kept back. When the budget is spent, or the account is short
   of tokens, the order rests until the closing leg.
+* Signals (optional, weights zero by default): a grows by imbalance_weight x (queue imbalance - 1/2) + flow_weight x
+  the scaled order-flow imbalance. A signal that is missing changes nothing.
 * Taker leg (optional, off by default): what the expected flow will not fill in time is taken from the touch, if that
   is cheap enough for the hour. The quote is withdrawn first, so that nothing can be bought twice.
 """
@@ -72,6 +74,8 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     look_every_ms: Annotated[int, msgspec.Meta(ge=250, le=60_000)] = 1_000
     write_budget: Annotated[int, msgspec.Meta(ge=3, le=1_000)] = 12
     tokens_min: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 20
+    imbalance_weight: Decimal = Decimal(0)
+    flow_weight: Decimal = Decimal(0)
     taker_leg: bool = False
     flow_e2_per_s: Annotated[int, msgspec.Meta(ge=0, le=10**8)] = 100
     taker_start_e4: Annotated[int, msgspec.Meta(ge=-10_000, le=10_000)] = -200
@@ -79,6 +83,8 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     taker_every_s: Annotated[int, msgspec.Meta(ge=1, le=3_600)] = 5
 
     def __post_init__(self) -> None:
+        check_weight("imbalance_weight", self.imbalance_weight, -10, 10)
+        check_weight("flow_weight", self.flow_weight, -10, 10)
         check_weight("a0", self.a0, 0, 10)
         check_weight("a1", self.a1, 0, 10)
         check_weight("g", self.g, Decimal("0.1"), 10)  # 0 to the power of 0 is no number
@@ -157,7 +163,8 @@ def _wanted(progress: Progress, view: View, config: Config) -> PriceE4:
     if best is None:
         return allowed(goal, min(goal.limits.target_e4, _below_ask(view)))
     bid, ask = best
-    exact = between(bid, ask, _share_ppm(progress, config))
+    share_ppm = min(max(0, _ramp_ppm(progress, config) + _pressure_ppm(view, config)), ONE_PPM)
+    exact = between(bid, ask, share_ppm)
     rounded = exact + tick_above(goal.grid, allowed(goal, exact)) // 2
     return allowed(goal, min(rounded, ask - 1, _below_ask(view)))
 
@@ -167,14 +174,24 @@ def _below_ask(view: View) -> int:
     return 9_999 if view.best_ask is None else view.best_ask - 1
 
 
-def _share_ppm(progress: Progress, config: Config) -> int:
-    """a, between 0 and one, in millionths."""
+def _ramp_ppm(progress: Progress, config: Config) -> int:
+    """a0 + a1 x (t / H)^g in millionths."""
     goal = progress.goal
     horizon_us = goal.deadline_us - goal.accepted_at_us
     passed_us = min(max(0, progress.at_us - goal.accepted_at_us), horizon_us)
     passed = CONTEXT.divide(Decimal(passed_us), Decimal(horizon_us))
     a = CONTEXT.fma(config.a1, CONTEXT.power(passed, config.g), config.a0)
-    return min(max(0, int(CONTEXT.multiply(a, Decimal(ONE_PPM)))), ONE_PPM)
+    return int(CONTEXT.multiply(a, Decimal(ONE_PPM)))
+
+
+def _pressure_ppm(view: View, config: Config) -> int:
+    """What the signals add to a, in millionths; positive: buyers press."""
+    signals, pressure = view.signals, Decimal(0)
+    if signals is not None and signals.imbalance_ppm is not None:
+        pressure = CONTEXT.multiply(config.imbalance_weight, Decimal(signals.imbalance_ppm - ONE_PPM // 2))
+    if signals is not None and signals.ofi_z_ppm is not None:
+        pressure = CONTEXT.fma(config.flow_weight, Decimal(signals.ofi_z_ppm), pressure)
+    return int(pressure)
 
 
 def _take(progress: Progress, part: SliceProgress, view: View, config: Config) -> CountE2:

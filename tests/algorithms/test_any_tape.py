@@ -81,6 +81,8 @@ SETTINGS: dict[str, st.SearchStrategy[dict[str, object]]] = {
             "fine_grid_ticks": st.integers(0, 3),
             "look_every_ms": st.integers(250, 2_000),
             "write_budget": st.integers(3, 30),
+            "imbalance_weight": st.decimals(-1, 1, places=1).map(str),
+            "flow_weight": st.decimals(-1, 1, places=1).map(str),
             "taker_leg": st.booleans(),
             "flow_e2_per_s": st.integers(0, 5_000),
             "taker_start_e4": st.integers(-500, 500),

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from fsm_exec.algorithms import FAMILIES
 from fsm_exec.core.algorithm import PlaceWish, RepriceWish, WithdrawWish
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.signals import Signals
 from fsm_exec.core.units import CountE2, PriceE4, PriceGrid, PriceRange
 
 if TYPE_CHECKING:
@@ -106,6 +107,25 @@ def test_it_never_bids_above_the_worst_price_nor_where_it_would_take(make: Maker
     assert desk.wishes() == (PlaceWish(level=1, price_e4=PriceE4(4_200), count_e2=CountE2(1_000), post_only=True),)
     desk.view = desk.book((), make.ladder((100, 20)))
     assert desk.wishes() == ()
+
+
+def test_signals_move_the_price_only_where_they_are_given_weight(make: Maker) -> None:
+    """Imbalance 0.9 with weight 0.5 adds 0.2 of the spread, order flow of 2 with weight -0.1 takes 0.2 away."""
+    view = make.desk("deadline_walker").view
+    pressing = replace(view, signals=Signals(at_us=0, imbalance_ppm=900_000, ofi_z_ppm=2_000_000))
+    for settings, price in (
+        ({}, 4_600),
+        ({"imbalance_weight": "0.5"}, 4_800),
+        ({"flow_weight": "-0.1"}, 4_400),
+        ({"imbalance_weight": "0.5", "flow_weight": "-0.1"}, 4_600),
+        ({"flow_weight": "10"}, 4_900),
+        ({"flow_weight": "-10"}, 4_000),
+    ):
+        desk = make.desk("deadline_walker", settings)
+        desk.view = pressing
+        assert [wish.price_e4 for wish in desk.wishes() if isinstance(wish, PlaceWish)] == [price]
+        desk.view = replace(view, signals=Signals(at_us=0))
+        assert [wish.price_e4 for wish in desk.wishes() if isinstance(wish, PlaceWish)] == [4_600], "nothing known"
 
 
 def test_the_taker_leg_is_off_unless_switched_on(make: Maker) -> None:
