@@ -16,6 +16,7 @@ import msgspec
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.times import to_iso
+from fsm_exec.store.marking import is_another, mark
 from fsm_exec.store.migrations import SCHEMA, Migration, migrate
 
 BUSY_TIMEOUT_MS = 5_000  # a person's sqlite3 shell may hold the database this long before we give up
@@ -122,17 +123,17 @@ def prepare(connection: sqlite3.Connection, path: Path | None, opening: Opening)
 def _instance(connection: sqlite3.Connection, path: Path | None, opening: Opening) -> str:
     """The instance of this very file. A new file, or one found elsewhere than its instance was drawn, gets a new one.
 
-    Either difference counts: a copy has another path and inode, a restored file the old path with another inode; the
-    backups of this program have no inode at all, as a file system may give a removed file's to its successor. A
-    renamed file gets a new instance too, which costs a question at the next start; a copy taken for the original would
-    use the same order ids twice.
+    Any difference counts: a copy has another path and inode, a restored file another inode or not the file's mark; the
+    backups of this program have no inode at all. A renamed file gets a new instance too, which costs a question at the
+    next start; a copy taken for the original would use the same order ids twice.
     """
     inode = None if path is None else path.stat().st_ino
     where = (None if path is None else str(path), inode)
     now = to_iso(opening.at_us)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        row = connection.execute("SELECT instance, path, inode FROM meta").fetchone()
+        row = connection.execute("SELECT instance, path, inode, opened_at FROM meta").fetchone()
+        last = now if row is None else row[3]
         if row is None:
             instance = opening.draw_instance()
             connection.execute(
@@ -140,7 +141,7 @@ def _instance(connection: sqlite3.Connection, path: Path | None, opening: Openin
                 "VALUES (1, ?, ?, ?, ?, ?, ?)",
                 (instance, now, len(opening.migrations), *where, now),
             )
-        elif row[1:] != where:
+        elif row[1:3] != where or (path is not None and is_another(path, last)):
             instance = opening.draw_instance()
             connection.execute("INSERT INTO meta_history SELECT instance, path, inode, created_at, ? FROM meta", (now,))
             connection.execute(
@@ -150,7 +151,11 @@ def _instance(connection: sqlite3.Connection, path: Path | None, opening: Openin
         else:
             instance = row[0]
             connection.execute("UPDATE meta SET opened_at = ?", (now,))
+        if path is not None:
+            mark(path, last, now)
         connection.execute("COMMIT")
+        if path is not None:
+            mark(path, now)
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

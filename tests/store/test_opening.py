@@ -15,7 +15,9 @@ import pytest
 import trio
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.times import to_iso
 from fsm_exec.store import open_live_store, open_virtual_store, read_executions, read_journal
+from fsm_exec.store.marking import ATTRIBUTE, mark
 from fsm_exec.store.migrations import APPLICATION_ID, SCHEMA, Migration
 from fsm_exec.store.opening import Opening, open_database
 
@@ -29,8 +31,8 @@ NEWEST = len(SCHEMA)
 NEW = (*SCHEMA, Migration(NEWEST + 1, "CREATE TABLE added (x INTEGER) STRICT;"))
 
 
-def open_once(path: Path, draw: DrawInstance, migrations: tuple[Migration, ...] = SCHEMA) -> str:
-    opened = open_database(Opening(path=path, draw_instance=draw, at_us=AT_US, migrations=migrations))
+def open_once(path: Path, draw: DrawInstance, migrations: tuple[Migration, ...] = SCHEMA, *, at_us: int = AT_US) -> str:
+    opened = open_database(Opening(path=path, draw_instance=draw, at_us=at_us, migrations=migrations))
     opened.connection.close()
     return opened.instance
 
@@ -204,6 +206,42 @@ def test_a_restored_database_gets_a_new_instance(database: Path, draw_instance: 
     shutil.copy(database, backup)
     backup.replace(database)
     assert open_once(database, draw_instance) != original
+
+
+def test_a_bare_copy_in_the_very_place_of_its_original_gets_a_new_instance(
+    database: Path, draw_instance: DrawInstance
+) -> None:
+    """An older copy written over the file, which keeps its path and its inode; and a copy that was given the removed
+    file's inode: neither is the database that was opened here last."""
+    original = open_once(database, draw_instance)
+    if not marks_here(database):
+        pytest.skip("this file system has no extended attributes: path and inode are all there is")
+    bare = database.read_bytes()
+    assert open_once(database, draw_instance, at_us=AT_US + 1) == original
+    database.write_bytes(bare)
+    second = open_once(database, draw_instance, at_us=AT_US + 2)
+    assert second != original
+    bare = database.read_bytes()
+    os.removexattr(database, ATTRIBUTE)  # what removing and copying leaves when the inode is used again
+    third = open_once(database, draw_instance, at_us=AT_US + 3)
+    assert third not in (original, second)
+    assert open_once(database, draw_instance, at_us=AT_US + 4) == third
+
+
+def marks_here(path: Path) -> bool:
+    try:
+        return bool(os.getxattr(path, ATTRIBUTE))
+    except (AttributeError, OSError):
+        return False
+
+
+def test_an_opening_that_was_killed_before_its_commit_makes_no_copy_of_it(
+    database: Path, draw_instance: DrawInstance
+) -> None:
+    """The file is marked for an opening that never was: the database is still the one it was."""
+    original = open_once(database, draw_instance)
+    mark(database, to_iso(AT_US), to_iso(AT_US + 5))
+    assert open_once(database, draw_instance, at_us=AT_US + 6) == original
 
 
 def test_another_name_of_the_same_file_keeps_the_instance(
