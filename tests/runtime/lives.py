@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import outcome as outcome_of
 import trio
 
 from fsm_exec.algorithms import method
@@ -28,6 +29,8 @@ from fsm_exec.runtime.recovery import Methods
 from fsm_exec.store import SqliteStore, open_virtual_store
 from tests.runtime.support import INSTANCE, T0_US, TICKER, SmallExchange, Stage
 
+DOWN_S = 5  # between two lives
+
 
 class Door:
     """Every way out of one life."""
@@ -41,10 +44,11 @@ class Door:
 
 
 class Behind:
-    """What a life sees of the store or the exchange: all of it, through the door."""
+    """What a life sees of the store or the exchange: all of it, through the door. What is asked is done in `nursery`,
+    which outlives the life."""
 
-    def __init__(self, inner: object, door: Door) -> None:
-        self._inner, self._door = inner, door
+    def __init__(self, inner: object, door: Door, nursery: trio.Nursery) -> None:
+        self._inner, self._door, self._nursery = inner, door, nursery
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever is behind the door
         found = getattr(self._inner, name)
@@ -53,29 +57,41 @@ class Behind:
 
         async def through(*args: object, **kwargs: object) -> object:
             await self._door.enter()
-            result = await found(*args, **kwargs)
+            if name == "stream":  # a connection ends with its process
+                return await found(*args, **kwargs)
+            outcome: list[outcome_of.Outcome[object]] = []
+            done = trio.Event()
+
+            async def do() -> None:
+                outcome.append(await outcome_of.acapture(found, *args, **kwargs))
+                done.set()
+
+            self._nursery.start_soon(do)
+            await done.wait()
             await self._door.enter()
-            return result
+            return outcome[0].unwrap()
 
         return through
 
 
 @dataclass
 class World:
-    """What outlives an engine. `restored` opens the next."""
+    """What outlives an engine. `tickers` are those it is asked to watch."""
 
     exchange: SmallExchange
     database: SqliteStore
     wall: Wall
+    nursery: trio.Nursery
     log: io.StringIO = field(default_factory=io.StringIO)
     methods: Methods = method
+    tickers: tuple[str, ...] = (TICKER,)
 
     @asynccontextmanager
     async def life(self, **options: Any) -> AsyncIterator[Stage]:  # noqa: ANN401 - those of open_engine
         """One engine from its start to the end of the block, which ends every execution unless it was drained."""
         log = open_log(self.log, self.wall)
         async with open_engine(
-            self.database, self.exchange, self.wall, log, [TICKER], self.methods, **options
+            self.database, self.exchange, self.wall, log, self.tickers, self.methods, **options
         ) as engine:
             await trio.sleep(1)  # the stream has delivered its snapshot
             yield Stage(engine, self.exchange, self.database, self.database, self.wall, self.log)
@@ -83,15 +99,16 @@ class World:
     async def killed_after(self, work: Callable[[Stage], Any]) -> None:
         """One engine, killed when `work` has returned."""
         door = Door()
-        exchange, store = Behind(self.exchange, door), Behind(self.database, door)
+        exchange, store = Behind(self.exchange, door, self.nursery), Behind(self.database, door, self.nursery)
         log = open_log(self.log, self.wall)
         with trio.CancelScope() as scope:
-            async with open_engine(store, exchange, self.wall, log, [TICKER], self.methods) as engine:
+            async with open_engine(store, exchange, self.wall, log, self.tickers, self.methods) as engine:
                 await trio.sleep(1)
                 await work(Stage(engine, self.exchange, self.database, self.database, self.wall, self.log))
                 door.open = False
                 scope.cancel()
                 await trio.lowlevel.checkpoint()
+        await trio.sleep(DOWN_S)
 
     async def stored(self, execution_id: str) -> StoredExecution:
         found = await self.database.execution(execution_id)
@@ -117,8 +134,12 @@ class World:
 async def a_world() -> AsyncIterator[World]:
     """An exchange and an empty database; needs a virtual clock."""
     wall = Wall(T0_US)
-    async with open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=T0_US) as database:
-        yield World(SmallExchange(wall), database, wall)
+    async with (
+        open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=T0_US) as database,
+        trio.open_nursery() as nursery,
+    ):
+        yield World(SmallExchange(wall), database, wall, nursery)
+        nursery.cancel_scope.cancel()
 
 
 async def ended(engine: Engine) -> None:

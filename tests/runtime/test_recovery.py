@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
-from tests.runtime.lives import a_world, ended
-from tests.runtime.support import Stage, count
+from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.errors import UserError, VenueRefused, VenueUnavailable
+from fsm_exec.core.market import MarketStatus, MarketTerms
+from fsm_exec.core.orders import FillListing, OrderListing
+from tests.runtime.lives import World, a_world, ended
+from tests.runtime.support import INSTANCE, TERMS, TICKER, Stage, count
+
+REVOKED = VenueRefused(401, "unauthorized", "the key is not valid")
+
+
+async def resting(stage: Stage) -> None:
+    """One execution with one order that rests."""
+    await stage.submit(horizon_s=300)
+    await trio.sleep(2)
+
+
+def market_is(world: World, status: MarketStatus) -> None:
+    async def markets(tickers: object) -> dict[str, MarketTerms]:
+        return {TICKER: replace(TERMS, status=status)}
+
+    world.exchange.markets = markets  # type: ignore[method-assign]  # of this world
 
 
 async def test_an_order_that_rests_is_adopted_and_fills(autojump_clock: MockClock) -> None:
     """The next process goes on with the same order under the same id; nothing new is placed, nothing is journaled."""
     async with a_world() as world:
-
-        async def work(stage: Stage) -> None:
-            await stage.submit(horizon_s=300)
-            await trio.sleep(2)
-
-        await world.killed_after(work)
+        await world.killed_after(resting)
         before = await world.events("e000001")
         (order,) = world.exchange.resting
         async with world.life() as stage:
@@ -34,8 +50,7 @@ async def test_fills_made_meanwhile_are_counted_once(autojump_clock: MockClock) 
     async with a_world() as world:
 
         async def work(stage: Stage) -> None:
-            await stage.submit(horizon_s=300)
-            await trio.sleep(2)
+            await resting(stage)
             stage.exchange.fill(2, stage.exchange.resting[0])
             await trio.sleep(1)
 
@@ -49,3 +64,384 @@ async def test_fills_made_meanwhile_are_counted_once(autojump_clock: MockClock) 
             await ended(stage.engine)
         execution = await world.execution("e000001")
         assert (execution.state, len(execution.fills)) == ("filled", 3)
+
+
+async def test_ids_go_on_where_the_database_stops(autojump_clock: MockClock) -> None:
+    """The second life's first execution is the second execution; the instance is the same."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        async with world.life() as stage:
+            assert await stage.submit(horizon_s=5) == "e000002"
+            stage.engine.stop("user")
+            await ended(stage.engine)
+        assert {order.client_order_id.split("-")[0] for order in world.exchange.all()} == {f"fx{INSTANCE}"}
+
+
+async def test_a_place_under_way_at_the_kill_is_adopted_if_it_arrived(autojump_clock: MockClock) -> None:
+    """It is in the outbox, and its answer reached nobody: at most one order exists."""
+    async with a_world() as world:
+
+        async def work(stage: Stage) -> None:
+            await stage.submit(horizon_s=300)
+            while not stage.exchange.places:  # noqa: ASYNC110 - nobody announces a request
+                await trio.sleep(0.01)
+
+        await world.killed_after(work)
+        (order,) = world.exchange.resting
+        assert (await world.execution("e000001")).children[0].state == "intended"
+        async with world.life() as stage:
+            assert (await world.execution("e000001")).children[0].state == "resting"
+            world.exchange.fill(10, order)
+            await ended(stage.engine)
+        assert len(world.exchange.places) == 1
+
+
+async def test_a_place_that_never_arrived_is_sent_again_after_proof_with_the_same_id(
+    autojump_clock: MockClock,
+) -> None:
+    """Not before a listing later than the signature window and the read lag does not have it."""
+    async with a_world() as world:
+        world.exchange.place_fates.append("lost there")
+
+        async def work(stage: Stage) -> None:
+            await stage.submit(horizon_s=300)
+            while not stage.exchange.places:  # noqa: ASYNC110 - nobody announces a request
+                await trio.sleep(0.01)
+
+        await world.killed_after(work)
+        began_s = trio.current_time()
+        async with world.life() as stage:
+            while not world.exchange.resting:  # noqa: ASYNC110 - nobody announces an order
+                await trio.sleep(0.1)
+            assert 32 < trio.current_time() - began_s < 40, "counted from the restart"
+            first, again = world.exchange.places
+            assert first.client_order_id == again.client_order_id
+            world.exchange.fill(10, again.client_order_id)
+            await ended(stage.engine)
+
+
+async def test_a_cancel_under_way_at_the_kill_is_sent_again(autojump_clock: MockClock) -> None:
+    """It never arrived: the next process sends it at once, and the execution ends for its first reason."""
+    async with a_world() as world:
+        world.exchange.cancel_fates.append("lost there")
+
+        async def work(stage: Stage) -> None:
+            await resting(stage)
+            stage.engine.stop("user")
+            while not stage.exchange.cancels:  # noqa: ASYNC110 - nobody announces a request
+                await trio.sleep(0.01)
+
+        await world.killed_after(work)
+        assert len(world.exchange.resting) == 1
+        async with world.life() as stage:
+            await ended(stage.engine)
+        assert len(world.exchange.cancels) == 2
+        assert (await world.execution("e000001")).reason == "user"
+
+
+async def test_the_deadline_passed_while_we_were_down(autojump_clock: MockClock) -> None:
+    """The order is cancelled, nothing is placed, the execution ends for its deadline with what it has."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        world.exchange.fill(4, world.exchange.resting[0])
+        await trio.sleep(600)
+        async with world.life() as stage:
+            await ended(stage.engine)
+        execution = await world.execution("e000001")
+        assert (execution.state, execution.reason, execution.filled_e2) == ("cancelled", "deadline", count(4))
+        assert world.exchange.resting == []
+        assert len(world.exchange.places) == 1
+
+
+async def test_the_market_paused_while_we_were_down(autojump_clock: MockClock) -> None:
+    """Hold: the order rests on, nothing is placed; when the market is live again, placing goes on."""
+    async with a_world() as world:
+
+        async def work(stage: Stage) -> None:
+            await resting(stage)
+            stage.exchange.place_fates.append("refused")
+            await stage.submit(horizon_s=300)
+            while len(stage.exchange.places) < 2:  # noqa: ASYNC110 - nobody announces a request
+                await trio.sleep(0.01)
+
+        await world.killed_after(work)
+        market_is(world, "paused")
+        async with world.life() as stage:
+            await trio.sleep(20)
+            assert len(world.exchange.places) == 2, "placed in a paused market"
+            assert len(world.exchange.resting) == 1
+            assert world.exchange.listener is not None
+            world.exchange.listener.market_status(TICKER, "open")
+            await trio.sleep(30)  # of the other it has to be proven first that it never arrived
+            assert len(world.exchange.resting) == 2
+            stage.engine.stop("user")
+            await ended(stage.engine)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_the_market_closed_or_settled_while_we_were_down(autojump_clock: MockClock, gone: bool) -> None:
+    """Closed, or settled so long ago that the exchange does not know it any more: the execution ends, and the others
+    start."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        (order,) = world.exchange.resting
+        held = world.exchange.held[order]
+        world.exchange.held[order] = replace(held, status="canceled", remaining_e2=count(0))
+        market_is(world, "closed")
+        if gone:
+
+            async def nothing(tickers: object) -> dict[str, MarketTerms]:
+                return {}
+
+            async def unknown(ticker: str) -> MarketTerms:
+                raise VenueRefused(404, "not_found", "no such market")
+
+            world.exchange.markets, world.exchange.market_terms = nothing, unknown  # type: ignore[method-assign]
+            world.tickers = ()
+        async with world.life() as stage:
+            await ended(stage.engine)
+        execution = await world.execution("e000001")
+        assert (execution.state, execution.reason) == ("cancelled", "market_closed")
+        assert world.exchange.cancels == []
+
+
+async def test_a_market_that_cannot_be_read_ends_nobody(autojump_clock: MockClock) -> None:
+    """It is not known to be gone: its order rests on, nothing is placed, and the deadline ends it."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+
+        async def nothing(tickers: object) -> dict[str, MarketTerms]:
+            return {}
+
+        async def strange(ticker: str) -> MarketTerms:
+            raise UserError("fees of a kind that nobody knows")
+
+        world.exchange.markets, world.exchange.market_terms = nothing, strange  # type: ignore[method-assign]
+        world.tickers = ()
+        async with world.life() as stage:
+            await trio.sleep(30)
+            assert len(world.exchange.resting) == 1
+            await ended(stage.engine)
+        assert (await world.execution("e000001")).reason == "deadline"
+
+
+async def test_the_clock_moved_back_while_we_were_down(autojump_clock: MockClock) -> None:
+    """An hour earlier than its own past: the order is adopted, and its deadline is that of the wall."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        (order,) = world.exchange.resting
+        world.wall.set_us(world.wall.now_us() - 3_600_000_000)
+        async with world.life() as stage:
+            assert stage.engine.status().live_orders == 1
+            world.exchange.fill(10, order)
+            await ended(stage.engine)
+        assert (await world.execution("e000001")).state == "filled"
+
+
+async def test_the_clock_moved_forward_while_we_were_down(autojump_clock: MockClock) -> None:
+    """A machine suspended for an hour: the deadline has passed, the order is cancelled."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        world.wall.set_us(world.wall.now_us() + 3_600_000_000)
+        async with world.life() as stage:
+            await ended(stage.engine)
+        assert (await world.execution("e000001")).reason == "deadline"
+        assert world.exchange.resting == []
+
+
+async def test_a_revoked_key_is_one_clear_error_and_nothing_is_lost(autojump_clock: MockClock) -> None:
+    """Reading is refused: the engine stops before it has written or sent anything; with a good key it goes on."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        before = await world.stored("e000001")
+        read = world.exchange.orders
+
+        async def refused(ticker: str | None = None, **_: object) -> OrderListing:
+            raise REVOKED
+
+        world.exchange.orders = refused  # type: ignore[method-assign]
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with world.life():
+                pass
+        assert caught.group_contains(VenueRefused, match="401 unauthorized")
+        assert await world.stored("e000001") == before
+        assert len(world.exchange.resting) == 1
+        world.exchange.orders = read  # type: ignore[method-assign]
+        async with world.life() as stage:
+            assert stage.engine.status().live_orders == 1
+            stage.engine.stop("user")
+            await ended(stage.engine)
+
+
+async def test_an_order_of_another_instance_refuses_the_start(autojump_clock: MockClock) -> None:
+    """Its engine may be alive. Told that it is gone, the engine starts, and leaves the order alone."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        (order,) = world.exchange.resting
+        foreign = replace(world.exchange.held[order], client_order_id="fxzzzzzzzzzz-e000007-1-1", order_id="theirs")
+        world.exchange.held[foreign.client_order_id] = foreign
+        before = await world.stored("e000001")
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with world.life():
+                pass
+        assert caught.group_contains(UserError, match="--other-engine-is-gone zzzzzzzzzz")
+        assert await world.stored("e000001") == before
+        async with world.life(other_engine_is_gone="zzzzzzzzzz") as stage:
+            stage.engine.stop("user")
+            await ended(stage.engine)
+        assert world.exchange.resting == [foreign.client_order_id]
+        assert {line["instance"] for line in world.lines("orders_of_another_engine")} == {"zzzzzzzzzz"}
+
+
+async def test_an_orphan_of_ours_is_cancelled_and_reported(autojump_clock: MockClock) -> None:
+    """An order of this database that nobody unfinished owns; somebody else's is left alone."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        (order,) = world.exchange.resting
+        held = world.exchange.held[order]
+        for name in (f"fx{INSTANCE}-e000099-1-1", "somebody-elses"):
+            world.exchange.held[name] = replace(held, client_order_id=name, order_id=f"o-{name}")
+        async with world.life() as stage:
+            await trio.sleep(1)
+            assert sorted(world.exchange.resting) == sorted([order, "somebody-elses"])
+            stage.engine.stop("user")
+            await ended(stage.engine)
+        assert [line["order"] for line in world.lines("orphan")] == [f"fx{INSTANCE}-e000099-1-1"]
+
+
+async def test_an_orphan_that_appears_later_is_cancelled_too(autojump_clock: MockClock) -> None:
+    """Found by two looks in a row at the listing."""
+    async with a_world() as world, world.life() as stage:
+        await resting(stage)
+        (order,) = world.exchange.resting
+        name = f"fx{INSTANCE}-e000099-1-1"
+        world.exchange.held[name] = replace(world.exchange.held[order], client_order_id=name, order_id=f"o-{name}")
+        await trio.sleep(90)
+        assert world.exchange.resting == [order]
+        stage.engine.stop("user")
+        await ended(stage.engine)
+
+
+async def test_a_fill_of_an_ended_execution_that_came_while_we_were_down(autojump_clock: MockClock) -> None:
+    """It is stored as late, journaled, and counted in what the execution cost."""
+    async with a_world() as world:
+
+        async def work(stage: Stage) -> None:
+            await stage.submit(horizon_s=5)
+            await ended(stage.engine)
+
+        await world.killed_after(work)
+        execution = await world.execution("e000001")
+        assert execution.is_ended
+        world.exchange.fill(2, execution.children[0].client_order_id)
+        async with world.life():
+            await trio.sleep(1)
+        execution = await world.execution("e000001")
+        assert [fill.count_e2 for fill in execution.children[0].late] == [count(2)]
+        row = await world.database.metrics("e000001")
+        assert row is not None
+        assert row.filled_quantity == "2.00"
+        assert row.shortfall is not None, "its deadline's book was not read from the store"
+
+
+async def test_what_was_not_reckoned_before_the_kill_is_reckoned_at_the_next_start(autojump_clock: MockClock) -> None:
+    """It ended early, and was killed before its deadline, when it would have been priced."""
+    async with a_world() as world:
+
+        async def work(stage: Stage) -> None:
+            await stage.submit(horizon_s=100)
+            await trio.sleep(2)
+            stage.exchange.fill(4, stage.exchange.resting[0])
+            listener = stage.exchange.listener
+            assert listener is not None
+            listener.market_status(TICKER, "closed")
+            await trio.sleep(2)
+
+        await world.killed_after(work)
+        assert (await world.execution("e000001")).reason == "market_closed"
+        assert await world.database.metrics("e000001") is None
+        async with world.life():
+            await trio.sleep(200)
+        row = await world.database.metrics("e000001")
+        assert row is not None
+        assert row.filled_quantity == "4.00"
+        assert row.shortfall is not None
+
+
+async def test_the_trouble_of_one_stops_nobody_else(autojump_clock: MockClock) -> None:
+    """A method that is not known any more, and an order that contradicts: each quarantined with its reason and its
+    order cancelled; the third goes on."""
+    async with a_world() as world:
+
+        async def work(stage: Stage) -> None:
+            for _ in range(3):
+                await stage.submit(horizon_s=300)
+            await trio.sleep(2)
+
+        await world.killed_after(work)
+        first, second, third = sorted(world.exchange.resting)
+        world.exchange.held[second] = replace(world.exchange.held[second], order_id="another", filled_e2=count(1))
+        calls = 0
+
+        def forgotten(name: str) -> Algorithm:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                raise UserError(f"unknown method {name}")
+            return known(name)
+
+        known, world.methods = world.methods, forgotten
+        async with world.life() as stage:
+            status = stage.engine.status()
+            assert (stage.engine.state, status.at_work, sorted(status.quarantined)) == (
+                "running",
+                1,
+                ["e000001", "e000002"],
+            )
+            await trio.sleep(15)
+            assert world.exchange.resting == [third]
+            assert "unknown method" in ((await world.stored("e000001")).quarantine or "")
+            assert "another" in ((await world.stored("e000002")).quarantine or "")
+            world.exchange.fill(10, third)
+            await ended(stage.engine)
+        assert first in {cancel.client_order_id for cancel in world.exchange.cancels}
+
+
+async def test_a_quarantined_execution_stays_so_over_a_restart_and_can_be_resumed(autojump_clock: MockClock) -> None:
+    """The column is kept; `resume_execution` clears it, looks up, and goes on with a new order."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        await world.database.quarantine("e000001", "a person must look")
+        async with world.life() as stage:
+            await trio.sleep(1)
+            assert world.exchange.resting == [], "its order was left live"
+            assert stage.engine.status().quarantined == {"e000001": "a person must look"}
+            await stage.engine.resume_execution("e000001")
+            await trio.sleep(5)
+        stored = await world.stored("e000001")
+        assert stored.quarantine is None
+        assert (await world.execution("e000001")).reason == "external", "its order was cancelled under it"
+
+
+async def test_an_exchange_that_does_not_answer_is_waited_for(autojump_clock: MockClock) -> None:
+    """The engine stays `recovering`, accepts nothing, can be halted; then everything is taken up and ended."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        read = world.exchange.fills
+
+        async def silent(*_: object, **__: object) -> FillListing:
+            raise VenueUnavailable("no answer in time")
+
+        world.exchange.fills = silent  # type: ignore[method-assign]
+        async with world.life(wait=False) as stage:
+            await trio.sleep(300)
+            assert stage.engine.state == "recovering"
+            assert len(world.exchange.resting) == 1
+            stage.engine.halt()
+            assert stage.engine.state == "halted"
+            world.exchange.fills = read  # type: ignore[method-assign]
+            await stage.engine.wait_running()
+            await ended(stage.engine)
+            assert stage.engine.state == "halted"
+        assert world.exchange.resting == []
+        assert (await world.execution("e000001")).is_ended
