@@ -77,7 +77,7 @@ async def test_the_closing_leg_comes_at_its_time_in_a_silent_market(autojump_clo
         execution = stage.engine.actors[name].execution
         await trio.sleep(HORIZON_S - LEAD_S - 1)
         assert len(stage.exchange.cancels) == 0
-        while len(stage.exchange.held) < 2:  # the one that rested, and the last
+        while len(stage.exchange.held) < 2:  # noqa: ASYNC110 - nobody announces that the last order has arrived
             await trio.sleep(0.01)
         first_cancel_us = min(at_us for at_us, write in stage.exchange.requests if isinstance(write, CancelOrder))
         assert abs(first_cancel_us - (execution.deadline_us - LEAD_S * S)) < S // 10
