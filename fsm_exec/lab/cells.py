@@ -258,7 +258,7 @@ def _fill(episode: EpisodeResult, method: str) -> float:
 
 def _spread_bucket(episode: EpisodeResult) -> str:
     cents = episode.spread_e4 // 100
-    return "1c or less" if cents <= 1 else "2-3c" if cents <= 3 else "4c or more"
+    return "below 2c" if cents < 2 else "2c to below 4c" if cents < 4 else "4c or more"
 
 
 def _touch_bucket(episode: EpisodeResult) -> str:

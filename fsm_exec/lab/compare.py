@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -159,9 +159,11 @@ def work_all(field: Field, tasks: Sequence[Task], results: Results, workers: int
     dies; what was stored before stays.
     """
     if workers == 1:
-        for done, task in enumerate(tasks, start=1):
-            results.add(field.work(task))
-            yield done
+        with _interrupts_later() as interrupt_if_asked:
+            for done, task in enumerate(tasks, start=1):
+                results.add(field.work(task))
+                yield done
+                interrupt_if_asked()
         return
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker, initargs=(field.plan,))
     try:
@@ -186,6 +188,29 @@ def work_all(field: Field, tasks: Sequence[Task], results: Results, workers: int
 
 
 _field: Field | None = None  # of this worker process
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[Callable[[], None]]:
+    """Ctrl-C is noted, and raised when the function yielded is called: inside an episode it would have to find its way
+    out of an engine at work, which is made to end its executions first and takes its time."""
+    asked = False
+
+    def note(*_: object) -> None:
+        nonlocal asked
+        asked = True
+
+    def interrupt_if_asked() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # ignored, or somebody else's: it stays so
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupt_if_asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

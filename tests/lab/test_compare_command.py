@@ -76,7 +76,7 @@ def rows_of(database: Path) -> list[tuple[object, ...]]:
 def test_killed_half_way_and_resumed_it_says_the_same(tmp_path: Path) -> None:
     """SIGKILL with two workers at work: what was stored stays, no worker outlives it, and `--resume` with one worker
     ends with the bytes and the document of a run that nobody disturbed."""
-    arguments = (*SMALL, "--quantity", "20", "--every", "900")
+    arguments = (*SMALL, "--quantity", "20", "--every", "1800")
     code, undisturbed, err = run(tmp_path, *arguments, "--workers", "1", "--out", "whole", "--json")
     assert code == 0, err
     database = tmp_path / "killed" / "compare.sqlite"
@@ -104,9 +104,10 @@ def group_lives(group: int) -> bool:
     return True
 
 
-def test_interrupted_it_keeps_and_shows_what_is_done(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_interrupted_it_keeps_and_shows_what_is_done(tmp_path: Path, workers: str) -> None:
     """Ctrl-C reaches the command and its workers at once: a table of what is done, one line, exit 130, no traceback."""
-    process = start(tmp_path, *SMALL, "--quantity", "20,100", "--every", "60", "--workers", "2", "--out", "here")
+    process = start(tmp_path, *SMALL, "--quantity", "20,100", "--every", "60", "--workers", workers, "--out", "here")
     database = tmp_path / "here" / "compare.sqlite"
     wait_until(lambda: episodes_in(database) >= 3)
     os.killpg(process.pid, signal.SIGINT)
