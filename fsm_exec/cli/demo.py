@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -25,18 +24,22 @@ from fsm_exec.cli.demo_plan import (
     schedule,
     target_price,
 )
+from fsm_exec.cli.log_file import log_path, open_log_file
 from fsm_exec.cli.results import DemoResult, ExecutionResult, differences, result_of, table_of
 from fsm_exec.cli.screen import LiveTable, NoScreen, PlainLines, Screen
 from fsm_exec.cli.world import World, new_database_path, open_world
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.limits import Limits, resolve_limits
+from fsm_exec.core.times import to_iso
 from fsm_exec.paper.faults import FaultProfile, fault_profile, shipped_profiles
 from fsm_exec.paper.generator import generate
 from fsm_exec.paper.generator_profiles import DEFAULT_PROFILE, PROFILES
 from fsm_exec.paper.tape import Tape, read_tape
+from fsm_exec.runtime.clock import system_us
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.pacer import TICK_S, keep_pace
+from fsm_exec.store.locks import database_lock
 
 GENERATED_TAPE_S = 600
 GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
@@ -129,16 +132,19 @@ class DemoRun:
         self._screen: Screen = NoScreen()
 
     def run(self) -> int:
-        log_path = _log_path(self._db)
-        created = not os.path.exists(log_path)  # False, too, for what cannot be asked about: opening it says why
+        log = log_path(self._db)
+        created = not os.path.exists(log)  # False, too, for what cannot be asked about: opening it says why
         try:
-            with _open_log_file(self._db) as log_file:
+            with (
+                open_log_file(self._db) as log_file,
+                database_lock(self._db, what="fsm-exec demo", since=to_iso(system_us())),
+            ):
                 main = partial(self._main, log_file)
                 code = trio.run(main) if self._live else run_virtual(main, seed=self._seed)
         except BaseException:
             if created and not self._began:  # refused before anything began: nothing half-written stays
                 with suppress(OSError):  # what it was refused for is what should be told
-                    log_path.unlink(missing_ok=True)
+                    log.unlink(missing_ok=True)
             raise
         finally:
             self._screen.close()
@@ -256,29 +262,7 @@ class DemoRun:
         verdict = f"{len(wrong)} differences, see below" if wrong else "no difference"
         echo(f"Checked against the exchange's own listing: {fills} fills, {verdict}.", highlight=False)
         echo(f"Database: {self._db.resolve()}", highlight=False, soft_wrap=True)
-        echo(f"Log, a line per transition: {_log_path(self._db).resolve()}", highlight=False, soft_wrap=True)
+        echo(f"Log, a line per transition: {log_path(self._db).resolve()}", highlight=False, soft_wrap=True)
         drawn = Path("state_diagrams")
         where = f"{drawn.resolve()}" if drawn.is_dir() else "run: fsm-exec diagrams"
         echo(f"State diagrams: {where}", highlight=False, soft_wrap=True)
-
-
-def _log_path(db: Path) -> Path:
-    return db.with_name(db.name + ".log")
-
-
-@contextmanager
-def _open_log_file(db: Path) -> Iterator[TextIO]:
-    """The log beside the database. Raises UserError; a disk that is full when it is closed is not worth an error."""
-    path = _log_path(db)
-    try:
-        file = path.open("a", encoding="utf-8", buffering=1)
-    except OSError as error:
-        raise UserError(
-            f"cannot use the database {db}: {path.name} beside it cannot be written ({error.strerror}); "
-            "give a path in a directory that exists and can be written to"
-        ) from error
-    try:
-        yield file
-    finally:
-        with suppress(OSError):
-            file.close()

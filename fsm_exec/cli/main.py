@@ -20,10 +20,14 @@ from fsm_exec.cli.demo import demo
 from fsm_exec.cli.diagrams import diagrams
 from fsm_exec.cli.doctor import doctor
 from fsm_exec.cli.fidelity import fidelity
+from fsm_exec.cli.inspect import list_executions, show, status, watch
 from fsm_exec.cli.paper import paper
 from fsm_exec.cli.record import record
 from fsm_exec.cli.replay import replay
+from fsm_exec.cli.serve import serve
 from fsm_exec.cli.simulate import simulate_command
+from fsm_exec.cli.steer import cancel, halt, resume
+from fsm_exec.cli.submit import submit
 from fsm_exec.cli.tune import tune
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed, UserError
 
@@ -54,6 +58,8 @@ cli.add_command(doctor)
 cli.add_command(replay)
 cli.add_command(db)
 cli.add_command(simulate_command)
+for command in (serve, submit, list_executions, show, watch, cancel, halt, resume, status):
+    cli.add_command(command)
 
 
 def main() -> None:

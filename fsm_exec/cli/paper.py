@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ import click
 import msgspec
 import trio
 
+from fsm_exec.cli.paper_file import Ready, told
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import MoneyE6, Outcome
 from fsm_exec.kalshi.translate import is_ticker
@@ -33,7 +35,7 @@ from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, fault_profile
 from fsm_exec.paper.generator import generate
 from fsm_exec.paper.generator_profiles import DEFAULT_PROFILE
-from fsm_exec.paper.hosting import LOOPBACK, LoopbackHost, host_on_loopback
+from fsm_exec.paper.hosting import LOOPBACK, host_on_loopback
 from fsm_exec.paper.player import TapePlayer
 from fsm_exec.paper.tape import Tape, read_tape
 from fsm_exec.paper.timeline import Timeline
@@ -44,16 +46,6 @@ GENERATED_MARKET = "KXPAPER-DEMO-A"
 GENERATED_TAPE_S = 4 * 3_600  # a trading day's worth, and drawn in a second or two
 PORT_MAX = 65_535
 SPEED_MAX = 1_000
-
-
-class Ready(msgspec.Struct):
-    """What a client needs to know, on one line of stdout."""
-
-    rest_url: str
-    ws_url: str
-    api_key_id: str
-    private_key_path: str
-    markets: list[str]
 
 
 @click.command()
@@ -128,8 +120,10 @@ async def _serve(
             nursery.start_soon(_settle_at_the_end, exchange, player, result)
             if not ip_address(address).is_loopback:
                 click.echo(f"fsm-exec: warning: other machines can reach {address}; its key lets them trade", err=True)
-            _announce(served, credentials.api_key_id, key_path, [player.ticker])
-            await anext(aiter(signals))
+            ready = Ready(served.rest_url, served.ws_url, credentials.api_key_id, str(key_path), [player.ticker])
+            with told(ready) as is_told:
+                _announce(ready, with_hint=is_told)
+                await anext(aiter(signals))
             nursery.cancel_scope.cancel()
 
 
@@ -144,9 +138,10 @@ async def _settle_at_the_end(exchange: Exchange, player: TapePlayer, result: Out
         exchange.determine_market(player.ticker, result)
 
 
-def _announce(served: LoopbackHost, api_key_id: str, key_path: Path, markets: list[str]) -> None:
-    ready = Ready(served.rest_url, served.ws_url, api_key_id, str(key_path), markets)
+def _announce(ready: Ready, *, with_hint: bool) -> None:
     click.echo(msgspec.json.encode(ready))
+    if with_hint and sys.stderr.isatty():
+        click.echo(f"an engine for it: fsm-exec serve --paper {ready.rest_url}", err=True)
 
 
 def _tape(recording: Path | None, profile: str | None, market: str | None, seed: int) -> Tape:

@@ -42,8 +42,10 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     database: str
     what: str
 
-    def __str__(self) -> str:
-        return f"{self.what} (process {self.pid}, since {self.since}, database {self.database})"
+    def named_for(self, thing: str) -> str:
+        """In an error about `thing`; its database is not said twice."""
+        database = "" if self.database in thing else f", database {self.database}"
+        return f"{self.what} (process {self.pid}, since {self.since}{database})"
 
 
 @contextmanager
@@ -116,7 +118,7 @@ def _taken(path: Path, thing: str, mode: int) -> int:
         except BlockingIOError:
             told = os.pread(descriptor, TEXT_BYTES_MAX, 0)
             os.close(descriptor)
-            raise LockHeld(f"{thing} is held by {_who(told)}; stop it first, or use another") from None
+            raise LockHeld(f"{thing} is held by {_who(told, thing)}; stop it first, or use another") from None
         except OSError as error:
             os.close(descriptor)
             raise UserError(f"cannot lock {thing}: {path}: {error.strerror}; use a local disk") from error
@@ -140,9 +142,9 @@ def _write(descriptor: int, text: bytes) -> None:
         os.pwrite(descriptor, text + b"\n", 0)
 
 
-def _who(text: bytes) -> str:
+def _who(text: bytes, thing: str) -> str:
     try:
-        return str(msgspec.json.decode(text, type=Holder))
+        return msgspec.json.decode(text, type=Holder).named_for(thing)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "another process"
 

@@ -394,7 +394,7 @@ def test_a_second_run_that_gets_in_the_way_is_told_what_it_did(tmp_path: Path) -
     assert said[codes.index(0)] == ""
     told = said[codes.index(max(codes))]
     assert told.count("\n") == 1
-    assert "let no other process use the same --db" in told or "give another path for new work" in told
+    assert "is held by fsm-exec demo (process" in told or "give another path for new work" in told
     assert all(execution.is_ended for execution in folded(tmp_path / "shared.sqlite"))
 
 

@@ -1,0 +1,49 @@
+"""What the commands that talk to the daemon share: how they find it, and how they print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+from rich.console import Console
+
+from fsm_exec.control.client import ControlClient
+from fsm_exec.control.finding import open_client
+
+PLAIN_WIDTH: Final = 140  # when nobody's terminal says how wide it is
+
+
+def talks_to_daemon(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds --url, --token-file and --json; hands the command a client and whether JSON is wanted."""
+
+    @click.option("--url", envvar="FSM_EXEC_URL", help="The daemon's address.  [default: the one that runs]")
+    @click.option(
+        "--token-file",
+        envvar="FSM_EXEC_TOKEN_FILE",
+        type=click.Path(path_type=Path),
+        help="The daemon's token file.  [default: the one the daemon uses]",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+    @wraps(command)
+    def with_daemon(url: str | None, token_file: Path | None, *args: object, **kwargs: object) -> None:
+        with open_client(url, token_file) as daemon:
+            command(daemon, *args, **kwargs)
+
+    return with_daemon
+
+
+def console() -> Console:
+    """A table cut to nothing says nothing: without a terminal there is room."""
+    made = Console(highlight=False)
+    return made if made.is_terminal and not made.is_dumb_terminal else Console(width=PLAIN_WIDTH, highlight=False)
+
+
+def print_json(document: msgspec.Struct) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+
+
+__all__ = ["ControlClient", "console", "print_json", "talks_to_daemon"]

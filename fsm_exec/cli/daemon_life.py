@@ -1,0 +1,194 @@
+"""The daemon's life inside trio: opened from the outside in, closed from the inside out.
+
+store > client > engine > control API. The API answers while the engine recovers and while it comes to rest, so that
+`status` can tell; what is submitted then is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final, Literal, TextIO, TypeAlias
+
+import click
+import msgspec
+import trio
+
+from fsm_exec.algorithms import method
+from fsm_exec.cli.config import Loaded
+from fsm_exec.cli.connection import connect
+from fsm_exec.cli.world import draw_instance
+from fsm_exec.control.app import ControlApp
+from fsm_exec.control.presence import Daemon, announced
+from fsm_exec.control.server import serving, url_of
+from fsm_exec.control.service import About, Control
+from fsm_exec.control.watching import Watchers
+from fsm_exec.core.times import to_iso
+from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.runtime.clock import Wall, keep_in_step
+from fsm_exec.runtime.engine import Engine, open_engine
+from fsm_exec.runtime.logs import open_log
+from fsm_exec.store import SqliteStore, open_live_store
+
+OnStop: TypeAlias = Literal["cancel", "leave"]
+EXIT_INTERRUPTED: Final = 130
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What the command found out before anything runs; the locks are held. `listening` is bound already."""
+
+    account: Loaded
+    key: SigningKey
+    database: Path
+    token: str
+    token_file: Path
+    listening: socket.socket
+    log_file: TextIO
+    since_us: int
+    on_stop: OnStop
+    other_engine_is_gone: str | None
+    as_json: bool
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """Said once, when executions are accepted."""
+
+    control_url: str
+    token_file: str
+    database: str
+    environment: str
+    instance: str
+    restored: int
+    quarantined: int
+    state: str
+
+
+class DaemonLife:
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._url = url_of(wiring.listening)
+        self._stop = trio.Event()
+        self._is_up = False
+
+    async def run(self) -> int:
+        """The exit code. Raises UserError, VenueRefused and StoreFailed."""
+        with (
+            trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
+            trio.CancelScope() as life,
+        ):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._follow, signals, life)
+                await self._live()
+                nursery.cancel_scope.cancel()
+        return EXIT_INTERRUPTED if life.cancelled_caught else 0
+
+    async def _follow(self, signals: AsyncIterator[int], life: trio.CancelScope) -> None:
+        """The first signal lets the engine rest, the second ends the process where it stands: what is durable is all
+        that counts. Before the engine is there the first one ends it all."""
+        async for _ in signals:
+            if self._stop.is_set():
+                os._exit(EXIT_INTERRUPTED)
+            self._stop.set()
+            if not self._is_up:
+                life.cancel()
+
+    async def _live(self) -> None:
+        wiring = self._wiring
+        wall = Wall(wiring.since_us)
+        log = open_log(wiring.log_file, wall)
+        watchers = Watchers(wall.now_us)
+        async with AsyncExitStack() as stack:
+            opening = open_live_store(wiring.database, draw_instance=draw_instance, at_us=wiring.since_us)
+            store = await stack.enter_async_context(opening)
+            await store.bind(wiring.account.exchange.name)
+            store.listen(watchers.tell)
+            client = await stack.enter_async_context(connect(wiring.account, wiring.key, wall, log))
+            engine = await stack.enter_async_context(
+                open_engine(
+                    store, client, wall, log, [], method, other_engine_is_gone=wiring.other_engine_is_gone, wait=False
+                )
+            )
+            self._is_up = True
+            nursery = await stack.enter_async_context(trio.open_nursery())
+            nursery.start_soon(keep_in_step, wall, engine.clock_jumped)
+            stack.callback(nursery.cancel_scope.cancel)
+            control = Control(engine, store, wall, watchers, wiring.account.config.limits, self._about())
+            nursery.start_soon(control.close_idle_markets)
+            app = ControlApp(control, wiring.token, log)
+            await stack.enter_async_context(serving(app.app, wiring.listening))
+            stack.callback(watchers.close)  # before the server waits for the streams to end
+            stack.enter_context(announced(self._daemon()))
+            await self._until_the_end(engine, store)
+
+    async def _until_the_end(self, engine: Engine, store: SqliteStore) -> None:
+        """Until a signal, or until the engine cannot go on: then what went wrong is raised."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._announce, engine, store)
+            nursery.start_soon(self._watch_for_failure, engine)
+            await self._stop.wait()
+            nursery.cancel_scope.cancel()
+        at_rest = await engine.drain(cancel_orders=self._wiring.on_stop == "cancel")
+        if not at_rest:
+            click.echo("fsm-exec: orders were still live or unknown; the next start looks them up", err=True)
+
+    async def _announce(self, engine: Engine, store: SqliteStore) -> None:
+        await engine.wait_running()
+        if await store.halted_at() is not None:
+            engine.halt("halted before this start")
+        told = engine.status()
+        ready = Ready(
+            control_url=self._url,
+            token_file=str(self._wiring.token_file),
+            database=str(self._wiring.database),
+            environment=self._wiring.account.exchange.name,
+            instance=store.instance,
+            restored=told.at_work,
+            quarantined=len(told.quarantined),
+            state=told.state,
+        )
+        if self._wiring.as_json:
+            click.echo(msgspec.json.encode(ready))
+            return
+        halted = "; HALTED, see: fsm-exec resume" if told.state == "halted" else ""
+        click.echo(
+            f"serving {ready.environment} at {ready.control_url}, token {ready.token_file}, database {ready.database}, "
+            f"{ready.restored} executions restored, {ready.quarantined} quarantined{halted}"
+        )
+
+    @staticmethod
+    async def _watch_for_failure(engine: Engine) -> None:
+        await engine.failed.wait()
+        await engine.wait_idle()
+
+    def _daemon(self) -> Daemon:
+        wiring = self._wiring
+        return Daemon(
+            url=self._url,
+            token_file=str(wiring.token_file),
+            pid=os.getpid(),
+            since=to_iso(wiring.since_us),
+            database=str(wiring.database),
+            environment=wiring.account.exchange.name,
+        )
+
+    def _about(self) -> About:
+        return About(
+            version=_version(),
+            environment=self._wiring.account.exchange.name,
+            database=str(self._wiring.database),
+            since_us=self._wiring.since_us,
+        )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("fsm-exec")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"  # started from a checkout

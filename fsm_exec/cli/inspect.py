@@ -1,0 +1,162 @@
+"""`fsm-exec list`, `show`, `watch` and `status`: what the daemon is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+import click
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from fsm_exec.cli.daemon import ControlClient, console, print_json, talks_to_daemon
+from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX
+from fsm_exec.control.messages import ExecutionDetail, ExecutionState, ExecutionSummary, ListQuery, Transition
+
+SECONDS_LEN = len("2023-04-10T18:00:00")  # what a person reads of a time
+
+
+@click.command("list")
+@click.option("--state", type=click.Choice(get_args(ExecutionState)))
+@click.option("--ticker", help="Of this market only.")
+@click.option("--unfinished", is_flag=True, help="Only those that have not ended.")
+@click.option("--quarantined", is_flag=True, help="Only those the engine does not act for.")
+@click.option("--before", help="Those before this execution: the next page.")
+@click.option("--limit", type=click.IntRange(1, PAGE_MAX), default=50, show_default=True)
+@talks_to_daemon
+def list_executions(daemon: ControlClient, *, as_json: bool, **query: object) -> None:
+    """List executions, newest first."""
+    page = daemon.page(msgspec.convert(query, ListQuery))
+    if as_json:
+        print_json(page)
+        return
+    console().print(_table_of(page.executions))
+    if page.next_before is not None:
+        click.echo(f"more: fsm-exec list --before {page.next_before}")
+
+
+@click.command()
+@click.argument("execution_id")
+@click.option("--journal", "lines", type=click.IntRange(0, JOURNAL_LINES_MAX), default=10, show_default=True)
+@talks_to_daemon
+def show(daemon: ControlClient, execution_id: str, lines: int, *, as_json: bool) -> None:
+    """Show one execution: its orders, fills, cost, and the last lines of its journal."""
+    detail = daemon.show(execution_id, lines)
+    if as_json:
+        print_json(detail)
+    else:
+        _print_detail(detail)
+
+
+@click.command()
+@click.argument("execution_id", required=False)
+@click.option("--after", type=click.IntRange(min=0), help="Begin after this line of its journal.")
+@talks_to_daemon
+def watch(daemon: ControlClient, execution_id: str | None, after: int | None, *, as_json: bool) -> None:
+    """Print every step as it becomes durable: of one execution to its end, or of all until interrupted.
+
+    With --json a line for each step.
+    """
+    if after is not None and execution_id is None:
+        raise click.UsageError("--after is a line of one execution's journal: name the execution")
+    for step in daemon.watch(execution_id, after):
+        click.echo(msgspec.json.encode(step) if as_json else _line_of(step))
+
+
+@click.command()
+@talks_to_daemon
+def status(daemon: ControlClient, *, as_json: bool) -> None:
+    """Show the state of the engine, and how soon a halt would leave nothing live."""
+    told = daemon.status()
+    if as_json:
+        print_json(told)
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in msgspec.structs.asdict(told).items():
+        table.add_row(name, _shown(value))
+    console().print(table)
+
+
+def _shown(value: object) -> str:
+    """A value of the status; what is nested, on one line."""
+    match value:
+        case msgspec.Struct():
+            return ", ".join(f"{name} {_word(part)}" for name, part in msgspec.structs.asdict(value).items())
+        case dict():
+            return "; ".join(f"{name}: {_shown(part)}" for name, part in value.items()) or "none"
+        case _:
+            return _word(value)
+
+
+def _table_of(executions: list[ExecutionSummary]) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("id", "market", "side", "method", "state"):
+        table.add_column(heading, no_wrap=heading == "id")
+    for heading in ("filled", "target", "price", "deadline"):
+        table.add_column(heading, justify="right")
+    table.add_column("key")
+    for e in executions:
+        table.add_row(
+            e.execution_id,
+            e.ticker,
+            e.outcome,
+            e.method,
+            _state_of(e),
+            e.filled_quantity,
+            e.target_quantity,
+            e.target_price or "-",
+            e.deadline[:SECONDS_LEN],
+            e.key or "-",
+        )
+    return table
+
+
+def _state_of(execution: ExecutionSummary) -> str:
+    if execution.quarantine is not None:
+        return f"{execution.state}, QUARANTINED"
+    if execution.reason in (None, "completed"):
+        return execution.state
+    return f"{execution.state} ({execution.reason})"
+
+
+def _print_detail(detail: ExecutionDetail) -> None:
+    page = console()
+    execution = detail.execution
+    heads = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in msgspec.structs.asdict(execution).items():
+        if value is not None:
+            heads.add_row(name, str(value))
+    page.print(heads)
+    _print_rows("orders", detail.orders, ("client_order_id", "state", "price", "quantity", "filled_quantity", "walks"))
+    _print_rows("fills", detail.fills, ("traded_at", "price", "quantity", "fee", "is_taker", "late", "order_id"))
+    if detail.metrics is not None:
+        _print_rows("cost", [detail.metrics], ("fill_rate", "average_fill_price", "shortfall", "fees", "flags"))
+    _print_rows("journal", detail.journal, ("seq", "at", "event_type", "steps"))
+
+
+def _print_rows(title: str, rows: Sequence[msgspec.Struct], columns: tuple[str, ...]) -> None:
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        table.add_column(column.replace("_", " "))
+    for row in rows:
+        table.add_row(*(_word(getattr(row, column)) for column in columns))
+    console().print(table)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
+
+
+def _line_of(step: Transition) -> str:
+    parts = [step.at, step.execution_id, str(step.seq), step.event_type]
+    parts += [f"filled {fill.quantity} at {fill.price}" for fill in step.fills]
+    if step.quarantine is not None:
+        parts.append(f"QUARANTINED: {step.quarantine}")
+    if step.steps:
+        parts.append(step.steps)
+    return "  ".join(parts)

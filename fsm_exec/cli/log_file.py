@@ -1,0 +1,32 @@
+"""The log of a command that works a database: one file beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
+
+from fsm_exec.core.errors import UserError
+
+
+def log_path(db: Path) -> Path:
+    return db.with_name(db.name + ".log")
+
+
+@contextmanager
+def open_log_file(db: Path) -> Iterator[TextIO]:
+    """The log beside the database. Raises UserError; a disk that is full when it is closed is not worth an error."""
+    path = log_path(db)
+    try:
+        file = path.open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise UserError(
+            f"cannot use the database {db}: {path.name} beside it cannot be written ({error.strerror}); "
+            "give a path in a directory that exists and can be written to"
+        ) from error
+    try:
+        yield file
+    finally:
+        with suppress(OSError):
+            file.close()

@@ -1,0 +1,116 @@
+"""`fsm-exec serve`: the engine as a daemon. It takes its locks, recovers, answers the API, and rests on a signal.
+
+Exit codes: 0 rested after a signal, 1 failed (the database, or somebody else holds a lock), 2 wrong usage or
+configuration, 130 stopped by a second signal, or by one before it was ready. Whatever the end, nothing durable is lost:
+the next start goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import trio
+
+from fsm_exec.cli.account import account_of
+from fsm_exec.cli.daemon_life import DaemonLife, OnStop, Wiring
+from fsm_exec.cli.log_file import open_log_file
+from fsm_exec.control.places import database_path, made, token_path
+from fsm_exec.control.presence import account_lock
+from fsm_exec.control.server import listening_socket
+from fsm_exec.control.token import ensure_token
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.times import to_iso
+from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.runtime.clock import system_us
+from fsm_exec.store.locks import database_lock
+
+PORT_MAX = 65_535
+WHAT = "fsm-exec serve"
+SUBACCOUNT = 0  # the client trades the account itself
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--paper", help="The rest_url of a running fsm-exec paper, instead of a configuration.")
+@click.option("--db", type=click.Path(path_type=Path), help="The database.  [default: this user's, by exchange]")
+@click.option("--port", type=click.IntRange(0, PORT_MAX), default=0, help="Of the control API.  [default: a free one]")
+@click.option("--token-file", type=click.Path(path_type=Path), help="Opens the API; made if it is not there.")
+@click.option(
+    "--on-stop",
+    type=click.Choice(["cancel", "leave"]),
+    default="cancel",
+    show_default=True,
+    help="What becomes of live orders when the daemon stops; the executions go on at the next start.",
+)
+@click.option("--other-engine-is-gone", metavar="INSTANCE", help="Leave the live orders of that database alone.")
+@click.option("--json", "as_json", is_flag=True, help="Say that it is ready in one JSON line.")
+def serve(
+    config: Path | None,
+    paper: str | None,
+    db: Path | None,
+    port: int,
+    token_file: Path | None,
+    on_stop: OnStop,
+    other_engine_is_gone: str | None,
+    as_json: bool,
+) -> None:
+    """Work orders for whoever holds the token, until a signal."""
+    account = account_of(config, paper)
+    key = SigningKey.load(account.key_path)
+    name = account.exchange.name
+    since_us = system_us()
+    since = to_iso(since_us)
+    database = _database(db, name)
+    if token_file is None:
+        made(token_path().parent)
+    token_file = Path(os.path.abspath(token_path() if token_file is None else token_file))
+    token = ensure_token(token_file)
+    with ExitStack() as held:
+        held.enter_context(database_lock(database, what=WHAT, since=since))
+        held.enter_context(
+            account_lock(
+                environment=name,
+                address=account.exchange.rest_url,
+                api_key_id=account.config.api_key_id,
+                subaccount=SUBACCOUNT,
+                database=database,
+                what=WHAT,
+                since=since,
+            )
+        )
+        log_file = held.enter_context(open_log_file(database))
+        listening = held.enter_context(listening_socket(port))
+        wiring = Wiring(
+            account=account,
+            key=key,
+            database=database,
+            token=token,
+            token_file=token_file,
+            listening=listening,
+            log_file=log_file,
+            since_us=since_us,
+            on_stop=on_stop,
+            other_engine_is_gone=other_engine_is_gone,
+            as_json=as_json,
+        )
+        code = trio.run(DaemonLife(wiring).run)
+    sys.exit(code)
+
+
+def _database(wanted: Path | None, environment: str) -> Path:
+    """The database's real path. Raises UserError."""
+    path = database_path(environment) if wanted is None else wanted
+    if wanted is None:
+        made(path.parent)
+    if not path.name:
+        raise UserError(f"--db {str(path)!r} is a directory; give the path of a file")
+    try:
+        real = os.path.realpath(path)
+        real.encode()  # SQLite and JSON know no other text
+    except ValueError as error:  # a UnicodeEncodeError is one
+        raise UserError(f"--db {str(path)!r}: {error}; give the path of a file") from None
+    return Path(real)

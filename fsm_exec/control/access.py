@@ -1,0 +1,58 @@
+"""The door of the control API: which name it was asked by, and whether the caller holds the token.
+
+The Host header is checked because a web page can make a browser send requests to 127.0.0.1 under a name of its own (DNS
+rebinding). Health alone needs no token: it tells no more than that something runs.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from fsm_exec.control import refusals
+from fsm_exec.control.answers import failed
+
+OPEN_PATHS: Final = frozenset({"/v1/health"})
+NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+SCHEME: Final = "bearer"
+
+
+class Door:
+    """Lets a request through to `app`, or answers it."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app, self._token = app, token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            refusal = self._refusal(Request(scope))
+            if refusal is not None:
+                await failed(refusal)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, request: Request) -> refusals.Refusal | None:
+        if not _is_our_name(request.headers):
+            return refusals.wrong_host()
+        if request.scope["path"] in OPEN_PATHS:
+            return None
+        return None if self._holds_token(request.headers) else refusals.unauthorized()
+
+    def _holds_token(self, headers: Headers) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        told = given.strip().encode("latin-1", errors="replace")
+        return scheme.lower() == SCHEME and hmac.compare_digest(told, self._token)
+
+
+def _is_our_name(headers: Headers) -> bool:
+    told = headers.getlist("host")
+    if len(told) != 1:
+        return False
+    name, colon, port = told[0].rpartition(":")
+    if not colon or "]" in port:  # no port, or the colons of an address
+        return told[0].lower() in NAMES
+    return name.lower() in NAMES and port.isdigit()

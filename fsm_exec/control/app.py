@@ -1,0 +1,136 @@
+"""The control API as an ASGI application: paths, and what each of them takes and answers.
+
+    GET  /v1/health                       no token needed
+    GET  /v1/status
+    POST /v1/executions                   submit; 201 accepted, 200 accepted earlier, 409 the key is another request's
+    GET  /v1/executions                   newest first; state, ticker, unfinished, quarantined, before, limit
+    GET  /v1/executions/ID                one in detail; journal_lines
+    GET  /v1/executions/ID/events         its steps as server-sent events, until it ends; after
+    GET  /v1/events                       the steps of all, until the caller goes
+    POST /v1/executions/ID/cancel         202
+    POST /v1/executions/ID/resume         a quarantined one; 202
+    POST /v1/halt, POST /v1/resume        202, 200
+
+Every error is {"error": {"code", "message"}}.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, TypeAlias
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.control import messages, refusals
+from fsm_exec.control.access import Door
+from fsm_exec.control.answers import answer, body_of, failed, query_of
+from fsm_exec.control.events import EventStream
+from fsm_exec.control.service import Control
+from fsm_exec.core.errors import ExecError
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+VERSION_PREFIX: Final = "/v1"
+EXECUTION_ID: Final = re.compile(r"e[0-9]{6,18}", re.ASCII)
+
+
+class ControlApp:
+    """Holds the endpoints; `app` is the application, behind its door."""
+
+    def __init__(self, control: Control, token: str, log: FilteringBoundLogger) -> None:
+        self._control, self._log = control, log
+        routes = [
+            self._route("GET", "/health", self._health),
+            self._route("GET", "/status", self._status),
+            self._route("POST", "/executions", self._submit),
+            self._route("GET", "/executions", self._list),
+            self._route("GET", "/executions/{execution_id}", self._show),
+            self._route("GET", "/executions/{execution_id}/events", self._watch_one),
+            self._route("POST", "/executions/{execution_id}/cancel", self._cancel),
+            self._route("POST", "/executions/{execution_id}/resume", self._resume_one),
+            self._route("GET", "/events", self._watch_all),
+            self._route("POST", "/halt", self._halt),
+            self._route("POST", "/resume", self._resume),
+        ]
+        inner = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_page})
+        self.app: ASGIApp = Door(inner, token)
+
+    def _route(self, method: str, path: str, endpoint: Endpoint) -> Route:
+        async def answered(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except ExecError as error:
+                return failed(refusals.of_error(error))
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody is there to read it
+            except Exception:  # one request's bug must not take the daemon down
+                self._log.exception("control_failed", path=path)
+                return failed(refusals.Refusal(500, "internal", "the daemon failed at this; its log says more"))
+
+        return Route(VERSION_PREFIX + path, answered, methods=[method])
+
+    async def _health(self, _: Request) -> Response:
+        health = self._control.health()
+        return answer(health, 200 if health.ok else 503)
+
+    async def _status(self, request: Request) -> Response:
+        query_of(request, messages.NoQuery)
+        return answer(await self._control.status())
+
+    async def _submit(self, request: Request) -> Response:
+        accepted = await self._control.submit(await body_of(request, messages.Submission))
+        return answer(accepted, 201 if accepted.is_new else 200)
+
+    async def _list(self, request: Request) -> Response:
+        return answer(await self._control.page(query_of(request, messages.ListQuery)))
+
+    async def _show(self, request: Request) -> Response:
+        lines = query_of(request, messages.ShowQuery).journal_lines
+        return answer(await self._control.show(_execution_id(request), lines))
+
+    async def _watch_one(self, request: Request) -> Response:
+        execution_id = _execution_id(request)
+        after = query_of(request, messages.WatchQuery).after
+        await self._control.show(execution_id, 0)  # an unknown one is refused before anything streams
+        return EventStream(partial(self._control.tell_one, execution_id, after))
+
+    async def _watch_all(self, request: Request) -> Response:
+        query_of(request, messages.NoQuery)
+        return EventStream(self._control.tell_all)
+
+    async def _cancel(self, request: Request) -> Response:
+        await body_of(request, messages.NoQuery)
+        return answer(await self._control.cancel(_execution_id(request)), 202)
+
+    async def _resume_one(self, request: Request) -> Response:
+        await body_of(request, messages.NoQuery)
+        return answer(await self._control.resume_execution(_execution_id(request)), 202)
+
+    async def _halt(self, request: Request) -> Response:
+        await body_of(request, messages.NoQuery)
+        return answer(await self._control.halt(), 202)
+
+    async def _resume(self, request: Request) -> Response:
+        await body_of(request, messages.NoQuery)
+        return answer(await self._control.resume())
+
+
+def _execution_id(request: Request) -> str:
+    name: str = request.path_params["execution_id"]
+    if not EXECUTION_ID.fullmatch(name):
+        raise refusals.not_found(f"{name[:40]!r} is no execution's id; they look like e000001")
+    return name
+
+
+async def _no_such_page(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    if status == 405:
+        return failed(refusals.Refusal(405, "wrong_method", f"{request.method} is not for this path"))
+    return failed(refusals.Refusal(status, "not_found", "no such path; they begin with /v1/"))

@@ -1,0 +1,76 @@
+"""Steps as server-sent events: what a browser, curl and the client read, one JSON document each.
+
+A comment is sent now and then, so that a reader can tell quiet from dead. The stream ends with an `end` event that says
+why; one without it was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+import msgspec
+import trio
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from fsm_exec.control.answers import failed
+from fsm_exec.control.messages import Ended, Transition
+from fsm_exec.control.refusals import Refusal
+
+KEEP_ALIVE_S: Final = 15
+Emit: TypeAlias = Callable[[bytes], Awaitable[None]]
+Producer: TypeAlias = Callable[[Emit], Awaitable[None]]
+
+ALIVE: Final = b": alive\n\n"
+
+
+def of_step(step: Transition) -> bytes:
+    return b"id: %d\nevent: step\ndata: %s\n\n" % (step.seq, msgspec.json.encode(step))
+
+
+def of_end(why: str) -> bytes:
+    return b"event: end\ndata: %s\n\n" % msgspec.json.encode(Ended(why=why))
+
+
+class EventStream(Response):
+    """Runs `produce` until it returns or the reader goes. A Refusal raised before its first event is an answer of its
+    own."""
+
+    def __init__(self, produce: Producer) -> None:
+        super().__init__()
+        self._produce = produce
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def emit(chunk: bytes) -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                await send(_start())
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
+            try:
+                await self._produce(emit)
+            except Refusal as refusal:
+                if begun:
+                    await emit(of_end(refusal.message))
+                else:
+                    await failed(refusal)(scope, receive, send)
+            if begun:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            nursery.cancel_scope.cancel()
+
+
+async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+def _start() -> Message:
+    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+    return {"type": "http.response.start", "status": 200, "headers": headers}

@@ -1,0 +1,193 @@
+"""What the control API takes and answers: msgspec structs, which are its validation and its documentation.
+
+Prices, quantities and money are decimal strings, times ISO 8601 UTC. Unknown fields of a request are refused: a limit
+that was misspelt must not be a limit that is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ControlLimits
+from fsm_exec.core.units import Outcome
+from fsm_exec.store.queries import ExecutionDetail, ExecutionSummary
+
+Number = Annotated[str, msgspec.Meta(min_length=1, max_length=24)]
+Key = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._:-]{1,64}\Z")]
+ExecutionState = Literal["pending", "split", "walking", "partial", "filled", "cancelled"]
+
+
+class EdgeGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`model_probability` of the own outcome, `expected_value` in dollars per contract after the taker fee."""
+
+    model_probability: Number
+    expected_value: Number
+
+
+class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`key` is the caller's own: the same key with the same request is the same execution, however often it is sent.
+
+    Prices are in the execution's own outcome; give `target_price`, `worst_price` (the highest price an order may carry)
+    or `cap` (the highest price plus fee), the last two not together. `max_slippage` is a fraction of the target and
+    goes with a target alone. The end is `deadline` (a time with its zone) or `horizon_s`, not both."""
+
+    key: Key
+    ticker: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    outcome: Outcome
+    quantity: Number
+    method: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    target_price: Number | None = None
+    worst_price: Number | None = None
+    cap: Number | None = None
+    max_slippage: Number | None = None
+    deadline: Annotated[str, msgspec.Meta(max_length=40)] | None = None
+    horizon_s: Annotated[int, msgspec.Meta(ge=1, le=10**9)] | None = None
+    edge: EdgeGiven | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The execution is durable. `is_new` False: this very request was accepted earlier."""
+
+    execution_id: str
+    key: str
+    is_new: bool
+
+
+class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    state: ExecutionState | None = None
+    ticker: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    unfinished: bool = False
+    quarantined: bool = False
+    before: Annotated[str, msgspec.Meta(max_length=20)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 50
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest first. `next_before` is the `before` of the next page, null: there is none."""
+
+    executions: list[ExecutionSummary]
+    next_before: str | None
+
+
+class ShowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    journal_lines: Annotated[int, msgspec.Meta(ge=0, le=JOURNAL_LINES_MAX)] = 10
+
+
+class WatchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`after` only for one execution: the lines of its journal after this number come first."""
+
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+
+
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """No parameter, or no field."""
+
+
+class FillSeen(msgspec.Struct, frozen=True, kw_only=True):
+    price: str
+    quantity: str
+    fee: str
+    is_taker: bool
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """One durable step of one execution. `steps` are its changes of state for people; `fills` are what it counted.
+    Of a quarantine, `quarantine` says why and `seq` is that of the last step, 0 if it is not known here."""
+
+    execution_id: str
+    seq: int
+    at: str
+    event_type: str
+    state: str | None
+    reason: str | None
+    steps: str
+    fills: list[FillSeen] = []
+    quarantine: str | None = None
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """The last event of a stream."""
+
+    why: str
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked is on its way; `show` or `watch` tell what comes of it."""
+
+    execution_id: str
+    state: str
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """`ok`: the engine runs and accepts work."""
+
+    ok: bool
+    state: str
+
+
+class MarketSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """`feed` is the state of our book of it, `market` what the exchange says of it."""
+
+    feed: str
+    market: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """`halt_within_s`: after a halt nothing of ours is live at the exchange any more within this time, if it answers.
+    `quarantined` has the reasons by execution; `unknown_orders` were sent and not heard of since."""
+
+    version: str
+    state: str
+    why_halted: str | None
+    halt_within_s: int
+    environment: str
+    instance: str
+    database: str
+    pid: int
+    since: str
+    unfinished: int
+    at_work: int
+    quarantined: dict[str, str]
+    live_orders: int
+    unknown_orders: int
+    stream_connected: bool
+    markets: dict[str, MarketSeen]
+    watchers: int
+    limits: ControlLimits
+
+
+class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
+    code: str
+    message: str
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    error: ErrorBody
+
+
+__all__ = [
+    "Accepted",
+    "EdgeGiven",
+    "Ended",
+    "ErrorBody",
+    "ExecutionDetail",
+    "ExecutionState",
+    "ExecutionSummary",
+    "Failed",
+    "FillSeen",
+    "Health",
+    "Key",
+    "ListQuery",
+    "MarketSeen",
+    "NoQuery",
+    "Number",
+    "Page",
+    "ShowQuery",
+    "Status",
+    "Submission",
+    "Told",
+    "Transition",
+    "WatchQuery",
+]

@@ -1,0 +1,72 @@
+"""Refusals of the control API: an HTTP status, a code for programs and one line for people."""
+
+from __future__ import annotations
+
+from fsm_exec.core.errors import ExecError, LocalError, SaveRefused, StoreFailed, UserError, VenueError, VenueRefused
+
+
+class Refusal(ExecError):
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, " ".join(message.split())
+
+
+def bad_request(message: str) -> Refusal:
+    return Refusal(400, "bad_request", message)
+
+
+def unauthorized() -> Refusal:
+    return Refusal(401, "unauthorized", "the bearer token is missing or wrong; it stands in the daemon's token file")
+
+
+def wrong_host() -> Refusal:
+    return Refusal(403, "wrong_host", "this daemon answers as 127.0.0.1 or localhost only")
+
+
+def not_found(what: str) -> Refusal:
+    return Refusal(404, "not_found", what)
+
+
+def conflict(message: str) -> Refusal:
+    return Refusal(409, "conflict", message)
+
+
+def too_large(limit_bytes: int) -> Refusal:
+    return Refusal(413, "too_large", f"the request is larger than {limit_bytes} bytes")
+
+
+def invalid(message: str) -> Refusal:
+    return Refusal(422, "invalid", message)
+
+
+def over_limit(message: str) -> Refusal:
+    return Refusal(422, "over_limit", message)
+
+
+def too_many_watchers() -> Refusal:
+    return Refusal(429, "too_many_watchers", "too many watch already; end one of them")
+
+
+def not_running(message: str) -> Refusal:
+    return Refusal(503, "not_running", message)
+
+
+def of_error(error: ExecError) -> Refusal:
+    """What an error of the engine is to whoever asked."""
+    match error:
+        case Refusal():
+            return error
+        case UserError():
+            return invalid(str(error))
+        case VenueRefused(status=404):
+            return invalid(f"the exchange does not know it: {error}")
+        case VenueError():
+            return Refusal(502, "exchange", f"{error}; try again")
+        case SaveRefused():
+            return Refusal(500, "not_saved", f"the database did not take it, nothing was accepted: {error}")
+        case StoreFailed():
+            return Refusal(500, "store_failed", f"the database failed and the engine halts: {error}")
+        case LocalError():
+            return not_running(str(error))
+        case _:
+            return Refusal(500, "failed", str(error))

@@ -1,0 +1,304 @@
+"""What the control API does: each endpoint as a method on plain structs, so it can be driven without HTTP.
+
+What is told comes from the database, which holds nothing that did not happen; what is asked goes to the engine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, NoReturn
+
+import msgspec
+import trio
+
+from fsm_exec.control import refusals
+from fsm_exec.control.events import ALIVE, KEEP_ALIVE_S, Emit, of_end, of_step
+from fsm_exec.control.limits import ControlLimits
+from fsm_exec.control.messages import (
+    Accepted,
+    ExecutionDetail,
+    Health,
+    ListQuery,
+    MarketSeen,
+    Page,
+    Status,
+    Submission,
+    Told,
+    Transition,
+)
+from fsm_exec.control.submissions import Checked, canonical, check_market, check_size, checked, deadline_us, limits_for
+from fsm_exec.control.watching import Watcher, Watchers
+from fsm_exec.core.execution import EXECUTION_ENDS
+from fsm_exec.core.ports import SubmissionRow
+from fsm_exec.core.times import to_iso
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.store import SqliteStore
+from fsm_exec.store.queries import Filter, JournalLine
+
+BOOK_WAIT_S: Final = 5.0  # for the first book of a market that was not watched before: the arrival is measured by it
+IDLE_S: Final = 600.0
+IDLE_LOOK_S: Final = 30.0
+PAST_LINES_MAX: Final = 100_000
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What the daemon knows of itself from its start on."""
+
+    version: str
+    environment: str
+    database: str
+    since_us: int
+
+
+class Control:
+    """`watchers.tell` must be listening to the store."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: SqliteStore,
+        wall: Wall,
+        watchers: Watchers,
+        limits: ControlLimits,
+        about: About,
+    ) -> None:
+        self._engine, self._store, self._wall = engine, store, wall
+        self._watchers, self._limits, self._about = watchers, limits, about
+        self._keys: dict[str, _KeyLock] = {}  # submissions under way
+        self._accepting: Counter[str] = Counter()
+        self._names = itertools.count(1)
+
+    async def submit(self, given: Submission) -> Accepted:
+        """Answers once the execution is durable. Raises Refusal, UserError and what the engine raises."""
+        wanted = canonical(given)
+        async with self._alone_with(given.key):
+            earlier = await self._store.submission(given.key)
+            if earlier is not None:
+                if earlier.request != wanted:
+                    raise refusals.conflict(
+                        f"key {given.key!r} was used at {earlier.submitted_at} for another request "
+                        f"({earlier.execution_id}); use a new key"
+                    )
+                return Accepted(execution_id=earlier.execution_id, key=given.key, is_new=False)
+            execution_id = await self._accept(checked(given))
+        return Accepted(execution_id=execution_id, key=given.key, is_new=True)
+
+    async def _accept(self, request: Checked) -> str:
+        given = request.given
+        deadline_us(request, self._wall.now_us(), self._limits)  # before anything is asked of the exchange
+        self._accepting[given.ticker] += 1
+        try:
+            if await self._store.unfinished_count() + self._accepting.total() > self._limits.max_unfinished_executions:
+                raise refusals.over_limit(
+                    f"max_unfinished_executions = {self._limits.max_unfinished_executions} are at work; "
+                    "wait for some to end"
+                )
+            feed = await self._watched(given.ticker)
+            limits = limits_for(request, feed.terms)
+            check_size(request, limits, self._limits)
+            return await self._engine.submit(
+                Request(
+                    ticker=given.ticker,
+                    outcome=given.outcome,
+                    target_e2=request.target_e2,
+                    method=MethodRef(request.method.full_name, request.method),
+                    limits=limits,
+                    deadline_us=deadline_us(request, self._wall.now_us(), self._limits),
+                    edge=request.edge,
+                    submission=SubmissionRow(given.key, request.canonical),
+                )
+            )
+        finally:
+            self._accepting[given.ticker] -= 1
+
+    async def _watched(self, ticker: str) -> MarketFeed:
+        """The market, opened if need be, and its book if one comes soon: without one the execution is accepted all
+        the same, and its arrival is unknown. Raises UserError for a market that takes no orders."""
+        await self._engine.open_market(ticker)
+        feed = self._engine.feeds[ticker]
+        check_market(feed.terms, feed.status)
+        with trio.move_on_after(BOOK_WAIT_S):
+            await self._until_live(feed)
+        check_market(feed.terms, feed.status)
+        return feed
+
+    async def _until_live(self, feed: MarketFeed) -> None:
+        changed = trio.Event()
+        name = f"submission {next(self._names)}"
+        feed.subscribe(name, lambda: changed.set())
+        try:
+            while feed.state != "live":
+                await changed.wait()
+                changed = trio.Event()
+        finally:
+            feed.unsubscribe(name)
+
+    async def close_idle_markets(self) -> NoReturn:
+        """For ever: a market that nobody has worked for a while is watched no more."""
+        idle_since_s: dict[str, float] = {}
+        while True:
+            await trio.sleep(IDLE_LOOK_S)
+            worked = {actor.execution.terms.ticker for actor in self._engine.actors.values()}
+            for ticker in list(self._engine.feeds):
+                if ticker in worked or self._accepting[ticker]:
+                    idle_since_s.pop(ticker, None)
+                elif trio.current_time() - idle_since_s.setdefault(ticker, trio.current_time()) >= IDLE_S:
+                    del idle_since_s[ticker]
+                    self._engine.close_market(ticker)
+
+    @asynccontextmanager
+    async def _alone_with(self, key: str) -> AsyncIterator[None]:
+        """Of two requests with one key the second waits for the first, and then finds what it did."""
+        lock = self._keys.setdefault(key, _KeyLock())
+        lock.users += 1
+        try:
+            async with lock.lock:
+                yield
+        finally:
+            lock.users -= 1
+            if not lock.users:
+                del self._keys[key]
+
+    async def page(self, query: ListQuery) -> Page:
+        told = msgspec.structs.asdict(query)
+        found = await self._store.listing(Filter(**{**told, "limit": query.limit + 1}))
+        shown = found[: query.limit]
+        return Page(executions=shown, next_before=shown[-1].execution_id if len(found) > len(shown) else None)
+
+    async def show(self, execution_id: str, journal_lines: int) -> ExecutionDetail:
+        detail = await self._store.detail(execution_id, journal_lines)
+        if detail is None:
+            raise refusals.not_found(f"no execution {execution_id} in this database; see: fsm-exec list")
+        return detail
+
+    async def cancel(self, execution_id: str) -> Told:
+        state = (await self.show(execution_id, 0)).execution.state
+        if state in EXECUTION_ENDS:
+            raise refusals.conflict(f"execution {execution_id} has ended already ({state})")
+        await self._engine.cancel(execution_id)
+        return Told(execution_id=execution_id, state=state)
+
+    async def resume_execution(self, execution_id: str) -> Told:
+        execution = (await self.show(execution_id, 0)).execution
+        if execution.quarantine is None:
+            raise refusals.conflict(f"execution {execution_id} is not quarantined, it is {execution.state}")
+        await self._engine.resume_execution(execution_id)
+        return Told(execution_id=execution_id, state=execution.state)
+
+    async def halt(self) -> Status:
+        self._engine.halt()
+        await self._store.save_halt(self._wall.now_us())
+        return await self.status()
+
+    async def resume(self) -> Status:
+        self._engine.resume()
+        await self._store.save_halt(None)
+        return await self.status()
+
+    def health(self) -> Health:
+        state = self._engine.state
+        return Health(ok=state == "running", state=state)
+
+    async def status(self) -> Status:
+        engine = self._engine.status()
+        return Status(
+            version=self._about.version,
+            state=engine.state,
+            why_halted=engine.why_halted,
+            halt_within_s=engine.halt_within_s,
+            environment=self._about.environment,
+            instance=self._store.instance,
+            database=self._about.database,
+            pid=os.getpid(),
+            since=to_iso(self._about.since_us),
+            unfinished=await self._store.unfinished_count(),
+            at_work=engine.at_work,
+            quarantined=engine.quarantined,
+            live_orders=engine.live_orders,
+            unknown_orders=engine.unknown_orders,
+            stream_connected=engine.stream_connected,
+            markets={ticker: MarketSeen(feed=seen.state, market=seen.market) for ticker, seen in engine.feeds.items()},
+            watchers=len(self._watchers),
+            limits=self._limits,
+        )
+
+    async def tell_all(self, emit: Emit) -> None:
+        """Every step from now on. Raises Refusal if too many watch."""
+        with self._watchers.watch(None) as watcher:
+            await emit(ALIVE)
+            await _tell_live(watcher, emit, 0)
+
+    async def tell_one(self, execution_id: str, after: int | None, emit: Emit) -> None:
+        """The steps of one execution after number `after` (None: its last one), and all that follow, to its end."""
+        with self._watchers.watch(execution_id) as watcher:
+            await emit(ALIVE)
+            execution = (await self.show(execution_id, 0)).execution
+            from_seq = execution.seq - 1 if after is None else after
+            past = await self._store.journal_after(execution_id, from_seq, PAST_LINES_MAX)
+            known = [line for line in past if line.seq <= execution.seq]
+            for line in known:
+                is_last = line.seq == execution.seq
+                await emit(of_step(_past(execution_id, line, execution.state if is_last else None, execution.reason)))
+            if execution.state in EXECUTION_ENDS:
+                await emit(of_end(f"{execution_id} has ended"))
+                return
+            if execution.quarantine is not None:
+                await emit(of_step(_quarantined(execution_id, execution.quarantine, self._wall.now_us())))
+            await _tell_live(watcher, emit, execution.seq)
+
+
+class _KeyLock:
+    def __init__(self) -> None:
+        self.lock, self.users = trio.Lock(), 0
+
+
+async def _tell_live(watcher: Watcher, emit: Emit, told_seq: int) -> None:
+    """Until the execution has ended, the watcher fell behind, or the daemon stops."""
+    while True:
+        step: Transition | None = None
+        with trio.move_on_after(KEEP_ALIVE_S) as waiting:
+            try:
+                step = await watcher.steps.receive()
+            except trio.EndOfChannel:
+                break
+        if waiting.cancelled_caught or step is None:
+            await emit(ALIVE)
+            continue
+        if step.quarantine is None and 0 < step.seq <= told_seq:
+            continue
+        await emit(of_step(step))
+        if watcher.execution_id is not None and step.state in EXECUTION_ENDS:
+            await emit(of_end(f"{watcher.execution_id} has ended"))
+            return
+    await emit(of_end("fell behind: steps are missing from here on" if watcher.fell_behind else "the daemon stops"))
+
+
+def _past(execution_id: str, line: JournalLine, state: str | None, reason: str | None) -> Transition:
+    return Transition(
+        execution_id=execution_id,
+        seq=line.seq,
+        at=line.at,
+        event_type=line.event_type,
+        state=state,
+        reason=None if state is None else reason,
+        steps=line.steps,
+    )
+
+
+def _quarantined(execution_id: str, why: str, now_us: int) -> Transition:
+    return Transition(
+        execution_id=execution_id,
+        seq=0,
+        at=to_iso(now_us),
+        event_type="Quarantined",
+        state=None,
+        reason=None,
+        steps="",
+        quarantine=why,
+    )

@@ -1,0 +1,170 @@
+"""From what a caller submits to what the engine accepts: numbers, prices, times, limits, each refused in one line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from fsm_exec.algorithms import Method, method
+from fsm_exec.control import refusals
+from fsm_exec.control.limits import ControlLimits
+from fsm_exec.control.messages import EdgeGiven, Submission
+from fsm_exec.core.edge import Edge, checked_edge
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.limits import MAX_SLIPPAGE, Limits, largest_within, resolve_limits
+from fsm_exec.core.market import MarketTerms
+from fsm_exec.core.times import SECOND_US, to_iso
+from fsm_exec.core.units import (
+    CountE2,
+    MoneyE6,
+    ceil_div,
+    format_count,
+    format_fixed,
+    format_money,
+    format_price,
+    parse_count,
+    parse_fixed,
+    parse_money,
+    parse_price,
+)
+
+PPM_DECIMALS = 6
+E2_PER_CONTRACT = 100
+E6_PER_DOLLAR = 1_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ACCEPTS = ("open", "paused")  # of a paused market the orders wait
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """A submission whose numbers are numbers. `canonical` is the request as it is stored and compared: the same
+    request always gives the same bytes."""
+
+    given: Submission
+    target_e2: CountE2
+    edge: Edge | None
+    method: Method
+    deadline_us: int | None
+    canonical: bytes
+
+
+def canonical(given: Submission) -> bytes:
+    """The request as JSON with every number in its full form, without what was left out: a field that a later version
+    adds changes nothing. Raises UserError for a number or time that is none."""
+    told = msgspec.structs.asdict(given)
+    told["quantity"] = format_count(parse_count(given.quantity))
+    for name in ("target_price", "worst_price"):
+        if told[name] is not None:
+            told[name] = format_price(parse_price(told[name]))
+    if given.cap is not None:
+        told["cap"] = format_money(parse_money(given.cap))
+    if given.max_slippage is not None:
+        told["max_slippage"] = format_fixed(parse_fixed(given.max_slippage, PPM_DECIMALS), PPM_DECIMALS)
+    if given.deadline is not None:
+        told["deadline"] = to_iso(_time_us(given.deadline))
+    if given.edge is not None:
+        told["edge"] = msgspec.structs.asdict(given.edge)
+    kept = {name: value for name, value in told.items() if value is not None and name != "key"}
+    return msgspec.json.encode(kept, order="sorted")
+
+
+def checked(given: Submission) -> Checked:
+    """What can be checked without the market and the time. Raises UserError."""
+    target_e2 = parse_count(given.quantity)
+    if target_e2 <= 0:
+        raise UserError("quantity must be above 0 contracts")
+    if (given.deadline is None) == (given.horizon_s is None):
+        raise UserError("give deadline (a time with its zone) or horizon_s, one of them")
+    if given.target_price is None and given.worst_price is None and given.cap is None:
+        raise UserError("give target_price, worst_price or cap: without a limit nothing is bought")
+    if given.max_slippage is not None and (given.worst_price is not None or given.cap is not None):
+        raise UserError("max_slippage goes with target_price alone: worst_price and cap say it themselves")
+    found = method(given.method)
+    if found.lab_only:
+        raise UserError(f"method {given.method!r} is for the lab only; choose another one")
+    return Checked(
+        given=given,
+        target_e2=target_e2,
+        edge=None if given.edge is None else _edge(given.edge),
+        method=found,
+        deadline_us=None if given.deadline is None else _time_us(given.deadline),
+        canonical=canonical(given),
+    )
+
+
+def limits_for(request: Checked, terms: MarketTerms) -> Limits:
+    """The hard limits on this market. Without a target the highest price allowed is the target. Raises UserError."""
+    given = request.given
+    grid, fees = terms.grid.seen_from(given.outcome), terms.fees
+    cap = None if given.cap is None else parse_money(given.cap)
+    worst = None if given.worst_price is None else parse_price(given.worst_price)
+    target = None if given.target_price is None else parse_price(given.target_price)
+    if target is None:
+        target = worst if cap is None else largest_within(cap, grid, fees)
+    if target is None:
+        raise UserError(f"cap {given.cap} allows no price at all; raise it")
+    return resolve_limits(target, grid, fees, cap=cap, worst=worst, max_slippage=_slippage(given.max_slippage))
+
+
+def check_market(terms: MarketTerms, status: str) -> None:
+    """Raises UserError for a market that takes no orders now."""
+    if status not in ACCEPTS:
+        raise UserError(f"market {terms.ticker} is {status}; choose one that is open")
+
+
+def deadline_us(request: Checked, now_us: int, limits: ControlLimits) -> int:
+    """Raises UserError for a deadline that has passed, Refusal for one too far away."""
+    given = request.given
+    if request.deadline_us is None:
+        assert given.horizon_s is not None, "checked() saw to it"
+        at_us = now_us + given.horizon_s * SECOND_US
+    else:
+        at_us = request.deadline_us
+    if at_us <= now_us:
+        raise UserError(f"deadline {given.deadline} has passed, it is {to_iso(now_us)}; give a later one")
+    if at_us - now_us > limits.max_horizon_s * SECOND_US:
+        raise refusals.over_limit(f"the deadline is more than max_horizon_s = {limits.max_horizon_s} s away")
+    return at_us
+
+
+def check_size(request: Checked, price: Limits, limits: ControlLimits) -> None:
+    """Raises Refusal for more than one execution may buy."""
+    if request.target_e2 > limits.max_quantity_contracts * E2_PER_CONTRACT:
+        raise refusals.over_limit(
+            f"quantity {format_count(request.target_e2)} is above max_quantity_contracts = "
+            f"{limits.max_quantity_contracts}"
+        )
+    notional = MoneyE6(ceil_div(request.target_e2 * price.cap_e6, E2_PER_CONTRACT))
+    if notional > limits.max_notional_dollars * E6_PER_DOLLAR:
+        raise refusals.over_limit(
+            f"quantity x cap = {format_money(notional)} dollars is above max_notional_dollars = "
+            f"{limits.max_notional_dollars}"
+        )
+
+
+def _slippage(text: str | None) -> Decimal:
+    if text is None:
+        return MAX_SLIPPAGE
+    value = parse_fixed(text, PPM_DECIMALS)
+    if not 0 <= value <= 10**PPM_DECIMALS:
+        raise UserError(f"max_slippage {text!r} is not between 0 and 1")
+    return Decimal(value).scaleb(-PPM_DECIMALS)
+
+
+def _edge(given: EdgeGiven) -> Edge:
+    return checked_edge(parse_fixed(given.model_probability, PPM_DECIMALS), parse_money(given.expected_value))
+
+
+def _time_us(text: str) -> int:
+    """A point in time from ISO 8601 with its zone. Raises UserError."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise UserError(f"deadline {text!r} is no time with its zone; give one like 2030-01-31T14:05:00Z")
+    try:
+        return (at - EPOCH) // timedelta(microseconds=1)
+    except OverflowError:
+        raise UserError(f"deadline {text!r} is out of range") from None
