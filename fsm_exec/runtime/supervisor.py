@@ -187,7 +187,10 @@ class Supervisor:
                 return await self._successor(actor, len(failures))
             except Exception as second:
                 failure, why = second, f"{why}; then {type(second).__name__}: {second}"
-        elif len(failures) > RESTARTS_MAX:
+        elif isinstance(failure, SaveRefused):
+            number = actor.execution.seq + 1
+            why += f"; the database did not take step {number}: another engine may have written it, see the journal"
+        elif may_help_to_restart(failure):
             why += f" ({len(failures)} times in {RESTART_INTERVAL_S:.0f} s)"
         await self._give_up(actor, failure, why)
         return None
