@@ -236,7 +236,7 @@ def order_groups() -> None:
     assert RICH.get_order(order_id=also.order_id).order.status == "resting"
     place(price="0.5200", count="1.00", time_in_force=IOC, order_group_id=group)
     assert RICH.get_order(order_id=also.order_id).order.status == "canceled"
-    limit_hit = lambda: place(order_group_id=group)  # noqa: E731
+    limit_hit = lambda: place(order_group_id=group)  # noqa: E731 - named, for the line that uses it would not hold it
     refused(exceptions.BadRequestException, 400, "exceeded_order_group_risk_limit", limit_hit)
     RICH.reset_order_group(order_group_id=group)
     again = place(order_group_id=group)
@@ -284,7 +284,7 @@ def refused_bodies_and_queries() -> None:
     refused(bad, 400, "bad_request", lambda: raw("POST", "/portfolio/events/orders", '{"ticker": '))
     refused(bad, 400, "bad_request", lambda: raw("POST", "/portfolio/events/orders", '{"ticker": 5}'))
     refused(bad, 400, None, lambda: raw("GET", "/portfolio/orders?limit=1001"))
-    old = lambda: raw("POST", "/portfolio/orders", "{}")  # noqa: E731
+    old = lambda: raw("POST", "/portfolio/orders", "{}")  # noqa: E731 - named, for the line that uses it would not hold it
     refused(exceptions.ApiException, 410, "deprecated_v1_order_endpoint", old)
     item = {"ticker": A, "side": "bid", "count": "1", "price": "0.01", "time_in_force": GTC}
     many = [{**item, "self_trade_prevention_type": "maker"} for _ in range(1_601)]  # 10 tokens each: above the bucket
@@ -322,7 +322,7 @@ def pauses() -> None:
         assert RICH.cancel_order_v2(order_id=resting.order_id).reduced_by == "1.00"
         CONTROL("pause_exchange")
         refused(exceptions.ConflictException, 409, "exchange_is_paused", place)
-        cancel = lambda: RICH.cancel_order_v2(order_id=resting.order_id)  # noqa: E731
+        cancel = lambda: RICH.cancel_order_v2(order_id=resting.order_id)  # noqa: E731 - named, for the line that uses it would not hold it
         refused(exceptions.ConflictException, 409, "exchange_is_paused", cancel)
         try:
             RICH.get_exchange_status()
