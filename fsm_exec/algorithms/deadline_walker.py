@@ -47,7 +47,7 @@ from fsm_exec.core.algorithm import (
 from fsm_exec.core.units import ONE_CONTRACT_E2, CountE2, PriceE4
 from fsm_exec.core.view import View
 
-CONTEXT = Context(prec=9)  # our own: a changed precision somewhere else must not change a price; millionths suffice
+CONTEXT = Context(prec=18)  # our own: a changed precision somewhere else must not change a price
 CENT_E4 = 100
 CLOSING_WRITES = 2  # kept back from the budget: a cancel and the last order
 TAKER_LEG_WRITES = 3  # a cancel, the immediate order, and the quote again
