@@ -6,30 +6,48 @@ with Q the target, U the unfilled rest, T the deadline, M_a the mid at arrival, 
 at T with the taker fee, beyond the visible depth at the last level + 2c (at most 99c), R what selling an over-fill O
 back would bring. It decomposes into delay + spread + drift + fees + opportunity + over-fill, identically: sums are
 integers of 10^-7 dollars (mids have five decimals, counts two), so the identity is asserted, not approximated.
+
+Beside it, never instead of it: Perold's form (the rest priced at the mid of the deadline), the edge form of the
+opportunity (the rest at most at the reservation price, the model probability), what was paid against the arrival
+(core.arrival), and what was asked of the exchange (core.activity). Positive = cost, but for the price improvement.
 """
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import msgspec
 
-from fsm_exec.core.book import Ladder, sweep
+from fsm_exec.core.activity import Activity
+from fsm_exec.core.arrival import arrival_columns, paid_columns
+from fsm_exec.core.book import Ladder
+from fsm_exec.core.completion import BEYOND_DEPTH_E4, COMPLETION_PRICE_MAX_E4, completion_cost, unwind_value
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.ports import MetricsRow
-from fsm_exec.core.units import (
-    CountE2,
-    MoneyE6,
-    PriceE4,
-    format_count,
-    format_fixed,
-    format_money,
-    format_price,
-    rounded_ratio,
-)
+from fsm_exec.core.execution import Child, Execution, Fill
+from fsm_exec.core.ports import ChildMetricsRow, MetricsRow
+from fsm_exec.core.units import CountE2, MoneyE6, format_count, format_fixed, format_money, format_price, rounded_ratio
 
-BEYOND_DEPTH_E4 = 200  # completing more than is visible costs the last level + 2 cents
-COMPLETION_PRICE_MAX_E4 = 9_900
+__all__ = [
+    "BEYOND_DEPTH_E4",
+    "COMPLETION_PRICE_MAX_E4",
+    "DeadlineBook",
+    "Decomposition",
+    "child_metrics",
+    "completion_cost",
+    "metrics",
+    "unwind_value",
+]
+
+
+class ActivityColumns(TypedDict, total=False):
+    creates: int
+    amends: int
+    cancels: int
+    write_tokens: int
+    writes_per_contract: str
+    tokens_per_contract: str
+    cancels_per_fill: str
+    rejected: str
 
 
 class DeadlineBook(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,25 +75,15 @@ class Decomposition(msgspec.Struct, frozen=True, kw_only=True):
         return self.delay + self.spread + self.drift + self.fees + self.opportunity + self.over_fill
 
 
-def completion_cost(asks: Ladder, count: CountE2, fees: FeeTerms) -> tuple[MoneyE6, bool]:
-    """C(U,T) and whether it went beyond the visible depth. An empty side is priced at the maximum."""
-    takes, left = sweep(asks, count)
-    cost = sum(price * size + fees.model_fee(price, size, taker=True) for price, size in takes)
-    if left:
-        last = asks[-1][0] if asks else COMPLETION_PRICE_MAX_E4
-        price = PriceE4(min(last + BEYOND_DEPTH_E4, COMPLETION_PRICE_MAX_E4))
-        cost += price * left + fees.model_fee(price, left, taker=True)
-    return MoneyE6(cost), bool(left)
-
-
-def unwind_value(bids: Ladder, count: CountE2, fees: FeeTerms) -> MoneyE6:
-    """R(O,T): what selling `count` back brings after the taker fee; beyond the visible depth nothing."""
-    takes, _ = sweep(bids, count)
-    return MoneyE6(sum(price * size - fees.model_fee(price, size, taker=True) for price, size in takes))
-
-
-def metrics(execution: Execution, deadline: DeadlineBook | None) -> MetricsRow:
+def metrics(
+    execution: Execution,
+    deadline: DeadlineBook | None,
+    *,
+    activity: Activity | None = None,
+    market_volume: CountE2 | None = None,
+) -> MetricsRow:
     """The row of an ended execution. `deadline` may be None only where nothing depends on it (all was filled).
+    `activity` is what its journal tells, `market_volume` what was traded in its market since it was accepted.
 
     What cannot be known is None and named in `flags`; it is never 0.
     """
@@ -89,6 +97,9 @@ def metrics(execution: Execution, deadline: DeadlineBook | None) -> MetricsRow:
     arrival_mid = execution.arrival.trusted_mid_e5
     if any(child.late for child in execution.children):
         flags.append("late_fill")
+    if market_volume is not None and market_volume < filled:
+        flags.append("volume_incomplete")
+        market_volume = None
     average = rounded_ratio(value_e6, filled * 10**4, 6) if filled else None
     return MetricsRow(
         execution_id=execution.execution_id,
@@ -100,8 +111,8 @@ def metrics(execution: Execution, deadline: DeadlineBook | None) -> MetricsRow:
         slippage=None
         if not filled or target is None
         else str(rounded_ratio(value_e6 - filled * target, filled * target, 6)),
-        time_to_first_fill=_seconds_until(execution, 1),
-        time_to_full_fill=_seconds_until(execution, execution.target_e2),
+        time_to_first_fill=_seconds_until(fills, execution.accepted_at_us, 1),
+        time_to_full_fill=_seconds_until(fills, execution.accepted_at_us, execution.target_e2),
         walks_executed=execution.walks,
         splits_used=sum(child.order_id is not None for child in execution.children),
         arrival_mid=None if arrival_mid is None else format_fixed(arrival_mid, 5),
@@ -114,18 +125,125 @@ def metrics(execution: Execution, deadline: DeadlineBook | None) -> MetricsRow:
         opportunity_e7=None if parts is None else parts.opportunity,
         over_fill_e7=None if parts is None else parts.over_fill,
         shortfall_e7=None if parts is None else parts.total,
+        perold_e7=_perold(execution, deadline),
+        edge_opportunity_e7=_edge_opportunity(execution, deadline),
+        market_volume=None if market_volume is None else format_count(market_volume),
+        participation=None if not market_volume else str(rounded_ratio(filled, market_volume, 6)),
+        maker_fees=format_money(MoneyE6(sum(fill.fee_e6 for fill in fills if not fill.is_taker))),
+        taker_fees=format_money(MoneyE6(sum(fill.fee_e6 for fill in fills if fill.is_taker))),
+        unresolved=_unresolved(execution),
         flags=",".join(dict.fromkeys(flags)),
+        **arrival_columns(execution.arrival),
+        **paid_columns(fills, execution.arrival),
+        **_activity_columns(activity, fills),
     )
 
 
-def _seconds_until(execution: Execution, count: int) -> int | None:
-    """Whole seconds from acceptance to the fill that reaches `count`; None if it never came."""
+def child_metrics(execution: Execution) -> tuple[ChildMetricsRow, ...]:
+    """A row for each order that was decided, in that order."""
+    return tuple(_child_row(execution, child) for child in execution.children)
+
+
+def _child_row(execution: Execution, child: Child) -> ChildMetricsRow:
+    fills = tuple(sorted((*child.fills, *child.late), key=lambda fill: (fill.traded_at_us, fill.fill_id)))
+    filled = sum(fill.count_e2 for fill in fills)
+    paid = paid_columns(fills, execution.arrival)
+    return ChildMetricsRow(
+        execution_id=execution.execution_id,
+        client_order_id=child.client_order_id,
+        quantity=format_count(child.count_e2),
+        filled_quantity=format_count(CountE2(filled)),
+        fill_rate=str(rounded_ratio(filled, child.count_e2, 6)),
+        average_fill_price=str(rounded_ratio(_value(fills), filled * 10**4, 6)) if filled else None,
+        arrival_slippage=paid["arrival_slippage"],
+        price_improvement=paid["price_improvement"],
+        fees=format_money(MoneyE6(sum(fill.fee_e6 for fill in fills))),
+        maker_share=paid["maker_share"],
+        spread_e7=_spread(fills),
+        time_to_first_fill=_seconds_until(fills, child.sent_at_us, 1),
+        time_to_full_fill=_seconds_until(fills, child.sent_at_us, child.count_e2),
+        walks=child.walks,
+    )
+
+
+def _value(fills: tuple[Fill, ...]) -> int:
+    return sum(fill.count_e2 * fill.price_e4 for fill in fills)
+
+
+def _spread(fills: tuple[Fill, ...]) -> int | None:
+    """What the fills paid against the mid just before each; None without any, or where a mid is missing."""
+    total = 0
+    for fill in fills:
+        if fill.mid_e5 is None:
+            return None
+        total += fill.count_e2 * (fill.price_e4 * 10 - fill.mid_e5)
+    return total if fills else None
+
+
+def _seconds_until(fills: tuple[Fill, ...], since_us: int, count: int) -> int | None:
+    """Whole seconds to the fill that reaches `count`; None if it never came."""
     reached = 0
-    for fill in execution.fills:
+    for fill in fills:
         reached += fill.count_e2
         if reached >= count:
-            return max(0, fill.traded_at_us - execution.accepted_at_us) // 1_000_000
+            return max(0, fill.traded_at_us - since_us) // 1_000_000
     return None
+
+
+def _perold(execution: Execution, deadline: DeadlineBook | None) -> int | None:
+    """Total of Perold's form: [sum(q (p - M_a)) + sum(f) + U (M_T - M_a)], in 10^-7 dollars."""
+    arrival = execution.arrival.trusted_mid_e5
+    unfilled = max(0, execution.target_e2 - sum(fill.count_e2 for fill in execution.fills))
+    if arrival is None:
+        return None
+    missed = 0
+    if unfilled:
+        if deadline is None or deadline.mid_e5 is None:
+            return None
+        missed = unfilled * (deadline.mid_e5 - arrival)
+    return sum(f.count_e2 * (f.price_e4 * 10 - arrival) + f.fee_e6 * 10 for f in execution.fills) + missed
+
+
+def _edge_opportunity(execution: Execution, deadline: DeadlineBook | None) -> int | None:
+    """Total of U max(0, min(C(U,T) / U, r) - M_a), r the model probability: right for a desk that would not have
+    chased beyond it. None without an edge, in 10^-7 dollars."""
+    arrival = execution.arrival.trusted_mid_e5
+    unfilled = max(0, execution.target_e2 - sum(fill.count_e2 for fill in execution.fills))
+    if arrival is None or execution.edge is None:
+        return None
+    if not unfilled:
+        return 0
+    if deadline is None:
+        return None
+    completion, _ = completion_cost(deadline.asks, CountE2(unfilled), execution.terms.fees)
+    reserved = unfilled * execution.edge.probability_ppm // 10
+    return max(0, min(completion * 10, reserved) - unfilled * arrival)
+
+
+def _unresolved(execution: Execution) -> int:
+    """Writes whose outcome is not known."""
+    doubtful = {child.client_order_id for child in execution.children if child.state == "unknown"}
+    return len({entry.effect_id for entry in execution.outbox}) + len(
+        doubtful - {entry.client_order_id for entry in execution.outbox}
+    )
+
+
+def _activity_columns(activity: Activity | None, fills: tuple[Fill, ...]) -> ActivityColumns:
+    if activity is None:
+        return ActivityColumns()
+    filled = sum(fill.count_e2 for fill in fills)
+    columns = ActivityColumns(
+        creates=activity.creates,
+        amends=activity.amends,
+        cancels=activity.cancels,
+        write_tokens=activity.tokens,
+        rejected=",".join(f"{code}:{times}" for code, times in activity.refused),
+    )
+    if filled:
+        columns["writes_per_contract"] = str(rounded_ratio(activity.writes * 100, filled, 6))
+        columns["tokens_per_contract"] = str(rounded_ratio(activity.tokens * 100, filled, 6))
+        columns["cancels_per_fill"] = str(rounded_ratio(activity.cancels, len(fills), 6))
+    return columns
 
 
 def _decompose(execution: Execution, deadline: DeadlineBook | None, flags: list[str]) -> Decomposition | None:

@@ -26,6 +26,7 @@ from fsm_exec.runtime.others import Others
 from fsm_exec.runtime.own_orders import OwnOrders
 
 MIDS_KEPT = 4_096
+TRADES_KEPT = 16_384
 FILLS_KEPT = 256
 YES_PLUS_NO_E5 = 100_000  # mid(yes) + mid(no) is a dollar
 
@@ -51,6 +52,9 @@ class MarketFeed:
         self._wall, self._own, self._on_change = wall, own, on_change
         self._heard_us = wall.now_us()
         self.others = Others(terms.ticker, own, SignalTracker() if signals else None)
+        self.volume_e2 = CountE2(0)  # contracts traded since this feed began
+        self.whole_since_us: int | None = None  # since when nothing was missed; None: something is being missed
+        self._trades: deque[tuple[int, CountE2]] = deque(maxlen=TRADES_KEPT)  # time, and the volume before it
         self._taken: deque[str] = deque(maxlen=FILLS_KEPT)  # own fills that were trades, told more than once
         self._mids: deque[tuple[int, int]] = deque(maxlen=MIDS_KEPT)  # exchange time, YES mid, when the mid changed
         self._mid_e5: int | None = None
@@ -113,6 +117,8 @@ class MarketFeed:
 
     def trade(self, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
         """A public trade."""
+        self._trades.append((at_us, self.volume_e2))
+        self.volume_e2 = CountE2(self.volume_e2 + count)
         if self.others.tracker is not None and self.state == "live":
             self.others.tracker.trade(taker, yes_price, count, at_us)
 
@@ -162,6 +168,15 @@ class MarketFeed:
         watch = SweepWatch(execution.outcome, self.terms.fees, remaining, execution.deadline_us)
         tracker.watch(name, watch, view.at_us)
         return replace(view, signals=tracker.read(execution.outcome, view.at_us, name))
+
+    def volume_since(self, at_us: int) -> CountE2 | None:
+        """Contracts traded since then; None if something was missed meanwhile."""
+        if self.whole_since_us is None or self.whole_since_us > at_us:
+            return None
+        if len(self._trades) == TRADES_KEPT and self._trades[0][0] >= at_us:
+            return None
+        before = next((volume for when_us, volume in self._trades if when_us >= at_us), self.volume_e2)
+        return CountE2(self.volume_e2 - before)
 
     def acted(self, execution: Execution, view: View) -> None:
         """An execution has decided on writes, having seen `view`; both are durable."""
@@ -216,5 +231,9 @@ class MarketFeed:
     def _fire(self, trigger: str) -> None:
         source = self.state
         self.state = step("market_feed", source, trigger)
+        if trigger in ("lost", "gap"):
+            self.whole_since_us = None
+        elif trigger == "snapshot":
+            self.whole_since_us = self._wall.now_us()
         self._on_change(self.terms.ticker, source, trigger, self.state)
         self._nudge()

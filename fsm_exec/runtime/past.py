@@ -16,12 +16,12 @@ from fsm_exec.core.errors import CorruptSnapshot, SaveRefused, ServiceFailed, St
 from fsm_exec.core.events import AnyEvent
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import filled
-from fsm_exec.core.metrics import DeadlineBook, metrics
+from fsm_exec.core.metrics import DeadlineBook
 from fsm_exec.core.orders import FillReport
 from fsm_exec.core.ports import MetricsRow
 from fsm_exec.core.rows import save_of
 from fsm_exec.core.snapshot import decode_snapshot
-from fsm_exec.runtime.scoring import stored_book
+from fsm_exec.runtime.scoring import score_again, stored_book
 from fsm_exec.runtime.services import Services
 
 ENDED_KEPT_MAX = 1_000
@@ -134,8 +134,7 @@ class Past:
         await self._services.store.save(save_of(execution, event, late))
         self._services.log.error("fact_after_end", execution=execution_id, seq=late.execution.seq)
         book = self._books[execution_id] if kept is not None else await self._book(execution)
-        row = metrics(late.execution, book)
-        await self._services.store.save_metrics(row, self._services.wall.now_us())
+        row = await score_again(late.execution, book, self._services)
         if kept is not None and execution_id in self.ended:
             self.ended[execution_id] = Ended(late.execution, row, kept.quarantine)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import msgspec
 import trio
 
+from fsm_exec.core.activity import Activity, activity
 from fsm_exec.core.book import Ladder
 from fsm_exec.core.execution import Execution
-from fsm_exec.core.metrics import DeadlineBook, metrics
+from fsm_exec.core.metrics import DeadlineBook, child_metrics, metrics
 from fsm_exec.core.ports import BookRow, MetricsRow
 from fsm_exec.core.units import Outcome, complement, format_count, format_price, opposite, parse_count, parse_price
 from fsm_exec.core.view import mid_of
@@ -26,7 +27,7 @@ async def score_what_had_ended(execution: Execution, feed: MarketFeed | None, se
     """What a process left to be reckoned when it ended: at the deadline, or now without its book if that is gone."""
     now_us, deadline_us = services.wall.now_us(), execution.deadline_us
     if feed is None or now_us > deadline_us or execution.filled_e2 >= execution.target_e2:
-        await services.store.save_metrics(metrics(execution, None), now_us)
+        await save_row(execution, metrics(execution, None, activity=await done(execution, services)), services)
         return
     await services.wall.sleep_until_us(deadline_us)
     await score(execution, None, feed, services)
@@ -60,9 +61,29 @@ async def score(
     """Store what an ended execution cost, priced by `book`, or by the book of now if it is needed."""
     if book is None and execution.filled_e2 != execution.target_e2:
         book = await _take_book(execution, feed, services)
-    row = metrics(execution, book)
-    await services.store.save_metrics(row, services.wall.now_us())
+    volume = feed.volume_since(execution.accepted_at_us)
+    row = metrics(execution, book, activity=await done(execution, services), market_volume=volume)
+    await save_row(execution, row, services)
     return row, book
+
+
+async def score_again(execution: Execution, book: DeadlineBook | None, services: Services) -> MetricsRow:
+    """The same after a late fill; what was traded in the market stays what it was."""
+    earlier = await services.store.metrics(execution.execution_id)
+    volume = None if earlier is None or earlier.market_volume is None else parse_count(earlier.market_volume)
+    row = metrics(execution, book, activity=await done(execution, services), market_volume=volume)
+    await save_row(execution, row, services)
+    return row
+
+
+async def done(execution: Execution, services: Services) -> Activity:
+    """What it asked of the exchange, from its journal."""
+    return activity(execution, await services.store.journal(execution.execution_id))
+
+
+async def save_row(execution: Execution, row: MetricsRow, services: Services) -> None:
+    """The execution's row, and one for each of its orders."""
+    await services.store.save_metrics(row, services.wall.now_us(), child_metrics(execution))
 
 
 async def _take_book(execution: Execution, feed: MarketFeed, services: Services) -> DeadlineBook:

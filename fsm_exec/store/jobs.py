@@ -11,10 +11,18 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from fsm_exec.core.forecasts import Forecast
 from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.ports import BookRow, ExecutionSave, MetricsRow
+from fsm_exec.core.ports import (
+    BookRow,
+    ChildMetricsRow,
+    ExecutionSave,
+    MarkoutRow,
+    MethodRow,
+    MetricsRow,
+)
 from fsm_exec.core.times import to_iso
-from fsm_exec.core.units import PriceGrid, format_fixed, format_price
+from fsm_exec.core.units import PriceGrid, format_count, format_fixed, format_price
 
 FIRST_SEQ = 1
 
@@ -27,6 +35,7 @@ class MarketSave(msgspec.Struct, frozen=True):
 class MetricsSave(msgspec.Struct, frozen=True):
     row: MetricsRow
     at_us: int
+    children: tuple[ChildMetricsRow, ...] = ()
 
 
 class Quarantine(msgspec.Struct, frozen=True):
@@ -48,7 +57,50 @@ class Halt(msgspec.Struct, frozen=True):
     at_us: int | None
 
 
-Job: TypeAlias = ExecutionSave | MarketSave | BookRow | MetricsSave | Quarantine | Binding | Halt
+class MarkoutsSave(msgspec.Struct, frozen=True):
+    rows: tuple[MarkoutRow, ...]
+    at_us: int
+
+
+class ForecastsSave(msgspec.Struct, frozen=True):
+    execution_id: str
+    ticker: str
+    forecasts: tuple[Forecast, ...]
+
+
+class ForecastDone(msgspec.Struct, frozen=True):
+    """`happened_e6` None: what came was missed."""
+
+    number: int
+    happened_e6: int | None
+    at_us: int
+
+
+class ForgetBooks(msgspec.Struct, frozen=True):
+    """Rows of `order_book_snapshots`, each of which is there."""
+
+    numbers: tuple[int, ...]
+
+
+class MethodSave(msgspec.Struct, frozen=True):
+    row: MethodRow
+    at_us: int
+
+
+Job: TypeAlias = (
+    ExecutionSave
+    | MarketSave
+    | BookRow
+    | MetricsSave
+    | Quarantine
+    | Binding
+    | Halt
+    | MarkoutsSave
+    | ForecastsSave
+    | ForecastDone
+    | ForgetBooks
+    | MethodSave
+)
 Row: TypeAlias = tuple[str, tuple[Any, ...]]
 
 
@@ -112,8 +164,38 @@ _MARKET = (
     "maker_fee_rate",
     "updated_at",
 )
-_BOOK = ("ticker", "execution_id", "taken_at", "why", "yes_depth", "no_depth")
+_BOOK = (
+    "ticker",
+    "execution_id",
+    "taken_at",
+    "why",
+    "yes_depth",
+    "no_depth",
+    "yes_total",
+    "no_total",
+    "yes_levels",
+    "no_levels",
+    "yes_concentration",
+    "no_concentration",
+    "spread",
+    "volume",
+    "category",
+)
+_FORECAST = (
+    "execution_id",
+    "ticker",
+    "outcome",
+    "kind",
+    "subject",
+    "quantity",
+    "made_at",
+    "due_at",
+    "forecast",
+    "last_value",
+)
 _METRICS = (*MetricsRow.__struct_fields__, "computed_at")
+_MARKOUT = (*MarkoutRow.__struct_fields__, "taken_at")
+_METHOD = (*MethodRow.__struct_fields__, "created_at")
 _SUBMISSION = ("key", "execution_id", "request", "submitted_at")
 
 ADD_EXECUTION = _insert("execution_state", (*_PROGRESS, *_IDENTITY))
@@ -126,6 +208,12 @@ ADD_FILL = _insert("fills", _FILL)
 PUT_MARKET = _replace("markets", ("ticker",), _MARKET)
 ADD_BOOK = _insert("order_book_snapshots", _BOOK)
 PUT_METRICS = _replace("execution_metrics", ("execution_id",), _METRICS)
+PUT_CHILD_METRICS = _replace("child_metrics", ("execution_id", "client_order_id"), ChildMetricsRow.__struct_fields__)
+PUT_MARKOUT = _replace("markouts", ("order_id", "fill_id", "horizon_s"), _MARKOUT)
+ADD_FORECAST = _insert("forecasts", _FORECAST)
+END_FORECAST = "UPDATE forecasts SET happened = ?, completed_at = ? WHERE id = ?"
+FORGET_BOOK = "DELETE FROM order_book_snapshots WHERE id = ?"
+ADD_METHOD = _insert("methods", _METHOD)
 ADD_SUBMISSION = _insert("submissions", _SUBMISSION)
 SET_HALT = "UPDATE meta SET halted_at = ?"
 BIND = "UPDATE meta SET environment = ? WHERE environment IS NULL"
@@ -142,6 +230,12 @@ ORDER = (
     PUT_MARKET,
     ADD_BOOK,
     PUT_METRICS,
+    PUT_CHILD_METRICS,
+    PUT_MARKOUT,
+    ADD_FORECAST,
+    END_FORECAST,
+    FORGET_BOOK,
+    ADD_METHOD,
     SET_QUARANTINE,
     BIND,
     SET_HALT,
@@ -156,11 +250,25 @@ def rows_of(job: Job) -> Iterator[Row]:
         case MarketSave(terms, at_us):
             yield PUT_MARKET, _market_row(terms, at_us)
         case BookRow():
-            taken_at = to_iso(job.taken_at_us)
-            depths = job.yes_depth.decode(), job.no_depth.decode()
-            yield ADD_BOOK, (job.ticker, job.execution_id, taken_at, job.why, *depths)
-        case MetricsSave(row, at_us):
+            yield ADD_BOOK, _book_row(job)
+        case MetricsSave(row, at_us, children):
             yield PUT_METRICS, (*msgspec.structs.astuple(row), to_iso(at_us))
+            for child in children:
+                yield PUT_CHILD_METRICS, msgspec.structs.astuple(child)
+        case MarkoutsSave(rows, at_us):
+            for markout in rows:
+                yield PUT_MARKOUT, (*msgspec.structs.astuple(markout), to_iso(at_us))
+        case ForecastsSave(execution_id, ticker, forecasts):
+            for forecast in forecasts:
+                yield ADD_FORECAST, (execution_id, ticker, *_forecast_row(forecast))
+        case ForecastDone(number, happened_e6, at_us):
+            happened = None if happened_e6 is None else format_fixed(happened_e6, 6)
+            yield END_FORECAST, (happened, to_iso(at_us), number)
+        case ForgetBooks(numbers):
+            for number in numbers:
+                yield FORGET_BOOK, (number,)
+        case MethodSave(method, at_us):
+            yield ADD_METHOD, (*msgspec.structs.astuple(method), to_iso(at_us))
         case Quarantine(execution_id, why):
             yield SET_QUARANTINE, (why, execution_id)
         case Binding(environment):
@@ -187,6 +295,45 @@ def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
     for fill in save.fills:
         *values, traded_at_us = msgspec.structs.astuple(fill)
         yield ADD_FILL, (execution_id, *values, to_iso(traded_at_us))
+
+
+def _book_row(book: BookRow) -> tuple[Any, ...]:
+    known = book.liquidity
+    figures: tuple[Any, ...] = (None,) * 7
+    if known is not None:
+        figures = (
+            format_count(known.yes_total_e2),
+            format_count(known.no_total_e2),
+            known.yes_levels,
+            known.no_levels,
+            None if known.yes_concentration is None else str(known.yes_concentration),
+            None if known.no_concentration is None else str(known.no_concentration),
+            None if known.spread_e4 is None else format_fixed(known.spread_e4, 4),
+        )
+    return (
+        book.ticker,
+        book.execution_id,
+        to_iso(book.taken_at_us),
+        book.why,
+        book.yes_depth.decode(),
+        book.no_depth.decode(),
+        *figures,
+        None if book.volume_e2 is None else format_count(book.volume_e2),
+        book.category,
+    )
+
+
+def _forecast_row(forecast: Forecast) -> tuple[Any, ...]:
+    return (
+        forecast.outcome,
+        forecast.kind,
+        forecast.subject,
+        None if forecast.count_e2 is None else format_count(forecast.count_e2),
+        to_iso(forecast.made_at_us),
+        to_iso(forecast.due_at_us),
+        format_fixed(forecast.value_e6, 6),
+        format_fixed(forecast.last_value_e6, 6),
+    )
 
 
 def _market_row(terms: MarketTerms, at_us: int) -> tuple[Any, ...]:

@@ -8,18 +8,35 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.forecasts import Forecast
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.ports import (
     BookRow,
+    ChildMetricsRow,
     ExecutionSave,
     JournalRow,
+    MarkoutDue,
+    MarkoutRow,
+    MethodRow,
     MetricsRow,
+    OpenForecast,
     OrderOwner,
     Started,
     StoredExecution,
 )
-from fsm_exec.store import queries, reading, recovery
-from fsm_exec.store.jobs import Binding, Halt, MarketSave, MetricsSave, Quarantine
+from fsm_exec.store import observed, queries, reading, recovery
+from fsm_exec.store.jobs import (
+    Binding,
+    ForecastDone,
+    ForecastsSave,
+    ForgetBooks,
+    Halt,
+    MarketSave,
+    MarkoutsSave,
+    MethodSave,
+    MetricsSave,
+    Quarantine,
+)
 from fsm_exec.store.writer import Lane, Writer, WriterStatistics
 
 Listener: TypeAlias = Callable[[ExecutionSave | Quarantine], None]
@@ -57,8 +74,46 @@ class SqliteStore:
     async def save_book(self, row: BookRow) -> None:
         await self._writer.save(row)
 
-    async def save_metrics(self, row: MetricsRow, at_us: int) -> None:
-        await self._writer.save(MetricsSave(row, at_us))
+    async def save_metrics(self, row: MetricsRow, at_us: int, children: Sequence[ChildMetricsRow] = ()) -> None:
+        await self._writer.save(MetricsSave(row, at_us, tuple(children)))
+
+    async def save_markouts(self, rows: Sequence[MarkoutRow], at_us: int) -> None:
+        await self._writer.save(MarkoutsSave(tuple(rows), at_us))
+
+    async def save_forecasts(self, execution_id: str, ticker: str, forecasts: Sequence[Forecast]) -> None:
+        await self._writer.save(ForecastsSave(execution_id, ticker, tuple(forecasts)))
+
+    async def complete_forecast(self, number: int, happened_e6: int | None, at_us: int) -> None:
+        await self._writer.save(ForecastDone(number, happened_e6, at_us))
+
+    async def open_forecasts(self) -> list[OpenForecast]:
+        return await self._writer.read(observed.open_forecasts)
+
+    async def markouts_due(self, since_us: int) -> list[MarkoutDue]:
+        return await self._writer.read(functools.partial(observed.markouts_due, since_us=since_us))
+
+    async def recent_books(self, ticker: str, since_us: int) -> list[BookRow]:
+        return await self._writer.read(functools.partial(observed.recent_books, ticker=ticker, since_us=since_us))
+
+    async def forget_books(self, before_us: int, at_most: int) -> int:
+        """Delete books taken at an interval or a decision before then, the oldest first; how many were."""
+        old = functools.partial(observed.old_books, before_us=before_us, at_most=at_most)
+        numbers = await self._writer.read(old)
+        if numbers:
+            await self._writer.save(ForgetBooks(numbers))
+        return len(numbers)
+
+    def on_saved(self, listener: Callable[[ExecutionSave], None]) -> None:
+        """Have `listener` told of every step once it is durable. It must not raise, nor take long."""
+        self.listen(lambda saved: listener(saved) if isinstance(saved, ExecutionSave) else None)
+
+    async def methods(self) -> list[MethodRow]:
+        """All, by name and version."""
+        return await self._writer.read(observed.methods)
+
+    async def save_method(self, row: MethodRow, at_us: int) -> None:
+        """Raises SaveRefused for a name and version that are there: methods never change."""
+        await self._writer.save(MethodSave(row, at_us))
 
     async def quarantine(self, execution_id: str, why: str | None) -> None:
         quarantine = Quarantine(execution_id, why)

@@ -269,7 +269,8 @@ def test_the_database_is_set_up_for_durability(database: Path, draw_instance: Dr
     with closing(opened.connection) as connection:
         for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000)):
             assert connection.execute(f"PRAGMA {pragma}").fetchone() == (value,)
-        loose = connection.execute("SELECT name FROM pragma_table_list WHERE strict = 0 AND name NOT LIKE 'sqlite_%'")
+        tables = "SELECT name FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        loose = connection.execute(f"{tables} AND strict = 0")
         assert loose.fetchall() == []
 
 
