@@ -32,6 +32,7 @@ from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.hosting import LOOPBACK, _bound, _config, host_on_loopback
 from fsm_exec.paper.latency import NO_LATENCY
+from fsm_exec.paper.reading import Page, orders_page
 from fsm_exec.paper.timeline import Timeline
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.wire.rest import API_PREFIX, CreateOrder
@@ -39,6 +40,8 @@ from tests.paper.support import TICKER, Floor, Member, header, snapshot
 
 COMMANDS = 20_000
 MATCH_LEAST = 2_000  # operations a second: an alarm, not an aim
+CROWD = 10_000
+GROWTH_MOST = 6  # it is about 20 where each order looks at all others, and where each page walks through those before
 REQUESTS, ROUNDS = 300, 5
 SHARE_LEAST = 0.45  # aim 0.6; below the alarm something is badly wrong, also on a busy machine
 ENDLESS = Tier("endless", Rate(10**9, 10**9), Rate(10**9, 10**9))
@@ -79,6 +82,45 @@ def test_matching(figures: list[str]) -> None:
     fills = sum(len(account.fills) for account in members)
     figures.append(f"matching: {rate:,.0f} operations/s ({operations:,} operations, {fills:,} fills)")
     assert rate > MATCH_LEAST
+
+
+def test_a_crowd_of_resting_orders_costs_no_more_each(figures: list[str]) -> None:
+    """One member places orders that stay: what the last thousand of ten take beside the first, and listing them all in
+    small pages beside large ones."""
+    floor = Floor(cash=MoneyE6(10**15))
+    exchange, took = floor.exchange, []
+    for thousand in range(CROWD // 1_000):
+        began = time.perf_counter()
+        for number in range(1_000):
+            exchange.create_order(
+                floor.account,
+                CreateOrder(
+                    ticker=TICKER,
+                    side="bid",
+                    price=f"0.{1 + number % 30:02}",
+                    count="1",
+                    time_in_force="good_till_canceled",
+                    self_trade_prevention_type="taker_at_cross",
+                    client_order_id=f"c-{thousand}-{number}",
+                ),
+            )
+        took.append(time.perf_counter() - began)
+    growth = took[-1] / took[0]
+    small, large = (_listing_s(floor, rows) for rows in (2, 1_000))
+    figures.append(f"{CROWD:,} resting orders: the last thousand take {growth:.1f} times the first")
+    figures.append(f"listing them in pages of 2 takes {small / large:.1f} times as long as in pages of 1,000")
+    assert growth < GROWTH_MOST
+    assert small / large < GROWTH_MOST
+
+
+def _listing_s(floor: Floor, rows: int) -> float:
+    began, cursor, listed = time.perf_counter(), "", 0
+    while True:
+        page = orders_page(floor.exchange, floor.account, Page(limit=rows, cursor=cursor))
+        listed, cursor = listed + len(page.orders), page.cursor
+        if not cursor:
+            assert listed == CROWD
+            return time.perf_counter() - began
 
 
 async def _bare(_: Request) -> Response:

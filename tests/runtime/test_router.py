@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from fsm_exec.core.events import AnyEvent, FillReported, OrderReported
 from fsm_exec.core.orders import FillReport, OrderReport
-from fsm_exec.core.units import MoneyE6
+from fsm_exec.core.units import MoneyE6, PriceE4, PriceGrid, PriceRange
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.logs import open_log
@@ -165,6 +165,30 @@ async def test_frames_that_cannot_be_read_and_gaps_distrust_the_book(autojump_cl
         else:
             post.router.book_gap([TICKER])
         assert post.feed.state == "gapped"
+
+
+async def test_a_markets_status_is_told_once_and_stands_in_every_view(autojump_clock: MockClock, post: Post) -> None:
+    """The stream repeats what holds; whoever asked hears of a change, and of nothing that is nobody's."""
+    heard: list[tuple[str, str]] = []
+    post.router.when_market(lambda ticker, status: heard.append((ticker, status)))
+    for status in ("paused", "paused", "closed"):
+        post.router.market_status(TICKER, status)
+        post.router.market_status("KXOTHER-1", status)
+    assert heard == [(TICKER, "paused"), (TICKER, "closed")]
+    assert post.feed.view("no").status == "closed"
+
+
+async def test_a_new_grid_stands_in_every_view(autojump_clock: MockClock, post: Post) -> None:
+    """In each outcome's own prices, and in the terms the next execution is accepted under; told twice it is one."""
+    nudges: list[None] = []
+    post.feed.subscribe("e1", lambda: nudges.append(None))
+    grid = PriceGrid((PriceRange(price(0), price(90), price(1)), PriceRange(price(90), price(100), PriceE4(10))))
+    for _ in range(2):
+        post.router.market_grid(TICKER, grid)
+        post.router.market_grid("KXOTHER-1", grid)
+    assert post.feed.terms.grid == post.feed.view("yes").grid == grid
+    assert post.feed.view("no").grid == grid.mirrored()
+    assert len(nudges) == 1
 
 
 async def test_a_lost_stream_is_told_to_every_feed(autojump_clock: MockClock, post: Post) -> None:
