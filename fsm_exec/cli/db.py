@@ -9,6 +9,7 @@ from typing import Final
 import click
 import msgspec
 
+from fsm_exec.cli.which_database import meant
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.times import to_iso
 from fsm_exec.runtime.clock import system_us
@@ -18,7 +19,13 @@ from fsm_exec.store.locks import database_lock
 
 EXIT_FAILED: Final = 1
 
-_db = click.option("--db", "path", required=True, type=click.Path(path_type=Path), help="The database.")
+_db = click.option(
+    "--db",
+    "path",
+    type=click.Path(path_type=Path),
+    callback=lambda _, __, value: meant(value),
+    help="The database.  [default: this user's]",
+)
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 
 

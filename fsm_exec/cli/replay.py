@@ -20,6 +20,7 @@ from rich.text import Text
 
 from fsm_exec.algorithms import method
 from fsm_exec.cli.replay_words import listed, moved, words
+from fsm_exec.cli.which_database import meant
 from fsm_exec.core.agreement import row_differences, snapshot_differences
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.execution import Execution
@@ -53,17 +54,18 @@ class Verdict(msgspec.Struct, frozen=True):
 
 @click.command()
 @click.argument("execution_id")
-@click.option("--db", required=True, type=click.Path(path_type=Path), help="The database, or a copy of it.")
+@click.option("--db", type=click.Path(path_type=Path), help="The database, or a copy of it.  [default: this user's]")
 @click.option("--until", type=click.IntRange(min=1), metavar="SEQ", help="Stop after this row; show the state there.")
 @click.option("--redecide", is_flag=True, help="List where today's algorithm would decide otherwise.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-def replay(execution_id: str, db: Path, until: int | None, redecide: bool, as_json: bool) -> None:
+def replay(execution_id: str, db: Path | None, until: int | None, redecide: bool, as_json: bool) -> None:
     """Tell an execution's history again from its journal, and check it against its snapshot and rows.
 
     Needs no exchange and changes nothing: use it on a running engine's database, or on a crashed one's copy (with its
     -wal file, if there is one).
     """
-    found = _found(db, execution_id)
+    database = meant(db)
+    found = _found(database, execution_id)
     last = len(found.rows)
     if until is not None and until > last:
         raise UserError(f"execution {execution_id} has the rows 1 to {last}; give --until one of them")
@@ -74,7 +76,7 @@ def replay(execution_id: str, db: Path, until: int | None, redecide: bool, as_js
         differences += _differences(found, history)
     verdict = Verdict(whole, differences, _redecided(found.stored, history) if redecide else None)
     if as_json:
-        click.echo(msgspec.json.encode(_document(db, execution_id, history, verdict, until)))
+        click.echo(msgspec.json.encode(_document(database, execution_id, history, verdict, until)))
     else:
         _print(history, verdict, last)
     if differences:

@@ -96,7 +96,7 @@ def test_a_backup_is_restored_as_another_instance(database: Path) -> None:
         (("migrate", "--db", "none.db"), "it does not exist; give the path of an fsm-exec database"),
         (("check", "--db", "none.db"), "it does not exist; give the path of an fsm-exec database"),
         (("check", "--db", "text.db"), "file is not a database; give the path of an fsm-exec database"),
-        (("check",), "Missing option '--db'"),
+        (("restore", "engine.db"), "Missing option '--db'"),
         (("vacuum",), "No such command 'vacuum'"),
     ],
 )  # fmt: skip

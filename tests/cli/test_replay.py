@@ -114,7 +114,6 @@ def test_what_differs_is_said_and_fails(database: Path, statement: str, says: st
         (("e1", "--db", "foreign.db"), "foreign.db is a SQLite database, but not one of fsm-exec; give another path"),
         (("e1", "--db", "text.db"), "text.db: file is not a database; give the path of an fsm-exec database"),
         (("e1", "--db", "."), "it is a directory; give the path of an fsm-exec database"),
-        (("e1",), "Missing option '--db'"),
         ((), "Missing argument 'EXECUTION_ID'"),
     ],
 )
@@ -130,6 +129,24 @@ def test_a_mistake_is_one_line(database: Path, arguments: tuple[str, ...], says:
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
     assert sorted(os.listdir(database.parent)) == before
+
+
+def test_without_a_name_it_is_this_users_database(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon's, if it is the only one; with none or several there, what to do is said."""
+    monkeypatch.setattr("fsm_exec.cli.which_database.data_directory", lambda: tmp_path / "data")
+    (tmp_path / "data").mkdir()
+    done = invoke(tmp_path, "replay", "e1")
+    assert (done.returncode, done.stderr) == (2, f"fsm-exec: no database in {tmp_path / 'data'}; name one with --db\n")
+    shutil.copy(database, tmp_path / "data" / "demo.sqlite")
+    assert invoke(tmp_path, "replay", "e1").returncode == 0
+    assert invoke(tmp_path, "db", "check").stdout.startswith(f"{tmp_path / 'data' / 'demo.sqlite'}: sound")
+    shutil.copy(database, tmp_path / "data" / "production.sqlite")
+    done = invoke(tmp_path, "db", "check")
+    assert done.returncode == 2
+    assert "demo.sqlite, " in done.stderr
+    assert "choose one with --db" in done.stderr
 
 
 def test_a_method_nobody_knows_only_stops_the_redeciding(database: Path) -> None:

@@ -1,0 +1,20 @@
+"""Which database a command means that was not told one: this user's daemon's, if there is exactly one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fsm_exec.control.places import data_directory
+from fsm_exec.core.errors import UserError
+
+
+def meant(path: Path | None) -> Path:
+    """`path`, or the one database there is. Raises UserError, with their names, if there are several or none."""
+    if path is not None:
+        return path
+    found = sorted(data_directory().glob("*.sqlite"))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UserError(f"no database in {data_directory()}; name one with --db")
+    raise UserError(f"several databases: {', '.join(map(str, found))}; choose one with --db")
