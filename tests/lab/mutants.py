@@ -159,9 +159,7 @@ def no_lock(patch: pytest.MonkeyPatch) -> None:
 def reconciled_by_position(patch: pytest.MonkeyPatch) -> None:
     """At a restart the n-th order of the listing is taken for the execution's n-th."""
 
-    def by_position(
-        execution: Execution, by_name: Mapping[str, OrderReport], now_us: int
-    ) -> Iterable[OrderReported]:
+    def by_position(execution: Execution, by_name: Mapping[str, OrderReport], now_us: int) -> Iterable[OrderReported]:
         listed = [report for report in by_name.values() if report.ticker == execution.terms.ticker]
         for child, report in zip(execution.children, listed, strict=False):
             if recovery._is_news(child, report):

@@ -9,6 +9,8 @@ server over memory, its own SQL runs in a database that outlives it, and its lif
     wires       requests and frames on their way out, past the doors
     scenario    what is drawn from a seed
     history     what happened, and its hash
+    exchange    the paper exchange under watch, and a fault of its own
+    process     one life of the engine, composed as the daemon composes it
     witness     what is checked at every write and every commit
     audit       what is checked at the end: exchange against database, snapshots against journals
     world       one run: exchange, lives, actions

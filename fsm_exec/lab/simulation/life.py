@@ -32,22 +32,26 @@ class Life:
         self.doors = 0
         self.died_at: str | None = None
         self._dies_at: int | None = None
+        self._dies_where = ""
         self._goodbyes: list[Callable[[], None]] = []
 
     @property
     def is_over(self) -> bool:
         return self.over.is_set()
 
-    def die_in(self, doors: int) -> None:
-        """Die at the `doors`-th door from now on."""
-        self._dies_at = self.doors + doors
+    def die_in(self, doors: int, where: str = "") -> None:
+        """Die at the `doors`-th door from now on, counting only those called `where`, if that is said; 0: not."""
+        self._dies_at, self._dies_where = (doors or None), where
 
     def door(self, name: str) -> None:
         """Pass a door. Raises LifeOver if the life is over, or ends here."""
         if self.is_over:
             raise LifeOver
         self.doors += 1
-        if self.doors == self._dies_at:
+        if self._dies_at is None or self._dies_where not in ("", name):
+            return
+        self._dies_at -= 1
+        if self._dies_at == 0:
             self.end(name)
             raise LifeOver
 

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from fsm_exec.algorithms import SHIPPED
+from fsm_exec.core.crashpoints import NAMES
 from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.paper.faults import (
     Episode,
@@ -68,9 +69,11 @@ class Jump(Action, frozen=True, kw_only=True):
 
 
 class Crash(Action, frozen=True, kw_only=True):
-    """SIGKILL: at once (`doors` 0), or at the `doors`-th door from now. Started again `down_ms` later."""
+    """SIGKILL: at once (`doors` 0), or at the `doors`-th door from now (of those called `where`). Started again
+    `down_ms` later."""
 
     doors: int
+    where: str
     down_ms: int
 
 
@@ -104,12 +107,14 @@ class MarketPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """`calm_ms`: from then on nothing goes wrong any more at the exchange, and no action comes. `steps` numbers the
-    actions as they were drawn: (number, action)."""
+    actions as they were drawn: (number, action). `late_fills_per_mille` of the cancels are followed by a fill that the
+    exchange had made before and had not booked."""
 
     seed: int
     markets: tuple[MarketPlan, ...]
     faults_name: str
     faults: FaultProfile
+    late_fills_per_mille: int
     calm_ms: int
     steps: tuple[tuple[int, AnyAction], ...]
 
@@ -133,7 +138,13 @@ def draw(
     actions += _troubles(random.Random(f"troubles:{seed}"), calm_ms, count)
     actions.sort(key=lambda action: action.at_ms)
     return Scenario(
-        seed=seed, markets=markets, faults_name=name, faults=plan, calm_ms=calm_ms, steps=tuple(enumerate(actions))
+        seed=seed,
+        markets=markets,
+        faults_name=name,
+        faults=plan,
+        late_fills_per_mille=0 if name == CALM else rng.choice((0, 0, 0, 0, 0, 0, 200, 600)),
+        calm_ms=calm_ms,
+        steps=tuple(enumerate(actions)),
     )
 
 
@@ -169,10 +180,15 @@ def _troubles(rng: random.Random, calm_ms: int, submissions: int) -> list[AnyAct
     actions: list[AnyAction] = [
         Cancel(at_ms=rng.randint(1_000, calm_ms), nth=rng.randrange(submissions)) for _ in range(submissions // 4)
     ]
-    for _ in range(rng.choice((0, 0, 1, 1, 2, 3, 5))):
+    for _ in range(rng.choice((0, 1, 1, 2, 3, 5))):
         down_ms = rng.choice((0, 100, 1_000, 3_000, 15_000, 60_000))
-        doors = 0 if rng.randrange(3) == 0 else rng.choice((1, rng.randint(2, 20), rng.randint(20, 200)))
-        actions.append(Crash(at_ms=rng.randint(500, calm_ms), doors=doors, down_ms=down_ms))
+        at_ms, doors, where = rng.randint(500, calm_ms), 0, ""
+        kind = rng.randrange(4)
+        if kind == 1:
+            doors = rng.choice((1, rng.randint(2, 20), rng.randint(20, 200)))
+        elif kind > 1:
+            doors, where = rng.randint(1, 3), rng.choice(NAMES)
+        actions.append(Crash(at_ms=at_ms, doors=doors, where=where, down_ms=down_ms))
     if rng.randrange(5) == 0:
         down_ms, cancels = rng.choice((100, 5_000, 40_000)), rng.randrange(3) > 0
         actions.append(Drain(at_ms=rng.randint(2_000, calm_ms), down_ms=down_ms, cancels_orders=cancels))
@@ -182,7 +198,7 @@ def _troubles(rng: random.Random, calm_ms: int, submissions: int) -> list[AnyAct
     if rng.randrange(4) == 0:
         by_ms = rng.choice((-8_000, -2_000, 1_500, 5_000, 9_000))
         actions.append(Jump(at_ms=rng.randint(1_000, calm_ms), by_ms=by_ms, for_ms=rng.choice((12_000, 30_000))))
-    if rng.randrange(6) == 0:
+    if rng.randrange(4) == 0:
         actions.append(Second(at_ms=rng.randint(1_000, calm_ms), for_ms=rng.choice((5_000, 20_000))))
     return actions
 

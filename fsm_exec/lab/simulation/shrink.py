@@ -69,7 +69,8 @@ def shrink(scenario: Scenario, report: Report, *, run: Callable[[Scenario], Repo
         if runs >= RUNS_MAX:
             break
     small = only(scenario, steps, without)
-    calm = scenario.faults_name != CALM and fails(msgspec.structs.replace(small, faults=FaultProfile()))
+    unfaulty = msgspec.structs.replace(small, faults=FaultProfile(), faults_name=CALM, late_fills_per_mille=0)
+    calm = scenario.faults_name != CALM and fails(unfaulty)
     return Small(steps=steps, without=tuple(sorted(without)), calm=calm, report=best)
 
 

@@ -18,10 +18,7 @@ from fsm_exec.core.invariants import InvariantBroken, check
 from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.orders import Order
-from fsm_exec.paper.timeline import Timeline
-from fsm_exec.wire import rest
 
 FINDINGS_MAX = 30
 ORDERS = "/portfolio/events/orders"
@@ -48,7 +45,8 @@ class _Durable(NamedTuple):
 
 class Witness:
     """`instance` is whose orders are looked at. Tell `committed` of every transaction, `sending` of every request.
-    `doubts_us` is when each execution's last doubt about a write began, `durable` what the disk holds of each."""
+    `doubts_us` is when each execution's last doubt about a write began, `durable` what the disk holds of each;
+    `late_e2` what the exchange booked after it had said that the order was over."""
 
     def __init__(self, history: History, instance: str) -> None:
         self.findings: list[str] = []
@@ -59,6 +57,7 @@ class Witness:
         self._orders: dict[str, list[Order]] = {}
         self.connection: sqlite3.Connection | None = None
         self.doubts_us: dict[str, int] = {}
+        self.late_e2: dict[str, int] = {}
 
     def found(self, what: str) -> None:
         """Something is wrong. Told once, however often it shows."""
@@ -154,7 +153,7 @@ class Witness:
             self.found(f"4: order {order.client_order_id} arrives after {owner} ended as {execution.state}")
         if order.client_order_id not in durable.states:
             self.found(f"5: order {order.client_order_id} is at the exchange and not on disk")
-        bought = sum(each.filled_e2 + each.open_e2 for each in orders)
+        bought = sum(each.filled_e2 + each.open_e2 - self.late_e2.get(each.order_id, 0) for each in orders)
         if bought > execution.target_e2:
             self.found(f"1: {owner} has {bought} filled or live at the exchange of a target of {execution.target_e2}")
         if (order.ticker, order.outcome) != (execution.terms.ticker, execution.outcome):
@@ -163,33 +162,3 @@ class Witness:
         taker = not order.post_only or order.reason == "Amend"
         if limits is None or execution.terms.fees.all_in(order.price_e4, taker=taker) > limits.cap_e6:
             self.found(f"2: order {order.client_order_id} at {order.price_e4} with its fee is beyond the cap")
-
-
-class WatchedExchange(Exchange):
-    """The exchange, telling the witness what it executed."""
-
-    def __init__(self, timeline: Timeline, *, seed: int, witness: Witness) -> None:
-        super().__init__(timeline, seed=seed)
-        self._witness = witness
-
-    def create_order(self, account: Account, request: rest.CreateOrder) -> rest.CreateOrderAnswer:
-        answer = super().create_order(account, request)
-        self._executed("create", account, answer.order_id)
-        return answer
-
-    def amend_order(self, account: Account, order_id: str, request: rest.AmendOrder) -> rest.AmendOrderAnswer:
-        answer = super().amend_order(account, order_id, request)
-        self._executed("amend", account, order_id)
-        return answer
-
-    def cancel_order(self, account: Account, order_id: str, market_ticker: str | None = None) -> rest.CancelOrderAnswer:
-        answer = super().cancel_order(account, order_id, market_ticker)
-        self._witness.history.add("cancelled", order_id, answer.reduced_by)
-        return answer
-
-    def _executed(self, what: str, account: Account, order_id: str) -> None:
-        order = self.orders[order_id]
-        self._witness.history.add(
-            what, order.client_order_id, order_id, order.price_e4, order.initial_e2, order.filled_e2, order.status
-        )
-        self._witness.accepted(account, order)

@@ -21,6 +21,7 @@ from fsm_exec.core.units import MoneyE6, PriceE4
 from fsm_exec.core.view import View
 from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.disk import Disk
+from fsm_exec.lab.simulation.exchange import LateFills, WatchedExchange
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.life import doors_at_crash_points
 from fsm_exec.lab.simulation.process import Order, Process
@@ -39,7 +40,7 @@ from fsm_exec.lab.simulation.scenario import (
     Second,
     Submit,
 )
-from fsm_exec.lab.simulation.witness import WatchedExchange, Witness
+from fsm_exec.lab.simulation.witness import Witness
 from fsm_exec.paper.auth import Gate
 from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.faults import FaultPlan
@@ -131,7 +132,10 @@ class World:
         instance = _instance(seed)
         self.witness = Witness(self.history, instance)
         self.exchange = WatchedExchange(
-            Timeline(self.clock), seed=random.Random(f"exchange:{seed}").getrandbits(63), witness=self.witness
+            Timeline(self.clock),
+            seed=random.Random(f"exchange:{seed}").getrandbits(63),
+            witness=self.witness,
+            late_fills=LateFills(scenario.late_fills_per_mille, seed, START_US + scenario.calm_ms * US_PER_MS),
         )
         self.gate = Gate(self.exchange, self.clock)
         self.account, self.credentials = self.gate.open_account(CASH_E6, "ed25519")
@@ -221,7 +225,7 @@ class World:
             case Crash():
                 self._down_ms = action.down_ms
                 if action.doors:
-                    self.process.life.die_in(action.doors)
+                    self.process.life.die_in(action.doors, action.where)
                 else:
                     self.process.life.end("killed")
             case Drain():

@@ -1,0 +1,80 @@
+"""The paper exchange under watch, with the one fault it does not have in the box: a fill that is told after the end.
+
+An exchange answers a cancel, and then finds that it had matched a part of the order before: rare, and the reason why
+nothing about an order is ever taken for its last word but its fills.
+"""
+
+from __future__ import annotations
+
+import random
+
+from fsm_exec.core.units import CountE2, parse_count
+from fsm_exec.lab.simulation.witness import Witness
+from fsm_exec.paper.accounts import Account
+from fsm_exec.paper.exchange import Exchange
+from fsm_exec.paper.matching import Match
+from fsm_exec.paper.orders import Order
+from fsm_exec.paper.timeline import Rank, Timeline
+from fsm_exec.wire import rest
+
+SOONEST_US, LATEST_US = 13_000_000, 25_000_000
+"""After the cancel. By then its answer has come, or has been given up: a fill that comes before an answer that denies
+it is a contradiction, for which the engine rightly wants a person."""
+
+
+class LateFills:
+    """Draws which cancels are followed by a fill, of how much and when; none after `until_us`."""
+
+    def __init__(self, per_mille: int, seed: int, until_us: int) -> None:
+        self._per_mille, self._until_us = per_mille, until_us
+        self._rng = random.Random(f"late fills:{seed}")
+
+    def draw(self, now_us: int, left_e2: CountE2) -> tuple[CountE2, int] | None:
+        """(count, when) for a cancel that took `left_e2` off the book now. Never all of it."""
+        chosen = self._rng.randrange(1_000) < self._per_mille
+        if not chosen or left_e2 < 2 or now_us >= self._until_us:
+            return None
+        return CountE2(self._rng.randint(1, left_e2 - 1)), now_us + self._rng.randint(SOONEST_US, LATEST_US)
+
+
+class WatchedExchange(Exchange):
+    """The exchange, telling the witness what it executed."""
+
+    def __init__(self, timeline: Timeline, *, seed: int, witness: Witness, late_fills: LateFills) -> None:
+        super().__init__(timeline, seed=seed)
+        self._witness, self._late_fills = witness, late_fills
+
+    def create_order(self, account: Account, request: rest.CreateOrder) -> rest.CreateOrderAnswer:
+        answer = super().create_order(account, request)
+        self._executed("create", account, answer.order_id)
+        return answer
+
+    def amend_order(self, account: Account, order_id: str, request: rest.AmendOrder) -> rest.AmendOrderAnswer:
+        answer = super().amend_order(account, order_id, request)
+        self._executed("amend", account, order_id)
+        return answer
+
+    def cancel_order(self, account: Account, order_id: str, market_ticker: str | None = None) -> rest.CancelOrderAnswer:
+        answer = super().cancel_order(account, order_id, market_ticker)
+        self._witness.history.add("cancelled", order_id, answer.reduced_by)
+        order, reduced = self.orders[order_id], parse_count(answer.reduced_by)
+        late = self._late_fills.draw(self.timeline.now_us(), reduced)
+        if late is not None:
+            count, at_us = late
+            self.timeline.at(at_us, Rank.TAPE, f"late:{order_id}", lambda: self._book_late(order, count))
+        return answer
+
+    def _book_late(self, order: Order, count: CountE2) -> None:
+        market = self.markets[order.ticker]
+        if market.status != "active":
+            return
+        self._witness.history.add("late fill", order.client_order_id, count)
+        self._witness.late_e2[order.order_id] = count
+        self._settle(market, Match(order, None, order.outcome, order.price_e4, count), self.timeline.now_us())
+
+    def _executed(self, what: str, account: Account, order_id: str) -> None:
+        order = self.orders[order_id]
+        self._witness.history.add(
+            what, order.client_order_id, order_id, order.price_e4, order.initial_e2, order.filled_e2, order.status
+        )
+        self._witness.accepted(account, order)
