@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from fsm_exec.lab.compare import Field, Plan, Task, tasks_left, work_all
 from fsm_exec.lab.episodes import US_PER_S, Conditions, Order, find_starts, limits_at, passes
 from fsm_exec.lab.methods import full_name, resolve, with_settings
 from fsm_exec.lab.results import EpisodeResult, open_results
-from fsm_exec.lab.tapes import fingerprint, open_tape, open_tapes
+from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tape, open_tapes
 from fsm_exec.paper.generator import generate
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Tape, tape_header
 
@@ -42,9 +43,19 @@ def plan(**changes: object) -> Plan:
     return msgspec.structs.replace(small, **changes)
 
 
+@cache
+def tapes(names: tuple[str, ...]) -> list[NamedTape]:
+    """Drawn once for all tests."""
+    return open_tapes(names)
+
+
+def field_of(wanted: Plan) -> Field:
+    return Field(wanted, tapes(wanted.tapes))
+
+
 def worked(wanted: Plan, directory: Path, *, workers: int = 1, stop_after: int | None = None) -> Report:
     """Work the plan, or the beginning of it, and say what came of it."""
-    field = Field(wanted)
+    field = field_of(wanted)
     with open_results(directory, resume=True) as results:
         results.agree(wanted.stated(), field.fingerprints())
         for done in work_all(field, tasks_left(field, results), results, workers):
@@ -130,7 +141,7 @@ def test_starts_may_be_added_between(tmp_path: Path) -> None:
     coarse = worked(plan(every_us=14_400 * US_PER_S), tmp_path)
     assert [cell.episodes for cell in coarse.cells] == [4, 4]
     with open_results(tmp_path, resume=True) as results:
-        assert len(tasks_left(Field(plan()), results)) == 4
+        assert len(tasks_left(field_of(plan()), results)) == 4
     assert [cell.episodes for cell in worked(plan(), tmp_path).cells] == [8, 8]
     assert worked(plan(every_us=14_400 * US_PER_S), tmp_path) == coarse
 
@@ -149,7 +160,7 @@ def rows(directory: Path) -> list[EpisodeResult]:
 
 def test_results_of_other_conditions_are_refused(tmp_path: Path) -> None:
     """Numbers measured under another latency do not belong in the same table."""
-    field = Field(plan())
+    field = field_of(plan())
     with open_results(tmp_path, resume=False) as results:
         results.agree(plan().stated(), field.fingerprints())
     slower = plan(conditions=Conditions(latency_us=1_000_000))
@@ -230,12 +241,12 @@ def test_tapes_by_name(tmp_path: Path) -> None:
 def test_a_tape_without_a_start_is_refused() -> None:
     """One line says what to do."""
     with pytest.raises(UserError, match="no start"):
-        Field(plan(horizons_us=(23_200 * US_PER_S,)))
+        field_of(plan(horizons_us=(23_200 * US_PER_S,)))
 
 
 def test_a_cost_below_the_physical_limit_ends_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a bug, and no number of the experiment can be trusted; here the bound is falsified."""
     monkeypatch.setattr("fsm_exec.lab.compare.bound_e7", lambda *_: 10**9)
-    field = Field(plan())
+    field = field_of(plan())
     with pytest.raises(LabError, match="physical limit"):
         field.work(Task(next(field.episodes()), ("simple_limit@1",)))
