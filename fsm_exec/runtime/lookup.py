@@ -12,12 +12,15 @@ from typing import TypeVar
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.errors import VenueError, VenueUnavailable
+from fsm_exec.core.errors import VenueError, VenueRefused, VenueUnavailable
 from fsm_exec.core.orders import FillListing, OrderListing
 from fsm_exec.core.ports import Exchange
 
 FIRST_PAUSE_S = 0.5
 PAUSE_MAX_S = 15.0
+
+PASSING = frozenset({"header_timestamp_expired"})
+"""Refusals that say nothing about us but that two clocks disagree: ours is put right, or theirs."""
 
 T = TypeVar("T")
 
@@ -74,7 +77,9 @@ async def until_answered(read: Callable[[], Awaitable[T]], what: str, log: Filte
     while True:
         try:
             return await read()
-        except VenueUnavailable as error:
+        except (VenueUnavailable, VenueRefused) as error:
+            if isinstance(error, VenueRefused) and error.code not in PASSING:
+                raise
             log.warning("exchange_does_not_answer", what=what, again_in_s=pause_s, error=str(error))
         await trio.sleep(pause_s)
         pause_s = min(2 * pause_s, PAUSE_MAX_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import trio
 from msgspec.structs import replace
@@ -59,7 +60,8 @@ class Markets:
                     told[ticker] = status
                 self._add_feed(ticker, replace(known[ticker], status=status or "paused"))
                 continue
-            terms = await self._terms(ticker) if terms is None else terms
+            if terms is None:
+                terms = await until_answered(partial(self._exchange.market_terms, ticker), ticker, self._log)
             told[ticker] = terms.status
             await self._keep(ticker, terms)
         return told
