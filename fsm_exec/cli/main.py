@@ -21,6 +21,7 @@ from fsm_exec.cli.diagrams import diagrams
 from fsm_exec.cli.doctor import doctor
 from fsm_exec.cli.fidelity import fidelity
 from fsm_exec.cli.inspect import list_executions, show, status, watch
+from fsm_exec.cli.methods import methods
 from fsm_exec.cli.paper import paper
 from fsm_exec.cli.record import record
 from fsm_exec.cli.replay import replay
@@ -57,6 +58,7 @@ cli.add_command(record)
 cli.add_command(doctor)
 cli.add_command(replay)
 cli.add_command(db)
+cli.add_command(methods)
 cli.add_command(simulate_command)
 for command in (serve, submit, list_executions, show, watch, cancel, halt, resume, status):
     cli.add_command(command)

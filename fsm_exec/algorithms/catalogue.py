@@ -1,0 +1,99 @@
+"""Methods by name and version: those that ship, and those a database holds beside them.
+
+A method never changes. Its configuration is kept whole, defaults included, so a later release with other defaults runs
+an execution of today as it was accepted. Versions are whole numbers and count up: the seed's "v1.0" is version 1. NAME
+is the newest version, NAME@VERSION that very one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from fsm_exec.algorithms import FAMILIES
+from fsm_exec.algorithms.family import Method
+from fsm_exec.core.errors import CorruptSnapshot, UserError
+from fsm_exec.core.ports import MethodRow
+
+NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+EXAMPLES: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
+    "aggressive_nfl": (  # the seed's example: walks on half the growth, a whole cent at once
+        "dynamic_depth_walker",
+        {"momentum_threshold_ppm": 50_000, "strong_momentum_ppm": 100_000, "step_e4": 100, "strong_step_e4": 100},
+    ),
+}
+
+
+def row_of(method: Method) -> MethodRow:
+    """As the database keeps it."""
+    config = msgspec.json.encode(method.config, order="deterministic").decode()
+    return MethodRow(name=method.name, version=method.version, algorithm=method.algorithm, config=config)
+
+
+def shipped() -> tuple[MethodRow, ...]:
+    """One of each algorithm's own name with its defaults, and the examples."""
+    own = [family.method(name, 1, {}) for name, family in FAMILIES.items()]
+    examples = [FAMILIES[algorithm].method(name, 1, settings) for name, (algorithm, settings) in EXAMPLES.items()]
+    return tuple(row_of(method) for method in (*own, *examples))
+
+
+class Catalogue:
+    """What ships, with `rows` of a database before it where both have a name and version."""
+
+    def __init__(self, rows: Iterable[MethodRow] = ()) -> None:
+        self._rows = {(row.name, row.version): row for row in (*shipped(), *rows)}
+
+    @property
+    def rows(self) -> tuple[MethodRow, ...]:
+        """By name and version."""
+        return tuple(self._rows[key] for key in sorted(self._rows))
+
+    def versions(self, name: str) -> tuple[MethodRow, ...]:
+        """Oldest first; empty for an unknown name."""
+        return tuple(row for row in self.rows if row.name == name)
+
+    def row(self, name: str) -> MethodRow:
+        """Of NAME or NAME@VERSION. Raises UserError for one that does not exist."""
+        base, at, version = name.partition("@")
+        versions = self.versions(base)
+        if not versions:
+            known = ", ".join(sorted({row.name for row in self._rows.values()}))
+            raise UserError(f"unknown method {name[:100]!r}; choose one of: {known}")
+        if not at:
+            return versions[-1]
+        for row in versions:
+            if version == str(row.version):
+                return row
+        have = ", ".join(f"{base}@{row.version}" for row in versions)
+        raise UserError(f"method {base!r} has no version {version[:20]!r}; it has: {have}")
+
+    def find(self, name: str) -> Method:
+        """The method itself. Raises UserError for one that does not exist, CorruptSnapshot for a row that its
+        algorithm does not take any more."""
+        row = self.row(name)
+        family = FAMILIES.get(row.algorithm)
+        if family is None:
+            raise CorruptSnapshot(f"method {row.name}@{row.version} is of the unknown algorithm {row.algorithm!r}")
+        try:
+            return family.method(row.name, row.version, msgspec.json.decode(row.config, type=dict[str, object]))
+        except (UserError, msgspec.DecodeError) as error:
+            raise CorruptSnapshot(f"method {row.name}@{row.version} cannot be read: {error}") from error
+
+    def added(self, name: str, algorithm: str, settings: Mapping[str, object]) -> tuple[MethodRow, bool]:
+        """The method of this name with this configuration, and whether it is new: the next version, or the newest as
+        it is if nothing differs. Raises UserError for a bad name, an unknown algorithm, and settings it refuses."""
+        if NAME.fullmatch(name) is None:
+            raise UserError(f"method name {name[:100]!r} is not of the form a-z, 0-9 and _, beginning with a letter")
+        if name in FAMILIES:
+            raise UserError(f"{name!r} is the name of an algorithm; give the method another name")
+        family = FAMILIES.get(algorithm)
+        if family is None:
+            raise UserError(f"unknown algorithm {algorithm[:100]!r}; choose one of: {', '.join(sorted(FAMILIES))}")
+        versions = self.versions(name)
+        row = row_of(family.method(name, versions[-1].version + 1 if versions else 1, settings))
+        if versions and (versions[-1].algorithm, versions[-1].config) == (row.algorithm, row.config):
+            return versions[-1], False
+        return row, True

@@ -1,0 +1,182 @@
+"""`fsm-exec methods`: named, versioned, immutable choices of an algorithm and its configuration.
+
+A file for `add` is TOML or JSON: `algorithm = "NAME"` and a table `config`; `--set KEY=VALUE` comes on top of it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import click
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from fsm_exec.algorithms import FAMILIES, Method
+from fsm_exec.algorithms.catalogue import Catalogue, shipped
+from fsm_exec.core.errors import SaveRefused, UserError
+from fsm_exec.core.ports import MethodRow
+from fsm_exec.runtime.clock import system_us
+from fsm_exec.store.method_rows import add_method, read_methods
+
+FILE_MAX_BYTES = 65_536
+_JSON: msgspec.json.Decoder[object] = msgspec.json.Decoder(object, float_hook=str)
+
+
+class MethodStore(Protocol):
+    async def methods(self) -> list[MethodRow]: ...
+    async def save_method(self, row: MethodRow, at_us: int) -> None: ...
+
+
+class MethodFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    algorithm: str
+    config: dict[str, object] = {}
+
+
+def methods_of(database: Path | None) -> Callable[[str], Method]:
+    """How a name becomes a method: NAME or NAME@VERSION, of this database (looked at anew each time, so what is added
+    while an engine runs is found) or of those that ship. The function raises UserError for one that does not exist,
+    CorruptSnapshot for one that its algorithm does not take any more."""
+
+    def find(name: str) -> Method:
+        return _catalogue(database).find(name)
+
+    return find
+
+
+async def ship(store: MethodStore, at_us: int) -> None:
+    """Write the methods that ship into a database that has none of their names yet: an execution's method is then
+    found in its own database, whatever ships later."""
+    there = {row.name for row in await store.methods()}
+    for row in shipped():
+        if row.name not in there:
+            with suppress(SaveRefused):  # another process that opened it at the same moment was faster
+                await store.save_method(row, at_us)
+
+
+def _catalogue(database: Path | None) -> Catalogue:
+    return Catalogue(read_methods(database) if database is not None else ())
+
+
+_db = click.option("--db", type=click.Path(path_type=Path), help="A database; without one, only what ships.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+
+
+@click.group()
+def methods() -> None:
+    """List, show and add methods: an algorithm with its configuration, by name and version."""
+
+
+@methods.command("list")
+@_db
+@_json
+def list_methods(db: Path | None, as_json: bool) -> None:
+    """Every method and version, with what differs from the algorithm's defaults."""
+    rows = _catalogue(db).rows
+    if as_json:
+        click.echo(msgspec.json.encode({"methods": [_shown(row) for row in rows]}))
+        return
+    table = Table(box=SIMPLE_HEAD)
+    for heading in ("method", "algorithm", "differs from its defaults"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        differs = ", ".join(f"{key} {value}" for key, value in _differences(row).items())
+        lab = " (lab only)" if FAMILIES[row.algorithm].lab_only else ""
+        table.add_row(f"{row.name}@{row.version}", row.algorithm + lab, differs)
+    Console().print(table)
+
+
+@methods.command()
+@click.argument("name")
+@_db
+@_json
+def show(name: str, db: Path | None, as_json: bool) -> None:
+    """The whole configuration of NAME or NAME@VERSION."""
+    row = _catalogue(db).row(name)
+    if as_json:
+        click.echo(msgspec.json.encode(_shown(row)))
+        return
+    click.echo(f"{row.name}@{row.version}: {row.algorithm}")
+    differs = _differences(row)
+    for key, value in _config(row).items():
+        click.echo(f"  {key} = {value}{'  (not the default)' if key in differs else ''}")
+
+
+@methods.command()
+@click.argument("name")
+@click.option("--db", required=True, type=click.Path(path_type=Path), help="The database to add it to.")
+@click.option("--file", "path", type=click.Path(path_type=Path), help="TOML or JSON: algorithm, and a table config.")
+@click.option("--algorithm", help="The algorithm, if no file says so.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
+@_json
+def add(
+    name: str, db: Path, path: Path | None, algorithm: str | None, settings: tuple[str, ...], as_json: bool
+) -> None:
+    """Add a method, or the next version of one. The same configuration again changes nothing."""
+    wanted = _wanted(path, algorithm, settings)
+    is_new = False
+
+    def decide(there: list[MethodRow]) -> tuple[MethodRow, Sequence[MethodRow]]:
+        nonlocal is_new
+        row, is_new = Catalogue(there).added(name, wanted.algorithm, wanted.config)
+        missing = [r for r in Catalogue().versions(name) if not any(t.name == name for t in there)]
+        return row, [*missing, *([row] if is_new else [])]
+
+    row = add_method(db, decide, system_us())
+    if as_json:
+        click.echo(msgspec.json.encode({**_shown(row), "added": is_new}))
+    else:
+        click.echo(f"{row.name}@{row.version} {'added' if is_new else 'is there already, unchanged'}")
+
+
+def _wanted(path: Path | None, algorithm: str | None, settings: tuple[str, ...]) -> MethodFile:
+    given = _read(path) if path is not None else None
+    if given is None and algorithm is None:
+        raise UserError("give --file or --algorithm")
+    if given is not None and algorithm is not None and algorithm != given.algorithm:
+        raise UserError(f"--algorithm {algorithm} and the file's {given.algorithm} differ; give one of them")
+    config = dict(given.config) if given is not None else {}
+    config.update(_setting(text) for text in settings)
+    return MethodFile(algorithm or (given.algorithm if given is not None else ""), config)
+
+
+def _setting(text: str) -> tuple[str, object]:
+    """A value is a whole number, true, false, or text."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise UserError(f"--set {text[:60]!r} is not of the form KEY=VALUE")
+    if value in ("true", "false"):
+        return key, value == "true"
+    return key, int(value) if value.removeprefix("-").isdecimal() and value.isascii() else value
+
+
+def _read(path: Path) -> MethodFile:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(FILE_MAX_BYTES + 1)
+        if len(raw) > FILE_MAX_BYTES:
+            raise UserError(f"{path} is larger than {FILE_MAX_BYTES} bytes; give a method's file")
+        # A number with a fraction stays the text it is: weights are decimals.
+        data = _JSON.decode(raw) if path.suffix == ".json" else tomllib.loads(raw.decode(), parse_float=str)
+        return msgspec.convert(data, MethodFile)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.MsgspecError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UserError(f"{path}: {reason}; give TOML or JSON with algorithm and config") from error
+
+
+def _config(row: MethodRow) -> dict[str, object]:
+    return msgspec.json.decode(row.config, type=dict[str, object])
+
+
+def _differences(row: MethodRow) -> dict[str, object]:
+    defaults = _config(next(known for known in shipped() if known.name == row.algorithm))
+    return {key: value for key, value in _config(row).items() if defaults.get(key) != value}
+
+
+def _shown(row: MethodRow) -> dict[str, object]:
+    return {"name": row.name, "version": row.version, "algorithm": row.algorithm, "config": _config(row)}

@@ -1,0 +1,62 @@
+"""The methods of a database that nobody here has open, read and added to. An engine may have it open meanwhile."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.ports import MethodRow
+from fsm_exec.core.times import to_iso
+from fsm_exec.store import observed
+from fsm_exec.store.migrations import SCHEMA, identify
+from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
+
+_T = TypeVar("_T")
+
+_ADD = "INSERT INTO methods (name, version, algorithm, config, created_at) VALUES (?, ?, ?, ?, ?)"
+
+
+def read_methods(path: Path) -> list[MethodRow]:
+    """Raises UserError for what is no database of ours."""
+    return _with(path, "ro", observed.methods)
+
+
+def add_method(
+    path: Path, decide: Callable[[list[MethodRow]], tuple[MethodRow, Sequence[MethodRow]]], at_us: int
+) -> MethodRow:
+    """Store the rows that `decide` makes of those there are, all or none; nobody else adds meanwhile. Returns its
+    first. Raises UserError for what is no database of ours, and what `decide` raises."""
+
+    def add(connection: sqlite3.Connection) -> MethodRow:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            chosen, rows = decide(observed.methods(connection))
+            at = to_iso(at_us)
+            connection.executemany(_ADD, [(r.name, r.version, r.algorithm, r.config, at) for r in rows])
+            connection.execute("COMMIT")
+            return chosen
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    return _with(path, "rw", add)
+
+
+def _with(path: Path, mode: str, function: Callable[[sqlite3.Connection], _T]) -> _T:
+    try:
+        uri = f"{path.absolute().as_uri()}?mode={mode}"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            version = identify(connection, path)
+            if version == 0:
+                raise UserError(f"{path} is empty; give the path of an fsm-exec database")
+            if version < len(SCHEMA):
+                raise UserError(f"{path} is of an older schema; run: fsm-exec db migrate --db {path}")
+            return function(connection)
+    except sqlite3.Error as error:
+        raise cannot_use(path, error) from error
