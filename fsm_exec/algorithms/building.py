@@ -64,15 +64,14 @@ def tick_above(grid: PriceGrid, price: PriceE4) -> int:
     return 0 if above is None else above - price
 
 
-def tick_below(grid: PriceGrid, price: PriceE4) -> int:
-    """From a price of the grid to the one before; 0 if it is the first."""
-    below = grid.floor(price - 1)
-    return 0 if below is None else price - below
-
-
 def between(bid: PriceE4, ask: PriceE4, share_ppm: int) -> int:
     """`share_ppm` of the way from the bid to the ask, rounded down."""
     return bid + share_ppm * (ask - bid) // ONE_PPM
+
+
+def to_nearest(goal: Goal, price: int) -> int:
+    """`price` and half a tick: rounded down to the grid afterwards, that is the nearest price."""
+    return price + tick_above(goal.grid, allowed(goal, price)) // 2
 
 
 def touch(view: View) -> tuple[PriceE4, PriceE4] | None:

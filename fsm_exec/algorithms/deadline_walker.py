@@ -30,6 +30,7 @@ from fsm_exec.algorithms.building import (
     between,
     check_weight,
     tick_above,
+    to_nearest,
     touch,
     whole,
 )
@@ -164,9 +165,8 @@ def _wanted(progress: Progress, view: View, config: Config) -> PriceE4:
         return allowed(goal, min(goal.limits.target_e4, _below_ask(view)))
     bid, ask = best
     share_ppm = min(max(0, _ramp_ppm(progress, config) + _pressure_ppm(view, config)), ONE_PPM)
-    exact = between(bid, ask, share_ppm)
-    rounded = exact + tick_above(goal.grid, allowed(goal, exact)) // 2
-    return allowed(goal, min(rounded, ask - 1, _below_ask(view)))
+    wanted = to_nearest(goal, between(bid, ask, share_ppm))
+    return allowed(goal, min(wanted, ask - 1, _below_ask(view)))
 
 
 def _below_ask(view: View) -> int:

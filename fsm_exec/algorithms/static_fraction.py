@@ -1,4 +1,4 @@
-"""A baseline: one limit at a fixed share of the way from bid to ask on arrival. It is never moved.
+"""A baseline: one limit at a fixed share of the way from bid to ask on arrival, to the nearest tick. It is never moved.
 
 The best share, chosen before the event, is the baseline that every dynamic algorithm has to beat.
 """
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.building import ONE_PPM, BaselineSettings, allowed, between, rest_at, touch, whole
+from fsm_exec.algorithms.building import ONE_PPM, BaselineSettings, allowed, between, rest_at, to_nearest, touch, whole
 from fsm_exec.core.algorithm import Goal, Progress, Slice, Wish
 from fsm_exec.core.view import View
 
@@ -27,5 +27,5 @@ def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
 def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
     goal = progress.goal
     best = touch(goal.arrival)
-    price = goal.limits.target_e4 if best is None else between(*best, config.fraction_ppm)
+    price = goal.limits.target_e4 if best is None else to_nearest(goal, between(*best, config.fraction_ppm))
     return rest_at(progress, allowed(goal, price))

@@ -31,7 +31,7 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     interval_s: Annotated[int, msgspec.Meta(ge=0, le=3_600)] = 0
     spread_ppm: Annotated[int, msgspec.Meta(ge=100_000, le=ONE_PPM)] = 800_000
     retry_ms: Annotated[int, msgspec.Meta(ge=250, le=60_000)] = 500
-    fruitless_max: Annotated[int, msgspec.Meta(ge=5, le=1_000)] = 20
+    fruitless_max: Annotated[int, msgspec.Meta(ge=3, le=1_000)] = 8
 
     @property
     def look_every_us(self) -> int | None:

@@ -54,7 +54,7 @@ SETTINGS: dict[str, st.SearchStrategy[dict[str, object]]] = {
             "interval_s": st.integers(0, 4),
             "spread_ppm": st.integers(100_000, 1_000_000),
             "retry_ms": st.integers(250, 2_000),
-            "fruitless_max": st.integers(10, 60),
+            "fruitless_max": st.integers(3, 20),
         }
     ),
     "volume_weighted": st.fixed_dictionaries({"closing_lead_s": lead, "levels_max": st.integers(1, 10)}),
@@ -121,7 +121,7 @@ def _side(dice: Random, prices: list[int]) -> Ladder:
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     data=st.data(),
     seed=st.integers(0, 2**32),

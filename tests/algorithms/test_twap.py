@@ -122,10 +122,10 @@ def test_it_waits_for_offers_answers_and_its_own_pace(make: Maker) -> None:
 
 
 def test_orders_that_get_nothing_come_to_an_end(make: Maker) -> None:
-    """After 20 in a row the book is not believed, until the next slice comes due."""
+    """After eight in a row the book is not believed, until the next slice comes due."""
     desk = make.desk("twap")
-    tried = replace(make.fresh(1, 1_000), sent=20, last_placed_at_us=0, fruitless=20)
-    assert desk.wishes(replace(tried, fruitless=19), at_s=5) != ()
+    tried = replace(make.fresh(1, 1_000), sent=8, last_placed_at_us=0, fruitless=8)
+    assert desk.wishes(replace(tried, fruitless=7), at_s=5) != ()
     assert desk.wishes(tried, make.fresh(2, 1_000), at_s=5) == ()
     assert desk.wishes(tried, make.fresh(2, 1_000), at_s=60)[-1] == _take(2, 2_000)
 
