@@ -20,9 +20,9 @@ import click
 import msgspec
 import trio
 
-from fsm_exec.algorithms import method
 from fsm_exec.cli.config import Loaded
 from fsm_exec.cli.connection import connect
+from fsm_exec.cli.methods import methods_of, ship
 from fsm_exec.cli.world import draw_instance
 from fsm_exec.control.app import ControlApp
 from fsm_exec.control.presence import Daemon, announced
@@ -109,17 +109,26 @@ class DaemonLife:
             store = await stack.enter_async_context(opening)
             await store.bind(wiring.account.exchange.name)
             store.listen(watchers.tell)
+            await ship(store, wall.now_us())
+            find_method = methods_of(wiring.database)
             client = await stack.enter_async_context(connect(wiring.account, wiring.key, wall, log))
             engine = await stack.enter_async_context(
                 open_engine(
-                    store, client, wall, log, [], method, other_engine_is_gone=wiring.other_engine_is_gone, wait=False
+                    store,
+                    client,
+                    wall,
+                    log,
+                    [],
+                    find_method,
+                    other_engine_is_gone=wiring.other_engine_is_gone,
+                    wait=False,
                 )
             )
             self._is_up = True
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(keep_in_step, wall, engine.clock_jumped)
             stack.callback(nursery.cancel_scope.cancel)
-            control = Control(engine, store, wall, watchers, wiring.account.config.limits, self._about())
+            control = Control(engine, store, wall, watchers, wiring.account.config.limits, self._about(), find_method)
             nursery.start_soon(control.close_idle_markets)
             app = ControlApp(control, wiring.token, log)
             await stack.enter_async_context(serving(app.app, wiring.listening))

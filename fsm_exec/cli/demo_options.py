@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from fsm_exec.algorithms import method
 from fsm_exec.cli.demo_plan import DEFAULT_ALGORITHMS, DemoChoices
+from fsm_exec.cli.methods import methods_of
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.units import Outcome, format_price, parse_count, parse_price
 from fsm_exec.paper.tape import Tape
@@ -43,7 +43,7 @@ def checked(
         except UnitError as error:
             raise UserError(f"--target-price: {error}; give dollars between 0 and 1 on the market's grid") from error
     for name in algorithms:
-        method(name)
+        methods_of(None)(name)
     return DemoChoices(
         executions=executions,
         quantity_e2=count,

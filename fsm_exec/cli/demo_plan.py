@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fsm_exec.algorithms import AnyMethod, method
+from fsm_exec.algorithms import AnyMethod
+from fsm_exec.cli.methods import methods_of
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, format_fixed
 from fsm_exec.core.view import View
@@ -50,7 +51,8 @@ def schedule(choices: DemoChoices, tape_us: int) -> list[Start]:
             f"{FIRST_START_US // 1_000_000} s and a horizon of {choices.horizon_us // 1_000_000} s; "
             "give a shorter --horizon"
         )
-    methods = [method(name) for name in choices.algorithms]
+    find = methods_of(None)
+    methods = [find(name) for name in choices.algorithms]
     outcomes: tuple[Outcome, ...] = ("yes", "no") if choices.outcome is None else (choices.outcome,)
     sizes = [CountE2(q) for q in QUANTITIES_E2] if choices.quantity_e2 is None else [choices.quantity_e2]
     starts = []

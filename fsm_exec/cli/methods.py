@@ -30,7 +30,7 @@ _JSON: msgspec.json.Decoder[object] = msgspec.json.Decoder(object, float_hook=st
 
 class MethodStore(Protocol):
     async def methods(self) -> list[MethodRow]: ...
-    async def save_method(self, row: MethodRow, at_us: int) -> None: ...
+    async def save_methods(self, rows: Sequence[MethodRow], at_us: int) -> None: ...
 
 
 class MethodFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,10 +53,10 @@ async def ship(store: MethodStore, at_us: int) -> None:
     """Write the methods that ship into a database that has none of their names yet: an execution's method is then
     found in its own database, whatever ships later."""
     there = {row.name for row in await store.methods()}
-    for row in shipped():
-        if row.name not in there:
-            with suppress(SaveRefused):  # another process that opened it at the same moment was faster
-                await store.save_method(row, at_us)
+    missing = [row for row in shipped() if row.name not in there]
+    if missing:
+        with suppress(SaveRefused):  # another process that opened it at the same moment was faster
+            await store.save_methods(missing, at_us)
 
 
 def _catalogue(database: Path | None) -> Catalogue:

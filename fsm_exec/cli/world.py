@@ -17,7 +17,7 @@ from typing import TextIO
 
 import trio
 
-from fsm_exec.algorithms import method
+from fsm_exec.cli.methods import methods_of, ship
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.ports import StoredExecution
 from fsm_exec.core.units import MoneyE6
@@ -69,6 +69,7 @@ async def open_world(
         open_store = open_live_store if live else open_virtual_store
         store = await stack.enter_async_context(open_store(db, draw_instance=draw_instance, at_us=origin_us))
         await store.bind(EMBEDDED)
+        await ship(store, origin_us)
         _refuse_unfinished(await store.unfinished(), str(db))
         # Another seed for each run on one database: the ids of an earlier run must not come again.
         earlier = len(await store.executions())
@@ -96,7 +97,7 @@ async def open_world(
         began_us = wall.now_us()
         player = TapePlayer(exchange, tape)
         player.start(began_us)
-        engine = await stack.enter_async_context(open_engine(store, client, wall, log, [player.ticker], method))
+        engine = await stack.enter_async_context(open_engine(store, client, wall, log, [player.ticker], methods_of(db)))
         if live:
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(keep_in_step, wall, engine.clock_jumped)

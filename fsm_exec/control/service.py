@@ -8,13 +8,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, NoReturn
 
 import msgspec
 import trio
 
+from fsm_exec.algorithms import Method
 from fsm_exec.control import refusals
 from fsm_exec.control.events import ALIVE, KEEP_ALIVE_S, Emit, of_end, of_step
 from fsm_exec.control.limits import ControlLimits
@@ -67,8 +68,10 @@ class Control:
         watchers: Watchers,
         limits: ControlLimits,
         about: About,
+        find_method: Callable[[str], Method],
     ) -> None:
         self._engine, self._store, self._wall = engine, store, wall
+        self._find_method = find_method
         self._watchers, self._limits, self._about = watchers, limits, about
         self._keys: dict[str, _KeyLock] = {}  # submissions under way
         self._accepting: Counter[str] = Counter()
@@ -86,7 +89,7 @@ class Control:
                         f"({earlier.execution_id}); use a new key"
                     )
                 return Accepted(execution_id=earlier.execution_id, key=given.key, is_new=False)
-            execution_id = await self._accept(checked(given))
+            execution_id = await self._accept(checked(given, self._find_method))
         return Accepted(execution_id=execution_id, key=given.key, is_new=True)
 
     async def _accept(self, request: Checked) -> str:

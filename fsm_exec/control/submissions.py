@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
 
-from fsm_exec.algorithms import Method, method
+from fsm_exec.algorithms import Method
 from fsm_exec.control import refusals
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.messages import EdgeGiven, Submission
@@ -69,8 +70,8 @@ def canonical(given: Submission) -> bytes:
     return msgspec.json.encode(kept, order="sorted")
 
 
-def checked(given: Submission) -> Checked:
-    """What can be checked without the market and the time. Raises UserError."""
+def checked(given: Submission, find: Callable[[str], Method]) -> Checked:
+    """What can be checked without the market and the time. `find` knows the methods. Raises UserError."""
     target_e2 = parse_count(given.quantity)
     if target_e2 <= 0:
         raise UserError("quantity must be above 0 contracts")
@@ -80,7 +81,7 @@ def checked(given: Submission) -> Checked:
         raise UserError("give target_price, worst_price or cap: without a limit nothing is bought")
     if given.max_slippage is not None and (given.worst_price is not None or given.cap is not None):
         raise UserError("max_slippage goes with target_price alone: worst_price and cap say it themselves")
-    found = method(given.method)
+    found = find(given.method)
     if found.lab_only:
         raise UserError(f"method {given.method!r} is for the lab only; choose another one")
     return Checked(

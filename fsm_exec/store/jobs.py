@@ -82,8 +82,8 @@ class ForgetBooks(msgspec.Struct, frozen=True):
     numbers: tuple[int, ...]
 
 
-class MethodSave(msgspec.Struct, frozen=True):
-    row: MethodRow
+class MethodsSave(msgspec.Struct, frozen=True):
+    rows: tuple[MethodRow, ...]
     at_us: int
 
 
@@ -99,7 +99,7 @@ Job: TypeAlias = (
     | ForecastsSave
     | ForecastDone
     | ForgetBooks
-    | MethodSave
+    | MethodsSave
 )
 Row: TypeAlias = tuple[str, tuple[Any, ...]]
 
@@ -267,8 +267,9 @@ def rows_of(job: Job) -> Iterator[Row]:
         case ForgetBooks(numbers):
             for number in numbers:
                 yield FORGET_BOOK, (number,)
-        case MethodSave(method, at_us):
-            yield ADD_METHOD, (*msgspec.structs.astuple(method), to_iso(at_us))
+        case MethodsSave(methods, at_us):
+            for method in methods:
+                yield ADD_METHOD, (*msgspec.structs.astuple(method), to_iso(at_us))
         case Quarantine(execution_id, why):
             yield SET_QUARANTINE, (why, execution_id)
         case Binding(environment):

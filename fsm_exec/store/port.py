@@ -33,7 +33,7 @@ from fsm_exec.store.jobs import (
     Halt,
     MarketSave,
     MarkoutsSave,
-    MethodSave,
+    MethodsSave,
     MetricsSave,
     Quarantine,
 )
@@ -111,9 +111,9 @@ class SqliteStore:
         """All, by name and version."""
         return await self._writer.read(observed.methods)
 
-    async def save_method(self, row: MethodRow, at_us: int) -> None:
-        """Raises SaveRefused for a name and version that are there: methods never change."""
-        await self._writer.save(MethodSave(row, at_us))
+    async def save_methods(self, rows: Sequence[MethodRow], at_us: int) -> None:
+        """All or none. Raises SaveRefused for a name and version that are there: methods never change."""
+        await self._writer.save(MethodsSave(tuple(rows), at_us))
 
     async def quarantine(self, execution_id: str, why: str | None) -> None:
         quarantine = Quarantine(execution_id, why)

@@ -124,7 +124,7 @@ async def a_desk(limits: ControlLimits) -> AsyncIterator[Desk]:
     ):
         store.listen(watchers.tell)
         about = About(version="1", environment="paper", database="memory", since_us=START_US)
-        control = Control(engine, store, wall, watchers, limits, about)
+        control = Control(engine, store, wall, watchers, limits, about, method)
         transport = httpx.ASGITransport(ControlApp(control, TOKEN, log).app)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:1", headers=headers) as http:
