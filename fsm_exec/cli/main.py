@@ -9,27 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import NoReturn
 
 import click
 
-from fsm_exec.cli.compare import compare
-from fsm_exec.cli.db import db
-from fsm_exec.cli.demo import demo
-from fsm_exec.cli.diagrams import diagrams
-from fsm_exec.cli.doctor import doctor
-from fsm_exec.cli.fidelity import fidelity
-from fsm_exec.cli.inspect import list_executions, show, status, watch
-from fsm_exec.cli.methods import methods
-from fsm_exec.cli.paper import paper
-from fsm_exec.cli.record import record
-from fsm_exec.cli.replay import replay
-from fsm_exec.cli.serve import serve
-from fsm_exec.cli.simulate import simulate_command
-from fsm_exec.cli.steer import cancel, halt, resume
-from fsm_exec.cli.submit import submit
-from fsm_exec.cli.tune import tune
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed, UserError
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -42,26 +26,50 @@ def _version() -> str:
         return "(not installed)"  # started from a checkout
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+COMMANDS = {
+    "demo": "demo:demo",
+    "paper": "paper:paper",
+    "serve": "serve:serve",
+    "submit": "submit:submit",
+    "list": "inspect:list_executions",
+    "show": "inspect:show",
+    "watch": "inspect:watch",
+    "cancel": "steer:cancel",
+    "halt": "steer:halt",
+    "resume": "steer:resume",
+    "status": "inspect:status",
+    "replay": "replay:replay",
+    "simulate": "simulate:simulate_command",
+    "methods": "methods:methods",
+    "compare": "compare:compare",
+    "tune": "tune:tune",
+    "fidelity": "fidelity:fidelity",
+    "record": "record:record",
+    "diagrams": "diagrams:diagrams",
+    "db": "db:db",
+    "doctor": "doctor:doctor",
+}
+"""Name: the module in `fsm_exec.cli` and the command in it."""
+
+
+class Commands(click.Group):
+    """Loads a command when it is asked for: loading all of them takes longer than most of them take to run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"fsm_exec.cli.{module}"), name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(_version(), prog_name="fsm-exec")
 def cli() -> None:
     """A durable execution engine for Kalshi. Start with: fsm-exec demo"""
-
-
-cli.add_command(demo)
-cli.add_command(diagrams)
-cli.add_command(paper)
-cli.add_command(fidelity)
-cli.add_command(compare)
-cli.add_command(tune)
-cli.add_command(record)
-cli.add_command(doctor)
-cli.add_command(replay)
-cli.add_command(db)
-cli.add_command(methods)
-cli.add_command(simulate_command)
-for command in (serve, submit, list_executions, show, watch, cancel, halt, resume, status):
-    cli.add_command(command)
 
 
 def main() -> None:
