@@ -23,14 +23,8 @@ def doubt_of(child: Child) -> str:
 
 
 def proof_from_us(child: Child, asked_since_us: int) -> int:
-    """From when on a listing can settle what is asked about an order, if nothing is found before: it must be worth
-    being asked then, not at the end of a long pause."""
-    since_us = child.sent_at_us if child.state == "unknown" else asked_since_us
-    return since_us + SIGNATURE_WINDOW_US + READ_LAG_US
-
-
-def answerable_at_us(child: Child, asked_since_us: int) -> int:
-    """From when on a listing settles the doubt whatever it shows: proof of absence, or that a lost write is done with."""
+    """From when on a listing settles what is asked about an order, whatever it shows: that it never arrived, or that a
+    lost write is done with. It must be asked then, not at the end of a long pause."""
     if child.state == "unknown":
         return child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US
     window_us = SIGNATURE_WINDOW_US if isinstance(child.write, PendingAmend) else 0

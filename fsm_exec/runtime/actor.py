@@ -7,6 +7,7 @@ to send it is on disk.
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable, Callable
 
 import trio
 from msgspec.structs import replace
@@ -36,6 +37,7 @@ class Actor:
         self.execution = execution
         self.inbox = Inbox()
         self.hurry = trio.Event()  # set when the cost is to be reckoned now, not at the deadline
+        self.at_deadline: Callable[[], Awaitable[None]] | None = None  # called once, if it is still at work then
         self.taken_in = trio.Event()  # what it begins with is taken in and durable
         self.stopped_for: Reason | None = None  # whoever comes after this actor must be told, too
         self.under_way = 0  # requests without an answer yet
@@ -76,22 +78,30 @@ class Actor:
         name = self.execution.execution_id
         self.feed.subscribe(name, self.inbox.nudge)
         try:
-            async with trio.open_nursery() as nursery:
-                self.inbox.nudge()
-                if self._first is not None and self._may_act is not None:
-                    await self.step(self._first)
-                    self._first = None
-                    self._inquirer.look_after(nursery)
-                    self.taken_in.set()
-                    await self._may_act.wait()
-                while not self.execution.is_ended:
-                    event = await self._next_event()
-                    if event is not None:
-                        await self.step(event)
-                        self._inquirer.look_after(nursery)
-                nursery.cancel_scope.cancel()
+            self.inbox.nudge()
+            if self._first is not None and self._may_act is not None:
+                await self.step(self._first)
+                self._first = None
+                self.taken_in.set()
+                await self._may_act.wait()
+            while not self.execution.is_ended:
+                if not self._inquirer.is_needed:
+                    await self._work(None)
+                    continue
+                async with trio.open_nursery() as nursery:  # only while something is in doubt: it costs memory
+                    await self._work(nursery)
+                    nursery.cancel_scope.cancel()
         finally:
             self.feed.unsubscribe(name)
+
+    async def _work(self, inquiries: trio.Nursery | None) -> None:
+        """Until the execution has ended, or something is in doubt that was not (or nothing is any more)."""
+        while not self.execution.is_ended and self._inquirer.is_needed == (inquiries is not None):
+            if inquiries is not None:
+                self._inquirer.look_after(inquiries)
+            event = await self._next_event()
+            if event is not None:
+                await self.step(event)
 
     async def step(self, event: AnyEvent) -> None:
         """Take one fact in; return when its consequences are durable and on their way."""
@@ -151,6 +161,10 @@ class Actor:
             return fact
         now_us = self._services.wall.now_us()
         execution = self.execution
+        if self.at_deadline is not None and now_us >= execution.deadline_us:
+            call, self.at_deadline = self.at_deadline, None
+            await call()
+            return None
         struck_us = self._struck_us()
         if now_us >= struck_us:
             return ClockStruck(at_us=now_us)
@@ -166,6 +180,8 @@ class Actor:
             self.inbox.nudge()
             return None
         due_us = min(struck_us, look_us)
+        if self.at_deadline is not None:
+            due_us = min(due_us, execution.deadline_us)
         if execution.held_until_us > now_us:
             due_us = min(due_us, execution.held_until_us)
         await self.inbox.wait(self._services.wall.trio_time(min(due_us, decide_us) if thinks else due_us))

@@ -12,7 +12,7 @@ import trio
 
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution import Child
-from fsm_exec.core.inquiry import answer_of, answerable_at_us, doubt_of, filled, needs_inquiry, proof_from_us
+from fsm_exec.core.inquiry import answer_of, doubt_of, filled, needs_inquiry, proof_from_us
 from fsm_exec.core.recovery import OVERLAP_US
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.services import Services
@@ -32,6 +32,11 @@ class Inquirer:
         self._asking: set[str] = set()
         self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is in doubt, and since when
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether anything is in doubt."""
+        return any(needs_inquiry(child) for child in self._actor.execution.children)
+
     def look_after(self, nursery: trio.Nursery) -> None:
         """Start asking about every order that needs it and is not asked about yet."""
         for child in self._actor.execution.children:
@@ -46,29 +51,23 @@ class Inquirer:
                 nursery.start_soon(self._ask_about, name)
 
     async def _ask_about(self, client_order_id: str) -> None:
+        try:
+            await self._ask_until_known(client_order_id)
+        finally:
+            self._asking.discard(client_order_id)
+
+    async def _ask_until_known(self, client_order_id: str) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
-            pause_s = await self._pause(client_order_id, pause_s)
+            await trio.sleep(self._until_useful(client_order_id, pause_s))
+            pause_s = min(2 * pause_s, PAUSE_MAX_S)
             child = self._actor.execution.child(client_order_id)
             if child is None or not needs_inquiry(child):
-                break
+                return
             try:
                 await self._ask_once(child, self._doubts[client_order_id][1])
             except VenueError as error:
                 self._services.log.warning("inquiry_failed", order=client_order_id, error=str(error))
-        self._asking.discard(client_order_id)
-
-    async def _pause(self, client_order_id: str, pause_s: float) -> float:
-        """Wait, but not beyond the moment from which a listing can settle the doubt; how long to wait next."""
-        wall, now_us = self._services.wall, self._services.wall.now_us()
-        child = self._actor.execution.child(client_order_id)
-        wake_us = now_us + round(pause_s * 1_000_000)
-        proof_us = now_us if child is None else proof_from_us(child, self._doubts[client_order_id][1]) + 1
-        if now_us < proof_us < wake_us:
-            await wall.sleep_until_us(proof_us)
-            return FIRST_PAUSE_S  # by the exchange's own clock the moment may come a little later
-        await wall.sleep_until_us(wake_us)
-        return min(2 * pause_s, PAUSE_MAX_S)
 
     def _until_useful(self, client_order_id: str, pause_s: float) -> float:
         """No longer than until a listing can settle the doubt, and once that may be, or the deadline has passed, never
@@ -77,7 +76,7 @@ class Inquirer:
         child = self._actor.execution.child(client_order_id)
         if child is None:
             return 0.0
-        left_us = answerable_at_us(child, self._doubts[client_order_id][1]) + MARGIN_US - now_us
+        left_us = proof_from_us(child, self._doubts[client_order_id][1]) + MARGIN_US - now_us
         if left_us <= 0 or now_us >= self._actor.execution.deadline_us:
             pause_s = min(pause_s, LATE_PAUSE_MAX_S)
         return pause_s if left_us <= 0 else min(pause_s, max(left_us / 1_000_000, FIRST_PAUSE_S))

@@ -42,16 +42,14 @@ async def run_and_score(actor: Actor, services: Services) -> tuple[MetricsRow, D
 
     async def photograph() -> None:
         nonlocal book
-        await services.wall.sleep_until_us(actor.execution.deadline_us)
         book = await _take_book(actor.execution, actor.feed, services)
         actor.hurry.set()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(photograph)
-        await actor.run()
-        if actor.execution.filled_e2 < actor.execution.target_e2:
-            await actor.hurry.wait()  # the deadline has come, or somebody outside ends everything now
-        nursery.cancel_scope.cancel()
+    actor.at_deadline = photograph
+    await actor.run()
+    if actor.execution.filled_e2 < actor.execution.target_e2 and not actor.hurry.is_set():
+        with trio.move_on_at(services.wall.trio_time(actor.execution.deadline_us)):
+            await actor.hurry.wait()  # somebody outside ends everything now
     return await score(actor.execution, book, actor.feed, services)
 
 
