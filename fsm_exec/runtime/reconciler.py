@@ -137,10 +137,10 @@ class Reconciler:
         strangers: list[FillReport] = []
         for report in listing.fills:
             name = self._router.name_of(report)
-            if name is None:
-                strangers.append(report)
             owner = None if name is None else self._router.owner_of(name)
             known = None if owner is None else self._find(owner)
+            if name is None or (owner is not None and known is None):
+                strangers.append(report)  # of an execution that is not in memory: the database may know it
             if name is None or owner is None or known is None or not fill_is_news(known.execution, name, report):
                 continue
             if known.is_at_work and not self._takes_more(owner, known):

@@ -87,6 +87,23 @@ async def test_a_fill_after_the_end_is_found_too(autojump_clock: MockClock) -> N
         assert row.filled_quantity == "1.00"
 
 
+async def test_a_fill_of_an_execution_that_left_memory_is_found_too(autojump_clock: MockClock) -> None:
+    """Also when the name of its order is known, from a frame that came after a restart: the database knows whose it
+    is."""
+    async with staged() as stage:
+        execution = await stage.submit(horizon_s=20)
+        await trio.sleep(2)
+        order = stage.order_of(execution)
+        await stage.ended(execution)
+        del stage.engine.ended[execution]  # as after a restart, or after a thousand others
+        stage.exchange.mute = True
+        stage.exchange.fill(1, order)
+        await trio.sleep(INTERVAL_S + 1)
+        row = await stage.database.metrics(execution)
+        assert row is not None
+        assert row.filled_quantity == "1.00"
+
+
 async def test_more_fills_than_an_inbox_takes_come_in_portions(autojump_clock: MockClock) -> None:
     """Three hundred lost fills are all counted, and the execution is not drowned in them."""
     async with staged() as stage:
