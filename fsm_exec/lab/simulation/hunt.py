@@ -5,7 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
 
 import msgspec
 
@@ -13,7 +14,7 @@ from fsm_exec.lab.simulation.scenario import draw
 from fsm_exec.lab.simulation.shrink import shrink
 from fsm_exec.lab.simulation.world import Report, simulate
 
-CHUNK_SEEDS = 8  # handed to a worker at a time
+AHEAD = 3  # seeds a worker has waiting for it, so that it never waits
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,25 +56,28 @@ def live(seed: int, options: Options) -> Lived:
 
 
 def hunt(seeds: Sequence[int], options: Options, workers: int) -> Iterator[Lived]:
-    """All seeds, in the order in which they end. Leaving the iterator early stops the workers."""
-    if workers == 1:
-        for seed in seeds:
-            yield live(seed, options)
-        return
-    pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_alone
-    )
+    """All seeds, in the order in which they end. Leaving the iterator early ends the workers where they are."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_alone)
+    more = iter(seeds)
+    waiting: set[Future[Lived]] = set()
     try:
-        chunks = [seeds[at : at + CHUNK_SEEDS] for at in range(0, len(seeds), CHUNK_SEEDS)]
-        waiting: list[Future[list[Lived]]] = [pool.submit(_live_all, tuple(chunk), options) for chunk in chunks]
-        for done in as_completed(waiting):
-            yield from done.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        while True:
+            waiting |= {pool.submit(live, seed, options) for seed in islice(more, AHEAD * workers - len(waiting))}
+            if not waiting:
+                break
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from sorted((each.result() for each in done), key=_seed)
+        pool.shutdown()
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        pool.shutdown(cancel_futures=True)
+        raise
 
 
-def _live_all(seeds: tuple[int, ...], options: Options) -> list[Lived]:
-    return [live(seed, options) for seed in seeds]
+def _seed(lived: Lived) -> int:
+    return lived.report.seed
 
 
 def _leave_interrupts_alone() -> None:

@@ -36,6 +36,7 @@ class Process:
         self.ready = trio.Event()
         self.ended = trio.Event()
         self.failed: str | None = None
+        self.failure = ""  # its kind: the text may name paths and processes, which no history may depend on
         self.started_us = 0
         self.refused_429 = 0
         self.engine: Engine | None = None
@@ -62,10 +63,11 @@ class Process:
         except* LifeOver:
             pass
         except* ExecError as group:
-            self.failed = str(_first(group))
+            error = _first(group)
+            self.failed, self.failure = str(error), type(error).__name__
         except* Exception as group:  # a traceback for a user: always a finding
             error = _first(group)
-            self.failed = f"{type(error).__name__}: {error}"
+            self.failed, self.failure = f"{type(error).__name__}: {error}", type(error).__name__
             if not self.life.is_over:
                 self._world.witness.found(f"the engine ended in {self.failed}")
                 self._log.exception("engine_ended")

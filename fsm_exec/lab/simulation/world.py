@@ -201,7 +201,7 @@ class World:
             self.processes.append(process)
             nursery.start_soon(process.run)
             await process.life.over.wait()
-            self.history.add("life over", process.life.number, process.life.died_at, process.failed or "")
+            self.history.add("life over", process.life.number, process.life.died_at, process.failure)
             if process.failed is None:
                 await trio.sleep(self._down_ms / 1_000)
             else:
@@ -244,7 +244,7 @@ class World:
             if not other.life.is_over and not self.process.life.is_over:
                 self.witness.found("two engines work one database")
             other.life.end("killed")
-        self.history.add("second", other.failed or "")
+        self.history.add("second", other.failure)
 
     async def _set_right(self, after_ms: int) -> None:
         await trio.sleep(after_ms / 1_000)

@@ -1,0 +1,121 @@
+"""Simulation: seeded histories of faults and deaths find nothing, and every one of them can be had again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fsm_exec.core import crashpoints
+from fsm_exec.lab.simulation.hunt import Options, hunt, live
+from fsm_exec.lab.simulation.scenario import Crash, Drain, Halt, Jump, Scenario, Second, Submit, draw, only
+from fsm_exec.lab.simulation.world import Report, simulate
+from tests.lab import mutants
+
+ROOT = Path(__file__).parents[2]
+SEEDS = range(1, 241)
+TWICE = (2, 23, 40)  # calm and stormy, with and without deaths
+
+
+@pytest.fixture(scope="module")
+def reports() -> dict[int, Report]:
+    """What the seeds of this module show, lived through once for all its tests."""
+    return {seed: simulate(draw(seed)) for seed in SEEDS}
+
+
+def test_no_history_breaks_an_invariant(reports: dict[int, Report]) -> None:
+    """Deaths at every boundary, faults of every kind, all algorithms: the exchange's books, the database, the journals
+    and what was sent agree at every step and at the end, and everything ends in time. To see one again:
+    fsm-exec simulate --seed N."""
+    assert {seed: report.findings for seed, report in reports.items() if report.findings} == {}
+
+
+def test_the_histories_are_worth_living_through(reports: dict[int, Report]) -> None:
+    """Together they fill orders, die often, meet many faults, and pass every crash point there is."""
+    visited = {name for report in reports.values() for name in report.visited}
+    assert visited == set(crashpoints.NAMES)
+    assert sum(report.deaths for report in reports.values()) > len(SEEDS) // 3
+    assert sum(report.fills for report in reports.values()) > len(SEEDS)
+    assert sum(report.faults for report in reports.values()) > 5 * len(SEEDS)
+
+
+def test_lives_end_at_every_crash_point() -> None:
+    """The draws kill at each name and at unnamed doors and moments, stop, drain, halt and set clocks wrong; both
+    outcomes, one contract and thousands, every method."""
+    steps = [action for seed in range(1, 1_001) for _, action in draw(seed).steps]
+    assert {type(action) for action in steps} >= {Submit, Crash, Drain, Halt, Jump, Second}
+    assert {action.where for action in steps if isinstance(action, Crash)} == {"", *crashpoints.NAMES}
+    submissions = [action for action in steps if isinstance(action, Submit)]
+    assert {submission.outcome for submission in submissions} == {"yes", "no"}
+    assert min(submission.count_e2 for submission in submissions) == 1
+    assert max(submission.horizon_ms for submission in submissions) > 60_000
+
+
+def test_one_seed_is_one_history_in_any_process() -> None:
+    """The hash over requests, answers, journal rows and fills is the same here, again here, and in another process
+    with other hashes of strings."""
+    here = [simulate(draw(seed)).digest for seed in TWICE]
+    assert [simulate(draw(seed)).digest for seed in TWICE] == here
+    code = (
+        "from fsm_exec.lab.simulation.scenario import draw\n"
+        "from fsm_exec.lab.simulation.world import simulate\n"
+        f"print(*(simulate(draw(seed)).digest for seed in {TWICE}))"
+    )
+    for hashes in ("0", "4242"):
+        environment = {**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": str(ROOT)}
+        there = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=True
+        )
+        assert there.stdout.split() == here
+
+
+def test_keeping_lines_changes_nothing() -> None:
+    """A history that is written down is the same history."""
+    plain, kept = simulate(draw(2)), simulate(draw(2), keeps=True)
+    assert (plain.digest, plain.events) == (kept.digest, kept.events)
+    assert (plain.lines, len(kept.lines)) == ([], kept.events)
+    assert "transition" in kept.log
+
+
+def test_other_seeds_are_other_histories(reports: dict[int, Report]) -> None:
+    """No two of them have the same hash."""
+    assert len({report.digest for report in reports.values()}) == len(SEEDS)
+
+
+def test_leaving_actions_out_leaves_the_rest_as_it_was() -> None:
+    """What the shrinker does: the first steps, without some, each with its number."""
+    whole = draw(23)
+    part = only(whole, 6, frozenset({2, 4}))
+    assert [number for number, _ in part.steps] == [0, 1, 3, 5]
+    assert dict(whole.steps) | dict(part.steps) == dict(whole.steps)
+
+
+def test_what_is_found_is_shrunk_to_a_line_that_shows_it_again() -> None:
+    """With a planted fault: fewer actions, the same kind of finding, and the same hash each time."""
+    with mutants.alive(mutants.cancel_done_when_sent):
+        lived = live(1, Options())
+        assert lived.found is not None
+        words = lived.found.command.split()
+        assert words[:4] == ["fsm-exec", "simulate", "--seed", "1"]
+        options = dict(zip(words[2::2], words[3::2], strict=True))
+        again: Scenario = only(
+            draw(1, faults=options.get("--faults")),
+            int(options["--steps"]),
+            frozenset(map(int, filter(None, options.get("--without", "").split(",")))),
+        )
+        first, second = simulate(again), simulate(again)
+    assert len(again.steps) < len(draw(1).steps)
+    assert first.findings
+    assert first.findings[0][:2] == lived.report.findings[0][:2]
+    assert first.digest == second.digest
+
+
+def test_many_workers_find_what_one_finds() -> None:
+    """The same seeds, the same hashes."""
+    seeds = range(1, 13)
+    one = {lived.report.seed: lived.report.digest for lived in hunt(seeds, Options(), 1)}
+    two = {lived.report.seed: lived.report.digest for lived in hunt(seeds, Options(), 2)}
+    assert one == two

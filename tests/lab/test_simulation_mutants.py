@@ -1,0 +1,26 @@
+"""Would simulation notice? Twelve engines, each wrong in one way, are all found out."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from fsm_exec.lab.simulation.scenario import draw
+from fsm_exec.lab.simulation.world import simulate
+from tests.lab.mutants import MUTANTS, Mutant, alive
+
+SEEDS_MAX = 120  # the slowest needed a third of it when this was written
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_wrong_engine_is_found_out(mutant: Mutant, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the first of the seeds 1, 2, 3, ... that shows it."""
+    with alive(mutant):
+        for seed in range(1, SEEDS_MAX + 1):
+            findings = simulate(draw(seed)).findings
+            if findings:
+                break
+    assert findings, f"{SEEDS_MAX} seeds did not notice"
+    with capsys.disabled():
+        sys.stdout.write(f"\n{mutant.__name__}: {seed} seeds, {findings[0][:90]}\n")
