@@ -94,7 +94,10 @@ class Control:
 
     async def _accept(self, request: Checked) -> str:
         given = request.given
-        deadline_us(request, self._wall.now_us(), self._limits)  # before anything is asked of the exchange
+        # What can be refused at once is refused before anything is asked of the exchange.
+        if self._engine.state != "running":
+            raise refusals.not_running(f"the engine is {self._engine.state} and accepts no work")
+        deadline_us(request, self._wall.now_us(), self._limits)
         self._accepting[given.ticker] += 1
         try:
             if await self._store.unfinished_count() + self._accepting.total() > self._limits.max_unfinished_executions:

@@ -63,6 +63,7 @@ async def start(site: Site, *arguments: str | Path, name: str = "serve") -> tupl
             stdout=out_file,
             stderr=err_file,
         )
+    site.processes.append(process)
     return process, out, err
 
 

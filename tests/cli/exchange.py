@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
@@ -34,6 +34,7 @@ class Site:
     directory: Path
     config: Path
     api_key_id: str
+    processes: list[trio.Process] = field(default_factory=list)  # ended with the exchange, if they have not yet
 
     def write_config(self, **changes: object) -> None:
         values: dict[str, object] = {
@@ -83,4 +84,9 @@ async def site(directory: Path) -> AsyncIterator[Site]:
     async with host_on_loopback(exchange, clock, gate, latency=NO_LATENCY) as host:
         made = Site(exchange, gate, host, directory, directory / "config.toml", credentials.api_key_id)
         made.write_config()
-        yield made
+        try:
+            yield made
+        finally:
+            for process in made.processes:
+                if process.poll() is None:
+                    process.kill()

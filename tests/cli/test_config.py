@@ -8,6 +8,7 @@ import pytest
 
 from fsm_exec.cli import config
 from fsm_exec.cli.config import CONFIG_VARIABLE, load
+from fsm_exec.control.limits import ControlLimits
 from fsm_exec.core.errors import UserError
 from fsm_exec.kalshi.environment import DEMO, PRODUCTION
 
@@ -27,6 +28,13 @@ def test_a_configuration_says_which_exchange_and_whose_key(tmp_path: Path) -> No
     assert loaded.exchange == DEMO
     assert loaded.key_path == tmp_path / "key.pem"
     assert (loaded.config.allow_real_money, loaded.config.max_clock_skew_ms) == (False, 5_000)
+
+
+def test_limits_have_defaults_and_can_be_set_one_by_one(tmp_path: Path) -> None:
+    """What `serve` accepts at most, with the unit in each name."""
+    assert load(written(tmp_path, DEMO_TEXT)).config.limits == ControlLimits()
+    loaded = load(written(tmp_path, DEMO_TEXT + "[limits]\nmax_notional_dollars = 50\n"))
+    assert loaded.config.limits == ControlLimits(max_notional_dollars=50)
 
 
 def test_the_option_wins_over_the_variable_and_that_over_the_users_directory(
@@ -83,6 +91,8 @@ def test_a_paper_exchange_is_on_this_machine(tmp_path: Path) -> None:
         DEMO_TEXT + 'allow_real_money = "yes"\n',
         DEMO_TEXT + "max_clock_skew_ms = 0\n",
         DEMO_TEXT + "max_clock_skew_ms = 5.5\n",
+        DEMO_TEXT + "[limits]\nmax_notional_dollars = 0\n",
+        DEMO_TEXT + "[limits]\nmax_notional = 5\n",
         DEMO_TEXT + 'private_key = "-----BEGIN PRIVATE KEY-----"\n',
         DEMO_TEXT.replace('"k-1"', "7"),
         b"\xff\xfe",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -239,3 +240,25 @@ async def test_it_waits_for_an_exchange_that_does_not_answer(tmp_path: Path) -> 
         process.send_signal(signal.SIGTERM)
         with trio.fail_after(20):
             assert await process.wait() == 0, err.read_text()
+
+
+async def test_a_disk_that_is_full_ends_it_with_nothing_live(tmp_path: Path) -> None:
+    """A save fails: what was asked is told that nothing was accepted, the live order is cancelled without a saved
+    decision, the daemon ends with exit 1 and one line; with room again the next start knows everything it promised."""
+    database = tmp_path / "engine.sqlite"
+    async with site(tmp_path) as at:
+        first = await serve(at)
+        promised = await submit(at)
+        await until(lambda: len(live_orders(at)) == 1)
+        here = Path(f"{database}-wal").stat().st_size  # noqa: ASYNC240 - a look at a file
+        resource.prlimit(first.process.pid, resource.RLIMIT_FSIZE, (here, here))
+        no = await command(at, "submit", TICKER, "yes", "1", "--target-price", "0.30", "--horizon", "9")
+        assert (no.returncode, no.stderr.count("\n")) == (1, 1), no.stderr
+        with trio.fail_after(40):
+            assert await first.process.wait() == 1
+        assert first.err.count("\n") == 1, first.err
+        assert "disk space" in first.err
+        assert live_orders(at) == []
+        second = await serve(at, name="second")
+        assert (second.ready.restored, list(states(database))) == (1, [promised.execution_id])
+        assert await second.end() == 0
