@@ -3,8 +3,8 @@
 price = bid + a x (ask - bid), a = a0 + a1 x (t / H)^g, a tick below the ask at most, never above the worst price.
 t is the time since the execution was accepted, H its horizon. Around this ramp:
 
-* Hysteresis. Up only by so many ticks at once, down only by more and only while nobody else bids as much: an order
-  keeps its place in the queue, and no two prices alternate.
+* Hysteresis. Up only by so many ticks at once, down only by more: an order keeps its place in the queue, and no two
+  prices alternate.
 * Book guard. With one side empty, or a spread far wider than on arrival, an order stays where it is; a new one is
   priced by the last two-sided book (by the arrival, if the spread blew up), never by what is left.
 * A small budget of writes, of which the closing leg's are kept back. When the budget is spent, or the account is short
@@ -134,10 +134,9 @@ def _move(progress: Progress, working: Working, take: CountE2, view: View, confi
     wanted = _wanted(progress, view, config)
     tick = tick_above(progress.goal.grid, wanted) or CENT_E4
     extra = config.fine_grid_ticks if tick < CENT_E4 else 0
-    best_bid = view.best_bid
-    alone = best_bid is not None and working.price_e4 > best_bid
     up = wanted >= working.price_e4 + (config.up_ticks + extra) * tick
-    down = wanted <= working.price_e4 - (config.down_ticks + extra) * tick and alone
+    # Nothing below the best bid of others is ever wanted, so an order that is to come down stands alone above it.
+    down = wanted <= working.price_e4 - (config.down_ticks + extra) * tick
     return (RepriceWish(level=level, price_e4=wanted),) if up or down else ()
 
 
