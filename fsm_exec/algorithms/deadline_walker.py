@@ -110,7 +110,7 @@ def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
         return (
             PlaceWish(
                 level=part.level,
-                price_e4=progress.goal.limits.worst_e4,
+                price_e4=allowed(progress.goal, view.asks[0][0]),  # the offer that is cheap enough, and none above it
                 count_e2=take,
                 time_in_force="immediate_or_cancel",
             ),

@@ -136,7 +136,7 @@ def test_the_taker_leg_is_off_unless_switched_on(make: Maker) -> None:
     assert on.wishes(make.resting(4_000), at_s=20) == (WithdrawWish(level=1),)
     part = replace(make.fresh(1, 1_000), last_placed_at_us=0, sent=1)
     assert on.wishes(part, at_s=20) == (
-        PlaceWish(level=1, price_e4=PriceE4(6_000), count_e2=CountE2(600), time_in_force="immediate_or_cancel"),
+        PlaceWish(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(600), time_in_force="immediate_or_cancel"),
     )
     just_taken = replace(part, last_placed_at_us=19_000_000)
     (quote,) = on.wishes(just_taken, at_s=20)
