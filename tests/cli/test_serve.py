@@ -262,3 +262,21 @@ async def test_a_disk_that_is_full_ends_it_with_nothing_live(tmp_path: Path) -> 
         second = await serve(at, name="second")
         assert (second.ready.restored, list(states(database))) == (1, [promised.execution_id])
         assert await second.end() == 0
+
+
+async def test_live_orders_of_another_database_stop_the_start(tmp_path: Path) -> None:
+    """A killed daemon's order lives on; a daemon on another database names that instance and refuses (exit 2), until it
+    is told that the engine is gone. Then it works beside the order and leaves it alone."""
+    other = ("--config", tmp_path / "config.toml", "--db", tmp_path / "other.sqlite")
+    async with site(tmp_path) as at:
+        first = await serve(at)
+        await submit(at)
+        await until(lambda: len(live_orders(at)) == 1)
+        first.process.kill()
+        await first.process.wait()
+        code, said = await refused(at, *other)
+        assert (code, first.ready.instance in said, "--other-engine-is-gone" in said) == (2, True, True), said
+        second = await serve(at, *other, "--other-engine-is-gone", first.ready.instance)
+        assert (second.ready.restored, len(live_orders(at))) == (0, 1)
+        assert await second.end() == 0
+        assert len(live_orders(at)) == 1
