@@ -18,6 +18,7 @@ from fsm_exec.control.limits import ControlLimits
 from fsm_exec.core.errors import UserError
 from fsm_exec.kalshi import environment
 from fsm_exec.kalshi.environment import Environment, Name
+from fsm_exec.runtime.depth import DepthSettings
 
 CONFIG_VARIABLE: Final = "FSM_EXEC_CONFIG"
 FILE_NAME: Final = "config.toml"
@@ -27,7 +28,7 @@ EXAMPLE: Final = 'environment = "demo", api_key_id = "..." and private_key_path 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`rest_url` and `ws_url` belong to environment "paper" and to no other. `allow_real_money` goes with "production"
-    and with nothing else. `[limits]` is what `serve` accepts at most."""
+    and with nothing else. `[limits]` is what `serve` accepts at most, `[depth]` how it stores books of markets."""
 
     environment: Name
     api_key_id: str
@@ -37,6 +38,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ws_url: str | None = None
     max_clock_skew_ms: Annotated[int, msgspec.Meta(ge=100, le=10_000)] = 5_000
     limits: ControlLimits = ControlLimits()
+    depth: DepthSettings = DepthSettings()
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):

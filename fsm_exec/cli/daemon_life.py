@@ -34,6 +34,7 @@ from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import Wall, keep_in_step
 from fsm_exec.runtime.engine import Engine, open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.observer import Observer
 from fsm_exec.store import SqliteStore, open_live_store
 
 OnStop: TypeAlias = Literal["cancel", "leave"]
@@ -122,6 +123,7 @@ class DaemonLife:
                     find_method,
                     other_engine_is_gone=wiring.other_engine_is_gone,
                     wait=False,
+                    observer=Observer(store, wall, log, wiring.account.config.depth),
                 )
             )
             self._is_up = True

@@ -34,6 +34,7 @@ from fsm_exec.paper.timeline import Timeline
 from fsm_exec.runtime.clock import Wall, keep_in_step, system_us
 from fsm_exec.runtime.engine import Engine, open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.observer import Observer
 from fsm_exec.store import EMBEDDED, SqliteStore, open_live_store, open_virtual_store
 
 NAMES_SHOWN = 3  # of unfinished executions, in a refusal
@@ -97,7 +98,10 @@ async def open_world(
         began_us = wall.now_us()
         player = TapePlayer(exchange, tape)
         player.start(began_us)
-        engine = await stack.enter_async_context(open_engine(store, client, wall, log, [player.ticker], methods_of(db)))
+        observer = Observer(store, wall, log)
+        engine = await stack.enter_async_context(
+            open_engine(store, client, wall, log, [player.ticker], methods_of(db), observer=observer)
+        )
         if live:
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(keep_in_step, wall, engine.clock_jumped)

@@ -28,16 +28,20 @@ from fsm_exec.core.units import ONE_CONTRACT_E2, CountE2, Outcome, ceil_div, rou
 DEPTH_TAU_US: Final = 60_000_000
 FANO_MIN_E2: Final = 101  # a negative binomial is wider than a Poisson distribution
 FILL_STEPS_MAX: Final = 250  # more contracts than this are counted in equal lots
-NORMAL_90_PPM: Final = 1_281_552
 
-Kind: TypeAlias = Literal["sweep_cost", "sweep_cost_90", "dry_up", "fill", "mid_30s"]
-PROBABILITIES: Final[frozenset[str]] = frozenset({"dry_up", "fill"})
-QUANTILES_PPM: Final[Mapping[str, int]] = {"sweep_cost": 500_000, "sweep_cost_90": 900_000, "mid_30s": 500_000}
+Kind: TypeAlias = Literal["sweep_cost", "dry_up", "fill_30s", "mid_30s"]
+PROBABILITIES: Final[frozenset[str]] = frozenset({"dry_up", "fill_30s"})
+QUANTILES_PPM: Final[Mapping[str, int]] = {"sweep_cost": 500_000, "mid_30s": 500_000}
+SHORT_US: Final = 30_000_000
 
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """What is expected at `due_at_us`, and what "nothing changes" would say. Dollars a contract, or a probability, in
-    millionths. `subject` is the order that a chance of filling is about; `count_e2` what it was asked for."""
+    millionths. `subject` is what a chance of filling is about, an order at its price; `count_e2` what was asked for.
+
+    `sweep_cost`: of `count_e2` at the deadline, expected at its 30 s mean. `dry_up`: that the offers within 3 cents do
+    not hold `count_e2` then. `mid_30s`: the mid in 30 s, expected at the micro-price. `fill_30s`: that an order is
+    filled within 30 s if it stays where it is."""
 
     kind: Kind
     outcome: Outcome
@@ -107,6 +111,58 @@ def fill_ppm(mean_e2: int, fano_e2: int, needed: CountE2) -> int:
             below += term
             term = context.divide(term * (k + size) * chance, Decimal(k + 1))
         return min(PPM, max(0, int((1 - below) * PPM)))
+
+
+def made_of(signals: Signals, outcome: Outcome, mid_e5: int | None, deadline_us: int) -> list[Forecast]:
+    """The forecasts of one view, those that can be made."""
+    at_us = signals.at_us
+    found: list[Forecast] = []
+    sweep = signals.sweep_remaining
+    if deadline_us > at_us and sweep is not None and sweep.now_e6 is not None:
+        count = sweep.count_e2
+        if sweep.mean_30s_e6 is not None:
+            found.append(
+                _forecast("sweep_cost", outcome, at_us, deadline_us, sweep.mean_30s_e6, sweep.now_e6, count_e2=count)
+            )
+        if signals.dry_up_ppm is not None and signals.depth_ask_e2 is not None:
+            now = PPM if signals.depth_ask_e2 < count else 0
+            found.append(_forecast("dry_up", outcome, at_us, deadline_us, signals.dry_up_ppm, now, count_e2=count))
+    if signals.micro_price_e5 is not None and mid_e5 is not None:
+        found.append(_forecast("mid_30s", outcome, at_us, at_us + SHORT_US, signals.micro_price_e5 * 10, mid_e5 * 10))
+    return found
+
+
+def fill_forecast(signals: Signals, outcome: Outcome, subject: str, ahead: CountE2, count: CountE2) -> Forecast | None:
+    """Of an order about to join its level behind `ahead`; None without what it rests on."""
+    mean = fill_mean_e2(signals, ahead, SHORT_US)
+    if mean is None or signals.sell_fano_e2 is None:
+        return None
+    chance = fill_ppm(mean, signals.sell_fano_e2, CountE2(ahead + count))
+    due_us = signals.at_us + SHORT_US
+    return _forecast("fill_30s", outcome, signals.at_us, due_us, chance, 0, count_e2=count, subject=subject)
+
+
+def _forecast(
+    kind: Kind,
+    outcome: Outcome,
+    made_at_us: int,
+    due_at_us: int,
+    value_e6: int,
+    last_value_e6: int,
+    *,
+    count_e2: CountE2 | None = None,
+    subject: str | None = None,
+) -> Forecast:
+    return Forecast(
+        kind=kind,
+        outcome=outcome,
+        made_at_us=made_at_us,
+        due_at_us=due_at_us,
+        value_e6=value_e6,
+        last_value_e6=last_value_e6,
+        count_e2=count_e2,
+        subject=subject,
+    )
 
 
 def score(kind: str, rows: Iterable[tuple[int, int, int]]) -> Outcomes | None:

@@ -34,6 +34,7 @@ from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.markets import Markets
+from fsm_exec.runtime.observer import Observer
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.runtime.past import Ended as Ended
 from fsm_exec.runtime.past import Past
@@ -432,13 +433,15 @@ async def open_engine(
     other_engine_is_gone: str | None = None,
     wait: bool = True,
     rng: random.Random | None = None,
+    observer: Observer | None = None,
 ) -> AsyncIterator[Engine]:
     """An engine on these markets and those of the database's unfinished executions, which go on.
 
     It runs when the block begins; with `wait` False it may still be recovering, see `Engine.wait_running`. The body
     decides when work ends: leaving it ends every execution (`halt`), unless it was drained. `methods` finds the
     algorithm of a stored method. `other_engine_is_gone` names another database whose live orders are to be left alone.
-    `rng` spreads restarts, by default from the database's own name.
+    `rng` spreads restarts, by default from the database's own name. `observer` watches the markets beside the
+    executions; without one no depth, forecasts and markouts are stored.
 
     Raises UserError (a market that is none; live orders of another database), VenueRefused (the exchange says no to
     reading, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
@@ -452,7 +455,7 @@ async def open_engine(
 
         router = Router(store.instance, feeds, wall, deliver, log)
         services = Services(store, exchange, wall, own, log, outer, deliver, router.learned)
-        markets = Markets(exchange, store, wall, own, router, feeds, log)
+        markets = Markets(exchange, store, wall, own, router, feeds, log, observer)
         async with trio.open_nursery() as executions:
             seeded = random.Random(f"restarts:{store.instance}") if rng is None else rng
             engine = Engine(services, markets, router, methods, executions, seeded)
@@ -466,7 +469,11 @@ async def open_engine(
                 outer.start_soon(engine.keep, router.watch_silence)
                 outer.start_soon(engine.keep, engine.keep_learning)
                 outer.start_soon(engine.keep, reconciler.run)
+                if observer is not None:
+                    outer.start_soon(engine.keep, observer.run)
 
+            if observer is not None:
+                await observer.resume()
             engine.fire("locked")
             outer.start_soon(engine.recover, tuple(tickers), other_engine_is_gone, begin_streaming)
             if wait:

@@ -151,6 +151,10 @@ class MarketFeed:
     def subscribe(self, name: str, nudge: Callable[[], None]) -> None:
         self._listeners[name] = nudge
 
+    @property
+    def is_worked(self) -> bool:
+        return bool(self._listeners)
+
     def unsubscribe(self, name: str) -> None:
         self._listeners.pop(name, None)
         if self.others.tracker is not None:

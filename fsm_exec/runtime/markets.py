@@ -15,6 +15,7 @@ from fsm_exec.core.ports import Exchange, Store
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.lookup import until_answered
+from fsm_exec.runtime.observer import Observer
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.runtime.router import Router
 
@@ -34,7 +35,9 @@ class Markets:
         router: Router,
         feeds: dict[str, MarketFeed],
         log: FilteringBoundLogger,
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer
         self._exchange, self._store, self._wall, self._own = exchange, store, wall, own
         self._router, self._log = router, log
         self.feeds = feeds
@@ -58,7 +61,7 @@ class Markets:
                 status = await self._status_of_unread(ticker)
                 if status is not None:
                     told[ticker] = status
-                self._add_feed(ticker, replace(known[ticker], status=status or "paused"))
+                await self._add_feed(ticker, replace(known[ticker], status=status or "paused"))
                 continue
             if terms is None:
                 terms = await until_answered(partial(self._exchange.market_terms, ticker), ticker, self._log)
@@ -78,11 +81,13 @@ class Markets:
 
     async def _keep(self, ticker: str, terms: MarketTerms) -> None:
         await self._store.save_market(terms, self._wall.now_us())
-        self._add_feed(ticker, terms)
+        await self._add_feed(ticker, terms)
 
-    def _add_feed(self, ticker: str, terms: MarketTerms) -> None:
+    async def _add_feed(self, ticker: str, terms: MarketTerms) -> None:
         if ticker not in self.feeds:  # somebody else may have been faster, and whoever has its feed must go on hearing
-            self.feeds[ticker] = MarketFeed(terms, self._wall, self._own, self._moved)
+            feed = self.feeds[ticker] = MarketFeed(terms, self._wall, self._own, self._moved)
+            if self._observer is not None:
+                await self._observer.added(feed)
 
     async def _terms(self, ticker: str) -> MarketTerms:
         """A read that found no answer is made again, a few times: nothing is at stake yet."""
@@ -113,6 +118,8 @@ class Markets:
         """Forget a market: what still comes about it is nobody's."""
         self._exchange.unwatch(ticker)
         self.feeds.pop(ticker, None)
+        if self._observer is not None:
+            self._observer.removed(ticker)
 
     def _go_live(self, ticker: str) -> None:
         if self._router.is_connected:

@@ -68,11 +68,10 @@ class ForecastsSave(msgspec.Struct, frozen=True):
     forecasts: tuple[Forecast, ...]
 
 
-class ForecastDone(msgspec.Struct, frozen=True):
-    """`happened_e6` None: what came was missed."""
+class ForecastsDone(msgspec.Struct, frozen=True):
+    """(number, what happened) of each; None: it was missed."""
 
-    number: int
-    happened_e6: int | None
+    happened: tuple[tuple[int, int | None], ...]
     at_us: int
 
 
@@ -97,7 +96,7 @@ Job: TypeAlias = (
     | Halt
     | MarkoutsSave
     | ForecastsSave
-    | ForecastDone
+    | ForecastsDone
     | ForgetBooks
     | MethodsSave
 )
@@ -261,9 +260,9 @@ def rows_of(job: Job) -> Iterator[Row]:
         case ForecastsSave(execution_id, ticker, forecasts):
             for forecast in forecasts:
                 yield ADD_FORECAST, (execution_id, ticker, *_forecast_row(forecast))
-        case ForecastDone(number, happened_e6, at_us):
-            happened = None if happened_e6 is None else format_fixed(happened_e6, 6)
-            yield END_FORECAST, (happened, to_iso(at_us), number)
+        case ForecastsDone(happened, at_us):
+            for number, value_e6 in happened:
+                yield END_FORECAST, (None if value_e6 is None else format_fixed(value_e6, 6), to_iso(at_us), number)
         case ForgetBooks(numbers):
             for number in numbers:
                 yield FORGET_BOOK, (number,)

@@ -11,7 +11,7 @@ from fsm_exec.core.units import parse_count, parse_fixed
 
 _OPEN = (
     "SELECT id, execution_id, ticker, kind, outcome, made_at, due_at, forecast, last_value, quantity, subject "
-    "FROM forecasts WHERE completed_at IS NULL ORDER BY due_at, id"
+    "FROM forecasts WHERE completed_at IS NULL AND due_at <= ? ORDER BY due_at, id"
 )
 _DUE = (
     "SELECT s.ticker, s.outcome, f.order_id, f.fill_id, f.traded_at, "
@@ -26,11 +26,14 @@ _OLD = (
     "SELECT id FROM order_book_snapshots WHERE taken_at < ? AND (why = 'interval' OR why = 'decision') "
     "ORDER BY id LIMIT ?"
 )
+EVER = "9999"  # later than any time's text
 _METHODS = "SELECT name, version, algorithm, config FROM methods ORDER BY name, version"
 _SCORES = "SELECT kind, forecast, last_value, happened FROM forecasts WHERE happened IS NOT NULL ORDER BY kind, id"
 
 
-def open_forecasts(connection: sqlite3.Connection) -> list[OpenForecast]:
+def open_forecasts(connection: sqlite3.Connection, due_by_us: int | None) -> list[OpenForecast]:
+    """Those that wait for what comes, and are due by then (None: all)."""
+    by = EVER if due_by_us is None else to_iso(due_by_us)
     return [
         OpenForecast(
             number,
@@ -48,7 +51,7 @@ def open_forecasts(connection: sqlite3.Connection) -> list[OpenForecast]:
             ),
         )
         for number, execution_id, ticker, kind, outcome, made_at, due_at, forecast, last_value, quantity, subject in (
-            connection.execute(_OPEN)
+            connection.execute(_OPEN, (by,))
         )
     ]
 

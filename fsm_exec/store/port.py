@@ -27,7 +27,7 @@ from fsm_exec.core.ports import (
 from fsm_exec.store import observed, queries, reading, recovery
 from fsm_exec.store.jobs import (
     Binding,
-    ForecastDone,
+    ForecastsDone,
     ForecastsSave,
     ForgetBooks,
     Halt,
@@ -83,11 +83,11 @@ class SqliteStore:
     async def save_forecasts(self, execution_id: str, ticker: str, forecasts: Sequence[Forecast]) -> None:
         await self._writer.save(ForecastsSave(execution_id, ticker, tuple(forecasts)))
 
-    async def complete_forecast(self, number: int, happened_e6: int | None, at_us: int) -> None:
-        await self._writer.save(ForecastDone(number, happened_e6, at_us))
+    async def complete_forecasts(self, happened: Sequence[tuple[int, int | None]], at_us: int) -> None:
+        await self._writer.save(ForecastsDone(tuple(happened), at_us))
 
-    async def open_forecasts(self) -> list[OpenForecast]:
-        return await self._writer.read(observed.open_forecasts)
+    async def open_forecasts(self, due_by_us: int | None) -> list[OpenForecast]:
+        return await self._writer.read(functools.partial(observed.open_forecasts, due_by_us=due_by_us))
 
     async def markouts_due(self, since_us: int) -> list[MarkoutDue]:
         return await self._writer.read(functools.partial(observed.markouts_due, since_us=since_us))

@@ -1,0 +1,44 @@
+"""Times at which something is to be looked at, soonest first, and waiting for the next."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import Generic, TypeVar
+
+import trio
+
+from fsm_exec.runtime.clock import Wall
+
+T = TypeVar("T")
+
+
+class Agenda(Generic[T]):
+    def __init__(self, wall: Wall) -> None:
+        self._wall = wall
+        self._heap: list[tuple[int, int, T]] = []
+        self._entered = 0
+        self._sooner = trio.Event()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def enter(self, due_us: int, item: T) -> None:
+        self._entered += 1
+        heapq.heappush(self._heap, (due_us, self._entered, item))
+        self._sooner.set()
+
+    async def wait_due(self, lag_us: int) -> list[tuple[int, T]]:
+        """Everything that was due `lag_us` ago, once anything is; in order of time, then of entering."""
+        while True:
+            now_us = self._wall.now_us() - lag_us
+            due: list[tuple[int, T]] = []
+            while self._heap and self._heap[0][0] <= now_us:
+                due_us, _, item = heapq.heappop(self._heap)
+                due.append((due_us, item))
+            if due:
+                return due
+            self._sooner = trio.Event()
+            next_us: float = self._heap[0][0] + lag_us if self._heap else math.inf
+            with trio.move_on_at(self._wall.trio_time(next_us)):
+                await self._sooner.wait()

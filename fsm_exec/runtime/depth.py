@@ -1,0 +1,108 @@
+"""Depth tracking: the books of worked markets, stored at an interval, on arrival and at each decision that acts.
+
+Stored without our own size, with the seed's liquidity figures, what was traded so far and the market's category. Those
+of an interval serve the signals after a restart, unless the newest is too old; they, and those of decisions, are
+deleted after some days, a few at a time, so that no delete holds up the saves of orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Annotated, Final, Literal
+
+import msgspec
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.errors import SaveRefused, UnitError
+from fsm_exec.core.ladders import ladder_of, ladder_text
+from fsm_exec.core.liquidity import liquidity
+from fsm_exec.core.observations import ObservationStore
+from fsm_exec.core.ports import BookRow
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.feed import MarketFeed
+
+DAY_US: Final = 86_400_000_000
+FORGET_EVERY_S: Final = 3_600.0
+FORGET_AT_ONCE: Final = 200
+FORGET_PAUSE_S: Final = 0.25
+WARM_FROM_US: Final = 240_000_000  # two taus of the longest mean, and the two minutes of the seed's momentum
+Why = Literal["interval", "decision", "arrival"]
+
+
+class DepthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`warm_max_age_s`: an older book says nothing about now, and the signals begin anew after a restart."""
+
+    interval_s: Annotated[int, msgspec.Meta(ge=1, le=3_600)] = 10
+    retention_days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 7
+    warm_max_age_s: Annotated[int, msgspec.Meta(ge=0, le=600)] = 60
+
+
+class Depth:
+    def __init__(
+        self,
+        store: ObservationStore,
+        feeds: Mapping[str, MarketFeed],
+        wall: Wall,
+        log: FilteringBoundLogger,
+        settings: DepthSettings,
+    ) -> None:
+        self._store, self._feeds, self._wall, self._log = store, feeds, wall, log
+        self._settings = settings
+
+    def photograph(self, feed: MarketFeed, why: Why, execution_id: str | None) -> BookRow | None:
+        """The book now; None unless the feed is live."""
+        if feed.state != "live":
+            return None
+        yes, no = (tuple(feed.others.side(outcome).best_first()) for outcome in ("yes", "no"))
+        return BookRow(
+            ticker=feed.terms.ticker,
+            execution_id=execution_id,
+            taken_at_us=self._wall.now_us(),
+            why=why,
+            yes_depth=ladder_text(yes),
+            no_depth=ladder_text(no),
+            liquidity=liquidity(yes, no),
+            volume_e2=feed.volume_e2,
+            category=feed.terms.category,
+        )
+
+    async def save(self, row: BookRow) -> None:
+        try:
+            await self._store.save_book(row)
+        except SaveRefused:
+            self._log.exception("book_refused", ticker=row.ticker, why=row.why)
+
+    async def keep_taking(self) -> None:
+        """For ever: a book of each market that is worked, at the interval."""
+        while True:
+            await trio.sleep(self._settings.interval_s)
+            for feed in list(self._feeds.values()):
+                row = self.photograph(feed, "interval", None) if feed.is_worked else None
+                if row is not None:
+                    await self.save(row)
+
+    async def keep_forgetting(self) -> None:
+        """For ever: what is older than its retention goes."""
+        while True:
+            before_us = self._wall.now_us() - self._settings.retention_days * DAY_US
+            forgotten = await self._store.forget_books(before_us, FORGET_AT_ONCE)
+            await trio.sleep(FORGET_PAUSE_S if forgotten == FORGET_AT_ONCE else FORGET_EVERY_S)
+
+    async def warm(self, feed: MarketFeed) -> None:
+        """Give a feed that has not begun the books of before, if the newest is fresh enough."""
+        now_us = self._wall.now_us()
+        rows = await self._store.recent_books(feed.terms.ticker, now_us - WARM_FROM_US)
+        if not rows or now_us - rows[-1].taken_at_us > self._settings.warm_max_age_s * 1_000_000:
+            return
+        try:
+            books = [(row.taken_at_us, ladder_of(row.yes_depth), ladder_of(row.no_depth)) for row in rows]
+        except (msgspec.DecodeError, UnitError) as error:
+            self._log.warning("stored_books_unreadable", ticker=feed.terms.ticker, error=str(error))
+            return
+        gap_us = max((later[0] - book[0] for book, later in pairwise(books)), default=0)
+        if gap_us > 3 * self._settings.interval_s * 1_000_000:
+            books = books[-1:]  # nobody was watching in between
+        feed.others.warm(books)
+        self._log.info("signals_warm", ticker=feed.terms.ticker, books=len(books))

@@ -1,0 +1,115 @@
+"""Forecasts beside what came: made when a decision acts, completed when their time has come.
+
+What an order came to is heard of from the store. A forecast about an order that was moved or withdrawn before its time
+says nothing, and is stored as missed; so is one that came due while nobody was there, or whose feed had a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.errors import SaveRefused
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.fixed import PPM
+from fsm_exec.core.forecasts import Forecast, fill_forecast, made_of
+from fsm_exec.core.observations import ObservationStore
+from fsm_exec.core.ports import ChildRow, ExecutionSave, OpenForecast
+from fsm_exec.core.sweeps import sweep_side
+from fsm_exec.core.units import ONE_CONTRACT_E2, CountE2, complement, opposite, parse_price
+from fsm_exec.core.view import View
+from fsm_exec.runtime.agenda import Agenda
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.feed import MarketFeed
+
+LAG_US: Final = 1_000_000
+LATE_US: Final = 5_000_000  # looked at later than this, the book is not that of the time any more
+ORDERS_KEPT: Final = 4_096
+AT: Final = " at "
+
+
+class Forecasting:
+    def __init__(
+        self, store: ObservationStore, feeds: Mapping[str, MarketFeed], wall: Wall, log: FilteringBoundLogger
+    ) -> None:
+        self._store, self._feeds, self._wall, self._log = store, feeds, wall, log
+        self._agenda: Agenda[None] = Agenda(wall)
+        self._orders: dict[str, ChildRow] = {}  # as last heard of, the newest
+
+    def saved(self, save: ExecutionSave) -> None:
+        for child in save.children:
+            self._orders.pop(child.client_order_id, None)
+            self._orders[child.client_order_id] = child
+        while len(self._orders) > ORDERS_KEPT:
+            del self._orders[next(iter(self._orders))]
+
+    @staticmethod
+    def of(execution: Execution, view: View) -> list[Forecast]:
+        """What can be said at a decision that acted, having seen `view`."""
+        if view.signals is None:
+            return []
+        found = made_of(view.signals, execution.outcome, view.trusted_mid_e5, execution.deadline_us)
+        ahead = dict(view.bids)
+        for child in execution.children:
+            if child.state == "intended" and child.time_in_force == "good_till_canceled":
+                row = f"{child.client_order_id}{AT}{child.price_e4}"
+                before = ahead.get(child.price_e4, CountE2(0))
+                fill = fill_forecast(view.signals, execution.outcome, row, before, child.count_e2)
+                if fill is not None:
+                    found.append(fill)
+        return found
+
+    async def keep(self, execution: Execution, forecasts: list[Forecast]) -> None:
+        await self._store.save_forecasts(execution.execution_id, execution.terms.ticker, forecasts)
+        for forecast in forecasts:
+            self._agenda.enter(forecast.due_at_us, None)
+
+    async def resume(self) -> None:
+        """Go on where an earlier process stopped."""
+        for waiting in await self._store.open_forecasts(None):
+            self._agenda.enter(waiting.forecast.due_at_us, None)
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            due = await self._agenda.wait_due(LAG_US)
+            waiting = await self._store.open_forecasts(due[-1][0])
+            happened = [(one.number, self._happened(one)) for one in waiting]
+            if not happened:
+                continue
+            try:
+                await self._store.complete_forecasts(happened, self._wall.now_us())
+            except SaveRefused:
+                self._log.exception("forecasts_refused", rows=len(happened))
+
+    def _happened(self, waiting: OpenForecast) -> int | None:
+        forecast = waiting.forecast
+        if forecast.kind == "fill_30s":
+            return self._filled(forecast)
+        feed = self._feeds.get(waiting.ticker)
+        if feed is None or feed.whole_since_us is None or feed.whole_since_us > forecast.due_at_us:
+            return None
+        if forecast.kind == "mid_30s":
+            mid = feed.mid_before(forecast.due_at_us + 1, forecast.outcome)
+            return None if mid is None else mid * 10
+        bids, offers = feed.others.side(forecast.outcome), feed.others.side(opposite(forecast.outcome))
+        late = self._wall.now_us() - forecast.due_at_us > LATE_US
+        if late or forecast.count_e2 is None or not bids.best or not offers.best:
+            return None
+        if forecast.kind == "dry_up":
+            return PPM if offers.near_e2 < forecast.count_e2 else 0
+        swept = sweep_side(offers, forecast.count_e2, feed.terms.fees)
+        mid_e6 = (bids.best + complement(offers.best)) * 50
+        return (swept.value_e6 + swept.fee_e6) * ONE_CONTRACT_E2 // forecast.count_e2 - mid_e6
+
+    def _filled(self, forecast: Forecast) -> int | None:
+        name, _, price_e4 = (forecast.subject or "").partition(AT)
+        order = self._orders.get(name)
+        if order is None:
+            return None
+        if order.state == "filled":
+            return PPM
+        stays = order.state in ("resting", "partial") and str(parse_price(order.price)) == price_e4
+        return 0 if stays else None

@@ -1,0 +1,80 @@
+"""Markouts: the mid 1, 5, 30 and 300 seconds after each fill, looked up when its time has come.
+
+A fill is heard of from the store once it is durable, so a markout never stands before its fill. After a restart the
+fills of before whose time is yet to come go on; what came due while nobody was there is stored as missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.errors import SaveRefused
+from fsm_exec.core.observations import ObservationStore
+from fsm_exec.core.ports import ExecutionSave, MarkoutDue, MarkoutRow
+from fsm_exec.core.units import format_fixed
+from fsm_exec.runtime.agenda import Agenda
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.feed import MarketFeed
+
+HORIZONS_S: Final = (1, 5, 30, 300)
+LAG_US: Final = 1_000_000  # how long the book's frames may be on their way
+LOOK_BACK_US: Final = 86_400_000_000
+NOBODY: Final = "nobody was there"
+
+
+class Markouts:
+    def __init__(
+        self, store: ObservationStore, feeds: Mapping[str, MarketFeed], wall: Wall, log: FilteringBoundLogger
+    ) -> None:
+        self._store, self._feeds, self._wall, self._log = store, feeds, wall, log
+        self._agenda: Agenda[tuple[MarkoutDue, int]] = Agenda(wall)
+
+    def saved(self, save: ExecutionSave) -> None:
+        """A step of an execution is durable: its new fills have their times before them."""
+        for fill in save.fills:
+            due = MarkoutDue(save.ticker, save.outcome, fill.order_id, fill.fill_id, fill.traded_at_us, frozenset())
+            self._enter(due)
+
+    def _enter(self, due: MarkoutDue) -> None:
+        for horizon in HORIZONS_S:
+            if horizon not in due.known:
+                self._agenda.enter(due.traded_at_us + horizon * 1_000_000, (due, horizon))
+
+    async def resume(self) -> None:
+        """Go on where an earlier process stopped. Before any execution moves."""
+        now_us = self._wall.now_us()
+        missed: list[MarkoutRow] = []
+        for due in await self._store.markouts_due(now_us - LOOK_BACK_US):
+            past = {h for h in HORIZONS_S if due.traded_at_us + h * 1_000_000 <= now_us} - due.known
+            missed += [_row(due, horizon, None, NOBODY) for horizon in sorted(past)]
+            self._enter(
+                MarkoutDue(due.ticker, due.outcome, due.order_id, due.fill_id, due.traded_at_us, due.known | past)
+            )
+        if missed:
+            await self._store.save_markouts(missed, now_us)
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            rows = [self._look(due, horizon, at_us) for at_us, (due, horizon) in await self._agenda.wait_due(LAG_US)]
+            try:
+                await self._store.save_markouts(rows, self._wall.now_us())
+            except SaveRefused:
+                self._log.exception("markouts_refused", rows=len(rows))
+
+    def _look(self, due: MarkoutDue, horizon: int, at_us: int) -> MarkoutRow:
+        feed = self._feeds.get(due.ticker)
+        if feed is None:
+            return _row(due, horizon, None, "not watched any more")
+        if feed.whole_since_us is None or feed.whole_since_us > at_us:
+            return _row(due, horizon, None, "the feed had a gap")
+        mid = feed.mid_before(at_us + 1, due.outcome)
+        return _row(due, horizon, mid, None if mid is not None else "no two-sided book")
+
+
+def _row(due: MarkoutDue, horizon: int, mid_e5: int | None, why: str | None) -> MarkoutRow:
+    mid = None if mid_e5 is None else format_fixed(mid_e5, 5)
+    return MarkoutRow(order_id=due.order_id, fill_id=due.fill_id, horizon_s=horizon, mid=mid, why=why)

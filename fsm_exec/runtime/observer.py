@@ -1,0 +1,90 @@
+"""Everything that watches the markets beside the executions: depth, forecasts and markouts.
+
+It never holds up a decision: what it is told it notes at once and stores later, and when it cannot keep up it drops
+what it was to store and says so. Whoever opens an engine may give it one, or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.forecasts import Forecast
+from fsm_exec.core.observations import ObservationStore
+from fsm_exec.core.ports import BookRow, ExecutionSave
+from fsm_exec.core.view import View
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.depth import Depth, DepthSettings
+from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.forecasting import Forecasting
+from fsm_exec.runtime.markouts import Markouts
+
+WAITING_MAX: Final = 1_024
+DEFAULT: Final = DepthSettings()
+
+
+class Observer:
+    def __init__(
+        self, store: ObservationStore, wall: Wall, log: FilteringBoundLogger, settings: DepthSettings = DEFAULT
+    ) -> None:
+        self._feeds: dict[str, MarketFeed] = {}
+        feeds: Mapping[str, MarketFeed] = self._feeds
+        self._log = log
+        self.depth = Depth(store, feeds, wall, log, settings)
+        self.markouts = Markouts(store, feeds, wall, log)
+        self.forecasting = Forecasting(store, feeds, wall, log)
+        self._send, self._receive = trio.open_memory_channel[tuple[BookRow | None, Execution | None, list[Forecast]]](
+            WAITING_MAX
+        )
+        store.on_saved(self._saved)
+
+    async def resume(self) -> None:
+        """Go on where an earlier process stopped. Raises StoreFailed."""
+        await self.markouts.resume()
+        await self.forecasting.resume()
+
+    async def added(self, feed: MarketFeed) -> None:
+        """A market is about to be watched. Raises StoreFailed."""
+        self._feeds[feed.terms.ticker] = feed
+        feed.when_acted = self._acted
+        await self.depth.warm(feed)
+
+    def removed(self, ticker: str) -> None:
+        self._feeds.pop(ticker, None)
+
+    async def run(self) -> None:
+        """For ever. Raises StoreFailed."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.depth.keep_taking)
+            nursery.start_soon(self.depth.keep_forgetting)
+            nursery.start_soon(self.markouts.run)
+            nursery.start_soon(self.forecasting.run)
+            async for book, execution, forecasts in self._receive:
+                if book is not None:
+                    await self.depth.save(book)
+                if execution is not None and forecasts:
+                    await self.forecasting.keep(execution, forecasts)
+
+    def _saved(self, save: ExecutionSave) -> None:
+        self.markouts.saved(save)
+        self.forecasting.saved(save)
+        if save.journal.seq == 1 and (feed := self._feeds.get(save.ticker)) is not None:
+            self._note(self.depth.photograph(feed, "arrival", save.execution_id), None, [])
+
+    def _acted(self, execution: Execution, view: View) -> None:
+        feed = self._feeds.get(execution.terms.ticker)
+        if feed is not None:
+            book = self.depth.photograph(feed, "decision", execution.execution_id)
+            self._note(book, execution, self.forecasting.of(execution, view))
+
+    def _note(self, book: BookRow | None, execution: Execution | None, forecasts: list[Forecast]) -> None:
+        if book is None and not forecasts:
+            return
+        try:
+            self._send.send_nowait((book, execution, forecasts))
+        except trio.WouldBlock:
+            self._log.error("observations_dropped", waiting=WAITING_MAX)
