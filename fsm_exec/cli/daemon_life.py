@@ -22,8 +22,8 @@ import trio
 
 from fsm_exec.cli.config import Loaded
 from fsm_exec.cli.connection import connect
+from fsm_exec.cli.instance import draw_instance
 from fsm_exec.cli.methods import methods_of, ship
-from fsm_exec.cli.world import draw_instance
 from fsm_exec.control.app import ControlApp
 from fsm_exec.control.presence import Daemon, announced
 from fsm_exec.control.server import serving, url_of

@@ -6,9 +6,7 @@ the virtual lane connects them in memory, with SQLite in trio's own thread and a
 
 from __future__ import annotations
 
-import base64
 import random
-import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from typing import TextIO
 
 import trio
 
+from fsm_exec.cli.instance import draw_instance
 from fsm_exec.cli.methods import methods_of, ship
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.ports import StoredExecution
@@ -115,11 +114,6 @@ def _refuse_unfinished(unfinished: Sequence[StoredExecution], database: str) -> 
         names = ", ".join(e.execution_id for e in unfinished[:NAMES_SHOWN])
         more = f" and {len(unfinished) - NAMES_SHOWN} more" if len(unfinished) > NAMES_SHOWN else ""
         raise UserError(f"{database} holds unfinished executions ({names}{more}); give another path for new work")
-
-
-def draw_instance() -> str:
-    """Ten base32 characters. Drawn once per database, so it need not, and must not, repeat."""
-    return base64.b32encode(secrets.token_bytes(7)).decode("ascii")[:10].lower()
 
 
 def new_database_path(wanted: Path | None) -> Path:
