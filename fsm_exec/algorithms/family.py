@@ -94,9 +94,9 @@ class Family(Generic[SettingsT]):
             config = msgspec.convert(settings, self.config_type)
         except msgspec.ValidationError as error:
             raise UserError(f"method {name!r} ({self.name}): {error}") from error
-        return self.bind(name, version, config)
+        return self._bind(name, version, config)
 
-    def bind(self, name: str, version: int, config: SettingsT) -> Method:
+    def _bind(self, name: str, version: int, config: SettingsT) -> Method:
         return Method(
             name=name,
             version=version,
