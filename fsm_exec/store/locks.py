@@ -109,7 +109,7 @@ def _taken(path: Path, thing: str, mode: int) -> int:
         except OSError as error:
             raise UserError(
                 f"cannot lock {thing}: {path} cannot be written ({error.strerror}); "
-                "make its directory one that exists and can be written to, or use another"
+                "give a path in a directory that exists and can be written to"
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
