@@ -43,6 +43,11 @@ class Life:
         """Die at the `doors`-th door from now on, counting only those called `where`, if that is said; 0: not."""
         self._dies_at, self._dies_where = (doors or None), where
 
+    def inherit(self, before: Life) -> None:
+        """A death that was waiting for a door the life before did not pass any more waits for it here."""
+        if before.died_at is not None and before._dies_at:
+            self._dies_at, self._dies_where = before._dies_at, before._dies_where
+
     def door(self, name: str) -> None:
         """Pass a door. Raises LifeOver if the life is over, or ends here."""
         if self.is_over:

@@ -69,8 +69,8 @@ class Jump(Action, frozen=True, kw_only=True):
 
 
 class Crash(Action, frozen=True, kw_only=True):
-    """SIGKILL: at once (`doors` 0), or at the `doors`-th door from now (of those called `where`). Started again
-    `down_ms` later."""
+    """SIGKILL: at once (`doors` 0), or at the `doors`-th door from now (of those called `where`), be it of the next
+    life. Started again `down_ms` later. At 0 ms it is for the very first start."""
 
     doors: int
     where: str
@@ -189,6 +189,9 @@ def _troubles(rng: random.Random, calm_ms: int, submissions: int) -> list[AnyAct
         elif kind > 1:
             doors, where = rng.randint(1, 3), rng.choice(NAMES)
         actions.append(Crash(at_ms=at_ms, doors=doors, where=where, down_ms=down_ms))
+    if rng.randrange(10) == 0:
+        where = rng.choice(("lock.before", "lock.after", "migrate.before", "migrate.after", "commit.before", ""))
+        actions.append(Crash(at_ms=0, doors=rng.randint(1, 3), where=where, down_ms=100))
     if rng.randrange(5) == 0:
         down_ms, cancels = rng.choice((100, 5_000, 40_000)), rng.randrange(3) > 0
         actions.append(Drain(at_ms=rng.randint(2_000, calm_ms), down_ms=down_ms, cancels_orders=cancels))

@@ -179,6 +179,8 @@ class World:
         for number, action in self.scenario.steps:
             await self.clock.sleep_until(START_US + action.at_ms * US_PER_MS)
             self.history.add("action", number, action)
+            if action.at_ms == 0:
+                continue  # it has been waiting since before the start
             if isinstance(action, Submit):
                 nursery.start_soon(self._submit_when_up, partial(self._submit, submissions, action))
                 submissions += 1
@@ -198,14 +200,28 @@ class World:
         """Start the engine, and again whenever it has ended."""
         while True:
             process = Process(self, len(self.processes) + 1, self._log())
+            if self.processes:
+                process.life.inherit(self.process.life)
+            else:
+                self._arm_first(process)
             self.processes.append(process)
             nursery.start_soon(process.run)
             await process.life.over.wait()
             self.history.add("life over", process.life.number, process.life.died_at, process.failure)
+            if process.engine is not None:  # it got as far as a database
+                for line in audit.stored_differences(self.disk.connection):
+                    self.witness.found(line)
             if process.failed is None:
                 await trio.sleep(self._down_ms / 1_000)
             else:
                 await trio.sleep(START_AGAIN_S)
+
+    def _arm_first(self, process: Process) -> None:
+        """The death that a scenario has for the very first start."""
+        for _, action in self.scenario.steps:
+            if isinstance(action, Crash) and action.at_ms == 0:
+                self._down_ms = action.down_ms
+                process.life.die_in(action.doors, action.where)
 
     def _act(self, action: AnyAction, nursery: trio.Nursery) -> None:
         match action:
