@@ -77,6 +77,34 @@ def interrupted_after(directory: Path, patience_s: int) -> dict[str, Any]:
     return document
 
 
+def test_no_worker_outlives_the_command(tmp_path: Path) -> None:
+    """Killed with SIGKILL, it leaves no process behind."""
+    with subprocess.Popen(
+        [*COMMAND, "simulate", "--seeds", "1-100000", "--workers", "2"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        give_up_s = time.monotonic() + 60
+        workers: list[int] = []
+        while len(workers) < 3 and time.monotonic() < give_up_s:  # the two, and the tracker of multiprocessing
+            time.sleep(0.2)
+            workers = children_of(process.pid)
+        time.sleep(2)
+        process.kill()
+    assert len(workers) >= 2
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < give_up_s:
+        time.sleep(0.2)
+    assert [pid for pid in workers if Path(f"/proc/{pid}").exists()] == []
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(word) for word in listed.split()]
+
+
 def test_an_interrupt_keeps_what_was_found(tmp_path: Path) -> None:
     """Ctrl-C: the sums so far, and exit 130; also before the first history has ended."""
     for patience_s in (3, 12, 40):  # a busy machine needs its time to start a worker

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
+from threading import Thread
 
 import msgspec
 
@@ -58,7 +60,7 @@ def live(seed: int, options: Options) -> Lived:
 def hunt(seeds: Sequence[int], options: Options, workers: int) -> Iterator[Lived]:
     """All seeds, in the order in which they end. Leaving the iterator early ends the workers where they are."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_alone)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
     more = iter(seeds)
     waiting: set[Future[Lived]] = set()
     try:
@@ -80,6 +82,15 @@ def _seed(lived: Lived) -> int:
     return lived.report.seed
 
 
-def _leave_interrupts_alone() -> None:
-    """Ctrl-C reaches every process of a terminal; the one that started the others decides what it means."""
+def _begin_worker() -> None:
+    """Ctrl-C reaches every process of a terminal: the one that started the others decides what it means. When that one
+    is gone, whatever ended it, nobody waits for this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
