@@ -9,9 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from fsm_exec.core.activity import Activity, activity
+from fsm_exec.core.edge import Edge
+from fsm_exec.core.errors import CorruptSnapshot
 from fsm_exec.core.execution import Child, Execution, Fill
 from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.metrics import DeadlineBook, completion_cost, metrics, unwind_value
+from fsm_exec.core.metrics import DeadlineBook, child_metrics, completion_cost, metrics, unwind_value
+from fsm_exec.core.ports import JournalRow
 from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
@@ -201,6 +205,131 @@ def test_an_execution_without_limits_has_metrics_too(world: World) -> None:
     assert (driver.state, driver.execution.reason) == ("cancelled", "no_book")
     row = metrics(driver.execution, None)
     assert (row.target_price, row.slippage, row.shortfall, row.splits_used) == (None, None, None, 0)
+
+
+def test_the_arrival_and_what_was_paid_against_it(world: World) -> None:
+    """The book at arrival with its sizes, depth and micro-price; slippage and half-spreads are costs, improvement a
+    gain. Half a cent above the mid of a two-cent spread is half a half-spread."""
+    arrival = world.view(
+        bids=world.ladder((4_900, 300), (4_800, 500), (4_600, 700), (4_500, 50)),
+        asks=world.ladder((5_100, 100), (5_300, 900)),
+    )
+    taken = replace(fill(2, 400, 5_100, fee=70), is_taker=True)
+    execution = replace(ended(world, [fill(1, 400, 5_000, fee=30), taken]), arrival=arrival)
+    row = metrics(execution, book(world))
+    assert (row.arrival_bid, row.arrival_ask) == ("0.4900", "0.5100")
+    assert (row.arrival_bid_size, row.arrival_ask_size) == ("3.00", "1.00")
+    assert (row.arrival_bid_depth_1c, row.arrival_bid_depth_3c, row.arrival_bid_depth_5c) == ("3.00", "8.00", "15.50")
+    assert (row.arrival_ask_depth_1c, row.arrival_ask_depth_3c, row.arrival_ask_depth_5c) == ("1.00", "10.00", "10.00")
+    assert row.arrival_micro_price == "0.50500"
+    assert (row.arrival_slippage, row.half_spread_ratio) == ("0.005000", "0.500000")
+    assert (row.price_improvement, row.maker_share) == ("0.005000", "0.500000")
+    assert (row.maker_fees, row.taker_fees, row.fees) == ("0.000030", "0.000070", "0.000100")
+
+
+def test_what_is_not_known_of_the_arrival_is_null(world: World) -> None:
+    """No live feed: nothing; one side empty: no mid, no slippage; levels that may go on beyond those seen: no depth."""
+    dead = metrics(replace(ended(world, [fill(1, 1_000, 5_000)]), arrival=world.view(feed="stale")), None)
+    assert (dead.arrival_bid, dead.arrival_ask_depth_1c, dead.price_improvement, dead.maker_share) == (
+        None,
+        None,
+        None,
+        "1.000000",
+    )
+    deep = world.ladder(*((4_900 - 10 * n, 100) for n in range(10)))
+    one = replace(ended(world, [fill(1, 1_000, 5_000)]), arrival=world.view(bids=deep, asks=()))
+    row = metrics(one, None)
+    assert (row.arrival_bid, row.arrival_ask, row.arrival_micro_price) == ("0.4900", None, None)
+    assert (row.arrival_bid_depth_1c, row.arrival_bid_depth_3c, row.arrival_ask_depth_5c) == (None, None, "0.00")
+    assert (row.arrival_slippage, row.half_spread_ratio, row.price_improvement) == (None, None, None)
+    nothing = metrics(ended(world, []), book(world))
+    assert (nothing.arrival_slippage, nothing.price_improvement, nothing.maker_share) == (None, None, None)
+
+
+def test_perold_prices_the_rest_at_the_mid_of_the_deadline(world: World) -> None:
+    """Six bought a cent above the mid, four missed while it rose by two cents; without that mid it is not known."""
+    execution = ended(world, [fill(1, 600, 5_100, fee=100)])
+    late = replace(book(world), mid_e5=52_000)
+    assert metrics(execution, late).perold_e7 == 600 * 1_000 + 1_000 + 400 * 2_000
+    assert metrics(execution, replace(late, mid_e5=None)).perold_e7 is None
+    assert metrics(ended(world, [fill(1, 1_000, 5_100)]), None).perold_e7 == 1_000 * 1_000
+
+
+def test_the_edge_form_does_not_chase_beyond_the_reservation_price(world: World) -> None:
+    """The rest costs what completing it costs, at most the model probability, at least nothing."""
+    start = ended(world, [fill(1, 600, 5_000)])
+    assert metrics(start, book(world)).edge_opportunity_e7 is None
+    for probability_ppm, per_contract_e7 in ((900_000, 374_720), (510_000, 100_000), (400_000, 0)):
+        edge = Edge(probability_ppm=probability_ppm, expected_value_e6=MoneyE6(0))
+        row = metrics(replace(start, edge=edge), book(world))
+        assert row.edge_opportunity_e7 == 4 * per_contract_e7
+    full = replace(ended(world, [fill(1, 1_000, 5_000)]), edge=Edge(probability_ppm=1, expected_value_e6=MoneyE6(0)))
+    assert metrics(full, None).edge_opportunity_e7 == 0
+
+
+def test_writes_tokens_and_refusals(world: World) -> None:
+    """Counted from the journal; per contract and per fill only where something was filled; none refused is ''."""
+    done = Activity(creates=2, amends=3, cancels=1, refused=(("post_only_cross", 2), ("invalid", 1)))
+    row = metrics(ended(world, [fill(1, 200, 5_000), fill(2, 200, 5_000)]), book(world), activity=done)
+    assert (row.creates, row.amends, row.cancels, row.write_tokens) == (2, 3, 1, 52)
+    assert (row.writes_per_contract, row.tokens_per_contract) == ("1.500000", "13.000000")
+    assert (row.cancels_per_fill, row.rejected, row.unresolved) == ("0.500000", "post_only_cross:2,invalid:1", 0)
+    none = metrics(ended(world, []), book(world), activity=Activity(creates=1, amends=0, cancels=1, refused=()))
+    assert (none.writes_per_contract, none.cancels_per_fill, none.rejected) == (None, None, "")
+    assert metrics(ended(world, []), book(world)).creates is None
+
+
+def test_the_journal_tells_what_was_asked(world: World) -> None:
+    """Creates and amends by their intents; what else was written were cancels; refusals by code."""
+    rows = [
+        journal_row(1, "Submitted", b"{}", b"[]"),
+        journal_row(2, "DecisionDue", b"{}", b'[{"type":"MakePlan","slices":[]},{"type":"Place","level":1}]'),
+        journal_row(3, "OrderRefused", b'{"code":"invalid_order","at_us":1}', b"[]"),
+        journal_row(4, "DecisionDue", b"{}", b'[{"type":"Place"}]'),
+        journal_row(5, "DecisionDue", b"{}", b'[{"type":"Reprice"}]'),
+        journal_row(6, "AmendRefused", b'{"code":"invalid_order"}', b"[]"),
+        journal_row(7, "StopRequested", b"{}", b"[]"),
+    ]
+    done = activity(replace(ended(world, []), writes=4), rows)
+    assert done == Activity(creates=2, amends=1, cancels=1, refused=(("invalid_order", 2),))
+    with pytest.raises(CorruptSnapshot):
+        activity(ended(world, []), [journal_row(1, "Submitted", b"{}", b"no")])
+
+
+def journal_row(seq: int, event_type: str, event: bytes, intents: bytes) -> JournalRow:
+    return JournalRow(seq=seq, at_us=0, event_type=event_type, event=event, intents=intents, steps="", version=1)
+
+
+def test_participation_needs_the_volume_of_the_market(world: World) -> None:
+    """A volume below what we filled ourselves was not heard whole: it is not used, and flagged."""
+    execution = ended(world, [fill(1, 1_000, 5_000)])
+    row = metrics(execution, None, market_volume=CountE2(4_000))
+    assert (row.market_volume, row.participation, row.flags) == ("40.00", "0.250000", "")
+    short = metrics(execution, None, market_volume=CountE2(900))
+    assert (short.market_volume, short.participation, short.flags) == (None, None, "volume_incomplete")
+    assert metrics(execution, None).participation is None
+
+
+def test_each_order_has_its_own_row(world: World) -> None:
+    """Late fills included; times count from when it was sent; one that never reached the exchange is there too."""
+    first, second = child_metrics(
+        ended(world, [fill(1, 600, 5_000, at_s=3, mid=49_000)], late=(fill(2, 400, 4_900, at_s=9),), walks=2)
+    )
+    assert (first.client_order_id, first.quantity, first.filled_quantity, first.fill_rate) == (
+        "c1",
+        "10.00",
+        "10.00",
+        "1.000000",
+    )
+    assert (first.average_fill_price, first.arrival_slippage, first.walks) == ("0.496000", "-0.004000", 2)
+    assert (first.time_to_first_fill, first.time_to_full_fill) == (3, 9)
+    assert first.spread_e7 == 600 * 1_000 - 400 * 1_000
+    assert (second.filled_quantity, second.average_fill_price, second.maker_share, second.spread_e7) == (
+        "0.00",
+        None,
+        None,
+        None,
+    )
 
 
 PRICES = st.integers(1, 9_999)
