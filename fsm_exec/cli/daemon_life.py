@@ -123,7 +123,7 @@ class DaemonLife:
                     find_method,
                     other_engine_is_gone=wiring.other_engine_is_gone,
                     wait=False,
-                    observer=Observer(store, wall, log, wiring.account.config.depth),
+                    observer=Observer(store, wall, log, wiring.account.config.depth, results_of(client)),
                 )
             )
             self._is_up = True
@@ -136,15 +136,16 @@ class DaemonLife:
             await stack.enter_async_context(serving(app.app, wiring.listening))
             stack.callback(watchers.close)  # before the server waits for the streams to end
             stack.enter_context(announced(self._daemon()))
-            await self._until_the_end(engine, store)
+            await self._until_the_end(engine, store, control)
 
-    async def _until_the_end(self, engine: Engine, store: SqliteStore) -> None:
+    async def _until_the_end(self, engine: Engine, store: SqliteStore, control: Control) -> None:
         """Until a signal, or until the engine cannot go on: then what went wrong is raised."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._announce, engine, store)
             nursery.start_soon(self._watch_for_failure, engine)
             await self._stop.wait()
             nursery.cancel_scope.cancel()
+        await control.close()
         at_rest = await engine.drain(cancel_orders=self._wiring.on_stop == "cancel")
         if not at_rest:
             click.echo("fsm-exec: orders were still live or unknown; the next start looks them up", err=True)

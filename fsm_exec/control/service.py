@@ -76,6 +76,9 @@ class Control:
         self._keys: dict[str, _KeyLock] = {}  # submissions under way
         self._accepting: Counter[str] = Counter()
         self._names = itertools.count(1)
+        self._is_closed = False
+        self._saving = 0
+        self._saved = trio.lowlevel.ParkingLot()
 
     async def submit(self, given: Submission) -> Accepted:
         """Answers once the execution is durable. Raises Refusal, UserError and what the engine raises."""
@@ -94,9 +97,7 @@ class Control:
 
     async def _accept(self, request: Checked) -> str:
         given = request.given
-        # What can be refused at once is refused before anything is asked of the exchange.
-        if self._engine.state != "running":
-            raise refusals.not_running(f"the engine is {self._engine.state} and accepts no work")
+        self._check_running()  # what can be refused at once is refused before anything is asked of the exchange
         deadline_us(request, self._wall.now_us(), self._limits)
         self._accepting[given.ticker] += 1
         try:
@@ -108,7 +109,7 @@ class Control:
             feed = await self._watched(given.ticker)
             limits = limits_for(request, feed.terms)
             check_size(request, limits, self._limits)
-            return await self._engine.submit(
+            return await self._handed_over(
                 Request(
                     ticker=given.ticker,
                     outcome=given.outcome,
@@ -122,6 +123,29 @@ class Control:
             )
         finally:
             self._accepting[given.ticker] -= 1
+            if not self._accepting[given.ticker]:
+                del self._accepting[given.ticker]
+
+    async def _handed_over(self, request: Request) -> str:
+        self._check_running()  # a halt, or the end, may have come while a book was waited for
+        self._saving += 1
+        try:
+            return await self._engine.submit(request)
+        finally:
+            self._saving -= 1
+            self._saved.unpark_all()
+
+    def _check_running(self) -> None:
+        state = "stopping" if self._is_closed else self._engine.state
+        if state != "running":
+            raise refusals.not_running(f"the engine is {state} and accepts no work")
+
+    async def close(self) -> None:
+        """From now on nothing is accepted, and what is being saved has been: whoever brings the engine to rest then
+        sees every execution there is."""
+        self._is_closed = True
+        while self._saving:
+            await self._saved.park()
 
     async def _watched(self, ticker: str) -> MarketFeed:
         """The market, opened if need be, and its book if one comes soon: without one the execution is accepted all

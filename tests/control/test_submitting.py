@@ -168,6 +168,30 @@ async def test_no_more_unfinished_executions_than_allowed() -> None:
         assert (await desk.submit(key="another")).status_code == 201
 
 
+async def test_what_is_being_accepted_when_the_end_comes_is_there_or_refused(desk: Desk) -> None:
+    """After `close` every accepted execution is at work, so that coming to rest finds it; the others are told no."""
+    await desk.engine.open_market(TICKER)
+    answers: list[int] = []
+
+    async def ask(number: int) -> None:
+        for _ in range(3 * number):  # so that each is at another point of its way when the end comes
+            await trio.lowlevel.checkpoint()
+        answers.append((await desk.submit(key=f"k{number}", quantity="1")).status_code)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(20):
+            nursery.start_soon(ask, number)
+        with trio.fail_after(5):
+            while not desk.engine.actors:  # noqa: ASYNC110 - at the very step at which the first is there
+                await trio.lowlevel.checkpoint()
+        await desk.control.close()
+        at_work = set(desk.engine.actors)
+    assert set(answers) == {201, 503}
+    assert len(at_work) == answers.count(201) == await desk.executions()
+    answer = await desk.submit(key="late")
+    assert (answer.status_code, "stopping" in error_of(answer).message) == (503, True)
+
+
 async def test_a_market_asked_for_by_many_at_once_has_one_feed(desk: Desk) -> None:
     """A second feed would take the book from the first, and whoever works by the first would wait for ever."""
 
