@@ -24,6 +24,7 @@ from fsm_exec.cli.config import Loaded
 from fsm_exec.cli.connection import connect
 from fsm_exec.cli.instance import draw_instance
 from fsm_exec.cli.methods import methods_of, ship
+from fsm_exec.cli.settled import results_of
 from fsm_exec.control.app import ControlApp
 from fsm_exec.control.presence import Daemon, announced
 from fsm_exec.control.server import serving, url_of

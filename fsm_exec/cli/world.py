@@ -17,6 +17,7 @@ import trio
 
 from fsm_exec.cli.instance import draw_instance
 from fsm_exec.cli.methods import methods_of, ship
+from fsm_exec.cli.settled import results_of
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.ports import StoredExecution
 from fsm_exec.core.units import MoneyE6
@@ -97,7 +98,7 @@ async def open_world(
         began_us = wall.now_us()
         player = TapePlayer(exchange, tape)
         player.start(began_us)
-        observer = Observer(store, wall, log)
+        observer = Observer(store, wall, log, results=results_of(client))
         engine = await stack.enter_async_context(
             open_engine(store, client, wall, log, [player.ticker], methods_of(db), observer=observer)
         )

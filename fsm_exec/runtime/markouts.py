@@ -1,20 +1,22 @@
-"""Markouts: the mid 1, 5, 30 and 300 seconds after each fill, looked up when its time has come.
+"""Markouts: the mid 1, 5, 30 and 300 seconds after each fill, looked up when its time has come, and the settlement.
 
 A fill is heard of from the store once it is durable, so a markout never stands before its fill. After a restart the
-fills of before whose time is yet to come go on; what came due while nobody was there is stored as missed.
+fills of before whose time is yet to come go on; what came due while nobody was there is stored as missed. A settlement
+waits for as long as it takes, through restarts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
 
+import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.errors import SaveRefused
+from fsm_exec.core.errors import SaveRefused, VenueError
 from fsm_exec.core.observations import ObservationStore
 from fsm_exec.core.ports import ExecutionSave, MarkoutDue, MarkoutRow
-from fsm_exec.core.units import format_fixed
+from fsm_exec.core.units import Outcome, format_fixed
 from fsm_exec.runtime.agenda import Agenda
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
@@ -22,7 +24,15 @@ from fsm_exec.runtime.feed import MarketFeed
 HORIZONS_S: Final = (1, 5, 30, 300)
 LAG_US: Final = 1_000_000  # how long the book's frames may be on their way
 LOOK_BACK_US: Final = 86_400_000_000
+DOLLAR_E5: Final = 100_000
 NOBODY: Final = "nobody was there"
+
+
+SETTLED: Final = 0  # the horizon under which a settlement is stored
+SETTLE_EVERY_S: Final = 300.0
+ASKED_AT_ONCE: Final = 50
+Results: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, Outcome]]]
+"""The outcomes of those of these markets that are settled. Raises VenueError."""
 
 
 class Markouts:
@@ -65,6 +75,29 @@ class Markouts:
             except SaveRefused:
                 self._log.exception("markouts_refused", rows=len(rows))
 
+    async def keep_settling(self, results: Results) -> None:
+        """For ever: what fills of markets that have closed were worth in the end."""
+        while True:
+            await trio.sleep(SETTLE_EVERY_S)
+            closed = [ticker for ticker in await self._store.unsettled_markets() if self._may_be_settled(ticker)]
+            for asked in batched(closed, ASKED_AT_ONCE):
+                try:
+                    found = await results(asked)
+                except VenueError as error:
+                    self._log.warning("results_unavailable", markets=len(asked), error=str(error))
+                    break
+                for ticker, result in found.items():
+                    await self._settle(ticker, result)
+
+    def _may_be_settled(self, ticker: str) -> bool:
+        feed = self._feeds.get(ticker)
+        return feed is None or feed.status == "closed"
+
+    async def _settle(self, ticker: str, result: Outcome) -> None:
+        fills = await self._store.unsettled_fills(ticker)
+        rows = [_row(fill, SETTLED, DOLLAR_E5 if fill.outcome == result else 0, None) for fill in fills]
+        await self._store.save_markouts(rows, self._wall.now_us())
+
     def _look(self, due: MarkoutDue, horizon: int, at_us: int) -> MarkoutRow:
         feed = self._feeds.get(due.ticker)
         if feed is None:
@@ -78,3 +111,7 @@ class Markouts:
 def _row(due: MarkoutDue, horizon: int, mid_e5: int | None, why: str | None) -> MarkoutRow:
     mid = None if mid_e5 is None else format_fixed(mid_e5, 5)
     return MarkoutRow(order_id=due.order_id, fill_id=due.fill_id, horizon_s=horizon, mid=mid, why=why)
+
+
+def batched(tickers: Sequence[str], at_once: int) -> Iterator[Sequence[str]]:
+    return (tickers[begin : begin + at_once] for begin in range(0, len(tickers), at_once))

@@ -21,16 +21,24 @@ from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.depth import Depth, DepthSettings
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.forecasting import Forecasting
-from fsm_exec.runtime.markouts import Markouts
+from fsm_exec.runtime.markouts import Markouts, Results
 
 WAITING_MAX: Final = 1_024
 DEFAULT: Final = DepthSettings()
 
 
 class Observer:
+    """`results` tells which markets are settled, and how; without it nothing is learned of settlements."""
+
     def __init__(
-        self, store: ObservationStore, wall: Wall, log: FilteringBoundLogger, settings: DepthSettings = DEFAULT
+        self,
+        store: ObservationStore,
+        wall: Wall,
+        log: FilteringBoundLogger,
+        settings: DepthSettings = DEFAULT,
+        results: Results | None = None,
     ) -> None:
+        self._results = results
         self._feeds: dict[str, MarketFeed] = {}
         feeds: Mapping[str, MarketFeed] = self._feeds
         self._log = log
@@ -63,6 +71,8 @@ class Observer:
             nursery.start_soon(self.depth.keep_forgetting)
             nursery.start_soon(self.markouts.run)
             nursery.start_soon(self.forecasting.run)
+            if self._results is not None:
+                nursery.start_soon(self.markouts.keep_settling, self._results)
             async for book, execution, forecasts in self._receive:
                 if book is not None:
                     await self.depth.save(book)

@@ -18,6 +18,10 @@ _DUE = (
     "(SELECT group_concat(m.horizon_s) FROM markouts m WHERE m.order_id = f.order_id AND m.fill_id = f.fill_id) "
     "FROM fills f JOIN execution_state s USING (execution_id) WHERE f.traded_at >= ? ORDER BY f.traded_at, f.fill_id"
 )
+_UNSETTLED = (
+    "FROM fills f JOIN execution_state s USING (execution_id) WHERE NOT EXISTS "
+    "(SELECT 1 FROM markouts m WHERE m.order_id = f.order_id AND m.fill_id = f.fill_id AND m.horizon_s = 0)"
+)
 _RECENT = (
     "SELECT ticker, taken_at, why, yes_depth, no_depth FROM order_book_snapshots "
     "WHERE ticker = ? AND taken_at >= ? AND why = 'interval' ORDER BY taken_at, id"
@@ -68,6 +72,21 @@ def markouts_due(connection: sqlite3.Connection, since_us: int) -> list[MarkoutD
             frozenset(int(horizon) for horizon in (known or "").split(",") if horizon),
         )
         for ticker, outcome, order_id, fill_id, traded_at, known in connection.execute(_DUE, (to_iso(since_us),))
+    ]
+
+
+def unsettled_markets(connection: sqlite3.Connection) -> list[str]:
+    """Markets with fills whose settlement is not stored."""
+    return [ticker for (ticker,) in connection.execute(f"SELECT DISTINCT s.ticker {_UNSETTLED} ORDER BY s.ticker")]
+
+
+def unsettled_fills(connection: sqlite3.Connection, ticker: str) -> list[MarkoutDue]:
+    rows = connection.execute(
+        f"SELECT s.outcome, f.order_id, f.fill_id, f.traded_at {_UNSETTLED} AND s.ticker = ?", (ticker,)
+    )
+    return [
+        MarkoutDue(ticker, outcome, order_id, fill_id, from_iso(traded_at), frozenset())
+        for outcome, order_id, fill_id, traded_at in rows
     ]
 
 

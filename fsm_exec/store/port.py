@@ -92,6 +92,12 @@ class SqliteStore:
     async def markouts_due(self, since_us: int) -> list[MarkoutDue]:
         return await self._writer.read(functools.partial(observed.markouts_due, since_us=since_us))
 
+    async def unsettled_markets(self) -> list[str]:
+        return await self._writer.read(observed.unsettled_markets)
+
+    async def unsettled_fills(self, ticker: str) -> list[MarkoutDue]:
+        return await self._writer.read(functools.partial(observed.unsettled_fills, ticker=ticker))
+
     async def recent_books(self, ticker: str, since_us: int) -> list[BookRow]:
         return await self._writer.read(functools.partial(observed.recent_books, ticker=ticker, since_us=since_us))
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 from trio.testing import MockClock
 
+from fsm_exec.core.errors import VenueUnavailable
 from fsm_exec.core.forecasts import score
+from fsm_exec.core.units import Outcome
 from fsm_exec.runtime.depth import DepthSettings
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
@@ -92,6 +94,38 @@ async def test_markouts_and_forecasts_go_on_after_a_restart(autojump_clock: Mock
             (300, "0.49000", None),
         ]
         assert await w.database.open_forecasts(None) == []
+
+
+async def test_the_settlement_is_the_last_markout(autojump_clock: MockClock) -> None:
+    """Asked for once the market has closed, until it is known, also by a later process: a dollar or nothing."""
+    known: dict[str, Outcome] = {}
+    asked: list[Sequence[str]] = []
+
+    async def results(tickers: Sequence[str]) -> dict[str, Outcome]:
+        asked.append(tickers)
+        if len(asked) == 1:
+            raise VenueUnavailable("no answer")
+        return known
+
+    async with a_world() as w:
+        for side in ("yes", "no"):
+            observer = Observer(w.database, w.wall, open_log(w.log, w.wall), SETTINGS, results)
+            async with w.life(observer=observer) as stage:
+                await stage.submit(cents=47, horizon_s=10, outcome="yes" if side == "yes" else "no")
+                await trio.sleep(1)
+                stage.exchange.fill(4, stage.exchange.resting[0])
+                await trio.sleep(400)
+                assert asked == []  # it is open
+                if side == "no":
+                    stage.engine.feeds[TICKER].set_status("closed")
+                    await trio.sleep(700)
+                    assert len(asked) >= 2
+                    known[TICKER] = "yes"
+                    await trio.sleep(300)
+        found = await rows(w, "SELECT mid FROM markouts WHERE horizon_s = 0 ORDER BY mid")
+        assert found == [("0.00000",), ("1.00000",)]
+        settled = await rows(w, "SELECT markout_e7 FROM execution_markouts WHERE horizon_s = 0 ORDER BY 1")
+        assert settled == [(400 * -47_000,), (400 * 53_000,)]
 
 
 async def test_forecasts_stand_beside_what_came(autojump_clock: MockClock) -> None:
