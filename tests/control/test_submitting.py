@@ -182,7 +182,7 @@ async def test_what_is_being_accepted_when_the_end_comes_is_there_or_refused(des
         for number in range(20):
             nursery.start_soon(ask, number)
         with trio.fail_after(5):
-            while not desk.engine.actors:  # noqa: ASYNC110 - at the very step at which the first is there
+            while not desk.engine.actors:
                 await trio.lowlevel.checkpoint()
         await desk.control.close()
         at_work = set(desk.engine.actors)
