@@ -1,6 +1,6 @@
 """Named places where a process may die: calls of `point` that do nothing, at every boundary that durability rests on.
 
-In production no hook is installed and a call is a look at one global. Tests install a hook that kills the process at
+In production no hook is installed and a call is a look at one attribute. Tests install a hook that kills the process at
 the n-th visit of a name; simulation installs one that ends an engine's life there. A hook may raise a BaseException;
 nothing else of it is looked at. The list is closed: a name that is not on it is a bug, and a test looks for both calls
 of unknown names and names that no scenario visits.
@@ -33,23 +33,32 @@ Hook: TypeAlias = Callable[[Name], None]
 
 NAMES: tuple[Name, ...] = get_args(Name)
 
-_hook: Hook | None = None
+
+class _Listener:
+    """Whoever is told in this process: what a fork inherits, so it cannot be an argument."""
+
+    __slots__ = ("hook",)
+
+    def __init__(self) -> None:
+        self.hook: Hook | None = None
+
+
+_LISTENER = _Listener()
 
 
 def point(name: Name) -> None:
     """The process may die here. May raise whatever an installed hook raises; without one, nothing happens."""
-    if _hook is not None:
-        _hook(name)
+    if _LISTENER.hook is not None:
+        _LISTENER.hook(name)
 
 
 def install(hook: Hook | None) -> Hook | None:
     """Have `hook` told of every visit in this process; None: nobody. Returns the one before. For tests and simulation
     only: nothing in production calls it."""
-    global _hook
-    before, _hook = _hook, hook
+    before, _LISTENER.hook = _LISTENER.hook, hook
     return before
 
 
 def is_watched() -> bool:
     """Whether a hook is installed: for places where even looking for the moment would cost something."""
-    return _hook is not None
+    return _LISTENER.hook is not None

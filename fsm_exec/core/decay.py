@@ -79,7 +79,7 @@ class DecayedMean:
         return made
 
     @property
-    def now(self) -> int | None:
+    def current(self) -> int | None:
         return self._now
 
     def observed_us(self, at_us: int) -> int:

@@ -71,13 +71,13 @@ class _Series:
         self.long.put(cost_e6, at_us)
 
     def read(self, at_us: int, *, smoothed: bool) -> SweepCost | None:
-        if self.short.now is None:
+        if self.short.current is None:
             return None
         short = smoothed and self.short.observed_us(at_us) >= SHORT_TAU_US
         long = smoothed and self.long.observed_us(at_us) >= LONG_TAU_US
         return SweepCost(
             count_e2=self.count,
-            now_e6=self.short.now,
+            now_e6=self.short.current,
             beyond_depth=self.beyond_depth,
             mean_30s_e6=self.short.mean(at_us) if short else None,
             mean_120s_e6=self.long.mean(at_us) if long else None,
@@ -135,6 +135,6 @@ class SweepWatch:
         return remaining, half, touch
 
     def slippage_ppm(self, at_us: int) -> int | None:
-        if self._slippage.now is None or self._slippage.observed_us(at_us) < SHORT_TAU_US:
+        if self._slippage.current is None or self._slippage.observed_us(at_us) < SHORT_TAU_US:
             return None
         return self._slippage.mean(at_us)

@@ -240,10 +240,10 @@ def _micro_price(bids: BidSide, offers: BidSide) -> int:
 
 
 def _dry_up(log_depth: DecayedMean, watch: SweepWatch, now_us: int) -> int | None:
-    if log_depth.now is None or watch.remaining <= 0:
+    if log_depth.current is None or watch.remaining <= 0:
         return None
     mean, deviation = log_depth.mean(now_us), log_depth.deviation(now_us)
-    return dry_up_ppm(log_depth.now, mean, deviation, watch.remaining, watch.deadline_us - now_us)
+    return dry_up_ppm(log_depth.current, mean, deviation, watch.remaining, watch.deadline_us - now_us)
 
 
 def _cancel_share(half: _Half, now_us: int) -> int | None:

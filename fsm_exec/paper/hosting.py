@@ -82,8 +82,8 @@ class LoopbackHost:
 async def handshake(
     nursery: trio.Nursery, stream: trio.abc.Stream, host: str, headers: list[tuple[bytes, bytes]]
 ) -> WebSocketConnection:
-    """A WebSocket over `stream`. A refusal is raised by the connection's own task, so in `nursery`; the stream is closed
-    then."""
+    """A WebSocket over `stream`. A refusal is raised by the connection's own task, so in `nursery`, and the stream is
+    closed then."""
     try:
         return await wrap_client_stream(nursery, stream, host, WS_PATH, extra_headers=headers)  # type: ignore[arg-type]  # any stream will do
     except BaseException:

@@ -114,14 +114,14 @@ def test_a_decayed_mean_weighs_what_held_by_how_long_and_how_lately(
 def test_time_without_a_value_counts_for_nothing() -> None:
     """A book that was one-sided for an hour leaves the mean where it was; the age counts from the first value."""
     mean = DecayedMean(TAU_US)
-    assert (mean.now, mean.observed_us(T0_US)) == (None, 0)
+    assert (mean.current, mean.observed_us(T0_US)) == (None, 0)
     mean.put(1_000, T0_US)
     mean.put(2_000, T0_US + TAU_US)
     mean.put(None, T0_US + 2 * TAU_US)
     before = mean.mean(T0_US + 2 * TAU_US)
     assert 1_600 < before < 1_700
     later_us = T0_US + 3_600_000_000
-    assert (mean.mean(later_us), mean.now, mean.z_ppm(later_us, PPM)) == (before, None, None)
+    assert (mean.mean(later_us), mean.current, mean.z_ppm(later_us, PPM)) == (before, None, None)
     mean.put(5_000, later_us)
     assert mean.mean(later_us) == before
     assert mean.mean(later_us + 100 * TAU_US) == 5_000
