@@ -70,14 +70,6 @@ class DecayedMean:
         self._at_us = max(at_us, self._at_us)
         self._now = value
 
-    @classmethod
-    def restored(cls, tau_us: int, mean: int, deviation: int, since_us: int, at_us: int) -> DecayedMean:
-        """As it stood at `at_us`, without a value since."""
-        made = cls(tau_us)
-        made._mean, made._deviation = mean << _FRACTION, deviation << _FRACTION
-        made._since_us, made._at_us = since_us, at_us
-        return made
-
     @property
     def current(self) -> int | None:
         return self._now
@@ -89,15 +81,14 @@ class DecayedMean:
     def mean(self, at_us: int) -> int:
         return self._faded(at_us)[0] + _HALF >> _FRACTION
 
-    def deviation(self, at_us: int) -> int:
-        return self._faded(at_us)[1] + _HALF >> _FRACTION
-
-    def z_ppm(self, at_us: int, limit_ppm: int) -> int | None:
-        """(now - mean) / deviation, within +-`limit_ppm`; None while the deviation is 0 or there is no value now."""
+    def look(self, at_us: int, limit_ppm: int) -> tuple[int, int, int | None]:
+        """Mean, deviation and z = (now - mean) / deviation, within +-`limit_ppm`; z is None while the deviation is 0
+        or there is no value now."""
         mean, deviation = self._faded(at_us)
-        if deviation <= 0 or self._now is None:
-            return None
-        return max(-limit_ppm, min(limit_ppm, ((self._now << _FRACTION) - mean) * PPM // deviation))
+        z = None
+        if deviation > 0 and self._now is not None:
+            z = max(-limit_ppm, min(limit_ppm, ((self._now << _FRACTION) - mean) * PPM // deviation))
+        return mean + _HALF >> _FRACTION, deviation + _HALF >> _FRACTION, z
 
     def _faded(self, at_us: int) -> tuple[int, int]:
         if at_us <= self._at_us or self._now is None:

@@ -73,21 +73,26 @@ class _Series:
     def read(self, at_us: int, *, smoothed: bool) -> SweepCost | None:
         if self.short.current is None:
             return None
-        short = smoothed and self.short.observed_us(at_us) >= SHORT_TAU_US
-        long = smoothed and self.long.observed_us(at_us) >= LONG_TAU_US
+        short_mean = short_z = long_mean = long_z = None
+        if smoothed and self.short.observed_us(at_us) >= SHORT_TAU_US:
+            short_mean, _, short_z = self.short.look(at_us, Z_MAX_PPM)
+        if smoothed and self.long.observed_us(at_us) >= LONG_TAU_US:
+            long_mean, _, long_z = self.long.look(at_us, Z_MAX_PPM)
         return SweepCost(
             count_e2=self.count,
             now_e6=self.short.current,
             beyond_depth=self.beyond_depth,
-            mean_30s_e6=self.short.mean(at_us) if short else None,
-            mean_120s_e6=self.long.mean(at_us) if long else None,
-            z_30s_ppm=self.short.z_ppm(at_us, Z_MAX_PPM) if short else None,
-            z_120s_ppm=self.long.z_ppm(at_us, Z_MAX_PPM) if long else None,
+            mean_30s_e6=short_mean,
+            mean_120s_e6=long_mean,
+            z_30s_ppm=short_z,
+            z_120s_ppm=long_z,
         )
 
 
 class SweepWatch:
     """One execution's costs of taking. `bids` and `offers` are the bids for its outcome and for the other one."""
+
+    __slots__ = ("_fees", "_half", "_reach", "_remaining", "_slippage", "_touch", "deadline_us", "outcome", "remaining")
 
     def __init__(self, outcome: Outcome, fees: FeeTerms, remaining: CountE2, deadline_us: int) -> None:
         self.outcome: Outcome = outcome

@@ -196,6 +196,13 @@ class SignalTracker:
         flow = self._flow.value(now_us) if heard >= FLOW_TAU_US else None
         sign = 1 if outcome == "yes" else -1
         watch = self.watches.get(name) if name is not None else None
+        bid_mean = bid_deviation = ask_mean = ask_deviation = dry_up = None
+        if depths:
+            bid_mean, bid_deviation, _ = own.log_depth.look(now_us, 0)
+            ask_mean, ask_deviation, _ = other.log_depth.look(now_us, 0)
+            if watch is not None and watch.remaining > 0 and other.log_depth.current is not None:
+                left_us = watch.deadline_us - now_us
+                dry_up = dry_up_ppm(other.log_depth.current, ask_mean, ask_deviation, watch.remaining, left_us)
         costs = watch.read(now_us, smoothed=smoothed) if watch is not None else (None, None, None)
         return Signals(
             at_us=now_us,
@@ -211,10 +218,10 @@ class SignalTracker:
             ofi_e2=None if ofi is None else sign * ofi,
             ofi_z_ppm=None if ofi is None or not two_sided else self._ofi_z(sign * ofi, now_us),
             trade_flow_e2=None if flow is None else sign * flow,
-            bid_log_mean_ppm=own.log_depth.mean(now_us) if depths else None,
-            bid_log_deviation_ppm=own.log_depth.deviation(now_us) if depths else None,
-            ask_log_mean_ppm=other.log_depth.mean(now_us) if depths else None,
-            ask_log_deviation_ppm=other.log_depth.deviation(now_us) if depths else None,
+            bid_log_mean_ppm=bid_mean,
+            bid_log_deviation_ppm=bid_deviation,
+            ask_log_mean_ppm=ask_mean,
+            ask_log_deviation_ppm=ask_deviation,
             cancel_bid_ppm=_cancel_share(own, now_us) if heard >= CANCEL_TAU_US else None,
             cancel_ask_ppm=_cancel_share(other, now_us) if heard >= CANCEL_TAU_US else None,
             sell_rate_fast_e4=own.takers.fast.rate(now_us, 100) if heard >= FAST_TAU_US else None,
@@ -225,7 +232,7 @@ class SignalTracker:
             sweep_half=costs[1],
             sweep_touch=costs[2],
             ema_slippage_ppm=watch.slippage_ppm(now_us) if watch is not None and smoothed else None,
-            dry_up_ppm=None if watch is None or not depths else _dry_up(other.log_depth, watch, now_us),
+            dry_up_ppm=dry_up,
         )
 
     def _ofi_z(self, ofi: int, now_us: int) -> int:
@@ -237,13 +244,6 @@ def _micro_price(bids: BidSide, offers: BidSide) -> int:
     """The mid weighted by the sizes of the opposite sides: near the ask when the bid is large."""
     both = bids.touch_e2 + offers.touch_e2
     return 10 * (bids.best * offers.touch_e2 + complement(offers.best) * bids.touch_e2) // both
-
-
-def _dry_up(log_depth: DecayedMean, watch: SweepWatch, now_us: int) -> int | None:
-    if log_depth.current is None or watch.remaining <= 0:
-        return None
-    mean, deviation = log_depth.mean(now_us), log_depth.deviation(now_us)
-    return dry_up_ppm(log_depth.current, mean, deviation, watch.remaining, watch.deadline_us - now_us)
 
 
 def _cancel_share(half: _Half, now_us: int) -> int | None:

@@ -66,7 +66,7 @@ class Played:
             at_us += round(dice.expovariate(1) * S * dice.choice((0, 0.1, 1, 4)))
             outcome: Outcome = dice.choice(("yes", "no"))
             self._one(dice, books, outcome, at_us)
-        self.end_us = at_us
+        self.end_us = max(at_us, T0_US + 125 * S)  # by then every signal has been observed for long enough
 
     def _one(self, dice: random.Random, books: dict[Outcome, dict[int, int]], outcome: Outcome, at_us: int) -> None:
         bids, others = books[outcome], books[opposite(outcome)]
@@ -200,7 +200,7 @@ def test_book_and_flow_are_as_their_formulas_say(seed: int, outcome: Outcome, la
     bids, offers = tape[-1].books[outcome], tape[-1].books[opposite(outcome)]
     (b, qb), (n, qa) = best(bids), best(offers)
     assert (got.depth_bid_e2, got.depth_ask_e2) == (near(bids) * 100, near(offers) * 100)
-    assert (got.event_age_us, got.observed_us) == (later_us, now_us - T0_US)
+    assert (got.event_age_us, got.observed_us) == (now_us - tape[-1].at_us, now_us - T0_US)
     if two_sided(tape[-1]):
         close(got.imbalance_ppm, qb / (qb + qa), 1e6)
         close(got.micro_price_e5, (b * qa + (100 - n) * qb) / (qb + qa) / 100, 1e5)
@@ -352,8 +352,9 @@ def test_a_gap_begins_anew_and_silence_says_nothing() -> None:
     """Five minutes without a change of the book, or a new snapshot: nothing smoothed is told."""
     played = Played(1, SweepWatch("yes", FEES, CountE2(500), T0_US + S))
     smooth = ("ofi_e2", "trade_flow_e2", "bid_log_mean_ppm", "cancel_bid_ppm", "sell_rate_slow_e4", "seed_momentum_ppm")
-    before = played.tracker.read("yes", played.end_us + 300 * S, "e1")
-    silent = played.tracker.read("yes", played.end_us + 301 * S, "e1")
+    last_us = played.tape[-1].at_us
+    before = played.tracker.read("yes", last_us + 300 * S, "e1")
+    silent = played.tracker.read("yes", last_us + 301 * S, "e1")
     assert [getattr(before, name) is None for name in smooth] == [False] * len(smooth)
     assert [getattr(silent, name) for name in smooth] == [None] * len(smooth)
     book(played.tracker, played.end_us + S)

@@ -103,8 +103,9 @@ def test_a_decayed_mean_weighs_what_held_by_how_long_and_how_lately(
         deviation = weight * deviation + (1 - weight) * abs(value - expected)
         expected = weight * expected + (1 - weight) * value
     assert abs(mean.mean(now_us) - expected) <= 1
-    assert abs(mean.deviation(now_us) - deviation) <= 1
-    z = mean.z_ppm(now_us, 10 * PPM)
+    looked, deviated, z = mean.look(now_us, 10 * PPM)
+    assert looked == mean.mean(now_us)
+    assert abs(deviated - deviation) <= 1
     if deviation > 10:
         assert z is not None
         assert abs(z - max(-10.0, min(10.0, (changes[-1][1] - expected) / deviation)) * PPM) <= PPM * 2 / deviation * 20
@@ -121,7 +122,7 @@ def test_time_without_a_value_counts_for_nothing() -> None:
     before = mean.mean(T0_US + 2 * TAU_US)
     assert 1_600 < before < 1_700
     later_us = T0_US + 3_600_000_000
-    assert (mean.mean(later_us), mean.current, mean.z_ppm(later_us, PPM)) == (before, None, None)
+    assert (mean.mean(later_us), mean.current, mean.look(later_us, PPM)[2]) == (before, None, None)
     mean.put(5_000, later_us)
     assert mean.mean(later_us) == before
     assert mean.mean(later_us + 100 * TAU_US) == 5_000
