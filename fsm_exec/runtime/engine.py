@@ -340,6 +340,9 @@ class Engine:
         except Exception as failure:
             name = getattr(service, "__qualname__", "service")
             self._services.log.exception("service_failed", service=name)
+            if (store := _store_failure(failure)) is not None:
+                self._halt_for(store)
+                return
             self._halt_for(ServiceFailed(f"{name} ended in {type(failure).__name__}: {failure}; see the log"))
 
     async def keep_learning(self) -> None:
@@ -419,6 +422,13 @@ class Engine:
             "recovered", executions=len(actors), orphans=len(found.orphans), quarantined=len(loaded.quarantined)
         )
         self._supervisor.may_act.set()
+
+
+def _store_failure(failure: BaseException) -> StoreFailed | None:
+    """The database's failure that this is, or that a nursery wrapped."""
+    if isinstance(failure, BaseExceptionGroup):
+        return next((found for part in failure.exceptions if (found := _store_failure(part)) is not None), None)
+    return failure if isinstance(failure, StoreFailed) else None
 
 
 @asynccontextmanager
