@@ -39,7 +39,13 @@ EXIT_INTERRUPTED = 130
     "--out", type=click.Path(path_type=Path), default="fsm-exec-compare", show_default=True, help="Directory."
 )
 @click.option("--resume", is_flag=True, help="Go on with what --out holds; more tapes, methods, starts may join.")
-@click.option("--queue-model", type=click.Choice(["proportional", "conservative"]), default="proportional")
+@click.option(
+    "--queue-model",
+    type=click.Choice(["proportional", "conservative"]),
+    default="proportional",
+    show_default=True,
+    help="Whether cancels bring our orders forward.",
+)
 @click.option("--latency-ms", type=int, default=200, show_default=True, help="From decision to match.")
 @click.option("--maker-fee", type=click.Choice(list(FEE_TYPES)), help="Per cent.  [default: that of the tape's market]")
 @click.option("--buckets", is_flag=True, help="Also by spread and by size against the touch.")

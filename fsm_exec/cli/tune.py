@@ -52,7 +52,13 @@ class NewMethod(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--workers", type=int, help="Processes.  [default: one for each core]")
 @click.option("--out", type=click.Path(path_type=Path), default="fsm-exec-tune", show_default=True, help="Directory.")
 @click.option("--resume", is_flag=True, help="Go on with what --out holds.")
-@click.option("--queue-model", type=click.Choice(["proportional", "conservative"]), default="proportional")
+@click.option(
+    "--queue-model",
+    type=click.Choice(["proportional", "conservative"]),
+    default="proportional",
+    show_default=True,
+    help="Whether cancels bring our orders forward.",
+)
 @click.option("--latency-ms", type=int, default=200, show_default=True, help="From decision to match.")
 @click.option("--maker-fee", type=click.Choice(list(FEE_TYPES)), help="Per cent.  [default: that of the tape's market]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
