@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -126,13 +127,14 @@ def _many(named: str, seeds: range, options: Options, workers: int, *, as_json: 
     began = time.perf_counter()
     results = hunt(seeds, options, min(workers, len(seeds)))
     try:
-        for lived in _with_progress(results, len(seeds), shown=not as_json):
-            _add(totals, lived.report)
-            visited.update(lived.report.visited)
-            if lived.found is not None:
-                findings.append(lived.found)
-                if not as_json:
-                    _tell(lived.found)
+        with closing(results):
+            for lived in _with_progress(results, len(seeds), shown=not as_json):
+                _add(totals, lived.report)
+                visited.update(lived.report.visited)
+                if lived.found is not None:
+                    findings.append(lived.found)
+                    if not as_json:
+                        _tell(lived.found)
     except KeyboardInterrupt:
         interrupted = True  # what was found is told
     per_s = totals.runs * 100_000 // max(1, round((time.perf_counter() - began) * 1_000))  # hundredths

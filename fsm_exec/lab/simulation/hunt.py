@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
 from threading import Thread
@@ -57,7 +57,7 @@ def live(seed: int, options: Options) -> Lived:
     )
 
 
-def hunt(seeds: Sequence[int], options: Options, workers: int) -> Iterator[Lived]:
+def hunt(seeds: Sequence[int], options: Options, workers: int) -> Generator[Lived, None, None]:
     """All seeds, in the order in which they end. Leaving the iterator early ends the workers where they are."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
@@ -70,12 +70,12 @@ def hunt(seeds: Sequence[int], options: Options, workers: int) -> Iterator[Lived
                 break
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             yield from sorted((each.result() for each in done), key=_seed)
-        pool.shutdown()
     except BaseException:
         for process in multiprocessing.active_children():
             process.terminate()
-        pool.shutdown(cancel_futures=True)
         raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _seed(lived: Lived) -> int:
