@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fsm_exec.core.execution import Child, Execution
-from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.core.orders import FillReport
+from fsm_exec.core.units import CountE2, MoneyE6, Outcome
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.own_orders import OwnOrders
@@ -256,3 +258,75 @@ async def test_a_view_names_no_more_than_ten_levels(autojump_clock: MockClock, w
     assert len(watched.feed.view("yes").bids) == 10
     assert len(watched.feed.view("yes", depth=0).bids) == 30
     assert watched.feed.terms.ticker == TICKER
+
+
+async def test_the_volume_of_a_while_is_known_while_nothing_was_missed(
+    autojump_clock: MockClock, live: Watched
+) -> None:
+    """Contracts traded since then; None for a time before the last gap."""
+    feed = live.feed
+    await trio.sleep(1)
+    feed.trade("yes", price(50), count(7), T0_US + 500_000)
+    feed.trade("no", price(48), count(4), T0_US + 900_000)
+    assert [feed.volume_since(T0_US + us) for us in (0, 500_000, 500_001, 1_000_000)] == [1_100, 1_100, 400, 0]
+    assert feed.volume_since(T0_US - 1) is None
+    feed.gap()
+    assert feed.volume_since(T0_US) is None
+    await trio.sleep(1)
+    fill_book(feed)
+    assert feed.volume_since(T0_US + 1_000_000) is None
+    assert feed.volume_since(T0_US + 2_000_000) == 0
+
+
+async def test_a_fill_told_twice_is_taken_out_of_the_flow_once(autojump_clock: MockClock, live: Watched) -> None:
+    """What we took is no flow of others; what others took of ours is."""
+    report = FillReport(
+        fill_id="f1",
+        order_id="o1",
+        client_order_id=None,
+        ticker=TICKER,
+        outcome="yes",
+        price_e4=price(50),
+        count_e2=count(5),
+        fee_e6=MoneyE6(0),
+        is_taker=True,
+        at_us=T0_US + 20_000_000,
+    )
+    for n in (1, 2):
+        live.feed.change("yes", price(40), count(1), T0_US + n)
+    live.feed.trade("yes", price(50), count(9), T0_US + 20_000_000)
+    for told in (report, report, replace(report, fill_id="f2", is_taker=False)):
+        live.feed.filled(told)
+    tracker = live.feed.others.tracker
+    assert tracker is not None
+    assert tracker.read("yes", T0_US + 20_000_000).trade_flow_e2 == 400
+
+
+async def test_a_feed_without_signals_sees_the_same_market(autojump_clock: MockClock, live: Watched) -> None:
+    """The same touch, mid and nudges; its views have no signals."""
+    plain = MarketFeed(TERMS, live.wall, live.own, lambda *_: None, signals=False)
+    plain.connected()
+    fill_book(plain)
+    nudges: dict[str, int] = {"with": 0, "without": 0}
+    for name, feed in (("with", live.feed), ("without", plain)):
+        feed.subscribe(name, lambda name=name: nudges.update({name: nudges[name] + 1}))  # type: ignore[misc]
+    for outcome, cents, contracts in (("yes", 49, 5), ("yes", 46, 5), ("no", 50, -200), ("no", 47, 9), ("yes", 49, -5)):
+        for feed in (live.feed, plain):
+            assert feed.change("yes" if outcome == "yes" else "no", price(cents), count(contracts), T0_US + cents)
+        assert plain.view("yes") == live.feed.view("yes")
+    assert nudges["with"] == nudges["without"] == 4
+
+
+async def test_our_order_leaves_the_others_book_at_the_next_change(autojump_clock: MockClock, live: Watched) -> None:
+    """Taken out and put back level by level; it makes no flow, whichever of the two is heard first."""
+    live.feed.change("yes", price(48), count(30), T0_US + 1)  # shown before it is known to be ours
+    resting(live, "yes", 48, 30)
+    live.feed.change("yes", price(40), count(1), T0_US + 2)
+    assert live.feed.others.side("yes").touch_e2 == count(100)
+    live.feed.change("yes", price(48), count(-30), T0_US + 3)  # gone before we know
+    resting(live, "yes", 48, 30, filled=30)
+    live.feed.change("yes", price(40), count(1), T0_US + 4)
+    assert live.feed.others.side("yes").touch_e2 == count(100)
+    tracker = live.feed.others.tracker
+    assert tracker is not None
+    assert tracker.read("yes", T0_US + 15_000_000).ofi_e2 == 0

@@ -9,15 +9,18 @@ from typing import Any
 import trio
 from trio.testing import MockClock
 
+from fsm_exec.algorithms.catalogue import Catalogue
 from fsm_exec.core.errors import VenueUnavailable
 from fsm_exec.core.forecasts import score
-from fsm_exec.core.units import Outcome
+from fsm_exec.core.limits import resolve_limits
+from fsm_exec.core.units import LINEAR_CENT, Outcome
 from fsm_exec.runtime.depth import DepthSettings
+from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.store.observed import completed_forecasts
 from tests.runtime.lives import World, a_world
-from tests.runtime.support import T0_US, TICKER, Stage, count, price
+from tests.runtime.support import FEES, T0_US, TICKER, Stage, count, price
 
 SETTINGS = DepthSettings(interval_s=10, retention_days=7, warm_max_age_s=60)
 
@@ -243,3 +246,32 @@ async def test_what_executions_cost_says_how_they_were_worked(autojump_clock: Mo
         assert (row.market_volume, row.participation, row.rejected) == ("40.00", "0.100000", "")
         children = await rows(w, "SELECT quantity, filled_quantity, maker_share, walks FROM child_metrics")
         assert children == [("10.00", "4.00", "1.000000", 0)]
+
+
+async def test_an_execution_goes_on_with_the_very_version_it_was_accepted_with(autojump_clock: MockClock) -> None:
+    """A later version of its method changes nothing about it, also after its process was killed."""
+    first, _ = Catalogue().added("mine", "adaptive_limit", {})
+    stored = [first]
+    async with a_world() as w:
+        w.methods = lambda name: Catalogue(stored).find(name)
+        request = Request(
+            ticker=TICKER,
+            outcome="yes",
+            target_e2=count(10),
+            method=MethodRef("mine@1", Catalogue(stored).find("mine")),
+            limits=resolve_limits(price(47), LINEAR_CENT, FEES),
+            horizon_us=400_000_000,
+        )
+
+        async def work(stage: Stage) -> None:
+            await stage.engine.submit(request)
+            await trio.sleep(1)
+
+        await w.killed_after(work)
+        second, is_new = Catalogue(stored).added("mine", "simple_limit", {})
+        stored.append(second)
+        assert (is_new, Catalogue(stored).find("mine").full_name) == (True, "mine@2")
+        async with w.life() as stage:
+            (actor,) = stage.engine.actors.values()
+            assert actor.execution.method == "mine@1"
+            assert getattr(actor._algorithm, "algorithm") == "adaptive_limit"  # noqa: B009 - any Algorithm
