@@ -2,11 +2,12 @@
 
 The target is split over the best bids of others at or below the target price, and each part rests there. Every
 `walk_interval_s` a part may walk: up, when the bids of others grow (against their mean of two minutes, our own size
-removed) and the flow of orders is not against us, or when time demands it; a tick down, when the flow is against us
-and we stand alone above the book. While less than `min_volume_threshold` is on offer up to the worst price there is
-nothing to walk towards: what rests stays, and new orders rest at the target (the seed's fall-back). A forecast of
-costlier sweeping brings the walk forward, one of liquidity drying up the closing leg. No price passes the worst price,
-and none but the closing leg's crosses.
+removed) and the flow of orders is not against us, or when time demands it; a tick down, when the flow is clearly
+against us and we stand alone above the book. While it is, nothing walks up, for whatever reason: without new facts no
+two prices alternate. While less than `min_volume_threshold` is on offer up to the worst price there is nothing to walk
+towards: what rests stays, and new orders rest at the target (the seed's fall-back). A forecast of costlier sweeping
+brings the walk forward. A forecast that the offers, which hold all that is left now, will not do so at the deadline
+brings the closing leg forward. No price passes the worst price, and none but the closing leg's crosses.
 
 Everything is derived from what has been placed, moved and filled, so it goes on after a restart as if nothing was.
 """
@@ -31,8 +32,9 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     """`splits`: "60_40" over two levels, or "proportional" to what stands at up to `levels` levels. Momentum and
     forecasts are ratios in millionths; `adverse_flow_ppm` is how far below its usual the order flow must be (in the
     scaled order-flow imbalance) to step down. `early_walk_slippage_ppm`: above this forecast of the slippage of
-    sweeping the remainder a walk comes after half its interval. `dry_up_ppm`: above this probability that too little
-    will be on offer the closing leg begins. Both need signals, and are left alone without."""
+    sweeping the remainder a walk comes after half its interval. `dry_up_ppm`: above this probability that what is on
+    offer now will not be there at the deadline the closing leg begins. Both need signals, and are left alone
+    without."""
 
     min_volume_threshold: Annotated[int, Meta(ge=0, le=1_000_000)] = 50  # contracts
     splits: Literal["60_40", "proportional"] = "60_40"
@@ -69,7 +71,7 @@ def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
 
 def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
     goal = progress.goal
-    if _dries_up(view, config):
+    if _dries_up(progress, view, config):
         return (CloseWish(),)
     wishes: list[Wish] = []
     # One budget for the whole execution. An amend whose answer is outstanding may become a walk, and counts as one.
@@ -82,7 +84,7 @@ def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
                 wishes.append(PlaceWish(level=part.level, price_e4=price, count_e2=part.free_e2, post_only=True))
         elif walks_left > 0 and not working.busy:
             price = _walked_to(progress, part, working.price_e4, view, config)
-            if price is not None and price != working.price_e4:
+            if price is not None:
                 wishes.append(RepriceWish(level=part.level, price_e4=price))
                 walks_left -= 1
     return tuple(wishes)
@@ -127,13 +129,18 @@ def _walked_to(progress: Progress, part: SliceProgress, price: PriceE4, view: Vi
     if progress.at_us - working.moved_at_us < interval_us:
         return None
     momentum, flow = _momentum_ppm(view), _flow_ppm(view)
+    if flow < -config.adverse_flow_ppm:
+        return _down(goal, view, price)
     if momentum > config.momentum_threshold_ppm and flow >= 0:
         step = config.strong_step_e4 if momentum > config.strong_momentum_ppm else config.step_e4
         return _up(goal, view, price, step)
-    if flow < -config.adverse_flow_ppm and price > view.bids[0][0]:
-        down = goal.grid.floor(price - 1)
-        return None if down is None or down < view.bids[0][0] else down
     return _up(goal, view, price, config.step_e4) if _is_late(progress, config) else None
+
+
+def _down(goal: Goal, view: View, price: PriceE4) -> PriceE4 | None:
+    """A tick lower, where that is still no worse than the best bid of others; else the price comes to us as it is."""
+    down = goal.grid.floor(price - 1)
+    return None if down is None or down < view.bids[0][0] else down
 
 
 def _up(goal: Goal, view: View, price: PriceE4, step: int) -> PriceE4 | None:
@@ -145,10 +152,11 @@ def _up(goal: Goal, view: View, price: PriceE4, step: int) -> PriceE4 | None:
 
 
 def _is_late(progress: Progress, config: Config) -> bool:
-    """Fewer walks than the time that has gone by demands: a quiet market must not keep us waiting to the end."""
+    """Fewer walks than the time that has gone by demands, spread evenly: a quiet market must not keep us waiting to
+    the end."""
     goal = progress.goal
     elapsed, whole = progress.at_us - goal.accepted_at_us, goal.deadline_us - goal.accepted_at_us
-    return progress.walks * whole < config.max_walks * elapsed
+    return progress.walks < config.max_walks * elapsed // whole
 
 
 def _momentum_ppm(view: View) -> int:
@@ -168,7 +176,12 @@ def _sweeping_gets_dear(view: View, config: Config) -> bool:
     return forecast is not None and forecast > config.early_walk_slippage_ppm
 
 
-def _dries_up(view: View, config: Config) -> bool:
-    """Only on a live, two-sided book: an empty side is no forecast."""
+def _dries_up(progress: Progress, view: View, config: Config) -> bool:
+    """Only on a live, two-sided book, for an empty side is no forecast; and only while the offers hold all that is
+    left: what never held it does not dry up, and to close then would give up the rest."""
     risk = None if view.signals is None else view.signals.dry_up_ppm
-    return risk is not None and risk > config.dry_up_ppm and view.is_tradable and view.is_two_sided
+    if risk is None or risk <= config.dry_up_ppm or not (view.is_tradable and view.is_two_sided):
+        return False
+    goal = progress.goal
+    left = goal.target_e2 - sum(part.filled_e2 for part in progress.slices)
+    return sum(count for _, count in within(view.asks, goal.limits.worst_e4)) >= left

@@ -42,6 +42,7 @@ from fsm_exec.core.inquiry import needs_inquiry
 from fsm_exec.core.limits import Limits, resolve_limits
 from fsm_exec.core.market import MarketStatus, MarketTerms
 from fsm_exec.core.orders import AmendOrder, CancelOrder, OrderStatus, PlaceOrder, Write
+from fsm_exec.core.signals import Signals
 from fsm_exec.core.snapshot import decode_entry, encode_event, encode_intents, encode_snapshot
 from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid
 from fsm_exec.core.view import View, mid_of
@@ -62,6 +63,7 @@ class Frame:
     asks: Ladder
     feed: str = "live"
     status: MarketStatus = "open"
+    signals: Signals | None = None
 
 
 @dataclass
@@ -135,6 +137,7 @@ def view_of(frame: Frame, at_us: int, grid: PriceGrid, last: View | None) -> Vie
         asks=frame.asks,
         mid_e5=mid_of(bid, ask) if two_sided else (last.mid_e5 if last else None),
         spread_e4=ask - bid if two_sided else (last.spread_e4 if last else None),
+        signals=frame.signals,
     )
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fsm_exec.algorithms import FAMILIES, Method
 from fsm_exec.core.book import Ladder
 from fsm_exec.core.edge import Edge
+from fsm_exec.core.signals import Signals
 from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, PriceRange
 from tests.algorithms.stage import OVERTIME_US, STEP_US, Frame, Stage, submitted
 
@@ -66,7 +67,13 @@ SETTINGS: dict[str, st.SearchStrategy[dict[str, object]]] = {
             "levels": st.integers(2, 3),
             "walk_interval_s": st.integers(1, 5),
             "max_walks": st.integers(0, 10),
+            "momentum_threshold_ppm": st.sampled_from([0, 100_000]),
+            "strong_momentum_ppm": st.sampled_from([100_000, 300_000]),
+            "adverse_flow_ppm": st.sampled_from([0, 1_000_000]),
             "step_e4": st.integers(1, 300),
+            "strong_step_e4": st.integers(1, 300),
+            "early_walk_slippage_ppm": st.sampled_from([0, 20_000]),
+            "dry_up_ppm": st.sampled_from([500_000, 1_000_000]),
         }
     ),
     "seed_walker": st.just({}),
@@ -111,9 +118,28 @@ def tape(dice: Random, grid: PriceGrid, steps: int, wildness: int) -> list[Frame
                 asks=() if strange and dice.randrange(3) == 0 else asks,
                 feed="stale" if strange and dice.randrange(3) == 0 else "live",
                 status="paused" if strange and dice.randrange(6) == 0 else "open",
+                signals=_signals(dice),
             )
         frames.append(frame)
     return frames
+
+
+def _signals(dice: Random) -> Signals | None:
+    """Any that an algorithm may be shown, each of them missing at times."""
+
+    def some(low: int, high: int) -> int | None:
+        return None if dice.randrange(4) == 0 else dice.randint(low, high)
+
+    if dice.randrange(5) == 0:
+        return None
+    return Signals(
+        at_us=0,
+        imbalance_ppm=some(0, 1_000_000),
+        ofi_z_ppm=some(-3_000_000, 3_000_000),
+        seed_momentum_ppm=some(-1_000_000, 2_000_000),
+        ema_slippage_ppm=some(0, 100_000),
+        dry_up_ppm=some(0, 1_000_000),
+    )
 
 
 def _side(dice: Random, prices: list[int]) -> Ladder:

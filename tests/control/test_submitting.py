@@ -100,6 +100,7 @@ REFUSED = [
     ({"outcome": "maybe"}, 400, "maybe"),
     ({"method": "no_such"}, 422, "no_such"),
     ({"method": "simple_limit@99"}, 422, "simple_limit@99"),
+    ({"method": "seed_walker"}, 422, "method 'seed_walker' is for the lab only; choose another one"),
     ({"target_price": None}, 422, "target_price"),
     ({"target_price": "0.305"}, 422, "grid"),
     ({"target_price": "1.5"}, 422, "1.5"),
