@@ -24,6 +24,7 @@ from fsm_exec.core.view import View
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.inquirer import Inquirer
+from fsm_exec.runtime.latch import Latch
 from fsm_exec.runtime.performer import perform, unproven
 from fsm_exec.runtime.services import Services
 
@@ -36,9 +37,9 @@ class Actor:
     def __init__(self, execution: Execution, algorithm: Algorithm, feed: MarketFeed, services: Services) -> None:
         self.execution = execution
         self.inbox = Inbox()
-        self.hurry = trio.Event()  # set when the cost is to be reckoned now, not at the deadline
+        self.hurry = Latch()  # set when the cost is to be reckoned now, not at the deadline
         self.at_deadline: Callable[[], Awaitable[None]] | None = None  # called once, if it is still at work then
-        self.taken_in = trio.Event()  # what it begins with is taken in and durable
+        self.taken_in = Latch()  # what it begins with is taken in and durable
         self.stopped_for: Reason | None = None  # whoever comes after this actor must be told, too
         self.under_way = 0  # requests without an answer yet
         self._first: AnyEvent | None = None
@@ -102,6 +103,7 @@ class Actor:
             event = await self._next_event()
             if event is not None:
                 await self.step(event)
+                event = None  # what it saw is not kept while it waits
 
     async def step(self, event: AnyEvent) -> None:
         """Take one fact in; return when its consequences are durable and on their way."""

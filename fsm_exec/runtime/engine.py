@@ -421,6 +421,8 @@ class Engine:
         self._services.log.info(
             "recovered", executions=len(actors), orphans=len(found.orphans), quarantined=len(loaded.quarantined)
         )
+        self._recovered.set()
+        await trio.lowlevel.checkpoint()  # whoever waited to be told hears it before thousands begin to think
         self._supervisor.may_act.set()
 
 
@@ -468,7 +470,9 @@ async def open_engine(
         markets = Markets(exchange, store, wall, own, router, feeds, log, observer)
         async with trio.open_nursery() as executions:
             seeded = random.Random(f"restarts:{store.instance}") if rng is None else rng
-            engine = Engine(services, markets, router, methods, executions, seeded)
+            leaving = trio.Event()
+            crew = await executions.start(_crew, leaving)
+            engine = Engine(services, markets, router, methods, crew, seeded)
             reconciler = Reconciler(
                 exchange, router, engine.known, engine.oldest_us, engine.learn_of_strangers, engine.orphaned, wall, log
             )
@@ -496,6 +500,15 @@ async def open_engine(
             if engine.state not in ("stopped", "draining"):
                 engine.fire("drain")
                 engine.stop("halt")
+            leaving.set()
         if engine.state == "draining":
             engine.fire("drained")
         outer.cancel_scope.cancel()
+
+
+async def _crew(leaving: trio.Event, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+    """A nursery with nothing but executions in it, until `leaving` and the end of the last of them: so all of them can
+    be let go at once, and none needs a cancel scope of its own."""
+    async with trio.open_nursery() as crew:
+        task_status.started(crew)
+        await leaving.wait()

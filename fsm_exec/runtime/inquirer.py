@@ -29,7 +29,7 @@ MARGIN_US = 500_000  # reads lag by about 0.4 s: asked sooner, the listing is of
 class Inquirer:
     def __init__(self, actor: Actor, services: Services, feed: MarketFeed) -> None:
         self._actor, self._services, self._feed = actor, services, feed
-        self._asking: set[str] = set()
+        self._asking: frozenset[str] = frozenset()
         self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is in doubt, and since when
 
     @property
@@ -47,14 +47,14 @@ class Inquirer:
                 # Another doubt than before: what was known when the last one began proves nothing about it.
                 self._doubts[name] = (doubt, self._services.wall.now_us())
             if name not in self._asking:
-                self._asking.add(name)
+                self._asking |= {name}
                 nursery.start_soon(self._ask_about, name)
 
     async def _ask_about(self, client_order_id: str) -> None:
         try:
             await self._ask_until_known(client_order_id)
         finally:
-            self._asking.discard(client_order_id)
+            self._asking -= {client_order_id}
 
     async def _ask_until_known(self, client_order_id: str) -> None:
         pause_s = FIRST_PAUSE_S

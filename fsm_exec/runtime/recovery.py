@@ -15,12 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.events import Restored
 from fsm_exec.core.execution import Execution
-from fsm_exec.core.market import MarketStatus
+from fsm_exec.core.market import MarketStatus, MarketTerms
 from fsm_exec.core.orders import CancelOrder, OrderReport
 from fsm_exec.core.ports import StoredExecution
 from fsm_exec.core.recovery import Plan, listed_since_us, plan
@@ -54,14 +55,19 @@ async def load(services: Services, methods: Methods) -> Loaded:
     ready: list[tuple[Execution, Algorithm]] = []
     unusable: dict[str, str] = {}
     quarantined: dict[str, str] = {}
+    seen: dict[MarketTerms, MarketTerms] = {}
     for stored in await services.store.unfinished():
         if stored.quarantine is not None:
             quarantined[stored.execution_id] = stored.quarantine
             continue
         try:
-            ready.append(usable(stored, methods))
+            execution, algorithm = usable(stored, methods)
         except (CorruptSnapshot, UserError) as error:
             unusable[stored.execution_id] = str(error)
+            continue
+        # Each snapshot has the terms of its market whole; in memory all of a market share them.
+        terms = seen.setdefault(execution.terms, execution.terms)
+        ready.append((replace(execution, terms=terms), algorithm))
     unscored: list[Execution] = []
     for stored in await services.store.unscored():
         try:

@@ -18,7 +18,6 @@ Quarantined: its orders are cancelled, its snapshot stays, the reason is kept in
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Callable
 
 import trio
@@ -54,7 +53,8 @@ def may_help_to_restart(failure: BaseException) -> bool:
 
 
 class Supervisor:
-    """`actors` are at work, `quarantined` are not, and why. `halt_for` is told of a store that failed."""
+    """`actors` are at work, `quarantined` are not, and why. `nursery` has nothing else in it: it is cancelled to let
+    everybody go. `halt_for` is told of a store that failed."""
 
     def __init__(
         self,
@@ -72,7 +72,6 @@ class Supervisor:
         self._services, self._markets, self._methods, self._past = services, markets, methods, past
         self._nursery, self._rng, self._halt_for = nursery, rng, halt_for
         self._idle = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
-        self._scopes: dict[str, trio.CancelScope] = {}
 
     def hire(self, execution: Execution, algorithm: Algorithm) -> Actor:
         """An actor that takes in facts from now on, and acts on them once it is started."""
@@ -92,8 +91,7 @@ class Supervisor:
 
     def let_go(self) -> None:
         """Stop working every execution where it is: what is durable is all that stays of it."""
-        for scope in self._scopes.values():
-            scope.cancel()
+        self._nursery.cancel_scope.cancel()
 
     async def wait_for_nobody(self) -> None:
         while self.actors:
@@ -139,19 +137,18 @@ class Supervisor:
     async def _guard(self, actor: Actor) -> None:
         """Run one execution until it has ended, is given up, or is let go."""
         name = actor.execution.execution_id
-        with trio.CancelScope() as self._scopes[name]:
-            try:
-                actor = await self._run_on(actor)
-            finally:
-                actor.taken_in.set()
-                del self.actors[name], self._scopes[name]
-                self._idle.unpark_all()
-            for fact in actor.inbox.drain():  # came while its cost was being reckoned
-                self._services.deliver(name, fact)
+        try:
+            actor = await self._run_on(actor)
+        finally:
+            actor.taken_in.set()
+            del self.actors[name]
+            self._idle.unpark_all()
+        for fact in actor.inbox.drain():  # came while its cost was being reckoned
+            self._services.deliver(name, fact)
 
     async def _run_on(self, actor: Actor) -> Actor:
         """Whatever goes wrong with it stays its own. Returns the last of its actors."""
-        failures: deque[float] = deque()
+        failures: list[float] = []
         while True:
             failure = await self._run(actor)
             if failure is None:
@@ -173,13 +170,13 @@ class Supervisor:
             return None
         return failure
 
-    async def _restarted(self, actor: Actor, failure: Exception, failures: deque[float]) -> Actor | None:
+    async def _restarted(self, actor: Actor, failure: Exception, failures: list[float]) -> Actor | None:
         """Its successor, with all that was asked of it; None if it was given up."""
         name = actor.execution.execution_id
         now_s = trio.current_time()
         failures.append(now_s)
         while now_s - failures[0] > RESTART_INTERVAL_S:
-            failures.popleft()
+            failures.pop(0)
         why = f"{type(failure).__name__}: {failure}"
         if may_help_to_restart(failure) and len(failures) <= RESTARTS_MAX:
             self._services.log.warning("restarting", execution=name, why=why, times=len(failures), exc_info=failure)
