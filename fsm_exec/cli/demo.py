@@ -13,9 +13,9 @@ from typing import TextIO
 import click
 import msgspec
 import trio
-from rich.console import Console
 
 from fsm_exec.algorithms import SHIPPED
+from fsm_exec.cli.demo_crash import CRASH_ALGORITHMS, CRASH_HORIZON_S, CRASH_PROFILE, CrashRun, check_crash
 from fsm_exec.cli.demo_options import LIVE_SPEED, check_on_grid, checked, pace
 from fsm_exec.cli.demo_plan import (
     BOOK_WAIT_US,
@@ -26,7 +26,7 @@ from fsm_exec.cli.demo_plan import (
 )
 from fsm_exec.cli.log_file import log_path, open_log_file
 from fsm_exec.cli.results import DemoResult, ExecutionResult, differences, result_of, table_of
-from fsm_exec.cli.screen import LiveTable, NoScreen, PlainLines, Screen
+from fsm_exec.cli.screen import LiveTable, NoScreen, PlainLines, Screen, console_of_a_demo
 from fsm_exec.cli.world import World, new_database_path, open_world
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.limits import Limits, resolve_limits
@@ -45,8 +45,6 @@ GENERATED_TAPE_S = 600
 GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
 LOOK_EVERY_US = 250_000  # while waiting for a two-sided book
 CALM_S = 60  # longer than any answer, frame or listing may be late
-PLAIN_WIDTH = 100  # of the table when nobody's terminal says how wide it is
-TABLE_WIDTH_MIN = 80  # in less the tables would be cut to nothing
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
@@ -63,6 +61,7 @@ EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 @click.option("--seed", type=int, default=1, show_default=True, help="Makes the tape and the order of everything.")
 @click.option("--speed", help="How much faster than life, or 'max'; 1 uses sockets.  [default: about half a minute]")
 @click.option("--db", type=click.Path(path_type=Path), help="The database.  [default: a new file here]")
+@click.option("--crash", is_flag=True, help="The engine as a process, killed twice in mid-work; takes about a minute.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def demo(
     recording: Path | None,
@@ -77,15 +76,24 @@ def demo(
     seed: int,
     speed: str | None,
     db: Path | None,
+    crash: bool,
     as_json: bool,
 ) -> None:
     """Work orders on a paper exchange and report what they cost."""
+    if crash:
+        if click.get_current_context().get_parameter_source("horizon") is click.core.ParameterSource.DEFAULT:
+            horizon = CRASH_HORIZON_S
+        algorithms = algorithms or CRASH_ALGORITHMS
+        profile = profile or (CRASH_PROFILE if recording is None else None)
     choices = checked(executions, quantity, horizon, algorithms, outcome, target_price)
     trouble = None if faults is None else fault_profile(faults)
     tape, name = _tape(recording, profile, seed)
     check_on_grid(choices, tape)
-    starts = schedule(choices, tape.length_us)
     path = new_database_path(db)
+    if crash:
+        check_crash(speed, horizon, path)
+        sys.exit(CrashRun(tape, name, choices, seed, path, trouble, as_json=as_json).run())
+    starts = schedule(choices, tape.length_us)
     run = DemoRun(tape, name, starts, choices, pace(speed, tape), seed, path, trouble, as_json=as_json)
     sys.exit(run.run())
 
@@ -123,12 +131,7 @@ class DemoRun:
         self._live = speed == LIVE_SPEED
         self._interrupted = trio.Event()
         self._began = False  # the database is open and accepted
-        self._console = Console()
-        self._is_plain = (
-            not self._console.is_terminal or self._console.is_dumb_terminal or self._console.width < TABLE_WIDTH_MIN
-        )
-        if self._is_plain:
-            self._console = Console(width=PLAIN_WIDTH)  # a narrow terminal breaks the lines, but loses nothing
+        self._console, self._is_plain = console_of_a_demo()
         self._screen: Screen = NoScreen()
 
     def run(self) -> int:

@@ -22,6 +22,8 @@ from fsm_exec.core.units import CountE2, PriceE4, format_count, format_price
 from fsm_exec.core.view import View
 from fsm_exec.runtime.engine import Engine
 
+PLAIN_WIDTH = 100  # of the tables when nobody's terminal says how wide it is
+TABLE_WIDTH_MIN = 80  # in less the tables would be cut to nothing
 REDRAW_S = 0.1  # of real time: faster is only flicker
 ROWS_MAX = 16
 BAR_WIDTH = 12
@@ -33,6 +35,15 @@ COLOURS = {
     "filled": "green",
     "cancelled": "red",
 }
+
+
+def console_of_a_demo() -> tuple[Console, bool]:
+    """The console, and whether it takes lines only: a pipe, a dumb terminal, or one too narrow for the tables."""
+    console = Console()
+    is_plain = not console.is_terminal or console.is_dumb_terminal or console.width < TABLE_WIDTH_MIN
+    if is_plain:
+        console = Console(width=PLAIN_WIDTH)  # a narrow terminal breaks the lines, but loses nothing
+    return console, is_plain
 
 
 class Screen(Protocol):
