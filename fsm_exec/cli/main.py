@@ -41,6 +41,7 @@ COMMANDS = {
     "replay": "replay:replay",
     "simulate": "simulate:simulate_command",
     "methods": "methods:methods",
+    "forecasts": "forecasts:forecasts",
     "compare": "compare:compare",
     "tune": "tune:tune",
     "fidelity": "fidelity:fidelity",
