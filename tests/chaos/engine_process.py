@@ -8,7 +8,8 @@ is flushed, closed or unlocked. `--visits FILE` writes one line per visit, so th
 scenario passes and how often. Both may be given; without either it is the command as always. Nothing in the command
 itself knows of this: the hook is installed here, in the process that is to die.
 
-For a test: `start(["serve", ...], kill=("send.after", 3))` gives the running process.
+For a test: `start(["serve", ...], kill=("send.after", 3))` gives the running process. Where many lives are needed,
+`tests/chaos/zygote.py` forks them.
 """
 
 from __future__ import annotations
@@ -44,6 +45,26 @@ def start(
     return subprocess.Popen([*command, "--", *arguments], cwd=cwd, env=environment, text=True, **options)  # type: ignore[call-overload, no-any-return]
 
 
+def die_at(name: str, number: int, visits: Path | None = None) -> None:
+    """From now on this process ends with SIGKILL at the `number`-th visit of the point `name` (0: never), and writes
+    every visit to `visits`."""
+    from fsm_exec.core import crashpoints
+
+    log = None if visits is None else os.open(visits, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    seen: Counter[str] = Counter()
+    counting = Lock()  # the database's thread passes points too
+
+    def visit(point: crashpoints.Name) -> None:
+        with counting:
+            seen[point] += 1
+            if log is not None:
+                os.write(log, point.encode() + b"\n")
+            if point == name and seen[point] == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    crashpoints.install(visit)
+
+
 def main() -> None:
     """The process that may die."""
     parser = argparse.ArgumentParser(prog="engine_process", description=(__doc__ or "").splitlines()[0])
@@ -58,19 +79,7 @@ def main() -> None:
     name, _, number = (options.kill or "").partition(":")
     if options.kill is not None and (name not in crashpoints.NAMES or not number.isdigit()):
         parser.error(f"--kill {options.kill}: give NAME:N with one of {', '.join(crashpoints.NAMES)}")
-    log = None if options.visits is None else os.open(options.visits, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    seen: Counter[str] = Counter()
-    counting = Lock()  # the database's thread passes points too
-
-    def visit(point: crashpoints.Name) -> None:
-        with counting:
-            seen[point] += 1
-            if log is not None:
-                os.write(log, point.encode() + b"\n")
-            if point == name and seen[point] == int(number):
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    crashpoints.install(visit)
+    die_at(name, int(number or 0), options.visits)
     sys.argv = ["fsm-exec", *options.arguments]
     fsm_exec()
 
