@@ -24,7 +24,7 @@ from fsm_exec.core.view import View
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.inquirer import Inquirer
-from fsm_exec.runtime.latch import Latch
+from fsm_exec.runtime.latch import Latch, Turnstile
 from fsm_exec.runtime.performer import perform, unproven
 from fsm_exec.runtime.services import Services
 
@@ -43,7 +43,7 @@ class Actor:
         self.stopped_for: Reason | None = None  # whoever comes after this actor must be told, too
         self.under_way = 0  # requests without an answer yet
         self._first: AnyEvent | None = None
-        self._may_act: trio.Event | None = None
+        self._may_act: Turnstile | None = None
         self._algorithm = algorithm
         self._grid = execution.terms.grid.seen_from(execution.outcome)
         self.feed = feed
@@ -57,7 +57,7 @@ class Actor:
         """Whether an order of it is live, unknown or settling."""
         return any(child.is_open for child in self.execution.children)
 
-    def begin_with(self, first: AnyEvent, may_act: trio.Event) -> None:
+    def begin_with(self, first: AnyEvent, may_act: Turnstile) -> None:
         """Have it take `first` in before anything else, and nothing more until `may_act`."""
         self._first, self._may_act = first, may_act
 

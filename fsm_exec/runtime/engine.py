@@ -33,6 +33,7 @@ from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.latch import AT_ONCE
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.runtime.own_orders import OwnOrders
@@ -408,8 +409,10 @@ class Engine:
         for name, why in loaded.unusable.items():
             self._services.log.error("quarantined", execution=name, why=why)
             await self._supervisor.quarantine(name, why)
-        for actor, (_, event) in zip(actors, found.events, strict=True):
+        for number, (actor, (_, event)) in enumerate(zip(actors, found.events, strict=True), start=1):
             self._supervisor.start(actor, event)
+            if number % AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
         self._services.requests.start_soon(cancel_orphans, found.orphans, self._services)
         self._past.learn_of_strangers(found.strangers)
         for actor in actors:
@@ -422,8 +425,7 @@ class Engine:
             "recovered", executions=len(actors), orphans=len(found.orphans), quarantined=len(loaded.quarantined)
         )
         self._recovered.set()
-        await trio.lowlevel.checkpoint()  # whoever waited to be told hears it before thousands begin to think
-        self._supervisor.may_act.set()
+        await self._supervisor.may_act.open()
 
 
 def _store_failure(failure: BaseException) -> StoreFailed | None:

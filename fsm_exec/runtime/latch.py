@@ -1,14 +1,17 @@
-"""What trio.Event is, for what is rarely waited for: it has no waiting room until somebody comes.
-
-Every execution has two of these, and thousands idle at once.
-"""
+"""Two kinds of event for a crowd: one that costs nothing while nobody waits, one that lets thousands pass in turn."""
 
 from __future__ import annotations
 
 import trio
 
 
+AT_ONCE = 64
+
+
 class Latch:
+    """What trio.Event is, for what is rarely waited for: it has no waiting room until somebody comes. Every execution
+    has two, and thousands idle at once."""
+
     __slots__ = ("_is_set", "_waited_for")
 
     def __init__(self) -> None:
@@ -33,3 +36,26 @@ class Latch:
         if self._waited_for is None:
             self._waited_for = trio.Event()
         await self._waited_for.wait()
+
+
+class Turnstile:
+    """Shut until it is opened. Then those who wait pass a few at a time: between them the loop reads what has arrived
+    and serves whoever asks, however many there are."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+        self._waiting = trio.lowlevel.ParkingLot()
+
+    async def open(self) -> None:
+        """Returns when all have passed that waited."""
+        self._is_open = True
+        while self._waiting:
+            self._waiting.unpark(count=AT_ONCE)
+            await trio.lowlevel.checkpoint()
+
+    async def wait(self) -> None:
+        """Until it is open."""
+        if self._is_open:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._waiting.park()

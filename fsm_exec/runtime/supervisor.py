@@ -30,6 +30,7 @@ from fsm_exec.core.wishes import IllegalWish
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.emergency import cancel_all_orders_of
 from fsm_exec.runtime.inbox import InboxOverflow
+from fsm_exec.runtime.latch import Turnstile
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.past import Ended, Past
 from fsm_exec.runtime.recovery import Methods, difference, usable
@@ -68,7 +69,7 @@ class Supervisor:
     ) -> None:
         self.actors: dict[str, Actor] = {}
         self.quarantined: dict[str, str] = {}
-        self.may_act = trio.Event()  # everybody has taken in what happened before the start
+        self.may_act = Turnstile()  # everybody has taken in what happened before the start
         self._services, self._markets, self._methods, self._past = services, markets, methods, past
         self._nursery, self._rng, self._halt_for = nursery, rng, halt_for
         self._idle = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
