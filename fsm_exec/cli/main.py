@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed, UserError
+from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed, UserError, one_line
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -138,6 +138,5 @@ def _fail_of_output(error: OSError | SystemExit) -> NoReturn:
 
 
 def _fail(code: int, message: str) -> NoReturn:
-    one_line = " ".join(message.split())
-    click.echo(f"fsm-exec: {one_line}", err=True)
+    click.echo(f"fsm-exec: {one_line(message)}", err=True)
     sys.exit(code)

@@ -12,8 +12,9 @@ import msgspec
 
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.ports import ChildRow, FillRow
+from fsm_exec.core.replay import Told
 from fsm_exec.core.rows import child_row, fill_rows
-from fsm_exec.core.snapshot import as_today, encode_snapshot
+from fsm_exec.core.snapshot import SNAPSHOT_VERSION, as_today, encode_snapshot
 from fsm_exec.core.upcasting import VERSIONS, Version
 
 DIFFERENCES_MAX = 20
@@ -54,6 +55,20 @@ def row_differences(folded: Execution, children: Sequence[ChildRow], fills: Sequ
             ),
         )
     )
+
+
+def journal_differences(told: Told) -> list[str]:
+    """Where a row's columns for people are not what its event makes them. Rows of older versions moved by other tables
+    and had other events: of those only the time is compared."""
+    row = told.row
+    said: dict[str, object] = {"at_us": told.event.at_us}
+    if row.version == SNAPSHOT_VERSION:
+        said |= {"event_type": type(told.event).__name__, "steps": "; ".join(map(str, told.advance.changes))}
+    return [
+        f"row {row.seq} of the journal: {name} is {_short(getattr(row, name))}, its event says {_short(value)}"
+        for name, value in said.items()
+        if getattr(row, name) != value
+    ]
 
 
 def _row_differences(

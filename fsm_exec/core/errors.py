@@ -74,3 +74,9 @@ class VenueRefused(VenueError):
 
 class VenueUnavailable(VenueError):
     """No answer, or one that cannot be understood; reading again later is safe."""
+
+
+def one_line(text: str) -> str:
+    """`text` as a line of a terminal: runs of spaces, line ends and whatever does not print become one space. What it
+    quotes may come from a damaged file, with line ends and a terminal's own commands in it."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
-from fsm_exec.core.agreement import row_differences, snapshot_differences
-from fsm_exec.core.errors import CorruptSnapshot, UserError
+from fsm_exec.core.agreement import journal_differences, row_differences, snapshot_differences
+from fsm_exec.core.errors import CorruptSnapshot, UserError, one_line
 from fsm_exec.core.execution import EXECUTION_ENDS
 from fsm_exec.core.ports import StoredExecution
-from fsm_exec.core.replay import fold_rows
+from fsm_exec.core.replay import told
 from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.store import reading
 from fsm_exec.store.inspecting import How, inspected
@@ -28,7 +28,7 @@ FINDINGS_MAX = 20  # of SQLite's own checks; a broken page can have thousands
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """`execution_id` is None for what is wrong with the database as a whole."""
+    """`execution_id` is None for what is wrong with the database as a whole. `what` is one line that prints."""
 
     execution_id: str | None
     what: str
@@ -73,7 +73,7 @@ def check(path: Path, *, every: bool) -> Report:
             executions=len(stored),
             snapshots=dict(sorted(snapshots.items())),
             folded=folded,
-            findings=findings,
+            findings=[Finding(found.execution_id, one_line(found.what)) for found in findings],
         )
 
 
@@ -82,7 +82,7 @@ def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:
     try:
         for (line,) in connection.execute(f"PRAGMA integrity_check({FINDINGS_MAX})"):
             if line != "ok":
-                yield Finding(None, f"integrity: {' '.join(line.split())}")
+                yield Finding(None, f"integrity: {line}")
     except sqlite3.Error as error:
         yield Finding(None, f"integrity: {error}")
 
@@ -121,7 +121,13 @@ def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold:
         return
     try:
         rows = reading.journal(connection, stored.execution_id)
-        folded = fold_rows(rows)
+        folded = None
+        for one in told(rows):
+            folded = one.advance.execution
+            yield from journal_differences(one)
+        if folded is None:
+            yield "the journal is empty"
+            return
         if folded.state != stored.state:
             yield f"its state is {stored.state}, the journal says {folded.state}"
         yield from row_differences(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from fsm_exec.core.errors import UserError
+from fsm_exec.core.errors import UserError, one_line
 from fsm_exec.core.times import to_iso
 from fsm_exec.store.marking import is_another, mark
 from fsm_exec.store.migrations import SCHEMA, Migration, migrate
@@ -75,7 +75,9 @@ def cannot_use(path: Path, error: Exception, name: str = "SQLITE_IOERR") -> User
     """One line: which database, what is wrong with it, what to do. `name` is for an error that SQLite did not name."""
     name = getattr(error, "sqlite_errorname", name)
     family = "_".join(name.split("_")[:2])
-    return UserError(f"cannot use the database {path}: {error}; {_REMEDIES.get(family, 'use another path')}")
+    return UserError(
+        f"cannot use the database {path}: {one_line(str(error))}; {_REMEDIES.get(family, 'use another path')}"
+    )
 
 
 def _real(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -100,6 +101,21 @@ def test_a_sound_database_is_said_to_be_sound(database: Path) -> None:
             "its rows cannot be read: 'yesterday' is not a time",
         ),
         (
+            "UPDATE execution_events SET at = '2023-04-10T18:00:59.000000Z' WHERE execution_id = 'e3' AND seq = 2",
+            "e3",
+            "row 2 of the journal: at_us is 1681149659000000, its event says 16811496",
+        ),
+        (
+            "UPDATE execution_events SET event_type = 'OrderAbsent' WHERE execution_id = 'e3' AND seq = 2",
+            "e3",
+            'row 2 of the journal: event_type is "OrderAbsent", its event says "DecisionDue"',
+        ),
+        (
+            "UPDATE execution_events SET steps = '' WHERE execution_id = 'e3' AND seq = 2",
+            "e3",
+            'row 2 of the journal: steps is "", its event says "execution e',
+        ),
+        (
             "UPDATE execution_metrics SET shortfall_e7 = 1, spread_e7 = NULL WHERE execution_id = 'e2'",
             "e2",
             "its metrics do not add up: the parts of the shortfall are not its sum",
@@ -122,7 +138,7 @@ def test_what_is_wrong_is_said_of_the_execution_it_is_wrong_with(
         None,
         "e2" if "fills" in statement else None,
     }
-    assert all("\n" not in finding.what for finding in findings)
+    assert all(finding.what.isprintable() for finding in findings)
     assert copy.read_bytes() == before
 
 
@@ -148,8 +164,22 @@ def said(path: Path) -> list[str]:
         lines = [finding.what for finding in check(path, every=True).findings]
     except UserError as error:
         lines = [str(error)]
-    assert all("\n" not in line for line in lines)
+    assert all(line.isprintable() for line in lines), lines
     return lines
+
+
+def test_a_finding_is_one_line_that_prints_whatever_it_quotes(sound: Path, database: Path) -> None:
+    """Line ends and a terminal's commands, in the text of a row and in the schema itself."""
+    image = sound.read_bytes()
+    ugly = b"\n\x1b[2J"
+    for text, found in ((b"fxaaaaaaaaaa-e2-1-1", "e2"), (b"tableexecution_metrics", "schema")):
+        places = [match.start() + 8 for match in re.finditer(re.escape(text), image)]
+        assert places
+        lines = []
+        for at in places[:5]:
+            database.write_bytes(image[:at] + ugly + image[at + len(ugly) :])
+            lines += said(database)
+        assert any(found in line and "[2J" in line for line in lines), lines
 
 
 def test_a_truncated_file_is_never_sound(sound: Path, database: Path) -> None:
