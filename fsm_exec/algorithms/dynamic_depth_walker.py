@@ -152,11 +152,11 @@ def _up(goal: Goal, view: View, price: PriceE4, step: int) -> PriceE4 | None:
 
 
 def _is_late(progress: Progress, config: Config) -> bool:
-    """Fewer walks than the time that has gone by demands, spread evenly: a quiet market must not keep us waiting to
-    the end."""
+    """Fewer walks than the time that has gone by demands: a quiet market must not keep us waiting to the end. The
+    first is due at once, for a better price is worth most while there is time left to be hit at it (measured)."""
     goal = progress.goal
     elapsed, whole = progress.at_us - goal.accepted_at_us, goal.deadline_us - goal.accepted_at_us
-    return progress.walks < config.max_walks * elapsed // whole
+    return progress.walks * whole < config.max_walks * elapsed
 
 
 def _momentum_ppm(view: View) -> int:

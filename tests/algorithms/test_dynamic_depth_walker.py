@@ -102,31 +102,34 @@ def test_nothing_is_placed_where_it_would_take(make: Maker) -> None:
 
 
 WALKS = [
-    # signals, at second, price after
-    ({}, 3.9, None),
-    ({}, 9.9, None),  # no momentum, and one walk of ten is due at a tenth of the time
-    ({}, 10.1, 4_500),
-    ({"seed_momentum_ppm": 100_000}, 5, None),
-    ({"seed_momentum_ppm": 100_001}, 3.9, None),
-    ({"seed_momentum_ppm": 100_001}, 4, 4_500),
-    ({"seed_momentum_ppm": 200_001}, 4, 4_500),
-    ({"seed_momentum_ppm": 200_001, "ofi_z_ppm": 1}, 4, 4_500),
-    ({"seed_momentum_ppm": 200_001, "ofi_z_ppm": -1}, 4, None),
-    ({"seed_momentum_ppm": -500_000}, 4, None),
-    ({"seed_momentum_ppm": 900_000, "ofi_z_ppm": -1_000_001}, 99, None),
-    ({"ofi_z_ppm": -1_000_001}, 50, None),  # late, but the price is coming to us
-    ({"ofi_z_ppm": -1_000_000}, 50, 4_500),
-    ({"seed_momentum_ppm": 100_001, "ema_slippage_ppm": 20_000}, 2, None),
-    ({"seed_momentum_ppm": 100_001, "ema_slippage_ppm": 20_001}, 2, 4_500),
+    # signals, at second, walks so far, price after
+    ({}, 3.9, 0, None),
+    ({}, 4, 0, 4_500),
+    ({}, 10, 1, None),  # no momentum, and one walk of ten at a tenth of the time is in time
+    ({}, 10.1, 1, 4_500),
+    ({"seed_momentum_ppm": 100_000}, 5, 1, None),
+    ({"seed_momentum_ppm": 100_001}, 3.9, 1, None),
+    ({"seed_momentum_ppm": 100_001}, 4, 1, 4_500),
+    ({"seed_momentum_ppm": 200_001}, 4, 1, 4_500),
+    ({"seed_momentum_ppm": 200_001, "ofi_z_ppm": 1}, 4, 1, 4_500),
+    ({"seed_momentum_ppm": 200_001, "ofi_z_ppm": -1}, 4, 1, None),
+    ({"seed_momentum_ppm": -500_000}, 4, 1, None),
+    ({"seed_momentum_ppm": 900_000, "ofi_z_ppm": -1_000_001}, 99, 1, None),
+    ({"ofi_z_ppm": -1_000_001}, 50, 1, None),  # late, but the price is coming to us
+    ({"ofi_z_ppm": -1_000_000}, 50, 1, 4_500),
+    ({"seed_momentum_ppm": 100_001, "ema_slippage_ppm": 20_000}, 2, 1, None),
+    ({"seed_momentum_ppm": 100_001, "ema_slippage_ppm": 20_001}, 2, 1, 4_500),
 ]
 
 
-@pytest.mark.parametrize(("signals", "at_s", "price"), WALKS)
-def test_when_it_walks_from_the_best_bid(make: Maker, signals: dict[str, int], at_s: float, price: int | None) -> None:
+@pytest.mark.parametrize(("signals", "at_s", "walks", "price"), WALKS)
+def test_when_it_walks_from_the_best_bid(
+    make: Maker, signals: dict[str, int], at_s: float, walks: int, price: int | None
+) -> None:
     """After its interval (half of it, when sweeping gets dear), with growth and without flow against us, or when more
     of the time has gone than of the walks."""
     desk = market(make, None, **signals)
-    assert desk.wishes(make.resting(4_400), at_s=at_s, walks=0 if at_s < 11 else 1) == (to(price) if price else ())
+    assert desk.wishes(make.resting(4_400), at_s=at_s, walks=walks) == (to(price) if price else ())
 
 
 @pytest.mark.parametrize(("momentum", "price"), [(100_001, 4_450), (200_001, 4_500)])
@@ -161,7 +164,7 @@ def test_it_steps_down_only_when_alone_and_the_flow_is_against_us(make: Maker) -
     assert desk.wishes(make.resting(4_500), at_s=4) == to(4_400)
     assert desk.wishes(make.resting(4_400), at_s=4) == ()
     show(desk, ofi_z_ppm=-1_000_000)
-    assert desk.wishes(make.resting(4_600), at_s=4) == ()
+    assert desk.wishes(make.resting(4_600), at_s=4, walks=1) == ()
 
 
 @pytest.mark.parametrize("flow", range(-3_000_000, 3_000_001, 500_000))

@@ -224,7 +224,7 @@ def test_flaw_21_blocking_calls() -> None:
     """Nothing between a decision and the exchange waits in a way that stops the others."""
     planted = "import requests\nimport time\ndef f():\n    time.sleep(4)\n    httpx.Client().get('x')\n"
     assert sorted(blocking(ast.parse(planted))) == ["httpx.Client", "requests", "time.sleep"]
-    files = [file for room in ("runtime", "kalshi", "control") for file in (ROOT / "fsm_exec" / room).glob("*.py")]
+    files = [file for room in ("runtime", "kalshi") for file in (ROOT / "fsm_exec" / room).glob("*.py")]
     assert {file.name for file in files if list(blocking(ast.parse(file.read_text("utf-8"))))} == MEANT_TO_BLOCK
 
 
