@@ -39,12 +39,19 @@ class MethodFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def methods_of(database: Path | None) -> Callable[[str], Method]:
-    """How a name becomes a method: NAME or NAME@VERSION, of this database (looked at anew each time, so what is added
-    while an engine runs is found) or of those that ship. The function raises UserError for one that does not exist,
+    """How a name becomes a method: NAME or NAME@VERSION, of this database (looked at anew for each that was not asked
+    for before, so what is added while an engine runs is found) or of those that ship. The function raises UserError for one that does not exist,
     CorruptSnapshot for one that its algorithm does not take any more."""
 
+    known: dict[str, Method] = {}
+
     def find(name: str) -> Method:
-        return _catalogue(database).find(name)
+        method = known.get(name)
+        if method is None:
+            method = _catalogue(database).find(name)
+            if method.full_name == name:  # what it is never changes; a name alone may get a newer version
+                known[name] = method
+        return method
 
     return find
 
