@@ -40,8 +40,8 @@ class MethodFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def methods_of(database: Path | None) -> Callable[[str], Method]:
     """How a name becomes a method: NAME or NAME@VERSION, of this database (looked at anew for each that was not asked
-    for before, so what is added while an engine runs is found) or of those that ship. The function raises UserError for one that does not exist,
-    CorruptSnapshot for one that its algorithm does not take any more."""
+    for before, so what is added while an engine runs is found) or of those that ship. The function raises UserError for
+    one that does not exist, CorruptSnapshot for one that its algorithm does not take any more."""
 
     known: dict[str, Method] = {}
 
