@@ -33,9 +33,10 @@ from fsm_exec.control.watching import Watchers
 from fsm_exec.core.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import Wall, keep_in_step
-from fsm_exec.runtime.engine import Engine, open_engine
+from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
+from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import SqliteStore, open_live_store
 
 OnStop: TypeAlias = Literal["cancel", "leave"]

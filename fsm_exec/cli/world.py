@@ -32,9 +32,10 @@ from fsm_exec.paper.player import TapePlayer
 from fsm_exec.paper.tape import Tape
 from fsm_exec.paper.timeline import Timeline
 from fsm_exec.runtime.clock import Wall, keep_in_step, system_us
-from fsm_exec.runtime.engine import Engine, open_engine
+from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
+from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import EMBEDDED, SqliteStore, open_live_store, open_virtual_store
 
 NAMES_SHOWN = 3  # of unfinished executions, in a refusal

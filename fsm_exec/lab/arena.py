@@ -32,7 +32,8 @@ from fsm_exec.paper.tape import Tape
 from fsm_exec.paper.timeline import Rank, Timeline
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import Ended, Engine, MethodRef, Request, open_engine
+from fsm_exec.runtime.engine import Ended, Engine, MethodRef, Request
+from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import open_virtual_store
 
 INSTANCE = "labaaaaaaa"  # one database a run, gone with it: its name need not differ

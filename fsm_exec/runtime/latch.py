@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import trio
 
-
 AT_ONCE = 64
 
 

@@ -30,8 +30,9 @@ from fsm_exec.paper.latency import NO_LATENCY
 from fsm_exec.paper.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timeline import Timeline
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.engine import Engine, open_engine
+from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import SqliteStore, open_virtual_store
 
 START_US = 1_790_856_000_000_000  # 2026-10-01T12:00:00Z

@@ -23,8 +23,9 @@ from fsm_exec.core.execution import Execution
 from fsm_exec.core.ports import StoredExecution
 from fsm_exec.core.snapshot import decode_entry, decode_snapshot
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.engine import Engine, open_engine
+from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.opening import open_engine
 from fsm_exec.runtime.recovery import Methods
 from fsm_exec.store import SqliteStore, open_virtual_store
 from tests.runtime.support import INSTANCE, T0_US, TICKER, SmallExchange, Stage

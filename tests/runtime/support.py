@@ -47,8 +47,9 @@ from fsm_exec.core.ports import Store, StreamListener
 from fsm_exec.core.snapshot import decode_entry, encode_snapshot
 from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.engine import Engine, MethodRef, Request, open_engine
+from fsm_exec.runtime.engine import Engine, MethodRef, Request
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import SqliteStore, open_virtual_store
 
 T0_US = 1_700_000_000_000_000

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from fsm_exec.core.errors import VenueUnavailable
 from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.orders import FillListing, OrderListing
-from fsm_exec.runtime.engine import GRACE_US
+from fsm_exec.runtime.accepting import GRACE_US
 from tests.runtime.lives import a_world, ended
 from tests.runtime.support import Stage
 

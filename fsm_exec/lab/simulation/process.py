@@ -18,7 +18,8 @@ from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
 from fsm_exec.lab.simulation.wires import DoorTransport, dialler
 from fsm_exec.runtime.clock import Wall, keep_in_step
-from fsm_exec.runtime.engine import Engine, open_engine
+from fsm_exec.runtime.engine import Engine
+from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store.locks import database_lock
 
 if TYPE_CHECKING:

@@ -1,0 +1,56 @@
+"""What an execution is accepted from: a request, in the words of its owner, and the first fact that it becomes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.edge import Edge
+from fsm_exec.core.events import Submitted
+from fsm_exec.core.limits import Limits
+from fsm_exec.core.ports import SubmissionRow
+from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.runtime.feed import MarketFeed
+
+GRACE_US = 5_000_000
+
+
+class MethodRef(msgspec.Struct, frozen=True):
+    """What the engine needs to know of a method: its full name and the algorithm it binds."""
+
+    full_name: str
+    algorithm: Algorithm
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution to accept. `limits` None: no price could be formed, for want of a book. It ends at `deadline_us`,
+    or without one `horizon_us` from now. `submission` is stored with its first save."""
+
+    ticker: str
+    outcome: Outcome
+    target_e2: CountE2
+    method: MethodRef
+    limits: Limits | None
+    horizon_us: int = 0
+    deadline_us: int | None = None
+    edge: Edge | None = None
+    submission: SubmissionRow | None = None
+
+
+def submitted(request: Request, execution_id: str, instance: str, feed: MarketFeed) -> Submitted:
+    """The fact that begins an execution, with the book as `feed` has it now."""
+    view = feed.view(request.outcome)
+    return Submitted(
+        at_us=view.at_us,
+        execution_id=execution_id,
+        instance=instance,
+        outcome=request.outcome,
+        method=request.method.full_name,
+        target_e2=request.target_e2,
+        limits=request.limits,
+        deadline_us=view.at_us + request.horizon_us if request.deadline_us is None else request.deadline_us,
+        grace_us=GRACE_US,
+        terms=feed.terms,
+        arrival=view,
+        edge=request.edge,
+    )

@@ -1,0 +1,57 @@
+"""Whom a fact is about: the execution at work that owns it, those that keep what has ended, or nobody here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fsm_exec.core.events import AnyEvent, MarketChanged
+from fsm_exec.core.market import MarketStatus
+from fsm_exec.core.orders import FillReport, OrderReport
+from fsm_exec.runtime.past import Past
+from fsm_exec.runtime.reconciler import Known
+from fsm_exec.runtime.recovery import cancel_orphans
+from fsm_exec.runtime.services import Services
+from fsm_exec.runtime.supervisor import Supervisor
+
+
+class Dispatch:
+    def __init__(self, supervisor: Supervisor, past: Past, services: Services) -> None:
+        self._supervisor, self._past, self._services = supervisor, past, services
+
+    def known(self, execution_id: str) -> Known | None:
+        """An execution as the reconciler needs it; None for one that is not here, or that a person must look at."""
+        if (actor := self._supervisor.actors.get(execution_id)) is not None:
+            return Known(actor.execution, is_at_work=True, room=actor.inbox.room)
+        ended = self._past.ended.get(execution_id)
+        if ended is None or ended.quarantine is not None:
+            return None
+        return Known(ended.execution, is_at_work=False, room=0)
+
+    def oldest_us(self) -> int | None:
+        """When the first of the executions at work was accepted."""
+        return min((actor.execution.accepted_at_us for actor in self._supervisor.actors.values()), default=None)
+
+    def deliver(self, execution_id: str, event: AnyEvent) -> bool:
+        """Hand a fact to the execution that owns it, or to those that keep what has ended. Always taken."""
+        actor = self._supervisor.actors.get(execution_id)
+        if actor is not None:
+            actor.inbox.offer(event)
+        elif execution_id in self._supervisor.quarantined:  # stays as its last save says until somebody looks at it
+            self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=type(event).__name__)
+        else:
+            self._past.learn(execution_id, event)
+        return True
+
+    def learn_of_strangers(self, fills: Sequence[FillReport]) -> None:
+        """Fills of orders that nobody in memory has."""
+        self._past.learn_of_strangers(fills)
+
+    def orphaned(self, orders: Sequence[OrderReport]) -> None:
+        """Orders of ours that rest and that nobody works."""
+        self._services.requests.start_soon(cancel_orphans, orders, self._services)
+
+    def market_changed(self, ticker: str, status: MarketStatus) -> None:
+        """Tell everybody who works it."""
+        for actor in self._supervisor.actors.values():
+            if actor.execution.terms.ticker == ticker:
+                actor.inbox.offer(MarketChanged(at_us=self._services.wall.now_us(), status=status))

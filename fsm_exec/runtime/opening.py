@@ -1,0 +1,109 @@
+"""Opening an engine: its parts are put together, started, and taken apart again in the one safe order.
+
+Executions run in one nursery under a supervisor, requests and the stream in an outer one, and the store outside of
+both, so that an answer on its way and a save under way always find somebody to receive them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.events import AnyEvent
+from fsm_exec.core.ports import Exchange, Store
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.engine import Engine
+from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.markets import Markets
+from fsm_exec.runtime.observer import Observer
+from fsm_exec.runtime.own_orders import OwnOrders
+from fsm_exec.runtime.reconciler import Reconciler
+from fsm_exec.runtime.recovery import Methods
+from fsm_exec.runtime.router import Router
+from fsm_exec.runtime.services import Services
+
+
+@asynccontextmanager
+async def open_engine(
+    store: Store,
+    exchange: Exchange,
+    wall: Wall,
+    log: FilteringBoundLogger,
+    tickers: Sequence[str],
+    methods: Methods,
+    *,
+    other_engine_is_gone: str | None = None,
+    wait: bool = True,
+    rng: random.Random | None = None,
+    observer: Observer | None = None,
+) -> AsyncIterator[Engine]:
+    """An engine on these markets and those of the database's unfinished executions, which go on.
+
+    It runs when the block begins; with `wait` False it may still be recovering, see `Engine.wait_running`. The body
+    decides when work ends: leaving it ends every execution (`halt`), unless it was drained. `methods` finds the
+    algorithm of a stored method. `other_engine_is_gone` names another database whose live orders are to be left alone.
+    `rng` spreads restarts, by default from the database's own name. `observer` watches the markets beside the
+    executions; without one no depth, forecasts and markouts are stored.
+
+    Raises UserError (a market that is none; live orders of another database), VenueRefused (the exchange says no to
+    reading, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
+    """
+    feeds: dict[str, MarketFeed] = {}
+    own = OwnOrders()
+    async with trio.open_nursery() as outer:
+
+        def deliver(execution_id: str, event: AnyEvent) -> bool:
+            return engine.dispatch.deliver(execution_id, event)
+
+        router = Router(store.instance, feeds, wall, deliver, log)
+        services = Services(store, exchange, wall, own, log, outer, deliver, router.learned)
+        markets = Markets(exchange, store, wall, own, router, feeds, log, observer)
+        async with trio.open_nursery() as executions:
+            seeded = random.Random(f"restarts:{store.instance}") if rng is None else rng
+            leaving = trio.Event()
+            crew = await executions.start(_crew, leaving)
+            engine = Engine(services, markets, router, methods, crew, seeded)
+            facts = engine.dispatch
+            reconciler = Reconciler(
+                exchange, router, facts.known, facts.oldest_us, facts.learn_of_strangers, facts.orphaned, wall, log
+            )
+            router.when_connected(reconciler.connected)
+
+            def begin_streaming() -> None:
+                outer.start_soon(engine.keep, exchange.stream, router, tuple(feeds))
+                outer.start_soon(engine.keep, router.watch_silence)
+                outer.start_soon(engine.keep, engine.keep_learning)
+                outer.start_soon(engine.keep, reconciler.run)
+                if observer is not None:
+                    outer.start_soon(engine.keep, observer.run)
+
+            if observer is not None:
+                await observer.resume()
+            engine.fire("locked")
+            outer.start_soon(engine.recover, tuple(tickers), other_engine_is_gone, begin_streaming)
+            if wait:
+                await engine.wait_running()
+            try:
+                yield engine
+            except BaseException:
+                await engine.leave()
+                raise
+            if engine.state not in ("stopped", "draining"):
+                engine.fire("drain")
+                engine.stop("halt")
+            leaving.set()
+        if engine.state == "draining":
+            engine.fire("drained")
+        outer.cancel_scope.cancel()
+
+
+async def _crew(leaving: trio.Event, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+    """A nursery with nothing but executions in it, until `leaving` and the end of the last of them: so all of them can
+    be let go at once, and none needs a cancel scope of its own."""
+    async with trio.open_nursery() as crew:
+        task_status.started(crew)
+        await leaving.wait()
