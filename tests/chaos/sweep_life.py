@@ -1,0 +1,113 @@
+"""One life of an engine in the sweep: forked, on the blocking store, against the exchange of the sweep's process.
+
+The first life submits two executions and works them; a later one begins with whatever it finds, and submits what is
+not there. Both end by themselves when nothing is at work any more, unless they are killed.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import trio
+
+from fsm_exec.algorithms import method
+from fsm_exec.core.limits import resolve_limits
+from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.kalshi.client import open_client
+from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.kalshi.websocket import dial_url
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.opening import open_engine
+from fsm_exec.store import open_virtual_store
+from tests.chaos.engine_process import die_at
+from tests.chaos.fast_clock import FastClock, now_us
+
+ENTRY: Final = "tests.chaos.sweep_life:main"
+INSTANCE: Final = "sweepsweep"
+PATIENCE_S: Final = 300
+POLL_S: Final = 0.25
+SUBMITTED: Final = "submitted"
+"""Among the visits: from here on executions are at work."""
+PRICES_BELOW_MID_E4: Final = (0, 300)
+"""Of the two executions: one soon meets somebody, the other rests."""
+TARGET_E2: Final = CountE2(6_000)
+
+
+class Life(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`visits` "": they are not written down."""
+
+    rest_url: str
+    ws_url: str
+    api_key_id: str
+    key_path: str
+    database: str
+    ticker: str
+    method: str
+    outcome: Outcome
+    horizon_s: int
+    rate: int
+    epoch_ns: int
+    visits: str = ""
+
+
+def main() -> None:
+    life = msgspec.json.decode(sys.argv[1], type=Life)
+    if life.visits:
+        die_at("", 0, Path(life.visits))
+    trio.run(_live, life, clock=FastClock(life.rate, life.epoch_ns))
+
+
+async def _live(life: Life) -> None:
+    wall = Wall(now_us())
+    with Path(life.database).with_suffix(".log").open("a", encoding="utf-8", buffering=1) as log_file:
+        log = open_log(log_file, wall)
+        async with (
+            open_virtual_store(Path(life.database), draw_instance=lambda: INSTANCE, at_us=wall.now_us()) as store,
+            open_client(
+                base_url=life.rest_url,
+                api_key_id=life.api_key_id,
+                key=SigningKey.load(Path(life.key_path)),
+                dial=dial_url(life.ws_url),
+                wall_us=wall.now_us,
+                rng=random.Random(1),
+                log=log,
+            ) as client,
+            open_engine(store, client, wall, log, [life.ticker], method) as engine,
+        ):
+            with trio.fail_after(PATIENCE_S):
+                _mark(life.visits)
+                for below_e4 in PRICES_BELOW_MID_E4[len(await store.executions()) :]:
+                    await _submit(engine, life, below_e4)
+                await engine.wait_idle()
+
+
+def _mark(visits: str) -> None:
+    if visits:
+        with Path(visits).open("a", encoding="utf-8") as file:
+            file.write(f"{SUBMITTED}\n")
+
+
+async def _submit(engine: Engine, life: Life, below_e4: int) -> None:
+    view = engine.view(life.ticker, life.outcome)
+    while view.trusted_mid_e5 is None:
+        await trio.sleep(POLL_S)
+        view = engine.view(life.ticker, life.outcome)
+    target = view.grid.floor(view.trusted_mid_e5 // 10 - below_e4)
+    assert target is not None
+    chosen = method(life.method)
+    await engine.submit(
+        Request(
+            ticker=life.ticker,
+            outcome=life.outcome,
+            target_e2=TARGET_E2,
+            method=MethodRef(chosen.full_name, chosen),
+            limits=resolve_limits(target, view.grid, engine.feeds[life.ticker].terms.fees),
+            horizon_us=life.horizon_s * 1_000_000,
+        )
+    )
