@@ -136,6 +136,8 @@ class Control:
             self._saved.unpark_all()
 
     def _check_running(self) -> None:
+        if self._engine.failure is not None:
+            raise self._engine.failure  # it will not run again: say why, not only that
         state = "stopping" if self._is_closed else self._engine.state
         if state != "running":
             raise refusals.not_running(f"the engine is {state} and accepts no work")

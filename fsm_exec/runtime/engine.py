@@ -63,8 +63,8 @@ class Engine:
         self._count = 0
         self._stops: list[Reason] = []  # all there have been: one may come while an execution is being accepted
         self._why_halted: str | None = None
-        self._failure: StoreFailed | ServiceFailed | None = None
-        self.failed = trio.Event()  # it cannot go on: `wait_idle` raises why, once everything has ended
+        self.failure: StoreFailed | ServiceFailed | None = None  # what it halted for, if it cannot go on
+        self.failed = trio.Event()  # there is one: `wait_idle` raises it, once everything has ended
         self._refusal: ExecError | None = None  # why it never began to run
         self._recovered = trio.Event()
         self.dispatch = Dispatch(self._supervisor, self._past, services)
@@ -94,8 +94,8 @@ class Engine:
         await self._recovered.wait()
         if self._refusal is not None:
             raise self._refusal
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
 
     async def submit(self, request: Request) -> str:
         """Accept an execution and start working it; returns its id once it is durable.
@@ -103,8 +103,8 @@ class Engine:
         Raises LocalError if the engine does not run or the request breaks a rule of core, and whatever made the engine
         halt.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         if self.state != "running":
             raise LocalError(f"the engine is {self.state} and accepts no work")
         self._count += 1
@@ -166,8 +166,8 @@ class Engine:
 
     def resume(self) -> None:
         """Accept work again. Raises LocalError unless halted by `halt`, with everything recovered."""
-        if self._failure is not None:
-            raise LocalError(f"the engine cannot be resumed, only started again: {self._failure}")
+        if self.failure is not None:
+            raise LocalError(f"the engine cannot be resumed, only started again: {self.failure}")
         if not self._recovered.is_set():
             raise LocalError("the engine has not yet learned what the exchange holds; try again later")
         if self.state != "halted":
@@ -214,8 +214,8 @@ class Engine:
     async def wait_idle(self) -> None:
         """Until no execution is at work. Raises StoreFailed or ServiceFailed if the engine had to halt."""
         await self._supervisor.wait_for_nobody()
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
 
     async def leave(self) -> None:
         """The engine's owner failed: end every execution that can still end, so that no order is left behind."""
@@ -258,9 +258,9 @@ class Engine:
     def _halt_for(self, failure: StoreFailed | ServiceFailed) -> None:
         """No new work, and every execution is made to end now. After a failed save that makes each save once more,
         which fails, so that its orders are cancelled now and not when it next hears something."""
-        if self._failure is not None:
+        if self.failure is not None:
             return
-        self._failure = failure
+        self.failure = failure
         self.failed.set()
         self._why_halted = str(failure)
         if self.state in ("recovering", "running"):
