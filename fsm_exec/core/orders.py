@@ -138,7 +138,7 @@ CancelAnswer: TypeAlias = Cancelled | Refused | NotSent | Unknown
 CancelAllAnswer: TypeAlias = AllCancelled | Refused | NotSent | Unknown
 
 
-class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
+class OrderReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One order as the exchange states it, from a listing or from the private stream.
 
     `reason` is the exchange's `last_update_reason` (the stream's only), `at_us` the exchange's time of the statement.
@@ -159,7 +159,7 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     changed_at_us: int | None = None
 
 
-class FillReport(msgspec.Struct, frozen=True, kw_only=True):
+class FillReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One fill of ours. `fee_e6` is the net fee billed for it. A listing carries no client order id."""
 
     fill_id: str

@@ -5,7 +5,9 @@ The steps are those of runtime.recovery, in its order; here they meet the superv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import trio
 
@@ -46,18 +48,21 @@ class Start:
 
         Raises UserError (a market that is none, live orders of another database), VenueRefused and StoreFailed.
         """
-        loaded = await load(self._services, self._methods)
+        with _collector_at_rest():
+            loaded = await load(self._services, self._methods)
         worked = [execution.terms for execution, _ in loaded.ready]
         worked += [execution.terms for execution in loaded.unscored]
         markets = await self._markets.add_all(tickers, worked)
-        actors = [self._supervisor.hire(execution, algorithm) for execution, algorithm in loaded.ready]
+        with _collector_at_rest():
+            actors = [self._supervisor.hire(execution, algorithm) for execution, algorithm in loaded.ready]
         stream()  # before the listings: what they do not show any more comes by the stream
         executions = [execution for execution, _ in loaded.ready]
         found = await differences(executions, markets, loaded.last_saved_us, self._services)
         refuse_others(found, gone, self._services)
         if is_leaving():
             return None
-        await self._go_on(loaded, actors, found)
+        with _collector_at_rest():
+            await self._go_on(loaded, actors, found)
         return loaded.count
 
     async def _go_on(self, loaded: Loaded, actors: list[Actor], found: Plan) -> None:
@@ -87,3 +92,16 @@ class Start:
             self._services.log.exception("score_refused", execution=execution.execution_id)
         except StoreFailed as failure:
             self._halt_for(failure)
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """What is taken up stays, and next to nothing else is made meanwhile; yet the collector would walk over all of it
+    again and again while it grows, for a third of the time. Never around a wait for the exchange: that may be long."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
