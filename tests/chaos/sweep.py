@@ -1,12 +1,13 @@
 """A scenario for each algorithm, two executions of it, and a SIGKILL at every commit, send and answer.
 
-    python -m tests.chaos.sweep --rate 20 --sides both
+    python -m tests.chaos.sweep --rate 10 --sides both
 
 The exchange lives in this process, on loopback; every life of an engine is forked and, in the first one of a case,
 kills itself at the case's point. The next life takes up what it finds and works until all has ended; then the
-exchange's accounts and the database are compared. All clocks run `rate` times as fast as the machine's. How often a
-scenario passes its points is learned from lives that are not killed, so a case may come too late for its point: then
-it has ended by itself, which is counted.
+exchange's accounts and the database are compared. All clocks run `rate` times as fast as the machine's.
+
+The visits of a point are gone through one after another until a scenario ends before its point comes. They are counted
+from the first submission on: an engine starts in the same way for every algorithm, so the start is an entry of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -35,15 +37,17 @@ from fsm_exec.paper.auth import Gate
 from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.generator import generate
-from fsm_exec.paper.hosting import LoopbackHost, host_on_loopback
+from fsm_exec.paper.hosting import host_on_loopback
 from fsm_exec.paper.player import TapePlayer
 from fsm_exec.paper.timeline import Timeline
 from tests.chaos.fast_clock import ORIGIN_US, FastClock, now_us
-from tests.chaos.states import at_work
-from tests.chaos.sweep_life import ENTRY, INSTANCE, PRICES_BELOW_MID_E4, SUBMITTED, TARGET_E2, Life
+from tests.chaos.states import KINDS, at_work
+from tests.chaos.sweep_life import ENTRY, INSTANCE, PRICES_BELOW_MID_E4, TARGET_E2, Life
 from tests.chaos.zygote import Forked, Zygote
 
 Sides: TypeAlias = Literal["before", "after", "alternate", "both"]
+START: Final = "start"
+VISITS_MAX: Final = 60
 BOUNDARIES: Final = ("commit", "send", "answer")
 LIVE: Final = tuple(name for name, family in FAMILIES.items() if not family.lab_only)
 """All algorithms that ship and may run live."""
@@ -56,22 +60,19 @@ POLL_S: Final = 0.25
 
 
 class Case(NamedTuple):
-    """`visit` 0: not killed."""
+    """`scenario` is an algorithm, or START."""
 
-    algorithm: str
+    scenario: str
     point: str
     visit: int
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """`died`: at its point. `met`: what orders were at work then. Of a life that was not killed: `visits` by point, and
-    how many of them had been `before` anything was submitted."""
+    """`died`: at its point, with `met`: what orders were at work then. Not: it had ended before."""
 
     case: Case
     died: bool = False
     met: Counter[str] = msgspec.field(default_factory=Counter)
-    visits: Counter[str] = msgspec.field(default_factory=Counter)
-    before: Counter[str] = msgspec.field(default_factory=Counter)
     orders: int = 0
     fills: int = 0
     wrong: list[str] = []
@@ -96,51 +97,49 @@ class Sweep:
     async def run(self, case: Case) -> Result:
         """One case, in a directory, a market and an account of its own."""
         self._cases += 1
-        directory = self._directory / f"{self._cases:05}-{case.algorithm}-{case.point}-{case.visit}"
+        directory = self._directory / f"{self._cases:05}-{case.scenario}-{case.point}-{case.visit}"
         directory.mkdir()
-        account, life = self._prepared(case, directory, self._host)
+        account, life = self._prepared(case, directory)
         database = Path(life.database)
         result = Result(case=case)
-        first = self._fork(life, directory, "first", case)
-        status = await self._ended(first)
-        result.died = status == -9
+        status = await self._ended(self._fork(life, directory, "first"))
+        result.died = status == -signal.SIGKILL
         if result.died:
             result.met = at_work(database)
-            again = self._fork(life, directory, "again", None)
-            status = await self._ended(again)
+            unkilled = msgspec.structs.replace(life, kill_at="", at_start=False)
+            status = await self._ended(self._fork(unkilled, directory, "again"))
         if status != 0:
             result.wrong.append(f"a life ended with {status}; see the files in {directory}")
-        if not case.visit:
-            self._learn(Path(life.visits), result)
         self._compare(database, account, result)
         if not result.wrong:
             shutil.rmtree(directory)
         return result
 
-    def _prepared(self, case: Case, directory: Path, host: LoopbackHost) -> tuple[Account, Life]:
+    def _prepared(self, case: Case, directory: Path) -> tuple[Account, Life]:
         ticker = f"KXSWEEP-{self._cases}"
         tape = generate(SEED, TAPE_S, profile="liquid", ticker=ticker)
         TapePlayer(self._exchange, tape).start(now_us() - PLAYED_BEFORE_S * 1_000_000)
         account, credentials = self._gate.open_account(CASH_E6, "ed25519")
         credentials.write_private_key(directory / "key.pem")
         return account, Life(
-            rest_url=host.rest_url,
-            ws_url=host.ws_url,
+            rest_url=self._host.rest_url,
+            ws_url=self._host.ws_url,
             api_key_id=credentials.api_key_id,
             key_path=str(directory / "key.pem"),
             database=str(directory / "engine.sqlite"),
             ticker=ticker,
-            method=case.algorithm,
+            method=LIVE[0] if case.scenario == START else case.scenario,
             outcome="yes",
             horizon_s=self._horizon_s,
             rate=self._rate,
             epoch_ns=self._epoch_ns,
-            visits="" if case.visit else str(directory / "visits"),
+            kill_at=case.point,
+            kill_visit=case.visit,
+            at_start=case.scenario == START,
         )
 
-    def _fork(self, life: Life, directory: Path, name: str, case: Case | None) -> Forked:
-        kill = ("", 0) if case is None or not case.visit else (case.point, case.visit)
-        return self._zygote.fork([msgspec.json.encode(life).decode()], directory, name, kill=kill, entry=ENTRY)
+    def _fork(self, life: Life, directory: Path, name: str) -> Forked:
+        return self._zygote.fork([msgspec.json.encode(life).decode()], directory, name, entry=ENTRY)
 
     @staticmethod
     async def _ended(process: Forked) -> int | None:
@@ -151,12 +150,6 @@ class Sweep:
                 return status
             await trio.sleep(POLL_S)
         return None
-
-    @staticmethod
-    def _learn(visits: Path, result: Result) -> None:
-        seen = visits.read_text(encoding="utf-8").split()
-        result.visits = Counter(seen)
-        result.before = Counter(seen[: seen.index(SUBMITTED)])
 
     @staticmethod
     def _compare(database: Path, account: Account, result: Result) -> None:
@@ -175,69 +168,61 @@ class Sweep:
         result.wrong += [f"{name} bought {count}" for name, count in bought.items() if count > TARGET_E2]
 
 
-def cases_of(learned: Result, sides: Sides, *, start: bool) -> list[Case]:
-    """A case for each visit of each boundary; `alternate`: before every other one, after the others. Without `start`
-    only those after the first submission: an engine starts in the same way for every algorithm."""
-    name = learned.case.algorithm
-    cases = []
-    for boundary in BOUNDARIES:
-        first = 1 if start else learned.before[f"{boundary}.before"] + 1
-        for visit in range(first, learned.visits[f"{boundary}.after"] + 1):
-            both = ("before", "after")
-            chosen = {"both": both, "alternate": (both[(visit + len(name)) % 2],)}.get(sides, (sides,))
-            cases += [Case(name, f"{boundary}.{side}", visit) for side in chosen]
-    return cases
-
-
 def sweep(
     directory: Path, algorithms: Sequence[str], *, rate: int, sides: Sides, horizon_s: int, at_once: int
 ) -> list[Result]:
-    """All cases of all of `algorithms`, `at_once` side by side; the lives that are not killed come first."""
+    """Every visit of every boundary of the start and of all of `algorithms`, `at_once` of them side by side."""
     epoch_ns = time.monotonic_ns()
+    results: list[Result] = []
+    waiting = [
+        (scenario, boundary, side)
+        for scenario in reversed((START, *algorithms))
+        for boundary in BOUNDARIES
+        for side in (("before", "after") if sides == "both" else (sides,))
+    ]
 
-    async def play() -> list[Result]:
+    async def work(told: Sweep) -> None:
+        while waiting:
+            await _go_through(told, *waiting.pop(), results)
+
+    async def play() -> None:
         told = Sweep(zygote, directory, rate, epoch_ns, horizon_s)
-        async with told.exchange():
-            learned = await _all(told, [Case(name, "none", 0) for name in algorithms], at_once)
-            learned.sort(key=lambda each: algorithms.index(each.case.algorithm))
-            cases = [case for n, each in enumerate(learned) for case in cases_of(each, sides, start=n == 0)]
-            return learned + await _all(told, cases, at_once)
+        async with told.exchange(), trio.open_nursery() as nursery:
+            for _ in range(at_once):
+                nursery.start_soon(work, told)
 
     with Zygote(os.environ) as zygote:
-        return trio.run(play, clock=FastClock(rate, epoch_ns))
-
-
-async def _all(told: Sweep, cases: Sequence[Case], at_once: int) -> list[Result]:
-    results: list[Result] = []
-    waiting = list(reversed(cases))
-
-    async def work() -> None:
-        while waiting:
-            results.append(await told.run(waiting.pop()))
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(at_once):
-            nursery.start_soon(work)
+        trio.run(play, clock=FastClock(rate, epoch_ns))
     return results
 
 
+async def _go_through(told: Sweep, scenario: str, boundary: str, side: str, results: list[Result]) -> None:
+    """One visit after another, until a scenario ended before its point twice. `alternate`: before every other visit and
+    after the others, beginning with either, by the scenario's name."""
+    for visit in range(1, VISITS_MAX + 1):
+        when = ("before", "after")[(visit + len(scenario)) % 2] if side == "alternate" else side
+        case = Case(scenario, f"{boundary}.{when}", visit)
+        for _ in range(2):  # no two lives are quite alike: one may be short
+            results.append(await told.run(case))
+            if results[-1].died:
+                break
+        else:
+            return
+
+
 def table(results: Sequence[Result]) -> str:
-    """Algorithm x points x what the kills found, and what is wrong."""
-    lines = [
-        f"{'algorithm':<22}{'commits':>8}{'sends':>7}{'answers':>9}{'kills':>7}{'at work':>9}{'unknown':>9}{'late':>6}"
-    ]
-    for name in dict.fromkeys(result.case.algorithm for result in results):
-        own = [result for result in results if result.case.algorithm == name]
-        visits = sum((result.visits for result in own), Counter[str]())
-        killed = [result for result in own if result.died]
+    """Scenario x points x what the kills found, and what is wrong."""
+    headings = (*(f"{boundary}s" for boundary in BOUNDARIES), "kills", "at work", *KINDS)
+    lines = [f"{'scenario':<22}" + "".join(f"{heading:>11}" for heading in headings)]
+    for name in sorted({result.case.scenario for result in results}, key=(START, *LIVE).index):
+        killed = [result for result in results if result.case.scenario == name and result.died]
         numbers = [
-            *(visits[f"{boundary}.after"] for boundary in BOUNDARIES),
+            *(sum(result.case.point.startswith(boundary) for result in killed) for boundary in BOUNDARIES),
             len(killed),
             sum(bool(result.met) for result in killed),
-            sum(bool(result.met["unknown"]) for result in killed),
-            sum(result.case.visit > 0 and not result.died for result in own),
+            *(sum(bool(result.met[kind]) for result in killed) for kind in KINDS),
         ]
-        lines.append(f"{name:<22}" + "".join(f"{n:>{w}}" for n, w in zip(numbers, (8, 7, 9, 7, 9, 9, 6), strict=True)))
+        lines.append(f"{name:<22}" + "".join(f"{number:>11}" for number in numbers))
     wrong = [f"{'/'.join(map(str, result.case))}: {line}" for result in results for line in result.wrong]
     kills, orders = sum(result.died for result in results), sum(result.orders for result in results)
     lines.append(f"{kills} kills, {orders} orders, {sum(result.fills for result in results)} fills")
@@ -246,10 +231,10 @@ def table(results: Sequence[Result]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="sweep", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rate", type=int, default=20)
+    parser.add_argument("--rate", type=int, default=10)
     parser.add_argument("--sides", choices=("before", "after", "alternate", "both"), default="both")
     parser.add_argument("--horizon", type=int, default=6)
-    parser.add_argument("--at-once", type=int, default=6)
+    parser.add_argument("--at-once", type=int, default=8)
     parser.add_argument("algorithms", nargs="*", default=LIVE)
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="fsm-exec-sweep-"))

@@ -15,6 +15,7 @@ import msgspec
 import trio
 
 from fsm_exec.algorithms import method
+from fsm_exec.core import crashpoints
 from fsm_exec.core.limits import resolve_limits
 from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.kalshi.client import open_client
@@ -32,15 +33,14 @@ ENTRY: Final = "tests.chaos.sweep_life:main"
 INSTANCE: Final = "sweepsweep"
 PATIENCE_S: Final = 300
 POLL_S: Final = 0.25
-SUBMITTED: Final = "submitted"
-"""Among the visits: from here on executions are at work."""
 PRICES_BELOW_MID_E4: Final = (0, 300)
 """Of the two executions: one soon meets somebody, the other rests."""
 TARGET_E2: Final = CountE2(6_000)
 
 
 class Life(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`visits` "": they are not written down."""
+    """It kills itself at the `kill_visit`-th visit of `kill_at` ("": never), counted from the first submission on, or,
+    for a kill `at_start`, from the start to there."""
 
     rest_url: str
     ws_url: str
@@ -53,13 +53,15 @@ class Life(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     horizon_s: int
     rate: int
     epoch_ns: int
-    visits: str = ""
+    kill_at: str = ""
+    kill_visit: int = 0
+    at_start: bool = False
 
 
 def main() -> None:
     life = msgspec.json.decode(sys.argv[1], type=Life)
-    if life.visits:
-        die_at("", 0, Path(life.visits))
+    if life.at_start:
+        die_at(life.kill_at, life.kill_visit)
     trio.run(_live, life, clock=FastClock(life.rate, life.epoch_ns))
 
 
@@ -81,16 +83,12 @@ async def _live(life: Life) -> None:
             open_engine(store, client, wall, log, [life.ticker], method) as engine,
         ):
             with trio.fail_after(PATIENCE_S):
-                _mark(life.visits)
+                crashpoints.install(None)
+                if life.kill_at and not life.at_start:
+                    die_at(life.kill_at, life.kill_visit)
                 for below_e4 in PRICES_BELOW_MID_E4[len(await store.executions()) :]:
                     await _submit(engine, life, below_e4)
                 await engine.wait_idle()
-
-
-def _mark(visits: str) -> None:
-    if visits:
-        with Path(visits).open("a", encoding="utf-8") as file:
-            file.write(f"{SUBMITTED}\n")
 
 
 async def _submit(engine: Engine, life: Life, below_e4: int) -> None:

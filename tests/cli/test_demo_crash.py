@@ -14,6 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from fsm_exec.cli.crash_books import disagreements, held
+from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
+from fsm_exec.core.units import CountE2
+from fsm_exec.runtime.engine import Ended
 from tests.cli.invoking import invoke
 from tests.cli.support import COMMAND, assert_rows_agree, environment, folded, run
 
@@ -51,6 +55,68 @@ def test_two_kills_and_the_exchange_agrees(tmp_path: Path) -> None:
         assert sum(kill["orders"].values()) == kill["adopted"] + kill["ended"] + kill["asking"] > 0
         assert child_is_gone(kill["pid"])
     assert not (tmp_path / "c.sqlite.lock").exists()
+    assert_every_disagreement_is_seen(tmp_path / "c.sqlite")
+
+
+def assert_every_disagreement_is_seen(database: Path) -> None:
+    """What would be exit 1: a fill lost, invented or told otherwise, an order doubled, orphaned, lost or at rest, an
+    execution that bought too much or did not end."""
+    found = held(database)
+    children = [(each.execution, child) for each in found for child in each.execution.children if child.order_id]
+    instance = found[0].execution.instance
+    orders = tuple(
+        OrderReport(
+            order_id=child.order_id or "",
+            client_order_id=child.client_order_id,
+            ticker=execution.terms.ticker,
+            outcome=execution.outcome,
+            status="executed",
+            price_e4=child.price_e4,
+            count_e2=child.count_e2,
+            filled_e2=child.filled_e2,
+            remaining_e2=CountE2(0),
+            at_us=0,
+        )
+        for execution, child in children
+    )
+    fills = tuple(
+        FillReport(
+            fill_id=fill.fill_id,
+            order_id=fill.order_id,
+            client_order_id=None,
+            ticker=execution.terms.ticker,
+            outcome=execution.outcome,
+            price_e4=fill.price_e4,
+            count_e2=fill.count_e2,
+            fee_e6=fill.fee_e6,
+            is_taker=fill.is_taker,
+            at_us=fill.traded_at_us,
+        )
+        for execution, child in children
+        for fill in (*child.fills, *child.late)
+    )
+
+    def told(orders: tuple[OrderReport, ...], fills: tuple[FillReport, ...], found: list[Ended] = found) -> str:
+        listed = OrderListing(as_of_us=0, orders=orders), FillListing(as_of_us=0, fills=fills)
+        return "; ".join(disagreements(found, *listed, instance))
+
+    replace = msgspec.structs.replace
+    filled = next(order for order in orders if order.filled_e2)
+    rest = tuple(order for order in orders if order is not filled)
+    assert told(orders, fills) == ""
+    assert "is ours alone" in told(orders, fills[1:])
+    assert "None here" in told(orders, (*fills, replace(fills[0], fill_id="another")))
+    assert " there and " in told(orders, (replace(fills[0], count_e2=CountE2(1)), *fills[1:]))
+    assert "2 orders at the exchange are called" in told((*orders, replace(filled, order_id="another")), fills)
+    assert "not in the database" in told((*rest, replace(filled, client_order_id=f"fx{instance}-e9-1-1")), fills)
+    assert "is another, filled" in told((*rest, replace(filled, order_id="another")), fills)
+    assert "still rests" in told((*rest, replace(filled, status="resting")), fills)
+    much = replace(fills[0], fill_id="more", count_e2=CountE2(10**9))
+    assert "bought 1000" in told(orders, (*fills, much))
+    unended = [replace(found[0], execution=replace(found[0].execution, state="walking")), *found[1:]]
+    assert "has not ended" in told(orders, fills, unended)
+    stopped = [replace(found[0], quarantine="why"), *found[1:]]
+    assert "was quarantined: why" in told(orders, fills, stopped)
 
 
 def test_the_story_on_a_terminal_and_ctrl_c(tmp_path: Path) -> None:
