@@ -34,6 +34,25 @@ DECISION_INTERVAL_US = 250_000
 class Actor:
     """Holds the newest durable execution. Only its own task replaces it."""
 
+    __slots__ = (  # thousands idle at once
+        "_algorithm",
+        "_decided_us",
+        "_first",
+        "_grid",
+        "_held_until_us",
+        "_inquirer",
+        "_may_act",
+        "_services",
+        "at_deadline",
+        "execution",
+        "feed",
+        "hurry",
+        "inbox",
+        "stopped_for",
+        "taken_in",
+        "under_way",
+    )
+
     def __init__(self, execution: Execution, algorithm: Algorithm, feed: MarketFeed, services: Services) -> None:
         self.execution = execution
         self.inbox = Inbox()

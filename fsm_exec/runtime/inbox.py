@@ -20,9 +20,11 @@ class InboxOverflow(LocalError):
 
 
 class Inbox:
+    __slots__ = ("_events", "_overflowed", "_waiting", "nudged")
+
     def __init__(self) -> None:
         self._events: list[AnyEvent] = []  # short, and mostly empty: an empty deque takes 600 bytes
-        self._arrived = trio.Event()
+        self._waiting: trio.lowlevel.Task | None = None  # its actor; an event for each wait would cost half a kilobyte
         self._overflowed = False
         self.nudged = False
 
@@ -36,11 +38,11 @@ class Inbox:
             self._events.append(event)
         else:
             self._overflowed = True
-        self._arrived.set()
+        self._wake()
 
     def nudge(self) -> None:
         self.nudged = True
-        self._arrived.set()
+        self._wake()
 
     def take(self) -> AnyEvent | None:
         """The oldest fact, or None. Raises InboxOverflow once a fact found no room."""
@@ -57,6 +59,16 @@ class Inbox:
         """Until something arrives, or trio's time `until`. Spurious returns are fine."""
         if self._events or self._overflowed:
             return
-        self._arrived = trio.Event()
         with trio.move_on_at(until):
-            await self._arrived.wait()
+            self._waiting = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._no_more)
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            trio.lowlevel.reschedule(self._waiting)
+            self._waiting = None
+
+    def _no_more(self, _: object) -> trio.lowlevel.Abort:
+        """The time is up, or the actor is let go."""
+        self._waiting = None
+        return trio.lowlevel.Abort.SUCCEEDED
