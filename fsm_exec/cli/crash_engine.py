@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -61,6 +62,7 @@ class EngineProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                env={**os.environ, "XDG_STATE_HOME": str(self._errors.parent)},  # its locks go with the demo
                 start_new_session=True,  # Ctrl-C is the demo's, which then stops the engine
             )
         line = b""

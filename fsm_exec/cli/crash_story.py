@@ -25,7 +25,8 @@ WORD_WIDTH: Final = 8
 
 class KillTold(msgspec.Struct, kw_only=True):
     """One kill of the document. Times in milliseconds: of the kill since the demo began, and from the new process's
-    start until it accepted executions. `orders` are those that had not ended, by kind; the rest is `Fates`."""
+    start until it accepted executions: `restored` of them were at work again then, others had ended by what the exchange told.
+    `orders` are those that had not ended at the kill, by kind; the rest is `Fates`."""
 
     at_ms: int
     pid: int
@@ -122,7 +123,7 @@ def found_at_restart(restored: int, became: Fates) -> str:
     parts = [f"{became.adopted} adopted", f"{became.ended} ended meanwhile"]
     if became.asking:
         parts.append(f"{became.asking} not proven yet (asked for until they are)")
-    return f"{_plural(restored, 'execution')} taken up, orders: {', '.join(parts)}"
+    return f"{_plural(restored, 'execution')} at work again, orders: {', '.join(parts)}"
 
 
 def _plural(number: int, noun: str) -> str:

@@ -51,7 +51,7 @@ def test_two_kills_and_the_exchange_agrees(tmp_path: Path) -> None:
     assert document["compared"]["orders"] == len(accepted)
     assert len(document["kills"]) == 2
     for kill in document["kills"]:
-        assert kill["executions"] == kill["restored"] > 0
+        assert 0 < kill["restored"] <= kill["executions"]
         assert sum(kill["orders"].values()) == kill["adopted"] + kill["ended"] + kill["asking"] > 0
         assert child_is_gone(kill["pid"])
     assert not (tmp_path / "c.sqlite.lock").exists()
