@@ -32,6 +32,7 @@ MARKETS = 20
 GRACE_US = 5_000_000
 HORIZON_US = 3_600_000_000
 SAVES_AT_ONCE = 1_000
+ENVIRONMENT = "paper"  # as a daemon's configuration calls the exchange
 METHOD = method("simple_limit")
 TICKERS = tuple(f"KXCROWD-26OCT01-{n:02}" for n in range(MARKETS))
 LEVELS = tuple((parse_price(f"0.{cents:02}"), parse_count("40")) for cents in range(49, 39, -1))
@@ -47,13 +48,15 @@ def open_markets(exchange: Exchange) -> None:
         exchange.apply(ticker, BookSnapshot(LEVELS, LEVELS))
 
 
-async def leave_in_flight(path: Path, exchange: Exchange, account: Account, count: int, now_us: int) -> None:
-    """Write `count` executions to a new database at `path`, and have `account` hold their orders."""
+async def leave_in_flight(path: Path, exchange: Exchange, account: Account, count: int, now_us: int) -> str:
+    """Write `count` executions to a new database at `path`, and have `account` hold their orders; its instance."""
     async with open_virtual_store(path, draw_instance=draw_instance, at_us=now_us) as store:
+        await store.bind(ENVIRONMENT)
         histories = [_history(exchange, account, store.instance, n, now_us) for n in range(1, count + 1)]
         for saves in zip(*histories, strict=True):  # the first step of each, then the second, then the third
             for first in range(0, count, SAVES_AT_ONCE):
                 await _save(store, saves[first : first + SAVES_AT_ONCE])
+        return store.instance
 
 
 async def _save(store: SqliteStore, saves: Sequence[ExecutionSave]) -> None:
