@@ -31,6 +31,13 @@ def proof_from_us(child: Child, asked_since_us: int) -> int:
     return asked_since_us + window_us + READ_LAG_US
 
 
+def shows_what_stands(child: Child, as_of_us: int) -> bool:
+    """Whether a listing of that time is later than all we did to the order, so that another price or count in it is
+    somebody else's doing and no echo of ours."""
+    changed_us = child.sent_at_us if child.moved_at_us is None else child.moved_at_us
+    return child.write is None and as_of_us > changed_us + READ_LAG_US
+
+
 def answer_of(child: Child, listing: OrderListing, asked_since_us: int, at_us: int) -> AnyEvent | None:
     """What a listing says about one order: where it stands, or proof that it does not exist; None if it proves
     nothing yet. `asked_since_us` is when the doubt began, at the latest."""

@@ -19,7 +19,7 @@ import msgspec
 
 from fsm_exec.core.events import FillReported, OrderReported, Restored
 from fsm_exec.core.execution import Child, Execution
-from fsm_exec.core.inquiry import filled, reported
+from fsm_exec.core.inquiry import filled, reported, shows_what_stands
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.ownership import name_of_ours
@@ -59,6 +59,7 @@ def plan(
     """See the module. Of `orders`, which may be several listings, later ones are later looks. A market that is not in
     `markets` could not be read."""
     listed = {report.order_id: report for listing in orders for report in listing.orders}
+    looked_us = {report.order_id: listing.as_of_us for listing in orders for report in listing.orders}
     by_name = {report.client_order_id: report for report in listed.values()}
     owners = {child.client_order_id: execution for execution in restored for child in execution.children}
     named = {child.order_id: name for name, child in _children(restored) if child.order_id is not None}
@@ -80,7 +81,7 @@ def plan(
             Restored(
                 at_us=now_us,
                 market=markets.get(execution.terms.ticker),
-                orders=tuple(_news_of_orders(execution, by_name, now_us)),
+                orders=tuple(_news_of_orders(execution, by_name, looked_us, now_us)),
                 fills=tuple(sorted(news.get(execution.execution_id, []), key=_by_time)),
                 instance=None if execution.instance == instance else instance,
             ),
@@ -99,11 +100,14 @@ def _by_time(fill: FillReported) -> tuple[int, str, str]:
     return fill.traded_at_us, fill.order_id, fill.fill_id
 
 
-def _news_of_orders(execution: Execution, by_name: Mapping[str, OrderReport], now_us: int) -> Iterable[OrderReported]:
+def _news_of_orders(
+    execution: Execution, by_name: Mapping[str, OrderReport], looked_us: Mapping[str, int], now_us: int
+) -> Iterable[OrderReported]:
     for child in execution.children:
         report = by_name.get(child.client_order_id)
         if report is not None and _is_news(child, report):
-            yield reported(report, now_us, looked_up=False, child=child)
+            stands = shows_what_stands(child, looked_us[report.order_id])
+            yield reported(report, now_us, looked_up=stands, child=child)
 
 
 def _is_news(child: Child, report: OrderReport) -> bool:

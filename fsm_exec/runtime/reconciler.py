@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution import Execution
+from fsm_exec.core.inquiry import shows_what_stands
 from fsm_exec.core.orders import FillReport, OrderReport
 from fsm_exec.core.ports import Exchange
 from fsm_exec.core.reconcile import FRESH_US, fill_is_news, order_is_news
@@ -122,8 +123,8 @@ class Reconciler:
             if known is None or not known.is_at_work or not self._takes_more(owner, known):
                 continue
             self._router.learned(report.client_order_id, report.order_id)
-            if order_is_news(known.execution, report, listing.as_of_us):
-                self._router.order(report)
+            if child is not None and order_is_news(known.execution, report, listing.as_of_us):
+                self._router.order(report, looked_up=shows_what_stands(child, listing.as_of_us))
                 self._room[owner] -= 1
                 told += 1
         if orphans := [report for report in unworked if report.order_id in self._suspects]:

@@ -159,10 +159,11 @@ class Router:
     def _of_others(self, report: FillReport) -> None:
         self._log.info("fill_of_others", order_id=report.order_id, fill_id=report.fill_id)
 
-    def order(self, report: OrderReport) -> None:
+    def order(self, report: OrderReport, *, looked_up: bool = False) -> None:
+        """`looked_up`: of a listing later than all we did to the order."""
         if self.owner_of(report.client_order_id) is not None:
             self.learned(report.client_order_id, report.order_id)
-            self._hand_over(report.client_order_id, reported(report, self._wall.now_us(), looked_up=False))
+            self._hand_over(report.client_order_id, reported(report, self._wall.now_us(), looked_up=looked_up))
 
     def _hand_over(self, client_order_id: str, event: AnyEvent) -> None:
         owner = self.owner_of(client_order_id)

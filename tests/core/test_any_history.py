@@ -35,6 +35,7 @@ from fsm_exec.core.events import (
     CancelAnswered,
     ClockStruck,
     DecisionDue,
+    DrainRequested,
     FillReported,
     MarketChanged,
     OrderAbsent,
@@ -141,12 +142,15 @@ class Teller:
             return False
         assert parts == step, "advance is apply of decide"
         assert advance(before, event, driver.algorithm) == step, "the same answer to the same arguments"
-        if isinstance(event, FillReported):
-            self.fills.setdefault((event.order_id, event.fill_id), event.count_e2)
+        told = event.fills if isinstance(event, Restored) else (event,)
+        for fill in told:
+            if isinstance(fill, FillReported):
+                self.fills.setdefault((fill.order_id, fill.fill_id), fill.count_e2)
         if step is None:
             assert driver.execution is before
         assert len({write.effect_id for write in driver.in_flight}) == len(driver.in_flight)
-        if before.ending is not None or event.at_us >= before.deadline_us:
+        stays_away = before.draining and not isinstance(event, Restored)
+        if before.ending is not None or stays_away or event.at_us >= before.deadline_us:
             assert all(type(write).__name__ == "CancelOrder" for write in driver.in_flight[sent:]), "invariant 9"
         check(before, driver.execution)
         assert driver.execution.filled_e2 == sum(self.fills.values()), "invariant 3"
@@ -164,7 +168,7 @@ class Teller:
         count = CountE2(self.draw(-1 if self.draw(0, 20) == 0 else 0, child.count_e2))
         rest = CountE2(child.count_e2 - max(count, child.reported_e2) if self.draw(0, 3) else 0)
         write_id = child.write.effect_id if child.write is not None and self.draw(0, 9) else "e1:1:1"
-        match self.draw(0, 11):
+        match self.draw(0, 12):
             case 0:
                 return OrderAccepted(
                     at_us=at_us, client_order_id=name, order_id=order_id, filled_e2=count, remaining_e2=rest
@@ -195,19 +199,10 @@ class Teller:
                 return AmendRefused(at_us=at_us, client_order_id=name, effect_id=write_id, code=code)
             case 9 | 10:
                 return self.reported(child, name, order_id, at_us, rest)
+            case 11:
+                return self.restored(at_us)
             case _:
-                return FillReported(
-                    at_us=at_us,
-                    client_order_id=name,
-                    order_id=order_id,
-                    fill_id=f"f{self.draw(0, 6)}",
-                    price_e4=child.price_e4,
-                    count_e2=CountE2(self.draw(1, child.count_e2)) if self.draw(0, 2) else count,
-                    fee_e6=MoneyE6(self.draw(0, 9)),
-                    is_taker=bool(self.draw(0, 1)),
-                    traded_at_us=at_us,
-                    mid_e5=None,
-                )
+                return self.filled(child, name, order_id, at_us, count)
 
     def general(self, at_us: int) -> AnyEvent:
         """An event about the execution as a whole."""
@@ -217,7 +212,9 @@ class Teller:
             case 1:
                 return MarketChanged(at_us=at_us, status=("open", "paused", "closed")[self.draw(0, 2)])
             case 2 | 3:
-                return Restored(at_us=at_us)
+                return self.restored(at_us)
+            case 8:
+                return DrainRequested(at_us=at_us)
             case 4 | 6 | 7:
                 near_us = self.driver.execution.deadline_us + self.draw(-1_000, 1_000)
                 self.driver.now_us = max(self.driver.now_us, near_us)
@@ -230,6 +227,40 @@ class Teller:
         feed = "live" if self.draw(0, 4) else "gapped"
         view = replace(self._world.view(at_us, feed=feed, own_other=own), book_seq=self.draw(0, 10_000))
         return DecisionDue(at_us=at_us, view=view)
+
+    def restored(self, at_us: int) -> Restored:
+        """With nothing, or with statements and fills of some orders, true or not, in any order."""
+        orders: list[OrderReported] = []
+        fills: list[FillReported] = []
+        for child in self.driver.children if self.draw(0, 2) else ():
+            name, order_id = child.client_order_id, child.order_id or f"id-{child.client_order_id}"
+            if self.draw(0, 1):
+                rest = CountE2(child.count_e2 - child.reported_e2 if self.draw(0, 3) else 0)
+                orders.append(self.reported(child, name, order_id, at_us, rest))
+            if self.draw(0, 2) == 0:
+                count = CountE2(self.draw(0, child.count_e2))
+                fills.append(self.filled(child, name, order_id, at_us, count))
+        return Restored(
+            at_us=at_us,
+            market=(None, "open", "paused", "closed")[self.draw(0, 3)] if self.draw(0, 3) == 0 else None,
+            orders=tuple(orders),
+            fills=tuple(fills),
+            instance="bbbbbbbbbb" if self.draw(0, 9) == 0 else None,
+        )
+
+    def filled(self, child: Child, name: str, order_id: str, at_us: int, count: CountE2) -> FillReported:
+        return FillReported(
+            at_us=at_us,
+            client_order_id=name,
+            order_id=order_id,
+            fill_id=f"f{self.draw(0, 6)}",
+            price_e4=child.price_e4,
+            count_e2=CountE2(self.draw(1, child.count_e2)) if self.draw(0, 2) else count,
+            fee_e6=MoneyE6(self.draw(0, 9)),
+            is_taker=bool(self.draw(0, 1)),
+            traded_at_us=at_us,
+            mid_e5=None,
+        )
 
     def reported(self, child: Child, name: str, order_id: str, at_us: int, rest: CountE2) -> OrderReported:
         prices = [child.price_e4] * 3

@@ -9,7 +9,7 @@ from fsm_exec.core.algorithm import WithdrawWish
 from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.events import OrderAbsent, OrderDoubted, OrderReported, WriteLost
 from fsm_exec.core.execution import Child
-from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US, answer_of, doubt_of
+from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US, answer_of, doubt_of, needs_inquiry
 from fsm_exec.core.orders import OrderListing, OrderReport
 from fsm_exec.core.units import CountE2
 from tests.core.conftest import T0_US, Driver, World
@@ -51,6 +51,18 @@ def test_a_listing_of_before_the_doubt_does_not_settle_it(working: Driver, after
     assert answer.looked_up == settles
     working.tell(replace(answer, at_us=working.now_us + 1))
     assert working.child.state == ("resting" if settles else "cancelling")
+
+
+@pytest.mark.parametrize("after_us", [READ_LAG_US + 1, SIGNATURE_WINDOW_US + READ_LAG_US + 1, 3_600_000_000])
+def test_a_cancel_answered_404_proves_nothing_and_neither_does_an_empty_listing(working: Driver, after_us: int) -> None:
+    """The order may be on another shard (W8): it counts as live until a listing that has it says that it ended."""
+    lose_a_cancel(working)
+    empty = OrderListing(as_of_us=working.now_us + after_us, orders=())
+    assert answer_of(working.child, empty, working.now_us, empty.as_of_us) is None
+    assert needs_inquiry(working.child)
+    assert working.execution.free_e2 == 0, "nothing is placed in its stead"
+    working.report("canceled", looked_up=True)
+    assert working.child.state == "cancelled"
 
 
 def test_a_lost_amend_is_waited_for_longer(working: Driver) -> None:

@@ -11,8 +11,17 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fsm_exec.core.errors import IllegalEvent, LocalError
-from fsm_exec.core.events import CancelAnswered, DrainRequested, OrderAbsent, OrderDoubted, OrderRefused, WriteLost
+from fsm_exec.core.events import (
+    AmendAnswered,
+    CancelAnswered,
+    DrainRequested,
+    OrderAbsent,
+    OrderDoubted,
+    OrderRefused,
+    WriteLost,
+)
 from fsm_exec.core.execution import Execution, PendingCancel
+from fsm_exec.core.inquiry import READ_LAG_US
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import (
     CancelOrder,
@@ -310,6 +319,21 @@ def test_somebody_else_amended_the_order_meanwhile(working: Driver) -> None:
     assert working.execution.ending is not None
     assert working.execution.ending.reason == "external"
     assert [type(write) for write in working.in_flight] == [CancelOrder]
+
+
+@pytest.mark.parametrize("status", ["resting", "canceled"])
+def test_somebody_else_amended_an_order_that_has_walked(working: Driver, status: OrderStatus) -> None:
+    """A frame from before our last amend would look the same; a listing later than that amend is no such frame."""
+    working.reprice(5_100)
+    working.fact(AmendAnswered, filled_e2=CountE2(0), remaining_e2=working.child.count_e2)
+    assert (working.child.walks, working.child.price_e4) == (1, 5_100)
+    before = working.execution
+    restart(working, order(working.child, price_e4=PriceE4(4_900)), down_us=READ_LAG_US)
+    assert working.execution is before, "the listing may be of before the amend"
+    restart(working, order(working.child, status, price_e4=PriceE4(4_900)))
+    assert working.child.price_e4 == 4_900
+    assert working.execution.ending is not None
+    assert working.execution.ending.reason == "external"
 
 
 def test_an_order_in_doubt_that_was_taken_off_at_once_counts_as_a_refusal(world: World) -> None:

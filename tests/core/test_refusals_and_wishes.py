@@ -14,6 +14,7 @@ from fsm_exec.core.events import (
     DecisionDue,
     GiveUp,
     MarketChanged,
+    OrderAbsent,
     OrderDoubted,
     OrderRefused,
     Withdraw,
@@ -96,6 +97,27 @@ def test_a_pause_is_no_refusal(world: World, code: str) -> None:
         driver.place()
         driver.fact(OrderRefused, code=code, message="")
     assert (driver.execution.refusals, driver.execution.ending) == (0, None)
+
+
+def test_an_order_sent_again_during_a_pause_is_refused_once_and_placed_anew_when_the_market_is_open(
+    world: World,
+) -> None:
+    """The proof that it never arrived comes during the pause: the same request is tried once, under the same id; then
+    nothing until the hold is over and the market is open, and then a new attempt."""
+    driver = world.drive()
+    first = driver.place()
+    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(MarketChanged, status="paused")
+    driver.in_flight.clear()
+    driver.fact(OrderAbsent, as_of_us=driver.now_us + 1)
+    assert [write.client_order_id for write in driver.in_flight] == [first.client_order_id]
+    driver.fact(OrderRefused, code="trading_is_paused", message="")
+    assert (driver.child.state, driver.execution.refusals, driver.execution.ending) == ("rejected", 0, None)
+    driver.look(status="paused")
+    assert len(driver.children) == 1
+    driver.fact(MarketChanged, status="open")
+    again = driver.place()
+    assert (again.attempt, again.count_e2) == (first.attempt + 1, first.count_e2)
 
 
 @pytest.mark.parametrize(

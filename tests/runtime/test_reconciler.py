@@ -71,6 +71,30 @@ async def test_an_order_somebody_else_cancelled_ends_the_execution(autojump_cloc
         assert (ended.state, ended.reason) == ("cancelled", "external")
 
 
+async def test_an_order_that_has_walked_and_somebody_else_amended_ends_the_execution(
+    autojump_clock: MockClock,
+) -> None:
+    """A frame with another price than ours may be of before our last amend and is passed over; a listing later than
+    that amend may not."""
+    async with staged() as stage:
+        name = await stage.submit(horizon_s=200)
+        await trio.sleep(2)
+        order = stage.order_of(name)
+        actor = stage.engine.actors[name]
+        (child,) = actor.execution.children
+        actor.execution = replace(actor.execution, children=(replace(child, walks=1, moved_at_us=child.sent_at_us),))
+        elsewhere = replace(stage.exchange.held[order], price_e4=PriceE4(4_000))
+        stage.exchange.held[order] = elsewhere
+        assert stage.exchange.listener is not None
+        stage.exchange.listener.order(elsewhere)
+        await trio.sleep(1)
+        assert actor.execution.ending is None
+        await trio.sleep(INTERVAL_S)
+        assert actor.execution.ending is not None
+        assert actor.execution.ending.reason == "external"
+        assert stage.exchange.resting == []
+
+
 async def test_a_fill_after_the_end_is_found_too(autojump_clock: MockClock) -> None:
     """An execution that has ended learns a fill whose frame was lost."""
     async with staged() as stage:

@@ -11,6 +11,7 @@ from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.errors import UserError, VenueRefused, VenueUnavailable
 from fsm_exec.core.market import MarketStatus, MarketTerms
 from fsm_exec.core.orders import FillListing, OrderListing
+from fsm_exec.core.units import PriceE4, PriceGrid, PriceRange
 from tests.runtime.lives import World, a_world, ended
 from tests.runtime.support import INSTANCE, TERMS, TICKER, Stage, count
 
@@ -176,6 +177,38 @@ async def test_the_market_paused_while_we_were_down(autojump_clock: MockClock) -
             assert len(world.exchange.resting) == 2
             stage.engine.stop("user")
             await ended(stage.engine)
+
+
+async def test_the_grid_changed_while_we_were_down(autojump_clock: MockClock) -> None:
+    """An execution keeps the grid it was accepted under: what rests goes on and fills; prices that the exchange takes
+    no more are refused, and the third refusal in a row ends it. What is accepted now has the new grid."""
+    async with a_world() as world:
+        world.exchange.place_fates.append("lost there")
+
+        async def work(stage: Stage) -> None:
+            await stage.submit(horizon_s=300)
+            await trio.sleep(1)
+            await resting(stage)
+
+        await world.killed_after(work)
+        (order,) = world.exchange.resting
+        nickel = PriceGrid((PriceRange(PriceE4(0), PriceE4(10_000), PriceE4(500)),))
+
+        async def markets(tickers: object) -> dict[str, MarketTerms]:
+            return {TICKER: replace(TERMS, grid=nickel)}
+
+        world.exchange.markets = markets  # type: ignore[method-assign]  # of this world
+        world.exchange.place_fates += ["refused"] * 3
+        async with world.life() as stage:
+            await trio.sleep(60)  # that the first never arrived has to be proven
+            world.exchange.fill(10, order)
+            third = await stage.submit(horizon_s=30)
+            await ended(stage.engine)
+        refused, adopted = await world.execution("e000001"), await world.execution("e000002")
+        assert (refused.state, refused.reason, refused.refusals) == ("cancelled", "rejected", 3)
+        assert (adopted.state, adopted.terms.grid) == ("filled", TERMS.grid)
+        accepted = await world.execution(third)
+        assert (accepted.terms.grid, accepted.arrival.grid) == (nickel, nickel)
 
 
 @pytest.mark.parametrize("gone", [False, True])
