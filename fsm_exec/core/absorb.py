@@ -34,7 +34,7 @@ from fsm_exec.core.events import (
     Submitted,
     WriteLost,
 )
-from fsm_exec.core.execution import Child, Execution, Fill, PendingAmend, PendingCancel
+from fsm_exec.core.execution import HOLD_MAX_US, Child, Execution, Fill, PendingAmend, PendingCancel
 from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.units import CountE2, PriceE4
 
@@ -52,7 +52,6 @@ REFUSAL_ENDS: dict[str, Reason] = {
 NOT_NOW = frozenset({"trading_is_paused", "exchange_is_paused", "too_many_requests", "header_timestamp_expired"})
 """Refusals that say nothing about the order: it is placed again later, with a growing pause."""
 HOLD_FIRST_US = 1_000_000
-HOLD_MAX_US = 30_000_000
 
 NOT_SENT = "not_sent"
 """The code of an amend that was never handed to the socket: the exchange refused nothing."""

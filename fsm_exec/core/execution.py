@@ -25,6 +25,8 @@ from states import TABLES
 EXECUTION_ENDS = frozenset(TABLES["execution"].terminal)
 CHILD_ENDS = frozenset(TABLES["child_order"].terminal)
 CHILD_LIVE = frozenset({"resting", "partial", "cancelling"})
+HOLD_MAX_US = 30_000_000
+"""How long nothing is placed at most after a refusal that says nothing about the order."""
 
 
 class Fill(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
@@ -179,6 +181,18 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     @property
     def filled_e2(self) -> CountE2:
         return CountE2(sum(child.filled_e2 for child in self.children))
+
+    @property
+    def begun_us(self) -> int:
+        """The earliest time that our clock gave to any of it: it may have been put back since the acceptance. A listing
+        from shortly before then on has all of its orders."""
+        written = () if self.first_write_at_us is None else (self.first_write_at_us,)
+        return min(self.accepted_at_us, *written, *(child.sent_at_us for child in self.children))
+
+    def is_held(self, at_us: int) -> bool:
+        """Whether nothing may be placed yet. A hold that would last longer than any was made by a clock that has been
+        put back since."""
+        return self.held_until_us - HOLD_MAX_US <= at_us < self.held_until_us
 
     @property
     def unsent(self) -> tuple[Child, ...]:

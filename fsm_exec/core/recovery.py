@@ -43,7 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def listed_since_us(restored: Iterable[Execution], last_saved_us: int | None, now_us: int) -> int:
     """From when on orders and fills must be listed: the oldest of these executions, or shortly before the last thing
     that was saved, whichever is earlier; a fill of an order that had ended may have come after it."""
-    begun = [execution.accepted_at_us for execution in restored]
+    begun = [execution.begun_us for execution in restored]
     last_us = now_us if last_saved_us is None else min(now_us, last_saved_us)
     return max(0, min([*begun, last_us]) - OVERLAP_US)
 

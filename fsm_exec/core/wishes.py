@@ -97,7 +97,7 @@ def place(seen: Execution, wish: PlaceWish, view: View, free: CountE2) -> Place 
     if wish.post_only and wish.time_in_force != "good_till_canceled":
         raise IllegalWish(f"slice {wish.level}: {wish.time_in_force} and post only can do nothing")
     _check_price(seen, wish.price_e4, taker=not wish.post_only)
-    if not view.is_tradable or view.at_us < seen.held_until_us:
+    if not view.is_tradable or seen.is_held(view.at_us):
         return None
     price = _short_of_own(wish.price_e4, view)
     if price is None:
@@ -122,7 +122,7 @@ def reprice(seen: Execution, wish: RepriceWish, view: View) -> tuple[Reprice, ..
     _check_price(seen, wish.price_e4, taker=True)
     price = _short_of_own(wish.price_e4, view)
     busy = child.write is not None or child.state not in ("resting", "partial")
-    if busy or price is None or price == child.price_e4 or not view.is_tradable or view.at_us < seen.held_until_us:
+    if busy or price is None or price == child.price_e4 or not view.is_tradable or seen.is_held(view.at_us):
         return ()
     return (Reprice(client_order_id=child.client_order_id, price_e4=price),)
 

@@ -189,6 +189,7 @@ class Actor:
         struck_us = self._struck_us()
         if now_us >= struck_us:
             return ClockStruck(at_us=now_us)
+        self._decided_us = min(self._decided_us, now_us)  # the clock may have been put back
         look_us = self._look_us()
         thinks = execution.ending is None and not execution.draining and (self.inbox.nudged or now_us >= look_us)
         decide_us = self._decided_us + DECISION_INTERVAL_US

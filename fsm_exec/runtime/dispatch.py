@@ -28,8 +28,8 @@ class Dispatch:
         return Known(ended.execution, is_at_work=False, room=0)
 
     def oldest_us(self) -> int | None:
-        """When the first of the executions at work was accepted."""
-        return min((actor.execution.accepted_at_us for actor in self._supervisor.actors.values()), default=None)
+        """When the first of the executions at work began."""
+        return min((actor.execution.begun_us for actor in self._supervisor.actors.values()), default=None)
 
     def deliver(self, execution_id: str, event: AnyEvent) -> bool:
         """Hand a fact to the execution that owns it, or to those that keep what has ended. Always taken."""

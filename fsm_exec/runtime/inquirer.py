@@ -47,10 +47,12 @@ class Inquirer:
         for child in self._actor.execution.children:
             if not needs_inquiry(child):
                 continue
-            name, doubt = child.client_order_id, doubt_of(child)
-            if name not in self._doubts or self._doubts[name][0] != doubt:
-                # Another doubt than before: what was known when the last one began proves nothing about it.
-                self._doubts[name] = (doubt, self._services.wall.now_us())
+            name, doubt, now_us = child.client_order_id, doubt_of(child), self._services.wall.now_us()
+            known = self._doubts.get(name)
+            # Another doubt than before: what was known when the last one began proves nothing about it. One that began
+            # in the future began before the clock was put back, and would not end for as long.
+            if known is None or known[0] != doubt or known[1] > now_us:
+                self._doubts[name] = (doubt, now_us)
             if name not in self._asking:
                 self._asking |= {name}
                 nursery.start_soon(self._ask_about, name)
@@ -90,7 +92,7 @@ class Inquirer:
         exchange, wall, inbox = self._services.exchange, self._services.wall, self._actor.inbox
         execution = self._actor.execution
         if child.state != "settling":
-            since_us = execution.accepted_at_us - OVERLAP_US
+            since_us = execution.begun_us - OVERLAP_US
             listing = await self._services.listings.orders(execution.terms.ticker, since_us)
             now = self._actor.execution.child(child.client_order_id)
             if now is None or not needs_inquiry(now) or doubt_of(now) != doubt_of(child):
