@@ -126,6 +126,8 @@ class Engine:
         actor = self._supervisor.hire(first.execution, request.method.algorithm)
         for reason in self._stops[stops:]:
             actor.end(reason)
+        if self.state == "draining" and len(self._stops) == stops:  # begun while this was being saved
+            actor.inbox.offer(DrainRequested(at_us=self._services.wall.now_us()))
         self._supervisor.start(actor)
         return execution_id
 

@@ -85,10 +85,14 @@ class Supervisor:
         return actor
 
     def start(self, actor: Actor, first: Restored | None = None) -> None:
-        """Run it under its guard; with `first` it begins anew, and acts no sooner than everybody may."""
+        """Run it under its guard; with `first` it begins anew, and acts no sooner than everybody may. Once all were
+        let go it is not begun: it is durable, and the next start takes it up."""
         if first is not None:
             actor.begin_with(first, self.may_act)
-        self._nursery.start_soon(self._guard, actor)
+        if self._nursery.cancel_scope.cancel_called:
+            self._gone(actor)
+        else:
+            self._nursery.start_soon(self._guard, actor)
 
     def let_go(self) -> None:
         """Stop working every execution where it is: what is durable is all that stays of it."""
@@ -141,11 +145,15 @@ class Supervisor:
         try:
             actor = await self._run_on(actor)
         finally:
-            actor.taken_in.set()
-            del self.actors[name]
-            self._idle.unpark_all()
+            self._gone(actor)
         for fact in actor.inbox.drain():  # came while its cost was being reckoned
             self._services.deliver(name, fact)
+
+    def _gone(self, actor: Actor) -> None:
+        """Nobody works it any more."""
+        actor.taken_in.set()
+        del self.actors[actor.execution.execution_id]
+        self._idle.unpark_all()
 
     async def _run_on(self, actor: Actor) -> Actor:
         """Whatever goes wrong with it stays its own. Returns the last of its actors."""

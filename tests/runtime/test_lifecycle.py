@@ -10,10 +10,11 @@ from trio.testing import MockClock
 from fsm_exec.core.account import BudgetFacts
 from fsm_exec.core.errors import LocalError, UserError, VenueUnavailable
 from fsm_exec.core.orders import FillListing
+from fsm_exec.core.ports import ExecutionSave
 from fsm_exec.runtime import past
 from fsm_exec.runtime.status import ANSWER_WITHIN_S, FeedStatus, halt_within_s
 from tests.runtime.lives import a_world, ended
-from tests.runtime.support import TICKER, Stage, count
+from tests.runtime.support import TICKER, Stage, StoreBetween, count, staged
 
 
 async def three_at_work(stage: Stage) -> list[str]:
@@ -124,6 +125,37 @@ async def test_leaving_with_the_orders_live_leaves_them_to_the_next(autojump_clo
             stage.engine.stop("user")
             await ended(stage.engine)
         assert len(world.exchange.places) == 3
+
+
+class SlowToSave(StoreBetween):
+    """Every transaction takes a second."""
+
+    async def save(self, save: ExecutionSave) -> None:
+        await trio.sleep(1)
+        await self.inner.save(save)
+
+
+@pytest.mark.parametrize("cancel_orders", [True, False])
+async def test_leaving_while_one_is_being_accepted(autojump_clock: MockClock, cancel_orders: bool) -> None:
+    """It is durable and has its answer; nothing is placed for it, and nobody works it: the next start does."""
+    async with staged(SlowToSave) as stage:
+        await stage.submit(horizon_s=600)
+        await trio.sleep(5)
+        assert len(stage.exchange.places) == 1
+        accepted: list[str] = []
+
+        async def submit() -> None:
+            accepted.append(await stage.submit(horizon_s=600))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(submit)
+            await trio.sleep(0.5)
+            assert await stage.engine.drain(cancel_orders=cancel_orders)
+        assert accepted == ["e000002"]
+        await trio.sleep(5)
+        assert stage.engine.actors == {}
+        assert len(stage.exchange.places) == 1
+        assert {e.execution_id for e in await stage.database.executions()} == {"e000001", "e000002"}
 
 
 async def test_leaving_waits_for_an_order_in_doubt_and_places_nothing(autojump_clock: MockClock) -> None:
