@@ -25,8 +25,8 @@ WORD_WIDTH: Final = 8
 
 class KillTold(msgspec.Struct, kw_only=True):
     """One kill of the document. Times in milliseconds: of the kill since the demo began, and from the new process's
-    start until it accepted executions: `restored` of them were at work again then, others had ended by what the exchange told.
-    `orders` are those that had not ended at the kill, by kind; the rest is `Fates`."""
+    start until it accepted executions; `restored` of them were at work again then, the others had ended by what the
+    exchange told. `orders` are those that had not ended at the kill, by kind; the rest is `Fates`."""
 
     at_ms: int
     pid: int

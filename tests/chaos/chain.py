@@ -28,8 +28,9 @@ from tests.chaos.zygote import Forked, Zygote
 
 RANDOM: Final = "any moment"
 MARKET: Final = "KXCHAOS-26DEC31-A"
-START_S, POINT_S, END_S = 90.0, 8.0, 120.0
-"""Until a process is ready; until a crash point was passed often enough; until everything has ended at the end."""
+START_S, READY_S, POINT_S, END_S = 240.0, 25.0, 8.0, 180.0
+"""Until a process is ready where one must be; how long a life to be killed may try; until a crash point was passed
+often enough; until everything has ended at the end."""
 LOOK_S: Final = 0.004
 ACT_EVERY_S: Final = (0.05, 0.4)
 AT_WORK_MAX: Final = 10
@@ -161,7 +162,7 @@ class Chain:
 
     def _use(self, process: Forked, plan: Plan, began: float) -> None:
         """Be its user until its moment has come, or it has died."""
-        client = self._ready(process)
+        client = self._ready(process, READY_S)
         if client is None:
             return
         self.outcome.restarts_s.append(time.monotonic() - began)
@@ -243,17 +244,17 @@ class Chain:
         if process.wait(END_S) != 0:
             self.outcome.wrong.append(f"the last life did not come to rest: {process.err.read_text()[:300]}")
 
-    def _ready(self, process: Forked) -> ControlClient | None:
-        """A client once the engine runs; None if it ended before."""
-        line = self._first_line(process)
+    def _ready(self, process: Forked, within_s: float = START_S) -> ControlClient | None:
+        """A client once the engine runs; None if it ended before, or takes too long."""
+        line = self._first_line(process, within_s)
         if line is None:
             return None
         token = (self._directory / "token").read_text().strip()
         return ControlClient(msgspec.json.decode(line)["control_url"], token)
 
     @staticmethod
-    def _first_line(process: Forked) -> bytes | None:
-        enough = time.monotonic() + START_S
+    def _first_line(process: Forked, within_s: float = START_S) -> bytes | None:
+        enough = time.monotonic() + within_s
         while time.monotonic() < enough:
             line, end, _ = process.out.read_bytes().partition(b"\n")
             if end:
