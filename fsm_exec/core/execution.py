@@ -186,8 +186,8 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     def begun_us(self) -> int:
         """The earliest time that our clock gave to any of it: it may have been put back since the acceptance. A listing
         from shortly before then on has all of its orders."""
-        written = () if self.first_write_at_us is None else (self.first_write_at_us,)
-        return min(self.accepted_at_us, *written, *(child.sent_at_us for child in self.children))
+        times = [self.accepted_at_us, *(child.sent_at_us for child in self.children)]
+        return min(times if self.first_write_at_us is None else [*times, self.first_write_at_us])
 
     def is_held(self, at_us: int) -> bool:
         """Whether nothing may be placed yet. A hold that would last longer than any was made by a clock that has been

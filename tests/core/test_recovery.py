@@ -451,9 +451,10 @@ def test_an_order_is_ours_by_its_whole_name(text: str, name: OrderName | None) -
     assert name_of_ours(text) == name
 
 
-def test_listings_reach_back_to_the_oldest_execution_or_the_last_save(working: Driver) -> None:
+def test_listings_reach_back_to_the_oldest_execution_or_the_last_save(working: Driver, world: World) -> None:
     """Whichever is earlier: a fill of an order that had ended may have come after the last save."""
     accepted = working.execution.accepted_at_us
+    assert listed_since_us([world.drive().execution], None, accepted) == accepted - OVERLAP_US, "it has no order yet"
     assert listed_since_us([working.execution], accepted + 5 * S, accepted + 9 * S) == accepted - OVERLAP_US
     assert listed_since_us([], accepted - 5 * S, accepted) == accepted - 5 * S - OVERLAP_US
     assert listed_since_us([], None, accepted) == accepted - OVERLAP_US
