@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.events import AnyEvent, FillReported, OrderAbsent, OrderReported
 from fsm_exec.core.execution import Child, PendingAmend
 from fsm_exec.core.orders import FillReport, OrderListing, OrderReport
@@ -51,6 +52,20 @@ def answer_of(child: Child, listing: OrderListing, asked_since_us: int, at_us: i
     if child.state == "unknown" and listing.as_of_us > child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US:
         return OrderAbsent(at_us=at_us, client_order_id=child.client_order_id, as_of_us=listing.as_of_us)
     return None
+
+
+def check_existing(child: Child, ticker: str, listing: OrderListing, answer: AnyEvent | None) -> None:
+    """Of an order that cannot be placed because one of its id exists, by a listing of the whole account: raises
+    IllegalEvent if that one is of another market than `ticker`, or if no listing has it although by now it would. What
+    else must agree (side, price, count) is compared when the answer is taken in."""
+    name = child.client_order_id
+    for report in listing.orders:
+        if report.client_order_id == name and report.ticker != ticker:
+            raise IllegalEvent(
+                f"order {name} cannot be placed: another order of this name is in market {report.ticker}, not {ticker}"
+            )
+    if isinstance(answer, OrderAbsent):
+        raise IllegalEvent(f"order {name} cannot be placed: the exchange says that it exists, and lists none such")
 
 
 def reported(report: OrderReport, at_us: int, *, looked_up: bool, child: Child | None = None) -> OrderReported:

@@ -126,9 +126,10 @@ class NotSent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
-    """No proof either way."""
+    """No proof either way. `exists`: a place was refused because an order of its id exists, ours or another one."""
 
     why: str
+    exists: bool = False
 
 
 PlaceAnswer: TypeAlias = Placed | Refused | NotSent | Unknown

@@ -22,6 +22,7 @@ WriteKind: TypeAlias = Literal[
 Verdict: TypeAlias = Literal["refused", "unknown"]
 
 ANY_CODE: Final = "*"
+EXISTS: Final = "order_already_exists"
 PLACE: Final = ("place",)
 ONE: Final = ("place", "amend")
 CHANGE: Final = ("amend", "decrease", "cancel")
@@ -75,7 +76,7 @@ ANSWERS: Final = (
     # A refused cancel is a question (L28): core looks the order up, whatever the body says.
     AnswerRow(("cancel",), 404, ANY_CODE, "refused", "W8 FX: order unknown, ended, or on another shard", "not_found"),
     # 409 alone says nothing: four meanings share it.
-    AnswerRow(PLACE, 409, "order_already_exists", "unknown", "W6.3 FX: an order with this id exists; ours or not?"),
+    AnswerRow(PLACE, 409, EXISTS, "unknown", "W6.3 FX: an order with this id exists; ours or not?"),
     AnswerRow(PLACE, 409, "fill_or_kill_insufficient_resting_volume", "refused", "W6.1 FX: killed whole"),
     AnswerRow(ALL, 409, "trading_is_paused", "refused", "W7 D, TP"),
     AnswerRow(ALL, 409, "exchange_is_paused", "refused", "W7 D, TP"),
@@ -137,7 +138,8 @@ def judge(write: WriteKind, status: int, body: bytes) -> Refused | Unknown:
     row = find_row(write, status, detail.code)
     if row is not None and row.verdict == "refused":
         return Refused(code=_code(row, detail), message=describe(detail))
-    return Unknown(why=f"answered {status} {detail.code[:TEXT_MAX]}: {describe(detail)}")
+    exists = row is not None and row.code == EXISTS
+    return Unknown(why=f"answered {status} {detail.code[:TEXT_MAX]}: {describe(detail)}", exists=exists)
 
 
 def judge_item(write: WriteKind, detail: ErrorDetail) -> Refused | Unknown:

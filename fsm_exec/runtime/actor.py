@@ -167,7 +167,7 @@ class Actor:
     async def _request(self, write: Write) -> None:
         answer: AnyEvent
         try:
-            answer = await perform(self._services.exchange, write, self._services.wall)
+            answer = await perform(self._services.exchange, write, self._services.wall, self._inquirer.said_to_exist)
         except Exception as error:  # a bug of the client's: it proves nothing, and must not end the other executions
             self._services.log.exception("request_failed", effect=write.effect_id)
             answer = unproven(write, f"{type(error).__name__}: {error}", self._services.wall.now_us())

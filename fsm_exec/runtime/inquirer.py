@@ -12,7 +12,7 @@ import trio
 
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution import Child
-from fsm_exec.core.inquiry import answer_of, doubt_of, filled, needs_inquiry, proof_from_us
+from fsm_exec.core.inquiry import answer_of, check_existing, doubt_of, filled, needs_inquiry, proof_from_us
 from fsm_exec.core.recovery import OVERLAP_US
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.services import Services
@@ -30,17 +30,22 @@ NOTHING: frozenset[str] = frozenset()  # one for all: an empty set takes 200 byt
 
 
 class Inquirer:
-    __slots__ = ("_actor", "_asking", "_doubts", "_feed", "_services")
+    __slots__ = ("_actor", "_asking", "_doubts", "_existing", "_feed", "_services")
 
     def __init__(self, actor: Actor, services: Services, feed: MarketFeed) -> None:
         self._actor, self._services, self._feed = actor, services, feed
         self._asking = NOTHING
+        self._existing = NOTHING  # a restart hears it again: the order is placed under the same id, or found
         self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is in doubt, and since when
 
     @property
     def is_needed(self) -> bool:
         """Whether anything is in doubt."""
         return any(needs_inquiry(child) for child in self._actor.execution.children)
+
+    def said_to_exist(self, client_order_id: str) -> None:
+        """The exchange refuses to place it, for an order of its id exists: ours, or another one of our name."""
+        self._existing |= {client_order_id}
 
     def look_after(self, nursery: trio.Nursery) -> None:
         """Start asking about every order that needs it and is not asked about yet."""
@@ -92,12 +97,18 @@ class Inquirer:
         exchange, wall, inbox = self._services.exchange, self._services.wall, self._actor.inbox
         execution = self._actor.execution
         if child.state != "settling":
-            since_us = execution.begun_us - OVERLAP_US
-            listing = await self._services.listings.orders(execution.terms.ticker, since_us)
+            exists = child.state == "unknown" and child.client_order_id in self._existing
+            if exists:  # in whatever market, however old
+                listing = await exchange.orders()
+            else:
+                since_us = execution.begun_us - OVERLAP_US
+                listing = await self._services.listings.orders(execution.terms.ticker, since_us)
             now = self._actor.execution.child(child.client_order_id)
             if now is None or not needs_inquiry(now) or doubt_of(now) != doubt_of(child):
                 return  # the listing was slow, and answers a question nobody has any more
             answer = answer_of(child, listing, doubted_us, wall.now_us())
+            if exists:
+                check_existing(child, execution.terms.ticker, listing, answer)
             if answer is not None:
                 inbox.offer(answer)
         order_id = child.order_id

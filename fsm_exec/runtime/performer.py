@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import assert_never
 
 from fsm_exec.core.crashpoints import point
@@ -33,11 +34,17 @@ from fsm_exec.core.ports import Exchange
 from fsm_exec.runtime.clock import Wall
 
 
-async def perform(exchange: Exchange, write: Write, wall: Wall) -> AnyEvent:
-    """Send one request and report what its answer proves. Never raises for what the exchange or the network does."""
+async def perform(
+    exchange: Exchange, write: Write, wall: Wall, said_to_exist: Callable[[str], None] | None = None
+) -> AnyEvent:
+    """Send one request and report what its answer proves; `said_to_exist` is told the id of an order that was refused
+    because one of its id exists. Never raises for what the exchange or the network does."""
     match write:
         case PlaceOrder():
-            return _placed(write, await exchange.place(write), wall.now_us())
+            placing = await exchange.place(write)
+            if isinstance(placing, Unknown) and placing.exists and said_to_exist is not None:
+                said_to_exist(write.client_order_id)
+            return _placed(write, placing, wall.now_us())
         case AmendOrder():
             return _amended(write, await exchange.amend(write), wall.now_us())
         case CancelOrder():
