@@ -19,6 +19,7 @@ from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderRep
 from fsm_exec.core.units import CountE2
 from fsm_exec.runtime.engine import Ended
 from tests.cli.invoking import invoke
+from tests.cli.mirror import mirrored
 from tests.cli.support import COMMAND, assert_rows_agree, environment, folded, run
 
 CRASH = ("demo", "--crash", "--executions", "6", "--horizon", "15")
@@ -62,39 +63,8 @@ def assert_every_disagreement_is_seen(database: Path) -> None:
     """What would be exit 1: a fill lost, invented or told otherwise, an order doubled, orphaned, lost or at rest, an
     execution that bought too much or did not end."""
     found = held(database)
-    children = [(each.execution, child) for each in found for child in each.execution.children if child.order_id]
     instance = found[0].execution.instance
-    orders = tuple(
-        OrderReport(
-            order_id=child.order_id or "",
-            client_order_id=child.client_order_id,
-            ticker=execution.terms.ticker,
-            outcome=execution.outcome,
-            status="executed",
-            price_e4=child.price_e4,
-            count_e2=child.count_e2,
-            filled_e2=child.filled_e2,
-            remaining_e2=CountE2(0),
-            at_us=0,
-        )
-        for execution, child in children
-    )
-    fills = tuple(
-        FillReport(
-            fill_id=fill.fill_id,
-            order_id=fill.order_id,
-            client_order_id=None,
-            ticker=execution.terms.ticker,
-            outcome=execution.outcome,
-            price_e4=fill.price_e4,
-            count_e2=fill.count_e2,
-            fee_e6=fill.fee_e6,
-            is_taker=fill.is_taker,
-            at_us=fill.traded_at_us,
-        )
-        for execution, child in children
-        for fill in (*child.fills, *child.late)
-    )
+    orders, fills = mirrored(found)
 
     def told(orders: tuple[OrderReport, ...], fills: tuple[FillReport, ...], found: list[Ended] = found) -> str:
         listed = OrderListing(as_of_us=0, orders=orders), FillListing(as_of_us=0, fills=fills)
