@@ -210,9 +210,10 @@ class Actor:
         return None
 
     def _view(self) -> View:
-        """In the grid the execution was accepted under, whatever the market's is by now."""
-        view = self.feed.view_for(self.execution)
-        return view if view.grid == self._grid else replace(view, grid=self._grid)
+        """In the grid the execution was accepted under, whatever the market's is by now, and with what the account may
+        still write: algorithms write less where it is scarce."""
+        left = self._services.exchange.budget().write_left
+        return replace(self.feed.view_for(self.execution), grid=self._grid, write_tokens_left=left)
 
     def _struck_us(self) -> float:
         """When time alone moves core next: the closing leg begins, or the deadline comes."""

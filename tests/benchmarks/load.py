@@ -17,6 +17,7 @@ from typing import NoReturn, cast
 import trio
 
 from fsm_exec.algorithms import method
+from fsm_exec.core.account import BudgetFacts
 from fsm_exec.core.advance import advance
 from fsm_exec.core.book import Ladder
 from fsm_exec.core.events import AnyEvent, FillReported, OrderAccepted, Submitted
@@ -98,8 +99,8 @@ class Counterpart:
     async def cancel_batch(self, orders: Sequence[CancelOrder]) -> NoReturn:
         raise AssertionError(f"nobody cancels {len(orders)} orders")
 
-    def budget(self) -> NoReturn:
-        raise AssertionError("nobody asks for the budget")
+    def budget(self) -> BudgetFacts:
+        return BudgetFacts(write_left=100, write_per_s=100, write_capacity=100, place_tokens=10, cancel_tokens=2)
 
     async def orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
