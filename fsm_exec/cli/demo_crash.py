@@ -322,11 +322,14 @@ class CrashRun:
         """Ctrl-C: what is live is cancelled while the exchange is still there, then the process is stopped."""
         self._say("stop", "interrupted: the executions are cancelled, engine and exchange are stopped")
         with trio.move_on_after(CANCEL_S), suppress(ExecError):
-            for each in held(self._db):
-                if not each.execution.is_ended and self._engine.is_ready:
-                    await self._cancel(each.execution.execution_id)
-            await _until(lambda: not (self._engine.is_ready and at_work(held(self._db)).executions), BETWEEN_S)
+            while self._engine.is_ready and (left := self._unfinished()):
+                for name in left:  # a submission that was on its way may have been accepted meanwhile
+                    await self._cancel(name)
+                await trio.sleep(BETWEEN_S)
         await self._engine.stop()
+
+    def _unfinished(self) -> list[str]:
+        return [each.execution.execution_id for each in held(self._db) if not each.execution.is_ended]
 
     async def _cancel(self, execution_id: str) -> None:
         with suppress(UserError):  # it has just ended

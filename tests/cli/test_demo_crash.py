@@ -91,7 +91,7 @@ def assert_every_disagreement_is_seen(database: Path) -> None:
 
 def test_the_story_on_a_terminal_and_ctrl_c(tmp_path: Path) -> None:
     """A live table while it runs. Ctrl-C after the first kill cancels what is live, stops the engine, prints what has
-    been reached, and is exit 130; no process and no lock is left."""
+    been reached, and is exit 130; no process and no lock is left, and nothing unended but what waits for a proof."""
     controller, terminal = pty.openpty()
     with subprocess.Popen(
         [*COMMAND, *CRASH, "--horizon", "60", "--db", "c.sqlite"],
@@ -125,7 +125,9 @@ def test_the_story_on_a_terminal_and_ctrl_c(tmp_path: Path) -> None:
     for pid in map(int, re.findall(r"process (\d+)", text)):
         assert child_is_gone(pid)
     executions = folded(tmp_path / "c.sqlite")
-    assert {execution.reason for execution in executions} <= {"user", "completed"}
+    for execution in executions:
+        doubts = [child.client_order_id for child in execution.children if child.state in ("intended", "unknown")]
+        assert execution.reason in ("user", "completed") or doubts, (execution.execution_id, execution.state)
     assert not (tmp_path / "c.sqlite.lock").exists()
 
 
