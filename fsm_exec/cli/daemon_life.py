@@ -114,6 +114,7 @@ class DaemonLife:
             store.listen(watchers.tell)
             await ship(store, wall.now_us())
             find_method = methods_of(wiring.database)
+            was_halted = await store.halted_at() is not None
             client = await stack.enter_async_context(connect(wiring.account, wiring.key, wall, log))
             engine = await stack.enter_async_context(
                 open_engine(
@@ -128,6 +129,8 @@ class DaemonLife:
                     observer=Observer(store, wall, log, wiring.account.config.depth, results_of(client)),
                 )
             )
+            if was_halted:  # before anybody is taken up: none of them may place anything first
+                engine.halt("halted before this start")
             self._is_up = True
             nursery = await stack.enter_async_context(trio.open_nursery())
             nursery.start_soon(keep_in_step, wall, engine.clock_jumped)
@@ -154,8 +157,6 @@ class DaemonLife:
 
     async def _announce(self, engine: Engine, store: SqliteStore) -> None:
         await engine.wait_running()
-        if await store.halted_at() is not None:
-            engine.halt("halted before this start")
         told = engine.status()
         ready = Ready(
             control_url=self._url,

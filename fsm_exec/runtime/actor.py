@@ -60,7 +60,7 @@ class Actor:
         self.at_deadline: Callable[[], Awaitable[None]] | None = None  # called once, if it is still at work then
         self.taken_in = Latch()  # what it begins with is taken in and durable
         self.stopped_for: Reason | None = None  # whoever comes after this actor must be told, too
-        self.under_way = 0  # requests without an answer yet
+        self.under_way = 0  # saves that have not returned, and requests without an answer yet
         self._first: AnyEvent | None = None
         self._may_act: Turnstile | None = None
         self._algorithm = algorithm
@@ -133,7 +133,11 @@ class Actor:
         point("decision.after")
         if step is None:
             return
-        await self._services.store.save(save_of(before, event, step))
+        self.under_way += 1  # what was decided is sent when this returns
+        try:
+            await self._services.store.save(save_of(before, event, step))
+        finally:
+            self.under_way -= 1
         self.execution = step.execution
         if is_fill:
             point("fill.after")

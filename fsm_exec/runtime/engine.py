@@ -35,6 +35,7 @@ from fsm_exec.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from fsm_exec.core.view import View
+    from fsm_exec.runtime.actor import Actor
 
 LEAVING_S = 15.0  # how long executions may take to end when the engine's owner has failed
 DRAIN_WITHIN_S = 60.0  # longer than an unknown order needs to be known
@@ -157,7 +158,10 @@ class Engine:
         """
         if self.state != "running":
             raise LocalError(f"the engine is {self.state} and takes nothing up")
+        stops = len(self._stops)
         await self._supervisor.revive(execution_id)
+        for reason in self._stops[stops:]:  # while it was looked up
+            self.actors[execution_id].end(reason)
 
     def halt(self, why: str = "asked to") -> None:
         """Accept nothing more and end every execution. `status().halt_within_s` says how long that may take."""
@@ -187,19 +191,26 @@ class Engine:
         if self.state not in ("recovering", "running", "halted"):
             raise LocalError(f"the engine is {self.state}")
         self.fire("drain")
-        if cancel_orders:
-            for actor in self.actors.values():
-                actor.inbox.offer(DrainRequested(at_us=self._services.wall.now_us()))
-        else:
-            self._supervisor.let_go()
         at_rest = False
-        actors = list(self.actors.values())
+        told: set[Actor] = set()
         with trio.move_on_after(within_s):
             while not at_rest:
+                for actor in self.actors.values():
+                    if cancel_orders and actor not in told:  # one that was there, or begins anew after a failure
+                        actor.inbox.offer(DrainRequested(at_us=self._services.wall.now_us()))
+                    told.add(actor)
+                if not cancel_orders:
+                    self._supervisor.let_go()
                 await trio.sleep(DRAIN_POLL_S)  # nobody announces that the last of many has come to rest
-                at_rest = not any(actor.under_way or (cancel_orders and actor.is_busy) for actor in actors)
+                at_rest = told.issuperset(self.actors.values()) and not any(
+                    actor.under_way or (cancel_orders and self._is_busy(actor)) for actor in told
+                )
         self._supervisor.let_go()
         return at_rest
+
+    def _is_busy(self, actor: Actor) -> bool:
+        """Unless another took its place."""
+        return actor.is_busy and self.actors.get(actor.execution.execution_id, actor) is actor
 
     def status(self) -> EngineStatus:
         return status_of(
@@ -281,6 +292,9 @@ class Engine:
             if stored is None:
                 return
             self._count = stored
+            for reason in self._stops:  # some of them while there was nobody to be told
+                for actor in self.actors.values():
+                    actor.end(reason)
             if self.state == "recovering":
                 self.fire("reconciled")
             self._recovered.set()
