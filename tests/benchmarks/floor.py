@@ -1,6 +1,6 @@
 """The floor: what SQLite itself needs for the rows that the engine wrote, in a loop of the standard library alone.
 
-Nothing of the engine runs here but its schema file. The statements are plain ones written for this loop, so that a
+Nothing of the engine runs here but its schema files. The statements are plain ones written for this loop, so that a
 clumsy statement in the store shows as a difference; the rows are made before the clock starts.
 """
 
@@ -19,7 +19,7 @@ import fsm_exec.store
 from fsm_exec.core.ports import ExecutionSave
 from fsm_exec.core.times import to_iso
 
-SCHEMA = Path(fsm_exec.store.__file__).parent / "schema" / "0001_initial.sql"
+SCHEMA = sorted((Path(fsm_exec.store.__file__).parent / "schema").glob("*.sql"))
 TABLES = ("execution_state", "execution_events", "split_orders", "fills")
 
 STATEMENTS = (
@@ -28,7 +28,7 @@ STATEMENTS = (
     " deadline, state, reason, snapshot, snapshot_version, seq, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "UPDATE execution_state SET state=?, reason=?, snapshot=?, snapshot_version=?, seq=?, updated_at=?"
     " WHERE execution_id=?",
-    "INSERT INTO execution_events VALUES (?,?,?,?,?,?,?)",
+    "INSERT INTO execution_events VALUES (?,?,?,?,?,?,?,?)",
     "INSERT INTO split_orders (execution_id, client_order_id, level, attempt, state, status, order_id, price, quantity,"
     " filled_quantity, time_in_force, walks, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "UPDATE split_orders SET state=?, status=?, order_id=?, price=?, quantity=?, filled_quantity=?, walks=?,"
@@ -45,7 +45,8 @@ def run_floor(path: Path, saves: Sequence[ExecutionSave], group_size: int) -> fl
     """Write the rows of `saves` to a new database, `group_size` saves to a transaction; the seconds it took."""
     groups = _groups(saves, group_size)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.executescript(SCHEMA.read_text(encoding="utf-8"))
+        for script in SCHEMA:
+            connection.executescript(script.read_text(encoding="utf-8"))
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -86,7 +87,7 @@ def _add_rows(group: Group, save: ExecutionSave, known: set[str]) -> None:
         group[ADD_EXECUTION].append((*fixed, *moving))
     else:
         group[MOVE_EXECUTION].append((*moving, name))
-    entry = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps
+    entry = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps, journal.version
     group[ADD_EVENT].append((name, journal.seq, at, *entry))
     for child in save.children:
         if child.client_order_id in known:
