@@ -15,6 +15,7 @@ from fsm_exec.algorithms import FAMILIES, SHIPPED, Method
 from fsm_exec.core.advance import advance
 from fsm_exec.core.events import DecisionDue, OrderAccepted
 from fsm_exec.core.execution import Execution
+from fsm_exec.core.signals import Signals
 from fsm_exec.core.units import CountE2, PriceE4
 from tests.algorithms.stage import STEP_US, Frame, submitted
 
@@ -23,6 +24,7 @@ HORIZON_US = 600_000_000
 FRAME = Frame(
     bids=tuple((PriceE4(4_900 - 100 * n), CountE2(30_000)) for n in range(10)),
     asks=tuple((PriceE4(5_500 + 100 * n), CountE2(30_000)) for n in range(10)),
+    signals=Signals(at_us=0, imbalance_ppm=500_000, ofi_z_ppm=0, seed_momentum_ppm=0, ema_slippage_ppm=0, dry_up_ppm=0),
 )
 
 
