@@ -325,6 +325,19 @@ def test_a_disk_that_fills_up_ends_the_run_in_one_line(tmp_path: Path, size_kib:
     assert all(looked_up.values()), looked_up
 
 
+def test_a_disk_too_full_for_an_empty_database_is_refused_before_anything_begins(tmp_path: Path) -> None:
+    """Exit 2 as for any path that cannot be used, one line, and no half-made database is left."""
+    done = run(
+        tmp_path,
+        *(*MAX, "--json", "--db", "full.sqlite"),
+        before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100 * 1024, 100 * 1024)),
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert done.stderr.startswith("fsm-exec: cannot use the database")
+    assert "check the disk and its free space" in done.stderr
+    assert not list(tmp_path.glob("full.sqlite*")), "the next run would find half a database"
+
+
 @pytest.mark.parametrize("faults", ["flaky_network", "lossy_stream", "everything"])
 def test_with_everything_going_wrong_the_books_still_agree(tmp_path: Path, faults: str) -> None:
     """Answers lost, frames lost and repeated, pauses, cuts: exit 0 says that no fill was lost or counted twice."""

@@ -20,6 +20,7 @@ from fsm_exec.store import open_live_store, open_virtual_store, read_executions,
 from fsm_exec.store.marking import ATTRIBUTE, mark
 from fsm_exec.store.migrations import APPLICATION_ID, SCHEMA, Migration
 from fsm_exec.store.opening import Opening, open_database
+from fsm_exec.store.recovery import owners
 
 if TYPE_CHECKING:
     from tests.store.conftest import OpenStore, Samples
@@ -295,3 +296,17 @@ def test_a_socket_is_no_database(tmp_path: Path, draw_instance: DrawInstance, mo
         with pytest.raises(UserError, match="cannot use the database"):
             open_once(tmp_path / "s", draw_instance)
         assert (tmp_path / "s").is_socket()
+
+
+@pytest.mark.parametrize("table", ["split_orders", "fills"])
+def test_an_order_of_the_exchange_is_found_without_reading_the_table(table: str) -> None:
+    """A fill that nobody in memory owns is looked up while every save waits, however many orders there were."""
+    opened = open_database(Opening(path=None, draw_instance=lambda: "aaaaaaaaaa", at_us=0))
+    with closing(opened.connection) as connection:
+        asked: list[str] = []
+        connection.set_trace_callback(asked.append)
+        owners(connection, ["o1", "o2"])
+        connection.set_trace_callback(None)
+        (statement,) = [one for one in asked if f" FROM {table} " in one]
+        (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+    assert plan[3].startswith(f"SEARCH {table} USING"), plan
