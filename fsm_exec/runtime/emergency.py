@@ -3,6 +3,9 @@
 An execution that cannot go on (its save failed, or a fact contradicts what it holds) has its orders cancelled without
 a saved decision. They are found in the exchange's own listing, by client order id, so that an order whose answer was
 still on its way is found too. What the cancels did is learned by reconciliation.
+
+A disk that fails makes every execution come here at once: they share listings, and have the time that the cancels of
+all live orders take.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import trio
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.orders import CancelOrder
+from fsm_exec.core.recovery import OVERLAP_US
 from fsm_exec.runtime.services import Services
 
 EMERGENCY_CANCEL_S = 10.0
@@ -21,7 +25,8 @@ PAUSE_S = 0.5
 async def cancel_all_orders_of(execution: Execution, services: Services) -> None:
     """Until no order of `execution` rests or may still arrive, or the time is up: then their expiration ends them."""
     clean = False
-    with trio.move_on_after(EMERGENCY_CANCEL_S):
+    cancelling_s = services.exchange.budget().cancelling_us(services.own.count()) / 1_000_000
+    with trio.move_on_after(EMERGENCY_CANCEL_S + cancelling_s):
         clean = await _cancel_once(execution, services)
         while not clean:
             await trio.sleep(PAUSE_S)
@@ -35,7 +40,7 @@ async def _cancel_once(execution: Execution, services: Services) -> bool:
     if not doubtful:
         return True
     try:
-        listing = await services.exchange.orders(execution.terms.ticker)
+        listing = await services.listings.orders(execution.terms.ticker, execution.begun_us - OVERLAP_US)
     except VenueError as error:
         services.log.warning("emergency_listing_failed", execution=execution.execution_id, error=str(error))
         return False

@@ -36,6 +36,10 @@ class OwnOrders:
         if self._resting[side].pop(execution.execution_id, None) is not None:
             self._levels.pop(side, None)
 
+    def count(self) -> int:
+        """How many of our orders are live."""
+        return sum(len(orders) for side in self._resting.values() for orders in side.values())
+
     def levels(self, ticker: str, outcome: Outcome) -> dict[PriceE4, CountE2]:
         """Our bids for `outcome`, in its own terms. Not to be changed by the caller."""
         levels = self._levels.get((ticker, outcome))
