@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 LEAVING_S = 15.0  # how long executions may take to end when the engine's owner has failed
 DRAIN_WITHIN_S = 60.0  # longer than an unknown order needs to be known
 DRAIN_POLL_S = 0.05
+TOLD_WITHIN_S = 5.0  # that one is to end is durable long before, unless it waits for the exchange to be reconciled
+TOLD_POLL_S = 0.01
 
 
 class Engine:
@@ -139,9 +141,11 @@ class Engine:
             actor.end(reason)
 
     async def cancel(self, execution_id: str, reason: Reason = "user") -> None:
-        """End one execution; a quarantined one is loaded again for it. Returns when it has been told.
+        """End one execution; a quarantined one is loaded again for it. Returns when that it is to end is durable: no
+        restart forgets it then.
 
-        Raises UserError for one that is not at work (any more), and what `resume_execution` raises.
+        Raises UserError for one that is not at work (any more), LocalError if it is told and not durable yet, and what
+        `resume_execution` raises.
         """
         if (actor := self.actors.get(execution_id)) is not None:
             actor.end(reason)
@@ -149,6 +153,16 @@ class Engine:
             await self._supervisor.revive(execution_id, reason)
         else:
             raise UserError(f"{execution_id} is not at work; it has ended, or there is none of that name")
+        with trio.move_on_after(TOLD_WITHIN_S):
+            while (actor := self.actors.get(execution_id, actor)) is not None:
+                if actor.execution.ending is not None or actor.execution.is_ended:
+                    return
+                if execution_id not in self.actors:
+                    break  # given up, or let go
+                await trio.sleep(TOLD_POLL_S)  # nobody announces it, and few wait for it
+        raise LocalError(
+            f"{execution_id} was told to end, but that is not durable yet (the engine is {self.state}); ask again"
+        )
 
     async def resume_execution(self, execution_id: str) -> None:
         """Take a quarantined execution up again from its snapshot, with what the exchange holds.

@@ -15,6 +15,7 @@ from fsm_exec.control.refusals import Refusal
 from fsm_exec.control.watching import BUFFER_STEPS, Watchers
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.ports import ExecutionSave, JournalRow
+from fsm_exec.runtime.actor import Actor
 from fsm_exec.store.queries import ExecutionDetail
 from tests.control.conftest import OTHER, START_US, TICKER, Desk, error_of
 
@@ -207,15 +208,15 @@ async def test_a_quarantined_one_is_shown_and_taken_up_again(desk: Desk, monkeyp
     await until(lambda: has_state(desk, name, "walking"))
     answer = await desk.http.post(f"/v1/executions/{name}/resume")
     assert (answer.status_code, error_of(answer).code) == (409, "conflict")
-    actor = desk.engine.actors[name]
 
-    async def contradict(_: object) -> None:
+    async def contradict(_: Actor, __: object) -> None:
         raise LocalError("two truths")
 
-    monkeypatch.setattr(actor, "step", contradict)
-    actor.inbox.nudge()
-    await desk.http.post(f"/v1/executions/{name}/cancel")
-    await until(lambda: _quarantined(desk))
+    with monkeypatch.context() as patched:
+        patched.setattr(Actor, "step", contradict)
+        answer = await desk.http.post(f"/v1/executions/{name}/cancel")
+        assert (answer.status_code, error_of(answer).code) == (503, "not_running"), "it is not confirmed"
+        await until(lambda: _quarantined(desk))
     (shown,) = (await page(desk, quarantined="true")).executions
     assert "two truths" in (shown.quarantine or "")
     assert "two truths" in (await status(desk)).quarantined[name]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 from trio.testing import MockClock
 
-from fsm_exec.core.errors import VenueUnavailable
+from fsm_exec.core.errors import LocalError, VenueUnavailable
 from fsm_exec.core.events import MarketChanged
 from fsm_exec.core.market import MarketTerms
+from fsm_exec.core.orders import OrderListing
 from fsm_exec.core.ports import ExecutionSave, StoredExecution
 from fsm_exec.runtime.inbox import INBOX_EVENTS_MAX
 from tests.runtime.lives import a_world, ended
@@ -40,6 +42,32 @@ async def test_a_halt_before_anybody_is_taken_up_ends_everybody(autojump_clock: 
         assert world.exchange.resting == []
         assert len(world.exchange.places) == 1
         assert (await world.execution("e000001")).reason == "halt"
+
+
+async def test_a_cancel_that_was_confirmed_is_durable(autojump_clock: MockClock) -> None:
+    """Killed in the moment after it, the next life does not go on; what cannot be durable yet is not confirmed."""
+    async with a_world() as world:
+
+        async def cancelled(stage: Stage) -> None:
+            await at_work(stage)
+            await stage.engine.cancel("e000001")
+
+        await world.killed_after(cancelled)
+        ending = (await world.execution("e000001")).ending
+        assert ending is not None
+        assert ending.reason == "user"
+
+    async with a_world() as world:
+        await world.killed_after(at_work)
+
+        async def silent(*_: object, **__: object) -> OrderListing:
+            raise VenueUnavailable("no answer in time")
+
+        world.exchange.orders = silent  # type: ignore[method-assign]
+        async with world.life(wait=False) as stage:
+            with pytest.raises(LocalError, match="not durable yet"):
+                await stage.engine.cancel("e000001")
+            assert await stage.engine.drain(cancel_orders=False)
 
 
 async def test_a_halt_while_one_is_resumed_ends_it(autojump_clock: MockClock) -> None:
