@@ -200,11 +200,15 @@ class Engine:
 
         With `cancel_orders` every live order is cancelled by a journaled decision; without, they stay live and are
         adopted. Nothing new is placed. False if orders were still live or unknown, or requests unanswered, after
-        `within_s`: the next start looks them up. Raises LocalError if there is nothing to drain.
+        `within_s`: the next start looks them up. Before the exchange has said what it holds nobody has begun, so
+        nobody can cancel and there is nothing to wait for. Raises LocalError if there is nothing to drain.
         """
         if self.state not in ("recovering", "running", "halted"):
             raise LocalError(f"the engine is {self.state}")
         self.fire("drain")
+        if not self._start.has_begun:
+            self._supervisor.let_go()
+            return not any(actor.is_busy for actor in self.actors.values())
         at_rest = False
         told: set[Actor] = set()
         with trio.move_on_after(within_s):

@@ -38,6 +38,7 @@ class Start:
     ) -> None:
         self._services, self._markets, self._methods = services, markets, methods
         self._supervisor, self._past, self._halt_for = supervisor, past, halt_for
+        self.has_begun = False  # what was unfinished has begun to take in what it missed
 
     async def take_up(
         self, tickers: Sequence[str], gone: str | None, stream: Callable[[], None], is_leaving: Callable[[], bool]
@@ -61,6 +62,7 @@ class Start:
         refuse_others(found, gone, self._services)
         if is_leaving():
             return None
+        self.has_begun = True
         with _collector_at_rest():
             await self._go_on(loaded, actors, found)
         return loaded.count

@@ -478,3 +478,26 @@ async def test_an_exchange_that_does_not_answer_is_waited_for(autojump_clock: Mo
             assert stage.engine.state == "halted"
         assert world.exchange.resting == []
         assert (await world.execution("e000001")).is_ended
+
+
+async def test_a_stop_before_the_exchange_has_answered_waits_for_nobody(autojump_clock: MockClock) -> None:
+    """Nobody has begun, so nobody can cancel: what is live stays so, it is said, and the next start goes on with it."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        read = world.exchange.fills
+
+        async def silent(*_: object, **__: object) -> FillListing:
+            raise VenueUnavailable("no answer in time")
+
+        world.exchange.fills = silent  # type: ignore[method-assign]
+        async with world.life(wait=False) as stage:
+            await trio.sleep(5)
+            asked_s = trio.current_time()
+            assert await stage.engine.drain(cancel_orders=True) is False
+            assert trio.current_time() == asked_s
+        assert len(world.exchange.resting) == 1
+        world.exchange.fills = read  # type: ignore[method-assign]
+        async with world.life() as stage:
+            stage.engine.stop("user")
+            await ended(stage.engine)
+        assert (await world.execution("e000001")).is_ended
