@@ -13,7 +13,7 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from fsm_exec.core import absorb, advance, recovery, wishes
+from fsm_exec.core import absorb, advance, recovery
 from fsm_exec.core.draft import Draft
 from fsm_exec.core.errors import StoreFailed
 from fsm_exec.core.events import AnyEvent, FillReported, OrderReported, Restored, WriteLost
@@ -137,17 +137,12 @@ def outbox_forgotten(patch: pytest.MonkeyPatch) -> None:
 def full_quantity_again(patch: pytest.MonkeyPatch) -> None:
     """After a partial fill the whole of it is placed again. The engine's own assertion is taken out, too."""
 
-    def free(execution: Execution) -> CountE2:
-        return CountE2(execution.target_e2 - sum(c.committed_e2 for c in execution.children if c.is_open))
+    committed = Child.committed_e2.fget  # type: ignore[attr-defined]
 
-    progress = wishes.progress_of
+    def of_open(child: Child) -> CountE2:
+        return committed(child) if child.is_open else CountE2(0)
 
-    def of_open(execution: Execution, at_us: int) -> object:
-        seen = replace(execution, children=tuple(c for c in execution.children if c.is_open))
-        return progress(seen, at_us)
-
-    patch.setattr(Execution, "free_e2", property(free))
-    patch.setattr("fsm_exec.core.decide.progress_of", of_open)
+    patch.setattr(Child, "committed_e2", property(of_open))
     patch.setattr(advance, "check", lambda _: None)
 
 
@@ -159,7 +154,9 @@ def no_lock(patch: pytest.MonkeyPatch) -> None:
 def reconciled_by_position(patch: pytest.MonkeyPatch) -> None:
     """At a restart the n-th order of the listing is taken for the execution's n-th."""
 
-    def by_position(execution: Execution, by_name: Mapping[str, OrderReport], now_us: int) -> Iterable[OrderReported]:
+    def by_position(
+        execution: Execution, by_name: Mapping[str, OrderReport], _: Mapping[str, int], now_us: int
+    ) -> Iterable[OrderReported]:
         listed = [report for report in by_name.values() if report.ticker == execution.terms.ticker]
         for child, report in zip(execution.children, listed, strict=False):
             if recovery._is_news(child, report):
@@ -200,20 +197,21 @@ def fill_after_end_reopens(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(absorb, "_filled", reopening)
 
 
-MUTANTS: tuple[Mutant, ...] = (
-    save_after_send,
-    fills_by_order_total,
-    time_out_means_rejected,
-    not_found_means_cancelled,
-    new_id_on_resend,
-    cancel_done_when_sent,
-    late_frame_dropped,
-    outbox_forgotten,
-    full_quantity_again,
-    no_lock,
-    reconciled_by_position,
-    fill_after_end_reopens,
-)
+MUTANTS: Mapping[Mutant, str] = {
+    save_after_send: "5: order .* not on disk",
+    fills_by_order_total: "3: (fill|order) .* (not in the database|there and .* here)",
+    time_out_means_rejected: "4: order .* is rejected here and was accepted there",
+    not_found_means_cancelled: "4: .* rests",
+    new_id_on_resend: "5: order .*-again is sent",
+    cancel_done_when_sent: "4: .* rests",
+    late_frame_dropped: "3: fill .* not in the database",
+    outbox_forgotten: "9: .* has not ended in time",
+    full_quantity_again: "1: .* filled or live at the exchange of a target",
+    no_lock: "two engines work one database",
+    reconciled_by_position: "[0-9a-z]+ was quarantined: IllegalEvent",
+    fill_after_end_reopens: "7: order .* went from",
+}
+"""Each with what it must be found out by: one that merely fails in another way has not been tried."""
 
 
 @contextmanager
