@@ -74,6 +74,7 @@ class RateBudget:
         self._log = log
         self._costs = Costs()
         self._queues = {"read": _Queue(READ_DEFAULT), "write": _Queue(WRITE_DEFAULT)}
+        self._of_one = self._one_of_each()
 
     async def spend(self, method: str, path: str, orders: int | None = None) -> Charge:
         """Wait until the request may be sent, take its tokens, and say which they were.
@@ -105,16 +106,23 @@ class RateBudget:
 
     def learn_costs(self, costs: EndpointCosts) -> None:
         self._costs.learn(costs)
+        self._of_one = self._one_of_each()
+
+    def _one_of_each(self) -> tuple[int, int]:
+        """What one place and one cancel take. Remembered: every decision asks."""
+        place, cancel = (self._costs.charge(*one, None).tokens for one in (("POST", ONE_PLACE), ("DELETE", ONE_CANCEL)))
+        return place, cancel
 
     def facts(self) -> BudgetFacts:
         """The write bucket as it stands, in whole tokens."""
+        place, cancel = self._of_one
         write = self._queues["write"].statistics()
         return BudgetFacts(
             write_left=max(0, write.level_mt // MT_PER_TOKEN),
             write_per_s=write.refill_now_mt_per_s // MT_PER_TOKEN,
             write_capacity=write.capacity_mt // MT_PER_TOKEN,
-            place_tokens=self._costs.charge("POST", ONE_PLACE, None).tokens,
-            cancel_tokens=self._costs.charge("DELETE", ONE_CANCEL, None).tokens,
+            place_tokens=place,
+            cancel_tokens=cancel,
         )
 
     def cancels_at_once(self) -> int:

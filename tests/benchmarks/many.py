@@ -1,0 +1,187 @@
+"""Many executions at once on many markets, under one account's rate budget, on the virtual lane; and what became of it.
+
+The whole engine, client and paper exchange. Everything is submitted within a few seconds, so the budget is what is
+scarce: the Basic tier lets ten orders a second be placed.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from fsm_exec.algorithms import method
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.limits import resolve_limits
+from fsm_exec.core.orders import CancelAnswer, CancelOrder
+from fsm_exec.core.snapshot import decode_snapshot
+from fsm_exec.core.units import CountE2, MoneyE6, Outcome
+from fsm_exec.kalshi.client import KalshiClient, open_client
+from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.paper.auth import Gate
+from fsm_exec.paper.budget import TIERS
+from fsm_exec.paper.clock import Clock
+from fsm_exec.paper.exchange import Exchange
+from fsm_exec.paper.generator import generate
+from fsm_exec.paper.hosting import host_in_memory
+from fsm_exec.paper.player import TapePlayer
+from fsm_exec.paper.timeline import Timeline
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.determinism import run_virtual
+from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.opening import open_engine
+from fsm_exec.store import open_virtual_store
+
+START_US = 1_790_856_000_000_000
+INSTANCE = "manyaaaaaa"
+CASH = MoneyE6(10**15)
+SEED = 7
+WARM_UP_S = 5
+AFTER_S = 60  # of tape beyond the last deadline
+OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """`methods` are taken in turn."""
+
+    executions: int
+    markets: int
+    methods: Sequence[str]
+    tier: str = "basic"
+    horizon_s: int = 120
+    contracts: int = 200
+    submitted_within_s: int = 10
+    flow: str = "moderate"
+
+
+@dataclass(frozen=True)
+class Result:
+    """`late_us`: by how much each execution ended after its deadline (negative: before). `cancel_us` is the longest a
+    cancel was under way. `tokens_given_up`: places and amends that waited too long for tokens, and were not sent."""
+
+    executions: list[Execution]
+    quarantined: int
+    refused_429: int
+    tokens_given_up: int
+    late_us: list[int]
+    cancel_us: int
+    rows: int
+    orders_left: int
+    seconds: float
+    virtual_s: float
+
+    @property
+    def reasons(self) -> Counter[str]:
+        return Counter(execution.reason or "" for execution in self.executions)
+
+    def writes(self, name: str) -> list[int]:
+        """Creates, amends and cancels of each execution of this method."""
+        return [e.writes for e in self.executions if e.method.partition("@")[0] == name]
+
+
+def work(crowd: Crowd, database: Path | None = None) -> Result:
+    """The same arguments give the same result, but for `seconds`."""
+    return run_virtual(partial(_work, crowd, database), seed=SEED)
+
+
+async def _work(crowd: Crowd, database: Path | None) -> Result:
+    began = time.perf_counter()
+    wall, clock = Wall(START_US), Clock.starting_at(START_US)
+    log = open_log(_Nowhere(), wall)
+    exchange = Exchange(Timeline(clock), seed=SEED)
+    gate = Gate(exchange, clock, tier=TIERS[crowd.tier])
+    account, credentials = gate.open_account(CASH, "ed25519")
+    tape_s = WARM_UP_S + crowd.submitted_within_s + crowd.horizon_s + AFTER_S
+    tickers = [f"KXMANY-26OCT01-{n:02}" for n in range(crowd.markets)]
+    async with (
+        open_virtual_store(database, draw_instance=lambda: INSTANCE, at_us=START_US) as store,
+        host_in_memory(exchange, clock, gate) as host,
+        open_client(
+            base_url=host.base_url,
+            api_key_id=credentials.api_key_id,
+            key=SigningKey.from_pem(credentials.private_key_pem),
+            dial=host.dial,
+            wall_us=wall.now_us,
+            rng=random.Random(SEED),
+            transport=host.transport,
+            log=log,
+        ) as client,
+    ):
+        for number, ticker in enumerate(tickers):
+            tape = generate(SEED + number, tape_s, ticker=ticker, start_us=START_US, profile=crowd.flow)
+            TapePlayer(exchange, tape).start(START_US)
+        cancels = _watched_cancels(client)
+        async with open_engine(store, client, wall, log, tickers, method) as engine:
+            await trio.sleep(WARM_UP_S)
+            pause_s = crowd.submitted_within_s / crowd.executions
+            for number in range(crowd.executions):
+                await _submit(engine, crowd, number, tickers[number % crowd.markets])
+                await trio.sleep(pause_s)
+            await engine.wait_idle()
+        stored = await store.executions()
+        executions = [decode_snapshot(each.snapshot) for each in stored]
+        budget = client.statistics()
+        return Result(
+            executions=executions,
+            quarantined=sum(each.quarantine is not None for each in stored),
+            refused_429=budget.read.refused + budget.write.refused,
+            tokens_given_up=budget.write.given_up,
+            late_us=[(e.ended_at_us or e.deadline_us + 10**9) - e.deadline_us for e in executions],
+            cancel_us=max(cancels, default=0),
+            rows=sum(e.seq for e in executions),
+            orders_left=sum(order.status == "resting" for order in account.orders),
+            seconds=time.perf_counter() - began,
+            virtual_s=(wall.now_us() - START_US) / 1_000_000,
+        )
+
+
+class _Nowhere(io.StringIO):
+    """Lines are made, and not kept."""
+
+    def write(self, text: str, /) -> int:
+        return len(text)
+
+
+def _watched_cancels(client: KalshiClient) -> list[int]:
+    """How long each cancel was under way, from now on, in microseconds."""
+    taken: list[int] = []
+    cancel = client.cancel
+
+    async def watched(order: CancelOrder) -> CancelAnswer:
+        began_s = trio.current_time()
+        answer = await cancel(order)
+        taken.append(round((trio.current_time() - began_s) * 1_000_000))
+        return answer
+
+    client.cancel = watched  # type: ignore[method-assign]  # of this client
+    return taken
+
+
+async def _submit(engine: Engine, crowd: Crowd, number: int, ticker: str) -> None:
+    outcome = OUTCOMES[number // crowd.markets % 2]
+    view = engine.view(ticker, outcome)
+    while view.trusted_mid_e5 is None:
+        await trio.sleep(0.5)
+        view = engine.view(ticker, outcome)
+    target = view.grid.floor(view.trusted_mid_e5 // 10)
+    assert target is not None
+    chosen = method(crowd.methods[number % len(crowd.methods)])
+    await engine.submit(
+        Request(
+            ticker=ticker,
+            outcome=outcome,
+            target_e2=CountE2(crowd.contracts * 100),
+            method=MethodRef(chosen.full_name, chosen),
+            limits=resolve_limits(target, view.grid, engine.feeds[ticker].terms.fees),
+            horizon_us=crowd.horizon_s * 1_000_000,
+        )
+    )
