@@ -208,7 +208,7 @@ class Engine:
         self.fire("drain")
         if not self._start.has_begun:
             self._supervisor.let_go()
-            return not any(actor.is_busy for actor in self.actors.values())
+            return not (cancel_orders and any(actor.is_busy for actor in self.actors.values()))
         at_rest = False
         told: set[Actor] = set()
         with trio.move_on_after(within_s):
