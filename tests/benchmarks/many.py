@@ -1,5 +1,7 @@
 """Many executions at once on many markets, under one account's rate budget, on the virtual lane; and what became of it.
 
+    python -m tests.benchmarks.many 1000 --tier prestige
+
 The whole engine, client and paper exchange. Everything is submitted within a few seconds, so the budget is what is
 scarce: the Basic tier lets ten orders a second be placed.
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 
 import io
 import random
+import resource
+import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import click
 import trio
 
 from fsm_exec.algorithms import method
@@ -46,6 +51,7 @@ CASH = MoneyE6(10**15)
 SEED = 7
 WARM_UP_S = 5
 AFTER_S = 60  # of tape beyond the last deadline
+WALKERS = ("deadline_walker", "dynamic_depth_walker", "adaptive_limit")
 OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
 
 
@@ -185,3 +191,30 @@ async def _submit(engine: Engine, crowd: Crowd, number: int, ticker: str) -> Non
             horizon_us=crowd.horizon_s * 1_000_000,
         )
     )
+
+
+@click.command()
+@click.argument("executions", type=int)
+@click.option("--markets", default=20, show_default=True)
+@click.option("--tier", default="basic", show_default=True, type=click.Choice(list(TIERS)))
+@click.option("--methods", "names", default=",".join(WALKERS), show_default=True)
+@click.option("--horizon", "horizon_s", default=60, show_default=True, help="Seconds of each execution.")
+@click.option("--within", "submitted_within_s", default=10, show_default=True, help="Seconds to submit all of them in.")
+def main(executions: int, markets: int, tier: str, names: str, horizon_s: int, submitted_within_s: int) -> None:
+    """Work EXECUTIONS at once and print the figures."""
+    methods = tuple(names.split(","))
+    result = work(Crowd(executions, markets, methods, tier, horizon_s, submitted_within_s=submitted_within_s))
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024
+    writes = ", ".join(f"{name} {statistics.mean(result.writes(name)):.1f}" for name in methods)
+    click.echo(
+        f"{executions:,} executions on {markets} markets, tier {tier}: {result.seconds:.0f} s for "
+        f"{result.virtual_s:.0f} virtual s, {result.rows:,} durable steps ({result.rows / result.seconds:,.0f}/s), peak "
+        f"{peak_mb} MB with the exchange; {result.refused_429} answers of 429, {result.tokens_given_up} not sent for "
+        f"want of tokens, {result.quarantined} quarantined, {result.orders_left} orders left; latest end "
+        f"{max(result.late_us) / 1_000_000:.2f} s after its deadline, longest cancel {result.cancel_us / 1_000_000:.2f} s;"
+        f" writes each: {writes}; {dict(result.reasons)}"
+    )
+
+
+if __name__ == "__main__":
+    main()

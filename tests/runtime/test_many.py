@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.many import Crowd, work
+from tests.benchmarks.many import WALKERS, Crowd, work
 
-WALKERS = ("deadline_walker", "dynamic_depth_walker", "adaptive_limit")
 GRACE_US = 5_000_000
 EXECUTIONS, MARKETS = 100, 20
 PATIENCE_US = 2_000_000  # of a cancel: a round trip, and the tokens of a hundred others
