@@ -206,14 +206,17 @@ def main(executions: int, markets: int, tier: str, names: str, horizon_s: int, s
     result = work(Crowd(executions, markets, methods, tier, horizon_s, submitted_within_s=submitted_within_s))
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024
     writes = ", ".join(f"{name} {statistics.mean(result.writes(name)):.1f}" for name in methods)
-    click.echo(
+    for line in (
         f"{executions:,} executions on {markets} markets, tier {tier}: {result.seconds:.0f} s for "
-        f"{result.virtual_s:.0f} virtual s, {result.rows:,} durable steps ({result.rows / result.seconds:,.0f}/s), peak "
-        f"{peak_mb} MB with the exchange; {result.refused_429} answers of 429, {result.tokens_given_up} not sent for "
-        f"want of tokens, {result.quarantined} quarantined, {result.orders_left} orders left; latest end "
-        f"{max(result.late_us) / 1_000_000:.2f} s after its deadline, longest cancel {result.cancel_us / 1_000_000:.2f} s;"
-        f" writes each: {writes}; {dict(result.reasons)}"
-    )
+        f"{result.virtual_s:.0f} virtual s, {result.rows:,} durable steps ({result.rows / result.seconds:,.0f}/s)",
+        f"peak of memory, with the exchange's: {peak_mb} MB",
+        f"answered 429: {result.refused_429}; not sent for want of tokens: {result.tokens_given_up}",
+        f"quarantined: {result.quarantined}; orders left: {result.orders_left}; ended: {dict(result.reasons)}",
+        f"latest end after its deadline: {max(result.late_us) / 1_000_000:.2f} s",
+        f"longest cancel: {result.cancel_us / 1_000_000:.2f} s",
+        f"writes each: {writes}",
+    ):
+        click.echo(line)
 
 
 if __name__ == "__main__":
