@@ -59,7 +59,7 @@ class Past:
         forget: Callable[[Sequence[str]], None],
     ) -> None:
         self.ended: dict[str, Ended] = {}
-        self._books: dict[str, DeadlineBook | None] = {}
+        self._books: dict[str, DeadlineBook] = {}  # those that the store cannot give back as they were
         self._services, self._halt_for, self._forget = services, halt_for, forget
         self._send, self._receive = trio.open_memory_channel[tuple[str, AnyEvent] | list[FillReport]](FACTS_WAITING_MAX)
 
@@ -67,7 +67,8 @@ class Past:
         """One more has ended; the oldest leaves memory."""
         name = ended.execution.execution_id
         self.ended[name] = ended
-        self._books[name] = book
+        if book is not None and not (book.bids and book.asks):  # its mid is that of an earlier book
+            self._books[name] = book
         while len(self.ended) > ENDED_KEPT_MAX:
             oldest = next(iter(self.ended))
             left = self.ended.pop(oldest)
@@ -133,7 +134,7 @@ class Past:
             return
         await self._services.store.save(save_of(execution, event, late))
         self._services.log.error("fact_after_end", execution=execution_id, seq=late.execution.seq)
-        book = self._books[execution_id] if kept is not None else await self._book(execution)
+        book = self._books.get(execution_id) or await self._book(execution)
         row = await score_again(late.execution, book, self._services)
         if kept is not None and execution_id in self.ended:
             self.ended[execution_id] = Ended(late.execution, row, kept.quarantine)
