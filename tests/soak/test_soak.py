@@ -7,18 +7,9 @@ from pathlib import Path
 import pytest
 
 from fsm_exec.runtime import past
-from tests.soak.soaking import Soak, soak
+from tests.soak.soaking import ROLLING, Soak, soak
 
 KEPT = 40  # ended executions in memory, fewer than come and go between two samples
-ROLLING = (
-    "Agenda._heap",
-    "Forecasting._orders",
-    "MarketFeed._mids",
-    "MarketFeed._taken",
-    "MarketFeed._trades",
-    "SeedMomentum._samples",
-)
-"""Windows over the recent past, each with a bound of its own that a short soak does not reach."""
 
 
 def test_executions_that_come_and_go_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
