@@ -189,8 +189,8 @@ class CrashRun:
         half = len(self._starts) - len(self._starts) // KILLS
         for number, starts in enumerate((self._starts[:half], self._starts[half:])):
             await self._work_and_kill(starts, number * half)
+        await self._until_answered()  # first: what is accepted only now has to end too
         await self._until_all_ended()
-        await self._until_answered()
         pid = self._engine.pid
         code = await self._engine.stop()
         self._story.engine(pid, "stopped")
