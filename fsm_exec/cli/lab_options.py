@@ -10,7 +10,7 @@ from fsm_exec.core.units import CountE2, Outcome, parse_count
 from fsm_exec.lab.episodes import US_PER_S, Conditions, MakerFee
 from fsm_exec.paper.level import QueueModel
 
-EVERY_MAX_S, HORIZON_MAX_S, LATENCY_MAX_MS, WORKERS_MAX = 86_400, 86_400, 60_000, 256
+EVERY_MAX_S, HORIZON_MAX_S, LATENCY_MAX_MS, WORKERS_MAX = 86_400, 86_400, 10_000, 256
 
 
 def conditions(queue_model: str, latency_ms: int, maker_fee: str | None) -> Conditions:

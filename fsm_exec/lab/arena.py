@@ -1,7 +1,7 @@
 """One episode under one method: the real engine on the real paper exchange, in memory, on a clock that jumps.
 
 Nothing of the engine is left out: the client signs its requests and reads frames, decisions are saved before they are
-sent, the exchange matches after the latency. The exchange opens `LEAD_US` before the start with the book of that moment
+sent, the exchange matches after the latency. The exchange opens a little before the start with the book of that moment
 and plays the tape's own events from there; an episode of three minutes takes some twentieth of a second, so there is no
 need for a cheaper way. Each run has an exchange, a database and a clock of its own, and sees the same flow.
 """
@@ -23,7 +23,7 @@ from fsm_exec.core.ports import MetricsRow
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.lab.episodes import LEAD_US, Conditions, Order, Start, limits_at
+from fsm_exec.lab.episodes import Conditions, Order, Start, limits_at
 from fsm_exec.paper.auth import Gate
 from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.exchange import Exchange
@@ -83,7 +83,7 @@ async def _work(
     async with _engine_on(tape, start, method, conditions, faults) as (engine, wall):
         ticker = tape.header.ticker
         if wall.now_us() > start.at_us:
-            raise LabError(f"{ticker} at {start.at_us}: the engine was not ready {LEAD_US} us after it began")
+            raise LabError(f"{ticker} at {start.at_us}: the engine was not ready in {conditions.lead_us} us")
         await wall.sleep_until_us(start.at_us)
         view = engine.view(ticker, order.outcome)
         mid_e5 = view.trusted_mid_e5
@@ -108,8 +108,8 @@ async def _work(
 async def _engine_on(
     tape: Tape, start: Start, method: Method, conditions: Conditions, faults: _Faults
 ) -> AsyncIterator[tuple[Engine, Wall]]:
-    """An engine on an exchange that stands `LEAD_US` before the start and plays on from there."""
-    began_us = start.at_us - LEAD_US
+    """An engine on an exchange that stands a little before the start and plays on from there."""
+    began_us = start.at_us - conditions.lead_us
     wall, clock = Wall(began_us), Clock.starting_at(began_us)
     log = faults.log()
     exchange = Exchange(Timeline(clock), seed=SEED)

@@ -23,7 +23,8 @@ from fsm_exec.paper.tape import BookDelta, BookSnapshot, Change, Tape, Trade
 
 US_PER_S = 1_000_000
 FIRST_START_US = 300 * US_PER_S  # after the tape's first event: an opening book is not yet a market
-LEAD_US = 2 * US_PER_S  # the engine connects this long before the start, so that it sees a live book then
+LEAD_MIN_US = 2 * US_PER_S
+LEAD_LATENCIES = 10  # connecting, signing in and asking for the book are so many ways there and back, and some more
 TAIL_US = 10 * US_PER_S  # the tape must go on this long after the deadline: the execution's grace and then some
 BLOCK_US = 900 * US_PER_S  # a quarter of an hour shares its weather
 
@@ -56,10 +57,15 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     def feed_us(self) -> int:
         return self.latency_us // 2
 
+    @property
+    def lead_us(self) -> int:
+        """How long before the start the engine connects, so that it sees a live book then."""
+        return max(LEAD_MIN_US, LEAD_LATENCIES * self.latency_us)
+
 
 class Start(NamedTuple):
-    """A moment to give an order at. `opening` is the book `LEAD_US` before it, `first` the index of the first event
-    after that; `book` is the book at the moment itself."""
+    """A moment to give an order at. `opening` is the book when the engine connects, `first` the index of the first
+    event after that; `book` is the book at the moment itself."""
 
     number: int
     at_us: int
@@ -98,7 +104,7 @@ def find_starts(tape: Tape, every_us: int, conditions: Conditions) -> list[Start
     openings, views, books = _Books(tape), _Books(tape), _Books(tape)  # one each: none of them ever has to go back
     at_us = tape.first_us + FIRST_START_US
     while at_us + TAIL_US <= last_us:
-        openings.advance(at_us - LEAD_US)
+        openings.advance(at_us - conditions.lead_us)
         books.advance(at_us)
         if passes(views.advance(at_us - conditions.feed_us)):
             starts.append(Start(len(starts), at_us, openings.stated(), openings.next, books.stated()))

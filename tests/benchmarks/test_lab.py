@@ -15,7 +15,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from fsm_exec.algorithms import method
 from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.lab.arena import Run, play_from, run_episode
-from fsm_exec.lab.episodes import LEAD_US, US_PER_S, Conditions, Order, Start, find_starts
+from fsm_exec.lab.episodes import US_PER_S, Conditions, Order, Start, find_starts
 from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.generator import generate
@@ -73,7 +73,7 @@ def order(outcome: Outcome) -> Order:
 
 async def play_alone(tape: Tape, start: Start) -> int:
     """The window of an episode without an engine; how many events it had."""
-    began_us, ends_us = start.at_us - LEAD_US, start.at_us + HORIZON_S * US_PER_S
+    began_us, ends_us = start.at_us - CONDITIONS.lead_us, start.at_us + HORIZON_S * US_PER_S
     clock = Clock.starting_at(began_us)
     exchange = Exchange(Timeline(clock), seed=SEED)
     play_from(exchange, tape, start, CONDITIONS)

@@ -152,3 +152,25 @@ def test_bad_input_is_one_line(tmp_path: Path, wrong: tuple[str, ...], why: str)
     assert why in err
     assert err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["a-file"]
+
+
+def test_the_sensitivity_grid_is_the_same_experiment_under_other_conditions(tmp_path: Path) -> None:
+    """`--sensitivity` adds a result for each changed condition, in a directory of its own, each what a run under that
+    condition alone says; at a second of latency too the engine is ready when an episode starts."""
+    arguments = (*SMALL, "--quantity", "20", "--every", "3600", "--workers", "1", "--json")
+    code, out, err = run(tmp_path, *arguments, "--sensitivity", "--out", "grid")
+    assert code == 0, err
+    document = json.loads(out)
+    varied = {found["name"]: found["cells"] for found in document["sensitivity"]}
+    options = {
+        "queue-conservative": ("--queue-model", "conservative"),
+        "latency-1000ms": ("--latency-ms", "1000"),
+        "maker-fee-1.75": ("--maker-fee", "1.75"),
+    }
+    assert list(varied) == list(options)
+    name, (option, value) = "latency-1000ms", options["latency-1000ms"]
+    code, alone, err = run(tmp_path, *arguments, option, value, "--out", "alone")
+    assert code == 0, err
+    assert json.loads(alone)["cells"] == varied[name]
+    assert rows_of(tmp_path / "alone" / "compare.sqlite") == rows_of(tmp_path / "grid" / name / "compare.sqlite")
+    assert document["cells"] != varied[name]

@@ -18,7 +18,7 @@ from fsm_exec.core.units import CountE2, MoneyE6, Outcome
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.lab.arena import play_from
-from fsm_exec.lab.episodes import LEAD_US, TAIL_US, Conditions, Start, limits_at, passes
+from fsm_exec.lab.episodes import TAIL_US, Conditions, Start, limits_at, passes
 from fsm_exec.lab.simulation import audit
 from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.auth import Gate
@@ -64,10 +64,10 @@ class Found(NamedTuple):
 def draw_window(tape: Tape, seed: int) -> Start:
     """A moment with a book on both sides and ten minutes of tape, and some, after it."""
     rng = random.Random(seed)
-    first, last = tape.first_us + LEAD_US, tape.events[-1][0] - WINDOW_US - TAIL_US
+    first, last = tape.first_us + CONDITIONS.lead_us, tape.events[-1][0] - WINDOW_US - TAIL_US
     while True:
         at_us = rng.randint(first, last)
-        opening, index = _book_at(tape, at_us - LEAD_US)
+        opening, index = _book_at(tape, at_us - CONDITIONS.lead_us)
         seen, _ = _book_at(tape, at_us - CONDITIONS.feed_us)
         if passes(seen):
             return Start(0, at_us, _stated(opening), index, _stated(seen))
@@ -79,7 +79,7 @@ def work(tape: Tape, start: Start, case: Case) -> Found:
 
 
 async def _work(tape: Tape, start: Start, case: Case) -> Found:
-    began_us = start.at_us - LEAD_US
+    began_us = start.at_us - CONDITIONS.lead_us
     wall, clock, log_file = Wall(began_us), Clock.starting_at(began_us), io.StringIO()
     log = open_log(log_file, wall)
     exchange = Exchange(Timeline(clock), seed=1)
