@@ -40,6 +40,14 @@ def shipped() -> tuple[MethodRow, ...]:
     return tuple(row_of(method) for method in (*own, *examples))
 
 
+def check_own(name: str) -> None:
+    """Raises UserError for a name that a method of one's own cannot have: an algorithm's stays what shipped."""
+    if NAME.fullmatch(name) is None:
+        raise UserError(f"method name {name[:100]!r} is not of the form a-z, 0-9 and _, beginning with a letter")
+    if name in FAMILIES:
+        raise UserError(f"{name!r} is the name of an algorithm; give the method another name")
+
+
 class Catalogue:
     """What ships, with `rows` of a database before it where both have a name and version."""
 
@@ -85,10 +93,7 @@ class Catalogue:
     def added(self, name: str, algorithm: str, settings: Mapping[str, object]) -> tuple[MethodRow, bool]:
         """The method of this name with this configuration, and whether it is new: the next version, or the newest as
         it is if nothing differs. Raises UserError for a bad name, an unknown algorithm, and settings it refuses."""
-        if NAME.fullmatch(name) is None:
-            raise UserError(f"method name {name[:100]!r} is not of the form a-z, 0-9 and _, beginning with a letter")
-        if name in FAMILIES:
-            raise UserError(f"{name!r} is the name of an algorithm; give the method another name")
+        check_own(name)
         family = FAMILIES.get(algorithm)
         if family is None:
             raise UserError(f"unknown algorithm {algorithm[:100]!r}; choose one of: {', '.join(sorted(FAMILIES))}")

@@ -55,7 +55,9 @@ EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 @click.option("--executions", type=int, default=12, show_default=True, help="How many executions to start.")
 @click.option("--quantity", help="Contracts of each execution, up to 2 decimals.  [default: several sizes]")
 @click.option("--horizon", type=int, default=120, show_default=True, help="Seconds each execution may take.")
-@click.option("--algorithm", "algorithms", multiple=True, help=f"May be repeated; one of: {', '.join(SHIPPED)}.")
+@click.option(
+    "--algorithm", "algorithms", multiple=True, help=f"May be repeated; a method of --db, or: {', '.join(SHIPPED)}."
+)
 @click.option("--outcome", type=click.Choice(["yes", "no", "both"]), default="both", show_default=True)
 @click.option("--target-price", help="Target price of each, in dollars.  [default: from the book at its start]")
 @click.option("--seed", type=int, default=1, show_default=True, help="Makes the tape and the order of everything.")
@@ -85,11 +87,11 @@ def demo(
             horizon = CRASH_HORIZON_S
         algorithms = algorithms or CRASH_ALGORITHMS
         profile = profile or (CRASH_PROFILE if recording is None else None)
-    choices = checked(executions, quantity, horizon, algorithms, outcome, target_price)
+    path = new_database_path(db)
+    choices = checked(executions, quantity, horizon, algorithms, outcome, target_price, path)
     trouble = None if faults is None else fault_profile(faults)
     tape, name = _tape(recording, profile, seed)
     check_on_grid(choices, tape)
-    path = new_database_path(db)
     if crash:
         check_crash(speed, horizon, path)
         sys.exit(CrashRun(tape, name, choices, seed, path, trouble, as_json=as_json).run())

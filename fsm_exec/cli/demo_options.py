@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from fsm_exec.cli.demo_plan import DEFAULT_ALGORITHMS, DemoChoices
-from fsm_exec.cli.methods import methods_of
+from fsm_exec.cli.methods import methods_in, methods_of
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.units import Outcome, format_price, parse_count, parse_price
 from fsm_exec.paper.tape import Tape
@@ -22,8 +23,9 @@ def checked(
     algorithms: tuple[str, ...],
     outcome: str,
     target_price: str | None,
+    db: Path,
 ) -> DemoChoices:
-    """The options as numbers. Raises UserError naming the option, its value and what to give."""
+    """The options as numbers, the algorithms as methods: those of the database, if there is one. Raises UserError naming the option, its value and what to give."""
     if not 1 <= executions <= EXECUTIONS_MAX:
         raise UserError(f"--executions {executions}: give a number from 1 to {EXECUTIONS_MAX}")
     if not 1 <= horizon <= HORIZON_MAX_S:
@@ -42,13 +44,12 @@ def checked(
             price = parse_price(target_price)
         except UnitError as error:
             raise UserError(f"--target-price: {error}; give dollars between 0 and 1 on the market's grid") from error
-    for name in algorithms:
-        methods_of(None)(name)
+    find = methods_in(db) if db.is_file() and db.stat().st_size > 0 else methods_of(None)
     return DemoChoices(
         executions=executions,
         quantity_e2=count,
         horizon_us=horizon * 1_000_000,
-        algorithms=algorithms or DEFAULT_ALGORITHMS,
+        methods=tuple(find(name) for name in algorithms or DEFAULT_ALGORITHMS),
         outcome=None if outcome == "both" else cast("Outcome", outcome),
         target_price_e4=price,
     )

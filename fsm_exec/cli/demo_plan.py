@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fsm_exec.algorithms import AnyMethod
-from fsm_exec.cli.methods import methods_of
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, format_fixed
 from fsm_exec.core.view import View
@@ -23,7 +22,7 @@ class DemoChoices:
     executions: int
     quantity_e2: CountE2 | None
     horizon_us: int
-    algorithms: tuple[str, ...]
+    methods: tuple[AnyMethod, ...]
     outcome: Outcome | None
     target_price_e4: PriceE4 | None
 
@@ -51,18 +50,16 @@ def schedule(choices: DemoChoices, tape_us: int) -> list[Start]:
             f"{FIRST_START_US // 1_000_000} s and a horizon of {choices.horizon_us // 1_000_000} s; "
             "give a shorter --horizon"
         )
-    find = methods_of(None)
-    methods = [find(name) for name in choices.algorithms]
     outcomes: tuple[Outcome, ...] = ("yes", "no") if choices.outcome is None else (choices.outcome,)
     sizes = [CountE2(q) for q in QUANTITIES_E2] if choices.quantity_e2 is None else [choices.quantity_e2]
     starts = []
     for i in range(choices.executions):
         turn, of_outcome = divmod(i, len(outcomes))
-        turn, of_method = divmod(turn, len(methods))
+        turn, of_method = divmod(turn, len(choices.methods))
         starts.append(
             Start(
                 after_us=FIRST_START_US + span_us * i // choices.executions,
-                method=methods[of_method],
+                method=choices.methods[of_method],
                 outcome=outcomes[of_outcome],
                 count_e2=sizes[turn % len(sizes)],
             )

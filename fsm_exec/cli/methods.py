@@ -1,6 +1,7 @@
 """`fsm-exec methods`: named, versioned, immutable choices of an algorithm and its configuration.
 
-A file for `add` is TOML or JSON: `algorithm = "NAME"` and a table `config`; `--set KEY=VALUE` comes on top of it.
+A file for `add` is TOML or JSON: `algorithm = "NAME"` and a table `config`; `--set KEY=VALUE` comes on top of it. It
+may say the method's `name`, and what speaks for it (`evidence`, read by people only): that of `fsm-exec tune` does.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from fsm_exec.algorithms.catalogue import Catalogue, shipped
 from fsm_exec.core.errors import SaveRefused, UserError
 from fsm_exec.core.ports import MethodRow
 from fsm_exec.runtime.clock import system_us
+from fsm_exec.store import observed
+from fsm_exec.store.inspecting import inspected
 from fsm_exec.store.method_rows import add_method, read_methods
 
 FILE_MAX_BYTES = 65_536
@@ -36,6 +39,16 @@ class MethodStore(Protocol):
 class MethodFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     algorithm: str
     config: dict[str, object] = {}
+    name: str | None = None
+    evidence: dict[str, object] = {}
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What `add` was asked for, file and options together."""
+
+    name: str
+    algorithm: str
+    config: dict[str, object]
 
 
 def methods_of(database: Path | None) -> Callable[[str], Method]:
@@ -54,6 +67,13 @@ def methods_of(database: Path | None) -> Callable[[str], Method]:
         return method
 
     return find
+
+
+def methods_in(database: Path) -> Callable[[str], Method]:
+    """As `methods_of`, of a database that nobody in this process has open: what it holds now, with not a byte of it
+    changed, whatever its schema. Raises UserError for what is no database of ours."""
+    with inspected(database) as looked:
+        return Catalogue(observed.methods(looked.connection)).find
 
 
 async def ship(store: MethodStore, at_us: int) -> None:
@@ -115,23 +135,27 @@ def show(name: str, db: Path | None, as_json: bool) -> None:
 
 
 @methods.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("--db", required=True, type=click.Path(path_type=Path), help="The database to add it to.")
 @click.option("--file", "path", type=click.Path(path_type=Path), help="TOML or JSON: algorithm, and a table config.")
 @click.option("--algorithm", help="The algorithm, if no file says so.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @_json
 def add(
-    name: str, db: Path, path: Path | None, algorithm: str | None, settings: tuple[str, ...], as_json: bool
+    name: str | None, db: Path, path: Path | None, algorithm: str | None, settings: tuple[str, ...], as_json: bool
 ) -> None:
-    """Add a method, or the next version of one. The same configuration again changes nothing."""
-    wanted = _wanted(path, algorithm, settings)
+    """Add a method, or the next version of one. The same configuration again changes nothing.
+
+    NAME may be left out if the file says one: `fsm-exec methods add --db DATABASE --file DIR/method.json` takes what
+    `fsm-exec tune --out DIR` found. From then on `--method NAME` of `fsm-exec submit` means the newest version.
+    """
+    wanted = _wanted(name, path, algorithm, settings)
     is_new = False
 
     def decide(there: list[MethodRow]) -> tuple[MethodRow, Sequence[MethodRow]]:
         nonlocal is_new
-        row, is_new = Catalogue(there).added(name, wanted.algorithm, wanted.config)
-        missing = [r for r in Catalogue().versions(name) if not any(t.name == name for t in there)]
+        row, is_new = Catalogue(there).added(wanted.name, wanted.algorithm, wanted.config)
+        missing = [r for r in Catalogue().versions(wanted.name) if not any(t.name == wanted.name for t in there)]
         return row, [*missing, *([row] if is_new else [])]
 
     row = add_method(db, decide, system_us())
@@ -141,15 +165,19 @@ def add(
         click.echo(f"{row.name}@{row.version} {'added' if is_new else 'is there already, unchanged'}")
 
 
-def _wanted(path: Path | None, algorithm: str | None, settings: tuple[str, ...]) -> MethodFile:
+def _wanted(name: str | None, path: Path | None, algorithm: str | None, settings: tuple[str, ...]) -> Wanted:
+    """Raises UserError."""
     given = _read(path) if path is not None else None
     if given is None and algorithm is None:
         raise UserError("give --file or --algorithm")
+    called = name or (given.name if given is not None else None)
+    if called is None:
+        raise UserError("give the method a NAME: fsm-exec methods add NAME ...")
     if given is not None and algorithm is not None and algorithm != given.algorithm:
         raise UserError(f"--algorithm {algorithm} and the file's {given.algorithm} differ; give one of them")
     config = dict(given.config) if given is not None else {}
     config.update(_setting(text) for text in settings)
-    return MethodFile(algorithm or (given.algorithm if given is not None else ""), config)
+    return Wanted(called, algorithm or (given.algorithm if given is not None else ""), config)
 
 
 def _setting(text: str) -> tuple[str, object]:

@@ -1,7 +1,12 @@
-"""`fsm-exec tune`: searches an algorithm's settings on some days and believes only what it sees on the others."""
+"""`fsm-exec tune`: searches an algorithm's settings on some days and believes only what it sees on the others.
+
+What wins is written as a file that `fsm-exec methods add` takes. It says a name and no version: versions count up in
+the database that the method is added to, where earlier ones are.
+"""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -11,6 +16,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from fsm_exec.algorithms.catalogue import check_own
 from fsm_exec.cli import lab_options, lab_progress
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.compare import Field, Plan
@@ -24,23 +30,30 @@ FILE_NAME = "method.json"
 EXIT_INTERRUPTED = 130
 
 
-class NewMethod(msgspec.Struct, frozen=True, kw_only=True):
-    """The file of a search that won. `settings` are all of them, also those left at their defaults; `delta` is the
-    cost on unseen tapes against the version before, in cents per contract."""
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What speaks for it: `delta` is the cost on unseen tapes against `against`, in cents per contract."""
 
-    name: str
-    version: int
-    algorithm: str
-    settings: dict[str, object]
     tapes: tuple[str, ...]
+    against: str
     delta: str
     delta_low: str | None
     delta_high: str | None
 
 
+class NewMethod(msgspec.Struct, frozen=True, kw_only=True):
+    """The file of a search that won, as `cli.methods.MethodFile` reads it. `config` has all settings, also those left
+    at their defaults."""
+
+    name: str
+    algorithm: str
+    config: dict[str, object]
+    evidence: Evidence
+
+
 @click.command()
 @click.option("--tape", "tapes", multiple=True, required=True, help="A recording, or PROFILE:SEED; at least two.")
-@click.option("--algorithm", required=True, help="The method whose settings are searched.")
+@click.option("--algorithm", required=True, help="Whose settings are searched: NAME, or NAME[SETTING=VALUE;...].")
+@click.option("--name", help="What a winner is to be called.  [default: tuned_ALGORITHM]")
 @click.option("--vary", "ranges", multiple=True, required=True, help="SETTING=LOW:HIGH; may be repeated.")
 @click.option("--candidates", type=int, default=16, show_default=True, help="Settings tried for each seed.")
 @click.option("--seeds", default="1,2,3", show_default=True, help="Of the searches, separated by commas.")
@@ -65,6 +78,7 @@ class NewMethod(msgspec.Struct, frozen=True, kw_only=True):
 def tune(
     tapes: tuple[str, ...],
     algorithm: str,
+    name: str | None,
     ranges: tuple[str, ...],
     candidates: int,
     seeds: str,
@@ -81,11 +95,20 @@ def tune(
     maker_fee: str | None,
     as_json: bool,
 ) -> None:
-    """Search an algorithm's settings, leaving one tape out at a time."""
+    """Search an algorithm's settings, leaving one tape out at a time.
+
+    Settings that win on tapes the search has not seen are written to method.json in --out. To work with them:
+
+    \b
+    fsm-exec methods add --db DATABASE --file OUT/method.json
+    fsm-exec submit --method tuned_ALGORITHM ...
+    """
     if len(tapes) < 2:
         raise UserError("--tape: a search needs a tape it has not seen; give at least two")
     if not 2 <= candidates <= CANDIDATES_MAX:
         raise UserError(f"--candidates {candidates}: give a number from 2 to {CANDIDATES_MAX}")
+    called = name if name is not None else f"tuned_{resolve(algorithm).algorithm}"
+    check_own(called)
     search = draw_search(algorithm, baseline, [parse_range(text) for text in ranges], candidates, _seeds(seeds))
     plan = Plan(
         tapes=tapes,
@@ -104,11 +127,12 @@ def tune(
             click.echo("fsm-exec: interrupted; what is done is kept: the same command with --resume goes on", err=True)
             sys.exit(EXIT_INTERRUPTED)
         found = judge(search, field, results)
-    path = _write(search, found, tapes, out) if found.chosen is not None else None
+    path = _write(called, search, found, tapes, out)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+        document = {**msgspec.structs.asdict(found), "method_file": None if path is None else str(path.resolve())}
+        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
     else:
-        _print(found, path)
+        _print(called, found, path)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -118,30 +142,30 @@ def _seeds(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 
-def _write(search: Search, found: Tuning, tapes: tuple[str, ...], out: Path) -> Path:
-    """The next version of the method, as a file. Raises UserError."""
-    assert found.chosen is not None, "nothing was chosen"
-    before, chosen = resolve(search.algorithm), resolve(found.chosen)
-    won = found.differences[0]
-    document = NewMethod(
-        name=before.name,
-        version=before.version + 1,
-        algorithm=chosen.algorithm,
-        settings=msgspec.to_builtins(chosen.config),
-        tapes=tapes,
-        delta=won.delta,
-        delta_low=won.delta_low,
-        delta_high=won.delta_high,
-    )
+def _write(name: str, search: Search, found: Tuning, tapes: tuple[str, ...], out: Path) -> Path | None:
+    """What won as a file; None if nothing did: then none of an earlier search stays there either. Raises UserError."""
     path = out / FILE_NAME
     try:
+        if found.chosen is None:
+            path.unlink(missing_ok=True)
+            return None
+        chosen, won = resolve(found.chosen), found.differences[0]
+        evidence = Evidence(
+            tapes=tapes,
+            against=search.algorithm,
+            delta=won.delta,
+            delta_low=won.delta_low,
+            delta_high=won.delta_high,
+        )
+        config = msgspec.to_builtins(chosen.config)
+        document = NewMethod(name=name, algorithm=chosen.algorithm, config=config, evidence=evidence)
         path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; give another --out") from error
     return path
 
 
-def _print(found: Tuning, path: Path | None) -> None:
+def _print(name: str, found: Tuning, path: Path | None) -> None:
     console = Console()
     table = Table(title="What each search chose, cents per contract", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("unseen tape", overflow="fold")
@@ -162,4 +186,6 @@ def _print(found: Tuning, path: Path | None) -> None:
         console.print("The defaults stand: nothing was surely cheaper on tapes that the search had not seen.")
     else:
         console.print(f"Chosen: {found.chosen}", highlight=False, markup=False, soft_wrap=True)
-        console.print(f"The next version: {path.resolve()}", highlight=False, markup=False, soft_wrap=True)
+        add = f"fsm-exec methods add --db DATABASE --file {shlex.quote(str(path.resolve()))}"
+        console.print(f"To work with it: {add}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"and then: fsm-exec submit --method {name} ...", highlight=False, markup=False, soft_wrap=True)
