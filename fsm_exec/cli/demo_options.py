@@ -25,7 +25,8 @@ def checked(
     target_price: str | None,
     db: Path,
 ) -> DemoChoices:
-    """The options as numbers, the algorithms as methods: those of the database, if there is one. Raises UserError naming the option, its value and what to give."""
+    """The options as numbers, the algorithms as methods: those of the database, if there is one. Raises UserError
+    naming the option, its value and what to give."""
     if not 1 <= executions <= EXECUTIONS_MAX:
         raise UserError(f"--executions {executions}: give a number from 1 to {EXECUTIONS_MAX}")
     if not 1 <= horizon <= HORIZON_MAX_S:

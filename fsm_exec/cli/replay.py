@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fsm_exec.algorithms import method
+from fsm_exec.cli.methods import methods_in
 from fsm_exec.cli.replay_words import listed, moved, words
 from fsm_exec.cli.which_database import meant
 from fsm_exec.core.agreement import row_differences, snapshot_differences
@@ -74,7 +74,7 @@ def replay(execution_id: str, db: Path | None, until: int | None, redecide: bool
     differences = [broken] if broken else []
     if whole and not broken:
         differences += _differences(found, history)
-    verdict = Verdict(whole, differences, _redecided(found.stored, history) if redecide else None)
+    verdict = Verdict(whole, differences, _redecided(database, found.stored, history) if redecide else None)
     if as_json:
         click.echo(msgspec.json.encode(_document(database, execution_id, history, verdict, until)))
     else:
@@ -138,14 +138,14 @@ def _differences(found: Found, history: list[Told]) -> list[str]:
     return differences + row_differences(folded, found.children, found.fills)
 
 
-def _redecided(stored: StoredExecution, history: list[Told]) -> list[Redecision] | str:
-    """Text: why it cannot be asked."""
+def _redecided(database: Path, stored: StoredExecution, history: list[Told]) -> list[Redecision] | str:
+    """By the method as the execution's own database has it. Text: why it cannot be asked."""
     if not history:
         return "nothing could be folded"
     name = history[0].advance.execution.method
     try:
-        algorithm = method(name)
-    except UserError as error:
+        algorithm = methods_in(database)(name)
+    except (UserError, CorruptSnapshot) as error:
         return f"{stored.execution_id} was worked by {name}, which this program cannot run: {error}"
     return redecided(history, algorithm)
 

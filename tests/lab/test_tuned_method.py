@@ -58,6 +58,9 @@ def test_settings_that_won_are_added_and_worked_with(tmp_path: Path) -> None:
     told(tmp_path, *demo, "--algorithm", NAME)
     worked = folded(tmp_path / "engine.sqlite")
     assert [execution.method for execution in worked[1:]] == [f"{NAME}@1", f"{NAME}@2"]
+    for execution in worked:
+        again = told(tmp_path, "replay", execution.execution_id, "--db", "engine.sqlite", "--redecide")["redecided"]
+        assert again == {"rows": execution.seq, "differences": []}
 
 
 def test_of_a_search_that_nothing_won_no_file_stays(tmp_path: Path) -> None:
