@@ -72,6 +72,17 @@ def test_one_seed_is_one_history_in_any_process() -> None:
         assert there.stdout.split() == here
 
 
+def test_a_second_engine_that_comes_as_the_first_is_killed_is_the_only_one() -> None:
+    """It gets the lock, and it is the first one's next life that is refused: nothing is wrong with that."""
+    scenario = draw(1_454)
+    second = next(action for _, action in scenario.steps if isinstance(action, Second))
+    killed = next(action for _, action in scenario.steps if isinstance(action, Crash))
+    assert second.at_ms < killed.at_ms < second.at_ms + second.for_ms
+    report = simulate(scenario, keeps=True)
+    assert any("LockHeld" in line for line in report.lines)
+    assert report.findings == []
+
+
 def test_keeping_lines_changes_nothing() -> None:
     """A history that is written down is the same history."""
     plain, kept = simulate(draw(2)), simulate(draw(2), keeps=True)

@@ -14,6 +14,9 @@ server over memory, its own SQL runs in a database that outlives it, and its lif
     witness     what is checked at every write and every commit
     audit       what is checked at the end: exchange against database, snapshots against journals
     world       one run: exchange, lives, actions
+    user        what its user asks of an engine
+    ending      how it ends: in time, and with all books alike
+    waiting     until the books say so
     shrink      a failing history made small
     hunt        many seeds, in many processes
 """

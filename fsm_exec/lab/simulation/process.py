@@ -82,6 +82,7 @@ class Process:
         lock = ExitStack()
         lock.enter_context(database_lock(world.database, what="simulated", since=to_iso(wall.now_us())))
         life.at_the_end(lock.close)
+        world.let_in(life)
         transport = DoorTransport(
             world.host.transport, life, world.history, lambda request: world.witness.sending(request, wall.now_us())
         )

@@ -27,6 +27,7 @@ from fsm_exec.paper.faults import (
 from fsm_exec.paper.generator_profiles import PROFILES
 
 START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
+US_PER_MS = 1_000
 CALM = "none"
 
 Price: TypeAlias = Literal["passive", "mid", "cross"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import random
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,31 +14,28 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.algorithms import method
-from fsm_exec.core.limits import Limits, resolve_limits
-from fsm_exec.core.units import MoneyE6, PriceE4
-from fsm_exec.core.view import View
-from fsm_exec.lab.simulation import audit
+from fsm_exec.core.units import MoneyE6
+from fsm_exec.lab.simulation import audit, ending, user
 from fsm_exec.lab.simulation.disk import Disk
 from fsm_exec.lab.simulation.exchange import LateFills, WatchedExchange
 from fsm_exec.lab.simulation.history import History
-from fsm_exec.lab.simulation.life import doors_at_crash_points
+from fsm_exec.lab.simulation.life import Life, doors_at_crash_points
 from fsm_exec.lab.simulation.process import Order, Process
 from fsm_exec.lab.simulation.scenario import (
-    CALM,
     START_US,
+    US_PER_MS,
     AnyAction,
     Cancel,
     Crash,
     Drain,
     Halt,
     Jump,
-    Price,
     Resume,
     Scenario,
     Second,
     Submit,
 )
+from fsm_exec.lab.simulation.waiting import until
 from fsm_exec.lab.simulation.witness import Witness
 from fsm_exec.paper.auth import Gate
 from fsm_exec.paper.clock import Clock
@@ -50,27 +46,17 @@ from fsm_exec.paper.player import TapePlayer
 from fsm_exec.paper.timeline import Timeline
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import Engine, MethodRef, Request
 from fsm_exec.runtime.logs import open_log
 
 CASH_E6 = MoneyE6(1_000_000 * 1_000_000)
-US_PER_MS = 1_000
-BOOK_WAIT_S = 5
 START_WAIT_S = 30  # for the first start, in case the exchange is in no mood
 START_AGAIN_S = 2  # after a start that failed
-WINDOW_AND_LAG_US = 32_000_000  # invariant 9: how long the exchange must have answered reads
-GRACE_US = 5_000_000
-ANSWER_US = 11_000_000  # the longest a write is waited for, and a little
-ARRIVAL_S = 75  # whatever was on its way when calm came has arrived by then
-LOOK_S = 1
 SECOND_NUMBER = 1_000  # so that its life has a name of its own
-LOOK_AGAIN_S = 0.25
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What one history showed. `digest` is the hash over all that happened, `events` how many; `steps` the actions
-    done, `lives` the engines started, `doors` passed, `visited` the crash points among them, `slowest_ms` the longest
-    an execution took beyond its bound's start (see `World.bound_us`)."""
+    done, `lives` the engines started, `doors` passed, `visited` the crash points among them."""
 
     seed: int
     digest: str
@@ -145,7 +131,8 @@ class World:
         self.tickers = [market.ticker for market in scenario.markets]
         self.processes: list[Process] = []
         self.submitted: dict[int, str] = {}  # execution ids by the number of the submission
-        self._instance = instance
+        self.instance = instance
+        self._at_work: list[Life] = []  # of whoever was let at the database
         self._log_file = io.StringIO()
         self._keeps = keeps
         self._worth_e6 = audit.worth_e6(self.exchange)
@@ -165,7 +152,8 @@ class World:
         """The newest one, dead or alive."""
         return self.processes[-1]
 
-    def _is_up(self) -> bool:
+    def is_up(self) -> bool:
+        """Whether the newest one runs."""
         return bool(self.processes) and self.process.ready.is_set() and not self.process.life.is_over
 
     # The course of things
@@ -174,7 +162,7 @@ class World:
         """The actions in their time, then calm, until everything has ended or should have."""
         nursery.start_soon(self._keep_alive, nursery)
         with trio.move_on_after(START_WAIT_S):
-            await _until(self._is_up)
+            await until(self.is_up)
         submissions = 0
         for number, action in self.scenario.steps:
             await self.clock.sleep_until(START_US + action.at_ms * US_PER_MS)
@@ -182,7 +170,7 @@ class World:
             if action.at_ms == 0:
                 continue  # it has been waiting since before the start
             if isinstance(action, Submit):
-                nursery.start_soon(self._submit_when_up, partial(self._submit, submissions, action))
+                nursery.start_soon(self._submit_when_up, partial(user.submit, self, submissions, action))
                 submissions += 1
             else:
                 self._act(action, nursery)
@@ -192,9 +180,10 @@ class World:
         self.offset_us = 0
         for process in self.processes:
             process.life.die_in(0)  # no death is pending any more
-        all_ended = await self._until_ended()
-        await self._until_at_rest()
-        self._audit(all_ended=all_ended)
+        all_ended = await ending.until_ended(self)
+        await ending.until_at_rest(self)
+        self._look()
+        ending.last_look(self, all_ended=all_ended)
 
     async def _keep_alive(self, nursery: trio.Nursery) -> None:
         """Start the engine, and again whenever it has ended."""
@@ -228,11 +217,11 @@ class World:
             case Cancel():
                 name = self.submitted.get(action.nth)
                 if name is not None:
-                    self.process.ask(partial(_cancel, name))
+                    self.process.ask(partial(user.cancel, name))
             case Halt():
-                self.process.ask(_halt)
+                self.process.ask(user.halt)
             case Resume():
-                self.process.ask(_resume)
+                self.process.ask(user.resume)
             case Second():
                 nursery.start_soon(self._second, action.for_ms)
             case Jump():
@@ -250,15 +239,20 @@ class World:
             case Submit():
                 pass
 
+    def let_in(self, life: Life) -> None:
+        """Whoever got past the lock works the database until its life is over, and must be the only one: a second one
+        that comes just as the first is killed does hold the lock, and it is the first's next life that is refused."""
+        if any(not other.is_over for other in self._at_work):
+            self.witness.found("two engines work one database")
+        self._at_work.append(life)
+
     async def _second(self, for_ms: int) -> None:
-        """The other engine is refused, or there are two."""
+        """Somebody else's engine."""
         other = Process(self, len(self.processes) + SECOND_NUMBER, self._log())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(other.run)
             with trio.move_on_after(for_ms / 1_000):
                 await other.life.over.wait()
-            if not other.life.is_over and not self.process.life.is_over:
-                self.witness.found("two engines work one database")
             other.life.end("killed")
         self.history.add("second", other.failure)
 
@@ -270,66 +264,10 @@ class World:
 
     async def _submit_when_up(self, order: Order) -> None:
         """Whoever finds nobody there comes again."""
-        await _until(self._is_up)
+        await until(self.is_up)
         self.process.ask(order)
 
-    async def _submit(self, number: int, action: Submit, engine: Engine) -> None:
-        ticker, outcome = self.tickers[action.market], action.outcome
-        with trio.move_on_after(BOOK_WAIT_S):
-            await _until(lambda: engine.view(ticker, outcome).trusted_mid_e5 is not None)
-        view = engine.view(ticker, outcome)
-        limits: Limits | None = None
-        if view.trusted_mid_e5 is not None:
-            limits = resolve_limits(_price(view, action.price), view.grid, engine.feeds[ticker].terms.fees)
-        chosen = method(action.method)
-        self.submitted[number] = await engine.submit(
-            Request(
-                ticker=ticker,
-                outcome=outcome,
-                target_e2=action.count_e2,
-                method=MethodRef(chosen.full_name, chosen),
-                limits=limits,
-                horizon_us=action.horizon_ms * US_PER_MS,
-            )
-        )
-        self.history.add("accepted", number, self.submitted[number])
-
-    # The end
-
-    def bound_us(self, name: str, deadline_us: int) -> int:
-        """Invariant 9: by when this execution must have ended. The exchange has answered since calm came, the engine
-        asks since it was started; a write that got into doubt at its very end still needs its own window."""
-        since_us = max(START_US + self.scenario.calm_ms * US_PER_MS, self.process.started_us)
-        last_us = max(deadline_us, since_us) + ANSWER_US
-        doubt_us = min(self.witness.doubts_us.get(name, 0), last_us)
-        wrong_us = max((abs(a.by_ms) for _, a in self.scenario.steps if isinstance(a, Jump)), default=0) * US_PER_MS
-        return max(deadline_us, max(since_us, doubt_us) + WINDOW_AND_LAG_US) + GRACE_US + wrong_us
-
-    async def _until_ended(self) -> bool:
-        """Whether everything ended in time."""
-        while (left := audit.unfinished(self.disk.connection)) or not self._is_up():
-            late = [name for name, deadline_us in left if self.now_us() > self.bound_us(name, deadline_us)]
-            if late and self._is_up():
-                for name in late:
-                    self.witness.found(f"9: {name} has not ended in time: {self._state_of(name)}")
-                return False
-            if self.now_us() > START_US + (self.scenario.calm_ms + 600_000) * US_PER_MS:
-                self.witness.found(f"9: the engine does not start any more: {self.process.failed}")
-                return False
-            await trio.sleep(LOOK_S)
-        return True
-
-    def _state_of(self, name: str) -> str:
-        durable = self.witness.durable.get(name)
-        if durable is None:
-            return "unknown"
-        children = ", ".join(f"{each.client_order_id} {each.state}" for each in durable.execution.children)
-        return f"{durable.execution.state} ({children})"
-
-    async def _until_at_rest(self) -> None:
-        """Fills that nobody has told us of yet are learned from listings, in their own time."""
-        with trio.move_on_after(ARRIVAL_S):
-            await _until(lambda: not audit.fill_differences(self.disk.connection, self.account))
+    # What is looked at
 
     def _look(self) -> None:
         """After every step: what must hold at any moment."""
@@ -341,19 +279,6 @@ class World:
             self.witness.found(f"the engine halted by itself: {engine.status().why_halted}")
         if audit.worth_e6(self.exchange) != self._worth_e6:
             self.witness.found("12: cash is not conserved")
-
-    def _audit(self, *, all_ended: bool) -> None:
-        connection = self.disk.connection
-        self._look()
-        for line in (
-            *audit.stored_differences(connection),
-            *audit.fill_differences(connection, self.account),
-            *(audit.order_differences(connection, self.account, self._instance) if all_ended else ()),
-        ):
-            self.witness.found(line)
-        refused = sum(process.refused_429 for process in self.processes)
-        if refused and self.scenario.faults_name == CALM:
-            self.witness.found(f"10: {refused} requests were refused for want of tokens on a calm exchange")
 
     def _log(self) -> FilteringBoundLogger:
         return open_log(self._log_file, Wall(self.system_us())) if self._keeps else _SILENT
@@ -377,33 +302,6 @@ class World:
             lines=self.history.lines,
             log=self._log_file.getvalue(),
         )
-
-
-async def _until(condition: Callable[[], object]) -> None:
-    """What is waited for is what the books say, and nobody tells when they change."""
-    while not condition():  # noqa: ASYNC110 - there is no event to wait for
-        await trio.sleep(LOOK_AGAIN_S)
-
-
-async def _cancel(name: str, engine: Engine) -> None:
-    await engine.cancel(name)
-
-
-async def _halt(engine: Engine) -> None:
-    engine.halt()
-
-
-async def _resume(engine: Engine) -> None:
-    engine.resume()
-
-
-def _price(view: View, wanted: Price) -> PriceE4:
-    """A target price of that kind. The view must be two-sided."""
-    bid, ask = view.bids[0][0], view.asks[0][0]
-    if wanted == "cross":
-        return ask
-    floored = view.grid.floor((bid + ask) // 2)
-    return bid if wanted == "passive" or floored is None else floored
 
 
 def _instance(seed: int) -> str:
