@@ -42,6 +42,7 @@ COMMANDS = {
     "simulate": "simulate:simulate_command",
     "methods": "methods:methods",
     "forecasts": "forecasts:forecasts",
+    "review": "review:review",
     "compare": "compare:compare",
     "tune": "tune:tune",
     "fidelity": "fidelity:fidelity",

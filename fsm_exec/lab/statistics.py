@@ -153,10 +153,10 @@ def _resampled_means(blocks: Sequence[Block], seed: int, resamples: int) -> list
 def _expanded_tail(confidence: float, blocks: int) -> float:
     """The share to cut off at either end so that the interval of n blocks is as wide as Student's."""
     normal = NormalDist()
-    return normal.cdf(-math.sqrt(blocks / (blocks - 1)) * _student_quantile((1 + confidence) / 2, blocks - 1))
+    return normal.cdf(-math.sqrt(blocks / (blocks - 1)) * student_quantile((1 + confidence) / 2, blocks - 1))
 
 
-def _student_quantile(share: float, freedom: int) -> float:
+def student_quantile(share: float, freedom: int) -> float:
     """Student's quantile from the normal's (Hill 1970's expansion in 1 / freedom): right to a thousandth from three
     degrees of freedom on for the levels used here; one and two are exact."""
     if freedom == 1:

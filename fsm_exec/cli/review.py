@@ -1,0 +1,115 @@
+"""`fsm-exec review`: the seed's review of a database after weeks of trading; reads only, also beside a daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, cast, get_args
+
+import click
+import msgspec
+from rich.console import Console
+
+from fsm_exec.cli import review_tables
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.times import DAY_S, SECOND_US
+from fsm_exec.core.units import MoneyE6, ceil_div, parse_fixed, parse_money
+from fsm_exec.lab.break_even import BreakEven, assumed_saving, break_even, observed_saving
+from fsm_exec.lab.review import By, figures, grouped, verdict
+from fsm_exec.runtime.clock import system_us
+from fsm_exec.store.inspecting import inspected
+from fsm_exec.store.reviewing import EndedRow, ended, opportunities
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DAYS_DIGITS_MAX: Final = 6
+HOURS_DECIMALS: Final = 2
+PERCENT_DECIMALS: Final = 6
+PLAY: Final = ("embedded", "paper")  # exchanges that know no volume from before their tape began
+
+
+@click.command()
+@click.argument("database", type=click.Path(path_type=Path))
+@click.option("--since", help="A time like 2026-10-01T00:00:00Z, or how many days back.  [default: all]")
+@click.option("--by", default="type,series,method", show_default=True, help="Which tables, separated by commas.")
+@click.option("--hours", help="What adopting would take, for the break-even; up to 2 decimals.")
+@click.option("--hourly-cost", help="Dollars an hour.")
+@click.option("--saving", help="Per cent of a trade's price to assume where the database has nothing to compare.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+def review(
+    database: Path,
+    since: str | None,
+    by: str,
+    hours: str | None,
+    hourly_cost: str | None,
+    saving: str | None,
+    as_json: bool,
+) -> None:
+    """Judge weeks of trading: does slippage, do fill failures, do thin markets call for the depth walker?"""
+    kinds = _kinds(by)
+    since_us = _since_us(since)
+    cost_e6 = _cost_e6(hours, hourly_cost)
+    percent = None if saving is None else parse_fixed(saving, PERCENT_DECIMALS)
+    if percent is not None and percent <= 0:
+        raise UserError(f"--saving {saving} is not above 0; give a percentage like 1.5")
+    with inspected(database) as found:
+        rows, chances = ended(found.connection, since_us), opportunities(found.connection, since_us)
+        (environment,) = found.connection.execute("SELECT environment FROM meta").fetchone()
+    everything = figures(rows, chances)
+    told = review_tables.Review(
+        figures=everything,
+        groups={kind: grouped(kind, rows, chances) for kind in kinds},
+        verdict=verdict(everything),
+        break_even=None if cost_e6 is None else _break_even(rows, cost_e6, percent),
+        is_play=environment in PLAY,
+    )
+    if as_json:
+        click.echo(msgspec.json.encode(review_tables.document(told)))
+    elif not rows:
+        click.echo(f"{database}: no execution has ended{' since then' if since else ''}, so there is nothing to review")
+    else:
+        review_tables.show(told, Console(), cost_asked=cost_e6 is not None)
+
+
+def _kinds(text: str) -> list[By]:
+    known: Sequence[str] = get_args(By)
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in known:
+            raise UserError(f"--by {name[:40]!r} is none of: {', '.join(known)}")
+    return cast("list[By]", names)
+
+
+def _since_us(text: str | None) -> int:
+    if text is None:
+        return 0
+    try:
+        if text.isascii() and text.isdigit() and len(text) <= DAYS_DIGITS_MAX:
+            return max(0, system_us() - int(text) * DAY_S * SECOND_US)
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise UserError(
+            f"--since {text[:40]!r} is no time with its zone, nor a number of days; try 2026-10-01T00:00:00Z"
+        )
+    return max(0, (at - EPOCH) // timedelta(microseconds=1))
+
+
+def _cost_e6(hours: str | None, hourly_cost: str | None) -> MoneyE6 | None:
+    if (hours is None) != (hourly_cost is None):
+        raise UserError("give --hours and --hourly-cost together, or neither")
+    if hours is None or hourly_cost is None:
+        return None
+    hours_e2, dollars_e6 = parse_fixed(hours, HOURS_DECIMALS), parse_money(hourly_cost)
+    if hours_e2 <= 0 or dollars_e6 <= 0:
+        raise UserError("--hours and --hourly-cost must be above 0")
+    return MoneyE6(ceil_div(hours_e2 * dollars_e6, 10**HOURS_DECIMALS))
+
+
+def _break_even(rows: Sequence[EndedRow], cost_e6: MoneyE6, percent_e6: int | None) -> BreakEven | None:
+    """None if there is nothing to compare and nothing to assume."""
+    saving = observed_saving(rows)
+    if saving is None and percent_e6 is not None:
+        saving = assumed_saving(rows, percent_e6)
+    return None if saving is None else break_even(cost_e6, saving)

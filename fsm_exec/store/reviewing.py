@@ -1,0 +1,139 @@
+"""What `fsm-exec review` looks at: the executions that have ended, and the opportunities.
+
+An execution without metrics (it was given up, or its cost is not reckoned yet) is there with nothing measured. The
+market's type is its category at the exchange. A method's algorithm is that of the methods table; what ships is named
+after its algorithm.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.times import from_iso, to_iso
+from fsm_exec.core.units import CountE2, parse_count
+
+_ENDED = (
+    "SELECT e.ticker, m.series, m.category, e.method, COALESCE(w.algorithm, substr(e.method, 1, "
+    "instr(e.method || '@', '@') - 1)), e.accepted_at, e.reason, e.target_quantity, e.target_price, x.filled_quantity, "
+    "x.average_fill_price, x.slippage, x.arrival_mid, x.arrival_slippage, x.shortfall_e7 "
+    "FROM execution_state e LEFT JOIN markets m USING (ticker) LEFT JOIN execution_metrics x USING (execution_id) "
+    "LEFT JOIN methods w ON w.name || '@' || w.version = e.method "
+    "WHERE (e.state = 'filled' OR e.state = 'cancelled') AND e.accepted_at >= ? ORDER BY e.rowid"
+)
+_OPPORTUNITIES = (
+    "SELECT o.ticker, m.series, m.category, o.method, o.created_at, o.volume_24h, o.refusal "
+    "FROM edges o LEFT JOIN markets m USING (ticker) WHERE o.created_at >= ? ORDER BY o.edge_id"
+)
+
+
+class EndedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution that has ended. None is unknown; `type` is the category. `slippage` is a share of the target
+    price, `arrival_slippage` dollars a contract above `arrival_mid`; `shortfall_e7` is all-in, of the whole target."""
+
+    ticker: str
+    series: str | None
+    type: str | None
+    method: str
+    algorithm: str
+    at_us: int
+    reason: str
+    target_e2: CountE2
+    target_price: Decimal | None
+    filled_e2: CountE2 | None
+    average_fill_price: Decimal | None
+    slippage: Decimal | None
+    arrival_mid: Decimal | None
+    arrival_slippage: Decimal | None
+    shortfall_e7: int | None
+
+
+class OpportunityRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One edge or order. `volume_24h_e2` None is unknown; `refusal` None: it was accepted."""
+
+    ticker: str
+    series: str | None
+    type: str | None
+    method: str
+    at_us: int
+    volume_24h_e2: CountE2 | None
+    refusal: str | None
+
+
+def ended(connection: sqlite3.Connection, since_us: int) -> list[EndedRow]:
+    """Those accepted at or after `since_us`, in the order of their acceptance. Raises UserError for rows that no
+    fsm-exec wrote."""
+    try:
+        return [_ended(*row) for row in connection.execute(_ENDED, (to_iso(since_us),))]
+    except (ValueError, InvalidOperation) as error:
+        raise _unreadable(error) from error
+
+
+def opportunities(connection: sqlite3.Connection, since_us: int) -> list[OpportunityRow]:
+    """Those of `since_us` and later, oldest first. Raises UserError for rows that no fsm-exec wrote."""
+    try:
+        return [_opportunity(*row) for row in connection.execute(_OPPORTUNITIES, (to_iso(since_us),))]
+    except ValueError as error:
+        raise _unreadable(error) from error
+
+
+def _ended(
+    ticker: str,
+    series: str | None,
+    category: str | None,
+    method: str,
+    algorithm: str,
+    accepted_at: str,
+    reason: str,
+    target_quantity: str,
+    target_price: str | None,
+    filled_quantity: str | None,
+    *measured: str | int | None,
+) -> EndedRow:
+    *decimals, shortfall_e7 = measured
+    average, slippage, mid, over_mid = (None if text is None else Decimal(text) for text in decimals)
+    assert shortfall_e7 is None or isinstance(shortfall_e7, int), "an INTEGER column of a STRICT table"
+    return EndedRow(
+        ticker=ticker,
+        series=series,
+        type=category,
+        method=method,
+        algorithm=algorithm,
+        at_us=from_iso(accepted_at),
+        reason=reason,
+        target_e2=parse_count(target_quantity),
+        target_price=None if target_price is None else Decimal(target_price),
+        filled_e2=None if filled_quantity is None else parse_count(filled_quantity),
+        average_fill_price=average,
+        slippage=slippage,
+        arrival_mid=mid,
+        arrival_slippage=over_mid,
+        shortfall_e7=shortfall_e7,
+    )
+
+
+def _opportunity(
+    ticker: str,
+    series: str | None,
+    category: str | None,
+    method: str,
+    created_at: str,
+    volume: str | None,
+    refusal: str | None,
+) -> OpportunityRow:
+    return OpportunityRow(
+        ticker=ticker,
+        series=series,
+        type=category,
+        method=method,
+        at_us=from_iso(created_at),
+        volume_24h_e2=None if volume is None else parse_count(volume),
+        refusal=refusal,
+    )
+
+
+def _unreadable(error: Exception) -> UserError:
+    return UserError(f"the database holds a row that cannot be read ({error}); see: fsm-exec db check")
