@@ -9,7 +9,7 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, NoReturn
 
 import msgspec
@@ -33,9 +33,12 @@ from fsm_exec.control.messages import (
 )
 from fsm_exec.control.submissions import Checked, canonical, check_market, check_size, checked, deadline_us, limits_for
 from fsm_exec.control.watching import Watcher, Watchers
+from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed
 from fsm_exec.core.execution import EXECUTION_ENDS
-from fsm_exec.core.ports import SubmissionRow
+from fsm_exec.core.ports import RefusedRow, SubmissionRow
+from fsm_exec.core.rows import edge_figures
 from fsm_exec.core.times import to_iso
+from fsm_exec.core.units import format_count, format_price, parse_price
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine, MethodRef, Request
 from fsm_exec.runtime.feed import MarketFeed
@@ -92,8 +95,30 @@ class Control:
                         f"({earlier.execution_id}); use a new key"
                     )
                 return Accepted(execution_id=earlier.execution_id, key=given.key, is_new=False)
-            execution_id = await self._accept(checked(given, self._find_method))
+            request = checked(given, self._find_method)
+            try:
+                execution_id = await self._accept(request)
+            except ExecError as refused:
+                await self._keep_refused(request, refused)
+                raise
         return Accepted(execution_id=execution_id, key=given.key, is_new=True)
+
+    async def _keep_refused(self, request: Checked, refused: ExecError) -> None:
+        """An opportunity that was let go by. What could not be read at all is none, and never comes here."""
+        given = request.given
+        row = RefusedRow(
+            at_us=self._wall.now_us(),
+            key=given.key,
+            ticker=given.ticker,
+            outcome=given.outcome,
+            method=request.method.full_name,
+            quantity=format_count(request.target_e2),
+            target_price=None if given.target_price is None else format_price(parse_price(given.target_price)),
+            edge=edge_figures(request.edge, self._engine.volume_24h(given.ticker)),
+            refusal=refusals.of_error(refused).code,
+        )
+        with suppress(SaveRefused, StoreFailed):  # the caller is to hear why it was refused, not what became of a note
+            await self._store.save_refused(row)
 
     async def _accept(self, request: Checked) -> str:
         given = request.given

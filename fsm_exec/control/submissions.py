@@ -12,7 +12,7 @@ from fsm_exec.algorithms import Method
 from fsm_exec.control import refusals
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.messages import EdgeGiven, Submission
-from fsm_exec.core.edge import Edge, checked_edge
+from fsm_exec.core.edge import PPM_DECIMALS, Edge, checked_edge
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.limits import MAX_SLIPPAGE, Limits, largest_within, resolve_limits
 from fsm_exec.core.market import MarketTerms
@@ -31,7 +31,6 @@ from fsm_exec.core.units import (
     parse_price,
 )
 
-PPM_DECIMALS = 6
 E2_PER_CONTRACT = 100
 E6_PER_DOLLAR = 1_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

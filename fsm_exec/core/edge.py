@@ -8,6 +8,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import MoneyE6
 
 CERTAIN_PPM = 1_000_000
+PPM_DECIMALS = 6
 
 
 class Edge(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):

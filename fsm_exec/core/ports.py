@@ -50,6 +50,11 @@ class Exchange(Protocol):
         """What may still be written, as it stands now."""
         ...
 
+    def volume_24h(self, ticker: str) -> CountE2 | None:
+        """Contracts traded in a watched market in 24 hours, as the exchange said a few minutes ago at most; None: it
+        did not. Asks nothing."""
+        ...
+
     async def orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
     ) -> OrderListing:
@@ -159,9 +164,34 @@ class SubmissionRow(msgspec.Struct, frozen=True, gc=False):
     request: bytes
 
 
+class EdgeFigures(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What a row of `edges` says beside the order: the model's figures, if there was an edge, and the contracts traded
+    in 24 hours as the exchange last said. Decimal strings; None is unknown."""
+
+    model_probability: str | None = None
+    expected_value: str | None = None
+    volume_24h: str | None = None
+
+
+class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `edges` for what was refused before anything was sent; `refusal` is the word the caller was told. A
+    second one under the same key takes the place of the first."""
+
+    at_us: int
+    key: str
+    ticker: str
+    outcome: Outcome
+    method: str
+    quantity: str
+    target_price: str | None
+    edge: EdgeFigures
+    refusal: str
+
+
 class ExecutionSave(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One durable transition: the snapshot, its journal row and the rows that changed, in one transaction.
-    `submission` goes with the first save of an execution that was submitted under a key."""
+    `submission` goes with the first save of an execution that was submitted under a key; `edge` with every first save,
+    whose row of `edges` it completes."""
 
     execution_id: str
     ticker: str
@@ -179,6 +209,7 @@ class ExecutionSave(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     children: tuple[ChildRow, ...]
     fills: tuple[FillRow, ...]
     submission: SubmissionRow | None = None
+    edge: EdgeFigures | None = None
 
 
 class BookRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fsm_exec.core.advance import Advance
+from fsm_exec.core.edge import PPM_DECIMALS, Edge
 from fsm_exec.core.events import AnyEvent
 from fsm_exec.core.execution import Child, Execution
-from fsm_exec.core.ports import ChildRow, ExecutionSave, FillRow, JournalRow
+from fsm_exec.core.ports import ChildRow, EdgeFigures, ExecutionSave, FillRow, JournalRow
 from fsm_exec.core.snapshot import SNAPSHOT_VERSION, encode_event, encode_intents, encode_snapshot
-from fsm_exec.core.units import format_count, format_money, format_price
+from fsm_exec.core.units import CountE2, format_count, format_fixed, format_money, format_price
 
 CHILD_STATUS = {
     "intended": "pending",
@@ -52,6 +53,15 @@ def save_of(before: Execution | None, event: AnyEvent, step: Advance) -> Executi
         ),
         children=tuple(child_row(child) for child in changed),
         fills=tuple(row for child in changed for row in fill_rows(known.get(child.client_order_id), child)),
+    )
+
+
+def edge_figures(edge: Edge | None, volume_24h_e2: CountE2 | None) -> EdgeFigures:
+    """What the list of opportunities says beside the order; None is unknown."""
+    return EdgeFigures(
+        model_probability=None if edge is None else format_fixed(edge.probability_ppm, PPM_DECIMALS),
+        expected_value=None if edge is None else format_money(edge.expected_value_e6),
+        volume_24h=None if volume_24h_e2 is None else format_count(volume_24h_e2),
     )
 
 

@@ -27,6 +27,7 @@ from fsm_exec.core.orders import (
     PlaceOrder,
 )
 from fsm_exec.core.ports import StreamListener
+from fsm_exec.core.units import CountE2
 from fsm_exec.kalshi.account import KalshiAccount
 from fsm_exec.kalshi.budget import BudgetStatistics, RateBudget
 from fsm_exec.kalshi.environment import refuse_real_money
@@ -122,11 +123,15 @@ class KalshiClient:
 
     def unwatch(self, ticker: str) -> None:
         self._stream.unwatch(ticker)
+        self._rest.terms.forget(ticker)
 
     async def _keep_budget(self) -> None:
         while True:
             await self.account.learn_budget()
             await trio.sleep(LIMITS_INTERVAL_S)
+
+    def volume_24h(self, ticker: str) -> CountE2 | None:
+        return self._rest.terms.volume_24h(ticker)
 
     def budget(self) -> BudgetFacts:
         return self._budget.facts()

@@ -8,12 +8,14 @@ page leaves out is read by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
 
-from fsm_exec.core.errors import UserError, VenueRefused
+from fsm_exec.core.errors import UnitError, UserError, VenueRefused
 from fsm_exec.core.market import MarketTerms
+from fsm_exec.core.units import CountE2, parse_count
 from fsm_exec.kalshi import terms, translate
 from fsm_exec.kalshi.calls import UNREADABLE, Calls, decode
 from fsm_exec.kalshi.log import Log
@@ -26,6 +28,8 @@ TICKERS_CHARS_MAX: Final = 6_000  # of one query: servers refuse request lines b
 EVENTS_ONE_BY_ONE: Final = 2  # so many missing events are read by name; more are looked for in a page of their series
 EVENTS_PAGE_ROWS: Final = 200  # the documented maximum
 
+VOLUME_GOOD_US: Final = 300_000_000  # watched markets are read every minute: older, and the exchange did not answer
+
 Row = TypeVar("Row")
 
 
@@ -36,6 +40,16 @@ class TermsReader:
         self._calls = calls
         self._wall_us = wall_us
         self._log = log
+        self._volumes: dict[str, tuple[int, CountE2]] = {}  # when it was said, and the contracts traded in 24 hours
+
+    def volume_24h(self, ticker: str) -> CountE2 | None:
+        """As it stood in what was read last, of whatever kind; None if that is long ago or did not tell."""
+        at_us, volume = self._volumes.get(ticker, (0, None))
+        return volume if self._wall_us() - at_us <= VOLUME_GOOD_US else None
+
+    def forget(self, ticker: str) -> None:
+        """Nobody asks about this market any more."""
+        self._volumes.pop(ticker, None)
 
     async def one(self, ticker: str) -> MarketTerms:
         """Raises VenueError, and UserError for a ticker that is none or a market whose fees have no formula."""
@@ -43,6 +57,7 @@ class TermsReader:
         market = decode(await self._calls.read(f"/markets/{ticker}"), wire.MarketSummaryBody).market
         if market.ticker != ticker:
             raise Malformed(f"asked for market {ticker}, got {market.ticker[:60]!r}")
+        self._note_volume(market)
         event = await self._event(market.event_ticker)
         return terms.market_terms(market, event, await self._series(event.series_ticker), self._wall_us())
 
@@ -78,11 +93,18 @@ class TermsReader:
                 row = self._readable(raw, wire.MarketSummary)
                 if row is not None and row.ticker in wanted:
                     found[row.ticker] = row
+                    self._note_volume(row)
             return page.cursor
 
         for some in _chunks(list(dict.fromkeys(tickers))):
             await self._calls.pages("/markets", {"tickers": ",".join(some)}, take, rows=TICKERS_MAX)
         return list(found.values())
+
+    def _note_volume(self, market: wire.MarketSummary) -> None:
+        """It is for the record only: one that cannot be read is unknown, and the market is worked all the same."""
+        if market.volume_24h_fp is not None:
+            with suppress(UnitError):
+                self._volumes[market.ticker] = self._wall_us(), parse_count(market.volume_24h_fp)
 
     async def _events(self, names: dict[str, None]) -> dict[str, wire.EventSummary | Malformed | VenueRefused]:
         """Each event, or why it cannot be had. Raises VenueUnavailable."""

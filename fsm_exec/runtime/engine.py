@@ -17,8 +17,8 @@ from fsm_exec.core.advance import Advance, advance
 from fsm_exec.core.errors import ExecError, LocalError, SaveRefused, ServiceFailed, StoreFailed, UserError
 from fsm_exec.core.events import DrainRequested, Reason
 from fsm_exec.core.machine import step
-from fsm_exec.core.rows import save_of
-from fsm_exec.core.units import Outcome
+from fsm_exec.core.rows import edge_figures, save_of
+from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.runtime.accepting import MethodRef as MethodRef
 from fsm_exec.runtime.accepting import Request as Request
 from fsm_exec.runtime.accepting import submitted
@@ -80,6 +80,10 @@ class Engine:
     def view(self, ticker: str, outcome: Outcome) -> View:
         return self.feeds[ticker].view(outcome)
 
+    def volume_24h(self, ticker: str) -> CountE2 | None:
+        """Contracts traded in 24 hours, as the exchange last said; None is unknown."""
+        return self._services.exchange.volume_24h(ticker)
+
     async def open_market(self, ticker: str) -> None:
         """Watch one more market from now on. Raises as opening the engine does."""
         await self._markets.open(ticker)
@@ -119,7 +123,8 @@ class Engine:
             raise LocalError("a submission changes nothing")
         try:
             save = save_of(None, event, first)
-            await self._services.store.save(replace(save, submission=request.submission))
+            edge = edge_figures(request.edge, self.volume_24h(request.ticker))
+            await self._services.store.save(replace(save, submission=request.submission, edge=edge))
         except SaveRefused:
             raise
         except StoreFailed as failure:

@@ -24,6 +24,13 @@ ADDS_UP = (
     "shortfall_e7 IS NULL OR COALESCE("
     "shortfall_e7 = delay_e7 + spread_e7 + drift_e7 + fees_e7 + opportunity_e7 + over_fill_e7, 0)"
 )
+DISAGREES = (
+    "SELECT e.execution_id, o.execution_id IS NULL FROM execution_state e LEFT JOIN edges o USING (execution_id) "
+    "LEFT JOIN submissions s USING (execution_id) WHERE o.execution_id IS NULL OR "
+    "(o.created_at, o.ticker, o.outcome, o.method, o.quantity) != "
+    "(e.accepted_at, e.ticker, e.outcome, e.method, e.target_quantity) "
+    "OR o.target_price IS NOT e.target_price OR o.key IS NOT s.key ORDER BY e.rowid"
+)
 FINDINGS_MAX = 20  # of SQLite's own checks; a broken page can have thousands
 
 
@@ -51,7 +58,7 @@ def check(path: Path, *, every: bool) -> Report:
     as a database of ours at all."""
     with inspected(path) as looked:
         connection = looked.connection
-        findings = [*_pages(connection), *_references(connection), *_metrics(connection)]
+        findings = [*_pages(connection), *_references(connection), *_metrics(connection), *_edges(connection)]
         stored: list[StoredExecution] = []
         instance = None
         try:
@@ -94,6 +101,16 @@ def _metrics(connection: sqlite3.Connection) -> Iterator[Finding]:
             yield Finding(execution_id, "its metrics do not add up: the parts of the shortfall are not its sum")
     except sqlite3.Error as error:
         yield Finding(None, f"metrics: {error}")
+
+
+def _edges(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Every execution was an opportunity once, of the very same order and key."""
+    try:
+        for execution_id, is_missing in connection.execute(DISAGREES):
+            what = "has no row" if is_missing else "has a row of another order or key"
+            yield Finding(execution_id, f"it {what} in edges, the list of opportunities")
+    except sqlite3.Error as error:
+        yield Finding(None, f"edges: {error}")
 
 
 def _references(connection: sqlite3.Connection) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """What can be asked of the writer, and which rows each job becomes.
 
-A job becomes (statement, parameters) pairs, each of which must change exactly one row. ExecutionSave and BookRow of the
-port are jobs as they are; the other structs add what the port passes beside the row.
+A job becomes (statement, parameters) pairs, each of which must change exactly one row. ExecutionSave, BookRow and
+RefusedRow of the port are jobs as they are; the other structs add what the port passes beside the row.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from fsm_exec.core.ports import (
     MarkoutRow,
     MethodRow,
     MetricsRow,
+    RefusedRow,
 )
 from fsm_exec.core.times import to_iso
 from fsm_exec.core.units import PriceGrid, format_count, format_fixed, format_price
+from fsm_exec.store.edge_rows import PUT_EDGE, accepted_row, refused_row
 
 FIRST_SEQ = 1
 
@@ -88,6 +90,7 @@ class MethodsSave(msgspec.Struct, frozen=True):
 
 Job: TypeAlias = (
     ExecutionSave
+    | RefusedRow
     | MarketSave
     | BookRow
     | MetricsSave
@@ -223,6 +226,7 @@ ORDER = (
     ADD_EXECUTION,
     MOVE_EXECUTION,
     ADD_SUBMISSION,
+    PUT_EDGE,
     ADD_EVENT,
     PUT_CHILD,
     ADD_FILL,
@@ -246,6 +250,8 @@ def rows_of(job: Job) -> Iterator[Row]:
     match job:
         case ExecutionSave():
             yield from _execution_rows(job)
+        case RefusedRow():
+            yield PUT_EDGE, refused_row(job)
         case MarketSave(terms, at_us):
             yield PUT_MARKET, _market_row(terms, at_us)
         case BookRow():
@@ -284,6 +290,7 @@ def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
     if journal.seq == FIRST_SEQ:
         identity = execution_id, save.ticker, save.outcome, save.method, save.target_quantity, save.target_price
         yield ADD_EXECUTION, (*progress, *identity, to_iso(save.accepted_at_us), to_iso(save.deadline_us))
+        yield PUT_EDGE, accepted_row(save)
     else:
         yield MOVE_EXECUTION, (*progress, execution_id, journal.seq - 1)
     if save.submission is not None:

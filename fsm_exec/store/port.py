@@ -21,6 +21,7 @@ from fsm_exec.core.ports import (
     MetricsRow,
     OpenForecast,
     OrderOwner,
+    RefusedRow,
     Started,
     StoredExecution,
 )
@@ -59,6 +60,10 @@ class SqliteStore:
     async def save(self, save: ExecutionSave) -> None:
         await self._writer.save(save)
         self._tell(save)
+
+    async def save_refused(self, row: RefusedRow) -> None:
+        """Raises SaveRefused for a key under which something was accepted."""
+        await self._writer.save(row)
 
     def listen(self, listener: Listener) -> None:
         """Have `listener` told of every step and quarantine once it is durable. It must not raise, nor take long."""

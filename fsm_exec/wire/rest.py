@@ -211,6 +211,7 @@ class MarketSummary(msgspec.Struct, kw_only=True):
     price_ranges: list[PriceRange]
     open_time: str = ""
     close_time: str = ""
+    volume_24h_fp: str | None = None
     fee_waiver_expiration_time: str | None = None
 
 

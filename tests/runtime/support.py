@@ -153,6 +153,9 @@ class SmallExchange:
     def budget(self) -> BudgetFacts:
         return BudgetFacts(write_left=100, write_per_s=100, write_capacity=100, place_tokens=10, cancel_tokens=2)
 
+    def volume_24h(self, ticker: str) -> CountE2 | None:
+        return None
+
     async def orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
     ) -> OrderListing:
