@@ -35,7 +35,7 @@ from fsm_exec.core.events import (
     WriteLost,
 )
 from fsm_exec.core.execution import HOLD_MAX_US, Child, Execution, Fill, PendingAmend, PendingCancel
-from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US
+from fsm_exec.core.inquiry import QUARANTINE_CANCEL, READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.units import CountE2, PriceE4
 
 REFUSALS_MAX = 3
@@ -352,6 +352,8 @@ def _reported(draft: Draft, event: OrderReported) -> None:
         return  # terminal is terminal; late fills come by themselves
     if child.state == "settling":
         return  # ended at the exchange: where it stood no longer matters, and its fills come by themselves
+    if event.cause == QUARANTINE_CANCEL:
+        child = replace(child, late_cancel_until_us=event.at_us + SIGNATURE_WINDOW_US + READ_LAG_US)
     amend = child.write if isinstance(child.write, PendingAmend) else None
     amend_landed = amend is not None and (event.price_e4, event.count_e2) == (amend.price_e4, amend.total_e2)
     cancel = child.write if isinstance(child.write, PendingCancel) else None

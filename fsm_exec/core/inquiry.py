@@ -12,6 +12,10 @@ SIGNATURE_WINDOW_US = 30_000_000
 READ_LAG_US = 2_000_000
 """How far a listing's own `as_of` is trusted: seen lag is about 0.4 s."""
 
+QUARANTINE_CANCEL = "QuarantineCancel"
+"""The cause in a statement about an order whose execution was quarantined, and is taken up again. Its orders were to be
+cancelled then, without a decision in its journal, and such a cancel may still arrive: its end is our own doing."""
+
 
 def needs_inquiry(child: Child) -> bool:
     """An order whose fate, or whose fills, only a listing can tell."""

@@ -9,6 +9,8 @@ for each execution, and the orders that nobody here works.
 * A listing may be behind what was answered before the end of the last process. So what may pass (where an order
   rests) is never taken as the outcome of a write in doubt; what cannot (its end, a fill) is taken at once.
 * An execution for which there is nothing to tell, and nothing was under way, is left exactly as it is.
+* The orders of one that was quarantined were cancelled by us, and no journal says so: whoever takes it up again wants
+  it to go on, so their end, also one that is still to come, is told as ours.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from fsm_exec.core.events import FillReported, OrderReported, Restored
 from fsm_exec.core.execution import Child, Execution
-from fsm_exec.core.inquiry import filled, reported, shows_what_stands
+from fsm_exec.core.inquiry import QUARANTINE_CANCEL, filled, reported, shows_what_stands
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.ownership import name_of_ours
@@ -55,9 +58,11 @@ def plan(
     markets: Mapping[str, MarketStatus],
     instance: str,
     now_us: int,
+    *,
+    were_quarantined: bool = False,
 ) -> Plan:
     """See the module. Of `orders`, which may be several listings, later ones are later looks. A market that is not in
-    `markets` could not be read."""
+    `markets` could not be read. `were_quarantined`: all of `restored`."""
     listed = {report.order_id: report for listing in orders for report in listing.orders}
     looked_us = {report.order_id: listing.as_of_us for listing in orders for report in listing.orders}
     by_name = {report.client_order_id: report for report in listed.values()}
@@ -81,7 +86,9 @@ def plan(
             Restored(
                 at_us=now_us,
                 market=markets.get(execution.terms.ticker),
-                orders=tuple(_news_of_orders(execution, by_name, looked_us, now_us)),
+                orders=tuple(
+                    (_after_quarantine if were_quarantined else _news_of_orders)(execution, by_name, looked_us, now_us)
+                ),
                 fills=tuple(sorted(news.get(execution.execution_id, []), key=_by_time)),
                 instance=None if execution.instance == instance else instance,
             ),
@@ -110,6 +117,24 @@ def _news_of_orders(
             yield reported(report, now_us, looked_up=stands, child=child)
 
 
+def _after_quarantine(
+    execution: Execution, by_name: Mapping[str, OrderReport], looked_us: Mapping[str, int], now_us: int
+) -> Iterable[OrderReported]:
+    """What is news, and of every order that is as we left it that a cancel of ours may be on its way to it."""
+    news = {report.client_order_id: report for report in _news_of_orders(execution, by_name, looked_us, now_us)}
+    for child in execution.children:
+        told, report = news.get(child.client_order_id), by_name.get(child.client_order_id)
+        if told is not None:
+            by_whom = told.cause if told.cause == "ExpiryCancel" else QUARANTINE_CANCEL
+            yield replace(told, cause=by_whom)
+        elif report is not None and child.is_open and child.state != "settling" and _stands(child, report):
+            yield replace(reported(report, now_us, looked_up=False), cause=QUARANTINE_CANCEL)
+
+
+def _stands(child: Child, report: OrderReport) -> bool:
+    return (report.price_e4, report.count_e2) == (child.price_e4, child.count_e2)
+
+
 def _is_news(child: Child, report: OrderReport) -> bool:
     if not child.is_open:
         # Ended here without ever having been seen there, and alive: a contradiction that must come to light.
@@ -118,8 +143,7 @@ def _is_news(child: Child, report: OrderReport) -> bool:
         return False  # its end is known, its fills come by themselves
     if report.status != "resting" or child.state in ("intended", "unknown"):
         return True
-    moved = (report.price_e4, report.count_e2) != (child.price_e4, child.count_e2)
-    return report.filled_e2 > child.reported_e2 or (moved and child.write is None)
+    return report.filled_e2 > child.reported_e2 or (not _stands(child, report) and child.write is None)
 
 
 def _not_worked(

@@ -152,10 +152,12 @@ class Engine:
         Raises UserError for one that is not at work (any more), LocalError if it is told and not durable yet, and what
         `resume_execution` raises.
         """
-        if (actor := self.actors.get(execution_id)) is not None:
-            actor.end(reason)
-        elif execution_id in self._supervisor.quarantined:
+        actor = self.actors.get(execution_id)
+        if execution_id in self._supervisor.quarantined:
             await self._supervisor.revive(execution_id, reason)
+            actor = self.actors.get(execution_id)
+        elif actor is not None:
+            actor.end(reason)
         else:
             raise UserError(f"{execution_id} is not at work; it has ended, or there is none of that name")
         with trio.move_on_after(TOLD_WITHIN_S):
@@ -172,8 +174,10 @@ class Engine:
     async def resume_execution(self, execution_id: str) -> None:
         """Take a quarantined execution up again from its snapshot, with what the exchange holds.
 
-        Raises UserError if it is not quarantined or cannot be taken up, LocalError if the engine does not run,
-        VenueError and StoreFailed.
+        It goes on with what remains; that its orders were cancelled when it was given up does not end it.
+
+        Raises UserError if it is not quarantined or cannot be taken up, LocalError if the engine does not run or is
+        still busy giving it up, VenueError and StoreFailed.
         """
         if self.state != "running":
             raise LocalError(f"the engine is {self.state} and takes nothing up")

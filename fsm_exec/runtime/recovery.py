@@ -97,13 +97,23 @@ async def differences(
     return plan(executions, orders, fills, markets, services.store.instance, services.wall.now_us())
 
 
-async def difference(execution: Execution, status: MarketStatus | None, services: Services) -> Restored:
+async def difference(
+    execution: Execution, status: MarketStatus | None, services: Services, *, was_quarantined: bool = False
+) -> Restored:
     """The same for one execution that begins anew while the others work. Raises VenueRefused."""
     ticker = execution.terms.ticker
     since_us = listed_since_us((execution,), None, services.wall.now_us())
     orders, fills = await listings(services.exchange, since_us, services.log, ticker)
     markets = {} if status is None else {ticker: status}
-    found = plan((execution,), orders, fills, markets, services.store.instance, services.wall.now_us())
+    found = plan(
+        (execution,),
+        orders,
+        fills,
+        markets,
+        services.store.instance,
+        services.wall.now_us(),
+        were_quarantined=was_quarantined,
+    )
     ((_, event),) = found.events
     return event
 

@@ -11,8 +11,10 @@ What follows a failure depends on whether trying again can help:
   begins anew from its last durable snapshot, after a growing, jittered pause, with what the listings show. More than
   RESTARTS_MAX times in RESTART_INTERVAL_S: quarantined.
 
-Quarantined: its orders are cancelled, its snapshot stays, the reason is kept in the database and shown. It is left by
-`revive`: the snapshot is loaded again, what the exchange holds is looked up, and it goes on, or ends.
+Quarantined: the reason is kept in the database and shown, its orders are cancelled, its snapshot stays. It is left by
+`revive`, once the cancels are done and no answer is to come any more that was meant for the task that failed: the
+snapshot is loaded again, what the exchange holds is looked up, and it goes on with what remains, until its deadline, or
+ends. That its orders are gone is our doing, and no reason to end: whoever takes it up again wants it worked.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ FIRST_PAUSE_MS = 500
 PAUSE_MAX_MS = 8_000
 JITTER_PER_MILLE = 500  # of the pause, at most, are added to it
 ANSWERS_POLL_S = 0.05
+PARTING_S = 30.0  # how long one is waited for that is being given up, by whoever wants it taken up again
 
 TRANSIENT = (InboxOverflow, IllegalWish)
 """Local errors that a moment brought about: a flood of facts, a book an algorithm was not made for."""
@@ -113,8 +116,10 @@ class Supervisor:
     async def revive(self, execution_id: str, stop_for: Reason | None = None) -> None:
         """Take a quarantined execution up again; with `stop_for` to end it. Returns when it is at work.
 
-        Raises UserError if it is not quarantined, cannot be read or has no known method, VenueError and StoreFailed.
+        Raises UserError if it is not quarantined, cannot be read or has no known method, LocalError if it is still
+        being given up, VenueError and StoreFailed.
         """
+        await self._until_parted(execution_id)
         stored = await self._services.store.execution(execution_id)
         why = self.quarantined.pop(execution_id, None)
         if stored is None or why is None:
@@ -124,7 +129,7 @@ class Supervisor:
             execution, algorithm = usable(stored, self._methods)
             await self._markets.open_worked(execution.terms)
             actor = self.hire(execution, algorithm)
-            found = await difference(execution, actor.feed.status, self._services)
+            found = await difference(execution, actor.feed.status, self._services, was_quarantined=True)
             await self._services.store.quarantine(execution_id, None)
         except BaseException as error:
             self.quarantined[execution_id] = why
@@ -138,6 +143,14 @@ class Supervisor:
         if stop_for is not None:
             actor.end(stop_for)
         self.start(actor, found)
+
+    async def _until_parted(self, execution_id: str) -> None:
+        """Until nobody has anything to do with a quarantined one any more. Raises LocalError if that takes too long."""
+        with trio.move_on_after(PARTING_S):
+            while execution_id in self.quarantined and execution_id in self.actors:
+                await self._idle.park()
+            return
+        raise LocalError(f"{execution_id} is still being given up, its orders are being cancelled; ask again later")
 
     async def _guard(self, actor: Actor) -> None:
         """Run one execution until it has ended, is given up, or is let go."""
@@ -221,13 +234,18 @@ class Supervisor:
 
     async def _give_up(self, actor: Actor, failure: Exception, why: str) -> None:
         name = actor.execution.execution_id
-        if isinstance(failure, StoreFailed) and not isinstance(failure, SaveRefused):
-            self._halt_for(failure)
         self._services.log.error("quarantined", execution=name, why=why, exc_info=failure)
         self.quarantined[name] = why
-        await cancel_all_orders_of(actor.execution, self._services)
+        if isinstance(failure, StoreFailed) and not isinstance(failure, SaveRefused):
+            self._halt_for(failure)
+            await cancel_all_orders_of(actor.execution, self._services)
+            await self.quarantine(name, why)  # in case that it can be kept after all
+        else:
+            await self.quarantine(name, why)  # first: a process that dies now leaves known why the orders are gone
+            await cancel_all_orders_of(actor.execution, self._services)
+            while actor.under_way:  # noqa: ASYNC110 - nobody announces answers, and few wait for them
+                await trio.sleep(ANSWERS_POLL_S)
         self._services.own.forget(actor.execution)
-        await self.quarantine(name, why)
         self._past.keep(Ended(actor.execution, None, why), None)
 
 

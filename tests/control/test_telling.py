@@ -203,7 +203,8 @@ async def _ended(desk: Desk) -> bool:
 
 
 async def test_a_quarantined_one_is_shown_and_taken_up_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its reason stands in list, detail and status; `resume` takes it up, and only one that is quarantined."""
+    """Its reason stands in list, detail and status; `resume` takes it up, and only one that is quarantined. It goes on:
+    another order takes the place of the one that was cancelled when it was given up."""
     name = await desk.accepted()
     await until(lambda: has_state(desk, name, "walking"))
     answer = await desk.http.post(f"/v1/executions/{name}/resume")
@@ -222,6 +223,14 @@ async def test_a_quarantined_one_is_shown_and_taken_up_again(desk: Desk, monkeyp
     assert "two truths" in (await status(desk)).quarantined[name]
     assert (await desk.http.post(f"/v1/executions/{name}/resume")).status_code == 202
     assert (await page(desk, quarantined="true")).executions == []
+    await until(lambda: _rests_again(desk, name))
+    assert (await desk.http.post(f"/v1/executions/{name}/cancel")).status_code == 202
+    await until(lambda: has_state(desk, name, "cancelled"))
+    assert (await show(desk, name)).execution.reason == "user"
+
+
+async def _rests_again(desk: Desk, name: str) -> bool:
+    return [order.state for order in (await show(desk, name)).orders] == ["cancelled", "resting"]
 
 
 async def _quarantined(desk: Desk) -> bool:
