@@ -58,7 +58,7 @@ def show(told: Review, console: Console, *, cost_asked: bool) -> None:
 def _triggers(found: Figures) -> Table:
     table = _table(f"{found.ended} executions ended, {found.opportunities} opportunities ({found.refused} refused)")
     table.add_column("share", no_wrap=True)
-    for heading in ("n", "hits", "rate", "95 %", "threshold", "unknown"):
+    for heading in ("n", "hits", "rate", "95 %", "threshold", "blocks", "unknown"):
         table.add_column(heading, justify="right", no_wrap=True)
     for trigger in TRIGGERS:
         table.add_row(SHARES[trigger.name], *_row(found.of(trigger), percent(float(trigger.threshold))))
@@ -69,7 +69,8 @@ def _triggers(found: Figures) -> Table:
 
 def _row(measure: Measure, threshold: str) -> tuple[str, ...]:
     found = measure.found
-    return str(found.number), str(found.hits), _rate(measure), _interval(measure), threshold, str(measure.unknown)
+    counted = str(found.number), str(found.hits), _rate(measure), _interval(measure)
+    return (*counted, threshold, str(found.blocks), str(measure.unknown))
 
 
 def _groups(kind: By, found: dict[str, Figures]) -> Table:
@@ -101,8 +102,8 @@ def _interval(measure: Measure) -> str:
 
 def _notes(told: Review) -> list[str]:
     lines = [
-        "slippage: (average fill - target) / target, of trades; a limit at its target has none by construction, which "
-        "is why the mid on arrival stands beside it",
+        "slippage: (average fill - target) / target; nought or less for a limit at its target by construction, hence",
+        "the arrival mid beside it; blocks: a market and 15 minutes, whose draws count together; unknown: in no share",
     ]
     if told.figures.ended_by_owner:
         lines.append(f"{told.figures.ended_by_owner} of the executions were ended by their owner or a halt")

@@ -20,6 +20,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from functools import lru_cache
+from itertools import count
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -61,11 +62,14 @@ def further_needed(found: Proportion, threshold: float) -> int | None:
     threshold out; 0 if it does already, None for more than FURTHER_MAX. Without any draw: the fewest that could."""
     if found.high < threshold or found.low > threshold:
         return 0
-    blocks_each = found.blocks / found.number if found.number else 1.0
+    rate = found.rate
+    if rate is None:
+        return next(number for number in count(1) if proportion((n, False) for n in range(number)).high < threshold)
 
     def tells(further: int) -> bool:
         number = found.number + further
-        low, high = _interval(found.rate or 0.0, number / found.design_effect, max(1, int(number * blocks_each)))
+        blocks = found.blocks * number // found.number
+        low, high = _interval(rate, number / found.design_effect, blocks)
         return high < threshold or low > threshold
 
     if not tells(FURTHER_MAX):
@@ -79,8 +83,7 @@ def _design_effect(blocks: list[tuple[int, int]]) -> float:
     widened = [*blocks, (usual, usual), (0.0, usual)]
     total = number + 2 * usual
     rate = (sum(hit for hit, _ in blocks) + usual) / total
-    count = len(widened)
-    between = math.fsum((hit - rate * size) ** 2 for hit, size in widened) * count / (count - 1)
+    between = math.fsum((hit - rate * size) ** 2 for hit, size in widened) * len(widened) / (len(widened) - 1)
     return max(1.0, between / (rate * (1 - rate) * total))
 
 
@@ -91,7 +94,7 @@ def _interval(rate: float, number: float, blocks: int) -> tuple[float, float]:
     shrink = 1 + normal**2 / number
     centre = (rate + normal**2 / (2 * number)) / shrink
     half = normal / shrink * math.sqrt(rate * (1 - rate) / number + (normal / (2 * number)) ** 2)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return (max(0.0, centre - half) if rate else 0.0), (min(1.0, centre + half) if rate < 1 else 1.0)
 
 
 @lru_cache(maxsize=1_024)

@@ -5,8 +5,8 @@ Three triggers, each a share of what happened (the thresholds are the seed's):
 * slippage: trades that paid more than 1.5 % above their target price, in more than 25 % of trades. A trade is an
   execution that has ended with a fill. Against a limit at its target the seed's figure is nought or less by
   construction, so the same share against the mid on arrival stands beside it; it decides nothing;
-* fill failures: limit executions that ended with less than their whole quantity, in more than 10 %. All but those of
-  `market` have a limit to wait at;
+* fill failures: limit executions that ended with less than their whole quantity, in more than 10 %. All are but those
+  of `market`, which waits at no limit, and those that ended before a book gave them a price;
 * thin markets: opportunities (every edge or order, accepted or refused) in a market that traded fewer than 100
   contracts in 24 hours as the exchange counts them, in more than 30 %. An unknown volume is counted aside.
 
@@ -98,7 +98,7 @@ class Verdict(NamedTuple):
 def figures(ended: Sequence[EndedRow], opportunities: Sequence[OpportunityRow]) -> Figures:
     """Of all that is given."""
     trades = [row for row in ended if row.filled_e2 is None or row.filled_e2]
-    limits = [row for row in ended if row.algorithm not in NO_LIMIT]
+    limits = [row for row in ended if row.algorithm not in NO_LIMIT and row.target_price is not None]
     return Figures(
         slippage=_measure(trades, _slipped),
         arrival_slippage=_measure(trades, _slipped_from_arrival),
