@@ -72,6 +72,16 @@ def check_existing(child: Child, ticker: str, listing: OrderListing, answer: Any
         raise IllegalEvent(f"order {name} cannot be placed: the exchange says that it exists, and lists none such")
 
 
+def taken_elsewhere(child: Child, ticker: str, report: OrderReport | FillReport) -> str | None:
+    """Why a statement about an order of this name contradicts what we hold: it is of another market than `ticker`, so
+    of another order, and ours has not been seen at the exchange under an id of its own. None if it does not."""
+    is_another = child.order_id is not None and child.order_id != report.order_id
+    lives = child.is_open or (isinstance(report, OrderReport) and report.status == "resting")
+    if report.ticker == ticker or is_another or not lives:
+        return None
+    return f"order {child.client_order_id}: another order of this name is in market {report.ticker}, not {ticker}"
+
+
 def reported(report: OrderReport, at_us: int, *, looked_up: bool, child: Child | None = None) -> OrderReported:
     """The statement as an event. A listing gives no reasons; of `child`, if it is given, one is concluded where only
     one can be."""

@@ -3,8 +3,8 @@
 In: the executions as their last saves say, what the exchange's listings show, the markets' status. Out: one `Restored`
 for each execution, and the orders that nobody here works.
 
-* Orders are joined by client order id, fills by order id; nothing is concluded from positions, from the order of a
-  list, or from sums.
+* Orders are joined by market and client order id, fills by order id; nothing is concluded from positions, from the
+  order of a list, or from sums.
 * What a listing does not show proves nothing here: a look-up asks until a listing is late enough (core.inquiry).
 * A listing may be behind what was answered before the end of the last process. So what may pass (where an order
   rests) is never taken as the outcome of a write in doubt; what cannot (its end, a fill) is taken at once.
@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from fsm_exec.core.events import FillReported, OrderReported, Restored
 from fsm_exec.core.execution import Child, Execution
-from fsm_exec.core.inquiry import QUARANTINE_CANCEL, filled, reported, shows_what_stands
+from fsm_exec.core.inquiry import QUARANTINE_CANCEL, filled, reported, shows_what_stands, taken_elsewhere
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.ownership import name_of_ours
@@ -34,13 +34,15 @@ OVERLAP_US = 60_000_000
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`events` has one for every execution, in the order they were given. `orphans` are orders of this database that
     rest and that none of the executions works; `others` those of other databases of ours that rest, by instance;
-    `foreign` counts resting orders of anybody else's. `strangers` are fills of orders that no execution here has."""
+    `foreign` counts resting orders of anybody else's. `strangers` are fills of orders that no execution here has.
+    `taken` has the executions of whose names another order is in another market, and what is to be said of it."""
 
     events: tuple[tuple[str, Restored], ...]
     orphans: tuple[OrderReport, ...]
     others: Mapping[str, tuple[OrderReport, ...]]
     foreign: int
     strangers: tuple[FillReport, ...]
+    taken: Mapping[str, str]
 
 
 def listed_since_us(restored: Iterable[Execution], last_saved_us: int | None, now_us: int) -> int:
@@ -65,7 +67,9 @@ def plan(
     `markets` could not be read. `were_quarantined`: all of `restored`."""
     listed = {report.order_id: report for listing in orders for report in listing.orders}
     looked_us = {report.order_id: listing.as_of_us for listing in orders for report in listing.orders}
-    by_name = {report.client_order_id: report for report in listed.values()}
+    by_market: dict[str, dict[str, OrderReport]] = {}
+    for report in listed.values():
+        by_market.setdefault(report.ticker, {})[report.client_order_id] = report
     owners = {child.client_order_id: execution for execution in restored for child in execution.children}
     named = {child.order_id: name for name, child in _children(restored) if child.order_id is not None}
     named |= {order_id: report.client_order_id for order_id, report in listed.items() if report.client_order_id}
@@ -74,21 +78,20 @@ def plan(
     for fill in fills.fills:
         name = fill.client_order_id or named.get(fill.order_id)
         owner = None if name is None else owners.get(name)
-        if name is None or owner is None:
+        if name is None or owner is None or fill.ticker != owner.terms.ticker:
             strangers.append(fill)
             continue
         child = owner.child(name)
         if child is not None and not child.has_fill(fill.order_id, fill.fill_id):
             news.setdefault(owner.execution_id, []).append(filled(fill, name, None, now_us))
+    news_of = _after_quarantine if were_quarantined else _news_of_orders
     events = tuple(
         (
             execution.execution_id,
             Restored(
                 at_us=now_us,
                 market=markets.get(execution.terms.ticker),
-                orders=tuple(
-                    (_after_quarantine if were_quarantined else _news_of_orders)(execution, by_name, looked_us, now_us)
-                ),
+                orders=tuple(news_of(execution, by_market.get(execution.terms.ticker, {}), looked_us, now_us)),
                 fills=tuple(sorted(news.get(execution.execution_id, []), key=_by_time)),
                 instance=None if execution.instance == instance else instance,
             ),
@@ -96,7 +99,14 @@ def plan(
         for execution in restored
     )
     orphans, others, foreign = _not_worked(listed.values(), owners, instance)
-    return Plan(events=events, orphans=orphans, others=others, foreign=foreign, strangers=tuple(strangers))
+    return Plan(
+        events=events,
+        orphans=orphans,
+        others=others,
+        foreign=foreign,
+        strangers=tuple(strangers),
+        taken=_taken(listed.values(), owners),
+    )
 
 
 def _children(executions: Iterable[Execution]) -> Iterable[tuple[str, Child]]:
@@ -115,6 +125,17 @@ def _news_of_orders(
         if report is not None and _is_news(child, report):
             stands = shows_what_stands(child, looked_us[report.order_id])
             yield reported(report, now_us, looked_up=stands, child=child)
+
+
+def _taken(listed: Iterable[OrderReport], owners: Mapping[str, Execution]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for report in listed:
+        owner = owners.get(report.client_order_id)
+        child = None if owner is None else owner.child(report.client_order_id)
+        why = None if owner is None or child is None else taken_elsewhere(child, owner.terms.ticker, report)
+        if owner is not None and why is not None:
+            found.setdefault(owner.execution_id, why)
+    return found
 
 
 def _after_quarantine(

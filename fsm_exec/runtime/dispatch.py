@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.events import AnyEvent, MarketChanged
+from fsm_exec.core.inquiry import taken_elsewhere
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillReport, OrderReport
 from fsm_exec.runtime.past import Past
@@ -40,6 +42,21 @@ class Dispatch:
             self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=type(event).__name__)
         else:
             self._past.learn(execution_id, event)
+        return True
+
+    def is_elsewhere(self, execution_id: str, client_order_id: str, report: OrderReport | FillReport) -> bool:
+        """Whether an order of this name is in another market than its execution works, and so is none of its orders.
+        If it stands in the way of one, a person has to look at the execution."""
+        actor = self._supervisor.actors.get(execution_id)
+        ended = self._past.ended.get(execution_id)
+        execution = actor.execution if actor is not None else None if ended is None else ended.execution
+        if execution is None or execution.terms.ticker == report.ticker:
+            return False
+        self._services.log.error("name_in_another_market", order=client_order_id, ticker=report.ticker)
+        child = execution.child(client_order_id)
+        why = None if child is None else taken_elsewhere(child, execution.terms.ticker, report)
+        if actor is not None and why is not None:
+            actor.inbox.stop(IllegalEvent(why))
         return True
 
     def learn_of_strangers(self, fills: Sequence[FillReport]) -> None:

@@ -74,6 +74,7 @@ class Engine:
         self._start = Start(services, markets, methods, self._supervisor, self._past, self._halt_for)
         router.when_strange(lambda fill: self.dispatch.learn_of_strangers([fill]))
         router.when_market(self.dispatch.market_changed)
+        router.ask_where(self.dispatch.is_elsewhere)
 
     # What its owner asks.
 

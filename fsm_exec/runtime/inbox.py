@@ -20,12 +20,12 @@ class InboxOverflow(LocalError):
 
 
 class Inbox:
-    __slots__ = ("_events", "_overflowed", "_waiting", "nudged")
+    __slots__ = ("_events", "_stop", "_waiting", "nudged")
 
     def __init__(self) -> None:
         self._events: list[AnyEvent] = []  # short, and mostly empty: an empty deque takes 600 bytes
         self._waiting: trio.lowlevel.Task | None = None  # its actor; an event for each wait would cost half a kilobyte
-        self._overflowed = False
+        self._stop: LocalError | None = None
         self.nudged = False
 
     @property
@@ -37,7 +37,12 @@ class Inbox:
         if self.room > 0:
             self._events.append(event)
         else:
-            self._overflowed = True
+            self._stop = self._stop or InboxOverflow(f"more than {INBOX_EVENTS_MAX} facts were waiting")
+        self._wake()
+
+    def stop(self, why: LocalError) -> None:
+        """Have the actor stop with `why`, before it takes in anything else."""
+        self._stop = why
         self._wake()
 
     def nudge(self) -> None:
@@ -45,9 +50,9 @@ class Inbox:
         self._wake()
 
     def take(self) -> AnyEvent | None:
-        """The oldest fact, or None. Raises InboxOverflow once a fact found no room."""
-        if self._overflowed:
-            raise InboxOverflow(f"more than {INBOX_EVENTS_MAX} facts were waiting")
+        """The oldest fact, or None. Raises InboxOverflow once a fact found no room, and what `stop` was given."""
+        if self._stop is not None:
+            raise self._stop
         return self._events.pop(0) if self._events else None
 
     def drain(self) -> list[AnyEvent]:
@@ -57,7 +62,7 @@ class Inbox:
 
     async def wait(self, until: float) -> None:
         """Until something arrives, or trio's time `until`. Spurious returns are fine."""
-        if self._events or self._overflowed:
+        if self._events or self._stop is not None:
             return
         with trio.move_on_at(until):
             self._waiting = trio.lowlevel.current_task()

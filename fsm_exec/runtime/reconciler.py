@@ -122,6 +122,9 @@ class Reconciler:
                 unworked.append(report)
             if known is None or not known.is_at_work or not self._takes_more(owner, known):
                 continue
+            if known.execution.terms.ticker != report.ticker:
+                self._router.order(report)  # another order under a name of ours
+                continue
             self._router.learned(report.client_order_id, report.order_id)
             if child is not None and order_is_news(known.execution, report, listing.as_of_us):
                 self._router.order(report, looked_up=shows_what_stands(child, listing.as_of_us))

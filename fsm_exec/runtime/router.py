@@ -45,6 +45,7 @@ class Router:
         self._when_connected: Callable[[], None] = _nothing
         self._when_strange: Callable[[FillReport], None] = self._of_others
         self._when_market: Callable[[str, MarketStatus], None] = _no_market
+        self._is_elsewhere: Callable[[str, str, OrderReport | FillReport], bool] = _in_its_market
         self.is_connected = False
 
     def when_connected(self, call: Callable[[], None]) -> None:
@@ -58,6 +59,11 @@ class Router:
     def when_market(self, call: Callable[[str, MarketStatus], None]) -> None:
         """Have `call` told when a market opens, pauses or closes."""
         self._when_market = call
+
+    def ask_where(self, is_elsewhere: Callable[[str, str, OrderReport | FillReport], bool]) -> None:
+        """Have `is_elsewhere(execution_id, client_order_id, report)` asked about every order that bears a name of
+        ours: whether it is in another market than that execution works, and so is not its order."""
+        self._is_elsewhere = is_elsewhere
 
     def owner_of(self, client_order_id: str) -> str | None:
         """The id of the execution an order of this database belongs to; None for anybody else's."""
@@ -150,7 +156,8 @@ class Router:
         if name is None:
             self._when_strange(report)
             return
-        if self.owner_of(name) is None:
+        owner = self.owner_of(name)
+        if owner is None or self._is_elsewhere(owner, name, report):
             self._of_others(report)
             return
         mid = None if feed is None else feed.mid_before(report.at_us, report.outcome)
@@ -161,7 +168,8 @@ class Router:
 
     def order(self, report: OrderReport, *, looked_up: bool = False) -> None:
         """`looked_up`: of a listing later than all we did to the order."""
-        if self.owner_of(report.client_order_id) is not None:
+        owner = self.owner_of(report.client_order_id)
+        if owner is not None and not self._is_elsewhere(owner, report.client_order_id, report):
             self.learned(report.client_order_id, report.order_id)
             self._hand_over(report.client_order_id, reported(report, self._wall.now_us(), looked_up=looked_up))
 
@@ -173,6 +181,11 @@ class Router:
 
 def _nothing() -> None:
     """Nobody wants to know."""
+
+
+def _in_its_market(_: str, __: str, ___: OrderReport | FillReport) -> bool:
+    """Nobody knows better."""
+    return False
 
 
 def _no_market(_: str, __: MarketStatus) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import trio
 
-from fsm_exec.core.errors import SaveRefused, ServiceFailed, StoreFailed
+from fsm_exec.core.errors import IllegalEvent, SaveRefused, ServiceFailed, StoreFailed
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.recovery import Plan
 from fsm_exec.runtime.actor import Actor
@@ -72,7 +72,9 @@ class Start:
         for name, why in loaded.unusable.items():
             self._services.log.error("quarantined", execution=name, why=why)
             await self._supervisor.quarantine(name, why)
-        for number, (actor, (_, event)) in enumerate(zip(actors, found.events, strict=True), start=1):
+        for number, (actor, (name, event)) in enumerate(zip(actors, found.events, strict=True), start=1):
+            if (taken := found.taken.get(name)) is not None:
+                actor.inbox.stop(IllegalEvent(taken))
             self._supervisor.start(actor, event)
             if number % AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()

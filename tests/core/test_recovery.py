@@ -566,3 +566,21 @@ def test_any_truth_told_at_any_moment_keeps_the_invariants(world: World, data: s
     restart(driver, *truth, fills=fills)
     restart(driver, *reversed(truth), fills=list(reversed(fills)))
     assert driver.execution.filled_e2 == sum(f.count_e2 for f in fills)
+
+
+def test_an_order_of_our_name_in_another_market_is_not_ours(world: World) -> None:
+    """Nothing of it is told; of an execution whose own order nobody has seen it is said that its name is taken."""
+    driver = world.drive(world.scripted())
+    driver.place()
+    name, elsewhere = driver.execution.execution_id, order(driver.child, ticker="KXTEST-2")
+    filled_there = [replace(fill(driver.child, 1, 500), ticker="KXTEST-2")]
+    found = planned([driver.execution], [elsewhere], filled_there, now_us=driver.now_us)
+    ((_, event),) = found.events
+    assert (event.orders, event.fills, len(found.strangers)) == ((), (), 1)
+    assert "KXTEST-2, not KXTEST-1" in found.taken[name]
+    driver.accept()
+    ours = order(driver.child, filled=200)
+    for listed in ([ours, replace(elsewhere, order_id="another")], [replace(elsewhere, order_id="another"), ours]):
+        found = planned([driver.execution], listed, now_us=driver.now_us)
+        ((_, event),) = found.events
+        assert ([told.order_id for told in event.orders], dict(found.taken)) == ([ours.order_id], {})
