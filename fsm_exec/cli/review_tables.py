@@ -8,7 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from fsm_exec.core.units import MoneyE6, format_fixed, format_money
+from fsm_exec.cli.results import trimmed
+from fsm_exec.core.units import format_money
 from fsm_exec.lab.break_even import BreakEven
 from fsm_exec.lab.review import TRIGGERS, By, Figures, Measure, Name, Trigger, Verdict, interval, percent
 
@@ -48,9 +49,11 @@ def show(told: Review, console: Console, *, cost_asked: bool) -> None:
         console = Console(width=PLAIN_WIDTH)
     console.print(_triggers(told.figures))
     for kind, found in told.groups.items():
+        console.print()
         console.print(_groups(kind, found))
         if len(found) > GROUPS_SHOWN:
             console.print(f"and {len(found) - GROUPS_SHOWN} more; --json has all", highlight=False)
+    console.print()
     for line in (*_notes(told), *_break_even_lines(told.break_even, asked=cost_asked), _verdict_line(told.verdict)):
         console.print(line, highlight=False, soft_wrap=True)
 
@@ -121,18 +124,17 @@ def _break_even_lines(found: BreakEven | None, *, asked: bool) -> list[str]:
         ]
     saving = found.saving
     basis = f"{saving.resting} resting against {saving.walking} walking" if saving.basis == "observed" else "assumed"
-    span = "" if saving.low_e6 is None else f" [{_dollars(saving.low_e6)}, {_dollars(saving.high_e6)}]"
+    span = ""
+    if saving.low_e6 is not None and saving.high_e6 is not None:
+        span = f" [{format_money(saving.low_e6)}, {format_money(saving.high_e6)}]"
     trades = "never" if found.trades is None else f"after {found.trades:,} trades"
     if saving.basis == "observed" and saving.low_e6 is not None:
         least, most = (f"{each:,}" if each is not None else "never" for each in (found.at_least, found.at_most))
         trades += f" [{least}, {most}]"
     return [
-        f"break-even: ${_dollars(found.cost_e6)} at ${_dollars(saving.e6)}{span} saved a trade ({basis}): paid {trades}"
+        f"break-even: ${trimmed(format_money(found.cost_e6))} at ${format_money(saving.e6)}{span} saved a trade "
+        f"({basis}): paid {trades}"
     ]
-
-
-def _dollars(value: MoneyE6 | None) -> str:
-    return "-" if value is None else format_fixed(round(value / 10_000), 2)
 
 
 def _verdict_line(verdict: Verdict) -> str:

@@ -35,25 +35,27 @@ def test_what_is_observed_is_the_difference_of_mean_costs() -> None:
     assert break_even(dollars(75), found) == (dollars(75), found, 1_000, 1_000, 1_000)
 
 
-def test_its_interval_holds_the_planted_saving() -> None:
-    """Costs that scatter by more than they differ: the interval holds 5 cents a trade, and the trades of its ends lie
-    around those of the mean."""
+def test_its_interval_holds_the_planted_saving_as_often_as_it_says() -> None:
+    """Costs that share the weather of their quarter of an hour, and scatter by more than the 5 cents a trade that they
+    differ; the trades of the interval's ends lie around those of the mean."""
     draw = random.Random(1)
-    rows = [
-        trade(n, shortfall_e7=round(draw.gauss(mean, 1_500_000)), method=method)
-        for method, mean in (("simple_limit", 2_000_000), ("adaptive_limit", 1_500_000))
-        for n in range(400)
-    ]
-    found = observed_saving(rows)
-    assert found is not None
-    assert found.low_e6 is not None
-    assert found.high_e6 is not None
-    assert 0 < found.low_e6 < 50_000 < found.high_e6
-    paid = break_even(dollars(100), found)
-    assert paid.trades is not None
-    assert paid.at_least is not None
-    assert paid.at_most is not None
-    assert paid.at_least < paid.trades < paid.at_most
+    held = 0
+    for _ in range(200):
+        rows = [
+            trade(block, shortfall_e7=round(draw.gauss(mean + weather, 500_000)), method=method)
+            for method, mean in (("simple_limit", 2_000_000), ("adaptive_limit", 1_500_000))
+            for block in range(20)
+            for weather in [draw.gauss(0, 500_000)]
+            for _ in range(draw.randint(1, 6))
+        ]
+        found = observed_saving(rows)
+        assert found is not None
+        assert found.low_e6 is not None
+        assert found.high_e6 is not None
+        held += found.low_e6 <= 50_000 <= found.high_e6
+    assert 0.92 * 200 <= held < 200
+    paid = break_even(dollars(100), Saving("observed", MoneyE6(50_000), MoneyE6(40_000), MoneyE6(80_000), 2, 2))
+    assert (paid.trades, paid.at_least, paid.at_most) == (2_000, 1_250, 2_500)
 
 
 def test_a_loss_never_pays() -> None:
