@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from fsm_exec.core.units import CountE2, format_count, rounded_ratio
-from fsm_exec.lab.compare import Field, Plan
+from fsm_exec.lab.compare import Field, Scope
 from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
 from fsm_exec.lab.statistics import Comparison, compare, holm, is_non_inferior
 
@@ -91,7 +91,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     buckets: list[Bucket]
 
 
-class _Group(NamedTuple):
+class Group(NamedTuple):
+    """The episodes of one tape, quantity and horizon."""
+
     tape: str
     quantity_e2: CountE2
     horizon_us: int
@@ -108,38 +110,43 @@ class _Group(NamedTuple):
 
 def report(field: Field, results: Results, *, with_buckets: bool = False) -> Report:
     """The cells the field's plan asks for, as far as they have been worked; those of no episode are left out."""
-    plan = field.plan
-    names = plan.full_names
+    names = field.plan.full_names
     wanted = set(field.episodes())  # more may be stored: of an earlier plan with other starts or sizes
     complete: list[EpisodeResult] = []
     for episode in results.read(names.values()):
         if episode.key in wanted and len(episode.runs) == len(names):
             runs = {name: episode.runs[full] for name, full in names.items()}
             complete.append(msgspec.structs.replace(episode, runs=runs))
-    groups = _groups(plan, complete)
+    return summary(field.plan.scope, complete, unfinished=len(wanted) - len(complete), with_buckets=with_buckets)
+
+
+def summary(scope: Scope, episodes: Sequence[EpisodeResult], *, unfinished: int, with_buckets: bool) -> Report:
+    """The cells of these episodes, each worked by every method of the scope."""
+    groups = groups_of(scope, episodes)
     cells: list[Cell] = []
     paired: list[Paired] = []
     for group in groups:
-        for method in plan.methods:
-            cell, more = _cell(plan, group, method)
+        for method in scope.methods:
+            cell, more = _cell(scope, group, method)
             cells.append(cell)
             if more is not None:
                 paired.append(more)
     return Report(
-        baseline=plan.baseline,
-        unfinished=len(wanted) - len(complete),
+        baseline=scope.baseline,
+        unfinished=unfinished,
         cells=cells,
         paired=paired,
-        buckets=_buckets(plan, groups) if with_buckets else [],
+        buckets=_buckets(scope, groups) if with_buckets else [],
     )
 
 
-def _groups(plan: Plan, episodes: Sequence[EpisodeResult]) -> list[_Group]:
-    tapes = [*plan.tapes, ALL_TAPES] if len(plan.tapes) > 1 else list(plan.tapes)
+def groups_of(scope: Scope, episodes: Sequence[EpisodeResult]) -> list[Group]:
+    """By tape, and of all tapes together if there are several."""
+    tapes = [*scope.tapes, ALL_TAPES] if len(scope.tapes) > 1 else list(scope.tapes)
     groups = []
     for tape in tapes:
-        for quantity_e2 in plan.quantities_e2:
-            for horizon_us in plan.horizons_us:
+        for quantity_e2 in scope.quantities_e2:
+            for horizon_us in scope.horizons_us:
                 members = [
                     e
                     for e in episodes
@@ -148,17 +155,17 @@ def _groups(plan: Plan, episodes: Sequence[EpisodeResult]) -> list[_Group]:
                     and tape in (ALL_TAPES, e.key.tape)
                 ]
                 if members:
-                    groups.append(_Group(tape, quantity_e2, horizon_us, members))
+                    groups.append(Group(tape, quantity_e2, horizon_us, members))
     return groups
 
 
-def _cell(plan: Plan, group: _Group, method: str) -> tuple[Cell, Paired | None]:
+def _cell(scope: Scope, group: Group, method: str) -> tuple[Cell, Paired | None]:
     episodes = group.episodes
     asked_e2 = len(episodes) * group.quantity_e2
     cost_e7 = sum(e.runs[method].shortfall_e7 for e in episodes)
-    base_e7 = sum(e.runs[plan.baseline].shortfall_e7 for e in episodes)
+    base_e7 = sum(e.runs[scope.baseline].shortfall_e7 for e in episodes)
     bound_e7 = sum(e.bound_e7 for e in episodes)
-    difference = None if method == plan.baseline else _difference(plan, group, method, _cents)
+    difference = None if method == scope.baseline else _difference(scope, group, method, _cents)
     estimate = None if difference is None else difference.estimate
     cell = Cell(
         tape=group.tape,
@@ -178,7 +185,7 @@ def _cell(plan: Plan, group: _Group, method: str) -> tuple[Cell, Paired | None]:
     )
     if difference is None:
         return cell, None
-    fill = _difference(plan, group, method, _fill).estimate
+    fill = _difference(scope, group, method, _fill).estimate
     more = Paired(
         tape=group.tape,
         quantity=group.quantity,
@@ -197,20 +204,20 @@ def _cell(plan: Plan, group: _Group, method: str) -> tuple[Cell, Paired | None]:
     return cell, more
 
 
-def _buckets(plan: Plan, groups: Sequence[_Group]) -> list[Bucket]:
+def _buckets(scope: Scope, groups: Sequence[Group]) -> list[Bucket]:
     """Of the widest groups only: parts of parts say nothing."""
     found: list[tuple[Bucket, str, float | None]] = []
-    widest = ALL_TAPES if len(plan.tapes) > 1 else plan.tapes[0]
+    widest = ALL_TAPES if len(scope.tapes) > 1 else scope.tapes[0]
     for group in groups:
         if group.tape != widest:
             continue
         for kind, sort in (("spread", _spread_bucket), ("quantity/touch", _touch_bucket)):
             for bucket in sorted({sort(e) for e in group.episodes}):
                 part = group._replace(episodes=[e for e in group.episodes if sort(e) == bucket])
-                for method in plan.methods:
-                    if method == plan.baseline:
+                for method in scope.methods:
+                    if method == scope.baseline:
                         continue
-                    estimate = _difference(plan, part, method, _cents).estimate
+                    estimate = _difference(scope, part, method, _cents).estimate
                     row = Bucket(
                         tape=group.tape,
                         quantity=group.quantity,
@@ -234,13 +241,13 @@ def _buckets(plan: Plan, groups: Sequence[_Group]) -> list[Bucket]:
     ]
 
 
-def _difference(plan: Plan, group: _Group, method: str, figure: Callable[[EpisodeResult, str], float]) -> Comparison:
+def _difference(scope: Scope, group: Group, method: str, figure: Callable[[EpisodeResult, str], float]) -> Comparison:
     """Of the method against the baseline. The draws depend on what is compared and on nothing else."""
     blocks: dict[EpisodeKey, Hashable] = {e.key: (e.key.tape, e.block) for e in group.episodes}
-    seed = zlib.crc32(repr((group.tape, group.quantity_e2, group.horizon_us, method, plan.baseline)).encode())
+    seed = zlib.crc32(repr((group.tape, group.quantity_e2, group.horizon_us, method, scope.baseline)).encode())
     found = compare(
         {e.key: figure(e, method) for e in group.episodes},
-        {e.key: figure(e, plan.baseline) for e in group.episodes},
+        {e.key: figure(e, scope.baseline) for e in group.episodes},
         blocks,
         seed=seed,
     )

@@ -34,6 +34,16 @@ from fsm_exec.paper.tape import Tape
 AHEAD = 4  # episodes handed to each worker before the first is back: enough never to wait, few enough to stop soon
 
 
+class Scope(NamedTuple):
+    """Which cells there are: what a comparison says does not depend on how its episodes were chosen."""
+
+    tapes: tuple[str, ...]
+    methods: tuple[str, ...]
+    baseline: str
+    quantities_e2: tuple[CountE2, ...]
+    horizons_us: tuple[int, ...]
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is compared. `methods` are names as the user gave them, the baseline among them."""
 
@@ -50,6 +60,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def full_names(self) -> dict[str, str]:
         """The methods as they are stored, by the names they were given by. Raises UserError for an unknown one."""
         return {name: full_name(name) for name in self.methods}
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.tapes, self.methods, self.baseline, self.quantities_e2, self.horizons_us)
 
     def stated(self) -> dict[str, str]:
         """What must be the same for results to belong together. All else may change: another plan asks for other
