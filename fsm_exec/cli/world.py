@@ -94,6 +94,7 @@ async def open_world(
                 rng=random.Random(seed),
                 transport=host.transport,
                 log=log,
+                doubt_wall=wall.doubt,
             )
         )
         began_us = wall.now_us()

@@ -37,7 +37,7 @@ from fsm_exec.kalshi.log import Log, SilentLog
 from fsm_exec.kalshi.market_keeper import MarketKeeper
 from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.rest import KalshiRest
-from fsm_exec.kalshi.signing import Signer, SigningKey
+from fsm_exec.kalshi.signing import Signer, SigningKey, nobody_cares
 from fsm_exec.kalshi.websocket import Dial, KalshiStream, Tap
 
 BATCHES_AT_ONCE: Final = 4  # a few connections' worth: the others are for what else there is to do
@@ -154,12 +154,14 @@ async def open_client(
     log: Log | None = None,
     allow_real_money: bool = False,
     tap: Tap | None = None,
+    doubt_wall: Callable[[], None] = nobody_cares,
 ) -> AsyncIterator[KalshiClient]:
     """A client whose REST connections live as long as the context.
 
     `base_url` ends with the API's prefix. `wall_us` is the wall time in unix microseconds, for signatures and fee
-    waivers; `rng` spreads reconnections; `tap` sees the stream's frames as they come. With a `transport` no socket is
-    opened for REST; without one, an address that may be real money is refused unless allowed. Raises UserError.
+    waivers, and `doubt_wall` is told when the exchange refuses a signature as expired; `rng` spreads reconnections;
+    `tap` sees the stream's frames as they come. With a `transport` no socket is opened for REST; without one, an
+    address that may be real money is refused unless allowed. Raises UserError.
     """
     if transport is None:
         refuse_real_money(base_url, allow_real_money=allow_real_money)
@@ -176,10 +178,11 @@ async def open_client(
         follow_redirects=False,
     ) as http:
         budget = RateBudget(chosen_log)
-        rest = KalshiRest(SignedHttp(http, signer, wall_us, chosen_log, budget), wall_us, chosen_log)
+        rest = KalshiRest(SignedHttp(http, signer, wall_us, chosen_log, budget, doubt_wall), wall_us, chosen_log)
+        keeper = MarketKeeper(rest.terms, wall_us, chosen_log)
         yield KalshiClient(
             rest,
-            KalshiStream(dial, signer, wall_us, rng, chosen_log, tap, MarketKeeper(rest.terms, wall_us, chosen_log)),
+            KalshiStream(dial, signer, wall_us, rng, chosen_log, tap, keeper, doubt_wall),
             KalshiAccount(rest.calls, budget, chosen_log),
             KalshiGroups(rest.calls),
             KalshiMarkets(rest.calls),

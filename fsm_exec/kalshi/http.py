@@ -15,7 +15,8 @@ import trio
 from fsm_exec.core.crashpoints import is_watched, point
 from fsm_exec.kalshi.budget import TOKENS_WAIT_S, RateBudget
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.signing import Signer
+from fsm_exec.kalshi.signing import EXPIRED, Signer, nobody_cares
+from fsm_exec.wire.rest import error_detail
 
 WRITE_TIMEOUT_S: Final = 10
 READ_TIMEOUT_S: Final = 20
@@ -29,6 +30,7 @@ HTTP_TIMEOUT: Final = httpx.Timeout(connect=5, write=5, read=READ_TIMEOUT_S, poo
 HTTP_LIMITS: Final = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=20)
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024  # a page of 1,000 orders takes 1 MB
 US_PER_MS: Final = 1_000
+UNAUTHORIZED: Final = 401
 TOO_MANY_REQUESTS: Final = 429
 SENT: Final = "http11.send_request_body.complete"  # httpcore's word for: the last byte is with the socket
 
@@ -59,7 +61,8 @@ class Answer(NamedTuple):
 
 
 class SignedHttp:
-    """`wall_us` is the wall time in unix microseconds: the only clock signatures know."""
+    """`wall_us` is the wall time in unix microseconds: the only clock signatures know. `doubt_wall` is told when the
+    exchange finds a signature expired: that clock, or the exchange's, is wrong."""
 
     def __init__(
         self,
@@ -68,11 +71,13 @@ class SignedHttp:
         wall_us: Callable[[], int],
         log: Log,
         budget: RateBudget | None = None,
+        doubt_wall: Callable[[], None] = nobody_cares,
     ) -> None:
         self._http = http
         self._signer = signer
         self._wall_us = wall_us
         self._log = log
+        self._doubt_wall = doubt_wall
         self.budget = budget if budget is not None else RateBudget(log)
 
     async def ask(
@@ -118,6 +123,8 @@ class SignedHttp:
             self._log.debug("http", method=method, path=signed_path, status=response.status_code)
             if response.status_code == TOO_MANY_REQUESTS:
                 self.budget.refused(charge.bucket)
+            if response.status_code == UNAUTHORIZED and error_detail(content).code == EXPIRED:
+                self._doubt_wall()
             return Answer(response.status_code, content, response.headers.get("date", ""))
         self._log.info("http_timeout", method=method, path=signed_path, within_s=within_s)
         raise httpx.ReadTimeout(f"no whole answer within {within_s} s")

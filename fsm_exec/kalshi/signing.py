@@ -28,6 +28,11 @@ OTHERS_MAY = 0o077  # any right of group or world
 KEY_HEADER = "KALSHI-ACCESS-KEY"
 TIMESTAMP_HEADER = "KALSHI-ACCESS-TIMESTAMP"
 SIGNATURE_HEADER = "KALSHI-ACCESS-SIGNATURE"
+EXPIRED = "header_timestamp_expired"  # W2: the code of a 401 that says nothing but that two clocks differ
+
+
+def nobody_cares() -> None:
+    """What is told of an expired signature where the clock cannot be set anyway."""
 
 
 class SigningKey:

@@ -23,7 +23,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.ports import StreamListener
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.market_keeper import MarketKeeper
-from fsm_exec.kalshi.signing import Signer
+from fsm_exec.kalshi.signing import EXPIRED, Signer, nobody_cares
 from fsm_exec.kalshi.stream import Conversation
 from fsm_exec.kalshi.telling import StreamLost, tell
 from fsm_exec.wire.rest import WS_PATH, error_detail
@@ -129,7 +129,8 @@ class KalshiStream:
     """Implements `stream`, `watch` and `unwatch` of `core.ports.Exchange`. One call of `run` at a time per object.
 
     `tap`, if given, sees every frame as it came and when, before anything else does: for recordings. `keeper`, if
-    given, reads what the stream does not tell of the markets' status.
+    given, reads what the stream does not tell of the markets' status; `doubt_wall` is told of a handshake whose
+    signature the exchange finds expired.
     """
 
     def __init__(
@@ -141,6 +142,7 @@ class KalshiStream:
         log: Log,
         tap: Tap | None = None,
         keeper: MarketKeeper | None = None,
+        doubt_wall: Callable[[], None] = nobody_cares,
     ) -> None:
         self._dial = dial
         self._signer = signer
@@ -149,6 +151,7 @@ class KalshiStream:
         self._log = log
         self._tap = tap
         self._keeper = keeper
+        self._doubt_wall = doubt_wall
         self._wanted = Wanted()
 
     def watch(self, ticker: str) -> None:
@@ -205,6 +208,8 @@ class KalshiStream:
                         await socket.aclose()
         except* CONNECTION_ERRORS as group:
             why = _describe(group)
+            if group.subgroup(_is_expired) is not None:
+                self._doubt_wall()
         return why
 
     def _handshake_headers(self) -> list[tuple[bytes, bytes]]:
@@ -284,6 +289,10 @@ class _Connection:
             with trio.fail_after(SEND_TIMEOUT_S):
                 for command in commands:
                     await socket.send_message(command.decode())
+
+
+def _is_expired(error: BaseException) -> bool:
+    return isinstance(error, trio_websocket.ConnectionRejected) and error_detail(error.body or b"").code == EXPIRED
 
 
 def _describe(group: BaseExceptionGroup[BaseException]) -> str:

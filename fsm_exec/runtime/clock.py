@@ -1,8 +1,9 @@
 """Wall time: the only one there is, in integer microseconds, hung on trio's clock.
 
 Everything that happens in the engine is stamped by a `Wall`, and waits are made in trio's time, so a virtual clock
-moves both together. In the live lane the offset to trio's clock is read again at intervals: the system's clock may be
-set, and a suspended machine wakes up later than it knows.
+moves both together. In the live lane the offset to trio's clock is read again at intervals, and at once when the
+exchange refuses a signature as expired: the system's clock may be set, and a suspended machine wakes up later than it
+knows.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable
 import trio
 
 RESYNC_INTERVAL_S = 10
+RESYNC_PAUSE_S = 1  # after a reading: a row of refusals is one doubt
 JUMP_US = 1_000_000  # a correction above this is an event: deadlines are armed anew
 
 
@@ -24,6 +26,7 @@ class Wall:
         """Must be called inside trio: the origin is now."""
         self._origin_us = origin_us
         self._started_s = trio.current_time()
+        self._doubted = trio.Event()
 
     def now_us(self) -> int:
         return self._origin_us + round((trio.current_time() - self._started_s) * 1_000_000)
@@ -34,6 +37,16 @@ class Wall:
 
     async def sleep_until_us(self, at_us: int) -> None:
         await trio.sleep_until(self.trio_time(at_us))
+
+    def doubt(self) -> None:
+        """Somebody says that it is wrong: whoever keeps it in step reads the true time now, not at the interval's
+        end."""
+        self._doubted.set()
+
+    async def wait_doubted(self) -> None:
+        """Until somebody has doubted it since this last returned."""
+        await self._doubted.wait()
+        self._doubted = trio.Event()
 
     def set_us(self, true_us: int) -> int:
         """Correct the offset so that now is `true_us`; returns the correction."""
@@ -48,9 +61,12 @@ def system_us() -> int:
 
 
 async def keep_in_step(wall: Wall, jumped: Callable[[int], None], true_us: Callable[[], int] = system_us) -> None:
-    """Follow the system's clock (or another) for ever; tell `jumped` about corrections above a second."""
+    """Follow the system's clock (or another) for ever, sooner where the wall is doubted; tell `jumped` about
+    corrections above a second."""
     while True:
-        await trio.sleep(RESYNC_INTERVAL_S)
+        await trio.sleep(RESYNC_PAUSE_S)
+        with trio.move_on_after(RESYNC_INTERVAL_S - RESYNC_PAUSE_S):
+            await wall.wait_doubted()
         correction = wall.set_us(true_us())
         if abs(correction) > JUMP_US:
             jumped(correction)

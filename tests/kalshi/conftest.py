@@ -253,10 +253,14 @@ class Kit:
         self.key = key
         self.signer = Signer(KEY_ID, key)
         self.log = KeptLog()
+        self.doubts = 0  # how often an expired signature was told of
+
+    def doubt(self) -> None:
+        self.doubts += 1
 
     def http(self, network: Network) -> SignedHttp:
         client = httpx.AsyncClient(base_url=BASE_URL, transport=network)
-        return SignedHttp(client, self.signer, lambda: NOW_US, self.log)
+        return SignedHttp(client, self.signer, lambda: NOW_US, self.log, doubt_wall=self.doubt)
 
     def rest(self, network: Network) -> KalshiRest:
         return KalshiRest(self.http(network), lambda: NOW_US, self.log)
@@ -266,7 +270,9 @@ class Kit:
         keeper = None
         if network is not None:
             keeper = MarketKeeper(self.rest(network).terms, lambda: NOW_US, self.log)
-        return KalshiStream(server.dial, self.signer, lambda: NOW_US, random.Random(7), self.log, None, keeper)
+        return KalshiStream(
+            server.dial, self.signer, lambda: NOW_US, random.Random(7), self.log, None, keeper, self.doubt
+        )
 
     def place(self, **changes: object) -> PlaceOrder:
         order = PlaceOrder(

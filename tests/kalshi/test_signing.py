@@ -6,14 +6,18 @@ import base64
 import copy
 import pickle
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from fsm_exec.core.errors import UserError
+from fsm_exec.core.errors import UserError, VenueRefused, VenueUnavailable
 from fsm_exec.kalshi.signing import Signer, SigningKey
+
+if TYPE_CHECKING:
+    from tests.kalshi.conftest import Kit, Network
 
 PATH = "/trade-api/v2/portfolio/orders"
 NOW_MS = 1_790_856_000_123
@@ -134,3 +138,18 @@ def test_a_key_id_that_is_no_header_value_is_refused(key_id: str) -> None:
     """A key id that would break the header is the user's error."""
     with pytest.raises(UserError, match="API key id"):
         Signer(key_id, SigningKey.generate())
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "doubts"),
+    [(401, "header_timestamp_expired", 2), (401, "authentication_error", 0), (400, "header_timestamp_expired", 0)],
+)
+async def test_an_expired_signature_puts_the_clock_in_doubt(
+    kit: Kit, network: Network, status: int, code: str, doubts: int
+) -> None:
+    """Told at once, of a read and of a write alike; nothing is sent again for it."""
+    network.answer(status, {"error": {"code": code, "message": "m"}})
+    await kit.rest(network).place(kit.place())
+    with pytest.raises((VenueRefused, VenueUnavailable)):
+        await kit.rest(network).orders()
+    assert (kit.doubts, len(network.requests)) == (doubts, 2)

@@ -442,6 +442,7 @@ async def test_dials_that_fail_are_repeated_with_growing_pauses(
     assert listener.told == []
     if fault == "refused":
         assert "handshake refused: 401 header_timestamp_expired" in kit.log.lines[-1]
+    assert kit.doubts == (len(server.dialled_at_s) if fault == "refused" else 0), "the clock may be what is wrong"
 
 
 async def test_a_good_connection_resets_the_pause(
