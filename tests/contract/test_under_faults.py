@@ -173,7 +173,7 @@ async def _work(engine: Engine, wall: Wall, tape: Tape, algorithm: MethodRef | N
         executions=EXECUTIONS,
         quantity_e2=None,
         horizon_us=HORIZON_S * 1_000_000,
-        algorithms=("simple_limit", "market"),
+        methods=(method("simple_limit"), method("market")),
         outcome=None,
         target_price_e4=None,
     )
