@@ -45,6 +45,7 @@ COMMANDS = {
     "review": "review:review",
     "compare": "compare:compare",
     "tune": "tune:tune",
+    "report": "report:report",
     "fidelity": "fidelity:fidelity",
     "record": "record:record",
     "diagrams": "diagrams:diagrams",

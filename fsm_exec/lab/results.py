@@ -123,6 +123,14 @@ class Results:
                     raise UserError(f"tape {tape} is not what it was when {self.path} was begun; give another --out")
             self._connection.executemany("INSERT OR REPLACE INTO tapes VALUES (?, ?)", tapes.items())
 
+    def stated(self) -> dict[str, str]:
+        """The conditions all episodes have in common."""
+        return dict(self._connection.execute("SELECT name, value FROM experiment ORDER BY 1").fetchall())
+
+    def methods(self) -> list[str]:
+        """The full names of those that have worked anything."""
+        return [name for (name,) in self._connection.execute("SELECT DISTINCT method FROM runs ORDER BY 1")]
+
     def done(self) -> set[tuple[EpisodeKey, str]]:
         """Which episodes were worked by which methods."""
         rows = self._connection.execute("SELECT tape, at_us, outcome, quantity_e2, horizon_us, method FROM runs")
@@ -213,6 +221,26 @@ def open_results(directory: Path, *, resume: bool) -> Iterator[Results]:
     except (OSError, sqlite3.Error) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise UserError(f"cannot use {path}: {why}; give another --out, or make room") from error
+
+
+@contextmanager
+def results_at(path: Path) -> Iterator[Results]:
+    """Those of an experiment that exists, to read. Raises UserError for a file of something else."""
+    try:
+        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, isolation_level=None)) as found:
+            found.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            if not is_results(found):
+                raise UserError(f"{path} is no result of fsm-exec compare of this version")
+            yield Results(found, path)
+    except sqlite3.Error as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+
+
+def is_results(connection: sqlite3.Connection) -> bool:
+    """Whether this is a database of results, as this version writes them."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    return version == VERSION and {"experiment", "tapes", "episodes", "runs"} <= tables
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -1,0 +1,94 @@
+"""`fsm-exec report`: one HTML file of what was measured, from an experiment, a database, or one execution of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fsm_exec.cli import lab_options
+from fsm_exec.core.errors import UserError
+from fsm_exec.lab.results import FILE_NAME
+from fsm_exec.store.migrations import APPLICATION_ID
+
+SQLITE_MAGIC, HEADER_BYTES, APPLICATION_ID_AT = b"SQLite format 3\0", 100, 68
+GIVEN_PER_EXECUTION = "--execution names one execution of a database"
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--execution", help="The picture of this one; `fsm-exec list` or the report of the database names them.")
+@click.option("--recording", type=click.Path(path_type=Path), help="Its market's recording: the whole book is drawn.")
+@click.option("--baseline", default="passive_mid", show_default=True, help="Of an experiment: what others are held to.")
+@click.option("--methods", help="Of an experiment: only these, separated by commas.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: beside SOURCE]")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def report(
+    source: Path,
+    execution: str | None,
+    recording: Path | None,
+    baseline: str,
+    methods: str | None,
+    out: Path | None,
+    force: bool,
+) -> None:
+    """Draw SOURCE: the directory of a comparison, or a database, as one HTML file that needs no network."""
+    if recording is not None and execution is None:
+        raise UserError(f"--recording: {GIVEN_PER_EXECUTION}; give both")
+    file = source / FILE_NAME if source.is_dir() else source
+    experiment = not _is_database(file)
+    if experiment and execution is not None:
+        raise UserError(f"{file} is an experiment; {GIVEN_PER_EXECUTION}")
+    target = out or file.with_name(f"{file.stem}{'-' + execution if execution else ''}.html")
+    if target.exists() and not force:
+        raise UserError(f"{target} is there already; give another --out, or --force to write over it")
+    drawing = _drawing()
+    if experiment:
+        names = None if methods is None else lab_options.split("--methods", methods)
+        title, facts, sections = drawing.comparison_sections(file, baseline=baseline, methods=names)
+    elif execution is not None:
+        title, facts, sections = drawing.execution_sections(file, execution, recording)
+    else:
+        title, facts, sections = drawing.overview_sections(file)
+    _write(target, drawing.render_page(title, facts, sections).encode())
+    click.echo(f"report: {target.resolve()}")
+
+
+def _drawing() -> Any:  # noqa: ANN401  # the module: what draws is loaded only when something is drawn
+    """Raises UserError if the plotting library is missing."""
+    try:
+        from fsm_exec.lab.report import drawing
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("plotly"):
+            raise
+        raise UserError(
+            "reports are drawn with plotly, which is not installed: pip install 'fsm-exec[report]'"
+        ) from None
+    return drawing
+
+
+def _is_database(file: Path) -> bool:
+    """Told by its header, so that nothing is opened that an engine may be writing. Raises UserError for a file there is
+    not, and for one that SQLite did not write."""
+    try:
+        with file.open("rb") as opened:
+            header = opened.read(HEADER_BYTES)
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}; give a comparison's --out, or a database") from error
+    if not header.startswith(SQLITE_MAGIC):
+        raise UserError(f"{file} is neither a comparison nor a database of fsm-exec")
+    return int.from_bytes(header[APPLICATION_ID_AT : APPLICATION_ID_AT + 4]) == APPLICATION_ID
+
+
+def _write(target: Path, content: bytes) -> None:
+    """The whole file or nothing. Raises UserError."""
+    part = target.with_name(target.name + ".part")
+    try:
+        try:
+            part.write_bytes(content)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}; give another --out, or make room") from error

@@ -1,0 +1,6 @@
+"""The reports there are, by what they are of; importing this loads the plotting library."""
+
+from fsm_exec.lab.report.comparison import comparison_sections
+from fsm_exec.lab.report.page import render_page
+
+__all__ = ["comparison_sections", "render_page"]
