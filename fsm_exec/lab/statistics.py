@@ -6,8 +6,14 @@ together), and an episode counts through its block only.
 
 The interval is the bootstrap's percentile interval of the mean, taken a little further out than its nominal level. The
 plain one is too narrow for few blocks: it uses the normal's width where Student's is due, and the spread of n values
-where that of n - 1 is due. The widening corrects both (Hesterberg 2014, "expanded percentile"), so 95 % means 95 % from
-some ten blocks on; a test holds the coverage against planted truth.
+where that of n - 1 is due. The widening corrects both (Hesterberg 2014, "expanded percentile"), so 95 % means about
+95 % from some ten blocks on; a test holds the coverage against planted truth. With fewer it cannot: no resample lies
+outside the blocks' own means, so three blocks would give their smallest and largest mean, which hold the truth three
+times in four. There the interval reaches at least as far as Student's of the blocks, and whoever prints it says that it
+is rough.
+
+P-values are Student's of the blocks throughout: counted from resamples, none could be small enough to survive being
+adjusted for more than a few dozen questions.
 
 Up to here money is integers; this module alone turns costs into floating cents, to describe samples and never to decide
 about an order. Draws come from a seeded generator: the same samples give the same answer.
@@ -25,6 +31,7 @@ from typing import NamedTuple, TypeVar
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
 BLOCKS_MIN = 2  # fewer show no spread at all: no interval can be given
+BLOCKS_FEW = 10  # fewer: the interval is rough, as many resamples cannot make up for it
 NON_INFERIORITY_MARGIN = 0.01  # of the fill: one percentage point
 
 Key = TypeVar("Key", bound=Hashable)
@@ -39,8 +46,9 @@ class Block(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A mean with its interval. `below_zero` is the share of resampled means below zero: for differences of cost, how
-    probable it is that A is better. `p_value` is two-sided. None: too few blocks to say."""
+    """A mean with its interval. `below_zero` is how probable a mean below zero is: the share of resampled means, or
+    Student's for few blocks; for differences of cost, how probable it is that A is better. `p_value` is two-sided.
+    None: too few blocks to say."""
 
     mean: float
     low: float | None
@@ -80,19 +88,17 @@ def estimate(
         return Estimate(mean, None, None, None, None, len(blocks), episodes)
     means = _resampled_means(blocks, seed, resamples)
     tail = _expanded_tail(confidence, len(blocks))
-    below = sum(each < 0 for each in means)
-    above = sum(each > 0 for each in means)
-    # The share of resamples on the far side of zero, twice; one is added so that no p-value is ever nought.
-    p_value = min(1.0, 2 * (1 + resamples - max(below, above)) / (1 + resamples))
-    return Estimate(
-        mean,
-        quantile(means, tail),
-        quantile(means, 1 - tail),
-        (below + (resamples - below - above) / 2) / resamples,
-        p_value,
-        len(blocks),
-        episodes,
-    )
+    low, high = quantile(means, tail), quantile(means, 1 - tail)
+    below, above = sum(each < 0 for each in means), sum(each > 0 for each in means)
+    below_zero = (below + (resamples - below - above) / 2) / resamples
+    error, freedom = _standard_error(blocks, mean), len(blocks) - 1
+    by_student = _student_below_zero(mean, error, freedom)
+    if len(blocks) < BLOCKS_FEW:
+        reach = student_quantile((1 + confidence) / 2, freedom) * error
+        low, high = min(low, mean - reach), max(high, mean + reach)
+        below_zero = by_student
+    p_value = 2 * min(by_student, 1 - by_student)
+    return Estimate(mean, low, high, below_zero, p_value, len(blocks), episodes)
 
 
 def compare(
@@ -150,6 +156,18 @@ def _resampled_means(blocks: Sequence[Block], seed: int, resamples: int) -> list
     return means
 
 
+def _standard_error(blocks: Sequence[Block], mean: float) -> float:
+    """Of the mean as a ratio of two sums over blocks."""
+    squares = math.fsum((block.total - mean * block.episodes) ** 2 for block in blocks)
+    return math.sqrt(squares * len(blocks) / (len(blocks) - 1)) / sum(block.episodes for block in blocks)
+
+
+def _student_below_zero(mean: float, error: float, freedom: int) -> float:
+    if not error:
+        return 0.5 if not mean else float(mean < 0)
+    return student_share(-mean / error, freedom)
+
+
 def _expanded_tail(confidence: float, blocks: int) -> float:
     """The share to cut off at either end so that the interval of n blocks is as wide as Student's."""
     normal = NormalDist()
@@ -171,3 +189,18 @@ def student_quantile(share: float, freedom: int) -> float:
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
     )
     return z + math.fsum(term / freedom**power for power, term in enumerate(terms, start=1))
+
+
+def student_share(value: float, freedom: int) -> float:
+    """How probable a draw of Student's distribution below `value` is: exact for whole degrees of freedom (Abramowitz
+    and Stegun 26.7.3 and 26.7.4)."""
+    angle = math.atan(value / math.sqrt(freedom))
+    cosine = math.cos(angle)
+    odd = freedom % 2
+    term = cosine if odd else 1.0
+    total = 0.0 if freedom == 1 else term
+    for power in range(2 + odd, freedom - 1, 2):
+        term *= (power - 1) / power * cosine**2
+        total += term
+    within = 2 / math.pi * (angle + math.sin(angle) * total) if odd else math.sin(angle) * total
+    return (1 + within) / 2

@@ -17,6 +17,8 @@ from fsm_exec.lab.statistics import (
     holm,
     is_non_inferior,
     quantile,
+    student_quantile,
+    student_share,
 )
 
 SEED = 20_260_105
@@ -93,6 +95,69 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(blocks: int) -> None:
         assert found.high is not None
         covered += found.low <= 0.3 <= found.high
     assert 0.93 <= covered / samples <= 0.97, f"seed {SEED + blocks}"
+
+
+@pytest.mark.parametrize("blocks", [2, 3, 5])
+def test_few_blocks_are_not_taken_for_many(blocks: int) -> None:
+    """Resamples of few blocks cannot reach beyond them: of two, their interval would hold the truth every second time.
+    Student's of the blocks holds it as often as it says."""
+    rng = random.Random(SEED + blocks)
+    covered, samples = 0, 600
+    for _ in range(samples):
+        drawn = []
+        for _ in range(blocks):
+            episodes = rng.randint(25, 35)
+            drawn.append(Block(episodes * (0.3 + rng.gauss(0, 1)) + rng.gauss(0, 2 * episodes**0.5), episodes))
+        found = estimate(drawn, seed=rng.getrandbits(32), resamples=50)
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 0.3 <= found.high
+    assert 0.93 <= covered / samples <= 0.98, f"seed {SEED + blocks}"
+
+
+@pytest.mark.parametrize("blocks", [4, 9])
+def test_of_few_blocks_interval_probability_and_p_value_agree(blocks: int) -> None:
+    """An interval that leaves zero out has a p-value below 5 %, and the more probable side is that of the mean."""
+    rng = random.Random(SEED + blocks)
+    outside = 0
+    for _ in range(200):
+        found = estimate([Block(rng.gauss(-12, 15), 20) for _ in range(blocks)], seed=1, resamples=50)
+        assert found.low is not None
+        assert found.high is not None
+        assert found.p_value is not None
+        assert found.below_zero is not None
+        if not found.low <= 0 <= found.high:
+            assert found.p_value < 0.0501
+        assert (found.below_zero > 0.5) == (found.mean < 0)
+        assert found.p_value == pytest.approx(2 * min(found.below_zero, 1 - found.below_zero))
+        outside += found.high < 0
+    assert 20 < outside < 180, f"seed {SEED + blocks}"
+
+
+def test_a_plain_difference_survives_many_questions() -> None:
+    """A difference of six standard errors among two hundred questions is still one: a p-value counted from 2,000
+    resamples could not say so."""
+    rng = random.Random(SEED)
+    effect = estimate([Block(rng.gauss(-20, 20), 20) for _ in range(40)], seed=1)
+    assert effect.p_value is not None
+    assert effect.p_value > 0
+    others: dict[Hashable, float] = {number: rng.random() for number in range(199)}
+    assert holm({**others, "planted": effect.p_value})["planted"] < 0.01
+
+
+def test_no_difference_at_all_proves_nothing() -> None:
+    """Two methods that did the same: as probably better as worse, in few blocks and in many."""
+    for blocks in (2, 30):
+        found = estimate([Block(0.0, 20)] * blocks, seed=1)
+        assert (found.low, found.high, found.below_zero, found.p_value) == (0.0, 0.0, 0.5, 1.0)
+
+
+@pytest.mark.parametrize(("freedom", "value"), [(1, 12.7062), (2, 4.3027), (5, 2.5706), (8, 2.3060), (74, 1.9925)])
+def test_student_by_the_tables(freedom: int, value: float) -> None:
+    """The 97.5 % points of printed tables, from both functions."""
+    assert student_share(value, freedom) == pytest.approx(0.975, abs=1e-5)
+    assert student_share(-value, freedom) == pytest.approx(0.025, abs=1e-5)
+    assert student_quantile(0.975, freedom) == pytest.approx(value, rel=2e-3)
 
 
 def test_episodes_of_one_block_are_not_taken_for_independent() -> None:
