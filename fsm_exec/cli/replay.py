@@ -19,7 +19,6 @@ from rich.table import Table
 from rich.text import Text
 
 from fsm_exec.cli.methods import methods_in
-from fsm_exec.cli.replay_words import listed, moved, words
 from fsm_exec.cli.which_database import meant
 from fsm_exec.core.agreement import row_differences, snapshot_differences
 from fsm_exec.core.errors import CorruptSnapshot, UserError
@@ -28,6 +27,7 @@ from fsm_exec.core.ports import ChildRow, FillRow, JournalRow, StoredExecution
 from fsm_exec.core.replay import Redecision, Told, redecided, told
 from fsm_exec.core.times import to_iso
 from fsm_exec.core.units import format_count, format_price
+from fsm_exec.core.words import listed, moved, words
 from fsm_exec.store import reading
 from fsm_exec.store.inspecting import inspected
 
