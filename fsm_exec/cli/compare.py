@@ -14,7 +14,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.lab.cells import report
 from fsm_exec.lab.compare import Field, Plan
 from fsm_exec.lab.episodes import FEE_TYPES
-from fsm_exec.lab.methods import full_name
+from fsm_exec.lab.methods import same_as, split_names
 from fsm_exec.lab.results import open_results
 from fsm_exec.lab.sensitivity import Variation, grid, variation, variations
 from fsm_exec.lab.tapes import open_tapes
@@ -104,13 +104,17 @@ def compare(
 
 
 def _methods(text: str | None, baseline: str) -> tuple[str, ...]:
-    """The baseline first, then the others as they were given. Raises UserError."""
-    names = list(SHIPPED) if text is None else lab_options.split("--methods", text)
-    chosen = list(dict.fromkeys([baseline, *names]))
-    known: dict[str, str] = {}
-    for name in chosen:
-        full = full_name(name)
-        if full in known:
-            raise UserError(f"--methods: {known[full]} and {name} are the same method; give it once")
-        known[full] = name
+    """The baseline first, then the others as they were given; without any, all that are shipped and not the baseline
+    itself. Raises UserError."""
+    if text is None:
+        return (baseline, *(name for name in SHIPPED if same_as(name, [baseline]) is None))
+    names = split_names(text)
+    if not all(names):
+        raise UserError(f"--methods {text!r}: give names separated by single commas")
+    chosen: list[str] = []
+    for name in dict.fromkeys([baseline, *names]):
+        twin = same_as(name, chosen)
+        if twin is not None:
+            raise UserError(f"--methods: {twin} and {name} are the same method; give it once")
+        chosen.append(name)
     return tuple(chosen)

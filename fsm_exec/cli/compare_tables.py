@@ -7,14 +7,18 @@ from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from fsm_exec.lab.cells import ALL_TAPES, Bucket, Cell, Paired, Report
+from fsm_exec.lab.cells import Bucket, Cell, Paired, Report
 from fsm_exec.lab.compare import Plan
 from fsm_exec.lab.results import FILE_NAME
 from fsm_exec.lab.sensitivity import Variation, variation
+from fsm_exec.lab.statistics import BLOCKS_FEW
+from fsm_exec.lab.tapes import short_names
 
 PLAIN_WIDTH = 110  # of the table when nobody's terminal says how wide it is
+ROUGH = f"fewer than {BLOCKS_FEW} blocks of 15 minutes: a rough guess; longer or more tapes tell more"
 TABLE_WIDTH_MIN = 100  # in less it would be cut to nothing
 
 
@@ -25,14 +29,17 @@ def show(plan: Plan, found: Report, varied: Sequence[Variation], out: Path) -> N
         console = Console(width=PLAIN_WIDTH)
     if not found.cells:
         console.print("No episode is complete yet.")
+    titles = short_names(plan.tapes)
     for tape in dict.fromkeys(cell.tape for cell in found.cells):
-        console.print(_table(found, tape))
+        console.print(_table(found, tape, titles.get(tape, "all tapes together")))
     if found.buckets:
         console.print(_bucket_table(found.buckets))
     if varied:
         console.print(_variations_table(found, varied))
     if found.unfinished:
         console.print(f"{found.unfinished} episodes are not complete and are left out.", highlight=False)
+    if any(few < BLOCKS_FEW for few in (*(p.blocks for p in found.paired), *(b.blocks for b in found.buckets))):
+        console.print(f"~ {ROUGH}", highlight=False, markup=False, soft_wrap=True)
     conditions = plan.conditions
     fee = "the market's own" if conditions.maker_fee is None else f"{conditions.maker_fee} %"
     for line in (
@@ -43,12 +50,12 @@ def show(plan: Plan, found: Report, varied: Sequence[Variation], out: Path) -> N
         f"{fee}; 95 % by resampling blocks of 15 minutes",
         f"results: {(out / FILE_NAME).resolve()}",
     ):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(found: Report, tape: str) -> Table:
+def _table(found: Report, tape: str, title: str) -> Table:
     """All cells of one tape."""
-    table = _empty_table(_stem(tape) if tape != ALL_TAPES else "all tapes together")
+    table = _empty_table(escape(title))
     for heading in ("Q", "s", "method"):
         table.add_column(heading, no_wrap=True)
     for heading in ("n", "fill*", "fill", "cost", "delta", "95 %", "better", "bound", "gap", "writes"):
@@ -73,13 +80,13 @@ def _empty_table(title: str) -> Table:
 
 def _figures(cell: Cell, more: Paired | None) -> Sequence[str]:
     return (
-        cell.method,
+        escape(cell.method),
         str(cell.episodes),
         _percent(cell.fill_before_close),
         _percent(cell.fill),
         _two(cell.shortfall),
         "" if more is None else _signed(cell.delta),
-        "" if more is None else _interval(cell.delta_low, cell.delta_high),
+        "" if more is None else _interval(cell.delta_low, cell.delta_high, more.blocks),
         "" if more is None or more.p_better is None else _percent(more.p_better),
         _two(cell.bound),
         "" if cell.gap_closed is None or more is None else _percent(cell.gap_closed),
@@ -99,10 +106,10 @@ def _bucket_table(buckets: Sequence[Bucket]) -> Table:
             str(b.horizon),
             b.kind,
             b.bucket,
-            b.method,
+            escape(b.method),
             str(b.episodes),
             _signed(b.delta),
-            _interval(b.delta_low, b.delta_high),
+            _interval(b.delta_low, b.delta_high, b.blocks),
             b.p_holm or "",
         )
     return table
@@ -116,22 +123,21 @@ def _variations_table(found: Report, varied: Sequence[Variation]) -> Table:
     for heading in ("as stated", *(v.name for v in varied)):
         table.add_column(heading, justify="right", no_wrap=True)
     columns = [variation("", found), *varied]
+    blocks = {(p.quantity, p.horizon, p.method, p.tape): p.blocks for p in found.paired}
     by_key = [{(c.quantity, c.horizon, c.method, c.tape): c for c in column.cells} for column in columns]
     for key in by_key[0]:
         quantity, horizon, method, _ = key
         if method == found.baseline:
             continue
         cells = [cells.get(key) for cells in by_key]
-        table.add_row(quantity, str(horizon), method, *("" if c is None else _delta(c) for c in cells))
+        table.add_row(
+            quantity, str(horizon), escape(method), *("" if c is None else _delta(c, blocks[key]) for c in cells)
+        )
     return table
 
 
-def _delta(cell: Cell) -> str:
-    return f"{_signed(cell.delta)} {_interval(cell.delta_low, cell.delta_high)}"
-
-
-def _stem(tape: str) -> str:
-    return Path(tape).name.removesuffix(".gz").removesuffix(".jsonl")
+def _delta(cell: Cell, blocks: int) -> str:
+    return f"{_signed(cell.delta)} {_interval(cell.delta_low, cell.delta_high, blocks)}"
 
 
 def _two(text: str) -> str:
@@ -146,5 +152,7 @@ def _percent(text: str) -> str:
     return f"{100 * float(text):.0f}%"
 
 
-def _interval(low: str | None, high: str | None) -> str:
-    return "too few" if low is None or high is None else f"[{_signed(low)}, {_signed(high)}]"
+def _interval(low: str | None, high: str | None, blocks: int) -> str:
+    if low is None or high is None:
+        return "too few"
+    return f"{'~' if blocks < BLOCKS_FEW else ''}[{_signed(low)}, {_signed(high)}]"

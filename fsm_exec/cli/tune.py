@@ -14,6 +14,7 @@ import click
 import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fsm_exec.algorithms.catalogue import check_own
@@ -23,6 +24,7 @@ from fsm_exec.lab.compare import Field, Plan
 from fsm_exec.lab.episodes import FEE_TYPES
 from fsm_exec.lab.methods import resolve
 from fsm_exec.lab.results import open_results
+from fsm_exec.lab.tapes import short_names
 from fsm_exec.lab.tuning import Search, Tuning, draw_search, judge, parse_range
 
 CANDIDATES_MAX, SEED_MAX = 1_000, 2**63 - 1
@@ -173,9 +175,11 @@ def _print(name: str, found: Tuning, path: Path | None) -> None:
     table.add_column("chosen", overflow="fold")
     table.add_column("cost seen", justify="right")
     table.add_column("unseen", justify="right")
+    titles = short_names(fold.held_out for fold in found.folds)
     for fold in found.folds:
-        name = Path(fold.held_out).name.removesuffix(".gz").removesuffix(".jsonl")
-        table.add_row(name, str(fold.seed), fold.chosen.replace("[", r"\["), fold.seen_cost, fold.unseen_cost)
+        table.add_row(
+            escape(titles[fold.held_out]), str(fold.seed), escape(fold.chosen), fold.seen_cost, fold.unseen_cost
+        )
     console.print(table)
     for d in found.differences:
         interval = "too few blocks" if d.delta_low is None else f"[{d.delta_low}, {d.delta_high}]"

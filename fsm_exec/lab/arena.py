@@ -37,7 +37,8 @@ from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import open_virtual_store
 
 INSTANCE = "labaaaaaaa"  # one database a run, gone with it: its name need not differ
-CASH_E6 = MoneyE6(1_000_000 * 1_000_000)
+CASH_E6 = MoneyE6(1_000_000 * 1_000_000)  # more for an order that could cost more
+E6_OF_E2 = 10_000  # a dollar for each contract
 SEED = 1
 
 
@@ -80,7 +81,8 @@ def run_episode(tape: Tape, start: Start, order: Order, method: Method, conditio
 async def _work(
     tape: Tape, start: Start, order: Order, method: Method, conditions: Conditions, faults: _Faults
 ) -> Ended:
-    async with _engine_on(tape, start, method, conditions, faults) as (engine, wall):
+    cash = MoneyE6(max(CASH_E6, 2 * order.quantity_e2 * E6_OF_E2))
+    async with _engine_on(tape, start, cash, method, conditions, faults) as (engine, wall):
         ticker = tape.header.ticker
         if wall.now_us() > start.at_us:
             raise LabError(f"{ticker} at {start.at_us}: the engine was not ready in {conditions.lead_us} us")
@@ -106,7 +108,7 @@ async def _work(
 
 @asynccontextmanager
 async def _engine_on(
-    tape: Tape, start: Start, method: Method, conditions: Conditions, faults: _Faults
+    tape: Tape, start: Start, cash: MoneyE6, method: Method, conditions: Conditions, faults: _Faults
 ) -> AsyncIterator[tuple[Engine, Wall]]:
     """An engine on an exchange that stands a little before the start and plays on from there."""
     began_us = start.at_us - conditions.lead_us
@@ -114,7 +116,7 @@ async def _engine_on(
     log = faults.log()
     exchange = Exchange(Timeline(clock), seed=SEED)
     gate = Gate(exchange, clock)
-    _, credentials = gate.open_account(CASH_E6, "ed25519")  # made anew for each run, so it should not cost much
+    _, credentials = gate.open_account(cash, "ed25519")  # made anew for each run, so it should not cost much
     play_from(exchange, tape, start, conditions)
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=began_us) as store,

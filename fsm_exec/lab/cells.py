@@ -16,8 +16,10 @@ from fsm_exec.core.units import CountE2, format_count, rounded_ratio
 from fsm_exec.lab.compare import Field, Scope
 from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
 from fsm_exec.lab.statistics import Comparison, compare, holm, is_non_inferior
+from fsm_exec.lab.tapes import ALL_TAPES as ALL_TAPES  # part of what is said here
 
-ALL_TAPES = "all"
+SPREAD_BUCKETS = ("below 2c", "2c to below 4c", "4c or more")
+TOUCH_BUCKETS = ("under 0.5", "0.5 to 2", "over 2")
 US_PER_S = 1_000_000
 E7_OF_CENTS_E2 = 1_000  # a total in 10^-7 dollars over a count in hundredths: divided by this, cents per contract
 
@@ -74,6 +76,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     kind: str
     bucket: str
+    blocks: int
     episodes: int
     delta: str
     delta_low: str | None
@@ -211,9 +214,14 @@ def _buckets(scope: Scope, groups: Sequence[Group]) -> list[Bucket]:
     for group in groups:
         if group.tape != widest:
             continue
-        for kind, sort in (("spread", _spread_bucket), ("quantity/touch", _touch_bucket)):
-            for bucket in sorted({sort(e) for e in group.episodes}):
+        for kind, sort, names in (
+            ("spread", _spread_bucket, SPREAD_BUCKETS),
+            ("quantity/touch", _touch_bucket, TOUCH_BUCKETS),
+        ):
+            for bucket in names:
                 part = group._replace(episodes=[e for e in group.episodes if sort(e) == bucket])
+                if not part.episodes:
+                    continue
                 for method in scope.methods:
                     if method == scope.baseline:
                         continue
@@ -225,6 +233,7 @@ def _buckets(scope: Scope, groups: Sequence[Group]) -> list[Bucket]:
                         method=method,
                         kind=kind,
                         bucket=bucket,
+                        blocks=estimate.blocks,
                         episodes=estimate.episodes,
                         delta=f"{estimate.mean:.4f}",
                         delta_low=_text(estimate.low),
@@ -265,14 +274,14 @@ def _fill(episode: EpisodeResult, method: str) -> float:
 
 def _spread_bucket(episode: EpisodeResult) -> str:
     cents = episode.spread_e4 // 100
-    return "below 2c" if cents < 2 else "2c to below 4c" if cents < 4 else "4c or more"
+    return SPREAD_BUCKETS[0 if cents < 2 else 1 if cents < 4 else 2]
 
 
 def _touch_bucket(episode: EpisodeResult) -> str:
     quantity, touch = episode.key.quantity_e2, episode.touch_e2
     if 2 * quantity < touch:
-        return "under 0.5"
-    return "0.5 to 2" if quantity <= 2 * touch else "over 2"
+        return TOUCH_BUCKETS[0]
+    return TOUCH_BUCKETS[1 if quantity <= 2 * touch else 2]
 
 
 def _cents_text(total_e7: int, count_e2: int) -> str:

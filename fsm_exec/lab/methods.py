@@ -7,11 +7,13 @@ default. The text is the method: experiments store it as its full name, so resul
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from fsm_exec.algorithms import FAMILIES, Method, method
 from fsm_exec.core.errors import UserError
 
 _WITH_SETTINGS = re.compile(r"([a-z][a-z0-9_]*)\[([^\[\]]*)\]", re.ASCII)
+_BETWEEN_NAMES = re.compile(r",(?![^\[]*\])")
 _INTEGER = re.compile(r"-?[0-9]{1,15}", re.ASCII)
 
 
@@ -24,13 +26,34 @@ def resolve(name: str) -> Method:
     family = FAMILIES.get(match[1])
     if family is None:
         raise UserError(f"unknown algorithm {match[1]!r}; choose one of: {', '.join(sorted(FAMILIES))}")
-    return family.method(name, 1, dict(_setting(part, name) for part in match[2].split(";")))
+    settings: dict[str, object] = {}
+    for part in match[2].split(";"):
+        key, value = _setting(part, name)
+        if key in settings:
+            raise UserError(f"method {name!r}: {key} is set twice; give it once")
+        settings[key] = value
+    return family.method(name, 1, settings)
 
 
 def full_name(name: str) -> str:
     """As it is stored: NAME@VERSION, or the text itself if that states its settings. Raises as `resolve`."""
     found = resolve(name)
     return name if _WITH_SETTINGS.fullmatch(name) else found.full_name
+
+
+def split_names(text: str) -> list[str]:
+    """Names separated by commas; a comma between brackets is no separator (nor between settings: `resolve` says so)."""
+    return [part.strip() for part in _BETWEEN_NAMES.split(text)]
+
+
+def same_as(name: str, others: Iterable[str]) -> str | None:
+    """Which of the others is the same algorithm with the same settings, however written. Raises as `resolve`."""
+    found = resolve(name)
+    for other in others:
+        known = resolve(other)
+        if (known.algorithm, known.config) == (found.algorithm, found.config):
+            return other
+    return None
 
 
 def with_settings(algorithm: str, settings: dict[str, str]) -> str:
@@ -40,7 +63,7 @@ def with_settings(algorithm: str, settings: dict[str, str]) -> str:
 
 def _setting(text: str, name: str) -> tuple[str, object]:
     key, equals, value = (part.strip() for part in text.partition("="))
-    if not (key and equals and value):
+    if not (key and equals and value) or "," in text:
         raise UserError(f"method {name!r}: {text!r} is no setting; give SETTING=VALUE, separated by semicolons")
     if value in ("true", "false"):
         return key, value == "true"

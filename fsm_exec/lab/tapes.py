@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from fsm_exec.paper.generator import generate
 from fsm_exec.paper.generator_profiles import PROFILES
 from fsm_exec.paper.tape import Tape, read_tape
 
+ALL_TAPES = "all"  # in results: all tapes together
 GENERATED_S = 23_400  # six and a half hours: a trading day of the recorded index markets
 GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
 
@@ -33,11 +35,27 @@ def open_tape(name: str) -> NamedTape:
 
 
 def open_tapes(names: tuple[str, ...]) -> list[NamedTape]:
-    """All of them. Raises UserError, also for a name that comes twice."""
+    """All of them. Raises UserError, also for a name that comes twice, and for one tape under two names: counted twice
+    it would make every difference look surer than it is."""
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"tape {name} is given twice; give each tape once")
-    return [open_tape(name) for name in names]
+        if name == ALL_TAPES:
+            raise UserError(f"tape {name}: that name stands for all tapes together; give ./{name}")
+    opened = [open_tape(name) for name in names]
+    for number, (name, tape) in enumerate(opened):
+        for earlier, other in opened[:number]:
+            if tape.events == other.events:
+                raise UserError(f"tapes {earlier} and {name} are the same recording; give each tape once")
+    return opened
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """What to call each tape in a table: a recording's file name without its endings, or the whole name where two would
+    be called the same."""
+    stems = {name: Path(name).name.removesuffix(".gz").removesuffix(".jsonl") or name for name in names}
+    called = list(stems.values())
+    return {name: stem if called.count(stem) == 1 else name for name, stem in stems.items()}
 
 
 def fingerprint(tape: Tape) -> str:

@@ -20,7 +20,7 @@ from fsm_exec.lab.compare import Field, Plan, Task, tasks_left, work_all
 from fsm_exec.lab.episodes import US_PER_S, Conditions, Order, find_starts, limits_at, passes
 from fsm_exec.lab.methods import full_name, resolve, with_settings
 from fsm_exec.lab.results import EpisodeResult, open_results
-from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tape, open_tapes
+from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tape, open_tapes, short_names
 from fsm_exec.paper.generator import generate
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Tape, tape_header
 
@@ -221,6 +221,8 @@ def test_methods_by_name() -> None:
         ("deadline_walker[a9=1]", "a9"),
         ("deadline_walker[a0=11]", "a0 11"),
         ("deadline_walker[a0]", "no setting"),
+        ("deadline_walker[a0=0.7,g=3]", "separated by semicolons"),
+        ("deadline_walker[g=3;g=4]", "g is set twice"),
         ("luck", "unknown method"),
     ):
         with pytest.raises(UserError, match=why):
@@ -236,6 +238,29 @@ def test_tapes_by_name(tmp_path: Path) -> None:
             open_tape(wrong)
     with pytest.raises(UserError, match="twice"):
         open_tapes(("thin:7", "thin:7"))
+    with pytest.raises(UserError, match=r"give \./all"):
+        open_tapes(("all",))
+
+
+def test_one_tape_under_two_names_is_not_two_tapes() -> None:
+    """Every episode would count twice, and every difference would look surer than it is."""
+    with pytest.raises(UserError, match="thin:7 and thin:07 are the same recording"):
+        open_tapes(("thin:7", "thin:8", "thin:07"))
+
+
+def test_tapes_of_one_file_name_are_told_apart() -> None:
+    """By their whole names; the others by what their files are called."""
+    named = ("a/day.jsonl.gz", "b/day.jsonl", "c/night.jsonl.gz", "index:1")
+    assert short_names(named) == dict(zip(named, ("a/day.jsonl.gz", "b/day.jsonl", "night", "index:1"), strict=True))
+
+
+def test_a_large_order_is_not_refused_for_want_of_cash() -> None:
+    """What is measured is the method, not the size of an account that no one has: two million contracts are placed."""
+    tape = generate(3, 1_800, profile="index", start_us=AT_US)
+    start = find_starts(tape, 600 * US_PER_S, CONDITIONS)[1]
+    wanted = Order(outcome="yes", quantity_e2=CountE2(200_000_000), horizon_us=30 * US_PER_S)
+    assert run_episode(tape, start, wanted, method("simple_limit"), CONDITIONS).reason == "deadline"
+    assert run_episode(tape, start, wanted, method("market"), CONDITIONS).filled_e2 > 0
 
 
 def test_a_tape_without_a_start_is_refused() -> None:

@@ -124,6 +124,9 @@ def test_interrupted_it_keeps_and_shows_what_is_done(tmp_path: Path, workers: st
     [
         (("--methods", "luck"), "luck"),
         (("--methods", "market,market@1"), "same method"),
+        (("--methods", "market,,twap"), "single commas"),
+        (("--methods", "deadline_walker[g=3;a0=0.7],deadline_walker[a0=0.70;g=3]"), "same method"),
+        (("--methods", "deadline_walker[a0=0.7,g=3]"), "semicolons"),
         (("--quantity", "0"), "--quantity 0"),
         (("--quantity", "20,,100"), "single commas"),
         (("--horizon", "0"), "--horizon 0"),
@@ -141,6 +144,39 @@ def test_bad_values_are_named(tmp_path: Path, wrong: tuple[str, ...], why: str) 
         compare.main([*SMALL, "--out", str(out), *wrong], standalone_mode=False)
     assert why in str(refusal.value)
     assert not out.exists()
+
+
+def test_the_baseline_may_be_named_with_its_version(tmp_path: Path) -> None:
+    """All the shipped methods are compared with it, and it is not one of them a second time."""
+    long = ["--tape", "index:1", "--horizon", "23200", "--out", str(tmp_path / "out")]
+    with pytest.raises(UserError, match="no start"):
+        compare.main([*long, "--baseline", "passive_mid@1"], standalone_mode=False)
+
+
+def test_tables_say_methods_with_their_settings_and_how_rough_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Brackets are part of a name, not of its looks; an interval of few blocks is marked, and the mark explained."""
+    methods = ("--methods", "deadline_walker[a0=0.7],deadline_walker[a0=0.6]")
+    small = [
+        "--tape",
+        "index:1",
+        "--horizon",
+        "30",
+        "--quantity",
+        "20",
+        "--every",
+        "7200",
+        "--workers",
+        "1",
+        "--buckets",
+    ]
+    compare.main([*small, *methods, "--out", str(tmp_path / "[out]")], standalone_mode=False)
+    told = capsys.readouterr().out
+    assert told.count("deadline_walker[a0=0.7]") == told.count("deadline_walker[a0=0.6]") > 1
+    assert "~[" in told
+    assert "~ fewer than 10 blocks" in told
+    assert "[out]" in told
 
 
 @pytest.mark.parametrize(("wrong", "why"), [(("--tape", "none.jsonl"), "none.jsonl"), (("--out", "a-file"), "a-file")])
