@@ -100,8 +100,8 @@ def _sections(scope: Scope, found: Report, episodes: Sequence[EpisodeResult]) ->
         ),
         Section(
             "Distance to the possible",
-            "Cost of each method, of the best single limit price known afterwards, and the physical limit: the "
-            f"cheapest contracts that the flow could have sold, with perfect foresight. {COST}",
+            "Bars reach from the physical limit (the cheapest contracts that the flow could have sold, with perfect "
+            f"foresight) to the method's cost; dashed: the best single limit price, known afterwards. {COST}",
             figures.limits(cells, more, hues),
         ),
         Section(
@@ -122,8 +122,9 @@ def _sections(scope: Scope, found: Report, episodes: Sequence[EpisodeResult]) ->
             Section(
                 "By liquidity",
                 "The difference within buckets of the spread, and of the quantity over what is offered at the touch, "
-                "at arrival. p: two-sided, adjusted by Holm for all rows of its kind.",
-                figures.buckets(found.buckets, hues),
+                "at arrival, in cents per contract; blue is cheaper than the baseline. p is two-sided and adjusted by "
+                "Holm for all rows of its kind; a star says that it is below 5 %.",
+                figures.buckets(found.buckets),
                 _bucket_table(found),
                 folded=True,
             )

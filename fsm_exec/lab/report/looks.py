@@ -23,7 +23,7 @@ def dress(figure: Figure, *, height: int, legend: bool = True) -> Figure:
     figure.update_layout(
         template="plotly_white",
         height=height,
-        margin={"l": 60, "r": 20, "t": 30, "b": 50},
+        margin={"l": 60, "r": 20, "t": 52, "b": 50},
         font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
         showlegend=legend,
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0},
