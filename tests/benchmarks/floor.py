@@ -20,12 +20,14 @@ from fsm_exec.core.ports import ExecutionSave
 from fsm_exec.core.times import to_iso
 
 SCHEMA = sorted((Path(fsm_exec.store.__file__).parent / "schema").glob("*.sql"))
-TABLES = ("execution_state", "execution_events", "split_orders", "fills")
+TABLES = ("execution_state", "edges", "execution_events", "split_orders", "fills")
 
 STATEMENTS = (
     # In the order of the references between the tables.
     "INSERT INTO execution_state (execution_id, ticker, outcome, method, target_quantity, target_price, accepted_at,"
     " deadline, state, reason, snapshot, snapshot_version, seq, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    "INSERT INTO edges (created_at, ticker, outcome, method, quantity, target_price, execution_id)"
+    " VALUES (?,?,?,?,?,?,?)",
     "UPDATE execution_state SET state=?, reason=?, snapshot=?, snapshot_version=?, seq=?, updated_at=?"
     " WHERE execution_id=?",
     "INSERT INTO execution_events VALUES (?,?,?,?,?,?,?,?)",
@@ -35,7 +37,7 @@ STATEMENTS = (
     " updated_at=? WHERE execution_id=? AND client_order_id=?",
     "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?)",
 )
-ADD_EXECUTION, MOVE_EXECUTION, ADD_EVENT, ADD_CHILD, MOVE_CHILD, ADD_FILL = range(len(STATEMENTS))
+ADD_EXECUTION, ADD_EDGE, MOVE_EXECUTION, ADD_EVENT, ADD_CHILD, MOVE_CHILD, ADD_FILL = range(len(STATEMENTS))
 
 Group = list[list[tuple[Any, ...]]]
 """For each statement the rows of one transaction."""
@@ -85,6 +87,8 @@ def _add_rows(group: Group, save: ExecutionSave, known: set[str]) -> None:
         times = to_iso(save.accepted_at_us), to_iso(save.deadline_us)
         fixed = (name, save.ticker, save.outcome, save.method, save.target_quantity, save.target_price, *times)
         group[ADD_EXECUTION].append((*fixed, *moving))
+        asked = save.ticker, save.outcome, save.method, save.target_quantity, save.target_price
+        group[ADD_EDGE].append((times[0], *asked, name))
     else:
         group[MOVE_EXECUTION].append((*moving, name))
     entry = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps, journal.version
