@@ -1,0 +1,233 @@
+"""The report of a database: what each method's executions cost, where they ended, and what the market did afterwards.
+
+Read only. The numbers are those of `desk`; this file says them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.times import to_iso
+from fsm_exec.core.units import CountE2, format_count
+from fsm_exec.lab.report import overview_figures as figures
+from fsm_exec.lab.report.desk import (
+    ENDED,
+    MARKOUTS_S,
+    PARTS,
+    DeskRow,
+    Scored,
+    by_spread,
+    by_touch,
+    desk_rows,
+    scored,
+)
+from fsm_exec.lab.report.looks import colours
+from fsm_exec.lab.report.page import Section, Table
+from fsm_exec.lab.review import BY_OWNER
+from fsm_exec.lab.statistics import BLOCKS_FEW
+from fsm_exec.store import reporting
+from fsm_exec.store.inspecting import inspected
+from fsm_exec.store.queries import environment, halted_at
+from fsm_exec.store.reporting import Worked
+
+DEAREST: Final = 25
+COST: Final = "Cents per contract asked for, all fees included and what was not filled bought at the deadline."
+TABLE_NOTE: Final = (
+    f"{COST} Positive is cost; markouts are gains of what was filled. delay, spread, drift, fees, "
+    "opportunity and over-fill add up to cost. arrival: paid above the mid at arrival, per contract filled. fill: "
+    "each execution alike; fill Q: by quantity. first, full: seconds until half of the executions had their first "
+    "contract, and all of them. no cost: executions whose cost is not known, left out of the costs."
+)
+ROUGH: Final = f" ~: an interval from fewer than {BLOCKS_FEW} blocks of a market and 15 minutes is rough."
+
+
+def overview_sections(path: Path) -> tuple[str, list[tuple[str, str]], list[Section]]:
+    """Title, facts and sections of the database at `path`. Raises UserError for what is none of ours, and for a
+    database without an execution."""
+    with inspected(path) as found:
+        executions = reporting.worked(found.connection)
+        markouts, grids = reporting.markouts(found.connection), reporting.grids(found.connection)
+        exchange, halted = environment(found.connection), halted_at(found.connection)
+    if not executions:
+        raise UserError(f"{path} holds no execution, so there is nothing to report")
+    members = scored(executions)
+    facts = _facts(path, executions, members, exchange, halted)
+    methods = sorted({e.method for e in executions})
+    hues = colours(methods)
+    sections = [_endings(executions)]
+    if members:
+        rows = desk_rows(members, markouts)
+        by_bucket = {
+            "quantity over the touch": desk_rows(members, markouts, by_touch),
+            "spread": desk_rows(members, markouts, by_spread(grids)),
+        }
+        sections = [*_costs(rows, hues), _liquidity(by_bucket), *sections, _dearest(members)]
+    return f"Executions of {path.name}", facts, sections
+
+
+def _facts(
+    path: Path, executions: Sequence[Worked], members: Sequence[Scored], exchange: str | None, halted: str | None
+) -> list[tuple[str, str]]:
+    ended = [e for e in executions if e.state in ENDED]
+    by_owner = sum(e.reason in BY_OWNER for e in ended)
+    tickers = sorted({e.ticker for e in executions})
+    facts = [
+        ("database", path.name),
+        ("exchange", exchange or "not known"),
+        ("accepted", f"{to_iso(executions[0].accepted_us)} to {to_iso(executions[-1].accepted_us)}"),
+        ("markets", f"{len(tickers):,}" + (f": {', '.join(tickers)}" if len(tickers) <= 5 else "")),
+        ("executions", f"{len(executions):,}, of which {len(ended):,} have ended"),
+        ("judged here", f"{len(members):,}"),
+    ]
+    if by_owner:
+        facts.append(("kept out", f"{by_owner:,} that their owner ended (user or halt): no method is to blame"))
+    unscored = len(ended) - by_owner - len(members)
+    if unscored:
+        facts.append(("not reckoned", f"{unscored:,} have ended without a reckoning of their cost"))
+    quarantined = sum(e.quarantine is not None for e in executions)
+    if quarantined:
+        facts.append(("quarantined", f"{quarantined:,}: the engine does not act for them"))
+    if halted is not None:
+        facts.append(("halted", f"since {halted}"))
+    return facts
+
+
+def _costs(rows: Sequence[DeskRow], hues: Mapping[str, str]) -> list[Section]:
+    sections = [
+        Section("The desk's table", TABLE_NOTE + _rough(rows), table=_table(rows, with_bucket=False)),
+        Section(
+            "Costs decomposed",
+            f"{COST} To the right is cost, to the left is gain: waiting for the first order (delay), what fills paid "
+            "against the mid of their moment (spread), the market moving meanwhile (drift), fees, and what the rest "
+            "would cost at the deadline (opportunity).",
+            figures.decomposition(rows),
+        ),
+        Section(
+            "Fill against cost",
+            f"{COST} Up and to the left is better; whiskers are the 95 % interval from resampled blocks of a market "
+            "and 15 minutes.",
+            figures.fill_and_cost(rows, hues),
+        ),
+        Section(
+            "How costs are spread",
+            f"Median, middle half, and the 5th to 95th of 100 executions, each alike. {COST} Positive is cost.",
+            figures.spreads(rows, hues),
+        ),
+    ]
+    if any(row.markouts for row in rows):
+        sections.append(
+            Section(
+                "What the mid did after the fills",
+                "The mid some seconds after a fill less what was paid for it, per contract filled, fees left out. "
+                "Positive is gain; a line that falls was picked off by better informed takers.",
+                figures.markouts(rows, hues),
+            )
+        )
+    return sections
+
+
+def _liquidity(by_bucket: Mapping[str, Sequence[DeskRow]]) -> Section:
+    columns, numbers = ("by", *_columns(with_bucket=True)), frozenset(_columns(with_bucket=False)) - {"method"}
+    rows = [(kind, *texts) for kind, found in by_bucket.items() for texts in _table(found, with_bucket=True).rows]
+    rough = _rough([row for found in by_bucket.values() for row in found])
+    return Section(
+        "By liquidity at arrival",
+        "The same, by what was asked for over what was offered at the touch, and by the spread in ticks of the "
+        f"market's own grid.{rough}",
+        table=Table(columns, rows, numbers),
+        folded=True,
+    )
+
+
+def _endings(executions: Sequence[Worked]) -> Section:
+    counts = Counter((e.method, e.state if e.reason is None else f"{e.state}: {e.reason}") for e in executions)
+    ordered = {key: counts[key] for key in sorted(counts)}
+    rows = [(method, end, f"{count:,}") for (method, end), count in ordered.items()]
+    return Section(
+        "Where executions ended",
+        "All executions by state and reason, those under way and those that their owner ended among them.",
+        figures.endings(ordered),
+        Table(("method", "state: reason", "executions"), rows, frozenset({"executions"})),
+        folded=True,
+    )
+
+
+def _dearest(members: Sequence[Scored]) -> Section:
+    priced = sorted(
+        ((cost, one) for one in members if (cost := one.cost) is not None),
+        key=lambda pair: (-pair[0], pair[1].worked.execution_id),
+    )
+    columns = ("execution", "accepted", "market", "outcome", "method", "asked", "filled", "cost", "reason", "flags")
+    rows = [
+        (
+            *(one.worked.execution_id, to_iso(one.worked.accepted_us), one.worked.ticker, one.worked.outcome),
+            *(one.worked.method, _count(one.worked.target_e2), one.metrics.filled_quantity.removesuffix(".00")),
+            *(_two(cost), one.worked.reason or "", one.metrics.flags),
+        )
+        for cost, one in priced[:DEAREST]
+    ]
+    return Section(
+        "The dearest executions",
+        f"{COST} Each has a picture of its own: add --execution with its name to the command that made this page.",
+        table=Table(columns, rows, frozenset({"asked", "filled", "cost"})),
+    )
+
+
+def _columns(*, with_bucket: bool) -> tuple[str, ...]:
+    return (
+        *(("method", "bucket") if with_bucket else ("method",)),
+        *("n", "asked", "fill", "fill Q", "cost", "95 %", "p50", "p95", "no cost", "arrival"),
+        *(part.replace("_", "-") for part in PARTS),
+        *(f"{horizon} s" for horizon in MARKOUTS_S),
+        *("no markout", "maker", "first", "full", "writes", "walks"),
+    )
+
+
+def _table(rows: Sequence[DeskRow], *, with_bucket: bool) -> Table:
+    columns = _columns(with_bucket=with_bucket)
+    texts = [
+        (
+            *((row.method, row.bucket) if with_bucket else (row.method,)),
+            *(f"{row.executions:,}", _count(CountE2(row.asked_e2))),
+            *(_percent(row.fill_by_order), _percent(row.fill_by_quantity)),
+            *(("", "") if row.estimate is None else (f"{row.estimate.mean:.2f}", _interval(row))),
+            *(("", "") if row.costs is None else (_two(row.costs.p50), _two(row.costs.p95))),
+            *(f"{row.unpriced:,}" if row.unpriced else "", _two(row.arrival)),
+            *(_two(row.parts.get(part)) for part in PARTS),
+            *(_two(row.markouts.get(horizon)) for horizon in MARKOUTS_S),
+            *(f"{row.markouts_missing:,}" if row.markouts_missing else "", _percent(row.maker_share)),
+            *("" if row.first_fill_s is None else str(row.first_fill_s),),
+            *("" if row.full_fill_s is None else str(row.full_fill_s),),
+            *(_two(row.writes), _two(row.walks)),
+        )
+        for row in rows
+    ]
+    return Table(columns, texts, frozenset(columns) - {"method", "bucket"})
+
+
+def _interval(row: DeskRow) -> str:
+    if row.estimate is None or row.estimate.low is None or row.estimate.high is None:
+        return "too few"
+    rough = "~" if row.estimate.blocks < BLOCKS_FEW else ""
+    return f"{rough}[{row.estimate.low:+.2f}, {row.estimate.high:+.2f}]"
+
+
+def _rough(rows: Sequence[DeskRow]) -> str:
+    return ROUGH if any(row.estimate is not None and row.estimate.blocks < BLOCKS_FEW for row in rows) else ""
+
+
+def _count(count: CountE2) -> str:
+    return format_count(count).removesuffix(".00")
+
+
+def _two(value: Decimal | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _percent(share: Decimal | None) -> str:
+    return "" if share is None else f"{100 * share:.0f} %"
