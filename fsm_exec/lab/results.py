@@ -18,7 +18,7 @@ import msgspec
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import CountE2, Outcome
-from fsm_exec.lab.arena import Run
+from fsm_exec.lab.arena import LabError, Run
 from fsm_exec.lab.episodes import Order
 
 FILE_NAME = "compare.sqlite"
@@ -137,7 +137,8 @@ class Results:
         return {(EpisodeKey(*row[:5]), row[5]) for row in rows}
 
     def add(self, result: EpisodeResult) -> None:
-        """Keep an episode and its runs; both or neither."""
+        """Keep an episode and its runs; both or neither. Raises UserError if the episode is there already and was not
+        the same then: another version of this program measured it."""
         key = msgspec.structs.astuple(result.key)
         episode = (*key, result.block, result.mid_e5, result.spread_e4, result.touch_e2)
         runs = [
@@ -157,9 +158,17 @@ class Results:
             for method, run in result.runs.items()
         ]
         with self._transaction():
-            self._connection.execute(
-                f"INSERT OR IGNORE INTO episodes VALUES ({_places(11)})", (*episode, result.bound_e7, result.static_e7)
-            )
+            stated = (*episode, result.bound_e7, result.static_e7)
+            known = self._connection.execute(
+                "SELECT * FROM episodes WHERE (tape, at_us, outcome, quantity_e2, horizon_us) = (?, ?, ?, ?, ?)", key
+            ).fetchone()
+            if known is None:
+                self._connection.execute(f"INSERT INTO episodes VALUES ({_places(11)})", stated)
+            elif known != stated:
+                raise UserError(
+                    f"{self.path} has another book or bound for {result.key}: another version of fsm-exec measured it; "
+                    "give another --out"
+                )
             self._connection.executemany(f"INSERT OR REPLACE INTO runs VALUES ({_places(15)})", runs)
 
     def read(self, methods: Iterable[str]) -> Iterator[EpisodeResult]:
@@ -195,7 +204,8 @@ class Results:
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk may have ended it
+                self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 
@@ -209,18 +219,37 @@ _RUN_COLUMNS = (
 @contextmanager
 def open_results(directory: Path, *, resume: bool) -> Iterator[Results]:
     """The results in `directory`, created if need be. Raises UserError for what is there already unless it is to be
-    resumed, for a file of something else, and for a place that cannot be written."""
+    resumed, for a file of something else, and for a place that cannot be written; LabError where that happens only
+    later, on a disk that is full by then."""
     path = directory / FILE_NAME
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not resume:
-            raise UserError(f"{path} holds results already; add --resume to go on with them, or give another --out")
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            _prepare(connection, path)
+    with closing(_opened(path, resume=resume)) as connection:
+        try:
             yield Results(connection, path)
-    except (OSError, sqlite3.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"cannot use {path}: {why}; give another --out, or make room") from error
+        except sqlite3.Error as error:
+            raise LabError(f"cannot use {path}: {error}; what is done is kept: make room, then add --resume") from error
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        raise UserError(f"{path} holds results already; add --resume to go on with them, or give another --out")
+
+
+def _opened(path: Path, *, resume: bool) -> sqlite3.Connection:
+    connection = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            _refuse_existing(path)
+        connection = sqlite3.connect(path, isolation_level=None)
+        _prepare(connection, path)
+        return connection
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, OSError | sqlite3.Error):
+            why = error.strerror if isinstance(error, OSError) else error
+            raise UserError(f"cannot use {path}: {why}; give another --out, or make room") from error
+        raise
 
 
 @contextmanager
@@ -251,9 +280,15 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if version == 0 and tables == 0:
-        connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-    elif version != VERSION:
-        raise UserError(f"{path} was written by another version of fsm-exec; give another --out")
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        except sqlite3.OperationalError:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if not is_results(connection):  # not even another process's, begun at the same moment
+                raise
+    elif not is_results(connection):
+        raise UserError(f"{path} is of another program, or of another version of fsm-exec; give another --out")
 
 
 def _places(count: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -19,7 +21,7 @@ from fsm_exec.lab.cells import Report, report
 from fsm_exec.lab.compare import Field, Plan, Task, tasks_left, work_all
 from fsm_exec.lab.episodes import US_PER_S, Conditions, Order, find_starts, limits_at, passes
 from fsm_exec.lab.methods import full_name, resolve, with_settings
-from fsm_exec.lab.results import EpisodeResult, open_results
+from fsm_exec.lab.results import EpisodeResult, Results, open_results
 from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tape, open_tapes, short_names
 from fsm_exec.paper.generator import generate
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Tape, tape_header
@@ -182,6 +184,57 @@ def test_results_are_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a database"), open_results(foreign, resume=True):
         pass
     assert (foreign / "compare.sqlite").read_text() == "a letter"
+
+
+def test_what_is_no_result_is_not_written_to(tmp_path: Path) -> None:
+    """Another program's database may have the version number that ours has."""
+    with closing(sqlite3.connect(tmp_path / "compare.sqlite")) as other:
+        other.executescript("CREATE TABLE letters (text); PRAGMA user_version = 1;")
+    with pytest.raises(UserError, match="another program"), open_results(tmp_path, resume=True):
+        pass
+
+
+def test_a_disk_that_fills_up_costs_nothing_that_was_stored(tmp_path: Path) -> None:
+    """One line that says what to do, a failure and not a mistake of the user; what was stored is there afterwards. (The
+    limit of pages stands for the disk: SQLite says the same.)"""
+    field = field_of(plan())
+    first, second = (field.work(task) for task in [Task(key, ("simple_limit@1",)) for key in field.episodes()][:2])
+    with open_results(tmp_path, resume=False) as results:
+        results.agree(plan().stated(), field.fingerprints())
+        results.add(first)
+    with pytest.raises(LabError, match="full; what is done is kept"), open_results(tmp_path, resume=True) as results:
+        fill_up(results, second)
+    with open_results(tmp_path, resume=True) as results:
+        stored = list(results.read(["simple_limit@1"]))
+        assert first in stored
+        assert all(episode.runs for episode in stored)
+
+
+def fill_up(results: Results, episode: EpisodeResult) -> None:
+    results._connection.execute("PRAGMA max_page_count = 1")
+    for number in range(1_000):
+        key = msgspec.structs.replace(episode.key, at_us=number)
+        results.add(msgspec.structs.replace(episode, key=key))
+
+
+def test_what_the_user_reads_elsewhere_is_not_the_results_fault(tmp_path: Path) -> None:
+    """A broken pipe while an experiment is open is a broken pipe."""
+    with pytest.raises(BrokenPipeError), open_results(tmp_path, resume=False):
+        raise BrokenPipeError
+
+
+def test_an_episode_measured_otherwise_is_refused(tmp_path: Path) -> None:
+    """A method added later by a version of this program whose bound is another would be compared with another game."""
+    field = field_of(plan())
+    worked_once = field.work(Task(next(field.episodes()), ("simple_limit@1",)))
+    with open_results(tmp_path, resume=False) as results:
+        results.agree(plan().stated(), field.fingerprints())
+        results.add(worked_once)
+        results.add(worked_once)
+        other = msgspec.structs.replace(worked_once, bound_e7=worked_once.bound_e7 - 1)
+        with pytest.raises(UserError, match="another version"):
+            results.add(other)
+        assert list(results.read(["simple_limit@1"])) == [worked_once]
 
 
 def test_cells_by_hand(tmp_path: Path) -> None:
