@@ -1,0 +1,116 @@
+"""The pages as a reader meets them: opened from a file in a real browser that reaches no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fsm_exec.lab.report.drawing import comparison_sections, overview_sections, render_page
+from tests.lab.browser import NAMES, find_browser, new_page, running
+from tests.lab.report_sources import demo, experiment
+
+BROWSER = find_browser()
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason=f"no browser to open reports in: install one of {', '.join(NAMES)}"
+)
+HOSTILE = "</script><script>document.title='taken'</script>"
+KINDS = ("experiment", "database")
+WIDTHS = (1280, 800)
+DRAWN = """
+[...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
+  traces: plot.data.length,
+  pictures: plot.querySelectorAll('svg.main-svg').length,
+  width: plot.getBoundingClientRect().width,
+  height: plot.getBoundingClientRect().height,
+}))
+"""
+LOWEST_ROW = "Math.min(...[...document.querySelectorAll('tr')].map(row => row.getBoundingClientRect().height))"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+OUTSIDE = """
+[...document.querySelectorAll('table')].filter(table => table.getBoundingClientRect().height > 0)
+  .filter(table => table.closest('.scroll').getBoundingClientRect().right > innerWidth).length
+"""
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, list[int]]]:
+    """A file of each kind, and how many traces each of its figures has."""
+    directory = tmp_path_factory.mktemp("pages")
+    made = {
+        "experiment": comparison_sections(
+            experiment(directory, ("passive_mid@1", "join_bid@1", HOSTILE)), baseline="passive_mid"
+        ),
+        "database": overview_sections(demo(directory, "passive_mid", "deadline_walker")),
+    }
+    found = {}
+    for name, (title, facts, sections) in made.items():
+        file = directory / f"{name}.html"
+        file.write_text(render_page(title, facts, sections), encoding="utf-8")
+        found[name] = (file, [len(section.figure.data) for section in sections if section.figure is not None])
+    return found
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    assert BROWSER is not None
+    with running(BROWSER, tmp_path_factory.mktemp("browser") / "profile") as found:
+        yield found
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_figure_is_drawn_and_nothing_sticks_out(
+    kind: str, width: int, pages: dict[str, tuple[Path, list[int]]], address: str
+) -> None:
+    """Each with all its traces and a size; no complaint, no request but for the file, no sideways scrolling."""
+    file, traces = pages[kind]
+    async with new_page(address) as page:
+        await page.open(file, width=width)
+        drawn = await page.value(DRAWN)
+        assert [figure["traces"] for figure in drawn] == traces
+        assert all(figure["pictures"] >= 1 and figure["height"] > 100 for figure in drawn), drawn
+        assert all(300 < figure["width"] <= width for figure in drawn), drawn
+        assert await page.value(OVERFLOW) <= 0
+        assert await page.value(OUTSIDE) == 0
+        assert page.complaints == []
+        asked = [url for url in page.requests if not url.startswith(("data:", "blob:"))]
+        assert asked == [file.as_uri()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_tables_can_be_read_without_scripts(
+    kind: str, pages: dict[str, tuple[Path, list[int]]], address: str
+) -> None:
+    """Switched off, every number of the tables is there, and long tables unfold."""
+    file, _ = pages[kind]
+    async with new_page(address) as page:
+        await page.open(file, scripts=False)
+        assert await page.value("document.querySelectorAll('.js-plotly-plot, svg').length") == 0
+        assert await page.value("document.querySelectorAll('td').length") > 50
+        await page.value("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        heights = await page.value(
+            "[...document.querySelectorAll('tr')].map(row => row.getBoundingClientRect().height)"
+        )
+        assert min(heights) > 10
+
+
+async def test_a_name_from_a_database_is_only_text(pages: dict[str, tuple[Path, list[int]]], address: str) -> None:
+    """A method called like a script runs none, in no table and in no figure."""
+    file, _ = pages["experiment"]
+    async with new_page(address) as page:
+        await page.open(file)
+        assert await page.value("document.title") != "taken"
+        cells = await page.value("[...document.querySelectorAll('td')].map(cell => cell.textContent)")
+        assert HOSTILE in cells
+
+
+async def test_the_page_may_not_call_anywhere(pages: dict[str, tuple[Path, list[int]]], address: str) -> None:
+    """Its policy refuses a connection, whatever script asks for it."""
+    file, _ = pages["database"]
+    async with new_page(address) as page:
+        await page.open(file)
+        asked = "fetch('http://127.0.0.1:9/').then(() => 'reached', () => 'refused')"
+        assert await page.value(asked) == "refused"
+        assert any("Content Security Policy" in complaint for complaint in page.complaints), page.complaints
