@@ -4,10 +4,11 @@ To buy Q of an outcome there are only these opportunities between the arrival an
   (i)   the asks that stand at the arrival, at their prices plus the taker fee;
   (ii)  each ask that arrives later, at its price plus the maker fee: a bid that rested there first would have got it;
   (iii) each contract a taker sells into the bids, at the bid it reaches, plus the maker fee: the same.
-The bound is the cost of the cheapest Q of them, less the mid at arrival. Where fewer than Q came, the rest is priced
-at the cheapest ask that ever stood, plus the two cents that completion pays beyond the visible depth, plus the taker
-fee (99 cents if none ever stood): no completion can be cheaper. A snapshot in the middle of a tape states every ask
-anew, so every ask of it is an opportunity.
+  (iv)  what completion takes to be there beyond the depth visible at the deadline, at the last level and two cents:
+        no level is cheaper than the best recorded then, and whatever of the recorded depth an order took earlier it has
+        got, so there is as much of it as the quantity exceeds that depth, and no more.
+The bound is the cost of the cheapest Q of them, less the mid at arrival. A snapshot in the middle of a tape states
+every ask anew, so every ask of it is an opportunity.
 
 Each contract an execution gets comes from one of these, at its price or a worse one; so a shortfall below the bound is
 a bug of the exchange, of the engine or of this file, and whoever compares asserts it. All of it is exact: sums are
@@ -23,8 +24,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from fsm_exec.core.book import Ladder
+from fsm_exec.core.completion import COMPLETION_PRICE_MAX_E4, beyond, completion_cost
 from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.metrics import BEYOND_DEPTH_E4, COMPLETION_PRICE_MAX_E4, completion_cost
 from fsm_exec.core.units import (
     ONE_DOLLAR_E4,
     CountE2,
@@ -55,7 +56,8 @@ class Opportunity(NamedTuple):
 def bound_e7(tape: Tape, start: Start, order: Order, fees: FeeTerms, mid_e5: int, conditions: Conditions) -> int:
     """The least possible shortfall, a total for the whole quantity in 10^-7 dollars, rounded down. `mid_e5` is the mid
     at arrival in the order's outcome."""
-    found = sorted(opportunities(tape, start, order, fees, conditions))
+    found = [*opportunities(tape, start, order, fees, conditions), _beyond(tape, start, order, fees, conditions)]
+    found.sort()
     left = int(order.quantity_e2)
     total = 0
     for opportunity in found:
@@ -64,8 +66,7 @@ def bound_e7(tape: Tape, start: Start, order: Order, fees: FeeTerms, mid_e5: int
         left -= taken
         if not left:
             break
-    if left:
-        total += left * _beyond(found, fees)
+    assert not left, "the visible depth is among the opportunities, and the rest is beyond it"
     return total // E20_OF_E7 - order.quantity_e2 * mid_e5
 
 
@@ -158,10 +159,34 @@ def _all_in_e20(price: PriceE4, fees: FeeTerms, *, taker: bool) -> int:
     return price * E20_OF_E6 + rate * price * (ONE_DOLLAR_E4 - price)
 
 
-def _beyond(found: list[Opportunity], fees: FeeTerms) -> int:
-    cheapest = min((o.price_e4 for o in found), default=COMPLETION_PRICE_MAX_E4)
-    price = PriceE4(min(cheapest + BEYOND_DEPTH_E4, COMPLETION_PRICE_MAX_E4))
-    return _all_in_e20(price, fees, taker=True)
+def _beyond(tape: Tape, start: Start, order: Order, fees: FeeTerms, conditions: Conditions) -> Opportunity:
+    """What completion may price beyond the visible depth: the least that it can cost, the most that it can be. The
+    book at the deadline may be seen as it was a feed's delay ago, or at any moment since."""
+    seller = opposite(order.outcome)
+    standing: dict[PriceE4, int] = dict(ladder(start.book, seller))
+    deadline_us = start.at_us + order.horizon_us
+    depths: list[int] = []
+    prices: list[PriceE4] = []
+
+    def look() -> None:
+        depths.append(sum(standing.values()))
+        prices.append(beyond(complement(max(standing)) if standing else COMPLETION_PRICE_MAX_E4))
+
+    for at_us, change in events_between(tape, start, deadline_us):
+        if at_us > deadline_us - conditions.feed_us:
+            look()
+        match change:
+            case BookDelta() if change.outcome == seller:
+                count = standing.pop(change.price_e4, 0) + change.delta_e2
+                if count:
+                    standing[change.price_e4] = count
+            case BookSnapshot():
+                standing = dict(ladder(change, seller))
+            case _:
+                pass
+    look()
+    price = min(prices)
+    return Opportunity(_all_in_e20(price, fees, taker=True), price, CountE2(max(0, order.quantity_e2 - min(depths))))
 
 
 def _resting(outcome: Outcome, price: PriceE4, count: CountE2) -> PaperOrder:
