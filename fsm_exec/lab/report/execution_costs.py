@@ -1,0 +1,103 @@
+"""What one execution cost, from the exact totals that are stored: a waterfall, and the same numbers as a table.
+
+The parts add up to the shortfall as integers of 10^-7 dollars; what is shown in cents per contract is rounded for
+display, so its last digit may differ from the sum.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from plotly.graph_objects import Figure, Waterfall
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.ports import MetricsRow
+from fsm_exec.core.units import CountE2, format_fixed, rounded_ratio
+from fsm_exec.lab.report.looks import INK, dress
+from fsm_exec.lab.report.page import Section, Table
+
+PARTS: Final = (
+    ("delay", "delay", "the mid's move from acceptance to the first order, on the whole target"),
+    ("spread", "spread", "price paid against the mid just before each fill"),
+    ("drift", "drift", "the mid's move from the first order to each fill"),
+    ("fees", "fees", "what the exchange billed"),
+    ("opportunity", "opportunity", "buying the unfilled rest from the deadline's book, fees included"),
+    ("over_fill", "over-fill", "selling back what was bought beyond the target"),
+)
+FLAGS: Final = {
+    "no_arrival_mid": "there was no two-sided book at acceptance, so nothing to measure from",
+    "no_deadline_book": "the book at the deadline is not known, so the unfilled rest has no price",
+    "not_the_deadline_book": "the rest is priced by a book that is older or later than the deadline",
+    "beyond_depth": "the rest was more than the book held; the excess is priced 2 cents beyond its last level",
+    "fill_mid_missing": "the mid before some fill is not known; the mid at the first order stands in for it",
+    "late_fill": "a fill came after its order's end",
+    "volume_incomplete": "the market's volume is not fully known",
+}
+COST, GAIN = "#D55E00", "#009E73"
+
+
+def cents_per_contract(total_e7: int, target_e2: CountE2, decimals: int = 4) -> str:
+    """A total in 10^-7 dollars over the whole target, signed."""
+    return f"{rounded_ratio(total_e7, target_e2 * 1_000, decimals):+f}"
+
+
+def cost_section(execution: Execution, metrics: MetricsRow | None) -> Section:
+    """Raises UserError for stored parts that do not add up."""
+    title = "What it cost"
+    if metrics is None:
+        why = "it has ended, and its cost has not been reckoned yet" if execution.is_ended else "it has not ended"
+        return Section(title, f"No cost: {why}. The picture is of what is known up to now.")
+    words = "; ".join(FLAGS.get(flag, flag) for flag in metrics.flags.split(",") if flag)
+    stored = [getattr(metrics, f"{field}_e7") for field, _, _ in PARTS]
+    parts = [part for part in stored if part is not None]
+    if metrics.shortfall_e7 is None or len(parts) < len(stored):
+        fees = Table(("part", "cents per contract", "dollars"), [_row("fees", metrics.fees_e7, execution.target_e2)])
+        return Section(title, f"The shortfall is not known: {words or 'it was not stored'}. Fees are.", table=fees)
+    if sum(parts) != metrics.shortfall_e7:
+        raise UserError(
+            f"the cost of {execution.execution_id} does not add up: its parts make {sum(parts)}, its shortfall is "
+            f"{metrics.shortfall_e7} (10^-7 dollars); see: fsm-exec db check"
+        )
+    note = (
+        "All-in shortfall against the mid at acceptance, in cents per contract of the target; positive is a cost, "
+        "negative a gain. Its parts add up exactly." + (f" Note: {words}." if words else "")
+    )
+    return Section(title, note, _waterfall(parts, execution.target_e2), _table(parts, execution.target_e2))
+
+
+def _waterfall(parts: list[int], target: CountE2) -> Figure:
+    total = sum(parts)
+    values = [*parts, total]
+    figure = Figure(
+        Waterfall(
+            x=[label for _, label, _ in PARTS] + ["shortfall"],
+            y=[value / (target * 1_000) for value in values],
+            measure=["relative"] * len(parts) + ["total"],
+            text=[cents_per_contract(value, target, 2) for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            increasing={"marker": {"color": COST}},
+            decreasing={"marker": {"color": GAIN}},
+            totals={"marker": {"color": INK}},
+            connector={"line": {"color": "#9fb0c0", "width": 1}},
+            hovertext=[
+                f"{means}<br>{cents_per_contract(v, target)} c" for (_, _, means), v in zip(PARTS, parts, strict=True)
+            ]
+            + [f"all of them<br>{cents_per_contract(total, target)} c"],
+            hoverinfo="text",
+        )
+    )
+    figure.update_yaxes(title_text="cents per contract")
+    return dress(figure, height=300, legend=False)
+
+
+def _table(parts: list[int], target: CountE2) -> Table:
+    rows = [(*_row(label, value, target), means) for (_, label, means), value in zip(PARTS, parts, strict=True)]
+    rows.append((*_row("shortfall", sum(parts), target), "all of them"))
+    columns = ("part", "cents per contract", "dollars", "what it is")
+    return Table(columns, rows, frozenset(columns[1:3]))
+
+
+def _row(label: str, total_e7: int, target: CountE2) -> tuple[str, str, str]:
+    return label, cents_per_contract(total_e7, target), format_fixed(total_e7, 7)

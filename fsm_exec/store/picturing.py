@@ -1,0 +1,101 @@
+"""What the picture of an execution is drawn from: its journal, its cost, its method, and the books of meanwhile."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from fsm_exec.core.book import Book, Ladder
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.ladders import ladder_of
+from fsm_exec.core.ports import JournalRow, MethodRow, MetricsRow, StoredExecution
+from fsm_exec.core.times import from_iso, to_iso
+from fsm_exec.core.units import Outcome, parse_fixed
+from fsm_exec.store import reading
+from fsm_exec.store.observed import methods
+
+_BOOKS = (
+    "SELECT taken_at, yes_depth, no_depth FROM order_book_snapshots "
+    "WHERE ticker = ? AND taken_at >= ? AND taken_at <= ? ORDER BY taken_at, id"
+)
+_MARKOUTS = (
+    "SELECT m.order_id, m.fill_id, m.horizon_s, m.mid FROM markouts m JOIN fills f USING (order_id, fill_id) "
+    "WHERE f.execution_id = ? ORDER BY m.horizon_s"
+)
+IDS_SHOWN = 8
+
+
+class StoredHistory(msgspec.Struct, frozen=True):
+    """What the database has of one execution. `method` None: its database does not have it."""
+
+    stored: StoredExecution
+    journal: list[JournalRow]
+    metrics: MetricsRow | None
+    method: MethodRow | None
+    markouts: dict[tuple[str, str], dict[int, int | None]]
+    """By order id and fill id, then by horizon in seconds (0 is the settlement): the mid in the own outcome, in 10^-5
+    dollars; None was missed."""
+
+
+class StoredBook(msgspec.Struct, frozen=True):
+    """A photograph of a book in one outcome's terms, own size removed, best first."""
+
+    taken_at_us: int
+    bids: Ladder
+    asks: Ladder
+
+
+def history(connection: sqlite3.Connection, execution_id: str) -> StoredHistory:
+    """Raises UserError for an execution that is not there, and for rows that no fsm-exec wrote."""
+    stored = reading.execution(connection, execution_id)
+    if stored is None:
+        raise UserError(f"there is no execution {execution_id}; {_known(connection)}")
+    (method,) = connection.execute(
+        "SELECT method FROM execution_state WHERE execution_id = ?", (execution_id,)
+    ).fetchone()
+    found: dict[tuple[str, str], dict[int, int | None]] = {}
+    try:
+        for order_id, fill_id, horizon_s, mid in connection.execute(_MARKOUTS, (execution_id,)):
+            found.setdefault((order_id, fill_id), {})[horizon_s] = None if mid is None else parse_fixed(mid, 5)
+        return StoredHistory(
+            stored,
+            reading.journal(connection, execution_id),
+            reading.metrics(connection, execution_id),
+            next((row for row in methods(connection) if f"{row.name}@{row.version}" == method), None),
+            found,
+        )
+    except ValueError as error:
+        raise _unreadable(error) from error
+
+
+def books(
+    connection: sqlite3.Connection, ticker: str, outcome: Outcome, since_us: int, until_us: int
+) -> list[StoredBook]:
+    """Those of one market taken in that time, both ends included, oldest first. Raises UserError for rows that no
+    fsm-exec wrote."""
+    rows = connection.execute(_BOOKS, (ticker, to_iso(since_us), to_iso(until_us)))
+    try:
+        return [
+            _seen_from(outcome, from_iso(taken_at), ladder_of(yes.encode()), ladder_of(no.encode()))
+            for taken_at, yes, no in rows
+        ]
+    except (ValueError, msgspec.DecodeError, UserError) as error:
+        raise _unreadable(error) from error
+
+
+def _seen_from(outcome: Outcome, taken_at_us: int, yes: Ladder, no: Ladder) -> StoredBook:
+    book = Book(yes, no)
+    return StoredBook(taken_at_us, book.bids(outcome), book.asks(outcome))
+
+
+def _known(connection: sqlite3.Connection) -> str:
+    ids = [one.execution_id for one in reading.executions(connection)]
+    if not ids:
+        return "the database has none"
+    more = f" and {len(ids) - IDS_SHOWN} more" if len(ids) > IDS_SHOWN else ""
+    return f"the database has {', '.join(ids[:IDS_SHOWN])}{more}"
+
+
+def _unreadable(error: Exception) -> UserError:
+    return UserError(f"the database holds a row that cannot be read ({error}); see: fsm-exec db check")
