@@ -13,6 +13,7 @@ from fsm_exec.lab.results import FILE_NAME
 from fsm_exec.store.migrations import APPLICATION_ID
 
 SQLITE_MAGIC, HEADER_BYTES, APPLICATION_ID_AT = b"SQLite format 3\0", 100, 68
+PAGE_MAGIC = b"<!DOCTYPE html>"
 GIVEN_PER_EXECUTION = "--execution names one execution of a database"
 
 
@@ -23,7 +24,7 @@ GIVEN_PER_EXECUTION = "--execution names one execution of a database"
 @click.option("--baseline", default="passive_mid", show_default=True, help="Of an experiment: what others are held to.")
 @click.option("--methods", help="Of an experiment: only these, separated by commas.")
 @click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: beside SOURCE]")
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--force", is_flag=True, help="Write over a page that is there.")
 def report(
     source: Path,
     execution: str | None,
@@ -41,8 +42,7 @@ def report(
     if experiment and execution is not None:
         raise UserError(f"{file} is an experiment; {GIVEN_PER_EXECUTION}")
     target = out or file.with_name(f"{file.stem}{'-' + execution if execution else ''}.html")
-    if target.exists() and not force:
-        raise UserError(f"{target} is there already; give another --out, or --force to write over it")
+    _check_free(target, force=force)
     drawing = _drawing()
     if experiment:
         names = None if methods is None else lab_options.split("--methods", methods)
@@ -53,6 +53,22 @@ def report(
         title, facts, sections = drawing.overview_sections(file)
     _write(target, drawing.render_page(title, facts, sections).encode())
     click.echo(f"report: {target.resolve()}")
+
+
+def _check_free(target: Path, *, force: bool) -> None:
+    """Raises UserError for a file that is there; if asked to write over it, for one that is no page: no slip may cost a
+    database or a recording."""
+    if not target.exists():
+        return
+    if not force:
+        raise UserError(f"{target} is there already; give another --out, or --force to write over it")
+    try:
+        with target.open("rb") as opened:
+            is_page = opened.read(len(PAGE_MAGIC)) == PAGE_MAGIC
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}; give another --out") from error
+    if not is_page:
+        raise UserError(f"{target} is no page, so it is not written over; give another --out")
 
 
 def _drawing() -> Any:  # noqa: ANN401  # the module: what draws is loaded only when something is drawn
