@@ -1,4 +1,4 @@
-"""`fsm-exec report` as a trader meets it: pages of an experiment and of a database, and one line when something is wrong."""
+"""`fsm-exec report` as a trader meets it: pages of experiments and databases, and one line when something is wrong."""
 
 from __future__ import annotations
 
