@@ -64,23 +64,20 @@ def window_of(story: Story) -> tuple[int, int]:
 def frame_of(story: Story, books: Books) -> Frame:
     from_us, until_us = window_of(story)
     execution = story.execution
-    ours = [price for stand in story.stands for price in (stand.price_e4,)]
+    ours: list[int] = [stand.price_e4 for stand in story.stands]
     ours += [fill.price_e4 for fill in execution.fills]
     ours += [price for price in (execution.arrival.best_bid, execution.arrival.best_ask) if price is not None]
     if execution.limits is not None and not ours:
         ours.append(execution.limits.target_e4)
     touched = [price for touch in books.touches for price in touch[1:3] if price is not None]
     low, high = (min(ours), max(ours)) if ours else (min(touched, default=0), max(touched, default=10_000))
-    near = [price for price in touched if low - NEAR_E4 <= price <= high + NEAR_E4]
+    near: list[int] = [price for price in touched if low - NEAR_E4 <= price <= high + NEAR_E4]
     limits = [line.price_e4 for line in lines_of(story)]
     near += [price for price in limits if low - LINE_NEAR_E4 <= price <= high + LINE_NEAR_E4]
     low, high = min([low, *near]), max([high, *near])
     grid = execution.terms.grid.seen_from(execution.outcome)
-    prices = [
-        PriceE4(price)
-        for price in range(max(1, low - 400), min(9_999, high + 400) + 1)
-        if grid.contains(PriceE4(price))
-    ]
+    around = [PriceE4(price) for price in range(max(1, low - 400), min(9_999, high + 400) + 1)]
+    prices = [price for price in around if grid.contains(price)]
     if len(prices) > ROWS_MAX:
         prices = prices[:: -(-len(prices) // ROWS_MAX)]
     if not prices:

@@ -207,9 +207,11 @@ def _marks(rows: Sequence[tuple[int, Told]]) -> list[Mark]:
             found.append(_mark("cancel answered", one.event.client_order_id, at_us, one, words(one.event)))
         elif isinstance(one.event, TROUBLES):
             found.append(_mark("trouble", one.event.client_order_id, at_us, one, words(one.event)))
-        for intent in one.intents:
-            if isinstance(intent, Withdraw | WithdrawAgain):
-                found.append(_mark("cancel sent", intent.client_order_id, at_us, one, words(intent)))
+        found += [
+            _mark("cancel sent", intent.client_order_id, at_us, one, words(intent))
+            for intent in one.intents
+            if isinstance(intent, Withdraw | WithdrawAgain)
+        ]
     return found
 
 
