@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from fsm_exec.core import crashpoints
+from fsm_exec.core.inquiry import QUARANTINE_CANCEL
 from fsm_exec.lab.simulation.hunt import Options, hunt, live
-from fsm_exec.lab.simulation.scenario import Crash, Drain, Halt, Jump, Scenario, Second, Submit, draw, only
+from fsm_exec.lab.simulation.scenario import Contradict, Crash, Drain, Halt, Jump, Scenario, Second, Submit, draw, only
 from fsm_exec.lab.simulation.world import Report, simulate
 from tests.lab import mutants
 
@@ -43,10 +44,10 @@ def test_the_histories_are_worth_living_through(reports: dict[int, Report]) -> N
 
 
 def test_lives_end_at_every_crash_point() -> None:
-    """The draws kill at each name and at unnamed doors and moments, stop, drain, halt and set clocks wrong; both
-    outcomes, one contract and thousands, every method."""
+    """The draws kill at each name and at unnamed doors and moments, stop, drain, halt, contradict and set clocks wrong;
+    both outcomes, one contract and thousands, every method."""
     steps = [action for seed in range(1, 1_001) for _, action in draw(seed).steps]
-    assert {type(action) for action in steps} >= {Submit, Crash, Drain, Halt, Jump, Second}
+    assert {type(action) for action in steps} >= {Submit, Crash, Drain, Halt, Jump, Second, Contradict}
     assert {action.where for action in steps if isinstance(action, Crash)} == {"", *crashpoints.NAMES}
     submissions = [action for action in steps if isinstance(action, Submit)]
     assert {submission.outcome for submission in submissions} == {"yes", "no"}
@@ -80,6 +81,15 @@ def test_a_second_engine_that_comes_as_the_first_is_killed_is_the_only_one() -> 
     assert second.at_ms < killed.at_ms < second.at_ms + second.for_ms
     report = simulate(scenario, keeps=True)
     assert any("LockHeld" in line for line in report.lines)
+    assert report.findings == []
+
+
+def test_what_was_given_up_is_taken_up_again() -> None:
+    """Under a contradiction that was drawn, with an order that the giving up cancels: it goes on, and all that must
+    hold of the others holds of it."""
+    report = simulate(draw(49), keeps=True)
+    assert any(" contradicted e000008" in line for line in report.lines)
+    assert any("e000008" in line and "Restored" in line and QUARANTINE_CANCEL in line for line in report.lines)
     assert report.findings == []
 
 

@@ -14,6 +14,7 @@ server over memory, its own SQL runs in a database that outlives it, and its lif
     witness     what is checked at every write and every commit
     audit       what is checked at the end: exchange against database, snapshots against journals
     world       one run: exchange, lives, actions
+    contradiction   what has an execution quarantined, and who takes it up again
     user        what its user asks of an engine
     ending      how it ends: in time, and with all books alike
     waiting     until the books say so

@@ -15,6 +15,8 @@ from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.store.reading import executions, journal
 
+DRAWN = "a contradiction that was drawn"  # a reason for quarantine that is no finding
+
 _CHILDREN = f"SELECT {', '.join(ChildRow.__struct_fields__)} FROM split_orders WHERE execution_id = ?"
 _FILLS = (
     "SELECT order_id, fill_id, client_order_id, price, quantity, fee, is_taker, late, traded_at FROM fills "
@@ -136,15 +138,25 @@ def unbalanced(exchange: Exchange) -> list[str]:
 
 
 def quarantined(connection: sqlite3.Connection) -> list[str]:
-    """No exchange and no death of ours may bring an execution to where only a person can help."""
+    """No exchange and no death of ours may bring an execution to where only a person can help; only a contradiction
+    that was drawn does."""
     rows = connection.execute("SELECT execution_id, quarantine FROM execution_state WHERE quarantine IS NOT NULL")
-    return [f"{name} was quarantined: {why}" for name, why in rows]
+    return [f"{name} was quarantined: {why}" for name, why in rows if DRAWN not in why]
+
+
+def was_contradicted(connection: sqlite3.Connection, execution_id: str) -> bool:
+    """Whether it is quarantined for a contradiction that was drawn."""
+    row = connection.execute(
+        "SELECT 1 FROM execution_state WHERE execution_id = ? AND instr(quarantine, ?)", (execution_id, DRAWN)
+    ).fetchone()
+    return row is not None
 
 
 def unfinished(connection: sqlite3.Connection) -> list[tuple[str, int]]:
-    """(execution, deadline in microseconds) of those that have not ended and are not quarantined."""
+    """(execution, deadline in microseconds) of those that have not ended and that nobody but us can bring to it."""
     rows = connection.execute(
-        "SELECT execution_id, deadline FROM execution_state "
-        "WHERE state NOT IN ('filled', 'cancelled') AND quarantine IS NULL ORDER BY execution_id"
+        "SELECT execution_id, deadline FROM execution_state WHERE state NOT IN ('filled', 'cancelled') "
+        "AND (quarantine IS NULL OR instr(quarantine, ?)) ORDER BY execution_id",
+        (DRAWN,),
     )
     return [(name, from_iso(deadline)) for name, deadline in rows]

@@ -91,7 +91,15 @@ class Second(Action, frozen=True, kw_only=True):
     for_ms: int
 
 
-AnyAction: TypeAlias = Submit | Cancel | Halt | Resume | Jump | Crash | Drain | Second
+class Contradict(Action, frozen=True, kw_only=True):
+    """The `nth` of the executions at work, counted on from the first again, is told of a contradiction and quarantined;
+    from `for_ms` later on somebody wants it taken up again."""
+
+    nth: int
+    for_ms: int
+
+
+AnyAction: TypeAlias = Submit | Cancel | Halt | Resume | Jump | Crash | Drain | Second | Contradict
 
 
 class MarketPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +145,7 @@ def draw(
     submissions.sort(key=lambda s: s.at_ms)
     actions += submissions
     actions += _troubles(random.Random(f"troubles:{seed}"), calm_ms, count)
+    actions += _contradictions(random.Random(f"contradictions:{seed}"), calm_ms, count)
     actions.sort(key=lambda action: action.at_ms)
     return Scenario(
         seed=seed,
@@ -205,6 +214,18 @@ def _troubles(rng: random.Random, calm_ms: int, submissions: int) -> list[AnyAct
     if rng.randrange(4) == 0:
         actions.append(Second(at_ms=rng.randint(1_000, calm_ms), for_ms=rng.choice((5_000, 20_000))))
     return actions
+
+
+def _contradictions(rng: random.Random, calm_ms: int, submissions: int) -> list[Contradict]:
+    count = rng.choice((0, 0, 0, 0, 1, 2))
+    return [
+        Contradict(
+            at_ms=rng.randint(1_000, calm_ms),
+            nth=rng.randrange(submissions),
+            for_ms=rng.choice((0, 300, 2_000, 8_000, 20_000)),
+        )
+        for _ in range(count)
+    ]
 
 
 def _faults(rng: random.Random, calm_ms: int) -> tuple[str, FaultProfile]:

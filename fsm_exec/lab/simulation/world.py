@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.lab.simulation import audit, ending, user
+from fsm_exec.lab.simulation.contradiction import contradict
 from fsm_exec.lab.simulation.disk import Disk
 from fsm_exec.lab.simulation.exchange import LateFills, WatchedExchange
 from fsm_exec.lab.simulation.history import History
@@ -26,6 +27,7 @@ from fsm_exec.lab.simulation.scenario import (
     US_PER_MS,
     AnyAction,
     Cancel,
+    Contradict,
     Crash,
     Drain,
     Halt,
@@ -236,6 +238,8 @@ class World:
             case Drain():
                 self._down_ms = action.down_ms
                 self.process.terminate(cancels_orders=action.cancels_orders)
+            case Contradict():
+                nursery.start_soon(contradict, self, action)
             case Submit():
                 pass
 
