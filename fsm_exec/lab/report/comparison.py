@@ -21,7 +21,9 @@ from fsm_exec.lab.report.looks import colours
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.lab.report.quantiles import Spread, spread
 from fsm_exec.lab.results import EpisodeResult, Results, results_at
+from fsm_exec.lab.statistics import BLOCKS_FEW
 
+ROUGH = f" ~: an interval from fewer than {BLOCKS_FEW} blocks of a market and 15 minutes is rough."
 COST = "Cents per contract, all fees included; positive is cost."
 
 
@@ -85,6 +87,13 @@ def _sections(scope: Scope, found: Report, episodes: Sequence[EpisodeResult]) ->
     hues = colours(scope.methods, scope.baseline)
     groups = [group for group in groups_of(scope, episodes) if group.tape == widest]
     costs = {(g.quantity, g.horizon_s, m): spread(_cents(g, m)) for g in groups for m in scope.methods}
+    differences = {
+        (g.quantity, g.horizon_s, m): spread(_differences(g, m, scope.baseline))
+        for g in groups
+        for m in scope.methods
+        if m != scope.baseline
+    }
+    rough = ROUGH if any(p.blocks < BLOCKS_FEW for p in found.paired) else ""
     sections = [
         Section(
             "Cheaper than the baseline, and how sure",
@@ -95,7 +104,8 @@ def _sections(scope: Scope, found: Report, episodes: Sequence[EpisodeResult]) ->
         Section(
             "Fill against cost",
             "Share of the quantity filled before the closing leg, and all-in cost with what is left swept at the "
-            "deadline. Up and to the left is better; the line joins the methods that no other beats on both.",
+            "deadline. Up and to the left is better; the line joins the methods that no other beats on both; whiskers "
+            f"are the 95 % interval of the difference to {scope.baseline}.",
             figures.frontier(cells, hues),
         ),
         Section(
@@ -107,13 +117,19 @@ def _sections(scope: Scope, found: Report, episodes: Sequence[EpisodeResult]) ->
         Section(
             "How costs are spread",
             f"Median, middle half, and the 5th to 95th of 100 episodes, of the all-in cost. {COST}",
-            figures.spreads(costs, hues),
+            figures.spreads(costs, hues, "all-in cost, cents per contract"),
+        ),
+        Section(
+            "How differences are spread",
+            f"The same of the cost minus that of {scope.baseline} on the same episode; left of zero is cheaper. A mean "
+            "may hide a method that is often a little cheaper and seldom much dearer.",
+            figures.spreads(differences, hues, "d of an episode, cents per contract"),
         ),
         Section(
             "The desk's table",
             f"{COST} fill*: before the closing leg; d: against {scope.baseline}; better: how probable it is that the "
             "method is cheaper; fees: in cents per contract asked for; gap: the share of the way from the baseline to "
-            "the physical limit; hindsight: the best single limit price.",
+            "the physical limit; hindsight: the best single limit price." + rough,
             table=_table(cells, more, costs, groups),
         ),
     ]
@@ -148,6 +164,10 @@ def _cents(group: Group, method: str) -> list[Decimal]:
     return [Decimal(e.runs[method].shortfall_e7) / (group.quantity_e2 * 1_000) for e in group.episodes]
 
 
+def _differences(group: Group, method: str, baseline: str) -> list[Decimal]:
+    return [cost - base for cost, base in zip(_cents(group, method), _cents(group, baseline), strict=True)]
+
+
 def _table(
     cells: Sequence[Cell],
     more: dict[tuple[str, str, int, str], Paired],
@@ -170,7 +190,7 @@ def _table(
                 *(cell.quantity, str(cell.horizon), cell.method, f"{cell.episodes:,}"),
                 *(_percent(cell.fill_before_close), _percent(cell.fill)),
                 *(_two(cell.shortfall), _two(seen.p50), _two(seen.p95)),
-                *("" if paired is None else _signed(cell.delta), "" if paired is None else _interval(cell)),
+                *("" if paired is None else _signed(cell.delta), "" if paired is None else _interval(cell, paired)),
                 "" if paired is None or paired.p_better is None else _percent(paired.p_better),
                 *(_two(fees), cell.writes, _two(Decimal(sum(run.walks for run in runs)) / len(runs))),
                 _two(cell.bound),
@@ -199,7 +219,7 @@ def _tape_table(cells: Sequence[Cell], more: dict[tuple[str, str, int, str], Pai
         (
             *(tape_name(c.tape), c.quantity, str(c.horizon), c.method, f"{c.episodes:,}"),
             *(_percent(c.fill_before_close), _percent(c.fill), _two(c.shortfall)),
-            *((_signed(c.delta), _interval(c)) if (c.tape, c.quantity, c.horizon, c.method) in more else ("", "")),
+            *(("", "") if (p := more.get((c.tape, c.quantity, c.horizon, c.method))) is None else _difference(c, p)),
             _two(c.bound),
         )
         for c in cells
@@ -216,8 +236,14 @@ def _count(quantity_e2: CountE2) -> str:
     return format_count(quantity_e2).removesuffix(".00")
 
 
-def _interval(cell: Cell) -> str:
-    return _between(cell.delta_low, cell.delta_high)
+def _difference(cell: Cell, paired: Paired) -> tuple[str, str]:
+    return _signed(cell.delta), _interval(cell, paired)
+
+
+def _interval(cell: Cell, paired: Paired) -> str:
+    """Marked as rough where it is."""
+    rough = "~" if cell.delta_low is not None and paired.blocks < BLOCKS_FEW else ""
+    return rough + _between(cell.delta_low, cell.delta_high)
 
 
 def _between(low: str | None, high: str | None) -> str:

@@ -77,6 +77,7 @@ def frontier(cells: Sequence[Cell], hues: Mapping[str, str]) -> Figure:
                 Scatter(
                     x=[float(cell.shortfall)],
                     y=[float(cell.fill_before_close)],
+                    error_x=_errors([(cell.delta, cell.delta_low, cell.delta_high)]),
                     mode="markers",
                     marker={"size": 11, "color": hues[cell.method], "line": {"width": 1, "color": "#fff"}},
                     name=cell.method,
@@ -129,7 +130,7 @@ def limits(cells: Sequence[Cell], more: Mapping[tuple[str, str, int, str], Paire
     return _finish(figure, facets, ROW_PX * len(methods), "cents per contract; bars begin at the physical limit")
 
 
-def spreads(costs: Mapping[tuple[str, int, str], Spread], hues: Mapping[str, str]) -> Figure:
+def spreads(costs: Mapping[tuple[str, int, str], Spread], hues: Mapping[str, str], axis: str) -> Figure:
     """A box for each method: middle half, median, and whiskers from the 5th to the 95th of 100."""
     facets = list(dict.fromkeys((quantity, horizon) for quantity, horizon, _ in costs))
     methods = list(dict.fromkeys(method for *_, method in costs))
@@ -155,7 +156,7 @@ def spreads(costs: Mapping[tuple[str, int, str], Spread], hues: Mapping[str, str
                 col=1 + number % 2,
             )
     figure.update_yaxes(categoryorder="array", categoryarray=methods[::-1])
-    return _finish(figure, facets, ROW_PX * len(methods), "all-in cost, cents per contract")
+    return _finish(figure, facets, ROW_PX * len(methods), axis)
 
 
 def buckets(found: Sequence[Bucket]) -> Figure:

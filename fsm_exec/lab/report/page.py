@@ -16,7 +16,7 @@ from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
-FIGURE_CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+FIGURE_CONFIG = {"displayModeBar": False, "responsive": True}  # its buttons would lie over the legend: dragging zooms
 
 
 class Table(NamedTuple):
@@ -58,7 +58,7 @@ th, td { padding: .2rem .6rem; border-bottom: 1px solid #e4e9ee; text-align: lef
 th { border-bottom: 2px solid #9fb0c0; position: sticky; top: 0; background: #fff; }
 .n { text-align: right; }
 summary { cursor: pointer; color: #1f5f99; }
-@media print { body { max-width: none; padding: 0; } .scroll { overflow: visible; } }
+@media print { body { max-width: none; padding: 0; } .scroll { overflow: visible; } table { font-size: 8px; } }
 @media (max-width: 640px) { body { padding: .75rem; } dl { grid-template-columns: 1fr; } dd { margin-bottom: .3rem; } }
 """
 
