@@ -8,6 +8,7 @@ import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -310,3 +311,18 @@ def test_an_order_of_the_exchange_is_found_without_reading_the_table(table: str)
         (statement,) = [one for one in asked if f" FROM {table} " in one]
         (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
     assert plan[3].startswith(f"SEARCH {table} USING"), plan
+
+
+def test_a_database_in_memory_is_the_one_that_the_migrations_make(tmp_path: Path) -> None:
+    """It is copied from one that was migrated, once for a process; nothing written to one shows in another."""
+    asked = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
+    path = tmp_path / "file.db"
+    open_once(path, lambda: "a" * 10)
+    for instance in ("b" * 10, "c" * 10):
+        opened = open_database(Opening(path=None, draw_instance=partial(str, instance), at_us=AT_US))
+        with closing(opened.connection) as memory:
+            assert memory.execute(asked).fetchall() == rows(path, asked)
+            for pragma in ("user_version", "application_id"):
+                assert memory.execute(f"PRAGMA {pragma}").fetchall() == rows(path, f"PRAGMA {pragma}")
+            assert memory.execute("PRAGMA foreign_keys").fetchone() == (1,)
+            assert memory.execute("SELECT instance FROM meta").fetchall() == [(instance,)]
