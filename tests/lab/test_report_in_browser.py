@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fsm_exec.lab.report.drawing import comparison_sections, overview_sections, render_page
+from fsm_exec.lab.report.drawing import comparison_sections, execution_sections, overview_sections, render_page
 from tests.lab.browser import NAMES, find_browser, new_page, running
 from tests.lab.report_sources import demo, experiment
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
     BROWSER is None, reason=f"no browser to open reports in: install one of {', '.join(NAMES)}"
 )
 HOSTILE = "</script><script>document.title='taken'</script>"
-KINDS = ("experiment", "database")
+KINDS = ("experiment", "database", "execution")
 WIDTHS = (1280, 800)
 DRAWN = """
 [...document.querySelectorAll('.js-plotly-plot')].map(plot => ({
@@ -38,11 +38,13 @@ OUTSIDE = """
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, list[int]]]:
     """A file of each kind, and how many traces each of its figures has."""
     directory = tmp_path_factory.mktemp("pages")
+    database = demo(directory, "passive_mid", "deadline_walker")
     made = {
         "experiment": comparison_sections(
             experiment(directory, ("passive_mid@1", "join_bid@1", HOSTILE)), baseline="passive_mid"
         ),
-        "database": overview_sections(demo(directory, "passive_mid", "deadline_walker")),
+        "database": overview_sections(database),
+        "execution": execution_sections(database, "e000002", None),
     }
     found = {}
     for name, (title, facts, sections) in made.items():
@@ -88,7 +90,7 @@ async def test_the_tables_can_be_read_without_scripts(
     async with new_page(address) as page:
         await page.open(file, scripts=False)
         assert await page.value("document.querySelectorAll('.js-plotly-plot, svg').length") == 0
-        assert await page.value("document.querySelectorAll('td').length") > 50
+        assert await page.value("document.querySelectorAll('td').length") > 25
         await page.value("document.querySelectorAll('details').forEach(one => { one.open = true })")
         heights = await page.value(
             "[...document.querySelectorAll('tr')].map(row => row.getBoundingClientRect().height)"

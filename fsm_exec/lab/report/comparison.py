@@ -116,7 +116,7 @@ def _sections(scope: Scope, found: Report, episodes: Sequence[EpisodeResult]) ->
         ),
         Section(
             "How costs are spread",
-            f"Median, middle half, and the 5th to 95th of 100 episodes, of the all-in cost. {COST}",
+            f"Median, middle half, and the 5th to 95th of 100 episodes, of the all-in cost; dashed: the mean. {COST}",
             figures.spreads(costs, hues, "all-in cost, cents per contract"),
         ),
         Section(

@@ -115,7 +115,8 @@ def _costs(rows: Sequence[DeskRow], hues: Mapping[str, str]) -> list[Section]:
         ),
         Section(
             "How costs are spread",
-            f"Median, middle half, and the 5th to 95th of 100 executions, each alike. {COST} Positive is cost.",
+            f"Median, middle half, and the 5th to 95th of 100 executions, each alike; dashed: their mean. {COST} "
+            "Positive is cost.",
             figures.spreads(rows, hues),
         ),
     ]
@@ -132,14 +133,15 @@ def _costs(rows: Sequence[DeskRow], hues: Mapping[str, str]) -> list[Section]:
 
 
 def _liquidity(by_bucket: Mapping[str, Sequence[DeskRow]]) -> Section:
-    columns, numbers = ("by", *_columns(with_bucket=True)), frozenset(_columns(with_bucket=False)) - {"method"}
-    rows = [(kind, *texts) for kind, found in by_bucket.items() for texts in _table(found, with_bucket=True).rows]
+    table = _table([row for found in by_bucket.values() for row in found], with_bucket=True)
+    kinds = [kind for kind, found in by_bucket.items() for _ in found]
+    rows = [(kind, *texts) for kind, texts in zip(kinds, table.rows, strict=True)]
     rough = _rough([row for found in by_bucket.values() for row in found])
     return Section(
         "By liquidity at arrival",
         "The same, by what was asked for over what was offered at the touch, and by the spread in ticks of the "
         f"market's own grid.{rough}",
-        table=Table(columns, rows, numbers),
+        table=Table(("by", *table.columns), rows, table.numbers),
         folded=True,
     )
 
@@ -207,7 +209,18 @@ def _table(rows: Sequence[DeskRow], *, with_bucket: bool) -> Table:
         )
         for row in rows
     ]
-    return Table(columns, texts, frozenset(columns) - {"method", "bucket"})
+    return _without_blanks(Table(columns, texts, frozenset(columns) - {"method", "bucket"}))
+
+
+def _without_blanks(table: Table) -> Table:
+    """Without the columns in which nothing is told; no over-fill is nothing."""
+    kept = [
+        place
+        for place, name in enumerate(table.columns)
+        if any(row[place] not in (("", "0.00") if name == "over-fill" else ("",)) for row in table.rows)
+    ]
+    rows = [tuple(row[place] for place in kept) for row in table.rows]
+    return Table(tuple(table.columns[place] for place in kept), rows, table.numbers)
 
 
 def _interval(row: DeskRow) -> str:
