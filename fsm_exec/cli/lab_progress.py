@@ -1,7 +1,8 @@
-"""Working an experiment on the terminal: progress with the time left, and Ctrl-C, which keeps what is done."""
+"""Working an experiment on the terminal: progress with the time left; Ctrl-C and SIGTERM keep what is done."""
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,12 +22,32 @@ def work(field: Field, results: Results, processes: int) -> bool:
     results.agree(field.plan.stated(), field.fingerprints())
     tasks = tasks_left(field, results)
     try:
-        with _progress(len(tasks)) as tell:
+        with _terminate_as_interrupt(), _progress(len(tasks)) as tell:
             for done in work_all(field, tasks, results, min(processes, max(1, len(tasks)))):
                 tell(done)
     except KeyboardInterrupt:
         return False
     return True
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM, as a machine sends it that shuts down, is Ctrl-C. Where that is ignored, SIGTERM ends us at once."""
+    before = signal.getsignal(signal.SIGTERM)
+    if before is not signal.SIG_DFL or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # for a moment, while workers are started
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

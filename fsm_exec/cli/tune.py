@@ -189,7 +189,10 @@ def _print(name: str, found: Tuning, path: Path | None) -> None:
     if path is None:
         console.print("The defaults stand: nothing was surely cheaper on tapes that the search had not seen.")
     else:
-        console.print(f"Chosen: {found.chosen}", highlight=False, markup=False, soft_wrap=True)
+        chosen = (
+            f"Chosen: {found.chosen}, the best on all tapes. What is said above is of what the searches chose unseen."
+        )
+        console.print(chosen, highlight=False, markup=False, soft_wrap=True)
         add = f"fsm-exec methods add --db DATABASE --file {shlex.quote(str(path.resolve()))}"
         console.print(f"To work with it: {add}", highlight=False, markup=False, soft_wrap=True)
         console.print(f"and then: fsm-exec submit --method {name} ...", highlight=False, markup=False, soft_wrap=True)

@@ -25,7 +25,7 @@ from fsm_exec.core.fees import fee_terms
 from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.lab.arena import LabError, Run, run_episode
 from fsm_exec.lab.bound import bound_e7, static_e7
-from fsm_exec.lab.episodes import Conditions, Start, find_starts, limits_at, with_fees
+from fsm_exec.lab.episodes import US_PER_S, Conditions, Start, find_starts, limits_at, with_fees
 from fsm_exec.lab.methods import full_name, resolve
 from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
 from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tapes
@@ -84,6 +84,10 @@ class Ground(NamedTuple):
     tape: Tape
     starts: dict[int, Start]
 
+    def has_room(self, horizon_us: int) -> bool:
+        """Whether any start has."""
+        return any(start.has_room(self.tape, horizon_us) for start in self.starts.values())
+
 
 class Field:
     """The tapes and starts of a plan. Each process makes the same one for itself."""
@@ -96,11 +100,17 @@ class Field:
         for name, tape in self.named:
             tape = with_fees(tape, plan.conditions)
             starts = find_starts(tape, plan.every_us, plan.conditions)
-            self._grounds[name] = Ground(tape, {start.at_us: start for start in starts})
-            if not any(start.has_room(tape, min(plan.horizons_us)) for start in starts):
+            ground = self._grounds[name] = Ground(tape, {start.at_us: start for start in starts})
+            if not ground.has_room(min(plan.horizons_us)):
                 raise UserError(
                     f"tape {name} has no start with a two-sided book, not too wide, and room for the shortest horizon "
                     "after it; give a longer tape or a shorter --horizon"
+                )
+        for horizon_us in plan.horizons_us:
+            if not any(ground.has_room(horizon_us) for ground in self._grounds.values()):
+                raise UserError(
+                    f"--horizon {horizon_us // US_PER_S}: no tape has a start with so much room after it; "
+                    "give a longer tape or a shorter --horizon"
                 )
 
     def fingerprints(self) -> dict[str, str]:

@@ -74,7 +74,9 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
-    """`chosen` is the method to use from now on, null if the defaults stand."""
+    """`chosen` is the method to use from now on, null if the defaults stand: the best of all candidates on all tapes.
+    Its own cost is nowhere stated, as all tapes were seen in choosing it: `differences` are of what was chosen unseen.
+    """
 
     algorithm: str
     folds: list[Fold]

@@ -320,6 +320,8 @@ def test_a_tape_without_a_start_is_refused() -> None:
     """One line says what to do."""
     with pytest.raises(UserError, match="no start"):
         field_of(plan(horizons_us=(23_200 * US_PER_S,)))
+    with pytest.raises(UserError, match="--horizon 23200: no tape"):
+        field_of(plan(horizons_us=(30 * US_PER_S, 23_200 * US_PER_S)))
 
 
 def test_a_cost_below_the_physical_limit_ends_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,19 @@ def test_interrupted_it_keeps_and_shows_what_is_done(tmp_path: Path, workers: st
     assert episodes_in(database) >= 3
 
 
+def test_terminated_it_ends_as_if_interrupted(tmp_path: Path) -> None:
+    """SIGTERM to the command alone, as a service manager sends it: its workers end with it, what is done is kept."""
+    process = start(tmp_path, *SMALL, "--quantity", "20", "--every", "60", "--workers", "2", "--out", "here")
+    wait_until(lambda: episodes_in(tmp_path / "here" / "compare.sqlite") >= 1)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip().splitlines()[-1].endswith("--resume goes on")
+    assert "Traceback" not in err
+    assert "leaked" not in err
+    wait_until(lambda: not group_lives(process.pid))
+
+
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
