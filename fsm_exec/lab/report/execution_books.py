@@ -81,13 +81,13 @@ def recorded(tape: Tape, outcome: Outcome, from_us: int, until_us: int) -> Books
     before_us = tape.first_us
     end_us = min(tape.first_us + tape.length_us, until_us)
 
-    def draw(limit_us: int, last_known_us: int) -> None:
-        """The columns that begin before `limit_us`, of the book as it stands."""
+    def draw(limit_us: int, known_until_us: int) -> None:
+        """The columns that begin before `limit_us`, of the book as it stands, as far as it is known."""
         nonlocal next_edge
         while next_edge + 1 < len(edges) and edges[next_edge] < limit_us:
-            if book is not None and edges[next_edge] < last_known_us:
+            if book is not None and edges[next_edge] < known_until_us:
                 bids, asks = book.bids(outcome), book.asks(outcome)
-                columns.append(Column(edges[next_edge], min(edges[next_edge + 1], end_us), bids, asks))
+                columns.append(Column(edges[next_edge], min(edges[next_edge + 1], known_until_us), bids, asks))
             next_edge += 1
 
     def touch(at_us: int) -> None:
@@ -104,13 +104,13 @@ def recorded(tape: Tape, outcome: Outcome, from_us: int, until_us: int) -> Books
             break
         match change:
             case BookSnapshot():
-                draw(at_us, before_us)
+                draw(at_us, before_us if book is not None else at_us)
                 if book is not None and at_us > before_us >= from_us:
                     touches.append(Touch(before_us, None, None, known=False))
                 book = Book(change.yes, change.no)
                 touch(at_us)
             case BookDelta() if book is not None:
-                draw(at_us, at_us)
+                draw(at_us, end_us)
                 book.change(change.outcome, change.price_e4, change.delta_e2)
                 touch(at_us)
             case Trade() if at_us >= from_us:
