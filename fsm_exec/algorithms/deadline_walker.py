@@ -3,6 +3,8 @@
 price = bid + a x (ask - bid), a = a0 + a1 x (t / H)^g, a tick below the ask at most, never above the worst price.
 t is the time since the execution was accepted, H its horizon. Around this ramp:
 
+* Patience. A wide spread narrows again within a minute or so. As long as more time than that is left the ramp runs
+  within so much around the mid; after that, from bid to ask.
 * Hysteresis. Up only by so many ticks at once, down only by more: an order keeps its place in the queue, and no two
   prices alternate.
 * Book guard. With one side empty, or a spread far wider than on arrival, an order stays where it is; a new one is
@@ -59,6 +61,8 @@ Ticks = Annotated[int, msgspec.Meta(ge=1, le=100)]
 class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The ramp's `a0`, `a1`, `g`; hysteresis in ticks, `fine_grid_ticks` more where a tick is less than a cent.
 
+    With more than `patient_until_s` left, of a wider spread only `patient_spread_e4` around its mid count.
+
     The guard holds while the spread is above `guard_spread_factor` x the arrival's + `guard_spread_e4`. Below
     `tokens_min` write tokens the order is left alone. `taker_leg` uses `flow_e2_per_s`, the contracts expected to fill
     passively per second, and allows an ask of at most arrival mid + `taker_start_e4` + `taker_slope_e4` x t / H, at
@@ -82,6 +86,8 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     taker_start_e4: Annotated[int, msgspec.Meta(ge=-10_000, le=10_000)] = -200
     taker_slope_e4: Annotated[int, msgspec.Meta(ge=-10_000, le=10_000)] = 300
     taker_every_s: Annotated[int, msgspec.Meta(ge=1, le=3_600)] = 5
+    patient_spread_e4: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
+    patient_until_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 45
 
     def __post_init__(self) -> None:
         check_weight("imbalance_weight", self.imbalance_weight, -10, 10)
@@ -164,8 +170,19 @@ def _wanted(progress: Progress, view: View, config: Config) -> PriceE4:
         return allowed(goal, min(goal.limits.target_e4, _below_ask(view)))
     bid, ask = best
     share_ppm = min(max(0, _ramp_ppm(progress, config) + _pressure_ppm(view, config)), ONE_PPM)
-    wanted = to_nearest(goal, between(bid, ask, share_ppm))
+    low, high = _range(progress, bid, ask, config)
+    wanted = to_nearest(goal, between(low, high, share_ppm))
     return allowed(goal, min(wanted, ask - 1, _below_ask(view)))
+
+
+def _range(progress: Progress, bid: PriceE4, ask: PriceE4, config: Config) -> tuple[PriceE4, PriceE4]:
+    """Between which prices the ramp runs: the touch, or so much around its mid while there is time to wait for a wide
+    spread to narrow."""
+    left_us = progress.goal.deadline_us - progress.at_us
+    if ask - bid <= config.patient_spread_e4 or left_us <= config.patient_until_s * US_PER_S:
+        return bid, ask
+    low = (bid + ask - config.patient_spread_e4) // 2
+    return PriceE4(low), PriceE4(low + config.patient_spread_e4)
 
 
 def _below_ask(view: View) -> int:

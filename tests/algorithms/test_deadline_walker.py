@@ -16,6 +16,7 @@ from fsm_exec.core.units import CountE2, PriceE4, PriceGrid, PriceRange
 if TYPE_CHECKING:
     from tests.algorithms.conftest import Maker
 
+BARE: dict[str, object] = {"patient_until_s": 100}  # the whole horizon of these desks: no patience
 FINE = PriceGrid((PriceRange(PriceE4(0), PriceE4(10_000), PriceE4(10)),))
 
 
@@ -25,15 +26,30 @@ FINE = PriceGrid((PriceRange(PriceE4(0), PriceE4(10_000), PriceE4(10)),))
 )
 def test_the_ramp(make: Maker, at_s: int, price: int) -> None:
     """bid + (0.6 + 0.5 (t/H)^2) x (ask - bid), to the nearest tick, a tick below the ask at most."""
-    desk = make.desk("deadline_walker")
+    desk = make.desk("deadline_walker", BARE)
     assert desk.wishes(at_s=at_s) == (
         PlaceWish(level=1, price_e4=PriceE4(price), count_e2=CountE2(1_000), post_only=True),
     )
 
 
+@pytest.mark.parametrize(("at_s", "price"), [(0, 4_500), (40, 4_500), (54, 4_500), (55, 4_800), (95, 4_900)])
+def test_a_wide_spread_is_waited_out_while_there_is_time(make: Maker, at_s: int, price: int) -> None:
+    """More than 45 s before the deadline the ramp runs within 2 cents around the mid (0.44 to 0.46), not within 10."""
+    desk = make.desk("deadline_walker")
+    assert [wish.price_e4 for wish in desk.wishes(at_s=at_s) if isinstance(wish, PlaceWish)] == [price]
+
+
+def test_a_spread_that_is_not_wide_leaves_nothing_to_wait_for(make: Maker) -> None:
+    """At two cents the ramp is the same with and without patience."""
+    for settings in ({}, BARE):
+        desk = make.desk("deadline_walker", settings)
+        desk.view = desk.book(make.ladder((4_400, 20)), make.ladder((4_600, 20)))
+        assert desk.wishes() == (PlaceWish(level=1, price_e4=PriceE4(4_500), count_e2=CountE2(1_000), post_only=True),)
+
+
 def test_it_moves_up_by_a_tick_and_down_only_by_three_when_alone(make: Maker) -> None:
     """The same price is never sent again."""
-    desk = make.desk("deadline_walker")  # wants 0.46 at the start
+    desk = make.desk("deadline_walker", BARE)  # wants 0.46 at the start
     assert desk.wishes(make.resting(4_600)) == ()
     assert desk.wishes(make.resting(4_500)) == (RepriceWish(level=1, price_e4=PriceE4(4_600)),)
     assert desk.wishes(make.resting(4_800)) == ()
@@ -46,7 +62,7 @@ def test_it_moves_up_by_a_tick_and_down_only_by_three_when_alone(make: Maker) ->
 
 def test_a_finer_grid_needs_three_more_ticks(make: Maker) -> None:
     """A tenth of a cent more is not worth a write."""
-    desk = make.desk("deadline_walker")
+    desk = make.desk("deadline_walker", BARE)
     desk.goal = desk.goal_of(grid=FINE)
     assert desk.wishes(make.resting(4_570)) == ()
     assert desk.wishes(make.resting(4_560)) == (RepriceWish(level=1, price_e4=PriceE4(4_600)),)
@@ -56,7 +72,7 @@ def test_a_finer_grid_needs_three_more_ticks(make: Maker) -> None:
 
 def test_an_empty_side_is_no_reason_to_chase(make: Maker) -> None:
     """An order stays; a new one is priced by the last two-sided book, and below whatever is offered."""
-    desk = make.desk("deadline_walker")
+    desk = make.desk("deadline_walker", BARE)
     desk.view = desk.book(make.ladder((4_000, 20)), (), mid_e5=45_000, spread_e4=1_000)
     assert desk.wishes(make.resting(4_000), at_s=90) == ()
     assert desk.wishes() == (PlaceWish(level=1, price_e4=PriceE4(4_600), count_e2=CountE2(1_000), post_only=True),)
@@ -66,7 +82,7 @@ def test_an_empty_side_is_no_reason_to_chase(make: Maker) -> None:
 
 def test_a_spread_blown_apart_moves_nothing(make: Maker) -> None:
     """Above twice the arrival's and two cents; a new order is priced by the arrival. At exactly that it goes on."""
-    desk = make.desk("deadline_walker")
+    desk = make.desk("deadline_walker", BARE)
     desk.view = desk.book(make.ladder((3_000, 20)), make.ladder((5_200, 20)))
     assert desk.wishes(make.resting(3_500)) == (RepriceWish(level=1, price_e4=PriceE4(4_300)),)
     desk.view = desk.book(make.ladder((2_900, 20)), make.ladder((5_200, 20)))
@@ -121,7 +137,7 @@ def test_signals_move_the_price_only_where_they_are_given_weight(make: Maker) ->
         ({"flow_weight": "10"}, 4_900),
         ({"flow_weight": "-10"}, 4_000),
     ):
-        desk = make.desk("deadline_walker", settings)
+        desk = make.desk("deadline_walker", BARE | settings)
         desk.view = pressing
         assert [wish.price_e4 for wish in desk.wishes() if isinstance(wish, PlaceWish)] == [price]
         desk.view = replace(view, signals=Signals(at_us=0))
