@@ -22,6 +22,7 @@ from fsm_exec.algorithms import FAMILIES, Method
 from fsm_exec.algorithms.catalogue import Catalogue, shipped
 from fsm_exec.core.errors import SaveRefused, UserError
 from fsm_exec.core.ports import MethodRow
+from fsm_exec.lab.methods import with_settings
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.store import observed
 from fsm_exec.store.inspecting import inspected
@@ -123,7 +124,7 @@ def list_methods(db: Path | None, as_json: bool) -> None:
 @_db
 @_json
 def show(name: str, db: Path | None, as_json: bool) -> None:
-    """The whole configuration of NAME or NAME@VERSION."""
+    """The whole configuration of NAME or NAME@VERSION, and what `fsm-exec compare --methods` calls it."""
     row = _catalogue(db).row(name)
     if as_json:
         click.echo(msgspec.json.encode(_shown(row)))
@@ -132,6 +133,7 @@ def show(name: str, db: Path | None, as_json: bool) -> None:
     differs = _differences(row)
     for key, value in _config(row).items():
         click.echo(f"  {key} = {value}{'  (not the default)' if key in differs else ''}")
+    click.echo(f"in experiments: {_in_experiments(row)}")
 
 
 @methods.command()
@@ -213,5 +215,21 @@ def _differences(row: MethodRow) -> dict[str, object]:
     return {key: value for key, value in _config(row).items() if defaults.get(key) != value}
 
 
+def _in_experiments(row: MethodRow) -> str:
+    """The lab knows no database: a method is its algorithm with the settings that differ, as text."""
+    settings = {key: _as_text(value) for key, value in _differences(row).items()}
+    return with_settings(row.algorithm, settings) if settings else row.algorithm
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _shown(row: MethodRow) -> dict[str, object]:
-    return {"name": row.name, "version": row.version, "algorithm": row.algorithm, "config": _config(row)}
+    return {
+        "name": row.name,
+        "version": row.version,
+        "algorithm": row.algorithm,
+        "config": _config(row),
+        "in_experiments": _in_experiments(row),
+    }

@@ -16,6 +16,7 @@ from fsm_exec.algorithms.catalogue import EXAMPLES, Catalogue, row_of, shipped
 from fsm_exec.cli.methods import methods, methods_of, ship
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.ports import MethodRow
+from fsm_exec.lab.methods import resolve
 from fsm_exec.store import open_live_store
 from tests.cli.support import run
 
@@ -147,6 +148,18 @@ async def test_list_and_show(database: Path) -> None:
     table = CliRunner().invoke(methods, ["list"]).output
     assert "aggressive_nfl@1" in table
     assert "lab only" in table
+
+
+async def test_what_is_shown_of_a_method_is_its_name_in_experiments(database: Path) -> None:
+    """The lab has no database: under the text that `show` gives it makes the very same method of any that was added."""
+    walker, settings = ("--algorithm", "deadline_walker"), ("--set", "a0=0.61", "--set", "up_ticks=3")
+    added = asked("add", "mine", "--db", database, *walker, *settings)
+    assert added["in_experiments"] == "deadline_walker[a0=0.61;up_ticks=3]"
+    for row in asked("list", "--db", database)["methods"]:
+        same, found = resolve(row["in_experiments"]), methods_of(database)(f"{row['name']}@{row['version']}")
+        assert (same.algorithm, same.config) == (found.algorithm, found.config)
+    shown = CliRunner().invoke(methods, ["show", "mine", "--db", str(database)]).output
+    assert shown.splitlines()[-1] == "in experiments: deadline_walker[a0=0.61;up_ticks=3]"
 
 
 async def test_what_does_not_exist_is_said(database: Path, tmp_path: Path) -> None:
