@@ -100,6 +100,7 @@ def test_a_file_that_is_there_is_written_over_only_if_asked(sources: Path, tmp_p
     ],
 )
 def test_bad_input_is_one_line(sources: Path, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    """It names the value and what to do, with exit code 2."""
     (sources / "notes.txt").write_text("no database")
     code = (
         "import sqlite3; c = sqlite3.connect('other.sqlite'); c.execute('CREATE TABLE IF NOT EXISTS t (a)'); c.close()"
@@ -126,6 +127,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(sources: Path, tmp_path: Pat
 
 
 def test_without_the_plotting_library_it_says_what_to_install(sources: Path) -> None:
+    """One line, for whoever installed without the extra."""
     hidden = {name: None for name in sys.modules if name.partition(".")[0] == "plotly"} | {"plotly": None}
     loaded = {name for name in sys.modules if name.startswith("fsm_exec.lab.report")}
     with patch.dict(sys.modules, hidden):

@@ -100,6 +100,7 @@ def test_the_page_is_whole_and_the_same_each_time(results: Path, drawn: Made, da
 
 
 def test_a_page_of_tables_needs_no_library() -> None:
+    """Then no script is in it at all."""
     assert "<script" not in render_page("t", [], [Section("s", "n", table=Table(("a",), [("1",)]))])
 
 
@@ -155,6 +156,7 @@ def test_buckets_and_tapes_are_those_of_compare(drawn: Made, told: Report) -> No
 
 
 def test_episodes_that_not_all_methods_have_worked_are_left_out_and_said(tmp_path: Path) -> None:
+    """An interrupted experiment has its report."""
     path = experiment(tmp_path, unfinished=9)
     title, facts, sections = comparison_sections(path, baseline="passive_mid")
     assert "9 episodes" in dict(facts)["left out"]
@@ -163,6 +165,7 @@ def test_episodes_that_not_all_methods_have_worked_are_left_out_and_said(tmp_pat
 
 
 def test_an_experiment_without_the_baseline_is_refused_by_name(results: Path) -> None:
+    """And the reader is told which methods there are."""
     with pytest.raises(UserError, match=r"holds nothing of market@1; it holds: .*join_bid@1"):
         comparison_sections(results, baseline="market")
 
@@ -241,6 +244,7 @@ def test_markouts_are_gains_of_what_was_bought(database: Path) -> None:
     ],
 )
 def test_half_is_reached_as_kaplan_and_meier_say(times: list[tuple[int, bool]], half: int | None) -> None:
+    """Whoever ended without it counts until then, and proves nothing after."""
     assert desk.half_reached(times) == half
 
 
@@ -258,6 +262,7 @@ def test_ticks_are_those_of_the_market(bid: int, ask: int, count: int) -> None:
 
 
 def test_a_database_without_executions_is_nothing_to_report(tmp_path: Path, database: Path) -> None:
+    """One line instead of an empty page."""
     empty = tmp_path / "empty.sqlite"
     empty.write_bytes(database.read_bytes())
     with closing(sqlite3.connect(empty)) as connection, connection:
