@@ -139,6 +139,13 @@ def test_states_tile_the_time_from_acceptance_to_end(database: Path, pages: dict
         assert drawn == [(bar.from_us - story.from_us, bar.until_us - story.from_us) for bar in story.states]
 
 
+def test_a_state_keeps_within_its_row(pages: dict[str, list[Section]]) -> None:
+    """Whichever rows it is in: left to itself, a bar is as wide as the rows of its state are apart."""
+    widths = [trace.width for sections in pages.values() for trace in picture(sections).data if trace.type == "bar"]
+    assert widths
+    assert all(width is not None and width < 1 for width in widths)
+
+
 def test_the_picture_of_no_is_mirrored(database: Path, pages: dict[str, list[Section]]) -> None:
     """The best ask of NO is a dollar less the best bid of YES; the best bid is that of NO."""
     query = (

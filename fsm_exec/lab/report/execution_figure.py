@@ -48,9 +48,9 @@ def execution_figure(story: Story, books: Books) -> Figure:
     )
     draw_book(figure, books, frame, (BOTTOM_PX - 15) / drawn_px)
     draw_orders(figure, story, frame)
-    draw_walks(figure, story, frame)
     draw_marks(figure, story, frame)
     draw_fills(figure, story, frame)
+    draw_walks(figure, story, frame)  # over the fills, whose circles would hide them
     _draw_rows(figure, rows, frame)
     _draw_filled(figure, story, frame)
     for line, label_e4 in spread(lines_of(story), frame):
@@ -90,6 +90,7 @@ def _draw_rows(figure: Figure, rows: Sequence[Row], frame: Frame) -> None:
                     base=[frame.seconds(bar.from_us) for _, _, bar in bars],
                     x=[(bar.until_us - bar.from_us) / 1e6 for _, _, bar in bars],
                     y=[-number for number, _, _ in bars],
+                    width=0.8,  # of a row: left to itself it follows from how far apart the rows of this state are
                     marker={"color": colour, "line": {"width": 0.5, "color": "#ffffff"}},
                     name=f"state {state}",
                     showlegend=False,
