@@ -139,6 +139,22 @@ def test_states_tile_the_time_from_acceptance_to_end(database: Path, pages: dict
         assert drawn == [(bar.from_us - story.from_us, bar.until_us - story.from_us) for bar in story.states]
 
 
+def test_what_was_left_open_is_not_drawn_beyond_its_deadline(database: Path, tmp_path: Path) -> None:
+    """By a minute at most, however long others went on in its market; the last two rows of its journal are cut off here."""
+    path = tmp_path / "cut.sqlite"
+    path.write_bytes(database.read_bytes())
+    first, *_ = ids(database)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        last = len(rows(database, "SELECT 1 FROM execution_events WHERE execution_id = ?", first)) - 2
+        connection.execute("DELETE FROM execution_events WHERE execution_id = ? AND seq > ?", (first, last))
+    query = "SELECT ticker, accepted_at, deadline FROM execution_state WHERE execution_id = ?"
+    ((ticker, accepted_at, deadline),) = rows(database, query, first)
+    ((newest,),) = rows(database, "SELECT max(taken_at) FROM order_book_snapshots WHERE ticker = ?", ticker)
+    length_s = (from_iso(deadline) - from_iso(accepted_at)) / 1e6
+    assert (from_iso(newest) - from_iso(deadline)) / 1e6 > 120
+    assert picture(execution_sections(path, first, None)[2]).layout.xaxis.range[1] < length_s + 75
+
+
 def test_a_state_keeps_within_its_row(pages: dict[str, list[Section]]) -> None:
     """Whichever rows it is in: left to itself, a bar is as wide as the rows of its state are apart."""
     widths = [trace.width for sections in pages.values() for trace in picture(sections).data if trace.type == "bar"]

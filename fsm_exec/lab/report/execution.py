@@ -19,7 +19,7 @@ from fsm_exec.core.words import listed, moved, short_id, words
 from fsm_exec.lab.report.execution_books import Books, photographed, recorded
 from fsm_exec.lab.report.execution_costs import cents_per_contract, cost_section
 from fsm_exec.lab.report.execution_figure import execution_figure
-from fsm_exec.lab.report.execution_frame import window_of
+from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, window_of
 from fsm_exec.lab.report.execution_story import Story, story_of
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.paper.tape import read_tape
@@ -27,7 +27,7 @@ from fsm_exec.store.inspecting import inspected
 from fsm_exec.store.picturing import StoredBook, StoredHistory, books, history
 
 ROWS_MAX: Final = 200
-LOOK_AHEAD_US: Final = 86_400_000_000  # for signs of life after the last row of an execution that has not ended
+LOOK_AHEAD_US: Final = 60_000_000  # after end and deadline: later books are of the market, not of this execution
 NEAR_PHOTOGRAPH_US: Final = 1_000_000
 
 
@@ -46,7 +46,8 @@ def execution_sections(
             raise UserError(f"execution {execution_id} has no journal; see: fsm-exec db check")
         execution = rows[-1].advance.execution
         first_us = execution.accepted_at_us - 60_000_000
-        last_us = (execution.ended_at_us or rows[-1].row.at_us) + LOOK_AHEAD_US
+        last_us = max(execution.ended_at_us or rows[-1].row.at_us, execution.deadline_us)
+        last_us += LOOK_AHEAD_US + (last_us - execution.accepted_at_us) // MARGIN_SHARE
         stored = books(looked.connection, execution.terms.ticker, execution.outcome, first_us, last_us)
     story = story_of(rows, [book.taken_at_us for book in stored])
     drawn = _photographs(story, rows, stored) if recording is None else _recorded(story, recording)
