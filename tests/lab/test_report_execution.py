@@ -140,7 +140,7 @@ def test_states_tile_the_time_from_acceptance_to_end(database: Path, pages: dict
 
 
 def test_what_was_left_open_is_not_drawn_beyond_its_deadline(database: Path, tmp_path: Path) -> None:
-    """By a minute at most, however long others went on in its market; the last two rows of its journal are cut off here."""
+    """By a minute at most, however long others went on in its market; the end of its journal is cut off here."""
     path = tmp_path / "cut.sqlite"
     path.write_bytes(database.read_bytes())
     first, *_ = ids(database)
