@@ -69,9 +69,12 @@ def interrupted_after(directory: Path, patience_s: int) -> dict[str, Any]:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        time.sleep(patience_s)
-        process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=60)
+        try:
+            time.sleep(patience_s)
+            process.send_signal(signal.SIGINT)
+            out, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, errors) == (130, "")
     document: dict[str, Any] = json.loads(out)
     return document

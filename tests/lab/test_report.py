@@ -283,3 +283,10 @@ def _signed(text: str) -> str:
 
 def _percent(share: str) -> str:
     return f"{100 * Decimal(share):.0f} %"
+
+
+def test_the_newest_are_named_whatever_became_of_them(database: Path) -> None:
+    """Every execution can be found on the page by its name, newest first."""
+    rows = lines(sections_of(overview_sections(database))["The newest executions"])
+    assert [row["execution"] for row in rows] == [f"e{number:06}" for number in range(12, 0, -1)]
+    assert "user" in {row["reason"] for row in rows}

@@ -222,8 +222,9 @@ def _weighted(values: Iterable[tuple[str | None, CountE2]], scale: int) -> Decim
 
 
 def _writes(metrics: MetricsRow) -> int | None:
-    parts = [part for part in (metrics.creates, metrics.amends, metrics.cancels) if part is not None]
-    return sum(parts) if parts else None
+    """None if one of the counts is not known: a part is not the whole."""
+    creates, amends, cancels = metrics.creates, metrics.amends, metrics.cancels
+    return None if creates is None or amends is None or cancels is None else creates + amends + cancels
 
 
 def _times(members: Sequence[Scored], name: str) -> Iterable[tuple[int, bool]]:

@@ -35,7 +35,7 @@ from fsm_exec.store.inspecting import inspected
 from fsm_exec.store.queries import environment, halted_at
 from fsm_exec.store.reporting import Worked
 
-DEAREST: Final = 25
+DEAREST, NEWEST = 25, 200
 COST: Final = "Cents per contract asked for, all fees included and what was not filled bought at the deadline."
 TABLE_NOTE: Final = (
     f"{COST} Positive is cost; markouts are gains of what was filled. delay, spread, drift, fees, "
@@ -67,7 +67,7 @@ def overview_sections(path: Path) -> tuple[str, list[tuple[str, str]], list[Sect
             "spread": desk_rows(members, markouts, by_spread(grids)),
         }
         sections = [*_costs(rows, hues), _liquidity(by_bucket), *sections, _dearest(members)]
-    return f"Executions of {path.name}", facts, sections
+    return f"Executions of {path.name}", facts, [*sections, _newest(executions)]
 
 
 def _facts(
@@ -177,6 +177,23 @@ def _dearest(members: Sequence[Scored]) -> Section:
         "The dearest executions",
         f"{COST} Each has a picture of its own: add --execution with its name to the command that made this page.",
         table=Table(columns, rows, frozenset({"asked", "filled", "cost"})),
+    )
+
+
+def _newest(executions: Sequence[Worked]) -> Section:
+    columns = ("execution", "accepted", "market", "outcome", "method", "asked", "state", "reason", "quarantine")
+    rows = [
+        (
+            *(e.execution_id, to_iso(e.accepted_us), e.ticker, e.outcome, e.method, _count(e.target_e2)),
+            *(e.state, e.reason or "", e.quarantine or ""),
+        )
+        for e in reversed(executions[-NEWEST:])
+    ]
+    return Section(
+        "The newest executions",
+        "Whatever became of them; those under way too. --execution with a name draws one of them.",
+        table=Table(columns, rows, frozenset({"asked"})),
+        folded=True,
     )
 
 
