@@ -88,12 +88,13 @@ def demo(
         algorithms = algorithms or CRASH_ALGORITHMS
         profile = profile or (CRASH_PROFILE if recording is None else None)
     path = new_database_path(db)
+    if crash:
+        check_crash(speed, horizon, path)
     choices = checked(executions, quantity, horizon, algorithms, outcome, target_price, path)
     trouble = None if faults is None else fault_profile(faults)
     tape, name = _tape(recording, profile, seed)
     check_on_grid(choices, tape)
     if crash:
-        check_crash(speed, horizon, path)
         sys.exit(CrashRun(tape, name, choices, seed, path, trouble, as_json=as_json).run())
     starts = schedule(choices, tape.length_us)
     run = DemoRun(tape, name, starts, choices, pace(speed, tape), seed, path, trouble, as_json=as_json)
