@@ -191,7 +191,7 @@ def _newest(executions: Sequence[Worked]) -> Section:
     ]
     return Section(
         "The newest executions",
-        "Whatever became of them; those under way too. --execution with a name draws one of them.",
+        f"At most {NEWEST}, newest first, whatever became of them; those under way too. --execution draws one of them.",
         table=Table(columns, rows, frozenset({"asked"})),
         folded=True,
     )
