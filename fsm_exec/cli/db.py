@@ -16,6 +16,7 @@ from fsm_exec.runtime.clock import system_us
 from fsm_exec.store.backups import Copied, copy_database, migrate_database
 from fsm_exec.store.checking import Finding, Report, check, damaged
 from fsm_exec.store.locks import database_lock
+from fsm_exec.store.owner_only import narrow
 
 EXIT_FAILED: Final = 1
 
@@ -102,6 +103,8 @@ def migrate(path: Path, as_json: bool) -> None:
     they were written under, and are raised when they are read.
     """
     with database_lock(path, what="fsm-exec db migrate", since=to_iso(system_us())):
+        for line in narrow(path):
+            click.echo(f"fsm-exec: {line}", err=True)
         done = migrate_database(path)
     if as_json:
         click.echo(

@@ -40,6 +40,7 @@ from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.pacer import TICK_S, keep_pace
 from fsm_exec.store.locks import database_lock
+from fsm_exec.store.owner_only import narrow
 
 GENERATED_TAPE_S = 600
 GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
@@ -145,6 +146,8 @@ class DemoRun:
                 open_log_file(self._db) as log_file,
                 database_lock(self._db, what="fsm-exec demo", since=to_iso(system_us())),
             ):
+                for line in narrow(self._db):
+                    click.echo(f"fsm-exec: {line}", err=True)
                 main = partial(self._main, log_file)
                 code = trio.run(main) if self._live else run_virtual(main, seed=self._seed)
         except BaseException:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.store.owner_only import owner_only
 
 
 def log_path(db: Path) -> Path:
@@ -19,7 +20,7 @@ def open_log_file(db: Path) -> Iterator[TextIO]:
     """The log beside the database. Raises UserError; a disk that is full when it is closed is not worth an error."""
     path = log_path(db)
     try:
-        file = path.open("a", encoding="utf-8", buffering=1)
+        file = open(path, "a", encoding="utf-8", buffering=1, opener=owner_only)
     except OSError as error:
         raise UserError(
             f"cannot use the database {db}: {path.name} beside it cannot be written ({error.strerror}); "

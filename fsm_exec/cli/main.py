@@ -17,6 +17,7 @@ import click
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed, UserError, one_line
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+OWNER_ALONE = 0o077  # the rights a new file does not give: those of group and world
 
 
 def _version() -> str:
@@ -79,6 +80,7 @@ def main() -> None:
     """Run the command that the arguments name; called by `fsm_exec.__main__`."""
     if not __debug__:
         _fail(EXIT_USAGE, "python -O switches checks off that guard money; run without -O")
+    os.umask(OWNER_ALONE)  # books, logs, reports, recordings: whatever is made is its owner's alone
     if sys.stdout is None:  # closed by whoever started us
         _fail(EXIT_USAGE, "standard output is closed; open it, or send it to a file")
     try:

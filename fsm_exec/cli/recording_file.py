@@ -7,6 +7,7 @@ import gzip
 import os
 from pathlib import Path
 
+from fsm_exec.store.owner_only import owner_only
 from fsm_exec.wire.recording import Header, frame_line, header_line
 
 
@@ -21,7 +22,7 @@ class RecordingWriter:
         self.path = path
         self.frames = 0
         self._part = path.with_name(path.name + ".part")
-        self._raw = self._part.open("xb")
+        self._raw = open(self._part, "xb", opener=owner_only)  # noqa: SIM115  # closed by `close`
         # Neither name nor time in the file: the same frames make the same bytes.
         self._zip = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0)
         self._last_us = 0

@@ -27,6 +27,7 @@ from fsm_exec.core.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.store.locks import database_lock
+from fsm_exec.store.owner_only import narrow
 
 PORT_MAX = 65_535
 WHAT = "fsm-exec serve"
@@ -82,6 +83,8 @@ def serve(
                 since=since,
             )
         )
+        for line in narrow(database):
+            click.echo(f"fsm-exec: {line}", err=True)
         log_file = held.enter_context(open_log_file(database))
         listening = held.enter_context(listening_socket(port))
         wiring = Wiring(

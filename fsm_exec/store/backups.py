@@ -20,6 +20,7 @@ from fsm_exec.store.checking import Report, check
 from fsm_exec.store.inspecting import LOGS, check_there, identified, inspected
 from fsm_exec.store.migrations import SCHEMA, migrate
 from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use, sync_directory
+from fsm_exec.store.owner_only import OWNER_ONLY
 
 BESIDE = (*LOGS, "-shm")
 
@@ -81,7 +82,7 @@ def _unfinished(target: Path) -> Iterator[Path]:
     """A name beside the target while the copy is written; gone at the end, whatever happens."""
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
-        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
     except OSError as error:
         raise UserError(
             f"cannot write {target}: {error.strerror}; give a path in a directory you can write to"
@@ -123,5 +124,5 @@ def migrate_database(path: Path) -> Migrated:
             before = identified(connection, path)
             copy = migrate(connection, path)
             return Migrated(before=before, after=len(SCHEMA), copy=copy)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise cannot_use(path, error) from error

@@ -22,10 +22,9 @@ import msgspec
 
 from fsm_exec.core.crashpoints import point
 from fsm_exec.core.errors import ExecError, UserError
+from fsm_exec.store.owner_only import OWNER_ONLY
 
 LOCK_SUFFIX: Final = ".lock"
-OWNER_ONLY: Final = 0o600
-EVERYBODY_READS: Final = 0o644
 TEXT_BYTES_MAX: Final = 4_096
 TRIES_MAX: Final = 100  # each lost race for a name means that somebody let go of it
 
@@ -55,7 +54,7 @@ def database_lock(database: Path, *, what: str, since: str) -> Iterator[None]:
     refuse_second_name(path)
     holder = Holder(pid=os.getpid(), since=since, database=str(path), what=what)
     point("lock.before")
-    with hold(path.with_name(path.name + LOCK_SUFFIX), holder, f"the database {path}", mode=EVERYBODY_READS):
+    with hold(path.with_name(path.name + LOCK_SUFFIX), holder, f"the database {path}"):
         point("lock.after")
         yield
 
@@ -71,10 +70,10 @@ def refuse_second_name(path: Path) -> None:
 
 
 @contextmanager
-def hold(path: Path, content: msgspec.Struct, thing: str, *, mode: int = OWNER_ONLY) -> Iterator[None]:
+def hold(path: Path, content: msgspec.Struct, thing: str) -> Iterator[None]:
     """Hold the lock file `path` while the block runs, with `content` in it as JSON. `thing` is what it stands for, in
     the words of an error. Raises LockHeld if somebody else holds it, UserError if the file cannot be written."""
-    descriptor = _taken(path, thing, mode)
+    descriptor = _taken(path, thing)
     try:
         _write(descriptor, msgspec.json.encode(content))
         yield
@@ -101,11 +100,11 @@ def holding(path: Path) -> bytes | None:
     return None
 
 
-def _taken(path: Path, thing: str, mode: int) -> int:
+def _taken(path: Path, thing: str) -> int:
     """A descriptor that holds the lock of the file that `path` means now."""
     for _ in range(TRIES_MAX):
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, OWNER_ONLY)
         except OSError as error:
             raise UserError(
                 f"cannot lock {thing}: {path} cannot be written ({error.strerror}); "

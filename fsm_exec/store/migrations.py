@@ -15,6 +15,7 @@ import msgspec
 
 from fsm_exec.core.crashpoints import point
 from fsm_exec.core.errors import UserError
+from fsm_exec.store.owner_only import OWNER_ONLY
 
 APPLICATION_ID = 1_718_840_696  # the letters fsmx; 0001_initial.sql writes it
 
@@ -88,6 +89,7 @@ def copy_beside(connection: sqlite3.Connection, path: Path, version: int) -> Pat
     while target.exists():
         number += 1
         target = path.with_name(f"{path.name}.v{version}-{number}.backup")
+    target.touch(OWNER_ONLY, exist_ok=False)
     try:
         with closing(sqlite3.connect(target)) as copy:
             connection.backup(copy)

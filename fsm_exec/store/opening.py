@@ -20,6 +20,7 @@ from fsm_exec.core.errors import UserError, one_line
 from fsm_exec.core.times import to_iso
 from fsm_exec.store.marking import is_another, mark
 from fsm_exec.store.migrations import SCHEMA, Migration, migrate
+from fsm_exec.store.owner_only import OWNER_ONLY
 
 BUSY_TIMEOUT_MS = 5_000  # a person's sqlite3 shell may hold the database this long before we give up
 
@@ -111,7 +112,7 @@ def _real(path: Path) -> Path:
 def _create_if_absent(path: Path) -> bool:
     """Create an empty file; False if one was there. Not left to SQLite, whose error does not say what is wrong."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
         return True
     except FileExistsError:
         # Looked at before SQLite opens it, which would leave a log file beside what it then cannot write.
