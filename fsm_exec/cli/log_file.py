@@ -20,7 +20,7 @@ def open_log_file(db: Path) -> Iterator[TextIO]:
     """The log beside the database. Raises UserError; a disk that is full when it is closed is not worth an error."""
     path = log_path(db)
     try:
-        file = open(path, "a", encoding="utf-8", buffering=1, opener=owner_only)
+        file = open(path, "a", encoding="utf-8", buffering=1, opener=owner_only)  # noqa: SIM115  # closed below
     except OSError as error:
         raise UserError(
             f"cannot use the database {db}: {path.name} beside it cannot be written ({error.strerror}); "
