@@ -9,11 +9,12 @@ from starlette.requests import Request
 from fsm_exec.paper import errors, requests
 from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.ids import is_uuid
-from fsm_exec.paper.paging import Page
+from fsm_exec.paper.paging import Page, Span
 
 LIMIT_MAX = 1_000
 LIMIT_DEFAULT = 100
 NUMBER_DIGITS_MAX = 18
+TRUE_WORDS, FALSE_WORDS = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 
 
 class Asked(NamedTuple):
@@ -56,6 +57,35 @@ class Asked(NamedTuple):
         values = [value for name in names for value in self.request.query_params.getlist(name)]
         return tuple(word for value in values for word in value.split(",") if word)
 
+    def flag(self, name: str, field: str) -> bool:
+        """Whether something is asked for; left out it is not."""
+        text = self.text(name)
+        if text is not None and text not in (*TRUE_WORDS, *FALSE_WORDS):
+            raise errors.invalid_query(self.operation, field, "boolean")
+        return text in TRUE_WORDS
+
+    def span(self, what: str, field: str, *, up_to: bool = False) -> Span:
+        """The filter `min_WHAT_ts`, `max_WHAT_ts`. `up_to`: the last second belongs to it."""
+        last = self.number(f"max_{what}_ts", f"Max{field}Ts")
+        return Span(self.number(f"min_{what}_ts", f"Min{field}Ts"), last if last is None else last + up_to)
+
+    def since(self, what: str, field: str) -> Span:
+        """The filter `min_WHAT_ts` alone."""
+        return Span(self.number(f"min_{what}_ts", f"Min{field}Ts"))
+
+    def several(self, name: str, field: str, most: int) -> tuple[str, ...]:
+        """A list of at least one word."""
+        words = self.words(name)
+        if not 1 <= len(words) <= most:
+            raise errors.invalid_query(self.operation, field, "min" if not words else "max")
+        return words
+
+    def required(self, name: str, field: str) -> int:
+        value = self.number(name, field)
+        if value is None:
+            raise errors.invalid_query(self.operation, field, "required")
+        return value
+
     def number(self, name: str, field: str) -> int | None:
         text = self.text(name)
         if text is None:
@@ -74,11 +104,13 @@ class Asked(NamedTuple):
             raise errors.invalid_query(self.operation, field, "lte")
         return value
 
-    def page(self, *statuses: str, limit_min: int = 1, limit_max: int = LIMIT_MAX) -> Page:
+    def page(
+        self, *statuses: str, limit_min: int = 1, limit_max: int = LIMIT_MAX, limit_default: int = LIMIT_DEFAULT
+    ) -> Page:
         """What every listing takes. `statuses`: the words its status filter knows."""
-        limit = self.bounded("limit", "Limit", default=LIMIT_DEFAULT, low=limit_min, high=limit_max)
+        limit = self.bounded("limit", "Limit", default=limit_default, low=limit_min, high=limit_max)
         return Page(
-            limit=limit or LIMIT_DEFAULT,
+            limit=limit or limit_default,
             cursor=self.text("cursor") or "",
             tickers=self.words("ticker", "tickers"),
             event=self.text("event_ticker"),
@@ -91,5 +123,8 @@ class Asked(NamedTuple):
 
     def check_scope(self) -> None:
         """Nobody here has another subaccount or funds on another shard."""
-        requests.check_subaccount(self.number("subaccount", "Subaccount"))
+        self.check_subaccount()
         requests.check_shard(self.number("exchange_index", "ExchangeIndex"))
+
+    def check_subaccount(self) -> None:
+        requests.check_subaccount(self.number("subaccount", "Subaccount"))

@@ -1,7 +1,7 @@
 """Who is asking: the three access headers, checked as the exchange checks them (wire reference, section 2).
 
-The signature is over timestamp + METHOD + path, without query and body: RSA-PSS with SHA-256 or plain Ed25519. The
-timestamp must lie within the window around the wall clock.
+The signature is over timestamp + METHOD + path, without query and body: RSA-PSS with SHA-256 and a salt of any length,
+as the signature itself says, or plain Ed25519. The timestamp must lie within the window around the wall clock.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KeyType: TypeAlias = Literal["rsa", "ed25519"]
 WINDOW_MS = 15_000  # measured: 10 s passes, 30 s does not
 TIMESTAMP_DIGITS_MAX = 16
 KEY, TIMESTAMP, SIGNATURE = "kalshi-access-key", "kalshi-access-timestamp", "kalshi-access-signature"
-_PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=hashes.SHA256.digest_size)
+_PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.AUTO)
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -75,6 +75,10 @@ class Gate:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         return account, Credentials(api_key_id, pem)
+
+    def keys_of(self, account: Account) -> list[str]:
+        """The ids of an account's keys."""
+        return [key_id for key_id, (_, owner) in self._keys.items() if owner is account]
 
     def claimed(self, headers: Mapping[str, str]) -> Account | None:
         """The account a public request names, if it is one of ours: only to charge it, nothing is checked."""

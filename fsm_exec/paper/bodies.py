@@ -13,6 +13,18 @@ from fsm_exec.paper.times import rfc3339
 from fsm_exec.wire import feeds, rest, ws
 
 
+class PublicSnapshot(ws.BookSnapshot, kw_only=True):
+    """A book with the market's clock: which changes are in it already."""
+
+    clock: int
+
+
+class PublicDelta(ws.BookDelta, kw_only=True):
+    """A change with the market's clock, the same on every connection."""
+
+    clock: int
+
+
 class PublicTrade(ws.Trade, kw_only=True):
     """A trade with the field that the client may miss, always sent."""
 

@@ -17,6 +17,8 @@ US_PER_S = 1_000_000
 DEFAULT_COST = 10
 CANCEL_COST = 2
 LOOKUP_COST = 2
+UPGRADE_COST = 30
+UPGRADE = "/account/api_usage_level/upgrade"
 
 
 class Rate(NamedTuple):
@@ -61,6 +63,7 @@ COSTS = (
     EndpointCost("DELETE", "/portfolio/events/orders", CANCEL_COST),
     EndpointCost("DELETE", "/portfolio/events/orders/{order_id}", CANCEL_COST),
     EndpointCost("DELETE", "/portfolio/events/orders/batched", CANCEL_COST),
+    EndpointCost("POST", UPGRADE, UPGRADE_COST),
 )
 
 
@@ -86,13 +89,28 @@ class Bucket:
 
 
 class Budget:
-    """The buckets of every member of one exchange, all of one tier."""
+    """The buckets of every member of one exchange, all of one tier but for those who asked for the next above Basic."""
 
     def __init__(self, wall: TellsTime, tier: Tier = BASIC) -> None:
         self.tier = tier
         self._wall = wall
         self._buckets: dict[tuple[str, BucketName], Bucket] = {}
+        self._upgraded: set[str] = set()
         self._anonymous = Bucket(ANONYMOUS, 0)
+
+    def upgrade(self, account: Account) -> None:
+        """Grant the Advanced tier for good. Of a higher one nothing changes but the grant."""
+        if self.is_upgraded(account):
+            return
+        self._upgraded.add(account.account_id)
+        for name in ("read", "write"):
+            self._buckets.pop((account.account_id, name), None)
+
+    def is_upgraded(self, account: Account) -> bool:
+        return account.account_id in self._upgraded
+
+    def tier_of(self, account: Account) -> Tier:
+        return TIERS["advanced"] if self.tier.name == "basic" and self.is_upgraded(account) else self.tier
 
     def charge(self, account: Account | None, name: BucketName, tokens: int) -> None:
         """Raises ApiError 429 if the bucket does not hold `tokens`; None is whoever does not say who asks."""
@@ -103,7 +121,8 @@ class Budget:
             key = (account.account_id, name)
             known = self._buckets.get(key)
             if known is None:
-                known = Bucket(self.tier.read if name == "read" else self.tier.write, now_us)
+                tier = self.tier_of(account)
+                known = Bucket(tier.read if name == "read" else tier.write, now_us)
                 self._buckets[key] = known
             bucket = known
         if not bucket.take(tokens, now_us):

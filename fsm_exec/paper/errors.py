@@ -54,6 +54,11 @@ def invalid_uuid() -> ApiError:
     return ApiError(400, "invalid_UUID", "invalid UUID")
 
 
+def forbidden(details: str) -> ApiError:
+    """The status is documented, the code is not."""
+    return ApiError(403, "forbidden", "forbidden", details)
+
+
 def not_found(what: str) -> ApiError:
     return ApiError(404, "not_found", "not found", what)
 

@@ -99,7 +99,7 @@ class Exchange(Lifecycle):
         outcome = requests.outcome_of(request.side)
         if request.ticker != order.ticker or outcome != order.outcome:
             raise errors.invalid_parameters("ticker and side must match the order")
-        if request.client_order_id is not None and request.client_order_id != order.client_order_id:
+        if request.client_order_id and request.client_order_id != order.client_order_id:
             raise errors.invalid_parameters("client_order_id must match the order")
         price = in_outcome(yes_price, outcome)
         remaining = CountE2(total - order.filled_e2)
@@ -107,7 +107,7 @@ class Exchange(Lifecycle):
             raise errors.ApiError(400, "invalid_amend_qty_for_order", "invalid amend qty for order")
         now_us = self.timeline.now_us()
         expiration_us = requests.amended_expiration_us(order.expiration_us, request.expiration_time, now_us)
-        new_client_id = request.updated_client_order_id
+        new_client_id = request.updated_client_order_id or None
         requests.check_client_order_id(account, new_client_id)
         keeps_place = price == order.price_e4 and remaining <= order.remaining_e2
         if not keeps_place:
@@ -157,7 +157,7 @@ class Exchange(Lifecycle):
         yes_price, count = requests.price_on(market.header.grid, request.price), requests.positive_count(request.count)
         requests.check_client_order_id(account, request.client_order_id)
         requests.check_combination(request)
-        if request.order_group_id is not None:
+        if request.order_group_id:
             self._check_group(account, request.order_group_id)
         now_us = self.timeline.now_us()
         expiration_us = requests.new_expiration_us(request, now_us)
@@ -182,7 +182,7 @@ class Exchange(Lifecycle):
             cancel_on_pause=request.cancel_order_on_pause,
             created_us=now_us,
             updated_us=now_us,
-            group_id=request.order_group_id,
+            group_id=request.order_group_id or None,
             capped=may_trade < count,
         )
 
@@ -228,6 +228,6 @@ class Exchange(Lifecycle):
         order = self.orders.get(order_id)
         if order is None or order.account_id != account.account_id or order.status != "resting":
             raise errors.not_found("order")
-        if market_ticker is not None and market_ticker != order.ticker:
+        if market_ticker and market_ticker != order.ticker:
             raise errors.not_found("order")
         return order

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fsm_exec.core.book import Book
 from fsm_exec.core.fees import FeeTerms, fee_terms
-from fsm_exec.core.units import ONE_DOLLAR_E4, Outcome, PriceE4
+from fsm_exec.core.units import ONE_DOLLAR_E4, Outcome, PriceE4, complement
+from fsm_exec.paper.candles import Candles
 from fsm_exec.paper.ids import named_id
 from fsm_exec.paper.level import QueueModel
 from fsm_exec.paper.matching import MarketBook
@@ -15,7 +16,8 @@ FAR_FUTURE_S = 7 * 24 * 3600  # close_time of a market whose tape has no known e
 
 class PaperMarket:
     """`status` as the wire has it: active, inactive, closed, determined, finalized. Prices are YES prices; None =
-    nothing traded yet. `unseen` is the tape's book while nothing may trade here."""
+    nothing traded yet. `unseen` is the tape's book while nothing may trade here. `clock` counts what changed the
+    book, one a step however many levels it moved; `updated_us` knows changes of the terms alone."""
 
     def __init__(self, header: TapeHeader, opened_us: int, queue_model: QueueModel = "conservative") -> None:
         self.header = header
@@ -30,6 +32,8 @@ class PaperMarket:
         self.previous_price_e4: PriceE4 | None = None
         self.volume_e2 = 0
         self.last_size_e2 = 0
+        self.clock = 0
+        self.candles = Candles()
         self.unseen: Book | None = None
         self.result: Outcome | None = None
         self.settled_us: int | None = None
@@ -42,7 +46,14 @@ class PaperMarket:
         self.previous_price_e4, self.last_price_e4 = self.last_price_e4, yes_price
         self.volume_e2 += count
         self.last_size_e2 = count
-        self.updated_us = at_us
+        self.candles.traded(yes_price, count, at_us)
+
+    def quoted(self, at_us: int) -> None:
+        """The book has changed."""
+        yes, no = self.book.best("yes"), self.book.best("no")
+        bid = PriceE4(0) if yes is None else yes[0]
+        ask = ONE_DOLLAR_E4 if no is None else complement(no[0])
+        self.candles.quoted(bid, ask, at_us)
 
     def settlement_value_e4(self) -> PriceE4:
         """What one YES contract is worth at the result."""

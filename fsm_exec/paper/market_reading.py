@@ -1,6 +1,8 @@
-"""The bodies of public reads: markets, books, trades, events, series, and the exchange's own state and hours."""
+"""The bodies of public reads of markets: their terms, books and trades; and of the exchange's own state and hours."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import msgspec
 
@@ -10,7 +12,7 @@ from fsm_exec.paper import errors
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.market import PaperMarket
 from fsm_exec.paper.orders import TradeRecord
-from fsm_exec.paper.paging import Page, newest_first
+from fsm_exec.paper.paging import ANY_TIME, Page, Span, newest_first
 from fsm_exec.paper.publishing import price_ranges
 from fsm_exec.paper.times import rfc3339
 from fsm_exec.wire import rest
@@ -23,11 +25,50 @@ STATUS_WORDS = {  # of the markets' listing: the states of a market that each on
     "closed": ("closed", "determined"),
     "settled": ("finalized",),
 }
+STATUSES_BESIDE = {  # which of them may be asked for together with a filter by time
+    "created": ("unopened", "open"),
+    "updated": (),
+    "close": ("closed",),
+    "settled": ("settled",),
+}
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
+class MarketTimes(NamedTuple):
+    """The times by which a listing of markets is filtered. Only one kind may be given at once."""
+
+    created: Span = ANY_TIME
+    updated: Span = ANY_TIME
+    close: Span = ANY_TIME
+    settled: Span = ANY_TIME
+
+    def check(self, page: Page, *, without_combos: bool) -> None:
+        """Raises ApiError 400 for what the exchange's own table of filters does not let go together."""
+        given = [name for name, span in self._asdict().items() if span.is_given]
+        if not given:
+            return
+        if len(given) > 1:
+            raise errors.invalid_parameters("timestamp filters are mutually exclusive")
+        if page.status not in (None, *STATUSES_BESIDE[given[0]]):
+            raise errors.invalid_parameters(f"the {given[0]} filter cannot be combined with status {page.status}")
+        if given == ["updated"] and (page.tickers or page.event or (page.series and not without_combos)):
+            raise errors.invalid_parameters("the updated filter goes with series_ticker and mve_filter=exclude only")
+
+    def hold(self, market: PaperMarket) -> bool:
+        return (
+            self.created.holds(market.opened_us)
+            and self.updated.holds(market.updated_us)
+            and self.close.holds(market.close_us)
+            and self.settled.holds(market.settled_us)
+        )
+
+
 class MarketShown(rest.Market, kw_only=True):
-    """With what a market shows once it has a result."""
+    """With what the specification no longer names but some clients demand, and what a market shows once it has a
+    result."""
+
+    liquidity_dollars: str
+    exchange_index: int
 
     settlement_value_dollars: str | None = None
     settlement_ts: str | None = None
@@ -79,7 +120,7 @@ def market_body(market: PaperMarket) -> rest.Market:
         open_interest_fp=format_count(CountE2(market.volume_e2)),
         notional_value_dollars=format_price(ONE_DOLLAR_E4),
         previous_yes_bid_dollars=ZERO_PRICE,
-        previous_yes_ask_dollars=ZERO_PRICE,
+        previous_yes_ask_dollars=format_price(ONE_DOLLAR_E4),
         previous_price_dollars=ZERO_PRICE if previous is None else format_price(previous),
         settlement_bounds_type="default",
         expiration_value=market.result or "",
@@ -87,12 +128,14 @@ def market_body(market: PaperMarket) -> rest.Market:
         rules_secondary="",
         price_level_structure=header.price_level_structure,
         price_ranges=price_ranges(header.grid),
+        liquidity_dollars=ZERO_PRICE,
+        exchange_index=0,
         settlement_value_dollars=None if market.result is None else format_price(market.settlement_value_e4()),
         settlement_ts=None if market.settled_us is None else rfc3339(market.settled_us),
     )
 
 
-def markets_page(exchange: Exchange, page: Page) -> MarketsPage:
+def markets_page(exchange: Exchange, page: Page, times: MarketTimes) -> MarketsPage:
     """The markets in the order in which they were opened, the last one first."""
     listed = list(enumerate(exchange.markets.values(), 1))
     states = STATUS_WORDS.get(page.status or "", ())
@@ -104,6 +147,7 @@ def markets_page(exchange: Exchange, page: Page) -> MarketsPage:
             and (page.event is None or market.header.event == page.event)
             and (page.series is None or market.header.series == page.series)
             and (not states or market.status in states)
+            and times.hold(market)
         )
 
     found, cursor = newest_first(listed, page, wanted, lambda item: item[0])
@@ -152,70 +196,6 @@ def _trade_body(trade: TradeRecord) -> dict[str, object]:
         "taker_book_side": "bid" if taker == "yes" else "ask",
         "created_time": rfc3339(trade.at_us),
         "is_block_trade": False,
-    }
-
-
-def events_page(exchange: Exchange, page: Page) -> dict[str, object]:
-    events = list(dict.fromkeys(market.header.event for market in exchange.markets.values()))
-    listed = [(number, _event(exchange, event)) for number, event in enumerate(events, 1)]
-    found, cursor = newest_first(
-        listed,
-        page,
-        lambda item: page.series is None or item[1]["series_ticker"] == page.series,
-        lambda item: item[0],
-    )
-    return {"events": [event for _, event in found], "cursor": cursor}
-
-
-def event_body(exchange: Exchange, event: str) -> dict[str, object]:
-    shown = _event(exchange, event)
-    return {"event": shown, "markets": [market_body(m) for m in exchange.markets.values() if m.header.event == event]}
-
-
-def _event(exchange: Exchange, event: str) -> dict[str, object]:
-    header = next((m.header for m in exchange.markets.values() if m.header.event == event), None)
-    if header is None:
-        raise errors.not_found("event")
-    return {
-        "event_ticker": event,
-        "series_ticker": header.series,
-        "sub_title": "",
-        "title": header.title,
-        "category": header.category,
-        "collateral_return_type": "",
-        "mutually_exclusive": False,
-        "settlement_sources": [],
-        "exchange_index": 0,
-    }
-
-
-def series_body(exchange: Exchange, series: str) -> dict[str, object]:
-    return {"series": _series(exchange, series)}
-
-
-def series_list(exchange: Exchange, category: str | None) -> dict[str, object]:
-    tickers = dict.fromkeys(market.header.series for market in exchange.markets.values())
-    shown = [_series(exchange, ticker) for ticker in tickers]
-    return {"series": [series for series in shown if category is None or series["category"] == category]}
-
-
-def _series(exchange: Exchange, series: str) -> dict[str, object]:
-    header = next((m.header for m in exchange.markets.values() if m.header.series == series), None)
-    if header is None:
-        raise errors.not_found("series")
-    return {
-        "ticker": series,
-        "frequency": "custom",
-        "title": series,
-        "category": header.category,
-        "categories": [header.category],
-        "tags": [],
-        "settlement_sources": [],
-        "contract_url": "",
-        "contract_terms_url": "",
-        "fee_type": header.fee_type,
-        "fee_multiplier": header.fee_multiplier,
-        "additional_prohibitions": [],
     }
 
 

@@ -6,11 +6,34 @@ import base64
 import binascii
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 Item = TypeVar("Item")
+US_PER_S = 1_000_000
+
+
+class Span(NamedTuple):
+    """A span of time that a filter names, in unix seconds: after `min_s` and before `max_s`, both ends excluded."""
+
+    min_s: int | None = None
+    max_s: int | None = None
+
+    @property
+    def is_given(self) -> bool:
+        return self.min_s is not None or self.max_s is not None
+
+    def holds(self, at_us: int | None) -> bool:
+        """Whether a moment lies in it; one that has not come lies in none that is given."""
+        if at_us is None:
+            return not self.is_given
+        return (self.min_s is None or at_us > self.min_s * US_PER_S) and (
+            self.max_s is None or at_us < self.max_s * US_PER_S
+        )
+
+
+ANY_TIME = Span()
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

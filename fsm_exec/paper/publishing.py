@@ -19,7 +19,7 @@ from fsm_exec.paper.matching import LevelChange, Match
 from fsm_exec.paper.orders import FillRecord, Order
 from fsm_exec.paper.subscriptions import CHANNELS, Channel, Subscription
 from fsm_exec.paper.times import rfc3339
-from fsm_exec.wire import feeds, rest, ws
+from fsm_exec.wire import feeds, rest
 
 COMBOS = "KXMVE"  # combos have a lifecycle channel of their own
 
@@ -133,9 +133,10 @@ def snapshot_body(market: PaperMarket, *, yes_prices: bool) -> bytes:
         (format_price(_shown("no", p, yes_prices=yes_prices)), format_count(c)) for p, c in market.book.displayed("no")
     ]
     return _ENCODER.encode(
-        ws.BookSnapshot(
+        bodies.PublicSnapshot(
             market_ticker=market.ticker,
             market_id=market.market_id,
+            clock=market.clock,
             yes_dollars_fp=yes or None,
             no_dollars_fp=(sorted(no) if yes_prices else no) or None,
         )
@@ -177,9 +178,10 @@ def price_ranges(grid: PriceGrid) -> list[rest.PriceRange]:
 
 def _delta_body(market: PaperMarket, change: LevelChange, at_us: int, own: Order | None, *, yes_prices: bool) -> bytes:
     return _ENCODER.encode(
-        ws.BookDelta(
+        bodies.PublicDelta(
             market_ticker=market.ticker,
             market_id=market.market_id,
+            clock=market.clock,
             price_dollars=format_price(_shown(change.outcome, change.price_e4, yes_prices=yes_prices)),
             delta_fp=format_count(CountE2(change.delta_e2)),
             side=change.outcome,

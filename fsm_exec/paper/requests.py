@@ -12,6 +12,8 @@ from fsm_exec.wire import rest
 from fsm_exec.wire.writes import DecreaseOrder
 
 LAST_SECOND = 253_402_300_799  # of the year 9999: later times have no RFC 3339 text
+PRICE_DECIMALS_MAX = 4
+COUNT_DECIMALS_MAX = 2
 _CLIENT_ORDER_ID = re.compile(rest.CLIENT_ORDER_ID_PATTERN, re.ASCII)
 
 
@@ -21,7 +23,9 @@ def outcome_of(side: rest.BookSide) -> Outcome:
 
 
 def price_on(grid: PriceGrid, text: str) -> PriceE4:
-    """A YES price on the market's grid."""
+    """A YES price on the market's grid, written with two to four decimals."""
+    if not 2 <= _decimals(text) <= PRICE_DECIMALS_MAX:
+        raise errors.invalid_price("price has not two to four decimals")
     try:
         price = parse_price(text)
     except UnitError as error:
@@ -32,18 +36,29 @@ def price_on(grid: PriceGrid, text: str) -> PriceE4:
 
 
 def positive_count(text: str) -> CountE2:
-    try:
-        count = parse_count(text)
-    except UnitError as error:
-        raise errors.invalid_parameters(str(error)) from error
+    count = _count(text)
     if count <= 0:
         raise errors.invalid_parameters("count must be positive")
     return count
 
 
+def _count(text: str) -> CountE2:
+    """A count, written with at most two decimals."""
+    if _decimals(text) > COUNT_DECIMALS_MAX:
+        raise errors.invalid_parameters("count has more than two decimals")
+    try:
+        return parse_count(text)
+    except UnitError as error:
+        raise errors.invalid_parameters(str(error)) from error
+
+
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2])
+
+
 def check_client_order_id(account: Account, client_order_id: str | None) -> None:
-    """Its alphabet, and that this account never used it."""
-    if client_order_id is None:
+    """Its alphabet, and that this account never used it. An empty one is none."""
+    if not client_order_id:
         return
     if not _CLIENT_ORDER_ID.fullmatch(client_order_id):
         raise errors.invalid_parameters("client_order_id")
@@ -78,10 +93,7 @@ def decreased(remaining: CountE2, request: DecreaseOrder) -> int:
         raise errors.invalid_parameters("exactly one of reduce_by and reduce_to is required")
     if request.reduce_by is not None:
         return remaining - positive_count(request.reduce_by)
-    try:
-        wanted = parse_count(request.reduce_to or "")
-    except UnitError as error:
-        raise errors.invalid_parameters(str(error)) from error
+    wanted = _count(request.reduce_to or "")
     if wanted > remaining:
         raise errors.invalid_parameters("reduce_to is above what remains")
     return wanted

@@ -1,6 +1,7 @@
 """The REST application: who asks is established, the buckets are charged, the body is decoded; then the endpoint acts.
 
-Serves any host alike. Which endpoints there are stands in rest_reads.py and rest_writes.py.
+Serves any host alike. Which endpoints there are stands in rest_public.py, rest_reads.py
+and rest_writes.py.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from fsm_exec.paper.budget import DEFAULT_COST
 from fsm_exec.paper.desk import Desk
 from fsm_exec.paper.encoding import decoded, encoded, error_body
 from fsm_exec.paper.errors import ApiError
-from fsm_exec.paper.rest_reads import Read, Reads
+from fsm_exec.paper.rest_public import PublicReads
+from fsm_exec.paper.rest_reads import MemberReads, Read
 from fsm_exec.paper.rest_writes import NoBody, Write, Writes
 from fsm_exec.wire.rest import API_PREFIX
 
@@ -42,12 +44,12 @@ class RestApp:
     def __init__(self, desk: Desk, gate: Gate) -> None:
         self._desk = desk
         self._gate = gate
-        self._writes = Writes(desk.exchange)
-        reads = Reads(desk, gate.budget)
+        self._writes = Writes(desk.exchange, gate.budget)
+        public, own = PublicReads(desk), MemberReads(desk, gate)
         routes = [
             _route("GET", "/exchange/status", self._status),
-            *(_route("GET", read.path, self._reader(read, private=False)) for read in reads.public()),
-            *(_route("GET", read.path, self._reader(read, private=True)) for read in reads.private()),
+            *(_route("GET", read.path, self._reader(read, private=False)) for read in public.all()),
+            *(_route("GET", read.path, self._reader(read, private=True)) for read in own.all()),
             _route("GET", "/portfolio/events/orders", _no_page),
             *(_route(write.method, write.path, self._writer(write)) for write in self._writes.all()),
             *(_route(method, path, self._gone) for method, path in GONE),
@@ -75,7 +77,8 @@ class RestApp:
             body = decoded(raw or b"{}", NoBody) if write.body is NoBody else decoded(raw, write.body)
             if not isinstance(write.cost, int):
                 self._gate.budget.charge(member, "write", write.cost(body))
-            asked = Asked(request, member, "")
+            asked = Asked(request, member, write.operation)
+            asked.check_subaccount()
             key = self._writes.key_of(asked, body)
             done = await self._desk.write(key, lambda: write.act(asked, body))
             return Response(status_code=write.status) if done is None else _json(done, write.status)

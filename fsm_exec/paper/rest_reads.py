@@ -1,21 +1,18 @@
-"""The GET endpoints: path, what is shown, and whether one must be a member to see it."""
+"""The GET endpoints of a member's own: path, what is shown, and what it costs to look."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from fsm_exec.paper import errors, grouping, market_reading, reading
-from fsm_exec.paper.asking import Asked
-from fsm_exec.paper.budget import COSTS, DEFAULT_COST, LOOKUP_COST, Budget
+from fsm_exec.paper import account_reading, grouping, reading
+from fsm_exec.paper.asking import LIMIT_MAX, Asked
+from fsm_exec.paper.auth import Gate
+from fsm_exec.paper.budget import DEFAULT_COST, LOOKUP_COST
 from fsm_exec.paper.desk import Desk
-from fsm_exec.paper.times import rfc3339
-from fsm_exec.wire import rest as wire
 
 Look: TypeAlias = Callable[[Asked], object]
-DEPTH_MAX = 100
-BOOKS_MAX = 100
-EVENTS_MAX = 200
+TRANSFERS_MAX = 500
 
 
 class Read(NamedTuple):
@@ -27,93 +24,52 @@ class Read(NamedTuple):
     cost: int = DEFAULT_COST
 
 
-class Reads:
+class MemberReads:
     """Every look runs at one moment of the exchange, after everything that was due."""
 
-    def __init__(self, desk: Desk, budget: Budget) -> None:
+    def __init__(self, desk: Desk, gate: Gate) -> None:
         self._desk = desk
         self._exchange = desk.exchange
-        self._budget = budget
+        self._gate = gate
 
-    def public(self) -> list[Read]:
+    def all(self) -> list[Read]:
         """In the order in which paths are tried: words before names."""
-        exchange = self._exchange
         return [
-            Read("/exchange/schedule", "GetExchangeSchedule", lambda _: market_reading.schedule_body(exchange)),
-            Read("/exchange/user_data_timestamp", "GetUserDataTimestamp", self._user_data_timestamp),
-            Read("/historical/cutoff", "GetHistoricalCutoff", lambda _: market_reading.cutoff_body(exchange)),
-            Read("/account/endpoint_costs", "GetAccountEndpointCosts", self._endpoint_costs),
-            Read("/markets", "GetMarkets", self._markets),
-            Read("/markets/orderbooks", "GetMarketOrderbooks", self._order_books),
-            Read("/markets/trades", "GetTrades", self._trades),
-            Read("/markets/{ticker}", "GetMarket", self._market),
-            Read("/markets/{ticker}/orderbook", "GetMarketOrderbook", self._order_book),
-            Read("/events", "GetEvents", self._events),
-            Read("/events/fee_changes", "GetEventFeeChanges", lambda _: {"event_fee_change_arr": []}),
-            Read("/events/{event}", "GetEvent", lambda a: market_reading.event_body(exchange, a.named("event"))),
-            Read("/series", "GetSeriesList", lambda a: market_reading.series_list(exchange, a.text("category"))),
-            Read("/series/fee_changes", "GetSeriesFeeChanges", lambda _: {"series_fee_change_arr": []}),
-            Read("/series/{series}", "GetSeries", lambda a: market_reading.series_body(exchange, a.named("series"))),
-        ]
-
-    def private(self) -> list[Read]:
-        return [
-            Read("/account/limits", "GetAccountApiLimits", self._limits),
+            Read("/api_keys", "GetApiKeys", lambda a: account_reading.api_keys(self._gate, a.account)),
+            Read("/account/limits", "GetAccountApiLimits", lambda a: account_reading.limits(self._gate, a.account)),
+            Read("/account/api_usage_level/volume_progress", "GetAccountApiUsageLevelVolumeProgress", self._progress),
             Read("/portfolio/balance", "GetBalance", lambda a: reading.balance(self._exchange, a.account)),
+            Read("/portfolio/summary/total_resting_order_value", "GetPortfolioRestingOrderTotalValue", self._resting),
             Read("/portfolio/positions", "GetPositions", self._positions),
             Read("/portfolio/fills", "GetFills", lambda a: reading.fills_page(self._desk.seen(a.account), a.page())),
             Read("/portfolio/settlements", "GetSettlements", self._settlements),
+            Read("/portfolio/deposits", "GetDeposits", lambda a: self._nothing(a, "deposits", TRANSFERS_MAX)),
+            Read("/portfolio/withdrawals", "GetWithdrawals", lambda a: self._nothing(a, "withdrawals", TRANSFERS_MAX)),
             Read("/portfolio/orders", "GetOrders", self._orders),
             Read("/portfolio/orders/queue_positions", "GetOrderQueuePositions", self._queue_positions),
             Read("/portfolio/orders/{order_id}", "GetOrder", self._order, LOOKUP_COST),
             Read("/portfolio/orders/{order_id}/queue_position", "GetOrderQueuePosition", self._queue_position),
             Read("/portfolio/order_groups", "GetOrderGroups", self._groups),
             Read("/portfolio/order_groups/{group_id}", "GetOrderGroup", self._group),
+            Read("/historical/fills", "GetFillsHistorical", lambda a: self._nothing(a, "fills")),
+            Read("/historical/orders", "GetHistoricalOrders", lambda a: self._nothing(a, "orders")),
+            Read("/historical/positions", "GetHistoricalPositions", self._old_positions),
         ]
 
-    # Public
+    def _progress(self, asked: Asked) -> object:
+        return account_reading.volume_progress(self._exchange, asked.account)
 
-    def _user_data_timestamp(self, _: Asked) -> wire.UserDataTimestamp:
-        return wire.UserDataTimestamp(as_of_time=rfc3339(self._desk.as_of_us()))
+    def _resting(self, asked: Asked) -> object:
+        return account_reading.resting_value(asked.account)
 
-    def _endpoint_costs(self, _: Asked) -> dict[str, object]:
-        return {"default_cost": DEFAULT_COST, "endpoint_costs": [cost._asdict() for cost in COSTS]}
+    def _nothing(self, asked: Asked, name: str, limit_max: int = LIMIT_MAX) -> object:
+        """Cash is given when an account is opened, and nothing is ever moved to history."""
+        asked.page(limit_max=limit_max)
+        return {name: [], "cursor": ""}
 
-    def _markets(self, asked: Asked) -> object:
-        page = asked.page(*market_reading.STATUS_WORDS, limit_min=0)
-        if asked.choice("mve_filter", "MveFilter", "only", "exclude") == "only":  # there are no combos here
-            return market_reading.MarketsPage(markets=[], cursor="")
-        return market_reading.markets_page(self._exchange, page)
-
-    def _market(self, asked: Asked) -> object:
-        market = market_reading.market_of(self._exchange, asked.named("ticker"))
-        return wire.MarketBody(market=market_reading.market_body(market))
-
-    def _order_book(self, asked: Asked) -> object:
-        depth = asked.bounded("depth", "Depth", default=0, low=0, high=DEPTH_MAX)
-        return market_reading.order_book(market_reading.market_of(self._exchange, asked.named("ticker")), depth)
-
-    def _order_books(self, asked: Asked) -> object:
-        tickers = asked.words("tickers")
-        if not 1 <= len(tickers) <= BOOKS_MAX:
-            raise errors.invalid_query(asked.operation, "Tickers", "min" if not tickers else "max")
-        return market_reading.order_books(self._exchange, tickers)
-
-    def _trades(self, asked: Asked) -> object:
-        block = asked.choice("is_block_trade", "IsBlockTrade", "true", "false") == "true"
-        return market_reading.trades_page(self._exchange, asked.page(limit_min=0), block_trades=block)
-
-    def _events(self, asked: Asked) -> object:
-        return market_reading.events_page(self._exchange, asked.page(limit_max=EVENTS_MAX))
-
-    # The member's own
-
-    def _limits(self, _: Asked) -> dict[str, object]:
-        tier = self._budget.tier
-        read, write = (
-            {"refill_rate": rate.refill, "bucket_capacity": rate.capacity} for rate in (tier.read, tier.write)
-        )
-        return {"usage_tier": tier.name, "read": read, "write": write, "grants": []}
+    def _old_positions(self, asked: Asked) -> object:
+        asked.page()
+        return {"market_positions": [], "event_positions": [], "cursor": ""}
 
     def _positions(self, asked: Asked) -> object:
         settlement = asked.choice("settlement_status", "SettlementStatus", "unsettled", "settled", "all")

@@ -9,7 +9,7 @@ import msgspec
 
 from fsm_exec.paper import batches, errors, grouping
 from fsm_exec.paper.asking import Asked
-from fsm_exec.paper.budget import CANCEL_COST, DEFAULT_COST
+from fsm_exec.paper.budget import CANCEL_COST, DEFAULT_COST, UPGRADE, UPGRADE_COST, Budget
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.requests import check_shard
 from fsm_exec.wire import rest, writes
@@ -23,10 +23,12 @@ class NoBody(msgspec.Struct):
 
 
 class Write(NamedTuple):
-    """`cost` may depend on the decoded body. A success without a body is answered with None."""
+    """`operation` names the endpoint in the messages about a wrong query. `cost` may depend on the decoded body. A
+    success without a body is answered with None."""
 
     method: str
     path: str
+    operation: str
     body: type[Any]
     act: Act
     status: int = 200
@@ -34,25 +36,39 @@ class Write(NamedTuple):
 
 
 class Writes:
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, budget: Budget) -> None:
         self._exchange = exchange
+        self._budget = budget
 
     def all(self) -> list[Write]:
         """In the order in which paths are tried: words before names."""
         orders, groups = "/portfolio/events/orders", "/portfolio/order_groups"
+        group = f"{groups}/{{group_id}}"
+        create, cancel = _each(DEFAULT_COST), _each(CANCEL_COST)
         return [
-            Write("POST", orders, rest.CreateOrder, self._create, 201),
-            Write("DELETE", orders, NoBody, self._cancel_all, 204, CANCEL_COST),
-            Write("POST", f"{orders}/batched", writes.BatchCreate, self._create_batch, 201, _each(DEFAULT_COST)),
-            Write("DELETE", f"{orders}/batched", writes.BatchCancel, self._cancel_batch, 200, _each(CANCEL_COST)),
-            Write("DELETE", f"{orders}/{{order_id}}", NoBody, self._cancel, 200, CANCEL_COST),
-            Write("POST", f"{orders}/{{order_id}}/amend", rest.AmendOrder, self._amend),
-            Write("POST", f"{orders}/{{order_id}}/decrease", writes.DecreaseOrder, self._decrease),
-            Write("POST", f"{groups}/create", writes.CreateGroup, self._create_group, 201),
-            Write("PUT", f"{groups}/{{group_id}}/limit", writes.GroupLimit, self._change_limit),
-            Write("PUT", f"{groups}/{{group_id}}/reset", NoBody, self._reset),
-            Write("PUT", f"{groups}/{{group_id}}/trigger", NoBody, self._trigger),
-            Write("DELETE", f"{groups}/{{group_id}}", NoBody, self._delete_group),
+            Write("POST", orders, "CreateOrderV2", rest.CreateOrder, self._create, 201),
+            Write("DELETE", orders, "CancelAllOrders", NoBody, self._cancel_all, 204, CANCEL_COST),
+            Write(
+                "POST", f"{orders}/batched", "BatchCreateOrdersV2", writes.BatchCreate, self._create_batch, 201, create
+            ),
+            Write(
+                "DELETE",
+                f"{orders}/batched",
+                "BatchCancelOrdersV2",
+                writes.BatchCancel,
+                self._cancel_batch,
+                200,
+                cancel,
+            ),
+            Write("DELETE", f"{orders}/{{order_id}}", "CancelOrderV2", NoBody, self._cancel, 200, CANCEL_COST),
+            Write("POST", f"{orders}/{{order_id}}/amend", "AmendOrderV2", rest.AmendOrder, self._amend),
+            Write("POST", f"{orders}/{{order_id}}/decrease", "DecreaseOrderV2", writes.DecreaseOrder, self._decrease),
+            Write("POST", f"{groups}/create", "CreateOrderGroup", writes.CreateGroup, self._create_group, 201),
+            Write("PUT", f"{group}/limit", "UpdateOrderGroupLimit", writes.GroupLimit, self._change_limit),
+            Write("PUT", f"{group}/reset", "ResetOrderGroup", NoBody, self._reset),
+            Write("PUT", f"{group}/trigger", "TriggerOrderGroup", NoBody, self._trigger),
+            Write("DELETE", group, "DeleteOrderGroup", NoBody, self._delete_group),
+            Write("POST", UPGRADE, "UpgradeAccountApiUsageLevel", NoBody, self._upgrade, 201, UPGRADE_COST),
         ]
 
     def key_of(self, asked: Asked, body: object) -> str:
@@ -94,30 +110,45 @@ class Writes:
 
     def _on_this_shard(self, exchange_index: int | None, ticker: str | None) -> bool:
         """-1 demands routing by ticker; an order is looked for on the shard that is named."""
-        if exchange_index == -1 and ticker is None:
+        if exchange_index == -1 and not ticker:
             raise errors.invalid_parameters("market_ticker is required to route by ticker")
         return exchange_index in (None, -1, 0)
 
     # Order groups
 
+    def _group_named(self, asked: Asked) -> str:
+        """The group of the path, on the shard of the query: none here but the first has any. Raises ApiError 404."""
+        group_id = asked.named("group_id")
+        if asked.number("exchange_index", "ExchangeIndex") not in (None, 0):
+            raise errors.group_not_found(group_id)
+        return group_id
+
     def _create_group(self, asked: Asked, body: writes.CreateGroup) -> object:
         return grouping.create_group(self._exchange, asked.account, body)
 
     def _change_limit(self, asked: Asked, body: writes.GroupLimit) -> object:
-        grouping.change_limit(self._exchange, asked.account, asked.named("group_id"), body)
+        grouping.change_limit(self._exchange, asked.account, self._group_named(asked), body)
         return EMPTY
 
     def _reset(self, asked: Asked, _: NoBody) -> object:
-        grouping.reset(self._exchange, asked.account, asked.named("group_id"))
+        grouping.reset(self._exchange, asked.account, self._group_named(asked))
         return EMPTY
 
     def _trigger(self, asked: Asked, _: NoBody) -> object:
-        grouping.trigger(self._exchange, asked.account, asked.named("group_id"))
+        grouping.trigger(self._exchange, asked.account, self._group_named(asked))
         return EMPTY
 
     def _delete_group(self, asked: Asked, _: NoBody) -> object:
-        grouping.delete(self._exchange, asked.account, asked.named("group_id"))
+        grouping.delete(self._exchange, asked.account, self._group_named(asked))
         return EMPTY
+
+    # The account
+
+    def _upgrade(self, asked: Asked, _: NoBody) -> None:
+        """For good, to whoever has sent one of its last hundred orders by the API: all of them here came so."""
+        if not asked.account.orders:
+            raise errors.forbidden("no order of the last 100 was created by the API")
+        self._budget.upgrade(asked.account)
 
 
 def _each(cost: int) -> Callable[[writes.BatchCreate | writes.BatchCancel], int]:

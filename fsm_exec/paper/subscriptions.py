@@ -78,7 +78,7 @@ class Subscription:
     def send_always(self, kind: str, body: bytes | None, at_us: int, *, command_id: int = 0) -> None:
         """As `send`, also when the consumer is too slow: for the frame that tells it so."""
         seq: int | None = None
-        if self.channel in COUNTED:
+        if self.channel in COUNTED or kind == "unsubscribed":  # which has a number on every channel
             self._seq += 1
             seq = self._seq
         if self._to_lose:

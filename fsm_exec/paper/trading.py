@@ -66,7 +66,6 @@ class Trading:
     def apply(self, ticker: str, change: Change) -> None:
         """One event of the market's tape. Raises BookError if it cannot be."""
         market = self.markets[ticker]
-        market.updated_us = self.timeline.now_us()
         if market.unseen is not None:
             market.unseen = _played_on(market.unseen, change)
             return
@@ -150,6 +149,8 @@ class Trading:
     def _publish(self, market: PaperMarket, happened: list[Happening]) -> None:
         """Book what happened and tell those who listen."""
         now_us = self.timeline.now_us()
+        if happened:
+            market.clock += 1
         for each in happened:
             match each:
                 case LevelChange():
@@ -160,6 +161,7 @@ class Trading:
                     self._end(each.order, "canceled", "SelfTradeCancel")
                     self.publisher.order_changed(self.accounts[each.order.account_id], each.order)
         if happened:
+            market.quoted(now_us)
             self.publisher.ticker_changed(market, now_us)
 
     def _settle(self, market: PaperMarket, match: Match, now_us: int) -> None:

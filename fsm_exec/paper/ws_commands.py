@@ -104,7 +104,7 @@ class Commands:
             if channel is None:
                 raise CommandError(8, "Unknown channel name")
             channels.append(channel)
-        if (params.market_id is not None or params.market_ids) and set(channels) != {"ticker"}:
+        if (params.market_id or params.market_ids) and set(channels) != {"ticker"}:
             raise CommandError(11, "Invalid parameter")
         tickers = self._tickers(params)
         if tickers is None and any(channel in NEEDS_MARKET for channel in channels):
@@ -210,11 +210,11 @@ class Commands:
     def _tickers(self, params: CommandParams, about: Subscription | None = None) -> list[str] | None:
         """The markets of a command, each once; None if it names none. An unknown market is an invalid parameter."""
         markets = self._exchange.markets
-        named = [*(params.market_tickers or ()), *(() if params.market_ticker is None else (params.market_ticker,))]
+        named = [*(params.market_tickers or ()), *((params.market_ticker,) if params.market_ticker else ())]
         for ticker in named:
             if ticker not in markets:
                 raise CommandError(11, "Invalid parameter", ticker, about)
-        wanted = {*(params.market_ids or ()), *(() if params.market_id is None else (params.market_id,))}
+        wanted = {*(params.market_ids or ()), *((params.market_id,) if params.market_id else ())}
         by_id = [ticker for ticker, market in markets.items() if market.market_id in wanted] if wanted else []
         if len(by_id) != len(wanted):
             raise CommandError(11, "Invalid parameter", about=about)

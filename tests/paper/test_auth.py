@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from fsm_exec.paper.auth import KeyType
 from tests.paper.support import START_US, Stage, staged
@@ -26,6 +31,21 @@ async def test_both_kinds_of_key_sign(stage: Stage, key_type: KeyType) -> None:
     member = stage.new_member(key_type=key_type)
     answer = await stage.call("GET", "/portfolio/orders", member=member, query={"limit": "5"})
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("salt", [0, 16, 20, 32, 64, padding.PSS.MAX_LENGTH])
+async def test_a_salt_may_have_any_length(stage: Stage, salt: Any) -> None:  # noqa: ANN401 - a number or a marker
+    """The signature itself says which; the library's own default is the longest that fits."""
+    member = stage.new_member(key_type="rsa")
+    key = serialization.load_pem_private_key(member.credentials.private_key_pem, None)
+    assert isinstance(key, RSAPrivateKey)
+    headers = member.headers("GET", PATH)
+    message = f"{headers['KALSHI-ACCESS-TIMESTAMP']}GET{PATH}".encode()
+    pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=salt)
+    headers["KALSHI-ACCESS-SIGNATURE"] = base64.b64encode(key.sign(message, pss, hashes.SHA256())).decode()
+    assert (await stage.http.get("/portfolio/balance", headers=headers)).status_code == 200
+    wrong = base64.b64encode(key.sign(message + b" ", pss, hashes.SHA256())).decode()
+    assert (await refusal(stage, {**headers, "KALSHI-ACCESS-SIGNATURE": wrong}))[0] == 401
 
 
 async def refusal(stage: Stage, headers: dict[str, str]) -> tuple[int, str, str | None]:

@@ -83,7 +83,7 @@ def test_a_client_order_id_is_unique_for_ever(floor: Floor) -> None:
         floor.bid("0.30", "1", client_order_id="once")
 
 
-@pytest.mark.parametrize("bad", ["a.b", "", "x" * 65, "ü"])
+@pytest.mark.parametrize("bad", ["a.b", "x" * 65, "ü"])
 def test_a_client_order_id_has_an_alphabet(floor: Floor, bad: str) -> None:
     """Letters, digits and _ - : + = /, up to 64."""
     with refusal("invalid_parameters", 400):
@@ -253,3 +253,35 @@ def test_what_is_not_offered_is_refused(floor: Floor, field: str, value: object,
     more: dict[str, Any] = {field: value}
     with refusal(code, status):
         floor.bid("0.30", "1", **more)
+
+
+def test_an_empty_name_is_none(floor: Floor) -> None:
+    """`""` for a client order id or a group counts as left out, however often."""
+    for _ in range(2):
+        order = floor.bid("0.30", "1", client_order_id="", order_group_id="")
+        assert order.client_order_id is None
+        assert floor.exchange.orders[order.order_id].group_id is None
+    fields: dict[str, Any] = {"ticker": TICKER, "side": "bid", "price": "0.31", "count": "1"}
+    request = AmendOrder(**fields, client_order_id="", updated_client_order_id="")
+    assert floor.exchange.amend_order(floor.account, order.order_id, request).client_order_id is None
+    assert floor.exchange.cancel_order(floor.account, order.order_id, "").reduced_by == "1.00"
+
+
+@pytest.mark.parametrize("price", ["0.3", ".30", "0.300000", "0.30000", "1", "0", "", "0,30", "3e-1", "0.3 0"])
+def test_a_price_has_two_to_four_decimals(floor: Floor, price: str) -> None:
+    """Neither fewer nor more, whatever they are."""
+    with refusal("invalid_price", 400):
+        floor.bid(price, "1")
+
+
+@pytest.mark.parametrize("count", ["1.000", "1.", "1.00000", "", "0", "0.00", "-1"])
+def test_a_count_has_at_most_two_decimals(floor: Floor, count: str) -> None:
+    """And is more than nothing."""
+    with refusal("invalid_parameters", 400):
+        floor.bid("0.30", count)
+
+
+@pytest.mark.parametrize(("price", "count"), [("0.30", "1"), ("0.300", "1.0"), ("0.3000", "1.00")])
+def test_a_number_may_be_written_shorter(floor: Floor, price: str, count: str) -> None:
+    """All of these are one contract at 30 cents."""
+    assert floor.bid(price, count).remaining_count == "1.00"

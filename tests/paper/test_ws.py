@@ -135,6 +135,59 @@ async def test_markets_come_and_go_within_a_subscription(stage: Stage, stream: W
     assert await hear(stream) == {"type": "unsubscribed", "id": 6, "sid": 1, "seq": 6}
 
 
+async def test_the_clock_of_a_market_orders_its_changes(stage: Stage, stream: WebSocketConnection) -> None:
+    """A snapshot holds all up to its clock, the changes after it have later ones, and one order that sweeps two levels
+    makes two changes of one clock."""
+    stage.exchange.apply(TICKER, delta("no", "0.47", "5"))
+    await say(stream, subscribe("orderbook_delta"))
+    await hear(stream)
+    opening = (await hear(stream))["msg"]["clock"]
+    await stage.create("bid", "0.53", "10")
+    swept = [(await hear(stream))["msg"]["clock"] for _ in range(2)]
+    stage.exchange.apply(TICKER, delta("yes", "0.44", "1"))
+    later = (await hear(stream))["msg"]["clock"]
+    assert opening < swept[0] == swept[1] < later
+    async with trio.open_nursery() as nursery:
+        second = await stage.dial(nursery)
+        await say(second, subscribe("orderbook_delta"))
+        await hear(second)
+        assert (await hear(second))["msg"]["clock"] == later
+        await second.aclose()
+
+
+async def test_a_book_that_never_changed_has_clock_0(stage: Stage, stream: WebSocketConnection) -> None:
+    """As a market that was just opened."""
+    stage.exchange.add_market(header("KXTEST-26OCT01-B"))
+    await say(stream, subscribe("orderbook_delta", ticker="KXTEST-26OCT01-B"))
+    await hear(stream)
+    assert (await hear(stream))["msg"]["clock"] == 0
+
+
+@pytest.mark.parametrize("channel", ["orderbook_delta", "trade", "ticker", "fill", "user_orders", "market_positions"])
+async def test_an_end_is_numbered_on_every_channel(stage: Stage, stream: WebSocketConnection, channel: str) -> None:
+    """Also where messages are not: the answer to unsubscribe needs its seq."""
+    await say(stream, subscribe(channel))
+    await hear(stream)
+    numbered = 1
+    if channel == "orderbook_delta":
+        await hear(stream)
+        numbered = 2
+    await say(stream, {"id": 2, "cmd": "unsubscribe", "params": {"sids": [1]}})
+    assert await hear(stream) == {"type": "unsubscribed", "id": 2, "sid": 1, "seq": numbered}
+
+
+async def test_an_empty_ticker_is_none(stage: Stage, stream: WebSocketConnection) -> None:
+    """`""` for the market counts as left out: every market where that is allowed, code 14 where it is not."""
+    command = {"id": 1, "cmd": "subscribe", "params": {"channels": ["trade"], "market_ticker": "", "market_id": ""}}
+    await say(stream, command)
+    assert (await hear(stream))["type"] == "subscribed"
+    stage.exchange.apply(TICKER, trade("no", "0.45", "3"))
+    assert (await hear(stream))["type"] == "trade"
+    command["params"]["channels"] = ["orderbook_delta"]  # type: ignore[index]
+    await say(stream, command)
+    assert (await hear(stream))["msg"]["code"] == 14
+
+
 @pytest.mark.parametrize(
     ("command", "code"),
     [
