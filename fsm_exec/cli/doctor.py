@@ -165,7 +165,7 @@ async def _reachability(client: KalshiClient) -> Check:
         status = await client.public.status()
     except VenueError as error:
         return Check("exchange", "fail", f"{error}; check the network and the address")
-    if status.exchange_active and status.trading_active:
+    if status.exchange_active is not False and status.trading_active is not False:
         return Check("exchange", "ok", "reachable, and it trades")
     resume = status.exchange_estimated_resume_time
     pause = "trading is paused" if status.exchange_active else "the exchange is paused"
@@ -206,10 +206,10 @@ async def _signature(client: KalshiClient) -> Check:
     except VenueError as error:
         return Check("signature", "fail", str(error))
     rates = ", ".join(
-        f"{name} {bucket.refill_rate}/s up to {bucket.bucket_capacity}"
+        f"{name} not told" if bucket is None else f"{name} {bucket.refill_rate}/s up to {bucket.bucket_capacity}"
         for name, bucket in (("read", limits.read), ("write", limits.write))
     )
-    return Check("signature", "ok", f"accepted; tier {limits.usage_tier[:40]}, tokens: {rates}")
+    return Check("signature", "ok", f"accepted; tier {(limits.usage_tier or 'not told')[:40]}, tokens: {rates}")
 
 
 async def _account(client: KalshiClient) -> Check:

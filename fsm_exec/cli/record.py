@@ -22,7 +22,7 @@ from fsm_exec.cli.config import Loaded, load
 from fsm_exec.cli.connection import connect
 from fsm_exec.cli.recording_file import RecordingWriter
 from fsm_exec.core.book import Level
-from fsm_exec.core.errors import UserError, VenueRefused
+from fsm_exec.core.errors import UserError, VenueRefused, VenueUnreadable
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillReport, OrderReport
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid
@@ -198,6 +198,8 @@ async def _open(client: KalshiClient, ticker: str, path: Path) -> RecordingWrite
         if error.status != 404:
             raise
         raise UserError(f"market {ticker}: the exchange does not know it; copy it from the market's page") from error
+    if market.price_level_structure is None:
+        raise VenueUnreadable(f"market {ticker}: its price_level_structure is missing, which a recording must name")
     try:
         path.parent.mkdir(exist_ok=True)
         header = Header(format=FORMAT, ticker=ticker, price_level_structure=market.price_level_structure)

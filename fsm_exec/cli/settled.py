@@ -16,6 +16,6 @@ def results_of(client: KalshiClient) -> Results:
 
     async def results(tickers: Sequence[str]) -> Mapping[str, Outcome]:
         rows = await client.public.markets(tickers=tickers)
-        return {row.ticker: RESULTS[row.result] for row in rows if row.result in RESULTS}
+        return {row.ticker: RESULTS[row.result] for row in rows if row.result is not None and row.result in RESULTS}
 
     return results

@@ -11,23 +11,25 @@ from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
-    """`available_e6` is what new orders may use; `portfolio_e6` the exchange's own value of what is held."""
+    """`available_e6` is what new orders may use; `portfolio_e6` the exchange's own value of what is held, None if it
+    does not tell."""
 
     available_e6: MoneyE6
-    portfolio_e6: MoneyE6
+    portfolio_e6: MoneyE6 | None
     at_us: int
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """What is held of one market. `count_e2` is signed: + YES, - NO."""
+    """What is held of one market. `count_e2` is signed: + YES, - NO. The others are None where the exchange does not
+    tell them."""
 
     ticker: str
     count_e2: CountE2
-    traded_e6: MoneyE6
-    exposure_e6: MoneyE6
-    realized_e6: MoneyE6
-    fees_e6: MoneyE6
-    changed_at_us: int
+    traded_e6: MoneyE6 | None
+    exposure_e6: MoneyE6 | None
+    realized_e6: MoneyE6 | None
+    fees_e6: MoneyE6 | None
+    changed_at_us: int | None
 
 
 class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +49,7 @@ class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueuePosition(msgspec.Struct, frozen=True):
-    """`ahead_e2` contracts are filled before this order is."""
+    """`ahead_e2` contracts are filled before this order is. `ticker` may be empty: not told."""
 
     order_id: str
     ticker: str

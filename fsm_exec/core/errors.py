@@ -13,6 +13,7 @@ ExecError
   x VenueError         the exchange, or the way to it, on reads (the outcome of a write is data: see core.ports)
       - VenueRefused       a definite no
       - VenueUnavailable   no usable answer
+          - VenueUnreadable    an answer that cannot be understood
 """
 
 from __future__ import annotations
@@ -74,6 +75,10 @@ class VenueRefused(VenueError):
 
 class VenueUnavailable(VenueError):
     """No answer, or one that cannot be understood; reading again later is safe."""
+
+
+class VenueUnreadable(VenueUnavailable):
+    """An answer came; the message says what in it cannot be read."""
 
 
 def one_line(text: str) -> str:

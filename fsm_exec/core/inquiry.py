@@ -53,6 +53,8 @@ def answer_of(child: Child, listing: OrderListing, asked_since_us: int, at_us: i
             window_us = SIGNATURE_WINDOW_US if isinstance(child.write, PendingAmend) else 0
             final = listing.as_of_us > asked_since_us + window_us + READ_LAG_US
             return reported(report, at_us, looked_up=final, child=child)
+    if listing.hides(child.client_order_id):
+        return None  # it is there, or may be
     if child.state == "unknown" and listing.as_of_us > child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US:
         return OrderAbsent(at_us=at_us, client_order_id=child.client_order_id, as_of_us=listing.as_of_us)
     return None

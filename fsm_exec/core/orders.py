@@ -142,6 +142,7 @@ CancelAllAnswer: TypeAlias = AllCancelled | Refused | NotSent | Unknown
 class OrderReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One order as the exchange states it, from a listing or from the private stream.
 
+    `client_order_id` is empty for an order that has none: it is somebody else's.
     `reason` is the exchange's `last_update_reason` (the stream's only), `at_us` the exchange's time of the statement.
     `changed_at_us` is when the order itself last changed, where the exchange tells.
     """
@@ -175,13 +176,34 @@ class FillReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     at_us: int
 
 
+class UnreadRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a listing that is ours, or may be, and that could not be read. Empty: not even this of it is known."""
+
+    client_order_id: str = ""
+    order_id: str = ""
+    why: str
+
+
 class OrderListing(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole listing. `as_of_us`: the exchange states that it shows everything up to then."""
+    """A whole listing. `as_of_us`: the exchange states that it shows everything up to then. What is in it is true; what
+    is not in it is absent only if no row that could not be read `hides` it."""
 
     as_of_us: int
     orders: tuple[OrderReport, ...]
+    unread: tuple[UnreadRow, ...] = ()
+
+    def hides(self, client_order_id: str) -> bool:
+        """Whether a row that could not be read may be this order's."""
+        return any(row.client_order_id in ("", client_order_id) for row in self.unread)
 
 
 class FillListing(msgspec.Struct, frozen=True, kw_only=True):
+    """As `OrderListing`."""
+
     as_of_us: int
     fills: tuple[FillReport, ...]
+    unread: tuple[UnreadRow, ...] = ()
+
+    def hides(self, order_id: str) -> bool:
+        """Whether a row that could not be read may be a fill of this order."""
+        return any(row.order_id in ("", order_id) for row in self.unread)

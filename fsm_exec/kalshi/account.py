@@ -5,7 +5,7 @@ Reads only; each raises VenueError.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from fsm_exec.core.account import Balance, Position, QueuePosition
@@ -13,46 +13,64 @@ from fsm_exec.core.errors import VenueError
 from fsm_exec.core.units import MoneyE6, parse_change, parse_count, parse_money
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.budget import RateBudget
-from fsm_exec.kalshi.calls import Calls, decode
+from fsm_exec.kalshi.calls import Calls, decode, left_out
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.translate import Malformed, reading
+from fsm_exec.kalshi.translate import Malformed, reading_row
 from fsm_exec.wire import account as wire
-from fsm_exec.wire.rest import Balance as WireBalance
+from fsm_exec.wire.listings import RawPositionsPage
+from fsm_exec.wire.reading import Balance as WireBalance
+from fsm_exec.wire.words import missing
 
 PAGE_ROWS: Final = 1_000
 E6_PER_CENT: Final = 10_000
 
 
 class KalshiAccount:
-    def __init__(self, calls: Calls, budget: RateBudget, log: Log) -> None:
+    """`wall_us` is the wall time in unix microseconds: an answer without a time has that of its receipt."""
+
+    def __init__(self, calls: Calls, budget: RateBudget, wall_us: Callable[[], int], log: Log) -> None:
         self._calls = calls
+        self._wall_us = wall_us
         self._budget = budget
         self._log = log
 
     async def balance(self) -> Balance:
         row = decode(await self._calls.read("/portfolio/balance"), WireBalance)
-        with reading("balance"):
-            available = parse_money(row.balance_dollars)
-        if available // E6_PER_CENT != row.balance:
-            raise Malformed(f"a balance of {row.balance_dollars[:20]} dollars and of {str(row.balance)[:20]} cents")
-        return Balance(
-            available_e6=available,
-            portfolio_e6=MoneyE6(row.portfolio_value * E6_PER_CENT),
-            at_us=translate.ms_to_us(row.updated_ts * 1_000),
-        )
+        with reading_row("balance"):
+            if row.balance_dollars is not None:
+                available = parse_money(row.balance_dollars)
+            elif row.balance is not None:
+                available = MoneyE6(row.balance * E6_PER_CENT)
+            else:
+                raise missing("balance_dollars")
+            at_ms = None if row.updated_ts is None else row.updated_ts * 1_000
+            if row.balance is not None and available // E6_PER_CENT != row.balance:
+                raise Malformed(f"{str(row.balance_dollars)[:20]} dollars and {str(row.balance)[:20]} cents")
+            return Balance(
+                available_e6=available,
+                portfolio_e6=None if row.portfolio_value is None else MoneyE6(row.portfolio_value * E6_PER_CENT),
+                at_us=translate.moment_us(self._wall_us(), at_ms),
+            )
 
     async def positions(self, ticker: str | None = None) -> tuple[Position, ...]:
-        """Of every unsettled market that was ever traded, flat ones included; of one market with `ticker`."""
+        """Of every unsettled market that was ever traded, flat ones included; of one market with `ticker`. A row that
+        cannot be read is left out, with a line in the log."""
         query: dict[str, str] = {}
         if ticker is not None:
             translate.check_ticker(ticker)
             query["ticker"] = ticker
         rows: dict[str, Position] = {}
 
-        def take(content: bytes) -> str:
-            page = decode(content, wire.PositionRows)
-            rows.update((row.ticker, _position(row)) for row in page.market_positions)
-            return page.cursor or ""
+        def take(content: bytes) -> str | None:
+            page = decode(content, RawPositionsPage)
+            for raw in page.market_positions:
+                try:
+                    row = _position(decode(raw, wire.MarketPositionRow))
+                except Malformed as error:
+                    left_out(self._log, raw, error)
+                else:
+                    rows[row.ticker] = row
+            return page.cursor
 
         await self._calls.pages("/portfolio/positions", query, take, rows=PAGE_ROWS)
         return tuple(rows.values())
@@ -63,9 +81,9 @@ class KalshiAccount:
             translate.check_ticker(ticker)
         content = await self._calls.read("/portfolio/orders/queue_positions", {"market_tickers": ",".join(tickers)})
         rows = decode(content, wire.QueuePositionRows).queue_positions or []
-        with reading("queue position"):
+        with reading_row("queue position"):
             return tuple(
-                QueuePosition(row.order_id, row.market_ticker, parse_count(row.queue_position_fp)) for row in rows
+                QueuePosition(row.order_id, row.market_ticker or "", parse_count(row.queue_position_fp)) for row in rows
             )
 
     async def limits(self) -> wire.AccountLimits:
@@ -91,13 +109,17 @@ class KalshiAccount:
 
 
 def _position(row: wire.MarketPositionRow) -> Position:
-    with reading(f"position in {row.ticker[:40]}"):
+    with reading_row(f"position in {row.ticker[:40]}"):
         return Position(
             ticker=row.ticker,
             count_e2=parse_change(row.position_fp),
-            traded_e6=parse_money(row.total_traded_dollars),
-            exposure_e6=parse_money(row.market_exposure_dollars),
-            realized_e6=parse_money(row.realized_pnl_dollars),
-            fees_e6=parse_money(row.fees_paid_dollars),
-            changed_at_us=translate.time_us(row.last_updated_ts),
+            traded_e6=_money(row.total_traded_dollars),
+            exposure_e6=_money(row.market_exposure_dollars),
+            realized_e6=_money(row.realized_pnl_dollars),
+            fees_e6=_money(row.fees_paid_dollars),
+            changed_at_us=translate.time_us(row.last_updated_ts) if row.last_updated_ts else None,
         )
+
+
+def _money(text: str | None) -> MoneyE6 | None:
+    return None if text is None else parse_money(text)

@@ -16,9 +16,10 @@ from fsm_exec.core.orders import CancelAnswer, Cancelled, CancelOrder, PlaceAnsw
 from fsm_exec.core.units import parse_count
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.answers import judge_item
-from fsm_exec.kalshi.calls import same_order
+from fsm_exec.kalshi.calls import decode, same_order
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed
-from fsm_exec.wire import rest, writes
+from fsm_exec.wire import reading, rest, writes
+from fsm_exec.wire.words import missing, some
 
 
 def create_batch(orders: Sequence[PlaceOrder]) -> writes.BatchCreate:
@@ -38,50 +39,48 @@ def cancel_batch(orders: Sequence[CancelOrder]) -> writes.BatchCancel:
     return writes.BatchCancel(orders=items)
 
 
-def placed(answer: writes.BatchCreateAnswer, orders: Sequence[PlaceOrder]) -> tuple[PlaceAnswer, ...]:
+def placed(answer: reading.Items, orders: Sequence[PlaceOrder], now_us: int) -> tuple[PlaceAnswer, ...]:
     """Raises Malformed if the answer does not fit the request."""
     _check_length(len(answer.orders), len(orders))
-    return tuple(_placed(item, order) for item, order in zip(answer.orders, orders, strict=True))
+    return tuple(_placed(item, order, now_us) for item, order in zip(answer.orders, orders, strict=True))
 
 
-def cancelled(answer: writes.BatchCancelAnswer, orders: Sequence[CancelOrder]) -> tuple[CancelAnswer, ...]:
+def cancelled(answer: reading.Items, orders: Sequence[CancelOrder], now_us: int) -> tuple[CancelAnswer, ...]:
     """Raises Malformed if the answer does not fit the request."""
     _check_length(len(answer.orders), len(orders))
-    return tuple(_cancelled(item, order) for item, order in zip(answer.orders, orders, strict=True))
+    return tuple(_cancelled(item, order, now_us) for item, order in zip(answer.orders, orders, strict=True))
 
 
-def _placed(item: writes.BatchCreated, order: PlaceOrder) -> PlaceAnswer:
-    if item.error is not None:
-        return judge_item("place", item.error)
-    if item.order_id is None or item.fill_count is None or item.remaining_count is None or item.ts_ms is None:
-        return Unknown(why="an item of the batch has neither an order nor an error")
-    whole = rest.CreateOrderAnswer(
-        order_id=item.order_id,
-        fill_count=item.fill_count,
-        remaining_count=item.remaining_count,
-        ts_ms=item.ts_ms,
-        client_order_id=item.client_order_id,
-    )
+def _placed(raw: msgspec.Raw, order: PlaceOrder, now_us: int) -> PlaceAnswer:
     try:
-        return translate.placed(whole, order)
+        item = decode(raw, reading.PlacedItem)
+        if item.error is not None:
+            return judge_item("place", _detail(item.error))
+        return translate.placed(item, order, now_us)
     except (Malformed, UnitError) as error:
         return Unknown(why=f"an item of the batch is unusable: {error}")
 
 
-def _cancelled(item: writes.BatchCancelled, order: CancelOrder) -> CancelAnswer:
-    if item.error is not None:
-        return judge_item("cancel", item.error)
-    if item.ts_ms is None:
-        return Unknown(why="an item of the batch has neither a time nor an error")
+def _cancelled(raw: msgspec.Raw, order: CancelOrder, now_us: int) -> CancelAnswer:
     try:
+        item = decode(raw, reading.CancelledItem)
+        if item.error is not None:
+            return judge_item("cancel", _detail(item.error))
         same_order(item.order_id, order.order_id)
+        reduced_by_e2 = parse_count(some(item.reduced_by, "reduced_by"))
+        if item.ts_ms is None and not reduced_by_e2:  # as beside an error, which may have been left out as well
+            raise missing("ts_ms")
         return Cancelled(
-            order_id=item.order_id,
-            reduced_by_e2=parse_count(item.reduced_by),
-            at_us=translate.ms_to_us(item.ts_ms),
+            order_id=order.order_id,
+            reduced_by_e2=reduced_by_e2,
+            at_us=translate.moment_us(now_us, item.ts_ms),
         )
     except (Malformed, UnitError) as error:
         return Unknown(why=f"an item of the batch is unusable: {error}")
+
+
+def _detail(error: reading.ItemError) -> rest.ErrorDetail:
+    return rest.ErrorDetail(code=error.code or "", message=error.message or "", details=error.details)
 
 
 def _check_distinct(names: Sequence[str]) -> None:

@@ -97,9 +97,11 @@ class RateBudget:
         self._log.warning("rate_limited", bucket=bucket, refill_mt_per_s=queue.bucket.rate_mt_per_s)
 
     def learn_limits(self, limits: AccountLimits) -> None:
-        """The account's own buckets. A figure that cannot be one is passed over, and reported."""
+        """The account's own buckets. A figure that is left out or cannot be one is passed over, and reported."""
         for name, told in (("read", limits.read), ("write", limits.write)):
-            if 0 < told.refill_rate <= TOKENS_MAX and 0 < told.bucket_capacity <= TOKENS_MAX:
+            if told is None:
+                self._log.warning("limits_untold", bucket=name)
+            elif 0 < told.refill_rate <= TOKENS_MAX and 0 < told.bucket_capacity <= TOKENS_MAX:
                 self._queues[name].resize(told)
             else:
                 self._log.warning("limits_unusable", bucket=name, refill=told.refill_rate)

@@ -7,7 +7,7 @@ else goes through the table in `answers`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -16,8 +16,10 @@ from fsm_exec.core.errors import UnitError, VenueRefused, VenueUnavailable
 from fsm_exec.core.orders import NotSent, Refused, Unknown
 from fsm_exec.kalshi.answers import NETWORK_ERRORS, SUCCESS_STATUS, WriteKind, describe, judge, judge_network
 from fsm_exec.kalshi.http import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Answer, Query, SignedHttp
+from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire.rest import error_detail
+from fsm_exec.wire.words import some
 
 LIST_PAGES_MAX: Final = 500  # a listing beyond it is refused rather than cut
 ROWS_SURE: Final = 100  # a page that every listing grants: its default
@@ -26,6 +28,7 @@ READ_REFUSALS: Final = frozenset({400, 401, 403, 404, 410})
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 Body = TypeVar("Body")
+Row = TypeVar("Row")
 Success = TypeVar("Success")
 
 
@@ -85,7 +88,9 @@ class Calls:
         except NETWORK_ERRORS as error:
             raise VenueUnavailable(f"GET {path}: {judge_network(error).why}") from error
 
-    async def pages(self, path: str, query: Mapping[str, str], take: Callable[[bytes], str], *, rows: int) -> None:
+    async def pages(
+        self, path: str, query: Mapping[str, str], take: Callable[[bytes], str | None], *, rows: int
+    ) -> None:
         """Read a listing to its end, `rows` a page; `take` keeps a page's rows and returns its cursor, empty on the
         last. An exchange that refuses so many rows is asked for fewer, and from then on for no more."""
         seen: set[str] = set()
@@ -129,7 +134,21 @@ def decode(content: bytes, shape: type[Body]) -> Body:
         raise Malformed(f"an answer does not fit {shape.__name__}: {error}") from error
 
 
-def same_order(named: str, meant: str) -> None:
+def rows(raws: Sequence[msgspec.Raw], shape: type[Row], log: Log) -> Iterator[Row]:
+    """Those of a listing's rows that can be read; of each other one the log says why not."""
+    for raw in raws:
+        try:
+            yield decode(raw, shape)
+        except Malformed as error:
+            left_out(log, raw, error)
+
+
+def left_out(log: Log, raw: msgspec.Raw, error: Exception) -> None:
+    """Say which row of a listing is passed over, and why."""
+    log.warning("row_left_out", error=str(error)[:300], start=bytes(raw)[:120].decode("utf-8", "replace"))
+
+
+def same_order(named: str | None, meant: str) -> None:
     """Raises Malformed unless an answer is about the order that was meant."""
-    if named != meant:
-        raise Malformed(f"the answer is about order {named[:40]!r}")
+    if some(named, "order_id") != meant:
+        raise Malformed(f"the answer is about order {str(named)[:40]!r}")

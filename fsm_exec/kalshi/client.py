@@ -183,8 +183,8 @@ async def open_client(
         yield KalshiClient(
             rest,
             KalshiStream(dial, signer, wall_us, rng, chosen_log, tap, keeper, doubt_wall),
-            KalshiAccount(rest.calls, budget, chosen_log),
+            KalshiAccount(rest.calls, budget, wall_us, chosen_log),
             KalshiGroups(rest.calls),
-            KalshiMarkets(rest.calls),
+            KalshiMarkets(rest.calls, chosen_log),
             budget,
         )

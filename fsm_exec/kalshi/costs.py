@@ -69,9 +69,12 @@ class Costs:
         return self._default
 
     def learn(self, told: EndpointCosts) -> None:
-        """Take over what the exchange charges. A figure that cannot be a cost is passed over: our own stands."""
-        if 0 < told.default_cost <= COST_MAX:
+        """Take over what the exchange charges. A figure that is left out or cannot be a cost is passed over: our own
+        stands."""
+        if told.default_cost is not None and 0 < told.default_cost <= COST_MAX:
             self._default = told.default_cost
+        if told.endpoint_costs is None:
+            return
         named = {_template(row.method, row.path): row.cost for row in told.endpoint_costs if 0 <= row.cost <= COST_MAX}
         # A listing of the costs that are not the default: what it leaves out costs the default.
         self._tokens = dict.fromkeys(self._ranks, self._default) | named

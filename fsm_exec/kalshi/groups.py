@@ -6,8 +6,8 @@ from fsm_exec.core.account import GroupAnswer, GroupChanged, GroupMade, GroupMad
 from fsm_exec.core.units import CountE2, format_count, parse_count
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.calls import Calls, decode
-from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, reading
-from fsm_exec.wire import writes
+from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, reading_row
+from fsm_exec.wire import reading, writes
 
 GROUPS = "/portfolio/order_groups"
 LIMIT_MIN_E2, LIMIT_MAX_E2 = CountE2(100), CountE2(100_000_000)  # 1 to 1,000,000 contracts
@@ -23,7 +23,7 @@ class KalshiGroups:
         """A new group. An answer that got lost leaves one behind that nobody uses: harmless."""
 
         def made(content: bytes) -> GroupMade:
-            return GroupMade(translate.order_id_of(decode(content, writes.GroupCreated).order_group_id))
+            return GroupMade(translate.order_id_of(decode(content, reading.GroupMade).order_group_id))
 
         return await self._calls.write("group_make", "POST", f"{GROUPS}/create", made, body=_limit(limit_e2))
 
@@ -46,23 +46,24 @@ class KalshiGroups:
     async def get(self, group_id: str) -> OrderGroup:
         """With the ids of its orders."""
         translate.check_group_id(group_id)
-        body = decode(await self._calls.read(f"{GROUPS}/{group_id}"), writes.GroupBody)
+        body = decode(await self._calls.read(f"{GROUPS}/{group_id}"), reading.Group)
         return OrderGroup(
             group_id=group_id,
             limit_e2=_limit_of(group_id, body.contracts_limit_fp),
-            cancels_by_itself=body.is_auto_cancel_enabled,
-            order_ids=tuple(body.orders),
+            cancels_by_itself=bool(body.is_auto_cancel_enabled),
+            order_ids=tuple(body.orders or ()),
         )
 
     async def list(self) -> tuple[OrderGroup, ...]:
-        page = decode(await self._calls.read(GROUPS), writes.GroupsPage)
+        page = decode(await self._calls.read(GROUPS), reading.Groups)
         return tuple(
             OrderGroup(
                 group_id=row.id,
                 limit_e2=_limit_of(row.id, row.contracts_limit_fp),
-                cancels_by_itself=row.is_auto_cancel_enabled,
+                cancels_by_itself=bool(row.is_auto_cancel_enabled),
             )
             for row in page.order_groups
+            if row.id
         )
 
     async def _change(self, method: str, group_id: str, action: str, body: object) -> GroupAnswer:
@@ -85,5 +86,5 @@ def _limit(limit_e2: CountE2) -> writes.GroupLimit:
 
 
 def _limit_of(group_id: str, text: str | None) -> CountE2 | None:
-    with reading(f"order group {group_id[:40]}"):
+    with reading_row(f"order group {group_id[:40]}"):
         return None if text is None else parse_count(text)

@@ -22,7 +22,7 @@ from fsm_exec.kalshi.telling import StreamLost, tell
 from fsm_exec.kalshi.terms import STATUS, grid_of
 from fsm_exec.kalshi.terms_reader import TermsReader
 from fsm_exec.kalshi.translate import Malformed
-from fsm_exec.wire import rest as wire
+from fsm_exec.wire import reading as wire
 
 INTERVAL_S: Final = 60
 SOON_S: Final = 0.5  # doubts come in crowds, one for each market that is opened: one look answers them all
@@ -72,43 +72,44 @@ class MarketKeeper:
             return RETRY_S
         now_s, now_us = trio.current_time(), self._wall_us()
         wait_s: float = INTERVAL_S
-        for row in rows:
-            if row.ticker not in wanted:
+        for ticker, row in rows.items():
+            if ticker not in wanted:
                 continue  # not any more
-            if now_s - self._told_s.get(row.ticker, -STALE_S) < STALE_S:
+            if now_s - self._told_s.get(ticker, -STALE_S) < STALE_S:
                 wait_s = min(wait_s, STALE_S)
                 continue
             wait_s = min([wait_s, *_turns_s(row, now_us)])
             try:
-                self._tell(listener, row)
+                self._tell(listener, ticker, row)
             except StreamLost:
                 return RETRY_S  # the listener failed, which is logged
-        missing = set(tickers).difference(row.ticker for row in rows)
+        missing = set(tickers).difference(rows)
         if missing:
             self._log.warning("markets_not_listed", tickers=sorted(missing)[:10], count=len(missing))
         return wait_s
 
-    def _tell(self, listener: StreamListener, row: wire.MarketSummary) -> None:
+    def _tell(self, listener: StreamListener, ticker: str, row: wire.Market) -> None:
         # A word that is not known may well mean "not now" (L14): nothing is placed until it is another.
-        status = STATUS.get(row.status, "paused")
-        if row.status not in STATUS:
-            self._log.warning("status_unknown", ticker=row.ticker, status=row.status[:40])
-        tell(self._log, partial(listener.market_status, row.ticker, status))
+        word = row.status or ""
+        status = STATUS.get(word, "paused")
+        if word not in STATUS:
+            self._log.warning("status_unknown", ticker=ticker, status=word[:40])
+        tell(self._log, partial(listener.market_status, ticker, status))
         try:
-            grid = grid_of(row.ticker, row.price_ranges)
+            grid = grid_of(ticker, row.price_ranges or ())
         except Malformed as error:
-            self._log.warning("grid_unreadable", ticker=row.ticker, error=str(error)[:300])
+            self._log.warning("grid_unreadable", ticker=ticker, error=str(error)[:300])
         else:
-            tell(self._log, partial(listener.market_grid, row.ticker, grid))
+            tell(self._log, partial(listener.market_grid, ticker, grid))
 
 
-def _turns_s(row: wire.MarketSummary, now_us: int) -> list[float]:
+def _turns_s(row: wire.Market, now_us: int) -> list[float]:
     """In how many seconds a market is to open and to close, as far as that lies ahead and can be read; a second is
     added for the exchange to do it."""
     turns: list[float] = []
     for text in (row.open_time, row.close_time):
         try:
-            ahead_us = translate.time_us(text) - now_us
+            ahead_us = translate.time_us(text or "") - now_us
         except Malformed:
             continue
         if ahead_us > 0:

@@ -13,10 +13,14 @@ from fsm_exec.core.account import PublicTrade
 from fsm_exec.core.book import Book
 from fsm_exec.core.units import parse_count
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.calls import Calls, decode, read_error
-from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, reading
+from fsm_exec.kalshi.calls import Calls, decode, left_out, read_error, rows
+from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, reading_row
+from fsm_exec.wire import listings
 from fsm_exec.wire import markets as wire
-from fsm_exec.wire.rest import OrderBookBody, OrderBookLevels, error_detail
+from fsm_exec.wire.reading import BookBody, Books, Ladders
+from fsm_exec.wire.rest import error_detail
+from fsm_exec.wire.words import own_outcome, yes_price
 
 PAGE_ROWS: Final = 1_000
 EVENTS_PAGE_ROWS: Final = 200  # the least of the listings' maxima
@@ -26,8 +30,11 @@ STATUS_BODIES: Final = frozenset({200, 500, 503, 504})  # W7: the same body come
 
 
 class KalshiMarkets:
-    def __init__(self, calls: Calls) -> None:
+    """A row of a listing that cannot be read is left out, with a line in the log."""
+
+    def __init__(self, calls: Calls, log: Log) -> None:
         self._calls = calls
+        self._log = log
 
     async def status(self) -> wire.StatusBody:
         """Whether the exchange is up and trades; a pause answered with 503 is an answer, not a failure."""
@@ -36,7 +43,7 @@ class KalshiMarkets:
         if answer.status not in STATUS_BODIES or (answer.status != 200 and error_detail(answer.body).code):
             raise read_error(path, answer)
         try:
-            return decode(answer.body, wire.StatusBody)
+            return _status(answer.body)
         except Malformed:
             if answer.status == 200:
                 raise
@@ -70,15 +77,15 @@ class KalshiMarkets:
                 translate.check_ticker(ticker)
         if status is not None:
             query["status"] = status
-        rows: dict[str, wire.MarketRow] = {}
+        found: dict[str, wire.MarketRow] = {}
 
-        def take(content: bytes) -> str:
-            page = decode(content, wire.MarketsPage)
-            rows.update((row.ticker, row) for row in page.markets)
+        def take(content: bytes) -> str | None:
+            page = decode(content, listings.RawMarketsPage)
+            found.update((row.ticker, row) for row in rows(page.markets, wire.MarketRow, self._log))
             return page.cursor
 
         await self._calls.pages("/markets", query, take, rows=PAGE_ROWS)
-        return tuple(rows.values())
+        return tuple(found.values())
 
     async def market(self, ticker: str) -> wire.MarketRow:
         translate.check_ticker(ticker)
@@ -93,7 +100,7 @@ class KalshiMarkets:
         if not 0 <= depth <= DEPTH_MAX:
             raise ImpossibleRequest(f"a book of depth {depth}: 0 to {DEPTH_MAX} (W4.4)")
         content = await self._calls.read(f"/markets/{ticker}/orderbook", {"depth": str(depth)})
-        return _book(decode(content, OrderBookBody).orderbook_fp)
+        return _book(decode(content, BookBody).orderbook_fp)
 
     async def order_books(self, tickers: Sequence[str]) -> dict[str, Book]:
         """Several at once. One that the exchange leaves out is not in the answer."""
@@ -102,7 +109,7 @@ class KalshiMarkets:
         for ticker in tickers:
             translate.check_ticker(ticker)
         content = await self._calls.read("/markets/orderbooks", [("tickers", ticker) for ticker in tickers])
-        return {row.ticker: _book(row.orderbook_fp) for row in decode(content, wire.OrderBooksBody).orderbooks}
+        return {row.ticker: _book(row.orderbook_fp) for row in decode(content, Books).orderbooks}
 
     async def trades(
         self, ticker: str, *, since_us: int | None = None, until_us: int | None = None
@@ -114,46 +121,60 @@ class KalshiMarkets:
             query["min_ts"] = str(since_us // translate.US_PER_S)
         if until_us is not None:
             query["max_ts"] = str(-(-until_us // translate.US_PER_S))
-        rows: dict[str, PublicTrade] = {}
+        found: dict[str, PublicTrade] = {}
 
-        def take(content: bytes) -> str:
-            page = decode(content, wire.TradesPage)
-            rows.update((row.trade_id, _trade(row)) for row in page.trades)
+        def take(content: bytes) -> str | None:
+            page = decode(content, listings.RawTradesPage)
+            for raw in page.trades:
+                try:
+                    trade = _trade(decode(raw, wire.TradeRow))
+                except Malformed as error:
+                    left_out(self._log, raw, error)
+                else:
+                    found[trade.trade_id] = trade
             return page.cursor
 
         await self._calls.pages("/markets/trades", query, take, rows=PAGE_ROWS)
-        return tuple(rows.values())
+        return tuple(found.values())
 
     async def events(self, series: str) -> tuple[wire.EventRow, ...]:
         translate.check_ticker(series)
-        rows: dict[str, wire.EventRow] = {}
+        found: dict[str, wire.EventRow] = {}
 
-        def take(content: bytes) -> str:
-            page = decode(content, wire.EventsPage)
-            rows.update((row.event_ticker, row) for row in page.events)
+        def take(content: bytes) -> str | None:
+            page = decode(content, listings.RawEventsPage)
+            found.update((row.event_ticker, row) for row in rows(page.events, wire.EventRow, self._log))
             return page.cursor
 
         await self._calls.pages("/events", {"series_ticker": series}, take, rows=EVENTS_PAGE_ROWS)
-        return tuple(rows.values())
+        return tuple(found.values())
 
     async def series(self, category: str | None = None) -> tuple[wire.SeriesRow, ...]:
         """All series, with their fees; of one category if given."""
         query = None if category is None else {"category": category}
-        return tuple(decode(await self._calls.read("/series", query), wire.SeriesRows).series or ())
+        told = decode(await self._calls.read("/series", query), wire.SeriesRows).series or ()
+        return tuple(rows(told, wire.SeriesRow, self._log))
 
 
-def _book(levels: OrderBookLevels) -> Book:
+def _status(content: bytes) -> wire.StatusBody:
+    told = decode(content, wire.StatusBody)
+    if told.exchange_active is None and told.trading_active is None:
+        raise Malformed("the exchange's status: exchange_active is missing")
+    return told
+
+
+def _book(levels: Ladders) -> Book:
     return Book(translate.levels(levels.yes_dollars), translate.levels(levels.no_dollars))
 
 
 def _trade(row: wire.TradeRow) -> PublicTrade:
-    with reading(f"trade {row.trade_id[:40]}"):
+    with reading_row(f"trade {row.trade_id[:40]}"):
         return PublicTrade(
             trade_id=row.trade_id,
             ticker=row.ticker,
-            taker=translate.own_outcome(row.taker_outcome_side, row.taker_book_side),
-            yes_price_e4=translate.both_prices(row.yes_price_dollars, row.no_price_dollars),
+            taker=own_outcome(row.taker_outcome_side, row.taker_book_side, bought=row.taker_side),
+            yes_price_e4=yes_price(row.yes_price_dollars, row.no_price_dollars),
             count_e2=parse_count(row.count_fp),
             at_us=translate.time_us(row.created_time),
-            is_block=row.is_block_trade,
+            is_block=bool(row.is_block_trade),
         )

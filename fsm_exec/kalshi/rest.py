@@ -32,17 +32,19 @@ from fsm_exec.kalshi.http import SignedHttp
 from fsm_exec.kalshi.listings import Listings
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.terms_reader import TermsReader
-from fsm_exec.wire import rest as wire
-from fsm_exec.wire import writes
+from fsm_exec.wire import reading
+from fsm_exec.wire.words import some
 
 ORDERS = "/portfolio/events/orders"  # V2 writes; the old family answers 410 (W0)
 
 
 class KalshiRest:
-    """Implements the reads and writes of `core.ports.Exchange`; holds no state but its connections."""
+    """Implements the reads and writes of `core.ports.Exchange`; holds no state but its connections. `wall_us` is the
+    wall time in unix microseconds: an answer that names no time of its own has that of its receipt."""
 
     def __init__(self, http: SignedHttp, wall_us: Callable[[], int], log: Log) -> None:
         self.calls = Calls(http)
+        self._wall_us = wall_us
         self.listings = Listings(self.calls, log)
         self.terms = TermsReader(self.calls, wall_us, log)
 
@@ -50,20 +52,20 @@ class KalshiRest:
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         def placed(content: bytes) -> PlaceAnswer:
-            return translate.placed(decode(content, wire.CreateOrderAnswer), order)
+            return translate.placed(decode(content, reading.Placed), order, self._wall_us())
 
         body = translate.create_order(order)
         return await self.calls.write("place", "POST", ORDERS, placed, body=body, not_after_us=order.not_after_us)
 
     async def amend(self, order: AmendOrder) -> AmendAnswer:
         def amended(content: bytes) -> Amended:
-            answer = decode(content, wire.AmendOrderAnswer)
+            answer = decode(content, reading.Amended)
             same_order(answer.order_id, order.order_id)
             return Amended(
-                order_id=answer.order_id,
+                order_id=order.order_id,
                 filled_e2=None if answer.fill_count is None else parse_count(answer.fill_count),
                 remaining_e2=None if answer.remaining_count is None else parse_count(answer.remaining_count),
-                at_us=translate.ms_to_us(answer.ts_ms),
+                at_us=translate.moment_us(self._wall_us(), answer.ts_ms),
             )
 
         body, path = translate.amend_order(order), f"{ORDERS}/{order.order_id}/amend"
@@ -71,12 +73,12 @@ class KalshiRest:
 
     async def decrease(self, order: DecreaseOrder) -> DecreaseAnswer:
         def decreased(content: bytes) -> Decreased:
-            answer = decode(content, writes.DecreaseOrderAnswer)
+            answer = decode(content, reading.Decreased)
             same_order(answer.order_id, order.order_id)
             return Decreased(
-                order_id=answer.order_id,
-                remaining_e2=parse_count(answer.remaining_count),
-                at_us=translate.ms_to_us(answer.ts_ms),
+                order_id=order.order_id,
+                remaining_e2=parse_count(some(answer.remaining_count, "remaining_count")),
+                at_us=translate.moment_us(self._wall_us(), answer.ts_ms),
             )
 
         body = translate.decrease_order(order)
@@ -86,12 +88,12 @@ class KalshiRest:
         translate.check_cancel(order)
 
         def cancelled(content: bytes) -> Cancelled:
-            answer = decode(content, wire.CancelOrderAnswer)
+            answer = decode(content, reading.Cancelled)
             same_order(answer.order_id, order.order_id)
             return Cancelled(
-                order_id=answer.order_id,
-                reduced_by_e2=parse_count(answer.reduced_by),
-                at_us=translate.ms_to_us(answer.ts_ms),
+                order_id=order.order_id,
+                reduced_by_e2=parse_count(some(answer.reduced_by, "reduced_by")),
+                at_us=translate.moment_us(self._wall_us(), answer.ts_ms),
             )
 
         # Without the ticker an order on another shard is not found (W6.5).
@@ -104,7 +106,7 @@ class KalshiRest:
         body = batches.create_batch(orders)
 
         def placed(content: bytes) -> tuple[PlaceAnswer, ...]:
-            return batches.placed(decode(content, writes.BatchCreateAnswer), orders)
+            return batches.placed(decode(content, reading.Items), orders, self._wall_us())
 
         path = f"{ORDERS}/batched"
         # One late order makes the batch late: what is left of it can be sent anew.
@@ -119,7 +121,7 @@ class KalshiRest:
         body = batches.cancel_batch(orders)
 
         def cancelled(content: bytes) -> tuple[CancelAnswer, ...]:
-            return batches.cancelled(decode(content, writes.BatchCancelAnswer), orders)
+            return batches.cancelled(decode(content, reading.Items), orders, self._wall_us())
 
         path = f"{ORDERS}/batched"
         answer = await self.calls.write("batch_cancel", "DELETE", path, cancelled, body=body, orders=len(orders))

@@ -18,7 +18,7 @@ import msgspec
 from fsm_exec.core.errors import UnitError
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.ports import StreamListener
-from fsm_exec.core.units import parse_change, parse_count, parse_price
+from fsm_exec.core.units import parse_change, parse_price
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.market_keeper import MarketKeeper
@@ -53,14 +53,21 @@ class _TickerOnly(msgspec.Struct):
 
 class Conversation:
     """The state of one connection. `now_s` arguments are seconds of any steady clock; for `wanted` see
-    `Subscriptions`. `keeper` is told when something about the markets' status may have been missed."""
+    `Subscriptions`. `keeper` is told when something about the markets' status may have been missed; `wall_us` is
+    the wall time in unix microseconds."""
 
     def __init__(
-        self, listener: StreamListener, wanted: dict[str, None], log: Log, keeper: MarketKeeper | None = None
+        self,
+        listener: StreamListener,
+        wanted: dict[str, None],
+        wall_us: Callable[[], int],
+        log: Log,
+        keeper: MarketKeeper | None = None,
     ) -> None:
         self._listener = listener
         self._log = log
         self._wanted = wanted
+        self._wall_us = wall_us
         self._keeper = keeper
         self._last_seq: dict[int, int] = {}
         self._subscriptions = Subscriptions(wanted, log)
@@ -169,20 +176,16 @@ class Conversation:
                 if delta.market_ticker in self._due:
                     return None
                 price, change = _price(delta.price_dollars), _change(delta.delta_fp)
-                at_us = translate.delta_time_us(delta)
+                at_us = translate.delta_time_us(delta, self._sent_us(envelope))
                 return partial(listener.book_change, delta.market_ticker, delta.side, price, change, at_us)
             case ws.Trade() as trade if trade.market_ticker in self._subscriptions.trade.tickers:
-                taker = translate.own_outcome(trade.taker_outcome_side, trade.taker_book_side)
-                price, count = parse_price(trade.yes_price_dollars), parse_count(trade.count_fp)
-                return partial(
-                    listener.trade, trade.market_ticker, taker, price, count, translate.ms_to_us(trade.ts_ms)
-                )
+                return partial(listener.trade, *translate.public_trade(trade, self._sent_us(envelope)))
             case ws.MarketLifecycle() as change if change.market_ticker in self._wanted:
                 return self._market_changed(change)
             case ws.Fill() as fill:
-                return partial(listener.fill, translate.streamed_fill(fill))
+                return partial(listener.fill, translate.streamed_fill(fill, self._sent_us(envelope)))
             case ws.UserOrder() as order:
-                return partial(listener.order, translate.streamed_order(order))
+                return partial(listener.order, translate.streamed_order(order, self._sent_us(envelope)))
             case ws.StreamError() as error:
                 self._error(envelope, error)
             case ws.Ok():
@@ -190,6 +193,10 @@ class Conversation:
             case _:
                 self._log.debug("frame_ignored", type=envelope.type[:40])
         return None
+
+    def _sent_us(self, envelope: ws.Envelope) -> int:
+        """When a frame was sent as far as it says so, otherwise now: for a message without a time of its own."""
+        return translate.moment_us(self._wall_us(), envelope.sending_ts_ms)
 
     def _market_changed(self, change: ws.MarketLifecycle) -> Callable[[], None] | None:
         """Raises Malformed."""
@@ -241,5 +248,5 @@ class Conversation:
             return
         if is_terminal or envelope.id:  # with an id: a command of ours was refused
             # Be it a subscription or a snapshot: without it this connection is not what was promised.
-            raise StreamLost(f"error {error.code}: {error.msg[:200]}")
-        self._log.warning("stream_error", code=error.code, message=error.msg[:200], sid=envelope.sid)
+            raise StreamLost(f"error {error.code}: {(error.msg or '')[:200]}")
+        self._log.warning("stream_error", code=error.code, message=(error.msg or "")[:200], sid=envelope.sid)

@@ -78,7 +78,9 @@ class Subscriptions:
 
     def acknowledged(self, command_id: int | None, name: str, sid: int, now_s: float) -> list[bytes]:
         """The exchange has begun a subscription: what was wanted and not wanted meanwhile is made up for."""
-        if command_id is None or self._unacknowledged.pop((command_id, name), None) is None:
+        if command_id is None:  # not said: the one that waits for this channel
+            command_id = next((waiting for waiting, channel in self._unacknowledged if channel == name), 0)
+        if self._unacknowledged.pop((command_id, name), None) is None:
             return []  # not asked for, or told twice
         for channel in self._channels:
             if channel.name == name:
@@ -103,14 +105,14 @@ class Subscriptions:
         """Take in that a command was refused; False if without it the connection is not what was promised."""
         if command_id is not None and command_id == self._dispensable:
             self._unacknowledged.pop((command_id, LIFECYCLE_CHANNEL), None)
-            self._log.warning("no_lifecycle", code=error.code, message=error.msg[:200])
+            self._log.warning("no_lifecycle", code=error.code, message=(error.msg or "")[:200])
             return True
         if command_id not in self._updates:
             return False
         ticker = self._updates.pop(command_id)
         if ticker is not None and error.code not in NO_SUCH_MARKET:
             return False
-        self._log.warning("update_refused", ticker=ticker, code=error.code, message=error.msg[:200])
+        self._log.warning("update_refused", ticker=ticker, code=error.code, message=(error.msg or "")[:200])
         if ticker is not None:  # not carried by the exchange: wanting it would have every connection refused
             self._wanted.pop(ticker, None)
             for channel in self._channels:

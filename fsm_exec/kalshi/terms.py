@@ -9,8 +9,10 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.fees import MAKER_SHARE, FeeTerms, fee_terms
 from fsm_exec.core.market import MarketStatus, MarketTerms
 from fsm_exec.core.units import ONE_DOLLAR_E4, PriceE4, PriceGrid, PriceRange, parse_price
-from fsm_exec.kalshi.translate import Malformed, reading, time_us
-from fsm_exec.wire import rest
+from fsm_exec.kalshi.translate import Malformed, reading_row, time_us
+from fsm_exec.wire import reading
+from fsm_exec.wire.rest import PriceRange as PriceRangeRow
+from fsm_exec.wire.words import missing, some
 
 STATUS: Final[dict[str, MarketStatus]] = {  # W7; these are the words of a market, not those of the listing's filter
     "initialized": "unopened",
@@ -25,27 +27,32 @@ STATUS: Final[dict[str, MarketStatus]] = {  # W7; these are the words of a marke
 NO_FEES: Final = FeeTerms(taker_e10=0, maker_e10=0)
 
 
-def market_terms(
-    market: rest.MarketSummary, event: rest.EventSummary, series: rest.SeriesSummary, now_us: int
-) -> MarketTerms:
-    """Raises Malformed for what cannot be right, UserError for a market whose fees have no published formula."""
-    status = STATUS.get(market.status)
+def market_terms(market: reading.Market, event: reading.Event, series: reading.Series, now_us: int) -> MarketTerms:
+    """All three have their names. Raises Malformed for what cannot be right, UserError for fees without a published
+    formula."""
+    ticker = some(market.ticker, "ticker")
+    with reading_row(f"market {ticker[:40]}"):
+        word = some(market.status, "status")
+        ranges = market.price_ranges
+        if ranges is None:
+            raise missing("price_ranges")
+    status = STATUS.get(word)
     if status is None:  # never guessed: a new word may well mean "not now" (L14)
-        raise Malformed(f"market {market.ticker[:40]}: status {market.status[:40]!r} is not known")
+        raise Malformed(f"market {ticker[:40]}: status {word[:40]!r} is not known")
     return MarketTerms(
-        ticker=market.ticker,
-        series=series.ticker,
-        event=event.event_ticker,
-        category=series.category,
+        ticker=ticker,
+        series=some(series.ticker, "series ticker"),
+        event=some(event.event_ticker, "event ticker"),
+        category=series.category or "",
         status=status,
-        grid=grid_of(market.ticker, market.price_ranges),
+        grid=grid_of(ticker, ranges),
         fees=_fees(market, event, series, now_us),
     )
 
 
-def grid_of(ticker: str, price_ranges: Sequence[rest.PriceRange]) -> PriceGrid:
+def grid_of(ticker: str, price_ranges: Sequence[PriceRangeRow]) -> PriceGrid:
     """In YES prices. Raises Malformed."""
-    with reading(f"market {ticker[:40]}: price_ranges"):
+    with reading_row(f"market {ticker[:40]}: price_ranges"):
         ranges = tuple(PriceRange(parse_price(r.start), parse_price(r.end), parse_price(r.step)) for r in price_ranges)
     if not ranges or any(r.step_e4 <= 0 or r.start_e4 >= r.end_e4 for r in ranges):
         raise Malformed(f"market {ticker[:40]}: price_ranges describe no grid")
@@ -55,15 +62,18 @@ def grid_of(ticker: str, price_ranges: Sequence[rest.PriceRange]) -> PriceGrid:
     return grid
 
 
-def _fees(market: rest.MarketSummary, event: rest.EventSummary, series: rest.SeriesSummary, now_us: int) -> FeeTerms:
+def _fees(market: reading.Market, event: reading.Event, series: reading.Series, now_us: int) -> FeeTerms:
     waived_until = market.fee_waiver_expiration_time
     if waived_until and time_us(waived_until) > now_us:
         return NO_FEES
-    fee_type = series.fee_type if event.fee_type_override is None else event.fee_type_override
-    multiplier = series.fee_multiplier if event.fee_multiplier_override is None else event.fee_multiplier_override
+    with reading_row(f"series {str(series.ticker)[:40]}"):
+        fee_type = some(event.fee_type_override or series.fee_type, "fee_type")
+        multiplier = series.fee_multiplier if event.fee_multiplier_override is None else event.fee_multiplier_override
+        if multiplier is None:
+            raise missing("fee_multiplier")
     try:
         return fee_terms(fee_type, multiplier)
     except UserError as error:
         if fee_type in MAKER_SHARE:  # then it is the multiplier, which no user chose
-            raise Malformed(f"market {market.ticker[:40]}: {error}") from error
+            raise Malformed(f"market {str(market.ticker)[:40]}: {error}") from error
         raise

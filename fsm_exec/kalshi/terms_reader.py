@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final, TypeVar
-
-import msgspec
+from typing import Final
 
 from fsm_exec.core.errors import UnitError, UserError, VenueRefused
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.units import CountE2, parse_count
 from fsm_exec.kalshi import terms, translate
-from fsm_exec.kalshi.calls import UNREADABLE, Calls, decode
+from fsm_exec.kalshi.calls import Calls, decode, rows
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import listings
-from fsm_exec.wire import rest as wire
+from fsm_exec.wire import reading as wire
+from fsm_exec.wire.words import some
 
 TICKERS_MAX: Final = 1_000  # rows of one page (W4.4)
 TICKERS_CHARS_MAX: Final = 6_000  # of one query: servers refuse request lines beyond 8 KB
@@ -29,8 +28,6 @@ EVENTS_ONE_BY_ONE: Final = 2  # so many missing events are read by name; more ar
 EVENTS_PAGE_ROWS: Final = 200  # the documented maximum
 
 VOLUME_GOOD_US: Final = 300_000_000  # watched markets are read every minute: older, and the exchange did not answer
-
-Row = TypeVar("Row")
 
 
 class TermsReader:
@@ -54,61 +51,62 @@ class TermsReader:
     async def one(self, ticker: str) -> MarketTerms:
         """Raises VenueError, and UserError for a ticker that is none or a market whose fees have no formula."""
         _check_tickers([ticker])
-        market = decode(await self._calls.read(f"/markets/{ticker}"), wire.MarketSummaryBody).market
-        if market.ticker != ticker:
-            raise Malformed(f"asked for market {ticker}, got {market.ticker[:60]!r}")
-        self._note_volume(market)
-        event = await self._event(market.event_ticker)
-        return terms.market_terms(market, event, await self._series(event.series_ticker), self._wall_us())
+        market = decode(await self._calls.read(f"/markets/{ticker}"), wire.MarketBody).market
+        market.ticker = _named(market.ticker, ticker, "market")
+        self._note_volume(ticker, market.volume_24h_fp)
+        event = await self._event(_event_of(market))
+        return terms.market_terms(market, event, await self._series(_series_of(event)), self._wall_us())
 
     async def many(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
         """By ticker. What the exchange does not list is left out; so is, with a line in the log, a market whose terms
         cannot be read: `one` raises what is wrong with it. Raises VenueError for the listing itself, and UserError for
         a ticker that is none."""
-        markets = {market.ticker: market for market in await self.rows(tickers)}
-        events = await self._events(dict.fromkeys(market.event_ticker for market in markets.values()))
-        series: dict[str, wire.SeriesSummary] = {}
+        markets = await self.rows(tickers)
+        events = await self._events(
+            dict.fromkeys(market.event_ticker for market in markets.values() if market.event_ticker)
+        )
+        series: dict[str, wire.Series] = {}
         found: dict[str, MarketTerms] = {}
         for ticker, market in markets.items():
             try:
-                event = events[market.event_ticker]
+                event = events[_event_of(market)]
                 if isinstance(event, Exception):
                     raise event
-                if event.series_ticker not in series:
-                    series[event.series_ticker] = await self._series(event.series_ticker)
-                found[ticker] = terms.market_terms(market, event, series[event.series_ticker], self._wall_us())
+                name = _series_of(event)
+                if name not in series:
+                    series[name] = await self._series(name)
+                found[ticker] = terms.market_terms(market, event, series[name], self._wall_us())
             except (Malformed, VenueRefused, UserError) as error:
                 self._log.warning("market_unreadable", ticker=ticker, error=str(error)[:300])
         return found
 
-    async def rows(self, tickers: Sequence[str]) -> list[wire.MarketSummary]:
-        """What the exchange lists of these markets. Raises VenueError, and UserError for a ticker that is none."""
+    async def rows(self, tickers: Sequence[str]) -> dict[str, wire.Market]:
+        """What the exchange lists of these, by ticker. Raises VenueError, and UserError for a ticker that is none."""
         _check_tickers(tickers)
         wanted = set(tickers)
-        found: dict[str, wire.MarketSummary] = {}
+        found: dict[str, wire.Market] = {}
 
-        def take(content: bytes) -> str:
+        def take(content: bytes) -> str | None:
             page = decode(content, listings.RawMarketsPage)
-            for raw in page.markets:
-                row = self._readable(raw, wire.MarketSummary)
-                if row is not None and row.ticker in wanted:
+            for row in rows(page.markets, wire.Market, self._log):
+                if row.ticker in wanted:
                     found[row.ticker] = row
-                    self._note_volume(row)
+                    self._note_volume(row.ticker, row.volume_24h_fp)
             return page.cursor
 
-        for some in _chunks(list(dict.fromkeys(tickers))):
-            await self._calls.pages("/markets", {"tickers": ",".join(some)}, take, rows=TICKERS_MAX)
-        return list(found.values())
+        for chunk in _chunks(list(dict.fromkeys(tickers))):
+            await self._calls.pages("/markets", {"tickers": ",".join(chunk)}, take, rows=TICKERS_MAX)
+        return found
 
-    def _note_volume(self, market: wire.MarketSummary) -> None:
+    def _note_volume(self, ticker: str, text: str | None) -> None:
         """It is for the record only: one that cannot be read is unknown, and the market is worked all the same."""
-        if market.volume_24h_fp is not None:
+        if text is not None:
             with suppress(UnitError):
-                self._volumes[market.ticker] = self._wall_us(), parse_count(market.volume_24h_fp)
+                self._volumes[ticker] = self._wall_us(), parse_count(text)
 
-    async def _events(self, names: dict[str, None]) -> dict[str, wire.EventSummary | Malformed | VenueRefused]:
+    async def _events(self, names: dict[str, None]) -> dict[str, wire.Event | Malformed | VenueRefused]:
         """Each event, or why it cannot be had. Raises VenueUnavailable."""
-        found: dict[str, wire.EventSummary | Malformed | VenueRefused] = {}
+        found: dict[str, wire.Event | Malformed | VenueRefused] = {}
         searched: set[str] = set()
         for name in names:
             if name in found:
@@ -118,14 +116,15 @@ class TermsReader:
             except (Malformed, VenueRefused) as error:
                 found[name] = error
                 continue
-            if len(names) - len(found) > EVENTS_ONE_BY_ONE and event.series_ticker not in searched:
-                searched.add(event.series_ticker)
-                for each in await self._open_events(event.series_ticker):
+            series = event.series_ticker
+            if len(names) - len(found) > EVENTS_ONE_BY_ONE and series and series not in searched:
+                searched.add(series)
+                for each in await self._open_events(series):
                     if each.event_ticker in names:
                         found.setdefault(each.event_ticker, each)
         return found
 
-    async def _open_events(self, series_ticker: str) -> list[wire.EventSummary]:
+    async def _open_events(self, series_ticker: str) -> list[wire.Event]:
         """One page of them. It is only a short cut: if the exchange refuses it there is none."""
         query = {"series_ticker": series_ticker, "status": "open", "limit": str(EVENTS_PAGE_ROWS)}
         try:
@@ -133,27 +132,34 @@ class TermsReader:
         except (Malformed, VenueRefused) as error:
             self._log.info("events_not_listed", series=series_ticker, error=str(error)[:300])
             return []
-        rows = (self._readable(raw, wire.EventSummary) for raw in page.events)
-        return [row for row in rows if row is not None]
+        return list(rows(page.events, wire.Event, self._log))
 
-    async def _event(self, name: str) -> wire.EventSummary:
+    async def _event(self, name: str) -> wire.Event:
         event = decode(await self._calls.read(f"/events/{translate.path_part(name)}"), wire.EventBody).event
-        if event.event_ticker != name:
-            raise Malformed(f"asked for event {name}, got {event.event_ticker[:60]!r}")
+        event.event_ticker = _named(event.event_ticker, name, "event")
         return event
 
-    async def _series(self, name: str) -> wire.SeriesSummary:
+    async def _series(self, name: str) -> wire.Series:
         series = decode(await self._calls.read(f"/series/{translate.path_part(name)}"), wire.SeriesBody).series
-        if series.ticker != name:
-            raise Malformed(f"asked for series {name}, got {series.ticker[:60]!r}")
+        series.ticker = _named(series.ticker, name, "series")
         return series
 
-    def _readable(self, raw: msgspec.Raw, shape: type[Row]) -> Row | None:
-        try:
-            return msgspec.json.decode(raw, type=shape)
-        except UNREADABLE as error:
-            self._log.warning("row_unreadable", shape=shape.__name__, error=str(error)[:300], start=bytes(raw)[:120])
-            return None
+
+def _named(told: str | None, asked: str, what: str) -> str:
+    """The name that was asked for. Raises Malformed if the answer bears another one."""
+    if told and told != asked:
+        raise Malformed(f"asked for {what} {asked}, got {told[:60]!r}")
+    return asked
+
+
+def _event_of(market: wire.Market) -> str:
+    with translate.reading_row(f"market {str(market.ticker)[:40]}"):
+        return some(market.event_ticker, "event_ticker")
+
+
+def _series_of(event: wire.Event) -> str:
+    with translate.reading_row(f"event {str(event.event_ticker)[:40]}"):
+        return some(event.series_ticker, "series_ticker")
 
 
 def _check_tickers(tickers: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from fsm_exec.core.book import Level
-from fsm_exec.core.errors import LocalError, UnitError, VenueUnavailable
+from fsm_exec.core.errors import LocalError, UnitError, VenueUnreadable
 from fsm_exec.core.orders import (
     AmendOrder,
     CancelOrder,
@@ -29,7 +29,6 @@ from fsm_exec.core.units import (
     CountE2,
     Outcome,
     PriceE4,
-    complement,
     format_count,
     format_price,
     in_outcome,
@@ -37,7 +36,8 @@ from fsm_exec.core.units import (
     parse_money,
     parse_price,
 )
-from fsm_exec.wire import rest, writes, ws
+from fsm_exec.wire import reading, rest, writes, ws
+from fsm_exec.wire.words import missing, own_outcome, some, yes_price
 
 US_PER_MS = 1_000
 US_PER_S = 1_000_000
@@ -53,16 +53,16 @@ class ImpossibleRequest(LocalError):
     """A request the exchange is known to refuse: core must never make one. Nothing was sent."""
 
 
-class Malformed(VenueUnavailable):
+class Malformed(VenueUnreadable):
     """The exchange sent something that does not fit its own description."""
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
-    """A number that is none becomes Malformed, naming what was read."""
+def reading_row(what: str) -> Iterator[None]:
+    """What cannot be read becomes Malformed, naming what it stands in."""
     try:
         yield
-    except UnitError as error:
+    except (UnitError, Malformed) as error:
         raise Malformed(f"{what}: {error}") from error
 
 
@@ -171,11 +171,11 @@ def _check_priced(ticker: str, price: PriceE4, count: CountE2) -> None:
 # What the exchange says.
 
 
-def order_id_of(text: str) -> str:
+def order_id_of(text: str | None) -> str:
     """An order id that can be used in a request. Raises Malformed."""
-    if _ORDER_ID.fullmatch(text) is None:
-        raise Malformed(f"{text[:40]!r} is no order id")
-    return text
+    if _ORDER_ID.fullmatch(some(text, "order_id")) is None:
+        raise Malformed(f"{str(text)[:40]!r} is no order id")
+    return str(text)
 
 
 def path_part(ticker: str) -> str:
@@ -185,126 +185,189 @@ def path_part(ticker: str) -> str:
     return ticker
 
 
-def placed(answer: rest.CreateOrderAnswer, order: PlaceOrder) -> Placed:
-    """Raises Malformed or UnitError for an answer that cannot be about `order`."""
-    if answer.client_order_id not in (None, order.client_order_id):
+def placed(answer: reading.Placed, order: PlaceOrder, now_us: int) -> Placed:
+    """Raises Malformed or UnitError for an answer that cannot be about `order`. What was filled is
+    enough, or what rests; that nothing rests says nothing about what was filled."""
+    if answer.client_order_id and answer.client_order_id != order.client_order_id:
         raise Malformed(f"the answer is about client order id {answer.client_order_id[:70]!r}")
-    filled, remaining = parse_count(answer.fill_count), parse_count(answer.remaining_count)
-    if filled + remaining > order.count_e2:
+    rests = order.time_in_force == "good_till_canceled"
+    filled = None if answer.fill_count is None else parse_count(answer.fill_count)
+    remaining = None if answer.remaining_count is None else parse_count(answer.remaining_count)
+    if filled is None:
+        if not remaining or not rests:
+            raise missing("fill_count")
+        filled = CountE2(order.count_e2 - remaining)
+    if remaining is None:
+        remaining = CountE2(order.count_e2 - filled if rests else 0)
+    if filled < 0 or remaining < 0 or filled + remaining > order.count_e2:
         raise Malformed(f"filled {answer.fill_count} and remaining {answer.remaining_count} exceed the count")
     return Placed(
         order_id=order_id_of(answer.order_id),
         filled_e2=filled,
         remaining_e2=remaining,
-        at_us=ms_to_us(answer.ts_ms),
+        at_us=moment_us(now_us, answer.ts_ms),
     )
 
 
-def own_outcome(outcome_side: rest.OutcomeSide, side: rest.BookSide) -> Outcome:
-    if side != book_side(outcome_side):
-        raise Malformed(f"outcome side {outcome_side!r} and book side {side!r} contradict each other")
-    return outcome_side
-
-
-def order_report(row: rest.Order, as_of_us: int) -> OrderReport:
+def order_report(row: reading.Order, as_of_us: int) -> OrderReport:
     """A row of the listing. It states what holds at `as_of_us` at least, later if the row itself is newer."""
-    with reading(f"order {row.order_id[:40]}"):
-        yes_price = both_prices(row.yes_price_dollars, row.no_price_dollars)
-        outcome = own_outcome(row.outcome_side, row.book_side)
+    with reading_row(f"order {(row.order_id or '')[:40]}"):
+        outcome = own_outcome(row.outcome_side, row.book_side, side=row.side, action=row.action)
         changed = row.last_update_time or row.created_time
         changed_us = time_us(changed) if changed else None
+        status = _status(row.status)
+        count, filled, remaining = _counts(status, row.initial_count_fp, row.fill_count_fp, row.remaining_count_fp)
         return OrderReport(
             order_id=order_id_of(row.order_id),
-            client_order_id=row.client_order_id,
-            ticker=row.ticker,
+            client_order_id=row.client_order_id or "",
+            ticker=some(row.ticker or row.market_ticker, "ticker"),
             outcome=outcome,
-            status=row.status,
-            price_e4=in_outcome(yes_price, outcome),
-            count_e2=parse_count(row.initial_count_fp),
-            filled_e2=parse_count(row.fill_count_fp),
-            remaining_e2=parse_count(row.remaining_count_fp),
+            status=status,
+            price_e4=in_outcome(yes_price(row.yes_price_dollars, row.no_price_dollars), outcome),
+            count_e2=count,
+            filled_e2=filled,
+            remaining_e2=remaining,
             at_us=as_of_us if changed_us is None else max(as_of_us, changed_us),
             changed_at_us=changed_us,
         )
 
 
-def fill_report(row: rest.Fill, as_of_us: int) -> FillReport:
+def fill_report(row: reading.Fill, as_of_us: int) -> FillReport:
     """A row of the listing. A fill without a time of its own (all of its time fields are optional) gets `as_of_us`."""
-    with reading(f"fill {row.fill_id[:40]}"):
-        yes_price = both_prices(row.yes_price_dollars, row.no_price_dollars)
-        outcome = own_outcome(row.outcome_side, row.book_side)
+    with reading_row(f"fill {(row.fill_id or '')[:40]}"):
+        outcome = own_outcome(row.outcome_side, row.book_side, side=row.side, action=row.action)
         if row.created_time:
             at_us = time_us(row.created_time)
-        elif row.ts is not None:
-            at_us = ms_to_us(row.ts * 1_000)
         else:
-            at_us = as_of_us
+            at_us = as_of_us if row.ts is None else ms_to_us(row.ts * 1_000)
         return FillReport(
-            fill_id=_some(row.fill_id, "fill id"),
+            fill_id=some(row.fill_id or row.trade_id, "fill_id"),
             order_id=order_id_of(row.order_id),
             client_order_id=None,
-            ticker=row.market_ticker,
+            ticker=some(row.market_ticker or row.ticker, "market_ticker"),
             outcome=outcome,
-            price_e4=in_outcome(yes_price, outcome),
-            count_e2=parse_count(row.count_fp),
-            fee_e6=parse_money(row.fee_cost),
-            is_taker=row.is_taker,
+            price_e4=in_outcome(yes_price(row.yes_price_dollars, row.no_price_dollars), outcome),
+            count_e2=parse_count(some(row.count_fp, "count_fp")),
+            fee_e6=parse_money(some(row.fee_cost, "fee_cost")),
+            is_taker=_known(row.is_taker, "is_taker"),
             at_us=at_us,
         )
 
 
-def streamed_order(message: ws.UserOrder) -> OrderReport:
-    status: OrderStatus
-    match message.status:
-        case "resting" | "canceled" | "executed":
-            status = message.status
-        case other:  # the channel also knows "unknown" (W10.6): a word, not a fact
-            raise Malformed(f"order {message.order_id[:40]}: status {other[:40]!r} says nothing")
-    with reading(f"order {message.order_id[:40]}"):
+def streamed_order(message: ws.UserOrder, now_us: int) -> OrderReport:
+    """`now_us` is when the frame was sent, or came: for one without a time of its own."""
+    with reading_row(f"order {(message.order_id or '')[:40]}"):
         outcome = own_outcome(message.outcome_side, message.book_side)
-        at_ms = message.created_ts_ms if message.last_updated_ts_ms is None else message.last_updated_ts_ms
+        status = _status(message.status)
+        count, filled, remaining = _counts(
+            status, message.initial_count_fp, message.fill_count_fp, message.remaining_count_fp
+        )
         return OrderReport(
             order_id=order_id_of(message.order_id),
-            client_order_id=message.client_order_id,
-            ticker=message.ticker,
+            client_order_id=message.client_order_id or "",
+            ticker=some(message.ticker or message.market_ticker, "ticker"),
             outcome=outcome,
             status=status,
-            price_e4=in_outcome(parse_price(message.yes_price_dollars), outcome),
-            count_e2=parse_count(message.initial_count_fp),
-            filled_e2=parse_count(message.fill_count_fp),
-            remaining_e2=parse_count(message.remaining_count_fp),
-            at_us=ms_to_us(at_ms),
+            price_e4=in_outcome(yes_price(message.yes_price_dollars, message.no_price_dollars), outcome),
+            count_e2=count,
+            filled_e2=filled,
+            remaining_e2=remaining,
+            at_us=moment_us(now_us, message.last_updated_ts_ms, message.created_ts_ms),
             reason=message.last_update_reason,
         )
 
 
-def streamed_fill(message: ws.Fill) -> FillReport:
-    with reading(f"fill {message.trade_id[:40]}"):
-        outcome = own_outcome(message.outcome_side, message.book_side)
+def streamed_fill(message: ws.Fill, now_us: int) -> FillReport:
+    """`now_us` as in `streamed_order`."""
+    with reading_row(f"fill {(message.trade_id or '')[:40]}"):
+        outcome = own_outcome(
+            message.outcome_side,
+            message.book_side,
+            bought=message.purchased_side,
+            side=message.side,
+            action=message.action,
+        )
         return FillReport(
-            fill_id=_some(message.trade_id, "fill id"),
+            fill_id=some(message.trade_id, "trade_id"),
             order_id=order_id_of(message.order_id),
             client_order_id=message.client_order_id or None,
-            ticker=message.market_ticker,
+            ticker=some(message.market_ticker, "market_ticker"),
             outcome=outcome,
-            price_e4=in_outcome(parse_price(message.yes_price_dollars), outcome),
-            count_e2=parse_count(message.count_fp),
-            fee_e6=parse_money(message.fee_cost),
-            is_taker=message.is_taker,
-            at_us=ms_to_us(message.ts_ms),
+            price_e4=in_outcome(yes_price(message.yes_price_dollars, message.no_price_dollars), outcome),
+            count_e2=parse_count(some(message.count_fp, "count_fp")),
+            fee_e6=parse_money(some(message.fee_cost, "fee_cost")),
+            is_taker=_known(message.is_taker, "is_taker"),
+            at_us=moment_us(now_us, message.ts_ms, _s_to_ms(message.ts)),
+        )
+
+
+def _status(word: str | None) -> OrderStatus:
+    match word:
+        case "resting" | "canceled" | "executed":
+            return word
+        case None:
+            raise missing("status")
+        case other:  # the stream also knows "unknown" (W10.6): a word, not a fact
+            raise Malformed(f"status {other[:40]!r} says nothing")
+
+
+def _counts(
+    status: OrderStatus, initial_text: str | None, filled_text: str | None, remaining_text: str | None
+) -> tuple[CountE2, CountE2, CountE2]:
+    """All three of an order's counts: of one that rests any two of them say the third, of an executed one any that is
+    not zero says all. A cancelled one keeps its initial count, of which nothing remains (W4.1)."""
+    initial, filled, remaining = (
+        None if text is None else parse_count(text) for text in (initial_text, filled_text, remaining_text)
+    )
+    if remaining is None:
+        remaining = CountE2(0) if status != "resting" else _difference(initial, filled)
+    if filled is None and status != "canceled":
+        filled = _difference(initial, remaining)
+    if initial is None and status != "canceled" and filled is not None and remaining is not None:
+        initial = CountE2(filled + remaining)
+    if initial is None or filled is None or remaining is None:
+        absent = "fill_count_fp" if filled is None else "initial_count_fp" if initial is None else "remaining_count_fp"
+        raise missing(absent)
+    return initial, filled, remaining
+
+
+def _difference(count: CountE2 | None, part: CountE2 | None) -> CountE2 | None:
+    return None if count is None or part is None or part > count else CountE2(count - part)
+
+
+def public_trade(message: ws.Trade, now_us: int) -> tuple[str, Outcome, PriceE4, CountE2, int]:
+    """A trade as the stream's listener is told it. `now_us` as in `streamed_order`."""
+    with reading_row(f"trade in {message.market_ticker[:40]}"):
+        return (
+            message.market_ticker,
+            own_outcome(message.taker_outcome_side, message.taker_book_side, bought=message.taker_side),
+            yes_price(message.yes_price_dollars, message.no_price_dollars),
+            parse_count(some(message.count_fp, "count_fp")),
+            moment_us(now_us, message.ts_ms, _s_to_ms(message.ts)),
         )
 
 
 def levels(ladder: Sequence[rest.WireLevel] | None) -> list[Level]:
     """One side of a book; an empty side is absent on the stream (W5)."""
-    with reading("book level"):
+    with reading_row("book level"):
         return [(parse_price(price), parse_count(count)) for price, count in ladder or ()]
 
 
-def delta_time_us(message: ws.BookDelta) -> int:
-    if message.ts_ms is not None:
-        return ms_to_us(message.ts_ms)
-    return time_us(_some(message.ts or "", "time of a book change"))
+def delta_time_us(message: ws.BookDelta, now_us: int) -> int:
+    """`now_us` is when the frame was sent, or came: for one without a time of its own."""
+    if message.ts_ms is None and message.ts:
+        return time_us(message.ts)
+    return moment_us(now_us, message.ts_ms)
+
+
+def moment_us(now_us: int, *told_ms: int | None) -> int:
+    """The first of these times that was told, or `now_us`. Raises Malformed."""
+    told = next((ms for ms in told_ms if ms is not None), None)
+    return now_us if told is None else ms_to_us(told)
+
+
+def _s_to_ms(seconds: int | None) -> int | None:
+    return None if seconds is None else seconds * 1_000
 
 
 def ms_to_us(value: int) -> int:
@@ -324,15 +387,7 @@ def time_us(text: str) -> int:
         raise Malformed(f"{text[:40]!r} is no time") from error
 
 
-def both_prices(yes: str, no: str) -> PriceE4:
-    """The YES price of a pair that must add up to a dollar. Raises Malformed or UnitError."""
-    price = parse_price(yes)
-    if complement(price) != parse_price(no):
-        raise Malformed(f"prices {yes[:20]!r} and {no[:20]!r} do not add up to a dollar")
-    return price
-
-
-def _some(text: str, what: str) -> str:
-    if not text:
-        raise Malformed(f"{what} is missing")
-    return text
+def _known(value: bool | None, field: str) -> bool:
+    if value is None:
+        raise missing(field)
+    return value

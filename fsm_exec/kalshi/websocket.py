@@ -176,7 +176,7 @@ class KalshiStream:
     async def _connect_for_ever(self, listener: StreamListener) -> NoReturn:
         failures = 0
         while True:
-            connection = _Connection(listener, self._wanted, self._log, self._tap_at, self._keeper)
+            connection = _Connection(listener, self._wanted, self._wall_us, self._log, self._tap_at, self._keeper)
             began_s = trio.current_time()
             why = await self._hold(connection)
             if connection.open:
@@ -225,6 +225,7 @@ class _Connection:
         self,
         listener: StreamListener,
         wanted: Wanted,
+        wall_us: Callable[[], int],
         log: Log,
         tap: Callable[[str | bytes], None],
         keeper: MarketKeeper | None,
@@ -233,7 +234,7 @@ class _Connection:
         self._wanted = wanted
         self._log = log
         self._tap = tap
-        self._conversation = Conversation(listener, wanted.tickers, log, keeper)
+        self._conversation = Conversation(listener, wanted.tickers, wall_us, log, keeper)
         self._keeper = keeper
         self._heard_s = trio.current_time()
         self._pings = 0

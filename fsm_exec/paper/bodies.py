@@ -25,20 +25,6 @@ class PublicDelta(ws.BookDelta, kw_only=True):
     clock: int
 
 
-class PublicTrade(ws.Trade, kw_only=True):
-    """A trade with the field that the client may miss, always sent."""
-
-    is_block_trade: bool  # required here: a default would be left out of the frame
-
-
-class PrivateFill(ws.Fill, kw_only=True):
-    exchange_index: int
-
-
-class PrivateOrder(ws.UserOrder, kw_only=True):
-    exchange_index: int
-
-
 def order_body(order: Order, user_id: str) -> rest.Order:
     return rest.Order(
         order_id=order.order_id,
@@ -71,9 +57,9 @@ def order_body(order: Order, user_id: str) -> rest.Order:
     )
 
 
-def order_frame(order: Order, user_id: str) -> ws.UserOrder:
+def order_frame(order: Order, user_id: str) -> feeds.UserOrder:
     expires_us = order.expiration_us
-    return PrivateOrder(
+    return feeds.UserOrder(
         order_id=order.order_id,
         user_id=user_id,
         client_order_id=order.client_order_id,
@@ -129,9 +115,9 @@ def fill_body(fill: FillRecord) -> rest.Fill:
     )
 
 
-def fill_frame(fill: FillRecord) -> ws.Fill:
+def fill_frame(fill: FillRecord) -> feeds.Fill:
     order = fill.order
-    return PrivateFill(
+    return feeds.Fill(
         trade_id=fill.trade_id,
         order_id=order.order_id,
         client_order_id=order.client_order_id or None,
@@ -153,11 +139,11 @@ def fill_frame(fill: FillRecord) -> ws.Fill:
     )
 
 
-def trade_frame(ticker: str, trade_id: str, match: Match, at_us: int) -> ws.Trade:
+def trade_frame(ticker: str, trade_id: str, match: Match, at_us: int) -> feeds.Trade:
     """The public print of a match: the taker bought the outcome opposite to the maker's ladder."""
     yes_price = match.price_e4 if match.outcome == "yes" else complement(match.price_e4)
     taker_bids = match.outcome == "no"
-    return PublicTrade(
+    return feeds.Trade(
         trade_id=trade_id,
         market_ticker=ticker,
         yes_price_dollars=format_price(yes_price),

@@ -33,6 +33,7 @@ from fsm_exec.paper.grids import grid_of
 from fsm_exec.wire import ws
 from fsm_exec.wire.recording import read_recording
 from fsm_exec.wire.rest import WireLevel
+from fsm_exec.wire.words import own_outcome, some, yes_price
 
 TRADE_DELTA_GAP_MAX_US = 3_000_000  # public trades of some feeds carry whole seconds and come up to a second late
 
@@ -137,8 +138,11 @@ def _change(message: ws.Message, ticker: str) -> Change | None:
         case ws.BookDelta() if message.market_ticker == ticker:
             return BookDelta(message.side, parse_price(message.price_dollars), parse_change(message.delta_fp))
         case ws.Trade() if message.market_ticker == ticker:
-            yes_price = parse_price(message.yes_price_dollars)
-            return Trade(message.taker_outcome_side, yes_price, parse_count(message.count_fp))
+            taker = own_outcome(message.taker_outcome_side, message.taker_book_side, bought=message.taker_side)
+            price = yes_price(
+                message.yes_price_dollars, None if message.yes_price_dollars else message.no_price_dollars
+            )
+            return Trade(taker, price, parse_count(some(message.count_fp, "count_fp")))
         case _:
             return None
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.errors import VenueError, VenueRefused, VenueUnavailable
+from fsm_exec.core.errors import VenueError, VenueRefused, VenueUnavailable, VenueUnreadable
 from fsm_exec.core.orders import FillListing, OrderListing
 from fsm_exec.core.ports import Exchange
 
@@ -80,7 +80,8 @@ async def until_answered(read: Callable[[], Awaitable[T]], what: str, log: Filte
         except (VenueUnavailable, VenueRefused) as error:
             if isinstance(error, VenueRefused) and error.code not in PASSING:
                 raise
-            log.warning("exchange_does_not_answer", what=what, again_in_s=pause_s, error=str(error))
+            what_happened = "answer_unreadable" if isinstance(error, VenueUnreadable) else "exchange_does_not_answer"
+            log.warning(what_happened, what=what, again_in_s=pause_s, error=str(error))
         await trio.sleep(pause_s)
         pause_s = min(2 * pause_s, PAUSE_MAX_S)
 

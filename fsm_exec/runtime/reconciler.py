@@ -28,6 +28,7 @@ SOON_S = 1.0  # after a reconnection: the first look
 AGAIN_S = 1.0 + FRESH_US / 1_000_000  # and the second, when what was fresh at the first is not any more
 RETRY_S = 5.0  # after a listing that failed
 OVERLAP_US = 60_000_000  # how far each listing of fills reaches back over the last one: reads lag, clocks differ
+UNREAD_KEPT_US = 3_600_000_000  # how long a fill that may be ours and cannot be read is listed again
 ROOM_SHARE = 2  # of an inbox: half of its room is for what the stream brings meanwhile
 
 
@@ -156,7 +157,9 @@ class Reconciler:
         if strangers:
             self._strange(strangers)
         if everything:  # otherwise the rest has to be listed again
-            self._fills_since_us = max(self._fills_since_us, listing.as_of_us - OVERLAP_US)
+            may_be_ours = any(row.order_id == "" or self._router.knows(row.order_id) for row in listing.unread)
+            back_us = UNREAD_KEPT_US if may_be_ours else OVERLAP_US
+            self._fills_since_us = max(self._fills_since_us, listing.as_of_us - back_us)
         return told, everything
 
     def _takes_more(self, owner: str, known: Known) -> bool:

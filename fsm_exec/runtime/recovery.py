@@ -149,13 +149,18 @@ async def cancel_orphans(orphans: Sequence[OrderReport], services: Services) -> 
         if not left:
             return
         await trio.sleep(ORPHAN_PAUSE_S)
-        resting = await _still_resting(services)
-        left = {order_id: order for order_id, order in left.items() if order_id in resting}
+        left = await _still_resting(left, services)
     if left:
         names = ", ".join(order.client_order_id for order in left.values())
         services.log.error("orphans_left", orders=names)
 
 
-async def _still_resting(services: Services) -> frozenset[str]:
+async def _still_resting(orders: Mapping[str, OrderReport], services: Services) -> dict[str, OrderReport]:
+    """Those of `orders` that rest; one whose row cannot be read is not known to be gone."""
     listing = await until_answered(lambda: services.exchange.orders(resting=True), "resting orders", services.log)
-    return frozenset(order.order_id for order in listing.orders)
+    resting = {order.order_id for order in listing.orders}
+    return {
+        order_id: order
+        for order_id, order in orders.items()
+        if order_id in resting or listing.hides(order.client_order_id)
+    }

@@ -75,6 +75,10 @@ class Router:
         """The client order id of a fill's order, as far as it is known."""
         return report.client_order_id or self._client_ids.get(report.order_id)
 
+    def knows(self, order_id: str) -> bool:
+        """Whether the name of this order is known: it is, or was, of an execution in memory."""
+        return order_id in self._client_ids
+
     def learned(self, client_order_id: str, order_id: str) -> None:
         self._client_ids[order_id] = client_order_id
         if not client_order_id.startswith(self._prefix):

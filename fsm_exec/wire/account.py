@@ -13,9 +13,11 @@ class BucketLimits(msgspec.Struct, kw_only=True):
 
 
 class AccountLimits(msgspec.Struct, kw_only=True):
-    usage_tier: str
-    read: BucketLimits
-    write: BucketLimits
+    """Of a bucket that is not told nothing changes."""
+
+    usage_tier: str | None = None
+    read: BucketLimits | None = None
+    write: BucketLimits | None = None
 
 
 class EndpointCost(msgspec.Struct, kw_only=True):
@@ -27,8 +29,8 @@ class EndpointCost(msgspec.Struct, kw_only=True):
 class EndpointCosts(msgspec.Struct, kw_only=True):
     """`endpoint_costs` lists what does not cost the default. A batch is charged per order."""
 
-    default_cost: int
-    endpoint_costs: list[EndpointCost]
+    default_cost: int | None = None
+    endpoint_costs: list[EndpointCost] | None = None
 
 
 class MarketPositionRow(msgspec.Struct, kw_only=True):
@@ -36,26 +38,19 @@ class MarketPositionRow(msgspec.Struct, kw_only=True):
 
     ticker: str
     position_fp: str
-    total_traded_dollars: str
-    market_exposure_dollars: str
-    realized_pnl_dollars: str
-    fees_paid_dollars: str
-    last_updated_ts: str
-
-
-class PositionRows(msgspec.Struct, kw_only=True):
-    """What the client reads of a page of positions; the cursor may be left out (W15.2)."""
-
-    market_positions: list[MarketPositionRow]
-    cursor: str | None = None
+    total_traded_dollars: str | None = None
+    market_exposure_dollars: str | None = None
+    realized_pnl_dollars: str | None = None
+    fees_paid_dollars: str | None = None
+    last_updated_ts: str | None = None
 
 
 class QueuePositionRow(msgspec.Struct, kw_only=True):
     """`queue_position_fp`: contracts ahead of the order."""
 
     order_id: str
-    market_ticker: str
     queue_position_fp: str
+    market_ticker: str | None = None
 
 
 class QueuePositionRows(msgspec.Struct, kw_only=True):
@@ -65,8 +60,7 @@ class QueuePositionRows(msgspec.Struct, kw_only=True):
 class ApiKeyRow(msgspec.Struct, kw_only=True):
     """`scopes` is left out by an exchange that does not tell (W2 has the words)."""
 
-    api_key_id: str
-    name: str = ""
+    api_key_id: str | None = None
     scopes: list[str] | None = None
 
 

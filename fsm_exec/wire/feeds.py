@@ -1,4 +1,4 @@
-"""WebSocket messages of the channels beside the book and one's own orders (AsyncAPI of October 2026)."""
+"""WebSocket messages beside the book's, whole, as an exchange writes them (AsyncAPI of October 2026)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from fsm_exec.wire.rest import PriceRange
+from fsm_exec.wire.rest import BookSide, OutcomeSide, PriceRange
 
 GroupEvent: TypeAlias = Literal["created", "triggered", "reset", "deleted", "limit_updated"]
 LifecycleEvent: TypeAlias = Literal[
@@ -19,6 +19,74 @@ LifecycleEvent: TypeAlias = Literal[
     "price_level_structure_updated",
     "metadata_updated",
 ]
+
+
+class Trade(msgspec.Struct, kw_only=True, omit_defaults=True):
+    trade_id: str
+    market_ticker: str
+    yes_price_dollars: str
+    no_price_dollars: str
+    count_fp: str
+    taker_outcome_side: OutcomeSide
+    taker_book_side: BookSide
+    ts_ms: int
+    is_block_trade: bool
+    ts: int = 0
+    taker_side: str | None = None
+
+
+class Fill(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`trade_id` is the REST listing's fill_id. `post_position_fp` is signed: + YES, - NO."""
+
+    trade_id: str
+    order_id: str
+    market_ticker: str
+    is_taker: bool
+    outcome_side: OutcomeSide
+    book_side: BookSide
+    yes_price_dollars: str
+    count_fp: str
+    fee_cost: str
+    post_position_fp: str
+    exchange_index: int
+    ts_ms: int
+    ts: int = 0
+    client_order_id: str | None = None
+    side: str | None = None
+    action: str | None = None
+    purchased_side: str | None = None
+    subaccount: int | None = None
+
+
+class UserOrder(msgspec.Struct, kw_only=True, omit_defaults=True):
+    order_id: str
+    user_id: str
+    client_order_id: str
+    ticker: str
+    status: str
+    outcome_side: OutcomeSide
+    book_side: BookSide
+    yes_price_dollars: str
+    initial_count_fp: str
+    fill_count_fp: str
+    remaining_count_fp: str
+    taker_fill_cost_dollars: str
+    maker_fill_cost_dollars: str
+    taker_fees_dollars: str
+    maker_fees_dollars: str
+    created_time: str
+    created_ts_ms: int
+    exchange_index: int
+    side: str | None = None
+    is_yes: bool | None = None
+    last_update_time: str | None = None
+    last_updated_ts_ms: int | None = None
+    last_update_reason: str | None = None
+    expiration_time: str | None = None
+    expiration_ts_ms: int | None = None
+    order_group_id: str | None = None
+    self_trade_prevention_type: str | None = None
+    subaccount_number: int | None = None
 
 
 class Ticker(msgspec.Struct, kw_only=True):

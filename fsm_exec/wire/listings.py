@@ -1,6 +1,7 @@
 """Pages of listings whose rows are read one by one: a row nobody here needs and nobody can read spoils no other.
 
-What a row must hold stands with its struct in `rest`; here is only what tells rows apart before they are read.
+What is read of a row stands with its struct in `reading`; here is only what tells rows apart before they are read. A
+cursor that is left out or null is empty: the page is the last.
 """
 
 from __future__ import annotations
@@ -9,43 +10,48 @@ import msgspec
 
 
 class RawMarketsPage(msgspec.Struct, kw_only=True):
-    """Rows are `rest.MarketSummary`."""
+    """Rows are `reading.Market`, or `markets.MarketRow`."""
 
     markets: list[msgspec.Raw]
-    cursor: str = ""
+    cursor: str | None = None
 
 
 class RawEventsPage(msgspec.Struct, kw_only=True):
-    """Rows are `rest.EventSummary`."""
+    """Rows are `reading.Event`, or `markets.EventRow`."""
 
     events: list[msgspec.Raw]
-    cursor: str = ""
+    cursor: str | None = None
 
 
 class RawOrdersPage(msgspec.Struct, kw_only=True):
-    """Rows are `rest.Order`."""
+    """Rows are `reading.Order`."""
 
     orders: list[msgspec.Raw]
-    cursor: str
+    cursor: str | None = None
 
 
 class RawFillsPage(msgspec.Struct, kw_only=True):
-    """Rows are `rest.Fill`."""
+    """Rows are `reading.Fill`."""
 
     fills: list[msgspec.Raw]
-    cursor: str
+    cursor: str | None = None
 
 
-class FillOrder(msgspec.Struct, kw_only=True):
-    """What tells whose a fill is: its order."""
+class RawTradesPage(msgspec.Struct, kw_only=True):
+    """Rows are `markets.TradeRow`."""
 
-    order_id: str
-    market_ticker: str = ""
-
-
-class OrderName(msgspec.Struct, kw_only=True):
-    order_id: str
+    trades: list[msgspec.Raw]
+    cursor: str | None = None
 
 
-class OrderNameBody(msgspec.Struct, kw_only=True):
-    order: OrderName
+class RawPositionsPage(msgspec.Struct, kw_only=True):
+    """Rows are `account.MarketPositionRow`."""
+
+    market_positions: list[msgspec.Raw]
+    cursor: str | None = None
+
+
+class OrderOf(msgspec.Struct, kw_only=True):
+    """Which order a row is about."""
+
+    order_id: str | None = None

@@ -10,8 +10,6 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from fsm_exec.wire.rest import BookSide, OrderBookLevels, OutcomeSide, PriceRange
-
 MarketFilter: TypeAlias = Literal["unopened", "open", "paused", "closed", "settled"]
 """Words of the listing's filter; a market's own `status` has others (W7)."""
 
@@ -20,101 +18,70 @@ class MarketRow(msgspec.Struct, kw_only=True):
     """One market of a listing. Times are RFC 3339; a quote of 0 or 1 dollar is none."""
 
     ticker: str
-    event_ticker: str
-    status: str
-    open_time: str
-    close_time: str
-    price_level_structure: str
-    price_ranges: list[PriceRange]
-    title: str = ""
-    yes_sub_title: str = ""
-    yes_bid_dollars: str = "0.0000"
-    yes_ask_dollars: str = "1.0000"
-    last_price_dollars: str = "0.0000"
-    volume_fp: str = "0.00"
-    volume_24h_fp: str = "0.00"
-    open_interest_fp: str = "0.00"
-    result: str = ""
-    fee_waiver_expiration_time: str | None = None
-    exchange_index: int | None = None
+    event_ticker: str | None = None
+    status: str | None = None
+    open_time: str | None = None
+    close_time: str | None = None
+    price_level_structure: str | None = None
+    title: str | None = None
+    yes_sub_title: str | None = None
+    yes_bid_dollars: str | None = None
+    yes_ask_dollars: str | None = None
+    last_price_dollars: str | None = None
+    volume_fp: str | None = None
+    volume_24h_fp: str | None = None
+    open_interest_fp: str | None = None
+    result: str | None = None
 
 
 class MarketRowBody(msgspec.Struct, kw_only=True):
     market: MarketRow
 
 
-class MarketsPage(msgspec.Struct, kw_only=True):
-    markets: list[MarketRow]
-    cursor: str
-
-
-class TickerBook(msgspec.Struct, kw_only=True):
-    ticker: str
-    orderbook_fp: OrderBookLevels
-
-
-class OrderBooksBody(msgspec.Struct, kw_only=True):
-    orderbooks: list[TickerBook]
-
-
 class TradeRow(msgspec.Struct, kw_only=True):
     trade_id: str
     ticker: str
     count_fp: str
-    yes_price_dollars: str
-    no_price_dollars: str
-    taker_outcome_side: OutcomeSide
-    taker_book_side: BookSide
     created_time: str
-    is_block_trade: bool = False
-
-
-class TradesPage(msgspec.Struct, kw_only=True):
-    trades: list[TradeRow]
-    cursor: str
+    yes_price_dollars: str | None = None
+    no_price_dollars: str | None = None
+    taker_outcome_side: str | None = None
+    taker_book_side: str | None = None
+    taker_side: str | None = None
+    is_block_trade: bool | None = None
 
 
 class EventRow(msgspec.Struct, kw_only=True):
     """The overrides of fees win over the series' where they are given (W9)."""
 
     event_ticker: str
-    series_ticker: str
-    title: str = ""
-    sub_title: str = ""
-    mutually_exclusive: bool = False
+    series_ticker: str | None = None
+    title: str | None = None
+    sub_title: str | None = None
+    mutually_exclusive: bool | None = None
     fee_type_override: str | None = None
     fee_multiplier_override: Decimal | None = None
 
 
-class EventsPage(msgspec.Struct, kw_only=True):
-    events: list[EventRow]
-    cursor: str
-
-
 class SeriesRow(msgspec.Struct, kw_only=True):
     ticker: str
-    title: str
-    category: str
-    fee_type: str
-    fee_multiplier: Decimal
-    frequency: str = ""
+    title: str | None = None
+    category: str | None = None
+    fee_type: str | None = None
+    fee_multiplier: Decimal | None = None
+    frequency: str | None = None
 
 
 class SeriesRows(msgspec.Struct, kw_only=True):
-    series: list[SeriesRow] | None = None
+    """Rows are `SeriesRow`."""
 
-
-class ShardStatus(msgspec.Struct, kw_only=True):
-    exchange_index: int
-    exchange_active: bool
-    trading_active: bool
-    description: str = ""
+    series: list[msgspec.Raw] | None = None
 
 
 class StatusBody(msgspec.Struct, kw_only=True):
-    """Also the body of a 500, 503 or 504 of this endpoint (W7)."""
+    """Also the body of a 500, 503 or 504 of this endpoint (W7). Of the two, one that is not told is taken for the
+    other."""
 
-    exchange_active: bool
-    trading_active: bool
+    exchange_active: bool | None = None
+    trading_active: bool | None = None
     exchange_estimated_resume_time: str | None = None
-    exchange_index_statuses: list[ShardStatus] | None = None

@@ -1,12 +1,12 @@
-"""REST bodies of the trade API v2 (state: October 2026). A field that may be missing has a default.
+"""REST bodies of the trade API v2, whole, as they are written (state: October 2026): requests by the client, answers by
+an exchange. What the client reads of answers stands in `reading`. A field that may be missing has a default.
 
 Optional response fields that are None are left out when encoded (`omit_defaults`), as the exchange does.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -160,7 +160,7 @@ class PriceRange(msgspec.Struct, kw_only=True):
 
 
 class Market(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """All 34 required fields, so that the exchange cannot forget one; the client reads a handful (`MarketSummary`)."""
+    """All 34 required fields, so that the exchange cannot forget one; the client reads a handful (`reading.Market`)."""
 
     ticker: str
     event_ticker: str
@@ -202,23 +202,6 @@ class MarketBody(msgspec.Struct, kw_only=True):
     market: Market
 
 
-class MarketSummary(msgspec.Struct, kw_only=True):
-    """What the client needs of a market; tolerant of everything else."""
-
-    ticker: str
-    event_ticker: str
-    status: str
-    price_ranges: list[PriceRange]
-    open_time: str = ""
-    close_time: str = ""
-    volume_24h_fp: str | None = None
-    fee_waiver_expiration_time: str | None = None
-
-
-class MarketSummaryBody(msgspec.Struct, kw_only=True):
-    market: MarketSummary
-
-
 class OrderBookLevels(msgspec.Struct, kw_only=True):
     yes_dollars: list[WireLevel]
     no_dollars: list[WireLevel]
@@ -228,45 +211,10 @@ class OrderBookBody(msgspec.Struct, kw_only=True):
     orderbook_fp: OrderBookLevels
 
 
-class EventSummary(msgspec.Struct, kw_only=True):
-    """`fee_multiplier_override` is a JSON number; decoded as Decimal it stays exact."""
-
-    event_ticker: str
-    series_ticker: str
-    title: str = ""
-    sub_title: str = ""
-    collateral_return_type: str = ""
-    mutually_exclusive: bool = False
-    settlement_sources: list[Any] | None = None
-    fee_type_override: str | None = None
-    fee_multiplier_override: Decimal | None = None
-
-
-class EventBody(msgspec.Struct, kw_only=True):
-    event: EventSummary
-    markets: list[Any] = msgspec.field(default_factory=list)
-
-
-class SeriesSummary(msgspec.Struct, kw_only=True):
-    ticker: str
-    fee_type: str
-    fee_multiplier: Decimal
-    category: str = ""
-
-
-class SeriesBody(msgspec.Struct, kw_only=True):
-    series: SeriesSummary
-
-
 class UserDataTimestamp(msgspec.Struct, kw_only=True):
     """User data is complete up to `as_of_time` (RFC 3339)."""
 
     as_of_time: str
-
-
-class ExchangeStatus(msgspec.Struct, kw_only=True):
-    exchange_active: bool
-    trading_active: bool
 
 
 class ErrorDetail(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -10,14 +10,14 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from fsm_exec.wire.rest import BookSide, OutcomeSide, PriceRange, WireLevel
+from fsm_exec.wire.rest import OutcomeSide, PriceRange, WireLevel
 
 
 class BookSnapshot(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A side that is empty is absent. Ladders ascend."""
 
     market_ticker: str
-    market_id: str = ""
+    market_id: str | None = None
     yes_dollars_fp: list[WireLevel] | None = None
     no_dollars_fp: list[WireLevel] | None = None
 
@@ -29,83 +29,70 @@ class BookDelta(msgspec.Struct, kw_only=True, omit_defaults=True):
     price_dollars: str
     delta_fp: str
     side: OutcomeSide
-    market_id: str = ""
+    market_id: str | None = None
     client_order_id: str | None = None
     subaccount: int | None = None
     ts: str | None = None
     ts_ms: int | None = None
 
 
-class Trade(msgspec.Struct, kw_only=True, omit_defaults=True):
-    trade_id: str
+# What follows is read here and written by nobody: of each message only what the client uses, and of that nothing
+# required which may be missing. `feeds` has the whole of each.
+
+
+class Trade(msgspec.Struct, kw_only=True):
     market_ticker: str
-    yes_price_dollars: str
-    no_price_dollars: str
-    count_fp: str
-    taker_outcome_side: OutcomeSide
-    taker_book_side: BookSide
-    ts_ms: int
-    ts: int = 0
+    yes_price_dollars: str | None = None
+    no_price_dollars: str | None = None
+    count_fp: str | None = None
+    taker_outcome_side: str | None = None
+    taker_book_side: str | None = None
     taker_side: str | None = None
-    is_block_trade: bool = False
+    ts_ms: int | None = None
+    ts: int | None = None
 
 
-class Fill(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """`trade_id` is the REST listing's fill_id. `post_position_fp` is signed: + YES, - NO."""
+class Fill(msgspec.Struct, kw_only=True):
+    """`trade_id` is the REST listing's fill_id."""
 
-    trade_id: str
-    order_id: str
-    market_ticker: str
-    is_taker: bool
-    outcome_side: OutcomeSide
-    book_side: BookSide
-    yes_price_dollars: str
-    count_fp: str
-    fee_cost: str
-    post_position_fp: str
-    ts_ms: int
-    ts: int = 0
+    trade_id: str | None = None
+    order_id: str | None = None
     client_order_id: str | None = None
-    exchange_index: int = 0
+    market_ticker: str | None = None
+    is_taker: bool | None = None
+    outcome_side: str | None = None
+    book_side: str | None = None
+    purchased_side: str | None = None
     side: str | None = None
     action: str | None = None
-    purchased_side: str | None = None
-    subaccount: int | None = None
+    yes_price_dollars: str | None = None
+    no_price_dollars: str | None = None
+    count_fp: str | None = None
+    fee_cost: str | None = None
+    ts_ms: int | None = None
+    ts: int | None = None
 
 
-class UserOrder(msgspec.Struct, kw_only=True, omit_defaults=True):
-    order_id: str
-    user_id: str
-    client_order_id: str
-    ticker: str
-    status: str
-    outcome_side: OutcomeSide
-    book_side: BookSide
-    yes_price_dollars: str
-    initial_count_fp: str
-    fill_count_fp: str
-    remaining_count_fp: str
-    taker_fill_cost_dollars: str
-    maker_fill_cost_dollars: str
-    taker_fees_dollars: str
-    maker_fees_dollars: str
-    created_time: str
-    created_ts_ms: int
-    exchange_index: int = 0
-    side: str | None = None
-    is_yes: bool | None = None
-    last_update_time: str | None = None
+class UserOrder(msgspec.Struct, kw_only=True):
+    order_id: str | None = None
+    client_order_id: str | None = None
+    ticker: str | None = None
+    market_ticker: str | None = None
+    status: str | None = None
+    outcome_side: str | None = None
+    book_side: str | None = None
+    yes_price_dollars: str | None = None
+    no_price_dollars: str | None = None
+    initial_count_fp: str | None = None
+    fill_count_fp: str | None = None
+    remaining_count_fp: str | None = None
+    created_ts_ms: int | None = None
     last_updated_ts_ms: int | None = None
     last_update_reason: str | None = None
-    expiration_time: str | None = None
-    expiration_ts_ms: int | None = None
-    order_group_id: str | None = None
-    self_trade_prevention_type: str | None = None
-    subaccount_number: int | None = None
 
 
 class MarketLifecycle(msgspec.Struct, kw_only=True):
-    """What the client reads of a change in a market's life; `feeds.Lifecycle` is the whole of it."""
+    """A change in a market's life."""
 
     market_ticker: str
     event_type: str
@@ -118,8 +105,10 @@ class Subscribed(msgspec.Struct, kw_only=True):
 
 
 class StreamError(msgspec.Struct, kw_only=True, omit_defaults=True):
-    code: int
-    msg: str
+    """`code` 0 where there is none."""
+
+    code: int = 0
+    msg: str | None = None
     market_ticker: str | None = None
 
 
@@ -151,12 +140,14 @@ _MESSAGES: dict[str, type[Any]] = {
 
 class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Every frame. `sid` numbers a subscription of this connection; `seq` counts its messages from 1, all markets
-    together, control answers included; fill, user_order, ticker and market_position have none."""
+    together, control answers included; fill, user_order, ticker and market_position have none. `sending_ts_ms` is when
+    the exchange sent it, where it says so."""
 
     type: str
     id: int | None = None
     sid: int | None = None
     seq: int | None = None
+    sending_ts_ms: int | None = None
     msg: msgspec.Raw = msgspec.Raw()
 
 

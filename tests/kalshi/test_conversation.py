@@ -78,7 +78,7 @@ FRAMES = (
 def test_no_frames_break_the_reader(kit: Kit, listener: Listener, frames: list[Any]) -> None:
     """Any frames at all: facts of the right types, sound commands, or the end of the connection; nothing else."""
     fresh = type(listener)()
-    conversation = Conversation(fresh, {"KXA-1": None}, kit.log)
+    conversation = Conversation(fresh, {"KXA-1": None}, lambda: kit.now_us, kit.log)
     conversation.opening(0)
     for number, frame in enumerate(frames):
         try:
@@ -113,7 +113,7 @@ def test_the_short_way_is_the_long_way(kit: Kit, listener: Listener, changes: li
     told = []
     for start in ("", " "):  # a blank in front is not how the exchange writes, so it takes the general way
         fresh = type(listener)()
-        conversation = Conversation(fresh, {"KXA-1": None, "KXB-1": None}, kit.log)
+        conversation = Conversation(fresh, {"KXA-1": None, "KXB-1": None}, lambda: kit.now_us, kit.log)
         conversation.opening(0)
         subscribed = {"type": "subscribed", "id": 2, "msg": {"channel": "orderbook_delta", "sid": 3}}
         frames = [subscribed]
@@ -145,7 +145,7 @@ def test_a_session_of_the_real_exchange_is_understood_to_its_last_frame(kit: Kit
         }
     )
     assert len(tickers) == 5
-    conversation = Conversation(listener, dict.fromkeys(tickers), kit.log)
+    conversation = Conversation(listener, dict.fromkeys(tickers), lambda: kit.now_us, kit.log)
     conversation.opening(0)
     commands = [command for number, frame in enumerate(frames) for command in conversation.receive(frame, number)]
     assert commands == []

@@ -26,7 +26,7 @@ from fsm_exec.kalshi.calls import Calls
 from fsm_exec.kalshi.groups import KalshiGroups
 from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.rest import KalshiRest
-from fsm_exec.wire import account, markets, rest, writes
+from fsm_exec.wire import account, markets, reading, rest, writes
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -47,7 +47,9 @@ SCALARS = (
     | st.text(max_size=8)
 )
 # The names the exchange uses: only with them does anything but "missing field" come to light.
-STRUCTS = [cls for module in (account, markets, rest, writes) for cls in vars(module).values() if is_struct_type(cls)]
+STRUCTS = [
+    cls for module in (account, markets, reading, rest, writes) for cls in vars(module).values() if is_struct_type(cls)
+]
 NAMES = st.sampled_from(sorted({field.encode_name for cls in STRUCTS for field in fields(cls)}))
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=8), max_leaves=24
@@ -122,8 +124,9 @@ async def test_a_write_has_an_outcome_whatever_comes_back(
 def reads(kit: Kit, network: Network) -> list[Callable[[], Awaitable[object]]]:
     http = kit.http(network)
     calls = Calls(http)
-    orders, account = KalshiRest(http, lambda: kit.now_us, kit.log), KalshiAccount(calls, http.budget, kit.log)
-    groups, markets = KalshiGroups(calls), KalshiMarkets(calls)
+    orders = KalshiRest(http, lambda: kit.now_us, kit.log)
+    account = KalshiAccount(calls, http.budget, lambda: kit.now_us, kit.log)
+    groups, markets = KalshiGroups(calls), KalshiMarkets(calls, kit.log)
     return [
         orders.orders,
         orders.fills,
@@ -179,7 +182,7 @@ async def test_the_budget_survives_what_it_is_told(
 ) -> None:
     """Limits and costs of any content leave a budget with which requests go out."""
     http = kit.http(type(network)().answer(200, body))
-    await KalshiAccount(Calls(http), http.budget, kit.log).learn_budget()
+    await KalshiAccount(Calls(http), http.budget, lambda: kit.now_us, kit.log).learn_budget()
     await http.budget.spend("DELETE", "/portfolio/events/orders/o-1")
     statistics = http.budget.statistics()
     assert statistics.read.capacity_mt > 0

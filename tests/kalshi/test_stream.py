@@ -287,7 +287,8 @@ async def test_a_frame_that_cannot_be_read_is_logged_and_the_reader_lives(
     [
         ({"market_ticker": A, "price_dollars": "0.48", "delta_fp": "x", "side": "no", "ts_ms": 5}, [A]),
         ({"market_ticker": A, "price_dollars": "0.48", "delta_fp": "1.00", "side": "maybe", "ts_ms": 5}, [A]),
-        ({"market_ticker": A, "price_dollars": "0.48", "delta_fp": "1.00", "side": "no"}, [A]),  # no time
+        ({"market_ticker": A, "price_dollars": "0.48", "delta_fp": "1.00", "side": "no", "ts_ms": 10**15}, [A]),
+        ({"market_ticker": A, "price_dollars": "0.48", "delta_fp": "1.00", "side": "no", "ts": "9999"}, [A]),
         ({"market_ticker": "KXOTHER"}, []),
         ({"price_dollars": "0.48"}, [A, B]),  # whose? then it may be any
         ("rubbish", [A, B]),

@@ -19,7 +19,7 @@ from fsm_exec.core.units import CountE2, Outcome, PriceE4, format_price, parse_p
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.http import BODY_MAX_BYTES, WRITE_TIMEOUT_S
 from fsm_exec.kalshi.translate import ImpossibleRequest
-from fsm_exec.wire import rest as wire
+from fsm_exec.wire import reading
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -112,9 +112,11 @@ async def test_amended_counts_are_none_where_left_out(kit: Kit, network: Network
 @pytest.mark.parametrize(
     ("write", "change"),
     [
-        *[("place", {name: None}) for name in ("order_id", "fill_count", "remaining_count", "ts_ms")],
-        *[("amend", {name: None}) for name in ("order_id", "ts_ms")],
-        *[("cancel", {name: None}) for name in ("order_id", "reduced_by", "ts_ms")],
+        ("place", {"order_id": None}),
+        ("place", {"fill_count": None, "remaining_count": None}),
+        ("place", {"fill_count": None, "remaining_count": "0.00"}),  # filled, or taken off: who knows
+        ("amend", {"order_id": None}),
+        *[("cancel", {name: None}) for name in ("order_id", "reduced_by")],
         ("place", {"fill_count": 1}),
         ("place", {"fill_count": "1.005"}),
         ("place", {"fill_count": "-1.00"}),
@@ -229,12 +231,11 @@ def test_an_order_comes_back_as_it_went(price: int, outcome: Outcome, count: int
     )  # fmt: skip
     body = translate.create_order(order)
     yes = parse_price(body.price)
-    row = wire.Order(
-        order_id="o", user_id="u", client_order_id="c", ticker="T", type="limit", status="resting",
+    row = reading.Order(
+        order_id="o", client_order_id="c", ticker="T", status="resting",
         outcome_side="yes" if body.side == "bid" else "no", book_side=body.side,
         yes_price_dollars=body.price, no_price_dollars=format_price(PriceE4(10_000 - yes)),
         initial_count_fp=body.count, fill_count_fp="0.00", remaining_count_fp=body.count,
-        taker_fill_cost_dollars="0", maker_fill_cost_dollars="0", taker_fees_dollars="0", maker_fees_dollars="0",
     )  # fmt: skip
     report = translate.order_report(row, 5)
     assert (report.outcome, report.price_e4, report.count_e2) == (outcome, price, count)

@@ -1,0 +1,59 @@
+"""What the wire says in more than one way, read from whichever of them is there.
+
+What is left out, null or in contradiction with itself raises UnitError, naming the field.
+"""
+
+from __future__ import annotations
+
+from fsm_exec.core.errors import UnitError
+from fsm_exec.core.units import Outcome, PriceE4, complement, parse_price
+
+OUTCOMES: dict[str, Outcome] = {"yes": "yes", "no": "no"}
+BOOK_SIDES: dict[str, Outcome] = {"bid": "yes", "ask": "no"}  # W4.1
+SIDES_AND_ACTIONS: dict[tuple[str | None, str | None], Outcome] = {
+    ("yes", "buy"): "yes",
+    ("no", "sell"): "yes",
+    ("no", "buy"): "no",
+    ("yes", "sell"): "no",
+}
+
+
+def own_outcome(
+    outcome_side: str | None,
+    book_side: str | None,
+    *,
+    bought: str | None = None,
+    side: str | None = None,
+    action: str | None = None,
+) -> Outcome:
+    """What was bought, by any of the words that say so, the wire's older ones last. A word that is not known counts as
+    none; the two of today must agree."""
+    by_outcome = OUTCOMES.get(outcome_side or "")
+    by_book = BOOK_SIDES.get(book_side or "")
+    if by_outcome and by_book and by_outcome != by_book:
+        raise UnitError(f"outcome_side {outcome_side!r} and book_side {book_side!r} contradict each other")
+    found = by_outcome or by_book or OUTCOMES.get(bought or "") or SIDES_AND_ACTIONS.get((side, action))
+    if found is None:
+        raise UnitError(f"outcome_side {str(outcome_side)[:20]} and book_side {str(book_side)[:20]} name no side")
+    return found
+
+
+def yes_price(yes: str | None, no: str | None) -> PriceE4:
+    """The YES price of a pair that must add up to a dollar, or of the one that is there."""
+    if yes is None:
+        return complement(parse_price(some(no, "yes_price_dollars")))
+    price = parse_price(yes)
+    if no is not None and complement(price) != parse_price(no):
+        raise UnitError(f"prices {yes[:20]!r} and {no[:20]!r} do not add up to a dollar")
+    return price
+
+
+def some(text: str | None, field: str) -> str:
+    """What is not empty either."""
+    if not text:
+        raise missing(field)
+    return text
+
+
+def missing(field: str) -> UnitError:
+    return UnitError(f"{field} is missing")
