@@ -253,9 +253,10 @@ async def test_the_status_and_the_limits_are_told(stage: Stage) -> None:
         assert (status.exchange_active, status.trading_active) == (True, True)
         limits, costs = await client.account.limits(), await client.account.endpoint_costs()
         await client.account.learn_budget()
+        assert limits.write is not None
         assert client.statistics().write.refill_mt_per_s == limits.write.refill_rate * 1_000
         assert client.statistics().write.capacity_mt == usable_tokens(limits.write) * 1_000
-        assert costs.default_cost > 0
+        assert costs.default_cost == 10
 
 
 async def test_the_budget_keeps_the_exchange_from_refusing(stage: Stage) -> None:
