@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed, UserError, one_line
+from fsm_exec.core.errors import DatabaseLost, ExecError, SaveRefused, StoreFailed, UserError, one_line
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 OWNER_ALONE = 0o077  # the rights a new file does not give: those of group and world
@@ -127,6 +127,11 @@ def _said(error: BaseException) -> str:
     remedy = ""
     if isinstance(error, SaveRefused):
         remedy = "; the database took no row of it: let no other process use the same --db"
+    elif isinstance(error, DatabaseLost):
+        remedy = (
+            "; orders were cancelled without it, as far as the exchange answered: "
+            "put it back with its -wal file and start again, or restore a backup"
+        )
     elif isinstance(error, StoreFailed):
         remedy = "; free some disk space or check the disk, then use another --db"
     return f"{error}{remedy}"

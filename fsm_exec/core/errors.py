@@ -57,6 +57,10 @@ class SaveRefused(StoreFailed):
     """The database does not take this one save; nothing of it is stored, and the saves of others are untouched."""
 
 
+class DatabaseLost(StoreFailed):
+    """The database is not where it was opened: what is saved from now on would be read by nobody."""
+
+
 class ServiceFailed(LocalError):
     """A task the engine cannot do without (the stream, reconciliation) ended in a bug: the engine halts."""
 

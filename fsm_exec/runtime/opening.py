@@ -84,6 +84,7 @@ async def open_engine(
             if observer is not None:
                 await observer.resume()
             engine.fire("locked")
+            outer.start_soon(engine.keep, store.watch)
             outer.start_soon(engine.recover, tuple(tickers), other_engine_is_gone, begin_streaming)
             if wait:
                 await engine.wait_running()

@@ -17,6 +17,7 @@ import msgspec
 
 from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.store.checking import Report, check
+from fsm_exec.store.held_file import HeldFile
 from fsm_exec.store.inspecting import LOGS, check_there, identified, inspected
 from fsm_exec.store.migrations import SCHEMA, migrate
 from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use, sync_directory
@@ -119,7 +120,10 @@ def migrate_database(path: Path) -> Migrated:
     path = path.absolute()
     check_there(path)
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)) as connection:
+        with (
+            closing(HeldFile(path)),  # let go of after SQLite has closed it
+            closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)) as connection,
+        ):
             connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             before = identified(connection, path)
             copy = migrate(connection, path)

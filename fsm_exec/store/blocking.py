@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
 
-from fsm_exec.store.opening import Opening, open_database
+from fsm_exec.store.opening import Opened, Opening, open_database
 
 T = TypeVar("T")
 
@@ -20,10 +20,10 @@ class BlockingLane:
     def surroundings(self) -> AbstractAsyncContextManager[object]:
         return nullcontext()
 
-    async def open(self) -> str:
+    async def open(self) -> Opened:
         opened = open_database(self._opening)
         self._connection = opened.connection
-        return opened.instance
+        return opened
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         assert self._connection is not None, "run before open"

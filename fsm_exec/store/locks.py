@@ -4,9 +4,10 @@ The kernel lets go when a process ends, however it ends, so a file left by a dea
 read only while somebody holds it. A file is removed only by its holder, still holding it, and whoever then waits with
 the old file in its hands notices that the name means another one: two processes never hold two files of one name.
 
-A database is locked by `NAME.lock` beside its real path, so symbolic links lead to one lock. A database with a second
-hard link is refused: SQLite would keep a log per name and mix the two. A copy is another database: it has a lock of
-its own, and its instance is drawn anew.
+A database is locked by `NAME.lock` beside its real path, so symbolic links lead to one lock; should somebody remove
+that file, the database's own is still locked (store.held_file). A database with a second hard link is refused: SQLite
+would keep a log per name and mix the two. A copy is another database: it has a lock of its own, and its instance is
+drawn anew.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def hold(path: Path, content: msgspec.Struct, thing: str) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):  # a directory that became read-only: a file nobody holds does no harm
-            path.unlink()
+            if _is_still(path, descriptor):  # else somebody removed ours, and it is another's
+                path.unlink()
         os.close(descriptor)
 
 

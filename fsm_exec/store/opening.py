@@ -15,9 +15,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from fsm_exec.core.errors import UserError, one_line
 from fsm_exec.core.times import to_iso
+from fsm_exec.store.held_file import HeldFile, HoldingConnection
 from fsm_exec.store.marking import is_another, mark
 from fsm_exec.store.migrations import SCHEMA, Migration, migrate
 from fsm_exec.store.owner_only import OWNER_ONLY
@@ -45,23 +47,30 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
+    """`held`: the file, if there is one. Closing the connection lets go of it."""
+
     connection: sqlite3.Connection
     instance: str
+    held: HeldFile | None = None
 
 
 def open_database(opening: Opening) -> Opened:
-    """Create or open, migrate, and prove writable. Raises UserError."""
+    """Create or open, migrate, and prove writable. Raises UserError, and LockHeld while another engine has the file."""
     if opening.path is None:
         return prepare(_in_memory(opening), None, opening)
     path = _real(opening.path)
     created = _create_if_absent(path)
+    held = HeldFile(path)  # before SQLite looks at it, and before anything is ours to remove
     connection = None
     try:
         # mode=rw: SQLite itself never creates the file, so what we created is ours to remove.
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)
-        opened = prepare(connection, path, opening)
+        uri = f"{path.as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, factory=HoldingConnection)
+        opened = replace(prepare(connection, path, opening), held=held)
         if created:
             sync_directory(path.parent)
+        held.opened()
+        connection.held = held
         return opened
     except BaseException as error:
         if connection is not None:
@@ -69,6 +78,7 @@ def open_database(opening: Opening) -> Opened:
         if created:
             for suffix in ("", "-wal", "-shm", "-journal"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
+        held.close()
         if isinstance(error, sqlite3.Error | OSError):
             raise cannot_use(path, error) from error
         raise

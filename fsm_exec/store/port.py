@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
-from fsm_exec.core.errors import UserError
+import trio
+
+from fsm_exec.core.errors import DatabaseLost, UserError
 from fsm_exec.core.forecasts import Forecast
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.ports import (
@@ -38,9 +40,11 @@ from fsm_exec.store.jobs import (
     MetricsSave,
     Quarantine,
 )
+from fsm_exec.store.opening import Opened
 from fsm_exec.store.writer import Lane, Writer, WriterStatistics
 
 Listener: TypeAlias = Callable[[ExecutionSave | Quarantine], None]
+WATCH_S = 2.0  # so long at most an engine works on a database that is gone
 EMBEDDED = "embedded"  # the exchange inside of `demo`
 
 
@@ -48,14 +52,14 @@ class SqliteStore:
     """Every save returns when it is durable. Raises SaveRefused for a row the database does not take (nothing of that
     save is stored, the store goes on) and StoreFailed when the store cannot go on."""
 
-    def __init__(self, writer: Writer, instance: str) -> None:
+    def __init__(self, writer: Writer, opened: Opened) -> None:
         self._writer = writer
-        self._instance = instance
+        self._opened = opened
         self._listeners: list[Listener] = []
 
     @property
     def instance(self) -> str:
-        return self._instance
+        return self._opened.instance
 
     async def save(self, save: ExecutionSave) -> None:
         await self._writer.save(save)
@@ -200,6 +204,20 @@ class SqliteStore:
                 "give another path with --db"
             )
 
+    async def watch(self) -> None:
+        """Look, as long as the store is open, whether the database is still where it was opened. Raises DatabaseLost
+        when it is not; from then on nothing is saved any more. Returns at once for one in memory."""
+        held = self._opened.held
+        if held is None:
+            return
+        while True:
+            await trio.sleep(WATCH_S)
+            trouble = held.trouble()
+            if trouble is not None:
+                lost = DatabaseLost(trouble)
+                self._writer.fail(lost)
+                raise lost
+
     def statistics(self) -> WriterStatistics:
         return self._writer.statistics()
 
@@ -208,8 +226,8 @@ class SqliteStore:
 async def running(lane: Lane) -> AsyncIterator[SqliteStore]:
     """The store while the block runs; what is queued at its end is still stored. Raises UserError at the start."""
     writer = Writer(lane)
-    instance = await writer.start()
+    opened = await writer.start()
     try:
-        yield SqliteStore(writer, instance)
+        yield SqliteStore(writer, opened)
     finally:
         await writer.aclose()

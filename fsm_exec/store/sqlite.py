@@ -32,14 +32,14 @@ class AiosqliteLane:
         loop: AbstractAsyncContextManager[object] = trio_asyncio.open_loop()
         return loop
 
-    async def open(self) -> str:
+    async def open(self) -> Opened:
         database = aiosqlite.Connection(self._connect, _ITER_CHUNK_ROWS)
         await trio_asyncio.aio_as_trio(database.__aenter__)()
         self._database = database
         if isinstance(self._opened, Exception):
             raise self._opened
         assert self._opened is not None
-        return self._opened.instance
+        return self._opened
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         assert self._database is not None, "run before open"

@@ -22,6 +22,7 @@ import trio
 
 from fsm_exec.core.errors import SaveRefused, StoreFailed
 from fsm_exec.store.jobs import Job
+from fsm_exec.store.opening import Opened
 from fsm_exec.store.work import work
 
 BATCH_JOBS_MAX = 1_024  # one commit: more gains little and makes everybody in it wait longer
@@ -37,8 +38,8 @@ class Lane(Protocol):
         """What must run around everything else here. It never sees an error of the database's."""
         ...
 
-    async def open(self) -> str:
-        """Open the database; return its instance. Raises UserError."""
+    async def open(self) -> Opened:
+        """Open the database. Raises UserError and LockHeld."""
         ...
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
@@ -96,35 +97,42 @@ class Writer:
         self._room = trio.lowlevel.ParkingLot()  # callers, with the queue full
         self._opened = trio.Event()
         self._ended = trio.Event()
-        self._instance = ""
+        self._database: Opened | None = None
         self._opening_error: Exception | None = None
         self._closing = False
-        self._refusal: str | None = None  # why no save is taken any more
+        self._refusal: StoreFailed | None = None  # why no save is taken any more
         self._batch_sizes: Counter[int] = Counter()
 
-    async def start(self) -> str:
-        """Open the database; its instance. Raises UserError."""
+    async def start(self) -> Opened:
+        """Open the database. Raises UserError and LockHeld."""
         trio.lowlevel.spawn_system_task(self._own, name="fsm_exec.store.writer")
         with trio.CancelScope(shield=True):
             await self._opened.wait()
         if self._opening_error is not None:
             raise self._opening_error
-        return self._instance
+        assert self._database is not None
+        return self._database
 
     async def aclose(self) -> None:
         """Finish what is queued, then close the database. Not cancellable."""
         self._closing = True
-        self._refusal = self._refusal or "the store is closed"
+        self._refusal = self._refusal or StoreFailed("the store is closed")
         self._idle.unpark_all()
         self._room.unpark_all()
         with trio.CancelScope(shield=True):
             await self._ended.wait()
 
+    def fail(self, failure: StoreFailed) -> None:
+        """Take no save any more, nor those that wait: what they would be stored in is not to be read again."""
+        self._refusal = self._refusal or failure
+        self._release(self._saves, self._refusal)
+        self._saves.clear()
+
     async def save(self, job: Job) -> None:
         """Return when `job` is durable. Raises SaveRefused or StoreFailed."""
         await self._wait_for_room()
         if self._refusal is not None:
-            raise StoreFailed(self._refusal)
+            raise _again(self._refusal)
         waiting = _WaitingSave(job)
         self._saves.append(waiting)
         await self._wait(waiting)
@@ -180,7 +188,7 @@ class Writer:
         finally:
             # Nobody may be left waiting for a task that is gone.
             self._closing = True
-            self._refusal = self._refusal or "the store has stopped"
+            self._refusal = self._refusal or StoreFailed("the store has stopped")
             self._release([*self._saves, *self._reads], self._refusal)
             self._room.unpark_all()
             self._opened.set()
@@ -188,7 +196,7 @@ class Writer:
 
     async def _open(self) -> bool:
         try:
-            self._instance = await self._lane.open()
+            self._database = await self._lane.open()
         except Exception as error:
             self._opening_error = error  # raised by `start`, in the task of whoever wanted the store
         self._opened.set()
@@ -214,7 +222,8 @@ class Writer:
             results = await self._lane.run(lambda connection: work(connection, jobs))
         except Exception as error:
             # Whatever it was, what is on disk is unknown now: nothing is saved any more.
-            self._refusal = str(error) if isinstance(error, StoreFailed) else f"the database failed: {error!r}"
+            failure = error if isinstance(error, StoreFailed) else StoreFailed(f"the database failed: {error!r}")
+            self._refusal = self._refusal or failure
             self._release([*batch, *self._saves], self._refusal)
             self._saves.clear()
             return
@@ -232,10 +241,15 @@ class Writer:
             waiting.error = StoreFailed(f"reading the database failed: {error}")
         trio.lowlevel.reschedule(waiting.task)
 
-    def _release(self, abandoned: Iterable[_Waiting], why: str) -> None:
+    def _release(self, abandoned: Iterable[_Waiting], why: StoreFailed) -> None:
         for waiting in abandoned:
-            waiting.error = StoreFailed(why)
+            waiting.error = _again(why)
             trio.lowlevel.reschedule(waiting.task)
+
+
+def _again(failure: StoreFailed) -> StoreFailed:
+    """The same for one more caller: an error that is raised twice collects the tracebacks of both."""
+    return type(failure)(str(failure))
 
 
 def _not_cancellable(_: object) -> trio.lowlevel.Abort:

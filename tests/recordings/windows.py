@@ -32,7 +32,7 @@ from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Ended, MethodRef, Request
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.opening import open_engine
-from fsm_exec.store.opening import Opening, prepare
+from fsm_exec.store.opening import Opened, Opening, prepare
 from fsm_exec.store.port import SqliteStore, running
 
 S = 1_000_000
@@ -204,8 +204,8 @@ class _Disk:
     def surroundings(self) -> AbstractAsyncContextManager[object]:
         return nullcontext()
 
-    async def open(self) -> str:
-        return prepare(self.connection, None, self._opening).instance
+    async def open(self) -> Opened:
+        return prepare(self.connection, None, self._opening)
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         return function(self.connection)

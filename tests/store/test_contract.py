@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from fsm_exec.core.fees import FeeTerms
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.ports import Store
 from fsm_exec.core.units import LINEAR_CENT
+from fsm_exec.store.locks import LockHeld
+from fsm_exec.store.work import work
 from fsm_exec.store.writer import BATCH_JOBS_MAX
 
 if TYPE_CHECKING:
@@ -74,13 +77,20 @@ async def test_of_two_writers_of_one_execution_one_is_refused(open_store: OpenSt
         assert len(await store.journal("e1")) == 2
 
 
-async def test_two_engines_on_one_file_are_fenced(open_file_store: OpenStore, samples: Samples) -> None:
-    """The second writer of a step is refused although it has a connection of its own."""
-    async with open_file_store() as one, open_file_store() as two:
+async def test_two_engines_on_one_file_are_fenced(open_file_store: OpenStore, samples: Samples, database: Path) -> None:
+    """The second cannot even open it; and should somebody write past the lock, the second writer of a step is
+    refused."""
+    async with open_file_store() as one:
+        with pytest.raises(LockHeld):
+            async with open_file_store():
+                pass
         await one.save(samples.save(seq=1))
-        await one.save(samples.save(seq=2))
-        with pytest.raises(SaveRefused):
-            await two.save(samples.save(seq=2))
+        with closing(sqlite3.connect(database, isolation_level=None)) as past_the_lock:
+            assert work(past_the_lock, [samples.save(seq=2)]) == [None]
+            with pytest.raises(SaveRefused):
+                await one.save(samples.save(seq=2))
+            await one.save(samples.save(seq=3))
+            assert work(past_the_lock, [samples.save(seq=3)]) != [None]
 
 
 async def test_many_saves_share_a_commit(open_store: OpenStore, samples: Samples) -> None:

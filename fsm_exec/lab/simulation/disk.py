@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from fsm_exec.core.errors import StoreFailed
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
-from fsm_exec.store.opening import Opening, prepare
+from fsm_exec.store.opening import Opened, Opening, prepare
 from fsm_exec.store.port import SqliteStore, running
 
 T = TypeVar("T")
@@ -58,8 +58,8 @@ class _Lane:
     def surroundings(self) -> AbstractAsyncContextManager[object]:
         return nullcontext()
 
-    async def open(self) -> str:
-        return self._disk.run(self._life, lambda connection: prepare(connection, None, self._opening).instance)
+    async def open(self) -> Opened:
+        return self._disk.run(self._life, lambda connection: prepare(connection, None, self._opening))
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         return self._disk.run(self._life, function)
