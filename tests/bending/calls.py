@@ -1,0 +1,105 @@
+"""Everything the engine asks of an exchange, row by row: what can be down.
+
+A request that a client makes and that no row names fails `test_outages.py`, and so does a call of
+`core.ports.Exchange` that no row covers: a new one cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from tests.bending import frames, requests
+from tests.bending.bends import Bends, Request, Rule
+from tests.bending.frames import drop as no_frame
+
+How: TypeAlias = Literal["503", "no answer"]
+ORDERS: Final = "/portfolio/events/orders"
+
+
+class Call(NamedTuple):
+    """One request, by its method and path (patterns of the shell), or frames of the stream by their type."""
+
+    name: str
+    method: str = ""
+    path: str = ""
+    frames: tuple[str, ...] = ()
+    covers: tuple[str, ...] = ()  # calls of core.ports.Exchange
+
+    def names(self, request: Request) -> bool:
+        return bool(self.method) and fnmatchcase(request.method, self.method) and fnmatchcase(request.path, self.path)
+
+
+CALLS: Final = (
+    Call("the exchange's own time", "GET", "/exchange/user_data_timestamp", covers=("orders", "fills")),
+    Call("the listing of orders", "GET", "/portfolio/orders", covers=("orders",)),
+    Call("one order", "GET", "/portfolio/orders/*", covers=("orders",)),
+    Call("the listing of fills", "GET", "/portfolio/fills", covers=("fills",)),
+    Call("the listing of markets", "GET", "/markets", covers=("markets",)),
+    Call("one market", "GET", "/markets/*", covers=("market_terms",)),
+    Call("the listing of events", "GET", "/events", covers=("markets",)),
+    Call("one event", "GET", "/events/*", covers=("markets", "market_terms")),
+    Call("one series", "GET", "/series/*", covers=("markets", "market_terms")),
+    Call("the account's limits and costs", "GET", "/account/*"),
+    Call("new orders", "POST", ORDERS, covers=("place",)),
+    Call("amends", "POST", f"{ORDERS}/*/amend", covers=("amend",)),
+    Call("cancels", "DELETE", f"{ORDERS}/*", covers=("cancel", "cancel_batch")),
+    Call("frames of the book", frames=("orderbook_*",), covers=("stream",)),
+    Call("frames of trades", frames=("trade",), covers=("stream",)),
+    Call("frames of our orders", frames=("user_order*",), covers=("stream",)),
+    Call("frames of our fills", frames=("fill",), covers=("stream",)),
+    Call("frames of the market's life", frames=("market_lifecycle*", "event_lifecycle*"), covers=("stream",)),
+    Call("acknowledgements of subscriptions", frames=("subscribed", "unsubscribed", "ok"), covers=("stream",)),
+)
+ASK_NOTHING: Final = frozenset({"budget", "volume_24h", "watch", "unwatch"})
+"""Calls of the port that send no request of their own."""
+
+ALL_READS, ALL_WRITES, THE_STREAM, A_SILENT_STREAM, EVERYTHING = (
+    "all reads",
+    "all writes",
+    "the stream",
+    "the stream, open and silent",
+    "everything",
+)
+TOGETHER: Final = (ALL_READS, ALL_WRITES, THE_STREAM, A_SILENT_STREAM, EVERYTHING)
+DOWN: Final = (*(call.name for call in CALLS), *TOGETHER)
+"""What is down, one at a time."""
+CANCELS_DOWN: Final = frozenset({"cancels", ALL_WRITES, EVERYTHING})
+
+
+def begin_outage(bends: Bends, what: str, how: How) -> Callable[[], None]:
+    """Take it down; returns what brings it back."""
+    bend = requests.error(503, "service_unavailable") if how == "503" else requests.drop()
+    rules: list[Rule[Request] | Rule[object]] = []
+
+    def requests_down(method: str, path: str = "*") -> None:
+        rules.append(bends.on_request(bend, method, path))
+
+    def stream_down() -> None:
+        rules.append(bends.on_handshake(requests.cut()))
+        bends.cut_streams()
+
+    match what:
+        case "all reads":
+            requests_down("GET")
+        case "all writes":
+            requests_down("[!G]*")
+        case "the stream":
+            stream_down()
+        case "the stream, open and silent":
+            rules.append(bends.on_frame(no_frame()))  # type: ignore[arg-type]
+        case "everything":
+            requests_down("*")
+            stream_down()
+        case name:
+            (call,) = (call for call in CALLS if call.name == name)
+            if call.method:
+                rules.append(bends.on_request(bend, call.method, call.path))
+            rules += [bends.on_frame(frames.drop(), type_of) for type_of in call.frames]  # type: ignore[misc]
+
+    def end() -> None:
+        for rule in rules:
+            rule.end()
+
+    return end
