@@ -89,7 +89,9 @@ class TermsReader:
         def take(content: bytes) -> str | None:
             page = decode(content, listings.RawMarketsPage)
             for row in rows(page.markets, wire.Market, self._log):
-                if row.ticker in wanted:
+                if not row.ticker:
+                    self._log.warning("row_left_out", error="a market: its ticker is missing")
+                elif row.ticker in wanted:
                     found[row.ticker] = row
                     self._note_volume(row.ticker, row.volume_24h_fp)
             return page.cursor

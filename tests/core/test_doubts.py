@@ -10,7 +10,7 @@ from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.events import OrderAbsent, OrderDoubted, OrderReported, WriteLost
 from fsm_exec.core.execution import Child
 from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US, answer_of, doubt_of, needs_inquiry
-from fsm_exec.core.orders import OrderListing, OrderReport
+from fsm_exec.core.orders import OrderListing, OrderReport, UnreadRow
 from fsm_exec.core.units import CountE2
 from tests.core.conftest import T0_US, Driver, World
 
@@ -110,3 +110,17 @@ def test_absence_is_counted_from_the_answer_that_never_came_not_from_the_decisio
     assert driver.child.sent_at_us == driver.now_us
     with pytest.raises(IllegalEvent):
         driver.fact(OrderAbsent, as_of_us=decided_us + 4_000_000)
+
+
+@pytest.mark.parametrize(("named", "absent"), [("itself", False), ("", False), ("fxbbbbbbbbbb-e9-1-1", True)])
+def test_a_row_that_cannot_be_read_hides_its_order(world: World, named: str, absent: bool) -> None:
+    """Nobody is absent of whom a listing may have a row; of all others it proves what it always does."""
+    driver = world.drive()
+    driver.place()
+    driver.fact(OrderDoubted, why="timeout")
+    child = driver.child
+    row = UnreadRow(client_order_id=child.client_order_id if named == "itself" else named, why="status is missing")
+    late_us = child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US + 1
+    listing = OrderListing(as_of_us=late_us, orders=(), unread=(row,))
+    answer = answer_of(child, listing, child.sent_at_us, late_us)
+    assert isinstance(answer, OrderAbsent) == absent

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.errors import UserError, VenueRefused, VenueUnavailable
 from fsm_exec.core.market import MarketStatus, MarketTerms
-from fsm_exec.core.orders import FillListing, OrderListing
+from fsm_exec.core.orders import FillListing, OrderListing, UnreadRow
 from fsm_exec.core.units import PriceE4, PriceGrid, PriceRange
 from tests.runtime.lives import World, a_world, ended
 from tests.runtime.support import INSTANCE, TERMS, TICKER, Stage, count
@@ -340,6 +340,35 @@ async def test_an_orphan_of_ours_is_cancelled_and_reported(autojump_clock: MockC
             stage.engine.stop("user")
             await ended(stage.engine)
         assert [line["order"] for line in world.lines("orphan")] == [f"fx{INSTANCE}-e000099-1-1"]
+
+
+async def test_an_orphan_whose_row_cannot_be_read_is_not_taken_for_gone(autojump_clock: MockClock) -> None:
+    """Its cancel got lost and its row is unreadable from then on: it is cancelled again, and the engine runs."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        (order,) = world.exchange.resting
+        name = f"fx{INSTANCE}-e000099-1-1"
+        world.exchange.held[name] = replace(world.exchange.held[order], client_order_id=name, order_id=f"o-{name}")
+        whole = world.exchange.orders
+        looks = 0
+
+        async def unread(ticker: str | None = None, **asked: object) -> OrderListing:
+            nonlocal looks
+            looks += 1
+            listing = await whole(ticker, resting=bool(asked.get("resting")))
+            if looks <= 2:
+                return listing
+            kept = tuple(row for row in listing.orders if row.client_order_id != name)
+            rows = (UnreadRow(client_order_id=name, why="ticker is missing"),) if looks < 5 else ()
+            return replace(listing, orders=kept, unread=rows)
+
+        world.exchange.cancel_fates.append("lost there")
+        world.exchange.orders = unread  # type: ignore[method-assign]
+        async with world.life() as stage:
+            await trio.sleep(15)
+            assert world.exchange.resting == [order]
+            stage.engine.stop("user")
+            await ended(stage.engine)
 
 
 async def test_an_orphan_that_appears_later_is_cancelled_too(autojump_clock: MockClock) -> None:
