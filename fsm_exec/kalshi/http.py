@@ -13,6 +13,7 @@ import httpx
 import trio
 
 from fsm_exec.core.crashpoints import is_watched, point
+from fsm_exec.kalshi import leftovers
 from fsm_exec.kalshi.budget import TOKENS_WAIT_S, RateBudget
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signing import EXPIRED, Signer, nobody_cares
@@ -118,7 +119,8 @@ class SignedHttp:
             try:
                 content = await self._read(response)
             finally:
-                await response.aclose()
+                if await leftovers.close(response):
+                    self._log.warning("http_answered_twice", method=method, path=signed_path)
             point("answer.after")
             self._log.debug("http", method=method, path=signed_path, status=response.status_code)
             if response.status_code == TOO_MANY_REQUESTS:

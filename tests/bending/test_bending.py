@@ -196,6 +196,15 @@ async def test_sent_twice(scene: Scene) -> None:
     assert len(list(scene.account.orders)) == 1
 
 
+async def test_an_answer_that_nobody_asked_for_is_no_answer_to_the_next_question(scene: Scene) -> None:
+    """The connection that it stands on is not used again."""
+    await scene.client.place(scene.order())
+    scene.bends.on_request(requests.answered_twice(), times=3)
+    for _ in range(4):
+        assert len((await scene.client.orders()).orders) == 1
+        assert isinstance(await scene.client.place(scene.order()), Refused | Unknown)
+
+
 async def test_one_field_changed_removed_and_a_stale_answer(scene: Scene) -> None:
     """In an answer; and yesterday's answer to today's question, or another question's."""
     assert (await scene.client.orders()).orders == ()
