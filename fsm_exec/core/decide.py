@@ -25,6 +25,7 @@ from fsm_exec.core.events import (
     AnyEvent,
     AnyIntent,
     BeginClosing,
+    ClockStruck,
     DecisionDue,
     GiveUp,
     MakePlan,
@@ -39,6 +40,7 @@ from fsm_exec.core.wishes import (
     IllegalWish,
     cancels,
     checked_plan,
+    insists,
     lost_cancels,
     place,
     progress_of,
@@ -51,7 +53,7 @@ def choose(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
     """The intents of an execution that has already absorbed `event`. Raises IllegalWish."""
     if seen.is_ended:
         return ()
-    resent = lost_cancels(seen) if isinstance(event, Restored) else ()
+    resent = lost_cancels(seen) if isinstance(event, Restored) or _cancels_on(seen, event) else ()
     if seen.ending is not None or seen.draining:
         return (*resent, *cancels(seen))
     if seen.free_e2 < 0:  # a late fill has taken what other orders still want to buy
@@ -77,6 +79,11 @@ def choose(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
     if any(isinstance(intent, BeginClosing) for intent in granted):
         again = ()  # the leg sends its own order only
     return (*planned, *again, *granted)
+
+
+def _cancels_on(seen: Execution, event: AnyEvent) -> bool:
+    """Whether a time has come at which what is to be cancelled is asked for again: a look-up may never answer."""
+    return isinstance(event, ClockStruck) and insists(seen)
 
 
 def _granted(seen: Execution, wishes: tuple[Wish, ...], view: View) -> tuple[AnyIntent, ...]:

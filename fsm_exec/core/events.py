@@ -257,7 +257,7 @@ class Withdraw(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class WithdrawAgain(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The cancel that a restart found without an outcome, once more: it can do nothing twice."""
+    """A cancel that got lost, or that a restart found without an outcome, once more: it can do nothing twice."""
 
     client_order_id: str
 

@@ -20,8 +20,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from fsm_exec.core.events import FillReported, OrderReported, Restored
-from fsm_exec.core.execution import Child, Execution
+from fsm_exec.core.events import AnyEvent, FillReported, OrderDoubted, OrderReported, Restored, WriteLost
+from fsm_exec.core.execution import Child, Execution, OutboxEntry
 from fsm_exec.core.inquiry import QUARANTINE_CANCEL, filled, reported, shows_what_stands, taken_elsewhere
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
@@ -51,6 +51,16 @@ def listed_since_us(restored: Iterable[Execution], last_saved_us: int | None, no
     begun = [execution.begun_us for execution in restored]
     last_us = now_us if last_saved_us is None else min(now_us, last_saved_us)
     return max(0, min([*begun, last_us]) - OVERLAP_US)
+
+
+def doubted(left: OutboxEntry, at_us: int) -> AnyEvent:
+    """What an execution that is told to stop, before the exchange has said anything, learns of a write that its last
+    process had under way: it may have been done. `Restored` says the same of all of them, with what the listings show.
+    """
+    name, why = left.client_order_id, "the process that sent it is gone"
+    if left.kind == "place":
+        return OrderDoubted(at_us=at_us, client_order_id=name, why=why)
+    return WriteLost(at_us=at_us, client_order_id=name, effect_id=left.effect_id, why=why)
 
 
 def plan(

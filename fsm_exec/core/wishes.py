@@ -79,12 +79,18 @@ def cancels(seen: Execution, level: int | None = None) -> tuple[Withdraw, ...]:
 
 
 def lost_cancels(seen: Execution) -> tuple[WithdrawAgain, ...]:
-    """Cancels without an outcome, for a process that did not send them: sending one again can do no harm."""
+    """Cancels without an outcome, of a process before this one or of this one: sending one again can do no harm."""
     return tuple(
         WithdrawAgain(client_order_id=child.client_order_id)
         for child in seen.children
         if child.state == "cancelling" and child.write is not None and child.write.lost
     )
+
+
+def insists(seen: Execution) -> bool:
+    """Whether nothing of this execution is wanted at the exchange any more, so that a cancel is sent until it is
+    answered. While it goes on, a look-up alone tells what became of one that got lost."""
+    return seen.ending is not None or seen.draining or seen.closing is not None
 
 
 def place(seen: Execution, wish: PlaceWish, view: View, free: CountE2) -> Place | None:

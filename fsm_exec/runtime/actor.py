@@ -16,11 +16,23 @@ from fsm_exec.core.advance import Advance, advance
 from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.closing import closing_at_us
 from fsm_exec.core.crashpoints import point
-from fsm_exec.core.events import AnyEvent, ClockStruck, DecisionDue, FillReported, Reason, StopRequested
+from fsm_exec.core.events import (
+    AnyEvent,
+    ClockStruck,
+    DecisionDue,
+    DrainRequested,
+    FillReported,
+    Reason,
+    Restored,
+    StopRequested,
+)
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.orders import Write
+from fsm_exec.core.recovery import doubted
 from fsm_exec.core.rows import save_of
 from fsm_exec.core.view import View
+from fsm_exec.core.wishes import insists, lost_cancels
+from fsm_exec.runtime.again import Again
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.inquirer import Inquirer
@@ -35,6 +47,7 @@ class Actor:
     """Holds the newest durable execution. Only its own task replaces it."""
 
     __slots__ = (  # thousands idle at once
+        "_again",
         "_algorithm",
         "_decided_us",
         "_first",
@@ -43,11 +56,13 @@ class Actor:
         "_inquirer",
         "_may_act",
         "_services",
+        "_when_told",
         "at_deadline",
         "execution",
         "feed",
         "hurry",
         "inbox",
+        "is_waiting",
         "stopped_for",
         "taken_in",
         "under_way",
@@ -70,21 +85,47 @@ class Actor:
         self._decided_us = -DECISION_INTERVAL_US
         self._held_until_us = 0
         self._inquirer = Inquirer(self, services, feed)
+        self._again: Again | None = None
+        self.is_waiting = False  # it has not begun, for want of what the exchange holds
+        self._when_told: Callable[[], None] | None = None
 
     @property
     def is_busy(self) -> bool:
         """Whether an order of it is live, unknown or settling."""
         return any(child.is_open for child in self.execution.children)
 
-    def begin_with(self, first: AnyEvent, may_act: Turnstile) -> None:
+    def wait_for_news(self, when_told: Callable[[], None] | None) -> None:
+        """It is taken up again, and begins with what the exchange holds (`begin_with`). Should it be told to stop
+        before that is known, it begins at once with what its snapshot knows, and `when_told` is called; None: not even
+        then."""
+        self.is_waiting, self._when_told = True, when_told
+
+    def begin_with(self, first: Restored, may_act: Turnstile) -> None:
         """Have it take `first` in before anything else, and nothing more until `may_act`."""
-        self._first, self._may_act = first, may_act
+        self._first, self._may_act, self._when_told = first, may_act, None
+        self.is_waiting = False
 
     def end(self, reason: Reason) -> None:
         """Have the execution ended, and its cost reckoned now."""
         self.stopped_for = reason
-        self.inbox.offer(StopRequested(at_us=self._services.wall.now_us(), reason=reason))
+        self._stop(StopRequested(at_us=self._services.wall.now_us(), reason=reason))
         self.hurry.set()
+
+    def drain(self) -> None:
+        """Have it cancel what is live and come to rest without an end."""
+        self._stop(DrainRequested(at_us=self._services.wall.now_us()))
+
+    def strike(self) -> None:
+        """Its deadline has passed while it was waiting for what the exchange holds."""
+        self._stop(ClockStruck(at_us=self._services.wall.now_us()))
+
+    def _stop(self, event: StopRequested | DrainRequested | ClockStruck) -> None:
+        if self._when_told is None:
+            self.inbox.offer(event)
+            return
+        told, self._when_told = self._when_told, None
+        self._first, self.is_waiting = event, False
+        told()
 
     def follow(self, before: Actor) -> None:
         """Take over what was asked of `before`, whose task failed."""
@@ -99,11 +140,12 @@ class Actor:
         self.feed.subscribe(name, self.inbox.nudge)
         try:
             self.inbox.nudge()
-            if self._first is not None and self._may_act is not None:
-                await self.step(self._first)
+            if self._first is not None:
+                await self._begin(self._first)
                 self._first = None
                 self.taken_in.set()
-                await self._may_act.wait()
+                if self._may_act is not None:
+                    await self._may_act.wait()
             while not self.execution.is_ended:
                 if not self._inquirer.is_needed:
                     await self._work(None)
@@ -113,6 +155,17 @@ class Actor:
                     nursery.cancel_scope.cancel()
         finally:
             self.feed.unsubscribe(name)
+
+    async def _begin(self, first: AnyEvent) -> None:
+        """With what the exchange holds; or, if it was told to stop before that was known, with the cancels of all that
+        its snapshot knows. What the last process had under way is then in doubt like anything else that got lost, and
+        the listings are believed when they come: less than nothing is added by a cancel."""
+        left = () if isinstance(first, Restored) else self.execution.outbox
+        await self.step(first)
+        for entry in left:
+            await self.step(doubted(entry, self._services.wall.now_us()))
+        if not isinstance(first, Restored) and lost_cancels(self.execution):
+            await self.step(ClockStruck(at_us=self._services.wall.now_us()))
 
     async def _work(self, inquiries: trio.Nursery | None) -> None:
         """Until the execution has ended, or something is in doubt that was not (or nothing is any more)."""
@@ -220,13 +273,17 @@ class Actor:
         return replace(self.feed.view_for(self.execution), grid=self._grid, write_tokens_left=left)
 
     def _struck_us(self) -> float:
-        """When time alone moves core next: the closing leg begins, or the deadline comes."""
+        """When time alone moves core next: the closing leg begins, the deadline comes, or a cancel is due again."""
         execution = self.execution
+        again_us = math.inf
+        if insists(execution):
+            self._again = self._again or Again()
+            again_us = self._again.due_us(execution, self._services.wall.now_us())
         if execution.ending is not None:
-            return math.inf
+            return again_us
         unready = execution.state == "pending" or execution.draining
         closing_us = None if unready else closing_at_us(execution, self._algorithm)
-        return execution.deadline_us if closing_us is None else min(closing_us, execution.deadline_us)
+        return min(again_us, execution.deadline_us, execution.deadline_us if closing_us is None else closing_us)
 
     def _look_us(self) -> float:
         """When the algorithm is asked next although nothing has happened."""

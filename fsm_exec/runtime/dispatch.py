@@ -9,9 +9,9 @@ from fsm_exec.core.events import AnyEvent, MarketChanged
 from fsm_exec.core.inquiry import taken_elsewhere
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillReport, OrderReport
+from fsm_exec.runtime.emergency import cancel_orphans
 from fsm_exec.runtime.past import Past
 from fsm_exec.runtime.reconciler import Known
-from fsm_exec.runtime.recovery import cancel_orphans
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.supervisor import Supervisor
 
@@ -65,7 +65,7 @@ class Dispatch:
 
     def orphaned(self, orders: Sequence[OrderReport]) -> None:
         """Orders of ours that rest and that nobody works."""
-        self._services.requests.start_soon(cancel_orphans, orders, self._services)
+        cancel_orphans(orders, self._services)
 
     def market_changed(self, ticker: str, status: MarketStatus) -> None:
         """Tell everybody who works it."""

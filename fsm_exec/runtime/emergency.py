@@ -1,8 +1,10 @@
 """Leaving nothing live behind: the one exception to "save first".
 
 An execution that cannot go on (its save failed, or a fact contradicts what it holds) has its orders cancelled without
-a saved decision. They are found in the exchange's own listing, by client order id, so that an order whose answer was
-still on its way is found too. What the cancels did is learned by reconciliation.
+a saved decision; so has one that was quarantined earlier, when everything is to stop, and an order of ours that nobody
+works. What is known by its id at the exchange is cancelled at once, whether anything can be read or not. The rest is
+found in the exchange's own listing, by client order id, so that an order whose answer was still on its way is found
+too. What the cancels did is learned by reconciliation.
 
 A disk that fails makes every execution come here at once: they share listings, and have the time that the cancels of
 all live orders take.
@@ -10,53 +12,142 @@ all live orders take.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Final
+
 import trio
 
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution import Execution
-from fsm_exec.core.orders import CancelOrder
+from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US
+from fsm_exec.core.orders import Cancelled, CancelOrder, OrderReport
 from fsm_exec.core.recovery import OVERLAP_US
 from fsm_exec.runtime.services import Services
 
 EMERGENCY_CANCEL_S = 10.0
 PAUSE_S = 0.5
+PAUSE_MAX_S: Final = 15.0
+ORPHAN_PAUSE_S: Final = 2.0
+ORPHAN_ROUNDS_MAX: Final = 5  # then it is said that they are still there
+NOBODY: Final = "nobody"  # the owner of a loose order that is no execution's
 
 
-async def cancel_all_orders_of(execution: Execution, services: Services) -> None:
-    """Until no order of `execution` rests or may still arrive, or the time is up: then their expiration ends them."""
-    clean = False
+async def cancel_all_orders_of(execution: Execution, services: Services) -> bool:
+    """Until no order of `execution` rests or may still arrive, or the time is up: False."""
+    left = _Left(execution, services)
     cancelling_s = services.exchange.budget().cancelling_us(services.own.count()) / 1_000_000
     with trio.move_on_after(EMERGENCY_CANCEL_S + cancelling_s):
-        clean = await _cancel_once(execution, services)
-        while not clean:
+        await left.cancel_once()
+        while left:
             await trio.sleep(PAUSE_S)
-            clean = await _cancel_once(execution, services)
-    services.log.warning("emergency_ended", execution=execution.execution_id, nothing_live=clean)
+            await left.cancel_once()
+    services.log.warning("emergency_ended", execution=execution.execution_id, nothing_live=not left)
+    return not left
 
 
-async def _cancel_once(execution: Execution, services: Services) -> bool:
-    """Cancel whatever the listing shows alive; True if it shows every open order, and all of them ended."""
-    doubtful = {child.client_order_id for child in execution.children if child.is_open}
-    if not doubtful:
-        return True
-    try:
-        listing = await services.listings.orders(execution.terms.ticker, execution.begun_us - OVERLAP_US)
-    except VenueError as error:
-        services.log.warning("emergency_listing_failed", execution=execution.execution_id, error=str(error))
-        return False
-    clean = True
-    for report in listing.orders:
-        if report.client_order_id not in doubtful:
-            continue
-        doubtful.discard(report.client_order_id)
-        if report.status == "resting":
-            clean = False
-            order = CancelOrder(
-                effect_id=f"{execution.execution_id}:emergency",
-                client_order_id=report.client_order_id,
-                order_id=report.order_id,
-                ticker=execution.terms.ticker,
+async def keep_cancelling(execution: Execution, services: Services, is_wanted: Callable[[], bool]) -> bool:
+    """The same for as long as it takes and `is_wanted`: at the latest the orders' expiration ends it."""
+    left, pause_s = _Left(execution, services), PAUSE_S
+    while left and is_wanted():
+        await left.cancel_once()
+        await trio.sleep(pause_s if left else 0)
+        pause_s = min(2 * pause_s, PAUSE_MAX_S)
+    return not left
+
+
+class _Left:
+    """The orders of one execution of which the exchange has not said yet that they have ended."""
+
+    def __init__(self, execution: Execution, services: Services) -> None:
+        self._execution, self._services = execution, services
+        still_open = [child for child in execution.children if child.is_open]
+        self._ids = {child.client_order_id: child.order_id for child in still_open}
+        self._listed_by_us = {
+            child.client_order_id: child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US for child in still_open
+        }
+        services.suspect(execution)
+
+    def __bool__(self) -> bool:
+        return bool(self._ids)
+
+    async def cancel_once(self) -> None:
+        """Cancel what is known, and what the listing shows alive."""
+        for name, order_id in list(self._ids.items()):
+            if order_id is not None:
+                await self._cancel(name, order_id)
+        if not self._ids:
+            return
+        execution, services = self._execution, self._services
+        try:
+            listing = await services.listings.orders(execution.terms.ticker, execution.begun_us - OVERLAP_US)
+        except VenueError as error:
+            services.log.warning("emergency_listing_failed", execution=execution.execution_id, error=str(error))
+            return
+        listed = {report.client_order_id: report for report in listing.orders}
+        for name, order_id in list(self._ids.items()):
+            report = listed.get(name)
+            if report is None:
+                if listing.as_of_us > self._listed_by_us[name] and not listing.hides(name):
+                    self._gone(name)  # it never arrived, and cannot any more
+            elif report.status != "resting":
+                self._gone(name)
+            elif order_id is None:
+                self._ids[name] = report.order_id
+                await self._cancel(name, report.order_id)
+
+    async def _cancel(self, name: str, order_id: str) -> None:
+        answer = await self._services.exchange.cancel(
+            CancelOrder(
+                effect_id=f"{self._execution.execution_id}:emergency",
+                client_order_id=name,
+                order_id=order_id,
+                ticker=self._execution.terms.ticker,
             )
-            answer = await services.exchange.cancel(order)
-            services.log.warning("emergency_cancel", order=report.client_order_id, answer=str(answer))
-    return clean and not doubtful
+        )
+        self._services.log.warning("emergency_cancel", order=name, answer=str(answer))
+        if isinstance(answer, Cancelled):
+            self._gone(name)
+
+    def _gone(self, name: str) -> None:
+        del self._ids[name]
+        self._services.loose.pop(name, None)
+
+
+def cancel_orphans(orphans: Sequence[OrderReport], services: Services) -> None:
+    """Have orders of ours that nobody unfinished works cancelled until the exchange says that they are gone."""
+    new = [order for order in orphans if order.client_order_id not in services.loose]
+    services.loose.update((order.client_order_id, NOBODY) for order in new)
+    if new:
+        services.requests.start_soon(_cancel_orphans, new, services)
+
+
+async def _cancel_orphans(orphans: Sequence[OrderReport], services: Services) -> None:
+    left = {order.order_id: order for order in orphans}
+    number, pause_s = 0, ORPHAN_PAUSE_S
+    while left:
+        for order in left.values():
+            services.log.error("orphan", order=order.client_order_id, order_id=order.order_id, ticker=order.ticker)
+            write = CancelOrder(
+                effect_id=f"orphan:{order.order_id}:{number}",
+                client_order_id=order.client_order_id,
+                order_id=order.order_id,
+                ticker=order.ticker,
+            )
+            answer = await services.exchange.cancel(write)
+            services.log.warning("orphan_cancelled", order=order.client_order_id, answer=str(answer))
+        number += 1
+        if number == ORPHAN_ROUNDS_MAX:
+            names = ", ".join(order.client_order_id for order in left.values())
+            services.log.error("orphans_left", orders=names)
+        await trio.sleep(pause_s)
+        pause_s = min(2 * pause_s, PAUSE_MAX_S)
+        try:
+            listing = await services.exchange.orders(resting=True)
+        except VenueError as error:
+            services.log.warning("orphans_not_listed", error=str(error))
+            continue
+        resting = {order.order_id for order in listing.orders}
+        for order in list(left.values()):
+            # One whose row cannot be read is not known to be gone.
+            if order.order_id not in resting and not listing.hides(order.client_order_id):
+                services.loose.pop(left.pop(order.order_id).client_order_id, None)

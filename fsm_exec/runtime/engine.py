@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from fsm_exec.core.advance import Advance, advance
 from fsm_exec.core.errors import ExecError, LocalError, SaveRefused, ServiceFailed, StoreFailed, UserError
-from fsm_exec.core.events import DrainRequested, Reason
+from fsm_exec.core.events import Reason
 from fsm_exec.core.machine import step
 from fsm_exec.core.rows import edge_figures, save_of
 from fsm_exec.core.units import CountE2, Outcome
@@ -136,14 +136,14 @@ class Engine:
         for reason in self._stops[stops:]:
             actor.end(reason)
         if self.state == "draining" and len(self._stops) == stops:  # begun while this was being saved
-            actor.inbox.offer(DrainRequested(at_us=self._services.wall.now_us()))
+            actor.drain()
         self._supervisor.start(actor)
         return execution_id
 
     def stop(self, reason: Reason) -> None:
         """End every execution, those being accepted too: cancel what is live, keep what is filled."""
         self._stops.append(reason)
-        for actor in self.actors.values():
+        for actor in list(self.actors.values()):  # some begin with it
             actor.end(reason)
 
     async def cancel(self, execution_id: str, reason: Reason = "user") -> None:
@@ -188,11 +188,17 @@ class Engine:
             self.actors[execution_id].end(reason)
 
     def halt(self, why: str = "asked to") -> None:
-        """Accept nothing more and end every execution. `status().halt_within_s` says how long that may take."""
+        """Accept nothing more and end every execution. `status().halt_within_s` says how long that may take.
+
+        It depends on nothing that may be down: what the snapshots know is cancelled at once, and until the exchange
+        says that nothing is live. Said again, it begins again with those that are quarantined.
+        """
         if self.state in ("recovering", "running"):
             self._why_halted = why
             self.fire("halt")
             self.stop("halt")
+        if self.state == "halted":
+            self._supervisor.clear_quarantined()
 
     def resume(self) -> None:
         """Accept work again. Raises LocalError unless halted by `halt`, with everything recovered."""
@@ -210,22 +216,22 @@ class Engine:
 
         With `cancel_orders` every live order is cancelled by a journaled decision; without, they stay live and are
         adopted. Nothing new is placed. False if orders were still live or unknown, or requests unanswered, after
-        `within_s`: the next start looks them up. Before the exchange has said what it holds nobody has begun, so
-        nobody can cancel and there is nothing to wait for. Raises LocalError if there is nothing to drain.
+        `within_s`: the next start looks them up. Before the exchange has said what it holds, what the snapshots know
+        is cancelled. Raises LocalError if there is nothing to drain.
         """
         if self.state not in ("recovering", "running", "halted"):
             raise LocalError(f"the engine is {self.state}")
         self.fire("drain")
-        if not self._start.has_begun:
-            self._supervisor.let_go()
-            return not (cancel_orders and any(actor.is_busy for actor in self.actors.values()))
         at_rest = False
         told: set[Actor] = set()
         with trio.move_on_after(within_s):
+            await self._start.loaded.wait()
+            if cancel_orders:
+                self._supervisor.clear_quarantined()
             while not at_rest:
-                for actor in self.actors.values():
+                for actor in list(self.actors.values()):
                     if cancel_orders and actor not in told:  # one that was there, or begins anew after a failure
-                        actor.inbox.offer(DrainRequested(at_us=self._services.wall.now_us()))
+                        actor.drain()
                     told.add(actor)
                 if not cancel_orders:
                     self._supervisor.let_go()
@@ -233,6 +239,7 @@ class Engine:
                 at_rest = told.issuperset(self.actors.values()) and not any(
                     actor.under_way or (cancel_orders and self._is_busy(actor)) for actor in told
                 )
+                at_rest = at_rest and not (cancel_orders and self._services.loose)
         self._supervisor.let_go()
         return at_rest
 
@@ -249,6 +256,8 @@ class Engine:
             self.feeds,
             self._services.exchange.budget(),
             self._services.wall.now_us(),
+            loose=self._services.loose,
+            has_listed=self._start.has_listed,
             stream_connected=self._router.is_connected,
         )
 
@@ -316,24 +325,32 @@ class Engine:
         """From `recovering` to `running`; `stream` is called when the feeds are there. What makes it impossible is
         raised by `wait_running`."""
         try:
-            stored = await self._start.take_up(tickers, gone, stream, lambda: self.state == "draining")
+            stored = await self._start.take_up(
+                tickers, gone, stream, lambda: self.state == "draining", self._tell_stops
+            )
             if stored is None:
                 return
             self._count = stored
-            for reason in self._stops:  # some of them while there was nobody to be told
-                for actor in self.actors.values():
-                    actor.end(reason)
             if self.state == "recovering":
                 self.fire("reconciled")
             self._recovered.set()
             await self._supervisor.may_act.open()
         except ExecError as error:
-            self.actors.clear()
+            await self._start.give_up(LEAVING_S)
             self._refusal = error
             if self.state in ("starting", "recovering"):
                 self.fire("failed")
         finally:
+            self._start.loaded.set()
             self._recovered.set()
+
+    def _tell_stops(self) -> None:
+        """Those that came while there was nobody to be told."""
+        for reason in self._stops:
+            for actor in list(self.actors.values()):
+                actor.end(reason)
+        if self._stops:
+            self._supervisor.clear_quarantined()
 
 
 def _store_failure(failure: BaseException) -> StoreFailed | None:

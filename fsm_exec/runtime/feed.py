@@ -146,6 +146,12 @@ class MarketFeed:
         self._nudge()
         return True
 
+    def read(self, terms: MarketTerms) -> None:
+        """The exchange has told the market's terms; until then they were an execution's own."""
+        self.set_grid(terms.grid)
+        self.terms = terms
+        self.set_status(terms.status)
+
     # What executions ask.
 
     def subscribe(self, name: str, nudge: Callable[[], None]) -> None:

@@ -41,6 +41,7 @@ class Markets:
         self._exchange, self._store, self._wall, self._own = exchange, store, wall, own
         self._router, self._log = router, log
         self.feeds = feeds
+        self._unread: set[str] = set()  # tickers whose terms are an execution's own so far
 
     async def add(self, ticker: str) -> None:
         """Read and keep a market's terms and make its feed; the stream is the caller's. Raises VenueError, UserError
@@ -61,7 +62,7 @@ class Markets:
                 status = await self._status_of_unread(ticker)
                 if status is not None:
                     told[ticker] = status
-                await self._add_feed(ticker, replace(known[ticker], status=status or "paused"))
+                await self._read(ticker, replace(known[ticker], status=status or "paused"))
                 continue
             if terms is None:
                 terms = await until_answered(partial(self._exchange.market_terms, ticker), ticker, self._log)
@@ -79,9 +80,24 @@ class Markets:
             self._log.warning("market_unreadable", ticker=ticker, error=str(error))
             return None
 
+    async def expect(self, worked: Iterable[MarketTerms]) -> None:
+        """Feeds for the markets of unfinished executions, before anything is read of them: nothing is placed there
+        until then. Raises StoreFailed."""
+        for terms in worked:
+            if terms.ticker not in self.feeds:
+                self._unread.add(terms.ticker)
+                await self._add_feed(terms.ticker, replace(terms, status="paused"))
+
     async def _keep(self, ticker: str, terms: MarketTerms) -> None:
         await self._store.save_market(terms, self._wall.now_us())
-        await self._add_feed(ticker, terms)
+        await self._read(ticker, terms)
+
+    async def _read(self, ticker: str, terms: MarketTerms) -> None:
+        if ticker in self._unread:
+            self._unread.discard(ticker)
+            self.feeds[ticker].read(terms)
+        else:
+            await self._add_feed(ticker, terms)
 
     async def _add_feed(self, ticker: str, terms: MarketTerms) -> None:
         if ticker not in self.feeds:  # somebody else may have been faster, and whoever has its feed must go on hearing
@@ -102,21 +118,28 @@ class Markets:
     async def open(self, ticker: str) -> None:
         """Add a market to a stream that runs: its feed waits for a snapshot. An open one is left as it is. Raises as
         `add`."""
-        if ticker in self.feeds:
-            return
-        await self.add(ticker)
-        self._go_live(ticker)
+        is_new = ticker not in self.feeds
+        if is_new or ticker in self._unread:
+            await self.add(ticker)
+        if is_new:
+            self._go_live(ticker)
 
     async def open_worked(self, terms: MarketTerms) -> None:
-        """The same for the market of an execution whose terms are known: one that cannot be read is opened all the
-        same, and nothing is placed there. Raises StoreFailed."""
+        """The same for the market of an execution whose terms are known, without reading anything: nothing is placed
+        there before `read_worked`. Raises StoreFailed."""
         if terms.ticker not in self.feeds:
-            await self.add_all((), (terms,))
+            await self.expect((terms,))
             self._go_live(terms.ticker)
+
+    async def read_worked(self, terms: MarketTerms) -> None:
+        """Have the terms of a market opened so; what cannot be read stays as it is. Raises VenueRefused."""
+        if terms.ticker in self._unread:
+            await self.add_all((), (terms,))
 
     def close(self, ticker: str) -> None:
         """Forget a market: what still comes about it is nobody's."""
         self._exchange.unwatch(ticker)
+        self._unread.discard(ticker)
         self.feeds.pop(ticker, None)
         if self._observer is not None:
             self._observer.removed(ticker)

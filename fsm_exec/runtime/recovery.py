@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-import trio
 from msgspec.structs import replace
 
 from fsm_exec.core.algorithm import Algorithm
@@ -22,28 +21,26 @@ from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.events import Restored
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.market import MarketStatus, MarketTerms
-from fsm_exec.core.orders import CancelOrder, OrderReport
 from fsm_exec.core.ports import StoredExecution
 from fsm_exec.core.recovery import Plan, listed_since_us, plan
 from fsm_exec.core.snapshot import decode_snapshot
-from fsm_exec.runtime.lookup import listings, until_answered
+from fsm_exec.runtime.lookup import listings
 from fsm_exec.runtime.services import Services
 
 Methods = Callable[[str], Algorithm]
 """The algorithm of a stored method's name. Raises UserError for one that is not known here."""
 
-ORPHAN_ROUNDS_MAX = 5
-ORPHAN_PAUSE_S = 2.0
 NAMES_SHOWN = 3
 
 
 class Loaded(msgspec.Struct, frozen=True):
     """What the database has to go on with. `unusable` are to be quarantined now, with the reason; `quarantined` have
-    been; `unscored` have ended, and what they cost was not reckoned."""
+    been; `given_up` are those of both that can be read; `unscored` have ended, and what they cost was not reckoned."""
 
     ready: tuple[tuple[Execution, Algorithm], ...]
     unusable: dict[str, str]
     quarantined: dict[str, str]
+    given_up: tuple[Execution, ...]
     unscored: tuple[Execution, ...]
     last_saved_us: int | None
     count: int
@@ -55,15 +52,18 @@ async def load(services: Services, methods: Methods) -> Loaded:
     ready: list[tuple[Execution, Algorithm]] = []
     unusable: dict[str, str] = {}
     quarantined: dict[str, str] = {}
+    given_up: list[Execution] = []
     seen: dict[MarketTerms, MarketTerms] = {}
     for stored in await services.store.unfinished():
         if stored.quarantine is not None:
             quarantined[stored.execution_id] = stored.quarantine
+            given_up.extend(readable(stored))
             continue
         try:
             execution, algorithm = usable(stored, methods)
         except (CorruptSnapshot, UserError) as error:
             unusable[stored.execution_id] = str(error)
+            given_up.extend(readable(stored))
             continue
         # Each snapshot has the terms of its market whole; in memory all of a market share them.
         terms = seen.setdefault(execution.terms, execution.terms)
@@ -74,7 +74,23 @@ async def load(services: Services, methods: Methods) -> Loaded:
             unscored.append(decode_snapshot(stored.snapshot))
         except CorruptSnapshot:
             services.log.exception("unscored_unreadable", execution=stored.execution_id)
-    return Loaded(tuple(ready), unusable, quarantined, tuple(unscored), started.last_saved_us, started.executions)
+    return Loaded(
+        ready=tuple(ready),
+        unusable=unusable,
+        quarantined=quarantined,
+        given_up=tuple(given_up),
+        unscored=tuple(unscored),
+        last_saved_us=started.last_saved_us,
+        count=started.executions,
+    )
+
+
+def readable(stored: StoredExecution) -> Sequence[Execution]:
+    """The execution, if its snapshot can be read."""
+    try:
+        return (decode_snapshot(stored.snapshot),)
+    except CorruptSnapshot:
+        return ()
 
 
 def usable(stored: StoredExecution, methods: Methods) -> tuple[Execution, Algorithm]:
@@ -130,37 +146,3 @@ def refuse_others(found: Plan, gone: str | None, services: Services) -> None:
             )
     if found.foreign:
         services.log.info("foreign_orders", resting=found.foreign)
-
-
-async def cancel_orphans(orphans: Sequence[OrderReport], services: Services) -> None:
-    """Orders of ours that nobody unfinished works: cancelled until the exchange says that they are gone."""
-    left = {order.order_id: order for order in orphans}
-    for number in range(ORPHAN_ROUNDS_MAX):
-        for order in left.values():
-            services.log.error("orphan", order=order.client_order_id, order_id=order.order_id, ticker=order.ticker)
-            write = CancelOrder(
-                effect_id=f"orphan:{order.order_id}:{number}",
-                client_order_id=order.client_order_id,
-                order_id=order.order_id,
-                ticker=order.ticker,
-            )
-            answer = await services.exchange.cancel(write)
-            services.log.warning("orphan_cancelled", order=order.client_order_id, answer=str(answer))
-        if not left:
-            return
-        await trio.sleep(ORPHAN_PAUSE_S)
-        left = await _still_resting(left, services)
-    if left:
-        names = ", ".join(order.client_order_id for order in left.values())
-        services.log.error("orphans_left", orders=names)
-
-
-async def _still_resting(orders: Mapping[str, OrderReport], services: Services) -> dict[str, OrderReport]:
-    """Those of `orders` that rest; one whose row cannot be read is not known to be gone."""
-    listing = await until_answered(lambda: services.exchange.orders(resting=True), "resting orders", services.log)
-    resting = {order.order_id for order in listing.orders}
-    return {
-        order_id: order
-        for order_id, order in orders.items()
-        if order_id in resting or listing.hides(order.client_order_id)
-    }

@@ -9,6 +9,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.events import AnyEvent
+from fsm_exec.core.execution import Execution
 from fsm_exec.core.ports import Exchange, Store
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.lookup import SharedListings
@@ -19,8 +20,9 @@ from fsm_exec.runtime.own_orders import OwnOrders
 class Services:
     """`requests` is the nursery of requests under way: it outlives the actors, so an answer is never cut off by the
     end of the one who asked. `deliver(execution_id, event)` hands a fact to whoever owns it, also after its end;
-    `learned(client_order_id, order_id)` tells the router an exchange id. `listings` are shared by all who
-    are in doubt."""
+    `learned(client_order_id, order_id)` tells the router an exchange id. `listings` are shared by all who are in doubt.
+    `loose` are orders that no execution at work answers for and that may be live, by client order id: those of
+    quarantined executions, with its id, and those that nobody owns."""
 
     store: Store
     exchange: Exchange
@@ -30,7 +32,19 @@ class Services:
     requests: trio.Nursery
     deliver: Callable[[str, AnyEvent], bool]
     learned: Callable[[str, str], None]
+    loose: dict[str, str] = field(default_factory=dict)
     listings: SharedListings = field(init=False)
+
+    def suspect(self, execution: Execution) -> None:
+        """Nobody works it any more: what is open of it may be live."""
+        for child in execution.children:
+            if child.is_open:
+                self.loose[child.client_order_id] = execution.execution_id
+
+    def answered_for(self, execution_id: str) -> None:
+        """Somebody works it again."""
+        for name in [name for name, owner in self.loose.items() if owner == execution_id]:
+            del self.loose[name]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "listings", SharedListings(self.exchange))

@@ -6,22 +6,31 @@ The steps are those of runtime.recovery, in its order; here they meet the superv
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final, TypeVar
 
 import trio
 
-from fsm_exec.core.errors import IllegalEvent, SaveRefused, ServiceFailed, StoreFailed
+from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.errors import IllegalEvent, SaveRefused, ServiceFailed, StoreFailed, VenueRefused
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.recovery import Plan
 from fsm_exec.runtime.actor import Actor
+from fsm_exec.runtime.emergency import cancel_orphans
 from fsm_exec.runtime.latch import AT_ONCE
+from fsm_exec.runtime.lookup import PAUSE_MAX_S
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.past import Past
-from fsm_exec.runtime.recovery import Loaded, Methods, cancel_orphans, differences, load, refuse_others
+from fsm_exec.runtime.recovery import Loaded, Methods, differences, load, refuse_others
 from fsm_exec.runtime.scoring import score_what_had_ended
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.supervisor import Supervisor
+
+LISTINGS_USUALLY_S: Final = 10.0  # of a start: a deadline that has passed waits for them no longer than this
+DEADLINE_LOOK_S: Final = 1.0
+REFUSED_POLL_S: Final = 0.05
+T = TypeVar("T")
 
 
 class Start:
@@ -38,14 +47,21 @@ class Start:
     ) -> None:
         self._services, self._markets, self._methods = services, markets, methods
         self._supervisor, self._past, self._halt_for = supervisor, past, halt_for
-        self.has_begun = False  # what was unfinished has begun to take in what it missed
+        self.has_listed = False  # the exchange has said what it holds
+        self.loaded = trio.Event()  # whatever is unfinished can be told to stop
 
     async def take_up(
-        self, tickers: Sequence[str], gone: str | None, stream: Callable[[], None], is_leaving: Callable[[], bool]
+        self,
+        tickers: Sequence[str],
+        gone: str | None,
+        stream: Callable[[], None],
+        is_leaving: Callable[[], bool],
+        tell: Callable[[], None],
     ) -> int | None:
         """Everything unfinished is at work when this returns, has taken in what it missed, and waits at
-        `supervisor.may_act`. `stream` is called when the feeds are there. Returns how many executions the database
-        has; None if the engine began to leave meanwhile: nobody has begun then.
+        `supervisor.may_act`. `stream` is called when the feeds are there; `tell` when all are there that can be told
+        to stop, and have not begun: whoever is then begins at once, and what the exchange holds reaches it when it is
+        known. Returns how many executions the database has; None if the engine began to leave meanwhile.
 
         Raises UserError (a market that is none, live orders of another database), VenueRefused and StoreFailed.
         """
@@ -53,32 +69,93 @@ class Start:
             loaded = await load(self._services, self._methods)
         worked = [execution.terms for execution, _ in loaded.ready]
         worked += [execution.terms for execution in loaded.unscored]
-        markets = await self._markets.add_all(tickers, worked)
+        await self._markets.expect(worked)
         with _collector_at_rest():
-            actors = [self._supervisor.hire(execution, algorithm) for execution, algorithm in loaded.ready]
-        stream()  # before the listings: what they do not show any more comes by the stream
+            actors = [self._hired(execution, algorithm, gone) for execution, algorithm in loaded.ready]
+        await self._keep_quarantined(loaded)
+        self.loaded.set()
+        tell()
+        self._services.requests.start_soon(self._mind_deadlines, actors)
+        if not tickers:
+            stream()  # all feeds are there, and whoever was told to stop hears what comes of it
+        markets = await self._answered(lambda: self._markets.add_all(tickers, worked))
+        if tickers:
+            stream()  # before the listings: what they do not show any more comes by the stream
         executions = [execution for execution, _ in loaded.ready]
-        found = await differences(executions, markets, loaded.last_saved_us, self._services)
+        found = await self._answered(lambda: differences(executions, markets, loaded.last_saved_us, self._services))
         refuse_others(found, gone, self._services)
         if is_leaving():
             return None
-        self.has_begun = True
         with _collector_at_rest():
             await self._go_on(loaded, actors, found)
         return loaded.count
 
-    async def _go_on(self, loaded: Loaded, actors: list[Actor], found: Plan) -> None:
+    def _hired(self, execution: Execution, algorithm: Algorithm, gone: str | None) -> Actor:
+        """Of a restored copy the orders in its snapshots may still be another engine's: nothing is cancelled there
+        before the listings have told, unless that engine is said to be gone."""
+        actor = self._supervisor.hire(execution, algorithm)
+        self._supervisor.hold(actor, starts_if_told=execution.instance in (self._services.store.instance, gone))
+        return actor
+
+    def _is_stopping(self, actors: Iterable[Actor]) -> bool:
+        """Whether somebody was told to stop and has orders that may be live."""
+        return any(not actor.is_waiting and actor.is_busy for actor in actors)
+
+    async def _keep_quarantined(self, loaded: Loaded) -> None:
         self._supervisor.quarantined.update(loaded.quarantined)
+        for execution in loaded.given_up:
+            self._services.suspect(execution)
         for name, why in loaded.unusable.items():
             self._services.log.error("quarantined", execution=name, why=why)
             await self._supervisor.quarantine(name, why)
+
+    async def _answered(self, read: Callable[[], Awaitable[T]]) -> T:
+        """A definite no to a read ends the start, but not while somebody is being stopped: the cancels may be taken
+        all the same. Raises VenueRefused."""
+        while True:
+            try:
+                return await read()
+            except VenueRefused as refused:
+                if not self._is_stopping(self._supervisor.actors.values()):
+                    raise
+                self._services.log.warning("exchange_refuses_to_tell", error=str(refused), again_in_s=PAUSE_MAX_S)
+            await trio.sleep(PAUSE_MAX_S)
+
+    async def give_up(self, within_s: float) -> None:
+        """The start is refused: whoever was told to stop may do so, for so long; nobody else begins."""
+        actors = list(self._supervisor.actors.values())
+        with trio.move_on_after(within_s):
+            while self._is_stopping(actors):  # noqa: ASYNC110 - nobody announces that the last one has come to rest
+                await trio.sleep(REFUSED_POLL_S)
+        self._supervisor.let_go()
+
+    async def _mind_deadlines(self, actors: Sequence[Actor]) -> None:
+        """Whose deadline passes while the exchange has not answered yet begins then, with its cancels."""
+        await trio.sleep(LISTINGS_USUALLY_S)
+        for actor in sorted(actors, key=lambda actor: actor.execution.deadline_us):
+            while actor.is_waiting and self._services.wall.now_us() < actor.execution.deadline_us:
+                # In small steps: the wall clock may be corrected meanwhile.
+                left_s = (actor.execution.deadline_us - self._services.wall.now_us()) / 1_000_000
+                await trio.sleep(min(max(left_s, 0.0), DEADLINE_LOOK_S))
+            if actor.is_waiting:
+                actor.strike()
+
+    async def _go_on(self, loaded: Loaded, actors: list[Actor], found: Plan) -> None:
+        stopping: set[str] = set()
         for number, (actor, (name, event)) in enumerate(zip(actors, found.events, strict=True), start=1):
             if (taken := found.taken.get(name)) is not None:
                 actor.inbox.stop(IllegalEvent(taken))
-            self._supervisor.start(actor, event)
+            if not self._supervisor.go_on(actor, event):
+                for fill in event.fills:
+                    self._services.deliver(name, fill)
+                # Where its orders stand it asks itself, later than this listing.
+                stopping.update(child.client_order_id for child in actor.execution.children)
             if number % AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-        self._services.requests.start_soon(cancel_orphans, found.orphans, self._services)
+        self._supervisor.clear_quarantined()
+        self.has_listed = True
+        orphans = [order for order in found.orphans if order.client_order_id not in stopping]
+        cancel_orphans(orphans, self._services)
         self._past.learn_of_strangers(found.strangers)
         for actor in actors:
             await actor.taken_in.wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -23,8 +23,12 @@ class FeedStatus(msgspec.Struct, frozen=True):
 
 
 class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """`quarantined` has the reasons. `unknown_orders` are placed without proof of their outcome; `oldest_unknown_us`
-    is how long the oldest of them has been so. `halt_within_s`: see `halt_within_s`."""
+    """`quarantined` has the reasons. `live_orders` counts every order that is live or may be: whatever the exchange has
+    not said to have ended with all its fills counted here. Of them, `unknown_orders` were sent and not heard of since,
+    `settling_orders` have ended there and miss fills here, and `loose_orders` are those of quarantined executions and
+    of nobody. `oldest_unknown_us` is how long the oldest place without proof has been so. `is_nothing_live` is said by
+    the exchange's word alone: there are none of these, and its listings have been read since the start.
+    `halt_within_s`: see `halt_within_s`."""
 
     state: str
     why_halted: str | None
@@ -32,6 +36,9 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: dict[str, str]
     live_orders: int
     unknown_orders: int
+    settling_orders: int
+    loose_orders: int
+    is_nothing_live: bool
     oldest_unknown_us: int | None
     stream_connected: bool
     feeds: dict[str, FeedStatus]
@@ -61,18 +68,27 @@ def status_of(
     budget: BudgetFacts,
     now_us: int,
     *,
+    loose: Collection[str],
+    has_listed: bool,
     stream_connected: bool,
 ) -> EngineStatus:
     found = list(executions)
     open_orders = [child for execution in found for child in execution.children if child.is_open]
     unknown = [child for child in open_orders if child.state == "unknown"]
+    sent = {entry.client_order_id for execution in found for entry in execution.outbox if entry.kind == "place"}
+    unheard_of = [child for child in open_orders if child.state == "intended" and child.client_order_id in sent]
+    unsent = sum(len(execution.unsent) for execution in found)
+    live = {child.client_order_id for child in open_orders} | set(loose)
     return EngineStatus(
         state=state,
         why_halted=why_halted,
         at_work=len(found),
         quarantined=dict(quarantined),
-        live_orders=sum(child.state in ("resting", "partial", "cancelling") for child in open_orders),
-        unknown_orders=len(unknown),
+        live_orders=len(live) - unsent,
+        unknown_orders=len(unknown) + len(unheard_of),
+        settling_orders=sum(child.state == "settling" for child in open_orders),
+        loose_orders=len(loose),
+        is_nothing_live=has_listed and len(live) == unsent,
         oldest_unknown_us=max((now_us - child.sent_at_us for child in unknown), default=None),
         stream_connected=stream_connected,
         feeds={ticker: FeedStatus(feed.state, feed.status) for ticker, feed in feeds.items()},

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
@@ -30,12 +31,12 @@ from fsm_exec.core.events import Reason, Restored
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.wishes import IllegalWish
 from fsm_exec.runtime.actor import Actor
-from fsm_exec.runtime.emergency import cancel_all_orders_of
+from fsm_exec.runtime.emergency import cancel_all_orders_of, keep_cancelling
 from fsm_exec.runtime.inbox import InboxOverflow
 from fsm_exec.runtime.latch import Turnstile
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.past import Ended, Past
-from fsm_exec.runtime.recovery import Methods, difference, usable
+from fsm_exec.runtime.recovery import Methods, difference, readable, usable
 from fsm_exec.runtime.scoring import run_and_score
 from fsm_exec.runtime.services import Services
 
@@ -75,6 +76,7 @@ class Supervisor:
         self.may_act = Turnstile()  # everybody has taken in what happened before the start
         self._services, self._markets, self._methods, self._past = services, markets, methods, past
         self._nursery, self._rng, self._halt_for = nursery, rng, halt_for
+        self._clearing: set[str] = set()  # quarantined executions whose orders are being cancelled, or have been
         self._idle = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
 
     def hire(self, execution: Execution, algorithm: Algorithm) -> Actor:
@@ -87,11 +89,22 @@ class Supervisor:
         self.actors[execution.execution_id] = actor
         return actor
 
-    def start(self, actor: Actor, first: Restored | None = None) -> None:
-        """Run it under its guard; with `first` it begins anew, and acts no sooner than everybody may. Once all were
-        let go it is not begun: it is durable, and the next start takes it up."""
-        if first is not None:
-            actor.begin_with(first, self.may_act)
+    def hold(self, actor: Actor, *, starts_if_told: bool) -> None:
+        """It is taken up again and starts with what the exchange holds, or as soon as it is told to stop."""
+        actor.wait_for_news(partial(self.start, actor) if starts_if_told else None)
+
+    def go_on(self, actor: Actor, news: Restored) -> bool:
+        """Start one that is held, to act no sooner than everybody may; False if it has been told to stop meanwhile,
+        and has begun."""
+        if not actor.is_waiting:
+            return False
+        actor.begin_with(news, self.may_act)
+        self.start(actor)
+        return True
+
+    def start(self, actor: Actor) -> None:
+        """Run it under its guard. Once all were let go it is not begun: it is durable, and the next start takes it
+        up."""
         if self._nursery.cancel_scope.cancel_called:
             self._gone(actor)
         else:
@@ -100,6 +113,8 @@ class Supervisor:
     def let_go(self) -> None:
         """Stop working every execution where it is: what is durable is all that stays of it."""
         self._nursery.cancel_scope.cancel()
+        for actor in [actor for actor in self.actors.values() if actor.is_waiting]:
+            self._gone(actor)
 
     async def wait_for_nobody(self) -> None:
         while self.actors:
@@ -113,11 +128,35 @@ class Supervisor:
         except StoreFailed as failure:
             self._halt_for(failure)
 
+    def clear_quarantined(self) -> None:
+        """Have the orders of all that are quarantined cancelled until the exchange says that they are gone."""
+        for name in self.quarantined:
+            if name not in self.actors:  # one that is being given up does so itself
+                self._services.requests.start_soon(self._clear_stored, name)
+
+    async def _clear_stored(self, execution_id: str) -> None:
+        try:
+            stored = await self._services.store.execution(execution_id)
+        except StoreFailed as failure:
+            self._halt_for(failure)
+            return
+        for execution in () if stored is None else readable(stored):
+            await self._clear(execution)
+
+    async def _clear(self, execution: Execution) -> None:
+        name = execution.execution_id
+        if name in self._clearing:
+            return
+        self._clearing.add(name)  # for good, once it is done: nothing is placed for it any more
+        if not await keep_cancelling(execution, self._services, lambda: name in self.quarantined):
+            self._clearing.discard(name)
+
     async def revive(self, execution_id: str, stop_for: Reason | None = None) -> None:
         """Take a quarantined execution up again; with `stop_for` to end it. Returns when it is at work.
 
-        Raises UserError if it is not quarantined, cannot be read or has no known method, LocalError if it is still
-        being given up, VenueError and StoreFailed.
+        To end it nothing is read first: its cancels depend on nothing that may be down. Raises UserError if it is not
+        quarantined, cannot be read or has no known method, LocalError if it is still being given up, VenueError and
+        StoreFailed.
         """
         await self._until_parted(execution_id)
         stored = await self._services.store.execution(execution_id)
@@ -129,20 +168,33 @@ class Supervisor:
             execution, algorithm = usable(stored, self._methods)
             await self._markets.open_worked(execution.terms)
             actor = self.hire(execution, algorithm)
-            found = await difference(execution, actor.feed.status, self._services, was_quarantined=True)
+            await self._learn_first(actor, stop_for, was_quarantined=True)
             await self._services.store.quarantine(execution_id, None)
         except BaseException as error:
             self.quarantined[execution_id] = why
             if actor is not None:
-                del self.actors[execution_id]
+                self.actors.pop(execution_id, None)
                 self._services.own.forget(actor.execution)
             if isinstance(error, CorruptSnapshot):
                 raise UserError(f"{execution_id} cannot be taken up: {error}") from error
             raise
         self._past.drop(execution_id)
-        if stop_for is not None:
-            actor.end(stop_for)
-        self.start(actor, found)
+        self._services.answered_for(execution_id)
+        self._clearing.discard(execution_id)
+        self.start(actor)
+
+    async def _learn_first(
+        self, actor: Actor, stop_for: Reason | None = None, *, was_quarantined: bool = False
+    ) -> None:
+        """What the exchange holds of it, unless it is to stop, or is told to meanwhile. Raises VenueRefused."""
+        with trio.CancelScope() as reading:
+            actor.wait_for_news(reading.cancel)
+            if stop_for is not None:
+                actor.end(stop_for)
+            await self._markets.read_worked(actor.execution.terms)
+            news = await difference(actor.execution, actor.feed.status, self._services, was_quarantined=was_quarantined)
+            if actor.is_waiting:
+                actor.begin_with(news, self.may_act)
 
     async def _until_parted(self, execution_id: str) -> None:
         """Until nobody has anything to do with a quarantined one any more. Raises LocalError if that takes too long."""
@@ -165,7 +217,7 @@ class Supervisor:
     def _gone(self, actor: Actor) -> None:
         """Nobody works it any more."""
         actor.taken_in.set()
-        del self.actors[actor.execution.execution_id]
+        self.actors.pop(actor.execution.execution_id, None)
         self._idle.unpark_all()
 
     async def _run_on(self, actor: Actor) -> Actor:
@@ -227,8 +279,7 @@ class Supervisor:
             raise CorruptSnapshot(f"{name} is not in the database any more")
         execution, algorithm = usable(stored, self._methods)
         actor = self.hire(execution, algorithm)
-        feed = self._markets.feeds[execution.terms.ticker]
-        actor.begin_with(await difference(execution, feed.status, self._services), self.may_act)
+        await self._learn_first(actor, before.stopped_for)
         actor.follow(before)
         return actor
 
@@ -238,15 +289,17 @@ class Supervisor:
         self.quarantined[name] = why
         if isinstance(failure, StoreFailed) and not isinstance(failure, SaveRefused):
             self._halt_for(failure)
-            await cancel_all_orders_of(actor.execution, self._services)
+            clean = await cancel_all_orders_of(actor.execution, self._services)
             await self.quarantine(name, why)  # in case that it can be kept after all
         else:
             await self.quarantine(name, why)  # first: a process that dies now leaves known why the orders are gone
-            await cancel_all_orders_of(actor.execution, self._services)
+            clean = await cancel_all_orders_of(actor.execution, self._services)
             while actor.under_way:  # noqa: ASYNC110 - nobody announces answers, and few wait for them
                 await trio.sleep(ANSWERS_POLL_S)
         self._services.own.forget(actor.execution)
         self._past.keep(Ended(actor.execution, None, why), None)
+        if not clean:
+            self._services.requests.start_soon(self._clear, actor.execution)
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

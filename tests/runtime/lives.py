@@ -88,13 +88,18 @@ class World:
     tickers: tuple[str, ...] = (TICKER,)
 
     @asynccontextmanager
-    async def life(self, **options: Any) -> AsyncIterator[Stage]:  # noqa: ANN401 - those of open_engine
+    async def life(
+        self,
+        *,
+        settle_s: float = 1.0,
+        **options: Any,  # noqa: ANN401 - those of open_engine
+    ) -> AsyncIterator[Stage]:
         """One engine from its start to the end of the block, which ends every execution unless it was drained."""
         log = open_log(self.log, self.wall)
         async with open_engine(
             self.database, self.exchange, self.wall, log, self.tickers, self.methods, **options
         ) as engine:
-            await trio.sleep(1)  # the stream has delivered its snapshot
+            await trio.sleep(settle_s)  # the stream has delivered its snapshot
             yield Stage(engine, self.exchange, self.database, self.database, self.wall, self.log)
 
     async def killed_after(self, work: Callable[[Stage], Any]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 import trio
 from trio.testing import MockClock
 
-from fsm_exec.core.errors import LocalError, VenueUnavailable
+from fsm_exec.core.errors import VenueUnavailable
 from fsm_exec.core.events import MarketChanged
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.orders import OrderListing
@@ -45,7 +44,8 @@ async def test_a_halt_before_anybody_is_taken_up_ends_everybody(autojump_clock: 
 
 
 async def test_a_cancel_that_was_confirmed_is_durable(autojump_clock: MockClock) -> None:
-    """Killed in the moment after it, the next life does not go on; what cannot be durable yet is not confirmed."""
+    """Killed in the moment after it, the next life does not go on; nor after one that was told it before the exchange
+    had answered anything."""
     async with a_world() as world:
 
         async def cancelled(stage: Stage) -> None:
@@ -65,9 +65,12 @@ async def test_a_cancel_that_was_confirmed_is_durable(autojump_clock: MockClock)
 
         world.exchange.orders = silent  # type: ignore[method-assign]
         async with world.life(wait=False) as stage:
-            with pytest.raises(LocalError, match="not durable yet"):
-                await stage.engine.cancel("e000001")
-            assert await stage.engine.drain(cancel_orders=False)
+            await stage.engine.cancel("e000001")
+            ending = (await world.execution("e000001")).ending
+            assert ending is not None
+            assert ending.reason == "user"
+            await trio.sleep(1)
+            assert world.exchange.resting == []
 
 
 async def test_a_halt_while_one_is_resumed_ends_it(autojump_clock: MockClock) -> None:

@@ -224,7 +224,7 @@ async def test_status_tells_how_the_engine_stands(autojump_clock: MockClock) -> 
         await stage.submit(horizon_s=600)
         await trio.sleep(5)
         status = stage.engine.status()
-        assert (status.state, status.at_work, status.live_orders, status.unknown_orders) == ("running", 4, 3, 1)
+        assert (status.state, status.at_work, status.live_orders, status.unknown_orders) == ("running", 4, 4, 1)
         assert status.oldest_unknown_us is not None
         assert 4_000_000 < status.oldest_unknown_us < 6_000_000
         assert status.feeds == {TICKER: FeedStatus("live", "open")}

@@ -488,7 +488,8 @@ async def test_a_quarantined_execution_stays_so_over_a_restart_and_can_be_resume
 
 
 async def test_an_exchange_that_does_not_answer_is_waited_for(autojump_clock: MockClock) -> None:
-    """The engine stays `recovering`, accepts nothing, can be halted; then everything is taken up and ended."""
+    """The engine stays `recovering` and accepts nothing; a halt cancels what the snapshots know although nothing can be
+    read, and when the exchange answers it stays halted."""
     async with a_world() as world:
         await world.killed_after(resting)
         read = world.exchange.fills
@@ -498,11 +499,13 @@ async def test_an_exchange_that_does_not_answer_is_waited_for(autojump_clock: Mo
 
         world.exchange.fills = silent  # type: ignore[method-assign]
         async with world.life(wait=False) as stage:
-            await trio.sleep(300)
+            await trio.sleep(200)
             assert stage.engine.state == "recovering"
             assert len(world.exchange.resting) == 1
             stage.engine.halt()
             assert stage.engine.state == "halted"
+            await trio.sleep(1)
+            assert world.exchange.resting == []
             world.exchange.fills = read  # type: ignore[method-assign]
             await stage.engine.wait_running()
             await ended(stage.engine)
@@ -511,8 +514,10 @@ async def test_an_exchange_that_does_not_answer_is_waited_for(autojump_clock: Mo
         assert (await world.execution("e000001")).is_ended
 
 
-async def test_a_stop_before_the_exchange_has_answered_waits_for_nobody(autojump_clock: MockClock) -> None:
-    """Nobody has begun, so nobody can cancel: what is live stays so, it is said, and the next start goes on with it."""
+@pytest.mark.parametrize("cancel_orders", [True, False])
+async def test_leaving_before_the_exchange_has_answered(autojump_clock: MockClock, cancel_orders: bool) -> None:
+    """Nothing can be read: what the snapshots know is cancelled, or left as it is if so wished; no execution ends, and
+    the next start goes on with it."""
     async with a_world() as world:
         await world.killed_after(resting)
         read = world.exchange.fills
@@ -523,12 +528,13 @@ async def test_a_stop_before_the_exchange_has_answered_waits_for_nobody(autojump
         world.exchange.fills = silent  # type: ignore[method-assign]
         async with world.life(wait=False) as stage:
             await trio.sleep(5)
-            asked_s = trio.current_time()
-            assert await stage.engine.drain(cancel_orders=True) is False
-            assert trio.current_time() == asked_s
-        assert len(world.exchange.resting) == 1
+            assert await stage.engine.drain(cancel_orders=cancel_orders)
+        assert len(world.exchange.resting) == (0 if cancel_orders else 1)
+        assert not (await world.execution("e000001")).is_ended
         world.exchange.fills = read  # type: ignore[method-assign]
         async with world.life() as stage:
+            await trio.sleep(3)
+            assert len(world.exchange.resting) == 1
             stage.engine.stop("user")
             await ended(stage.engine)
         assert (await world.execution("e000001")).is_ended

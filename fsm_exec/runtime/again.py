@@ -1,0 +1,40 @@
+"""When a cancel that got lost is sent again: by the clock alone, so that no read has to be up for it.
+
+A look-up usually tells first where the order stands. Where reads are down as well, or the exchange refuses for a while
+(no connection, no tokens, a signature it does not take), the cancel is asked for again and again: it can do nothing
+twice, and an order that is to go may go at any moment.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.wishes import lost_cancels
+
+FIRST_US = 3_000_000  # a look-up that is answered has settled it by then
+PAUSE_MAX_US = 15_000_000
+
+
+class Again:
+    """Of one execution. The pause doubles until all of its cancels have been answered."""
+
+    __slots__ = ("_due_us", "_tries")
+
+    def __init__(self) -> None:
+        self._due_us: int | None = None
+        self._tries = 0
+
+    def due_us(self, execution: Execution, now_us: int) -> float:
+        """When the lost cancels are due, in wall time; never, if there are none."""
+        if not any(child.state == "cancelling" for child in execution.children):
+            self._due_us, self._tries = None, 0
+            return math.inf
+        if not lost_cancels(execution):
+            self._due_us = None  # sent, and not answered yet
+            return math.inf
+        if self._due_us is None:
+            self._due_us = now_us + min(FIRST_US << min(self._tries, 10), PAUSE_MAX_US)
+            self._tries += 1
+        self._due_us = min(self._due_us, now_us + PAUSE_MAX_US)  # the clock may have been put back
+        return self._due_us
