@@ -17,17 +17,26 @@ from fsm_exec.control.finding import open_client
 PLAIN_WIDTH: Final = 140  # when nobody's terminal says how wide it is
 
 
-def talks_to_daemon(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds --url, --token-file and --json; hands the command a client and whether JSON is wanted."""
+def where_the_daemon_is(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds --url, --token-file and --json."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."),
+        click.option(
+            "--token-file",
+            envvar="FSM_EXEC_TOKEN_FILE",
+            type=click.Path(path_type=Path),
+            help="The daemon's token file.  [default: the one the daemon uses]",
+        ),
+        click.option("--url", envvar="FSM_EXEC_URL", help="The daemon's address.  [default: the one that runs]"),
+    ):
+        command = option(command)
+    return command
 
-    @click.option("--url", envvar="FSM_EXEC_URL", help="The daemon's address.  [default: the one that runs]")
-    @click.option(
-        "--token-file",
-        envvar="FSM_EXEC_TOKEN_FILE",
-        type=click.Path(path_type=Path),
-        help="The daemon's token file.  [default: the one the daemon uses]",
-    )
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+
+def talks_to_daemon(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the same; hands the command a client and whether JSON is wanted."""
+
+    @where_the_daemon_is
     @wraps(command)
     def with_daemon(url: str | None, token_file: Path | None, *args: object, **kwargs: object) -> None:
         with open_client(url, token_file) as daemon:
@@ -46,4 +55,4 @@ def print_json(document: msgspec.Struct) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
-__all__ = ["ControlClient", "console", "print_json", "talks_to_daemon"]
+__all__ = ["ControlClient", "console", "print_json", "talks_to_daemon", "where_the_daemon_is"]

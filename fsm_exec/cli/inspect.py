@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import get_args
 
 import click
@@ -10,9 +11,19 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsm_exec.cli.daemon import ControlClient, console, print_json, talks_to_daemon
-from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX
-from fsm_exec.control.messages import ExecutionDetail, ExecutionState, ExecutionSummary, ListQuery, Transition
+from fsm_exec.cli.daemon import ControlClient, console, print_json, talks_to_daemon, where_the_daemon_is
+from fsm_exec.control.finding import open_client
+from fsm_exec.control.following import Following
+from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX
+from fsm_exec.control.messages import (
+    ExecutionDetail,
+    ExecutionState,
+    ExecutionSummary,
+    ListQuery,
+    QuarantineSeen,
+    Transition,
+)
+from fsm_exec.core.errors import one_line
 
 SECONDS_LEN = len("2023-04-10T18:00:00")  # what a person reads of a time
 
@@ -51,17 +62,20 @@ def show(daemon: ControlClient, execution_id: str, lines: int, *, as_json: bool)
 
 @click.command()
 @click.argument("execution_id", required=False)
-@click.option("--after", type=click.IntRange(min=0), help="Begin after this line of its journal.")
-@talks_to_daemon
-def watch(daemon: ControlClient, execution_id: str | None, after: int | None, *, as_json: bool) -> None:
+@click.option("--after", type=click.IntRange(0, ROW_MAX), help="Begin after this row; 0: with the first.")
+@where_the_daemon_is
+def watch(
+    url: str | None, token_file: Path | None, execution_id: str | None, after: int | None, *, as_json: bool
+) -> None:
     """Print every step as it becomes durable: of one execution to its end, or of all until interrupted.
 
-    With --json a line for each step.
+    Rows are numbered: of one execution in its own journal (seq), of all by their position. A daemon that goes away is
+    waited for, and the watch goes on after the last row. With --json a line for each step.
     """
-    if after is not None and execution_id is None:
-        raise click.UsageError("--after is a line of one execution's journal: name the execution")
-    for step in daemon.watch(execution_id, after):
-        click.echo(msgspec.json.encode(step) if as_json else _line_of(step))
+    with open_client(url, token_file) as daemon:
+        following = Following(daemon, url, token_file, say=lambda line: click.echo(f"fsm-exec: {line}", err=True))
+        for step in following.steps(execution_id, after):
+            click.echo(msgspec.json.encode(step) if as_json else _line_of(step))
 
 
 @click.command()
@@ -152,11 +166,12 @@ def _word(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _line_of(step: Transition) -> str:
+def _line_of(step: Transition | QuarantineSeen) -> str:
+    if isinstance(step, QuarantineSeen):
+        how = "acts again" if step.why is None else f"QUARANTINED: {step.why}"
+        return one_line(f"{step.at}  {step.execution_id}  {how}")
     parts = [step.at, step.execution_id, str(step.seq), step.event_type]
     parts += [f"filled {fill.quantity} at {fill.price}" for fill in step.fills]
-    if step.quarantine is not None:
-        parts.append(f"QUARANTINED: {step.quarantine}")
     if step.steps:
         parts.append(step.steps)
     return "  ".join(parts)

@@ -11,9 +11,10 @@ from starlette.responses import Response
 
 from fsm_exec.control import refusals
 from fsm_exec.control.limits import BODY_BYTES_MAX
-from fsm_exec.control.messages import ErrorBody, Failed
+from fsm_exec.control.messages import ErrorBody, Failed, WatchQuery
 
 JSON = "application/json"
+LAST_EVENT_ID = "Last-Event-ID"
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -51,3 +52,18 @@ def query_of(request: Request, kind: type[S]) -> S:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise refusals.bad_request(f"the query is not what this takes: {error}") from None
+
+
+def place_of(request: Request) -> int | None:
+    """After which row a stream begins. The header wins: a browser that reconnects sends it beside the `after` of its
+    first request. Raises Refusal."""
+    after = query_of(request, WatchQuery).after
+    told = request.headers.getlist(LAST_EVENT_ID)
+    if len(told) > 1:
+        raise refusals.bad_request(f"the header {LAST_EVENT_ID} stands there twice")
+    if not told or not told[0]:  # a browser that has seen no id yet sends it empty
+        return after
+    try:
+        return msgspec.convert({"after": told[0]}, WatchQuery, strict=False).after
+    except msgspec.ValidationError:
+        raise refusals.bad_request(f"the header {LAST_EVENT_ID} is not the id of an event") from None

@@ -5,8 +5,8 @@
     POST /v1/executions                   submit; 201 accepted, 200 accepted earlier, 409 the key is another request's
     GET  /v1/executions                   newest first; state, ticker, unfinished, quarantined, before, limit
     GET  /v1/executions/ID                one in detail; journal_lines
-    GET  /v1/executions/ID/events         its steps as server-sent events, until it ends; after
-    GET  /v1/events                       the steps of all, until the caller goes
+    GET  /v1/executions/ID/events         its steps as server-sent events, until it ends; after, or Last-Event-ID
+    GET  /v1/events                       the steps of all, until the caller goes; after, or Last-Event-ID
     POST /v1/executions/ID/cancel         202
     POST /v1/executions/ID/resume         a quarantined one; 202
     POST /v1/halt, POST /v1/resume        202, 200
@@ -31,7 +31,7 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.control import messages, refusals
 from fsm_exec.control.access import Door
-from fsm_exec.control.answers import answer, body_of, failed, query_of
+from fsm_exec.control.answers import answer, body_of, failed, place_of, query_of
 from fsm_exec.control.events import EventStream
 from fsm_exec.control.service import Control
 from fsm_exec.core.errors import ExecError
@@ -97,13 +97,12 @@ class ControlApp:
 
     async def _watch_one(self, request: Request) -> Response:
         execution_id = _execution_id(request)
-        after = query_of(request, messages.WatchQuery).after
+        after = place_of(request)
         await self._control.show(execution_id, 0)  # an unknown one is refused before anything streams
-        return EventStream(partial(self._control.tell_one, execution_id, after))
+        return EventStream(partial(self._control.teller.tell_one, execution_id, after))
 
     async def _watch_all(self, request: Request) -> Response:
-        query_of(request, messages.NoQuery)
-        return EventStream(self._control.tell_all)
+        return EventStream(partial(self._control.teller.tell_all, place_of(request)))
 
     async def _cancel(self, request: Request) -> Response:
         await body_of(request, messages.NoQuery)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -27,6 +27,7 @@ from fsm_exec.control.messages import (
     ListQuery,
     NoQuery,
     Page,
+    QuarantineSeen,
     ShowQuery,
     Status,
     Submission,
@@ -63,6 +64,13 @@ class Refused(UserError):
         self.code = code
 
 
+class Heard(NamedTuple):
+    """Something of a stream; `place` is the row to go on after. `told` None: only that, or that the daemon lives."""
+
+    place: int
+    told: Transition | QuarantineSeen | None
+
+
 class ControlClient:
     """Every method raises Refused, DaemonFailed or DaemonAbsent."""
 
@@ -82,6 +90,9 @@ class ControlClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._http.close()
 
     def submit(self, submission: Submission) -> Accepted:
@@ -114,30 +125,42 @@ class ControlClient:
             answer = self._http.get("/v1/health")
         return _decoded(answer.content, Health)
 
-    def watch(self, execution_id: str | None, after: int | None = None) -> Iterator[Transition]:
-        """The steps of one execution to its end, or of all for ever. Raises DaemonAbsent if the stream is cut."""
+    def watch(self, execution_id: str | None, after: int | None = None) -> Iterator[Heard]:
+        """The steps of one execution to its end, or of all for ever, after row `after` (None: from now on; of one its
+        last). The first says only where it begins. Raises DaemonAbsent if the stream is cut: `following` goes on."""
         path = "/v1/events" if execution_id is None else _path(execution_id, "/events")
         query = {} if after is None else {"after": str(after)}
         timeout = httpx.Timeout(QUIET_S, connect=CONNECT_S)
-        with self._translated(), self._http.stream("GET", path, params=query, timeout=timeout) as answer:
+        gone = f"the daemon at {self._url} is gone"
+        with self._translated(gone), self._http.stream("GET", path, params=query, timeout=timeout) as answer:
             if answer.status_code != 200:
                 raise _error_of(answer.status_code, answer.read())
-            kind = ""
+            place, kind, data = 0, "", ""
             for line in answer.iter_lines():
                 name, _, value = line.partition(": ")
-                if name == "event":
+                if name == "id":
+                    place = int(value) if value.isdecimal() else place
+                elif name == "event":
                     kind = value
-                elif name == "data" and kind == "step":
-                    yield _decoded(value.encode(), Transition)
-                elif name == "data" and kind == "end":
-                    self._check_end(_decoded(value.encode(), Ended).why)
-                    return
-        raise DaemonAbsent(f"the daemon at {self._url} is gone; watch again when it runs")
+                elif name == "data":
+                    data = value
+                elif not line:  # an event is whole only now: one that was cut is none
+                    if kind == "end":
+                        self._check_end(_decoded(data.encode(), Ended).why)
+                        return
+                    if kind == "step":
+                        yield Heard(place, _decoded(data.encode(), Transition))
+                    elif kind == "quarantine":
+                        yield Heard(place, _decoded(data.encode(), QuarantineSeen))
+                    else:
+                        yield Heard(place, None)
+                    kind = data = ""
+        raise DaemonAbsent(gone)
 
     @staticmethod
     def _check_end(why: str) -> None:
         if not why.endswith("has ended"):
-            raise DaemonAbsent(f"the watch is over: {why}")
+            raise DaemonAbsent(why)
 
     def _ask(
         self,
@@ -157,15 +180,17 @@ class ControlClient:
         return _decoded(answer.content, kind)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, cut: str | None = None) -> Iterator[None]:
+        """`cut` says what it means that the answer did not come to its end; None: what was asked may be done."""
         try:
             yield
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise DaemonAbsent(f"no daemon answers at {self._url}; start one with: fsm-exec serve") from error
         except httpx.TransportError as error:
             raise DaemonAbsent(
-                f"the daemon at {self._url} gave no answer ({type(error).__name__}), it may have done what was asked; "
-                "ask again"
+                cut
+                or f"the daemon at {self._url} gave no answer ({type(error).__name__}), it may have done what was "
+                "asked; ask again"
             ) from error
 
 

@@ -1,7 +1,8 @@
 """Steps as server-sent events: what a browser, curl and the client read, one JSON document each.
 
-A comment is sent now and then, so that a reader can tell quiet from dead. The stream ends with an `end` event that says
-why; one without it was cut.
+The `id` of each is the reader's place: first that at which it begins, then the row's. A `quarantine` has none: it says
+how one stands, when the stream begins and when it changes, and may come again. A comment is sent now and then, so that
+a reader can tell quiet from dead. The stream ends with an `end` event that says why; one without it was cut.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from fsm_exec.control.answers import failed
-from fsm_exec.control.messages import Ended, Transition
+from fsm_exec.control.messages import Ended, QuarantineSeen, Transition
 from fsm_exec.control.refusals import Refusal
 
 KEEP_ALIVE_S: Final = 15
@@ -25,8 +26,16 @@ Producer: TypeAlias = Callable[[Emit], Awaitable[None]]
 ALIVE: Final = b": alive\n\n"
 
 
-def of_step(step: Transition) -> bytes:
-    return b"id: %d\nevent: step\ndata: %s\n\n" % (step.seq, msgspec.json.encode(step))
+def of_place(place: int) -> bytes:
+    return b": from here on\nid: %d\n\n" % place
+
+
+def of_step(place: int, step: Transition) -> bytes:
+    return b"id: %d\nevent: step\ndata: %s\n\n" % (place, msgspec.json.encode(step))
+
+
+def of_quarantine(quarantine: QuarantineSeen) -> bytes:
+    return b"event: quarantine\ndata: %s\n\n" % msgspec.json.encode(quarantine)
 
 
 def of_end(why: str) -> bytes:

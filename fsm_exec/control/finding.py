@@ -11,10 +11,10 @@ from fsm_exec.control.token import read_token
 from fsm_exec.core.errors import UserError
 
 
-def open_client(url: str | None, token_file: Path | None) -> ControlClient:
-    """A client of the daemon at `url`, or of the only one of this user that runs. Raises DaemonAbsent if none does,
-    UserError if several do or the token cannot be read."""
-    running = running_daemons()
+def open_client(url: str | None, token_file: Path | None, database: str | None = None) -> ControlClient:
+    """A client of the daemon at `url`, or of the only one of this user that runs (on `database`, if that is told).
+    Raises DaemonAbsent if none does, UserError if several do or the token cannot be read."""
+    running = [one for one in running_daemons() if database in (None, one.database)]
     if url is None:
         if not running:
             raise DaemonAbsent("no daemon of this user runs; start one with: fsm-exec serve, or give --url")

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ControlLimits
+from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX, ControlLimits
 from fsm_exec.core.units import Outcome
 from fsm_exec.store.queries import ExecutionDetail, ExecutionSummary
+from fsm_exec.store.steps import FillSeen, Transition
 
 Number = Annotated[str, msgspec.Meta(min_length=1, max_length=24)]
 Key = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._:-]{1,64}\Z")]
@@ -76,35 +77,21 @@ class ShowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class WatchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`after` only for one execution: the lines of its journal after this number come first."""
+    """The rows after this one come first: of one execution the number in its own journal, of all the position."""
 
-    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+    after: Annotated[int, msgspec.Meta(ge=0, le=ROW_MAX)] | None = None
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """No parameter, or no field."""
 
 
-class FillSeen(msgspec.Struct, frozen=True, kw_only=True):
-    price: str
-    quantity: str
-    fee: str
-    is_taker: bool
-
-
-class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """One durable step of one execution. `steps` are its changes of state for people; `fills` are what it counted.
-    Of a quarantine, `quarantine` says why and `seq` is that of the last step, 0 if it is not known here."""
+class QuarantineSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """How an execution stands: the engine does not act for it, and why; null: it does again. No row of the journal."""
 
     execution_id: str
-    seq: int
     at: str
-    event_type: str
-    state: str | None
-    reason: str | None
-    steps: str
-    fills: list[FillSeen] = []
-    quarantine: str | None = None
+    why: str | None
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +171,7 @@ __all__ = [
     "NoQuery",
     "Number",
     "Page",
+    "QuarantineSeen",
     "ShowQuery",
     "Status",
     "Submission",

@@ -27,6 +27,15 @@ def not_found(what: str) -> Refusal:
     return Refusal(404, "not_found", what)
 
 
+def unknown_execution(execution_id: str) -> Refusal:
+    return not_found(f"no execution {execution_id} in this database; see: fsm-exec list")
+
+
+def ahead(message: str) -> Refusal:
+    """A reader knows of rows that are not here: another database's, or this one lost its end."""
+    return Refusal(409, "ahead", message)
+
+
 def conflict(message: str) -> Refusal:
     return Refusal(409, "conflict", message)
 

@@ -17,7 +17,6 @@ import trio
 
 from fsm_exec.algorithms import Method
 from fsm_exec.control import refusals
-from fsm_exec.control.events import ALIVE, KEEP_ALIVE_S, Emit, of_end, of_step
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.messages import (
     Accepted,
@@ -29,10 +28,10 @@ from fsm_exec.control.messages import (
     Status,
     Submission,
     Told,
-    Transition,
 )
 from fsm_exec.control.submissions import Checked, canonical, check_market, check_size, checked, deadline_us, limits_for
-from fsm_exec.control.watching import Watcher, Watchers
+from fsm_exec.control.telling import Teller
+from fsm_exec.control.watching import Watchers
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed
 from fsm_exec.core.execution import EXECUTION_ENDS
 from fsm_exec.core.ports import RefusedRow, SubmissionRow
@@ -43,12 +42,11 @@ from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine, MethodRef, Request
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.store import SqliteStore
-from fsm_exec.store.queries import Filter, JournalLine
+from fsm_exec.store.queries import Filter
 
 BOOK_WAIT_S: Final = 5.0  # for the first book of a market that was not watched before: the arrival is measured by it
 IDLE_S: Final = 600.0
 IDLE_LOOK_S: Final = 30.0
-PAST_LINES_MAX: Final = 100_000
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +72,7 @@ class Control:
         find_method: Callable[[str], Method],
     ) -> None:
         self._engine, self._store, self._wall = engine, store, wall
+        self.teller = Teller(store, watchers, lambda: engine.status().quarantined, wall.now_us)
         self._find_method = find_method
         self._watchers, self._limits, self._about = watchers, limits, about
         self._keys: dict[str, _KeyLock] = {}  # submissions under way
@@ -231,7 +230,7 @@ class Control:
     async def show(self, execution_id: str, journal_lines: int) -> ExecutionDetail:
         detail = await self._store.detail(execution_id, journal_lines)
         if detail is None:
-            raise refusals.not_found(f"no execution {execution_id} in this database; see: fsm-exec list")
+            raise refusals.unknown_execution(execution_id)
         return detail
 
     async def cancel(self, execution_id: str) -> Told:
@@ -285,77 +284,7 @@ class Control:
             limits=self._limits,
         )
 
-    async def tell_all(self, emit: Emit) -> None:
-        """Every step from now on. Raises Refusal if too many watch."""
-        with self._watchers.watch(None) as watcher:
-            await emit(ALIVE)
-            await _tell_live(watcher, emit, 0)
-
-    async def tell_one(self, execution_id: str, after: int | None, emit: Emit) -> None:
-        """The steps of one execution after number `after` (None: its last one), and all that follow, to its end."""
-        with self._watchers.watch(execution_id) as watcher:
-            await emit(ALIVE)
-            execution = (await self.show(execution_id, 0)).execution
-            from_seq = execution.seq - 1 if after is None else after
-            past = await self._store.journal_after(execution_id, from_seq, PAST_LINES_MAX)
-            known = [line for line in past if line.seq <= execution.seq]
-            for line in known:
-                is_last = line.seq == execution.seq
-                await emit(of_step(_past(execution_id, line, execution.state if is_last else None, execution.reason)))
-            if execution.state in EXECUTION_ENDS:
-                await emit(of_end(f"{execution_id} has ended"))
-                return
-            if execution.quarantine is not None:
-                await emit(of_step(_quarantined(execution_id, execution.quarantine, self._wall.now_us())))
-            await _tell_live(watcher, emit, execution.seq)
-
 
 class _KeyLock:
     def __init__(self) -> None:
         self.lock, self.users = trio.Lock(), 0
-
-
-async def _tell_live(watcher: Watcher, emit: Emit, told_seq: int) -> None:
-    """Until the execution has ended, the watcher fell behind, or the daemon stops."""
-    while True:
-        step: Transition | None = None
-        with trio.move_on_after(KEEP_ALIVE_S) as waiting:
-            try:
-                step = await watcher.steps.receive()
-            except trio.EndOfChannel:
-                break
-        if waiting.cancelled_caught or step is None:
-            await emit(ALIVE)
-            continue
-        if step.quarantine is None and 0 < step.seq <= told_seq:
-            continue
-        await emit(of_step(step))
-        if watcher.execution_id is not None and step.state in EXECUTION_ENDS:
-            await emit(of_end(f"{watcher.execution_id} has ended"))
-            return
-    await emit(of_end("fell behind: steps are missing from here on" if watcher.fell_behind else "the daemon stops"))
-
-
-def _past(execution_id: str, line: JournalLine, state: str | None, reason: str | None) -> Transition:
-    return Transition(
-        execution_id=execution_id,
-        seq=line.seq,
-        at=line.at,
-        event_type=line.event_type,
-        state=state,
-        reason=None if state is None else reason,
-        steps=line.steps,
-    )
-
-
-def _quarantined(execution_id: str, why: str, now_us: int) -> Transition:
-    return Transition(
-        execution_id=execution_id,
-        seq=0,
-        at=to_iso(now_us),
-        event_type="Quarantined",
-        state=None,
-        reason=None,
-        steps="",
-        quarantine=why,
-    )

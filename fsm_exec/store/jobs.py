@@ -25,6 +25,7 @@ from fsm_exec.core.ports import (
 from fsm_exec.core.times import to_iso
 from fsm_exec.core.units import PriceGrid, format_count, format_fixed, format_price
 from fsm_exec.store.edge_rows import PUT_EDGE, accepted_row, refused_row
+from fsm_exec.store.steps import fills_told
 
 FIRST_SEQ = 1
 
@@ -127,7 +128,19 @@ _IDENTITY = (  # what an execution was accepted as: written once, with its first
     "deadline",
 )
 _PROGRESS = ("state", "reason", "snapshot", "snapshot_version", "updated_at", "seq")
-_EVENT = ("execution_id", "seq", "at", "event_type", "event", "intents", "steps", "version")
+_EVENT = (
+    "execution_id",
+    "seq",
+    "at",
+    "event_type",
+    "event",
+    "intents",
+    "steps",
+    "version",
+    "state",
+    "reason",
+    "fills",
+)
 _CHILD = (
     "execution_id",
     "client_order_id",
@@ -296,7 +309,8 @@ def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
     if save.submission is not None:
         yield ADD_SUBMISSION, (save.submission.key, execution_id, save.submission.request.decode(), at)
     event = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps, journal.version
-    yield ADD_EVENT, (execution_id, journal.seq, at, *event)
+    told = save.state, save.reason, fills_told(save.fills)
+    yield ADD_EVENT, (execution_id, journal.seq, at, *event, *told)
     for child in save.children:
         yield PUT_CHILD, (execution_id, *msgspec.structs.astuple(child), at)
     for fill in save.fills:

@@ -27,7 +27,7 @@ from fsm_exec.core.ports import (
     Started,
     StoredExecution,
 )
-from fsm_exec.store import observed, queries, reading, recovery
+from fsm_exec.store import observed, queries, reading, recovery, steps
 from fsm_exec.store.jobs import (
     Binding,
     ForecastsDone,
@@ -170,10 +170,16 @@ class SqliteStore:
             functools.partial(queries.detail, execution_id=execution_id, journal_lines=journal_lines)
         )
 
-    async def journal_after(self, execution_id: str, seq: int, lines: int) -> list[queries.JournalLine]:
+    async def steps_of_all(self, position: int, at_most: int) -> list[steps.Transition]:
+        return await self._writer.read(functools.partial(steps.steps_of_all, position=position, at_most=at_most))
+
+    async def steps_of_one(self, execution_id: str, seq: int, at_most: int) -> list[steps.Transition]:
         return await self._writer.read(
-            functools.partial(queries.journal_after, execution_id=execution_id, seq=seq, lines=lines)
+            functools.partial(steps.steps_of_one, execution_id=execution_id, seq=seq, at_most=at_most)
         )
+
+    async def newest_position(self) -> int:
+        return await self._writer.read(steps.newest_position)
 
     async def submission(self, key: str) -> queries.SubmittedEarlier | None:
         return await self._writer.read(functools.partial(queries.submission, key=key))

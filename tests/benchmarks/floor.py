@@ -30,7 +30,8 @@ STATEMENTS = (
     " VALUES (?,?,?,?,?,?,?)",
     "UPDATE execution_state SET state=?, reason=?, snapshot=?, snapshot_version=?, seq=?, updated_at=?"
     " WHERE execution_id=?",
-    "INSERT INTO execution_events VALUES (?,?,?,?,?,?,?,?)",
+    "INSERT INTO execution_events (execution_id, seq, at, event_type, event, intents, steps, version, state, reason)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?)",
     "INSERT INTO split_orders (execution_id, client_order_id, level, attempt, state, status, order_id, price, quantity,"
     " filled_quantity, time_in_force, walks, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "UPDATE split_orders SET state=?, status=?, order_id=?, price=?, quantity=?, filled_quantity=?, walks=?,"
@@ -92,7 +93,7 @@ def _add_rows(group: Group, save: ExecutionSave, known: set[str]) -> None:
     else:
         group[MOVE_EXECUTION].append((*moving, name))
     entry = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps, journal.version
-    group[ADD_EVENT].append((name, journal.seq, at, *entry))
+    group[ADD_EVENT].append((name, journal.seq, at, *entry, save.state, save.reason))
     for child in save.children:
         if child.client_order_id in known:
             moved = child.state, child.status, child.order_id, child.price, child.quantity, child.filled_quantity

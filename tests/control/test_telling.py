@@ -12,9 +12,8 @@ import trio
 from fsm_exec.control.limits import WATCHERS_MAX
 from fsm_exec.control.messages import Page, Status, Transition
 from fsm_exec.control.refusals import Refusal
-from fsm_exec.control.watching import BUFFER_STEPS, Watchers
+from fsm_exec.control.watching import Watchers
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.ports import ExecutionSave, JournalRow
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.store.queries import ExecutionDetail
 from tests.control.conftest import OTHER, START_US, TICKER, Desk, error_of
@@ -99,7 +98,7 @@ async def test_the_steps_of_one_are_told_to_its_end(desk: Desk) -> None:
         chunks.append(chunk)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(desk.control.tell_one, name, 0, emit)
+        nursery.start_soon(desk.control.teller.tell_one, name, 0, emit)
         await trio.testing.wait_all_tasks_blocked(0.01)
         await desk.http.post(f"/v1/executions/{name}/cancel")
     steps = steps_in(chunks)
@@ -111,7 +110,7 @@ async def test_the_steps_of_one_are_told_to_its_end(desk: Desk) -> None:
     async def emit_again(chunk: bytes) -> None:
         again.append(chunk)
 
-    await desk.control.tell_one(name, None, emit_again)
+    await desk.control.teller.tell_one(name, None, emit_again)
     assert [step.seq for step in steps_in(again)] == [steps[-1].seq], (
         "of one that has ended: its last step, and the end"
     )
@@ -120,20 +119,6 @@ async def test_the_steps_of_one_are_told_to_its_end(desk: Desk) -> None:
 def steps_in(chunks: list[bytes]) -> list[Transition]:
     lines = [line for chunk in chunks for line in chunk.split(b"\n") if line.startswith(b"data: ")]
     return [msgspec.json.decode(line[6:], type=Transition) for line in lines if b'"seq"' in line]
-
-
-async def test_a_watcher_that_falls_behind_is_let_go_and_told(desk: Desk) -> None:
-    """Its buffer is bounded: what came before the gap is delivered, then the watch is over. Others go on."""
-    watchers = Watchers(lambda: START_US)
-    with watchers.watch(None) as slow, watchers.watch("e000001") as other:
-        for seq in range(1, BUFFER_STEPS + 10):
-            watchers.tell(saved("e000002", seq))
-        assert slow.fell_behind
-        assert not other.fell_behind
-        assert [step.seq async for step in slow.steps] == list(range(1, BUFFER_STEPS + 1))
-        watchers.tell(saved("e000001", 1))
-        assert (await other.steps.receive()).execution_id == "e000001"
-    assert len(watchers) == 0
 
 
 async def test_no_more_watchers_than_allowed(desk: Desk) -> None:
@@ -148,29 +133,6 @@ async def test_no_more_watchers_than_allowed(desk: Desk) -> None:
     held[0].__exit__(None, None, None)
     with watchers.watch(None):
         assert len(watchers) == WATCHERS_MAX
-
-
-def saved(execution_id: str, seq: int) -> ExecutionSave:
-    journal = JournalRow(
-        seq=seq, at_us=START_US, event_type="ClockStruck", event=b"{}", intents=b"[]", steps="", version=1
-    )
-    return ExecutionSave(
-        execution_id=execution_id,
-        ticker=TICKER,
-        outcome="yes",
-        method="simple_limit@1",
-        state="walking",
-        reason=None,
-        target_quantity="1.00",
-        target_price=None,
-        accepted_at_us=START_US,
-        deadline_us=START_US,
-        snapshot_version=1,
-        snapshot=b"{}",
-        journal=journal,
-        children=(),
-        fills=(),
-    )
 
 
 async def test_cancelling(desk: Desk) -> None:

@@ -1,0 +1,115 @@
+"""What a watch tells: the rows of the journal after a place, in their order, for as long as somebody reads.
+
+Every row is read from the database once it is durable, the new ones as those that are long past. So a row tells the
+same whenever it is asked for, a slow reader holds nothing up, and whoever names the last row it has goes on with the
+next one: after a cut, after a restart, after years.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import trio
+
+from fsm_exec.control import refusals
+from fsm_exec.control.events import ALIVE, KEEP_ALIVE_S, Emit, of_end, of_place, of_quarantine, of_step
+from fsm_exec.control.messages import QuarantineSeen
+from fsm_exec.control.watching import Watcher, Watchers
+from fsm_exec.core.execution import EXECUTION_ENDS
+from fsm_exec.core.times import to_iso
+from fsm_exec.store import SqliteStore
+
+ROWS_AT_ONCE: Final = 200
+GATHER_S: Final = 0.05
+"""Between two looks for the rows of all executions: a busy engine writes hundreds a second, each of which wakes."""
+
+
+class Teller:
+    """`quarantined` has the reasons of the executions that are quarantined now."""
+
+    def __init__(
+        self,
+        store: SqliteStore,
+        watchers: Watchers,
+        quarantined: Callable[[], Mapping[str, str]],
+        now_us: Callable[[], int],
+    ) -> None:
+        self._store, self._watchers = store, watchers
+        self._quarantined, self._now_us = quarantined, now_us
+
+    async def tell_all(self, after: int | None, emit: Emit) -> None:
+        """The steps of all executions after position `after` (None: from now on), until the daemon stops. Raises
+        Refusal if too many watch, or if there is no such position."""
+        with self._watchers.watch(None) as watcher:
+            newest = await self._store.newest_position()
+            place = newest if after is None else after
+            if place > newest:
+                raise refusals.ahead(f"no step has position {place}, the newest is {newest}; is it another database's?")
+            await emit(of_place(place))
+            for execution_id, why in self._quarantined().items():
+                await emit(of_quarantine(self._quarantine(execution_id, why)))
+
+            while True:
+                is_last_look = watcher.is_over
+                found = await self._store.steps_of_all(place, ROWS_AT_ONCE)
+                for step in found:
+                    place = step.position
+                    await emit(of_step(place, step))
+                if len(found) == ROWS_AT_ONCE:
+                    continue
+                if is_last_look:
+                    break
+                await _wait(watcher, emit)
+                await trio.sleep(GATHER_S)
+        await emit(of_end("the daemon stops"))
+
+    async def tell_one(self, execution_id: str, after: int | None, emit: Emit) -> None:
+        """The steps of one execution after number `after` (None: its last one), and all that follow, to its end.
+        Raises Refusal if too many watch, or if there is no such execution or step."""
+        with self._watchers.watch(execution_id) as watcher:
+            detail = await self._store.detail(execution_id, 0)
+            if detail is None:
+                raise refusals.unknown_execution(execution_id)
+            execution = detail.execution
+            seq = execution.seq - 1 if after is None else after
+            if seq > execution.seq:
+                raise refusals.ahead(
+                    f"{execution_id} has no step {seq}, its newest is {execution.seq}; is it another database's?"
+                )
+            await emit(of_place(seq))
+            if execution.quarantine is not None:
+                await emit(of_quarantine(self._quarantine(execution_id, execution.quarantine)))
+
+            state: str | None = execution.state
+            while True:
+                is_last_look = watcher.is_over
+                found = await self._store.steps_of_one(execution_id, seq, ROWS_AT_ONCE)
+                for step in found:
+                    seq, state = step.seq, step.state or state
+                    await emit(of_step(seq, step))
+                if len(found) == ROWS_AT_ONCE:
+                    continue
+                if state in EXECUTION_ENDS:
+                    await emit(of_end(f"{execution_id} has ended"))
+                    return
+                if is_last_look:
+                    break
+                await _wait(watcher, emit)
+        await emit(of_end("the daemon stops"))
+
+    def _quarantine(self, execution_id: str, why: str) -> QuarantineSeen:
+        return QuarantineSeen(execution_id=execution_id, at=to_iso(self._now_us()), why=why)
+
+
+async def _wait(watcher: Watcher, emit: Emit) -> None:
+    """Until there is something new; now and then a sign of life meanwhile."""
+    woken = False
+    while not woken:
+        with trio.move_on_after(KEEP_ALIVE_S):
+            await watcher.news()
+            woken = True
+        if not woken:
+            await emit(ALIVE)
+    for quarantine in watcher.quarantines():
+        await emit(of_quarantine(quarantine))

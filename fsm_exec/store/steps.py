@@ -1,0 +1,69 @@
+"""The journal as it is told to whoever watches: each row whole and the same, whenever it is asked for."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+import msgspec
+
+from fsm_exec.core.ports import FillRow
+
+
+class FillSeen(msgspec.Struct, frozen=True, kw_only=True):
+    price: str
+    quantity: str
+    fee: str
+    is_taker: bool
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """One durable step of one execution. `position` is its place among the steps of all executions, `seq` among those
+    of its own. `steps` are its changes of state for people; `state` and `reason` are those after it, `fills` what it
+    counted. `state` is null in steps from before it was kept with them."""
+
+    position: int
+    execution_id: str
+    seq: int
+    at: str
+    event_type: str
+    state: str | None
+    reason: str | None
+    steps: str
+    fills: list[FillSeen] = []
+
+
+_COLUMNS = Transition.__struct_fields__
+_STEPS = f"SELECT {', '.join(_COLUMNS)} FROM execution_events"
+_OF_ALL = f"{_STEPS} WHERE position > ? ORDER BY position LIMIT ?"
+_OF_ONE = f"{_STEPS} WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?"
+
+
+def steps_of_all(connection: sqlite3.Connection, position: int, at_most: int) -> list[Transition]:
+    """The steps after `position`, in the order in which they became durable."""
+    return list(_transitions(connection.execute(_OF_ALL, (position, at_most))))
+
+
+def steps_of_one(connection: sqlite3.Connection, execution_id: str, seq: int, at_most: int) -> list[Transition]:
+    """The steps of one execution after number `seq`."""
+    return list(_transitions(connection.execute(_OF_ONE, (execution_id, seq, at_most))))
+
+
+def newest_position(connection: sqlite3.Connection) -> int:
+    """Of the last step of all; 0: there is none."""
+    (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM execution_events").fetchone()
+    return int(position)
+
+
+def fills_told(fills: tuple[FillRow, ...]) -> str | None:
+    """What the row's column `fills` says."""
+    if not fills:
+        return None
+    seen = [FillSeen(price=f.price, quantity=f.quantity, fee=f.fee, is_taker=f.is_taker) for f in fills]
+    return msgspec.json.encode(seen).decode()
+
+
+def _transitions(rows: sqlite3.Cursor) -> Iterator[Transition]:
+    for *values, fills in rows:
+        told = dict(zip(_COLUMNS, values, strict=False))
+        yield Transition(**told, fills=[] if fills is None else msgspec.json.decode(fills, type=list[FillSeen]))
