@@ -180,7 +180,7 @@ async def test_the_commands(tmp_path: Path) -> None:
             (("cancel", accepted.execution_id), 2, "has ended"),
             (("resume", accepted.execution_id), 2, "not quarantined"),
             (("resume",), 1, "not halted"),
-            (("watch", "--after", "3"), 2, "name the execution"),
+            (("watch", "--after", "99999"), 2, "has position 99999"),
             (("list", "--limit", "0"), 2, "--limit"),
             (("submit", TICKER, "yes", "1", "--target-price", "0.30"), 2, "horizon"),
             (("submit", TICKER, "yes", "1", "--target-price", "0.305", "--horizon", "9"), 2, "grid"),
