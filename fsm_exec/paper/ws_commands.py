@@ -53,9 +53,12 @@ class Commands:
         }
 
     def obey(self, message: str | bytes) -> None:
+        command: Command | None
         try:
             command = _COMMAND.decode(message)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
+            command = None
+        if command is None or command.id < 0:  # an id is a number that can be given back
             self._answer({"type": "error", "msg": StreamError(code=1, msg="Unable to process message")})
             return
         try:

@@ -1,4 +1,6 @@
-"""The client and the paper exchange, joined over memory and over loopback sockets: the same tests for both wires."""
+"""The client and the paper exchange, joined over memory and over loopback sockets: the same tests for both wires.
+
+Every answer and frame of the exchange is checked against the tables of its specification (tests/specification)."""
 
 from __future__ import annotations
 
@@ -28,6 +30,7 @@ from fsm_exec.paper.latency import NO_LATENCY
 from fsm_exec.paper.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timeline import Timeline
 from fsm_exec.wire.rest import OrderBookBody
+from tests.specification.checking import Checker
 
 START_US = 1_790_856_000_000_000
 TICKER = "KXTEST-26OCT01-A"
@@ -116,6 +119,7 @@ class Stage:
 
     def __init__(self, exchange: Exchange, clock: Clock, gate: Gate, host: MemoryHost | LoopbackHost) -> None:
         self.exchange, self.clock, self.gate, self.host = exchange, clock, gate, host
+        self.checker = Checker()
         self.orders_made = 0
 
     @asynccontextmanager
@@ -130,7 +134,8 @@ class Stage:
             dial=self.host.dial if isinstance(self.host, MemoryHost) else dial_url(self.host.ws_url),
             wall_us=lambda: self.clock.now_us() + skew_us,
             rng=random.Random(1),
-            transport=self.host.transport,
+            transport=self.checker.transport(self.host.transport),
+            tap=self.checker.tap,
         ) as client:
             yield client
 
@@ -164,7 +169,7 @@ class Stage:
 
     async def rest_book(self) -> Book:
         """The public order book as REST shows it."""
-        transport = self.host.transport
+        transport = self.checker.transport(self.host.transport)
         async with httpx.AsyncClient(base_url=self.host.base_url, transport=transport, trust_env=False) as http:
             answer = await http.get(f"/markets/{TICKER}/orderbook")
         book = msgspec.json.decode(answer.content, type=OrderBookBody).orderbook_fp
@@ -185,4 +190,6 @@ async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     gate = Gate(exchange, clock, tier=TIERS["prestige"])  # what is tested here is not how much may be asked
     host = host_in_memory if request.param == "memory" else host_on_loopback
     async with host(exchange, clock, gate, latency=NO_LATENCY) as hosted:
-        yield Stage(exchange, clock, gate, hosted)
+        stage = Stage(exchange, clock, gate, hosted)
+        yield stage
+    stage.checker.verify()

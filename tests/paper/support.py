@@ -27,6 +27,7 @@ from fsm_exec.paper.level import QueueModel
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, TapeHeader, Trade, tape_header
 from fsm_exec.paper.timeline import Timeline
 from fsm_exec.wire.rest import API_PREFIX, WS_PATH, CreateOrder, CreateOrderAnswer
+from tests.specification.checking import Checker
 
 START_US = 1_790_000_000_000_000
 TICKER = "KXTEST-26OCT01-A"
@@ -146,7 +147,13 @@ class Stage:
     def __init__(self, exchange: Exchange, clock: Clock, gate: Gate, host: MemoryHost | LoopbackHost) -> None:
         self.exchange, self.clock, self.gate, self.host = exchange, clock, gate, host
         self.member = self.new_member()
-        self.http = httpx.AsyncClient(base_url=host.base_url, transport=host.transport, trust_env=False)
+        self.checker = Checker()
+        self.http = httpx.AsyncClient(
+            base_url=host.base_url,
+            transport=host.transport,
+            trust_env=False,
+            event_hooks={"response": [self.checker.response]},
+        )
 
     def new_member(self, cash: MoneyE6 = RICH, key_type: KeyType = "ed25519") -> Member:
         return Member(*self.gate.open_account(cash, key_type), self.clock)
@@ -197,6 +204,7 @@ async def staged(wire: str, latency: Latency = NO_LATENCY) -> AsyncIterator[Stag
         stage = Stage(exchange, clock, gate, host)
         async with stage.http:
             yield stage
+        stage.checker.verify()
 
 
 async def say(connection: WebSocketConnection, command: object) -> None:
@@ -204,6 +212,10 @@ async def say(connection: WebSocketConnection, command: object) -> None:
 
 
 async def hear(connection: WebSocketConnection) -> dict[str, Any]:
-    """The next frame; fails after 5 s of the test's clock."""
+    """The next frame, which must be as specified; fails after 5 s of the test's clock."""
     with trio.fail_after(5):
-        return msgspec.json.decode(await connection.get_message(), type=dict[str, Any])
+        frame = await connection.get_message()
+    checker = Checker()
+    checker.frame(frame)
+    checker.verify()
+    return msgspec.json.decode(frame, type=dict[str, Any])

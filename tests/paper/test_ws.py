@@ -192,6 +192,7 @@ async def test_an_empty_ticker_is_none(stage: Stage, stream: WebSocketConnection
     ("command", "code"),
     [
         ("nonsense", 1),
+        ({"id": -1, "cmd": "list_subscriptions"}, 1),
         ({"id": 1, "cmd": "subscribe"}, 2),
         ({"id": 1, "cmd": "subscribe", "params": {}}, 3),
         ({"id": 1, "cmd": "unsubscribe", "params": {}}, 4),
