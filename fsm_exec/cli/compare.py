@@ -10,6 +10,7 @@ import msgspec
 
 from fsm_exec.algorithms import SHIPPED
 from fsm_exec.cli import compare_tables, lab_options, lab_progress
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.cells import report
 from fsm_exec.lab.compare import Field, Plan
@@ -95,11 +96,11 @@ def compare(
             varied.append(variation(name, report(field, results)))
     if as_json:
         document = grid(found, varied) if sensitivity else found
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+        say_json(document, indent=2)
     else:
         compare_tables.show(plan, found, varied, out)
     if not finished:
-        click.echo("fsm-exec: interrupted; what is done is kept: the same command with --resume goes on", err=True)
+        say("fsm-exec: interrupted; what is done is kept: the same command with --resume goes on", err=True)
         sys.exit(EXIT_INTERRUPTED)
 
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from fsm_exec.cli.output import Page
 from fsm_exec.lab.cells import Bucket, Cell, Paired, Report
 from fsm_exec.lab.compare import Plan
 from fsm_exec.lab.results import FILE_NAME
@@ -24,9 +23,9 @@ TABLE_WIDTH_MIN = 100  # in less it would be cut to nothing
 
 def show(plan: Plan, found: Report, varied: Sequence[Variation], out: Path) -> None:
     """Print what was found; `out` is the directory that holds the results."""
-    console = Console()
+    console = Page()
     if not console.is_terminal or console.width < TABLE_WIDTH_MIN:
-        console = Console(width=PLAIN_WIDTH)
+        console = Page(width=PLAIN_WIDTH)
     if not found.cells:
         console.print("No episode is complete yet.")
     titles = short_names(plan.tapes)
@@ -55,7 +54,7 @@ def show(plan: Plan, found: Report, varied: Sequence[Variation], out: Path) -> N
 
 def _table(found: Report, tape: str, title: str) -> Table:
     """All cells of one tape."""
-    table = _empty_table(escape(title))
+    table = _empty_table(title)
     for heading in ("Q", "s", "method"):
         table.add_column(heading, no_wrap=True)
     for heading in ("n", "fill*", "fill", "cost", "delta", "95 %", "better", "bound", "gap", "writes"):
@@ -80,7 +79,7 @@ def _empty_table(title: str) -> Table:
 
 def _figures(cell: Cell, more: Paired | None) -> Sequence[str]:
     return (
-        escape(cell.method),
+        cell.method,
         str(cell.episodes),
         _percent(cell.fill_before_close),
         _percent(cell.fill),
@@ -106,7 +105,7 @@ def _bucket_table(buckets: Sequence[Bucket]) -> Table:
             str(b.horizon),
             b.kind,
             b.bucket,
-            escape(b.method),
+            b.method,
             str(b.episodes),
             _signed(b.delta),
             _interval(b.delta_low, b.delta_high, b.blocks),
@@ -130,9 +129,7 @@ def _variations_table(found: Report, varied: Sequence[Variation]) -> Table:
         if method == found.baseline:
             continue
         cells = [cells.get(key) for cells in by_key]
-        table.add_row(
-            quantity, str(horizon), escape(method), *("" if c is None else _delta(c, blocks[key]) for c in cells)
-        )
+        table.add_row(quantity, str(horizon), method, *("" if c is None else _delta(c, blocks[key]) for c in cells))
     return table
 
 

@@ -11,6 +11,7 @@ import click
 import msgspec
 from rich.console import Console
 
+from fsm_exec.cli.output import Page, say_json
 from fsm_exec.control.client import ControlClient
 from fsm_exec.control.finding import open_client
 
@@ -47,12 +48,12 @@ def talks_to_daemon(command: Callable[..., None]) -> Callable[..., None]:
 
 def console() -> Console:
     """A table cut to nothing says nothing: without a terminal there is room."""
-    made = Console(highlight=False)
-    return made if made.is_terminal and not made.is_dumb_terminal else Console(width=PLAIN_WIDTH, highlight=False)
+    made = Page()
+    return made if made.is_terminal and not made.is_dumb_terminal else Page(width=PLAIN_WIDTH)
 
 
 def print_json(document: msgspec.Struct) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+    say_json(document, indent=2)
 
 
 __all__ = ["ControlClient", "console", "print_json", "talks_to_daemon", "where_the_daemon_is"]

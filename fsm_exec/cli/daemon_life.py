@@ -16,7 +16,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, Literal, TextIO, TypeAlias
 
-import click
 import msgspec
 import trio
 
@@ -24,6 +23,7 @@ from fsm_exec.cli.config import Loaded
 from fsm_exec.cli.connection import connect
 from fsm_exec.cli.instance import draw_instance
 from fsm_exec.cli.methods import methods_of, ship
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.settled import results_of
 from fsm_exec.control.app import ControlApp
 from fsm_exec.control.presence import Daemon, announced
@@ -153,7 +153,7 @@ class DaemonLife:
         await control.close()
         at_rest = await engine.drain(cancel_orders=self._wiring.on_stop == "cancel")
         if not at_rest:
-            click.echo("fsm-exec: orders were still live or unknown; the next start looks them up", err=True)
+            say("fsm-exec: orders were still live or unknown; the next start looks them up", err=True)
 
     async def _announce(self, engine: Engine, store: SqliteStore) -> None:
         await engine.wait_running()
@@ -169,10 +169,10 @@ class DaemonLife:
             state=told.state,
         )
         if self._wiring.as_json:
-            click.echo(msgspec.json.encode(ready))
+            say_json(ready)
             return
         halted = "; HALTED, see: fsm-exec resume" if told.state == "halted" else ""
-        click.echo(
+        say(
             f"serving {ready.environment} at {ready.control_url}, token {ready.token_file}, database {ready.database}, "
             f"{ready.restored} executions restored, {ready.quarantined} quarantined{halted}"
         )

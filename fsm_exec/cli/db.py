@@ -9,6 +9,7 @@ from typing import Final
 import click
 import msgspec
 
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.which_database import meant
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.times import to_iso
@@ -50,12 +51,12 @@ def check_command(path: Path, every: bool, as_json: bool) -> None:
         if not damaged(error):
             raise
         if as_json:
-            click.echo(msgspec.json.encode({"db": str(path), "findings": [Finding(None, str(error))]}))
+            say_json({"db": str(path), "findings": [Finding(None, str(error))]})
         else:
-            click.echo(f"database: {error}")
+            say(f"database: {error}")
         sys.exit(EXIT_FAILED)
     if as_json:
-        click.echo(msgspec.json.encode({"db": str(path), **msgspec.structs.asdict(report)}))
+        say_json({"db": str(path), **msgspec.structs.asdict(report)})
     else:
         _say(path, report)
     if report.findings:
@@ -83,11 +84,11 @@ def restore(source: Path, path: Path, as_json: bool) -> None:
     _report_copy(source, copied, as_json, f"restored from {source}")
     if not as_json:
         name = copied.instance
-        click.echo(
+        say(
             "At its next opening it draws a new instance: what was ordered after the backup is not in it, so no order "
             "id of before is used again."
         )
-        click.echo(
+        say(
             f"Orders of the old instance {name} then count as another engine's: they are reported and left alone, and "
             f"the engine starts only with --other-engine-is-gone {name}. Be sure that the old engine has stopped."
         )
@@ -104,16 +105,14 @@ def migrate(path: Path, as_json: bool) -> None:
     """
     with database_lock(path, what="fsm-exec db migrate", since=to_iso(system_us())):
         for line in narrow(path):
-            click.echo(f"fsm-exec: {line}", err=True)
+            say(f"fsm-exec: {line}", err=True)
         done = migrate_database(path)
     if as_json:
-        click.echo(
-            msgspec.json.encode({"db": str(path), "before": done.before, "after": done.after, "copy": _text(done.copy)})
-        )
+        say_json({"db": str(path), "before": done.before, "after": done.after, "copy": _text(done.copy)})
     elif done.copy is None:
-        click.echo(f"{path} has schema version {done.after} already; nothing was done")
+        say(f"{path} has schema version {done.after} already; nothing was done")
     else:
-        click.echo(f"{path}: schema version {done.before} -> {done.after}; as it was: {done.copy}")
+        say(f"{path}: schema version {done.before} -> {done.after}; as it was: {done.copy}")
 
 
 def _text(path: Path | None) -> str | None:
@@ -129,9 +128,9 @@ def _report_copy(source: Path, copied: Copied, as_json: bool, what: str) -> None
             "source_instance": copied.instance,
             "check": copied.report,
         }
-        click.echo(msgspec.json.encode(document))
+        say_json(document)
     else:
-        click.echo(f"{what}: {copied.target} ({copied.bytes} bytes)")
+        say(f"{what}: {copied.target} ({copied.bytes} bytes)")
         _say(copied.target, copied.report)
     if copied.report.findings:
         sys.exit(EXIT_FAILED)
@@ -139,10 +138,10 @@ def _report_copy(source: Path, copied: Copied, as_json: bool, what: str) -> None
 
 def _say(path: Path, report: Report) -> None:
     for finding in report.findings:
-        click.echo(f"{finding.execution_id or 'database'}: {' '.join(finding.what.split())}")
+        say(f"{finding.execution_id or 'database'}: {' '.join(finding.what.split())}")
     versions = ", ".join(f"{count} of version {version}" for version, count in report.snapshots.items()) or "none"
     verdict = f"{len(report.findings)} things are wrong" if report.findings else "sound"
-    click.echo(
+    say(
         f"{path}: {verdict}; schema version {report.schema_version}, {report.executions} executions "
         f"(snapshots: {versions}), {report.folded} held against their journal"
     )

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TextIO
 
 import click
-import msgspec
 import trio
 
 from fsm_exec.algorithms import SHIPPED
@@ -25,6 +24,7 @@ from fsm_exec.cli.demo_plan import (
     target_price,
 )
 from fsm_exec.cli.log_file import log_path, open_log_file
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.results import DemoResult, ExecutionResult, differences, result_of, table_of
 from fsm_exec.cli.screen import LiveTable, NoScreen, PlainLines, Screen, console_of_a_demo
 from fsm_exec.cli.world import World, new_database_path, open_world
@@ -147,7 +147,7 @@ class DemoRun:
                 database_lock(self._db, what="fsm-exec demo", since=to_iso(system_us())),
             ):
                 for line in narrow(self._db):
-                    click.echo(f"fsm-exec: {line}", err=True)
+                    say(f"fsm-exec: {line}", err=True)
                 main = partial(self._main, log_file)
                 code = trio.run(main) if self._live else run_virtual(main, seed=self._seed)
         except BaseException:
@@ -256,11 +256,11 @@ class DemoRun:
         wrong += [f"{e.execution.execution_id} was quarantined: {e.quarantine}" for e in ended if e.quarantine]
         document = DemoResult(db=str(self._db.resolve()), tape=self._name, executions=results)
         if self._as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+            say_json(document, indent=2)
         else:
             self._print(results, len(fills.fills), wrong)
         for line in wrong:
-            click.echo(f"fsm-exec: {line}", err=True)
+            say(f"fsm-exec: {line}", err=True)
         if wrong:
             return EXIT_FAILED
         return EXIT_INTERRUPTED if self._interrupted.is_set() else 0

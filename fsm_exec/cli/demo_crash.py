@@ -17,8 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import click
-import msgspec
 import trio
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +25,7 @@ from fsm_exec.cli.crash_books import at_work, disagreements, fates, held
 from fsm_exec.cli.crash_engine import EngineProcess, Ready
 from fsm_exec.cli.crash_story import Compared, CrashResult, KillTold, Story, found_at_kill, found_at_restart
 from fsm_exec.cli.demo_plan import BOOK_WAIT_US, DemoChoices, Start, schedule
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.results import result_of, table_of
 from fsm_exec.cli.screen import console_of_a_demo
 from fsm_exec.cli.world import DEMO_CASH_E6
@@ -342,13 +341,13 @@ class CrashRun:
             document = CrashResult(
                 db=str(self._db.resolve()), tape=self._name, kills=self._kills, executions=results, compared=compared
             )
-            click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+            say_json(document, indent=2)
         else:
             self._print(self._console, table_of(results), compared)
         if compared is None:
             return EXIT_INTERRUPTED
         for line in compared.differences:
-            click.echo(f"fsm-exec: {line}", err=True)
+            say(f"fsm-exec: {line}", err=True)
         return EXIT_FAILED if compared.differences else 0
 
     def _print(self, console: Console, table: Table, compared: Compared | None) -> None:

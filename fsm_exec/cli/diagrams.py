@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fsm_exec.cli.output import say
 from fsm_exec.core.errors import ExecError, UserError
 from states import REASONS, TABLES, Table
 
@@ -75,7 +76,7 @@ def diagrams(check: bool, out: Path) -> None:
             else:
                 out.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
-                click.echo(path)
+                say(str(path))
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot use {path}: {error}; give another folder with --out") from error
     if stale:

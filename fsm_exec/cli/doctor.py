@@ -6,7 +6,6 @@ good. Nothing is written to the exchange.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -21,6 +20,7 @@ import fsm_exec
 import states
 from fsm_exec.cli.config import Loaded, load
 from fsm_exec.cli.connection import connect
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.book import Level
 from fsm_exec.core.errors import UserError, VenueError, VenueRefused
 from fsm_exec.core.market import MarketStatus
@@ -99,11 +99,11 @@ def doctor(config_path: Path | None, as_json: bool) -> None:
     if loaded is not None and key is not None:
         checks += trio.run(partial(look, loaded, key))
     if as_json:
-        click.echo(json.dumps({"checks": [msgspec.to_builtins(check) for check in checks]}))
+        say_json({"checks": [msgspec.to_builtins(check) for check in checks]})
     else:
         width = max(len(check.name) for check in checks)
         for check in checks:
-            click.echo(f"{check.verdict:<4}  {check.name:<{width}}  {check.text}")
+            say(f"{check.verdict:<4}  {check.name:<{width}}  {check.text}")
     if any(check.verdict == "fail" for check in checks):
         sys.exit(EXIT_FAILED)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import msgspec
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from fsm_exec.cli.output import Page, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.paper.fidelity import LEFT_OUT_US, measure
 from fsm_exec.paper.fidelity_gates import Verdict, judge
@@ -78,7 +78,7 @@ def fidelity(recordings: tuple[Path, ...], profile: str, seeds: str, seconds: in
         comparisons = [_comparison(None, judge(None, generated))]
     result = FidelityResult(profile=profile, seeds=seeds, seconds=seconds, comparisons=comparisons)
     if as_json:
-        click.echo(msgspec.json.encode(result).decode())
+        say_json(result)
     else:
         _print(result)
 
@@ -121,7 +121,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _print(result: FidelityResult) -> None:
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    console = Page(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     for comparison in result.comparisons:
         title = f"profile {result.profile}, seeds {result.seeds}, {result.seconds} s each"
         table = Table(

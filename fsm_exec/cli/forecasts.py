@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 import msgspec
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
+from fsm_exec.cli.output import Page, say_json
 from fsm_exec.core.forecasts import score
 from fsm_exec.store.inspecting import inspected
 from fsm_exec.store.observed import completed_forecasts
@@ -26,7 +26,7 @@ def forecasts(db: Path, as_json: bool) -> None:
     judged = [one for kind, rows in sorted(completed.items()) if (one := score(kind, rows)) is not None]
     if as_json:
         told = [{**msgspec.structs.asdict(one), "beats_last_value": one.beats_last_value} for one in judged]
-        click.echo(msgspec.json.encode({"forecasts": told}))
+        say_json({"forecasts": told})
         return
     table = Table(box=SIMPLE_HEAD)
     for heading in ("forecast", "number", "loss", "of the last value", "beats it"):
@@ -34,4 +34,4 @@ def forecasts(db: Path, as_json: bool) -> None:
     for one in judged:
         beats = "yes" if one.beats_last_value else "no"
         table.add_row(one.kind, str(one.number), str(one.loss), str(one.last_value_loss), beats)
-    Console().print(table)
+    Page().print(table)

@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.cli.daemon import ControlClient, console, print_json, talks_to_daemon, where_the_daemon_is
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.finding import open_client
 from fsm_exec.control.following import Following
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX
@@ -23,7 +24,7 @@ from fsm_exec.control.messages import (
     QuarantineSeen,
     Transition,
 )
-from fsm_exec.core.errors import one_line
+from fsm_exec.core.text import one_line
 
 SECONDS_LEN = len("2023-04-10T18:00:00")  # what a person reads of a time
 
@@ -44,7 +45,7 @@ def list_executions(daemon: ControlClient, *, as_json: bool, **query: object) ->
         return
     console().print(_table_of(page.executions))
     if page.next_before is not None:
-        click.echo(f"more: fsm-exec list --before {page.next_before}")
+        say(f"more: fsm-exec list --before {page.next_before}")
 
 
 @click.command()
@@ -73,9 +74,12 @@ def watch(
     waited for, and the watch goes on after the last row. With --json a line for each step.
     """
     with open_client(url, token_file) as daemon:
-        following = Following(daemon, url, token_file, say=lambda line: click.echo(f"fsm-exec: {line}", err=True))
+        following = Following(daemon, url, token_file, say=lambda line: say(f"fsm-exec: {line}", err=True))
         for step in following.steps(execution_id, after):
-            click.echo(msgspec.json.encode(step) if as_json else _line_of(step))
+            if as_json:
+                say_json(step)
+            else:
+                say(_line_of(step))
 
 
 @click.command()

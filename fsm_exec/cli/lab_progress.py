@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from fsm_exec.cli.output import Page, say
 from fsm_exec.lab.compare import Field, tasks_left, work_all
 from fsm_exec.lab.results import Results
 
@@ -53,7 +52,7 @@ def _terminate_as_interrupt() -> Iterator[None]:
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
     """Says on standard error how far it is and how long it will take: a bar, or a line now and then."""
-    console = Console(stderr=True)
+    console = Page(stderr=True)
     if console.is_terminal and not console.is_dumb_terminal:
         columns = (
             TextColumn("episodes"),
@@ -75,6 +74,6 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
         if now - told >= TELL_EVERY_S or done == total:
             told = now
             left = (now - began) / done * (total - done)
-            click.echo(f"fsm-exec: {done} of {total} episodes, about {left:.0f} s left", err=True)
+            say(f"fsm-exec: {done} of {total} episodes, about {left:.0f} s left", err=True)
 
     yield tell

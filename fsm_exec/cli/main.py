@@ -14,7 +14,9 @@ from typing import NoReturn
 
 import click
 
-from fsm_exec.core.errors import DatabaseLost, ExecError, SaveRefused, StoreFailed, UserError, one_line
+from fsm_exec.cli.output import say
+from fsm_exec.core.errors import DatabaseLost, ExecError, SaveRefused, StoreFailed, UserError
+from fsm_exec.core.text import one_line
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 OWNER_ALONE = 0o077  # the rights a new file does not give: those of group and world
@@ -86,7 +88,7 @@ def main() -> None:
     try:
         cli.main(prog_name="fsm-exec", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        say(error.format_message(), err=True)
         sys.exit(EXIT_USAGE)
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fsm-exec"
@@ -147,5 +149,5 @@ def _fail_of_output(error: OSError | SystemExit) -> NoReturn:
 
 
 def _fail(code: int, message: str) -> NoReturn:
-    click.echo(f"fsm-exec: {one_line(message)}", err=True)
+    say(f"fsm-exec: {one_line(message)}", err=True)
     sys.exit(code)

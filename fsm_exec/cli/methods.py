@@ -15,11 +15,11 @@ from typing import Protocol
 import click
 import msgspec
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from fsm_exec.algorithms import FAMILIES, Method
 from fsm_exec.algorithms.catalogue import Catalogue, shipped
+from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import SaveRefused, UserError
 from fsm_exec.core.ports import MethodRow
 from fsm_exec.lab.methods import with_settings
@@ -107,7 +107,7 @@ def list_methods(db: Path | None, as_json: bool) -> None:
     """Every method and version, with what differs from the algorithm's defaults."""
     rows = _catalogue(db).rows
     if as_json:
-        click.echo(msgspec.json.encode({"methods": [_shown(row) for row in rows]}))
+        say_json({"methods": [_shown(row) for row in rows]})
         return
     table = Table(box=SIMPLE_HEAD)
     for heading in ("method", "algorithm", "differs from its defaults"):
@@ -116,7 +116,7 @@ def list_methods(db: Path | None, as_json: bool) -> None:
         differs = ", ".join(f"{key} {value}" for key, value in _differences(row).items())
         lab = " (lab only)" if FAMILIES[row.algorithm].lab_only else ""
         table.add_row(f"{row.name}@{row.version}", row.algorithm + lab, differs)
-    Console().print(table)
+    Page().print(table)
 
 
 @methods.command()
@@ -127,13 +127,13 @@ def show(name: str, db: Path | None, as_json: bool) -> None:
     """The whole configuration of NAME or NAME@VERSION, and what `fsm-exec compare --methods` calls it."""
     row = _catalogue(db).row(name)
     if as_json:
-        click.echo(msgspec.json.encode(_shown(row)))
+        say_json(_shown(row))
         return
-    click.echo(f"{row.name}@{row.version}: {row.algorithm}")
+    say(f"{row.name}@{row.version}: {row.algorithm}")
     differs = _differences(row)
     for key, value in _config(row).items():
-        click.echo(f"  {key} = {value}{'  (not the default)' if key in differs else ''}")
-    click.echo(f"in experiments: {_in_experiments(row)}")
+        say(f"  {key} = {value}{'  (not the default)' if key in differs else ''}")
+    say(f"in experiments: {_in_experiments(row)}")
 
 
 @methods.command()
@@ -162,9 +162,9 @@ def add(
 
     row = add_method(db, decide, system_us())
     if as_json:
-        click.echo(msgspec.json.encode({**_shown(row), "added": is_new}))
+        say_json({**_shown(row), "added": is_new})
     else:
-        click.echo(f"{row.name}@{row.version} {'added' if is_new else 'is there already, unchanged'}")
+        say(f"{row.name}@{row.version} {'added' if is_new else 'is there already, unchanged'}")
 
 
 def _wanted(name: str | None, path: Path | None, algorithm: str | None, settings: tuple[str, ...]) -> Wanted:

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import cast
 
 import click
-import msgspec
 import trio
 
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.paper_file import Ready, told
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import MoneyE6, Outcome
@@ -119,7 +119,7 @@ async def _serve(
             nursery.start_soon(keep_in_step, wall, _ignore_jump)
             nursery.start_soon(_settle_at_the_end, exchange, player, result)
             if not ip_address(address).is_loopback:
-                click.echo(f"fsm-exec: warning: other machines can reach {address}; its key lets them trade", err=True)
+                say(f"fsm-exec: warning: other machines can reach {address}; its key lets them trade", err=True)
             ready = Ready(served.rest_url, served.ws_url, credentials.api_key_id, str(key_path), [player.ticker])
             with told(ready) as is_told:
                 _announce(ready, with_hint=is_told)
@@ -139,9 +139,9 @@ async def _settle_at_the_end(exchange: Exchange, player: TapePlayer, result: Out
 
 
 def _announce(ready: Ready, *, with_hint: bool) -> None:
-    click.echo(msgspec.json.encode(ready))
+    say_json(ready)
     if with_hint and sys.stderr.isatty():
-        click.echo(f"an engine for it: fsm-exec serve --paper {ready.rest_url}", err=True)
+        say(f"an engine for it: fsm-exec serve --paper {ready.rest_url}", err=True)
 
 
 def _tape(recording: Path | None, profile: str | None, market: str | None, seed: int) -> Tape:

@@ -7,7 +7,6 @@ before the next snapshot. Nothing of the account is recorded. All markets share 
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ import trio
 
 from fsm_exec.cli.config import Loaded, load
 from fsm_exec.cli.connection import connect
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.recording_file import RecordingWriter
 from fsm_exec.core.book import Level
 from fsm_exec.core.errors import UserError, VenueRefused, VenueUnreadable
@@ -52,10 +52,10 @@ def record(tickers: tuple[str, ...], out: Path, config_path: Path | None, second
     recorder = trio.run(partial(_record, loaded, key, paths, seconds))
     rows = [{"market": ticker, **recorder.count(ticker)} for ticker in paths]
     if as_json:
-        click.echo(json.dumps({"recordings": rows, "connections": recorder.connections}))
+        say_json({"recordings": rows, "connections": recorder.connections})
         return
     for row in rows:
-        click.echo(f"{row['market']}: {row['frames']} frames, {row['gaps']} gaps, {row['file'] or 'nothing to keep'}")
+        say(f"{row['market']}: {row['frames']} frames, {row['gaps']} gaps, {row['file'] or 'nothing to keep'}")
 
 
 def paths_of(tickers: Sequence[str], out: Path) -> dict[str, Path]:
@@ -129,7 +129,7 @@ class Recorder:
         self.connections += 1
 
     def disconnected(self, why: str) -> None:
-        click.echo(f"fsm-exec: the connection was lost ({why}); dialling again", err=True)
+        say(f"fsm-exec: the connection was lost ({why}); dialling again", err=True)
 
     def book_snapshot(self, ticker: str, yes: Sequence[Level], no: Sequence[Level], at_us: int | None) -> None:
         self._started.add(ticker)
@@ -174,7 +174,7 @@ async def _record(loaded: Loaded, key: SigningKey, paths: dict[str, Path], secon
                 writer = await _open(client, ticker, path)
                 files.callback(recorder.close, writer)
                 recorder.add(ticker, writer)
-            click.echo(f"fsm-exec: recording {', '.join(paths)}; end with Ctrl-C", err=True)
+            say(f"fsm-exec: recording {', '.join(paths)}; end with Ctrl-C", err=True)
             nursery.start_soon(keep_in_step, wall, lambda _: None)
             nursery.start_soon(client.stream, recorder, tuple(paths))
             with trio.move_on_after(float("inf") if seconds is None else seconds):

@@ -14,11 +14,11 @@ from typing import Any, Final
 import click
 import msgspec
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from fsm_exec.cli.methods import methods_in
+from fsm_exec.cli.output import Page, say_json
 from fsm_exec.cli.which_database import meant
 from fsm_exec.core.agreement import row_differences, snapshot_differences
 from fsm_exec.core.errors import CorruptSnapshot, UserError
@@ -76,7 +76,7 @@ def replay(execution_id: str, db: Path | None, until: int | None, redecide: bool
         differences += _differences(found, history)
     verdict = Verdict(whole, differences, _redecided(database, found.stored, history) if redecide else None)
     if as_json:
-        click.echo(msgspec.json.encode(_document(database, execution_id, history, verdict, until)))
+        say_json(_document(database, execution_id, history, verdict, until))
     else:
         _print(history, verdict, last)
     if differences:
@@ -183,7 +183,7 @@ def _document(db: Path, execution_id: str, history: list[Told], verdict: Verdict
 
 
 def _print(history: list[Told], verdict: Verdict, last: int) -> None:
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console = Page(soft_wrap=not sys.stdout.isatty())
     if sys.stdout.isatty():
         console.print(_table(history))
     else:

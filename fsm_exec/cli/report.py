@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fsm_exec.cli import lab_options
+from fsm_exec.cli.output import say
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.results import FILE_NAME
 from fsm_exec.store.migrations import APPLICATION_ID
@@ -52,7 +53,7 @@ def report(
     else:
         title, facts, sections = drawing.overview_sections(file)
     _write(target, drawing.render_page(title, facts, sections).encode())
-    click.echo(f"report: {target.resolve()}")
+    say(f"report: {target.resolve()}")
 
 
 def _check_free(target: Path, *, force: bool) -> None:

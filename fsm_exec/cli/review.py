@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Final, cast, get_args
 
 import click
-import msgspec
-from rich.console import Console
 
 from fsm_exec.cli import review_tables
+from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.times import DAY_S, SECOND_US
 from fsm_exec.core.units import MoneyE6, ceil_div, parse_fixed, parse_money
@@ -64,11 +63,11 @@ def review(
         is_play=environment in PLAY,
     )
     if as_json:
-        click.echo(msgspec.json.encode(review_tables.document(told)))
+        say_json(review_tables.document(told))
     elif not rows:
-        click.echo(f"{database}: no execution has ended{' since then' if since else ''}, so there is nothing to review")
+        say(f"{database}: no execution has ended{' since then' if since else ''}, so there is nothing to review")
     else:
-        review_tables.show(told, Console(), cost_asked=cost_e6 is not None)
+        review_tables.show(told, Page(), cost_asked=cost_e6 is not None)
 
 
 def _kinds(text: str) -> list[By]:

@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from fsm_exec.cli.output import Page
 from fsm_exec.cli.results import trimmed
 from fsm_exec.core.units import format_money
 from fsm_exec.lab.break_even import BreakEven
@@ -46,7 +47,7 @@ def document(told: Review) -> dict[str, Any]:
 def show(told: Review, console: Console, *, cost_asked: bool) -> None:
     """The same for a person, within 100 columns."""
     if not console.is_terminal or console.width < PLAIN_WIDTH:
-        console = Console(width=PLAIN_WIDTH)
+        console = Page(width=PLAIN_WIDTH)
     console.print(_triggers(told.figures))
     for kind, found in told.groups.items():
         console.print()

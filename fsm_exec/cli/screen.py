@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fsm_exec.cli.output import Page
 from fsm_exec.cli.results import trimmed
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.units import CountE2, PriceE4, format_count, format_price
@@ -39,10 +40,10 @@ COLOURS = {
 
 def console_of_a_demo() -> tuple[Console, bool]:
     """The console, and whether it takes lines only: a pipe, a dumb terminal, or one too narrow for the tables."""
-    console = Console()
+    console = Page()
     is_plain = not console.is_terminal or console.is_dumb_terminal or console.width < TABLE_WIDTH_MIN
     if is_plain:
-        console = Console(width=PLAIN_WIDTH)  # a narrow terminal breaks the lines, but loses nothing
+        console = Page(width=PLAIN_WIDTH)  # a narrow terminal breaks the lines, but loses nothing
     return console, is_plain
 
 

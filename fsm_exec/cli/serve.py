@@ -18,6 +18,7 @@ import trio
 from fsm_exec.cli.account import account_of
 from fsm_exec.cli.daemon_life import DaemonLife, OnStop, Wiring
 from fsm_exec.cli.log_file import open_log_file
+from fsm_exec.cli.output import say
 from fsm_exec.control.places import database_path, made, token_path
 from fsm_exec.control.presence import account_lock
 from fsm_exec.control.server import listening_socket
@@ -84,7 +85,7 @@ def serve(
             )
         )
         for line in narrow(database):
-            click.echo(f"fsm-exec: {line}", err=True)
+            say(f"fsm-exec: {line}", err=True)
         log_file = held.enter_context(open_log_file(database))
         listening = held.enter_context(listening_socket(port))
         wiring = Wiring(

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.simulation.hunt import Found, Lived, Options, hunt
 from fsm_exec.lab.simulation.scenario import draw, only
@@ -107,17 +107,17 @@ def _one(
         _write(history, report)
     if as_json:
         document = msgspec.structs.replace(report, lines=[], log="")
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+        say_json(document, indent=2)
     else:
-        click.echo(f"seed {seed}: {report.digest}, {report.events} events")
-        click.echo(
+        say(f"seed {seed}: {report.digest}, {report.events} events")
+        say(
             f"{len(scenario.markets)} markets, faults {scenario.faults_name} ({report.faults} befell), "
             f"{report.executions} executions, {report.orders} orders, {report.fills} fills, {report.lives} lives, "
             f"{report.doors} doors, {report.virtual_ms // 1_000} s"
         )
         for number, action in scenario.steps:
-            click.echo(f"  {number:>3}  {action}")
-        click.echo("\n".join(f"FOUND {line}" for line in report.findings) or "Every invariant held.")
+            say(f"  {number:>3}  {action}")
+        say("\n".join(f"FOUND {line}" for line in report.findings) or "Every invariant held.")
     return EXIT_FOUND if report.findings else 0
 
 
@@ -148,9 +148,9 @@ def _many(named: str, seeds: range, options: Options, workers: int, *, as_json: 
         findings=sorted(findings, key=lambda found: found.seed),
     )
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(result), indent=2))
+        say_json(result, indent=2)
     else:
-        click.echo(
+        say(
             f"{totals.runs} histories, {totals.virtual_s} s of virtual time, {totals.executions} executions, "
             f"{totals.orders} orders, {totals.fills} fills, {totals.deaths} deaths, {totals.faults} faults, "
             f"{result.runs_per_s} histories a second: "
@@ -162,7 +162,7 @@ def _many(named: str, seeds: range, options: Options, workers: int, *, as_json: 
 
 
 def _with_progress(results: Iterator[Lived], total: int, *, shown: bool) -> Iterable[Lived]:
-    console = Console(stderr=True)
+    console = Page(stderr=True)
     if not shown or not console.is_terminal:
         yield from results
         return
@@ -175,10 +175,10 @@ def _with_progress(results: Iterator[Lived], total: int, *, shown: bool) -> Iter
 
 
 def _tell(found: Found) -> None:
-    click.echo(f"seed {found.seed}: {found.findings[0]}")
+    say(f"seed {found.seed}: {found.findings[0]}")
     for line in found.findings[1:]:
-        click.echo(f"    {line}")
-    click.echo(f"    again: {found.command}")
+        say(f"    {line}")
+    say(f"    again: {found.command}")
 
 
 def _add(totals: Totals, report: Report) -> None:

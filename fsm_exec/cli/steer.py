@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from fsm_exec.cli.daemon import ControlClient, print_json, talks_to_daemon
+from fsm_exec.cli.output import say
 
 
 @click.command()
@@ -16,7 +17,7 @@ def cancel(daemon: ControlClient, execution_id: str, *, as_json: bool) -> None:
     if as_json:
         print_json(told)
     else:
-        click.echo(f"{told.execution_id} is being cancelled; see: fsm-exec show {told.execution_id}")
+        say(f"{told.execution_id} is being cancelled; see: fsm-exec show {told.execution_id}")
 
 
 @click.command()
@@ -27,7 +28,7 @@ def halt(daemon: ControlClient, *, as_json: bool) -> None:
     if as_json:
         print_json(told)
     else:
-        click.echo(
+        say(
             f"{told.state}: {told.at_work} executions are ending; nothing is live at the exchange after "
             f"{told.halt_within_s} s, if it answers"
         )
@@ -43,10 +44,10 @@ def resume(daemon: ControlClient, execution_id: str | None, *, as_json: bool) ->
         if as_json:
             print_json(told)
         else:
-            click.echo(f"{told.state}: new executions are accepted")
+            say(f"{told.state}: new executions are accepted")
         return
     resumed = daemon.resume_execution(execution_id)
     if as_json:
         print_json(resumed)
     else:
-        click.echo(f"{resumed.execution_id} is at work again; see: fsm-exec watch {resumed.execution_id}")
+        say(f"{resumed.execution_id} is at work again; see: fsm-exec watch {resumed.execution_id}")

@@ -7,6 +7,7 @@ import secrets
 import click
 
 from fsm_exec.cli.daemon import ControlClient, print_json, talks_to_daemon
+from fsm_exec.cli.output import say
 from fsm_exec.control.client import DaemonAbsent, checked_submission
 from fsm_exec.core.errors import UserError
 
@@ -62,4 +63,4 @@ def submit(
     if as_json:
         print_json(accepted)
     else:
-        click.echo(f"{accepted.execution_id} {'accepted' if accepted.is_new else 'was accepted earlier'}, key {chosen}")
+        say(f"{accepted.execution_id} {'accepted' if accepted.is_new else 'was accepted earlier'}, key {chosen}")

@@ -13,12 +13,11 @@ from pathlib import Path
 import click
 import msgspec
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from fsm_exec.algorithms.catalogue import check_own
 from fsm_exec.cli import lab_options, lab_progress
+from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.compare import Field, Plan
 from fsm_exec.lab.episodes import FEE_TYPES
@@ -126,13 +125,13 @@ def tune(
     field = Field(plan)
     with open_results(out, resume=resume) as results:
         if not lab_progress.work(field, results, processes):
-            click.echo("fsm-exec: interrupted; what is done is kept: the same command with --resume goes on", err=True)
+            say("fsm-exec: interrupted; what is done is kept: the same command with --resume goes on", err=True)
             sys.exit(EXIT_INTERRUPTED)
         found = judge(search, field, results)
     path = _write(called, search, found, tapes, out)
     if as_json:
         document = {**msgspec.structs.asdict(found), "method_file": None if path is None else str(path.resolve())}
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+        say_json(document, indent=2)
     else:
         _print(called, found, path)
 
@@ -168,7 +167,7 @@ def _write(name: str, search: Search, found: Tuning, tapes: tuple[str, ...], out
 
 
 def _print(name: str, found: Tuning, path: Path | None) -> None:
-    console = Console()
+    console = Page()
     table = Table(title="What each search chose, cents per contract", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("unseen tape", overflow="fold")
     table.add_column("seed", justify="right")
@@ -177,9 +176,7 @@ def _print(name: str, found: Tuning, path: Path | None) -> None:
     table.add_column("unseen", justify="right")
     titles = short_names(fold.held_out for fold in found.folds)
     for fold in found.folds:
-        table.add_row(
-            escape(titles[fold.held_out]), str(fold.seed), escape(fold.chosen), fold.seen_cost, fold.unseen_cost
-        )
+        table.add_row(titles[fold.held_out], str(fold.seed), fold.chosen, fold.seen_cost, fold.unseen_cost)
     console.print(table)
     for d in found.differences:
         interval = "too few blocks" if d.delta_low is None else f"[{d.delta_low}, {d.delta_high}]"

@@ -14,7 +14,8 @@ from typing import Final
 from fsm_exec.control.client import ControlClient, DaemonAbsent, DaemonFailed
 from fsm_exec.control.finding import open_client
 from fsm_exec.control.messages import QuarantineSeen, Transition
-from fsm_exec.core.errors import UserError, one_line
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.text import one_line
 
 PAUSE_S: Final = 0.2  # before the first new try; each is twice the last
 PAUSE_MAX_S: Final = 5.0

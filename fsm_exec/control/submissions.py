@@ -16,7 +16,7 @@ from fsm_exec.core.edge import PPM_DECIMALS, Edge, checked_edge
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.limits import MAX_SLIPPAGE, Limits, largest_within, resolve_limits
 from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.times import SECOND_US, to_iso
+from fsm_exec.core.times import SECOND_US, is_time, to_iso
 from fsm_exec.core.units import (
     CountE2,
     MoneyE6,
@@ -122,7 +122,7 @@ def deadline_us(request: Checked, now_us: int, limits: ControlLimits) -> int:
     else:
         at_us = request.deadline_us
     if at_us <= now_us:
-        raise UserError(f"deadline {given.deadline} has passed, it is {to_iso(now_us)}; give a later one")
+        raise UserError(f"deadline {given.deadline!r} has passed, it is {to_iso(now_us)}; give a later one")
     if at_us - now_us > limits.max_horizon_s * SECOND_US:
         raise refusals.over_limit(f"the deadline is more than max_horizon_s = {limits.max_horizon_s} s away")
     return at_us
@@ -164,7 +164,7 @@ def _time_us(text: str) -> int:
         at = None
     if at is None or at.tzinfo is None:
         raise UserError(f"deadline {text!r} is no time with its zone; give one like 2030-01-31T14:05:00Z")
-    try:
-        return (at - EPOCH) // timedelta(microseconds=1)
-    except OverflowError:
-        raise UserError(f"deadline {text!r} is out of range") from None
+    at_us = (at - EPOCH) // timedelta(microseconds=1)
+    if not is_time(at_us):  # its zone leads out of the years there are
+        raise UserError(f"deadline {text!r} is before the year 1 or after 9999; give one like 2030-01-31T14:05:00Z")
+    return at_us

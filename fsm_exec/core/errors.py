@@ -83,9 +83,3 @@ class VenueUnavailable(VenueError):
 
 class VenueUnreadable(VenueUnavailable):
     """An answer came; the message says what in it cannot be read."""
-
-
-def one_line(text: str) -> str:
-    """`text` as a line of a terminal: runs of spaces, line ends and whatever does not print become one space. What it
-    quotes may come from a damaged file, with line ends and a terminal's own commands in it."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

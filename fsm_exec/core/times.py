@@ -12,8 +12,15 @@ from functools import lru_cache
 SECOND_US = 1_000_000
 DAY_S = 86_400
 EPOCH_DAY = date(1970, 1, 1).toordinal()
+TIME_MIN_US = (1 - EPOCH_DAY) * DAY_S * SECOND_US  # the year 1 begins
+TIME_END_US = (date.max.toordinal() + 1 - EPOCH_DAY) * DAY_S * SECOND_US  # the year 9999 has ended
 
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}):(\d{2}):(\d{2})\.(\d{6})Z", re.ASCII)
+
+
+def is_time(at_us: int) -> bool:
+    """Whether it has a text: within the years 1 to 9999."""
+    return TIME_MIN_US <= at_us < TIME_END_US
 
 
 def to_iso(at_us: int) -> str:

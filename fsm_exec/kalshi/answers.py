@@ -14,6 +14,7 @@ import msgspec
 import trio
 
 from fsm_exec.core.orders import NotSent, Refused, Unknown
+from fsm_exec.core.text import one_line
 from fsm_exec.wire.rest import ErrorDetail, error_detail
 
 WriteKind: TypeAlias = Literal[
@@ -139,7 +140,7 @@ def judge(write: WriteKind, status: int, body: bytes) -> Refused | Unknown:
     if row is not None and row.verdict == "refused":
         return Refused(code=_code(row, detail), message=describe(detail))
     exists = row is not None and row.code == EXISTS
-    return Unknown(why=f"answered {status} {detail.code[:TEXT_MAX]}: {describe(detail)}", exists=exists)
+    return Unknown(why=f"answered {status} {one_line(detail.code[:TEXT_MAX])}: {describe(detail)}", exists=exists)
 
 
 def judge_item(write: WriteKind, detail: ErrorDetail) -> Refused | Unknown:
@@ -148,12 +149,12 @@ def judge_item(write: WriteKind, detail: ErrorDetail) -> Refused | Unknown:
     rows = [row for row in ANSWERS if write in row.writes and row.code == detail.code]
     if (rows and all(row.verdict == "refused" for row in rows)) or (write == "cancel" and detail.code == "not_found"):
         return Refused(code=detail.code, message=describe(detail))
-    return Unknown(why=f"an item of the batch: {detail.code[:TEXT_MAX]}: {describe(detail)}")
+    return Unknown(why=f"an item of the batch: {one_line(detail.code[:TEXT_MAX])}: {describe(detail)}")
 
 
 def judge_network(error: Exception) -> NotSent | Unknown:
     """What a failed exchange of bytes proves. An error not listed proves nothing."""
-    why = f"{type(error).__name__}: {str(error)[:TEXT_MAX]}"
+    why = f"{type(error).__name__}: {one_line(str(error))[:TEXT_MAX]}"
     proof = next((NETWORK[cls] for cls in type(error).__mro__ if cls in NETWORK), "unknown")
     return NotSent(why=why) if proof == "not_sent" else Unknown(why=why)
 
@@ -161,9 +162,9 @@ def judge_network(error: Exception) -> NotSent | Unknown:
 def describe(detail: ErrorDetail) -> str:
     """The exchange's message and details on one line."""
     text = "; ".join(part for part in (detail.message, detail.details) if part)
-    return " ".join(text.split())[:TEXT_MAX]
+    return one_line(text)[:TEXT_MAX]
 
 
 def _code(row: AnswerRow, detail: ErrorDetail) -> str:
     # Of rows for any code the meaning is ours: two spellings of one refusal must not look like two.
-    return row.means or detail.code
+    return row.means or one_line(detail.code[:TEXT_MAX])

@@ -14,7 +14,8 @@ import msgspec
 
 from fsm_exec.core.errors import UnitError, VenueRefused, VenueUnavailable
 from fsm_exec.core.orders import NotSent, Refused, Unknown
-from fsm_exec.kalshi.answers import NETWORK_ERRORS, SUCCESS_STATUS, WriteKind, describe, judge, judge_network
+from fsm_exec.core.text import one_line
+from fsm_exec.kalshi.answers import NETWORK_ERRORS, SUCCESS_STATUS, TEXT_MAX, WriteKind, describe, judge, judge_network
 from fsm_exec.kalshi.http import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Answer, Query, SignedHttp
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import Malformed
@@ -121,9 +122,10 @@ class Calls:
 
 def read_error(path: str, answer: Answer) -> VenueRefused | VenueUnavailable:
     detail = error_detail(answer.body)
+    code = one_line(detail.code[:TEXT_MAX])
     if answer.status in READ_REFUSALS:
-        return VenueRefused(answer.status, detail.code, f"{describe(detail)} (GET {path})")
-    return VenueUnavailable(f"GET {path}: answered {answer.status} {detail.code}: {describe(detail)}")
+        return VenueRefused(answer.status, code, f"{describe(detail)} (GET {path})")
+    return VenueUnavailable(f"GET {path}: answered {answer.status} {code}: {describe(detail)}")
 
 
 def decode(content: bytes, shape: type[Body]) -> Body:

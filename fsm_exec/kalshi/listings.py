@@ -9,11 +9,13 @@ ours unless its order is known to be somebody else's.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport, UnreadRow
+from fsm_exec.core.times import to_iso
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.calls import UNREADABLE, Calls, decode, left_out
 from fsm_exec.kalshi.log import Log
@@ -23,15 +25,18 @@ from fsm_exec.wire import reading, rest
 
 PAGE_ROWS: Final = 1_000  # fills: the documented maximum (W4.2); orders: that of every listing here that has one
 OUR_MARK: Final = b'"fx'  # how a client order id of any engine's of this kind starts, in whatever field it stands
+FUTURE_US: Final = 30_000_000
 UNREAD_MAX: Final = 1_000  # a listing with more of them is no listing
 _OUR_NAME: Final = re.compile(rb'"(fx[a-z2-7]{10}-[-\w]{1,50})"')
 
 
 class Listings:
-    """Each listing carries the moment up to which the exchange vouches for it, asked before the first page (W6.6)."""
+    """Each listing carries the moment up to which the exchange vouches for it, asked before the first page (W6.6).
+    `wall_us` is the wall time in unix microseconds."""
 
-    def __init__(self, calls: Calls, log: Log) -> None:
+    def __init__(self, calls: Calls, wall_us: Callable[[], int], log: Log) -> None:
         self._calls = calls
+        self._wall_us = wall_us
         self._log = log
 
     async def orders(self, ticker: str | None, since_us: int | None, *, resting: bool) -> OrderListing:
@@ -92,7 +97,11 @@ class Listings:
     async def _as_of_us(self) -> int:
         content = await self._calls.read("/exchange/user_data_timestamp")
         with translate.reading_row("GET /exchange/user_data_timestamp: as_of_time"):
-            return translate.time_us(decode(content, rest.UserDataTimestamp).as_of_time)
+            as_of_us = translate.time_us(decode(content, rest.UserDataTimestamp).as_of_time)
+            # It would prove absent what has not arrived yet. Were it only our clock, our signatures would be refused.
+            if as_of_us > self._wall_us() + FUTURE_US:
+                raise Malformed(f"{to_iso(as_of_us)} lies in the future")
+            return as_of_us
 
 
 def _name_in(raw: msgspec.Raw) -> str:

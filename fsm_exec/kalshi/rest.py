@@ -45,7 +45,7 @@ class KalshiRest:
     def __init__(self, http: SignedHttp, wall_us: Callable[[], int], log: Log) -> None:
         self.calls = Calls(http)
         self._wall_us = wall_us
-        self.listings = Listings(self.calls, log)
+        self.listings = Listings(self.calls, wall_us, log)
         self.terms = TermsReader(self.calls, wall_us, log)
 
     # Writes. Each sends at most one request and raises only translate.ImpossibleRequest, before sending.

@@ -8,6 +8,7 @@ from typing import Final
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.fees import MAKER_SHARE, FeeTerms, fee_terms
 from fsm_exec.core.market import MarketStatus, MarketTerms
+from fsm_exec.core.text import one_line
 from fsm_exec.core.units import ONE_DOLLAR_E4, PriceE4, PriceGrid, PriceRange, parse_price
 from fsm_exec.kalshi.translate import Malformed, reading_row, time_us
 from fsm_exec.wire import reading
@@ -24,6 +25,7 @@ STATUS: Final[dict[str, MarketStatus]] = {  # W7; these are the words of a marke
     "amended": "closed",
     "finalized": "closed",
 }
+CATEGORY_MAX: Final = 100  # characters that are kept
 NO_FEES: Final = FeeTerms(taker_e10=0, maker_e10=0)
 
 
@@ -43,7 +45,7 @@ def market_terms(market: reading.Market, event: reading.Event, series: reading.S
         ticker=ticker,
         series=some(series.ticker, "series ticker"),
         event=some(event.event_ticker, "event ticker"),
-        category=series.category or "",
+        category=one_line((series.category or "")[:CATEGORY_MAX]),
         status=status,
         grid=grid_of(ticker, ranges),
         fees=_fees(market, event, series, now_us),

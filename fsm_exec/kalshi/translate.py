@@ -24,6 +24,8 @@ from fsm_exec.core.orders import (
     Placed,
     PlaceOrder,
 )
+from fsm_exec.core.text import one_line
+from fsm_exec.core.times import is_time
 from fsm_exec.core.units import (
     ONE_DOLLAR_E4,
     CountE2,
@@ -42,6 +44,7 @@ from fsm_exec.wire.words import missing, own_outcome, some, yes_price
 US_PER_MS = 1_000
 US_PER_S = 1_000_000
 TIME_MAX_MS = 10**14  # the year 5138: later is no time
+REASON_MAX = 60  # characters of the exchange's word for what it did
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _CLIENT_ORDER_ID = re.compile(rest.CLIENT_ORDER_ID_PATTERN, re.ASCII)
@@ -219,8 +222,8 @@ def order_report(row: reading.Order, as_of_us: int) -> OrderReport:
         count, filled, remaining = _counts(status, row.initial_count_fp, row.fill_count_fp, row.remaining_count_fp)
         return OrderReport(
             order_id=order_id_of(row.order_id),
-            client_order_id=row.client_order_id or "",
-            ticker=some(row.ticker or row.market_ticker, "ticker"),
+            client_order_id=one_line(row.client_order_id or ""),
+            ticker=one_line(some(row.ticker or row.market_ticker, "ticker")),
             outcome=outcome,
             status=status,
             price_e4=in_outcome(yes_price(row.yes_price_dollars, row.no_price_dollars), outcome),
@@ -241,10 +244,10 @@ def fill_report(row: reading.Fill, as_of_us: int) -> FillReport:
         else:
             at_us = as_of_us if row.ts is None else ms_to_us(row.ts * 1_000)
         return FillReport(
-            fill_id=some(row.fill_id or row.trade_id, "fill_id"),
+            fill_id=one_line(some(row.fill_id or row.trade_id, "fill_id")),
             order_id=order_id_of(row.order_id),
             client_order_id=None,
-            ticker=some(row.market_ticker or row.ticker, "market_ticker"),
+            ticker=one_line(some(row.market_ticker or row.ticker, "market_ticker")),
             outcome=outcome,
             price_e4=in_outcome(yes_price(row.yes_price_dollars, row.no_price_dollars), outcome),
             count_e2=parse_count(some(row.count_fp, "count_fp")),
@@ -264,8 +267,8 @@ def streamed_order(message: ws.UserOrder, now_us: int) -> OrderReport:
         )
         return OrderReport(
             order_id=order_id_of(message.order_id),
-            client_order_id=message.client_order_id or "",
-            ticker=some(message.ticker or message.market_ticker, "ticker"),
+            client_order_id=one_line(message.client_order_id or ""),
+            ticker=one_line(some(message.ticker or message.market_ticker, "ticker")),
             outcome=outcome,
             status=status,
             price_e4=in_outcome(yes_price(message.yes_price_dollars, message.no_price_dollars), outcome),
@@ -273,7 +276,7 @@ def streamed_order(message: ws.UserOrder, now_us: int) -> OrderReport:
             filled_e2=filled,
             remaining_e2=remaining,
             at_us=moment_us(now_us, message.last_updated_ts_ms, message.created_ts_ms),
-            reason=message.last_update_reason,
+            reason=None if message.last_update_reason is None else one_line(message.last_update_reason[:REASON_MAX]),
         )
 
 
@@ -288,10 +291,10 @@ def streamed_fill(message: ws.Fill, now_us: int) -> FillReport:
             action=message.action,
         )
         return FillReport(
-            fill_id=some(message.trade_id, "trade_id"),
+            fill_id=one_line(some(message.trade_id, "trade_id")),
             order_id=order_id_of(message.order_id),
-            client_order_id=message.client_order_id or None,
-            ticker=some(message.market_ticker, "market_ticker"),
+            client_order_id=one_line(message.client_order_id or "") or None,
+            ticker=one_line(some(message.market_ticker, "market_ticker")),
             outcome=outcome,
             price_e4=in_outcome(yes_price(message.yes_price_dollars, message.no_price_dollars), outcome),
             count_e2=parse_count(some(message.count_fp, "count_fp")),
@@ -377,14 +380,18 @@ def ms_to_us(value: int) -> int:
 
 
 def time_us(text: str) -> int:
-    """RFC 3339 text as unix microseconds; finer digits are cut off. Raises Malformed."""
+    """RFC 3339 text as unix microseconds; finer digits are cut off. Raises Malformed, also for a time whose zone leads
+    out of the years that have a text."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             raise Malformed(f"time {text[:40]!r} has no zone")
-        return (moment - _EPOCH) // timedelta(microseconds=1)
+        at_us = (moment - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError) as error:
         raise Malformed(f"{text[:40]!r} is no time") from error
+    if not is_time(at_us):
+        raise Malformed(f"{text[:40]!r} is before the year 1 or after 9999")
+    return at_us
 
 
 def _known(value: bool | None, field: str) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from fsm_exec.core.text import escaped_json
 from fsm_exec.core.times import to_iso
 from fsm_exec.runtime.clock import Wall
 
@@ -35,9 +36,10 @@ _ENCODER = msgspec.json.Encoder(order="sorted", enc_hook=repr)
 
 
 def _json(entry: object, **_: object) -> str:
-    """Several times faster than the standard library, which stays for what msgspec refuses: a log must not fail."""
+    """Several times faster than the standard library, which stays for what msgspec refuses: a log must not fail. What
+    an exchange wrote may stand in a line, and a line is read on terminals."""
     try:
-        return _ENCODER.encode(entry).decode()
+        return escaped_json(_ENCODER.encode(entry).decode())
     except (ValueError, TypeError):  # a lone surrogate, say
         return json.dumps(entry, default=repr, sort_keys=True)
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from fsm_exec.core.errors import UserError, one_line
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.text import one_line
 from fsm_exec.core.times import to_iso
 from fsm_exec.store.held_file import HeldFile, HoldingConnection
 from fsm_exec.store.marking import is_another, mark

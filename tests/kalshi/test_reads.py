@@ -131,6 +131,9 @@ WRONG_ORDERS: list[dict[str, object]] = [
     {"order_id": "a/b"},
     {"created_time": "yesterday"},
     {"created_time": "2026-10-01T12:00:00"},  # no zone
+    {"created_time": "9999-12-31T23:59:59-23:59"},  # the year 10000
+    {"last_update_time": "0001-01-01T00:00:00+23:59"},  # before the first
+    {"last_update_time": "10000-01-01T00:00:00Z"},
 ]
 OURS = "fxaaaaaaaaaa-e1-1-1"
 
@@ -175,6 +178,31 @@ async def test_only_what_rests_is_listed_if_that_is_asked(kit: Kit, network: Net
     network.answer(200, {"orders": [], "cursor": ""})
     await kit.rest(network).orders(resting=True)
     assert [request.url.params.get("status") for request in network.requests] == [None, "resting", "resting"]
+
+
+async def test_nobody_vouches_for_the_future(kit: Kit, network: Network) -> None:
+    """A listing that claims to be whole up to a time that has not come would prove absent what has not arrived."""
+    network.answer(200, {"as_of_time": "2026-10-01T12:00:40Z"})
+    with pytest.raises(VenueUnavailable, match="lies in the future"):
+        await kit.rest(network).orders()
+
+
+async def test_foreign_words_are_cleaned_where_they_come_in(kit: Kit, network: Network) -> None:
+    """Names, codes, messages, categories: what is kept of them can be shown anywhere."""
+    row = {**ORDER, "client_order_id": "a\x1b[2J\u202eb", "ticker": "KX\x07"}
+    network.answer(200, AS_OF).answer(200, {"orders": [row], "cursor": ""})
+    (order,) = (await kit.rest(network).orders()).orders
+    assert (order.client_order_id, order.ticker) == ("a?[2J?b", "KX?")
+    error = {"error": {"code": "x\x1b\u202e", "message": "m\x9b\n\u2028n", "details": "\x07"}}
+    refusing = type(network)().answer(403, error)
+    with pytest.raises(VenueRefused) as caught:
+        await kit.rest(refusing).orders()
+    assert str(caught.value).isprintable()
+    assert caught.value.code == "x??"
+    answer = await kit.rest(type(network)().answer(403, error)).place(kit.place())
+    assert str(answer).isprintable()
+    terms = await kit.rest(type(network)().route(answers_for(series={"category": "S\u202ep"}))).market_terms("KXA-1")
+    assert terms.category == "S?p"
 
 
 async def test_a_short_price_is_a_price(kit: Kit, network: Network) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Final
 
 from plotly.graph_objects import Figure, Scatter
@@ -16,6 +15,7 @@ from fsm_exec.lab.report.execution_frame import Frame
 from fsm_exec.lab.report.execution_story import Stand, Story, Walk
 from fsm_exec.lab.report.execution_texts import cents, size, utc
 from fsm_exec.lab.report.looks import INK
+from fsm_exec.lab.report.texts import escape
 
 MAKER, TAKER, TROUBLE, QUIET = "#00c08b", "#ffd400", "#c1121f", "#6b7785"
 WIDTHS: Final = (2.0, 3.0, 4.0, 5.5)  # by quarters of the target that are left

@@ -8,12 +8,13 @@ bytes: ids are counted, and no moment of making is written down. Tables need no 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
 from plotly.graph_objects import Figure
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
+
+from fsm_exec.lab.report.texts import escape
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
 FIGURE_CONFIG = {"displayModeBar": False, "responsive": True}  # its buttons would lie over the legend: dragging zooms

@@ -1,0 +1,50 @@
+"""Foreign text, made fit to be shown: what an exchange, a file or a caller wrote may hold a terminal's own commands.
+
+One rule for every surface. Whatever does not print (control characters of both ranges, ESC and BEL among them, marks
+that turn the direction of writing, characters without width, lone surrogates, what is not assigned) is shown as `?`;
+every kind of space and line end as a space.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MARK: Final = "?"
+_PLAIN: Final = re.compile(r"[ -~]*")
+_ESCAPED: Final = re.compile(r"[^ -~\n]")
+
+
+def clean(text: str) -> str:
+    """On one line, of the same length."""
+    if _PLAIN.fullmatch(text):
+        return text
+    return "".join(char if char.isprintable() else " " if char.isspace() else MARK for char in text)
+
+
+def one_line(text: str) -> str:
+    """As `clean`, and every run of spaces is one."""
+    return " ".join(clean(text).split())
+
+
+def clean_lines(text: str) -> str:
+    """As `clean`, of text of our own that has several lines."""
+    return "\n".join(clean(line) for line in text.split("\n"))
+
+
+def escaped_json(text: str) -> str:
+    """JSON without a character that does not print: each becomes its escape, so nothing is lost."""
+    if text.isascii() and "\x7f" not in text:  # the rest of what does not print is escaped in any JSON
+        return text
+
+    def escape(found: re.Match[str]) -> str:
+        char = found[0]
+        if char.isprintable():
+            return char
+        code = ord(char)
+        if code < 0x1_0000:
+            return f"\\u{code:04x}"
+        high, low = divmod(code - 0x1_0000, 0x400)
+        return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+
+    return _ESCAPED.sub(escape, text)
