@@ -8,7 +8,6 @@ The last life is calm: its user ends everything, quarantined ones too, and then 
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import sqlite3
@@ -21,9 +20,9 @@ import httpx
 import msgspec
 import trio
 
-from fsm_exec.cli.paper_file import Ready
 from fsm_exec.core.errors import VenueError
 from tests.bending.bends import Cut, Deliver, Forward, Frame, Reply, Request
+from tests.bending.daemon import CONFIG, START_S, Daemons
 from tests.bending.ledger import Finding, compared, listed
 from tests.bending.lies import LIES, TROUBLES
 from tests.bending.proxy import bending_proxy
@@ -43,9 +42,8 @@ WHERE: Final = (
     "while it drains",
     "any moment",
 )
-START_S, LIFE_S, END_S = 240.0, 7.0, 150.0
-"""Until a process is ready where one must be; how long a life waits for its moment; until all is at rest at the end."""
-LOOK_S: Final = 0.01
+LIFE_S, END_S = 7.0, 150.0
+"""How long a life waits for its moment; until all is at rest at the end."""
 AT_WORK_MAX: Final = 8
 METHODS: Final = ("simple_limit", "simple_limit", "adaptive_limit", "deadline_walker", "market", "hasty", "twap")
 HASTY: Final = ("adaptive_limit", "interval_s=1", "steps_max=100", "step_e4=100")
@@ -76,14 +74,13 @@ class Outcome(msgspec.Struct, kw_only=True):
     in_flight: int = 0
 
 
-class Siege:
+class Siege(Daemons):
     """`share` of the lives meet troubles, and half as many lies, if `lying`."""
 
     def __init__(self, zygote: Zygote, directory: Path, seed: int, *, lying: bool) -> None:
-        self._zygote, self._directory, self._seed, self._lying = zygote, directory, seed, lying
+        super().__init__(zygote, directory)
+        self._directory, self._seed, self._lying = directory, seed, lying
         self._dice = random.Random(f"siege:{seed}")
-        self._database = directory / "engine.sqlite"
-        self._lives = 0
         self._mid_cents = 50
         self._moods: tuple[str, ...] = ()
         self._killed = trio.Event()
@@ -92,16 +89,13 @@ class Siege:
     async def run(self, kills: int) -> Outcome:
         """Lives until so many kills have found an order at work; then the last one and the comparison."""
         self._directory.mkdir(parents=True)
-        arguments = ["paper", "--market", MARKET, "--profile", "liquid", "--seed", str(self._seed)]
-        exchange = await self._fork(arguments, "paper")
-        told = await self._first_line(exchange, START_S)
-        assert told is not None, exchange.err.read_text()
-        self._paper = msgspec.json.decode(told, type=Ready)
+        exchange = await self.paper(MARKET, self._seed)
+        self._paper = self.told
         async with bending_proxy(self._paper.rest_url, self._paper.ws_url) as proxy:
             self._bends = proxy.bends
-            proxy.config(self._paper, self._directory / "proxy.toml")
+            proxy.config(self._paper, self._directory / CONFIG)
             await self._settle_in()
-            while len(self.outcome.kills) < kills and self._lives < 3 * kills + 5:
+            while len(self.outcome.kills) < kills and self.lives < 3 * kills + 5:
                 await self._live()
             await self._last_life()
         await self._compare()
@@ -112,16 +106,16 @@ class Siege:
 
     async def _settle_in(self) -> None:
         """A first life: a method of our own, and an order that rests."""
-        process = await self._serve()
-        url = await self._ready(process, START_S)
+        process = await self.serve()
+        url = await self.ready(process, START_S)
         assert url is not None, process.err.read_text()
         name, *settings = HASTY
         chosen = [word for setting in settings for word in ("--set", setting)]
-        added = await self._fork(
-            ["methods", "add", "hasty", "--algorithm", name, *chosen, "--db", self._database.name], "methods"
+        added = await self.fork(
+            ["methods", "add", "hasty", "--algorithm", name, *chosen, "--db", self.database.name], "methods"
         )
-        assert await self._ended(added, START_S) == 0, added.err.read_text()
-        await self._kill(process)
+        assert await self.ended(added, START_S) == 0, added.err.read_text()
+        await self.kill(process)
 
     async def _live(self) -> None:
         where = self._dice.choice(WHERE)
@@ -130,24 +124,24 @@ class Siege:
         self._bends.told.clear()
         self._moods = self._draw_moods()
         self._killed = trio.Event()
-        process = await self._serve()
+        process = await self.serve()
         self._arm(where, process)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._use, process, where, nursery.cancel_scope)
             if where == "the log grows":
                 nursery.start_soon(self._at_growth, process)
             with trio.move_on_after(LIFE_S + 3):  # a start takes its time
-                await self._ended(process, START_S)
+                await self.ended(process, START_S)
             nursery.cancel_scope.cancel()
         died = where if self._killed.is_set() else "any moment"
-        status = await self._kill(process)
+        status = await self.kill(process)
         if status != -signal.SIGKILL and where != "while it drains":
             said = process.err.read_text()[-300:]
-            self.outcome.wrong.append(Finding("wrong", f"life {self._lives} ended with {status}: {said}"))
+            self.outcome.wrong.append(Finding("wrong", f"life {self.lives} ended with {status}: {said}"))
         self.outcome.in_flight += any(
             asked.ended_s is None and asked.request.method != "GET" for asked in self._bends.asked
         )
-        met = at_work(self._database)
+        met = at_work(self.database)
         if met:
             self.outcome.kills.append(Kill(died, self._moods, met))
         else:
@@ -214,7 +208,7 @@ class Siege:
 
     async def _at_growth(self, process: Forked) -> None:
         """Kill as soon as the write-ahead log has grown so often: in the middle of a commit, or between two."""
-        log = self._database.with_name(self._database.name + "-wal")
+        log = self.database.with_name(self.database.name + "-wal")
         size, left = 0, self._dice.randrange(1, 25)
         while True:
             with suppress(FileNotFoundError):
@@ -228,11 +222,11 @@ class Siege:
 
     async def _use(self, process: Forked, where: str, life: trio.CancelScope) -> None:
         """Be its user until it dies."""
-        url = await self._ready(process, LIFE_S + 3)
+        url = await self.ready(process, LIFE_S + 3)
         if url is None:
             return
         enough_s = trio.current_time() + (self._dice.uniform(0.3, 4) if where in WHERE[-2:] else LIFE_S)
-        async with self._control(url) as http:
+        async with self.control(url) as http:
             while trio.current_time() < enough_s:
                 with suppress(httpx.HTTPError):
                     await self._act(http)
@@ -244,7 +238,7 @@ class Siege:
         life.cancel()
 
     async def _act(self, http: httpx.AsyncClient) -> None:
-        names = unfinished(self._database)
+        names = unfinished(self.database)
         drawn = self._dice.randrange(20)
         if drawn == 0:
             await http.post("/v1/halt")
@@ -292,20 +286,20 @@ class Siege:
     async def _last_life(self) -> None:
         """Calm: its user ends everything, takes up what was quarantined, and lets it rest."""
         self._bends.calm()
-        process = await self._serve()
-        url = await self._ready(process, START_S)
+        process = await self.serve()
+        url = await self.ready(process, START_S)
         if url is None:
             said = process.err.read_text()[-300:]
             self.outcome.wrong.append(Finding("unfinished", f"the last start failed: {said}"))
             return
         began_s = trio.current_time()
-        async with self._control(url) as http:
+        async with self.control(url) as http:
             with suppress(httpx.HTTPError):
                 rows = (await http.get("/v1/executions", params={"quarantined": "true", "limit": 200})).json()
                 self.outcome.quarantined += [
                     f"{row['execution_id']}: {row.get('quarantine')}" for row in rows.get("executions", [])
                 ]
-            while (names := unfinished(self._database)) and trio.current_time() - began_s < END_S:
+            while (names := unfinished(self.database)) and trio.current_time() - began_s < END_S:
                 for name in names:
                     with suppress(httpx.HTTPError):
                         await http.post(f"/v1/executions/{name}/cancel")
@@ -313,13 +307,13 @@ class Siege:
                 if names and trio.current_time() - began_s > BOUND_S:
                     break
         self.outcome.slowest_end_s = trio.current_time() - began_s
-        for name in unfinished(self._database):
+        for name in unfinished(self.database):
             self.outcome.wrong.append(
                 Finding("unfinished", f"{name} has not ended in {BOUND_S:.0f} s: {self._why(name)}")
             )
         await trio.sleep(2)  # what had ended is reckoned
         process.signal(signal.SIGTERM)
-        if await self._ended(process, END_S) != 0:
+        if await self.ended(process, END_S) != 0:
             said = process.err.read_text()[-300:]
             self.outcome.wrong.append(Finding("unfinished", f"the last life did not come to rest: {said}"))
 
@@ -332,62 +326,19 @@ class Siege:
                 except VenueError:
                     await trio.sleep(1)
                     continue
-                found = compared(self._database, books)
+                found = compared(self.database, books)
                 self.outcome.orders, self.outcome.fills = len(books.orders), len(books.fills)
                 if not found:
                     break
                 await trio.sleep(1)
         self.outcome.wrong += found
-        with closing(sqlite3.connect(f"{self._database.as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)) as connection:
             (self.outcome.executions,) = connection.execute("SELECT count(*) FROM execution_state").fetchone()
 
     def _why(self, name: str) -> str:
         """The last lines of the engine's log about an execution."""
-        log = self._database.with_name(self._database.name + ".log")
+        log = self.database.with_name(self.database.name + ".log")
         with suppress(OSError):
             lines = [line for line in log.read_text(encoding="utf-8").splitlines() if name in line]
             return " | ".join(lines[-2:])[:400]
         return ""
-
-    # Processes.
-
-    async def _fork(self, arguments: list[str], name: str) -> Forked:
-        return await trio.to_thread.run_sync(self._zygote.fork, arguments, self._directory, name)
-
-    async def _serve(self) -> Forked:
-        self._lives += 1
-        arguments = ["serve", "--config", "proxy.toml", "--db", self._database.name, "--json", "--token-file", "token"]
-        return await self._fork(arguments, f"serve{self._lives}")
-
-    async def _ready(self, process: Forked, within_s: float) -> str | None:
-        """Where its control API is; None if it ended before, or takes too long."""
-        line = await self._first_line(process, within_s)
-        return None if line is None else str(json.loads(line)["control_url"])
-
-    def _control(self, url: str) -> httpx.AsyncClient:
-        token = (self._directory / "token").read_text().strip()
-        headers = {"Authorization": f"Bearer {token}"}
-        return httpx.AsyncClient(base_url=url, headers=headers, timeout=20, trust_env=False)
-
-    @staticmethod
-    async def _first_line(process: Forked, within_s: float) -> bytes | None:
-        with trio.move_on_after(within_s):
-            while True:
-                line, end, _ = process.out.read_bytes().partition(b"\n")
-                if end:
-                    return line
-                if process.wait(0) is not None:
-                    return None
-                await trio.sleep(LOOK_S)
-        return None
-
-    @staticmethod
-    async def _ended(process: Forked, within_s: float) -> int | None:
-        with trio.move_on_after(within_s):
-            while process.wait(0) is None:  # noqa: ASYNC110 - told by another thread
-                await trio.sleep(LOOK_S)
-        return process.wait(0)
-
-    async def _kill(self, process: Forked) -> int | None:
-        process.signal(signal.SIGKILL)
-        return await self._ended(process, START_S)
