@@ -114,7 +114,7 @@ class Zygote:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for forked in self._forked.values():
+        for forked in list(self._forked.values()):  # the reader strikes out those that end
             forked.signal(signal.SIGKILL)
         assert self._process.stdin is not None
         self._process.stdin.close()
