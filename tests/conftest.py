@@ -1,8 +1,26 @@
-"""What holds for all tests."""
+"""What holds for all tests, and which are heavy: kills, sweeps, mutants, soak, benchmarks, SDKs, real books.
+
+`pytest -m 'not heavy'` is what a change needs; `pytest -m heavy` has the rest. The benchmarks run alone, one after the
+other, since they compare times.
+"""
 
 from __future__ import annotations
 
 import signal
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+HEAVY_FOLDERS = ("benchmarks", "chaos", "conformance", "recordings", "soak")
+HEAVY_MODULES = (
+    "cli/test_demo_crash.py",
+    "cli/test_sigkill.py",
+    "cli/test_wheel.py",
+    "lab/test_report_in_browser.py",
+    "lab/test_simulation.py",
+    "lab/test_simulation_mutants.py",
+)
 
 
 def pytest_configure() -> None:
@@ -10,3 +28,10 @@ def pytest_configure() -> None:
     tests of Ctrl-C would wait for ever."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        place = item.path.relative_to(TESTS)
+        if place.parts[0] in HEAVY_FOLDERS or place.as_posix() in HEAVY_MODULES:
+            item.add_marker(pytest.mark.heavy)
