@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from typing import cast
 import click
 import trio
 
+from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.paper_file import Ready, told
 from fsm_exec.core.errors import UserError
@@ -102,7 +102,7 @@ async def _serve(
     ws_port: int,
 ) -> None:
     """Until a signal."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, _private_directory() as directory:
+    with trio.open_signal_receiver(*ending_signals()) as signals, _private_directory() as directory:
         wall, clock = Wall(system_us()), Clock.starting_at(system_us(), speed)
         exchange = Exchange(Timeline(clock), seed=seed)
         gate = Gate(exchange, wall)

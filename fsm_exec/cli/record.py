@@ -2,13 +2,13 @@
 
 What is written is what the client itself took for good: from the first snapshot on, without what came after a gap and
 before the next snapshot. Nothing of the account is recorded. All markets share one connection, so their numbers
-(`seq`) interleave; each file alone has holes in them, none in its book.
+(`seq`) interleave; each file alone has holes in them, none in its book. What is written reaches the system every two
+seconds: a kill loses no more, and the unfinished file is a recording that ends early.
 """
 
 from __future__ import annotations
 
-import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,9 @@ import trio
 
 from fsm_exec.cli.config import Loaded, load
 from fsm_exec.cli.connection import connect
+from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.output import say, say_json
-from fsm_exec.cli.recording_file import RecordingWriter
+from fsm_exec.cli.recording_file import RecordingWriter, recover
 from fsm_exec.core.book import Level
 from fsm_exec.core.errors import UserError, VenueRefused, VenueUnreadable
 from fsm_exec.core.market import MarketStatus
@@ -34,6 +35,7 @@ from fsm_exec.wire.recording import FORMAT, Header
 
 MARKETS_MAX: Final = 100
 SUFFIX: Final = ".jsonl.gz"
+FLUSH_S: Final = 2
 
 
 @click.command()
@@ -42,7 +44,7 @@ SUFFIX: Final = ".jsonl.gz"
     "--out", required=True, type=click.Path(path_type=Path), help="A file for one market, a directory for several."
 )
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="The configuration file.")
-@click.option("--seconds", type=click.IntRange(min=1), help="End by itself.  [default: at SIGINT or SIGTERM]")
+@click.option("--seconds", type=click.IntRange(min=1), help="End by itself.  [default: at Ctrl-C, SIGTERM or SIGHUP]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
 def record(tickers: tuple[str, ...], out: Path, config_path: Path | None, seconds: int | None, as_json: bool) -> None:
     """Record the books and trades of markets until interrupted."""
@@ -109,19 +111,30 @@ class Recorder:
         except OSError as error:
             self.failure = self.failure or (writer.path, error)
 
+    async def keep_flushing(self) -> None:
+        while True:
+            await trio.sleep(FLUSH_S)
+            for writer in self._writers.values():
+                self._try(writer, writer.flush)
+
+    def _try(self, writer: RecordingWriter, step: Callable[[], None]) -> None:
+        """A file that cannot be written is for the command to tell: the stream would only dial again."""
+        if self.failure is not None:
+            return
+        try:
+            step()
+        except OSError as error:
+            self.failure = writer.path, error
+            self.failed.set()
+
     def see(self, frame: str | bytes, at_us: int) -> None:
         self._frame = frame, at_us
 
     def _keep(self, ticker: str) -> None:
         writer = self._writers.get(ticker)
-        if writer is None or ticker not in self._started or self.failure is not None:
-            return
-        frame, at_us = self._frame
-        try:
-            writer.write(at_us, frame)
-        except OSError as error:  # for the command to tell: the stream would only dial again
-            self.failure = writer.path, error
-            self.failed.set()
+        if writer is not None and ticker in self._started:
+            frame, at_us = self._frame
+            self._try(writer, partial(writer.write, at_us, frame))
 
     # As a listener.
 
@@ -167,7 +180,7 @@ class Recorder:
 async def _record(loaded: Loaded, key: SigningKey, paths: dict[str, Path], seconds: int | None) -> Recorder:
     """Until a signal, or for `seconds`. Raises UserError."""
     wall, recorder = Wall(system_us()), Recorder()
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, ExitStack() as files:
+    with trio.open_signal_receiver(*ending_signals()) as signals, ExitStack() as files:
         async with connect(loaded, key, wall, tap=recorder.see) as client, trio.open_nursery() as nursery:
             nursery.start_soon(_end_at, signals, nursery)
             for ticker, path in paths.items():
@@ -177,6 +190,7 @@ async def _record(loaded: Loaded, key: SigningKey, paths: dict[str, Path], secon
             say(f"fsm-exec: recording {', '.join(paths)}; end with Ctrl-C", err=True)
             nursery.start_soon(keep_in_step, wall, lambda _: None)
             nursery.start_soon(client.stream, recorder, tuple(paths))
+            nursery.start_soon(recorder.keep_flushing)
             with trio.move_on_after(float("inf") if seconds is None else seconds):
                 await recorder.failed.wait()
             nursery.cancel_scope.cancel()
@@ -202,6 +216,9 @@ async def _open(client: KalshiClient, ticker: str, path: Path) -> RecordingWrite
         raise VenueUnreadable(f"market {ticker}: its price_level_structure is missing, which a recording must name")
     try:
         path.parent.mkdir(exist_ok=True)
+        if (left := recover(path)) is not None:
+            where = f"its {left.frames} frames are in {left.kept}" if left.kept else "it held no frame and is gone"
+            say(f"fsm-exec: {left.part} was left by a recording that was killed; {where}", err=True)
         header = Header(format=FORMAT, ticker=ticker, price_level_structure=market.price_level_structure)
         return RecordingWriter(path, header)
     except OSError as error:

@@ -1,31 +1,43 @@
-"""A recording as a file being written: under another name until it is whole, and never over an existing one."""
+"""A recording as a file being written: under another name until it is whole, and never over an existing one.
+
+The name is PATH.part. Whoever writes it holds its lock, so one that nobody holds was left behind by a kill: what it
+holds up to then is made a recording of its own before the next one begins.
+"""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import gzip
 import os
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
-from fsm_exec.store.owner_only import owner_only
-from fsm_exec.wire.recording import Header, frame_line, header_line
+from fsm_exec.core.errors import UserError
+from fsm_exec.wire.recording import PART, Header, frame_line, header_line, lines_of, read_recording
+
+ENDINGS = (".jsonl.gz", ".gz", "")
 
 
 class RecordingWriter:
     """Writes under `PATH.part`; `close` makes the file whole and gives it its name. The caller writes the frames of
-    the header's market, from a snapshot on. OSErrors come as they are."""
+    the header's market, from a snapshot on, and flushes now and then: what was flushed survives a kill. OSErrors come
+    as they are."""
 
     def __init__(self, path: Path, header: Header) -> None:
         """Raises FileExistsError rather than overwrite either name."""
         if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+            raise _exists(path)
         self.path = path
         self.frames = 0
-        self._part = path.with_name(path.name + ".part")
-        self._raw = open(self._part, "xb", opener=owner_only)  # noqa: SIM115  # closed by `close`
+        self._part = part_of(path)
+        self._raw = self._part.open("xb")
+        if not _lock(self._raw) or not self._is_there():
+            raise _exists(self._part)
         # Neither name nor time in the file: the same frames make the same bytes.
         self._zip = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0)
         self._last_us = 0
+        self._waits = False
         self._put(header_line(header))
 
     def write(self, recv_us: int, frame: str | bytes) -> None:
@@ -34,14 +46,91 @@ class RecordingWriter:
         self._put(frame_line(self._last_us, frame))
         self.frames += 1
 
+    def flush(self) -> None:
+        """Hand what was written to the system: from here on only the machine can lose it."""
+        if self._waits:
+            self._zip.flush()
+            self._waits = False
+
     def close(self) -> None:
         """A whole file under its own name; one without a frame is none, and goes."""
-        self._zip.close()
-        self._raw.close()
-        if self.frames:
-            self._part.rename(self.path)
-        else:
-            self._part.unlink()
+        with self._raw:  # whose lock is held until the file has its name
+            self._zip.close()
+            self._raw.flush()
+            if self.frames:
+                self._part.rename(self.path)
+            else:
+                self._part.unlink()
 
     def _put(self, line: bytes) -> None:
         self._zip.write(line + b"\n")
+        self._waits = True
+
+    def _is_there(self) -> bool:
+        """Whether our file still has its name: another start may have taken it for one that was left behind."""
+        try:
+            return os.path.samestat(self._part.stat(), os.fstat(self._raw.fileno()))
+        except FileNotFoundError:
+            return False
+
+
+class LeftBehind(NamedTuple):
+    """A recording that a kill had left unfinished, and where its frames are now; nowhere if it held none."""
+
+    part: Path
+    kept: Path | None
+    frames: int
+
+
+def recover(path: Path) -> LeftBehind | None:
+    """Make what `PATH.part` holds a recording of its own, if there is one that nobody writes. Raises UserError for one
+    that somebody does write or that cannot be read, OSError for a file that cannot be written."""
+    part = part_of(path)
+    try:
+        raw = part.open("r+b")
+    except FileNotFoundError:
+        return None
+    with raw:
+        if not _lock(raw):
+            raise UserError(f"--out {path}: another `record` is writing {part}; give another path")
+        if part.stat().st_size:
+            read_recording(part)  # only its header: a file that is none of ours is left alone
+        frames, making = -1, part.with_name(part.name + ".new")
+        with making.open("wb") as out, gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as whole:
+            for line in lines_of(part):
+                whole.write(line)
+                frames += 1
+        kept = None
+        if frames > 0:
+            kept = _free_name(path)
+            making.rename(kept)
+        else:
+            making.unlink()
+        part.unlink()
+        return LeftBehind(part, kept, max(0, frames))
+
+
+def part_of(path: Path) -> Path:
+    return path.with_name(path.name + PART)
+
+
+def _free_name(path: Path) -> Path:
+    """`day.jsonl.gz` -> `day.cut-1.jsonl.gz`, or the next number that is free."""
+    ending = next(ending for ending in ENDINGS if path.name.endswith(ending))
+    stem = path.name.removesuffix(ending)
+    number = 1
+    while (name := path.with_name(f"{stem}.cut-{number}{ending}")).exists():
+        number += 1
+    return name
+
+
+def _lock(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _exists(path: Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))

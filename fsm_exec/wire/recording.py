@@ -18,6 +18,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.wire.ws import Envelope
 
 FORMAT = "kalshi-ws-recording/1"
+PART = ".part"  # ends the name of a recording that is not whole, or not yet: it is read as far as it goes
 LINE_MAX_BYTES = 16 * 1024 * 1024
 YEAR_9999_US = 253_370_764_800_000_000  # later times have no text
 
@@ -40,7 +41,8 @@ class FrameLine(msgspec.Struct, kw_only=True):
 
 def read_recording(path: Path) -> tuple[Header, Iterator[FrameLine]]:
     """The header, and the frames one by one. Raises UserError, from here or while iterating, for an unreadable,
-    truncated or foreign file; the message names the file, the line and the remedy."""
+    truncated or foreign file; the message names the file, the line and the remedy. One that a kill left unfinished, by
+    its name, is no truncated one: it ends early."""
     lines = _lines(path)
     first = next(lines, None)
     if first is None:
@@ -52,6 +54,11 @@ def read_recording(path: Path) -> tuple[Header, Iterator[FrameLine]]:
     if header.format != FORMAT:
         raise UserError(f"recording {path}: format {header.format[:40]!r} is not {FORMAT}; give a file of that format")
     return header, _frames(path, lines)
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """The lines as they are, with their ends, header first. Raises UserError as `read_recording` does."""
+    return (line for _, line in _lines(path))
 
 
 def header_line(header: Header) -> bytes:
@@ -84,8 +91,10 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 number += 1
                 if line.strip():
                     yield number, line
-    except EOFError as error:
-        raise UserError(f"recording {path}: the file is truncated; copy it again") from error
-    except (OSError, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(f"recording {path}: cannot be read ({reason}); check the path") from error
+    except (EOFError, zlib.error) as error:
+        if path.name.endswith(PART):
+            return  # what was being written when it ended is lost; all before it was read
+        what = "the file is truncated" if isinstance(error, EOFError) else f"the file is damaged ({error})"
+        raise UserError(f"recording {path}: {what}; copy it again") from error
+    except OSError as error:
+        raise UserError(f"recording {path}: cannot be read ({error.strerror or error}); check the path") from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import socket
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,7 +71,7 @@ def served(directory: Path, *arguments: str) -> Iterator[Served]:
                 process.kill()
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_ends_cleanly(tmp_path: Path, by: signal.Signals) -> None:
     """Exit 0, nothing more printed, the ports free, the key gone; meanwhile the key was its owner's alone."""
     with served(tmp_path) as paper:
@@ -86,6 +88,39 @@ def test_it_ends_cleanly(tmp_path: Path, by: signal.Signals) -> None:
     for port in ports:
         with socket.socket() as free:
             free.bind(("127.0.0.1", port))
+
+
+def test_a_terminal_that_is_closed_leaves_no_key_behind(tmp_path: Path) -> None:
+    """Its own terminal hangs up: SIGHUP, and nothing can be printed any more. The directory of the key is gone."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANGING_UP, *COMMAND, "paper"],
+        cwd=tmp_path,
+        env={**environment(), "TMPDIR": str(tmp_path)},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    with process:
+        try:
+            ready = b""
+            while b"}" not in ready:
+                ready += os.read(ours, 4_096)
+            assert [path.name[:15] for path in tmp_path.iterdir()] == ["fsm-exec-paper-"]
+            os.close(ours)
+            assert process.wait(timeout=END_S) == 0
+        finally:
+            process.kill()
+    assert list(tmp_path.iterdir()) == []
+
+
+HANGING_UP = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 async def _trade(ready: Ready) -> list[str]:

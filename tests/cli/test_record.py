@@ -11,7 +11,9 @@ import msgspec
 import pytest
 import trio
 
-from fsm_exec.cli.recording_file import RecordingWriter
+from fsm_exec.cli.record import FLUSH_S
+from fsm_exec.cli.recording_file import RecordingWriter, recover
+from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import CountE2, parse_count, parse_price
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, read_tape
 from fsm_exec.wire.recording import FORMAT, Header, read_recording
@@ -38,7 +40,7 @@ def move_books(place: Site) -> None:
     place.exchange.apply(TICKER, BookDelta("no", parse_price("0.47"), CountE2(-300)))
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_leaves_a_whole_recording(tmp_path: Path, ending: signal.Signals) -> None:
     """Exit 0; the file reads as a tape: snapshot, changes and trade, in the order they came."""
     out = tmp_path / "day.jsonl.gz"
@@ -63,6 +65,51 @@ async def test_a_signal_leaves_a_whole_recording(tmp_path: Path, ending: signal.
     assert {type(change) for change in changes[1:]} == {BookDelta, Trade}
     assert len(changes) == 4
     assert names(tmp_path) == ["config.toml", "day.jsonl.gz", "err", "key.pem", "out"]
+
+
+async def test_a_kill_loses_seconds_and_the_next_start_keeps_the_rest(tmp_path: Path) -> None:
+    """What came two seconds before SIGKILL is in the unfinished file, which reads as a recording that ends early; the
+    next `record` of the same name says where it put it, and records."""
+    out, part, kept = (tmp_path / name for name in ("day.jsonl.gz", "day.jsonl.gz.part", "day.cut-1.jsonl.gz"))
+    async with site(tmp_path) as place:
+        process = await place.start("record", TICKER, "--out", out, "--config", place.config)
+        await recording(place)
+        move_books(place)
+        await trio.sleep(FLUSH_S + 1)
+        assert len(read_tape(part).events) == 4  # also while it is being written
+        second = await place.run("record", TICKER, "--out", out, "--config", place.config)
+        assert (second[0], second[2].count("\n")) == (2, 1)
+        assert "another `record` is writing" in second[2]
+        process.kill()
+        await process.wait()
+        assert len(read_tape(part).events) == 4
+        process = await place.start("record", TICKER, "--out", out, "--config", place.config)
+        await recording(place)
+        process.send_signal(signal.SIGHUP)
+        with trio.fail_after(20):
+            assert await process.wait() == 0
+        assert f"{part} was left by a recording that was killed; its 4 frames are in {kept}" in place.errors()
+    assert (len(read_tape(kept).events), len(read_tape(out).events)) == (4, 1)
+    assert gzip.decompress(kept.read_bytes()).count(b"\n") == 5  # whole: no reader stumbles over its end
+    assert names(tmp_path) == ["config.toml", "day.cut-1.jsonl.gz", "day.jsonl.gz", "err", "key.pem", "out"]
+
+
+async def test_who_wants_to_outlive_the_terminal_does(tmp_path: Path) -> None:
+    """Started deaf to SIGHUP, as by nohup, it goes on recording."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with site(tmp_path) as place:
+            arguments = ("record", TICKER, "--out", tmp_path / "x.gz", "--config", place.config)
+            process = await place.start(*arguments)
+            await recording(place)
+            process.send_signal(signal.SIGHUP)
+            await trio.sleep(1)
+            assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            with trio.fail_after(20):
+                assert await process.wait() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_several_markets_are_several_files(tmp_path: Path) -> None:
@@ -137,3 +184,60 @@ def test_a_recording_without_a_frame_is_none(tmp_path: Path) -> None:
     """Neither the file nor its unfinished form is left."""
     RecordingWriter(tmp_path / "x", Header(format=FORMAT, ticker="K", price_level_structure="linear_cent")).close()
     assert names(tmp_path) == []
+
+
+HEADER = Header(format=FORMAT, ticker="KXA-1", price_level_structure="linear_cent")
+
+
+def left_behind(path: Path, frames: int) -> bytes:
+    """What a writer of `path` has on disk after so many frames, unfinished."""
+    writer = RecordingWriter(path, HEADER)
+    for number in range(frames):
+        writer.write(number, b'{"type":"trade","sid":1,"seq":%d,"msg":{"padding":"%d"}}' % (number, number**9))
+    writer.flush()
+    part = path.with_name(path.name + ".part")
+    raw = part.read_bytes()
+    writer.close()
+    path.unlink(missing_ok=True)
+    return raw
+
+
+def test_a_cut_anywhere_is_a_recording_that_ends_early(tmp_path: Path) -> None:
+    """Each length of an unfinished file: the frames read are the first ones, whole, and never fewer for more bytes."""
+    raw = left_behind(tmp_path / "x", 40)
+    part, seen = tmp_path / "x.part", 0
+    for length in range(len(raw) // 2, len(raw) + 1, 7):
+        part.write_bytes(raw[:length])
+        read = [line.frame.seq for line in read_recording(part)[1]]
+        assert read == list(range(len(read)))
+        assert len(read) >= seen
+        seen = len(read)
+    part.write_bytes(raw)
+    assert len(list(read_recording(part)[1])) == 40
+    whole = part.rename(tmp_path / "y")
+    with pytest.raises(UserError, match="truncated"):
+        list(read_recording(whole)[1])
+
+
+def test_what_was_left_is_kept_under_a_free_name(tmp_path: Path) -> None:
+    """Again and again; one without a frame goes; a file that is no recording is left alone, and so is a held one."""
+    path, part = tmp_path / "day.jsonl.gz", tmp_path / "day.jsonl.gz.part"
+    assert recover(path) is None
+    raw = left_behind(path, 3)
+    for number in (1, 2):
+        part.write_bytes(raw)
+        found = recover(path)
+        assert found == (part, tmp_path / f"day.cut-{number}.jsonl.gz", 3)
+        assert len(list(read_recording(tmp_path / f"day.cut-{number}.jsonl.gz")[1])) == 3
+    for nothing in (b"", left_behind(path, 0)):
+        part.write_bytes(nothing)
+        assert recover(path) == (part, None, 0)
+    assert names(tmp_path) == ["day.cut-1.jsonl.gz", "day.cut-2.jsonl.gz"]
+    part.write_bytes(b"a download of somebody's")
+    with pytest.raises(UserError, match="no recording header"):
+        recover(path)
+    part.unlink()
+    writer = RecordingWriter(path, HEADER)
+    with pytest.raises(UserError, match="another `record`"):
+        recover(path)
+    writer.close()
