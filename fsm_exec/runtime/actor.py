@@ -36,7 +36,7 @@ from fsm_exec.runtime.again import Again
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.inquirer import Inquirer
-from fsm_exec.runtime.latch import Latch, Turnstile
+from fsm_exec.runtime.latch import Latch, MayAct
 from fsm_exec.runtime.performer import perform, unproven
 from fsm_exec.runtime.services import Services
 
@@ -77,7 +77,7 @@ class Actor:
         self.stopped_for: Reason | None = None  # whoever comes after this actor must be told, too
         self.under_way = 0  # saves that have not returned, and requests without an answer yet
         self._first: AnyEvent | None = None
-        self._may_act: Turnstile | None = None
+        self._may_act: MayAct | None = None
         self._algorithm = algorithm
         self._grid = execution.terms.grid.seen_from(execution.outcome)
         self.feed = feed
@@ -94,13 +94,13 @@ class Actor:
         """Whether an order of it is live, unknown or settling."""
         return any(child.is_open for child in self.execution.children)
 
-    def wait_for_news(self, when_told: Callable[[], None] | None) -> None:
+    def wait_for_news(self, when_told: Callable[[], None] | None, may_act: MayAct | None = None) -> None:
         """It is taken up again, and begins with what the exchange holds (`begin_with`). Should it be told to stop
-        before that is known, it begins at once with what its snapshot knows, and `when_told` is called; None: not even
-        then."""
-        self.is_waiting, self._when_told = True, when_told
+        before that is known, it begins at once with what its snapshot knows, goes on when it `may_act`, and `when_told`
+        is called; None: not even then."""
+        self.is_waiting, self._when_told, self._may_act = True, when_told, may_act
 
-    def begin_with(self, first: Restored, may_act: Turnstile) -> None:
+    def begin_with(self, first: Restored, may_act: MayAct) -> None:
         """Have it take `first` in before anything else, and nothing more until `may_act`."""
         self._first, self._may_act, self._when_told = first, may_act, None
         self.is_waiting = False

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import trio
 
 AT_ONCE = 64
+
+
+class MayAct(Protocol):
+    """What an execution waits for when it has taken in what it missed, before it acts."""
+
+    async def wait(self) -> None: ...
 
 
 class Latch:

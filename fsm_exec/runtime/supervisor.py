@@ -33,7 +33,7 @@ from fsm_exec.core.wishes import IllegalWish
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.emergency import cancel_all_orders_of, keep_cancelling
 from fsm_exec.runtime.inbox import InboxOverflow
-from fsm_exec.runtime.latch import Turnstile
+from fsm_exec.runtime.latch import MayAct, Turnstile
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.past import Ended, Past
 from fsm_exec.runtime.recovery import Methods, difference, readable, usable
@@ -169,7 +169,6 @@ class Supervisor:
             await self._markets.open_worked(execution.terms)
             actor = self.hire(execution, algorithm)
             await self._learn_first(actor, stop_for, was_quarantined=True)
-            await self._services.store.quarantine(execution_id, None)
         except BaseException as error:
             self.quarantined[execution_id] = why
             if actor is not None:
@@ -187,14 +186,15 @@ class Supervisor:
         self, actor: Actor, stop_for: Reason | None = None, *, was_quarantined: bool = False
     ) -> None:
         """What the exchange holds of it, unless it is to stop, or is told to meanwhile. Raises VenueRefused."""
+        cleared = _Cleared(actor.execution.execution_id, self._services) if was_quarantined else None
         with trio.CancelScope() as reading:
-            actor.wait_for_news(reading.cancel)
+            actor.wait_for_news(reading.cancel, cleared)
             if stop_for is not None:
                 actor.end(stop_for)
             await self._markets.read_worked(actor.execution.terms)
             news = await difference(actor.execution, actor.feed.status, self._services, was_quarantined=was_quarantined)
             if actor.is_waiting:
-                actor.begin_with(news, self.may_act)
+                actor.begin_with(news, self.may_act if cleared is None else cleared)
 
     async def _until_parted(self, execution_id: str) -> None:
         """Until nobody has anything to do with a quarantined one any more. Raises LocalError if that takes too long."""
@@ -300,6 +300,19 @@ class Supervisor:
         self._past.keep(Ended(actor.execution, None, why), None)
         if not clean:
             self._services.requests.start_soon(self._clear, actor.execution)
+
+
+class _Cleared:
+    """What a revived execution waits for when it has taken in that its orders were ended by us: it is quarantined until
+    then. A process that dies before finds it as it was; otherwise the next would take their end for somebody else's
+    doing."""
+
+    def __init__(self, execution_id: str, services: Services) -> None:
+        self._execution_id, self._services = execution_id, services
+
+    async def wait(self) -> None:
+        """Until the database calls it quarantined no more."""
+        await self._services.store.quarantine(self._execution_id, None)
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

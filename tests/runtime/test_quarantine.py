@@ -158,3 +158,33 @@ async def test_a_process_that_dies_while_it_gives_one_up_leaves_it_quarantined(a
             world.exchange.fill(10, stage.order_of("e000001"))
             await ended(stage.engine)
         assert (await world.execution("e000001")).state == "filled"
+
+
+async def test_a_process_that_dies_while_one_is_resumed_leaves_it_quarantined(autojump_clock: MockClock) -> None:
+    """Until it has taken in that its orders were ended by us it is not taken up: the next process would take their end
+    for somebody else's doing, and end it."""
+    async with a_world() as world:
+        save = world.database.save
+
+        async def never(_: object) -> None:
+            await trio.sleep_forever()
+
+        async def resumed(stage: Stage) -> None:
+            name, order = await at_rest(stage)
+            contradict(world, order)
+            await until_given_up(world, name)
+            await trio.sleep(3)
+            assert world.exchange.resting == []
+            world.database.save = never  # type: ignore[method-assign]
+            await stage.engine.resume_execution(name)
+            await trio.sleep(1)
+
+        await world.killed_after(resumed)
+        world.database.save = save  # type: ignore[method-assign]
+        async with world.life() as stage:
+            assert list(stage.engine.status().quarantined) == ["e000001"]
+            await stage.engine.resume_execution("e000001")
+            await trio.sleep(3)
+            world.exchange.fill(10, stage.order_of("e000001"))
+            await ended(stage.engine)
+        assert (await world.execution("e000001")).state == "filled"
