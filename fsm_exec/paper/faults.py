@@ -33,6 +33,7 @@ FaultKind: TypeAlias = Literal[
     "none", "lost_answer", "late", "refused", "too_many", "internal_error", "unavailable", "slow", "cut"
 ]
 FrameFate: TypeAlias = Literal["lost", "duplicate", "delayed", "reordered"]
+Channel: TypeAlias = Literal["account frames", "market frames", "reads", "writes"]
 Kind = TypeVar("Kind", bound=str)
 
 
@@ -120,12 +121,18 @@ class Episode(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 class ExchangeFaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The exchange as a whole. lagging_reads: listings of orders and fills stand still, and so does their `as_of`.
+    dead_reads, dead_writes: each is answered 503, and nothing is done. silent_account: no frame about a member's own
+    orders and fills is sent, though the connection lives; silent_stream: no frame at all, but pings and answers.
     clock_skew: its clock is off by `skew_ms`. `close_after_ms` closes every market, `settle` then settles it; at
     `grid_after_ms` the grid of every market becomes `grid`. Times count from the start; 0: never."""
 
     trading_pause: Episode = Episode()
     exchange_pause: Episode = Episode()
     lagging_reads: Episode = Episode()
+    dead_reads: Episode = Episode()
+    dead_writes: Episode = Episode()
+    silent_account: Episode = Episode()
+    silent_stream: Episode = Episode()
     clock_skew: Episode = Episode()
     skew_ms: Annotated[int, msgspec.Meta(ge=-3_600_000, le=3_600_000)] = 60_000
     close_after_ms: Ms = 0
@@ -159,6 +166,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 NO_FAULT = Fault()
+DEAD = Fault("unavailable", done=False)
 
 
 class Copy(msgspec.Struct, frozen=True):
@@ -180,6 +188,8 @@ class FaultPlan:
         self.profile = profile
         self.counts: Counter[str] = Counter()
         self._until_us = until_us
+        self._down: Counter[Channel] = Counter()
+        self._detour: Fault | None = None
         # Strings, not numbers: generators of neighbouring numbers begin alike.
         self._writes, self._reads, self._frames, self._public, self._streams, self._episodes = (
             random.Random(f"{name}:{seed}") for name in ("writes", "reads", "frames", "public", "streams", "episodes")
@@ -193,19 +203,40 @@ class FaultPlan:
         """Nothing goes wrong any more; what is on its way arrives, and an episode that runs ends in its time."""
         self._until_us = now_us
 
+    def take_down(self, *channels: Channel) -> None:
+        """From now on nothing comes through these, until as many `put_up` as there were of this."""
+        self._down.update(channels)
+
+    def put_up(self, *channels: Channel) -> None:
+        """Undo one `take_down`."""
+        self._down.subtract(channels)
+
+    def detour_next(self, delay_us: int) -> None:
+        """The next write is executed that late, and never answered."""
+        self._detour = Fault("late", delay_us)
+
     def end_us(self, wanted_us: int) -> int:
         """When something that should hold until `wanted_us` must end."""
         return wanted_us if self._until_us is None else min(wanted_us, self._until_us)
 
     def for_write(self, now_us: int) -> Fault:
+        if self._detour is not None:
+            fault, self._detour = self._detour, None
+            return fault
+        if self._down["writes"] > 0:
+            return DEAD
         return self._of_request("write", self.profile.writes, self._writes, now_us)
 
     def for_read(self, now_us: int) -> Fault:
+        if self._down["reads"] > 0:
+            return DEAD
         return self._of_request("read", self.profile.reads, self._reads, now_us)
 
     def for_private(self, kind: str, now_us: int) -> tuple[Copy, ...]:
         """The copies to send of a frame about a member's own orders."""
         faults = self.profile.frames
+        if kind in PRIVATE_FRAMES and self._down["account frames"] > 0:
+            return ()
         if kind not in PRIVATE_FRAMES or not self.rages(now_us):
             return AS_IT_IS
         fate = _chosen(list(faults.chances().items()), self._frames)
@@ -225,6 +256,8 @@ class FaultPlan:
 
     def loses_public(self, kind: str, now_us: int) -> bool:
         """Whether a numbered frame of a public channel is never sent."""
+        if kind in PUBLIC_FRAMES and self._down["market frames"] > 0:
+            return True
         chance = self.profile.stream.gap_per_mille
         if not chance or kind not in PUBLIC_FRAMES or not self.rages(now_us):
             return False

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from fsm_exec.paper.auth import Gate
 from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.faults import US_PER_MS, Episode, FaultPlan
+from fsm_exec.paper.faults import US_PER_MS, Channel, Episode, FaultPlan
 from fsm_exec.paper.replica import Replica
 from fsm_exec.paper.timeline import Rank
 
@@ -24,6 +24,10 @@ class Troubles:
         self._await("trading pause", faults.trading_pause, exchange.pause_trading, exchange.resume_trading)
         self._await("exchange pause", faults.exchange_pause, exchange.pause_exchange, exchange.resume_exchange)
         self._await("lagging reads", faults.lagging_reads, self._replica.stop, self._replica.catch_up)
+        self._await_down("dead reads", faults.dead_reads, "reads")
+        self._await_down("dead writes", faults.dead_writes, "writes")
+        self._await_down("silent account", faults.silent_account, "account frames")
+        self._await_down("silent stream", faults.silent_stream, "account frames", "market frames")
         self._await("clock skew", faults.clock_skew, lambda: self._skew(faults.skew_ms), lambda: self._skew(0))
         for after_ms, name, action in (
             (faults.grid_after_ms, "grid", self._change_grids),
@@ -33,6 +37,9 @@ class Troubles:
             if after_ms and self._plan.rages(at_us):
                 self._exchange.timeline.at(at_us, Rank.TAPE, f"fault:{name}", action)
 
+    def _await_down(self, name: str, episode: Episode, *channels: Channel) -> None:
+        self._await(name, episode, lambda: self._plan.take_down(*channels), lambda: self._plan.put_up(*channels))
+
     def _await(self, name: str, episode: Episode, begin: Callable[[], None], end: Callable[[], None]) -> None:
         """The next episode; its end awaits the one after it."""
         timeline = self._exchange.timeline
@@ -40,13 +47,18 @@ class Troubles:
         if start_us is None:
             return
 
+        began = False
+
         def started() -> None:
+            nonlocal began
             if self._plan.rages(timeline.now_us()):
                 self._plan.counts[name] += 1
+                began = True
                 begin()
 
         def ended() -> None:
-            end()
+            if began:
+                end()
             self._await(name, episode, begin, end)
 
         timeline.at(start_us, Rank.TAPE, f"fault:{name}", started)

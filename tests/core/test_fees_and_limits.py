@@ -193,3 +193,27 @@ def test_the_largest_price_within_a_cap(cap: int, multiplier: int, taker: bool, 
         if grid.contains(price) and fees.all_in(price, taker=taker) <= cap
     ]
     assert largest_within(MoneyE6(cap), grid, fees, taker=taker) == max(tried, default=None)
+
+
+@given(
+    target=st.integers(1, 99),
+    beyond=st.integers(0, 30),
+    by=st.sampled_from(["slippage", "worst", "cap"]),
+    multiplier=st.integers(0, 10),
+    fee_type=st.sampled_from(["quadratic", "quadratic_with_maker_fees", "quadratic_with_combo_maker_fees"]),
+)
+def test_no_price_up_to_the_worst_is_beyond_the_cap(
+    target: int, beyond: int, by: str, multiplier: int, fee_type: str
+) -> None:
+    """However the limits were given: whoever compares prices with the worst price has compared their cost with the cap.
+    So a comparison with the cap that forgot the fee, after one with the worst price, would let nothing pass."""
+    fees = fee_terms(fee_type, Decimal(multiplier))
+    price = PriceE4(target * 100)
+    worst = PriceE4(min(9_900, price + beyond * 100))
+    if by == "cap":
+        limits = resolve_limits(price, LINEAR_CENT, fees, cap=fees.all_in(worst, taker=True))
+    else:
+        limits = resolve_limits(price, LINEAR_CENT, fees, worst=worst if by == "worst" else None)
+    for each in range(100, limits.worst_e4 + 1, 100):
+        for taker in (True, False):
+            assert fees.all_in(PriceE4(each), taker=taker) <= limits.cap_e6

@@ -1,4 +1,4 @@
-"""Twelve deliberate faults: what an order engine must not do, each done to the running code by a test.
+"""Deliberate faults: what an order engine must not do, each done to the running code by a test.
 
 Production code has no switches: a mutant replaces a function or two for the length of a test. The faults are those
 that lose, double or orphan orders, or miscount fills, in engines people have written.
@@ -13,17 +13,20 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from fsm_exec.core import absorb, advance, recovery
+from fsm_exec.core import absorb, advance, inquiry, recovery
 from fsm_exec.core.draft import Draft
 from fsm_exec.core.errors import StoreFailed
-from fsm_exec.core.events import AnyEvent, FillReported, OrderReported, Restored, WriteLost
+from fsm_exec.core.events import AnyEvent, FillReported, OrderReported, Reason, Restored, Submitted, WriteLost
 from fsm_exec.core.execution import Child, Execution, Fill, PendingCancel
+from fsm_exec.core.fees import FeeTerms
 from fsm_exec.core.inquiry import reported
 from fsm_exec.core.orders import CancelOrder, OrderReport, PlaceAnswer, PlaceOrder, Refused, Unknown
 from fsm_exec.core.ports import ExecutionSave
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
+from fsm_exec.kalshi import translate
 from fsm_exec.lab.simulation import process
-from fsm_exec.runtime import performer
+from fsm_exec.runtime import accepting, dispatch, engine, performer, start
+from fsm_exec.runtime.reconciler import Reconciler
 from fsm_exec.store.port import SqliteStore
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
@@ -197,6 +200,124 @@ def fill_after_end_reopens(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(absorb, "_filled", reopening)
 
 
+def cap_ignores_the_fee(patch: pytest.MonkeyPatch) -> None:
+    """A contract is reckoned to cost its price."""
+
+    def free(_: FeeTerms, price: PriceE4, *, taker: bool) -> MoneyE6:
+        return MoneyE6(price * 100)
+
+    patch.setattr(FeeTerms, "all_in", free)
+
+
+def orphans_left(patch: pytest.MonkeyPatch) -> None:
+    """Orders that nobody works are reported and stay."""
+
+    async def leave(*_: object) -> None:
+        """Nobody cancels them."""
+
+    patch.setattr(start, "cancel_orphans", leave)
+    patch.setattr(dispatch, "cancel_orphans", leave)
+
+
+def self_trade_type_wrong(patch: pytest.MonkeyPatch) -> None:
+    """Our orders may take our own off the book."""
+    create = translate.create_order
+    patch.setattr(translate, "create_order", lambda order: replace(create(order), self_trade_prevention_type="maker"))
+
+
+def orders_never_reconciled(patch: pytest.MonkeyPatch) -> None:
+    """What the stream did not tell of an order is not looked for."""
+
+    async def nothing(_: Reconciler) -> int:
+        return 0
+
+    patch.setattr(Reconciler, "_orders", nothing)
+
+
+def fills_never_reconciled(patch: pytest.MonkeyPatch) -> None:
+    """What the stream did not tell of fills is not looked for."""
+
+    async def nothing(_: Reconciler) -> tuple[int, bool]:
+        return 0, True
+
+    patch.setattr(Reconciler, "_fills", nothing)
+
+
+def no_expiration(patch: pytest.MonkeyPatch) -> None:
+    """Orders rest until somebody cancels them."""
+    create = translate.create_order
+    patch.setattr(translate, "create_order", lambda order: replace(create(order), expiration_time=None))
+
+
+def short_signature_window(patch: pytest.MonkeyPatch) -> None:
+    """A request is taken for gone 10 s after it was sent."""
+    patch.setattr(inquiry, "SIGNATURE_WINDOW_US", 10_000_000)
+
+
+def restored_fills_dropped(patch: pytest.MonkeyPatch) -> None:
+    """What was bought while the engine was away is left to be heard of later."""
+    restored = absorb._restored
+    patch.setattr(absorb, "_restored", lambda draft, event: restored(draft, replace(event, fills=())))
+
+
+def same_price_taken_as_known(patch: pytest.MonkeyPatch) -> None:
+    """A second fill of an order at the price of the first is taken for the first."""
+    filled = absorb._filled
+
+    def hasty(draft: Draft, event: FillReported) -> None:
+        child = draft.child(event.client_order_id)
+        if all(fill.price_e4 != event.price_e4 for fill in child.fills):
+            filled(draft, event)
+
+    patch.setattr(absorb, "_filled", hasty)
+
+
+def taker_flag_flipped(patch: pytest.MonkeyPatch) -> None:
+    """Who made a fill is said to have taken it."""
+    _fill_is(patch, lambda event: replace(event, is_taker=not event.is_taker))
+
+
+def fill_time_is_now(patch: pytest.MonkeyPatch) -> None:
+    """A fill is dated when it is heard of."""
+    _fill_is(patch, lambda event: replace(event, traded_at_us=event.at_us))
+
+
+def _fill_is(patch: pytest.MonkeyPatch, as_heard: Callable[[FillReported], FillReported]) -> None:
+    filled = absorb._filled
+    patch.setattr(absorb, "_filled", lambda draft, event: filled(draft, as_heard(event)))
+
+
+def deadline_a_second_late(patch: pytest.MonkeyPatch) -> None:
+    """An execution is given a second more than was asked."""
+    submitted = accepting.submitted
+
+    def late(*args: object) -> Submitted:
+        event = submitted(*args)  # type: ignore[arg-type]
+        return replace(event, deadline_us=event.deadline_us + 1_000_000)
+
+    patch.setattr(engine, "submitted", late)
+
+
+def halt_ends_half(patch: pytest.MonkeyPatch) -> None:
+    """Every second execution does not hear of a halt."""
+
+    def half(halted: engine.Engine, reason: Reason) -> None:
+        for actor in list(halted.actors.values())[::2]:
+            actor.end(reason)
+
+    patch.setattr(engine.Engine, "stop", half)
+
+
+def amend_reports_nothing(patch: pytest.MonkeyPatch) -> None:
+    """What the answer to an amend says of fills is not kept."""
+    walked = absorb._walked
+
+    def deaf(draft: Draft, child: Child, price: PriceE4, _: CountE2 | None, at_us: int) -> Child:
+        return walked(draft, child, price, None, at_us)
+
+    patch.setattr(absorb, "_walked", deaf)
+
+
 MUTANTS: Mapping[Mutant, str] = {
     save_after_send: "5: order .* not on disk",
     fills_by_order_total: "3: (fill|order) .* (not in the database|there and .* here)",
@@ -210,6 +331,20 @@ MUTANTS: Mapping[Mutant, str] = {
     no_lock: "two engines work one database",
     reconciled_by_position: "[0-9a-z]+ was quarantined: IllegalEvent",
     fill_after_end_reopens: "7: order .* went from",
+    cap_ignores_the_fee: "2: .* with its fee .* beyond",
+    orphans_left: "4: order .* rests although everything has ended",
+    self_trade_type_wrong: "2: order .* self-trade prevention maker",
+    orders_never_reconciled: "4: order .* has ended at the exchange and is",
+    fills_never_reconciled: "3: fill .* (is not known|not in the database)",
+    no_expiration: "9: order .* is sent with expiration None",
+    short_signature_window: "4: order .* (arrives after|is rejected here)|.* ended for external: that never was",
+    restored_fills_dropped: "3: the engine runs, and fill .* is not known",
+    same_price_taken_as_known: "3: (fill|order) .* (not in the database|there and .* here)",
+    taker_flag_flipped: "3: fill .* at the exchange and .* in the database",
+    fill_time_is_now: "3: fill .* at the exchange and .* in the database",
+    deadline_a_second_late: "9: .* was asked to be done within",
+    halt_ends_half: "halt: .* goes on",
+    amend_reports_nothing: "3: order .* was said to be filled",
 }
 """Each with what it must be found out by: one that merely fails in another way has not been tried."""
 

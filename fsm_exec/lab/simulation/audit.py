@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 
 from fsm_exec.core.advance import fold
 from fsm_exec.core.agreement import row_differences, snapshot_differences
@@ -15,6 +17,7 @@ from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.store.reading import executions, journal
 
+US_PER_MS = 1_000
 DRAWN = "a contradiction that was drawn"  # a reason for quarantine that is no finding
 
 _CHILDREN = f"SELECT {', '.join(ChildRow.__struct_fields__)} FROM split_orders WHERE execution_id = ?"
@@ -65,12 +68,13 @@ def _fills(connection: sqlite3.Connection, execution_id: str) -> list[FillRow]:
     ]
 
 
-def fill_differences(connection: sqlite3.Connection, account: Account) -> list[str]:
-    """Invariant 3: every fill at the exchange is in the database once, as it was, and nothing else is."""
+def fill_differences(connection: sqlite3.Connection, account: Account, orphans: AbstractSet[str]) -> list[str]:
+    """Invariant 3: every fill at the exchange is in the database once, as it was (price, count, fee, role, time), and
+    nothing else is."""
     ours = {
-        (order_id, fill_id): tuple(values)
-        for order_id, fill_id, *values in connection.execute(
-            "SELECT order_id, fill_id, client_order_id, price, quantity, fee FROM fills"
+        (order_id, fill_id): (*values, bool(is_taker), from_iso(traded_at) // US_PER_MS)
+        for order_id, fill_id, *values, is_taker, traded_at in connection.execute(
+            "SELECT order_id, fill_id, client_order_id, price, quantity, fee, is_taker, traded_at FROM fills"
         )
     }
     theirs = {
@@ -79,8 +83,11 @@ def fill_differences(connection: sqlite3.Connection, account: Account) -> list[s
             format_price(fill.price_e4),
             format_count(fill.count_e2),
             format_money(fill.fee_e6),
+            fill.is_taker,
+            fill.at_us // US_PER_MS,  # the stream tells no more of it
         )
         for fill in account.fills
+        if fill.order.client_order_id not in orphans
     }
     found = []
     for key in dict.fromkeys((*theirs, *ours)):
@@ -93,9 +100,11 @@ def fill_differences(connection: sqlite3.Connection, account: Account) -> list[s
     return found
 
 
-def order_differences(connection: sqlite3.Connection, account: Account, instance: str) -> list[str]:
+def order_differences(
+    connection: sqlite3.Connection, account: Account, instance: str, orphans: AbstractSet[str]
+) -> list[str]:
     """Invariant 4, and nothing lost: when all executions have ended no order of this instance rests, and every order at
-    the exchange is known as ended, with the same count filled."""
+    the exchange is known as ended, with the same count filled. Nobody has to know `orphans`."""
     known = {
         name: (state, filled)
         for name, state, filled in connection.execute(
@@ -110,7 +119,8 @@ def order_differences(connection: sqlite3.Connection, account: Account, instance
         if order.status == "resting":
             found.append(f"4: order {name} rests although everything has ended")
         if name not in known:
-            found.append(f"4: order {name} is at the exchange and not in the database")
+            if name not in orphans:
+                found.append(f"4: order {name} is at the exchange and not in the database")
             continue
         state, filled = known[name]
         if filled != format_count(order.filled_e2):
@@ -118,6 +128,69 @@ def order_differences(connection: sqlite3.Connection, account: Account, instance
         if state == "rejected":
             found.append(f"4: order {name} is rejected here and was accepted there")
     return found
+
+
+def late_fills(connection: sqlite3.Connection, booked_late: AbstractSet[str]) -> list[str]:
+    """Invariant 3: a fill is taken for late only if its order's end had been told before it was made, as of the orders
+    `booked_late`."""
+    rows = connection.execute("SELECT fill_id, order_id, client_order_id FROM fills WHERE late")
+    return [
+        f"3: fill {fill_id} of {name} came too late for its order, which ended with it"
+        for fill_id, order_id, name in rows
+        if order_id not in booked_late
+    ]
+
+
+def known_late(
+    connection: sqlite3.Connection, account: Account, before_us: int, ignored: AbstractSet[str]
+) -> list[str]:
+    """What happened at the exchange before `before_us` and is not known: fills, and the ends of orders."""
+    fills = {tuple(row) for row in connection.execute("SELECT order_id, fill_id FROM fills")}
+    states = dict(connection.execute("SELECT client_order_id, state FROM split_orders").fetchall())
+    found = [
+        f"3: fill {fill.trade_id} of {fill.order.client_order_id} is not known"
+        for fill in account.fills
+        if fill.at_us < before_us
+        and (fill.order.order_id, fill.trade_id) not in fills
+        and fill.order.client_order_id not in ignored
+    ]
+    found += [
+        f"4: order {order.client_order_id} has ended at the exchange and is {state} here"
+        for order in account.orders
+        if order.status != "resting"
+        and order.updated_us < before_us
+        and order.client_order_id not in ignored
+        and (state := states.get(order.client_order_id)) in ("resting", "partial", "unknown")
+    ]
+    return found
+
+
+def not_taken_in(
+    connection: sqlite3.Connection,
+    account: Account,
+    executions: Sequence[str],
+    before_us: int,
+    owner: Callable[[str], str | None],
+) -> list[str]:
+    """An engine runs when each of its `executions` has taken in what it missed: every fill made before `before_us`."""
+    fills = {tuple(row) for row in connection.execute("SELECT order_id, fill_id FROM fills")}
+    given_up = orders_given_up(connection)
+    return [
+        f"3: the engine runs, and fill {fill.trade_id} of {fill.order.client_order_id} from before is not known"
+        for fill in account.fills
+        if fill.at_us < before_us
+        and (fill.order.order_id, fill.trade_id) not in fills
+        and owner(fill.order.client_order_id) in executions
+        and fill.order.client_order_id not in given_up
+    ]
+
+
+def reasons(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """(execution, reason) of all that have ended."""
+    rows = connection.execute(
+        "SELECT execution_id, reason FROM execution_state WHERE reason IS NOT NULL ORDER BY execution_id"
+    )
+    return [(name, reason) for name, reason in rows]
 
 
 def worth_e6(exchange: Exchange) -> int:
@@ -150,6 +223,15 @@ def was_contradicted(connection: sqlite3.Connection, execution_id: str) -> bool:
         "SELECT 1 FROM execution_state WHERE execution_id = ? AND instr(quarantine, ?)", (execution_id, DRAWN)
     ).fetchone()
     return row is not None
+
+
+def orders_given_up(connection: sqlite3.Connection) -> set[str]:
+    """Those of executions that wait for a person."""
+    rows = connection.execute(
+        "SELECT client_order_id FROM split_orders WHERE execution_id IN "
+        "(SELECT execution_id FROM execution_state WHERE quarantine IS NOT NULL)"
+    )
+    return {name for (name,) in rows}
 
 
 def unfinished(connection: sqlite3.Connection) -> list[tuple[str, int]]:

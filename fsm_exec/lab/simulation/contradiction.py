@@ -30,6 +30,7 @@ async def contradict(world: World, action: Contradict) -> None:
     name = sorted(engine.actors)[action.nth % len(engine.actors)]
     engine.actors[name].inbox.stop(IllegalEvent(audit.DRAWN))
     world.history.add("contradicted", name)
+    world.contradicted.add(name)
     await trio.sleep(action.for_ms * US_PER_MS / 1_000_000)
     while True:
         if world.is_up() and audit.was_contradicted(world.disk.connection, name):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from fsm_exec.lab.simulation import audit
-from fsm_exec.lab.simulation.scenario import CALM, START_US, US_PER_MS, Jump
+from fsm_exec.lab.simulation.scenario import CALM, START_US, US_PER_MS, Cancel, CancelNewest, Contradict, Halt
 from fsm_exec.lab.simulation.waiting import until
 
 if TYPE_CHECKING:
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 WINDOW_AND_LAG_US = 32_000_000  # invariant 9: how long the exchange must have answered reads
 GRACE_US = 5_000_000
 ANSWER_US = 11_000_000  # the longest a write is waited for, and a little
+CLOCK_LOOK_US = 10_500_000  # the engine looks at the machine's clock every 10 s
 NO_START_US = 600_000_000  # of calm, without an engine: it does not come any more
 ARRIVAL_S = 75  # whatever was on its way when calm came has arrived by then
 LOOK_S = 1
+KNOWN_US = 45_000_000  # of calm: the listings are read every 30 s, and what is fresh then the next time
 
 
 async def until_ended(world: World) -> bool:
@@ -29,6 +31,7 @@ async def until_ended(world: World) -> bool:
             for name in late:
                 world.witness.found(f"9: {name} has not ended in time: {_state_of(world, name)}")
             return False
+        _look_for_what_is_not_known(world)
         if world.now_us() > _calm_us(world) + NO_START_US:
             world.witness.found(f"9: the engine does not start any more: {world.process.failed}")
             return False
@@ -38,22 +41,68 @@ async def until_ended(world: World) -> bool:
 
 async def until_at_rest(world: World) -> None:
     """Fills that nobody has told us of yet are learned from listings, in their own time."""
+    connection, account, orphans = world.disk.connection, world.account, world.witness.orphans
     with trio.move_on_after(ARRIVAL_S):
-        await until(lambda: not audit.fill_differences(world.disk.connection, world.account))
+        await until(lambda: not audit.fill_differences(connection, account, orphans) and not _resting(world))
 
 
 def last_look(world: World, *, all_ended: bool) -> None:
     """Every book against every other, once all is at rest."""
-    connection = world.disk.connection
+    connection, orphans = world.disk.connection, world.witness.orphans
     for line in (
         *audit.stored_differences(connection),
-        *audit.fill_differences(connection, world.account),
-        *(audit.order_differences(connection, world.account, world.instance) if all_ended else ()),
+        *audit.fill_differences(connection, world.account, orphans),
+        *audit.late_fills(connection, world.witness.late_e2.keys()),
+        *_untrue_reasons(world),
+        *(audit.order_differences(connection, world.account, world.instance, orphans) if all_ended else ()),
     ):
         world.witness.found(line)
     refused = sum(process.refused_429 for process in world.processes)
     if refused and world.scenario.faults_name == CALM:
         world.witness.found(f"10: {refused} requests were refused for want of tokens on a calm exchange")
+
+
+def _resting(world: World) -> bool:
+    """Whether an orphan rests: it is cancelled at the second look."""
+    return any(
+        order.client_order_id in world.witness.orphans
+        for orders in world.account.resting.values()
+        for order in orders.values()
+    )
+
+
+def _look_for_what_is_not_known(world: World) -> None:
+    """Nobody need have told it: whatever happened has been read by now."""
+    if not world.is_up() or world.process.engine is None:
+        return
+    before_us = world.now_us() - KNOWN_US
+    if before_us < max(_calm_us(world), world.process.started_us):
+        return
+    connection, ignored = world.disk.connection, set(world.witness.orphans)
+    ignored |= audit.orders_given_up(connection)
+    for line in audit.known_late(connection, world.account, before_us, ignored):
+        world.witness.found(f"{line} after {KNOWN_US // 1_000_000} s")
+
+
+def _untrue_reasons(world: World) -> list[str]:
+    """What an execution is said to have ended for must have been: somebody's hand, its user's word, a halt. Of an order
+    that a listing shows as canceled nobody can tell whether its market's close did it."""
+    handled = {world.witness.owner(name) for name in world.witness.handled}
+    closed = {ticker for ticker, market in world.exchange.markets.items() if market.status != "active"}
+    handled |= {name for name, kept in world.witness.durable.items() if kept.execution.terms.ticker in closed}
+    steps = [action for _, action in world.scenario.steps]
+    may_be = {
+        "external": handled,
+        "user": None if any(isinstance(each, Cancel | CancelNewest | Contradict) for each in steps) else set(),
+        "halt": None if any(isinstance(each, Halt) for each in steps) else set(),
+        "market_closed": None if closed else set(),
+        "insufficient_balance": set(),
+    }
+    return [
+        f"{name} is said to have ended for {reason}: that never was"
+        for name, reason in audit.reasons(world.disk.connection)
+        if (allowed := may_be.get(reason)) is not None and name not in allowed
+    ]
 
 
 def _calm_us(world: World) -> int:
@@ -62,12 +111,16 @@ def _calm_us(world: World) -> int:
 
 def _bound_us(world: World, name: str, deadline_us: int) -> int:
     """Invariant 9: by when this execution must have ended. The exchange has answered since calm came, the engine
-    asks since it was started; a write that got into doubt at its very end still needs its own window."""
+    asks since it was started, by a clock that is right (which is looked at now and then), and since it took this one
+    up again if it had been given up; a write that got into doubt at its very end still needs its own window."""
     since_us = max(_calm_us(world), world.process.started_us)
+    if world.right_us:
+        since_us = max(since_us, world.right_us + CLOCK_LOOK_US)
+    if name in world.contradicted:
+        since_us = max(since_us, world.witness.restored_us.get(name, 0))
     last_us = max(deadline_us, since_us) + ANSWER_US
     doubt_us = min(world.witness.doubts_us.get(name, 0), last_us)
-    wrong_us = max((abs(a.by_ms) for _, a in world.scenario.steps if isinstance(a, Jump)), default=0) * US_PER_MS
-    return max(deadline_us, max(since_us, doubt_us) + WINDOW_AND_LAG_US) + GRACE_US + wrong_us
+    return max(deadline_us, max(since_us, doubt_us) + WINDOW_AND_LAG_US) + GRACE_US
 
 
 def _state_of(world: World, name: str) -> str:

@@ -7,6 +7,8 @@ nothing about an order is ever taken for its last word but its fills.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from fsm_exec.core.units import CountE2, parse_count
 from fsm_exec.lab.simulation.witness import Witness
@@ -29,20 +31,29 @@ class LateFills:
         self._per_mille, self._until_us = per_mille, until_us
         self._rng = random.Random(f"late fills:{seed}")
 
-    def draw(self, now_us: int, left_e2: CountE2) -> tuple[CountE2, int] | None:
-        """(count, when) for a cancel that took `left_e2` off the book now. Never all of it."""
+    def draw(self, now_us: int, left_e2: CountE2) -> tuple[CountE2, int, bool] | None:
+        """(count, when, whether no frame tells) for a cancel that took `left_e2` off the book now. Never all of it."""
         chosen = self._rng.randrange(1_000) < self._per_mille
         if not chosen or left_e2 < 2 or now_us >= self._until_us:
             return None
-        return CountE2(self._rng.randint(1, left_e2 - 1)), now_us + self._rng.randint(SOONEST_US, LATEST_US)
+        count, at_us = self._rng.randint(1, left_e2 - 1), now_us + self._rng.randint(SOONEST_US, LATEST_US)
+        return CountE2(count), at_us, self._rng.randrange(2) == 0
 
 
 class WatchedExchange(Exchange):
-    """The exchange, telling the witness what it executed."""
+    """The exchange, telling the witness what it executed. What happens within `silence` no frame tells."""
 
-    def __init__(self, timeline: Timeline, *, seed: int, witness: Witness, late_fills: LateFills) -> None:
+    def __init__(
+        self,
+        timeline: Timeline,
+        *,
+        seed: int,
+        witness: Witness,
+        late_fills: LateFills,
+        silence: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         super().__init__(timeline, seed=seed)
-        self._witness, self._late_fills = witness, late_fills
+        self._witness, self._late_fills, self._silence = witness, late_fills, silence
 
     def create_order(self, account: Account, request: rest.CreateOrder) -> rest.CreateOrderAnswer:
         answer = super().create_order(account, request)
@@ -60,17 +71,18 @@ class WatchedExchange(Exchange):
         order, reduced = self.orders[order_id], parse_count(answer.reduced_by)
         late = self._late_fills.draw(self.timeline.now_us(), reduced)
         if late is not None:
-            count, at_us = late
-            self.timeline.at(at_us, Rank.TAPE, f"late:{order_id}", lambda: self._book_late(order, count))
+            count, at_us, silent = late
+            self.timeline.at(at_us, Rank.TAPE, f"late:{order_id}", lambda: self._book_late(order, count, silent=silent))
         return answer
 
-    def _book_late(self, order: Order, count: CountE2) -> None:
+    def _book_late(self, order: Order, count: CountE2, *, silent: bool) -> None:
         market = self.markets[order.ticker]
         if market.status != "active":
             return
         self._witness.history.add("late fill", order.client_order_id, count)
         self._witness.late_e2[order.order_id] = count
-        self._settle(market, Match(order, None, order.outcome, order.price_e4, count), self.timeline.now_us())
+        with self._silence() if silent else nullcontext():
+            self._settle(market, Match(order, None, order.outcome, order.price_e4, count), self.timeline.now_us())
 
     def _executed(self, what: str, account: Account, order_id: str) -> None:
         order = self.orders[order_id]

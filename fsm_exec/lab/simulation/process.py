@@ -15,6 +15,7 @@ from fsm_exec.core.errors import ExecError
 from fsm_exec.core.times import to_iso
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
 from fsm_exec.lab.simulation.wires import DoorTransport, dialler
 from fsm_exec.runtime.clock import Wall, keep_in_step
@@ -41,6 +42,7 @@ class Process:
         self.started_us = 0
         self.refused_429 = 0
         self.engine: Engine | None = None
+        self.wall_us: Callable[[], int] = world.system_us  # its own clock
         self._world, self._log = world, log
         self._terminated = trio.Event()
         self._cancels_orders = True
@@ -79,6 +81,7 @@ class Process:
     async def _run(self) -> None:
         world, life = self._world, self.life
         wall = Wall(world.system_us())
+        self.wall_us = wall.now_us
         lock = ExitStack()
         lock.enter_context(database_lock(world.database, what="simulated", since=to_iso(wall.now_us())))
         life.at_the_end(lock.close)
@@ -113,8 +116,14 @@ class Process:
             nursery.cancel_scope.cancel()
 
     async def _obey(self, engine: Engine, nursery: trio.Nursery) -> None:
+        world = self._world
+        began_us, unfinished = world.now_us(), [name for name, _ in audit.unfinished(world.disk.connection)]
         await engine.wait_running()
-        self.started_us = self._world.now_us()
+        for line in audit.not_taken_in(
+            world.disk.connection, world.account, unfinished, began_us - world.lag_us, world.witness.owner
+        ):
+            world.witness.found(line)
+        self.started_us = world.now_us()
         self.ready.set()
         async for order in self._asked:
             nursery.start_soon(self._obeyed, order, engine)

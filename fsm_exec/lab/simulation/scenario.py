@@ -31,6 +31,7 @@ US_PER_MS = 1_000
 CALM = "none"
 
 Price: TypeAlias = Literal["passive", "mid", "cross"]
+Bound: TypeAlias = Literal["slippage", "worst", "cap"]
 
 
 class Action(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -40,12 +41,16 @@ class Action(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Submit(Action, frozen=True, kw_only=True):
+    """`bound` is what the user says beside the target price: nothing, a worst price or a cap, `room_e4` beyond it."""
+
     market: int
     outcome: Outcome
     count_e2: CountE2
     method: str
     price: Price
     horizon_ms: int
+    bound: Bound = "slippage"
+    room_e4: int = 0
 
 
 class Cancel(Action, frozen=True, kw_only=True):
@@ -99,7 +104,55 @@ class Contradict(Action, frozen=True, kw_only=True):
     for_ms: int
 
 
-AnyAction: TypeAlias = Submit | Cancel | Halt | Resume | Jump | Crash | Drain | Second | Contradict
+class Hit(Action, frozen=True, kw_only=True):
+    """Another member trades twice with the `nth` of our orders, each time with so many per mille of what is left of it.
+    `silent`: no frame tells."""
+
+    nth: int
+    per_mille: int
+    silent: bool
+
+
+class Hand(Action, frozen=True, kw_only=True):
+    """The account's owner cancels the `nth` of our orders. `silent`: no frame tells."""
+
+    nth: int
+    silent: bool
+
+
+class Orphan(Action, frozen=True, kw_only=True):
+    """An order under a name of ours that no execution has; `number` makes the name."""
+
+    market: int
+    number: int
+
+
+class Detour(Action, frozen=True, kw_only=True):
+    """The next order that is sent goes astray: it arrives `for_ms` late, and is never answered."""
+
+    for_ms: int
+
+
+class CancelNewest(Action, frozen=True, kw_only=True):
+    """Cancel the execution that was submitted last."""
+
+
+AnyAction: TypeAlias = (
+    Submit
+    | Cancel
+    | Halt
+    | Resume
+    | Jump
+    | Crash
+    | Drain
+    | Second
+    | Contradict
+    | Hit
+    | Hand
+    | Orphan
+    | Detour
+    | CancelNewest
+)
 
 
 class MarketPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,16 +189,15 @@ def draw(
     seconds = rng.choice((20, 40, 60, 60, 90))
     calm_ms = seconds * 1_000
     markets = tuple(_market(rng, seed * 10 + n, seconds, profile) for n in range(rng.choice((1, 1, 2, 3))))
-    name, plan = (
-        _faults(random.Random(f"faults:{seed}"), calm_ms) if faults is None else (faults, fault_profile(faults))
-    )
+    name, plan = _faults(seed, calm_ms) if faults is None else (faults, fault_profile(faults))
     actions: list[AnyAction] = []
     count = executions if executions is not None else rng.choice((1, 2, 4, 6, 8, 10, 14))
-    submissions = [_submission(random.Random(f"submit:{seed}:{n}"), len(markets), calm_ms) for n in range(count)]
+    submissions = [_submission(seed, n, len(markets), calm_ms) for n in range(count)]
     submissions.sort(key=lambda s: s.at_ms)
     actions += submissions
     actions += _troubles(random.Random(f"troubles:{seed}"), calm_ms, count)
     actions += _contradictions(random.Random(f"contradictions:{seed}"), calm_ms, count)
+    actions += _others(random.Random(f"others:{seed}"), len(markets), calm_ms)
     actions.sort(key=lambda action: action.at_ms)
     return Scenario(
         seed=seed,
@@ -172,7 +224,8 @@ def _market(rng: random.Random, seed: int, seconds: int, profile: str | None) ->
     )
 
 
-def _submission(rng: random.Random, markets: int, calm_ms: int) -> Submit:
+def _submission(seed: int, n: int, markets: int, calm_ms: int) -> Submit:
+    rng, bounds = random.Random(f"submit:{seed}:{n}"), random.Random(f"bound:{seed}:{n}")
     horizon_ms = rng.choice((2_000, 5_000, 10_000, 20_000, 45_000, 90_000))
     return Submit(
         at_ms=rng.randint(500, calm_ms * 3 // 4),
@@ -182,6 +235,8 @@ def _submission(rng: random.Random, markets: int, calm_ms: int) -> Submit:
         method=rng.choice(tuple(SHIPPED)),
         price=rng.choice(("passive", "mid", "mid", "cross")),
         horizon_ms=horizon_ms,
+        bound=bounds.choice(("slippage", "slippage", "worst", "cap")),
+        room_e4=bounds.choice((0, 100, 300)),
     )
 
 
@@ -228,15 +283,80 @@ def _contradictions(rng: random.Random, calm_ms: int, submissions: int) -> list[
     ]
 
 
-def _faults(rng: random.Random, calm_ms: int) -> tuple[str, FaultProfile]:
+def _others(rng: random.Random, markets: int, calm_ms: int) -> list[AnyAction]:
+    """Other people's doings. Each kind has somebody whom it concerns: an execution that is patient enough to be there
+    still when what nobody told must have been learned; one that moves its order after silent trades with it; one that
+    is cancelled while its order is on a long way."""
+    actions: list[AnyAction] = []
+    for _ in range(rng.choice((0, 1, 2, 4))):
+        at_ms, nth = rng.randint(1_000, calm_ms), rng.randrange(10)
+        actions.append(Hit(at_ms=at_ms, nth=nth, per_mille=rng.choice((50, 300)), silent=rng.randrange(3) == 0))
+    if rng.randrange(4) == 0:
+        actions.append(Hand(at_ms=rng.randint(1_000, calm_ms), nth=rng.randrange(10), silent=rng.randrange(3) > 0))
+    if rng.randrange(6) == 0:
+        actions.append(Orphan(at_ms=rng.randint(1_000, calm_ms), market=rng.randrange(markets), number=1))
+
+    def submit(at_ms: int, method: str, horizon_ms: int) -> Submit:
+        return Submit(
+            at_ms=at_ms,
+            market=rng.randrange(markets),
+            outcome=rng.choice(("yes", "no")),
+            count_e2=CountE2(rng.choice((2_000, 20_000))),
+            method=method,
+            price="passive",
+            horizon_ms=horizon_ms,
+        )
+
+    at_ms = rng.randint(500, calm_ms // 2)
+    match rng.randrange(8):
+        case 0 | 1:
+            actions.append(submit(at_ms, "simple_limit", calm_ms - at_ms + rng.randint(50_000, 80_000)))
+            late_ms, nth = rng.randint(calm_ms * 3 // 4, calm_ms), rng.randrange(3)
+            if rng.randrange(2):
+                actions.append(Hit(at_ms=late_ms, nth=nth, per_mille=100, silent=True))
+            else:
+                actions.append(Hand(at_ms=late_ms, nth=nth, silent=True))
+        case 2:
+            walker = submit(at_ms, rng.choice(("dynamic_depth_walker", "deadline_walker", "seed_walker")), 45_000)
+            actions.append(msgspec.structs.replace(walker, bound="worst", room_e4=500))
+            for _ in range(8):
+                at_ms += rng.randint(2_000, 5_000)
+                actions.append(Hit(at_ms=at_ms, nth=rng.randrange(3), per_mille=100, silent=True))
+        case 3:
+            actions.append(Detour(at_ms=at_ms, for_ms=rng.randint(14_000, 29_000)))
+            actions.append(submit(at_ms, "simple_limit", 60_000))
+            actions.append(CancelNewest(at_ms=at_ms + rng.randint(1_000, 9_000)))
+        case 4:
+            actions += [Halt(at_ms=at_ms), Resume(at_ms=at_ms + 10_000)]
+        case _:
+            pass
+    return actions
+
+
+def _faults(seed: int, calm_ms: int) -> tuple[str, FaultProfile]:
     """Nothing, a profile of the box, or one of our own."""
+    rng = random.Random(f"faults:{seed}")
     kind = rng.randrange(10)
     if kind < 2:
         return CALM, fault_profile(CALM)
     if kind < 5:
         name = rng.choice([each for each in shipped_profiles() if each != CALM])
         return name, fault_profile(name)
-    return "drawn", _drawn_faults(rng, calm_ms)
+    drawn = _drawn_faults(rng, calm_ms)
+    exchange = _with_dead_channels(drawn.exchange, random.Random(f"channels:{seed}"))
+    return "drawn", msgspec.structs.replace(drawn, exchange=exchange)
+
+
+def _with_dead_channels(faults: ExchangeFaults, rng: random.Random) -> ExchangeFaults:
+    """Whole channels that are dead for long, while the others live."""
+
+    def dead() -> Episode:
+        for_ms = rng.choice((5_000, 20_000, 45_000))
+        return Episode(every_ms=20_000, for_ms=for_ms) if rng.randrange(6) == 0 else Episode()
+
+    return msgspec.structs.replace(
+        faults, dead_reads=dead(), dead_writes=dead(), silent_account=dead(), silent_stream=dead()
+    )
 
 
 def _drawn_faults(rng: random.Random, calm_ms: int) -> FaultProfile:

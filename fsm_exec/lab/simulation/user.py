@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING
 import trio
 
 from fsm_exec.algorithms import method
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.fees import FeeTerms
 from fsm_exec.core.limits import Limits, resolve_limits
-from fsm_exec.core.units import PriceE4
+from fsm_exec.core.units import ONE_CONTRACT_E2, ONE_DOLLAR_E4, MoneyE6, PriceE4
 from fsm_exec.core.view import View
+from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.scenario import US_PER_MS, Price, Submit
 from fsm_exec.lab.simulation.waiting import until
+from fsm_exec.lab.simulation.wire_rules import all_in_e6
 from fsm_exec.runtime.engine import Engine, MethodRef, Request
 
 if TYPE_CHECKING:
     from fsm_exec.lab.simulation.world import World
 
 BOOK_WAIT_S = 5
+HALT_S = 5
 
 
 async def submit(world: World, number: int, action: Submit, engine: Engine) -> None:
@@ -27,10 +32,13 @@ async def submit(world: World, number: int, action: Submit, engine: Engine) -> N
         await until(lambda: engine.view(ticker, outcome).trusted_mid_e5 is not None)
     view = engine.view(ticker, outcome)
     limits: Limits | None = None
+    cap_e6: int | None = None  # by which no order of it may be dearer, as its user reckons
     if view.trusted_mid_e5 is not None:
-        limits = resolve_limits(_price(view, action.price), view.grid, engine.feeds[ticker].terms.fees)
+        limits, cap_e6 = _limits(view, action, engine.feeds[ticker].terms.fees)
     chosen = method(action.method)
-    world.submitted[number] = await engine.submit(
+    process = world.process
+    asked_us = process.wall_us()
+    name = world.submitted[number] = await engine.submit(
         Request(
             ticker=ticker,
             outcome=outcome,
@@ -40,7 +48,41 @@ async def submit(world: World, number: int, action: Submit, engine: Engine) -> N
             horizon_us=action.horizon_ms * US_PER_MS,
         )
     )
-    world.history.add("accepted", number, world.submitted[number])
+    world.history.add("accepted", number, name)
+    for line in _not_as_asked(
+        world.witness.durable[name].execution, action, ticker, asked_us, process.wall_us(), cap_e6
+    ):
+        world.witness.found(line)
+
+
+def _limits(view: View, action: Submit, fees: FeeTerms) -> tuple[Limits, int]:
+    """What `action` asks for at this book, and the cap that its user has in mind."""
+    price = _price(view, action.price)
+    if action.bound == "cap":
+        cap = MoneyE6(all_in_e6(price, fees, taker=True) + action.room_e4 * ONE_CONTRACT_E2)
+        return resolve_limits(price, view.grid, fees, cap=cap), cap
+    worst = None
+    if action.bound == "worst":
+        worst = view.grid.floor(min(price + action.room_e4, ONE_DOLLAR_E4 - 1))
+    limits = resolve_limits(price, view.grid, fees, worst=worst)
+    return limits, all_in_e6(limits.worst_e4 if worst is None else worst, fees, taker=True)
+
+
+def _not_as_asked(
+    kept: Execution, action: Submit, ticker: str, asked_us: int, answered_us: int, cap_e6: int | None
+) -> list[str]:
+    """Where what was accepted is not what was asked for. The engine's clock said `asked_us` then, and `answered_us`
+    when it had accepted."""
+    name, horizon_us = kept.execution_id, action.horizon_ms * US_PER_MS
+    earliest_us, latest_us = sorted((asked_us, answered_us))
+    found = []
+    if not earliest_us + horizon_us <= kept.deadline_us <= latest_us + horizon_us:
+        found.append(f"9: {name} was asked to be done within {horizon_us} us, it has {kept.deadline_us - asked_us}")
+    if (kept.terms.ticker, kept.outcome, kept.target_e2) != (ticker, action.outcome, action.count_e2):
+        found.append(f"1: {name} is not for what was asked: {kept.target_e2} {kept.outcome} of {kept.terms.ticker}")
+    if cap_e6 is not None and (kept.limits is None or kept.limits.cap_e6 > cap_e6):
+        found.append(f"2: {name} was to cost {cap_e6} at most, its limits are {kept.limits}")
+    return found
 
 
 async def cancel(name: str, engine: Engine) -> None:
@@ -48,9 +90,25 @@ async def cancel(name: str, engine: Engine) -> None:
     await engine.cancel(name)
 
 
-async def halt(engine: Engine) -> None:
-    """Everything."""
+async def halt(world: World, engine: Engine) -> None:
+    """Everything: it reaches every execution there is."""
+    names = [name for name, _ in audit.unfinished(world.disk.connection)]
     engine.halt()
+    with trio.move_on_after(HALT_S):
+        await until(lambda: not _untouched(world, names))
+    for name in _untouched(world, names):
+        world.witness.found(f"halt: {name} goes on {HALT_S} s after everything was halted")
+
+
+def _untouched(world: World, names: list[str]) -> list[str]:
+    """Those that a halt has not reached. One that was given up stays as it is, until somebody takes it up."""
+    connection = world.disk.connection
+    kept = {name: world.witness.durable[name].execution for name in names}
+    return [
+        name
+        for name, execution in kept.items()
+        if not execution.is_ended and execution.ending is None and not audit.was_contradicted(connection, name)
+    ]
 
 
 async def resume(engine: Engine) -> None:

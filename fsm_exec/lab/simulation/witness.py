@@ -7,6 +7,7 @@ database holds, and what left for the exchange at that moment. A finding names t
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from typing import NamedTuple
 
 import httpx
@@ -17,11 +18,13 @@ from fsm_exec.core.execution import CHILD_ENDS, EXECUTION_ENDS, Execution
 from fsm_exec.core.invariants import InvariantBroken, check
 from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.lab.simulation.history import History
+from fsm_exec.lab.simulation.wire_rules import all_in_e6, broken_by_amend, broken_by_place
 from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.orders import Order
 
 FINDINGS_MAX = 30
 ORDERS = "/portfolio/events/orders"
+ANSWERS = frozenset({"OrderAccepted", "AmendAnswered"})
 DOUBTS = frozenset({"OrderDoubted", "WriteLost", "Restored"})  # after which only a late enough listing is proof
 
 _JOURNALED = (
@@ -36,6 +39,11 @@ class _Named(msgspec.Struct):
     client_order_id: str = ""
 
 
+class _Answered(msgspec.Struct):
+    client_order_id: str
+    filled_e2: int | None
+
+
 class _Durable(NamedTuple):
     """An execution as the disk holds it, and how it was when it was last looked at."""
 
@@ -44,20 +52,25 @@ class _Durable(NamedTuple):
 
 
 class Witness:
-    """`instance` is whose orders are looked at. Tell `committed` of every transaction, `sending` of every request.
+    """`instance` is whose orders are looked at, `clock_offset_us` how far the engine's clock is ahead. Tell
+    `committed` of every transaction, `sending` of every request.
     `doubts_us` is when each execution's last doubt about a write began, `durable` what the disk holds of each;
     `late_e2` what the exchange booked after it had said that the order was over."""
 
-    def __init__(self, history: History, instance: str) -> None:
+    def __init__(self, history: History, instance: str, clock_offset_us: Callable[[], int]) -> None:
         self.findings: list[str] = []
-        self.history = history
+        self.history, self.clock_offset_us = history, clock_offset_us
         self.durable: dict[str, _Durable] = {}
         self._prefix = f"fx{instance}-"
         self._rowid = 0
         self._orders: dict[str, list[Order]] = {}
         self.connection: sqlite3.Connection | None = None
         self.doubts_us: dict[str, int] = {}
+        self.restored_us: dict[str, int] = {}
         self.late_e2: dict[str, int] = {}
+        self.orphans: set[str] = set()  # orders that were drawn under names of ours
+        self.handled: set[str] = set()  # orders that somebody else cancelled
+        self._names: dict[str, str] = {}  # of our orders, by the exchange's ids
 
     def found(self, what: str) -> None:
         """Something is wrong. Told once, however often it shows."""
@@ -79,15 +92,23 @@ class Witness:
         if connection is None or connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None:
             return
         touched: dict[str, None] = {}
+        stated: list[tuple[str, str]] = []
         for rowid, execution_id, *row in connection.execute(_JOURNALED, (self._rowid,)).fetchall():
             self._rowid = rowid
+            if row[1] in ANSWERS:
+                stated.append((execution_id, row[2]))
             if row[1] in DOUBTS:
-                self.doubts_us[execution_id] = self.history.now_us()
+                # By a clock that is fast it was sent later than it was, and as much later it is proven to be gone.
+                self.doubts_us[execution_id] = self.history.now_us() + max(0, self.clock_offset_us())
+            if row[1] == "Restored":
+                self.restored_us[execution_id] = self.history.now_us()
             self.history.add("journal", execution_id, *row)
             touched[execution_id] = None
         for execution_id in touched:
             state, snapshot = connection.execute(_EXECUTION, (execution_id,)).fetchone()
             self._look_at(execution_id, state, snapshot.encode())
+        for execution_id, event in stated:
+            self._look_at_answer(execution_id, msgspec.json.decode(event, type=_Answered))
 
     def _look_at(self, execution_id: str, state: str, snapshot: bytes) -> None:
         try:
@@ -115,6 +136,16 @@ class Witness:
                 if order.status == "resting":
                     self.found(f"4: {execution_id} ended as {state} and its order {order.client_order_id} rests")
 
+    def _look_at_answer(self, execution_id: str, answer: _Answered) -> None:
+        """What an answer states of an order is kept."""
+        durable = self.durable.get(execution_id)
+        child = None if durable is None else durable.execution.child(answer.client_order_id)
+        if child is not None and answer.filled_e2 is not None and child.reported_e2 < answer.filled_e2:
+            self.found(
+                f"3: order {child.client_order_id} was said to be filled {answer.filled_e2}, "
+                f"and {child.reported_e2} is kept of it"
+            )
+
     # The way out
 
     def sending(self, request: httpx.Request, now_us: int) -> None:
@@ -122,26 +153,39 @@ class Witness:
         path = request.url.path
         if ORDERS not in path or request.method != "POST":
             return
-        name = msgspec.json.decode(request.content, type=_Named).client_order_id
+        places = path.endswith(ORDERS)
+        if places:
+            name = msgspec.json.decode(request.content, type=_Named).client_order_id
+        else:
+            name = self._names.get(path.removesuffix("/amend").rpartition("/")[2], "")
         owner = self.owner(name)
         if owner is None or self.connection is None:
             return
-        if path.endswith(ORDERS) and self.connection.execute(_ORDER, (owner, name)).fetchone() is None:
+        if places and self.connection.execute(_ORDER, (owner, name)).fetchone() is None:
             self.found(f"5: order {name} is sent and its decision is not on disk")
         durable = self.durable.get(owner)
-        if durable is not None and now_us >= durable.execution.deadline_us:
-            self.found(f"9: {request.method} for order {name} is sent at or after its execution's deadline")
+        if durable is None:
+            return
+        if now_us >= durable.execution.deadline_us:
+            what = "place" if places else "amend"
+            self.found(f"9: the {what} of order {name} is sent at or after its execution's deadline")
+        broken = (
+            broken_by_place(request, durable.execution) if places else broken_by_amend(request, name, durable.execution)
+        )
+        for line in broken:
+            self.found(line)
 
     # The exchange
 
     def accepted(self, account: Account, order: Order) -> None:
         """The exchange took an order in, or took another price or count for it."""
         owner = self.owner(order.client_order_id)
-        if owner is None:
+        if owner is None or order.client_order_id in self.orphans:
             return
         orders = self._orders.setdefault(owner, [])
         if order not in orders:
             orders.append(order)
+            self._names[order.order_id] = order.client_order_id
         if len({each.client_order_id for each in orders}) != len(orders):
             self.found(f"3: two orders at the exchange are called {order.client_order_id}")
         durable = self.durable.get(owner)
@@ -160,5 +204,5 @@ class Witness:
             self.found(f"1: order {order.client_order_id} is for {order.outcome} of {order.ticker}")
         limits = execution.limits
         taker = not order.post_only or order.reason == "Amend"
-        if limits is None or execution.terms.fees.all_in(order.price_e4, taker=taker) > limits.cap_e6:
+        if limits is None or all_in_e6(order.price_e4, execution.terms.fees, taker=taker) > limits.cap_e6:
             self.found(f"2: order {order.client_order_id} at {order.price_e4} with its fee is beyond the cap")

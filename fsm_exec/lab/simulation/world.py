@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +17,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.units import MoneyE6
-from fsm_exec.lab.simulation import audit, ending, user
+from fsm_exec.lab.simulation import audit, ending, others, user
 from fsm_exec.lab.simulation.contradiction import contradict
 from fsm_exec.lab.simulation.disk import Disk
 from fsm_exec.lab.simulation.exchange import LateFills, WatchedExchange
@@ -27,11 +29,16 @@ from fsm_exec.lab.simulation.scenario import (
     US_PER_MS,
     AnyAction,
     Cancel,
+    CancelNewest,
     Contradict,
     Crash,
+    Detour,
     Drain,
     Halt,
+    Hand,
+    Hit,
     Jump,
+    Orphan,
     Resume,
     Scenario,
     Second,
@@ -116,14 +123,17 @@ class World:
         seed = scenario.seed
         self.clock = Clock.starting_at(START_US)
         self.offset_us = 0  # by which the machine's clock is wrong
+        self.right_us = 0  # when it was last set right
+        self.contradicted: set[str] = set()
         self.history = History(self.clock.now_us, keeps=keeps)
         instance = _instance(seed)
-        self.witness = Witness(self.history, instance)
+        self.witness = Witness(self.history, instance, lambda: self.process.wall_us() - self.now_us())
         self.exchange = WatchedExchange(
             Timeline(self.clock),
             seed=random.Random(f"exchange:{seed}").getrandbits(63),
             witness=self.witness,
             late_fills=LateFills(scenario.late_fills_per_mille, seed, START_US + scenario.calm_ms * US_PER_MS),
+            silence=self.silence,
         )
         self.gate = Gate(self.exchange, self.clock)
         self.account, self.credentials = self.gate.open_account(CASH_E6, "ed25519")
@@ -140,6 +150,14 @@ class World:
         self._worth_e6 = audit.worth_e6(self.exchange)
         self._halts = any(isinstance(action, Halt) for _, action in scenario.steps)
         self._down_ms = 0
+        self.lag_us = (scenario.faults.exchange.lagging_reads.for_ms + 1) * US_PER_MS  # of the listings, at most
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """No frame tells of what happens meanwhile."""
+        self.plan.take_down("account frames")
+        yield
+        self.plan.put_up("account frames")
 
     def now_us(self) -> int:
         """The true time."""
@@ -179,7 +197,7 @@ class World:
             self._look()
         await self.clock.sleep_until(START_US + self.scenario.calm_ms * US_PER_MS)
         self.history.add("calm")
-        self.offset_us = 0
+        self._set_clock_right()
         for process in self.processes:
             process.life.die_in(0)  # no death is pending any more
         all_ended = await ending.until_ended(self)
@@ -216,12 +234,13 @@ class World:
 
     def _act(self, action: AnyAction, nursery: trio.Nursery) -> None:
         match action:
-            case Cancel():
-                name = self.submitted.get(action.nth)
+            case Cancel() | CancelNewest():
+                nth = action.nth if isinstance(action, Cancel) else max(self.submitted, default=0)
+                name = self.submitted.get(nth)
                 if name is not None:
                     self.process.ask(partial(user.cancel, name))
             case Halt():
-                self.process.ask(user.halt)
+                self.process.ask(partial(user.halt, self))
             case Resume():
                 self.process.ask(user.resume)
             case Second():
@@ -240,6 +259,10 @@ class World:
                 self.process.terminate(cancels_orders=action.cancels_orders)
             case Contradict():
                 nursery.start_soon(contradict, self, action)
+            case Detour():
+                self.plan.detour_next(action.for_ms * US_PER_MS)
+            case Hit() | Hand() | Orphan():
+                others.do(self, action)
             case Submit():
                 pass
 
@@ -262,7 +285,11 @@ class World:
 
     async def _set_right(self, after_ms: int) -> None:
         await trio.sleep(after_ms / 1_000)
-        self.offset_us = 0
+        self._set_clock_right()
+
+    def _set_clock_right(self) -> None:
+        if self.offset_us:
+            self.offset_us, self.right_us = 0, self.now_us()
 
     # The user
 

@@ -1,0 +1,103 @@
+"""What other people do to our orders: another member trades with them, their owner takes them in hand, and an order of
+ours turns up that no execution has.
+
+The owner's account is ours: what its hand does is told on the same stream, or, `silent`, is learned from listings only.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from fsm_exec.core.units import CountE2, PriceE4, format_count, format_price, in_outcome, opposite
+from fsm_exec.lab.simulation.scenario import Hand, Hit, Orphan
+from fsm_exec.paper.errors import ApiError
+from fsm_exec.paper.orders import Order
+from fsm_exec.paper.tape import Trade
+from fsm_exec.paper.timeline import Rank
+from fsm_exec.wire import rest
+
+if TYPE_CHECKING:
+    from fsm_exec.lab.simulation.world import World
+
+TICK_E4 = 100
+PARTS = 2  # fills of one order at one price
+ORPHAN_LIFE_S = 3_600
+
+
+def do(world: World, action: Hit | Hand | Orphan) -> None:
+    """Have it done by the exchange, in its own order of things."""
+
+    def done() -> None:
+        match action:
+            case Hit():
+                _hit(world, action)
+            case Hand():
+                _hand(world, action)
+            case Orphan():
+                _orphan(world, action)
+
+    world.exchange.timeline.at(world.now_us(), Rank.TAPE, f"others:{action.at_ms}", done)
+
+
+def _ours(world: World, nth: int) -> Order | None:
+    """The `nth` of our orders that rest, counted on from the first again."""
+    prefix = f"fx{world.instance}-"
+    resting = [
+        order
+        for orders in world.account.resting.values()
+        for order in orders.values()
+        if order.client_order_id.startswith(prefix) and order.client_order_id not in world.witness.orphans
+    ]
+    return min(resting, key=lambda order: (order.number + nth) % len(resting), default=None)
+
+
+def _hit(world: World, action: Hit) -> None:
+    """Another member sells to one of our orders, in a few trades at its price."""
+    order = _ours(world, action.nth)
+    if order is None or order.price_e4 <= TICK_E4:
+        return
+    yes_price = in_outcome(PriceE4(order.price_e4 - TICK_E4), order.outcome)
+    with world.silence() if action.silent else nullcontext():
+        for _ in range(PARTS):
+            count = CountE2(max(1, order.remaining_e2 * action.per_mille // 1_000))
+            if order.status == "resting" and order.remaining_e2 > count:
+                world.history.add("hit", order.client_order_id, count)
+                world.exchange.apply(order.ticker, Trade(opposite(order.outcome), yes_price, count))
+
+
+def _hand(world: World, action: Hand) -> None:
+    """The account's owner cancels one of our orders."""
+    order = _ours(world, action.nth)
+    if order is None or not world.exchange.exchange_active:
+        return
+    world.history.add("hand", order.client_order_id)
+    world.witness.handled.add(order.client_order_id)
+    with world.silence() if action.silent else nullcontext():
+        world.exchange.withdraw(order, None)
+
+
+def _orphan(world: World, action: Orphan) -> None:
+    """What a step that was lost has left: an order under a name of ours, and no execution that knows of it."""
+    market = world.exchange.markets[world.tickers[action.market]]
+    price = market.header.grid.floor(TICK_E4)
+    name = f"fx{world.instance}-e{900_000 + action.number:06d}-1-1"
+    if market.status != "active" or price is None:
+        return
+    try:
+        world.witness.orphans.add(name)
+        world.exchange.create_order(
+            world.account,
+            rest.CreateOrder(
+                ticker=market.ticker,
+                side="bid",
+                count=format_count(CountE2(1_000)),
+                price=format_price(price),
+                time_in_force="good_till_canceled",
+                self_trade_prevention_type="taker_at_cross",
+                client_order_id=name,
+                expiration_time=world.now_us() // 1_000_000 + ORPHAN_LIFE_S,
+            ),
+        )
+    except ApiError:  # a pause
+        world.witness.orphans.discard(name)
