@@ -33,7 +33,7 @@ from fsm_exec.core.wishes import IllegalWish
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.emergency import cancel_all_orders_of, keep_cancelling
 from fsm_exec.runtime.inbox import InboxOverflow
-from fsm_exec.runtime.latch import MayAct, Turnstile
+from fsm_exec.runtime.latch import Turnstile
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.past import Ended, Past
 from fsm_exec.runtime.recovery import Methods, difference, readable, usable
