@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import LocalError
+from fsm_exec.core.ports import ExecutionSave
 from fsm_exec.runtime import supervisor
 from tests.runtime.lives import World, a_world, ended
 from tests.runtime.support import Stage, count, price
@@ -166,7 +167,7 @@ async def test_a_process_that_dies_while_one_is_resumed_leaves_it_quarantined(au
     async with a_world() as world:
         save = world.database.save
 
-        async def never(_: object) -> None:
+        async def never(_: ExecutionSave) -> None:
             await trio.sleep_forever()
 
         async def resumed(stage: Stage) -> None:
@@ -175,7 +176,7 @@ async def test_a_process_that_dies_while_one_is_resumed_leaves_it_quarantined(au
             await until_given_up(world, name)
             await trio.sleep(3)
             assert world.exchange.resting == []
-            world.database.save = never  # type: ignore[method-assign]
+            world.database.save = never  # type: ignore[method-assign, assignment]
             await stage.engine.resume_execution(name)
             await trio.sleep(1)
 

@@ -18,6 +18,7 @@ from fsm_exec.paper.exchange import Exchange
 from fsm_exec.store.reading import executions, journal
 
 US_PER_MS = 1_000
+NOBODY: frozenset[str] = frozenset()
 DRAWN = "a contradiction that was drawn"  # a reason for quarantine that is no finding
 
 _CHILDREN = f"SELECT {', '.join(ChildRow.__struct_fields__)} FROM split_orders WHERE execution_id = ?"
@@ -68,7 +69,7 @@ def _fills(connection: sqlite3.Connection, execution_id: str) -> list[FillRow]:
     ]
 
 
-def fill_differences(connection: sqlite3.Connection, account: Account, orphans: AbstractSet[str]) -> list[str]:
+def fill_differences(connection: sqlite3.Connection, account: Account, orphans: AbstractSet[str] = NOBODY) -> list[str]:
     """Invariant 3: every fill at the exchange is in the database once, as it was (price, count, fee, role, time), and
     nothing else is."""
     ours = {
@@ -101,7 +102,7 @@ def fill_differences(connection: sqlite3.Connection, account: Account, orphans: 
 
 
 def order_differences(
-    connection: sqlite3.Connection, account: Account, instance: str, orphans: AbstractSet[str]
+    connection: sqlite3.Connection, account: Account, instance: str, orphans: AbstractSet[str] = NOBODY
 ) -> list[str]:
     """Invariant 4, and nothing lost: when all executions have ended no order of this instance rests, and every order at
     the exchange is known as ended, with the same count filled. Nobody has to know `orphans`."""
