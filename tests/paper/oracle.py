@@ -33,6 +33,7 @@ class OracleOrder:
     prevention: str = "taker_at_cross"
     filled: int = 0
     status: str = "resting"
+    is_cut: bool = False  # it may only reduce, and asked for more than there was: what is beyond ends cancelled
 
 
 @dataclass
@@ -166,7 +167,7 @@ class Oracle:
         order.left -= count
         order.filled += count
         if not order.left:
-            order.status = "executed"
+            order.status = "canceled" if order.is_cut else "executed"
         yes_price = price if order.outcome == "yes" else DOLLAR - price
         self.fills.append(OracleFill(order.name, yes_price, count, is_taker))
 

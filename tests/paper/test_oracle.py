@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fsm_exec.core.book import Book
@@ -88,10 +88,11 @@ class Pair:
             with pytest.raises(ApiError, match=refused):
                 self.floor.exchange.create_order(account, request)
             return
+        wanted = count
         if flag == "reduce_only":
             held = self.oracle.position(account.account_id)
             count = min(count, max(0, -held if outcome == "yes" else held))
-        order = OracleOrder("", account.account_id, outcome, price, count, kind, prevention)
+        order = OracleOrder("", account.account_id, outcome, price, count, kind, prevention, is_cut=count < wanted)
         try:
             answer = self.floor.exchange.create_order(account, request)
         except ApiError as refusal:
@@ -209,7 +210,18 @@ class Pair:
         assert worth(self.floor) == self.worth
 
 
+REDUCED = [
+    ("grow", "yes", 5500, 1),
+    ("grow", "no", 4300, 1),
+    ("create", 0, "yes", 4200, 1, "good_till_canceled", "taker_at_cross", ""),
+    ("create", 1, "no", 4500, 1, "good_till_canceled", "taker_at_cross", ""),
+    ("create", 1, "yes", 5700, 2, "immediate_or_cancel", "taker_at_cross", "reduce_only"),
+]
+"""Two are to be bought back of a position of one: one trades, the other is cancelled."""
+
+
 @given(COMMANDS)
+@example(REDUCED)
 @settings(max_examples=400, deadline=None)
 def test_the_core_agrees_with_the_oracle(commands: list[tuple[Any, ...]]) -> None:
     """After every command: the same book, orders, fills, positions and places in the queue; worth conserved."""
