@@ -334,5 +334,6 @@ def test_editing_names_every_field() -> None:
 
 
 def test_a_reply_is_read_as_json() -> None:
+    """What the proxy keeps of a body, and what the client makes of a refusal."""
     assert Reply(200, b"[1]").json == [1]
     assert isinstance(Refused(code="x", message="y"), Refused)

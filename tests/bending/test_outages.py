@@ -29,6 +29,7 @@ def test_an_outage_costs_nothing_but_time(cell: Cell, results: dict[Cell, Result
 
 
 def test_the_sample_has_every_state_and_event_and_everything_that_may_be_down() -> None:
+    """A part of the matrix that left one of them out would say nothing of it."""
     for part in range(4):
         assert {cell[part] for cell in SAMPLE} == {cell[part] for cell in cells()}
 

@@ -70,6 +70,9 @@ def interrupted_after(directory: Path, patience_s: int) -> dict[str, Any]:
         text=True,
     ) as process:
         try:
+            give_up_s = time.monotonic() + 60
+            while not children_of(process.pid) and time.monotonic() < give_up_s:  # it has not begun to hunt
+                time.sleep(0.2)
             time.sleep(patience_s)
             process.send_signal(signal.SIGINT)
             out, errors = process.communicate(timeout=60)

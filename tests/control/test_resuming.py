@@ -208,6 +208,8 @@ async def test_quarantines_are_told_as_they_stand(desk: Desk) -> None:
 
 
 async def test_an_unknown_execution(desk: Desk) -> None:
+    """It is refused with 404 before anything is told."""
+
     async def emit(_: bytes) -> None: ...
 
     with pytest.raises(Refusal) as refused:
