@@ -23,6 +23,7 @@ from fsm_exec.cli.config import Loaded
 from fsm_exec.cli.connection import connect
 from fsm_exec.cli.instance import draw_instance
 from fsm_exec.cli.methods import methods_of, ship
+from fsm_exec.cli.open_orders import orders_of
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.settled import results_of
 from fsm_exec.control.app import ControlApp
@@ -41,6 +42,7 @@ from fsm_exec.store import SqliteStore, open_live_store
 
 OnStop: TypeAlias = Literal["cancel", "leave"]
 EXIT_INTERRUPTED: Final = 130
+EXIT_LEFT_LIVE: Final = 1
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class DaemonLife:
         self._url = url_of(wiring.listening)
         self._stop = trio.Event()
         self._is_up = False
+        self._is_left_live = False  # what was to be cancelled may be live
 
     async def run(self) -> int:
         """The exit code. Raises UserError, VenueRefused and StoreFailed."""
@@ -90,7 +93,9 @@ class DaemonLife:
                 nursery.start_soon(self._follow, signals, life)
                 await self._live()
                 nursery.cancel_scope.cancel()
-        return EXIT_INTERRUPTED if life.cancelled_caught else 0
+        if life.cancelled_caught:
+            return EXIT_INTERRUPTED
+        return EXIT_LEFT_LIVE if self._is_left_live else 0
 
     async def _follow(self, signals: AsyncIterator[int], life: trio.CancelScope) -> None:
         """The first signal lets the engine rest, the second ends the process where it stands: what is durable is all
@@ -151,9 +156,12 @@ class DaemonLife:
             await self._stop.wait()
             nursery.cancel_scope.cancel()
         await control.close()
-        at_rest = await engine.drain(cancel_orders=self._wiring.on_stop == "cancel")
-        if not at_rest:
-            say("fsm-exec: orders were still live or unknown; the next start looks them up", err=True)
+        cancels = self._wiring.on_stop == "cancel"
+        if await engine.drain(cancel_orders=cancels):
+            return
+        left = orders_of(engine.left) if cancels else "requests were unanswered"
+        say(f"fsm-exec: {left}; the next start looks them up", err=True)
+        self._is_left_live = cancels
 
     async def _announce(self, engine: Engine, store: SqliteStore) -> None:
         await engine.wait_running()

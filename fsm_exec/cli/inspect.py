@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 import click
 import msgspec
@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.cli.daemon import ControlClient, console, print_json, talks_to_daemon, where_the_daemon_is
+from fsm_exec.cli.open_orders import orders_of
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.finding import open_client
 from fsm_exec.control.following import Following
@@ -46,6 +47,10 @@ def list_executions(daemon: ControlClient, *, as_json: bool, **query: object) ->
     console().print(_table_of(page.executions))
     if page.next_before is not None:
         say(f"more: fsm-exec list --before {page.next_before}")
+
+
+ORDER_COUNTS: Final = frozenset({"live_orders", "unknown_orders", "settling_orders", "loose_orders", "nothing_live"})
+"""Fields of the status that a person reads as one line."""
 
 
 @click.command()
@@ -92,7 +97,10 @@ def status(daemon: ControlClient, *, as_json: bool) -> None:
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in msgspec.structs.asdict(told).items():
-        table.add_row(name, _shown(value))
+        if name not in ORDER_COUNTS:
+            table.add_row(name, _shown(value))
+        elif name == "live_orders":
+            table.add_row("orders", orders_of(told))
     console().print(table)
 
 

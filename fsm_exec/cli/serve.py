@@ -1,6 +1,7 @@
 """`fsm-exec serve`: the engine as a daemon. It takes its locks, recovers, answers the API, and rests on a signal.
 
-Exit codes: 0 rested after a signal, 1 failed (the database, or somebody else holds a lock), 2 wrong usage or
+Exit codes: 0 rested after a signal, 1 failed (the database, somebody else holds a lock, or orders that were to be
+cancelled may still be live), 2 wrong usage or
 configuration, 130 stopped by a second signal, or by one before it was ready. Whatever the end, nothing durable is lost:
 the next start goes on.
 """

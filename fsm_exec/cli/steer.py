@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from typing import Final
+
 import click
 
 from fsm_exec.cli.daemon import ControlClient, print_json, talks_to_daemon
+from fsm_exec.cli.open_orders import orders_of
 from fsm_exec.cli.output import say
+from fsm_exec.core.errors import ExecError
+
+LOOK_S: Final = 0.5
+WAIT_MAX_S: Final = 86_400
+
+
+class StillLive(ExecError):
+    """What was to be off the book may not be."""
 
 
 @click.command()
@@ -21,17 +33,34 @@ def cancel(daemon: ControlClient, execution_id: str, *, as_json: bool) -> None:
 
 
 @click.command()
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.IntRange(0, WAIT_MAX_S),
+    help="Seconds until it stops waiting for the exchange's word.  [default: as long as `status` says a halt takes]",
+)
 @talks_to_daemon
-def halt(daemon: ControlClient, *, as_json: bool) -> None:
-    """End every execution and take no new ones until `fsm-exec resume`."""
+def halt(daemon: ControlClient, wait_s: int | None, *, as_json: bool) -> None:
+    """End every execution and take no new ones until `fsm-exec resume`.
+
+    It waits until the exchange has said that nothing is live, and fails if that takes too long: the daemon goes on
+    cancelling all the same.
+    """
     told = daemon.halt()
+    began_s = time.monotonic()
+    within_s = told.halt_within_s if wait_s is None else wait_s
+    while not told.nothing_live and time.monotonic() - began_s < within_s:
+        time.sleep(LOOK_S)
+        told = daemon.status()
     if as_json:
         print_json(told)
-    else:
-        say(
-            f"{told.state}: {told.at_work} executions are ending; nothing is live at the exchange after "
-            f"{told.halt_within_s} s, if it answers"
+    if not told.nothing_live:
+        raise StillLive(
+            f"{told.state}, but {orders_of(told)} after {time.monotonic() - began_s:.0f} s; the daemon goes on "
+            "cancelling, see: fsm-exec status"
         )
+    if not as_json:
+        say(f"{told.state}: the exchange says that nothing is live")
 
 
 @click.command()

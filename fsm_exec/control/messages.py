@@ -123,7 +123,10 @@ class MarketSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """`halt_within_s`: after a halt nothing of ours is live at the exchange any more within this time, if it answers.
-    `quarantined` has the reasons by execution; `unknown_orders` were sent and not heard of since."""
+    `quarantined` has the reasons by execution. `live_orders` are live or may be: all that the exchange has not said to
+    have ended with its fills counted here. Of them `unknown_orders` were sent and not heard of since, `settling_orders`
+    have ended and miss fills here, `loose_orders` are those of quarantined executions and of nobody. `nothing_live`: by
+    the exchange's word, which has been asked since the start."""
 
     version: str
     state: str
@@ -139,6 +142,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: dict[str, str]
     live_orders: int
     unknown_orders: int
+    settling_orders: int
+    loose_orders: int
+    nothing_live: bool
     stream_connected: bool
     markets: dict[str, MarketSeen]
     watchers: int

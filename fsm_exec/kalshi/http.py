@@ -15,6 +15,7 @@ import trio
 from fsm_exec.core.crashpoints import is_watched, point
 from fsm_exec.kalshi import leftovers
 from fsm_exec.kalshi.budget import TOKENS_WAIT_S, RateBudget
+from fsm_exec.kalshi.costs import Charge
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signing import EXPIRED, Signer, nobody_cares
 from fsm_exec.wire.rest import error_detail
@@ -28,7 +29,9 @@ assert TOKENS_WAIT_S + WRITE_TIMEOUT_S < SIGNATURE_WINDOW_S
 # Limits of one step each; the whole request is bounded by the two above, which also hold where a transport has no
 # sockets and ignores these.
 HTTP_TIMEOUT: Final = httpx.Timeout(connect=5, write=5, read=READ_TIMEOUT_S, pool=5)
-HTTP_LIMITS: Final = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=20)
+HTTP_LIMITS: Final = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=20)
+OTHERS_AT_ONCE: Final = 20  # requests under way beside cancels: answers that do not come never take the last connection
+POOL_S: Final = 5
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024  # a page of 1,000 orders takes 1 MB
 US_PER_MS: Final = 1_000
 UNAUTHORIZED: Final = 401
@@ -80,6 +83,7 @@ class SignedHttp:
         self._log = log
         self._doubt_wall = doubt_wall
         self.budget = budget if budget is not None else RateBudget(log)
+        self._others = trio.Semaphore(OTHERS_AT_ONCE)
 
     async def ask(
         self,
@@ -100,6 +104,35 @@ class SignedHttp:
         """
         asked_us = self._wall_us()
         charge = await self.budget.spend(method, path, orders)
+        if charge.rank == "cancel":
+            return await self._ask(charge, asked_us, method, path, within_s, query, body, not_after_us)
+        await self._find_room()
+        try:
+            return await self._ask(charge, asked_us, method, path, within_s, query, body, not_after_us)
+        finally:
+            self._others.release()
+
+    async def _find_room(self) -> None:
+        """Raises httpx.PoolTimeout: nothing was sent."""
+        try:
+            self._others.acquire_nowait()
+        except trio.WouldBlock:
+            with trio.move_on_after(POOL_S):
+                await self._others.acquire()
+                return
+            raise httpx.PoolTimeout(f"{OTHERS_AT_ONCE} requests wait for their answers") from None
+
+    async def _ask(
+        self,
+        charge: Charge,
+        asked_us: int,
+        method: str,
+        path: str,
+        within_s: int,
+        query: Query | None,
+        body: bytes | None,
+        not_after_us: int | None,
+    ) -> Answer:
         if not_after_us is not None and self._wall_us() >= not_after_us:
             raise TooLate("its time had passed before it could be sent")
         # What adds or changes is dated before the wait: core counts from its decision how long such a write may still

@@ -72,6 +72,7 @@ class Engine:
         self._recovered = trio.Event()
         self.dispatch = Dispatch(self._supervisor, self._past, services)
         self._start = Start(services, markets, methods, self._supervisor, self._past, self._halt_for)
+        self.left = self.status()  # as it stood when `drain` stopped waiting
         router.when_strange(lambda fill: self.dispatch.learn_of_strangers([fill]))
         router.when_market(self.dispatch.market_changed)
         router.ask_where(self.dispatch.is_elsewhere)
@@ -240,6 +241,7 @@ class Engine:
                     actor.under_way or (cancel_orders and self._is_busy(actor)) for actor in told
                 )
                 at_rest = at_rest and not (cancel_orders and self._services.loose)
+        self.left = self.status()
         self._supervisor.let_go()
         return at_rest
 

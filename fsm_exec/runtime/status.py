@@ -26,7 +26,7 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`quarantined` has the reasons. `live_orders` counts every order that is live or may be: whatever the exchange has
     not said to have ended with all its fills counted here. Of them, `unknown_orders` were sent and not heard of since,
     `settling_orders` have ended there and miss fills here, and `loose_orders` are those of quarantined executions and
-    of nobody. `oldest_unknown_us` is how long the oldest place without proof has been so. `is_nothing_live` is said by
+    of nobody. `oldest_unknown_us` is how long the oldest place without proof has been so. `nothing_live` is said by
     the exchange's word alone: there are none of these, and its listings have been read since the start.
     `halt_within_s`: see `halt_within_s`."""
 
@@ -38,7 +38,7 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     unknown_orders: int
     settling_orders: int
     loose_orders: int
-    is_nothing_live: bool
+    nothing_live: bool
     oldest_unknown_us: int | None
     stream_connected: bool
     feeds: dict[str, FeedStatus]
@@ -88,7 +88,7 @@ def status_of(
         unknown_orders=len(unknown) + len(unheard_of),
         settling_orders=sum(child.state == "settling" for child in open_orders),
         loose_orders=len(loose),
-        is_nothing_live=has_listed and len(live) == unsent,
+        nothing_live=has_listed and len(live) == unsent,
         oldest_unknown_us=max((now_us - child.sent_at_us for child in unknown), default=None),
         stream_connected=stream_connected,
         feeds={ticker: FeedStatus(feed.state, feed.status) for ticker, feed in feeds.items()},

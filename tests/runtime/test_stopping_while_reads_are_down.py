@@ -185,7 +185,7 @@ async def test_what_was_under_way_at_the_kill(autojump_clock: MockClock) -> None
             await trio.sleep(AT_ONCE_S)
             assert [name.split("-")[1] for name in world.exchange.resting] == ["e000002"], "its id is not known"
             status = stage.engine.status()
-            assert (status.unknown_orders, status.is_nothing_live) == (1, False)
+            assert (status.unknown_orders, status.nothing_live) == (1, False)
             await trio.sleep(60)
             outage.over()
             await ended(stage.engine)
@@ -193,7 +193,7 @@ async def test_what_was_under_way_at_the_kill(autojump_clock: MockClock) -> None
             with trio.fail_after(60):
                 await stage.engine.wait_running()
             await trio.sleep(3)
-            assert stage.engine.status().is_nothing_live
+            assert stage.engine.status().nothing_live
         assert len(world.exchange.places) == 2
 
 
@@ -254,7 +254,7 @@ async def test_orders_of_a_restored_copy_wait_for_the_listings(autojump_clock: M
             stage.engine.halt()
             await trio.sleep(30)
             assert world.exchange.held[order] == held
-            assert not stage.engine.status().is_nothing_live
+            assert not stage.engine.status().nothing_live
             with trio.move_on_after(1):
                 await stage.engine.drain(cancel_orders=True)
         world.exchange.held[order] = replace(held, status="canceled")
