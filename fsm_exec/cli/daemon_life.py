@@ -143,7 +143,7 @@ class DaemonLife:
             control = Control(engine, store, wall, watchers, wiring.account.config.limits, self._about(), find_method)
             nursery.start_soon(control.close_idle_markets)
             app = ControlApp(control, wiring.token, log)
-            await stack.enter_async_context(serving(app.app, wiring.listening))
+            await stack.enter_async_context(serving(app.app, wiring.listening, log))
             stack.callback(watchers.close)  # before the server waits for the streams to end
             stack.enter_context(announced(self._daemon()))
             await self._until_the_end(engine, store, control)

@@ -19,6 +19,11 @@ from fsm_exec.control.answers import failed
 OPEN_PATHS: Final = frozenset({"/v1/health"})
 NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SCHEME: Final = "bearer"
+ONCE: Final = ("authorization", "content-length", "content-type", "last-event-id", "transfer-encoding")
+
+
+HOLDS_TOKEN: Final = "holds_token"
+"""Set in the request's `state` once that is known: such a caller keeps its connection when others must go."""
 
 
 class Door:
@@ -38,9 +43,15 @@ class Door:
     def _refusal(self, request: Request) -> refusals.Refusal | None:
         if not _is_our_name(request.headers):
             return refusals.wrong_host()
+        for name in ONCE:
+            if len(request.headers.getlist(name)) > 1:
+                return refusals.duplicate(f"the header {name}")
         if request.scope["path"] in OPEN_PATHS:
             return None
-        return None if self._holds_token(request.headers) else refusals.unauthorized()
+        if not self._holds_token(request.headers):
+            return refusals.unauthorized()
+        request.scope.setdefault("state", {})[HOLDS_TOKEN] = True
+        return None
 
     def _holds_token(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")

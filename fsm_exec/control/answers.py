@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from contextlib import aclosing
-from typing import TypeVar
+from functools import cache
+from typing import Final, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -15,6 +18,9 @@ from fsm_exec.control.messages import ErrorBody, Failed, WatchQuery
 
 JSON = "application/json"
 LAST_EVENT_ID = "Last-Event-ID"
+NAME_SHOWN = 40
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
+_FLAGS: Final = {"true": True, "false": False}
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -37,33 +43,64 @@ async def body_of(request: Request, kind: type[S]) -> S:
             if len(raw) > BODY_BYTES_MAX:
                 raise refusals.too_large(BODY_BYTES_MAX)
     try:
-        return msgspec.json.decode(raw or b"{}", type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        body = msgspec.json.decode(raw or b"{}", type=kind)
+        json.loads(raw or b"{}", object_pairs_hook=_once)  # msgspec lets the last of two win
+    except (ValueError, RecursionError) as error:  # of msgspec's and json's own kinds
         raise refusals.bad_request(f"the body is not what this takes: {error}") from None
+    return body
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise refusals.duplicate(f"the field {name[:NAME_SHOWN]!r}")
 
 
 def query_of(request: Request, kind: type[S]) -> S:
-    """The query's parameters, each at most once. Raises Refusal."""
+    """The query's parameters, each at most once, numbers in plain digits. Raises Refusal."""
     told = request.query_params.multi_items()
     values = dict(told)
     if len(values) != len(told):
-        raise refusals.bad_request("a parameter stands in the query twice")
+        twice = next(name for name, _ in told if [other for other, _ in told].count(name) > 1)
+        raise refusals.duplicate(f"the parameter {twice[:NAME_SHOWN]!r}")
+    return _converted(values, kind, "the query")
+
+
+def _converted(values: dict[str, str], kind: type[S], where: str) -> S:
+    """Text is text; of all else only the plainest form counts, for `1e2`, `+5` and a full-width digit are somebody's
+    mistake."""
+    plain: dict[str, object] = dict(values)
+    texts = _texts(kind)
+    for name, value in values.items():
+        if name in texts:
+            continue
+        if _NUMBER.fullmatch(value):
+            plain[name] = int(value)
+        elif value in _FLAGS:
+            plain[name] = _FLAGS[value]
     try:
-        return msgspec.convert(values, kind, strict=False)
+        return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
-        raise refusals.bad_request(f"the query is not what this takes: {error}") from None
+        raise refusals.bad_request(f"{where} is not what this takes: {error}") from None
+
+
+@cache
+def _texts(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """The fields that take any text."""
+    found = set()
+    for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]  # it is a struct's
+        parts = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
+        if any(isinstance(part, msgspec.inspect.StrType | msgspec.inspect.LiteralType) for part in parts):
+            found.add(field.name)
+    return frozenset(found)
 
 
 def place_of(request: Request) -> int | None:
     """After which row a stream begins. The header wins: a browser that reconnects sends it beside the `after` of its
     first request. Raises Refusal."""
     after = query_of(request, WatchQuery).after
-    told = request.headers.getlist(LAST_EVENT_ID)
-    if len(told) > 1:
-        raise refusals.bad_request(f"the header {LAST_EVENT_ID} stands there twice")
-    if not told or not told[0]:  # a browser that has seen no id yet sends it empty
+    told = request.headers.get(LAST_EVENT_ID)
+    if not told:  # a browser that has seen no id yet sends it empty
         return after
-    try:
-        return msgspec.convert({"after": told[0]}, WatchQuery, strict=False).after
-    except msgspec.ValidationError:
-        raise refusals.bad_request(f"the header {LAST_EVENT_ID} is not the id of an event") from None
+    return _converted({"after": told}, WatchQuery, f"the header {LAST_EVENT_ID}").after

@@ -10,6 +10,7 @@ BODY_BYTES_MAX: Final = 64 * 1_024
 PAGE_MAX: Final = 500
 JOURNAL_LINES_MAX: Final = 1_000
 WATCHERS_MAX: Final = 64
+CONNECTIONS_MAX: Final = 128
 ROW_MAX: Final = 2**53  # of a number of a row: what JavaScript still counts exactly
 
 Positive = Annotated[int, msgspec.Meta(ge=1, le=10**9)]

@@ -61,7 +61,7 @@ class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ticker: Annotated[str, msgspec.Meta(max_length=100)] | None = None
     unfinished: bool = False
     quarantined: bool = False
-    before: Annotated[str, msgspec.Meta(max_length=20)] | None = None
+    before: Annotated[str, msgspec.Meta(pattern=r"\Ae[0-9]{6,18}\Z")] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = 50
 
 

@@ -52,6 +52,15 @@ def over_limit(message: str) -> Refusal:
     return Refusal(422, "over_limit", message)
 
 
+def duplicate(what: str) -> Refusal:
+    """Which of the two is meant nobody can know, and the next reader may choose the other."""
+    return Refusal(400, "duplicate", f"{what} is given twice")
+
+
+def too_many_connections() -> Refusal:
+    return Refusal(503, "busy", "too many connections are being answered already; try again")
+
+
 def too_many_watchers() -> Refusal:
     return Refusal(429, "too_many_watchers", "too many watch already; end one of them")
 

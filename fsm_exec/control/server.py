@@ -1,25 +1,32 @@
-"""Serving the control API: one socket on loopback, and nowhere else."""
+"""Serving the control API: one socket on loopback, and nowhere else, for so many connections and no more.
+
+The process has only so many descriptors, and needs them for the exchange and the database: a caller without a token
+must not be able to take them. When all places are taken, whoever has waited longest without asking anything makes room;
+so a request always gets through, a halt above all, whatever else is connected.
+"""
 
 from __future__ import annotations
 
 import errno
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
-from typing import Final, cast
+from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve
-from hypercorn.typing import Framework
 from starlette.types import ASGIApp
+from structlog.typing import FilteringBoundLogger
 
+from fsm_exec.control.http1 import HEAD_BYTES_MAX, Connection, plain_answer
+from fsm_exec.control.limits import CONNECTIONS_MAX
+from fsm_exec.control.refusals import too_many_connections
 from fsm_exec.core.errors import UserError
 
 LOOPBACK: Final = "127.0.0.1"
 SHUTDOWN_S: Final = 2
-HEADERS_BYTES_MAX: Final = 16 * 1_024
+BACKLOG: Final = 128
+TURNED_AWAY_MAX: Final = 16  # that are told why, at once
+TURN_AWAY_S: Final = 0.2
 
 
 def listening_socket(port: int) -> socket.socket:
@@ -40,20 +47,65 @@ def url_of(listening: socket.socket) -> str:
     return f"http://{LOOPBACK}:{listening.getsockname()[1]}"
 
 
+class Server:
+    """All connections there are; each is served by a task of its own."""
+
+    def __init__(self, app: ASGIApp, log: FilteringBoundLogger) -> None:
+        self._app, self._log = app, log
+        self._all: set[Connection] = set()
+        self._turned_away = 0  # now
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        if len(self._all) >= CONNECTIONS_MAX and not self._make_room():
+            await self._turn_away(stream)
+            return
+        connection = Connection(self._app, stream, self._log)
+        self._all.add(connection)
+        try:
+            await connection.serve()
+        finally:
+            self._all.discard(connection)
+
+    def _make_room(self) -> bool:
+        """By the one that has waited longest; False: to all of them somebody who holds the token listens."""
+        longest = min((one for one in self._all if one.may_go), key=lambda one: one.idle_since, default=None)
+        if longest is None:
+            return False
+        self._all.discard(longest)
+        longest.drop()
+        return True
+
+    async def _turn_away(self, stream: trio.SocketStream) -> None:
+        if self._turned_away < TURNED_AWAY_MAX:
+            self._turned_away += 1
+            with trio.move_on_after(TURN_AWAY_S), suppress(trio.BrokenResourceError):
+                await stream.send_all(plain_answer(too_many_connections()))
+                await stream.send_eof()
+                await stream.receive_some(HEAD_BYTES_MAX)  # closed with something unread, the answer would be lost
+            self._turned_away -= 1
+        await trio.aclose_forcefully(stream)
+
+    def rest(self) -> None:
+        for connection in list(self._all):
+            connection.rest()
+
+
 @asynccontextmanager
-async def serving(app: ASGIApp, listening: socket.socket) -> AsyncIterator[None]:
-    """Answer on `listening` while the block runs; requests under way get a little time at its end."""
-    stop = trio.Event()
-    config = Config()
-    config.bind = [f"fd://{listening.detach()}"]  # the server owns and closes it from here on
-    config.accesslog = None  # nothing of a request reaches a log: it carries the token
-    config.errorlog = None
-    config.graceful_timeout = SHUTDOWN_S
-    config.h11_max_incomplete_size = HEADERS_BYTES_MAX
-    config.include_server_header = False
-    async with trio.open_nursery() as nursery:
-        await nursery.start(partial(serve, cast("Framework", app), config, shutdown_trigger=stop.wait))
+async def serving(app: ASGIApp, listening: socket.socket, log: FilteringBoundLogger) -> AsyncIterator[None]:
+    """Answer on `listening`, which is ours from here on, while the block runs; requests under way get a little time
+    at its end."""
+    listening.listen(BACKLOG)
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+    server = Server(app, log)
+    async with trio.open_nursery() as connections, trio.open_nursery() as accepting:
+
+        async def accept() -> None:
+            await trio.serve_listeners(server.serve, [listener], handler_nursery=connections)
+
+        accepting.start_soon(accept)
         try:
             yield
         finally:
-            stop.set()
+            accepting.cancel_scope.cancel()
+            server.rest()
+            connections.cancel_scope.deadline = trio.current_time() + SHUTDOWN_S

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 import msgspec
 import pytest
+from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.algorithms import method
@@ -52,6 +53,7 @@ class Desk:
     http: httpx.AsyncClient
     wall: Wall
     log_file: io.StringIO
+    app: ASGIApp
 
     @property
     def log(self) -> str:
@@ -126,10 +128,11 @@ async def a_desk(limits: ControlLimits) -> AsyncIterator[Desk]:
         store.listen(watchers.tell)
         about = About(version="1", environment="paper", database="memory", since_us=START_US)
         control = Control(engine, store, wall, watchers, limits, about, method)
-        transport = httpx.ASGITransport(ControlApp(control, TOKEN, log).app)
+        app = ControlApp(control, TOKEN, log).app
+        transport = httpx.ASGITransport(app)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:1", headers=headers) as http:
-            yield Desk(exchange, engine, store, watchers, control, http, wall, log_file)
+            yield Desk(exchange, engine, store, watchers, control, http, wall, log_file, app)
 
 
 @pytest.fixture

@@ -75,6 +75,51 @@ async def test_a_body_that_is_no_request(desk: Desk) -> None:
         assert (answer.status_code, error_of(answer).code) == (400, "bad_request"), content[:20]
 
 
+async def test_a_field_is_given_once(desk: Desk) -> None:
+    """At any depth, whatever the values: elsewhere the last one wins, and a limit that was sent is none."""
+    edge = '{"model_probability": "0.5", "model_probability": "0.6", "expected_value": "0.1"}'
+    plain = '"ticker": "T", "outcome": "yes", "method": "market", "key": "k", "horizon_s": 9'
+    for content in (
+        f'{{{plain}, "quantity": "1", "cap": "0.30", "cap": "0.99"}}',
+        f'{{{plain}, "quantity": "1", "cap": "0.30", "cap": "0.30"}}',
+        f'{{{plain}, "quantity": "1", "cap": "0.30", "quantit\\u0079": "1000"}}',
+        f'{{{plain}, "quantity": "1", "cap": "0.30", "edge": {edge}}}',
+    ):
+        answer = await desk.http.post("/v1/executions", content=content.encode())
+        assert (answer.status_code, error_of(answer).code) == (400, "duplicate"), content
+    assert await desk.executions() == 0
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1e2", "+5", "-0", "05", "5.0", "%205", "5%20", "%EF%BC%95", "%D9%A5", "1_0", "0x5", "", "true", "9" * 40, "5%00"],
+)
+async def test_numbers_are_plain_digits(desk: Desk, number: str) -> None:
+    """In every query, and in the header that takes one; a flag is `true` or `false`."""
+    name = await desk.accepted()
+    for path in (
+        f"/v1/executions?limit={number}",
+        f"/v1/executions/{name}?journal_lines={number}",
+        f"/v1/executions/{name}/events?after={number}",
+        f"/v1/events?after={number}",
+        f"/v1/executions?before={number}",
+    ):
+        answer = await desk.http.get(path)
+        assert (answer.status_code, error_of(answer).code) == (400, "bad_request"), path
+    for flag in ("1", "TRUE", "yes", number if number != "true" else "2"):
+        answer = await desk.http.get(f"/v1/executions?unfinished={flag}")
+        assert (answer.status_code, error_of(answer).code) == (400, "bad_request"), flag
+    for fine in ("limit=100", "unfinished=true&quarantined=false", "before=e000002&state=walking"):
+        assert (await desk.http.get(f"/v1/executions?{fine}")).status_code == 200
+
+
+async def test_a_parameter_is_given_once(desk: Desk) -> None:
+    """With the same value too, and however its name is written."""
+    for query in ("limit=1&limit=2", "limit=1&limit=1", "limit=1&%6Cimit=2", "ticker=&ticker="):
+        answer = await desk.http.get(f"/v1/executions?{query}")
+        assert (answer.status_code, error_of(answer).code) == (400, "duplicate"), query
+
+
 async def test_unknown_paths_methods_and_parameters(desk: Desk) -> None:
     """404, 405 and 400 in the one shape of errors."""
     for method, path, status in [

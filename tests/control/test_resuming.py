@@ -177,7 +177,7 @@ async def test_where_a_stream_begins(desk: Desk) -> None:
         answer = await desk.http.get(path, headers={"Last-Event-ID": header})
         assert (answer.status_code, error_of(answer).code) == (400, "bad_request"), header
     twice = await desk.http.get(path, headers=[("Last-Event-ID", "1"), ("Last-Event-ID", "2")])
-    assert (twice.status_code, error_of(twice).code) == (400, "bad_request")
+    assert (twice.status_code, error_of(twice).code) == (400, "duplicate")
     for ahead in (path, "/v1/events"):
         answer = await desk.http.get(f"{ahead}?after={last + 1}")
         assert (answer.status_code, error_of(answer).code) == (409, "ahead")
