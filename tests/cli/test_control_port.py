@@ -33,8 +33,8 @@ def open_files(pid: int) -> int:
 
 
 async def test_connections_without_a_token_take_nothing_from_it(tmp_path: Path) -> None:
-    """Hundreds of connections that say nothing, half a head, or speak HTTP/2, and come again when they are closed: the daemon
-    never runs out of descriptors, `status` and `submit` answer, a halt ends what rests, and it stops in good order."""
+    """Hundreds that say nothing, half a head, or speak HTTP/2, and come again when they are closed: it never runs out
+    of descriptors, `status` and `submit` answer, a halt ends what rests, and it stops in good order."""
     async with site(tmp_path) as at:
         with descriptors_of_children(DESCRIPTORS):
             daemon = await serve(at)
