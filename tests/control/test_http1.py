@@ -140,6 +140,7 @@ async def test_a_header_that_counts_stands_there_once(port: int) -> None:
 
 @pytest.mark.parametrize("method", [b"BREW", b"TRACE", b"PATCH", b"get", b"OPTIONS"])
 async def test_unknown_methods(port: int, method: bytes) -> None:
+    """405 in the one shape of errors; without the token nothing but that."""
     request = method + b" /v1/status HTTP/1.1\r\nConnection: close\r\n" + AUTHORIZED + b"\r\n"
     assert await refused(port, request) == (405, "wrong_method")
     nobody = method + b" /v1/status HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
