@@ -40,12 +40,14 @@ WHERE: Final = (
     "in recovery",
     "the log grows",
     "while it drains",
+    "after a while",
     "any moment",
 )
-LIFE_S, END_S = 7.0, 150.0
-"""How long a life waits for its moment; until all is at rest at the end."""
+LIFE_S, LONG_S, END_S = 7.0, 40.0, 150.0
+"""How long a life waits for its moment; one that lasts a while, so that a lie has time to be found out; until all is at
+rest at the end."""
 AT_WORK_MAX: Final = 8
-METHODS: Final = ("simple_limit", "simple_limit", "adaptive_limit", "deadline_walker", "market", "hasty", "twap")
+METHODS: Final = ("simple_limit", "market", "market", "hasty", "hasty", "adaptive_limit", "deadline_walker", "twap")
 HASTY: Final = ("adaptive_limit", "interval_s=1", "steps_max=100", "step_e4=100")
 BOUND_S: Final = 75.0
 """From the moment its user ended everything, on a calm exchange, until it had: window, lag, pauses between looks."""
@@ -75,7 +77,7 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 class Siege(Daemons):
-    """`share` of the lives meet troubles, and half as many lies, if `lying`."""
+    """Most lives meet an exchange with bad days; one that is `lying` also lies to each."""
 
     def __init__(self, zygote: Zygote, directory: Path, seed: int, *, lying: bool) -> None:
         super().__init__(zygote, directory)
@@ -130,10 +132,10 @@ class Siege(Daemons):
             nursery.start_soon(self._use, process, where, nursery.cancel_scope)
             if where == "the log grows":
                 nursery.start_soon(self._at_growth, process)
-            with trio.move_on_after(LIFE_S + 3):  # a start takes its time
+            with trio.move_on_after(LONG_S + 3):  # a start takes its time
                 await self.ended(process, START_S)
             nursery.cancel_scope.cancel()
-        died = where if self._killed.is_set() else "any moment"
+        died = where if self._killed.is_set() or where == "after a while" else "any moment"
         status = await self.kill(process)
         if status != -signal.SIGKILL and where != "while it drains":
             said = process.err.read_text()[-300:]
@@ -148,9 +150,11 @@ class Siege(Daemons):
             self.outcome.idle += 1
 
     def _draw_moods(self) -> tuple[str, ...]:
-        """Up to three things the exchange does to this life; none to one in four."""
-        menu = {**TROUBLES, **LIES} if self._lying else TROUBLES
-        names = self._dice.sample(sorted(menu), self._dice.randrange(4))
+        """Up to two bad days of the exchange, none to one life in three; and a lie or two, if it lies."""
+        names = self._dice.sample(sorted(TROUBLES), self._dice.randrange(3))
+        if self._lying:
+            names += self._dice.sample(sorted(LIES), self._dice.randrange(1, 3))
+        menu = {**TROUBLES, **LIES}
         for name in names:
             menu[name](self._bends, self._dice)
         return tuple(names)
@@ -181,7 +185,7 @@ class Siege(Daemons):
             kill()
 
         writes = dice.choice(("POST", "DELETE", "[!G]*"))
-        number = dice.randrange(5)
+        number = dice.randrange(3)
         match where:
             case "a write arrives":
                 bends.on_request(on_arrival, writes, after=number, times=1)
@@ -225,7 +229,8 @@ class Siege(Daemons):
         url = await self.ready(process, LIFE_S + 3)
         if url is None:
             return
-        enough_s = trio.current_time() + (self._dice.uniform(0.3, 4) if where in WHERE[-2:] else LIFE_S)
+        use_s = {"after a while": LONG_S, "any moment": self._dice.uniform(0.3, 4), "while it drains": 3.0}
+        enough_s = trio.current_time() + use_s.get(where, LIFE_S)
         async with self.control(url) as http:
             while trio.current_time() < enough_s:
                 with suppress(httpx.HTTPError):
@@ -251,7 +256,7 @@ class Siege(Daemons):
         else:
             outcome = self._dice.choice(("yes", "no"))
             mid = await self._mid_now() if outcome == "yes" else 100 - await self._mid_now()
-            worst = min(98, max(2, mid + self._dice.choice((-3, 0, 2, 4))))
+            worst = min(98, max(2, mid + self._dice.choice((-2, 1, 3, 4))))
             target = max(1, worst - self._dice.choice((0, 2, 8)))
             horizon_s = self._dice.choice((3, 6, 15, 40))
             await self._submit(http, self._dice.choice(METHODS), outcome, target, worst, horizon_s)
@@ -332,6 +337,10 @@ class Siege(Daemons):
                     break
                 await trio.sleep(1)
         self.outcome.wrong += found
+        checked = await self.fork(["db", "check", "--all", "--db", self.database.name], "check")
+        if await self.ended(checked, START_S) != 0:
+            said = checked.out.read_text() + checked.err.read_text()
+            self.outcome.wrong.append(Finding("wrong", f"db check: {said[-400:]}"))
         with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)) as connection:
             (self.outcome.executions,) = connection.execute("SELECT count(*) FROM execution_state").fetchone()
 
