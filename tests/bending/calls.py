@@ -6,13 +6,11 @@ A request that a client makes and that no row names fails `test_outages.py`, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from tests.bending import frames, requests
-from tests.bending.bends import Bends, Request, Rule
-from tests.bending.frames import drop as no_frame
+from tests.bending.bends import Bends, Frame, Request, Rule
 
 How: TypeAlias = Literal["503", "no answer"]
 ORDERS: Final = "/portfolio/events/orders"
@@ -34,7 +32,6 @@ class Call(NamedTuple):
 CALLS: Final = (
     Call("the exchange's own time", "GET", "/exchange/user_data_timestamp", covers=("orders", "fills")),
     Call("the listing of orders", "GET", "/portfolio/orders", covers=("orders",)),
-    Call("one order", "GET", "/portfolio/orders/*", covers=("orders",)),
     Call("the listing of fills", "GET", "/portfolio/fills", covers=("fills",)),
     Call("the listing of markets", "GET", "/markets", covers=("markets",)),
     Call("one market", "GET", "/markets/*", covers=("market_terms",)),
@@ -68,38 +65,31 @@ DOWN: Final = (*(call.name for call in CALLS), *TOGETHER)
 CANCELS_DOWN: Final = frozenset({"cancels", ALL_WRITES, EVERYTHING})
 
 
-def begin_outage(bends: Bends, what: str, how: How) -> Callable[[], None]:
-    """Take it down; returns what brings it back."""
-    bend = requests.error(503, "service_unavailable") if how == "503" else requests.drop()
-    rules: list[Rule[Request] | Rule[object]] = []
+class Outage:
+    """What is down from now on, until its end. `met` says how many requests and frames it cost."""
 
-    def requests_down(method: str, path: str = "*") -> None:
-        rules.append(bends.on_request(bend, method, path))
+    def __init__(self, bends: Bends, what: str, how: How) -> None:
+        bend = requests.error(503, "service_unavailable") if how == "503" else requests.drop()
+        self._rules: list[Rule[Request] | Rule[Frame]] = []
+        call = next((call for call in CALLS if call.name == what), None)
+        if call is not None and call.method:
+            self._rules.append(bends.on_request(bend, call.method, call.path))
+        if what == ALL_READS:
+            self._rules.append(bends.on_request(bend, "GET"))
+        if what == ALL_WRITES:
+            self._rules.append(bends.on_request(bend, "[!G]*"))
+        if what == EVERYTHING:
+            self._rules.append(bends.on_request(bend))
+        types = ("*",) if what == A_SILENT_STREAM else () if call is None else call.frames
+        self._rules += [bends.on_frame(frames.drop(), type_of) for type_of in types]
+        if what in (THE_STREAM, EVERYTHING):
+            self._rules.append(bends.on_handshake(requests.cut()))
+            bends.cut_streams()
 
-    def stream_down() -> None:
-        rules.append(bends.on_handshake(requests.cut()))
-        bends.cut_streams()
+    @property
+    def met(self) -> int:
+        return sum(rule.bent for rule in self._rules)
 
-    match what:
-        case "all reads":
-            requests_down("GET")
-        case "all writes":
-            requests_down("[!G]*")
-        case "the stream":
-            stream_down()
-        case "the stream, open and silent":
-            rules.append(bends.on_frame(no_frame()))  # type: ignore[arg-type]
-        case "everything":
-            requests_down("*")
-            stream_down()
-        case name:
-            (call,) = (call for call in CALLS if call.name == name)
-            if call.method:
-                rules.append(bends.on_request(bend, call.method, call.path))
-            rules += [bends.on_frame(frames.drop(), type_of) for type_of in call.frames]  # type: ignore[misc]
-
-    def end() -> None:
-        for rule in rules:
+    def end(self) -> None:
+        for rule in self._rules:
             rule.end()
-
-    return end

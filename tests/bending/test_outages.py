@@ -8,7 +8,7 @@ import pytest
 
 from fsm_exec.core.ports import Exchange
 from tests.bending.calls import ASK_NOTHING, CALLS
-from tests.bending.outages import Cell, Result, cells, run
+from tests.bending.drill import Cell, Result, cells, run
 
 EVERY = 11  # cells apart: with sixteen or more to each thing down, all states and events come round
 SAMPLE = list(cells())[::EVERY]
