@@ -1,17 +1,20 @@
 """One order at the exchange, from the intent to its end.
 
 Beside the state a child carries `write` (nothing, an amend or a cancel: one in flight), `counted` (its fills, each
-once by order id and fill id) and `reported` (the highest filled count any answer stated; it never falls).
+once by its trade) and `reported` (the highest filled count any answer or frame stated; only listings later than it by
+the signature window and the read lag take it down: `corrected`).
 The exchange's end is: status canceled or executed, the answer to an immediate-or-cancel order, a cancel's answer.
 `unknown` is left by proof only: the order was found, a fill came, or a listing late enough does not have it.
 """
 
 from states._table import Row, Table, checked, rows
 
+OPEN = "intended unknown resting partial cancelling settling"
+
 CHILD_ORDER = checked(
     Table(
         name="child_order",
-        version=1,
+        version=2,
         initial="intended",
         states=(
             "intended",
@@ -44,6 +47,18 @@ CHILD_ORDER = checked(
             *rows("cancelling settling", "fill_counted", "filled", guard="nothing_remains"),
             Row("settling", "fill_counted", "cancelled", guard="all_counted"),
             *rows("cancelling settling", "fill_counted", "same"),
+            # Listings later than all that was said show other fills, or an order alive that was said to have ended.
+            *rows(OPEN, "corrected", "filled", guard="nothing_remains"),
+            Row("settling", "corrected", "cancelled", guard="all_counted"),
+            Row("resting", "corrected", "partial"),
+            Row("partial", "corrected", "partial", guard="some_filled"),
+            Row("partial", "corrected", "resting"),
+            *rows("cancelling settling", "corrected", "same"),
+            Row("settling", "still_live", "partial", guard="some_filled"),
+            Row("settling", "still_live", "resting"),
+            # The listings contradict themselves for good, and the owner wants the end.
+            *rows(OPEN, "given_up", "filled", guard="nothing_remains"),
+            *rows(OPEN, "given_up", "cancelled"),
         ),
     )
 )

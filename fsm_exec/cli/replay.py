@@ -125,7 +125,7 @@ def _differences(found: Found, history: list[Told]) -> list[str]:
     folded = history[-1].advance.execution
     differences = [
         f"row {one.row.seq}: its steps are {one.row.steps or 'none'!r}, today's tables give "
-        f"{'; '.join(map(str, one.advance.changes)) or 'none'!r}"
+        f"{one.advance.steps or 'none'!r}"
         for one in history
         if one.steps_differ
     ]
@@ -169,6 +169,7 @@ def _document(db: Path, execution_id: str, history: list[Told], verdict: Verdict
                 "event": one.event,
                 "intents": one.intents,
                 "transitions": [msgspec.structs.asdict(change) for change in one.advance.changes],
+                "notes": [str(note) for note in one.advance.notes],
                 "effects": one.advance.effects,
                 "state": one.advance.execution.state,
             }
@@ -207,7 +208,7 @@ def _table(history: list[Told]) -> Table:
             str(one.row.seq),
             to_iso(one.row.at_us)[11:-4],
             Text(words(one.event)),
-            Text("\n".join(map(moved, one.advance.changes))),
+            Text("\n".join((*map(moved, one.advance.changes), *map(str, one.advance.notes)))),
             Text("\n".join(listed(one.advance.effects))),
         )
     return table
@@ -216,6 +217,7 @@ def _table(history: list[Told]) -> Table:
 def _line(one: Told) -> str:
     parts = [f"{one.row.seq:>4} {to_iso(one.row.at_us)} {words(one.event)}"]
     parts += map(moved, one.advance.changes)
+    parts += map(str, one.advance.notes)
     parts += [f"request {text}" for text in listed(one.advance.effects)]
     return " | ".join(parts)
 

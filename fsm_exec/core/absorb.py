@@ -1,17 +1,20 @@
 """Taking a fact in: how each event changes an execution, before anybody decides anything about it.
 
-A fact that contradicts what we hold (another order id, a fill of nothing, a report about another price) raises
-IllegalEvent and changes nothing; the runtime then quarantines the execution instead of guessing.
+A fact that contradicts what we hold (an order proven absent that lives, a listing with another price than was sent)
+raises IllegalEvent and changes nothing; the runtime then quarantines the execution instead of guessing. One that may be
+wrong itself (another order id, more filled than there is, a cancel that took off what was filled) is said and not
+believed: listings later than it by the signature window and the read lag tell what is true (core.proof).
 """
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Callable
+from typing import Any, TypeAlias, assert_never
 
 from msgspec.structs import replace
 
 from fsm_exec.core.draft import Draft
-from fsm_exec.core.errors import IllegalEvent
+from fsm_exec.core.errors import IllegalEvent, Implausible, LocalError
 from fsm_exec.core.events import (
     AmendAnswered,
     AmendRefused,
@@ -24,7 +27,9 @@ from fsm_exec.core.events import (
     MarketChanged,
     OrderAbsent,
     OrderAccepted,
+    OrderDisputed,
     OrderDoubted,
+    OrderProven,
     OrderRefused,
     OrderReported,
     OrderWithdrawn,
@@ -34,8 +39,11 @@ from fsm_exec.core.events import (
     Submitted,
     WriteLost,
 )
-from fsm_exec.core.execution import HOLD_MAX_US, Child, Execution, Fill, PendingAmend, PendingCancel
+from fsm_exec.core.execution import HOLD_MAX_US, Child, Execution, PendingAmend, PendingCancel, Suspicion
+from fsm_exec.core.fills import take_fill
 from fsm_exec.core.inquiry import QUARANTINE_CANCEL, READ_LAG_US, SIGNATURE_WINDOW_US
+from fsm_exec.core.invariants import check
+from fsm_exec.core.proof import correct
 from fsm_exec.core.units import CountE2, PriceE4
 
 REFUSALS_MAX = 3
@@ -65,6 +73,9 @@ CANCEL_ENDS: dict[str, Reason] = {
 
 CANCEL_GOES_ON = frozenset({"HaltCancel", "SelfTradeCancel", "PostOnlyCrossCancel"})
 """The same, where the next decision may place again."""
+
+Told: TypeAlias = OrderAccepted | CancelAnswered | AmendAnswered | OrderReported | FillReported
+"""What answers, frames and listings say about one order."""
 
 BEFORE_ANSWER = frozenset({"intended", "unknown"})
 ENDABLE = frozenset({"intended", "unknown", "resting", "partial", "cancelling"})
@@ -119,8 +130,6 @@ def absorb(execution: Execution, event: AnyEvent) -> Draft:
             _drain(draft)
         case Restored():
             _restored(draft, event)
-        case OrderAccepted():
-            _accepted(draft, event)
         case OrderRefused():
             _refused(draft, event)
         case OrderDoubted():
@@ -132,27 +141,25 @@ def absorb(execution: Execution, event: AnyEvent) -> Draft:
             _hold(draft, event.at_us)
         case OrderAbsent():
             _absent(draft, event)
-        case CancelAnswered():
-            _cancelled(draft, event)
         case WriteLost():
             _write_lost(draft, event)
-        case AmendAnswered():
-            _amended(draft, event)
         case AmendRefused():
             _amend_refused(draft, event)
-        case OrderReported():
-            _reported(draft, event)
-        case FillReported():
-            _filled(draft, event)
+        case OrderAccepted() | CancelAnswered() | AmendAnswered() | OrderReported() | FillReported():
+            _doubting(draft, event)
+        case OrderProven():
+            _proven(draft, event)
+        case OrderDisputed():
+            _disputed(draft, event)
         case _:
             assert_never(event)
     return draft
 
 
 def _identified(child: Child, order_id: str) -> Child:
-    """The child with its exchange id. Raises IllegalEvent if it is known under another one."""
+    """The child with its exchange id. Raises Implausible if it is known under another one."""
     if child.order_id is not None and child.order_id != order_id:
-        raise IllegalEvent(f"order {child.client_order_id} is {child.order_id} at the exchange, not {order_id}")
+        raise Implausible(f"order {child.client_order_id} is {child.order_id} at the exchange, not {order_id}")
     return child if child.order_id == order_id else replace(child, order_id=order_id)
 
 
@@ -163,19 +170,19 @@ def _check_not_forgotten(child: Child, lives: bool) -> None:
 
 
 def _raised(child: Child, filled: int) -> Child:
-    """`reported` never falls, and never passes the order's count."""
+    """`reported` never falls but by proof, and never passes the order's count. Raises Implausible."""
     if not 0 <= filled <= max(child.count_e2, child.write.total_e2 if isinstance(child.write, PendingAmend) else 0):
-        raise IllegalEvent(f"order {child.client_order_id} of {child.count_e2} is said to be filled {filled}")
+        raise Implausible(f"order {child.client_order_id} of {child.count_e2} is said to be filled {filled}")
     return replace(child, reported_e2=CountE2(filled)) if filled > child.reported_e2 else child
 
 
 def _ended(draft: Draft, child: Child, final: int) -> Child:
     """The exchange's end with `final` filled, which `child` has been told. Writes in flight no longer matter: their
-    answers change nothing. Raises IllegalEvent if more was stated before: those fills would be waited for in vain."""
+    answers change nothing. Raises Implausible if more was stated before: those fills would be waited for in vain."""
     if child.state not in ENDABLE:
         return draft.put(child)
     if child.reported_e2 > final:
-        raise IllegalEvent(
+        raise Implausible(
             f"order {child.client_order_id} ended with fewer fills, {final}, than the {child.reported_e2} stated before"
         )
     draft.clear_outbox(child.client_order_id, "amend", "cancel")
@@ -213,15 +220,15 @@ def _restored(draft: Draft, event: Restored) -> None:
     if event.market == "closed":
         draft.end("market_closed", event.at_us)
     for report in event.orders:
-        _reported(draft, report)
+        _doubting(draft, report)
     for fill in event.fills:
-        _filled(draft, fill)
+        _doubting(draft, fill)
 
 
 def _accepted(draft: Draft, event: OrderAccepted) -> None:
     child = _identified(draft.child(event.client_order_id), event.order_id)
     if event.filled_e2 + event.remaining_e2 > child.count_e2:
-        raise IllegalEvent(f"order {child.client_order_id}: filled and remaining exceed its count {child.count_e2}")
+        raise Implausible(f"order {child.client_order_id}: filled and remaining exceed its count {child.count_e2}")
     child = _raised(child, event.filled_e2)
     draft.clear_outbox(child.client_order_id, "place")
     if child.state in BEFORE_ANSWER:
@@ -257,7 +264,15 @@ def _refused(draft: Draft, event: OrderRefused) -> None:
     child = draft.child(event.client_order_id)
     draft.clear_outbox(child.client_order_id, "place")
     draft.fire_child(child, "refused")
+    _say_refusal(draft, child, event.code, event.message)
     _count_refusal(draft, event.code, event.at_us)
+
+
+def _say_refusal(draft: Draft, child: Child, code: str, message: str) -> None:
+    """The exchange's own words, for whoever asks why."""
+    words = f"{code}: {message}" if message else code
+    draft.note(child.client_order_id, f"refused, {words}")
+    draft.update(refusal=words)
 
 
 def _count_refusal(draft: Draft, code: str, at_us: int) -> None:
@@ -274,21 +289,32 @@ def _count_refusal(draft: Draft, code: str, at_us: int) -> None:
 def _doubted(draft: Draft, event: OrderDoubted) -> None:
     child = draft.child(event.client_order_id)
     draft.clear_outbox(child.client_order_id, "place")
-    if child.state == "intended":  # otherwise the stream has already shown it
-        draft.fire_child(_sent_by(child, event.at_us), "doubted")
+    if child.state != "intended":
+        return  # the stream has already shown it
+    if event.code is not None:
+        if event.code in draft.execution.proven_no:  # the same answer as to an order that was proven absent
+            draft.fire_child(child, "refused")
+            _say_refusal(draft, child, event.code, event.why)
+            _count_refusal(draft, event.code, event.at_us)
+            return
+        draft.note(child.client_order_id, f"an answer that is not listed as a refusal, {event.code}: {event.why}")
+    draft.fire_child(_sent_by(replace(child, answer=event.code), event.at_us), "doubted")
 
 
 def _absent(draft: Draft, event: OrderAbsent) -> None:
     child = draft.child(event.client_order_id)
     if event.as_of_us <= child.sent_at_us:
         raise IllegalEvent(f"a listing as of {event.as_of_us} proves nothing about an order sent later")
+    if child.answer is not None:
+        draft.update(proven_no=tuple(dict.fromkeys((*draft.execution.proven_no, child.answer))))
+        child = replace(child, answer=None)
     draft.fire_child(child, "absent")
 
 
 def _cancelled(draft: Draft, event: CancelAnswered) -> None:
     child = _identified(draft.child(event.client_order_id), event.order_id)
     if not 0 <= event.reduced_by_e2 <= child.count_e2:
-        raise IllegalEvent(f"order {child.client_order_id} of {child.count_e2} was reduced by {event.reduced_by_e2}")
+        raise Implausible(f"order {child.client_order_id} of {child.count_e2} was reduced by {event.reduced_by_e2}")
     draft.clear_outbox(child.client_order_id, "cancel")
     if child.is_open and child.state != "settling":
         final = child.count_e2 - event.reduced_by_e2
@@ -299,7 +325,11 @@ def _write_lost(draft: Draft, event: WriteLost) -> None:
     child = draft.child(event.client_order_id)
     draft.clear_effect(child.client_order_id, event.effect_id, "amend", "cancel")
     if child.write is not None and child.write.effect_id == event.effect_id and not child.write.lost:
-        draft.put(child, write=replace(child.write, lost=True))
+        write = replace(child.write, lost=True)
+        if event.code is not None and isinstance(write, PendingAmend):
+            draft.note(child.client_order_id, f"an answer that is not listed as a refusal, {event.code}: {event.why}")
+            write = replace(write, answer=event.code)
+        draft.put(child, write=write)
 
 
 def _amended(draft: Draft, event: AmendAnswered) -> None:
@@ -321,6 +351,8 @@ def _amend_refused(draft: Draft, event: AmendRefused) -> None:
     draft.clear_effect(child.client_order_id, event.effect_id, "amend")
     if isinstance(child.write, PendingAmend) and child.write.effect_id == event.effect_id:
         draft.put(child, write=None)
+        if event.code != NOT_SENT:
+            _say_refusal(draft, child, event.code, event.message)
         _count_refusal(draft, event.code, event.at_us)
 
 
@@ -345,8 +377,9 @@ def _walked(draft: Draft, child: Child, price: PriceE4, filled: CountE2 | None, 
 
 def _reported(draft: Draft, event: OrderReported) -> None:
     child = _identified(draft.child(event.client_order_id), event.order_id)
+    contradicts = IllegalEvent if event.looked_up else Implausible
     if event.outcome != draft.execution.outcome:
-        raise IllegalEvent(f"order {child.client_order_id} is for {event.outcome}")
+        raise contradicts(f"order {child.client_order_id} is for {event.outcome}")
     if not child.is_open:
         _check_not_forgotten(draft.child(event.client_order_id), event.status == "resting")
         return  # terminal is terminal; late fills come by themselves
@@ -363,13 +396,15 @@ def _reported(draft: Draft, event: OrderReported) -> None:
         if child.walks and not event.looked_up:
             return  # a frame from before the last amend
         if child.state in BEFORE_ANSWER:
-            raise IllegalEvent(
+            raise contradicts(
                 f"order {child.client_order_id} stands at {event.price_e4} for {event.count_e2} at the exchange, "
                 f"it was sent at {child.price_e4} for {child.count_e2}"
             )
         # Somebody else amended or decreased it: never fight the owner. Where it stands now is taken over, unless that
         # breaks an invariant (beyond the cap, more than the target): then the step is refused.
         child = replace(child, price_e4=event.price_e4, count_e2=event.count_e2)
+        if not event.looked_up:
+            _check_possible(draft, child)
         draft.end("external", event.at_us)
     if child.state in BEFORE_ANSWER:
         draft.clear_outbox(child.client_order_id, "place")
@@ -397,6 +432,18 @@ def _reported(draft: Draft, event: OrderReported) -> None:
             draft.fire_child(alive, "still_live")
         else:
             draft.put(child, write=None)  # the amend never landed: the order stands as it was
+            if child.write.answer is not None:  # and the exchange had said so
+                _say_refusal(draft, child, child.write.answer, "")
+                _count_refusal(draft, child.write.answer, event.at_us)
+
+
+def _check_possible(draft: Draft, child: Child) -> None:
+    """Raises Implausible if a frame says that somebody put the order where it breaks an invariant of ours."""
+    children = tuple(child if one.client_order_id == child.client_order_id else one for one in draft.execution.children)
+    try:
+        check(replace(draft.execution, children=children))
+    except LocalError as error:
+        raise Implausible(f"{error}") from error
 
 
 def _still_doubted(child: Child, cancel: PendingCancel) -> PendingAmend | None:
@@ -428,35 +475,62 @@ def _ended_by_exchange(draft: Draft, child: Child, event: OrderReported) -> None
 def _filled(draft: Draft, event: FillReported) -> None:
     if draft.execution.state == "pending":
         raise IllegalEvent(f"{draft.execution.execution_id} has a fill before any order")
-    if event.count_e2 <= 0 or event.fee_e6 < 0:
-        raise IllegalEvent(f"fill {event.fill_id} of {event.count_e2} contracts with fee {event.fee_e6}")
-    child = _identified(draft.child(event.client_order_id), event.order_id)
-    if child.has_fill(event.order_id, event.fill_id):
+    take_fill(draft, event, _identified(draft.child(event.client_order_id), event.order_id))
+
+
+def _proven(draft: Draft, event: OrderProven) -> None:
+    """The listings' word stands; then the row is taken in as any that was looked up."""
+    child = draft.child(event.client_order_id)
+    lives = event.order is not None and event.order.status == "resting"
+    if lives and not child.is_open and not event.given_up:
+        raise IllegalEvent(f"order {child.client_order_id} is {child.state} here and lives at the exchange")
+    child = correct(draft, event)
+    if not child.is_open:
         return
-    fill = Fill(
-        fill_id=event.fill_id,
-        order_id=event.order_id,
-        price_e4=event.price_e4,
-        count_e2=event.count_e2,
-        fee_e6=event.fee_e6,
-        is_taker=event.is_taker,
-        traded_at_us=event.traded_at_us,
-        mid_e5=event.mid_e5,
-    )
-    counted = CountE2(child.counted_e2 + event.count_e2)
-    if not child.is_open or counted > child.count_e2 or (child.state == "settling" and counted > child.reported_e2):
-        draft.put(child, late=(*child.late, fill))
-    else:
-        child = replace(
-            child,
-            fills=(*child.fills, fill),
-            counted_e2=counted,
-            reported_e2=max(child.reported_e2, counted),
-        )
-        draft.clear_outbox(child.client_order_id, "place")
-        child = draft.fire_child(child, "fill_counted")
-        if not child.is_open:
+    if event.order is not None:
+        _reported(draft, event.order)
+    elif child.state not in BEFORE_ANSWER:
+        if draft.execution.ending is None and not draft.execution.draining:
+            raise IllegalEvent(f"order {child.client_order_id} was said to be {child.order_id}, and no listing has it")
+        draft.alarm(child.client_order_id, f"no listing has it, as {child.order_id} or under its name")
+        _ended(draft, child, child.reported_e2)
+
+
+def _disputed(draft: Draft, event: OrderDisputed) -> None:
+    _suspect(draft, draft.child(event.client_order_id), event.why, event.at_us)
+
+
+def _suspect(draft: Draft, child: Child, why: str, at_us: int) -> None:
+    """Listings that are late enough are to tell what is true of it. The first suspicion stays until they have."""
+    if child.suspicion is None:
+        draft.alarm(child.client_order_id, why)
+        draft.put(child, suspicion=Suspicion(why, at_us))
+
+
+def _doubting(draft: Draft, event: Told) -> None:
+    """Take in what an answer, a frame or a listing says. What contradicts us and may be wrong itself is not believed
+    and not lost either: an answer leaves its write in doubt, and the order is asked about until listings tell."""
+    before, changes, notes = draft.execution, len(draft.changes), len(draft.notes)
+    try:
+        TAKEN[type(event)](draft, event)
+    except Implausible as error:
+        draft.execution = before
+        del draft.changes[changes:], draft.notes[notes:]
+        child = draft.child(event.client_order_id)
+        if isinstance(event, OrderAccepted):
+            draft.clear_outbox(child.client_order_id, "place")
+            if child.state == "intended":
+                child = draft.fire_child(_sent_by(child, event.at_us), "doubted")
+        elif isinstance(event, CancelAnswered | AmendAnswered) and child.write is not None:
             draft.clear_outbox(child.client_order_id, "amend", "cancel")
-            draft.put(child, write=None)
-    if not draft.execution.is_ended:
-        draft.fire("filled_some")
+            child = draft.put(child, write=replace(child.write, lost=True))
+        _suspect(draft, child, f"not believed: {error}", event.at_us)
+
+
+TAKEN: dict[type, Callable[[Draft, Any], None]] = {
+    OrderAccepted: _accepted,
+    CancelAnswered: _cancelled,
+    AmendAnswered: _amended,
+    OrderReported: _reported,
+    FillReported: _filled,
+}

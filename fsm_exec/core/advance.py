@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from fsm_exec.core.absorb import absorb, begin
 from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.decide import choose
-from fsm_exec.core.draft import Draft, StateChange
+from fsm_exec.core.draft import Draft, Note, StateChange
 from fsm_exec.core.errors import CorruptSnapshot, IllegalEvent
 from fsm_exec.core.events import (
     AnyEvent,
@@ -46,12 +46,18 @@ from fsm_exec.core.units import ceil_div
 
 
 class Advance(msgspec.Struct, frozen=True, gc=False):
-    """The next execution, the writes to perform once it is durable, and what moved on the way."""
+    """The next execution, the writes to perform once it is durable, what moved on the way, and what to tell people."""
 
     execution: Execution
     intents: tuple[AnyIntent, ...]
     effects: tuple[Write, ...]
     changes: tuple[StateChange, ...]
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def steps(self) -> str:
+        """What happened, on one line for people."""
+        return "; ".join(map(str, (*self.changes, *self.notes)))
 
 
 def decide(execution: Execution | None, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyIntent, ...]:
@@ -131,7 +137,7 @@ def _carry_out(
     draft.settle(event.at_us)
     draft.update(seq=seq, writes=draft.execution.writes + len(effects))
     check(draft.execution)
-    return Advance(draft.execution, intents, tuple(effects), tuple(draft.changes))
+    return Advance(draft.execution, intents, tuple(effects), tuple(draft.changes), tuple(draft.notes))
 
 
 def _begin_closing(draft: Draft, at_us: int) -> None:

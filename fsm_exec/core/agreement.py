@@ -63,7 +63,7 @@ def journal_differences(told: Told) -> list[str]:
     row = told.row
     said: dict[str, object] = {"at_us": told.event.at_us}
     if row.version == SNAPSHOT_VERSION:
-        said |= {"event_type": type(told.event).__name__, "steps": "; ".join(map(str, told.advance.changes))}
+        said |= {"event_type": type(told.event).__name__, "steps": told.advance.steps}
     return [
         f"row {row.seq} of the journal: {name} is {_short(getattr(row, name))}, its event says {_short(value)}"
         for name, value in said.items()

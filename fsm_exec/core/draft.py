@@ -28,6 +28,17 @@ class StateChange(msgspec.Struct, frozen=True, gc=False):
         return f"{self.machine} {self.subject}: {self.source} -{self.trigger}-> {self.dest}"
 
 
+class Note(msgspec.Struct, frozen=True, gc=False):
+    """Something a person should know of a step. `is_alarm`: the exchange said what cannot be, or was corrected."""
+
+    subject: str
+    what: str
+    is_alarm: bool
+
+    def __str__(self) -> str:
+        return f"{'ALARM' if self.is_alarm else 'note'} {self.subject}: {self.what}"
+
+
 @bind("child_order")
 class ChildGuards:
     __slots__ = ("_child", "_goes_on", "state")
@@ -72,15 +83,23 @@ class ExecutionGuards:
         return self._nothing_open() and self._execution.filled_e2 < self._execution.target_e2
 
     def _nothing_open(self) -> bool:
-        return not any(child.is_open for child in self._execution.children)
+        return not any(child.is_open or child.suspicion is not None for child in self._execution.children)
 
 
 class Draft:
-    __slots__ = ("changes", "execution")
+    __slots__ = ("changes", "execution", "notes")
 
     def __init__(self, execution: Execution) -> None:
         self.execution = execution
         self.changes: list[StateChange] = []
+        self.notes: list[Note] = []
+
+    def note(self, subject: str, what: str) -> None:
+        """Keep something for people in the step."""
+        self.notes.append(Note(subject, what, False))
+
+    def alarm(self, subject: str, what: str) -> None:
+        self.notes.append(Note(subject, what, True))
 
     def update(self, **fields: object) -> None:
         self.execution = replace(self.execution, **fields)

@@ -6,6 +6,7 @@ ExecError
   x LocalError         our bug, or a fact that contradicts what we hold: the draft is dropped, the execution stops
       - IllegalTrigger     no row of the table applies
       - IllegalEvent       an event that cannot be about this execution
+          - Implausible        one that may simply be wrong: it is not believed, and a later listing tells
       - CorruptSnapshot    bytes that cannot be loaded; kept, never deleted
       - StoreFailed        a save whose outcome is not known to be good: the engine halts
       - ServiceFailed      a task the engine cannot do without ended: the engine halts
@@ -43,6 +44,10 @@ class IllegalTrigger(LocalError):
 
 class IllegalEvent(LocalError):
     """The event contradicts the execution; the execution is unchanged."""
+
+
+class Implausible(IllegalEvent):
+    """A statement that contradicts what we hold and may be wrong itself: what the listings show later is the truth."""
 
 
 class CorruptSnapshot(LocalError):

@@ -99,10 +99,12 @@ class OrderRefused(Event, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class OrderDoubted(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A place without proof of its outcome."""
+    """A place without proof of its outcome. `code` is the exchange's, where it said a definite no that is not listed
+    as a refusal."""
 
     client_order_id: str
     why: str
+    code: str | None = None
 
 
 class OrderWithdrawn(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -131,14 +133,17 @@ class AmendRefused(Event, frozen=True, forbid_unknown_fields=True, kw_only=True)
     client_order_id: str
     effect_id: str
     code: str
+    message: str = ""
 
 
 class WriteLost(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A cancel that was not done, or an amend without proof: a question, answered by a look-up."""
+    """A cancel that was not done, or an amend without proof: a question, answered by a look-up. `code` as in
+    `OrderDoubted`."""
 
     client_order_id: str
     effect_id: str
     why: str
+    code: str | None = None
 
 
 class AmendAnswered(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -165,7 +170,11 @@ class OrderReported(Event, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class FillReported(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`mid_e5` is the mid of the own outcome just before the fill, as far as the feed knew."""
+    """`mid_e5` is the mid of the own outcome just before the fill, as far as the feed knew. `price_e4` is in that
+    outcome, too; `outcome` is the one the exchange named, None: it was not kept (before version 3).
+
+    With a `listed_id` a listing told of it, and what was counted is compared with it; with a `trade_id` alone a frame
+    did, which is believed as far as it can be true. Without either it is taken as it is."""
 
     client_order_id: str
     order_id: str
@@ -176,6 +185,32 @@ class FillReported(Event, frozen=True, forbid_unknown_fields=True, kw_only=True)
     is_taker: bool
     traded_at_us: int
     mid_e5: int | None
+    trade_id: str | None = None
+    listed_id: str | None = None
+    outcome: Outcome | None = None
+    undated: bool = False
+
+
+class OrderProven(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the listings of orders and of fills, both as of `as_of_us` or later, say about one order: its row (None:
+    there is none) and all of its fills. It is later, by the signature window and the read lag, than all that is doubted
+    here, so it is the truth: what answers and frames said otherwise is corrected.
+
+    `given_up`: row and fills contradict each other, or us, for good, and the execution's owner wants its end: the fills
+    that are listed are counted, and the order is not waited for any more."""
+
+    client_order_id: str
+    as_of_us: int
+    order: OrderReported | None
+    fills: tuple[FillReported, ...]
+    given_up: bool = False
+
+
+class OrderDisputed(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A listing contradicts what was said about an order before: later ones are to tell."""
+
+    client_order_id: str
+    why: str
 
 
 class Restored(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -211,6 +246,8 @@ AnyEvent: TypeAlias = (
     | AmendRefused
     | OrderReported
     | FillReported
+    | OrderProven
+    | OrderDisputed
 )
 
 

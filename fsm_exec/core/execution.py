@@ -30,6 +30,10 @@ HOLD_MAX_US = 30_000_000
 
 
 class Fill(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """A fill that is counted. `fill_id` is the name it was first counted by and never changes; which fill it is, its
+    trade and its order say (`core.fills.is_same_fill`). `listed_id` is the listing's name for it, where that is another
+    or came first. `heard_at_us`: only a frame has told of it, then; a listing that does not have it takes it back."""
+
     fill_id: str
     order_id: str
     price_e4: PriceE4
@@ -38,13 +42,27 @@ class Fill(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
     is_taker: bool
     traded_at_us: int
     mid_e5: int | None
+    trade_id: str | None = None
+    listed_id: str | None = None
+    heard_at_us: int | None = None
+
+
+class Suspicion(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """Something was said about an order that cannot be right, or that a listing contradicts, and was not believed.
+    Listings later than `since_us` by the signature window and the read lag are the truth of it."""
+
+    why: str
+    since_us: int
 
 
 class PendingAmend(msgspec.Struct, frozen=True, gc=False, tag="amend", forbid_unknown_fields=True, kw_only=True):
+    """`answer` is the exchange's word for a definite no that is not listed as a refusal."""
+
     effect_id: str
     price_e4: PriceE4
     total_e2: CountE2
     lost: bool = False
+    answer: str | None = None
 
 
 class PendingCancel(msgspec.Struct, frozen=True, gc=False, tag="cancel", forbid_unknown_fields=True, kw_only=True):
@@ -57,7 +75,9 @@ class PendingCancel(msgspec.Struct, frozen=True, gc=False, tag="cancel", forbid_
 
 
 class Child(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """One order. `counted_e2` is the sum of `fills`; `reported_e2` the highest filled count any answer stated.
+    """One order. `counted_e2` is the sum of `fills`; `reported_e2` the highest filled count any answer or frame stated,
+    which only a proof by listings takes down (`core.proof`). `answer` is the exchange's word for a definite no to its
+    place that is not listed as a refusal.
     `late` holds fills beyond the count or after the end. `sent_at_us` is when the place was last decided; of a
     doubtful one, the latest moment at which it can have been sent.
     `moved_at_us` is when its last new price was learned to stand. `late_cancel_until_us`: until then a lost cancel of
@@ -82,6 +102,8 @@ class Child(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, k
     fills: tuple[Fill, ...] = ()
     late: tuple[Fill, ...] = ()
     late_cancel_until_us: int = 0
+    suspicion: Suspicion | None = None
+    answer: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -135,7 +157,9 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     """`seq` is the number of its last journal row. `first_write_*`: when, and at which mid, the first order was
     decided. `refusals` counts refusals in a row; `holds` counts placings in a row that said nothing about the order
     (market paused, no tokens, never sent), after which nothing is placed before `held_until_us`. `writes` counts the
-    creates, amends and cancels decided. `draining`: this process is leaving, so nothing is sent but cancels."""
+    creates, amends and cancels decided. `draining`: this process is leaving, so nothing is sent but cancels.
+    `refusal` holds the exchange's words at its last refusal; `proven_no` its codes that are not listed as refusals, and
+    after which an order was proven absent: the same answer again is a refusal."""
 
     execution_id: str
     instance: str
@@ -166,6 +190,8 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     holds: int = 0
     held_until_us: int = 0
     draining: bool = False
+    refusal: str | None = None
+    proven_no: tuple[str, ...] = ()
 
     @property
     def is_ended(self) -> bool:
@@ -202,8 +228,14 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
 
     @property
     def free_e2(self) -> CountE2:
-        """What may be placed now without any chance of more than the target."""
-        return CountE2(self.target_e2 - sum(child.committed_e2 for child in self.children))
+        """What may be placed now without any chance of more than the target. An order whose end is doubted may live."""
+        return CountE2(
+            self.target_e2
+            - sum(
+                child.committed_e2 if child.suspicion is None else max(child.count_e2, child.committed_e2)
+                for child in self.children
+            )
+        )
 
     @property
     def fills(self) -> tuple[Fill, ...]:

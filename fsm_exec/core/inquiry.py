@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.events import AnyEvent, FillReported, OrderAbsent, OrderReported
-from fsm_exec.core.execution import Child, PendingAmend
+from fsm_exec.core.execution import Child, Execution, PendingAmend
 from fsm_exec.core.orders import FillReport, OrderListing, OrderReport
+from fsm_exec.core.units import complement
 
 SIGNATURE_WINDOW_US = 30_000_000
 """How long after it was signed a request may still be accepted."""
@@ -19,12 +20,15 @@ cancelled then, without a decision in its journal, and such a cancel may still a
 
 def needs_inquiry(child: Child) -> bool:
     """An order whose fate, or whose fills, only a listing can tell."""
-    return child.state in ("unknown", "settling") or (child.is_open and child.write is not None and child.write.lost)
+    if child.state in ("unknown", "settling") or child.suspicion is not None:
+        return True
+    return child.is_open and child.write is not None and child.write.lost
 
 
 def doubt_of(child: Child) -> str:
     """What is asked about an order that needs an inquiry: the lost write, or its state. Each doubt begins anew."""
-    return child.state if child.write is None or not child.write.lost else child.write.effect_id
+    doubt = child.state if child.write is None or not child.write.lost else child.write.effect_id
+    return doubt if child.suspicion is None else f"{doubt} {child.suspicion.since_us}"
 
 
 def proof_from_us(child: Child, asked_since_us: int) -> int:
@@ -114,16 +118,24 @@ def _cause(child: Child, report: OrderReport) -> str | None:
     return "PostOnlyCrossCancel" if child.post_only else "SelfTradeCancel"
 
 
-def filled(report: FillReport, client_order_id: str, mid_e5: int | None, at_us: int) -> FillReported:
+def filled(
+    report: FillReport, client_order_id: str, mid_e5: int | None, at_us: int, execution: Execution | None = None
+) -> FillReported:
+    """The statement as an event; its price in the outcome of `execution`, if that is given."""
+    is_other = execution is not None and report.outcome != execution.outcome
     return FillReported(
         at_us=at_us,
         client_order_id=client_order_id,
         order_id=report.order_id,
         fill_id=report.fill_id,
-        price_e4=report.price_e4,
+        price_e4=complement(report.price_e4) if is_other else report.price_e4,
         count_e2=report.count_e2,
         fee_e6=report.fee_e6,
         is_taker=report.is_taker,
         traded_at_us=report.at_us,
         mid_e5=mid_e5,
+        trade_id=report.trade_id,
+        listed_id=report.listed_id,
+        outcome=report.outcome,
+        undated=report.undated,
     )

@@ -126,10 +126,13 @@ class NotSent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unknown(msgspec.Struct, frozen=True, kw_only=True):
-    """No proof either way. `exists`: a place was refused because an order of its id exists, ours or another one."""
+    """No proof either way. `exists`: a place was refused because an order of its id exists, ours or another one.
+    `code` and `message` are the exchange's own where it said a definite no that is not listed as a refusal."""
 
     why: str
     exists: bool = False
+    code: str | None = None
+    message: str = ""
 
 
 PlaceAnswer: TypeAlias = Placed | Refused | NotSent | Unknown
@@ -162,7 +165,12 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class FillReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One fill of ours. `fee_e6` is the net fee billed for it. A listing carries no client order id."""
+    """One fill of ours. `fee_e6` is the net fee billed for it. A listing carries no client order id.
+
+    `fill_id` is the name it is counted by: that of its trade, where that is known. `listed_id` is the listing's own
+    name for it, None in a frame. A fill without either of the last two is of unknown origin and taken as it is.
+    `undated`: the exchange gave no time, and `at_us` is that of the listing.
+    """
 
     fill_id: str
     order_id: str
@@ -174,6 +182,9 @@ class FillReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     fee_e6: MoneyE6
     is_taker: bool
     at_us: int
+    trade_id: str | None = None
+    listed_id: str | None = None
+    undated: bool = False
 
 
 class UnreadRow(msgspec.Struct, frozen=True, kw_only=True):

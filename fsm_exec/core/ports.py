@@ -144,7 +144,9 @@ class ChildRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class FillRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A row of `fills`: inserted once by (order_id, fill_id); `late` marks one after its order's end."""
+    """A row of `fills`: one by (order_id, fill_id), the name it was first counted by; `late` marks one after its
+    order's end. `trade_id` and `listed_id` are its trade's name and the listing's own, where they are known and, of the
+    latter, where it is another than `fill_id`."""
 
     order_id: str
     fill_id: str
@@ -155,6 +157,15 @@ class FillRow(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     is_taker: bool
     late: bool
     traded_at_us: int
+    trade_id: str | None = None
+    listed_id: str | None = None
+
+
+class FillGone(msgspec.Struct, frozen=True, gc=False):
+    """The key of a row of `fills` that is there no more: it was taken back."""
+
+    order_id: str
+    fill_id: str
 
 
 class SubmissionRow(msgspec.Struct, frozen=True, gc=False):
@@ -189,7 +200,8 @@ class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExecutionSave(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One durable transition: the snapshot, its journal row and the rows that changed, in one transaction.
+    """One durable transition: the snapshot, its journal row and the rows that changed, in one transaction. `fills` are
+    new, `corrected` were there, `gone` were taken back. `refusal` is what the exchange last refused with.
     `submission` goes with the first save of an execution that was submitted under a key; `edge` with every first save,
     whose row of `edges` it completes."""
 
@@ -208,6 +220,9 @@ class ExecutionSave(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     journal: JournalRow
     children: tuple[ChildRow, ...]
     fills: tuple[FillRow, ...]
+    corrected: tuple[FillRow, ...] = ()
+    gone: tuple[FillGone, ...] = ()
+    refusal: str | None = None
     submission: SubmissionRow | None = None
     edge: EdgeFigures | None = None
 
@@ -363,7 +378,7 @@ class OrderOwner(msgspec.Struct, frozen=True):
 
     execution_id: str
     client_order_id: str
-    fill_ids: frozenset[str]
+    fills: tuple[FillRow, ...]
 
 
 class Store(Protocol):

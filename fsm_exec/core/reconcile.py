@@ -8,8 +8,10 @@ stream, which also says why.
 from __future__ import annotations
 
 from fsm_exec.core.execution import Child, Execution
-from fsm_exec.core.inquiry import needs_inquiry
+from fsm_exec.core.fills import known_fill, says_the_same
+from fsm_exec.core.inquiry import READ_LAG_US, filled, needs_inquiry
 from fsm_exec.core.orders import FillReport, OrderReport
+from fsm_exec.core.units import CountE2, format_count
 
 FRESH_US = 3_000_000
 """A change listed this soon after it was made is still the stream's to tell."""
@@ -34,6 +36,26 @@ def order_is_news(execution: Execution, report: OrderReport, as_of_us: int) -> b
 
 
 def fill_is_news(execution: Execution, client_order_id: str, report: FillReport) -> bool:
-    """Whether `execution` has not counted this fill of its order yet."""
+    """Whether `execution` has not counted this fill of its order yet, or not as it is listed."""
     child: Child | None = execution.child(client_order_id)
-    return child is not None and not child.has_fill(report.order_id, report.fill_id)
+    if child is None:
+        return False
+    known = known_fill(child, report)
+    return known is None or not says_the_same(known, filled(report, client_order_id, None, report.at_us, execution))
+
+
+def dispute(execution: Execution, report: OrderReport, as_of_us: int) -> str | None:
+    """Why a listing contradicts what `execution` was told of an order of its, although it is later than that; None if
+    it does not. Whatever a write under way, or a doubt, is to tell anyway is left to it."""
+    child = execution.child(report.client_order_id)
+    if child is None or child.suspicion is not None or needs_inquiry(child) or child.write is not None:
+        return None
+    if report.changed_at_us is not None and as_of_us - report.changed_at_us < FRESH_US:
+        return None
+    heard_us = [fill.heard_at_us for fill in (*child.fills, *child.late) if fill.heard_at_us is not None]
+    if max(heard_us, default=child.sent_at_us) + READ_LAG_US >= as_of_us:
+        return None
+    known = CountE2(child.filled_e2 if not child.is_open else max(child.filled_e2, child.reported_e2))
+    if report.filled_e2 < known:
+        return f"it was said to be filled {format_count(known)}, and is listed with {format_count(report.filled_e2)}"
+    return None

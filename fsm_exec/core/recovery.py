@@ -26,6 +26,7 @@ from fsm_exec.core.inquiry import QUARANTINE_CANCEL, filled, reported, shows_wha
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.ownership import name_of_ours
+from fsm_exec.core.reconcile import fill_is_news
 
 OVERLAP_US = 60_000_000
 """How far listings reach back beyond what they are asked for: clocks differ, reads lag."""
@@ -92,8 +93,8 @@ def plan(
             strangers.append(fill)
             continue
         child = owner.child(name)
-        if child is not None and not child.has_fill(fill.order_id, fill.fill_id):
-            news.setdefault(owner.execution_id, []).append(filled(fill, name, None, now_us))
+        if child is not None and fill_is_news(owner, name, fill):
+            news.setdefault(owner.execution_id, []).append(filled(fill, name, None, now_us, owner))
     news_of = _after_quarantine if were_quarantined else _news_of_orders
     events = tuple(
         (

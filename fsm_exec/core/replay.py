@@ -20,6 +20,9 @@ from fsm_exec.core.execution import Execution
 from fsm_exec.core.ports import JournalRow
 from fsm_exec.core.snapshot import decode_entry
 
+NOTED_SINCE = 3
+"""The version of a journal row from which on its text has notes for people, too."""
+
 
 class Told(msgspec.Struct, frozen=True, gc=False):
     """One row: the execution before it (None before the first), the fact, the intents, and what came of them."""
@@ -33,7 +36,8 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     @property
     def steps_differ(self) -> bool:
         """Whether today's tables move otherwise than the row's text for people says."""
-        return "; ".join(map(str, self.advance.changes)) != self.row.steps
+        steps = self.advance.steps if self.row.version >= NOTED_SINCE else "; ".join(map(str, self.advance.changes))
+        return steps != self.row.steps
 
 
 class Redecision(msgspec.Struct, frozen=True, gc=False):

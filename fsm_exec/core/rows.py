@@ -5,8 +5,10 @@ from __future__ import annotations
 from fsm_exec.core.advance import Advance
 from fsm_exec.core.edge import PPM_DECIMALS, Edge
 from fsm_exec.core.events import AnyEvent
-from fsm_exec.core.execution import Child, Execution
-from fsm_exec.core.ports import ChildRow, EdgeFigures, ExecutionSave, FillRow, JournalRow
+from fsm_exec.core.execution import Child, Execution, Fill
+from fsm_exec.core.fills import is_same_fill
+from fsm_exec.core.orders import FillReport
+from fsm_exec.core.ports import ChildRow, EdgeFigures, ExecutionSave, FillGone, FillRow, JournalRow
 from fsm_exec.core.snapshot import SNAPSHOT_VERSION, encode_event, encode_intents, encode_snapshot
 from fsm_exec.core.units import CountE2, format_count, format_fixed, format_money, format_price
 
@@ -48,11 +50,14 @@ def save_of(before: Execution | None, event: AnyEvent, step: Advance) -> Executi
             event_type=type(event).__name__,
             event=encode_event(event),
             intents=encode_intents(step.intents),
-            steps="; ".join(map(str, step.changes)),
+            steps=step.steps,
             version=SNAPSHOT_VERSION,
         ),
         children=tuple(child_row(child) for child in changed),
         fills=tuple(row for child in changed for row in fill_rows(known.get(child.client_order_id), child)),
+        corrected=tuple(row for child in changed for row in fills_corrected(known.get(child.client_order_id), child)),
+        gone=tuple(row for child in changed for row in fills_gone(known.get(child.client_order_id), child)),
+        refusal=after.refusal,
     )
 
 
@@ -86,20 +91,67 @@ def child_row(child: Child) -> ChildRow:
 
 
 def fill_rows(before: Child | None, after: Child) -> list[FillRow]:
-    """The rows in `fills` that the order has gained since `before`; all of them for None."""
-    counted, late = (0, 0) if before is None else (len(before.fills), len(before.late))
-    new = [(fill, False) for fill in after.fills[counted:]] + [(fill, True) for fill in after.late[late:]]
+    """The rows in `fills` that are new since `before`; all of them for None."""
+    if before is not None and before.fills is after.fills and before.late is after.late:
+        return []
+    known = set() if before is None else {_key(fill) for fill in (*before.fills, *before.late)}
+    return [row for row in _rows(after) if (row.order_id, row.fill_id) not in known]
+
+
+def fills_corrected(before: Child | None, after: Child) -> list[FillRow]:
+    """The rows in `fills` that were there at `before` and say something else now."""
+    if before is None or (before.fills is after.fills and before.late is after.late):
+        return []
+    were = {(row.order_id, row.fill_id): row for row in _rows(before)}
+    return [row for row in _rows(after) if were.get((row.order_id, row.fill_id), row) != row]
+
+
+def _rows(child: Child) -> list[FillRow]:
     return [
-        FillRow(
-            order_id=fill.order_id,
-            fill_id=fill.fill_id,
-            client_order_id=after.client_order_id,
-            price=format_price(fill.price_e4),
-            quantity=format_count(fill.count_e2),
-            fee=format_money(fill.fee_e6),
-            is_taker=fill.is_taker,
-            late=is_late,
-            traded_at_us=fill.traded_at_us,
-        )
-        for fill, is_late in new
+        fill_row(fill, child.client_order_id, late=late)
+        for late, fills in ((False, child.fills), (True, child.late))
+        for fill in fills
     ]
+
+
+def _key(fill: Fill) -> tuple[str, str]:
+    return fill.order_id, fill.fill_id
+
+
+def fills_gone(before: Child | None, after: Child) -> list[FillGone]:
+    """The keys of the rows in `fills` that were there at `before` and are no more."""
+    if before is None or (before.fills is after.fills and before.late is after.late):
+        return []
+    kept = {_key(fill) for fill in (*after.fills, *after.late)}
+    return [FillGone(*_key(fill)) for fill in (*before.fills, *before.late) if _key(fill) not in kept]
+
+
+def fill_row(fill: Fill, client_order_id: str, *, late: bool) -> FillRow:
+    return FillRow(
+        order_id=fill.order_id,
+        fill_id=fill.fill_id,
+        client_order_id=client_order_id,
+        price=format_price(fill.price_e4),
+        quantity=format_count(fill.count_e2),
+        fee=format_money(fill.fee_e6),
+        is_taker=fill.is_taker,
+        late=late,
+        traded_at_us=fill.traded_at_us,
+        trade_id=fill.trade_id,
+        listed_id=fill.listed_id,
+    )
+
+
+def row_says(row: FillRow, told: FillReport) -> bool:
+    """Whether a stored fill is the one that is told, and with the same content as far as a listing must agree."""
+    if not is_same_fill(row, told):
+        return False
+    if told.listed_id is None:
+        return True
+    known = (row.price, row.quantity, row.fee, row.is_taker)
+    return known == (
+        format_price(told.price_e4),
+        format_count(told.count_e2),
+        format_money(told.fee_e6),
+        told.is_taker,
+    )

@@ -86,7 +86,10 @@ VERSIONS = checked(
     (
         Version(1, tables="1.1", upcast=Upcast()),
         # The edge, the closing leg, transfers between slices, the tokens a view saw: all with a default of "none".
-        Version(2, tables="1.1", began_keeping=("writes", "children[].moved_at_us")),
+        Version(2, tables="1.1", upcast=Upcast(), began_keeping=("writes", "children[].moved_at_us")),
+        # Both names of a fill and who told of it, suspicions, answers: all with a default of "as it was", which is what
+        # makes `apply` do with old events as it did. Only the words of refusals are taken from old events too.
+        Version(3, tables="1.2", began_keeping=("refusal",)),
     )
 )
 

@@ -2,7 +2,9 @@
 
 An order engine lives or dies by this (L15, L18, L19, L37). Success is the documented status AND the documented body;
 a refusal is a row below; all the rest - other codes, other statuses, half a body, silence - proves nothing, and core
-looks the order up before it does anything else. No answer ever starts a repeat here.
+looks the order up before it does anything else. Of those a 4xx with a code of the exchange's own is a definite no that
+is not known yet: once an order is proven absent after it, the same code again is taken for a refusal. No answer ever
+starts a repeat here.
 """
 
 from __future__ import annotations
@@ -41,6 +43,9 @@ SUCCESS_STATUS: Final[dict[WriteKind, int]] = {  # W4.1, W4.3
     "group_make": 201,
     "group_change": 200,
 }
+
+NOT_DEFINITE: Final = frozenset({401, 403, 408, 409, 425, 429})
+"""Of the 4xx, those that say something about who asks, or when: no no to the order itself, whatever their code."""
 
 TEXT_MAX = 200  # characters of an exchange's message that are kept
 
@@ -140,7 +145,11 @@ def judge(write: WriteKind, status: int, body: bytes) -> Refused | Unknown:
     if row is not None and row.verdict == "refused":
         return Refused(code=_code(row, detail), message=describe(detail))
     exists = row is not None and row.code == EXISTS
-    return Unknown(why=f"answered {status} {one_line(detail.code[:TEXT_MAX])}: {describe(detail)}", exists=exists)
+    why = f"answered {status} {one_line(detail.code[:TEXT_MAX])}: {describe(detail)}"
+    is_no = row is None and 400 <= status < 500 and status not in NOT_DEFINITE and bool(detail.code)
+    if is_no:
+        return Unknown(why=why, code=one_line(detail.code[:TEXT_MAX]), message=describe(detail))
+    return Unknown(why=why, exists=exists)
 
 
 def judge_item(write: WriteKind, detail: ErrorDetail) -> Refused | Unknown:

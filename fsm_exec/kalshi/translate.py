@@ -237,14 +237,18 @@ def order_report(row: reading.Order, as_of_us: int) -> OrderReport:
 
 def fill_report(row: reading.Fill, as_of_us: int) -> FillReport:
     """A row of the listing. A fill without a time of its own (all of its time fields are optional) gets `as_of_us`."""
-    with reading_row(f"fill {(row.fill_id or '')[:40]}"):
+    with reading_row(f"fill {(row.trade_id or row.fill_id or '')[:40]}"):
         outcome = own_outcome(row.outcome_side, row.book_side, side=row.side, action=row.action)
         if row.created_time:
             at_us = time_us(row.created_time)
         else:
             at_us = as_of_us if row.ts is None else ms_to_us(row.ts * 1_000)
+        name = one_line(some(row.trade_id or row.fill_id, "fill_id"))
         return FillReport(
-            fill_id=one_line(some(row.fill_id or row.trade_id, "fill_id")),
+            fill_id=name,
+            trade_id=one_line(row.trade_id or "") or None,
+            listed_id=one_line(row.fill_id or "") or name,
+            undated=not row.created_time and row.ts is None,
             order_id=order_id_of(row.order_id),
             client_order_id=None,
             ticker=one_line(some(row.market_ticker or row.ticker, "market_ticker")),
@@ -292,6 +296,7 @@ def streamed_fill(message: ws.Fill, now_us: int) -> FillReport:
         )
         return FillReport(
             fill_id=one_line(some(message.trade_id, "trade_id")),
+            trade_id=one_line(some(message.trade_id, "trade_id")),
             order_id=order_id_of(message.order_id),
             client_order_id=one_line(message.client_order_id or "") or None,
             ticker=one_line(some(message.market_ticker, "market_ticker")),

@@ -92,7 +92,7 @@ class Actor:
     @property
     def is_busy(self) -> bool:
         """Whether an order of it is live, unknown or settling."""
-        return any(child.is_open for child in self.execution.children)
+        return any(child.is_open or child.suspicion is not None for child in self.execution.children)
 
     def wait_for_news(self, when_told: Callable[[], None] | None, may_act: MayAct | None = None) -> None:
         """It is taken up again, and begins with what the exchange holds (`begin_with`). Should it be told to stop
@@ -217,6 +217,9 @@ class Actor:
                 event_type=type(event).__name__,
                 seq=after.seq,
             )
+        for note in step.notes:
+            say = self._services.log.error if note.is_alarm else self._services.log.warning
+            say("alarm" if note.is_alarm else "note", order=note.subject, what=note.what, seq=after.seq)
         if isinstance(event, DecisionDue) and step.effects:
             self.feed.acted(after, event.view)
         self.inbox.nudge()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.events import AnyEvent, MarketChanged
+from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import taken_elsewhere
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillReport, OrderReport
@@ -29,6 +30,18 @@ class Dispatch:
             return None
         return Known(ended.execution, is_at_work=False, room=0)
 
+    def work_of(self, execution_id: str) -> Execution | None:
+        """The newest of an execution that is in memory."""
+        actor = self._supervisor.actors.get(execution_id)
+        if actor is not None:
+            return actor.execution
+        ended = self._past.ended.get(execution_id)
+        return None if ended is None else ended.execution
+
+    def ended_lately(self) -> list[Execution]:
+        """Those that have ended and are in memory, and are nobody's to look at."""
+        return [ended.execution for ended in self._past.ended.values() if ended.quarantine is None]
+
     def oldest_us(self) -> int | None:
         """When the first of the executions at work began."""
         return min((actor.execution.begun_us for actor in self._supervisor.actors.values()), default=None)
@@ -48,8 +61,7 @@ class Dispatch:
         """Whether an order of this name is in another market than its execution works, and so is none of its orders.
         If it stands in the way of one, a person has to look at the execution."""
         actor = self._supervisor.actors.get(execution_id)
-        ended = self._past.ended.get(execution_id)
-        execution = actor.execution if actor is not None else None if ended is None else ended.execution
+        execution = self.work_of(execution_id)
         if execution is None or execution.terms.ticker == report.ticker:
             return False
         self._services.log.error("name_in_another_market", order=client_order_id, ticker=report.ticker)

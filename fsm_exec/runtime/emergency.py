@@ -45,6 +45,18 @@ async def cancel_all_orders_of(execution: Execution, services: Services) -> bool
     return not left
 
 
+async def take_off(report: OrderReport, execution_id: str, services: Services) -> None:
+    """Cancel one order of ours that is listed as resting, under the id it is listed with."""
+    order = CancelOrder(
+        effect_id=f"{execution_id}:emergency",
+        client_order_id=report.client_order_id,
+        order_id=report.order_id,
+        ticker=report.ticker,
+    )
+    answer = await services.exchange.cancel(order)
+    services.log.warning("emergency_cancel", order=report.client_order_id, answer=str(answer))
+
+
 async def keep_cancelling(execution: Execution, services: Services, is_wanted: Callable[[], bool]) -> bool:
     """The same for as long as it takes and `is_wanted`: at the latest the orders' expiration ends it."""
     left, pause_s = _Left(execution, services), PAUSE_S
@@ -60,7 +72,7 @@ class _Left:
 
     def __init__(self, execution: Execution, services: Services) -> None:
         self._execution, self._services = execution, services
-        still_open = [child for child in execution.children if child.is_open]
+        still_open = [child for child in execution.children if child.is_open or child.suspicion is not None]
         self._ids = {child.client_order_id: child.order_id for child in still_open}
         self._listed_by_us = {
             child.client_order_id: child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US for child in still_open
@@ -91,7 +103,7 @@ class _Left:
                     self._gone(name)  # it never arrived, and cannot any more
             elif report.status != "resting":
                 self._gone(name)
-            elif order_id is None:
+            elif order_id != report.order_id:  # not known, or what an answer called it
                 self._ids[name] = report.order_id
                 await self._cancel(name, report.order_id)
 

@@ -76,6 +76,7 @@ class Engine:
         router.when_strange(lambda fill: self.dispatch.learn_of_strangers([fill]))
         router.when_market(self.dispatch.market_changed)
         router.ask_where(self.dispatch.is_elsewhere)
+        router.ask_work(self.dispatch.work_of)
 
     # What its owner asks.
 

@@ -2,6 +2,9 @@
 
 One question at a time per order, bounded by a growing pause; what is found becomes a fact in the inbox. Nothing here
 decides: no timer turns an unknown order into a dead one.
+
+What is still in doubt when listings are late enough to be the truth (core.proof) is corrected by them. Listings that
+contradict themselves for long are said, and a person has to look; if its owner has given the execution up, it ends.
 """
 
 from __future__ import annotations
@@ -10,10 +13,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from fsm_exec.core.errors import VenueError
+from fsm_exec.core.errors import IllegalEvent, VenueError
 from fsm_exec.core.execution import Child
 from fsm_exec.core.inquiry import answer_of, check_existing, doubt_of, filled, needs_inquiry, proof_from_us
+from fsm_exec.core.orders import FillReport, OrderListing
+from fsm_exec.core.proof import PROOF_US, order_ids, proof, row_of, zombie
+from fsm_exec.core.reconcile import fill_is_news
 from fsm_exec.core.recovery import OVERLAP_US
+from fsm_exec.runtime.emergency import take_off
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.services import Services
 
@@ -30,10 +37,11 @@ NOTHING: frozenset[str] = frozenset()  # one for all: an empty set takes 200 byt
 
 
 class Inquirer:
-    __slots__ = ("_actor", "_asking", "_doubts", "_existing", "_feed", "_services")
+    __slots__ = ("_actor", "_asking", "_doubts", "_existing", "_feed", "_services", "gives_up")
 
     def __init__(self, actor: Actor, services: Services, feed: MarketFeed) -> None:
         self._actor, self._services, self._feed = actor, services, feed
+        self.gives_up = False  # whoever owns it wants its end, whatever contradicts
         self._asking = NOTHING
         self._existing = NOTHING  # a restart hears it again: the order is placed under the same id, or found
         self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is in doubt, and since when
@@ -57,7 +65,8 @@ class Inquirer:
             # Another doubt than before: what was known when the last one began proves nothing about it. One that began
             # in the future began before the clock was put back, and would not end for as long.
             if known is None or known[0] != doubt or known[1] > now_us:
-                self._doubts[name] = (doubt, now_us)
+                since_us = now_us if child.suspicion is None else min(now_us, child.suspicion.since_us)
+                self._doubts[name] = (doubt, since_us)
             if name not in self._asking:
                 self._asking |= {name}
                 nursery.start_soon(self._ask_about, name)
@@ -96,7 +105,9 @@ class Inquirer:
     async def _ask_once(self, child: Child, doubted_us: int) -> None:
         exchange, wall, inbox = self._services.exchange, self._services.wall, self._actor.inbox
         execution = self._actor.execution
-        if child.state != "settling":
+        late = wall.now_us() > doubted_us + PROOF_US
+        listing: OrderListing | None = None
+        if child.state != "settling" or late or child.suspicion is not None:
             exists = child.state == "unknown" and child.client_order_id in self._existing
             if exists:  # in whatever market, however old
                 listing = await exchange.orders()
@@ -106,15 +117,39 @@ class Inquirer:
             now = self._actor.execution.child(child.client_order_id)
             if now is None or not needs_inquiry(now) or doubt_of(now) != doubt_of(child):
                 return  # the listing was slow, and answers a question nobody has any more
-            answer = answer_of(child, listing, doubted_us, wall.now_us())
-            if exists:
-                check_existing(child, execution.terms.ticker, listing, answer)
-            if answer is not None:
-                inbox.offer(answer)
-        order_id = child.order_id
-        if order_id is not None:
-            fills = await exchange.fills(execution.terms.ticker, order_id)
-            new = [report for report in fills.fills if not child.has_fill(report.order_id, report.fill_id)]
-            for report in new[: inbox.room // 2]:  # the rest is asked for again
-                mid = self._feed.mid_before(report.at_us, execution.outcome)
-                inbox.offer(filled(report, child.client_order_id, mid, wall.now_us()))
+            if child.is_open and child.state != "settling":
+                answer = answer_of(child, listing, doubted_us, wall.now_us())
+                if exists:
+                    check_existing(child, execution.terms.ticker, listing, answer)
+                if answer is not None and not (late and child.suspicion is not None):
+                    inbox.offer(answer)
+        row = None if listing is None else row_of(child, execution.terms.ticker, listing)
+        fills = [await exchange.fills(execution.terms.ticker, order_id) for order_id in order_ids(child, row)]
+        if late and listing is not None:
+            rests = zombie(child, execution.terms.ticker, listing)
+            if rests is not None:
+                await take_off(rests, execution.execution_id, self._services)
+            now = self._actor.execution.child(child.client_order_id)
+            if now is None or doubt_of(now) != doubt_of(child):
+                return
+            found = proof(
+                self._actor.execution, now, listing, fills, doubted_us, wall.now_us(), self._mid, give_up=self.gives_up
+            )
+            if isinstance(found, str):
+                inbox.stop(IllegalEvent(found))
+            elif found is not None:
+                inbox.offer(found)
+            if found is not None:
+                return
+        new = [
+            report
+            for fill in fills
+            for report in fill.fills
+            if fill_is_news(execution, child.client_order_id, report)
+            and (child.order_id is None or report.order_id == child.order_id)
+        ]
+        for report in new[: inbox.room // 2]:  # the rest is asked for again
+            inbox.offer(filled(report, child.client_order_id, self._mid(report), wall.now_us(), execution))
+
+    def _mid(self, report: FillReport) -> int | None:
+        return self._feed.mid_before(report.at_us, self._actor.execution.outcome)

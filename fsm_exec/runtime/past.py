@@ -19,7 +19,7 @@ from fsm_exec.core.inquiry import filled
 from fsm_exec.core.metrics import DeadlineBook
 from fsm_exec.core.orders import FillReport
 from fsm_exec.core.ports import MetricsRow
-from fsm_exec.core.rows import save_of
+from fsm_exec.core.rows import row_says, save_of
 from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.runtime.scoring import score_again, stored_book
 from fsm_exec.runtime.services import Services
@@ -115,7 +115,7 @@ class Past:
             owner = found.get(fill.order_id)
             if owner is None:
                 self._services.log.info("fill_of_others", order_id=fill.order_id, fill_id=fill.fill_id)
-            elif fill.fill_id not in owner.fill_ids:
+            elif not any(row_says(row, fill) for row in owner.fills):
                 event = filled(fill, owner.client_order_id, None, self._services.wall.now_us())
                 # Somebody may have begun to work it meanwhile: the engine knows.
                 self._services.deliver(owner.execution_id, event)

@@ -78,7 +78,8 @@ def _placed(write: PlaceOrder, answer: PlaceAnswer, at_us: int) -> AnyEvent:
         case NotSent():
             return OrderWithdrawn(at_us=at_us, client_order_id=name, why=answer.why)
         case Unknown():
-            return OrderDoubted(at_us=at_us, client_order_id=name, why=answer.why)
+            why = answer.why if answer.code is None else answer.message
+            return OrderDoubted(at_us=at_us, client_order_id=name, why=why, code=answer.code)
         case _:
             return OrderAccepted(
                 at_us=at_us,
@@ -96,11 +97,13 @@ def _amended(write: AmendOrder, answer: AmendAnswer, at_us: int) -> AnyEvent:
             # As with a cancel: the order may have been filled, and its frames may still be on their way.
             return WriteLost(at_us=at_us, client_order_id=name, effect_id=effect_id, why=f"refused: {answer.code}")
         case Refused():
-            return AmendRefused(at_us=at_us, client_order_id=name, effect_id=effect_id, code=answer.code)
+            return AmendRefused(
+                at_us=at_us, client_order_id=name, effect_id=effect_id, code=answer.code, message=answer.message
+            )
         case NotSent():
             return AmendRefused(at_us=at_us, client_order_id=name, effect_id=effect_id, code="not_sent")
         case Unknown():
-            return WriteLost(at_us=at_us, client_order_id=name, effect_id=effect_id, why=answer.why)
+            return WriteLost(at_us=at_us, client_order_id=name, effect_id=effect_id, why=answer.why, code=answer.code)
         case _:
             return AmendAnswered(
                 at_us=at_us,

@@ -15,11 +15,12 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import VenueError
+from fsm_exec.core.events import OrderDisputed
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import shows_what_stands
 from fsm_exec.core.orders import FillReport, OrderReport
 from fsm_exec.core.ports import Exchange
-from fsm_exec.core.reconcile import FRESH_US, fill_is_news, order_is_news
+from fsm_exec.core.reconcile import FRESH_US, dispute, fill_is_news, order_is_news
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.router import Router
 
@@ -129,6 +130,12 @@ class Reconciler:
             self._router.learned(report.client_order_id, report.order_id)
             if child is not None and order_is_news(known.execution, report, listing.as_of_us):
                 self._router.order(report, looked_up=shows_what_stands(child, listing.as_of_us))
+                self._room[owner] -= 1
+                told += 1
+            elif (why := dispute(known.execution, report, listing.as_of_us)) is not None:
+                self._router.dispute(
+                    OrderDisputed(at_us=self._wall.now_us(), client_order_id=report.client_order_id, why=why)
+                )
                 self._room[owner] -= 1
                 told += 1
         if orphans := [report for report in unworked if report.order_id in self._suspects]:

@@ -12,7 +12,8 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.book import Level
-from fsm_exec.core.events import AnyEvent
+from fsm_exec.core.events import AnyEvent, OrderDisputed
+from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import filled, reported
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillReport, OrderReport
@@ -44,6 +45,7 @@ class Router:
         self._heard_us = wall.now_us()
         self._when_connected: Callable[[], None] = _nothing
         self._when_strange: Callable[[FillReport], None] = self._of_others
+        self._work_of: Callable[[str], Execution | None] = _no_work
         self._when_market: Callable[[str, MarketStatus], None] = _no_market
         self._is_elsewhere: Callable[[str, str, OrderReport | FillReport], bool] = _in_its_market
         self.is_connected = False
@@ -59,6 +61,10 @@ class Router:
     def when_market(self, call: Callable[[str, MarketStatus], None]) -> None:
         """Have `call` told when a market opens, pauses or closes."""
         self._when_market = call
+
+    def ask_work(self, work_of: Callable[[str], Execution | None]) -> None:
+        """Have `work_of(execution_id)` give the newest of an execution that is in memory."""
+        self._work_of = work_of
 
     def ask_where(self, is_elsewhere: Callable[[str, str, OrderReport | FillReport], bool]) -> None:
         """Have `is_elsewhere(execution_id, client_order_id, report)` asked about every order that bears a name of
@@ -165,7 +171,7 @@ class Router:
             self._of_others(report)
             return
         mid = None if feed is None else feed.mid_before(report.at_us, report.outcome)
-        self._hand_over(name, filled(report, name, mid, self._wall.now_us()))
+        self._hand_over(name, filled(report, name, mid, self._wall.now_us(), self._work_of(owner)))
 
     def _of_others(self, report: FillReport) -> None:
         self._log.info("fill_of_others", order_id=report.order_id, fill_id=report.fill_id)
@@ -176,6 +182,10 @@ class Router:
         if owner is not None and not self._is_elsewhere(owner, report.client_order_id, report):
             self.learned(report.client_order_id, report.order_id)
             self._hand_over(report.client_order_id, reported(report, self._wall.now_us(), looked_up=looked_up))
+
+    def dispute(self, event: OrderDisputed) -> None:
+        """A listing contradicts what was told of an order before."""
+        self._hand_over(event.client_order_id, event)
 
     def _hand_over(self, client_order_id: str, event: AnyEvent) -> None:
         owner = self.owner_of(client_order_id)
@@ -190,6 +200,10 @@ def _nothing() -> None:
 def _in_its_market(_: str, __: str, ___: OrderReport | FillReport) -> bool:
     """Nobody knows better."""
     return False
+
+
+def _no_work(_: str) -> None:
+    """Nobody is in memory."""
 
 
 def _no_market(_: str, __: MarketStatus) -> None:

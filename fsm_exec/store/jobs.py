@@ -17,6 +17,7 @@ from fsm_exec.core.ports import (
     BookRow,
     ChildMetricsRow,
     ExecutionSave,
+    FillRow,
     MarkoutRow,
     MethodRow,
     MetricsRow,
@@ -127,7 +128,7 @@ _IDENTITY = (  # what an execution was accepted as: written once, with its first
     "accepted_at",
     "deadline",
 )
-_PROGRESS = ("state", "reason", "snapshot", "snapshot_version", "updated_at", "seq")
+_PROGRESS = ("state", "reason", "snapshot", "snapshot_version", "updated_at", "seq", "refusal")
 _EVENT = (
     "execution_id",
     "seq",
@@ -167,6 +168,8 @@ _FILL = (
     "is_taker",
     "late",
     "traded_at",
+    "trade_id",
+    "listed_id",
 )
 _MARKET = (
     "ticker",
@@ -220,6 +223,8 @@ MOVE_EXECUTION = (
 ADD_EVENT = _insert("execution_events", _EVENT)
 PUT_CHILD = _replace("split_orders", ("execution_id", "client_order_id"), _CHILD)
 ADD_FILL = _insert("fills", _FILL)
+CORRECT_FILL = f"UPDATE fills SET {', '.join(f'{c} = ?' for c in _FILL[3:])} WHERE execution_id = ? AND order_id = ? AND fill_id = ?"
+TAKE_FILL_BACK = "DELETE FROM fills WHERE order_id = ? AND fill_id = ? AND execution_id = ?"
 PUT_MARKET = _replace("markets", ("ticker",), _MARKET)
 ADD_BOOK = _insert("order_book_snapshots", _BOOK)
 PUT_METRICS = _replace("execution_metrics", ("execution_id",), _METRICS)
@@ -242,6 +247,8 @@ ORDER = (
     PUT_EDGE,
     ADD_EVENT,
     PUT_CHILD,
+    TAKE_FILL_BACK,
+    CORRECT_FILL,
     ADD_FILL,
     PUT_MARKET,
     ADD_BOOK,
@@ -299,7 +306,7 @@ def rows_of(job: Job) -> Iterator[Row]:
 def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
     journal, execution_id = save.journal, save.execution_id
     at = to_iso(journal.at_us)
-    progress = (save.state, save.reason, save.snapshot.decode(), save.snapshot_version, at, journal.seq)
+    progress = (save.state, save.reason, save.snapshot.decode(), save.snapshot_version, at, journal.seq, save.refusal)
     if journal.seq == FIRST_SEQ:
         identity = execution_id, save.ticker, save.outcome, save.method, save.target_quantity, save.target_price
         yield ADD_EXECUTION, (*progress, *identity, to_iso(save.accepted_at_us), to_iso(save.deadline_us))
@@ -313,9 +320,18 @@ def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
     yield ADD_EVENT, (execution_id, journal.seq, at, *event, *told)
     for child in save.children:
         yield PUT_CHILD, (execution_id, *msgspec.structs.astuple(child), at)
+    for gone in save.gone:
+        yield TAKE_FILL_BACK, (gone.order_id, gone.fill_id, execution_id)
+    for fill in save.corrected:
+        key, values = (execution_id, fill.order_id, fill.fill_id), _fill_values(fill)[2:]
+        yield CORRECT_FILL, (*values, *key)
     for fill in save.fills:
-        *values, traded_at_us = msgspec.structs.astuple(fill)
-        yield ADD_FILL, (execution_id, *values, to_iso(traded_at_us))
+        yield ADD_FILL, (execution_id, *_fill_values(fill))
+
+
+def _fill_values(fill: FillRow) -> tuple[Any, ...]:
+    *values, traded_at_us, trade_id, listed_id = msgspec.structs.astuple(fill)
+    return (*values, to_iso(traded_at_us), trade_id, listed_id)
 
 
 def _book_row(book: BookRow) -> tuple[Any, ...]:

@@ -21,7 +21,8 @@ UNFINISHED = "state NOT IN ('filled', 'cancelled')"
 
 class ExecutionSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a list. `key` is the caller's own, null for an execution that was not submitted under one;
-    `quarantine` says why the engine does not act for it, null: it does."""
+    `quarantine` says why the engine does not act for it, null: it does. `refusal`: the exchange's own words at its last
+    refusal."""
 
     execution_id: str
     key: str | None
@@ -31,6 +32,7 @@ class ExecutionSummary(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     reason: str | None
     quarantine: str | None
+    refusal: str | None
     target_quantity: str
     filled_quantity: str
     target_price: str | None
@@ -56,6 +58,8 @@ class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FillLine(msgspec.Struct, frozen=True, kw_only=True):
+    """`fill_id` is the name it was first counted by; `trade_id` and `listed_id` are its others."""
+
     fill_id: str
     order_id: str
     client_order_id: str
@@ -65,6 +69,8 @@ class FillLine(msgspec.Struct, frozen=True, kw_only=True):
     is_taker: bool
     late: bool
     traded_at: str
+    trade_id: str | None
+    listed_id: str | None
 
 
 class JournalLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +109,7 @@ class SubmittedEarlier(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SUMMARY = (
-    "SELECT e.execution_id, s.key, e.ticker, e.outcome, e.method, e.state, e.reason, e.quarantine, "
+    "SELECT e.execution_id, s.key, e.ticker, e.outcome, e.method, e.state, e.reason, e.quarantine, e.refusal, "
     "e.target_quantity, e.target_price, e.accepted_at, e.deadline, e.updated_at, e.seq "
     "FROM execution_state e LEFT JOIN submissions s ON s.execution_id = e.execution_id"
 )

@@ -7,7 +7,7 @@ log as it stands.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -30,8 +30,8 @@ _JOURNAL = (
 )
 _CHILDREN = f"SELECT {', '.join(ChildRow.__struct_fields__)} FROM split_orders WHERE execution_id = ?"
 _FILLS = (
-    "SELECT order_id, fill_id, client_order_id, price, quantity, fee, is_taker, late, traded_at FROM fills "
-    "WHERE execution_id = ?"
+    "SELECT order_id, fill_id, client_order_id, price, quantity, fee, is_taker, late, traded_at, trade_id, listed_id "
+    "FROM fills "
 )
 _METRICS = f"SELECT {', '.join(MetricsRow.__struct_fields__)} FROM execution_metrics WHERE execution_id = ?"
 
@@ -82,6 +82,11 @@ def children(connection: sqlite3.Connection, execution_id: str) -> list[ChildRow
 
 def fills(connection: sqlite3.Connection, execution_id: str) -> list[FillRow]:
     """The rows of `fills` of one execution. Raises ValueError for a time that is none."""
+    return fill_rows(connection, "WHERE execution_id = ?", (execution_id,))
+
+
+def fill_rows(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[FillRow]:
+    """The rows of `fills` that `where` says. Raises ValueError for a time that is none."""
     return [
         FillRow(
             order_id=order_id,
@@ -93,10 +98,22 @@ def fills(connection: sqlite3.Connection, execution_id: str) -> list[FillRow]:
             is_taker=bool(is_taker),
             late=bool(late),
             traded_at_us=from_iso(traded_at),
+            trade_id=trade_id,
+            listed_id=listed_id,
         )
-        for order_id, fill_id, client_order_id, price, quantity, fee, is_taker, late, traded_at in connection.execute(
-            _FILLS, (execution_id,)
-        )
+        for (
+            order_id,
+            fill_id,
+            client_order_id,
+            price,
+            quantity,
+            fee,
+            is_taker,
+            late,
+            traded_at,
+            trade_id,
+            listed_id,
+        ) in connection.execute(f"{_FILLS}{where}", values)
     ]
 
 

@@ -6,8 +6,9 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 
-from fsm_exec.core.ports import BookRow, OrderOwner, Started
+from fsm_exec.core.ports import BookRow, FillRow, OrderOwner, Started
 from fsm_exec.core.times import from_iso
+from fsm_exec.store.reading import fill_rows
 
 IDS_AT_ONCE = 500  # SQLite takes some thousands of parameters
 
@@ -28,14 +29,14 @@ def owners(connection: sqlite3.Connection, order_ids: Sequence[str]) -> dict[str
     for begin in range(0, len(order_ids), IDS_AT_ONCE):
         ids = order_ids[begin : begin + IDS_AT_ONCE]
         among = f"order_id IN ({', '.join('?' * len(ids))})"
-        fills: dict[str, set[str]] = defaultdict(set)
-        for order_id, fill_id in connection.execute(f"SELECT order_id, fill_id FROM fills WHERE {among}", ids):
-            fills[order_id].add(fill_id)
+        fills: dict[str, list[FillRow]] = defaultdict(list)
+        for row in fill_rows(connection, f"WHERE {among}", ids):
+            fills[row.order_id].append(row)
         rows = connection.execute(
             f"SELECT order_id, execution_id, client_order_id FROM split_orders WHERE {among}", ids
         )
         for order_id, execution_id, client_order_id in rows:
-            found[order_id] = OrderOwner(execution_id, client_order_id, frozenset(fills[order_id]))
+            found[order_id] = OrderOwner(execution_id, client_order_id, tuple(fills[order_id]))
     return found
 
 

@@ -119,11 +119,12 @@ class OrdersPage(msgspec.Struct, kw_only=True):
 
 
 class Fill(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """No client_order_id: a REST fill is joined by order_id. `fee_cost` is the total for this fill, 6 decimals."""
+    """No client_order_id: a REST fill is joined by order_id. One of `fill_id` and `trade_id` is enough. `fee_cost` is
+    the total for this fill, 6 decimals."""
 
-    fill_id: str
-    trade_id: str
     order_id: str
+    fill_id: str = ""
+    trade_id: str = ""
     ticker: str
     market_ticker: str
     exchange_index: int

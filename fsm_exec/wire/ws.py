@@ -53,7 +53,7 @@ class Trade(msgspec.Struct, kw_only=True):
 
 
 class Fill(msgspec.Struct, kw_only=True):
-    """`trade_id` is the REST listing's fill_id."""
+    """`trade_id` is that of the REST listing's row, too."""
 
     trade_id: str | None = None
     order_id: str | None = None

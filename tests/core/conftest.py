@@ -17,6 +17,7 @@ from fsm_exec.core.events import (
     DecisionDue,
     FillReported,
     OrderAccepted,
+    OrderProven,
     OrderReported,
     StopRequested,
     Submitted,
@@ -176,6 +177,73 @@ class Driver:
         fields.setdefault("remaining_e2", CountE2(child.count_e2 - filled if status == "resting" else 0))
         return self.fact(
             OrderReported, status=status, filled_e2=CountE2(filled), looked_up=looked_up, cause=cause, **fields
+        )
+
+    def frame(self, trade_id: str, count: int, **fields: object) -> Advance | None:
+        """A fill as the stream tells it."""
+        return self.fill(trade_id, count, **{"trade_id": trade_id, "outcome": self.execution.outcome, **fields})
+
+    def listed(self, trade_id: str, count: int, **fields: object) -> Advance | None:
+        """A fill as a listing has it."""
+        return self.fill(
+            trade_id,
+            count,
+            **{"trade_id": trade_id, "listed_id": trade_id, "outcome": self.execution.outcome, **fields},
+        )
+
+    def prove(
+        self,
+        status: OrderStatus | None,
+        *fills: tuple[str, int],
+        given_up: bool = False,
+        order_id: str | None = None,
+        **fields: object,
+    ) -> Advance | None:
+        """Listings, late enough, show the newest order in `status` (None: not at all) with these fills. `fields` are
+        those of each fill."""
+        self.now_us += 33_000_000
+        child = self.child
+        its_id = order_id or child.order_id or f"at-exchange-{child.client_order_id}"
+        filled = CountE2(sum(count for _, count in fills))
+        order = None
+        if status is not None:
+            order = OrderReported(
+                at_us=self.now_us,
+                client_order_id=child.client_order_id,
+                order_id=its_id,
+                outcome=self.execution.outcome,
+                status=status,
+                price_e4=child.price_e4,
+                count_e2=child.count_e2,
+                filled_e2=filled,
+                remaining_e2=CountE2(child.count_e2 - filled if status == "resting" else 0),
+                cause=None,
+                looked_up=True,
+            )
+        one = FillReported(
+            at_us=self.now_us,
+            client_order_id=child.client_order_id,
+            order_id=its_id,
+            fill_id="",
+            count_e2=CountE2(0),
+            outcome=self.execution.outcome,
+            price_e4=child.price_e4,
+            fee_e6=MoneyE6(0),
+            is_taker=False,
+            traded_at_us=self.now_us,
+            mid_e5=50_000,
+            undated="traded_at_us" not in fields,
+        )
+        listed = [
+            replace(one, fill_id=name, trade_id=name, listed_id=name, count_e2=CountE2(count), **fields)
+            for name, count in fills
+        ]
+        return self.fact(
+            OrderProven,
+            as_of_us=self.now_us,
+            order=order,
+            fills=tuple(listed),
+            given_up=given_up,
         )
 
     @property

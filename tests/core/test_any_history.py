@@ -40,7 +40,9 @@ from fsm_exec.core.events import (
     MarketChanged,
     OrderAbsent,
     OrderAccepted,
+    OrderDisputed,
     OrderDoubted,
+    OrderProven,
     OrderRefused,
     OrderReported,
     OrderWithdrawn,
@@ -142,17 +144,22 @@ class Teller:
             return False
         assert parts == step, "advance is apply of decide"
         assert advance(before, event, driver.algorithm) == step, "the same answer to the same arguments"
-        told = event.fills if isinstance(event, Restored) else (event,)
+        if isinstance(event, OrderProven):  # the truth, whatever was said before
+            for key in [key for key in self.fills if key[0] == event.client_order_id]:
+                del self.fills[key]
+        told = event.fills if isinstance(event, Restored | OrderProven) else (event,)
         for fill in told:
             if isinstance(fill, FillReported):
-                self.fills.setdefault((fill.order_id, fill.fill_id), fill.count_e2)
+                child = driver.execution.child(fill.client_order_id)
+                if child is not None and child.order_id == fill.order_id:  # otherwise it is not believed
+                    self.fills.setdefault((fill.client_order_id, fill.fill_id), fill.count_e2)
         if step is None:
             assert driver.execution is before
         assert len({write.effect_id for write in driver.in_flight}) == len(driver.in_flight)
         stays_away = before.draining and not isinstance(event, Restored)
         if before.ending is not None or stays_away or event.at_us >= before.deadline_us:
             assert all(type(write).__name__ == "CancelOrder" for write in driver.in_flight[sent:]), "invariant 9"
-        check(before, driver.execution)
+        check(before, driver.execution, is_proof=isinstance(event, OrderProven))
         assert driver.execution.filled_e2 == sum(self.fills.values()), "invariant 3"
         return True
 
@@ -168,7 +175,10 @@ class Teller:
         count = CountE2(self.draw(-1 if self.draw(0, 20) == 0 else 0, child.count_e2))
         rest = CountE2(child.count_e2 - max(count, child.reported_e2) if self.draw(0, 3) else 0)
         write_id = child.write.effect_id if child.write is not None and self.draw(0, 9) else "e1:1:1"
-        match self.draw(0, 12):
+        match self.draw(0, 13):
+            case 13:
+                why = OrderDisputed(at_us=at_us, client_order_id=name, why="")
+                return self.proven(child, at_us) if self.draw(0, 1) else why
             case 0:
                 return OrderAccepted(
                     at_us=at_us, client_order_id=name, order_id=order_id, filled_e2=count, remaining_e2=rest
@@ -248,6 +258,50 @@ class Teller:
             instance="bbbbbbbbbb" if self.draw(0, 9) == 0 else None,
         )
 
+    def proven(self, child: Child, at_us: int) -> OrderProven:
+        """Late listings have the order ended with some of its fills, and perhaps one more."""
+        order_id = child.order_id or f"id-{child.client_order_id}"
+        kept = [fill for fill in (*child.fills, *child.late) if self.draw(0, 4)]
+        more = child.count_e2 - sum(fill.count_e2 for fill in kept)
+        fills = [(fill.fill_id, fill.count_e2) for fill in kept]
+        if more > 0 and self.draw(0, 2) == 0:
+            fills.append((f"more-{at_us}", CountE2(self.draw(1, more))))
+        total = CountE2(sum(count for _, count in fills))
+        return OrderProven(
+            at_us=at_us,
+            client_order_id=child.client_order_id,
+            as_of_us=at_us,
+            order=OrderReported(
+                at_us=at_us,
+                client_order_id=child.client_order_id,
+                order_id=order_id,
+                outcome=self.driver.execution.outcome,
+                status="canceled",
+                price_e4=child.price_e4,
+                count_e2=child.count_e2,
+                filled_e2=total,
+                remaining_e2=CountE2(0),
+                cause=None,
+                looked_up=True,
+            ),
+            fills=tuple(
+                FillReported(
+                    at_us=at_us,
+                    client_order_id=child.client_order_id,
+                    order_id=order_id,
+                    fill_id=fill_id,
+                    listed_id=fill_id,
+                    price_e4=child.price_e4,
+                    count_e2=count,
+                    fee_e6=MoneyE6(0),
+                    is_taker=False,
+                    traded_at_us=at_us,
+                    mid_e5=None,
+                )
+                for fill_id, count in fills
+            ),
+        )
+
     def filled(self, child: Child, name: str, order_id: str, at_us: int, count: CountE2) -> FillReported:
         return FillReported(
             at_us=at_us,
@@ -295,7 +349,7 @@ class Teller:
             for name in [child.client_order_id for child in self.driver.children]:
                 child = self.driver.execution.child(name)
                 assert child is not None
-                if child.is_open:
+                if child.is_open or child.suspicion is not None:
                     self.driver.now_us += 1
                     answer = self.answer(self.driver.execution, child, self.driver.now_us)
                     assert self.tell(answer), f"a true answer raises: {answer} for {child}"
@@ -306,6 +360,8 @@ class Teller:
         name, order_id = child.client_order_id, child.order_id or f"id-{child.client_order_id}"
         written = {entry.effect_id: entry.kind for entry in execution.outbox if entry.client_order_id == name}
         filled = child.reported_e2
+        if child.suspicion is not None:
+            return self.proven(child, at_us)
         if child.state == "settling":
             missing = CountE2(child.reported_e2 - child.counted_e2)
             return FillReported(
@@ -352,8 +408,8 @@ class Teller:
         )
 
 
-def check(before: Execution, after: Execution) -> None:
-    """The invariants, written down a second time and not as core writes them."""
+def check(before: Execution, after: Execution, *, is_proof: bool = False) -> None:
+    """The invariants, written down a second time and not as core writes them. Only a proof takes anything back."""
     assert before.state not in EXECUTION_ENDS or after.state == before.state, "invariant 7"
     if after.state in EXECUTION_ENDS:
         assert after.reason is not None
@@ -362,8 +418,9 @@ def check(before: Execution, after: Execution) -> None:
         new = after.child(old.client_order_id)
         assert new is not None, "no order is ever forgotten"
         assert old.state not in CHILD_ENDS or new.state == old.state, "invariant 7"
-        assert new.reported_e2 >= old.reported_e2
-        assert new.order_id == old.order_id or old.order_id is None
+        assert is_proof or new.reported_e2 >= old.reported_e2
+        assert is_proof or new.order_id == old.order_id or old.order_id is None
+        assert is_proof or old.suspicion is None or new.suspicion == old.suspicion
     late = sum(fill.count_e2 for child in after.children for fill in child.late)
     bought = sum(fill.count_e2 for child in after.children for fill in child.fills)
     may_buy = 0

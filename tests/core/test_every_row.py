@@ -49,6 +49,12 @@ def lost(driver: Driver) -> object:
     return driver.report("resting", counted(driver), looked_up=True)
 
 
+def longer(driver: Driver) -> object:
+    """A fill that is counted is listed with more."""
+    driver.frame("T", 10)
+    return driver.listed("T", 20)
+
+
 def ended(driver: Driver, final: int) -> object:
     return driver.fact(CancelAnswered, reduced_by_e2=CountE2(1_000 - final))
 
@@ -75,6 +81,18 @@ CHILD: dict[tuple[str, str, str], Callable[[Driver], object]] = {
     ("settling", "fill_counted", "settling"): lambda d: d.fill("some", 1),
     ("settling", "fill_counted", "cancelled"): lambda d: d.fill("rest", 500),
     WHOLE: lambda d: d.fill("all", 1_000),
+    **{(s, "corrected", "filled"): lambda d: d.prove("executed", ("T", 1_000)) for s in (*ENDABLE, "settling")},
+    ("settling", "corrected", "cancelled"): lambda d: d.prove("canceled", ("T", 400)),
+    ("resting", "corrected", "partial"): lambda d: d.prove("resting", ("T", 40)),
+    ("partial", "corrected", "resting"): lambda d: d.prove("resting"),
+    **{(s, "corrected", s): longer for s in ("partial", "cancelling", "settling")},
+    ("settling", "still_live", "partial"): lambda d: d.prove("resting", ("T", 40)),
+    ("settling", "still_live", "resting"): lambda d: d.prove("resting"),
+    **{
+        (s, "given_up", "filled"): lambda d: d.prove("resting", ("T", 1_000), given_up=True)
+        for s in (*ENDABLE, "settling")
+    },
+    **{(s, "given_up", "cancelled"): lambda d: d.prove("resting", given_up=True) for s in (*ENDABLE, "settling")},
 }
 
 EXECUTION: dict[tuple[str, str, str], Callable[[Driver], object]] = {

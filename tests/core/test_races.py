@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
+from fsm_exec.core.advance import Advance
 from fsm_exec.core.algorithm import RepriceWish
 from fsm_exec.core.errors import IllegalEvent, LocalError
 from fsm_exec.core.events import (
@@ -21,6 +23,7 @@ from fsm_exec.core.events import (
     Withdraw,
     WriteLost,
 )
+from fsm_exec.core.inquiry import needs_inquiry
 from fsm_exec.core.orders import CancelOrder, PlaceOrder
 from fsm_exec.core.units import CountE2, PriceE4
 
@@ -143,10 +146,13 @@ def test_an_order_changed_by_somebody_else_ends_the_execution(working: Driver, p
 
 @pytest.mark.parametrize(("price_e4", "count_e2"), [(6_000, 1_000), (5_000, 2_000)])
 def test_a_foreign_change_beyond_cap_or_target_is_refused(working: Driver, price_e4: int, count_e2: int) -> None:
-    """It breaks an invariant: the execution is quarantined, and its orders are cancelled, by whoever runs it."""
-    refuses(
-        working, LocalError, lambda: working.report("resting", price_e4=PriceE4(price_e4), count_e2=CountE2(count_e2))
-    )
+    """It breaks an invariant. A frame is not believed, and asked about; once a listing shows it, the execution is
+    quarantined, and its orders are cancelled, by whoever runs it."""
+    price, count = PriceE4(price_e4), CountE2(count_e2)
+    working.report("resting", price_e4=price, count_e2=count)
+    assert (working.child.price_e4, working.child.count_e2) == (5_000, 1_000)
+    assert working.child.suspicion is not None
+    refuses(working, LocalError, lambda: working.report("resting", looked_up=True, price_e4=price, count_e2=count))
 
 
 def test_an_unknown_order_that_turns_out_another_is_refused(world: World) -> None:
@@ -162,29 +168,38 @@ def test_an_order_of_another_id_or_outcome_is_refused(working: Driver) -> None:
     refuses(
         working,
         IllegalEvent,
-        lambda: working.report("resting", order_id="another"),
-        lambda: working.report("resting", outcome="no"),
-        lambda: working.report("resting", filled=1_001),
-        lambda: working.fill("f1", 100, order_id="another"),
+        lambda: working.report("resting", outcome="no", looked_up=True),
         lambda: working.fill("f1", 0),
         lambda: working.fill("f1", 100, fee_e6=-1),
-        lambda: working.fact(CancelAnswered, reduced_by_e2=1_001),
         lambda: working.fact(CancelAnswered, client_order_id="fxaaaaaaaaaa-e1-1-9", reduced_by_e2=0),
-        lambda: working.accept(filled=500, remaining=501),
     )
 
 
-def test_an_end_with_fewer_fills_than_were_stated_is_a_contradiction(working: Driver) -> None:
-    """An order that would wait for fills nobody has is refused, not waited for."""
+IMPLAUSIBLE: dict[str, Callable[[Driver], object]] = {
+    "another id": lambda d: d.report("resting", order_id="another"),
+    "a fill of another id": lambda d: d.fill("f1", 100, order_id="another"),
+    "the other outcome": lambda d: d.report("resting", outcome="no"),
+    "more than there is": lambda d: d.report("resting", filled=1_001),
+    "more taken off than there is": lambda d: d.fact(CancelAnswered, reduced_by_e2=1_001),
+    "more accepted than was sent": lambda d: d.accept(filled=500, remaining=501),
+    "ended with fewer": lambda d: d.report("canceled", 300),
+    "taken off with fewer": lambda d: d.fact(CancelAnswered, reduced_by_e2=CountE2(700)),
+    "filled with fewer": lambda d: d.accept(filled=300, remaining=0),
+}
+
+
+@pytest.mark.parametrize("said", IMPLAUSIBLE)
+def test_what_contradicts_and_may_be_wrong_itself_is_not_believed_and_asked_about(working: Driver, said: str) -> None:
+    """One wrong message neither moves an order nor gives its execution up: it is said, and listings tell."""
     working.fill("f1", 400)
-    refuses(
-        working,
-        IllegalEvent,
-        lambda: working.report("canceled", 300),
-        lambda: working.fact(CancelAnswered, reduced_by_e2=CountE2(700)),
-        lambda: working.accept(filled=300, remaining=0),
-        match="fewer",
-    )
+    before = working.child
+    step = IMPLAUSIBLE[said](working)
+    assert isinstance(step, Advance)
+    assert [note.is_alarm for note in step.notes] == [True]
+    after = working.child
+    assert after.suspicion is not None
+    assert replace(after, suspicion=None) == before
+    assert needs_inquiry(after)
 
 
 # Doubt and proof.

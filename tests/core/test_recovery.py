@@ -374,9 +374,11 @@ def test_an_order_of_our_name_with_another_price_is_not_adopted(world: World) ->
 
 
 def test_an_order_known_under_another_id_is_not_adopted(working: Driver) -> None:
-    """Two orders of one name cannot be."""
-    with pytest.raises(IllegalEvent, match="at the exchange, not"):
-        restart(working, order(working.child, "executed", 1_000, order_id="another"))
+    """Two orders of one name cannot be: later listings tell which is ours."""
+    restart(working, order(working.child, "executed", 1_000, order_id="another"))
+    assert (working.child.state, working.child.reported_e2) == ("resting", 0)
+    assert working.child.suspicion is not None
+    assert "at the exchange, not" in working.child.suspicion.why
 
 
 def test_an_order_rejected_here_and_alive_there_comes_to_light(world: World) -> None:

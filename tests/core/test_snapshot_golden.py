@@ -35,6 +35,8 @@ EXPECTED = {  # name: state, reason, filled, each order's state and write in fli
     "market_closed": ("cancelled", "market_closed", 0, ["cancelled"]),
     "closing": ("walking", None, 0, ["cancelled", "cancelled", "intended"]),
     "deadline": ("walking", None, 0, ["cancelling cancel"]),
+    "suspected": ("walking", None, 0, ["rejected", "resting"]),
+    "corrected": ("partial", None, 250, ["partial"]),
 }
 """Facts that no version may change the meaning of. A version with more histories adds their names here."""
 

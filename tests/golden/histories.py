@@ -171,6 +171,32 @@ def closing() -> Driver:
     return driver
 
 
+def suspected() -> Driver:
+    """A frame cannot be true; an answer that is not listed as a refusal, a proof of absence, and the same answer."""
+    driver = World.drive(World.scripted(600, 400))
+    driver.place()
+    one, two = (child.client_order_id for child in driver.children)
+    driver.script.wishes = ()
+    answer = {"client_order_id": one, "why": "Size exceeds the limit", "code": "order_size_exceeds_limit"}
+    driver.fact(OrderDoubted, **answer)
+    driver.now_us += 33_000_000
+    driver.fact(OrderAbsent, client_order_id=one, as_of_us=driver.now_us)
+    driver.fact(OrderDoubted, **answer)
+    driver.accept(client_order_id=two, remaining=400)
+    driver.frame("T1", 50_000, client_order_id=two)
+    return driver
+
+
+def corrected() -> Driver:
+    """Fills of frames: one is listed otherwise and under another name, one is not listed and taken back."""
+    driver = _working()
+    driver.frame("T1", 300, fee_e6=MoneyE6(17_500), is_taker=True)
+    driver.frame("T2", 200)
+    driver.listed("T1", 250, listed_id="L1", fee_e6=MoneyE6(0), traded_at_us=driver.now_us - 1_234_567)
+    driver.prove("resting", ("T1", 250), order_id="another")
+    return driver
+
+
 HISTORIES: dict[str, Callable[[], Driver]] = {
     made.__name__: made
     for made in (
@@ -188,6 +214,8 @@ HISTORIES: dict[str, Callable[[], Driver]] = {
         market_closed,
         deadline,
         closing,
+        suspected,
+        corrected,
     )
 }
 

@@ -112,13 +112,32 @@ async def test_an_order_is_told_in_its_own_outcome(kit: Kit, network: Network) -
 async def test_a_fill_is_told_in_its_own_outcome(kit: Kit, network: Network) -> None:
     """Price in the outcome bought, fee to the millionth, time to the microsecond, or the next best time there is."""
     bare = {name: value for name, value in FILL.items() if name != "created_time"}
-    rows = [FILL, {**bare, "fill_id": "f-2", "ts": 1_790_856_000}, {**bare, "fill_id": "f-3"}, FILL]
+    rows = [FILL, {**bare, "trade_id": "f-2", "ts": 1_790_856_000}, {**bare, "trade_id": "f-3"}, FILL]
     network.answer(200, AS_OF).answer(200, {"fills": rows, "cursor": ""})
     first, second, third = (await kit.rest(network).fills(order_id="o-1")).fills
     assert (first.outcome, first.price_e4, first.count_e2, first.fee_e6) == ("no", 3_000, 100, 14_700)
     assert (first.is_taker, first.client_order_id) == (True, None)
     assert [f.at_us for f in (first, second, third)] == [1_790_856_000_123_456, 1_790_856_000_000_000, AS_OF_US]
     assert network.requests[1].url.params["order_id"] == "o-1"
+
+
+async def test_a_listed_fill_is_counted_by_its_trade_and_keeps_the_listings_name(kit: Kit, network: Network) -> None:
+    """Either name may be missing, or empty."""
+    named = [("F", "T"), ("F", None), (None, "T"), ("F", ""), ("", "T")]
+    rows = []
+    for number, names in enumerate(named):
+        said = dict(zip(("fill_id", "trade_id"), names, strict=True))
+        row = {**FILL, **said, "order_id": f"o-{number}"}
+        rows.append({name: value for name, value in row.items() if value is not None})
+    network.answer(200, AS_OF).answer(200, {"fills": rows, "cursor": ""})
+    found = (await kit.rest(network).fills(order_id="o-1")).fills
+    assert [(f.fill_id, f.trade_id, f.listed_id) for f in found] == [
+        ("T", "T", "F"),
+        ("F", None, "F"),
+        ("T", "T", "T"),
+        ("F", None, "F"),
+        ("T", "T", "T"),
+    ]
 
 
 WRONG_ORDERS: list[dict[str, object]] = [

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 import trio
-from msgspec.structs import replace
 from trio.testing import MockClock
 
-from fsm_exec.core.errors import LocalError, SaveRefused, ServiceFailed, StoreFailed
+from fsm_exec.core.errors import IllegalEvent, LocalError, SaveRefused, ServiceFailed, StoreFailed
 from fsm_exec.core.ports import ExecutionSave
 from fsm_exec.store import SqliteStore
-from tests.runtime.support import Stage, StoreBetween, count, price, staged
+from tests.runtime.support import Stage, StoreBetween, count, staged
 
 
 class BreakingStore(StoreBetween):
@@ -36,11 +35,9 @@ def break_store(stage: Stage) -> None:
     stage.store.broken = True
 
 
-async def contradict(stage: Stage, client_order_id: str) -> None:
-    """The exchange says that an order stands at a price at which it was never placed; time to clear up after it."""
-    listener = stage.exchange.listener
-    assert listener is not None
-    listener.order(replace(stage.exchange.held[client_order_id], price_e4=price(97)))
+async def contradict(stage: Stage, execution_id: str) -> None:
+    """It hears what cannot be; time to clear up after it."""
+    stage.engine.actors[execution_id].inbox.stop(IllegalEvent("what cannot be"))
     await trio.sleep(3)
 
 
@@ -49,14 +46,14 @@ async def test_a_broken_execution_is_quarantined_and_the_others_go_on(autojump_c
     async with staged() as stage:
         broken, sound = await stage.submit(), await stage.submit()
         await trio.sleep(2)
-        of_broken, of_sound = stage.order_of(broken), stage.order_of(sound)
-        await contradict(stage, of_broken)
+        of_sound = stage.order_of(sound)
+        await contradict(stage, broken)
         assert stage.exchange.resting == [of_sound]
-        assert "InvariantBroken" in (stage.engine.ended[broken].quarantine or "")
+        assert "IllegalEvent" in (stage.engine.ended[broken].quarantine or "")
         stage.exchange.fill(10, of_sound)
         assert (await stage.ended(sound)).state == "filled"
         stored = {e.execution_id: e for e in await stage.database.executions()}
-        assert "InvariantBroken" in (stored[broken].quarantine or "")
+        assert "IllegalEvent" in (stored[broken].quarantine or "")
         assert stored[sound].quarantine is None
         assert stage.engine.state == "running"
 
@@ -68,7 +65,7 @@ async def test_a_quarantined_execution_stays_as_its_last_save_says(autojump_cloc
         await trio.sleep(2)
         (order,) = stage.exchange.resting
         before = {e.execution_id: e.snapshot for e in await stage.database.executions()}
-        await contradict(stage, order)
+        await contradict(stage, broken)
         await stage.engine.wait_idle()
         stage.exchange.fill(3, order)
         await trio.sleep(2)

@@ -9,11 +9,11 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from fsm_exec.core.errors import LocalError
+from fsm_exec.core.errors import IllegalEvent, LocalError
 from fsm_exec.core.ports import ExecutionSave
 from fsm_exec.runtime import supervisor
 from tests.runtime.lives import World, a_world, ended
-from tests.runtime.support import Stage, count, price
+from tests.runtime.support import Stage, count
 
 LOST_FOR_LONG = 1_000  # requests: more than are made while an execution is given up
 
@@ -25,10 +25,9 @@ async def at_rest(stage: Stage) -> tuple[str, str]:
     return name, stage.order_of(name)
 
 
-def contradict(world: World, order: str) -> None:
-    """A frame says that the order stands where it was never placed. Looked up, there is nothing wrong with it."""
-    assert world.exchange.listener is not None
-    world.exchange.listener.order(replace(world.exchange.held[order], price_e4=price(97)))
+def contradict(stage: Stage, name: str) -> None:
+    """Something that cannot be is heard. Looked up, there is nothing wrong with it."""
+    stage.engine.actors[name].inbox.stop(IllegalEvent("what cannot be"))
 
 
 async def until_given_up(world: World, name: str) -> None:
@@ -44,7 +43,7 @@ async def test_one_that_is_resumed_goes_on_with_what_remains(autojump_clock: Moc
     async with a_world() as world, world.life() as stage:
         name, order = await at_rest(stage)
         world.exchange.fill(4, order)
-        contradict(world, order)
+        contradict(stage, name)
         await trio.sleep(3)
         assert (world.exchange.resting, list(stage.engine.status().quarantined)) == ([], [name])
         await stage.engine.resume_execution(name)
@@ -63,9 +62,8 @@ async def test_resumed_while_it_is_given_up_it_waits_for_what_is_under_way(autoj
         world.exchange.answer_s = 8  # the order rests at once; only the answer to placing it is slow
         name = await stage.submit(horizon_s=600)
         await trio.sleep(1)
-        order = stage.order_of(name)
         world.exchange.answer_s = 0.1
-        contradict(world, order)
+        contradict(stage, name)
         await until_given_up(world, name)
         assert name in stage.engine.actors
         asked_s = trio.current_time()
@@ -81,8 +79,8 @@ async def test_resumed_while_it_is_given_up_it_waits_for_what_is_under_way(autoj
 async def test_cancelled_while_it_is_given_up_it_ends_for_its_user(autojump_clock: MockClock) -> None:
     """As one that is quarantined already."""
     async with a_world() as world, world.life() as stage:
-        name, order = await at_rest(stage)
-        contradict(world, order)
+        name, _ = await at_rest(stage)
+        contradict(stage, name)
         await until_given_up(world, name)
         await stage.engine.cancel(name)
         await ended(stage.engine)
@@ -97,7 +95,7 @@ async def test_who_asks_too_early_and_too_long_is_told_to_ask_again(
     async with a_world() as world, world.life() as stage:
         name, order = await at_rest(stage)
         world.exchange.cancel_fates = deque(["lost there"] * LOST_FOR_LONG)
-        contradict(world, order)
+        contradict(stage, name)
         await until_given_up(world, name)
         with pytest.raises(LocalError, match=f"{name} is still being given up"):
             await stage.engine.resume_execution(name)
@@ -115,7 +113,7 @@ async def test_a_cancel_that_arrives_after_the_resumption_is_ours(autojump_clock
     async with a_world() as world, world.life() as stage:
         name, order = await at_rest(stage)
         world.exchange.cancel_fates = deque(["lost there"] * LOST_FOR_LONG)
-        contradict(world, order)
+        contradict(stage, name)
         await trio.sleep(20)
         assert (name in stage.engine.actors, world.exchange.resting) == (False, [order])
         await stage.engine.resume_execution(name)
@@ -144,9 +142,9 @@ async def test_a_process_that_dies_while_it_gives_one_up_leaves_it_quarantined(a
     somebody else's, nor the execution up by itself."""
 
     async def given_up(stage: Stage) -> None:
-        _, order = await at_rest(stage)
-        contradict(world, order)
-        await until_given_up(world, "e000001")
+        name, _ = await at_rest(stage)
+        contradict(stage, name)
+        await until_given_up(world, name)
         while not world.exchange.cancels:  # noqa: ASYNC110 - nobody announces it
             await trio.sleep(0.01)
 
@@ -171,8 +169,8 @@ async def test_a_process_that_dies_while_one_is_resumed_leaves_it_quarantined(au
             await trio.sleep_forever()
 
         async def resumed(stage: Stage) -> None:
-            name, order = await at_rest(stage)
-            contradict(world, order)
+            name, _ = await at_rest(stage)
+            contradict(stage, name)
             await until_given_up(world, name)
             await trio.sleep(3)
             assert world.exchange.resting == []

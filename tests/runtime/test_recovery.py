@@ -442,7 +442,7 @@ async def test_the_trouble_of_one_stops_nobody_else(autojump_clock: MockClock) -
 
         await world.killed_after(work)
         first, second, third = sorted(world.exchange.resting)
-        world.exchange.held[second] = replace(world.exchange.held[second], order_id="another", filled_e2=count(1))
+        world.exchange.held[second] = replace(world.exchange.held[second], outcome="no", filled_e2=count(1))
         calls = 0
 
         def forgotten(name: str) -> Algorithm:
@@ -463,7 +463,7 @@ async def test_the_trouble_of_one_stops_nobody_else(autojump_clock: MockClock) -
             await trio.sleep(15)
             assert world.exchange.resting == [third]
             assert "unknown method" in ((await world.stored("e000001")).quarantine or "")
-            assert "another" in ((await world.stored("e000002")).quarantine or "")
+            assert "is for no" in ((await world.stored("e000002")).quarantine or "")
             world.exchange.fill(10, third)
             await ended(stage.engine)
         assert first in {cancel.client_order_id for cancel in world.exchange.cancels}

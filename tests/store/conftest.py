@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import pytest
 
-from fsm_exec.core.ports import BookRow, ChildRow, ExecutionSave, FillRow, JournalRow, MetricsRow
+from fsm_exec.core.ports import BookRow, ChildRow, ExecutionSave, FillGone, FillRow, JournalRow, MetricsRow
 from fsm_exec.store import SqliteStore, open_live_store, open_virtual_store
 
 OpenStore: TypeAlias = Callable[[], AbstractAsyncContextManager[SqliteStore]]
@@ -34,6 +34,8 @@ class Samples:
         event: bytes = b'{"type":"Woken"}',
         children: tuple[ChildRow, ...] = (),
         fills: tuple[FillRow, ...] = (),
+        corrected: tuple[FillRow, ...] = (),
+        gone: tuple[FillGone, ...] = (),
     ) -> ExecutionSave:
         journal = JournalRow(
             seq=seq,
@@ -60,6 +62,8 @@ class Samples:
             journal=journal,
             children=children,
             fills=fills,
+            corrected=corrected,
+            gone=gone,
         )
 
     def child(self, client_order_id: str = "fxaaaaaaaaaa-e1-1-1", *, state: str = "resting") -> ChildRow:

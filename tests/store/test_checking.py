@@ -60,7 +60,7 @@ def test_a_sound_database_is_said_to_be_sound(database: Path) -> None:
             f"""UPDATE execution_state SET snapshot = replace(snapshot, '"version":{SNAPSHOT_VERSION}', '"version":99')
             WHERE execution_id = 'e2'""",
             "e2",
-            "snapshot of version 99 (tables 1.1), by a newer fsm-exec; this one reads versions up to "
+            "snapshot of version 99 (tables 1.2), by a newer fsm-exec; this one reads versions up to "
             f"{SNAPSHOT_VERSION}: start the newer one again, nothing was changed",
         ),
         (

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from fsm_exec.core.errors import SaveRefused, StoreFailed
 from fsm_exec.core.fees import FeeTerms
 from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.ports import Store
+from fsm_exec.core.ports import FillGone, MarkoutRow, Store
 from fsm_exec.core.units import LINEAR_CENT
 from fsm_exec.store.locks import LockHeld
 from fsm_exec.store.work import work
@@ -164,14 +165,38 @@ async def test_a_refused_save_leaves_none_of_its_rows(open_store: OpenStore, sam
 
 
 async def test_a_fill_is_counted_once(open_store: OpenStore, samples: Samples) -> None:
-    """The same fill of the same order is refused a second time, in the same save or a later one."""
+    """The same fill of the same order is refused a second time, in the same save or a later one, and so is the same
+    trade under another name."""
     async with open_store() as store:
         await store.save(samples.save(seq=1, children=(samples.child(),), fills=(samples.fill("f1"),)))
         with pytest.raises(SaveRefused, match="UNIQUE"):
             await store.save(samples.save(seq=2, fills=(samples.fill("f1"),)))
         with pytest.raises(SaveRefused, match="UNIQUE"):
             await store.save(samples.save(seq=2, fills=(samples.fill("f2"), samples.fill("f2"))))
-        await store.save(samples.save(seq=2, fills=(samples.fill("f2"),)))
+        await store.save(samples.save(seq=2, fills=(replace(samples.fill("f2"), trade_id="t2"),)))
+        with pytest.raises(SaveRefused, match="UNIQUE"):
+            await store.save(samples.save(seq=3, fills=(replace(samples.fill("f3"), trade_id="t2"),)))
+
+
+async def test_a_fill_is_corrected_in_its_place_and_taken_back_whole(open_store: OpenStore, samples: Samples) -> None:
+    """With what was measured of it; one that is not there, or another execution's, is refused."""
+    async with open_store() as store:
+        first = replace(samples.fill("f1"), trade_id="t1")
+        await store.save(samples.save(seq=1, children=(samples.child(),), fills=(first,)))
+        await store.save(samples.save(seq=2, corrected=(replace(first, quantity="4.00", listed_id="l1"),)))
+        await store.save(samples.save("e2", seq=1, children=(samples.child(),)))
+        with pytest.raises(SaveRefused):
+            await store.save(samples.save("e2", seq=2, corrected=(first,)))
+        (owner,) = (await store.owners([first.order_id])).values()
+        assert [(row.fill_id, row.quantity, row.trade_id, row.listed_id) for row in owner.fills] == [
+            ("f1", "4.00", "t1", "l1")
+        ]
+        await store.save_markouts([MarkoutRow(order_id="o1", fill_id="f1", horizon_s=1, mid="0.5", why=None)], 0)
+        await store.save(samples.save(seq=3, gone=(FillGone("o1", "f1"),), fills=(samples.fill("f2"),)))
+        (owner,) = (await store.owners([first.order_id])).values()
+        assert [row.fill_id for row in owner.fills] == ["f2"]
+        with pytest.raises(SaveRefused):
+            await store.save(samples.save(seq=4, gone=(FillGone("o1", "f1"),)))
 
 
 async def test_a_child_row_is_replaced_whole(open_file_store: OpenStore, samples: Samples, database: Path) -> None:

@@ -9,23 +9,19 @@ from collections.abc import Set as AbstractSet
 from fsm_exec.core.advance import fold
 from fsm_exec.core.agreement import row_differences, snapshot_differences
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.ports import ChildRow, FillRow
+from fsm_exec.core.ports import ChildRow
 from fsm_exec.core.snapshot import SNAPSHOT_VERSION, decode_entry
 from fsm_exec.core.times import from_iso
 from fsm_exec.core.units import format_count, format_money, format_price
 from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.exchange import Exchange
-from fsm_exec.store.reading import executions, journal
+from fsm_exec.store.reading import executions, fills, journal
 
 US_PER_MS = 1_000
 NOBODY: frozenset[str] = frozenset()
 DRAWN = "a contradiction that was drawn"  # a reason for quarantine that is no finding
 
 _CHILDREN = f"SELECT {', '.join(ChildRow.__struct_fields__)} FROM split_orders WHERE execution_id = ?"
-_FILLS = (
-    "SELECT order_id, fill_id, client_order_id, price, quantity, fee, is_taker, late, traded_at FROM fills "
-    "WHERE execution_id = ? ORDER BY rowid"
-)
 
 
 def stored_differences(connection: sqlite3.Connection) -> list[str]:
@@ -40,7 +36,7 @@ def stored_differences(connection: sqlite3.Connection) -> list[str]:
         except LocalError as error:
             found.append(f"6: {name}: {error}")
             continue
-        differences += row_differences(folded, _children(connection, name), _fills(connection, name))
+        differences += row_differences(folded, _children(connection, name), fills(connection, name))
         found += [f"6: {name}: {line}" for line in differences]
     return found
 
@@ -50,32 +46,14 @@ def _children(connection: sqlite3.Connection, execution_id: str) -> list[ChildRo
     return [ChildRow(**dict(zip(ChildRow.__struct_fields__, row, strict=True))) for row in rows]
 
 
-def _fills(connection: sqlite3.Connection, execution_id: str) -> list[FillRow]:
-    return [
-        FillRow(
-            order_id=order_id,
-            fill_id=fill_id,
-            client_order_id=name,
-            price=price,
-            quantity=quantity,
-            fee=fee,
-            is_taker=bool(is_taker),
-            late=bool(late),
-            traded_at_us=from_iso(traded_at),
-        )
-        for order_id, fill_id, name, price, quantity, fee, is_taker, late, traded_at in connection.execute(
-            _FILLS, (execution_id,)
-        )
-    ]
-
-
 def fill_differences(connection: sqlite3.Connection, account: Account, orphans: AbstractSet[str] = NOBODY) -> list[str]:
     """Invariant 3: every fill at the exchange is in the database once, as it was (price, count, fee, role, time), and
     nothing else is."""
     ours = {
-        (order_id, fill_id): (*values, bool(is_taker), from_iso(traded_at) // US_PER_MS)
-        for order_id, fill_id, *values, is_taker, traded_at in connection.execute(
-            "SELECT order_id, fill_id, client_order_id, price, quantity, fee, is_taker, traded_at FROM fills"
+        (order_id, trade_id): (*values, bool(is_taker), from_iso(traded_at) // US_PER_MS)
+        for order_id, trade_id, *values, is_taker, traded_at in connection.execute(
+            "SELECT order_id, COALESCE(trade_id, fill_id), client_order_id, price, quantity, fee, is_taker, traded_at "
+            "FROM fills"
         )
     }
     theirs = {

@@ -1,0 +1,203 @@
+"""Proof by listings: what an order's row and its fills say together, later than all that is doubted, is the truth.
+
+A row alone or the fills alone may be behind, cut short or wrong; together they are believed if the fills add up to what
+the row says is filled. Then answers and frames that said otherwise are corrected: fills that are not listed are taken
+back, what was said to be filled comes down, an order that was said to have ended lives on, or ends.
+
+Whatever does not agree with itself for twice as long is a contradiction, and a person has to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from msgspec.structs import replace
+
+from fsm_exec.core.draft import Draft
+from fsm_exec.core.errors import IllegalEvent
+from fsm_exec.core.events import FillReported, OrderProven
+from fsm_exec.core.execution import Child, Execution, Fill
+from fsm_exec.core.fills import corrected, counted, is_same_fill, over, says_the_same, shown
+from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US, filled, reported
+from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
+from fsm_exec.core.units import CountE2, format_count
+
+PROOF_US = SIGNATURE_WINDOW_US + READ_LAG_US
+"""How much later than what is doubted a listing must be."""
+CONTRADICTS_US = 2 * PROOF_US
+"""How long listings may contradict themselves before a person has to look."""
+
+
+def row_of(child: Child, ticker: str, orders: OrderListing) -> OrderReport | None:
+    """The order's row. Of two orders of its name the one that rests, then the one whose id we know."""
+    rows = [row for row in orders.orders if row.client_order_id == child.client_order_id and row.ticker == ticker]
+    rows.sort(key=lambda row: (row.status != "resting", row.order_id != child.order_id))
+    return rows[0] if rows else None
+
+
+def order_ids(child: Child, row: OrderReport | None) -> tuple[str, ...]:
+    """Under which the order's fills are to be listed: an answer may have given it another id than the listing does."""
+    ids = (
+        None if row is None else row.order_id,
+        child.order_id,
+        *(fill.order_id for fill in (*child.fills, *child.late)),
+    )
+    return tuple(dict.fromkeys(order_id for order_id in ids if order_id is not None))
+
+
+def proof(
+    execution: Execution,
+    child: Child,
+    orders: OrderListing,
+    fills: Sequence[FillListing],
+    since_us: int,
+    at_us: int,
+    mid_of: Callable[[FillReport], int | None],
+    *,
+    give_up: bool = False,
+) -> OrderProven | str | None:
+    """The truth about `child`; why there is none in these listings, if they are late enough for a contradiction; None
+    if it is too early. `since_us` is when the doubt began, `fills` are those of each of `order_ids`. With `give_up` a
+    contradiction that lasts ends the order."""
+    as_of_us = min(orders.as_of_us, *(listing.as_of_us for listing in fills)) if fills else orders.as_of_us
+    if as_of_us <= since_us + PROOF_US:
+        return None
+    row = row_of(child, execution.terms.ticker, orders)
+    names = order_ids(child, row)
+    told = _distinct(
+        filled(report, child.client_order_id, mid_of(report), at_us, execution)
+        for listing in fills
+        for report in listing.fills
+    )
+    fresh = [
+        fill
+        for fill in _unlisted(child, told)
+        if fill.heard_at_us is not None and fill.heard_at_us > as_of_us - PROOF_US
+    ]
+    if fresh:
+        return None
+    why = _contradiction(child, row, told)
+    if orders.hides(child.client_order_id) or any(listing.hides(name) for name in names for listing in fills):
+        why = f"a row about order {child.client_order_id} cannot be read"
+    lasts = as_of_us > since_us + CONTRADICTS_US
+    if why is not None and not (lasts and give_up):
+        return why if lasts else None
+    return OrderProven(
+        at_us=at_us,
+        client_order_id=child.client_order_id,
+        as_of_us=as_of_us,
+        order=None if row is None else reported(row, at_us, looked_up=True, child=child),
+        fills=told,
+        given_up=why is not None,
+    )
+
+
+def zombie(child: Child, ticker: str, orders: OrderListing) -> OrderReport | None:
+    """The row of an order that has ended here and rests at the exchange: it must be taken off."""
+    row = None if child.is_open else row_of(child, ticker, orders)
+    return row if row is not None and row.status == "resting" else None
+
+
+def _contradiction(child: Child, row: OrderReport | None, told: Sequence[FillReported]) -> str | None:
+    name = child.client_order_id
+    listed = sum(fill.count_e2 for fill in told)
+    says = 0 if row is None else row.filled_e2
+    if says != listed:
+        return (
+            f"order {name} is listed with {format_count(CountE2(says))} filled, and its fills add up to "
+            f"{format_count(CountE2(listed))}"
+        )
+    if row is not None and row.status == "resting" and not child.is_open:
+        return f"order {name} has ended here ({child.state}), and rests at the exchange as {row.order_id}"
+    return None
+
+
+def _distinct(fills: Iterable[FillReported]) -> tuple[FillReported, ...]:
+    found: list[FillReported] = []
+    for fill in fills:
+        if not any(is_same_fill(fill, other) for other in found):
+            found.append(fill)
+    return tuple(sorted(found, key=lambda fill: (fill.traded_at_us, fill.fill_id)))
+
+
+def _unlisted(child: Child, told: Sequence[FillReported]) -> list[Fill]:
+    return [fill for fill in (*child.fills, *child.late) if not any(is_same_fill(fill, other) for other in told)]
+
+
+def correct(draft: Draft, event: OrderProven) -> Child:
+    """The order with the fills and the id that the listings prove, in the state that they leave it in before its row is
+    looked at. Says what was corrected."""
+    child = draft.child(event.client_order_id)
+    name = child.client_order_id
+    found = list(event.fills)
+    kept: dict[bool, list[Fill]] = {False: [], True: []}
+    for late, fills in ((False, child.fills), (True, child.late)):
+        for fill in fills:
+            told = next((one for one in found if is_same_fill(fill, one)), None)
+            if told is None:
+                draft.alarm(name, f"fill {fill.fill_id}, {shown(fill)}, is not listed: it is taken back")
+                continue
+            found.remove(told)
+            after = fill if says_the_same(fill, told) else corrected(fill, told)
+            if shown(after) != shown(fill):
+                draft.alarm(name, f"fill {fill.fill_id} was {shown(fill)}; it is listed as {shown(after)}")
+            kept[late].append(after)
+    total: int = sum(fill.count_e2 for fill in kept[False])
+    for told in found:
+        fits = child.is_open and total + told.count_e2 <= child.count_e2
+        total += told.count_e2 if fits else 0
+        kept[not fits].append(counted(told))
+    while total > child.count_e2:
+        fill = kept[False].pop()
+        total -= fill.count_e2
+        kept[True].append(fill)
+    if child.reported_e2 != total:
+        draft.alarm(
+            name,
+            f"said to be filled {format_count(child.reported_e2)}, the listings say {format_count(CountE2(total))}",
+        )
+    order_id = child.order_id if event.order is None else event.order.order_id
+    if child.order_id not in (None, order_id):
+        draft.alarm(name, f"it is {order_id} at the exchange, not {child.order_id}")
+    was_filled = draft.execution.filled_e2
+    now = replace(
+        child,
+        order_id=order_id,
+        fills=tuple(kept[False]),
+        late=tuple(kept[True]),
+        counted_e2=CountE2(total),
+        reported_e2=CountE2(total),
+        suspicion=None,
+    )
+    if now != child:
+        child = draft.put(now)
+    execution = draft.execution
+    if execution.filled_e2 > was_filled and not execution.is_ended:
+        if execution.state == "pending":
+            raise IllegalEvent(f"{execution.execution_id} has a fill before any order")
+        draft.fire("filled_some")
+    return _moved(draft, child, event)
+
+
+def _moved(draft: Draft, child: Child, event: OrderProven) -> Child:
+    if not child.is_open:
+        return child
+    lives = event.order is not None and event.order.status == "resting"
+    if event.given_up:
+        draft.alarm(child.client_order_id, "the listings contradict themselves; it is not waited for any more")
+        draft.clear_outbox(child.client_order_id, "place")
+        child = draft.fire_child(child, "given_up")
+    elif child.counted_e2 == child.count_e2 or (child.state == "settling" and not lives):
+        draft.clear_outbox(child.client_order_id, "place")
+        child = draft.fire_child(child, "corrected")
+    elif child.state == "settling":
+        draft.alarm(child.client_order_id, "it was said to have ended, and rests")
+        child = draft.fire_child(replace(child, write=None), "still_live")
+        if draft.execution.free_e2 < 0:
+            raise IllegalEvent(
+                f"order {child.client_order_id} was said to have ended, and rests; meanwhile others took its place"
+            )
+    elif child.state in ("resting", "partial") and (child.counted_e2 > 0) != (child.state == "partial"):
+        child = draft.fire_child(child, "corrected")
+    over(draft, child)
+    return child if child.is_open else draft.child(child.client_order_id)
