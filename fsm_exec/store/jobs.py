@@ -223,7 +223,10 @@ MOVE_EXECUTION = (
 ADD_EVENT = _insert("execution_events", _EVENT)
 PUT_CHILD = _replace("split_orders", ("execution_id", "client_order_id"), _CHILD)
 ADD_FILL = _insert("fills", _FILL)
-CORRECT_FILL = f"UPDATE fills SET {', '.join(f'{c} = ?' for c in _FILL[3:])} WHERE execution_id = ? AND order_id = ? AND fill_id = ?"
+CORRECT_FILL = (
+    f"UPDATE fills SET {', '.join(f'{c} = ?' for c in _FILL[3:])} "
+    "WHERE execution_id = ? AND order_id = ? AND fill_id = ?"
+)
 TAKE_FILL_BACK = "DELETE FROM fills WHERE order_id = ? AND fill_id = ? AND execution_id = ?"
 PUT_MARKET = _replace("markets", ("ticker",), _MARKET)
 ADD_BOOK = _insert("order_book_snapshots", _BOOK)
