@@ -73,6 +73,8 @@ class Desk:
                 timeline.at(now_us + fault.delay_us, Rank.ARRIVAL, key, lambda: _run(action))
             elif fault.done:
                 outcome.decide(action, now_us)
+                if self.faults is not None and call is not None and outcome.value is not None:
+                    outcome.value = self.faults.answered(call.kind, outcome.value, now_us)  # type: ignore[assignment]  # for the wire, as it comes
             if call is not None and (refusal := self._befall(call, fault)) is not None:
                 outcome.refuse(refusal, now_us)
 
@@ -101,6 +103,10 @@ class Desk:
     def seen(self, account: Account) -> Account:
         """The account as its listings show it now: as it is, or as it was when the listings stopped."""
         return self.replica.seen(account)
+
+    def listed(self, what: str, page: object) -> object:
+        """A page of the listing of `orders` or `fills`, as it is told."""
+        return page if self.faults is None else self.faults.listed(what, page, self.clock.now_us())
 
     def as_of_us(self) -> int:
         """Up to when the listings show everything."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar
@@ -20,6 +21,7 @@ import msgspec
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import Outcome
 from fsm_exec.paper.grids import grid_of
+from fsm_exec.paper.lies import LieFaults, Lies
 
 PerMille: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000)]
 Ms: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=86_400_000)]
@@ -155,6 +157,7 @@ class FaultProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     frames: FrameFaults = FrameFaults()
     stream: StreamFaults = StreamFaults()
     exchange: ExchangeFaults = ExchangeFaults()
+    lies: LieFaults = LieFaults()
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -190,6 +193,7 @@ class FaultPlan:
         self._until_us = until_us
         self._down: Counter[Channel] = Counter()
         self._detour: Fault | None = None
+        self._lies = Lies(profile.lies, seed, self.counts) if profile.lies.any else None
         # Strings, not numbers: generators of neighbouring numbers begin alike.
         self._writes, self._reads, self._frames, self._public, self._streams, self._episodes = (
             random.Random(f"{name}:{seed}") for name in ("writes", "reads", "frames", "public", "streams", "episodes")
@@ -253,6 +257,23 @@ class FaultPlan:
                 return (Copy(delay_us),)
             case "reordered":
                 return (Copy(delay_us, in_order=False),)
+
+    def told(self, kind: str, frame: bytes, now_us: int) -> tuple[bytes, ...]:
+        """What is sent for a frame about a member's own orders: itself, or a lie."""
+        return self._lies.frames(kind, frame) if self._lies is not None and self.rages(now_us) else (frame,)
+
+    def answered(self, kind: str, answer: object, now_us: int) -> object:
+        """What is answered to a write of that kind: what is so, or a lie."""
+        return self._lies.answer(kind, answer) if self._lies is not None and self.rages(now_us) else answer
+
+    def listed(self, what: str, page: object, now_us: int) -> object:
+        """What is shown of the listing of `orders` or `fills`: what is so, or a lie."""
+        return self._lies.page(what, page, now_us) if self._lies is not None and self.rages(now_us) else page
+
+    @property
+    def lied_about(self) -> AbstractSet[str]:
+        """The ids of the orders that anything was said of that is not so."""
+        return self._lies.about if self._lies is not None else frozenset()
 
     def loses_public(self, kind: str, now_us: int) -> bool:
         """Whether a numbered frame of a public channel is never sent."""

@@ -45,12 +45,15 @@ class Outbox:
 
     def private(self, frame: bytes, at_us: int) -> None:
         """A frame about the member's own orders at `at_us`."""
-        copies = AS_IT_IS if self._faults is None else self._faults.for_private(_kind(frame), at_us)
+        kind = _kind(frame)
+        copies = AS_IT_IS if self._faults is None else self._faults.for_private(kind, at_us)
+        told = (frame,) if self._faults is None else self._faults.told(kind, frame, at_us)
         for copy in copies:
             due_us = max(self._last_private_us, at_us + self._legs.response_us() + copy.delay_us)
             if copy.in_order:
                 self._last_private_us = due_us
-            self._put(due_us, frame)
+            for each in told:
+                self._put(due_us, each)
 
     def _put(self, due_us: int, frame: bytes) -> None:
         if len(self._heap) >= OUTBOX_FRAMES_MAX + ANSWERS_MAX:

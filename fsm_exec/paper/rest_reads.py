@@ -41,7 +41,7 @@ class MemberReads:
             Read("/portfolio/balance", "GetBalance", lambda a: reading.balance(self._exchange, a.account)),
             Read("/portfolio/summary/total_resting_order_value", "GetPortfolioRestingOrderTotalValue", self._resting),
             Read("/portfolio/positions", "GetPositions", self._positions),
-            Read("/portfolio/fills", "GetFills", lambda a: reading.fills_page(self._desk.seen(a.account), a.page())),
+            Read("/portfolio/fills", "GetFills", self._fills),
             Read("/portfolio/settlements", "GetSettlements", self._settlements),
             Read("/portfolio/deposits", "GetDeposits", lambda a: self._nothing(a, "deposits", TRANSFERS_MAX)),
             Read("/portfolio/withdrawals", "GetWithdrawals", lambda a: self._nothing(a, "withdrawals", TRANSFERS_MAX)),
@@ -86,7 +86,11 @@ class MemberReads:
 
     def _orders(self, asked: Asked) -> object:
         page = asked.page("resting", "canceled", "executed")
-        return reading.orders_page(self._exchange, self._desk.seen(asked.account), page)
+        found = reading.orders_page(self._exchange, self._desk.seen(asked.account), page)
+        return self._desk.listed("orders", found)
+
+    def _fills(self, asked: Asked) -> object:
+        return self._desk.listed("fills", reading.fills_page(self._desk.seen(asked.account), asked.page()))
 
     def _order(self, asked: Asked) -> object:
         return reading.order_of(self._exchange, asked.account, asked.uuid("order_id"))

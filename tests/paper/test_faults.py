@@ -433,6 +433,7 @@ def test_every_profile_in_the_box_can_be_read() -> None:
         "slow_exchange",
         "angry_exchange",
         "everything",
+        "lying",
     }
     for name in shipped_profiles():
         assert (fault_profile(name) == FaultProfile()) == (name == "none")

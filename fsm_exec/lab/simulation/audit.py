@@ -190,10 +190,15 @@ def unbalanced(exchange: Exchange) -> list[str]:
 
 
 def quarantined(connection: sqlite3.Connection) -> list[str]:
-    """No exchange and no death of ours may bring an execution to where only a person can help; only a contradiction
-    that was drawn does."""
+    """No exchange that tells the truth and no death of ours may bring an execution to where only a person can help:
+    only a contradiction that was drawn does."""
+    return [f"{name} was quarantined: {why}" for name, why in given_up(connection)]
+
+
+def given_up(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """(execution, why) of those that are quarantined for anything but a contradiction that was drawn."""
     rows = connection.execute("SELECT execution_id, quarantine FROM execution_state WHERE quarantine IS NOT NULL")
-    return [f"{name} was quarantined: {why}" for name, why in rows if DRAWN not in why]
+    return [(name, why) for name, why in rows if DRAWN not in why]
 
 
 def was_contradicted(connection: sqlite3.Connection, execution_id: str) -> bool:
@@ -213,11 +218,12 @@ def orders_given_up(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in rows}
 
 
-def unfinished(connection: sqlite3.Connection) -> list[tuple[str, int]]:
-    """(execution, deadline in microseconds) of those that have not ended and that nobody but us can bring to it."""
+def unfinished(connection: sqlite3.Connection, *, quarantined_too: bool = False) -> list[tuple[str, int]]:
+    """(execution, deadline in microseconds) of those that have not ended and that nobody but us can bring to it, or all
+    of them."""
     rows = connection.execute(
         "SELECT execution_id, deadline FROM execution_state WHERE state NOT IN ('filled', 'cancelled') "
-        "AND (quarantine IS NULL OR instr(quarantine, ?)) ORDER BY execution_id",
-        (DRAWN,),
+        "AND (quarantine IS NULL OR instr(quarantine, ?) OR ?) ORDER BY execution_id",
+        (DRAWN, quarantined_too),
     )
     return [(name, from_iso(deadline)) for name, deadline in rows]

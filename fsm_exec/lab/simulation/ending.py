@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
-from fsm_exec.lab.simulation import audit
+from fsm_exec.lab.simulation import audit, user
 from fsm_exec.lab.simulation.scenario import CALM, START_US, US_PER_MS, Cancel, CancelNewest, Contradict, Halt
 from fsm_exec.lab.simulation.waiting import until
 
@@ -20,12 +21,15 @@ CLOCK_LOOK_US = 10_500_000  # the engine looks at the machine's clock every 10 s
 NO_START_US = 600_000_000  # of calm, without an engine: it does not come any more
 ARRIVAL_S = 75  # whatever was on its way when calm came has arrived by then
 LOOK_S = 1
+TAKE_UP_S = 5
+TAKEN_UP_US = 45_000_000  # after calm: what was given up has been, and a person has ended it
 KNOWN_US = 45_000_000  # of calm: the listings are read every 30 s, and what is fresh then the next time
 
 
 async def until_ended(world: World) -> bool:
     """Whether everything ended in time."""
-    while (left := audit.unfinished(world.disk.connection)) or not world.is_up():
+    connection, lies = world.disk.connection, world.plan.profile.lies.any
+    while (left := audit.unfinished(connection, quarantined_too=lies)) or not world.is_up():
         late = [name for name, deadline_us in left if world.now_us() > _bound_us(world, name, deadline_us)]
         if late and world.is_up():
             for name in late:
@@ -37,6 +41,16 @@ async def until_ended(world: World) -> bool:
             return False
         await trio.sleep(LOOK_S)
     return True
+
+
+async def take_up_what_was_misled(world: World) -> None:
+    """A person ends what was quarantined for what the exchange said: it must end, and its books must be right then."""
+    while True:
+        for name, _ in audit.given_up(world.disk.connection):
+            if world.is_up() and world.witness.was_lied_to(name):
+                world.contradicted.add(name)
+                world.process.ask(partial(user.cancel, name))
+        await trio.sleep(TAKE_UP_S)
 
 
 async def until_at_rest(world: World) -> None:
@@ -52,7 +66,7 @@ def last_look(world: World, *, all_ended: bool) -> None:
     for line in (
         *audit.stored_differences(connection),
         *audit.fill_differences(connection, world.account, orphans),
-        *audit.late_fills(connection, world.witness.late_e2.keys()),
+        *audit.late_fills(connection, world.witness.late_e2.keys() | world.plan.lied_about),
         *_untrue_reasons(world),
         *(audit.order_differences(connection, world.account, world.instance, orphans) if all_ended else ()),
     ):
@@ -101,7 +115,7 @@ def _untrue_reasons(world: World) -> list[str]:
     return [
         f"{name} is said to have ended for {reason}: that never was"
         for name, reason in audit.reasons(world.disk.connection)
-        if (allowed := may_be.get(reason)) is not None and name not in allowed
+        if (allowed := may_be.get(reason)) is not None and name not in allowed and not world.witness.was_lied_to(name)
     ]
 
 
@@ -117,6 +131,7 @@ def _bound_us(world: World, name: str, deadline_us: int) -> int:
     if world.right_us:
         since_us = max(since_us, world.right_us + CLOCK_LOOK_US)
     if name in world.contradicted:
+        since_us = max(since_us, _calm_us(world) + TAKEN_UP_US)
         since_us = max(since_us, world.witness.restored_us.get(name, 0))
     last_us = max(deadline_us, since_us) + ANSWER_US
     doubt_us = min(world.witness.doubts_us.get(name, 0), last_us)

@@ -28,7 +28,7 @@ from fsm_exec.paper.generator_profiles import PROFILES
 
 START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
 US_PER_MS = 1_000
-CALM = "none"
+CALM, LYING = "none", "lying"
 
 Price: TypeAlias = Literal["passive", "mid", "cross"]
 Bound: TypeAlias = Literal["slippage", "worst", "cap"]
@@ -340,7 +340,7 @@ def _faults(seed: int, calm_ms: int) -> tuple[str, FaultProfile]:
     if kind < 2:
         return CALM, fault_profile(CALM)
     if kind < 5:
-        name = rng.choice([each for each in shipped_profiles() if each != CALM])
+        name = rng.choice([each for each in shipped_profiles() if each not in (CALM, LYING)])
         return name, fault_profile(name)
     drawn = _drawn_faults(rng, calm_ms)
     exchange = _with_dead_channels(drawn.exchange, random.Random(f"channels:{seed}"))

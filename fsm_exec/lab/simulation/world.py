@@ -138,6 +138,7 @@ class World:
         self.gate = Gate(self.exchange, self.clock)
         self.account, self.credentials = self.gate.open_account(CASH_E6, "ed25519")
         self.plan = FaultPlan(scenario.faults, seed, until_us=START_US + scenario.calm_ms * US_PER_MS)
+        self.witness.lied_about = lambda: self.plan.lied_about
         self.disk = Disk(instance, self.witness.committed)
         self.witness.connection = self.disk.connection
         self.tickers = [market.ticker for market in scenario.markets]
@@ -200,6 +201,7 @@ class World:
         self._set_clock_right()
         for process in self.processes:
             process.life.die_in(0)  # no death is pending any more
+        nursery.start_soon(ending.take_up_what_was_misled, self)
         all_ended = await ending.until_ended(self)
         await ending.until_at_rest(self)
         self._look()
@@ -259,11 +261,11 @@ class World:
                 self.process.terminate(cancels_orders=action.cancels_orders)
             case Contradict():
                 nursery.start_soon(contradict, self, action)
-            case Detour():
+            case Detour() if not self.plan.profile.lies.any:  # a listing that lies about it then would do so too long
                 self.plan.detour_next(action.for_ms * US_PER_MS)
             case Hit() | Hand() | Orphan():
                 others.do(self, action)
-            case Submit():
+            case Submit() | Detour():
                 pass
 
     def let_in(self, life: Life) -> None:
@@ -303,7 +305,10 @@ class World:
     def _look(self) -> None:
         """After every step: what must hold at any moment."""
         connection = self.disk.connection
-        for line in (*audit.quarantined(connection), *audit.unbalanced(self.exchange)):
+        for name, why in audit.given_up(connection):
+            if not self.witness.was_lied_to(name):
+                self.witness.found(f"{name} was quarantined: {why}")
+        for line in audit.unbalanced(self.exchange):
             self.witness.found(line)
         engine = self.process.engine
         if engine is not None and not self.process.life.is_over and engine.state == "halted" and not self._halts:
