@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module, metadata
 from typing import NoReturn
 
@@ -82,6 +83,7 @@ def main() -> None:
     """Run the command that the arguments name; called by `fsm_exec.__main__`."""
     if not __debug__:
         _fail(EXIT_USAGE, "python -O switches checks off that guard money; run without -O")
+    _leave_no_core()
     os.umask(OWNER_ALONE)  # books, logs, reports, recordings: whatever is made is its owner's alone
     if sys.stdout is None:  # closed by whoever started us
         _fail(EXIT_USAGE, "standard output is closed; open it, or send it to a file")
@@ -103,6 +105,14 @@ def main() -> None:
         _fail_of_output(error)
     except BaseExceptionGroup as group:
         _fail_of_group(group)
+
+
+def _leave_no_core() -> None:
+    """No picture of the memory is written when the process dies: a private key may be in it."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource  # not on every platform
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _fail_of_group(group: BaseExceptionGroup[BaseException]) -> None:

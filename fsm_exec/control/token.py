@@ -9,31 +9,27 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import stat
 from pathlib import Path
 from typing import Final
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.kalshi.private_file import read_private
 
 TOKEN_BYTES: Final = 32
 FILE_BYTES_MAX: Final = 1_024
-OTHERS_MAY: Final = 0o077  # any right of group or world
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,256}", re.ASCII)
 
 
 def read_token(path: Path) -> str:
     """The token of a file that is its owner's alone, and we are the owner. Raises UserError."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise UserError(f"token file {path}: cannot be read ({error.strerror}); give that of fsm-exec serve") from None
-    except ValueError:
-        raise UserError(f"token file {str(path)!r}: is no path; give the path of a file") from None
-    try:
-        _check(os.fstat(descriptor), path)  # the open file, not the path: nobody can swap it in between
-        text = os.read(descriptor, FILE_BYTES_MAX)
-    finally:
-        os.close(descriptor)
+    text = read_private(
+        path,
+        "token file",
+        bytes_max=FILE_BYTES_MAX,
+        if_absent="give that of fsm-exec serve",
+        if_others_may="remove it, fsm-exec serve makes a new one that only you can read",
+        links=False,
+    )
     token = text.decode("ascii", errors="replace").strip()
     if not _TOKEN.fullmatch(token):
         raise UserError(f"token file {path}: holds no token; remove it, fsm-exec serve makes a new one")
@@ -45,19 +41,6 @@ def ensure_token(path: Path) -> str:
     if not os.path.lexists(path):
         _create(path)
     return read_token(path)
-
-
-def _check(status: os.stat_result, path: Path) -> None:
-    mode = stat.S_IMODE(status.st_mode)
-    if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"token file {path}: is not a regular file; give the path of a file")
-    if status.st_uid != os.geteuid():
-        raise UserError(f"token file {path}: belongs to another user (id {status.st_uid}); give one of your own")
-    if mode & OTHERS_MAY:
-        raise UserError(
-            f"token file {path}: others may use it (mode {mode:03o}); "
-            "remove it, fsm-exec serve makes a new one that only you can read"
-        )
 
 
 def _create(path: Path) -> None:

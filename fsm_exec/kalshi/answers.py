@@ -17,6 +17,7 @@ import trio
 
 from fsm_exec.core.orders import NotSent, Refused, Unknown
 from fsm_exec.core.text import one_line
+from fsm_exec.kalshi.failures import why
 from fsm_exec.wire.rest import ErrorDetail, error_detail
 
 WriteKind: TypeAlias = Literal[
@@ -163,9 +164,8 @@ def judge_item(write: WriteKind, detail: ErrorDetail) -> Refused | Unknown:
 
 def judge_network(error: Exception) -> NotSent | Unknown:
     """What a failed exchange of bytes proves. An error not listed proves nothing."""
-    why = f"{type(error).__name__}: {one_line(str(error))[:TEXT_MAX]}"
     proof = next((NETWORK[cls] for cls in type(error).__mro__ if cls in NETWORK), "unknown")
-    return NotSent(why=why) if proof == "not_sent" else Unknown(why=why)
+    return NotSent(why=why(error)) if proof == "not_sent" else Unknown(why=why(error))
 
 
 def describe(detail: ErrorDetail) -> str:

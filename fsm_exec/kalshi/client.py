@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -38,6 +39,7 @@ from fsm_exec.kalshi.market_keeper import MarketKeeper
 from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.rest import KalshiRest
 from fsm_exec.kalshi.signing import Signer, SigningKey, nobody_cares
+from fsm_exec.kalshi.tls import shared_context
 from fsm_exec.kalshi.websocket import Dial, KalshiStream, Tap
 
 BATCHES_AT_ONCE: Final = 4  # a few connections' worth: the others are for what else there is to do
@@ -167,11 +169,15 @@ async def open_client(
         refuse_real_money(base_url, allow_real_money=allow_real_money)
     signer = Signer(api_key_id, key)
     chosen_log = log if log is not None else SilentLog()
-    # The environment (proxies, .netrc, log files of TLS keys) has no say: the stream knows no proxy, and a client of
-    # which one half goes another way is worse than one that fails. Redirects are not followed: a write is sent once.
+    # The environment (proxies, .netrc, log files of TLS keys) has no say but in whom to trust, for both halves: the
+    # stream knows no proxy, and a client of which one half goes another way is worse than one that fails. Redirects are
+    # not followed: a write is sent once. Nothing compressed is asked for: a small answer could inflate without end.
+    secure = transport is None and base_url.startswith("https:")
     async with httpx.AsyncClient(
         base_url=base_url,
         transport=transport,
+        verify=shared_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # which trusts nobody
+        headers={"Accept-Encoding": "identity"},
         timeout=HTTP_TIMEOUT,
         limits=HTTP_LIMITS,
         trust_env=False,

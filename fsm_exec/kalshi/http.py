@@ -6,6 +6,7 @@ error as it came; what either proves is judged by the caller. Every request firs
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
@@ -32,6 +33,7 @@ HTTP_TIMEOUT: Final = httpx.Timeout(connect=5, write=5, read=READ_TIMEOUT_S, poo
 HTTP_LIMITS: Final = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=20)
 OTHERS_AT_ONCE: Final = 20  # requests under way beside cancels: answers that do not come never take the last connection
 POOL_S: Final = 5
+GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS  # the header tells which
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024  # a page of 1,000 orders takes 1 MB
 US_PER_MS: Final = 1_000
 UNAUTHORIZED: Final = 401
@@ -165,13 +167,40 @@ class SignedHttp:
         raise httpx.ReadTimeout(f"no whole answer within {within_s} s")
 
     async def _read(self, response: httpx.Response) -> bytes:
-        parts, size = [], 0
-        async for part in response.aiter_bytes():
-            size += len(part)
-            if size <= BODY_MAX_BYTES:
-                parts.append(part)
-        # Too long is read to its end (or to the deadline) and thrown away: leaving httpx's nested generators half-way
-        # would leave the inner ones to the garbage collector.
+        parts: list[bytes] = []
+        size = 0
+        # Too long is given up from within, by a cancellation: to leave httpx's nested generators half-way would leave
+        # the inner ones to the garbage collector.
+        with trio.CancelScope() as reading:
+            assert isinstance(response.stream, httpx.AsyncByteStream)  # an asynchronous client's
+            async for part in response.stream:  # as it came over the wire: httpx would inflate without a limit
+                size += len(part)
+                if size > BODY_MAX_BYTES:
+                    parts.clear()
+                    reading.cancel()
+                else:
+                    parts.append(part)
         if size > BODY_MAX_BYTES:
             raise AnswerTooLong(f"the answer is longer than {BODY_MAX_BYTES} bytes")
-        return b"".join(parts)
+        return inflated(b"".join(parts), response.headers.get("content-encoding", ""))
+
+
+def inflated(body: bytes, encoding: str) -> bytes:
+    """What a body holds that was compressed without being asked to. Raises httpx.DecodingError; AnswerTooLong before
+    more than BODY_MAX_BYTES of it are there."""
+    match encoding.strip().lower():
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip" | "deflate":
+            inflater = zlib.decompressobj(wbits=GZIP_OR_ZLIB)
+        case other:
+            raise httpx.DecodingError(f"the answer is in encoding {other[:20]!r}, which was not asked for")
+    try:
+        content = inflater.decompress(body, BODY_MAX_BYTES + 1)
+    except zlib.error as error:
+        raise httpx.DecodingError(f"the answer cannot be inflated: {error}") from error
+    if len(content) > BODY_MAX_BYTES:
+        raise AnswerTooLong(f"the answer inflates to more than {BODY_MAX_BYTES} bytes")
+    if not inflater.eof:
+        raise httpx.DecodingError("the answer breaks off")
+    return content

@@ -8,8 +8,6 @@ kind is read from the PEM. No error raised here carries bytes of the key, and no
 from __future__ import annotations
 
 import base64
-import os
-import stat
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,10 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.kalshi.private_file import read_private
 
 PSS_SALT_BYTES = 32  # the length of a SHA-256 digest
 KEY_FILE_MAX_BYTES = 64 * 1024  # an RSA key of 16,384 bits takes 13 KB
-OTHERS_MAY = 0o077  # any right of group or world
+RSA_BITS_MIN = 2048  # shorter ones can be broken, and the shortest cannot even sign
 
 KEY_HEADER = "KALSHI-ACCESS-KEY"
 TIMESTAMP_HEADER = "KALSHI-ACCESS-TIMESTAMP"
@@ -47,16 +46,13 @@ class SigningKey:
     def load(cls, path: Path) -> SigningKey:
         """The key of a PEM file. Raises UserError if the file cannot be read, others may touch it, or it holds no
         usable key."""
-        try:
-            with path.open("rb") as file:
-                # The open file is asked, not the path, so that nobody can swap it in between.
-                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-                if os.name == "posix" and mode & OTHERS_MAY:
-                    raise UserError(f"key file {path}: others may read it (mode {mode:03o}); run: chmod 600 {path}")
-                pem = file.read(KEY_FILE_MAX_BYTES + 1)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise UserError(f"key file {path}: cannot be read ({reason}); check the path") from None
+        pem = read_private(
+            path,
+            "key file",
+            bytes_max=KEY_FILE_MAX_BYTES + 1,
+            if_absent="check the path",
+            if_others_may=f"run: chmod 600 {path}",
+        )
         if len(pem) > KEY_FILE_MAX_BYTES:
             raise UserError(f"key file {path}: too large for a private key; give the PEM file Kalshi offered")
         return cls.from_pem(pem, f"key file {path}")
@@ -73,7 +69,16 @@ class SigningKey:
             raise UserError(f"{where}: holds no private key in PEM form; give the file Kalshi offered") from None
         if not isinstance(private, RSAPrivateKey | Ed25519PrivateKey):
             raise UserError(f"{where}: is neither RSA nor Ed25519; create a key of one of these kinds at Kalshi")
-        return cls(private)
+        if isinstance(private, RSAPrivateKey) and private.key_size < RSA_BITS_MIN:
+            raise UserError(
+                f"{where}: an RSA key of {private.key_size} bits is too short; create one of {RSA_BITS_MIN} at Kalshi"
+            )
+        key = cls(private)
+        try:
+            key.sign(b"")  # now, and not at the first order
+        except Exception:  # of whatever kind: its text may quote the key
+            raise UserError(f"{where}: cannot sign; give the file Kalshi offered") from None
+        return key
 
     @classmethod
     def generate(cls) -> SigningKey:

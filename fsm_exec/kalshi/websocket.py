@@ -21,11 +21,13 @@ from wsproto.utilities import ProtocolError
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.ports import StreamListener
+from fsm_exec.kalshi import failures
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.market_keeper import MarketKeeper
 from fsm_exec.kalshi.signing import EXPIRED, Signer, nobody_cares
 from fsm_exec.kalshi.stream import Conversation
 from fsm_exec.kalshi.telling import StreamLost, tell
+from fsm_exec.kalshi.tls import shared_context
 from fsm_exec.wire.rest import WS_PATH, error_detail
 
 Dial: TypeAlias = Callable[[trio.Nursery, list[tuple[bytes, bytes]]], Awaitable[WebSocketConnection]]
@@ -62,21 +64,25 @@ CONNECTION_ERRORS = (
 
 
 def dial_url(url: str) -> Dial:
-    """A dial over real sockets, ws:// or wss://. Raises UserError for any other address."""
+    """A dial over real sockets, ws:// or wss://. Raises UserError for any other address, and for certificates to trust
+    that cannot be read."""
     parts = urlsplit(url)
     host = parts.hostname
     if parts.scheme not in ("ws", "wss") or not host:
         raise UserError(f"stream address {url!r}: expected ws://127.0.0.1:PORT{WS_PATH}")
     secure = parts.scheme == "wss"
     port = parts.port or (443 if secure else 80)
+    tls = shared_context() if secure else None
 
     async def dial(nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
         stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
         if secure:
-            stream = await trio.open_ssl_over_tcp_stream(host, port, https_compatible=True)
+            stream = await trio.open_ssl_over_tcp_stream(host, port, https_compatible=True, ssl_context=tls)
         else:
             stream = await trio.open_tcp_stream(host, port)
         nursery.start_soon(_close_at_the_end, stream)
+        if isinstance(stream, trio.SSLStream):
+            await stream.do_handshake()  # here, where a certificate that is refused is an error of its own
         return await trio_websocket.wrap_client_stream(
             nursery,
             stream,
@@ -308,5 +314,5 @@ def _describe(group: BaseExceptionGroup[BaseException]) -> str:
         elif isinstance(error, trio.TooSlowError):
             parts.append("the other end does not answer")
         else:
-            parts.append(f"{type(error).__name__}: {str(error)[:200]}")
+            parts.append(failures.why(error))
     return "; ".join(parts)

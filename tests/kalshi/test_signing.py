@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import os
 import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,9 +116,56 @@ def test_bad_key_files_are_user_errors_that_show_nothing_of_the_file(tmp_path: P
         assert "\n" not in str(caught.value)
         assert caught.value.__cause__ is None
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
-    for path in (tmp_path / "absent.pem", tmp_path):
-        with pytest.raises(UserError, match="cannot be read"):
+    for path, says in (
+        (tmp_path / "absent.pem", "cannot be read"),
+        (tmp_path, "regular"),
+        (Path("/dev/null"), "regular"),
+    ):
+        with pytest.raises(UserError, match=says) as caught:
             SigningKey.load(path)
+        assert "chmod" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bits", [1024, 2047])
+def test_a_short_rsa_key_is_refused_at_load(tmp_path: Path, bits: int) -> None:
+    """And not at the first order; what is refused says how long it must be."""
+    path = tmp_path / "short.pem"
+    path.write_bytes(pem_of(rsa.generate_private_key(public_exponent=65_537, key_size=bits)))
+    path.chmod(0o600)
+    with pytest.raises(UserError, match=f"short.pem: an RSA key of {bits} bits is too short; create one of 2048"):
+        SigningKey.load(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can give a file away")
+def test_a_key_file_of_another_user_is_refused(key_file: Path) -> None:
+    """Whoever owns it may open it to others at any time; and whoever owns its directory may replace it."""
+    os.chown(key_file, 1, 1)
+    with pytest.raises(UserError, match="belongs to another user"):
+        SigningKey.load(key_file)
+    os.chown(key_file, 0, 0)
+    os.chown(key_file.parent, 1, 1)
+    try:
+        with pytest.raises(UserError, match="its directory belongs to another user"):
+            SigningKey.load(key_file)
+    finally:
+        os.chown(key_file.parent, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "taken"), [(0o700, True), (0o755, True), (0o1777, True), (0o775, False), (0o757, False)]
+)
+def test_a_key_file_that_others_may_replace_is_refused(key_file: Path, mode: int, taken: bool) -> None:
+    """Its directory may not be written by group or world, unless it is sticky, as /tmp is; through a link as well."""
+    link = key_file.parent.parent / f"link-{key_file.parent.name}"
+    link.symlink_to(key_file)
+    key_file.parent.chmod(mode)
+    for path in (key_file, link):
+        if taken:
+            SigningKey.load(path)
+            continue
+        with pytest.raises(UserError, match=f"mode {mode:03o}.*chmod go-w {key_file.parent}$"):
+            SigningKey.load(path)
+    key_file.parent.chmod(0o700)
 
 
 def test_a_key_shows_and_gives_nothing_of_itself(key_file: Path) -> None:

@@ -1,0 +1,47 @@
+"""The one TLS context, of REST and of the stream.
+
+Whom it trusts: the certificates that SSL_CERT_FILE and SSL_CERT_DIR name, and nobody else, if either is set; otherwise
+the system's store and the bundle that comes with the HTTP client. It is made by hand because the usual constructor
+obeys SSLKEYLOGFILE: whoever sets that variable could read every order.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from functools import cache
+
+import certifi
+
+from fsm_exec.core.errors import UserError
+
+FILE_VARIABLE = "SSL_CERT_FILE"
+DIRECTORY_VARIABLE = "SSL_CERT_DIR"
+
+
+@cache
+def shared_context() -> ssl.SSLContext:
+    """Made at the first need, for the whole process. Raises UserError."""
+    return make_context(os.environ)
+
+
+def make_context(variables: Mapping[str, str]) -> ssl.SSLContext:
+    """Raises UserError for certificates that cannot be read."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks names and certificates
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    file, directory = variables.get(FILE_VARIABLE) or None, variables.get(DIRECTORY_VARIABLE) or None
+    if file is None and directory is None:
+        context.load_default_certs()
+        context.load_verify_locations(certifi.where())
+        return context
+    if directory is not None and not os.path.isdir(directory):
+        raise UserError(f"{DIRECTORY_VARIABLE} {directory!r}: is no directory; correct it, or unset it")
+    try:
+        context.load_verify_locations(cafile=file, capath=directory)
+    except (OSError, ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f"{FILE_VARIABLE} {file!r}: holds no certificates ({reason}); give a PEM file, or unset it"
+        ) from None
+    return context
