@@ -20,6 +20,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -176,21 +177,23 @@ def main() -> None:
     signal.set_wakeup_fd(waker)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     unread = b""
+    living: set[int] = set()
     while True:
         ready, _, _ = select.select([0, woken], [], [])
         if woken in ready:
             os.read(woken, 4_096)
-            _reap()
+            _reap(living)
         if 0 in ready:
             said = os.read(0, 65_536)
             if not said:
+                _end_all(living)
                 return
             *lines, unread = (unread + said).split(b"\n")
             for line in lines:
-                _fork(msgspec.json.decode(line, type=Order))
+                living.add(_fork(msgspec.json.decode(line, type=Order)))
 
 
-def _reap() -> None:
+def _reap(living: set[int]) -> None:
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -198,14 +201,23 @@ def _reap() -> None:
             return
         if pid == 0:
             return
+        living.discard(pid)
         _tell(News(pid=pid, status=os.waitstatus_to_exitcode(status)))
 
 
-def _fork(order: Order) -> None:
+def _end_all(living: set[int]) -> None:
+    """Whoever used this process has gone, perhaps without a word: nothing that it had forked stays behind."""
+    for pid in living:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _fork(order: Order) -> int:
     pid = os.fork()
     if pid == 0:
         _live(order)
     _tell(News(pid=pid))
+    return pid
 
 
 def _tell(news: News) -> None:
