@@ -1,5 +1,5 @@
-"""What both scripts share: the control line, and a list of named checks. Runs under the clients' own interpreter, so
-it imports the standard library alone."""
+"""What the scripts in Python share: the control line, and a list of named checks. Runs under the clients' own
+interpreter, so it imports the standard library alone."""
 
 from __future__ import annotations
 
