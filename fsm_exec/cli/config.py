@@ -7,6 +7,7 @@ name.
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from fsm_exec.control.limits import ControlLimits
 from fsm_exec.core.errors import UserError
 from fsm_exec.kalshi import environment
 from fsm_exec.kalshi.environment import Environment, Name
+from fsm_exec.kalshi.signing import check_key_id
 from fsm_exec.runtime.depth import DepthSettings
 
 CONFIG_VARIABLE: Final = "FSM_EXEC_CONFIG"
@@ -64,10 +66,12 @@ def load(wanted: Path | None, variables: Mapping[str, str] | None = None) -> Loa
     if len(text) > CONFIG_MAX_BYTES:
         raise UserError(f"configuration {path}: too large; give a TOML file")
     try:
-        config = msgspec.toml.decode(text, type=Config)
+        config = msgspec.toml.decode(text.removeprefix(codecs.BOM_UTF8), type=Config)  # an editor's mark is no text
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"configuration {path}: {error}; correct it, it takes {EXAMPLE}") from None
+    config = msgspec.structs.replace(config, api_key_id=config.api_key_id.strip())  # copied with its line's end, say
     try:
+        check_key_id(config.api_key_id)
         exchange = _exchange(config)
     except UserError as error:
         raise UserError(f"configuration {path}: {error}") from error

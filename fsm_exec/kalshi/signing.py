@@ -104,6 +104,12 @@ class SigningKey:
         raise TypeError("a signing key is not copied or stored")
 
 
+def check_key_id(key_id: str) -> None:
+    """Raises UserError for an id that cannot stand in a header."""
+    if not (key_id.isascii() and key_id.isprintable() and key_id.strip() == key_id and 0 < len(key_id) <= 200):
+        raise UserError("the API key id is empty or has characters no id has; copy it again from Kalshi")
+
+
 class Signer:
     """A key and its id at the exchange: makes the three headers of a request."""
 
@@ -111,8 +117,7 @@ class Signer:
 
     def __init__(self, key_id: str, key: SigningKey) -> None:
         """Raises UserError for an id that cannot stand in a header."""
-        if not (key_id.isascii() and key_id.isprintable() and key_id.strip() == key_id and 0 < len(key_id) <= 200):
-            raise UserError("the API key id is empty or has characters no id has; copy it again from Kalshi")
+        check_key_id(key_id)
         self.key_id = key_id
         self._key = key
 

@@ -8,6 +8,7 @@ trades come late are put in this order here, matched by level and size.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -126,8 +127,7 @@ def read_tape(path: Path, *, category: str = "Recorded") -> Tape:
         raise UserError(f"recording {path}: it does not start with a book snapshot; use a whole recording")
     if any(later[0] < earlier[0] for earlier, later in pairwise(events)):
         raise UserError(f"recording {path}: its times run backwards; sort it by time of receipt")
-    ordered = _trades_before_their_decreases(events)
-    _check_book(path, ordered)
+    ordered = _in_a_possible_order(path, _trades_before_their_decreases(events))
     return Tape(tape_header(header.ticker, header.price_level_structure, category=category), tuple(ordered))
 
 
@@ -184,19 +184,62 @@ def _trades_before_their_decreases(events: list[TapeEvent]) -> list[TapeEvent]:
     return ordered
 
 
-def _check_book(path: Path, events: list[TapeEvent]) -> None:
-    """Every state of the recorded book is possible: nothing below zero, nothing crossed, nothing off the dollar."""
+def _in_a_possible_order(path: Path, events: list[TapeEvent]) -> list[TapeEvent]:
+    """The events so that after each the book is possible: nothing below zero, nothing crossed. Frames of one moment of
+    receipt may have come in any order, so one that does not fit yet waits for the others of its moment; a trade stays
+    with the change it stands before. Raises UserError for what fits in no order."""
     book = Book()
-    for at_us, change in events:
-        match change:
-            case BookSnapshot():
-                book = Book(change.yes, change.no)
-            case BookDelta():
-                try:
-                    book.change(change.outcome, change.price_e4, change.delta_e2)
-                except BookError as error:
-                    raise UserError(f"recording {path}: at {at_us} {error}; use a whole recording") from error
-            case Trade():
-                continue
-        if book.is_crossed():
-            raise UserError(f"recording {path}: at {at_us} the book is crossed; use another recording")
+    ordered: list[TapeEvent] = []
+    for at_us, moment in _moments(events):
+        waiting = moment
+        while waiting:
+            later: list[list[Change]] = []
+            why = ""
+            for unit in waiting:
+                refused = _taken_in(book, unit[-1])
+                if refused:
+                    later.append(unit)
+                    why = why or refused
+                else:
+                    ordered += ((at_us, change) for change in unit)
+            if len(later) == len(waiting):
+                raise UserError(f"recording {path}: at {at_us} {why}; use another recording, or a whole one")
+            waiting = later
+    return ordered
+
+
+def _moments(events: list[TapeEvent]) -> Iterator[tuple[int, list[list[Change]]]]:
+    """What was received at one time, each change with the trades that stand before it. A snapshot is a moment of its
+    own: what came before it is not to come after it."""
+    moment: list[list[Change]] = []
+    trades: list[Change] = []
+    for index, (at_us, change) in enumerate(events):
+        trades.append(change)
+        next_us, following = events[index + 1] if index + 1 < len(events) else (None, None)
+        is_last = next_us != at_us or isinstance(change, BookSnapshot) or isinstance(following, BookSnapshot)
+        if is_last or not isinstance(change, Trade):
+            moment.append(trades)
+            trades = []
+        if is_last:
+            yield at_us, moment
+            moment = []
+
+
+def _taken_in(book: Book, change: Change) -> str:
+    """Apply a change if the book is possible after it; otherwise why not, and the book is as it was."""
+    match change:
+        case BookSnapshot():
+            fresh = Book(change.yes, change.no)
+            book.yes, book.no = fresh.yes, fresh.no
+            return "the book is crossed" if book.is_crossed() else ""
+        case BookDelta():
+            try:
+                book.change(change.outcome, change.price_e4, change.delta_e2)
+            except BookError as error:
+                return str(error)
+            if book.is_crossed():
+                book.change(change.outcome, change.price_e4, CountE2(-change.delta_e2))
+                return "the book is crossed"
+        case Trade():
+            pass
+    return ""

@@ -6,6 +6,7 @@ Plain (not gzipped) files are read too.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
@@ -89,6 +90,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
             number = 0
             while line := file.readline(LINE_MAX_BYTES):
                 number += 1
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)  # of an editor that means well
                 if line.strip():
                     yield number, line
     except (EOFError, zlib.error) as error:

@@ -115,3 +115,19 @@ def test_a_configuration_that_is_not_there(tmp_path: Path) -> None:
     for path in (tmp_path / "none.toml", tmp_path, Path("a\0b")):
         with pytest.raises(UserError, match="configuration"):
             load(path)
+
+
+def test_a_mark_of_byte_order_and_a_lines_end_are_read(tmp_path: Path) -> None:
+    """What an editor put before the text, and what was copied with the id."""
+    path = tmp_path / "config.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + DEMO_TEXT.replace('"k-1"', '"k-1\\n"').encode())
+    assert load(path).config.api_key_id == "k-1"
+
+
+@pytest.mark.parametrize("given", ["", " ", "k\\n1", "k\\r\\nX: 1", "\\u202ek"])
+def test_an_id_that_is_none_is_said_with_its_file(tmp_path: Path, given: str) -> None:
+    """When the configuration is read, not at the first signature."""
+    path = tmp_path / "config.toml"
+    path.write_text(DEMO_TEXT.replace("k-1", given), encoding="utf-8")
+    with pytest.raises(UserError, match=f"configuration {path}: the API key id"):
+        load(path)

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from fsm_exec.core.book import Book
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import PriceE4
 from fsm_exec.paper.grids import grid_of
 from fsm_exec.paper.level import QueueModel
-from fsm_exec.paper.tape import Trade, read_tape
+from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, read_tape
 from tests.paper.support import TICKER, Floor, count
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +135,63 @@ def test_a_crossed_recording_is_refused(tmp_path: Path) -> None:
     crossing = book_frame(2_000_000, 2, "orderbook_delta", price_dollars="0.4600", delta_fp="5.00", side="yes")
     with pytest.raises(UserError, match="crossed"):
         read_tape(write(tmp_path / "r.gz", OPENING, crossing))
+
+
+def change(at_us: int, price: str, delta: str, side: str) -> dict[str, Any]:
+    return book_frame(at_us, 2, "orderbook_delta", price_dollars=price, delta_fp=delta, side=side)
+
+
+def test_frames_of_one_moment_may_come_in_any_order(tmp_path: Path) -> None:
+    """The bid went up to 0.46 because the offer at 0.45 was taken: received in one moment, the bid first, and the trade
+    with its decrease; another level's increase came after the decrease that needs it. All is read, each state sound."""
+    tape = read_tape(
+        write(
+            tmp_path / "r.gz",
+            OPENING,
+            change(2_000_000, "0.4600", "5.00", "yes"),
+            taker_sold(2_000_000, "0.4000", "30.00"),
+            change(2_000_000, "0.4000", "-30.00", "yes"),
+            change(2_000_000, "0.3000", "-2.00", "yes"),
+            change(2_000_000, "0.5500", "-80.00", "no"),
+            change(2_000_000, "0.3000", "9.00", "yes"),
+            change(3_000_000, "0.4600", "1.00", "yes"),
+        )
+    )
+    book = Book()
+    kinds: list[str] = []
+    for _, event in tape.events:
+        kinds.append(type(event).__name__)
+        if isinstance(event, BookSnapshot):
+            book = Book(event.yes, event.no)
+        elif isinstance(event, BookDelta):
+            book.change(event.outcome, event.price_e4, event.delta_e2)
+        assert not book.is_crossed()
+    assert (dict(book.yes), dict(book.no)) == ({4_000: 7_000, 4_600: 600, 3_000: 700}, {})
+    at = kinds.index("Trade")
+    following = tape.events[at + 1][1]
+    assert isinstance(following, BookDelta)
+    assert following.delta_e2 == -3_000, "a trade stands before the decrease it caused"
+
+
+@pytest.mark.parametrize(
+    ("frames", "says"),
+    [
+        ([change(2_000_000, "0.4600", "5.00", "yes"), change(2_000_001, "0.5500", "-80.00", "no")], "crossed"),
+        ([change(2_000_000, "0.3000", "-2.00", "yes"), change(2_000_001, "0.3000", "9.00", "yes")], "would hold -200"),
+        ([change(2_000_000, "0.4600", "5.00", "yes"), {**OPENING, "recv_us": 2_000_000}], "crossed"),
+    ],
+)
+def test_what_fits_in_no_order_is_refused(tmp_path: Path, frames: list[dict[str, Any]], says: str) -> None:
+    """Of another moment, or beyond a snapshot, nothing is waited for."""
+    with pytest.raises(UserError, match=f"at 2000000 .*{says}"):
+        read_tape(write(tmp_path / "r.gz", OPENING, *frames))
+
+
+def test_a_mark_of_byte_order_is_no_damage(tmp_path: Path) -> None:
+    """As some editors put it before a file."""
+    path = write(tmp_path / "r.jsonl", OPENING)
+    path.write_bytes(b"\xef\xbb\xbf" + gzip.decompress(path.read_bytes()))
+    assert len(read_tape(path).events) == 1
 
 
 def test_an_unknown_grid_is_refused(tmp_path: Path) -> None:
