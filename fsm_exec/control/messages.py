@@ -108,10 +108,11 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """`ok`: the engine runs and accepts work."""
+    """`ok`: the engine runs, can act at the exchange, and accepts work. `why_degraded` as in the status."""
 
     ok: bool
     state: str
+    why_degraded: list[str] = []
 
 
 class MarketSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,14 +123,17 @@ class MarketSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """`halt_within_s`: after a halt nothing of ours is live at the exchange any more within this time, if it answers.
-    `quarantined` has the reasons by execution. `live_orders` are live or may be: all that the exchange has not said to
-    have ended with its fills counted here. Of them `unknown_orders` were sent and not heard of since, `settling_orders`
-    have ended and miss fills here, `loose_orders` are those of quarantined executions and of nobody. `nothing_live`: by
-    the exchange's word, which has been asked since the start."""
+    """`state` is `degraded` while the engine runs and cannot act: the exchange cannot be read, does not accept our
+    signature, or its streams are not live; `why_degraded` says it, in whatever state. `halt_within_s`: after a halt
+    nothing of ours is live at the exchange any more within this time, if it answers. `quarantined` has the reasons by
+    execution. `live_orders` are live or may be: all that the exchange has not said to have ended with its fills counted
+    here. Of them `unknown_orders` were sent and not heard of since, `settling_orders` have ended and miss fills here,
+    `loose_orders` are those of quarantined executions and of nobody. `nothing_live`: by the exchange's word, which has
+    been asked since the start."""
 
     version: str
     state: str
+    why_degraded: list[str]
     why_halted: str | None
     halt_within_s: int
     environment: str

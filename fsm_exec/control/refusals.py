@@ -69,6 +69,10 @@ def not_running(message: str) -> Refusal:
     return Refusal(503, "not_running", message)
 
 
+def degraded(message: str) -> Refusal:
+    return Refusal(503, "degraded", message)
+
+
 def of_error(error: ExecError) -> Refusal:
     """What an error of the engine is to whoever asked."""
     match error:

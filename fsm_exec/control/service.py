@@ -41,6 +41,7 @@ from fsm_exec.core.units import format_count, format_price, parse_price
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine, MethodRef, Request
 from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.status import said_state
 from fsm_exec.store import SqliteStore
 from fsm_exec.store.queries import Filter
 
@@ -165,6 +166,8 @@ class Control:
         state = "stopping" if self._is_closed else self._engine.state
         if state != "running":
             raise refusals.not_running(f"the engine is {state} and accepts no work")
+        if why := self._engine.health.why_degraded():
+            raise refusals.degraded(f"nothing can be done at the exchange now: {'; '.join(why)}")
 
     async def close(self) -> None:
         """From now on nothing is accepted, and what is being saved has been: whoever brings the engine to rest then
@@ -258,14 +261,16 @@ class Control:
         return await self.status()
 
     def health(self) -> Health:
-        state = self._engine.state
-        return Health(ok=state == "running", state=state)
+        why = self._engine.health.why_degraded()
+        state = said_state(self._engine.state, why)
+        return Health(ok=state == "running", state=state, why_degraded=list(why))
 
     async def status(self) -> Status:
         engine = self._engine.status()
         return Status(
             version=self._about.version,
             state=engine.state,
+            why_degraded=list(engine.why_degraded),
             why_halted=engine.why_halted,
             halt_within_s=engine.halt_within_s,
             environment=self._about.environment,

@@ -79,6 +79,11 @@ class Exchange(Protocol):
         stream at the moment it holds for the next. Twice is once."""
         ...
 
+    def stream_trouble(self) -> str | None:
+        """Why there is no stream at the moment, in the words of the last connection or dial; None: there is one, or
+        none was begun."""
+        ...
+
     def unwatch(self, ticker: str) -> None:
         """Have the stream drop a market; nothing more is told of it. Not watched: nothing happens."""
         ...

@@ -123,6 +123,9 @@ class KalshiClient:
     def watch(self, ticker: str) -> None:
         self._stream.watch(ticker)
 
+    def stream_trouble(self) -> str | None:
+        return self._stream.trouble
+
     def unwatch(self, ticker: str) -> None:
         self._stream.unwatch(ticker)
         self._rest.terms.forget(ticker)

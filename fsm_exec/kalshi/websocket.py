@@ -159,6 +159,7 @@ class KalshiStream:
         self._keeper = keeper
         self._doubt_wall = doubt_wall
         self._wanted = Wanted()
+        self.trouble: str | None = None  # why the last connection or dial ended; None: one is open, or none was tried
 
     def watch(self, ticker: str) -> None:
         self._wanted.add(ticker)
@@ -182,9 +183,11 @@ class KalshiStream:
     async def _connect_for_ever(self, listener: StreamListener) -> NoReturn:
         failures = 0
         while True:
-            connection = _Connection(listener, self._wanted, self._wall_us, self._log, self._tap_at, self._keeper)
+            connection = _Connection(
+                listener, self._wanted, self._wall_us, self._log, self._tap_at, self._keeper, self._opened
+            )
             began_s = trio.current_time()
-            why = await self._hold(connection)
+            why = self.trouble = await self._hold(connection)
             if connection.open:
                 with suppress(StreamLost):  # it is lost already
                     tell(self._log, partial(listener.disconnected, why))
@@ -195,6 +198,9 @@ class KalshiStream:
             failures += 1
             self._log.warning("stream_lost", why=why, was_open=connection.open, failures=failures)
             await trio.sleep(wait_s)
+
+    def _opened(self) -> None:
+        self.trouble = None
 
     def _tap_at(self, frame: str | bytes) -> None:
         if self._tap is not None:
@@ -235,8 +241,10 @@ class _Connection:
         log: Log,
         tap: Callable[[str | bytes], None],
         keeper: MarketKeeper | None,
+        opened: Callable[[], None],
     ) -> None:
         self._listener = listener
+        self._opened = opened
         self._wanted = wanted
         self._log = log
         self._tap = tap
@@ -251,6 +259,7 @@ class _Connection:
         self._heard_s = trio.current_time()
         await self._send(socket, self._conversation.opening(self._heard_s))
         self.open = True
+        self._opened()
         tell(self._log, self._listener.connected)
         if self._keeper is not None:
             self._keeper.doubt()

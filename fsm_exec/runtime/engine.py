@@ -7,7 +7,7 @@ made by runtime.opening; what comes from outside reaches executions by runtime.d
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -23,6 +23,7 @@ from fsm_exec.runtime.accepting import MethodRef as MethodRef
 from fsm_exec.runtime.accepting import Request as Request
 from fsm_exec.runtime.accepting import submitted
 from fsm_exec.runtime.dispatch import Dispatch
+from fsm_exec.runtime.health import Health
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.past import Ended as Ended
 from fsm_exec.runtime.past import Past
@@ -55,6 +56,7 @@ class Engine:
         methods: Methods,
         executions: trio.Nursery,
         rng: random.Random,
+        health: Health,
     ) -> None:
         self.state = "starting"
         self.feeds = markets.feeds
@@ -63,6 +65,7 @@ class Engine:
         self.actors = self._supervisor.actors
         self.ended = self._past.ended
         self._services, self._markets, self._router = services, markets, router
+        self.health = health
         self._count = 0
         self._stops: list[Reason] = []  # all there have been: one may come while an execution is being accepted
         self._why_halted: str | None = None
@@ -261,8 +264,15 @@ class Engine:
             self._services.wall.now_us(),
             loose=self._services.loose,
             has_listed=self._start.has_listed,
+            why_degraded=self.health.why_degraded(),
             stream_connected=self._router.is_connected,
         )
+
+    def books_not_live(self) -> Iterable[tuple[str, str]]:
+        """Of the markets that are worked and open, those whose book is not live, with the feed's state."""
+        tickers = dict.fromkeys(actor.execution.terms.ticker for actor in self.actors.values())
+        feeds = [(ticker, feed) for ticker in tickers if (feed := self.feeds.get(ticker)) is not None]
+        return [(ticker, feed.state) for ticker, feed in feeds if feed.status == "open" and feed.state != "live"]
 
     async def wait_idle(self) -> None:
         """Until no execution is at work. Raises StoreFailed or ServiceFailed if the engine had to halt."""

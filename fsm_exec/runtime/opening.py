@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -18,6 +19,8 @@ from fsm_exec.core.ports import Exchange, Store
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.health import Health
+from fsm_exec.runtime.heeded import Heeded
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.runtime.own_orders import OwnOrders
@@ -60,13 +63,15 @@ async def open_engine(
             return engine.dispatch.deliver(execution_id, event)
 
         router = Router(store.instance, feeds, wall, deliver, log)
+        health = Health(wall, log)
+        exchange = Heeded(exchange, health)
         services = Services(store, exchange, wall, own, log, outer, deliver, router.learned)
         markets = Markets(exchange, store, wall, own, router, feeds, log, observer)
         async with trio.open_nursery() as executions:
             seeded = random.Random(f"restarts:{store.instance}") if rng is None else rng
             leaving = trio.Event()
             crew = await executions.start(_crew, leaving)
-            engine = Engine(services, markets, router, methods, crew, seeded)
+            engine = Engine(services, markets, router, methods, crew, seeded, health)
             facts = engine.dispatch
             reconciler = Reconciler(
                 exchange, router, facts.known, facts.oldest_us, facts.learn_of_strangers, facts.orphaned, wall, log
@@ -76,6 +81,8 @@ async def open_engine(
             def begin_streaming() -> None:
                 outer.start_soon(engine.keep, exchange.stream, router, tuple(feeds))
                 outer.start_soon(engine.keep, router.watch_silence)
+                health.watch(router.trouble, exchange.stream_trouble, engine.books_not_live)
+                outer.start_soon(engine.keep, health.run, partial(exchange.orders, resting=True))
                 outer.start_soon(engine.keep, engine.keep_learning)
                 outer.start_soon(engine.keep, reconciler.run)
                 if observer is not None:

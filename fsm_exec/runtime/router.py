@@ -114,6 +114,13 @@ class Router:
             feed.connected()
         self._when_connected()
 
+    def trouble(self) -> str | None:
+        """Why the stream tells nothing; None: it does."""
+        if not self.is_connected:
+            return "there is no connection"
+        silent_us = self._wall.now_us() - self._heard_us
+        return f"it is silent for {silent_us // 1_000_000} s" if silent_us > QUIET_US else None
+
     def disconnected(self, why: str) -> None:
         self.is_connected = False
         self._log.warning("stream_lost", why=why)

@@ -23,14 +23,16 @@ class FeedStatus(msgspec.Struct, frozen=True):
 
 
 class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """`quarantined` has the reasons. `live_orders` counts every order that is live or may be: whatever the exchange has
-    not said to have ended with all its fills counted here. Of them, `unknown_orders` were sent and not heard of since,
-    `settling_orders` have ended there and miss fills here, and `loose_orders` are those of quarantined executions and
-    of nobody. `oldest_unknown_us` is how long the oldest place without proof has been so. `nothing_live` is said by
-    the exchange's word alone: there are none of these, and its listings have been read since the start.
-    `halt_within_s`: see `halt_within_s`."""
+    """`state` is the engine's own, or `degraded`: it runs and cannot act at the exchange, for the reasons in
+    `why_degraded`, which other states may have too. `quarantined` has the reasons. `live_orders` counts every order
+    that is live or may be: whatever the exchange has not said to have ended with all its fills counted here. Of them,
+    `unknown_orders` were sent and not heard of since, `settling_orders` have ended there and miss fills here, and
+    `loose_orders` are those of quarantined executions and of nobody. `oldest_unknown_us` is how long the oldest place
+    without proof has been so. `nothing_live` is said by the exchange's word alone: there are none of these, and its
+    listings have been read since the start. `halt_within_s`: see `halt_within_s`."""
 
     state: str
+    why_degraded: tuple[str, ...]
     why_halted: str | None
     at_work: int
     quarantined: dict[str, str]
@@ -43,6 +45,11 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     stream_connected: bool
     feeds: dict[str, FeedStatus]
     halt_within_s: int
+
+
+def said_state(state: str, why_degraded: Collection[str]) -> str:
+    """`running` is said only while the engine can act at the exchange."""
+    return "degraded" if state == "running" and why_degraded else state
 
 
 def halt_within_s(open_orders: int, unknown_orders: int, budget: BudgetFacts) -> int:
@@ -70,6 +77,7 @@ def status_of(
     *,
     loose: Collection[str],
     has_listed: bool,
+    why_degraded: tuple[str, ...],
     stream_connected: bool,
 ) -> EngineStatus:
     found = list(executions)
@@ -80,7 +88,8 @@ def status_of(
     unsent = sum(len(execution.unsent) for execution in found)
     live = {child.client_order_id for child in open_orders} | set(loose)
     return EngineStatus(
-        state=state,
+        state=said_state(state, why_degraded),
+        why_degraded=why_degraded,
         why_halted=why_halted,
         at_work=len(found),
         quarantined=dict(quarantined),

@@ -123,6 +123,9 @@ class Counterpart:
 
     unwatch = watch
 
+    def stream_trouble(self) -> None:
+        """Nobody opens it."""
+
 
 async def run_load(open_store: OpenStore, log_path: Path) -> Outcome:
     """All executions from their submission to their end."""

@@ -187,6 +187,9 @@ class SmallExchange:
 
     unwatch = watch
 
+    def stream_trouble(self) -> str | None:
+        return None
+
     # What a test does and sees.
 
     def all(self) -> list[OrderReport]:

@@ -1,0 +1,195 @@
+"""Whether the engine can act at the exchange: it can be read, our signature is accepted, and the streams are live.
+
+Nothing is decided here. What every request brings is seen on its way (`Heeded`), the stream is looked at once a second,
+and what is wrong is said in words: `degraded` is `running` with such words. It passes by itself: the listings of the
+account are read at least every half minute, and again every few seconds while they fail.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Final, Literal, NoReturn, TypeAlias
+
+import msgspec
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.errors import VenueError, VenueRefused
+from fsm_exec.core.text import one_line
+from fsm_exec.runtime.clock import Wall
+
+Kind: TypeAlias = Literal["signature", "reads", "stream", "book"]
+READ_GRACE_US: Final = 6_000_000  # one answer that did not come is no state: the listing is read again after 5 s
+STREAM_GRACE_US: Final = 5_000_000  # a connection is lost and found again
+BOOK_GRACE_US: Final = 15_000_000
+WRITE_MEMORY_US: Final = 60_000_000  # a refused write is asked again then: nothing else would tell that it passed
+LOOK_S: Final = 1.0
+READ_EVERY_S: Final = 5.0
+SPELLS_KEPT: Final = 512
+WORDS_MAX: Final = 200
+UNAUTHORIZED: Final = frozenset({401, 403})
+DOOR_CODES: Final = frozenset(
+    {"authentication_error", "signature_is_missing_from_headers", "header_timestamp_expired", "forbidden"}
+)
+"""Refusals of a write that say who asks is not let in."""
+
+
+class Spell(msgspec.Struct):
+    """One thing that was wrong, from a time to a time; `to_us` None: it still is."""
+
+    kind: Kind
+    words: str
+    from_us: int
+    to_us: int | None = None
+
+
+class Health:
+    """Before `watch` only the reads are known."""
+
+    def __init__(self, wall: Wall, log: FilteringBoundLogger) -> None:
+        self._wall, self._log = wall, log
+        self._unread: dict[str, tuple[int, str]] = {}  # by listing: since when it fails, and how
+        self._shut_out: tuple[int, str] | None = None  # since when nobody lets us in, and the exchange's words
+        self._write_refused: tuple[int, str] | None = None
+        self._silence: Callable[[], str | None] = _nothing
+        self._trouble: Callable[[], str | None] = _nothing
+        self._books: Callable[[], Iterable[tuple[str, str]]] = tuple
+        self._since_us: dict[str, int] = {}  # what only a look can tell: since when it is so
+        self._spells: deque[Spell] = deque(maxlen=SPELLS_KEPT)
+
+    def watch(
+        self,
+        silence: Callable[[], str | None],
+        trouble: Callable[[], str | None],
+        books: Callable[[], Iterable[tuple[str, str]]],
+    ) -> None:
+        """`silence()` says why the stream tells nothing, None: it does; `trouble()` why it was lost, in the exchange's
+        words; `books()` names the books that are needed and not live, with their state."""
+        self._silence, self._trouble, self._books = silence, trouble, books
+
+    # What requests tell.
+
+    def answered(self, listing: str | None = None) -> None:
+        """A read was answered; `listing` if it is one that is asked for again and again."""
+        self._shut_out = None
+        if listing is not None:
+            self._unread.pop(listing, None)
+
+    def failed(self, error: VenueError, listing: str | None = None) -> None:
+        """A read was not."""
+        now_us, words = self._wall.now_us(), one_line(str(error))[:WORDS_MAX]
+        if isinstance(error, VenueRefused) and error.status in UNAUTHORIZED:
+            since_us = now_us if self._shut_out is None else self._shut_out[0]
+            self._shut_out = (since_us, words)
+        elif listing is not None:
+            since_us, _ = self._unread.get(listing, (now_us, ""))
+            self._unread[listing] = (since_us, words)
+
+    def written(self, refusal: str | None, words: str = "") -> None:
+        """A write was answered; `refusal` is the code of a definite no."""
+        if refusal in DOOR_CODES:
+            self._write_refused = (self._wall.now_us(), one_line(f"{refusal}: {words}")[:WORDS_MAX])
+        else:
+            self._shut_out = self._write_refused = None
+
+    # What is said.
+
+    def why_degraded(self) -> tuple[str, ...]:
+        """What is wrong, in words; empty: nothing."""
+        return tuple(words for _, words in self._wrong())
+
+    def could_not_act(self, from_us: int, to_us: int) -> str | None:
+        """For how long of that time something was wrong, and what was so the longest; None: for less than a second."""
+        spells = [
+            (max(spell.from_us, from_us), min(to_us if spell.to_us is None else spell.to_us, to_us), spell.words)
+            for spell in self._spells
+        ]
+        spells = [spell for spell in spells if spell[0] < spell[1]]
+        lost_us, reached_us = 0, from_us
+        for begin_us, end_us, _ in sorted(spells):
+            lost_us += max(0, end_us - max(begin_us, reached_us))
+            reached_us = max(reached_us, end_us)
+        if lost_us < 1_000_000:
+            return None
+        _, words = max((end_us - begin_us, words) for begin_us, end_us, words in spells)
+        return f"could not act for {lost_us // 1_000_000} of {(to_us - from_us) // 1_000_000} s: {words}"
+
+    async def run(self, read: Callable[[], Awaitable[object]]) -> NoReturn:
+        """Look once a second, for ever: what was wrong, and from when to when, is kept for those that end. While
+        anything is, `read` asks the exchange for something, so that it is known what, and when it has passed."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep_reading, read)
+            while True:
+                self.look()
+                await trio.sleep(LOOK_S)
+
+    async def _keep_reading(self, read: Callable[[], Awaitable[object]]) -> NoReturn:
+        while True:
+            await trio.sleep(READ_EVERY_S)
+            if any(spell.to_us is None for spell in self._spells):
+                with suppress(VenueError):
+                    await read()
+
+    def look(self) -> None:
+        now_us = self._wall.now_us()
+        wrong = dict(self._wrong())
+        for spell in self._spells:
+            if spell.to_us is not None:
+                continue
+            spell.words = wrong.get(spell.kind, spell.words)  # the newest say the most
+            if spell.kind not in wrong:
+                spell.to_us = now_us
+                self._log.warning("exchange_well_again", kind=spell.kind, words=spell.words)
+        lasting = {spell.kind for spell in self._spells if spell.to_us is None}
+        for kind, words in wrong.items():
+            if kind not in lasting:
+                self._spells.append(Spell(kind, words, self._begun_us(kind, now_us)))
+                self._log.warning("degraded", kind=kind, words=words)
+
+    def _begun_us(self, kind: Kind, now_us: int) -> int:
+        match kind:
+            case "reads":
+                return min((since_us for since_us, _ in self._unread.values()), default=now_us)
+            case "stream":
+                return self._since_us.get("stream", now_us)
+            case "book":
+                return min((us for name, us in self._since_us.items() if name != "stream"), default=now_us)
+            case _:
+                return now_us
+
+    def _wrong(self) -> Iterable[tuple[Kind, str]]:
+        now_us = self._wall.now_us()
+        if self._write_refused is not None and now_us - self._write_refused[0] > WRITE_MEMORY_US:
+            self._write_refused = None
+        shut_out = self._shut_out or self._write_refused
+        if shut_out is not None:
+            yield "signature", f"the exchange does not accept our signature: {shut_out[1]}"
+        for listing, (since_us, words) in self._unread.items():
+            if now_us - since_us >= READ_GRACE_US:
+                yield "reads", f"the exchange's {listing} cannot be read: {words}"
+                break
+        silence = self._silence()
+        if self._lasts("stream", silence is not None, now_us, STREAM_GRACE_US):
+            yield (
+                "stream",
+                f"the exchange's stream is not live: {one_line(self._trouble() or silence or '')[:WORDS_MAX]}",
+            )
+        books = dict(self._books())
+        for ticker in [name for name in self._since_us if name != "stream" and name not in books]:
+            del self._since_us[ticker]
+        late = [name for name in books if self._lasts(name, True, now_us, BOOK_GRACE_US)]
+        if late and silence is None:
+            others = "" if len(late) == 1 else f" and of {len(late) - 1} more"
+            yield "book", f"the book of {late[0]} is {books[late[0]]}{others}"
+
+    def _lasts(self, name: str, is_so: bool, now_us: int, grace_us: int) -> bool:
+        if not is_so:
+            self._since_us.pop(name, None)
+            return False
+        return now_us - self._since_us.setdefault(name, now_us) >= grace_us
+
+
+def _nothing() -> str | None:
+    return None

@@ -1,0 +1,98 @@
+"""The exchange with an eye on what becomes of every request: what `health` is told by."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+from fsm_exec.core.account import BudgetFacts
+from fsm_exec.core.errors import VenueError
+from fsm_exec.core.market import MarketTerms
+from fsm_exec.core.orders import (
+    AmendAnswer,
+    AmendOrder,
+    CancelAnswer,
+    CancelOrder,
+    FillListing,
+    NotSent,
+    OrderListing,
+    PlaceAnswer,
+    PlaceOrder,
+    Refused,
+    Unknown,
+)
+from fsm_exec.core.ports import Exchange, StreamListener
+from fsm_exec.core.units import CountE2
+from fsm_exec.runtime.health import Health
+
+T = TypeVar("T")
+Answer = TypeVar("Answer", PlaceAnswer, AmendAnswer, CancelAnswer)
+
+
+class Heeded:
+    """An exchange (`core.ports.Exchange`); every call is the inner one's."""
+
+    def __init__(self, inner: Exchange, health: Health) -> None:
+        self._inner, self._health = inner, health
+
+    async def market_terms(self, ticker: str) -> MarketTerms:
+        return await self._read(self._inner.market_terms(ticker))
+
+    async def markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
+        return await self._read(self._inner.markets(tickers))
+
+    async def orders(
+        self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
+    ) -> OrderListing:
+        return await self._read(self._inner.orders(ticker, since_us=since_us, resting=resting), "orders")
+
+    async def fills(
+        self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
+    ) -> FillListing:
+        return await self._read(self._inner.fills(ticker, order_id, since_us=since_us), "fills")
+
+    async def place(self, order: PlaceOrder) -> PlaceAnswer:
+        return self._written(await self._inner.place(order))
+
+    async def amend(self, order: AmendOrder) -> AmendAnswer:
+        return self._written(await self._inner.amend(order))
+
+    async def cancel(self, order: CancelOrder) -> CancelAnswer:
+        return self._written(await self._inner.cancel(order))
+
+    async def cancel_batch(self, orders: Sequence[CancelOrder]) -> tuple[CancelAnswer, ...]:
+        return await self._inner.cancel_batch(orders)
+
+    async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
+        await self._inner.stream(listener, tickers)
+
+    def watch(self, ticker: str) -> None:
+        self._inner.watch(ticker)
+
+    def unwatch(self, ticker: str) -> None:
+        self._inner.unwatch(ticker)
+
+    def stream_trouble(self) -> str | None:
+        return self._inner.stream_trouble()
+
+    def budget(self) -> BudgetFacts:
+        return self._inner.budget()
+
+    def volume_24h(self, ticker: str) -> CountE2 | None:
+        return self._inner.volume_24h(ticker)
+
+    async def _read(self, asked: Awaitable[T], listing: str | None = None) -> T:
+        try:
+            found = await asked
+        except VenueError as error:
+            self._health.failed(error, listing)
+            raise
+        self._health.answered(listing)
+        return found
+
+    def _written(self, answer: Answer) -> Answer:
+        if isinstance(answer, Refused):
+            self._health.written(answer.code, answer.message)
+        elif not isinstance(answer, NotSent | Unknown):
+            self._health.written(None)
+        return answer
