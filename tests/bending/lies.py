@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -22,6 +23,8 @@ ORDERS: Final = "/portfolio/events/orders"
 CANCEL: Final = f"{ORDERS}/*"
 AMEND: Final = f"{ORDERS}/*/amend"
 LISTINGS: Final = ("/portfolio/orders", "/portfolio/fills")
+TIME: Final = "/exchange/user_data_timestamp"
+NOBODY: Final = "00000000-0000-4000-8000-000000000000"
 AFTER_MAX: Final = 12  # matches that pass first
 WRITES_MAX: Final = 4
 
@@ -60,6 +63,15 @@ def _as_filled(reply: Reply) -> Reply:
     total = float(body.get("fill_count", "0")) + float(body.get("remaining_count", "0"))
     body |= {"fill_count": f"{total:.2f}", "remaining_count": "0.00"}
     return reply._replace(body=msgspec.json.encode(body))
+
+
+def _moved(by_s: int) -> Callable[[str], str]:
+    """A time of the wire, so much later."""
+
+    def moved(old: str) -> str:
+        return (datetime.fromisoformat(old) + timedelta(seconds=by_s)).isoformat()
+
+    return moved
 
 
 def _cut_now(bends: Bends, dice: random.Random) -> object:
@@ -113,14 +125,18 @@ TROUBLES: Final[dict[str, Install]] = {
 }
 LIES: Final[dict[str, Install]] = {
     "a create said to be all filled": _write(requests.rewritten(_as_filled), "POST", ORDERS),
-    "a create with another order id": _write(
-        requests.changed("order_id", "00000000-0000-4000-8000-000000000000"), "POST", ORDERS
-    ),
+    "a create with another order id": _write(requests.changed("order_id", NOBODY), "POST", ORDERS),
     "a create without its order id": _write(requests.removed("order_id"), "POST", ORDERS),
     "a definite no that nobody knows": _write(requests.error(400, "order_size_exceeds_limit"), "POST", ORDERS),
     "a no to what was accepted": _write(requests.error(400, "strange_refusal", arrives=True), "POST", ORDERS),
     "a cancel that found nothing": _write(requests.error(404, "not_found"), "DELETE", CANCEL),
     "a cancel of another order": _write(requests.changed("order_id", "another"), "DELETE", CANCEL),
+    "a cancel said to end nothing": _write(requests.changed("reduced_by", "0.00"), "DELETE", CANCEL),
+    "an amend of another order": _write(requests.changed("order_id", "another"), "POST", AMEND),
+    "an amend said to have filled": _write(requests.changed("fill_count", "1.00"), "POST", AMEND),
+    "a time an hour ahead": _read(lambda _: requests.changed("as_of_time", _moved(3_600)), TIME, times=2),
+    "a time an hour behind": _read(lambda _: requests.changed("as_of_time", _moved(-3_600)), TIME, times=2),
+    "a listing without an end": _read(lambda _: requests.changed("cursor", "again"), *LISTINGS, times=6),
     "an older listing": _read(lambda bends: requests.stale(bends, oldest=True), *LISTINGS),
     "another's answer": _read(lambda bends: requests.stale(bends, "GET", "/portfolio/fills"), "/portfolio/orders"),
     "an answer to a read for a create": _write(requests.answer(201, {"orders": [], "cursor": ""}), "POST", ORDERS),
@@ -128,6 +144,12 @@ LIES: Final[dict[str, Install]] = {
     "an empty listing": _read(lambda _: requests.changed("orders", lambda _: []), "/portfolio/orders"),
     "a fill frame of 500": _frame(frames.changed("msg.count_fp", "500.00"), "fill", 1),
     "a fill frame of another price": _frame(frames.changed("msg.yes_price_dollars", "0.0100"), "fill", 1),
+    "a fill frame of another fee": _frame(frames.changed("msg.fee_cost", "7.0000"), "fill", 1),
+    "a fill frame of another trade": _frame(frames.changed("msg.trade_id", NOBODY), "fill", 1),
+    "a fill frame of another order": _frame(frames.changed("msg.order_id", NOBODY), "fill", 1),
+    "a fill frame of the other role": _frame(frames.changed("msg.is_taker", lambda old: not old), "fill", 2),
+    "nonsense on the stream": _frame(frames.replaced('{"type": "fill", "sid": 1, "msg": []}'), "*", 2),
+    "no JSON on the stream": _frame(frames.replaced("\x00 nothing"), "*", 1),
     "a fill frame without a count": _frame(frames.removed("msg.count_fp"), "fill", 2),
     "an order frame said executed": _frame(frames.changed("msg.status", "executed"), "user_order", 1),
     "an order frame said canceled": _frame(frames.changed("msg.status", "canceled"), "user_order", 1),

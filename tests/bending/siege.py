@@ -43,6 +43,7 @@ WHERE: Final = (
     "after a while",
     "any moment",
 )
+WEIGHTS: Final = (4, 4, 4, 3, 2, 1, 3, 3, 2, 2, 1)
 LIFE_S, LONG_S, END_S = 7.0, 40.0, 150.0
 """How long a life waits for its moment; one that lasts a while, so that a lie has time to be found out; until all is at
 rest at the end."""
@@ -120,7 +121,7 @@ class Siege(Daemons):
         await self.kill(process)
 
     async def _live(self) -> None:
-        where = self._dice.choice(WHERE)
+        where = self._dice.choices(WHERE, WEIGHTS)[0]
         self._bends.calm()
         self._bends.asked.clear()
         self._bends.told.clear()
@@ -184,7 +185,7 @@ class Siege(Daemons):
                 await deliver(frame.text)
             kill()
 
-        writes = dice.choice(("POST", "DELETE", "[!G]*"))
+        writes = dice.choice(("POST", "[!G]*", "[!G]*"))
         number = dice.randrange(3)
         match where:
             case "a write arrives":
@@ -194,11 +195,11 @@ class Siege(Daemons):
             case "half an answer":
                 bends.on_request(half_way, writes, after=number, times=1)
             case "an order's frame":
-                bends.on_frame(at_frame, "user_order", after=dice.randrange(8), times=1)
+                bends.on_frame(at_frame, "user_order", after=dice.randrange(4), times=1)
             case "a fill's frame":
                 bends.on_frame(at_frame, "fill", after=dice.randrange(3), times=1)
             case "a frame of the book":
-                bends.on_frame(at_frame, "orderbook_*", after=dice.randrange(60), times=1)
+                bends.on_frame(at_frame, "orderbook_*", after=dice.randrange(30), times=1)
             case "in recovery":
                 bends.on_request(dice.choice((on_arrival, when_done)), "GET", after=dice.randrange(9), times=1)
             case _:
