@@ -113,7 +113,7 @@ class Asked(NamedTuple):
             limit=limit or limit_default,
             cursor=self.text("cursor") or "",
             tickers=self.words("ticker", "tickers"),
-            event=self.text("event_ticker"),
+            events=self.words("event_ticker"),
             series=self.text("series_ticker"),
             status=self.choice("status", "Status", *statuses) if statuses else None,
             order_id=self.text("order_id"),

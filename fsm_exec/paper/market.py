@@ -34,6 +34,7 @@ class PaperMarket:
         self.last_size_e2 = 0
         self.clock = 0
         self.candles = Candles()
+        self._best: dict[Outcome, PriceE4] = {"yes": PriceE4(0), "no": PriceE4(0)}
         self.unseen: Book | None = None
         self.result: Outcome | None = None
         self.settled_us: int | None = None
@@ -48,12 +49,16 @@ class PaperMarket:
         self.last_size_e2 = count
         self.candles.traded(yes_price, count, at_us)
 
+    def moves_the_touch(self, outcome: Outcome, price: PriceE4) -> bool:
+        """Whether a change of a level may change the best price of its ladder."""
+        return price >= self._best[outcome]
+
     def quoted(self, at_us: int) -> None:
-        """The book has changed."""
-        yes, no = self.book.best("yes"), self.book.best("no")
-        bid = PriceE4(0) if yes is None else yes[0]
-        ask = ONE_DOLLAR_E4 if no is None else complement(no[0])
-        self.candles.quoted(bid, ask, at_us)
+        """A best price may have changed. A side without quotes is a bid of 0."""
+        for outcome in self._best:
+            level = self.book.best(outcome)
+            self._best[outcome] = PriceE4(0) if level is None else level[0]
+        self.candles.quoted(self._best["yes"], complement(self._best["no"]), at_us)
 
     def settlement_value_e4(self) -> PriceE4:
         """What one YES contract is worth at the result."""

@@ -51,7 +51,7 @@ class MarketTimes(NamedTuple):
             raise errors.invalid_parameters("timestamp filters are mutually exclusive")
         if page.status not in (None, *STATUSES_BESIDE[given[0]]):
             raise errors.invalid_parameters(f"the {given[0]} filter cannot be combined with status {page.status}")
-        if given == ["updated"] and (page.tickers or page.event or (page.series and not without_combos)):
+        if given == ["updated"] and (page.tickers or page.events or (page.series and not without_combos)):
             raise errors.invalid_parameters("the updated filter goes with series_ticker and mve_filter=exclude only")
 
     def hold(self, market: PaperMarket) -> bool:
@@ -144,7 +144,7 @@ def markets_page(exchange: Exchange, page: Page, times: MarketTimes) -> MarketsP
         market = item[1]
         return (
             page.names(market.ticker)
-            and (page.event is None or market.header.event == page.event)
+            and page.names_event(market.header.event)
             and (page.series is None or market.header.series == page.series)
             and (not states or market.status in states)
             and times.hold(market)

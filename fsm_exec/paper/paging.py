@@ -42,7 +42,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 100
     cursor: str = ""
     tickers: tuple[str, ...] = ()
-    event: str | None = None
+    events: tuple[str, ...] = ()
     series: str | None = None
     status: str | None = None
     order_id: str | None = None
@@ -55,6 +55,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     def names(self, ticker: str) -> bool:
         return not self.tickers or ticker in self.tickers
+
+    def names_event(self, event: str) -> bool:
+        return not self.events or event in self.events
 
 
 def newest_first(

@@ -217,7 +217,7 @@ def queue_positions(exchange: Exchange, account: Account, page: Page) -> dict[st
 
 
 def _of_event(exchange: Exchange, ticker: str, page: Page) -> bool:
-    return page.event is None or exchange.markets[ticker].header.event == page.event
+    return page.names_event(exchange.markets[ticker].header.event)
 
 
 def _value_e6(market: PaperMarket, count: int) -> int:

@@ -99,7 +99,7 @@ class MemberReads:
         return reading.queue_position(self._exchange, asked.account, asked.uuid("order_id"))
 
     def _queue_positions(self, asked: Asked) -> object:
-        page = reading.Page(tickers=asked.words("market_tickers"), event=asked.text("event_ticker"))
+        page = reading.Page(tickers=asked.words("market_tickers"), events=asked.words("event_ticker"))
         return reading.queue_positions(self._exchange, asked.account, page)
 
     def _groups(self, asked: Asked) -> object:

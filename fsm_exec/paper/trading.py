@@ -151,17 +151,20 @@ class Trading:
         now_us = self.timeline.now_us()
         if happened:
             market.clock += 1
+        touched = False
         for each in happened:
             match each:
                 case LevelChange():
+                    touched = touched or market.moves_the_touch(each.outcome, each.price_e4)
                     self.publisher.book_changed(market, each, now_us)
                 case Match():
                     self._settle(market, each, now_us)
                 case SelfTradeCancelled():
                     self._end(each.order, "canceled", "SelfTradeCancel")
                     self.publisher.order_changed(self.accounts[each.order.account_id], each.order)
-        if happened:
+        if touched:
             market.quoted(now_us)
+        if happened:
             self.publisher.ticker_changed(market, now_us)
 
     def _settle(self, market: PaperMarket, match: Match, now_us: int) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from fsm_exec.core.units import ONE_DOLLAR_E4, PriceE4
+from fsm_exec.core.units import ONE_DOLLAR_E4, CountE2, Outcome, PriceE4
 from fsm_exec.paper.candles import Candles
-from tests.paper.support import START_US, TICKER, Stage, delta, header, snapshot, staged, trade
+from fsm_exec.paper.tape import BookDelta
+from tests.paper.support import START_US, TICKER, Floor, Stage, delta, header, snapshot, staged, trade
 
 SECOND = "KXTEST-26OCT01-B"
 MINUTE_US = 60_000_000
@@ -177,3 +179,26 @@ async def test_too_many_candles_are_refused(stage: Stage) -> None:
     query = {"start_ts": "0", "end_ts": str(START_S), "period_interval": "1440"}
     answer = await stage.http.get(f"/series/KXTEST/markets/{TICKER}/candlesticks", params=query)
     assert (answer.status_code, "shorter" in answer.text) == (400, True)
+
+
+def test_every_best_price_is_noted() -> None:
+    """Whatever moves the book, the last quote noted is the one it shows: levels come, grow, go, are stated anew."""
+    floor = Floor()
+    floor.market.opened_us = START_US
+    rng = random.Random(11)
+    floor.play(snapshot([("0.45", "10")], [("0.48", "5")]))
+    for _ in range(400):
+        outcome: Outcome = rng.choice(("yes", "no"))
+        at = rng.randrange(30, 50)
+        shown = floor.market.book.displayed(outcome)
+        if rng.random() < 0.1:
+            floor.play(snapshot([(f"0.{rng.randrange(10, 50)}", "3")], []))
+        elif shown and rng.random() < 0.5:
+            price, held = rng.choice(shown)
+            floor.play(BookDelta(outcome, price, CountE2(-held)))
+        else:
+            floor.play(delta(outcome, f"0.{at}", "2"))
+        bid, no_bid = floor.market.book.best("yes"), floor.market.book.best("no")
+        (*_, last) = floor.market.candles.between(0, 10**17, 1, START_US)
+        assert last.bid.close == (0 if bid is None else bid[0])
+        assert last.ask.close == (ONE_DOLLAR_E4 if no_bid is None else ONE_DOLLAR_E4 - no_bid[0])

@@ -131,6 +131,14 @@ async def test_markets_are_listed_and_filtered(stage: Stage) -> None:
     assert await tickers(status="closed") == [SECOND]
     assert await tickers(event_ticker="KXTEST-26OCT02") == [SECOND]
     assert await tickers(series_ticker="OTHER") == []
+    await stage.create("bid", "0.30", "1")
+
+    async def ordered(event: str) -> int:
+        query = {"event_ticker": event}
+        return len((await stage.call("GET", "/portfolio/orders", query=query)).json()["orders"])
+
+    assert await ordered("KXTEST-26OCT02") == 0
+    assert await ordered("KXTEST-26OCT01") == await ordered("KXTEST-26OCT02,KXTEST-26OCT01") == 1
     assert await tickers(tickers=f"{TICKER},{SECOND}") == [SECOND, TICKER]
     assert await tickers(mve_filter="only") == []
     wrong = await stage.http.get("/markets", params={"status": "active"})
