@@ -1,4 +1,4 @@
-"""What holds for all tests, and which are heavy: kills, sweeps, mutants, soak, benchmarks, SDKs, real books.
+"""What holds for all tests, and which are heavy: kills, sweeps, mutants, soak, benchmarks, SDKs, fuzzing, real books.
 
 `pytest -m 'not heavy'` is what a change needs; `pytest -m heavy` has the rest. The benchmarks run alone, one after the
 other, since they compare times.
@@ -22,6 +22,7 @@ HEAVY_MODULES = (
     "lab/test_report_in_browser.py",
     "lab/test_simulation.py",
     "lab/test_simulation_mutants.py",
+    "specification/test_fuzzing.py",
 )
 
 
