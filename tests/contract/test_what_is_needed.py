@@ -102,6 +102,7 @@ USED: dict[str, str] = {
     "an order that rests": "orders[].client_order_id",
     "an order that was cancelled": "orders[].client_order_id",
     "an order that was executed": "orders[].client_order_id",
+    "a fill": "fills[].trade_id",
     "a series": "series.category",
     "amended": "fill_count remaining_count",
     "the balance": "portfolio_value balance_dollars",
