@@ -59,6 +59,10 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     def look_every_us(self) -> int:
         return LOOK_EVERY_US
 
+    @property
+    def resting_at_most(self) -> int:
+        return self.levels
+
 
 def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
     """Two or three slices where the book has that many levels to rest at, else one. They sum to the target."""

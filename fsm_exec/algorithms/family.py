@@ -31,6 +31,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """How long before the deadline the closing leg begins; None: there is none."""
         return None
 
+    @property
+    def resting_at_most(self) -> int:
+        """How many orders it may have at the exchange at once: the most that is ever to be cancelled."""
+        return 1
+
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -59,6 +64,10 @@ class Method:
     @property
     def closing_lead_us(self) -> int | None:
         return self.config.closing_lead_us
+
+    @property
+    def resting_at_most(self) -> int:
+        return self.config.resting_at_most
 
     def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
         return self.plan_bound(goal, view)

@@ -33,6 +33,10 @@ class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def look_every_us(self) -> int | None:
         return US_PER_S
 
+    @property
+    def resting_at_most(self) -> int:
+        return len(SPLIT)
+
 
 def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
     levels = _levels(goal, view)

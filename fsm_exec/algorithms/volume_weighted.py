@@ -21,6 +21,10 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     levels_max: Annotated[int, msgspec.Meta(ge=1, le=VIEW_DEPTH_LEVELS)] = 5
 
+    @property
+    def resting_at_most(self) -> int:
+        return self.levels_max
+
 
 def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
     offers = _offers(goal, config)

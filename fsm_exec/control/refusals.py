@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from fsm_exec.core.errors import ExecError, LocalError, SaveRefused, StoreFailed, UserError, VenueError, VenueRefused
+from fsm_exec.core.errors import (
+    ExecError,
+    LocalError,
+    OverCapacity,
+    SaveRefused,
+    StoreFailed,
+    UserError,
+    VenueError,
+    VenueRefused,
+)
 
 
 class Refusal(ExecError):
@@ -88,6 +97,8 @@ def of_error(error: ExecError) -> Refusal:
             return Refusal(500, "not_saved", f"the database did not take it, nothing was accepted: {error}")
         case StoreFailed():
             return Refusal(500, "store_failed", f"the database failed and the engine halts: {error}")
+        case OverCapacity():
+            return Refusal(429, "capacity", str(error))
         case LocalError():
             return not_running(str(error))
         case _:

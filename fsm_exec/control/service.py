@@ -123,7 +123,7 @@ class Control:
     async def _accept(self, request: Checked) -> str:
         given = request.given
         self._check_running()  # what can be refused at once is refused before anything is asked of the exchange
-        deadline_us(request, self._wall.now_us(), self._limits)
+        self._hold_place(request)
         self._accepting[given.ticker] += 1
         try:
             if await self._store.unfinished_count() + self._accepting.total() > self._limits.max_unfinished_executions:
@@ -134,6 +134,7 @@ class Control:
             feed = await self._watched(given.ticker)
             limits = limits_for(request, feed.terms)
             check_size(request, limits, self._limits)
+            ends_us = self._hold_place(request)
             return await self._handed_over(
                 Request(
                     ticker=given.ticker,
@@ -141,15 +142,22 @@ class Control:
                     target_e2=request.target_e2,
                     method=MethodRef(request.method.full_name, request.method),
                     limits=limits,
-                    deadline_us=deadline_us(request, self._wall.now_us(), self._limits),
+                    deadline_us=ends_us,
                     edge=request.edge,
                     submission=SubmissionRow(given.key, request.canonical),
                 )
             )
         finally:
+            self._engine.release_place(given.key)
             self._accepting[given.ticker] -= 1
             if not self._accepting[given.ticker]:
                 del self._accepting[given.ticker]
+
+    def _hold_place(self, request: Checked) -> int:
+        """The deadline, as it is now: of a horizon it is later after every wait."""
+        ends_us = deadline_us(request, self._wall.now_us(), self._limits)
+        self._engine.hold_place(request.given.key, ends_us, request.method)
+        return ends_us
 
     async def _handed_over(self, request: Request) -> str:
         self._check_running()  # a halt, or the end, may have come while a book was waited for

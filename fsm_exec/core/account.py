@@ -34,13 +34,15 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the account may still write, in whole tokens (W11). `write_left` is there now and grows by `write_per_s` up
-    to `write_capacity`; `place_tokens` and `cancel_tokens` are what one of each takes."""
+    to `write_capacity`; `place_tokens` and `cancel_tokens` are what one of each takes. `cancel_reserve` of them nothing
+    but cancels may spend."""
 
     write_left: int
     write_per_s: int
     write_capacity: int
     place_tokens: int
     cancel_tokens: int
+    cancel_reserve: int = 0
 
     def cancelling_us(self, orders: int) -> int:
         """How long the tokens for so many cancels take to come, if nothing else is written; in microseconds."""

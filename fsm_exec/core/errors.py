@@ -58,6 +58,10 @@ class StoreFailed(LocalError):
     """A transaction failed, or may have; what is on disk is the truth, what is in memory is not."""
 
 
+class OverCapacity(LocalError):
+    """Accepted, it could not be ended in time: the exchange lets us write too little for all there would be."""
+
+
 class SaveRefused(StoreFailed):
     """The database does not take this one save; nothing of it is stored, and the saves of others are untouched."""
 

@@ -125,6 +125,7 @@ class RateBudget:
             write_capacity=write.capacity_mt // MT_PER_TOKEN,
             place_tokens=place,
             cancel_tokens=cancel,
+            cancel_reserve=self._queues["write"].reserve_mt(self._costs.default) // MT_PER_TOKEN,
         )
 
     def cancels_at_once(self) -> int:
@@ -213,8 +214,10 @@ class _Queue:
 
     def _floor_mt(self, charge: Charge, default_cost: int) -> int:
         """What must be left after this request: the cancels' share, but never so much that nothing else could go."""
-        if charge.bucket == "read" or charge.rank == "cancel":
-            return 0
+        return 0 if charge.bucket == "read" or charge.rank == "cancel" else self.reserve_mt(default_cost)
+
+    def reserve_mt(self, default_cost: int) -> int:
+        """What only cancels may spend."""
         share_mt = self.bucket.capacity_mt * CANCEL_SHARE_PER_MILLE // 1_000
         return max(0, min(share_mt, self.bucket.capacity_mt - default_cost * MT_PER_TOKEN))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.capacity import Ends
 from fsm_exec.core.edge import Edge
 from fsm_exec.core.events import Submitted
 from fsm_exec.core.limits import Limits
@@ -35,6 +36,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     deadline_us: int | None = None
     edge: Edge | None = None
     submission: SubmissionRow | None = None
+
+
+def ends_of(deadline_us: int, algorithm: Algorithm) -> Ends:
+    """When an execution worked by it asks for its cancels, and of how many orders."""
+    return Ends(deadline_us - (algorithm.closing_lead_us or 0), algorithm.resting_at_most)
 
 
 def submitted(request: Request, execution_id: str, instance: str, feed: MarketFeed) -> Submitted:

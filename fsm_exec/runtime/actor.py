@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from fsm_exec.core.advance import Advance, advance
 from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.capacity import Ends
 from fsm_exec.core.closing import closing_at_us
 from fsm_exec.core.crashpoints import point
 from fsm_exec.core.events import (
@@ -32,6 +33,7 @@ from fsm_exec.core.recovery import doubted
 from fsm_exec.core.rows import save_of
 from fsm_exec.core.view import View
 from fsm_exec.core.wishes import insists, lost_cancels
+from fsm_exec.runtime.accepting import ends_of
 from fsm_exec.runtime.again import Again
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
@@ -88,6 +90,11 @@ class Actor:
         self._again: Again | None = None
         self.is_waiting = False  # it has not begun, for want of what the exchange holds
         self._when_told: Callable[[], None] | None = None
+
+    @property
+    def ends(self) -> Ends:
+        """When it will ask for its cancels."""
+        return ends_of(self.execution.deadline_us, self._algorithm)
 
     @property
     def is_busy(self) -> bool:

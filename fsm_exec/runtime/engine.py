@@ -14,14 +14,15 @@ import trio
 from msgspec.structs import replace
 
 from fsm_exec.core.advance import Advance, advance
-from fsm_exec.core.errors import ExecError, LocalError, SaveRefused, ServiceFailed, StoreFailed, UserError
+from fsm_exec.core.capacity import Ends, over_capacity
+from fsm_exec.core.errors import ExecError, LocalError, OverCapacity, SaveRefused, ServiceFailed, StoreFailed, UserError
 from fsm_exec.core.events import Reason
 from fsm_exec.core.machine import step
 from fsm_exec.core.rows import edge_figures, save_of
 from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.runtime.accepting import GRACE_US, ends_of, submitted
 from fsm_exec.runtime.accepting import MethodRef as MethodRef
 from fsm_exec.runtime.accepting import Request as Request
-from fsm_exec.runtime.accepting import submitted
 from fsm_exec.runtime.dispatch import Dispatch
 from fsm_exec.runtime.health import Health
 from fsm_exec.runtime.markets import Markets
@@ -35,6 +36,7 @@ from fsm_exec.runtime.status import EngineStatus, status_of
 from fsm_exec.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from fsm_exec.core.algorithm import Algorithm
     from fsm_exec.core.view import View
     from fsm_exec.runtime.actor import Actor
 
@@ -67,6 +69,7 @@ class Engine:
         self._services, self._markets, self._router = services, markets, router
         self.health = health
         self._count = 0
+        self._places: dict[str, Ends] = {}  # held for what is about to be submitted
         self._stops: list[Reason] = []  # all there have been: one may come while an execution is being accepted
         self._why_halted: str | None = None
         self.failure: StoreFailed | ServiceFailed | None = None  # what it halted for, if it cannot go on
@@ -109,6 +112,22 @@ class Engine:
             raise self._refusal
         if self.failure is not None:
             raise self.failure
+
+    def hold_place(self, name: str, deadline_us: int, algorithm: Algorithm) -> None:
+        """Keep room for an execution that is about to be submitted, under a name of the caller's, until
+        `release_place`; a second time it moves to another deadline. Raises OverCapacity for one that could not be
+        cancelled in time beside all there are."""
+        self._places.pop(name, None)
+        now_us, new = self._services.wall.now_us(), ends_of(deadline_us, algorithm)
+        others = [*(actor.ends for actor in self.actors.values()), *self._places.values()]
+        why = over_capacity(new, others, self._services.exchange.budget(), grace_us=GRACE_US, now_us=now_us)
+        if why is not None:
+            raise OverCapacity(why)
+        self._places[name] = new
+
+    def release_place(self, name: str) -> None:
+        """It was submitted, or will not be."""
+        self._places.pop(name, None)
 
     async def submit(self, request: Request) -> str:
         """Accept an execution and start working it; returns its id once it is durable.

@@ -41,6 +41,7 @@ class _NoAlgorithm:
 
     look_every_us: int | None = None
     closing_lead_us: int | None = None
+    resting_at_most = 0
 
     def plan(self, *_: object) -> tuple[()]:
         return ()

@@ -169,6 +169,7 @@ class Raising:
     full_name = "raising@1"
     look_every_us: int | None = 1_000_000
     closing_lead_us: int | None = None
+    resting_at_most = 1
 
     def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
         return (Slice(level=1, count_e2=goal.target_e2),)

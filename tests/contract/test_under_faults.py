@@ -217,6 +217,7 @@ class Restless:
     full_name = "restless@1"
     look_every_us: int | None = None
     closing_lead_us: int | None = None
+    resting_at_most = 1
 
     def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
         half = CountE2(goal.target_e2 // 200 * 100)

@@ -56,6 +56,7 @@ class Scripted:
     def __init__(self, *counts_e2: int, closing_lead_us: int | None = None) -> None:
         self.counts_e2 = counts_e2 or (1_000,)
         self.closing_lead_us = closing_lead_us
+        self.resting_at_most = 3
         self.wishes: tuple[Wish, ...] | None = None
         self.progress: Progress | None = None
 

@@ -74,6 +74,7 @@ class Wild:
     def __init__(self, *, honest: bool, closing_lead_us: int | None = None) -> None:
         self.honest = honest
         self.closing_lead_us = closing_lead_us
+        self.resting_at_most = 3
 
     def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
         if not self.honest and view.book_seq % 5 == 0:

@@ -29,6 +29,7 @@ class Fragile:
     full_name = "fragile@1"
     look_every_us: int | None = 1_000_000
     closing_lead_us: int | None = None
+    resting_at_most = 1
 
     def __init__(self) -> None:
         self.sound = method("simple_limit")

@@ -25,6 +25,7 @@ class Patient:
     """Places at once, and only counts when it is asked afterwards."""
 
     closing_lead_us: int | None = None
+    resting_at_most = 1
 
     def __init__(self, look_every_us: int | None) -> None:
         self.look_every_us = look_every_us
