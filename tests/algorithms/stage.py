@@ -428,6 +428,8 @@ class Stage:
         if execution.slices:
             assert sum(part.count_e2 for part in execution.slices) == execution.target_e2, "invariant 8"
             assert all(part.count_e2 >= 0 for part in execution.slices)
+        to_cancel = sum(child.is_open and child.state != "settling" for child in execution.children)
+        assert to_cancel <= self.method.resting_at_most, "admission reckons with fewer"
         if execution.is_ended:
             assert all(order.status != "resting" for order in self.orders.values()), "invariant 4"
 

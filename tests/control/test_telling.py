@@ -184,8 +184,8 @@ async def test_a_quarantined_one_is_shown_and_taken_up_again(desk: Desk, monkeyp
     assert "two truths" in (shown.quarantine or "")
     assert "two truths" in (await status(desk)).quarantined[name]
     assert (await desk.http.post(f"/v1/executions/{name}/resume")).status_code == 202
-    assert (await page(desk, quarantined="true")).executions == []
     await until(lambda: _rests_again(desk, name))
+    assert (await page(desk, quarantined="true")).executions == [], "it was until it had taken in what was done"
     assert (await desk.http.post(f"/v1/executions/{name}/cancel")).status_code == 202
     await until(lambda: has_state(desk, name, "cancelled"))
     assert (await show(desk, name)).execution.reason == "user"
