@@ -143,7 +143,7 @@ def _state_of(execution: ExecutionSummary) -> str:
         return f"{execution.state}, QUARANTINED"
     if execution.reason in (None, "completed"):
         return execution.state
-    return f"{execution.state} ({execution.reason})"
+    return f"{execution.state} ({execution.reason}{'' if execution.note is None else ', could not act'})"
 
 
 def _print_detail(detail: ExecutionDetail) -> None:

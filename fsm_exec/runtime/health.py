@@ -102,6 +102,7 @@ class Health:
 
     def could_not_act(self, from_us: int, to_us: int) -> str | None:
         """For how long of that time something was wrong, and what was so the longest; None: for less than a second."""
+        self.look()
         spells = [
             (max(spell.from_us, from_us), min(to_us if spell.to_us is None else spell.to_us, to_us), spell.words)
             for spell in self._spells

@@ -65,7 +65,7 @@ async def open_engine(
         router = Router(store.instance, feeds, wall, deliver, log)
         health = Health(wall, log)
         exchange = Heeded(exchange, health)
-        services = Services(store, exchange, wall, own, log, outer, deliver, router.learned)
+        services = Services(store, exchange, wall, own, log, outer, deliver, router.learned, health.could_not_act)
         markets = Markets(exchange, store, wall, own, router, feeds, log, observer)
         async with trio.open_nursery() as executions:
             seeded = random.Random(f"restarts:{store.instance}") if rng is None else rng

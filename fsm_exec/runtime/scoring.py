@@ -47,10 +47,19 @@ async def run_and_score(actor: Actor, services: Services) -> tuple[MetricsRow, D
 
     actor.at_deadline = photograph
     await actor.run()
+    await _note(actor.execution, services)
     if actor.execution.filled_e2 < actor.execution.target_e2 and not actor.hurry.is_set():
         with trio.move_on_at(services.wall.trio_time(actor.execution.deadline_us)):
             await actor.hurry.wait()  # somebody outside ends everything now
     return await score(actor.execution, book, actor.feed, services)
+
+
+async def _note(execution: Execution, services: Services) -> None:
+    """One that did not get what it wanted says for how long it could not act."""
+    if execution.filled_e2 >= execution.target_e2 or execution.ended_at_us is None:
+        return
+    if (note := services.could_not_act(execution.accepted_at_us, execution.ended_at_us)) is not None:
+        await services.store.save_note(execution.execution_id, note)
 
 
 async def score(

@@ -21,6 +21,7 @@ class Services:
     """`requests` is the nursery of requests under way: it outlives the actors, so an answer is never cut off by the
     end of the one who asked. `deliver(execution_id, event)` hands a fact to whoever owns it, also after its end;
     `learned(client_order_id, order_id)` tells the router an exchange id. `listings` are shared by all who are in doubt.
+    `could_not_act(from_us, to_us)` says for how long of that time nothing could be done at the exchange, and why.
     `loose` are orders that no execution at work answers for and that may be live, by client order id: those of
     quarantined executions, with its id, and those that nobody owns."""
 
@@ -32,6 +33,7 @@ class Services:
     requests: trio.Nursery
     deliver: Callable[[str, AnyEvent], bool]
     learned: Callable[[str, str], None]
+    could_not_act: Callable[[int, int], str | None] = lambda _, __: None
     loose: dict[str, str] = field(default_factory=dict)
     listings: SharedListings = field(init=False)
 

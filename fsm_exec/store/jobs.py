@@ -49,6 +49,13 @@ class Quarantine(msgspec.Struct, frozen=True):
     why: str | None
 
 
+class Note(msgspec.Struct, frozen=True):
+    """What is to be said of an execution beside its reason."""
+
+    execution_id: str
+    note: str
+
+
 class Binding(msgspec.Struct, frozen=True):
     """Which exchange the database's executions are of, from now on and for good."""
 
@@ -97,6 +104,7 @@ Job: TypeAlias = (
     | BookRow
     | MetricsSave
     | Quarantine
+    | Note
     | Binding
     | Halt
     | MarkoutsSave
@@ -240,6 +248,7 @@ ADD_METHOD = _insert("methods", _METHOD)
 ADD_SUBMISSION = _insert("submissions", _SUBMISSION)
 SET_HALT = "UPDATE meta SET halted_at = ?"
 BIND = "UPDATE meta SET environment = ? WHERE environment IS NULL"
+SET_NOTE = "UPDATE execution_state SET note = ? WHERE execution_id = ?"
 SET_QUARANTINE = "UPDATE execution_state SET quarantine = ? WHERE execution_id = ?"
 
 # Statement by statement within a transaction, in this order: a row comes after what it refers to.
@@ -263,6 +272,7 @@ ORDER = (
     FORGET_BOOK,
     ADD_METHOD,
     SET_QUARANTINE,
+    SET_NOTE,
     BIND,
     SET_HALT,
 )
@@ -300,6 +310,8 @@ def rows_of(job: Job) -> Iterator[Row]:
                 yield ADD_METHOD, (*msgspec.structs.astuple(method), to_iso(at_us))
         case Quarantine(execution_id, why):
             yield SET_QUARANTINE, (why, execution_id)
+        case Note(execution_id, note):
+            yield SET_NOTE, (note, execution_id)
         case Binding(environment):
             yield BIND, (environment,)
         case Halt(at_us):

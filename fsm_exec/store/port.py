@@ -38,6 +38,7 @@ from fsm_exec.store.jobs import (
     MarkoutsSave,
     MethodsSave,
     MetricsSave,
+    Note,
     Quarantine,
 )
 from fsm_exec.store.opening import Opened
@@ -134,6 +135,9 @@ class SqliteStore:
         quarantine = Quarantine(execution_id, why)
         await self._writer.save(quarantine)
         self._tell(quarantine)
+
+    async def save_note(self, execution_id: str, note: str) -> None:
+        await self._writer.save(Note(execution_id, note))
 
     async def unfinished(self) -> list[StoredExecution]:
         return await self._writer.read(reading.unfinished)

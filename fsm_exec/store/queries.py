@@ -22,7 +22,7 @@ UNFINISHED = "state NOT IN ('filled', 'cancelled')"
 class ExecutionSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a list. `key` is the caller's own, null for an execution that was not submitted under one;
     `quarantine` says why the engine does not act for it, null: it does. `refusal`: the exchange's own words at its last
-    refusal."""
+    refusal. `note`: for how long it could not act at the exchange, and why."""
 
     execution_id: str
     key: str | None
@@ -33,6 +33,7 @@ class ExecutionSummary(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     quarantine: str | None
     refusal: str | None
+    note: str | None
     target_quantity: str
     filled_quantity: str
     target_price: str | None
@@ -109,7 +110,7 @@ class SubmittedEarlier(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SUMMARY = (
-    "SELECT e.execution_id, s.key, e.ticker, e.outcome, e.method, e.state, e.reason, e.quarantine, e.refusal, "
+    "SELECT e.execution_id, s.key, e.ticker, e.outcome, e.method, e.state, e.reason, e.quarantine, e.refusal, e.note, "
     "e.target_quantity, e.target_price, e.accepted_at, e.deadline, e.updated_at, e.seq "
     "FROM execution_state e LEFT JOIN submissions s ON s.execution_id = e.execution_id"
 )

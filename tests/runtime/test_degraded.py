@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from fsm_exec.core.errors import VenueError, VenueRefused, VenueUnavailable
 from fsm_exec.core.orders import PlaceAnswer, PlaceOrder, Refused
+from fsm_exec.store.queries import Filter
 from tests.runtime.lives import World, a_world
 from tests.runtime.support import TICKER, Stage, staged
 
@@ -137,3 +138,25 @@ async def test_recovering_says_what_it_waits_for(autojump_clock: MockClock) -> N
             over()
             await stage.engine.wait_running()
             assert stage.engine.status().state == "running"
+
+
+async def test_who_could_not_act_says_so_when_it_ends(autojump_clock: MockClock) -> None:
+    """For how long of its time, and why; one that could, or got all it wanted, has nothing to say."""
+    async with staged() as stage:
+        await stage.submit(horizon_s=10)
+        await trio.sleep(12)
+        long = await stage.submit(horizon_s=100)
+        filled = await stage.submit(horizon_s=100)
+        await trio.sleep(5)
+        reads_fail(stage, "orders", CAUSES["401"])
+        stage.exchange.fill(10, stage.order_of(filled))
+        await trio.sleep(120)
+        notes = {summary.execution_id: summary.note for summary in await stage.database.listing(Filter(limit=10))}
+        assert (notes["e000001"], notes[filled]) == (None, None)
+        note = notes[long]
+        assert note is not None
+        assert note.startswith("could not act for ")
+        assert note.endswith(
+            "of 100 s: the exchange does not accept our signature: the exchange answered 401 "
+            "authentication_error: no such key"
+        )
