@@ -80,7 +80,8 @@ def proof(
     if orders.hides(child.client_order_id) or any(listing.hides(name) for name in names for listing in fills):
         why = f"a row about order {child.client_order_id} cannot be read"
     lasts = as_of_us > since_us + CONTRADICTS_US
-    if why is not None and not (lasts and give_up):
+    given_up = give_up and lasts
+    if why is not None and not given_up:
         return why if lasts else None
     return OrderProven(
         at_us=at_us,
@@ -88,7 +89,7 @@ def proof(
         as_of_us=as_of_us,
         order=None if row is None else reported(row, at_us, looked_up=True, child=child),
         fills=told,
-        given_up=why is not None,
+        given_up=given_up,
     )
 
 

@@ -17,6 +17,7 @@ from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.capacity import Ends
 from fsm_exec.core.closing import closing_at_us
 from fsm_exec.core.crashpoints import point
+from fsm_exec.core.errors import IllegalEvent, IllegalTrigger
 from fsm_exec.core.events import (
     AnyEvent,
     ClockStruck,
@@ -28,6 +29,7 @@ from fsm_exec.core.events import (
     StopRequested,
 )
 from fsm_exec.core.execution import Execution
+from fsm_exec.core.invariants import InvariantBroken
 from fsm_exec.core.orders import Write
 from fsm_exec.core.recovery import doubted
 from fsm_exec.core.rows import save_of
@@ -43,6 +45,8 @@ from fsm_exec.runtime.performer import perform, unproven
 from fsm_exec.runtime.services import Services
 
 DECISION_INTERVAL_US = 250_000
+CONTRADICTIONS = (IllegalEvent, IllegalTrigger, InvariantBroken)
+"""What gives an execution up, but one whose owner gives it up himself: that one ends in spite of them."""
 
 
 class Actor:
@@ -62,6 +66,7 @@ class Actor:
         "at_deadline",
         "execution",
         "feed",
+        "gives_up",
         "hurry",
         "inbox",
         "is_waiting",
@@ -88,6 +93,7 @@ class Actor:
         self._held_until_us = 0
         self._inquirer = Inquirer(self, services, feed)
         self._again: Again | None = None
+        self.gives_up = False  # whoever owns it wants its end, whatever contradicts
         self.is_waiting = False  # it has not begun, for want of what the exchange holds
         self._when_told: Callable[[], None] | None = None
 
@@ -140,6 +146,7 @@ class Actor:
             self.end(before.stopped_for)
         if before.hurry.is_set():
             self.hurry.set()
+        self.gives_up = self.gives_up or before.gives_up
 
     async def run(self) -> None:
         """Until the execution has ended. Raises what went wrong; the execution is then as its last save says."""
@@ -179,10 +186,16 @@ class Actor:
         while not self.execution.is_ended and self._inquirer.is_needed == (inquiries is not None):
             if inquiries is not None:
                 self._inquirer.look_after(inquiries)
-            event = await self._next_event()
-            if event is not None:
-                await self.step(event)
-                event = None  # what it saw is not kept while it waits
+            try:
+                event = await self._next_event()
+                if event is not None:
+                    await self.step(event)
+                    event = None  # what it saw is not kept while it waits
+            except CONTRADICTIONS as error:
+                if not self.gives_up:
+                    raise
+                self.inbox.go_on()
+                self._services.log.error("not_taken_in", execution=self.execution.execution_id, why=str(error))  # noqa: TRY400 - no bug: what the exchange says
 
     async def step(self, event: AnyEvent) -> None:
         """Take one fact in; return when its consequences are durable and on their way."""

@@ -45,6 +45,11 @@ class Inbox:
         self._stop = why
         self._wake()
 
+    def go_on(self) -> None:
+        """What it was to stop for stops it no more, unless facts were lost."""
+        if not isinstance(self._stop, InboxOverflow):
+            self._stop = None
+
     def nudge(self) -> None:
         self.nudged = True
         self._wake()

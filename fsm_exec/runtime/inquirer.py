@@ -37,11 +37,10 @@ NOTHING: frozenset[str] = frozenset()  # one for all: an empty set takes 200 byt
 
 
 class Inquirer:
-    __slots__ = ("_actor", "_asking", "_doubts", "_existing", "_feed", "_services", "gives_up")
+    __slots__ = ("_actor", "_asking", "_doubts", "_existing", "_feed", "_services")
 
     def __init__(self, actor: Actor, services: Services, feed: MarketFeed) -> None:
         self._actor, self._services, self._feed = actor, services, feed
-        self.gives_up = False  # whoever owns it wants its end, whatever contradicts
         self._asking = NOTHING
         self._existing = NOTHING  # a restart hears it again: the order is placed under the same id, or found
         self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is in doubt, and since when
@@ -119,21 +118,28 @@ class Inquirer:
                 return  # the listing was slow, and answers a question nobody has any more
             if child.is_open and child.state != "settling":
                 answer = answer_of(child, listing, doubted_us, wall.now_us())
-                if exists:
+                if exists and not self._actor.gives_up:
                     check_existing(child, execution.terms.ticker, listing, answer)
                 if answer is not None and not (late and child.suspicion is not None):
                     inbox.offer(answer)
         row = None if listing is None else row_of(child, execution.terms.ticker, listing)
         fills = [await exchange.fills(execution.terms.ticker, order_id) for order_id in order_ids(child, row)]
         if late and listing is not None:
-            rests = zombie(child, execution.terms.ticker, listing)
-            if rests is not None:
+            rests = row if self._actor.gives_up else zombie(child, execution.terms.ticker, listing)
+            if rests is not None and rests.status == "resting":
                 await take_off(rests, execution.execution_id, self._services)
             now = self._actor.execution.child(child.client_order_id)
             if now is None or doubt_of(now) != doubt_of(child):
                 return
             found = proof(
-                self._actor.execution, now, listing, fills, doubted_us, wall.now_us(), self._mid, give_up=self.gives_up
+                self._actor.execution,
+                now,
+                listing,
+                fills,
+                doubted_us,
+                wall.now_us(),
+                self._mid,
+                give_up=self._actor.gives_up,
             )
             if isinstance(found, str):
                 inbox.stop(IllegalEvent(found))

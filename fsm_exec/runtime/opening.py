@@ -74,7 +74,15 @@ async def open_engine(
             engine = Engine(services, markets, router, methods, crew, seeded, health)
             facts = engine.dispatch
             reconciler = Reconciler(
-                exchange, router, facts.known, facts.oldest_us, facts.learn_of_strangers, facts.orphaned, wall, log
+                exchange,
+                router,
+                facts.known,
+                facts.oldest_us,
+                facts.learn_of_strangers,
+                facts.orphaned,
+                wall,
+                log,
+                facts.ended_lately,
             )
             router.when_connected(reconciler.connected)
 

@@ -12,7 +12,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.book import Level
-from fsm_exec.core.events import AnyEvent, OrderDisputed
+from fsm_exec.core.events import AnyEvent, OrderDisputed, OrderProven
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import filled, reported
 from fsm_exec.core.market import MarketStatus
@@ -190,8 +190,8 @@ class Router:
             self.learned(report.client_order_id, report.order_id)
             self._hand_over(report.client_order_id, reported(report, self._wall.now_us(), looked_up=looked_up))
 
-    def dispute(self, event: OrderDisputed) -> None:
-        """A listing contradicts what was told of an order before."""
+    def hand_over(self, event: OrderDisputed | OrderProven) -> None:
+        """What listings say about what was told of an order before."""
         self._hand_over(event.client_order_id, event)
 
     def _hand_over(self, client_order_id: str, event: AnyEvent) -> None:

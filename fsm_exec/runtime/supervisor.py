@@ -15,6 +15,10 @@ Quarantined: the reason is kept in the database and shown, its orders are cancel
 `revive`, once the cancels are done and no answer is to come any more that was meant for the task that failed: the
 snapshot is loaded again, what the exchange holds is looked up, and it goes on with what remains, until its deadline, or
 ends. That its orders are gone is our doing, and no reason to end: whoever takes it up again wants it worked.
+
+One that is taken up to be ended ends, whatever contradicts: what cannot be is said and left out, and an order that
+listings still do not agree about after twice the signature window and the read lag is given up with the fills that are
+listed.
 """
 
 from __future__ import annotations
@@ -168,6 +172,7 @@ class Supervisor:
             execution, algorithm = usable(stored, self._methods)
             await self._markets.open_worked(execution.terms)
             actor = self.hire(execution, algorithm)
+            actor.gives_up = stop_for is not None
             await self._learn_first(actor, stop_for, was_quarantined=True)
         except BaseException as error:
             self.quarantined[execution_id] = why

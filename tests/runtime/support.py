@@ -169,7 +169,9 @@ class SmallExchange:
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
         await trio.sleep(2 * WAY_S)
-        chosen = tuple(replace(f, client_order_id=None) for f in self.made if order_id in (None, f.order_id))
+        chosen = tuple(
+            replace(f, client_order_id=None, listed_id=f.fill_id) for f in self.made if order_id in (None, f.order_id)
+        )
         return FillListing(as_of_us=self._wall.now_us(), fills=chosen)
 
     async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
@@ -212,6 +214,7 @@ class SmallExchange:
         order = self.held[client_order_id]
         made = FillReport(
             fill_id=f"f-{len(self.made) + 1}",
+            trade_id=f"f-{len(self.made) + 1}",
             order_id=order.order_id,
             client_order_id=client_order_id,
             ticker=order.ticker,
