@@ -203,7 +203,7 @@ def contradicting(world: World, order: str) -> None:
 
 
 async def test_listings_that_contradict_themselves_are_given_up_with_a_true_reason(autojump_clock: MockClock) -> None:
-    """Quarantined within the bound. Resumed it meets the same; cancelled then, it ends, and what is listed is stored."""
+    """Quarantined within the bound. Resumed it meets the same; cancelled then, it ends with what is listed."""
     async with a_world() as world, world.life() as stage:
         name, order = await at_rest(stage)
         contradicting(world, order)
