@@ -107,7 +107,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     state: str
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`ok`: the engine runs, can act at the exchange, and accepts work. `why_degraded` as in the status."""
 
     ok: bool
