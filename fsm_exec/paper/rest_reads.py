@@ -35,7 +35,7 @@ class MemberReads:
     def all(self) -> list[Read]:
         """In the order in which paths are tried: words before names."""
         return [
-            Read("/api_keys", "GetApiKeys", lambda a: account_reading.api_keys(self._gate, a.account)),
+            Read("/api_keys", "GetApiKeys", self._keys),
             Read("/account/limits", "GetAccountApiLimits", lambda a: account_reading.limits(self._gate, a.account)),
             Read("/account/api_usage_level/volume_progress", "GetAccountApiUsageLevelVolumeProgress", self._progress),
             Read("/portfolio/balance", "GetBalance", lambda a: reading.balance(self._exchange, a.account)),
@@ -55,6 +55,11 @@ class MemberReads:
             Read("/historical/orders", "GetHistoricalOrders", lambda a: self._nothing(a, "orders")),
             Read("/historical/positions", "GetHistoricalPositions", self._old_positions),
         ]
+
+    def _keys(self, asked: Asked) -> object:
+        """None here is bound to anybody's subtrader."""
+        nobodys = asked.text("fcm_subtrader_id") is not None
+        return account_reading.api_keys([] if nobodys else self._gate.keys_of(asked.account))
 
     def _progress(self, asked: Asked) -> object:
         return account_reading.volume_progress(self._exchange, asked.account)
