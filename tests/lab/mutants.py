@@ -19,13 +19,14 @@ from fsm_exec.core.errors import StoreFailed
 from fsm_exec.core.events import AnyEvent, FillReported, OrderReported, Reason, Restored, Submitted, WriteLost
 from fsm_exec.core.execution import Child, Execution, Fill, PendingCancel
 from fsm_exec.core.fees import FeeTerms
+from fsm_exec.core.fills import known_fill
 from fsm_exec.core.inquiry import reported
-from fsm_exec.core.orders import CancelOrder, OrderReport, PlaceAnswer, PlaceOrder, Refused, Unknown
+from fsm_exec.core.orders import CancelOrder, FillReport, OrderReport, PlaceAnswer, PlaceOrder, Refused, Unknown
 from fsm_exec.core.ports import ExecutionSave
 from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
 from fsm_exec.kalshi import translate
 from fsm_exec.lab.simulation import process
-from fsm_exec.runtime import accepting, dispatch, engine, performer, start
+from fsm_exec.runtime import accepting, dispatch, engine, inquirer, performer, reconciler, start
 from fsm_exec.runtime.reconciler import Reconciler
 from fsm_exec.store.port import SqliteStore
 
@@ -50,11 +51,20 @@ def save_after_send(patch: pytest.MonkeyPatch) -> None:
 
 def fills_by_order_total(patch: pytest.MonkeyPatch) -> None:
     """A fill is taken for known when the count has reached what the order was said to have filled."""
+    filled = absorb.TAKEN[FillReported]
 
-    def has_fill(child: Child, _order_id: str, _fill_id: str) -> bool:
-        return child.counted_e2 >= child.reported_e2 > 0
+    def hasty(draft: Draft, event: FillReported) -> None:
+        child = draft.child(event.client_order_id)
+        if not child.counted_e2 >= child.reported_e2 > 0:
+            filled(draft, event)
 
-    patch.setattr(Child, "has_fill", has_fill)
+    def is_news(execution: Execution, client_order_id: str, _: FillReport) -> bool:
+        child = execution.child(client_order_id)
+        return child is not None and not child.counted_e2 >= child.reported_e2 > 0
+
+    patch.setitem(absorb.TAKEN, FillReported, hasty)
+    for module in (reconciler, inquirer):
+        patch.setattr(module, "fill_is_news", is_news)
 
 
 def time_out_means_rejected(patch: pytest.MonkeyPatch) -> None:
@@ -117,13 +127,13 @@ def cancel_done_when_sent(patch: pytest.MonkeyPatch) -> None:
 
 def late_frame_dropped(patch: pytest.MonkeyPatch) -> None:
     """A fill that is heard of after its order's end is thrown away."""
-    filled = absorb._filled
+    filled = absorb.TAKEN[FillReported]
 
     def deaf(draft: Draft, event: FillReported) -> None:
         if draft.child(event.client_order_id).is_open:
             filled(draft, event)
 
-    patch.setattr(absorb, "_filled", deaf)
+    patch.setitem(absorb.TAKEN, FillReported, deaf)
 
 
 def outbox_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -171,11 +181,11 @@ def reconciled_by_position(patch: pytest.MonkeyPatch) -> None:
 
 def fill_after_end_reopens(patch: pytest.MonkeyPatch) -> None:
     """A fill after an order's end brings it back to work."""
-    filled = absorb._filled
+    filled = absorb.TAKEN[FillReported]
 
     def reopening(draft: Draft, event: FillReported) -> None:
         child = draft.child(event.client_order_id)
-        if child.is_open or child.has_fill(event.order_id, event.fill_id):
+        if child.is_open or known_fill(child, event) is not None:
             filled(draft, event)
             return
         fill = Fill(
@@ -197,7 +207,7 @@ def fill_after_end_reopens(patch: pytest.MonkeyPatch) -> None:
             reported_e2=max(child.reported_e2, counted),
         )
 
-    patch.setattr(absorb, "_filled", reopening)
+    patch.setitem(absorb.TAKEN, FillReported, reopening)
 
 
 def cap_ignores_the_fee(patch: pytest.MonkeyPatch) -> None:
@@ -212,7 +222,7 @@ def cap_ignores_the_fee(patch: pytest.MonkeyPatch) -> None:
 def orphans_left(patch: pytest.MonkeyPatch) -> None:
     """Orders that nobody works are reported and stay."""
 
-    async def leave(*_: object) -> None:
+    def leave(*_: object) -> None:
         """Nobody cancels them."""
 
     patch.setattr(start, "cancel_orphans", leave)
@@ -262,14 +272,14 @@ def restored_fills_dropped(patch: pytest.MonkeyPatch) -> None:
 
 def same_price_taken_as_known(patch: pytest.MonkeyPatch) -> None:
     """A second fill of an order at the price of the first is taken for the first."""
-    filled = absorb._filled
+    filled = absorb.TAKEN[FillReported]
 
     def hasty(draft: Draft, event: FillReported) -> None:
         child = draft.child(event.client_order_id)
         if all(fill.price_e4 != event.price_e4 for fill in child.fills):
             filled(draft, event)
 
-    patch.setattr(absorb, "_filled", hasty)
+    patch.setitem(absorb.TAKEN, FillReported, hasty)
 
 
 def taker_flag_flipped(patch: pytest.MonkeyPatch) -> None:
@@ -283,8 +293,8 @@ def fill_time_is_now(patch: pytest.MonkeyPatch) -> None:
 
 
 def _fill_is(patch: pytest.MonkeyPatch, as_heard: Callable[[FillReported], FillReported]) -> None:
-    filled = absorb._filled
-    patch.setattr(absorb, "_filled", lambda draft, event: filled(draft, as_heard(event)))
+    filled = absorb.TAKEN[FillReported]
+    patch.setitem(absorb.TAKEN, FillReported, lambda draft, event: filled(draft, as_heard(event)))
 
 
 def deadline_a_second_late(patch: pytest.MonkeyPatch) -> None:
@@ -320,7 +330,7 @@ def amend_reports_nothing(patch: pytest.MonkeyPatch) -> None:
 
 MUTANTS: Mapping[Mutant, str] = {
     save_after_send: "5: order .* not on disk",
-    fills_by_order_total: "3: (fill|order) .* (not in the database|there and .* here)",
+    fills_by_order_total: "3: (.*fill .* (not in the database|is not known)|order .* there and .* here)",
     time_out_means_rejected: "4: order .* is rejected here and was accepted there",
     not_found_means_cancelled: "4: .* rests",
     new_id_on_resend: "5: order .*-again is sent",
@@ -339,7 +349,7 @@ MUTANTS: Mapping[Mutant, str] = {
     no_expiration: "9: order .* is sent with expiration None",
     short_signature_window: "4: order .* (arrives after|is rejected here)|.* ended for external: that never was",
     restored_fills_dropped: "3: the engine runs, and fill .* is not known",
-    same_price_taken_as_known: "3: (fill|order) .* (not in the database|there and .* here)",
+    same_price_taken_as_known: "3: .*fill .* (not in the database|is not known)",
     taker_flag_flipped: "3: fill .* at the exchange and .* in the database",
     fill_time_is_now: "3: fill .* at the exchange and .* in the database",
     deadline_a_second_late: "9: .* was asked to be done within",

@@ -199,12 +199,15 @@ def draw(
     actions += _contradictions(random.Random(f"contradictions:{seed}"), calm_ms, count)
     actions += _others(random.Random(f"others:{seed}"), len(markets), calm_ms)
     actions.sort(key=lambda action: action.at_ms)
+    late = rng.choice((0, 0, 0, 0, 0, 0, 200, 600))
     return Scenario(
         seed=seed,
         markets=markets,
         faults_name=name,
         faults=plan,
-        late_fills_per_mille=0 if name == CALM else rng.choice((0, 0, 0, 0, 0, 0, 200, 600)),
+        late_fills_per_mille=0
+        if name == CALM
+        else max(late, random.Random(f"late:{seed}").choice((0,) * 9 + (1_000,))),
         calm_ms=calm_ms,
         steps=tuple(enumerate(actions)),
     )

@@ -140,6 +140,10 @@ class Witness:
             for name, was in before.states.items():
                 if was in CHILD_ENDS and states.get(name) != was:
                     self.found(f"7: order {name} went from {was} to {states.get(name)}")
+        for child in execution.children:
+            if child.suspicion is not None:  # what was said of it is proven or not as a lost write is
+                doubt_us = max(self.doubts_us.get(execution_id, 0), child.suspicion.since_us)
+                self.doubts_us[execution_id] = doubt_us
         self.durable[execution_id] = _Durable(execution, states)
         if execution.is_ended and not self.was_lied_to(execution_id):
             for order in self._orders.get(execution_id, ()):
