@@ -184,6 +184,8 @@ def _line_of(step: Transition | QuarantineSeen) -> str:
         return one_line(f"{step.at}  {step.execution_id}  {how}")
     parts = [step.at, step.execution_id, str(step.seq), step.event_type]
     parts += [f"filled {fill.quantity} at {fill.price}" for fill in step.fills]
+    parts += [f"corrected to {fill.quantity} at {fill.price}" for fill in step.corrected]
+    parts += [f"taken back {fill.fill_id}" for fill in step.gone]
     if step.steps:
         parts.append(step.steps)
     return "  ".join(parts)

@@ -331,7 +331,7 @@ def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
     if save.submission is not None:
         yield ADD_SUBMISSION, (save.submission.key, execution_id, save.submission.request.decode(), at)
     event = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps, journal.version
-    told = save.state, save.reason, fills_told(save.fills)
+    told = save.state, save.reason, fills_told(save)
     yield ADD_EVENT, (execution_id, journal.seq, at, *event, *told)
     for child in save.children:
         yield PUT_CHILD, (execution_id, *msgspec.structs.astuple(child), at)

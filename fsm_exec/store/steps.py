@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from fsm_exec.core.ports import FillRow
+from fsm_exec.core.ports import ExecutionSave, FillGone, FillRow
 
 
 class FillSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """`order_id` and `fill_id` together are its name."""
+
+    order_id: str
+    fill_id: str
     price: str
     quantity: str
     fee: str
     is_taker: bool
 
 
+class FillsTold(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the column `fills` holds."""
+
+    fills: list[FillSeen] = []
+    corrected: list[FillSeen] = []
+    gone: list[FillGone] = []
+
+
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """One durable step of one execution. `position` is its place among the steps of all executions, `seq` among those
-    of its own. `steps` are its changes of state for people; `state` and `reason` are those after it, `fills` what it
-    counted. `state` is null in steps from before it was kept with them."""
+    of its own. `steps` are its changes of state for people; `state` and `reason` are those after it. `fills` are those
+    that it counted; of fills counted earlier, `corrected` say from now on what stands here, and `gone` were taken back.
+    `state` is null in steps from before it was kept with them."""
 
     position: int
     execution_id: str
@@ -31,9 +44,11 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     steps: str
     fills: list[FillSeen] = []
+    corrected: list[FillSeen] = []
+    gone: list[FillGone] = []
 
 
-_COLUMNS = Transition.__struct_fields__
+_COLUMNS = Transition.__struct_fields__[:-2]
 _STEPS = f"SELECT {', '.join(_COLUMNS)} FROM execution_events"
 _OF_ALL = f"{_STEPS} WHERE position > ? ORDER BY position LIMIT ?"
 _OF_ONE = f"{_STEPS} WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?"
@@ -55,15 +70,20 @@ def newest_position(connection: sqlite3.Connection) -> int:
     return int(position)
 
 
-def fills_told(fills: tuple[FillRow, ...]) -> str | None:
+def fills_told(save: ExecutionSave) -> str | None:
     """What the row's column `fills` says."""
-    if not fills:
+    if not (save.fills or save.corrected or save.gone):
         return None
-    seen = [FillSeen(price=f.price, quantity=f.quantity, fee=f.fee, is_taker=f.is_taker) for f in fills]
-    return msgspec.json.encode(seen).decode()
+    told = FillsTold(_seen(save.fills), _seen(save.corrected), list(save.gone))
+    return msgspec.json.encode(told).decode()
+
+
+def _seen(fills: Sequence[FillRow]) -> list[FillSeen]:
+    return [msgspec.convert(fill, FillSeen, from_attributes=True) for fill in fills]
 
 
 def _transitions(rows: sqlite3.Cursor) -> Iterator[Transition]:
     for *values, fills in rows:
-        told = dict(zip(_COLUMNS, values, strict=False))
-        yield Transition(**told, fills=[] if fills is None else msgspec.json.decode(fills, type=list[FillSeen]))
+        told = FillsTold() if fills is None else msgspec.json.decode(fills, type=FillsTold)
+        known = dict(zip(_COLUMNS, values, strict=False))
+        yield Transition(**known, fills=told.fills, corrected=told.corrected, gone=told.gone)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
+from fsm_exec.core.ports import FillRow
 from fsm_exec.store.migrations import SCHEMA, migrate
-from fsm_exec.store.steps import Transition, newest_position, steps_of_all, steps_of_one
+from fsm_exec.store.steps import FillSeen, Transition, newest_position, steps_of_all, steps_of_one
 from tests.golden.histories import HISTORIES
 from tests.store.histories import fill, saves_of
 
@@ -30,11 +32,13 @@ def test_a_row_tells_what_its_save_did(tmp_path: Path) -> None:
             assert [(step.seq, step.state, step.reason) for step in told] == [
                 (save.journal.seq, save.state, save.reason) for save in saves
             ]
-            assert [[(f.price, f.quantity, f.fee, f.is_taker) for f in step.fills] for step in told] == [
-                [(f.price, f.quantity, f.fee, f.is_taker) for f in save.fills] for save in saves
-            ]
+            for step, save in zip(told, saves, strict=True):
+                assert _named(step.fills) == _named(save.fills)
+                assert _named(step.corrected) == _named(save.corrected)
+                assert step.gone == list(save.gone)
             assert steps_of_one(connection, f"e{number}", 1, 2) == told[1:3]
         assert any(step.fills for step in every)
+        assert any(step.corrected for step in every)
 
 
 def test_a_database_of_before_tells_the_same_fills(tmp_path: Path) -> None:
@@ -55,6 +59,10 @@ def test_a_database_of_before_tells_the_same_fills(tmp_path: Path) -> None:
         expected = [_of_before(step) for step in steps_of_all(connection, 0, 10_000)]
     assert told == expected
     assert msgspec.json.encode(told) == msgspec.json.encode(expected)
+
+
+def _named(fills: Sequence[FillSeen | FillRow]) -> list[tuple[str, str, str, str, str, bool]]:
+    return [(f.order_id, f.fill_id, f.price, f.quantity, f.fee, f.is_taker) for f in fills]
 
 
 def _of_before(step: Transition) -> Transition:

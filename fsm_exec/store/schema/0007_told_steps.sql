@@ -3,7 +3,8 @@
 --
 -- `position` counts up in the order of the commits; rows are never deleted. The rowid that the table had until now
 -- could have been changed by a VACUUM. `state` and `reason` are those after the step, NULL in rows from before this
--- column; `fills` is JSON, [{"price", "quantity", "fee", "is_taker"}] of those that the step counted, NULL: none.
+-- column; `fills` is JSON: "fills" that the step counted, "corrected" ones that were counted already and say this now,
+-- "gone" ones that were taken back. NULL: none of all.
 CREATE TABLE journal (
     position      INTEGER PRIMARY KEY,
     execution_id  TEXT NOT NULL REFERENCES execution_state (execution_id),
@@ -34,9 +35,9 @@ WITH spoken AS (
 ), counted AS (
     SELECT min(position) AS position, order_id, fill_id FROM spoken GROUP BY order_id, fill_id
 ), told AS (
-    SELECT c.position, json_group_array(json_object(
-               'price', f.price, 'quantity', f.quantity, 'fee', f.fee,
-               'is_taker', json(CASE f.is_taker WHEN 1 THEN 'true' ELSE 'false' END))) AS fills
+    SELECT c.position, json_object('fills', json_group_array(json_object(
+               'order_id', f.order_id, 'fill_id', f.fill_id, 'price', f.price, 'quantity', f.quantity, 'fee', f.fee,
+               'is_taker', json(CASE f.is_taker WHEN 1 THEN 'true' ELSE 'false' END)))) AS fills
     FROM counted c JOIN fills f USING (order_id, fill_id) GROUP BY c.position
 )
 UPDATE journal SET fills = told.fills FROM told WHERE journal.position = told.position;
