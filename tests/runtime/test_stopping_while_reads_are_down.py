@@ -272,3 +272,22 @@ async def test_a_task_that_begins_anew_while_reads_are_down(autojump_clock: Mock
         stage.engine.halt()
         await trio.sleep(AT_ONCE_S)
         assert world.exchange.resting == []
+
+
+@pytest.mark.parametrize("asked", ["halt", "drain"])
+async def test_cancels_that_get_lost_are_sent_again_without_any_read(autojump_clock: MockClock, asked: str) -> None:
+    """By the clock, with growing pauses, however often it takes."""
+    async with a_world() as world, world.life() as stage:
+        await at_work(stage)
+        world.exchange.cancel_fates += ["lost there"] * 4
+        Outage(world, ("orders", "fills"), "unavailable")
+        began_s = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ASKED[asked], stage)
+            await trio.sleep(AT_ONCE_S)
+            assert stage.engine.status().live_orders == 1
+            with trio.fail_after(60):
+                while world.exchange.resting:  # noqa: ASYNC110 - nobody announces an order's end
+                    await trio.sleep(0.1)
+        assert len(world.exchange.cancels) == 5
+        assert trio.current_time() - began_s > 3 + 6 + 12, "without a pause in between"
