@@ -143,7 +143,10 @@ def _state_of(execution: ExecutionSummary) -> str:
         return f"{execution.state}, QUARANTINED"
     if execution.reason in (None, "completed"):
         return execution.state
-    return f"{execution.state} ({execution.reason}{'' if execution.note is None else ', could not act'})"
+    told = "" if execution.note is None else ", could not act"
+    if execution.refusal is not None and execution.reason == "rejected":
+        told += f", {execution.refusal.split(':', 1)[0]}"
+    return f"{execution.state} ({execution.reason}{told})"
 
 
 def _print_detail(detail: ExecutionDetail) -> None:
