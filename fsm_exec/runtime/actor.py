@@ -237,9 +237,7 @@ class Actor:
                 event_type=type(event).__name__,
                 seq=after.seq,
             )
-        for note in step.notes:
-            say = self._services.log.error if note.is_alarm else self._services.log.warning
-            say("alarm" if note.is_alarm else "note", order=note.subject, what=note.what, seq=after.seq)
+        say_notes(step, self._services)
         if isinstance(event, DecisionDue) and step.effects:
             self.feed.acted(after, event.view)
         self.inbox.nudge()
@@ -313,3 +311,10 @@ class Actor:
         every_us = self._algorithm.look_every_us
         idle = self.execution.ending is not None or self.execution.draining
         return math.inf if every_us is None or idle else self._decided_us + every_us
+
+
+def say_notes(step: Advance, services: Services) -> None:
+    """What a step has for people, in the log."""
+    for note in step.notes:
+        say = services.log.error if note.is_alarm else services.log.warning
+        say("alarm" if note.is_alarm else "note", order=note.subject, what=note.what, seq=step.execution.seq)

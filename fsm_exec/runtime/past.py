@@ -21,6 +21,7 @@ from fsm_exec.core.orders import FillReport
 from fsm_exec.core.ports import MetricsRow
 from fsm_exec.core.rows import row_says, save_of
 from fsm_exec.core.snapshot import decode_snapshot
+from fsm_exec.runtime.actor import say_notes
 from fsm_exec.runtime.scoring import score_again, stored_book
 from fsm_exec.runtime.services import Services
 
@@ -134,6 +135,7 @@ class Past:
         if late is None:
             return
         await self._services.store.save(save_of(execution, event, late))
+        say_notes(late, self._services)
         self._services.log.error("fact_after_end", execution=execution_id, seq=late.execution.seq)
         book = self._books.get(execution_id) or await self._book(execution)
         row = await score_again(late.execution, book, self._services)
