@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
 from fsm_exec.core.ports import ExecutionSave, FillGone, FillRow
+from fsm_exec.core.text import one_line
+
+DAMAGED: Final = "Damaged"
 
 
 class FillSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +37,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """One durable step of one execution. `position` is its place among the steps of all executions, `seq` among those
     of its own. `steps` are its changes of state for people; `state` and `reason` are those after it. `fills` are those
     that it counted; of fills counted earlier, `corrected` say from now on what stands here, and `gone` were taken back.
-    `state` is null in steps from before it was kept with them."""
+    `state` is null in steps from before it was kept with them. A row that cannot be read is told with the `event_type`
+    Damaged, and why in `steps`."""
 
     position: int
     execution_id: str
@@ -56,12 +61,12 @@ _OF_ONE = f"{_STEPS} WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?"
 
 def steps_of_all(connection: sqlite3.Connection, position: int, at_most: int) -> list[Transition]:
     """The steps after `position`, in the order in which they became durable."""
-    return list(_transitions(connection.execute(_OF_ALL, (position, at_most))))
+    return [_transition(row) for row in connection.execute(_OF_ALL, (position, at_most))]
 
 
 def steps_of_one(connection: sqlite3.Connection, execution_id: str, seq: int, at_most: int) -> list[Transition]:
     """The steps of one execution after number `seq`."""
-    return list(_transitions(connection.execute(_OF_ONE, (execution_id, seq, at_most))))
+    return [_transition(row) for row in connection.execute(_OF_ONE, (execution_id, seq, at_most))]
 
 
 def newest_position(connection: sqlite3.Connection) -> int:
@@ -82,8 +87,25 @@ def _seen(fills: Sequence[FillRow]) -> list[FillSeen]:
     return [msgspec.convert(fill, FillSeen, from_attributes=True) for fill in fills]
 
 
-def _transitions(rows: sqlite3.Cursor) -> Iterator[Transition]:
-    for *values, fills in rows:
+def _transition(row: Sequence[Any]) -> Transition:
+    """One that is damaged is told as that: the rows after it are not kept from anybody."""
+    *values, fills = row
+    known = dict(zip(_COLUMNS, values, strict=False))
+    try:
         told = FillsTold() if fills is None else msgspec.json.decode(fills, type=FillsTold)
-        known = dict(zip(_COLUMNS, values, strict=False))
-        yield Transition(**known, fills=told.fills, corrected=told.corrected, gone=told.gone)
+        return msgspec.convert({**known, **_lists(told)}, Transition)
+    except (msgspec.DecodeError, ValueError) as error:
+        return Transition(
+            position=known["position"],
+            execution_id=str(known["execution_id"]),
+            seq=known["seq"],
+            at=str(known["at"]),
+            event_type=DAMAGED,
+            state=None,
+            reason=None,
+            steps=one_line(f"row {known['position']} of execution_events is damaged: {error}"),
+        )
+
+
+def _lists(told: FillsTold) -> dict[str, list[FillSeen] | list[FillGone]]:
+    return {"fills": told.fills, "corrected": told.corrected, "gone": told.gone}

@@ -61,6 +61,24 @@ def test_a_database_of_before_tells_the_same_fills(tmp_path: Path) -> None:
     assert msgspec.json.encode(told) == msgspec.json.encode(expected)
 
 
+def test_a_damaged_row_is_told_as_that(tmp_path: Path) -> None:
+    """By its place, with what is wrong; the rows after it are told as ever."""
+    database = tmp_path / "engine.sqlite"
+    fill(database)
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        every = steps_of_all(connection, 0, 10_000)
+        number, bad = next((n, step) for n, step in enumerate(every) if step.fills)
+        for fills in ("{", '{"fills": [{}]}', '{"fills": 3}', "\\xff"):
+            connection.execute("UPDATE execution_events SET fills = ? WHERE position = ?", (fills, bad.position))
+            told = steps_of_all(connection, 0, 10_000)
+            assert told[:number] + told[number + 1 :] == every[:number] + every[number + 1 :]
+            damaged = told[number]
+            assert (damaged.position, damaged.execution_id, damaged.seq) == (bad.position, bad.execution_id, bad.seq)
+            assert damaged.event_type == "Damaged"
+            assert f"row {bad.position} of execution_events is damaged" in damaged.steps
+            assert damaged in steps_of_one(connection, bad.execution_id, 0, 10_000)
+
+
 def _named(fills: Sequence[FillSeen | FillRow]) -> list[tuple[str, str, str, str, str, bool]]:
     return [(f.order_id, f.fill_id, f.price, f.quantity, f.fee, f.is_taker) for f in fills]
 
