@@ -64,6 +64,8 @@ FALSE_FOR: Final = 5  # looks in a row: an answer on its way is no lie
 END_WITHIN_S: Final = 60.0  # after the outage: signature window, read lag, pauses between looks, grace
 HORIZON_S: Final = 900
 TAPE_S: Final = 600
+LITTLE_E2, MUCH_E2 = CountE2(4_000), CountE2(4_000_000)
+"""Of orders that rest far away, and of one that is to be filled a little all the time."""
 OTHERS: Final = tuple(f"KXOTHER-26DEC{day}-A" for day in range(11, 17))
 """Watched from the start and not worked: of one series, and so many that their events are listed."""
 ANOTHER: Final = "KXANOTHER-26DEC31-A"  # asked for in the midst of it
@@ -118,7 +120,7 @@ def run(cell: Cell) -> Result:
 
 @cache
 def _tape() -> Tape:
-    return generate(3, TAPE_S, start_us=START_US)
+    return generate(3, TAPE_S, start_us=START_US, profile="liquid")
 
 
 def _find(name: str) -> Algorithm:
@@ -214,17 +216,23 @@ class _Run:
         self._resting = await self._submit_one(engine, "yes", far, simple, HORIZON_S)
         self._due = await self._submit_one(engine, "yes", far, simple, due_s)
         restless = MethodRef(Restless.full_name, Restless())
-        await self._submit_one(engine, "no", PriceE4(10_000 - mid_e4), restless, HORIZON_S)
+        await self._submit_one(engine, "no", PriceE4(10_200 - mid_e4), restless, HORIZON_S, MUCH_E2)
 
     async def _submit_one(
-        self, engine: Engine, outcome: Outcome, price: PriceE4, algorithm: MethodRef, horizon_s: int
+        self,
+        engine: Engine,
+        outcome: Outcome,
+        price: PriceE4,
+        algorithm: MethodRef,
+        horizon_s: int,
+        target_e2: CountE2 = LITTLE_E2,
     ) -> str:
         view = engine.view(self._ticker, outcome)
         return await engine.submit(
             Request(
                 ticker=self._ticker,
                 outcome=outcome,
-                target_e2=CountE2(4_000),
+                target_e2=target_e2,
                 method=algorithm,
                 limits=resolve_limits(price, view.grid, engine.feeds[self._ticker].terms.fees),
                 horizon_us=horizon_s * 1_000_000,
