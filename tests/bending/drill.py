@@ -112,7 +112,7 @@ def cells() -> Iterator[Cell]:
 def run(cell: Cell) -> Result:
     result, log = Result(cell), io.StringIO()
     try:
-        run_virtual(lambda: _Run(cell, result, log).play(), seed=1)
+        run_virtual(lambda: Run(cell, result, log).play(), seed=1)
     finally:
         result.log = log.getvalue()
     return result
@@ -127,7 +127,7 @@ def _find(name: str) -> Algorithm:
     return Restless() if name == Restless.full_name else method(name)
 
 
-class _Run:
+class Run:
     def __init__(self, cell: Cell, result: Result, log: io.StringIO) -> None:
         self._cell, self._result = cell, result
         self._wall, self._clock = Wall(START_US), Clock.starting_at(START_US)
@@ -209,7 +209,7 @@ class _Run:
         while view.trusted_mid_e5 is None:
             await trio.sleep(0.5)
             view = engine.view(self._ticker, "yes")
-        mid_e4 = view.trusted_mid_e5 // 10 // 100 * 100
+        mid_e4 = self._mid_e4 = view.trusted_mid_e5 // 10 // 100 * 100
         far = PriceE4(mid_e4 // 2 // 100 * 100)
         due_s = BEFORE_S + INTO_S if self._cell.event == "deadline" else HORIZON_S
         simple = MethodRef(method("simple_limit").full_name, method("simple_limit"))
@@ -397,8 +397,8 @@ class _Run:
                 child = known.pop(order.client_order_id, None)
                 if child is None:
                     self._wrong(f"{order.client_order_id} is an orphan")
-                elif child.order_id != order.order_id or child.counted_e2 != order.filled_e2:
-                    self._wrong(f"{order.client_order_id} is filled {order.filled_e2} there, {child.counted_e2} here")
+                elif child.order_id != order.order_id or child.filled_e2 != order.filled_e2:
+                    self._wrong(f"{order.client_order_id} is filled {order.filled_e2} there, {child.filled_e2} here")
             self._result.seen |= {f"{name}: {child.state}" for child in execution.children}
         names = [order.client_order_id for order in self._account.orders]
         if len(names) != len(set(names)):

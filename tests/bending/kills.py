@@ -71,7 +71,8 @@ def table(outcomes: list[Outcome]) -> str:
         "met: " + ", ".join(f"{mood} {count}" for mood, count in sorted(moods.items())),
         f"compared: {sum(o.executions for o in outcomes)} executions, {sum(o.orders for o in outcomes)} orders, "
         f"{sum(o.fills for o in outcomes)} fills; all had ended "
-        f"{max((o.slowest_end_s for o in outcomes), default=0):.0f} s after their user said so, at the latest",
+        f"{max((o.slowest_end_s for o in outcomes), default=0):.0f} s after their user said so, at the latest, and the "
+        f"last untruth was corrected {max((o.corrected_s for o in outcomes), default=0):.0f} s later",
     ]
     wrong = Counter(finding.kind for outcome in outcomes for finding in outcome.wrong)
     lines.append(", ".join(f"{wrong[kind]} {kind}" for kind in KINDS))
