@@ -167,6 +167,8 @@ class SignedHttp:
         raise httpx.ReadTimeout(f"no whole answer within {within_s} s")
 
     async def _read(self, response: httpx.Response) -> bytes:
+        if response.is_stream_consumed:  # a transport without sockets had it whole
+            return await response.aread()
         parts: list[bytes] = []
         size = 0
         # Too long is given up from within, by a cancellation: to leave httpx's nested generators half-way would leave

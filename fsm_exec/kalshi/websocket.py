@@ -8,30 +8,26 @@ sign of life. Silence, an error or a close ends the connection; the next is dial
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final, NoReturn, TypeAlias
-from urllib.parse import urlsplit
 
 import trio
 import trio_websocket
 from trio_websocket import WebSocketConnection
 from wsproto.utilities import ProtocolError
 
-from fsm_exec.core.errors import UserError
 from fsm_exec.core.ports import StreamListener
 from fsm_exec.kalshi import failures
+from fsm_exec.kalshi.dialling import Dial
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.market_keeper import MarketKeeper
 from fsm_exec.kalshi.signing import EXPIRED, Signer, nobody_cares
 from fsm_exec.kalshi.stream import Conversation
 from fsm_exec.kalshi.telling import StreamLost, tell
-from fsm_exec.kalshi.tls import shared_context
 from fsm_exec.wire.rest import WS_PATH, error_detail
 
-Dial: TypeAlias = Callable[[trio.Nursery, list[tuple[bytes, bytes]]], Awaitable[WebSocketConnection]]
-"""Opens a connection: its tasks run in the nursery, the headers go with the handshake."""
 Tap: TypeAlias = Callable[[str | bytes, int], None]
 """Gets a frame and the wall's time in microseconds."""
 
@@ -48,7 +44,6 @@ PAUSE_MAX_S: Final = 30.0
 PAUSE_DOUBLINGS_MAX: Final = 10  # 0.5 s doubled ten times is beyond the maximum already
 STEADY_S: Final = 60  # a connection that lived so long was a good one: the next pause is the first again
 
-MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024  # a full snapshot of 10,000 levels takes 300 KB
 US_PER_MS: Final = 1_000
 
 CONNECTION_ERRORS = (
@@ -61,47 +56,6 @@ CONNECTION_ERRORS = (
     trio_websocket.ConnectionClosed,
     ProtocolError,
 )
-
-
-def dial_url(url: str) -> Dial:
-    """A dial over real sockets, ws:// or wss://. Raises UserError for any other address, and for certificates to trust
-    that cannot be read."""
-    parts = urlsplit(url)
-    host = parts.hostname
-    if parts.scheme not in ("ws", "wss") or not host:
-        raise UserError(f"stream address {url!r}: expected ws://127.0.0.1:PORT{WS_PATH}")
-    secure = parts.scheme == "wss"
-    port = parts.port or (443 if secure else 80)
-    tls = shared_context() if secure else None
-
-    async def dial(nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
-        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
-        if secure:
-            stream = await trio.open_ssl_over_tcp_stream(host, port, https_compatible=True, ssl_context=tls)
-        else:
-            stream = await trio.open_tcp_stream(host, port)
-        nursery.start_soon(_close_at_the_end, stream)
-        if isinstance(stream, trio.SSLStream):
-            await stream.do_handshake()  # here, where a certificate that is refused is an error of its own
-        return await trio_websocket.wrap_client_stream(
-            nursery,
-            stream,
-            parts.netloc.rpartition("@")[2],
-            parts.path or "/",
-            extra_headers=headers,
-            max_message_size=MESSAGE_MAX_BYTES,
-        )
-
-    return dial
-
-
-async def _close_at_the_end(stream: trio.abc.AsyncResource) -> None:
-    """Close the socket when the connection's nursery ends. The library leaves that to the other end where the other
-    end closed first, and to nobody where the handshake fails."""
-    try:
-        await trio.sleep_forever()
-    finally:
-        await trio.aclose_forcefully(stream)
 
 
 def pause_s(failures: int, rng: random.Random) -> float:

@@ -12,6 +12,7 @@ import trio
 import trio_websocket
 
 from fsm_exec.kalshi import websocket
+from fsm_exec.kalshi.dialling import dial_url
 from fsm_exec.kalshi.websocket import PATIENCE_S, PAUSE_FIRST_S, PAUSE_MAX_S, QUIET_S, SILENCE_S, pause_s
 
 if TYPE_CHECKING:
@@ -565,7 +566,7 @@ async def test_the_same_over_real_sockets(kit: Kit, listener: Listener) -> None:
     async with trio.open_nursery() as nursery:
         server = await nursery.start(trio_websocket.serve_websocket, serve, "127.0.0.1", 0, None)
         stream = websocket.KalshiStream(
-            websocket.dial_url(f"ws://127.0.0.1:{server.port}/trade-api/ws/v2"),
+            dial_url(f"ws://127.0.0.1:{server.port}/trade-api/ws/v2"),
             kit.signer,
             lambda: 0,
             random.Random(3),

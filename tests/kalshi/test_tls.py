@@ -26,9 +26,9 @@ from cryptography.x509.oid import NameOID
 
 from fsm_exec.core.errors import UserError, VenueUnavailable
 from fsm_exec.kalshi.client import KalshiClient, open_client
+from fsm_exec.kalshi.dialling import HANDSHAKE_MAX_BYTES, dial_url
 from fsm_exec.kalshi.http import BODY_MAX_BYTES
 from fsm_exec.kalshi.tls import make_context, shared_context
-from fsm_exec.kalshi.websocket import dial_url
 from fsm_exec.wire.rest import WS_PATH
 
 if TYPE_CHECKING:
@@ -324,6 +324,29 @@ async def test_an_answer_without_end_is_given_up(kit: Kit) -> None:
         with trio.fail_after(WAIT_S):
             await closed.wait()
     assert sent < 3 * BODY_MAX_BYTES
+
+
+async def test_a_refusal_without_end_is_given_up(kit: Kit, listener: Listener) -> None:
+    """The answer to the stream's handshake is bounded too, and the line says so."""
+    closed = trio.Event()
+
+    async def handler(stream: trio.abc.Stream) -> None:
+        await stream.receive_some(65_536)
+        await stream.send_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 1000000000\r\n\r\n")
+        try:
+            while True:
+                await stream.send_all(bytes(100_000))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            closed.set()
+
+    async with http_server(handler) as url:
+        ws = url.replace("http:", "ws:").replace("/trade-api/v2", WS_PATH)
+        async with client_of(kit, NOBODY, ws) as client:
+            assert f"the handshake's answer is longer than {HANDSHAKE_MAX_BYTES} bytes" in await the_stream(
+                client, kit, listener
+            )
+        with trio.fail_after(WAIT_S):
+            await closed.wait()
 
 
 def test_no_core_is_left_behind() -> None:

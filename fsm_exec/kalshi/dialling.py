@@ -1,0 +1,95 @@
+"""Opening the stream's connection: a socket, TLS where the address says so, and the WebSocket's handshake."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+import trio
+import trio_websocket
+from trio_websocket import WebSocketConnection
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.kalshi.telling import StreamLost
+from fsm_exec.kalshi.tls import shared_context
+from fsm_exec.wire.rest import WS_PATH
+
+Dial: TypeAlias = Callable[[trio.Nursery, list[tuple[bytes, bytes]]], Awaitable[WebSocketConnection]]
+"""Opens a connection: its tasks run in the nursery, the headers go with the handshake."""
+
+MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024  # a full snapshot of 10,000 levels takes 300 KB
+HANDSHAKE_MAX_BYTES: Final = 256 * 1024  # of an answer to the handshake: a refusal has a body
+
+
+def dial_url(url: str) -> Dial:
+    """A dial over real sockets, ws:// or wss://. Raises UserError for any other address, and for certificates to trust
+    that cannot be read."""
+    parts = urlsplit(url)
+    host = parts.hostname
+    if parts.scheme not in ("ws", "wss") or not host:
+        raise UserError(f"stream address {url!r}: expected ws://127.0.0.1:PORT{WS_PATH}")
+    secure = parts.scheme == "wss"
+    port = parts.port or (443 if secure else 80)
+    tls = shared_context() if secure else None
+
+    async def dial(nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
+        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
+        if secure:
+            stream = await trio.open_ssl_over_tcp_stream(host, port, https_compatible=True, ssl_context=tls)
+        else:
+            stream = await trio.open_tcp_stream(host, port)
+        nursery.start_soon(_close_at_the_end, stream)
+        if isinstance(stream, trio.SSLStream):
+            await stream.do_handshake()  # here, where a certificate that is refused is an error of its own
+        with trio.CancelScope() as opening:
+            bounded = _Bounded(stream, opening)
+            connection = await trio_websocket.wrap_client_stream(
+                nursery,
+                bounded,  # type: ignore[arg-type]  # any trio stream works; the library's annotation is narrower
+                parts.netloc.rpartition("@")[2],
+                parts.path or "/",
+                extra_headers=headers,
+                max_message_size=MESSAGE_MAX_BYTES,
+            )
+            bounded.left = None
+            return connection
+        raise StreamLost(f"the handshake's answer is longer than {HANDSHAKE_MAX_BYTES} bytes")
+
+    return dial
+
+
+class _Bounded(trio.abc.Stream):
+    """A stream that breaks, and cancels its opening, if more comes than any answer to a handshake needs: the library
+    would keep it all. `left` None: no bound any more, for messages have their own."""
+
+    def __init__(self, stream: trio.abc.Stream, opening: trio.CancelScope) -> None:
+        self._stream, self._opening = stream, opening
+        self.left: int | None = HANDSHAKE_MAX_BYTES
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self._stream.receive_some(max_bytes)
+        if self.left is not None:
+            self.left -= len(data)
+            if self.left < 0:
+                self._opening.cancel()
+                raise trio.BrokenResourceError
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _close_at_the_end(stream: trio.abc.AsyncResource) -> None:
+    """Close the socket when the connection's nursery ends. The library leaves that to the other end where the other
+    end closed first, and to nobody where the handshake fails."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        await trio.aclose_forcefully(stream)
