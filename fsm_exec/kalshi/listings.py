@@ -65,6 +65,7 @@ class Listings:
             return page.cursor
 
         await self._calls.pages("/portfolio/orders", query, take, rows=PAGE_ROWS)
+        self._check_past(as_of_us)
         return OrderListing(as_of_us=as_of_us, orders=tuple(rows.values()), unread=tuple(unread))
 
     async def fills(self, ticker: str | None, order_id: str | None, since_us: int | None) -> FillListing:
@@ -86,6 +87,7 @@ class Listings:
             return page.cursor
 
         await self._calls.pages("/portfolio/fills", query, take, rows=PAGE_ROWS)
+        self._check_past(as_of_us)
         return FillListing(as_of_us=as_of_us, fills=tuple(rows.values()), unread=tuple(unread))
 
     def _keep(self, unread: list[UnreadRow], row: UnreadRow) -> None:
@@ -97,11 +99,13 @@ class Listings:
     async def _as_of_us(self) -> int:
         content = await self._calls.read("/exchange/user_data_timestamp")
         with translate.reading_row("GET /exchange/user_data_timestamp: as_of_time"):
-            as_of_us = translate.time_us(decode(content, rest.UserDataTimestamp).as_of_time)
-            # It would prove absent what has not arrived yet. Were it only our clock, our signatures would be refused.
-            if as_of_us > self._wall_us() + FUTURE_US:
-                raise Malformed(f"{to_iso(as_of_us)} lies in the future")
-            return as_of_us
+            return translate.time_us(decode(content, rest.UserDataTimestamp).as_of_time)
+
+    def _check_past(self, as_of_us: int) -> None:
+        """Raises Malformed for a time to come: it would prove absent what has not arrived yet. Asked after the pages,
+        for if it is our clock that is wrong they are refused, and that puts it right."""
+        if as_of_us > self._wall_us() + FUTURE_US:
+            raise Malformed(f"GET /exchange/user_data_timestamp: as_of_time {to_iso(as_of_us)} lies in the future")
 
 
 def _name_in(raw: msgspec.Raw) -> str:

@@ -201,7 +201,7 @@ async def test_only_what_rests_is_listed_if_that_is_asked(kit: Kit, network: Net
 
 async def test_nobody_vouches_for_the_future(kit: Kit, network: Network) -> None:
     """A listing that claims to be whole up to a time that has not come would prove absent what has not arrived."""
-    network.answer(200, {"as_of_time": "2026-10-01T12:00:40Z"})
+    network.answer(200, {"as_of_time": "2026-10-01T12:00:40Z"}).answer(200, {"orders": [ORDER], "cursor": ""})
     with pytest.raises(VenueUnavailable, match="lies in the future"):
         await kit.rest(network).orders()
 
