@@ -14,6 +14,7 @@ import pytest
 TESTS = Path(__file__).parent
 HEAVY_FOLDERS = ("benchmarks", "chaos", "conformance", "recordings", "soak")
 HEAVY_MODULES = (
+    "bending/test_each_lie.py",
     "bending/test_kill_again.py",
     "bending/test_outage_of_a_daemon.py",
     "cli/test_demo_crash.py",

@@ -49,7 +49,7 @@ CALLS: Final = (
     Call("frames of the market's life", frames=("market_lifecycle*", "event_lifecycle*"), covers=("stream",)),
     Call("acknowledgements of subscriptions", frames=("subscribed", "unsubscribed", "ok"), covers=("stream",)),
 )
-ASK_NOTHING: Final = frozenset({"budget", "volume_24h", "watch", "unwatch"})
+ASK_NOTHING: Final = frozenset({"budget", "stream_trouble", "volume_24h", "watch", "unwatch"})
 """Calls of the port that send no request of their own."""
 
 ALL_READS, ALL_WRITES, THE_STREAM, A_SILENT_STREAM, EVERYTHING = (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 
 from fsm_exec.core.ports import Exchange
-from tests.bending.calls import ASK_NOTHING, CALLS
+from tests.bending.calls import ASK_NOTHING, CALLS, DOWN
 from tests.bending.drill import Cell, Result, cells, run
 
 EVERY = 11  # cells apart: with sixteen or more to each thing down, all states and events come round
@@ -41,3 +43,10 @@ def test_no_call_is_forgotten(results: dict[Cell, Result]) -> None:
     if not results:
         pytest.skip("the sample did not run")
     assert {line for result in results.values() for line in result.unnamed} == set()
+
+
+def test_the_recovery_document_has_a_row_for_everything_that_may_be_down() -> None:
+    """The README's table is what `python -m tests.bending.outages` printed."""
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| \d+ \|(?: [0-9.]+ s \|){5}$", readme, re.MULTILINE)
+    assert rows == list(DOWN)
