@@ -166,6 +166,8 @@ class DaemonLife:
     async def _announce(self, engine: Engine, store: SqliteStore) -> None:
         await engine.wait_running()
         told = engine.status()
+        for loss in engine.losses:
+            say(f"fsm-exec: {loss}", err=True)
         ready = Ready(
             control_url=self._url,
             token_file=str(self._wiring.token_file),

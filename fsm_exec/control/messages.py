@@ -129,7 +129,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     execution. `live_orders` are live or may be: all that the exchange has not said to have ended with its fills counted
     here. Of them `unknown_orders` were sent and not heard of since, `settling_orders` have ended and miss fills here,
     `loose_orders` are those of quarantined executions and of nobody. `nothing_live`: by the exchange's word, which has
-    been asked since the start."""
+    been asked since the start. `losses`: what the database had acknowledged and did not have when this daemon
+    started."""
 
     version: str
     state: str
@@ -153,6 +154,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     markets: dict[str, MarketSeen]
     watchers: int
     limits: ControlLimits
+    losses: list[str] = []
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -298,6 +298,7 @@ class Control:
             markets={ticker: MarketSeen(feed=seen.state, market=seen.market) for ticker, seen in engine.feeds.items()},
             watchers=len(self._watchers),
             limits=self._limits,
+            losses=self._engine.losses,
         )
 
 

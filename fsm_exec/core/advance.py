@@ -38,10 +38,10 @@ from fsm_exec.core.execution import (
     OutboxEntry,
     PendingAmend,
     PendingCancel,
-    client_order_id,
 )
 from fsm_exec.core.invariants import check
 from fsm_exec.core.orders import AmendOrder, CancelOrder, PlaceOrder, Write
+from fsm_exec.core.ownership import client_order_id
 from fsm_exec.core.units import ceil_div
 
 

@@ -263,8 +263,3 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
             if child.client_order_id == client_order_id:
                 return child
         return None
-
-
-def client_order_id(instance: str, execution_id: str, level: int, attempt: int) -> str:
-    """The same after every restart, never the same from another database."""
-    return f"fx{instance}-{execution_id}-{level}-{attempt}"

@@ -372,10 +372,11 @@ class StoredExecution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Started(msgspec.Struct, frozen=True):
-    """How many executions the database has, and when one of them last moved; None if none ever did."""
+    """The highest number an execution of this database was ever given, and when one of them last moved; if none ever
+    did, when the database got its instance."""
 
-    executions: int
-    last_saved_us: int | None
+    number: int
+    last_saved_us: int
 
 
 class OrderOwner(msgspec.Struct, frozen=True):
@@ -391,6 +392,16 @@ class Store(Protocol):
 
     @property
     def instance(self) -> str: ...
+
+    @property
+    def epoch(self) -> str:
+        """That of this opening, in the names of all orders that are new in it; see core.ownership."""
+        ...
+
+    @property
+    def lost(self) -> str | None:
+        """What the database had acknowledged and does not have, in one line; None: nothing says so."""
+        ...
 
     async def save(self, save: ExecutionSave) -> None: ...
     async def save_market(self, terms: MarketTerms, at_us: int) -> None: ...
@@ -417,6 +428,10 @@ class Store(Protocol):
     async def execution(self, execution_id: str) -> StoredExecution | None: ...
     async def owners(self, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
         """By the exchange's order id; orders of nobody here are not in the answer."""
+        ...
+
+    async def unknown_orders(self, names: Sequence[str]) -> list[str]:
+        """Those of these client order ids under which no order was ever saved here."""
         ...
 
     async def deadline_book(self, execution_id: str) -> BookRow | None:

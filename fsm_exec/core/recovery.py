@@ -27,6 +27,7 @@ from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.ownership import name_of_ours
 from fsm_exec.core.reconcile import fill_is_news
+from fsm_exec.core.units import format_count
 
 OVERLAP_US = 60_000_000
 """How far listings reach back beyond what they are asked for: clocks differ, reads lag."""
@@ -36,7 +37,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`events` has one for every execution, in the order they were given. `orphans` are orders of this database that
     rest and that none of the executions works; `others` those of other databases of ours that rest, by instance;
     `foreign` counts resting orders of anybody else's. `strangers` are fills of orders that no execution here has.
-    `taken` has the executions of whose names another order is in another market, and what is to be said of it."""
+    `taken` has the executions of whose names another order is, in another market or unknown to them, and what is to be
+    said of it. `unowned` are all listed orders of this database that none of the executions has."""
 
     events: tuple[tuple[str, Restored], ...]
     orphans: tuple[OrderReport, ...]
@@ -44,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     foreign: int
     strangers: tuple[FillReport, ...]
     taken: Mapping[str, str]
+    unowned: tuple[OrderReport, ...]
 
 
 def listed_since_us(restored: Iterable[Execution], last_saved_us: int | None, now_us: int) -> int:
@@ -72,6 +75,7 @@ def plan(
     instance: str,
     now_us: int,
     *,
+    epoch: str = "",
     were_quarantined: bool = False,
 ) -> Plan:
     """See the module. Of `orders`, which may be several listings, later ones are later looks. A market that is not in
@@ -104,19 +108,21 @@ def plan(
                 market=markets.get(execution.terms.ticker),
                 orders=tuple(news_of(execution, by_market.get(execution.terms.ticker, {}), looked_us, now_us)),
                 fills=tuple(sorted(news.get(execution.execution_id, []), key=_by_time)),
-                instance=None if execution.instance == instance else instance,
+                instance=None if execution.instance == instance + epoch else instance + epoch,
             ),
         )
         for execution in restored
     )
     orphans, others, foreign = _not_worked(listed.values(), owners, instance)
+    unowned = tuple(_unowned(listed.values(), owners, instance))
     return Plan(
         events=events,
         orphans=orphans,
         others=others,
         foreign=foreign,
         strangers=tuple(strangers),
-        taken=_taken(listed.values(), owners),
+        taken=_taken(listed.values(), owners) | _forgotten(unowned, restored),
+        unowned=unowned,
     )
 
 
@@ -146,6 +152,29 @@ def _taken(listed: Iterable[OrderReport], owners: Mapping[str, Execution]) -> di
         why = None if owner is None or child is None else taken_elsewhere(child, owner.terms.ticker, report)
         if owner is not None and why is not None:
             found.setdefault(owner.execution_id, why)
+    return found
+
+
+def _unowned(listed: Iterable[OrderReport], owners: Mapping[str, Execution], instance: str) -> Iterable[OrderReport]:
+    for report in listed:
+        named = name_of_ours(report.client_order_id)
+        if named is not None and named.instance == instance and report.client_order_id not in owners:
+            yield report
+
+
+def _forgotten(unowned: Iterable[OrderReport], restored: Sequence[Execution]) -> dict[str, str]:
+    """An order is saved before it is sent. One that bears an execution's name and that its snapshot does not have was
+    forgotten by the database; what it bought is missing in what the execution still wants, so a person must look."""
+    names = {execution.execution_id for execution in restored}
+    found: dict[str, str] = {}
+    for report in unowned:
+        named = name_of_ours(report.client_order_id)
+        if named is not None and named.execution_id in names:
+            found.setdefault(
+                named.execution_id,
+                f"the exchange has its order {report.client_order_id} ({format_count(report.filled_e2)} filled), which "
+                "the database does not know: it lost steps that it had acknowledged",
+            )
     return found
 
 

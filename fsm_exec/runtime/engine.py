@@ -18,6 +18,7 @@ from fsm_exec.core.capacity import Ends, over_capacity
 from fsm_exec.core.errors import ExecError, LocalError, OverCapacity, SaveRefused, ServiceFailed, StoreFailed, UserError
 from fsm_exec.core.events import Reason
 from fsm_exec.core.machine import step
+from fsm_exec.core.ownership import numbered
 from fsm_exec.core.rows import edge_figures, save_of
 from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.runtime.accepting import GRACE_US, ends_of, submitted
@@ -140,8 +141,9 @@ class Engine:
         if self.state != "running":
             raise LocalError(f"the engine is {self.state} and accepts no work")
         self._count += 1
-        execution_id = f"e{self._count:06d}"
-        event = submitted(request, execution_id, self._services.store.instance, self.feeds[request.ticker])
+        execution_id = numbered(self._count)
+        named = self._services.store.instance + self._services.store.epoch
+        event = submitted(request, execution_id, named, self.feeds[request.ticker])
         stops = len(self._stops)
         first = advance(None, event, request.method.algorithm)
         if first is None:
@@ -271,6 +273,11 @@ class Engine:
     def _is_busy(self, actor: Actor) -> bool:
         """Unless another took its place."""
         return actor.is_busy and self.actors.get(actor.execution.execution_id, actor) is actor
+
+    @property
+    def losses(self) -> list[str]:
+        """What the database had acknowledged and did not have at the start, a line each. Complete once it runs."""
+        return list(self._start.losses)
 
     def status(self) -> EngineStatus:
         return status_of(

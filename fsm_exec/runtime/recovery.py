@@ -4,6 +4,7 @@
 2. The markets' terms are read in few calls, then the account's orders and fills.
 3. Live orders of another database of ours: the start is refused, before anything was sent, unless told that its engine
    is gone. Foreign orders are left alone. Resting orders of this database that nobody unfinished works are cancelled.
+   Orders that it named and does not know prove that it lost what it had acknowledged, which is said.
 4. Each execution takes in what it missed, as one durable fact. When all have, the engine runs.
 
 An exchange that does not answer is asked again for as long as it takes.
@@ -21,9 +22,12 @@ from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.events import Restored
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.market import MarketStatus, MarketTerms
-from fsm_exec.core.ports import StoredExecution
+from fsm_exec.core.orders import OrderReport
+from fsm_exec.core.ownership import name_of_ours, number_of
+from fsm_exec.core.ports import Store, StoredExecution
 from fsm_exec.core.recovery import Plan, listed_since_us, plan
 from fsm_exec.core.snapshot import decode_snapshot
+from fsm_exec.core.units import CountE2, format_count
 from fsm_exec.runtime.lookup import listings
 from fsm_exec.runtime.services import Services
 
@@ -35,15 +39,16 @@ NAMES_SHOWN = 3
 
 class Loaded(msgspec.Struct, frozen=True):
     """What the database has to go on with. `unusable` are to be quarantined now, with the reason; `quarantined` have
-    been; `given_up` are those of both that can be read; `unscored` have ended, and what they cost was not reckoned."""
+    been; `given_up` are those of both that can be read; `unscored` have ended, and what they cost was not reckoned.
+    `number` is the highest an execution has had."""
 
     ready: tuple[tuple[Execution, Algorithm], ...]
     unusable: dict[str, str]
     quarantined: dict[str, str]
     given_up: tuple[Execution, ...]
     unscored: tuple[Execution, ...]
-    last_saved_us: int | None
-    count: int
+    last_saved_us: int
+    number: int
 
 
 async def load(services: Services, methods: Methods) -> Loaded:
@@ -81,7 +86,7 @@ async def load(services: Services, methods: Methods) -> Loaded:
         given_up=tuple(given_up),
         unscored=tuple(unscored),
         last_saved_us=started.last_saved_us,
-        count=started.executions,
+        number=started.number,
     )
 
 
@@ -104,13 +109,14 @@ def usable(stored: StoredExecution, methods: Methods) -> tuple[Execution, Algori
 async def differences(
     executions: Sequence[Execution],
     markets: Mapping[str, MarketStatus],
-    last_saved_us: int | None,
+    last_saved_us: int,
     services: Services,
 ) -> Plan:
     """What the exchange's listings tell a whole database. Raises VenueRefused."""
     since_us = listed_since_us(executions, last_saved_us, services.wall.now_us())
     orders, fills = await listings(services.exchange, since_us, services.log)
-    return plan(executions, orders, fills, markets, services.store.instance, services.wall.now_us())
+    store = services.store
+    return plan(executions, orders, fills, markets, store.instance, services.wall.now_us(), epoch=store.epoch)
 
 
 async def difference(
@@ -128,6 +134,7 @@ async def difference(
         markets,
         services.store.instance,
         services.wall.now_us(),
+        epoch=services.store.epoch,
         were_quarantined=was_quarantined,
     )
     ((_, event),) = found.events
@@ -146,3 +153,28 @@ def refuse_others(found: Plan, gone: str | None, services: Services) -> None:
             )
     if found.foreign:
         services.log.info("foreign_orders", resting=found.foreign)
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """Orders at the exchange that this database named and does not know. `number` is the highest that an execution has
+    in their names."""
+
+    orders: tuple[OrderReport, ...]
+    number: int
+
+    def __str__(self) -> str:
+        names = ", ".join(order.client_order_id for order in self.orders[:NAMES_SHOWN])
+        bought = format_count(CountE2(sum(order.filled_e2 for order in self.orders)))
+        return (
+            f"the exchange has {len(self.orders)} orders of this database that it does not know ({names}), {bought} "
+            "contracts of them filled and in no execution here: what rests is cancelled; it lost what it acknowledged"
+        )
+
+
+async def forgotten(found: Plan, store: Store) -> Forgotten | None:
+    """An order is saved before it is sent, so one that was never saved here was forgotten. Raises StoreFailed."""
+    names = await store.unknown_orders([order.client_order_id for order in found.unowned])
+    unknown = set(names)
+    orders = tuple(order for order in found.unowned if order.client_order_id in unknown)
+    numbers = [number_of(named.execution_id) for name in names if (named := name_of_ours(name)) is not None]
+    return Forgotten(orders, max(numbers)) if orders else None

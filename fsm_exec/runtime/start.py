@@ -15,6 +15,7 @@ import trio
 from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.errors import IllegalEvent, SaveRefused, ServiceFailed, StoreFailed, VenueRefused
 from fsm_exec.core.execution import Execution
+from fsm_exec.core.ownership import INSTANCE_CHARS
 from fsm_exec.core.recovery import Plan
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.emergency import cancel_orphans
@@ -22,7 +23,7 @@ from fsm_exec.runtime.latch import AT_ONCE
 from fsm_exec.runtime.lookup import PAUSE_MAX_S
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.past import Past
-from fsm_exec.runtime.recovery import Loaded, Methods, differences, load, refuse_others
+from fsm_exec.runtime.recovery import Forgotten, Loaded, Methods, differences, forgotten, load, refuse_others
 from fsm_exec.runtime.scoring import score_what_had_ended
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.supervisor import Supervisor
@@ -47,6 +48,7 @@ class Start:
     ) -> None:
         self._services, self._markets, self._methods = services, markets, methods
         self._supervisor, self._past, self._halt_for = supervisor, past, halt_for
+        self.losses: list[str] = []  # what the database had acknowledged and does not have
         self.has_listed = False  # the exchange has said what it holds
         self.loaded = trio.Event()  # whatever is unfinished can be told to stop
 
@@ -61,10 +63,12 @@ class Start:
         """Everything unfinished is at work when this returns, has taken in what it missed, and waits at
         `supervisor.may_act`. `stream` is called when the feeds are there; `tell` when all are there that can be told
         to stop, and have not begun: whoever is then begins at once, and what the exchange holds reaches it when it is
-        known. Returns how many executions the database has; None if the engine began to leave meanwhile.
+        known. Returns the highest number an execution of this database ever had; None if the engine began to leave
+        meanwhile.
 
         Raises UserError (a market that is none, live orders of another database), VenueRefused and StoreFailed.
         """
+        self._say_lost(self._services.store.lost)
         with _collector_at_rest():
             loaded = await load(self._services, self._methods)
         worked = [execution.terms for execution, _ in loaded.ready]
@@ -86,15 +90,23 @@ class Start:
         refuse_others(found, gone, self._services)
         if is_leaving():
             return None
+        forgot = await forgotten(found, self._services.store)
+        self._say_lost(forgot)
         with _collector_at_rest():
             await self._go_on(loaded, actors, found)
-        return loaded.count
+        return max(loaded.number, 0 if forgot is None else forgot.number)
+
+    def _say_lost(self, loss: Forgotten | str | None) -> None:
+        if loss is not None:
+            self._services.log.error("database_older", loss=str(loss))
+            self.losses.append(str(loss))
 
     def _hired(self, execution: Execution, algorithm: Algorithm, gone: str | None) -> Actor:
         """Of a restored copy the orders in its snapshots may still be another engine's: nothing is cancelled there
         before the listings have told, unless that engine is said to be gone."""
         actor = self._supervisor.hire(execution, algorithm)
-        self._supervisor.hold(actor, starts_if_told=execution.instance in (self._services.store.instance, gone))
+        instance = execution.instance[:INSTANCE_CHARS]  # whatever the epoch
+        self._supervisor.hold(actor, starts_if_told=instance in (self._services.store.instance, gone))
         return actor
 
     def _is_stopping(self, actors: Iterable[Actor]) -> bool:

@@ -21,7 +21,7 @@ import re
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.store.locks import TRIES_MAX, LockHeld
@@ -34,6 +34,10 @@ _FLOCK: Final = re.compile(r"\d+: FLOCK +ADVISORY +WRITE +(\d+) +[0-9a-f]+:[0-9a
 
 Identity = tuple[int, int]
 _held_here: set[Identity] = set()
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
 
 
 class HeldFile:
@@ -73,14 +77,14 @@ class HeldFile:
 
 
 class HoldingConnection(sqlite3.Connection):
-    """A connection that holds its file's lock until it is closed. `held` None: nothing is held yet."""
+    """A connection that has its file's lock, and what else belongs to the file, until it is closed."""
 
-    held: HeldFile | None = None
+    holding: tuple[Closable, ...] = ()
 
     def close(self) -> None:
         super().close()
-        held, self.held = self.held, None
-        if held is not None:
+        holding, self.holding = self.holding, ()
+        for held in holding:
             held.close()
 
 

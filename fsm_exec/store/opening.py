@@ -18,8 +18,10 @@ import msgspec
 from msgspec.structs import replace
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.ownership import EPOCH_CHARS
 from fsm_exec.core.text import one_line
 from fsm_exec.core.times import to_iso
+from fsm_exec.store.acknowledged import SUFFIX, Lost, MarkFile, counted, lost_since, marked
 from fsm_exec.store.held_file import HeldFile, HoldingConnection
 from fsm_exec.store.marking import is_another, mark
 from fsm_exec.store.migrations import SCHEMA, Migration, migrate
@@ -39,7 +41,8 @@ _REMEDIES = {
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """What is needed to open. `path` None is a database in memory; `draw_instance` returns ten characters a-z2-7."""
+    """What is needed to open. `path` None is a database in memory; `draw_instance` returns ten characters a-z2-7: a new
+    database's instance, and the epoch of every later opening."""
 
     path: Path | None
     draw_instance: Callable[[], str]
@@ -48,11 +51,16 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """`held`: the file, if there is one. Closing the connection lets go of it."""
+    """`epoch` is empty for the first opening of an instance. `held` and `mark`: the file, if there is one; closing the
+    connection lets go of them. `number` is the highest that an execution was ever given, as far as the mark says."""
 
     connection: sqlite3.Connection
     instance: str
+    epoch: str = ""
     held: HeldFile | None = None
+    mark: MarkFile | None = None
+    lost: Lost | None = None
+    number: int = 0
 
 
 def open_database(opening: Opening) -> Opened:
@@ -67,22 +75,36 @@ def open_database(opening: Opening) -> Opened:
         # mode=rw: SQLite itself never creates the file, so what we created is ours to remove.
         uri = f"{path.as_uri()}?mode=rw"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, factory=HoldingConnection)
-        opened = replace(prepare(connection, path, opening), held=held)
+        opened = _acknowledged(prepare(connection, path, opening), path)
         if created:
             sync_directory(path.parent)
         held.opened()
-        connection.held = held
-        return opened
+        connection.holding = tuple(filter(None, (opened.mark, held)))
+        return replace(opened, held=held)
     except BaseException as error:
         if connection is not None:
             connection.close()
         if created:
-            for suffix in ("", "-wal", "-shm", "-journal"):
+            for suffix in ("", "-wal", "-shm", "-journal", SUFFIX):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
         held.close()
         if isinstance(error, sqlite3.Error | OSError):
             raise cannot_use(path, error) from error
         raise
+
+
+def _acknowledged(opened: Opened, path: Path) -> Opened:
+    """With the mark beside the file. What it says is lost stays there until something new is acknowledged, so a start
+    that came to nothing does not hide it from the next."""
+    counts = counted(opened.connection)
+    found = marked(path)
+    instances = {opened.instance, *(name for (name,) in opened.connection.execute("SELECT instance FROM meta_history"))}
+    lost = lost_since(found, counts, frozenset(instances))
+    mark = MarkFile(path, opened.instance, counts)
+    if lost is None and counts.rows:
+        mark.write()
+    number = found.counts.number if found is not None and found.instance in instances else 0
+    return replace(opened, mark=mark, lost=lost, number=number)
 
 
 def _in_memory(opening: Opening) -> sqlite3.Connection:
@@ -151,11 +173,15 @@ def prepare(connection: sqlite3.Connection, path: Path | None, opening: Opening)
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    return Opened(connection, _instance(connection, path, opening))
+    instance, epoch = _names(connection, path, opening)
+    return Opened(connection, instance, epoch)
 
 
-def _instance(connection: sqlite3.Connection, path: Path | None, opening: Opening) -> str:
-    """The instance of this very file. A new file, or one found elsewhere than its instance was drawn, gets a new one.
+def _names(connection: sqlite3.Connection, path: Path | None, opening: Opening) -> tuple[str, str]:
+    """The instance of this very file, and the epoch of this opening, drawn anew for each: what the database lost since
+    the last one it cannot know, so nothing that is named from now on may be named as it would have been then.
+
+    A new file, or one found elsewhere than its instance was drawn, gets a new one.
 
     Any difference counts: a copy has another path and inode, a restored file another inode or not the file's mark; the
     backups of this program have no inode at all. A renamed file gets a new instance too, which costs a question at the
@@ -168,6 +194,7 @@ def _instance(connection: sqlite3.Connection, path: Path | None, opening: Openin
     try:
         row = connection.execute("SELECT instance, path, inode, opened_at FROM meta").fetchone()
         last = now if row is None else row[3]
+        epoch = ""
         if row is None:
             instance = opening.draw_instance()
             connection.execute(
@@ -184,17 +211,20 @@ def _instance(connection: sqlite3.Connection, path: Path | None, opening: Openin
             )
         else:
             instance = row[0]
+            epoch = opening.draw_instance()[-EPOCH_CHARS:]
             connection.execute("UPDATE meta SET opened_at = ?", (now,))
         if path is not None:
             mark(path, last, now)
         connection.execute("COMMIT")
         if path is not None:
             mark(path, now)
+            if not epoch:  # who it is stands in the file itself: a log that is lost does not take that along
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    return str(instance)
+    return str(instance), epoch
 
 
 def sync_directory(directory: Path) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import trio
+from msgspec.structs import replace
 
 from fsm_exec.core.errors import DatabaseLost, UserError
 from fsm_exec.core.forecasts import Forecast
@@ -61,6 +62,14 @@ class SqliteStore:
     @property
     def instance(self) -> str:
         return self._opened.instance
+
+    @property
+    def epoch(self) -> str:
+        return self._opened.epoch
+
+    @property
+    def lost(self) -> str | None:
+        return None if self._opened.lost is None else str(self._opened.lost)
 
     async def save(self, save: ExecutionSave) -> None:
         await self._writer.save(save)
@@ -143,7 +152,11 @@ class SqliteStore:
         return await self._writer.read(reading.unfinished)
 
     async def started(self) -> Started:
-        return await self._writer.read(recovery.started)
+        found = await self._writer.read(recovery.started)
+        return replace(found, number=max(found.number, self._opened.number))
+
+    async def unknown_orders(self, names: Sequence[str]) -> list[str]:
+        return await self._writer.read(functools.partial(recovery.unknown_orders, names=names))
 
     async def unscored(self) -> list[StoredExecution]:
         return await self._writer.read(reading.unscored)

@@ -6,8 +6,10 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 
+from fsm_exec.core.ownership import name_of_ours
 from fsm_exec.core.ports import BookRow, FillRow, OrderOwner, Started
 from fsm_exec.core.times import from_iso
+from fsm_exec.store.acknowledged import counted
 from fsm_exec.store.reading import fill_rows
 
 IDS_AT_ONCE = 500  # SQLite takes some thousands of parameters
@@ -18,9 +20,23 @@ _BOOK = (
 )
 
 
+_LAST = "SELECT COALESCE((SELECT max(updated_at) FROM execution_state), (SELECT created_at FROM meta))"
+_KNOWN = "SELECT 1 FROM split_orders WHERE execution_id = ? AND client_order_id = ?"
+
+
 def started(connection: sqlite3.Connection) -> Started:
-    count, last = connection.execute("SELECT count(*), max(updated_at) FROM execution_state").fetchone()
-    return Started(count, None if last is None else from_iso(last))
+    (last,) = connection.execute(_LAST).fetchone()
+    return Started(counted(connection).number, from_iso(last))
+
+
+def unknown_orders(connection: sqlite3.Connection, names: Sequence[str]) -> list[str]:
+    """Those client order ids of ours under which no order was ever saved here."""
+    found = []
+    for name in names:
+        named = name_of_ours(name)
+        if named is not None and connection.execute(_KNOWN, (named.execution_id, name)).fetchone() is None:
+            found.append(name)
+    return found
 
 
 def owners(connection: sqlite3.Connection, order_ids: Sequence[str]) -> dict[str, OrderOwner]:

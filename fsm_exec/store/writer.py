@@ -23,7 +23,7 @@ import trio
 from fsm_exec.core.errors import SaveRefused, StoreFailed
 from fsm_exec.store.jobs import Job
 from fsm_exec.store.opening import Opened
-from fsm_exec.store.work import work
+from fsm_exec.store.work import JobResult, work
 
 BATCH_JOBS_MAX = 1_024  # one commit: more gains little and makes everybody in it wait longer
 QUEUE_REQUESTS_MAX = 4_096  # waiting saves and reads; beyond it callers wait, cancellably, to be let in
@@ -219,7 +219,7 @@ class Writer:
         self._room.unpark(count=len(batch))
         jobs = [waiting.job for waiting in batch]
         try:
-            results = await self._lane.run(lambda connection: work(connection, jobs))
+            results = await self._lane.run(lambda connection: self._work(connection, jobs))
         except Exception as error:
             # Whatever it was, what is on disk is unknown now: nothing is saved any more.
             failure = error if isinstance(error, StoreFailed) else StoreFailed(f"the database failed: {error!r}")
@@ -232,6 +232,12 @@ class Writer:
             if refused is not None:
                 waiting.error = SaveRefused(refused)
             trio.lowlevel.reschedule(waiting.task)
+
+    def _work(self, connection: sqlite3.Connection, jobs: list[Job]) -> list[JobResult]:
+        results = work(connection, jobs)
+        if self._database is not None and self._database.mark is not None:
+            self._database.mark.note(connection)
+        return results
 
     async def _answer(self, waiting: _WaitingRead) -> None:
         self._room.unpark()

@@ -52,5 +52,9 @@ def test_the_address_that_paper_prints_is_all_that_serve_needs(tmp_path: Path, u
                 daemon.kill()
         assert paper.end() == 0
     assert list(told.iterdir()) == []
-    assert sorted(path.name for path in database.parent.iterdir()) == ["paper.sqlite", "paper.sqlite.log"]
+    assert sorted(path.name for path in database.parent.iterdir()) == [
+        "paper.sqlite",
+        "paper.sqlite.acknowledged",
+        "paper.sqlite.log",
+    ]
     assert list((user_directories / "state" / "fsm-exec" / "daemons").iterdir()) == []

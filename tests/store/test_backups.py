@@ -14,6 +14,7 @@ import pytest
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.store import read_executions, read_journal
+from fsm_exec.store.acknowledged import SUFFIX
 from fsm_exec.store.backups import CopyFailed, copy_database, migrate_database
 from fsm_exec.store.checking import check
 from fsm_exec.store.migrations import SCHEMA
@@ -38,7 +39,9 @@ def contents(path: Path) -> object:
 
 @pytest.fixture
 def filled(database: Path) -> Path:
+    """A database alone in its directory: its mark is gone, for these tests look at what is left there."""
     fill(database, ["filled", "walking", "settling"])
+    database.with_name(database.name + SUFFIX).unlink()
     return database
 
 

@@ -190,7 +190,7 @@ def test_closing_one_that_was_moved_leaves_the_log_of_the_one_in_its_place(
     old = open_database(Opening(path=database, draw_instance=draw_instance, at_us=0)).connection
     moved(database)
     with closing(open_database(Opening(path=database, draw_instance=draw_instance, at_us=1)).connection) as new:
+        new.execute("UPDATE meta SET halted_at = 'now'")
         old.close()
         assert (tmp_path / "engine.sqlite-wal").stat().st_size > 0
-        new.execute("UPDATE meta SET halted_at = 'now'")
     assert not (tmp_path / "engine.sqlite-wal").exists()

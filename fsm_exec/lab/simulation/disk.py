@@ -17,6 +17,7 @@ from fsm_exec.store.opening import Opened, Opening, prepare
 from fsm_exec.store.port import SqliteStore, running
 
 T = TypeVar("T")
+_LETTERS = str.maketrans("0123456789", "abcdefghij")
 
 
 class Disk:
@@ -26,10 +27,16 @@ class Disk:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self._instance = instance
         self._committed = committed
+        self._drawn = 0
 
     def open_store(self, life: Life, at_us: int) -> AbstractAsyncContextManager[SqliteStore]:
-        opening = Opening(path=None, draw_instance=lambda: self._instance, at_us=at_us)
+        opening = Opening(path=None, draw_instance=self._draw, at_us=at_us)
         return running(_Lane(self, life, opening))
+
+    def _draw(self) -> str:
+        """The instance, then another epoch for each life."""
+        self._drawn += 1
+        return self._instance if self._drawn == 1 else f"{self._drawn:010d}".translate(_LETTERS)
 
     def run(self, life: Life, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run one piece of the store's work within `life`. Raises StoreFailed once it is over: nobody who could hear
