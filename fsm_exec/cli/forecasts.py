@@ -9,6 +9,7 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import Page, say_json
 from fsm_exec.core.forecasts import score
 from fsm_exec.store.inspecting import inspected
@@ -22,11 +23,13 @@ def forecasts(db: Path, as_json: bool) -> None:
     """Judge every stored forecast by what came: the Brier score of chances, the pinball loss (dollars) of the others,
     beside the same of the last value. Lower is better."""
     with inspected(db) as found:
-        completed = completed_forecasts(found.connection)
+        damage: list[str] = []
+        completed = completed_forecasts(found.connection, damage)
     judged = [one for kind, rows in sorted(completed.items()) if (one := score(kind, rows)) is not None]
     if as_json:
         told = [{**msgspec.structs.asdict(one), "beats_last_value": one.beats_last_value} for one in judged]
         say_json({"forecasts": told})
+        say_damage(damage)
         return
     table = Table(box=SIMPLE_HEAD)
     for heading in ("forecast", "number", "loss", "of the last value", "beats it"):
@@ -35,3 +38,4 @@ def forecasts(db: Path, as_json: bool) -> None:
         beats = "yes" if one.beats_last_value else "no"
         table.add_row(one.kind, str(one.number), str(one.loss), str(one.last_value_loss), beats)
     Page().print(table)
+    say_damage(damage)

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from fsm_exec.algorithms import FAMILIES, Method
 from fsm_exec.algorithms.catalogue import Catalogue, shipped
+from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import SaveRefused, UserError
 from fsm_exec.core.ports import MethodRow
@@ -105,9 +106,11 @@ def methods() -> None:
 @_json
 def list_methods(db: Path | None, as_json: bool) -> None:
     """Every method and version, with what differs from the algorithm's defaults."""
-    rows = _catalogue(db).rows
+    damage: list[str] = []
+    rows = Catalogue(read_methods(db, damage) if db is not None else ()).rows
     if as_json:
         say_json({"methods": [_shown(row) for row in rows]})
+        say_damage(damage)
         return
     table = Table(box=SIMPLE_HEAD)
     for heading in ("method", "algorithm", "differs from its defaults"):
@@ -117,6 +120,7 @@ def list_methods(db: Path | None, as_json: bool) -> None:
         lab = " (lab only)" if FAMILIES[row.algorithm].lab_only else ""
         table.add_row(f"{row.name}@{row.version}", row.algorithm + lab, differs)
     Page().print(table)
+    say_damage(damage)
 
 
 @methods.command()

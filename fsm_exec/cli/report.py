@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fsm_exec.cli import lab_options
+from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import say
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.results import FILE_NAME
@@ -45,15 +46,17 @@ def report(
     target = out or file.with_name(f"{file.stem}{'-' + execution if execution else ''}.html")
     _check_free(target, force=force)
     drawing = _drawing()
+    damage: list[str] = []
     if experiment:
         names = None if methods is None else lab_options.split("--methods", methods)
         title, facts, sections = drawing.comparison_sections(file, baseline=baseline, methods=names)
     elif execution is not None:
         title, facts, sections = drawing.execution_sections(file, execution, recording)
     else:
-        title, facts, sections = drawing.overview_sections(file)
+        title, facts, sections = drawing.overview_sections(file, damage)
     _write(target, drawing.render_page(title, facts, sections).encode())
     say(f"report: {target.resolve()}")
+    say_damage(damage)
 
 
 def _check_free(target: Path, *, force: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Final, cast, get_args
 import click
 
 from fsm_exec.cli import review_tables
+from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.times import DAY_S, SECOND_US
@@ -52,7 +53,8 @@ def review(
     if percent is not None and percent <= 0:
         raise UserError(f"--saving {saving} is not above 0; give a percentage like 1.5")
     with inspected(database) as found:
-        rows, chances = ended(found.connection, since_us), opportunities(found.connection, since_us)
+        damage: list[str] = []
+        rows, chances = ended(found.connection, since_us, damage), opportunities(found.connection, since_us, damage)
         (environment,) = found.connection.execute("SELECT environment FROM meta").fetchone()
     everything = figures(rows, chances)
     told = review_tables.Review(
@@ -68,6 +70,7 @@ def review(
         say(f"{database}: no execution has ended{' since then' if since else ''}, so there is nothing to review")
     else:
         review_tables.show(told, Page(), cost_asked=cost_e6 is not None)
+    say_damage(damage)
 
 
 def _kinds(text: str) -> list[By]:

@@ -8,6 +8,7 @@ ExecError
       - IllegalEvent       an event that cannot be about this execution
           - Implausible        one that may simply be wrong: it is not believed, and a later listing tells
       - CorruptSnapshot    bytes that cannot be loaded; kept, never deleted
+          - DamagedRow         a row of the database that no fsm-exec wrote so
       - StoreFailed        a save whose outcome is not known to be good: the engine halts
       - ServiceFailed      a task the engine cannot do without ended: the engine halts
           - SaveRefused        a definite no for one save: its execution is quarantined, the store goes on
@@ -18,6 +19,8 @@ ExecError
 """
 
 from __future__ import annotations
+
+from fsm_exec.core.text import one_line
 
 
 class ExecError(Exception):
@@ -52,6 +55,13 @@ class Implausible(IllegalEvent):
 
 class CorruptSnapshot(LocalError):
     """A stored snapshot that cannot be loaded."""
+
+
+class DamagedRow(CorruptSnapshot):
+    """A row of the database as no fsm-exec wrote it; the message names it, on one line."""
+
+    def __init__(self, table: str, key: object, column: str, why: str) -> None:
+        super().__init__(one_line(f"row {key} of {table} is damaged, column {column}: {why}"))
 
 
 class StoreFailed(LocalError):

@@ -364,11 +364,14 @@ class OpenForecast(msgspec.Struct, frozen=True):
 
 
 class StoredExecution(msgspec.Struct, frozen=True, kw_only=True):
+    """`damage`: its row cannot be read, and why; then the rest is only what could be."""
+
     execution_id: str
     state: str
     quarantine: str | None
     snapshot_version: int
     snapshot: bytes
+    damage: str | None = None
 
 
 class Started(msgspec.Struct, frozen=True):

@@ -100,9 +100,16 @@ def readable(stored: StoredExecution) -> Sequence[Execution]:
 
 def usable(stored: StoredExecution, methods: Methods) -> tuple[Execution, Algorithm]:
     """An execution with its algorithm. Raises CorruptSnapshot, and UserError for a method that is not known."""
+    if stored.damage is not None:
+        raise CorruptSnapshot(f"{stored.damage}; restore a backup, nothing was changed")
     execution = decode_snapshot(stored.snapshot)
     if execution.execution_id != stored.execution_id:
         raise CorruptSnapshot(f"the snapshot stored for {stored.execution_id} is that of {execution.execution_id}")
+    if execution.state != stored.state:
+        raise CorruptSnapshot(
+            f"row {stored.execution_id} of execution_state is damaged, column state: it says {stored.state}, the "
+            f"snapshot {execution.state}; restore a backup, nothing was changed"
+        )
     return execution, methods(execution.method)
 
 

@@ -129,6 +129,8 @@ class Supervisor:
         self.quarantined[execution_id] = why
         try:
             await self._services.store.quarantine(execution_id, why)
+        except SaveRefused:  # a row so damaged that it takes no reason: the next start finds it again
+            self._services.log.exception("quarantine_not_kept", execution=execution_id, why=why)
         except StoreFailed as failure:
             self._halt_for(failure)
 

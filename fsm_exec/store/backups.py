@@ -17,6 +17,7 @@ import msgspec
 
 from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.store.checking import Report, check
+from fsm_exec.store.damage import DATABASE_ERRORS
 from fsm_exec.store.held_file import HeldFile
 from fsm_exec.store.inspecting import LOGS, check_there, identified, inspected
 from fsm_exec.store.migrations import SCHEMA, migrate
@@ -92,7 +93,7 @@ def _unfinished(target: Path) -> Iterator[Path]:
         raise UserError(f"cannot write {str(target)!r}: {error}; give the path of a new file") from error
     try:
         yield partial
-    except (sqlite3.Error, OSError) as error:
+    except (*DATABASE_ERRORS, OSError) as error:
         raise CopyFailed(f"cannot write {target}: {error}; make room, or give a path on another disk") from error
     finally:
         for suffix in ("", *BESIDE):
@@ -128,5 +129,5 @@ def migrate_database(path: Path) -> Migrated:
             before = identified(connection, path)
             copy = migrate(connection, path)
             return Migrated(before=before, after=len(SCHEMA), copy=copy)
-    except (sqlite3.Error, OSError) as error:
+    except (*DATABASE_ERRORS, OSError) as error:
         raise cannot_use(path, error) from error

@@ -15,10 +15,13 @@ from fsm_exec.core.agreement import journal_differences, row_differences, snapsh
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.execution import EXECUTION_ENDS
 from fsm_exec.core.ports import StoredExecution
-from fsm_exec.core.replay import told
+from fsm_exec.core.replay import Told, told
 from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.core.text import one_line
 from fsm_exec.store import reading
+from fsm_exec.store.checking_columns import column_differences
+from fsm_exec.store.checking_values import unreadable_values
+from fsm_exec.store.damage import DATABASE_ERRORS
 from fsm_exec.store.inspecting import How, inspected
 
 ADDS_UP = (
@@ -32,6 +35,7 @@ DISAGREES = (
     "(e.accepted_at, e.ticker, e.outcome, e.method, e.target_quantity) "
     "OR o.target_price IS NOT e.target_price OR o.key IS NOT s.key ORDER BY e.rowid"
 )
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_IOERR", "SQLITE_ERROR")  # the last: a schema that says something else
 FINDINGS_MAX = 20  # of SQLite's own checks; a broken page can have thousands
 
 
@@ -60,12 +64,13 @@ def check(path: Path, *, every: bool) -> Report:
     with inspected(path) as looked:
         connection = looked.connection
         findings = [*_pages(connection), *_references(connection), *_metrics(connection), *_edges(connection)]
+        findings += [Finding(one.execution_id, one.what) for one in unreadable_values(connection)]
         stored: list[StoredExecution] = []
         instance = None
         try:
             (instance,) = connection.execute("SELECT instance FROM meta").fetchone() or (None,)
             stored = reading.executions(connection)
-        except (sqlite3.Error, ValueError) as error:
+        except (*DATABASE_ERRORS, ValueError) as error:
             findings.append(Finding(None, f"the executions cannot be listed: {error}"))
         snapshots: dict[int, int] = {}
         folded = 0
@@ -91,7 +96,7 @@ def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:
         for (line,) in connection.execute(f"PRAGMA integrity_check({FINDINGS_MAX})"):
             if line != "ok":
                 yield Finding(None, f"integrity: {line}")
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         yield Finding(None, f"integrity: {error}")
 
 
@@ -100,7 +105,7 @@ def _metrics(connection: sqlite3.Connection) -> Iterator[Finding]:
     try:
         for (execution_id,) in connection.execute(f"SELECT execution_id FROM execution_metrics WHERE NOT ({ADDS_UP})"):
             yield Finding(execution_id, "its metrics do not add up: the parts of the shortfall are not its sum")
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         yield Finding(None, f"metrics: {error}")
 
 
@@ -110,7 +115,7 @@ def _edges(connection: sqlite3.Connection) -> Iterator[Finding]:
         for execution_id, is_missing in connection.execute(DISAGREES):
             what = "has no row" if is_missing else "has a row of another order or key"
             yield Finding(execution_id, f"it {what} in edges, the list of opportunities")
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         yield Finding(None, f"edges: {error}")
 
 
@@ -121,11 +126,14 @@ def _references(connection: sqlite3.Connection) -> Iterator[Finding]:
                 yield Finding(None, "references: and more")
                 return
             yield Finding(None, f"references: row {row} of {table} refers to a row of {parent} that is not there")
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         yield Finding(None, f"references: {error}")
 
 
 def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold: bool) -> Iterator[str]:
+    if stored.damage is not None:
+        yield stored.damage
+        return
     try:
         execution = decode_snapshot(stored.snapshot)
         if (execution.execution_id, execution.state) != (stored.execution_id, stored.state):
@@ -139,27 +147,29 @@ def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold:
         return
     try:
         rows = reading.journal(connection, stored.execution_id)
-        folded = None
+        history: list[Told] = []
         for one in told(rows):
-            folded = one.advance.execution
+            history.append(one)
             yield from journal_differences(one)
-        if folded is None:
+        if not history:
             yield "the journal is empty"
             return
-        if folded.state != stored.state:
-            yield f"its state is {stored.state}, the journal says {folded.state}"
+        folded = history[-1].advance.execution
         yield from row_differences(
             folded,
             reading.children(connection, stored.execution_id),
             reading.fills(connection, stored.execution_id),
         )
         yield from snapshot_differences(stored.snapshot, folded, min(row.version for row in rows))
+        yield from column_differences(connection, stored.snapshot, history)
     except CorruptSnapshot as error:
         yield str(error)
-    except (sqlite3.Error, ValueError) as error:
+    except (*DATABASE_ERRORS, ValueError, UserError) as error:
         yield f"its rows cannot be read: {error}"
 
 
 def damaged(error: UserError) -> bool:
     """Whether the database could not even be opened because it is damaged, and not for what its path is."""
-    return getattr(error.__cause__, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_IOERR"))
+    if isinstance(error.__cause__, UnicodeDecodeError):
+        return True
+    return getattr(error.__cause__, "sqlite_errorname", "").startswith(_DAMAGE)

@@ -22,6 +22,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.store.damage import DATABASE_ERRORS, tolerant
 from fsm_exec.store.migrations import SCHEMA, identify, migrate
 from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
 
@@ -54,7 +55,7 @@ def inspected(path: Path, *, migrated: bool = True) -> Iterator[Inspected]:
                 or _from_a_copy(path, stack, newest)
                 or _beside_its_writer(path, stack, newest)
             )
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         raise cannot_use(path, error) from error
 
 
@@ -134,7 +135,7 @@ def identified(connection: sqlite3.Connection, path: Path) -> int:
 @contextmanager
 def _connected(uri: str) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        tolerant(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         yield connection
 
 

@@ -12,6 +12,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.ports import MethodRow
 from fsm_exec.core.times import to_iso
 from fsm_exec.store import observed
+from fsm_exec.store.damage import DATABASE_ERRORS, tolerant
 from fsm_exec.store.migrations import SCHEMA, identify
 from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
 
@@ -20,9 +21,9 @@ _T = TypeVar("_T")
 _ADD = "INSERT INTO methods (name, version, algorithm, config, created_at) VALUES (?, ?, ?, ?, ?)"
 
 
-def read_methods(path: Path) -> list[MethodRow]:
-    """Raises UserError for what is no database of ours."""
-    return _with(path, "ro", observed.methods)
+def read_methods(path: Path, damage: list[str] | None = None) -> list[MethodRow]:
+    """One that is damaged is named in `damage`, or left out. Raises UserError for what is no database of ours."""
+    return _with(path, "ro", lambda connection: observed.methods(connection, damage))
 
 
 def add_method(
@@ -34,7 +35,7 @@ def add_method(
     def add(connection: sqlite3.Connection) -> MethodRow:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            chosen, rows = decide(observed.methods(connection))
+            chosen, rows = decide(_undamaged(connection))
             at = to_iso(at_us)
             connection.executemany(_ADD, [(r.name, r.version, r.algorithm, r.config, at) for r in rows])
             connection.execute("COMMIT")
@@ -47,16 +48,25 @@ def add_method(
     return _with(path, "rw", add)
 
 
+def _undamaged(connection: sqlite3.Connection) -> list[MethodRow]:
+    """Raises UserError: of what a method is the next version cannot be told else."""
+    damage: list[str] = []
+    found = observed.methods(connection, damage)
+    if damage:
+        raise UserError(f"{damage[0]}; restore a backup, nothing was added")
+    return found
+
+
 def _with(path: Path, mode: str, function: Callable[[sqlite3.Connection], _T]) -> _T:
     try:
         uri = f"{path.absolute().as_uri()}?mode={mode}"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            tolerant(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             version = identify(connection, path)
             if version == 0:
                 raise UserError(f"{path} is empty; give the path of an fsm-exec database")
             if version < len(SCHEMA):
                 raise UserError(f"{path} is of an older schema; run: fsm-exec db migrate --db {path}")
             return function(connection)
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         raise cannot_use(path, error) from error

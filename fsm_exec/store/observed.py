@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
+
+import msgspec
 
 from fsm_exec.core.forecasts import Forecast
 from fsm_exec.core.ports import BookRow, MarkoutDue, MethodRow, OpenForecast
 from fsm_exec.core.times import from_iso, to_iso
 from fsm_exec.core.units import parse_count, parse_fixed
+from fsm_exec.store.damage import read, readable, struct_of, text
+
+_CONFIG = msgspec.json.Decoder(dict[str, object])
 
 _OPEN = (
     "SELECT id, execution_id, ticker, kind, outcome, made_at, due_at, forecast, last_value, quantity, subject "
@@ -23,7 +29,7 @@ _UNSETTLED = (
     "(SELECT 1 FROM markouts m WHERE m.order_id = f.order_id AND m.fill_id = f.fill_id AND m.horizon_s = 0)"
 )
 _RECENT = (
-    "SELECT ticker, taken_at, why, yes_depth, no_depth FROM order_book_snapshots "
+    "SELECT id, ticker, NULL, taken_at, why, yes_depth, no_depth FROM order_book_snapshots "
     "WHERE ticker = ? AND taken_at >= ? AND why = 'interval' ORDER BY taken_at, id"
 )
 _OLD = (
@@ -32,47 +38,58 @@ _OLD = (
 )
 EVER = "9999"  # later than any time's text
 _METHODS = "SELECT name, version, algorithm, config FROM methods ORDER BY name, version"
-_SCORES = "SELECT kind, forecast, last_value, happened FROM forecasts WHERE happened IS NOT NULL ORDER BY kind, id"
+_SCORES = "SELECT id, kind, forecast, last_value, happened FROM forecasts WHERE happened IS NOT NULL ORDER BY kind, id"
 
 
 def open_forecasts(connection: sqlite3.Connection, due_by_us: int | None) -> list[OpenForecast]:
-    """Those that wait for what comes, and are due by then (None: all)."""
+    """Those that wait for what comes, and are due by then (None: all). One that is damaged is left out."""
     by = EVER if due_by_us is None else to_iso(due_by_us)
-    return [
-        OpenForecast(
-            number,
-            execution_id,
-            ticker,
-            Forecast(
-                kind=kind,
-                outcome=outcome,
-                made_at_us=from_iso(made_at),
-                due_at_us=from_iso(due_at),
-                value_e6=parse_fixed(forecast, 6),
-                last_value_e6=parse_fixed(last_value, 6),
-                count_e2=None if quantity is None else parse_count(quantity),
-                subject=subject,
-            ),
-        )
-        for number, execution_id, ticker, kind, outcome, made_at, due_at, forecast, last_value, quantity, subject in (
-            connection.execute(_OPEN, (by,))
-        )
-    ]
+    return list(readable(connection.execute(_OPEN, (by,)), _forecast, []))
+
+
+def _forecast(row: tuple[Any, ...]) -> OpenForecast:
+    number, execution_id, ticker, kind, outcome, made_at, due_at, forecast, last_value, quantity, subject = row
+    table = "forecasts"
+    found = {
+        "kind": kind,
+        "outcome": outcome,
+        "made_at_us": read(table, number, "made_at", from_iso, made_at),
+        "due_at_us": read(table, number, "due_at", from_iso, due_at),
+        "value_e6": read(table, number, "forecast", _millionths, forecast),
+        "last_value_e6": read(table, number, "last_value", _millionths, last_value),
+        "count_e2": None if quantity is None else read(table, number, "quantity", parse_count, quantity),
+        "subject": subject,
+    }
+    made = struct_of(Forecast, table, number, tuple(found), tuple(found.values()))
+    names = (text(table, number, "execution_id", execution_id), text(table, number, "ticker", ticker))
+    return OpenForecast(number, *names, made)
 
 
 def markouts_due(connection: sqlite3.Connection, since_us: int) -> list[MarkoutDue]:
-    """Every fill since then, with the horizons that are stored."""
-    return [
-        MarkoutDue(
-            ticker,
-            outcome,
-            order_id,
-            fill_id,
-            from_iso(traded_at),
-            frozenset(int(horizon) for horizon in (known or "").split(",") if horizon),
-        )
-        for ticker, outcome, order_id, fill_id, traded_at, known in connection.execute(_DUE, (to_iso(since_us),))
-    ]
+    """Every fill since then, with the horizons that are stored. One that is damaged is left out."""
+    return list(readable(connection.execute(_DUE, (to_iso(since_us),)), _due, []))
+
+
+def _due(row: tuple[Any, ...]) -> MarkoutDue:
+    ticker, outcome, order_id, fill_id, traded_at, known = row
+    key = f"{order_id} {fill_id}"
+    found = {
+        "ticker": ticker,
+        "outcome": outcome,
+        "order_id": order_id,
+        "fill_id": fill_id,
+        "traded_at_us": read("fills", key, "traded_at", from_iso, traded_at),
+        "known": read("markouts", key, "horizon_s", _horizons, known),
+    }
+    return struct_of(MarkoutDue, "fills", key, tuple(found), tuple(found.values()))
+
+
+def _horizons(known: str | None) -> frozenset[int]:
+    return frozenset(int(horizon) for horizon in (known or "").split(",") if horizon)
+
+
+def _millionths(value: str) -> int:
+    return parse_fixed(value, 6)
 
 
 def unsettled_markets(connection: sqlite3.Connection) -> list[str]:
@@ -84,25 +101,26 @@ def unsettled_fills(connection: sqlite3.Connection, ticker: str) -> list[Markout
     rows = connection.execute(
         f"SELECT s.outcome, f.order_id, f.fill_id, f.traded_at {_UNSETTLED} AND s.ticker = ?", (ticker,)
     )
-    return [
-        MarkoutDue(ticker, outcome, order_id, fill_id, from_iso(traded_at), frozenset())
-        for outcome, order_id, fill_id, traded_at in rows
-    ]
+    return list(readable(((ticker, *row, None) for row in rows), _due, []))
 
 
 def recent_books(connection: sqlite3.Connection, ticker: str, since_us: int) -> list[BookRow]:
-    """Taken at an interval, oldest first."""
-    return [
-        BookRow(
-            ticker=ticker,
-            execution_id=None,
-            taken_at_us=from_iso(taken_at),
-            why=why,
-            yes_depth=yes.encode(),
-            no_depth=no.encode(),
-        )
-        for ticker, taken_at, why, yes, no in connection.execute(_RECENT, (ticker, to_iso(since_us)))
-    ]
+    """Taken at an interval, oldest first. One that is damaged is left out."""
+    return list(readable(connection.execute(_RECENT, (ticker, to_iso(since_us))), book_of, []))
+
+
+def book_of(row: tuple[Any, ...]) -> BookRow:
+    """Raises DamagedRow."""
+    number, ticker, execution_id, taken_at, why, yes, no = row
+    table = "order_book_snapshots"
+    return BookRow(
+        ticker=text(table, number, "ticker", ticker),
+        execution_id=None if execution_id is None else text(table, number, "execution_id", execution_id),
+        taken_at_us=read(table, number, "taken_at", from_iso, taken_at),
+        why=text(table, number, "why", why),
+        yes_depth=text(table, number, "yes_depth", yes).encode(),
+        no_depth=text(table, number, "no_depth", no).encode(),
+    )
 
 
 def old_books(connection: sqlite3.Connection, before_us: int, at_most: int) -> tuple[int, ...]:
@@ -110,17 +128,32 @@ def old_books(connection: sqlite3.Connection, before_us: int, at_most: int) -> t
     return tuple(number for (number,) in connection.execute(_OLD, (to_iso(before_us), at_most)))
 
 
-def methods(connection: sqlite3.Connection) -> list[MethodRow]:
-    return [
-        MethodRow(name=name, version=version, algorithm=algorithm, config=config)
-        for name, version, algorithm, config in connection.execute(_METHODS)
-    ]
+def methods(connection: sqlite3.Connection, damage: list[str] | None = None) -> list[MethodRow]:
+    """By name and version. One that is damaged is named in `damage`, or left out."""
+    return list(readable(connection.execute(_METHODS), _method, [] if damage is None else damage))
 
 
-def completed_forecasts(connection: sqlite3.Connection) -> dict[str, list[tuple[int, int, int]]]:
-    """By kind: (forecast, last value, what came), in millionths, as `core.forecasts.score` takes them."""
-    found: dict[str, list[tuple[int, int, int]]] = {}
-    for kind, *values in connection.execute(_SCORES):
-        forecast, last_value, happened = (parse_fixed(value, 6) for value in values)
-        found.setdefault(kind, []).append((forecast, last_value, happened))
+def _method(row: tuple[Any, ...]) -> MethodRow:
+    found = struct_of(MethodRow, "methods", f"{row[0]} {row[1]}", MethodRow.__struct_fields__, row)
+    read("methods", f"{row[0]} {row[1]}", "config", _CONFIG.decode, found.config)
     return found
+
+
+def completed_forecasts(
+    connection: sqlite3.Connection, damage: list[str] | None = None
+) -> dict[str, list[tuple[int, int, int]]]:
+    """By kind: (forecast, last value, what came), in millionths, as `core.forecasts.score` takes them. One that is
+    damaged is named in `damage`; without it the first raises DamagedRow."""
+    found: dict[str, list[tuple[int, int, int]]] = {}
+    for kind, values in readable(connection.execute(_SCORES), _score, damage):
+        found.setdefault(kind, []).append(values)
+    return found
+
+
+def _score(row: tuple[Any, ...]) -> tuple[str, tuple[int, int, int]]:
+    number, kind, *values = row
+    columns = ("forecast", "last_value", "happened")
+    one, other, came = (
+        read("forecasts", number, column, _millionths, value) for column, value in zip(columns, values, strict=True)
+    )
+    return text("forecasts", number, "kind", kind), (one, other, came)

@@ -17,17 +17,20 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from fsm_exec.core.errors import UserError
-from fsm_exec.core.ownership import EPOCH_CHARS
+from fsm_exec.core.errors import DamagedRow, UserError
+from fsm_exec.core.ownership import EPOCH_CHARS, INSTANCE_CHARS
 from fsm_exec.core.text import one_line
 from fsm_exec.core.times import to_iso
 from fsm_exec.store.acknowledged import SUFFIX, Lost, MarkFile, counted, lost_since, marked
+from fsm_exec.store.damage import DATABASE_ERRORS, text, tolerant
 from fsm_exec.store.held_file import HeldFile, HoldingConnection
 from fsm_exec.store.marking import is_another, mark
 from fsm_exec.store.migrations import SCHEMA, Migration, migrate
 from fsm_exec.store.owner_only import OWNER_ONLY
 
 BUSY_TIMEOUT_MS = 5_000  # a person's sqlite3 shell may hold the database this long before we give up
+
+_INSTANCE_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz234567")
 
 _REMEDIES = {
     "SQLITE_BUSY": "another process holds it; stop that process, or use another path",
@@ -88,7 +91,7 @@ def open_database(opening: Opening) -> Opened:
             for suffix in ("", "-wal", "-shm", "-journal", SUFFIX):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
         held.close()
-        if isinstance(error, sqlite3.Error | OSError):
+        if isinstance(error, (*DATABASE_ERRORS, OSError)):
             raise cannot_use(path, error) from error
         raise
 
@@ -127,6 +130,10 @@ def _empty() -> bytes:
 
 def cannot_use(path: Path, error: Exception, name: str = "SQLITE_IOERR") -> UserError:
     """One line: which database, what is wrong with it, what to do. `name` is for an error that SQLite did not name."""
+    if isinstance(error, UnicodeDecodeError):  # of SQLite's own error, which quotes the schema
+        return UserError(
+            f"cannot use the database {path}: its schema is damaged; restore a backup, or use another path"
+        )
     name = getattr(error, "sqlite_errorname", name)
     family = "_".join(name.split("_")[:2])
     return UserError(
@@ -164,7 +171,7 @@ def _create_if_absent(path: Path) -> bool:
 
 def prepare(connection: sqlite3.Connection, path: Path | None, opening: Opening) -> Opened:
     """Migrate, set and identify a database that is connected already. Raises UserError and sqlite3.Error."""
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    tolerant(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     migrate(connection, path, opening.migrations)
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if path is not None and mode != "wal":
@@ -210,7 +217,7 @@ def _names(connection: sqlite3.Connection, path: Path | None, opening: Opening) 
                 (instance, now, *where, now),
             )
         else:
-            instance = row[0]
+            instance = _checked(text("meta", 1, "instance", row[0]))
             epoch = opening.draw_instance()[-EPOCH_CHARS:]
             connection.execute("UPDATE meta SET opened_at = ?", (now,))
         if path is not None:
@@ -225,6 +232,12 @@ def _names(connection: sqlite3.Connection, path: Path | None, opening: Opening) 
             connection.execute("ROLLBACK")
         raise
     return str(instance), epoch
+
+
+def _checked(instance: str) -> str:
+    if len(instance) != INSTANCE_CHARS or set(instance) - _INSTANCE_LETTERS:
+        raise DamagedRow("meta", 1, "instance", f"{instance!r} names no database; restore a backup")
+    return instance
 
 
 def sync_directory(directory: Path) -> None:

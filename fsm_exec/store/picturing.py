@@ -7,7 +7,7 @@ import sqlite3
 import msgspec
 
 from fsm_exec.core.book import Book, Ladder
-from fsm_exec.core.errors import UserError
+from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.ladders import ladder_of
 from fsm_exec.core.ports import JournalRow, MethodRow, MetricsRow, StoredExecution
 from fsm_exec.core.times import from_iso, to_iso
@@ -47,10 +47,12 @@ class StoredBook(msgspec.Struct, frozen=True):
 
 
 def history(connection: sqlite3.Connection, execution_id: str) -> StoredHistory:
-    """Raises UserError for an execution that is not there, and for rows that no fsm-exec wrote."""
+    """Raises UserError for an execution that is not there, CorruptSnapshot for rows that no fsm-exec wrote."""
     stored = reading.execution(connection, execution_id)
     if stored is None:
         raise UserError(f"there is no execution {execution_id}; {_known(connection)}")
+    if stored.damage is not None:
+        raise CorruptSnapshot(stored.damage)
     (method,) = connection.execute(
         "SELECT method FROM execution_state WHERE execution_id = ?", (execution_id,)
     ).fetchone()
@@ -65,7 +67,7 @@ def history(connection: sqlite3.Connection, execution_id: str) -> StoredHistory:
             next((row for row in methods(connection) if f"{row.name}@{row.version}" == method), None),
             found,
         )
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise _unreadable(error) from error
 
 
@@ -80,7 +82,7 @@ def books(
             _seen_from(outcome, from_iso(taken_at), ladder_of(yes.encode()), ladder_of(no.encode()))
             for taken_at, yes, no in rows
         ]
-    except (ValueError, msgspec.DecodeError, UserError) as error:
+    except (ValueError, TypeError, AttributeError, msgspec.DecodeError, UserError) as error:
         raise _unreadable(error) from error
 
 

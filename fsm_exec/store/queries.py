@@ -6,17 +6,32 @@ The answers are text as the tables hold it (decimal strings, ISO 8601 times), fo
 from __future__ import annotations
 
 import sqlite3
-from typing import TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from fsm_exec.core.errors import DamagedRow
 from fsm_exec.core.ports import MetricsRow
 from fsm_exec.core.units import CountE2, format_count, parse_count
 from fsm_exec.store import reading
+from fsm_exec.store.damage import read, readable, struct_of, text
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 UNFINISHED = "state NOT IN ('filled', 'cancelled')"
+UNREADABLE: Final = "?"
+_NEVER_NULL: Final = (
+    "execution_id",
+    "ticker",
+    "outcome",
+    "method",
+    "state",
+    "target_quantity",
+    "accepted_at",
+    "deadline",
+    "updated_at",
+)
 
 
 class ExecutionSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,13 +97,15 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExecutionDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """`metrics` is null until the execution has ended; `journal` holds its last lines, oldest first."""
+    """`metrics` is null until the execution has ended; `journal` holds its last lines, oldest first. `damage` names
+    the rows that cannot be read, and are left out."""
 
     execution: ExecutionSummary
     orders: list[ChildOrder]
     fills: list[FillLine]
     metrics: MetricsRow | None
     journal: list[JournalLine]
+    damage: list[str] = []
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,21 +168,38 @@ def detail(connection: sqlite3.Connection, execution_id: str, journal_lines: int
     if not found:
         return None
     (execution,) = found
-    orders = [_struct(ChildOrder, row) for row in connection.execute(_CHILDREN, (execution_id,))]
-    fills = [_struct(FillLine, row) for row in connection.execute(_FILLS, (execution_id,))]
+    damage: list[str] = []
+
+    def rows_of(kind: type[S], table: str, statement: str) -> list[S]:
+        rows = connection.execute(statement, (execution_id,))
+        return list(readable(rows, partial(_struct, kind, table, execution_id), damage))
+
+    try:
+        measured = reading.metrics(connection, execution_id)
+    except DamagedRow as damaged:
+        measured = None
+        damage.append(str(damaged))
     return ExecutionDetail(
         execution=execution,
-        orders=orders,
-        fills=fills,
-        metrics=reading.metrics(connection, execution_id),
-        journal=journal_after(connection, execution_id, 0, journal_lines),
+        orders=rows_of(ChildOrder, "split_orders", _CHILDREN),
+        fills=rows_of(FillLine, "fills", _FILLS),
+        metrics=measured,
+        journal=_journal(connection, execution_id, 0, journal_lines, damage),
+        damage=damage,
     )
 
 
 def journal_after(connection: sqlite3.Connection, execution_id: str, seq: int, lines: int) -> list[JournalLine]:
     """The last `lines` lines after number `seq`, oldest first."""
+    return _journal(connection, execution_id, seq, lines, [])
+
+
+def _journal(
+    connection: sqlite3.Connection, execution_id: str, seq: int, lines: int, damage: list[str]
+) -> list[JournalLine]:
     newest_first = connection.execute(_JOURNAL, (execution_id, seq, lines)).fetchall()
-    return [_struct(JournalLine, row) for row in reversed(newest_first)]
+    decode = partial(_struct, JournalLine, "execution_events", execution_id)
+    return list(readable(reversed(newest_first), decode, damage))
 
 
 def submission(connection: sqlite3.Connection, key: str) -> SubmittedEarlier | None:
@@ -176,7 +210,12 @@ def submission(connection: sqlite3.Connection, key: str) -> SubmittedEarlier | N
     if row is None:
         return None
     execution_id, request, submitted_at = row
-    return SubmittedEarlier(execution_id=execution_id, request=request.encode(), submitted_at=submitted_at)
+    key = f"of key {key}"
+    return SubmittedEarlier(
+        execution_id=text("submissions", key, "execution_id", execution_id),
+        request=text("submissions", key, "request", request).encode(),
+        submitted_at=text("submissions", key, "submitted_at", submitted_at),
+    )
 
 
 def unfinished_count(connection: sqlite3.Connection) -> int:
@@ -198,15 +237,31 @@ def halted_at(connection: sqlite3.Connection) -> str | None:
 
 def _summaries(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> list[ExecutionSummary]:
     columns = [name for name in ExecutionSummary.__struct_fields__ if name != "filled_quantity"]
-    rows = [dict(zip(columns, row, strict=True)) for row in connection.execute(statement, values)]
-    return [ExecutionSummary(**row, filled_quantity=_filled(connection, str(row["execution_id"]))) for row in rows]
+    return [_summary(connection, columns, row) for row in connection.execute(statement, values)]
+
+
+def _summary(connection: sqlite3.Connection, columns: list[str], row: tuple[Any, ...]) -> ExecutionSummary:
+    """One that is damaged is in the list too, with what can be read of it, and says what is wrong."""
+    key = row[0]
+    try:
+        filled = _filled(connection, text("execution_state", key, "execution_id", key))
+        return struct_of(ExecutionSummary, "execution_state", key, (*columns, "filled_quantity"), (*row, filled))
+    except DamagedRow as damaged:
+        shown = {name: None if value is None else str(value) for name, value in zip(columns, row, strict=True)}
+        shown |= {name: shown[name] or UNREADABLE for name in _NEVER_NULL}
+        seq = row[columns.index("seq")]
+        return ExecutionSummary(
+            **shown | {"quarantine": str(damaged), "seq": seq if isinstance(seq, int) else 0},  # type: ignore[arg-type]
+            filled_quantity=UNREADABLE,
+        )
 
 
 def _filled(connection: sqlite3.Connection, execution_id: str) -> str:
     """Text is summed here: SQLite would make a float of it."""
     counts = connection.execute("SELECT filled_quantity FROM split_orders WHERE execution_id = ?", (execution_id,))
-    return format_count(CountE2(sum(parse_count(text) for (text,) in counts)))
+    every = [read("split_orders", execution_id, "filled_quantity", parse_count, count) for (count,) in counts]
+    return format_count(CountE2(sum(every)))
 
 
-def _struct(kind: type[S], row: tuple[object, ...]) -> S:
-    return msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind, strict=False)
+def _struct(kind: type[S], table: str, execution_id: str, row: tuple[object, ...]) -> S:
+    return struct_of(kind, table, f"{execution_id} {row[0]}", kind.__struct_fields__, row)

@@ -11,14 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from fsm_exec.core.errors import UserError
+from fsm_exec.core.errors import DamagedRow, UserError
 from fsm_exec.core.ports import ChildRow, FillRow, JournalRow, MetricsRow, StoredExecution
 from fsm_exec.core.times import from_iso
+from fsm_exec.store.damage import DATABASE_ERRORS, read, readable, struct_of, text, tolerant
 from fsm_exec.store.migrations import identify
 from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
 
 _EXECUTIONS = "SELECT execution_id, state, quarantine, snapshot_version, snapshot FROM execution_state"
-_UNFINISHED = "WHERE state NOT IN ('filled', 'cancelled')"
+_UNFINISHED = "WHERE state NOT IN ('filled', 'cancelled') OR state IS NULL"  # NULL: the row is damaged
 _UNSCORED = (
     "WHERE state IN ('filled', 'cancelled') AND NOT EXISTS "
     "(SELECT 1 FROM execution_metrics WHERE execution_metrics.execution_id = execution_state.execution_id)"
@@ -52,19 +53,23 @@ def unscored(connection: sqlite3.Connection) -> list[StoredExecution]:
 
 
 def journal(connection: sqlite3.Connection, execution_id: str) -> list[JournalRow]:
-    """Every step of one execution, first to last; empty for an unknown one."""
-    return [
-        JournalRow(
-            seq=seq,
-            at_us=from_iso(at),
-            event_type=event_type,
-            event=event.encode(),
-            intents=intents.encode(),
-            steps=steps,
-            version=version,
-        )
-        for seq, at, event_type, event, intents, steps, version in connection.execute(_JOURNAL, (execution_id,))
-    ]
+    """Every step of one execution, first to last; empty for an unknown one. Raises DamagedRow."""
+    return [_journal_row(execution_id, *row) for row in connection.execute(_JOURNAL, (execution_id,))]
+
+
+def _journal_row(execution_id: str, seq: object, at: object, *columns: object) -> JournalRow:
+    table, key = "execution_events", f"{execution_id} {seq}"
+    event_type, event, intents, steps, version = columns
+    found = {
+        "seq": seq,
+        "at_us": read(table, key, "at", from_iso, at),
+        "event_type": event_type,
+        "event": text(table, key, "event", event).encode(),
+        "intents": text(table, key, "intents", intents).encode(),
+        "steps": steps,
+        "version": version,
+    }
+    return struct_of(JournalRow, table, key, tuple(found), tuple(found.values()))
 
 
 def execution(connection: sqlite3.Connection, execution_id: str) -> StoredExecution | None:
@@ -74,52 +79,39 @@ def execution(connection: sqlite3.Connection, execution_id: str) -> StoredExecut
 
 
 def children(connection: sqlite3.Connection, execution_id: str) -> list[ChildRow]:
-    """The rows of `split_orders` of one execution."""
+    """The rows of `split_orders` of one execution. Raises DamagedRow."""
     names = ChildRow.__struct_fields__
     rows = connection.execute(_CHILDREN, (execution_id,))
-    return [ChildRow(**dict(zip(names, row, strict=True))) for row in rows]
+    return [struct_of(ChildRow, "split_orders", f"{execution_id} {row[0]}", names, row) for row in rows]
 
 
 def fills(connection: sqlite3.Connection, execution_id: str) -> list[FillRow]:
-    """The rows of `fills` of one execution. Raises ValueError for a time that is none."""
+    """The rows of `fills` of one execution. Raises DamagedRow."""
     return fill_rows(connection, "WHERE execution_id = ?", (execution_id,))
 
 
-def fill_rows(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[FillRow]:
-    """The rows of `fills` that `where` says. Raises ValueError for a time that is none."""
-    return [
-        FillRow(
-            order_id=order_id,
-            fill_id=fill_id,
-            client_order_id=client_order_id,
-            price=price,
-            quantity=quantity,
-            fee=fee,
-            is_taker=bool(is_taker),
-            late=bool(late),
-            traded_at_us=from_iso(traded_at),
-            trade_id=trade_id,
-            listed_id=listed_id,
-        )
-        for (
-            order_id,
-            fill_id,
-            client_order_id,
-            price,
-            quantity,
-            fee,
-            is_taker,
-            late,
-            traded_at,
-            trade_id,
-            listed_id,
-        ) in connection.execute(f"{_FILLS}{where}", values)
-    ]
+def fill_rows(
+    connection: sqlite3.Connection, where: str, values: Sequence[object], damage: list[str] | None = None
+) -> list[FillRow]:
+    """The rows of `fills` that `where` says. One that is damaged is named in `damage`; without it the first raises
+    DamagedRow."""
+    return list(readable(connection.execute(f"{_FILLS}{where}", values), _fill_row, damage))
+
+
+def _fill_row(row: tuple[object, ...]) -> FillRow:
+    key = f"{row[0]} {row[1]}"
+    columns = FillRow.__struct_fields__
+    time = columns.index("traded_at_us")
+    traded_at = read("fills", key, "traded_at", from_iso, row[time])
+    return struct_of(FillRow, "fills", key, columns, (*row[:time], traded_at, *row[time + 1 :]))
 
 
 def metrics(connection: sqlite3.Connection, execution_id: str) -> MetricsRow | None:
+    """Raises DamagedRow."""
     row = connection.execute(_METRICS, (execution_id,)).fetchone()
-    return None if row is None else MetricsRow(**dict(zip(MetricsRow.__struct_fields__, row, strict=True)))
+    if row is None:
+        return None
+    return struct_of(MetricsRow, "execution_metrics", execution_id, MetricsRow.__struct_fields__, row)
 
 
 def read_executions(path: Path) -> list[StoredExecution]:
@@ -138,22 +130,37 @@ def read_journal(path: Path, execution_id: str) -> list[JournalRow]:
 def _open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            tolerant(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             if identify(connection, path) == 0:
                 raise UserError(f"{path} is empty; give the path of an fsm-exec database")
             yield connection
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         raise cannot_use(path, error) from error
 
 
 def _decode_executions(rows: sqlite3.Cursor) -> list[StoredExecution]:
-    return [
-        StoredExecution(
-            execution_id=execution_id,
-            state=state,
-            quarantine=quarantine,
-            snapshot_version=version,
-            snapshot=snapshot.encode(),
+    return [_stored(*row) for row in rows]
+
+
+def _stored(execution_id: object, *columns: object) -> StoredExecution:
+    """What cannot be read says so itself: whoever lists executions needs all of them."""
+    state, quarantine, version, snapshot = columns
+    table = "execution_state"
+    try:
+        found = {
+            "execution_id": text(table, execution_id, "execution_id", execution_id),
+            "state": state,
+            "quarantine": quarantine,
+            "snapshot_version": version,
+            "snapshot": text(table, execution_id, "snapshot", snapshot).encode(),
+        }
+        return struct_of(StoredExecution, table, execution_id, tuple(found), tuple(found.values()))
+    except DamagedRow as damaged:
+        return StoredExecution(
+            execution_id=str(execution_id),
+            state=str(state),
+            quarantine=None if quarantine is None else str(quarantine),
+            snapshot_version=0,
+            snapshot=b"",
+            damage=str(damaged),
         )
-        for execution_id, state, quarantine, version, snapshot in rows
-    ]

@@ -5,28 +5,35 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 
 from fsm_exec.core.ownership import name_of_ours
 from fsm_exec.core.ports import BookRow, FillRow, OrderOwner, Started
 from fsm_exec.core.times import from_iso
 from fsm_exec.store.acknowledged import counted
+from fsm_exec.store.observed import book_of
 from fsm_exec.store.reading import fill_rows
 
 IDS_AT_ONCE = 500  # SQLite takes some thousands of parameters
 
 _BOOK = (
-    "SELECT ticker, execution_id, taken_at, why, yes_depth, no_depth FROM order_book_snapshots "
+    "SELECT id, ticker, execution_id, taken_at, why, yes_depth, no_depth FROM order_book_snapshots "
     "WHERE execution_id = ? AND why = 'deadline' ORDER BY taken_at DESC LIMIT 1"
 )
 
 
-_LAST = "SELECT COALESCE((SELECT max(updated_at) FROM execution_state), (SELECT created_at FROM meta))"
+_LAST = "SELECT (SELECT max(updated_at) FROM execution_state), (SELECT created_at FROM meta)"
 _KNOWN = "SELECT 1 FROM split_orders WHERE execution_id = ? AND client_order_id = ?"
 
 
 def started(connection: sqlite3.Connection) -> Started:
-    (last,) = connection.execute(_LAST).fetchone()
-    return Started(counted(connection).number, from_iso(last))
+    """A time that is damaged is none: what is older is listed too then, which costs a moment."""
+    (last, created) = connection.execute(_LAST).fetchone()
+    number = counted(connection).number
+    for at in (last, created):
+        with suppress(ValueError, TypeError):
+            return Started(number, from_iso(at))
+    return Started(number, 0)
 
 
 def unknown_orders(connection: sqlite3.Connection, names: Sequence[str]) -> list[str]:
@@ -46,27 +53,20 @@ def owners(connection: sqlite3.Connection, order_ids: Sequence[str]) -> dict[str
         ids = order_ids[begin : begin + IDS_AT_ONCE]
         among = f"order_id IN ({', '.join('?' * len(ids))})"
         fills: dict[str, list[FillRow]] = defaultdict(list)
-        for row in fill_rows(connection, f"WHERE {among}", ids):
+        for row in fill_rows(connection, f"WHERE {among}", ids, []):
             fills[row.order_id].append(row)
         rows = connection.execute(
             f"SELECT order_id, execution_id, client_order_id FROM split_orders WHERE {among}", ids
         )
         for order_id, execution_id, client_order_id in rows:
-            found[order_id] = OrderOwner(execution_id, client_order_id, tuple(fills[order_id]))
+            if isinstance(execution_id, str) and isinstance(client_order_id, str):  # else the row is damaged
+                found[order_id] = OrderOwner(execution_id, client_order_id, tuple(fills[order_id]))
     return found
 
 
 def deadline_book(connection: sqlite3.Connection, execution_id: str) -> BookRow | None:
-    """The newest book that an execution was priced by."""
+    """The newest book that an execution was priced by. Raises DamagedRow."""
     row = connection.execute(_BOOK, (execution_id,)).fetchone()
     if row is None:
         return None
-    ticker, owner, taken_at, why, yes, no = row
-    return BookRow(
-        ticker=ticker,
-        execution_id=owner,
-        taken_at_us=from_iso(taken_at),
-        why=why,
-        yes_depth=yes.encode(),
-        no_depth=no.encode(),
-    )
+    return book_of(row)

@@ -6,15 +6,14 @@ Read in one go, to be grouped by whoever draws. What is not known is None, and s
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from fsm_exec.core.errors import UserError
 from fsm_exec.core.ports import MetricsRow
 from fsm_exec.core.times import from_iso
 from fsm_exec.core.units import CountE2, Outcome, PriceGrid, PriceRange, parse_count, parse_fixed, parse_price
+from fsm_exec.store.damage import read, readable, struct_of, text
 
 SETTLEMENT: Final = 0
 """The horizon under which what a fill was worth in the end is stored."""
@@ -56,50 +55,70 @@ class Markout(msgspec.Struct, kw_only=True):
     missing_e2: int = 0
 
 
-def worked(connection: sqlite3.Connection) -> list[Worked]:
-    """All executions, in the order of their acceptance. Raises UserError for rows that no fsm-exec wrote."""
-    try:
-        return [_worked(row) for row in connection.execute(_EXECUTIONS)]
-    except ValueError as error:
-        raise _unreadable(error) from error
+def worked(connection: sqlite3.Connection, damage: list[str] | None = None) -> list[Worked]:
+    """All executions, in the order of their acceptance. One that is damaged is named in `damage`; without it the first
+    raises DamagedRow."""
+    return list(readable(connection.execute(_EXECUTIONS), _worked, damage))
 
 
-def markouts(connection: sqlite3.Connection) -> dict[tuple[str, int], Markout]:
-    """By execution and horizon in seconds. Raises as `worked`."""
+def markouts(connection: sqlite3.Connection, damage: list[str] | None = None) -> dict[tuple[str, int], Markout]:
+    """By execution and horizon in seconds. As `worked`."""
     found: dict[tuple[str, int], Markout] = {}
-    try:
-        for execution_id, horizon_s, price, quantity, mid in connection.execute(_MARKOUTS):
-            total = found.setdefault((execution_id, horizon_s), Markout())
-            count_e2 = parse_count(quantity)
-            if mid is None:
-                total.missing_e2 += count_e2
-            else:
-                total.count_e2 += count_e2
-                total.gain_e7 += (parse_fixed(mid, 5) - 10 * parse_price(price)) * count_e2
-    except ValueError as error:
-        raise _unreadable(error) from error
+    for execution_id, horizon_s, price, count_e2, mid in readable(connection.execute(_MARKOUTS), _markout, damage):
+        total = found.setdefault((execution_id, horizon_s), Markout())
+        if mid is None:
+            total.missing_e2 += count_e2
+        else:
+            total.count_e2 += count_e2
+            total.gain_e7 += (mid - 10 * price) * count_e2
     return found
 
 
-def grids(connection: sqlite3.Connection) -> dict[str, PriceGrid]:
-    """The YES prices each market allows, by ticker. Raises as `worked`."""
+def _markout(row: tuple[Any, ...]) -> tuple[str, int, int, int, int | None]:
+    execution_id, horizon_s, price, quantity, mid = row
+    key = f"{execution_id} after {horizon_s} s"
+    return (
+        text("fills", key, "execution_id", execution_id),
+        read("markouts", key, "horizon_s", int, horizon_s),
+        read("fills", key, "price", parse_price, price),
+        read("fills", key, "quantity", parse_count, quantity),
+        None if mid is None else read("markouts", key, "mid", _hundred_thousandths, mid),
+    )
+
+
+def _hundred_thousandths(value: str) -> int:
+    return parse_fixed(value, 5)
+
+
+def grids(connection: sqlite3.Connection, damage: list[str] | None = None) -> dict[str, PriceGrid]:
+    """The YES prices each market allows, by ticker. As `worked`."""
+    rows = connection.execute("SELECT ticker, price_ranges FROM markets ORDER BY ticker")
+    return dict(readable(rows, _named_grid, damage))
+
+
+def _named_grid(row: tuple[Any, ...]) -> tuple[str, PriceGrid]:
+    ticker, ranges = row
+    return text("markets", ticker, "ticker", ticker), read("markets", ticker, "price_ranges", _grid, ranges)
+
+
+def _grid(ranges: str) -> PriceGrid:
     try:
-        return {
-            ticker: PriceGrid(
-                tuple(
-                    PriceRange(*(parse_price(each[name]) for name in ("start", "end", "step")))
-                    for each in msgspec.json.decode(text, type=list[dict[str, str]])
-                )
+        return PriceGrid(
+            tuple(
+                PriceRange(*(parse_price(each[name]) for name in ("start", "end", "step")))
+                for each in msgspec.json.decode(ranges, type=list[dict[str, str]])
             )
-            for ticker, text in connection.execute("SELECT ticker, price_ranges FROM markets ORDER BY ticker")
-        }
-    except (ValueError, KeyError) as error:
-        raise _unreadable(error) from error
+        )
+    except KeyError as error:
+        raise ValueError(f"it has no {error}") from error
 
 
-def _worked(row: Sequence[str | int | None]) -> Worked:
+def _worked(row: tuple[Any, ...]) -> Worked:
     execution_id, ticker, outcome, method, state, reason, quarantine, accepted_at, updated_at, target = row[:10]
-    metrics = None if row[10] is None else msgspec.convert(dict(zip(_METRICS, row[10:], strict=True)), MetricsRow)
+    table = "execution_state"
+    metrics = None
+    if row[10] is not None:
+        metrics = struct_of(MetricsRow, "execution_metrics", execution_id, _METRICS, row[10:])
     found = {
         "execution_id": execution_id,
         "ticker": ticker,
@@ -108,13 +127,9 @@ def _worked(row: Sequence[str | int | None]) -> Worked:
         "state": state,
         "reason": reason,
         "quarantine": quarantine,
-        "accepted_us": from_iso(str(accepted_at)),
-        "updated_us": from_iso(str(updated_at)),
-        "target_e2": parse_count(str(target)),
+        "accepted_us": read(table, execution_id, "accepted_at", from_iso, accepted_at),
+        "updated_us": read(table, execution_id, "updated_at", from_iso, updated_at),
+        "target_e2": read(table, execution_id, "target_quantity", parse_count, target),
         "metrics": metrics,
     }
-    return msgspec.convert(found, Worked)
-
-
-def _unreadable(error: Exception) -> UserError:
-    return UserError(f"the database holds a row that cannot be read ({error}); see: fsm-exec db check")
+    return struct_of(Worked, table, execution_id, tuple(found), tuple(found.values()))

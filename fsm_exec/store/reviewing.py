@@ -8,16 +8,19 @@ after its algorithm.
 from __future__ import annotations
 
 import sqlite3
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from typing import Any, TypeVar
 
 import msgspec
 
-from fsm_exec.core.errors import UserError
 from fsm_exec.core.times import from_iso, to_iso
 from fsm_exec.core.units import CountE2, parse_count
+from fsm_exec.store.damage import read, readable, struct_of
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 _ENDED = (
-    "SELECT e.ticker, m.series, m.category, e.method, COALESCE(w.algorithm, substr(e.method, 1, "
+    "SELECT e.execution_id, e.ticker, m.series, m.category, e.method, COALESCE(w.algorithm, substr(e.method, 1, "
     "instr(e.method || '@', '@') - 1)), e.accepted_at, e.reason, e.target_quantity, e.target_price, x.filled_quantity, "
     "x.average_fill_price, x.slippage, x.arrival_mid, x.arrival_slippage, x.shortfall_e7 "
     "FROM execution_state e LEFT JOIN markets m USING (ticker) LEFT JOIN execution_metrics x USING (execution_id) "
@@ -25,7 +28,7 @@ _ENDED = (
     "WHERE (e.state = 'filled' OR e.state = 'cancelled') AND e.accepted_at >= ? ORDER BY e.rowid"
 )
 _OPPORTUNITIES = (
-    "SELECT o.ticker, m.series, m.category, o.method, o.created_at, o.volume_24h, o.refusal "
+    "SELECT o.edge_id, o.ticker, m.series, m.category, o.method, o.created_at, o.volume_24h, o.refusal "
     "FROM edges o LEFT JOIN markets m USING (ticker) WHERE o.created_at >= ? ORDER BY o.edge_id"
 )
 
@@ -63,21 +66,34 @@ class OpportunityRow(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str | None
 
 
-def ended(connection: sqlite3.Connection, since_us: int) -> list[EndedRow]:
-    """Those accepted at or after `since_us`, in the order of their acceptance. Raises UserError for rows that no
-    fsm-exec wrote."""
-    try:
-        return [_ended(*row) for row in connection.execute(_ENDED, (to_iso(since_us),))]
-    except (ValueError, InvalidOperation) as error:
-        raise _unreadable(error) from error
+def ended(connection: sqlite3.Connection, since_us: int, damage: list[str] | None = None) -> list[EndedRow]:
+    """Those accepted at or after `since_us`, in the order of their acceptance. One that is damaged is named in
+    `damage`; without it the first raises DamagedRow."""
+    return list(readable(connection.execute(_ENDED, (to_iso(since_us),)), _named_ended, damage))
 
 
-def opportunities(connection: sqlite3.Connection, since_us: int) -> list[OpportunityRow]:
-    """Those of `since_us` and later, oldest first. Raises UserError for rows that no fsm-exec wrote."""
-    try:
-        return [_opportunity(*row) for row in connection.execute(_OPPORTUNITIES, (to_iso(since_us),))]
-    except ValueError as error:
-        raise _unreadable(error) from error
+def opportunities(
+    connection: sqlite3.Connection, since_us: int, damage: list[str] | None = None
+) -> list[OpportunityRow]:
+    """Those of `since_us` and later, oldest first. As `ended`."""
+    return list(readable(connection.execute(_OPPORTUNITIES, (to_iso(since_us),)), _named_opportunity, damage))
+
+
+def _named_ended(row: tuple[Any, ...]) -> EndedRow:
+    execution_id, *columns = row
+    found = read("execution_state", execution_id, "or its metrics or market", lambda values: _ended(*values), columns)
+    return _checked(found, "execution_state", execution_id)
+
+
+def _named_opportunity(row: tuple[Any, ...]) -> OpportunityRow:
+    edge_id, *columns = row
+    found = read("edges", edge_id, "or its market", lambda values: _opportunity(*values), columns)
+    return _checked(found, "edges", edge_id)
+
+
+def _checked(found: S, table: str, key: object) -> S:
+    """A constructor takes everything."""
+    return struct_of(type(found), table, key, found.__struct_fields__, msgspec.structs.astuple(found))
 
 
 def _ended(
@@ -95,7 +111,8 @@ def _ended(
 ) -> EndedRow:
     *decimals, shortfall_e7 = measured
     average, slippage, mid, over_mid = (None if text is None else Decimal(text) for text in decimals)
-    assert shortfall_e7 is None or isinstance(shortfall_e7, int), "an INTEGER column of a STRICT table"
+    if shortfall_e7 is not None and not isinstance(shortfall_e7, int):
+        raise TypeError("shortfall_e7 is no whole number")
     return EndedRow(
         ticker=ticker,
         series=series,
@@ -133,7 +150,3 @@ def _opportunity(
         volume_24h_e2=None if volume is None else parse_count(volume),
         refusal=refusal,
     )
-
-
-def _unreadable(error: Exception) -> UserError:
-    return UserError(f"the database holds a row that cannot be read ({error}); see: fsm-exec db check")

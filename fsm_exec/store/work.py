@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from fsm_exec.core.crashpoints import point
 from fsm_exec.core.errors import StoreFailed
+from fsm_exec.store.damage import DATABASE_ERRORS
 from fsm_exec.store.jobs import ORDER, Job, rows_of
 
 JobResult: TypeAlias = str | None
@@ -48,7 +49,7 @@ def work(connection: sqlite3.Connection, batch: Sequence[Job]) -> list[JobResult
         if len(batch) == 1:
             return [refused]
         return [_transaction(connection, (job,)) for job in batch]
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         _roll_back(connection)
         raise StoreFailed(f"the database failed: {error}") from error
 

@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar, cast
 import msgspec
 import trio
 
-from fsm_exec.core.errors import SaveRefused, StoreFailed
+from fsm_exec.core.errors import CorruptSnapshot, SaveRefused, StoreFailed
 from fsm_exec.store.jobs import Job
 from fsm_exec.store.opening import Opened
 from fsm_exec.store.work import JobResult, work
@@ -243,6 +243,8 @@ class Writer:
         self._room.unpark()
         try:
             waiting.result = await self._lane.run(waiting.function)
+        except CorruptSnapshot as error:  # of one row, and of whoever needs that
+            waiting.error = error
         except Exception as error:
             waiting.error = StoreFailed(f"reading the database failed: {error}")
         trio.lowlevel.reschedule(waiting.task)

@@ -46,12 +46,13 @@ TABLE_NOTE: Final = (
 ROUGH: Final = f" ~: an interval from fewer than {BLOCKS_FEW} blocks of a market and 15 minutes is rough."
 
 
-def overview_sections(path: Path) -> tuple[str, list[tuple[str, str]], list[Section]]:
-    """Title, facts and sections of the database at `path`. Raises UserError for what is none of ours, and for a
-    database without an execution."""
+def overview_sections(path: Path, damage: list[str] | None = None) -> tuple[str, list[tuple[str, str]], list[Section]]:
+    """Title, facts and sections of the database at `path`; rows that cannot be read are named in `damage`. Raises
+    UserError for what is none of ours, and for a database without an execution."""
     with inspected(path) as found:
-        executions = reporting.worked(found.connection)
-        markouts, grids = reporting.markouts(found.connection), reporting.grids(found.connection)
+        executions = reporting.worked(found.connection, damage)
+        markouts = reporting.markouts(found.connection, damage)
+        grids = reporting.grids(found.connection, damage)
         exchange, halted = environment(found.connection), halted_at(found.connection)
     if not executions:
         raise UserError(f"{path} holds no execution, so there is nothing to report")

@@ -1,0 +1,20 @@
+"""Saying what of a database could not be read, after everything else has been shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from fsm_exec.cli.output import say
+
+EXIT_FAILED: Final = 1
+
+
+def say_damage(damage: Sequence[str]) -> None:
+    """One line on stderr for each damaged row, once, and exit code 1; nothing if there is none."""
+    if not damage:
+        return
+    for line in dict.fromkeys(damage):
+        say(f"fsm-exec: {line}; it is left out, see: fsm-exec db check", err=True)
+    sys.exit(EXIT_FAILED)
