@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.store.owner_only import owner_only
 from fsm_exec.wire.recording import PART, Header, frame_line, header_line, lines_of, read_recording
 
 ENDINGS = (".jsonl.gz", ".gz", "")
@@ -31,7 +32,7 @@ class RecordingWriter:
         self.path = path
         self.frames = 0
         self._part = part_of(path)
-        self._raw = self._part.open("xb")
+        self._raw = open(self._part, "xb", opener=owner_only)  # noqa: SIM115  # closed by `close`
         if not _lock(self._raw) or not self._is_there():
             raise _exists(self._part)
         # Neither name nor time in the file: the same frames make the same bytes.
@@ -96,7 +97,10 @@ def recover(path: Path) -> LeftBehind | None:
         if part.stat().st_size:
             read_recording(part)  # only its header: a file that is none of ours is left alone
         frames, making = -1, part.with_name(part.name + ".new")
-        with making.open("wb") as out, gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as whole:
+        with (
+            open(making, "wb", opener=owner_only) as out,
+            gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as whole,
+        ):
             for line in lines_of(part):
                 whole.write(line)
                 frames += 1

@@ -18,7 +18,7 @@ from fsm_exec.core.book import Book
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.ladders import ladder_of
 from fsm_exec.core.metrics import ActivityColumns, DeadlineBook, child_metrics, metrics
-from fsm_exec.core.ports import ChildMetricsRow, JournalRow
+from fsm_exec.core.ports import ChildMetricsRow, JournalRow, MetricsRow
 from fsm_exec.core.replay import Told
 from fsm_exec.core.rows import edge_figures
 from fsm_exec.core.snapshot import SNAPSHOT_VERSION
@@ -31,6 +31,9 @@ from fsm_exec.store.damage import struct_of
 _CHILD_METRICS: Final = (
     f"SELECT {', '.join(ChildMetricsRow.__struct_fields__)} FROM child_metrics WHERE execution_id = ?"
 )
+
+
+_LATER: Final = frozenset(field.name for field in msgspec.structs.fields(MetricsRow) if field.default is None)
 
 
 class _Versioned(msgspec.Struct):
@@ -72,16 +75,22 @@ def _state(connection: sqlite3.Connection, snapshot: bytes, folded: Execution, l
 def _edge(connection: sqlite3.Connection, folded: Execution) -> Iterator[str]:
     figures = edge_figures(folded.edge, None)
     expected = {"model_probability": figures.model_probability, "expected_value": figures.expected_value}
-    yield from _row(connection, "edges", folded.execution_id, expected)
+    # Where neither is known the edge was lost with a request of before there was such a table.
+    yield from _row(connection, "edges", folded.execution_id, expected, unless_null=True)
 
 
 def _row(
-    connection: sqlite3.Connection, table: str, execution_id: str, expected: Mapping[str, object]
+    connection: sqlite3.Connection,
+    table: str,
+    execution_id: str,
+    expected: Mapping[str, object],
+    *,
+    unless_null: bool = False,
 ) -> Iterator[str]:
     row = connection.execute(
         f"SELECT {', '.join(expected)} FROM {table} WHERE execution_id = ?", (execution_id,)
     ).fetchone()
-    if row is not None:  # what is missing is found elsewhere
+    if row is not None and not (unless_null and set(row) == {None}):  # what is missing is found elsewhere
         yield from _unequal(table, dict(zip(expected, row, strict=True)), expected)
 
 
@@ -112,7 +121,11 @@ def _metrics(
         return
     volume = None if stored.market_volume is None else parse_count(stored.market_volume)
     done = activity(folded, rows)
-    skipped = frozenset() if with_activity else frozenset(ActivityColumns.__annotations__) | {"unresolved"}
+    skipped: frozenset[str] = frozenset()
+    if stored.maker_fees is None:  # reckoned before there were such columns
+        skipped = _LATER
+    elif not with_activity or stored.creates is None:
+        skipped = frozenset(ActivityColumns.__annotations__) | {"unresolved"}
     if "volume_incomplete" in stored.flags.split(","):
         skipped |= {"flags"}
     found = []
@@ -125,8 +138,11 @@ def _metrics(
         )
         found.append(list(lines))
     yield from min(found, key=len)
+    rows_there = connection.execute(_CHILD_METRICS, (folded.execution_id,)).fetchall()
+    if not rows_there:  # of before there was such a table, or it placed nothing
+        return
     expected_children = {row.client_order_id: row for row in child_metrics(folded)}
-    for row in connection.execute(_CHILD_METRICS, (folded.execution_id,)):
+    for row in rows_there:
         child = struct_of(
             ChildMetricsRow, "child_metrics", f"{row[0]} {row[1]}", ChildMetricsRow.__struct_fields__, row
         )

@@ -22,7 +22,7 @@ def cells(path: Path) -> Cells | None:
                 columns = [one[0] for one in rows.description][1:]
                 for number, *values in rows:
                     for column, value in zip(columns, values, strict=True):
-                        found[name.decode(), number, column] = value
+                        found[name.decode(), number, column.lower()] = value
     except (sqlite3.Error, UnicodeDecodeError):
         return None
     return found

@@ -98,7 +98,7 @@ def test_a_sound_database_is_said_to_be_sound(database: Path) -> None:
         (
             "UPDATE execution_events SET at = 'yesterday' WHERE execution_id = 'e3' AND seq = 2",
             "e3",
-            "its rows cannot be read: 'yesterday' is not a time",
+            "row e3 2 of execution_events is damaged, column at: 'yesterday' is not a time",
         ),
         (
             "UPDATE execution_events SET at = '2023-04-10T18:00:59.000000Z' WHERE execution_id = 'e3' AND seq = 2",
