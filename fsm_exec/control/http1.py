@@ -35,11 +35,14 @@ _Headers: TypeAlias = list[tuple[bytes, bytes]]
 class Connection:
     """`idle_since` is when it last had nothing to do, on trio's clock."""
 
-    def __init__(self, app: ASGIApp, stream: trio.SocketStream, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, app: ASGIApp, stream: trio.SocketStream, log: FilteringBoundLogger, *, is_last: bool = False
+    ) -> None:
+        """`is_last`: the first request is the last."""
         self._app, self._stream, self._log = app, stream, log
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES_MAX)
         self._scope = trio.CancelScope()
-        self._is_last = False
+        self._is_last = is_last
         self._state: dict[str, Any] = {}  # what the application says of the request under way
         self.idle_since = trio.current_time()
 

@@ -1,8 +1,9 @@
 """Serving the control API: one socket on loopback, and nowhere else, for so many connections and no more.
 
 The process has only so many descriptors, and needs them for the exchange and the database: a caller without a token
-must not be able to take them. When all places are taken, whoever has waited longest without asking anything makes room;
-so a request always gets through, a halt above all, whatever else is connected.
+must not be able to take them. When all places are taken, whoever has waited longest without the token makes room; when
+callers with the token have taken all, there are some more for what stops something and for what says how things stand.
+So a halt gets through, whatever else is connected.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import trio
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
+from fsm_exec.control.answers import failed
 from fsm_exec.control.http1 import HEAD_BYTES_MAX, Connection, plain_answer
 from fsm_exec.control.limits import CONNECTIONS_MAX
 from fsm_exec.control.refusals import too_many_connections
@@ -25,6 +27,8 @@ from fsm_exec.core.errors import UserError
 LOOPBACK: Final = "127.0.0.1"
 SHUTDOWN_S: Final = 2
 BACKLOG: Final = 128
+SPARE: Final = 16  # places for what is urgent
+URGENT: Final = frozenset({"/v1/halt", "/v1/status", "/v1/health"})
 TURNED_AWAY_MAX: Final = 16  # that are told why, at once
 TURN_AWAY_S: Final = 0.2
 
@@ -56,15 +60,22 @@ class Server:
         self._turned_away = 0  # now
 
     async def serve(self, stream: trio.SocketStream) -> None:
-        if len(self._all) >= CONNECTIONS_MAX and not self._make_room():
+        is_full = len(self._all) >= CONNECTIONS_MAX and not self._make_room()
+        if is_full and len(self._all) >= CONNECTIONS_MAX + SPARE:
             await self._turn_away(stream)
             return
-        connection = Connection(self._app, stream, self._log)
+        connection = Connection(self._urgent if is_full else self._app, stream, self._log, is_last=is_full)
         self._all.add(connection)
         try:
             await connection.serve()
         finally:
             self._all.discard(connection)
+
+    async def _urgent(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is answered although there is no place left."""
+        path = scope["path"]
+        app = self._app if path in URGENT or path.endswith("/cancel") else failed(too_many_connections())
+        await app(scope, receive, send)
 
     def _make_room(self) -> bool:
         """By the one that has waited longest; False: to all of them somebody who holds the token listens."""

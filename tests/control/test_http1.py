@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from fsm_exec.control import http1
 from fsm_exec.control.limits import BODY_BYTES_MAX, CONNECTIONS_MAX
 from fsm_exec.control.messages import Failed
-from fsm_exec.control.server import listening_socket, serving
+from fsm_exec.control.server import SPARE, listening_socket, serving
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.logs import open_log
 from tests.control.conftest import START_US, TOKEN, Desk
@@ -296,33 +296,47 @@ async def test_whoever_waits_longest_makes_room(port: int) -> None:
 
 
 async def test_no_room_is_said(desk: Desk) -> None:
-    """To whoever comes when all places are taken by callers with the token."""
+    """To whoever comes when callers with the token have taken all places. What stops something gets through, and what
+    says how things stand: to more callers without the token than there are spare places, too."""
+    whole = desk.app
 
-    async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != "/held":
+            await whole(scope, receive, send)
+            return
         scope["state"]["holds_token"] = True
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"here", "more_body": True})
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    desk.app = waits
+    desk.app = app
+    name = await desk.accepted()
     async with served(desk) as port:
         held = [await connected(port) for _ in range(CONNECTIONS_MAX)]
         for stream in held:
-            await stream.send_all(STATUS)
+            await stream.send_all(b"GET /held HTTP/1.1\r\n" + AUTHORIZED + b"\r\n")
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 200 ")
-        assert await refused(port, STATUS) == (503, "busy")
+        listing = b"GET /v1/executions HTTP/1.1\r\n" + AUTHORIZED + b"\r\n"
+        assert await refused(port, listing) == (503, "busy")
+        nobodies = [await connected(port) for _ in range(3 * SPARE)]
+        assert (await said(port, STATUS)).startswith(b"HTTP/1.1 200 ")
+        post = AUTHORIZED + b"Content-Length: 0\r\n\r\n"
+        cancel = b"POST /v1/executions/%s/cancel HTTP/1.1\r\n" % name.encode() + post
+        assert (await said(port, cancel)).startswith(b"HTTP/1.1 202 ")
+        assert (await said(port, b"POST /v1/halt HTTP/1.1\r\n" + post)).startswith(b"HTTP/1.1 202 ")
+        assert desk.engine.state == "halted"
         await held[0].aclose()
         with trio.fail_after(5):
-            while not (await said_first(port)).startswith(b"HTTP/1.1 200 "):  # noqa: ASYNC110 - asked as a caller would
+            while not (await said_first(port, listing)).startswith(b"HTTP/1.1 200 "):  # noqa: ASYNC110 - asked as a caller would
                 await trio.sleep(0.02)
-        for stream in held:
+        for stream in (*held, *nobodies):
             await trio.aclose_forcefully(stream)
 
 
-async def said_first(port: int) -> bytes:
+async def said_first(port: int, request: bytes = STATUS) -> bytes:
     async with await connected(port) as stream:
-        await stream.send_all(STATUS)
+        await stream.send_all(request)
         return bytes(await stream.receive_some())
 
 
