@@ -19,6 +19,11 @@ from fsm_exec.store import read_executions, read_journal
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "fsm_exec")
+HANGING_UP = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""  # runs a command on the terminal that is its input, in a session of its own: closed, the terminal hangs up
 
 
 def environment() -> dict[str, str]:

@@ -24,7 +24,7 @@ from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.dialling import dial_url
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import system_us
-from tests.cli.support import COMMAND, environment, run
+from tests.cli.support import COMMAND, HANGING_UP, environment, run
 from tests.contract.conftest import Watcher
 
 END_S = 15
@@ -114,13 +114,6 @@ def test_a_terminal_that_is_closed_leaves_no_key_behind(tmp_path: Path) -> None:
         finally:
             process.kill()
     assert list(tmp_path.iterdir()) == []
-
-
-HANGING_UP = """
-import fcntl, os, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 
 
 async def _trade(ready: Ready) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import signal
+import sys
 from pathlib import Path
 
 import msgspec
@@ -18,7 +20,7 @@ from fsm_exec.core.units import CountE2, parse_count, parse_price
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, read_tape
 from fsm_exec.wire.recording import FORMAT, Header, read_recording
 from tests.cli.exchange import OTHER, TICKER, Site, site
-from tests.cli.support import run
+from tests.cli.support import COMMAND, HANGING_UP, environment, run
 
 
 async def recording(place: Site) -> None:
@@ -92,6 +94,35 @@ async def test_a_kill_loses_seconds_and_the_next_start_keeps_the_rest(tmp_path: 
     assert (len(read_tape(kept).events), len(read_tape(out).events)) == (4, 1)
     assert gzip.decompress(kept.read_bytes()).count(b"\n") == 5  # whole: no reader stumbles over its end
     assert names(tmp_path) == ["config.toml", "day.cut-1.jsonl.gz", "day.jsonl.gz", "err", "key.pem", "out"]
+
+
+async def test_a_terminal_that_is_closed_leaves_a_whole_recording(tmp_path: Path) -> None:
+    """SIGHUP, and nothing can be printed any more: the file has its name and reads as a tape."""
+    out = tmp_path / "day.jsonl.gz"
+    async with site(tmp_path) as place:
+        ours, theirs = os.openpty()
+        command = [sys.executable, "-c", HANGING_UP, *COMMAND, "record", TICKER, "--out", out, "--config", place.config]
+        process = await trio.lowlevel.open_process(
+            list(map(str, command)),
+            cwd=tmp_path,
+            env=environment(),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        place.processes.append(process)
+        os.close(theirs)
+        printed = b""
+        while b"end with Ctrl-C" not in printed:
+            printed += await trio.to_thread.run_sync(os.read, ours, 4_096)
+        await trio.sleep(1)
+        move_books(place)
+        await trio.sleep(1)
+        os.close(ours)
+        with trio.fail_after(20):
+            await process.wait()
+    assert len(read_tape(out).events) == 4
 
 
 async def test_who_wants_to_outlive_the_terminal_does(tmp_path: Path) -> None:
