@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import httpx
@@ -100,14 +101,41 @@ def _wrong_refusal(status: int, raw: bytes) -> list[str]:
 
 
 class _CheckedTransport(httpx.AsyncBaseTransport):
+    """Listens to answers while the client reads them, and changes nothing about how it does."""
+
     def __init__(self, checker: Checker, inner: httpx.AsyncBaseTransport) -> None:
         self._checker, self._inner = checker, inner
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await self._inner.handle_async_request(request)
-        raw = await response.aread()
-        self._checker.body(request.method, request.url.path, response.status_code, raw)
+
+        def ended(raw: bytes) -> None:
+            content = httpx.Response(response.status_code, headers=response.headers, content=raw).content
+            self._checker.body(request.method, request.url.path, response.status_code, content)
+
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _Overheard(response.stream, ended)
         return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class _Overheard(httpx.AsyncByteStream):
+    """A body as it passes; `ended` is told the whole of it. For everything else it is the stream it stands for."""
+
+    def __init__(self, inner: httpx.AsyncByteStream, ended: Callable[[bytes], None]) -> None:
+        self._inner, self._ended = inner, ended
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+        return getattr(self._inner, name)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        parts: list[bytes] = []
+        async for part in self._inner:
+            parts.append(part)
+            yield part
+        self._ended(b"".join(parts))
 
     async def aclose(self) -> None:
         await self._inner.aclose()
