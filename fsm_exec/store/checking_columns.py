@@ -20,13 +20,14 @@ from fsm_exec.core.ladders import ladder_of
 from fsm_exec.core.metrics import ActivityColumns, DeadlineBook, child_metrics, metrics
 from fsm_exec.core.ports import ChildMetricsRow, JournalRow, MetricsRow
 from fsm_exec.core.replay import Told
-from fsm_exec.core.rows import edge_figures
+from fsm_exec.core.rows import edge_figures, save_of
 from fsm_exec.core.snapshot import SNAPSHOT_VERSION
 from fsm_exec.core.times import to_iso
 from fsm_exec.core.units import format_count, format_price, parse_count
 from fsm_exec.core.view import mid_of
 from fsm_exec.store import reading, recovery
 from fsm_exec.store.damage import struct_of
+from fsm_exec.store.steps import fills_told
 
 _CHILD_METRICS: Final = (
     f"SELECT {', '.join(ChildMetricsRow.__struct_fields__)} FROM child_metrics WHERE execution_id = ?"
@@ -50,6 +51,7 @@ def column_differences(connection: sqlite3.Connection, snapshot: bytes, history:
     yield from _edge(connection, folded)
     if is_of_today:
         yield from _times_of_orders(connection, history)
+    yield from _told(connection, history)
     yield from _metrics(connection, folded, rows, with_activity=is_of_today)
 
 
@@ -108,6 +110,19 @@ def _times_of_orders(connection: sqlite3.Connection, history: Sequence[Told]) ->
     ):
         if name in written:
             yield from _unequal(f"split_orders {name}", {"updated_at": at}, {"updated_at": written[name]})
+
+
+def _told(connection: sqlite3.Connection, history: Sequence[Told]) -> Iterator[str]:
+    """What each row tells whoever watches. A row of an older version may have been there before it told anything."""
+    execution_id = history[-1].advance.execution.execution_id
+    rows = connection.execute(
+        "SELECT state, reason, fills FROM execution_events WHERE execution_id = ? ORDER BY seq", (execution_id,)
+    ).fetchall()
+    for one, row in zip(history, rows, strict=True):
+        if one.row.version == SNAPSHOT_VERSION:
+            save = save_of(one.before, one.event, one.advance)
+            expected = {"state": save.state, "reason": save.reason, "fills": fills_told(save)}
+            yield from _unequal(f"row {one.row.seq} of the journal", dict(zip(expected, row, strict=True)), expected)
 
 
 def _metrics(

@@ -116,6 +116,16 @@ def test_a_sound_database_is_said_to_be_sound(database: Path) -> None:
             'row 2 of the journal: steps is "", its event says "execution e',
         ),
         (
+            "UPDATE execution_events SET state = 'split' WHERE execution_id = 'e3' AND seq = 1",
+            "e3",
+            "row 1 of the journal: state is split, the journal says pending",
+        ),
+        (
+            "UPDATE execution_events SET fills = NULL WHERE execution_id = 'e4' AND fills IS NOT NULL",
+            "e4",
+            "row 6 of the journal: fills is None, the journal says {",
+        ),
+        (
             "UPDATE execution_metrics SET shortfall_e7 = 1, spread_e7 = NULL WHERE execution_id = 'e2'",
             "e2",
             "its metrics do not add up: the parts of the shortfall are not its sum",

@@ -22,6 +22,7 @@ from fsm_exec.store.opening import Opening, open_database
 from fsm_exec.store.picturing import history
 from fsm_exec.store.reporting import grids, markouts, worked
 from fsm_exec.store.reviewing import ended, opportunities
+from fsm_exec.store.steps import steps_of_all, steps_of_one
 from tests.cli.invoking import invoke
 from tests.store.flips import cells, changed
 
@@ -34,7 +35,9 @@ REPEATED = {
         "execution_id", "ticker", "outcome", "method", "state", "reason", "target_quantity", "target_price",
         "accepted_at", "deadline", "snapshot", "snapshot_version", "seq", "updated_at",
     },
-    "execution_events": {"execution_id", "seq", "at", "event_type", "steps", "version"},
+    "execution_events": {
+        "execution_id", "seq", "at", "event_type", "steps", "version", "state", "reason", "fills",
+    },
     "split_orders": {"execution_id", "updated_at", *ChildRow.__struct_fields__},
     "fills": {"execution_id", "traded_at", *FillRow.__struct_fields__},
     "execution_metrics": set(MetricsRow.__struct_fields__) - {"market_volume"},
@@ -97,9 +100,11 @@ def read_everything(path: Path) -> None:
         damage: list[str] = []
         for one in reading.executions(connection):
             queries.detail(connection, one.execution_id, 100)
+            steps_of_one(connection, one.execution_id, 0, 1_000)
             for read in (history, reading.journal, reading.children, reading.fills, reading.metrics):
                 in_one_line(lambda read=read, one=one: read(connection, one.execution_id))  # type: ignore[misc]
         queries.listing(connection, queries.Filter(limit=100))
+        steps_of_all(connection, 0, 10_000)
         ended(connection, 0, damage)
         opportunities(connection, 0, damage)
         worked(connection, damage)
