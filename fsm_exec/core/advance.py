@@ -21,6 +21,7 @@ from fsm_exec.core.events import (
     AnyEvent,
     AnyIntent,
     BeginClosing,
+    Forgo,
     GiveUp,
     MakePlan,
     Place,
@@ -130,6 +131,8 @@ def _carry_out(
                 effects.append(_cancelling(draft, draft.child(intent.client_order_id), effect_id))
             case WithdrawAgain():
                 effects.append(_cancelling_again(draft, draft.child(intent.client_order_id), effect_id))
+            case Forgo():
+                draft.fire_child(draft.child(intent.client_order_id), "withdrawn")
             case GiveUp():
                 draft.end(intent.reason, event.at_us)
             case _:

@@ -27,6 +27,7 @@ from fsm_exec.core.events import (
     BeginClosing,
     ClockStruck,
     DecisionDue,
+    Forgo,
     GiveUp,
     MakePlan,
     PlaceAgain,
@@ -54,10 +55,10 @@ def choose(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
     if seen.is_ended:
         return ()
     resent = lost_cancels(seen) if isinstance(event, Restored) or _cancels_on(seen, event) else ()
-    if seen.ending is not None or seen.draining:
-        return (*resent, *cancels(seen))
-    if seen.free_e2 < 0:  # a late fill has taken what other orders still want to buy
-        return (*resent, *cancels(seen))
+    # Or a late fill has taken what other orders still want to buy.
+    if seen.ending is not None or seen.draining or seen.free_e2 < 0:
+        forgone = tuple(Forgo(client_order_id=child.client_order_id) for child in seen.unsent)
+        return (*resent, *forgone, *cancels(seen))
     closing_us = closing_at_us(seen, algorithm)
     closes = closing_us is not None and event.at_us >= closing_us
     if closes and seen.state != "pending":

@@ -299,10 +299,16 @@ class WithdrawAgain(Intent, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     client_order_id: str
 
 
+class Forgo(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Not to send an order again that was proven never to have arrived: nothing is wanted of it any more."""
+
+    client_order_id: str
+
+
 class GiveUp(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reason: Reason
 
 
 AnyIntent: TypeAlias = (
-    MakePlan | Transfer | BeginClosing | Place | PlaceAgain | Reprice | Withdraw | WithdrawAgain | GiveUp
+    MakePlan | Transfer | BeginClosing | Place | PlaceAgain | Reprice | Withdraw | WithdrawAgain | Forgo | GiveUp
 )

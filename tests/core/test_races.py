@@ -14,6 +14,7 @@ from fsm_exec.core.errors import IllegalEvent, LocalError
 from fsm_exec.core.events import (
     CancelAnswered,
     ClockStruck,
+    Forgo,
     OrderAbsent,
     OrderDoubted,
     OrderRefused,
@@ -469,6 +470,25 @@ def test_a_late_fill_leaves_each_slice_only_what_is_free_in_all(world: World) ->
     assert script.progress is not None
     assert [part.free_e2 for part in script.progress.slices] == [0, 300, 0]
     assert driver.execution.free_e2 == 0
+
+
+def test_an_absent_order_that_a_late_fill_leaves_no_room_for_is_given_up(world: World) -> None:
+    """It is not sent again, and does not stand in the way of what is still wanted, nor of the end."""
+    driver = world.drive(world.scripted(500, 500))
+    driver.place()
+    first, second = driver.children
+    driver.accept(client_order_id=first.client_order_id, remaining=first.count_e2)
+    driver.fact(CancelAnswered, client_order_id=first.client_order_id, reduced_by_e2=first.count_e2)
+    driver.fact(OrderDoubted, client_order_id=second.client_order_id, why="timeout")
+    driver.fill("late", 700, client_order_id=first.client_order_id)
+    assert driver.execution.free_e2 == -200
+    step = driver.fact(OrderAbsent, client_order_id=second.client_order_id, as_of_us=driver.now_us + 33_000_000)
+    assert step is not None
+    assert (step.intents, step.effects) == ((Forgo(client_order_id=second.client_order_id),), ())
+    assert [child.state for child in driver.children] == ["cancelled", "cancelled"]
+    assert (driver.execution.free_e2, driver.execution.unsent) == (300, ())
+    driver.stop()
+    assert (driver.state, driver.execution.filled_e2) == ("cancelled", 700)
 
 
 # The end.
