@@ -74,7 +74,7 @@ CANCEL_ENDS: dict[str, Reason] = {
 CANCEL_GOES_ON = frozenset({"HaltCancel", "SelfTradeCancel", "PostOnlyCrossCancel"})
 """The same, where the next decision may place again."""
 
-Told: TypeAlias = OrderAccepted | CancelAnswered | AmendAnswered | OrderReported | FillReported
+Told: TypeAlias = OrderAccepted | OrderRefused | CancelAnswered | AmendAnswered | OrderReported | FillReported
 """What answers, frames and listings say about one order."""
 
 BEFORE_ANSWER = frozenset({"intended", "unknown"})
@@ -130,8 +130,6 @@ def absorb(execution: Execution, event: AnyEvent) -> Draft:
             _drain(draft)
         case Restored():
             _restored(draft, event)
-        case OrderRefused():
-            _refused(draft, event)
         case OrderDoubted():
             _doubted(draft, event)
         case OrderWithdrawn():
@@ -145,7 +143,7 @@ def absorb(execution: Execution, event: AnyEvent) -> Draft:
             _write_lost(draft, event)
         case AmendRefused():
             _amend_refused(draft, event)
-        case OrderAccepted() | CancelAnswered() | AmendAnswered() | OrderReported() | FillReported():
+        case OrderAccepted() | OrderRefused() | CancelAnswered() | AmendAnswered() | OrderReported() | FillReported():
             _doubting(draft, event)
         case OrderProven():
             _proven(draft, event)
@@ -262,6 +260,8 @@ def _hold(draft: Draft, at_us: int) -> None:
 
 def _refused(draft: Draft, event: OrderRefused) -> None:
     child = draft.child(event.client_order_id)
+    if child.is_open and child.state != "intended":
+        raise Implausible(f"order {child.client_order_id} is {child.state}, and was refused: {event.code}")
     draft.clear_outbox(child.client_order_id, "place")
     draft.fire_child(child, "refused")
     _say_refusal(draft, child, event.code, event.message)
@@ -521,6 +521,8 @@ def _doubting(draft: Draft, event: Told) -> None:
             draft.clear_outbox(child.client_order_id, "place")
             if child.state == "intended":
                 child = draft.fire_child(_sent_by(child, event.at_us), "doubted")
+        elif isinstance(event, OrderRefused):
+            draft.clear_outbox(child.client_order_id, "place")
         elif isinstance(event, CancelAnswered | AmendAnswered) and child.write is not None:
             draft.clear_outbox(child.client_order_id, "amend", "cancel")
             child = draft.put(child, write=replace(child.write, lost=True))
@@ -529,6 +531,7 @@ def _doubting(draft: Draft, event: Told) -> None:
 
 TAKEN: dict[type, Callable[[Draft, Any], None]] = {
     OrderAccepted: _accepted,
+    OrderRefused: _refused,
     CancelAnswered: _cancelled,
     AmendAnswered: _amended,
     OrderReported: _reported,

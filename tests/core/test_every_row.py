@@ -169,13 +169,24 @@ def test_a_fact_without_a_row_raises_and_changes_nothing(world: World, state: st
     else:
         driver.fact(OrderRefused, code="invalid_price", message="")
     facts: dict[str, Callable[[], object]] = {
-        "refused": lambda: driver.fact(OrderRefused, code="invalid_price", message=""),
         "withdrawn": lambda: driver.fact(OrderWithdrawn, why=""),
         "absent": lambda: absent(driver),
     }
+    if state not in TO:
+        facts["refused"] = lambda: driver.fact(OrderRefused, code="invalid_price", message="")
     before = driver.execution
     for trigger, tell in facts.items():
         if not any((row.source, row.trigger) == (state, trigger) for row in TABLES["child_order"].rows):
             with pytest.raises((IllegalTrigger, IllegalEvent)):
                 tell()
             assert driver.execution is before
+
+
+@pytest.mark.parametrize("state", [state for state in TO if state != "intended"])
+def test_a_refusal_of_an_order_that_is_there_is_not_believed(world: World, state: str) -> None:
+    """It may be wrong itself: the order stays what it is, and is asked about."""
+    driver = world.drive(world.scripted())
+    driver.place()
+    TO[state](driver)
+    driver.fact(OrderRefused, code="invalid_price", message="")
+    assert (driver.child.state, driver.child.suspicion is not None) == (state, True)
