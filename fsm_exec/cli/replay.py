@@ -129,6 +129,8 @@ def _differences(found: Found, history: list[Told]) -> list[str]:
         for one in history
         if one.steps_differ
     ]
+    if found.stored.damage is not None:
+        return [*differences, found.stored.damage, *row_differences(folded, found.children, found.fills)]
     try:
         differences += snapshot_differences(found.stored.snapshot, folded, min(row.version for row in found.rows))
     except CorruptSnapshot as error:

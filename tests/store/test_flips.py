@@ -205,3 +205,18 @@ def test_a_damaged_row_is_named_and_the_others_go_on(played: Path, tmp_path: Pat
         assert done.stdout
     for name in ("e000001", "e000003", "e000004"):
         assert invoke(tmp_path, "replay", name, "--db", "d.sqlite").returncode == 0
+
+
+def test_replay_names_a_snapshot_that_is_no_text(played: Path, tmp_path: Path) -> None:
+    """The history is told all the same, and what is wrong is said in one line."""
+    path = tmp_path / "d.sqlite"
+    shutil.copy(played, path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(
+            "UPDATE execution_state SET snapshot = CAST(x'7bff7d' AS TEXT) WHERE execution_id = 'e000002'"
+        )
+    for name, code in (("e000001", 0), ("e000002", 1), ("e000003", 0)):
+        done = invoke(tmp_path, "replay", name, "--db", "d.sqlite")
+        assert (done.returncode, done.stderr) == (code, "")
+        assert f"{name} after row" in done.stdout
+        assert ("differs: the snapshot cannot be read" in done.stdout) == (code == 1)
