@@ -27,6 +27,7 @@ from tests.chaos.states import WATCHED, at_work, shows, unfinished
 from tests.chaos.zygote import Forked, Zygote
 
 RANDOM: Final = "any moment"
+LYING: Final = "lying"  # the profile of an exchange whose word may be wrong
 MARKET: Final = "KXCHAOS-26DEC31-A"
 START_S, READY_S, POINT_S, END_S = 240.0, 25.0, 8.0, 180.0
 """Until a process is ready where one must be; how long a life to be killed may try; until a crash point was passed
@@ -104,7 +105,7 @@ class Chain:
             for copy in self._directory.glob("*.backup"):
                 copy.unlink()
         self._last_life()
-        self.outcome.verdict = verdict(self._database, self._paper, END_S)
+        self.outcome.verdict = verdict(self._database, self._paper, END_S, lies=self._faults == LYING)
         self.outcome.wrong += self.outcome.verdict.wrong
         paper.signal(signal.SIGTERM)
         return self.outcome

@@ -31,7 +31,7 @@ from tests.chaos.states import KINDS
 from tests.chaos.zygote import Zygote
 
 ROUGH: Final = str(Path(__file__).with_name("rough.toml"))
-MOODS: Final = ("", ROUGH, "lossy_stream", ROUGH, "", "everything", ROUGH, "flaky_network")
+MOODS: Final = ("", ROUGH, "lossy_stream", ROUGH, "lying", "everything", ROUGH, "flaky_network")
 """Faults of the exchange, chain by chain. Where answers are late lives are longer, and a chain takes fewer plans."""
 POINTS: Final[dict[str, int]] = {
     **dict.fromkeys(map(str, NAMES), 25),
@@ -48,7 +48,14 @@ POINTS: Final[dict[str, int]] = {
 
 
 def kill_again_and_again(
-    kills: int, seed: int, directory: Path, *, chains: int, each: int, say: Callable[[str], None]
+    kills: int,
+    seed: int,
+    directory: Path,
+    *,
+    chains: int,
+    each: int,
+    say: Callable[[str], None],
+    moods: tuple[str, ...] = MOODS,
 ) -> list[Outcome]:
     """`kills` kills that found an order at work, every crash point at least `each` times among them; what came to
     nothing is tried again, a few times."""
@@ -59,7 +66,7 @@ def kill_again_and_again(
     with Zygote(environment) as zygote, ThreadPoolExecutor(chains) as pool:
 
         def one(number: int) -> Outcome:
-            mood = MOODS[number % len(MOODS)]
+            mood = moods[number % len(moods)]
             outcome = Chain(zygote, directory / f"chain{number}", seed * 1_000 + number, mood).run(plans)
             say(f"{outcome.name}: {len(outcome.kills)} kills, {outcome.verdict}")
             return outcome
@@ -99,6 +106,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--chains", type=int, default=8, help="exchanges and databases at the same time")
     parser.add_argument("--each", type=int, default=5, help="kills at every crash point, at least")
+    parser.add_argument("--faults", help="of all exchanges; otherwise each has its own")
     parser.add_argument("--keep", action="store_true", help="leave the databases and logs")
     options = parser.parse_args()
     say: Callable[[str], None] = partial(print, file=sys.stderr, flush=True)
@@ -106,7 +114,13 @@ def main() -> int:
     began = time.monotonic()
     try:
         outcomes = kill_again_and_again(
-            options.kills, options.seed, directory, chains=options.chains, each=options.each, say=say
+            options.kills,
+            options.seed,
+            directory,
+            chains=options.chains,
+            each=options.each,
+            say=say,
+            moods=MOODS if options.faults is None else (options.faults,),
         )
     finally:
         if options.keep:
