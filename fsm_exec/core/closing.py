@@ -12,7 +12,16 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from fsm_exec.core.algorithm import Algorithm, PlaceWish
-from fsm_exec.core.events import AnyEvent, AnyIntent, BeginClosing, DecisionDue, GiveUp, Transfer
+from fsm_exec.core.events import (
+    AnyEvent,
+    AnyIntent,
+    BeginClosing,
+    DecisionDue,
+    GiveUp,
+    OrderDoubted,
+    Restored,
+    Transfer,
+)
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.view import View
 from fsm_exec.core.wishes import cancels, gathered, place
@@ -35,7 +44,10 @@ def begin_closing(seen: Execution) -> tuple[AnyIntent, ...]:
 def closing_leg(seen: Execution, event: AnyEvent) -> tuple[AnyIntent, ...]:
     """What the leg does about `event`, once it has begun."""
     if any(child.is_open for child in seen.children):
-        return cancels(seen)
+        # The last order cannot rest: heard of before its answer it is left to end by itself. Without an answer, or in a
+        # new process, nothing else would tell that it has.
+        own = None if seen.closing is None or isinstance(event, OrderDoubted | Restored) else seen.closing.order
+        return tuple(cancel for cancel in cancels(seen) if cancel.client_order_id != own)
     last = None if seen.closing is None or seen.closing.order is None else seen.child(seen.closing.order)
     if last is not None and last.order_id is not None:
         return (GiveUp(reason="no_liquidity"),)

@@ -31,7 +31,7 @@ from fsm_exec.paper.hosting import host_in_memory
 from fsm_exec.paper.tape import Tape
 from fsm_exec.paper.timeline import Rank, Timeline
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.determinism import run_virtual
+from fsm_exec.runtime.determinism import run_virtual, settled
 from fsm_exec.runtime.engine import Ended, Engine, MethodRef, Request
 from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import open_virtual_store
@@ -87,6 +87,7 @@ async def _work(
         if wall.now_us() > start.at_us:
             raise LabError(f"{ticker} at {start.at_us}: the engine was not ready in {conditions.lead_us} us")
         await wall.sleep_until_us(start.at_us)
+        await settled("submission")  # what is due at this very moment is seen, whichever task runs first
         view = engine.view(ticker, order.outcome)
         mid_e5 = view.trusted_mid_e5
         if mid_e5 is None:

@@ -37,6 +37,7 @@ from fsm_exec.core.view import View
 from fsm_exec.core.wishes import insists, lost_cancels
 from fsm_exec.runtime.accepting import ends_of
 from fsm_exec.runtime.again import Again
+from fsm_exec.runtime.determinism import settled
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.inquirer import Inquirer
@@ -223,6 +224,7 @@ class Actor:
         """The log, the router and the account's own sizes learn what is now durable."""
         after = step.execution
         self._services.own.update(after)
+        self.feed.own_changed()
         for child in after.children:
             if child.order_id is not None:
                 self._services.learned(child.client_order_id, child.order_id)
@@ -265,12 +267,16 @@ class Actor:
             await call()
             return None
         struck_us = self._struck_us()
-        if now_us >= struck_us:
-            return ClockStruck(at_us=now_us)
         self._decided_us = min(self._decided_us, now_us)  # the clock may have been put back
         look_us = self._look_us()
         thinks = execution.ending is None and not execution.draining and (self.inbox.nudged or now_us >= look_us)
         decide_us = self._decided_us + DECISION_INTERVAL_US
+        if now_us >= struck_us or (thinks and now_us >= decide_us):
+            await settled(execution.execution_id)
+            if (fact := self.inbox.take()) is not None:
+                return fact
+        if now_us >= struck_us:
+            return ClockStruck(at_us=now_us)
         if thinks and now_us >= decide_us:
             self.inbox.nudged = False
             self._decided_us = now_us

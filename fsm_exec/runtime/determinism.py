@@ -6,6 +6,7 @@ and therefore one history. A test fails when trio moves either name.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ import trio.testing
 from trio._core import _run as trio_run
 
 T = TypeVar("T")
+
+_deciders: trio.lowlevel.RunVar[list[tuple[str, int, trio.Event]]] = trio.lowlevel.RunVar("deciders")
 
 
 def run_virtual(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
@@ -31,3 +34,25 @@ def run_virtual(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
 
 def _allow_deterministic_scheduling(allowed: bool) -> None:
     vars(trio_run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = allowed  # typed Final, so set by name
+
+
+async def settled(name: str) -> None:
+    """On virtual time: waits until all else that is due at this instant has happened, and those who wait for that too,
+    with a name before `name`, have gone on and come to rest again. So what a decision sees, and which of two comes
+    first, does not depend on the order in which tasks run. Elsewhere instants have no width: returns at once."""
+    if not isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock):
+        return
+    waiting = _deciders.get([])
+    if not waiting:
+        _deciders.set(waiting)
+        trio.lowlevel.spawn_system_task(_let_go_on, waiting)
+    event = trio.Event()
+    heapq.heappush(waiting, (name, len(waiting), event))
+    await event.wait()
+
+
+async def _let_go_on(waiting: list[tuple[str, int, trio.Event]]) -> None:
+    """One after the other."""
+    while waiting:
+        await trio.testing.wait_all_tasks_blocked()
+        heapq.heappop(waiting)[-1].set()

@@ -115,6 +115,12 @@ class MarketFeed:
             self._nudge()
         return True
 
+    def own_changed(self) -> None:
+        """What is ours of the book may be something else now."""
+        if self.state == "live" and self.others.own_changed(self.book):
+            self._measure(self.others.at_us)
+            self._nudge()
+
     def trade(self, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
         """A public trade."""
         self._trades.append((at_us, self.volume_e2))

@@ -1,7 +1,7 @@
 """The book of the others: what a feed's market holds without this account, in order, with its signals.
 
 Own size is known from the executions and not from the book, so the two may disagree for a moment; what is ours is
-never taken for more than stands there. A change of what is ours is noticed at the next change of the book.
+never taken for more than stands there. Which of the two is told first at one moment makes no difference after it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Others:
         self._sides: dict[Outcome, BidSide] = {"yes": BidSide(), "no": BidSide()}
         self._ours: dict[Outcome, dict[PriceE4, CountE2]] = {"yes": {}, "no": {}}
         self._warm = False
+        self.at_us = 0  # of the newest book
 
     def side(self, outcome: Outcome) -> BidSide:
         return self._sides[outcome] if self.tracker is None else self.tracker.side(outcome)
@@ -43,6 +44,7 @@ class Others:
 
     def begin(self, book: Book, at_us: int) -> None:
         """A whole book, after a gap: or the first one after a restart, when what was known before may go on."""
+        self.at_us = at_us
         for outcome in OUTCOMES:
             self._ours[outcome] = self._own.levels(self._ticker, outcome)
         yes, no = (book.bids(outcome, 0, self._ours[outcome]) for outcome in OUTCOMES)
@@ -56,14 +58,20 @@ class Others:
 
     def change(self, book: Book, outcome: Outcome, price: PriceE4, at_us: int) -> bool:
         """A level of the book has changed; True if the touch of the others moved."""
+        self.at_us = at_us
+        moved = self.own_changed(book)
+        return self._put(book, outcome, price, at_us, ours=price in self._ours[outcome]) or moved
+
+    def own_changed(self, book: Book) -> bool:
+        """What is ours may have changed; True if the touch of the others moved with it."""
         moved = False
         for each in OUTCOMES:
             ours = self._own.levels(self._ticker, each)
             if ours is not self._ours[each]:
                 before, self._ours[each] = self._ours[each], ours
                 for level in before.keys() | ours.keys():
-                    moved |= self._put(book, each, level, at_us, ours=True)
-        return self._put(book, outcome, price, at_us, ours=price in self._ours[outcome]) or moved
+                    moved |= self._put(book, each, level, self.at_us, ours=True)
+        return moved
 
     def _put(self, book: Book, outcome: Outcome, price: PriceE4, at_us: int, *, ours: bool) -> bool:
         held = book.side(outcome).get(price, 0)

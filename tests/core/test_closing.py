@@ -114,6 +114,21 @@ def test_what_the_last_order_does_not_get_ends_it_for_want_of_liquidity(resting:
     assert (resting.state, resting.execution.reason, resting.execution.filled_e2) == ("cancelled", "no_liquidity", 250)
 
 
+def test_the_last_order_is_not_cancelled_when_its_fill_is_told_before_its_answer(resting: Driver) -> None:
+    """It cannot rest, and ends by itself: which of frame and answer comes first makes no difference to what is sent.
+    Only if no answer comes it is cancelled, to learn what became of it."""
+    strike(resting)
+    cancelled(resting)
+    resting.look()
+    step = resting.fill("f1", 250)
+    assert step is not None
+    assert step.effects == ()
+    assert resting.look() is None
+    step = resting.fact(OrderDoubted, why="timeout")
+    assert step is not None
+    assert [type(effect) for effect in step.effects] == [CancelOrder]
+
+
 def test_nothing_is_sent_while_an_order_is_unknown(world: World) -> None:
     """Its fate must be proven first; it is not sent again, as it is not the leg's own."""
     driver = world.drive(world.scripted(closing_lead_us=LEAD_US))

@@ -1,0 +1,78 @@
+"""A result does not depend on the order in which tasks run, nor on how many steps an answer takes at one instant.
+
+The tape's times are multiples of 50 ms, as the latencies are: frames, answers and decisions fall on the same instants
+all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import httpx
+import msgspec
+import pytest
+import trio
+
+from fsm_exec.algorithms import SHIPPED
+from fsm_exec.core.units import CountE2
+from fsm_exec.lab import arena
+from fsm_exec.lab.episodes import Conditions, Order, find_starts
+from fsm_exec.paper.generator import generate
+from fsm_exec.paper.memory import MemoryTransport
+from fsm_exec.paper.tape import Tape
+from fsm_exec.runtime.determinism import run_virtual
+
+EPISODES = 8
+STEP_US = 50_000
+CONDITIONS = Conditions()
+ORDER = Order(outcome="yes", quantity_e2=CountE2(10_000), horizon_us=60_000_000)
+
+
+@pytest.fixture(scope="module")
+def tape() -> Tape:
+    drawn = generate(7, 1_200, profile="index", ticker="KXORDER-1")
+    first_us = drawn.first_us
+    events = tuple((first_us + (at_us - first_us) // STEP_US * STEP_US, change) for at_us, change in drawn.events)
+    return msgspec.structs.replace(drawn, events=events)
+
+
+def runs_of(tape: Tape, method: str) -> list[arena.Run]:
+    starts = [each for each in find_starts(tape, 60_000_000, CONDITIONS) if each.has_room(tape, ORDER.horizon_us)]
+    assert len(starts) >= EPISODES
+    return [arena.run_episode(tape, start, ORDER, SHIPPED[method], CONDITIONS) for start in starts[:EPISODES]]
+
+
+def other_seed(patch: pytest.MonkeyPatch, seed: int) -> None:
+    """trio shuffles its tasks otherwise."""
+
+    def run(main: Callable[[], object], *, seed: int, instead: int) -> object:
+        return run_virtual(main, seed=instead)  # type: ignore[arg-type]
+
+    patch.setattr(arena, "run_virtual", partial(run, instead=seed))
+
+
+def longer_answers(patch: pytest.MonkeyPatch, steps: int) -> None:
+    """Each answer takes so many more steps of the scheduler, and no time."""
+    handle = MemoryTransport.handle_async_request
+
+    async def slow(transport: MemoryTransport, request: httpx.Request) -> httpx.Response:
+        answer = await handle(transport, request)
+        for _ in range(steps):
+            await trio.lowlevel.checkpoint()
+        return answer
+
+    patch.setattr(MemoryTransport, "handle_async_request", slow)
+
+
+@pytest.mark.parametrize("method", ["deadline_walker", "dynamic_depth_walker"])
+def test_another_order_of_tasks_gives_the_same_runs(tape: Tape, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes, walks, fills and costs of every episode, under other seeds of the scheduler and with answers that arrive
+    after frames of the same instant instead of before them."""
+    before = runs_of(tape, method)
+    with monkeypatch.context() as patch:
+        other_seed(patch, 4_242)
+        assert runs_of(tape, method) == before
+    with monkeypatch.context() as patch:
+        longer_answers(patch, 12)
+        assert runs_of(tape, method) == before
