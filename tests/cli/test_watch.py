@@ -132,3 +132,23 @@ async def test_it_does_not_go_on_with_another_database(tmp_path: Path) -> None:
         assert "another database" in said[1]
         assert {step.execution_id for step in steps_in(at, "watch")} == {accepted.execution_id}
         await other.end()
+
+
+async def test_it_can_be_interrupted_while_it_waits(tmp_path: Path) -> None:
+    """The daemon has stopped in good order and nobody starts it again: said in one line, once, and Ctrl-C is 130."""
+    async with site(tmp_path) as at:
+        daemon = await serve(at)
+        await submit(at)
+        watch = await watching(at, "watch", "--after", "0")
+        await begun(at, "watch")
+        assert await daemon.end() == 0
+        said = at.directory / "watch.err"
+        await until(lambda: said.read_text(encoding="utf-8").endswith("as soon as it runs\n"))
+        await trio.sleep(1)  # it tries more than once
+        watch.send_signal(signal.SIGINT)
+        with trio.fail_after(END_S):
+            assert await watch.wait() == 130
+        lines = [line for line in said.read_text(encoding="utf-8").splitlines() if line]
+        assert len(lines) == 2, lines
+        assert lines[0].startswith("fsm-exec: the daemon stops; going on after row ")
+        assert lines[1] == "fsm-exec: interrupted"
