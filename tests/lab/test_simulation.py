@@ -6,18 +6,31 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from fsm_exec.core import crashpoints
 from fsm_exec.core.inquiry import QUARANTINE_CANCEL
 from fsm_exec.lab.simulation.hunt import Options, hunt, live
-from fsm_exec.lab.simulation.scenario import Contradict, Crash, Drain, Halt, Jump, Scenario, Second, Submit, draw, only
+from fsm_exec.lab.simulation.scenario import (
+    LYING,
+    AnyAction,
+    Crash,
+    Hand,
+    Hit,
+    Scenario,
+    Second,
+    Submit,
+    draw,
+    only,
+)
 from fsm_exec.lab.simulation.world import Report, simulate
 from tests.lab import mutants
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(1, 241)
+LIED_TO = range(1, 41)
 TWICE = (2, 23, 40)  # calm and stormy, with and without deaths
 
 
@@ -44,10 +57,12 @@ def test_the_histories_are_worth_living_through(reports: dict[int, Report]) -> N
 
 
 def test_lives_end_at_every_crash_point() -> None:
-    """The draws kill at each name and at unnamed doors and moments, stop, drain, halt, contradict and set clocks wrong;
-    both outcomes, one contract and thousands, every method."""
+    """The draws kill at each name and at unnamed doors and moments, stop, drain, halt, contradict and set clocks wrong,
+    and other people do what they do; both outcomes, one contract and thousands, every method."""
     steps = [action for seed in range(1, 1_001) for _, action in draw(seed).steps]
-    assert {type(action) for action in steps} >= {Submit, Crash, Drain, Halt, Jump, Second, Contradict}
+    assert {type(action) for action in steps} == set(get_args(AnyAction))
+    assert {action.silent for action in steps if isinstance(action, Hit | Hand)} == {True, False}
+    assert {action.bound for action in steps if isinstance(action, Submit)} == {"slippage", "worst", "cap"}
     assert {action.where for action in steps if isinstance(action, Crash)} == {"", *crashpoints.NAMES}
     submissions = [action for action in steps if isinstance(action, Submit)]
     assert {submission.outcome for submission in submissions} == {"yes", "no"}
@@ -91,6 +106,14 @@ def test_what_was_given_up_is_taken_up_again() -> None:
     assert any(" contradicted e000008" in line for line in report.lines)
     assert any("e000008" in line and "Restored" in line and QUARANTINE_CANCEL in line for line in report.lines)
     assert report.findings == []
+
+
+def test_what_an_exchange_says_that_lies_is_found_out() -> None:
+    """Answers, frames and young rows of listings are not so. At the end all books are the exchange's, whatever was
+    believed meanwhile, and everything has ended within its bound; what was quarantined can be ended by a person."""
+    reports = [simulate(draw(seed, faults=LYING)) for seed in LIED_TO]
+    assert {report.seed: report.findings for report in reports if report.findings} == {}
+    assert sum(report.faults for report in reports) > len(LIED_TO)
 
 
 def test_keeping_lines_changes_nothing() -> None:

@@ -49,9 +49,11 @@ async def submit(world: World, number: int, action: Submit, engine: Engine) -> N
         )
     )
     world.history.add("accepted", number, name)
-    for line in _not_as_asked(
-        world.witness.durable[name].execution, action, ticker, asked_us, process.wall_us(), cap_e6
-    ):
+    kept = world.witness.durable.get(name)
+    if kept is None:
+        world.witness.found(f"5: {name} is accepted and not on disk")
+        return
+    for line in _not_as_asked(kept.execution, action, ticker, asked_us, process.wall_us(), cap_e6):
         world.witness.found(line)
 
 
