@@ -82,14 +82,15 @@ def says_the_same(fill: Fill, told: FillReported) -> bool:
         told.is_taker,
     ):
         return False
-    return is_same_time(fill.traded_at_us, told) and names_of(told) <= names_of(fill) and fill.order_id == told.order_id
+    is_same = is_same_time(fill.traded_at_us, told.traded_at_us, undated=told.undated)
+    return is_same and names_of(told) <= names_of(fill) and fill.order_id == told.order_id
 
 
-def is_same_time(known_us: int, told: FillReported) -> bool:
+def is_same_time(known_us: int, listed_us: int, *, undated: bool) -> bool:
     """Times of the listing may be finer than those of the stream, or whole seconds, or missing."""
-    if told.undated or abs(known_us - told.traded_at_us) <= TIME_APART_US:
+    if undated or abs(known_us - listed_us) <= TIME_APART_US:
         return True
-    return told.traded_at_us % SECOND_US == 0 and known_us // SECOND_US == told.traded_at_us // SECOND_US
+    return listed_us % SECOND_US == 0 and known_us // SECOND_US == listed_us // SECOND_US
 
 
 def counted(told: FillReported) -> Fill:
@@ -113,6 +114,7 @@ def counted(told: FillReported) -> Fill:
 def corrected(fill: Fill, told: FillReported) -> Fill:
     """What was counted as the listing has it. The name it is counted by and the mid before it stay."""
     listed_id = told.listed_id if told.listed_id not in (None, fill.fill_id) else fill.listed_id
+    is_same = is_same_time(fill.traded_at_us, told.traded_at_us, undated=told.undated)
     return replace(
         fill,
         order_id=told.order_id,
@@ -120,7 +122,7 @@ def corrected(fill: Fill, told: FillReported) -> Fill:
         count_e2=told.count_e2,
         fee_e6=told.fee_e6,
         is_taker=told.is_taker,
-        traded_at_us=fill.traded_at_us if is_same_time(fill.traded_at_us, told) else told.traded_at_us,
+        traded_at_us=fill.traded_at_us if is_same else told.traded_at_us,
         trade_id=told.trade_id if fill.trade_id is None else fill.trade_id,
         listed_id=listed_id,
         heard_at_us=None,

@@ -6,7 +6,7 @@ from fsm_exec.core.advance import Advance
 from fsm_exec.core.edge import PPM_DECIMALS, Edge
 from fsm_exec.core.events import AnyEvent
 from fsm_exec.core.execution import Child, Execution, Fill
-from fsm_exec.core.fills import is_same_fill
+from fsm_exec.core.fills import is_same_fill, is_same_time
 from fsm_exec.core.orders import FillReport
 from fsm_exec.core.ports import ChildRow, EdgeFigures, ExecutionSave, FillGone, FillRow, JournalRow
 from fsm_exec.core.snapshot import SNAPSHOT_VERSION, encode_event, encode_intents, encode_snapshot
@@ -148,6 +148,8 @@ def row_says(row: FillRow, told: FillReport) -> bool:
         return False
     if told.listed_id is None:
         return True
+    if not is_same_time(row.traded_at_us, told.at_us, undated=told.undated):
+        return False
     known = (row.price, row.quantity, row.fee, row.is_taker)
     return known == (
         format_price(told.price_e4),

@@ -7,8 +7,9 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fsm_exec.cli.results import result_of
+from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.units import MoneyE6
-from tests.runtime.support import price, staged
+from tests.runtime.support import staged
 
 
 async def test_what_a_quarantined_execution_bought_is_not_reported_as_nothing(autojump_clock: MockClock) -> None:
@@ -19,9 +20,11 @@ async def test_what_a_quarantined_execution_bought_is_not_reported_as_nothing(au
         order = stage.order_of(name)
         assert stage.exchange.listener is not None
         free = stage.exchange.fill(3, order)
-        stage.exchange.listener.fill(replace(free, fill_id="taken", fee_e6=MoneyE6(1_700), is_taker=True))
+        stage.exchange.listener.fill(
+            replace(free, fill_id="taken", trade_id="taken", fee_e6=MoneyE6(1_700), is_taker=True)
+        )
         await trio.sleep(1)
-        stage.exchange.listener.order(replace(stage.exchange.held[order], price_e4=price(97)))
+        stage.engine.actors[name].inbox.stop(IllegalEvent("what cannot be"))
         await stage.engine.wait_idle()
         ended = stage.engine.ended[name]
         assert ended.quarantine is not None
