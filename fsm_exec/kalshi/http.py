@@ -168,7 +168,10 @@ class SignedHttp:
 
     async def _read(self, response: httpx.Response) -> bytes:
         if response.is_stream_consumed:  # a transport without sockets had it whole
-            return await response.aread()
+            content = await response.aread()
+            if len(content) > BODY_MAX_BYTES:
+                raise AnswerTooLong(f"the answer is longer than {BODY_MAX_BYTES} bytes")
+            return content
         parts: list[bytes] = []
         size = 0
         # Too long is given up from within, by a cancellation: to leave httpx's nested generators half-way would leave

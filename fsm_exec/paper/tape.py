@@ -36,6 +36,7 @@ from fsm_exec.wire.recording import read_recording
 from fsm_exec.wire.rest import WireLevel
 from fsm_exec.wire.words import own_outcome, some, yes_price
 
+CROSSED = "the book is crossed; use another recording"
 TRADE_DELTA_GAP_MAX_US = 3_000_000  # public trades of some feeds carry whole seconds and come up to a second late
 
 
@@ -203,7 +204,7 @@ def _in_a_possible_order(path: Path, events: list[TapeEvent]) -> list[TapeEvent]
                 else:
                     ordered += ((at_us, change) for change in unit)
             if len(later) == len(waiting):
-                raise UserError(f"recording {path}: at {at_us} {why}; use another recording, or a whole one")
+                raise UserError(f"recording {path}: at {at_us} {why}")
             waiting = later
     return ordered
 
@@ -231,15 +232,15 @@ def _taken_in(book: Book, change: Change) -> str:
         case BookSnapshot():
             fresh = Book(change.yes, change.no)
             book.yes, book.no = fresh.yes, fresh.no
-            return "the book is crossed" if book.is_crossed() else ""
+            return CROSSED if book.is_crossed() else ""
         case BookDelta():
             try:
                 book.change(change.outcome, change.price_e4, change.delta_e2)
             except BookError as error:
-                return str(error)
+                return f"{error}; use a whole recording"
             if book.is_crossed():
                 book.change(change.outcome, change.price_e4, CountE2(-change.delta_e2))
-                return "the book is crossed"
+                return CROSSED
         case Trade():
             pass
     return ""
