@@ -84,9 +84,10 @@ class _Left:
 
     async def cancel_once(self) -> None:
         """Cancel what is known, and what the listing shows alive."""
-        for name, order_id in list(self._ids.items()):
-            if order_id is not None:
-                await self._cancel(name, order_id)
+        async with trio.open_nursery() as nursery:
+            for name, order_id in self._ids.items():
+                if order_id is not None:
+                    nursery.start_soon(self._cancel, name, order_id)
         if not self._ids:
             return
         execution, services = self._execution, self._services
@@ -137,16 +138,9 @@ async def _cancel_orphans(orphans: Sequence[OrderReport], services: Services) ->
     left = {order.order_id: order for order in orphans}
     number, pause_s = 0, ORPHAN_PAUSE_S
     while left:
-        for order in left.values():
-            services.log.error("orphan", order=order.client_order_id, order_id=order.order_id, ticker=order.ticker)
-            write = CancelOrder(
-                effect_id=f"orphan:{order.order_id}:{number}",
-                client_order_id=order.client_order_id,
-                order_id=order.order_id,
-                ticker=order.ticker,
-            )
-            answer = await services.exchange.cancel(write)
-            services.log.warning("orphan_cancelled", order=order.client_order_id, answer=str(answer))
+        async with trio.open_nursery() as nursery:  # one that is not answered keeps nobody waiting
+            for order in left.values():
+                nursery.start_soon(_cancel_orphan, order, number, services)
         number += 1
         if number == ORPHAN_ROUNDS_MAX:
             names = ", ".join(order.client_order_id for order in left.values())
@@ -163,3 +157,15 @@ async def _cancel_orphans(orphans: Sequence[OrderReport], services: Services) ->
             # One whose row cannot be read is not known to be gone.
             if order.order_id not in resting and not listing.hides(order.client_order_id):
                 services.loose.pop(left.pop(order.order_id).client_order_id, None)
+
+
+async def _cancel_orphan(order: OrderReport, number: int, services: Services) -> None:
+    services.log.error("orphan", order=order.client_order_id, order_id=order.order_id, ticker=order.ticker)
+    write = CancelOrder(
+        effect_id=f"orphan:{order.order_id}:{number}",
+        client_order_id=order.client_order_id,
+        order_id=order.order_id,
+        ticker=order.ticker,
+    )
+    answer = await services.exchange.cancel(write)
+    services.log.warning("orphan_cancelled", order=order.client_order_id, answer=str(answer))

@@ -240,14 +240,15 @@ class Engine:
     async def drain(self, *, cancel_orders: bool, within_s: float = DRAIN_WITHIN_S) -> bool:
         """Come to rest without ending any execution: all of them are taken up at the next start.
 
-        With `cancel_orders` every live order is cancelled by a journaled decision; without, they stay live and are
-        adopted. Nothing new is placed. False if orders were still live or unknown, or requests unanswered, after
-        `within_s`: the next start looks them up. Before the exchange has said what it holds, what the snapshots know
-        is cancelled. Raises LocalError if there is nothing to drain.
+        With `cancel_orders` every live order is cancelled by a journaled decision, as it is if everything was told to
+        end before; without, they stay live and are adopted. Nothing new is placed. False if orders were still live or
+        unknown, or requests unanswered, after `within_s`: the next start looks them up. Before the exchange has said
+        what it holds, what the snapshots know is cancelled. Raises LocalError if there is nothing to drain.
         """
         if self.state not in ("recovering", "running", "halted"):
             raise LocalError(f"the engine is {self.state}")
         self.fire("drain")
+        cancel_orders = cancel_orders or bool(self._stops)  # none is left to an execution that is to end
         at_rest = False
         told: set[Actor] = set()
         with trio.move_on_after(within_s):
@@ -271,8 +272,12 @@ class Engine:
         return at_rest
 
     def _is_busy(self, actor: Actor) -> bool:
-        """Unless another took its place."""
-        return actor.is_busy and self.actors.get(actor.execution.execution_id, actor) is actor
+        """It has orders that may be live, or has not taken in yet that it is to end. Unless another took its place."""
+        execution = actor.execution
+        is_deaf = actor.stopped_for is not None and execution.ending is None and not execution.is_ended
+        is_at_work = self.actors.get(execution.execution_id) is actor
+        is_replaced = not is_at_work and execution.execution_id in self.actors
+        return (actor.is_busy and not is_replaced) or (is_deaf and is_at_work and not actor.is_waiting)
 
     @property
     def losses(self) -> list[str]:

@@ -263,3 +263,14 @@ async def test_executions_that_ended_leave_memory(autojump_clock: MockClock, mon
         row = await world.database.metrics(first)
         assert row is not None
         assert (row.filled_quantity, row.shortfall is not None) == ("2.00", True)
+
+
+async def test_leaving_right_after_a_halt_forgets_nobody(autojump_clock: MockClock) -> None:
+    """Told to end and, in the same moment, that the orders may stay: what was to end, ends first."""
+    async with a_world() as world:
+        async with world.life() as stage:
+            names = await three_at_work(stage)
+            stage.engine.halt()
+            assert await stage.engine.drain(cancel_orders=False)
+        assert world.exchange.resting == []
+        assert {(await world.execution(name)).ending.reason for name in names} == {"halt"}  # type: ignore[union-attr]
