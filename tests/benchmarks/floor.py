@@ -18,6 +18,7 @@ import msgspec
 import fsm_exec.store
 from fsm_exec.core.ports import ExecutionSave
 from fsm_exec.core.times import to_iso
+from fsm_exec.store.steps import fills_told
 
 SCHEMA = sorted((Path(fsm_exec.store.__file__).parent / "schema").glob("*.sql"))
 TABLES = ("execution_state", "edges", "execution_events", "split_orders", "fills")
@@ -30,13 +31,13 @@ STATEMENTS = (
     " VALUES (?,?,?,?,?,?,?)",
     "UPDATE execution_state SET state=?, reason=?, snapshot=?, snapshot_version=?, seq=?, updated_at=?"
     " WHERE execution_id=?",
-    "INSERT INTO execution_events (execution_id, seq, at, event_type, event, intents, steps, version, state, reason)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?)",
+    "INSERT INTO execution_events (execution_id, seq, at, event_type, event, intents, steps, version, state, reason,"
+    " fills) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
     "INSERT INTO split_orders (execution_id, client_order_id, level, attempt, state, status, order_id, price, quantity,"
     " filled_quantity, time_in_force, walks, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "UPDATE split_orders SET state=?, status=?, order_id=?, price=?, quantity=?, filled_quantity=?, walks=?,"
     " updated_at=? WHERE execution_id=? AND client_order_id=?",
-    "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?)",
+    "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
 )
 ADD_EXECUTION, ADD_EDGE, MOVE_EXECUTION, ADD_EVENT, ADD_CHILD, MOVE_CHILD, ADD_FILL = range(len(STATEMENTS))
 
@@ -93,7 +94,7 @@ def _add_rows(group: Group, save: ExecutionSave, known: set[str]) -> None:
     else:
         group[MOVE_EXECUTION].append((*moving, name))
     entry = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps, journal.version
-    group[ADD_EVENT].append((name, journal.seq, at, *entry, save.state, save.reason))
+    group[ADD_EVENT].append((name, journal.seq, at, *entry, save.state, save.reason, fills_told(save)))
     for child in save.children:
         if child.client_order_id in known:
             moved = child.state, child.status, child.order_id, child.price, child.quantity, child.filled_quantity
@@ -102,5 +103,5 @@ def _add_rows(group: Group, save: ExecutionSave, known: set[str]) -> None:
             known.add(child.client_order_id)
             group[ADD_CHILD].append((name, *msgspec.structs.astuple(child), at))
     for fill in save.fills:
-        *values, traded_at_us = msgspec.structs.astuple(fill)
-        group[ADD_FILL].append((name, *values, to_iso(traded_at_us)))
+        *values, traded_at_us, trade_id, listed_id = msgspec.structs.astuple(fill)
+        group[ADD_FILL].append((name, *values, to_iso(traded_at_us), trade_id, listed_id))
