@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-import trio.testing
+import trio
+from trio.testing import MockClock
 
 from fsm_exec.paper.budget import BASIC, TIERS, Bucket, Rate
 from tests.paper.support import START_US, TICKER, Stage, staged
@@ -22,7 +23,7 @@ ORDERS = "/portfolio/events/orders"
 
 
 @pytest.fixture
-async def stage(autojump_clock: trio.testing.MockClock) -> AsyncIterator[Stage]:
+async def stage() -> AsyncIterator[Stage]:
     async with staged("memory") as stage:
         yield stage
 
@@ -52,7 +53,7 @@ def test_tiers_have_the_published_rates() -> None:
     assert TIERS["prime"] == ("prime", Rate(4_000, 4_000), Rate(4_000, 8_000))
 
 
-async def test_an_empty_bucket_answers_429_until_it_refills(stage: Stage) -> None:
+async def test_an_empty_bucket_answers_429_until_it_refills(autojump_clock: MockClock, stage: Stage) -> None:
     """Ten creates a second for a basic member, with the odd body; cancels then cost a fifth."""
     made = [await stage.call("POST", ORDERS, ORDER) for _ in range(10)]
     assert {answer.status_code for answer in made} == {201}
@@ -67,7 +68,7 @@ async def test_an_empty_bucket_answers_429_until_it_refills(stage: Stage) -> Non
     assert (await stage.call("POST", ORDERS, ORDER)).status_code == 201
 
 
-async def test_members_and_kinds_have_buckets_of_their_own(stage: Stage) -> None:
+async def test_members_and_kinds_have_buckets_of_their_own(autojump_clock: MockClock, stage: Stage) -> None:
     """Another member can write, and the same one can read."""
     for _ in range(10):
         await stage.call("POST", ORDERS, ORDER)
@@ -77,7 +78,9 @@ async def test_members_and_kinds_have_buckets_of_their_own(stage: Stage) -> None
 
 
 @pytest.mark.parametrize(("size", "status"), [(10, 201), (11, 429)])
-async def test_a_batch_fits_or_is_refused_as_a_whole(stage: Stage, size: int, status: int) -> None:
+async def test_a_batch_fits_or_is_refused_as_a_whole(
+    autojump_clock: MockClock, stage: Stage, size: int, status: int
+) -> None:
     """Ten orders are a basic member's whole second; of eleven none is made, and nothing is charged."""
     answer = await stage.call("POST", f"{ORDERS}/batched", {"orders": [ORDER] * size})
     assert answer.status_code == status
@@ -85,7 +88,7 @@ async def test_a_batch_fits_or_is_refused_as_a_whole(stage: Stage, size: int, st
     assert (await stage.call("POST", ORDERS, ORDER)).status_code == (429 if status == 201 else 201)
 
 
-async def test_who_does_not_say_who_asks_shares_a_bucket(stage: Stage) -> None:
+async def test_who_does_not_say_who_asks_shares_a_bucket(autojump_clock: MockClock, stage: Stage) -> None:
     """Sixty public reads a second; a member's own are charged to the member."""
     codes = [(await stage.http.get(f"/markets/{TICKER}")).status_code for _ in range(80)]
     assert codes[:60] == [200] * 60
@@ -93,7 +96,7 @@ async def test_who_does_not_say_who_asks_shares_a_bucket(stage: Stage) -> None:
     assert (await stage.call("GET", f"/markets/{TICKER}")).status_code == 200
 
 
-async def test_limits_and_costs_are_told(stage: Stage) -> None:
+async def test_limits_and_costs_are_told(autojump_clock: MockClock, stage: Stage) -> None:
     """The member's tier, and the costs that are not ten."""
     limits = (await stage.call("GET", "/account/limits")).json()
     assert limits == {
