@@ -16,6 +16,7 @@ import pytest
 
 from fsm_exec.cli.crash_books import disagreements, held
 from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
+from fsm_exec.core.ownership import INSTANCE_CHARS
 from fsm_exec.core.units import CountE2
 from fsm_exec.runtime.engine import Ended
 from tests.cli.invoking import invoke
@@ -63,7 +64,7 @@ def assert_every_disagreement_is_seen(database: Path) -> None:
     """What would be exit 1: a fill lost, invented or told otherwise, an order doubled, orphaned, lost or at rest, an
     execution that bought too much or did not end."""
     found = held(database)
-    instance = found[0].execution.instance
+    instance = found[0].execution.instance[:INSTANCE_CHARS]  # without the epoch of its last start
     orders, fills = mirrored(found)
 
     def told(orders: tuple[OrderReport, ...], fills: tuple[FillReport, ...], found: list[Ended] = found) -> str:
