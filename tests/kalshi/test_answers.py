@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, get_args
 
 import httpx
+import msgspec
 import pytest
 import trio
 
 from fsm_exec.core.orders import NotSent, Refused, Unknown
 from fsm_exec.kalshi import answers
-from fsm_exec.kalshi.answers import ANSWERS, ANY_CODE, NETWORK, SUCCESS_STATUS, AnswerRow, WriteKind, find_row
+from fsm_exec.kalshi.answers import ANSWERS, ANY_CODE, NETWORK, SUCCESS_STATUS, AnswerRow, WriteKind, find_row, judge
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -173,3 +174,32 @@ def test_success_has_one_documented_status_a_write() -> None:
     """201 creates, 204 cancels everything, 200 is all the rest."""
     others = dict.fromkeys(("amend", "decrease", "cancel", "batch_cancel", "group_change"), 200)
     assert {"place": 201, "batch_place": 201, "group_make": 201, "cancel_all": 204, **others} == SUCCESS_STATUS
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "is_no"),
+    [
+        (400, "order_size_exceeds_limit", True),
+        (422, "unprocessable", True),
+        (404, "something_new", True),
+        (401, "something_new", False),  # who asks
+        (408, "something_new", False),  # when
+        (409, "something_new", False),  # four meanings share it
+        (425, "something_new", False),
+        (500, "order_size_exceeds_limit", False),
+    ],
+)
+def test_a_definite_no_that_is_not_listed_is_told_by_its_code(status: int, code: str, is_no: bool) -> None:
+    """It proves nothing yet; with its code and words core can tell whether it is the same again."""
+    body = msgspec.json.encode({"error": {"code": code, "message": "No."}})
+    answer = judge("place", status, body)
+    assert isinstance(answer, Unknown)
+    assert (answer.code, answer.message) == ((code, "No.") if is_no else (None, ""))
+
+
+def test_a_4xx_without_a_code_of_the_exchanges_is_no_answer_of_its() -> None:
+    """A proxy between may have said it."""
+    for body in (b"", b"<html>400</html>", b"{}", b'{"error": {}}'):
+        answer = judge("place", 400, body)
+        assert isinstance(answer, Unknown)
+        assert answer.code is None
