@@ -428,6 +428,10 @@ class Store(Protocol):
         """Those that have ended, and whose cost was not reckoned before the process did."""
         ...
 
+    async def lately_filled(self) -> list[StoredExecution]:
+        """Those that have ended and have one of the newest thousand fills."""
+        ...
+
     async def execution(self, execution_id: str) -> StoredExecution | None: ...
     async def owners(self, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
         """By the exchange's order id; orders of nobody here are not in the answer."""

@@ -40,7 +40,8 @@ class Dispatch:
 
     def ended_lately(self) -> list[Execution]:
         """Those that have ended and are in memory, and are nobody's to look at."""
-        return [ended.execution for ended in self._past.ended.values() if ended.quarantine is None]
+        ended = {name: one.execution for name, one in self._past.ended.items() if one.quarantine is None}
+        return list((self._past.heard_only | ended).values())
 
     def oldest_us(self) -> int | None:
         """When the first of the executions at work began."""

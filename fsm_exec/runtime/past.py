@@ -61,6 +61,7 @@ class Past:
         forget: Callable[[Sequence[str]], None],
     ) -> None:
         self.ended: dict[str, Ended] = {}
+        self.heard_only: dict[str, Execution] = {}  # of an earlier process, until listings have been held against them
         self._books: dict[str, DeadlineBook] = {}  # those that the store cannot give back as they were
         self._services, self._halt_for, self._forget = services, halt_for, forget
         self._send, self._receive = trio.open_memory_channel[tuple[str, AnyEvent] | list[FillReport]](FACTS_WAITING_MAX)
@@ -135,6 +136,8 @@ class Past:
         if late is None:
             return
         await self._services.store.save(save_of(execution, event, late))
+        if execution_id in self.heard_only:
+            self.heard_only[execution_id] = late.execution
         say_notes(late, self._services)
         self._services.log.error("fact_after_end", execution=execution_id, seq=late.execution.seq)
         book = self._books.get(execution_id) or await self._book(execution)

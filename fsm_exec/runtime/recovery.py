@@ -113,6 +113,21 @@ def usable(stored: StoredExecution, methods: Methods) -> tuple[Execution, Algori
     return execution, methods(execution.method)
 
 
+async def heard_only(services: Services) -> list[Execution]:
+    """What ended lately with a fill that only a frame has told of: the process died before a listing was held against
+    it. Raises StoreFailed."""
+    found: list[Execution] = []
+    for stored in await services.store.lately_filled():
+        try:
+            execution = decode_snapshot(stored.snapshot)
+        except CorruptSnapshot:
+            services.log.exception("ended_unreadable", execution=stored.execution_id)
+            continue
+        if any(fill.heard_at_us is not None for child in execution.children for fill in (*child.fills, *child.late)):
+            found.append(execution)
+    return found
+
+
 async def differences(
     executions: Sequence[Execution],
     markets: Mapping[str, MarketStatus],

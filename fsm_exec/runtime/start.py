@@ -23,7 +23,16 @@ from fsm_exec.runtime.latch import AT_ONCE
 from fsm_exec.runtime.lookup import PAUSE_MAX_S
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.past import Past
-from fsm_exec.runtime.recovery import Forgotten, Loaded, Methods, differences, forgotten, load, refuse_others
+from fsm_exec.runtime.recovery import (
+    Forgotten,
+    Loaded,
+    Methods,
+    differences,
+    forgotten,
+    heard_only,
+    load,
+    refuse_others,
+)
 from fsm_exec.runtime.scoring import score_what_had_ended
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.supervisor import Supervisor
@@ -169,6 +178,7 @@ class Start:
         orphans = [order for order in found.orphans if order.client_order_id not in stopping]
         cancel_orphans(orphans, self._services)
         self._past.learn_of_strangers(found.strangers)
+        self._past.heard_only.update((one.execution_id, one) for one in await heard_only(self._services))
         for actor in actors:
             await actor.taken_in.wait()
         for execution in loaded.unscored:

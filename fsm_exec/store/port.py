@@ -161,6 +161,9 @@ class SqliteStore:
     async def unscored(self) -> list[StoredExecution]:
         return await self._writer.read(reading.unscored)
 
+    async def lately_filled(self) -> list[StoredExecution]:
+        return await self._writer.read(reading.lately_filled)
+
     async def execution(self, execution_id: str) -> StoredExecution | None:
         return await self._writer.read(functools.partial(reading.execution, execution_id=execution_id))
 

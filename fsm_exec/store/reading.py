@@ -24,6 +24,11 @@ _UNSCORED = (
     "WHERE state IN ('filled', 'cancelled') AND NOT EXISTS "
     "(SELECT 1 FROM execution_metrics WHERE execution_metrics.execution_id = execution_state.execution_id)"
 )
+FILLS_LATELY = 1_000
+_LATELY_FILLED = (
+    "WHERE state IN ('filled', 'cancelled') AND execution_id IN "
+    f"(SELECT execution_id FROM fills ORDER BY rowid DESC LIMIT {FILLS_LATELY})"
+)
 _BY_ACCEPTANCE = "ORDER BY accepted_at, execution_id"
 _JOURNAL = (
     "SELECT seq, at, event_type, event, intents, steps, version FROM execution_events "
@@ -50,6 +55,11 @@ def unfinished(connection: sqlite3.Connection) -> list[StoredExecution]:
 def unscored(connection: sqlite3.Connection) -> list[StoredExecution]:
     """Those that have ended and have no row of metrics, in the order of their acceptance."""
     return _decode_executions(connection.execute(f"{_EXECUTIONS} {_UNSCORED} {_BY_ACCEPTANCE}"))
+
+
+def lately_filled(connection: sqlite3.Connection) -> list[StoredExecution]:
+    """Those that have ended and have one of the newest FILLS_LATELY fills, in the order of their acceptance."""
+    return _decode_executions(connection.execute(f"{_EXECUTIONS} {_LATELY_FILLED} {_BY_ACCEPTANCE}"))
 
 
 def journal(connection: sqlite3.Connection, execution_id: str) -> list[JournalRow]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from typing import Any
 
 import pytest
 import trio
@@ -12,8 +13,9 @@ from fsm_exec.algorithms import method
 from fsm_exec.core.units import CountE2, PriceE4
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Engine, MethodRef
+from tests.bending import frames
 from tests.bending.drill import OUTAGE_S, Cell, Result, Run
-from tests.bending.lies import LIES
+from tests.bending.lies import LIES, NOBODY
 
 CORRECTED_S = 120  # window, lag, and the looks after an end
 TAKERS = 6
@@ -62,3 +64,47 @@ def test_a_lie_is_corrected_by_what_is_listed(lie: str, seed: int) -> None:
 
     run_virtual(play, seed=1)
     assert [line for line in result.wrong if "is quarantined" not in line] == [], log.getvalue()[-3_000:]
+
+
+class KilledAtOnce(LiedTo):
+    """A frame tells of a trade that is none and so ends an execution; its process dies before a listing was held
+    against it."""
+
+    async def _submit(self, engine: Engine) -> None:
+        await super()._submit(engine)
+        rule = self._bends.on_frame(frames.changed("msg.trade_id", NOBODY), "fill", where=_is_of_seven, times=1)
+        market = method("market")
+        price = PriceE4(min(9_800, 10_300 - self._mid_e4))
+        name = await self._submit_one(engine, "no", price, MethodRef(market.full_name, market), 30, CountE2(700))
+        await rule.until_bent()
+        await trio.sleep(3)
+        assert name in engine.ended
+
+    def _begin_outage(self) -> None:
+        self._outage_over.set()
+
+    async def _through(self, engine: Engine) -> bool:
+        await engine.wait_running()
+        await trio.sleep(CORRECTED_S)
+        await self._end(engine)
+        return True
+
+
+def _is_of_seven(frame: Any) -> bool:  # noqa: ANN401 - a decoded frame
+    return bool(frame["msg"]["count_fp"] == "7.00")
+
+
+def test_what_a_frame_alone_has_told_is_held_against_the_listings_by_the_next_process_too() -> None:
+    """The fill that no listing has is taken back, although its execution has ended and nobody has it in memory."""
+    log = io.StringIO()
+    cell = Cell("a fill frame of another trade", "recovering", "deadline", "no answer")
+    result = Result(cell)
+
+    async def play() -> None:
+        run = KilledAtOnce(cell.down, random.Random(1), result, log)
+        run._cell = cell
+        await run.play()
+
+    run_virtual(play, seed=1)
+    assert "is not listed: it is taken back" in log.getvalue()
+    assert result.wrong == [], log.getvalue()[-3_000:]
