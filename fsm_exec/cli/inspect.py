@@ -163,7 +163,7 @@ def _print_detail(detail: ExecutionDetail) -> None:
         _print_rows("cost", [detail.metrics], ("fill_rate", "average_fill_price", "shortfall", "fees", "flags"))
     _print_rows("journal", detail.journal, ("seq", "at", "event_type", "steps"))
     for line in detail.damage:
-        click.echo(f"damaged: {line}")
+        say(f"damaged: {line}")
 
 
 def _print_rows(title: str, rows: Sequence[msgspec.Struct], columns: tuple[str, ...]) -> None:
