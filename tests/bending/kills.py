@@ -77,6 +77,8 @@ def table(outcomes: list[Outcome]) -> str:
     wrong = Counter(finding.kind for outcome in outcomes for finding in outcome.wrong)
     lines.append(", ".join(f"{wrong[kind]} {kind}" for kind in KINDS))
     quarantined = [f"{outcome.name}: quarantined: {line}" for outcome in outcomes for line in outcome.quarantined]
+    misnamed = [f"{outcome.name}: {line}" for outcome in outcomes for line in outcome.misnamed]
+    lines += [f"{len(misnamed)} came to nothing under the id of an answer that lied", *misnamed]
     lines += [f"{len(quarantined)} were quarantined, and ended by their user", *quarantined]
     lines += [f"{outcome.name}: {finding}" for outcome in outcomes for finding in outcome.wrong]
     return "\n".join(lines)

@@ -25,6 +25,9 @@ from fsm_exec.runtime.clock import Wall, system_us
 
 KINDS: Final = ("doubled", "orphaned", "lost", "counted twice", "over target", "over cap", "unfinished", "wrong")
 
+MISNAMED: Final = "misnamed"
+"""Said and not held against the engine: an order that ended without a fill, under the id of an answer that lied."""
+
 
 class Finding(NamedTuple):
     kind: str
@@ -120,7 +123,9 @@ def _of_orders(books: Books, children: dict[str, tuple[str | None, str, str]]) -
         order_id, state, filled = children[name]
         if order.status == "resting":
             found.append(Finding("orphaned", f"{name} rests at the exchange, it is {state} in the database"))
-        if order_id != order.order_id:
+        if order_id != order.order_id and order_id is not None and not order.filled_e2 and order.status != "resting":
+            found.append(Finding(MISNAMED, f"{name} came to nothing as {order.order_id}, and is {order_id} here"))
+        elif order_id != order.order_id:
             found.append(Finding("lost", f"{name} is order {order.order_id} there and {order_id} here"))
         there = format_count(order.filled_e2)
         if Decimal(filled) != Decimal(there):

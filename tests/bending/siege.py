@@ -23,7 +23,7 @@ import trio
 from fsm_exec.core.errors import VenueError
 from tests.bending.bends import Cut, Deliver, Forward, Frame, Reply, Request
 from tests.bending.daemon import CONFIG, START_S, Daemons
-from tests.bending.ledger import Finding, compared, listed
+from tests.bending.ledger import MISNAMED, Finding, compared, listed
 from tests.bending.lies import LIES, TROUBLES
 from tests.bending.proxy import bending_proxy
 from tests.chaos.states import at_work, unfinished
@@ -76,6 +76,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     fills: int = 0
     slowest_end_s: float = 0.0
     corrected_s: float = 0.0
+    misnamed: list[str] = []
     in_flight: int = 0
 
 
@@ -336,7 +337,9 @@ class Siege(Daemons):
             while found:
                 with suppress(VenueError):
                     books = await listed(self._paper)
-                    found = compared(self.database, books)
+                    seen = compared(self.database, books)
+                    found = [finding for finding in seen if finding.kind != MISNAMED]
+                    self.outcome.misnamed = [str(finding) for finding in seen if finding.kind == MISNAMED]
                     self.outcome.orders, self.outcome.fills = len(books.orders), len(books.fills)
                 await trio.sleep(1 if found else 0)
         self.outcome.corrected_s = trio.current_time() - began_s

@@ -12,7 +12,7 @@ import msgspec
 from fsm_exec.cli.crash_books import held
 from fsm_exec.core.orders import FillReport, OrderReport
 from fsm_exec.core.units import CountE2, PriceE4
-from tests.bending.ledger import Books, compared
+from tests.bending.ledger import MISNAMED, Books, compared
 from tests.cli.invoking import invoke
 from tests.cli.mirror import mirrored
 
@@ -44,6 +44,7 @@ def test_every_kind_of_fault_is_found(tmp_path: Path) -> None:
     assert "orphaned" in kinds((*orders, stranger), fills)
     assert "orphaned" in kinds((*rest, replace(filled, status="resting")), fills)
     assert "lost" in kinds((*rest, replace(filled, order_id="another")), fills)
+    assert MISNAMED in kinds((*rest, replace(filled, order_id="another", filled_e2=CountE2(0))), fills)
     assert "counted twice" in kinds((*rest, replace(filled, filled_e2=CountE2(1))), fills)
     assert {"lost", "over target"} <= kinds(orders, (*fills, more))
     assert "counted twice" in kinds(orders, fills[1:])
