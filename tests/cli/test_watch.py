@@ -14,9 +14,11 @@ import trio
 from fsm_exec.control.messages import Transition
 from fsm_exec.core.units import parse_count, parse_price
 from fsm_exec.paper.tape import BookSnapshot
-from tests.cli.daemons import END_S, Serve, serve, submit, until
+from tests.cli.daemons import END_S, Serve, serve, status, submit, until
 from tests.cli.exchange import TICKER, Site, site
 from tests.cli.support import COMMAND, environment
+
+BACK_S = 60  # a watch tries again every 5 s at the latest, on however busy a machine
 
 
 async def watching(at: Site, name: str, *arguments: str) -> trio.Process:
@@ -70,6 +72,7 @@ async def test_every_row_once_over_daemons_that_are_killed(tmp_path: Path) -> No
             daemon = await serve(at, name=f"serve{life}")
             urls.add(daemon.ready.control_url)
             await caught_up(at, daemon, database)
+            await both_are_back(at)
         await submit(at, quantity="5")
         await caught_up(at, daemon, database)
         assert len(urls) == 4, "another port each time"
@@ -96,6 +99,13 @@ async def caught_up(at: Site, daemon: Serve, database: Path) -> None:
     """The watch of all has the newest row there is."""
     assert daemon.process.poll() is None, daemon.err
     await until(lambda: steps_in(at, "every")[-1].position == positions(database)[-1])
+
+
+async def both_are_back(at: Site) -> None:
+    """A watch that had not found the new daemon yet would not notice that it goes."""
+    with trio.fail_after(BACK_S):
+        while (await status(at)).watchers < 2:  # noqa: ASYNC110 - other processes are waited for
+            await trio.sleep(0.1)
 
 
 async def cancel(at: Site, execution_id: str) -> int:
