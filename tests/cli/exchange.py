@@ -53,6 +53,7 @@ class Site:
             process: trio.Process = await trio.lowlevel.open_process(
                 [*COMMAND, *map(str, arguments)], cwd=self.directory, env=environment(), stdout=out, stderr=err
             )
+        self.processes.append(process)
         return process
 
     async def run(self, *arguments: str | Path) -> tuple[int, str, str]:
