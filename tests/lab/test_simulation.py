@@ -163,3 +163,8 @@ def test_many_workers_find_what_one_finds() -> None:
     one = {lived.report.seed: lived.report.digest for lived in hunt(seeds, Options(), 1)}
     two = {lived.report.seed: lived.report.digest for lived in hunt(seeds, Options(), 2)}
     assert one == two
+
+
+def test_an_engine_that_leaves_while_it_recovers_need_not_have_taken_anything_in() -> None:
+    """It is told to leave before it runs: what happened while it was down is the next one's to learn."""
+    assert simulate(only(draw(1_932), 35, frozenset(range(35)) - {3, 20, 21, 32, 34})).findings == []
