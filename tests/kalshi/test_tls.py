@@ -352,7 +352,8 @@ async def test_a_refusal_without_end_is_given_up(kit: Kit, listener: Listener) -
 def test_no_core_is_left_behind() -> None:
     """Of a command that may hold a key: whatever the shell allowed."""
     script = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_CORE, (4096, 4096));"
+        "import resource, sys; most = resource.getrlimit(resource.RLIMIT_CORE)[1];"
+        "resource.setrlimit(resource.RLIMIT_CORE, (most, most));"
         "sys.argv = ['fsm-exec', '--version'];"
         "from fsm_exec.cli.main import main\n"
         "try: main()\n"
