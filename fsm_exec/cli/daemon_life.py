@@ -7,7 +7,6 @@ store > client > engine > control API. The API answers while the engine recovers
 from __future__ import annotations
 
 import os
-import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -21,6 +20,7 @@ import trio
 
 from fsm_exec.cli.config import Loaded
 from fsm_exec.cli.connection import connect
+from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.instance import draw_instance
 from fsm_exec.cli.methods import methods_of, ship
 from fsm_exec.cli.open_orders import orders_of
@@ -86,7 +86,7 @@ class DaemonLife:
     async def run(self) -> int:
         """The exit code. Raises UserError, VenueRefused and StoreFailed."""
         with (
-            trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
+            trio.open_signal_receiver(*ending_signals()) as signals,
             trio.CancelScope() as life,
         ):
             async with trio.open_nursery() as nursery:

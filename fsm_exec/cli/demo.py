@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from contextlib import suppress
 from functools import partial
@@ -23,6 +22,7 @@ from fsm_exec.cli.demo_plan import (
     schedule,
     target_price,
 )
+from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.log_file import log_path, open_log_file
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.results import DemoResult, ExecutionResult, differences, result_of, table_of
@@ -199,7 +199,7 @@ class DemoRun:
         self, world: World, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Ctrl-C ends every execution as its user would, and the results are still printed."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        with trio.open_signal_receiver(*ending_signals()) as signals:
             task_status.started()
             async for _ in signals:
                 self._interrupted.set()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +24,7 @@ from fsm_exec.cli.crash_books import at_work, disagreements, fates, held
 from fsm_exec.cli.crash_engine import EngineProcess, Ready
 from fsm_exec.cli.crash_story import Compared, CrashResult, KillTold, Story, found_at_kill, found_at_restart
 from fsm_exec.cli.demo_plan import BOOK_WAIT_US, DemoChoices, Start, schedule
+from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.results import result_of, table_of
 from fsm_exec.cli.screen import console_of_a_demo
@@ -168,7 +168,7 @@ class CrashRun:
         self, scope: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """The first one ends the story in order, a second one at once."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        with trio.open_signal_receiver(*ending_signals()) as signals:
             task_status.started()
             async for _ in signals:
                 if self._interrupted:

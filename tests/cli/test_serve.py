@@ -94,6 +94,21 @@ async def test_sigterm_lets_it_rest_and_the_next_start_goes_on(tmp_path: Path) -
         assert await fourth.end() == 0
 
 
+async def test_under_nohup_it_outlives_its_terminal(tmp_path: Path) -> None:
+    """Started deaf to SIGHUP, it goes on when the terminal is closed; SIGTERM still lets it rest."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with site(tmp_path) as at:
+            daemon = await serve(at)
+            daemon.process.send_signal(signal.SIGHUP)
+            await trio.sleep(1)
+            assert daemon.process.poll() is None
+            assert (await status(at)).state == "running"
+            assert await daemon.end() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 async def test_a_second_signal_stops_it_at_once(tmp_path: Path) -> None:
     """The exchange does not answer the cancels, so it cannot rest; the second signal is exit 130, and the next start
     finds everything."""
