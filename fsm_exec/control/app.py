@@ -69,7 +69,7 @@ class ControlApp:
             except ExecError as error:
                 return failed(refusals.of_error(error))
             except ClientDisconnect:
-                return Response(status_code=400)  # nobody is there to read it
+                return failed(refusals.cut_off())  # who has gone will not read it, who let us wait will
             except Exception:  # one request's bug must not take the daemon down
                 self._log.exception("control_failed", path=path)
                 return failed(refusals.Refusal(500, "internal", "the daemon failed at this; its log says more"))

@@ -53,6 +53,10 @@ def too_large(limit_bytes: int) -> Refusal:
     return Refusal(413, "too_large", f"the request is larger than {limit_bytes} bytes")
 
 
+def cut_off() -> Refusal:
+    return Refusal(400, "bad_request", "the body did not come to its end, or its chunks break the protocol")
+
+
 def invalid(message: str) -> Refusal:
     return Refusal(422, "invalid", message)
 

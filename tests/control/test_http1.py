@@ -120,6 +120,7 @@ async def test_what_breaks_the_protocol(port: int, desk: Desk) -> None:
         (halt + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400, "bad_request"),
         (halt + b"Content-Length: -2\r\n\r\n{}", 400, "bad_request"),
         (halt + b"Transfer-Encoding: gzip\r\n\r\n", 501, "bad_request"),
+        (halt + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n", 400, "bad_request"),
         (b"GET http://127.0.0.1/v1/status HTTP/1.1\r\n" + AUTHORIZED + b"\r\n", 400, "bad_request"),
         (b"CONNECT 127.0.0.1:80 HTTP/1.1\r\n" + AUTHORIZED + b"\r\n", 400, "bad_request"),
         (b"OPTIONS * HTTP/1.1\r\n" + AUTHORIZED + b"\r\n", 400, "bad_request"),
@@ -209,8 +210,10 @@ async def test_who_lets_us_wait_is_let_go(port: int, monkeypatch: pytest.MonkeyP
 
         await stream.send_all(b"POST /v1/executions HTTP/1.1\r\nContent-Length: 500\r\n" + AUTHORIZED + b"\r\n")
         nursery.start_soon(trickle)
-        await to_the_end(stream)
+        answer = await to_the_end(stream)
         nursery.cancel_scope.cancel()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"did not come to its end" in answer
 
 
 async def test_a_reader_that_takes_nothing_is_dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
