@@ -55,14 +55,15 @@ def choose(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
     if seen.is_ended:
         return ()
     resent = lost_cancels(seen) if isinstance(event, Restored) or _cancels_on(seen, event) else ()
-    # Or a late fill has taken what other orders still want to buy.
-    if seen.ending is not None or seen.draining or seen.free_e2 < 0:
-        forgone = tuple(Forgo(client_order_id=child.client_order_id) for child in seen.unsent)
+    forgone = tuple(Forgo(client_order_id=child.client_order_id) for child in seen.unsent)
+    if seen.ending is not None or seen.draining:
         return (*resent, *forgone, *cancels(seen))
     closing_us = closing_at_us(seen, algorithm)
     closes = closing_us is not None and event.at_us >= closing_us
-    if closes and seen.state != "pending":
+    if closes and seen.state != "pending":  # whatever else is the matter: this time must not stay due
         return (*resent, *begin_closing(seen))
+    if seen.free_e2 < 0:  # a late fill, or an end that is doubted, has taken what other orders still want to buy
+        return (*resent, *forgone, *cancels(seen))
     again = tuple(PlaceAgain(client_order_id=child.client_order_id) for child in seen.unsent)
     if seen.closing is not None:
         return (*resent, *(again or closing_leg(seen, event)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsm_exec.core.advance import fold
-from fsm_exec.core.algorithm import PlaceWish
+from fsm_exec.core.algorithm import PlaceWish, WithdrawWish
 from fsm_exec.core.closing import closing_at_us
 from fsm_exec.core.events import (
     BeginClosing,
@@ -238,3 +238,24 @@ def test_without_a_lead_there_is_no_leg(working: Driver) -> None:
     working.tell(ClockStruck(at_us=working.now_us))
     assert working.execution.closing is None
     assert working.child.state == "cancelling"
+
+
+def test_the_leg_begins_although_more_may_be_bought_than_is_wanted(world: World) -> None:
+    """An order that was said to have ended is told of again while another has its place. The time of the leg moves the
+    execution on all the same: what is due and changes nothing would be due again at once, for ever."""
+    driver = world.drive(world.scripted(closing_lead_us=LEAD_US))
+    driver.place()
+    driver.accept()
+    first = driver.child
+    driver.script.wishes = (WithdrawWish(level=1),)
+    driver.look()
+    driver.fact(CancelAnswered, reduced_by_e2=first.count_e2)
+    driver.script.wishes = None
+    driver.look()
+    driver.accept()
+    driver.frame("T", 50_000, client_order_id=first.client_order_id, order_id=first.order_id)
+    assert driver.execution.free_e2 < 0
+    assert driver.child.state == "cancelling"
+    strike(driver)
+    assert driver.execution.closing is not None
+    assert closing_at_us(driver.execution, driver.algorithm) is None
