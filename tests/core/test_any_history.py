@@ -263,6 +263,8 @@ class Teller:
         """Late listings have the order ended with some of its fills, and perhaps one more."""
         order_id = child.order_id or f"id-{child.client_order_id}"
         kept = [fill for fill in (*child.fills, *child.late) if self.draw(0, 4)]
+        while sum(fill.count_e2 for fill in kept) > child.count_e2:
+            kept.pop()  # no order has more
         more = child.count_e2 - sum(fill.count_e2 for fill in kept)
         fills = [(fill.fill_id, fill.count_e2) for fill in kept]
         if more > 0 and self.draw(0, 2) == 0:
