@@ -93,6 +93,20 @@ def proof(
     )
 
 
+def is_overtaken(event: OrderProven, before: Child, now: Child) -> bool:
+    """Whether the order, which was `before` when the proof was found, has been told meanwhile of what the listings are
+    too old to have: its end, or another fill. What they say would undo it."""
+    known = (*before.fills, *before.late)
+    if any(fill not in known for fill in _unlisted(now, event.fills)):
+        return True
+    ended = _is_over(now) and not _is_over(before)
+    return ended and (event.order is None or event.order.status == "resting")
+
+
+def _is_over(child: Child) -> bool:
+    return not child.is_open or child.state == "settling"
+
+
 def zombie(child: Child, ticker: str, orders: OrderListing) -> OrderReport | None:
     """The row of an order that has ended here and rests at the exchange: it must be taken off."""
     row = None if child.is_open else row_of(child, ticker, orders)

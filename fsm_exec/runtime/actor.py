@@ -189,9 +189,9 @@ class Actor:
                 self._inquirer.look_after(inquiries)
             try:
                 event = await self._next_event()
-                if event is not None:
+                if event is not None and not self._inquirer.is_overtaken(event):
                     await self.step(event)
-                    event = None  # what it saw is not kept while it waits
+                event = None  # what it saw is not kept while it waits
             except CONTRADICTIONS as error:
                 if not self.gives_up:
                     raise

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from fsm_exec.core.errors import IllegalEvent, VenueError
+from fsm_exec.core.events import AnyEvent, OrderProven
 from fsm_exec.core.execution import Child
 from fsm_exec.core.inquiry import answer_of, check_existing, doubt_of, filled, needs_inquiry, proof_from_us
 from fsm_exec.core.orders import FillReport, OrderListing
-from fsm_exec.core.proof import PROOF_US, order_ids, proof, row_of, zombie
+from fsm_exec.core.proof import PROOF_US, is_overtaken, order_ids, proof, row_of, zombie
 from fsm_exec.core.reconcile import fill_is_news
 from fsm_exec.core.recovery import OVERLAP_US
 from fsm_exec.runtime.emergency import take_off
@@ -37,13 +38,14 @@ NOTHING: frozenset[str] = frozenset()  # one for all: an empty set takes 200 byt
 
 
 class Inquirer:
-    __slots__ = ("_actor", "_asking", "_doubts", "_existing", "_feed", "_services")
+    __slots__ = ("_actor", "_asking", "_doubts", "_existing", "_feed", "_proven", "_services")
 
     def __init__(self, actor: Actor, services: Services, feed: MarketFeed) -> None:
         self._actor, self._services, self._feed = actor, services, feed
         self._asking = NOTHING
         self._existing = NOTHING  # a restart hears it again: the order is placed under the same id, or found
         self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is in doubt, and since when
+        self._proven: tuple[tuple[OrderProven, Child], ...] = ()  # proofs not taken in yet, and what each is about
 
     @property
     def is_needed(self) -> bool:
@@ -53,6 +55,16 @@ class Inquirer:
     def said_to_exist(self, client_order_id: str) -> None:
         """The exchange refuses to place it, for an order of its id exists: ours, or another one of our name."""
         self._existing |= {client_order_id}
+
+    def is_overtaken(self, event: AnyEvent) -> bool:
+        """Whether it is a proof that has waited in the inbox behind what it is too old for. The order is asked about
+        again, if it still has to be."""
+        before = next((child for found, child in self._proven if found is event), None)
+        if before is None or not isinstance(event, OrderProven):
+            return False
+        self._proven = tuple(one for one in self._proven if one[0] is not event)
+        now = self._actor.execution.child(event.client_order_id)
+        return now is not None and is_overtaken(event, before, now)
 
     def look_after(self, nursery: trio.Nursery) -> None:
         """Start asking about every order that needs it and is not asked about yet."""
@@ -144,6 +156,7 @@ class Inquirer:
             if isinstance(found, str):
                 inbox.stop(IllegalEvent(found))
             elif found is not None:
+                self._proven = (*self._proven, (found, now))
                 inbox.offer(found)
             if found is not None:
                 return

@@ -11,6 +11,7 @@ from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.orders import (
     CancelAnswer,
     CancelOrder,
+    FillListing,
     FillReport,
     PlaceAnswer,
     Placed,
@@ -117,6 +118,34 @@ async def test_a_frame_of_500_for_an_order_of_10(autojump_clock: MockClock) -> N
             execution = await stage.ended(name)
         assert [(fill.fill_id, fill.count_e2) for fill in execution.fills] == [("f-1", 1_000)]
         assert (execution.state, execution.reason) == ("filled", "completed")
+
+
+async def test_what_happens_while_the_listings_are_read_is_not_undone_by_them(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fill is told of after the listings were made that end a doubt, and before they are taken in: they do not have
+    it, and are asked for again."""
+    async with staged() as stage:
+        fills = stage.exchange.fills
+        name, order = await at_rest(stage)
+
+        async def and_then_filled(
+            ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
+        ) -> FillListing:
+            listing = await fills(ticker, order_id, since_us=since_us)
+            late = trio.current_time() > doubted_s + PROOF_S + 0.4
+            if order_id is not None and late and stage.exchange.resting:
+                stage.exchange.fill(10, order)
+            return listing
+
+        doubted_s = trio.current_time()
+        monkeypatch.setattr(stage.exchange, "fills", and_then_filled)
+        told(stage, order, "f-9", 500)
+        with trio.fail_after(3 * PROOF_S):
+            execution = await stage.ended(name)
+        assert (execution.state, execution.filled_e2) == ("filled", 1_000)
+        assert [line["what"] for line in stage.lines("alarm") if "taken back" in line["what"]] == []
+        assert stage.lines("quarantined") == []
 
 
 async def test_a_fill_of_a_frame_that_no_listing_has_is_taken_back_at_work(autojump_clock: MockClock) -> None:
