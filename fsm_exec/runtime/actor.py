@@ -104,6 +104,11 @@ class Actor:
         return ends_of(self.execution.deadline_us, self._algorithm)
 
     @property
+    def begins_with_drain(self) -> bool:
+        """Whether its process is leaving before it has learned what the exchange holds."""
+        return isinstance(self._first, DrainRequested)
+
+    @property
     def is_busy(self) -> bool:
         """Whether an order of it is live, unknown or settling."""
         return any(child.is_open or child.suspicion is not None for child in self.execution.children)

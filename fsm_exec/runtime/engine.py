@@ -272,12 +272,12 @@ class Engine:
         return at_rest
 
     def _is_busy(self, actor: Actor) -> bool:
-        """It has orders that may be live, or has not taken in yet that it is to end. Unless another took its place."""
+        """It has orders that may be live, or has not taken in yet that it is to end. Those of one that is not at work
+        any more are another actor's, or loose."""
         execution = actor.execution
         is_deaf = actor.stopped_for is not None and execution.ending is None and not execution.is_ended
         is_at_work = self.actors.get(execution.execution_id) is actor
-        is_replaced = not is_at_work and execution.execution_id in self.actors
-        return (actor.is_busy and not is_replaced) or (is_deaf and is_at_work and not actor.is_waiting)
+        return is_at_work and (actor.is_busy or (is_deaf and not actor.is_waiting))
 
     @property
     def losses(self) -> list[str]:

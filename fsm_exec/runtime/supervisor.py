@@ -192,7 +192,8 @@ class Supervisor:
     async def _learn_first(
         self, actor: Actor, stop_for: Reason | None = None, *, was_quarantined: bool = False
     ) -> None:
-        """What the exchange holds of it, unless it is to stop, or is told to meanwhile. Raises VenueRefused."""
+        """What the exchange holds of it, unless it is to stop, or is told to meanwhile. Raises VenueRefused, and
+        LocalError if the process is told to leave while a quarantined one is asked about."""
         cleared = _Cleared(actor.execution.execution_id, self._services) if was_quarantined else None
         with trio.CancelScope() as reading:
             actor.wait_for_news(reading.cancel, cleared)
@@ -202,6 +203,9 @@ class Supervisor:
             news = await difference(actor.execution, actor.feed.status, self._services, was_quarantined=was_quarantined)
             if actor.is_waiting:
                 actor.begin_with(news, self.may_act if cleared is None else cleared)
+        if was_quarantined and actor.begins_with_drain:  # no journal would say that its orders were ended by us
+            name = actor.execution.execution_id
+            raise LocalError(f"{name} stays quarantined: the engine is leaving; ask the next one")
 
     async def _until_parted(self, execution_id: str) -> None:
         """Until nobody has anything to do with a quarantined one any more. Raises LocalError if that takes too long."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import IllegalEvent, LocalError
+from fsm_exec.core.orders import OrderListing
 from fsm_exec.core.ports import ExecutionSave
 from fsm_exec.runtime import supervisor
 from tests.runtime.lives import World, a_world, ended
@@ -157,6 +158,43 @@ async def test_a_process_that_dies_while_it_gives_one_up_leaves_it_quarantined(a
             world.exchange.fill(10, stage.order_of("e000001"))
             await ended(stage.engine)
         assert (await world.execution("e000001")).state == "filled"
+
+
+async def test_a_process_that_leaves_while_one_is_resumed_leaves_it_quarantined(autojump_clock: MockClock) -> None:
+    """Told to leave before it has learned that its orders were ended by us, it does not take the execution up: their
+    end would be somebody else's doing. It does not keep the process waiting either."""
+    async with a_world() as world:
+        orders = world.exchange.orders
+
+        async def never(*_: object, **__: object) -> OrderListing:
+            await trio.sleep_forever()
+
+        async with world.life() as stage:
+            name, _ = await at_rest(stage)
+            contradict(stage, name)
+            await until_given_up(world, name)
+            await trio.sleep(3)
+            assert world.exchange.resting == []
+            world.exchange.orders = never  # type: ignore[method-assign]
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(is_refused, stage, name)
+                await trio.sleep(1)
+                with trio.fail_after(5):
+                    assert await stage.engine.drain(cancel_orders=True)
+            world.exchange.orders = orders  # type: ignore[method-assign]
+        async with world.life() as stage:
+            assert list(stage.engine.status().quarantined) == [name]
+            await stage.engine.resume_execution(name)
+            await trio.sleep(3)
+            world.exchange.fill(10, stage.order_of(name))
+            await ended(stage.engine)
+        assert (await world.execution(name)).state == "filled"
+
+
+async def is_refused(stage: Stage, name: str) -> None:
+    """It stays quarantined, which is said."""
+    with pytest.raises(LocalError, match="stays quarantined"):
+        await stage.engine.resume_execution(name)
 
 
 async def test_a_process_that_dies_while_one_is_resumed_leaves_it_quarantined(autojump_clock: MockClock) -> None:

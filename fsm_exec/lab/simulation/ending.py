@@ -29,7 +29,7 @@ KNOWN_US = 45_000_000  # of calm: the listings are read every 30 s, and what is 
 async def until_ended(world: World) -> bool:
     """Whether everything ended in time."""
     connection, lies = world.disk.connection, world.plan.profile.lies.any
-    while (left := audit.unfinished(connection, quarantined_too=lies)) or not world.is_up():
+    while (left := audit.unfinished(connection, quarantined_too=lies)) or not world.is_up() or world.is_asked():
         late = [name for name, deadline_us in left if world.now_us() > _bound_us(world, name, deadline_us)]
         if late and world.is_up():
             for name in late:

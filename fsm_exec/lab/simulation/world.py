@@ -55,6 +55,7 @@ from fsm_exec.paper.player import TapePlayer
 from fsm_exec.paper.timeline import Timeline
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual
+from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
 
 CASH_E6 = MoneyE6(1_000_000 * 1_000_000)
@@ -125,6 +126,7 @@ class World:
         self.offset_us = 0  # by which the machine's clock is wrong
         self.right_us = 0  # when it was last set right
         self.contradicted: set[str] = set()
+        self._asking: dict[int, Process | None] = {}  # submissions without an answer, and who was asked
         self.history = History(self.clock.now_us, keeps=keeps)
         instance = _instance(seed)
         self.witness = Witness(self.history, instance, lambda: self.process.wall_us() - self.now_us())
@@ -191,7 +193,7 @@ class World:
             if action.at_ms == 0:
                 continue  # it has been waiting since before the start
             if isinstance(action, Submit):
-                nursery.start_soon(self._submit_when_up, partial(user.submit, self, submissions, action))
+                nursery.start_soon(self._submit_when_up, submissions, partial(user.submit, self, submissions, action))
                 submissions += 1
             else:
                 self._act(action, nursery)
@@ -295,10 +297,22 @@ class World:
 
     # The user
 
-    async def _submit_when_up(self, order: Order) -> None:
+    async def _submit_when_up(self, number: int, order: Order) -> None:
         """Whoever finds nobody there comes again."""
+        self._asking[number] = None
         await until(self.is_up)
-        self.process.ask(order)
+        self._asking[number] = self.process
+        self.process.ask(partial(self._submitted, number, order))
+
+    async def _submitted(self, number: int, order: Order, engine: Engine) -> None:
+        try:
+            await order(engine)
+        finally:
+            del self._asking[number]
+
+    def is_asked(self) -> bool:
+        """Whether somebody still waits to be accepted. A process that is gone will accept nobody."""
+        return any(asked is None or not asked.life.is_over for asked in self._asking.values())
 
     # What is looked at
 
