@@ -23,7 +23,7 @@ from fsm_exec.core.text import one_line
 from fsm_exec.core.times import to_iso
 from fsm_exec.store.acknowledged import SUFFIX, Lost, MarkFile, counted, lost_since, marked
 from fsm_exec.store.damage import DATABASE_ERRORS, text, tolerant
-from fsm_exec.store.held_file import HeldFile, HoldingConnection
+from fsm_exec.store.held_file import LOG, HeldFile, HoldingConnection
 from fsm_exec.store.marking import is_another, mark
 from fsm_exec.store.migrations import SCHEMA, Migration, migrate
 from fsm_exec.store.owner_only import OWNER_ONLY
@@ -71,6 +71,7 @@ def open_database(opening: Opening) -> Opened:
     if opening.path is None:
         return prepare(_in_memory(opening), None, opening)
     path = _real(opening.path)
+    _refuse_forsaken_log(path)
     created = _create_if_absent(path)
     held = HeldFile(path)  # before SQLite looks at it, and before anything is ours to remove
     connection = None
@@ -147,6 +148,24 @@ def _real(path: Path) -> Path:
         return Path(os.path.realpath(path))
     except ValueError as error:
         raise UserError(f"cannot use the database {str(path)!r}: {error}; give the path of a file") from error
+
+
+def _refuse_forsaken_log(path: Path) -> None:
+    """Raises UserError for a log whose database is gone: SQLite would delete it, and with it steps that stand nowhere
+    else, while the database may only have been moved."""
+    log = path.with_name(path.name + LOG)
+    if _size(log) > 0 and _size(path) == 0:
+        raise UserError(
+            f"the database {path} is not there, or empty, but its write-ahead log is: {log} may hold what nothing else "
+            "does; put the database back beside it, or move the log away to begin anew"
+        )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return 0
 
 
 def _create_if_absent(path: Path) -> bool:

@@ -289,6 +289,33 @@ async def test_a_fault_of_the_callers_comes_back_to_the_caller(database: Path) -
         assert list(database.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_log_whose_database_is_gone_is_not_deleted(
+    tmp_path: Path, draw_instance: DrawInstance, samples: Samples, emptied: bool
+) -> None:
+    """A start in the place of a database that was moved away leaves its log alone; put back, all of it is there."""
+    engine, moved, log = (tmp_path / name for name in ("engine.sqlite", "moved.sqlite", "engine.sqlite-wal"))
+
+    async def work() -> bytes:
+        async with open_virtual_store(engine, draw_instance=draw_instance, at_us=samples.at_us) as store:
+            await store.save(samples.save("e000001"))
+            shutil.copy(engine, moved)
+            return await trio.Path(log).read_bytes()
+
+    image = trio.run(work)  # as a killed process leaves it
+    engine.unlink()
+    if emptied:
+        engine.touch()
+    log.write_bytes(image)
+    with pytest.raises(UserError, match="put the database back") as refused:
+        open_once(engine, draw_instance)
+    assert "\n" not in str(refused.value)
+    assert log.read_bytes() == image
+    assert engine.exists() == emptied
+    moved.replace(engine)
+    assert [row.execution_id for row in read_executions(engine)] == ["e000001"]
+
+
 def test_a_socket_is_no_database(tmp_path: Path, draw_instance: DrawInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anything else that has a name in the file system is refused and stays."""
     monkeypatch.chdir(tmp_path)
