@@ -122,6 +122,8 @@ def _contradiction(child: Child, row: OrderReport | None, told: Sequence[FillRep
             f"order {name} is listed with {format_count(CountE2(says))} filled, and its fills add up to "
             f"{format_count(CountE2(listed))}"
         )
+    if row is None and any(fill.heard_at_us is None for fill in (*child.fills, *child.late)):
+        return f"fills of order {name} were listed, and no listing has the order any more"
     if row is not None and row.status == "resting" and not child.is_open:
         return f"order {name} has ended here ({child.state}), and rests at the exchange as {row.order_id}"
     return None

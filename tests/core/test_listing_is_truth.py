@@ -322,6 +322,22 @@ def test_a_fill_that_was_just_heard_of_may_not_be_listed_yet(working: Driver) ->
     assert proof(working.execution, working.child, orders, fills, since_us, later, lambda _: None) is not None
 
 
+def test_listings_that_are_empty_take_no_fill_back_that_one_of_them_had(working: Driver) -> None:
+    """An exchange that shows nothing has forgotten more than we have: what was bought is not bought again."""
+    working.listed("T", 400)
+    working.fact(CancelAnswered, reduced_by_e2=CountE2(600))
+    since_us = working.now_us
+    working.frame("U", 50_000)
+
+    def found(later_us: int) -> object:
+        as_of_us = since_us + later_us
+        orders, fills = OrderListing(as_of_us=as_of_us, orders=()), [FillListing(as_of_us=as_of_us, fills=())]
+        return proof(working.execution, working.child, orders, fills, since_us, as_of_us, lambda _: None)
+
+    assert found(PROOF_US + 1) is None
+    assert "no listing has the order any more" in str(found(CONTRADICTS_US + 1))
+
+
 def test_an_execution_with_a_suspicion_does_not_end_before_it_is_settled(working: Driver) -> None:
     """Nor does it place anew what an order may still buy."""
     working.frame("T", 50_000)
