@@ -26,10 +26,10 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`state` is the engine's own, or `degraded`: it runs and cannot act at the exchange, for the reasons in
     `why_degraded`, which other states may have too. `quarantined` has the reasons. `live_orders` counts every order
     that is live or may be: whatever the exchange has not said to have ended with all its fills counted here. Of them,
-    `unknown_orders` were sent and not heard of since, `settling_orders` have ended there and miss fills here, and
-    `loose_orders` are those of quarantined executions and of nobody. `oldest_unknown_us` is how long the oldest place
-    without proof has been so. `nothing_live` is said by the exchange's word alone: there are none of these, and its
-    listings have been read since the start. `halt_within_s`: see `halt_within_s`."""
+    `unknown_orders` were sent and not heard of since, `settling_orders` have ended there and miss fills here, or their
+    end is doubted, and `loose_orders` are those of quarantined executions and of nobody. `oldest_unknown_us` is how
+    long the oldest place without proof has been so. `nothing_live` is said by the exchange's word alone: there are none
+    of these, and its listings have been read since the start. `halt_within_s`: see `halt_within_s`."""
 
     state: str
     why_degraded: tuple[str, ...]
@@ -81,7 +81,9 @@ def status_of(
     stream_connected: bool,
 ) -> EngineStatus:
     found = list(executions)
-    open_orders = [child for execution in found for child in execution.children if child.is_open]
+    open_orders = [
+        child for execution in found for child in execution.children if child.is_open or child.suspicion is not None
+    ]
     unknown = [child for child in open_orders if child.state == "unknown"]
     sent = {entry.client_order_id for execution in found for entry in execution.outbox if entry.kind == "place"}
     unheard_of = [child for child in open_orders if child.state == "intended" and child.client_order_id in sent]
@@ -95,7 +97,7 @@ def status_of(
         quarantined=dict(quarantined),
         live_orders=len(live) - unsent,
         unknown_orders=len(unknown) + len(unheard_of),
-        settling_orders=sum(child.state == "settling" for child in open_orders),
+        settling_orders=sum(child.state == "settling" or not child.is_open for child in open_orders),
         loose_orders=len(loose),
         nothing_live=has_listed and len(live) == unsent,
         oldest_unknown_us=max((now_us - child.sent_at_us for child in unknown), default=None),

@@ -120,6 +120,23 @@ async def test_a_frame_of_500_for_an_order_of_10(autojump_clock: MockClock) -> N
         assert (execution.state, execution.reason) == ("filled", "completed")
 
 
+async def test_an_order_whose_end_is_doubted_counts_as_live(autojump_clock: MockClock) -> None:
+    """It was cancelled after a frame that cannot be true; a status says that nothing is live when listings have."""
+    async with staged() as stage:
+        name, order = await at_rest(stage)
+        told(stage, order, "f-9", 500)
+        await trio.sleep(1)
+        stage.engine.halt()
+        await trio.sleep(2)
+        assert [child.state for child in stage.engine.actors[name].execution.children] == ["cancelled"]
+        status = stage.engine.status()
+        assert (status.live_orders, status.settling_orders, status.nothing_live) == (1, 1, False)
+        with trio.fail_after(PROOF_S + READS_S):
+            await stage.ended(name)
+        status = stage.engine.status()
+        assert (status.live_orders, status.settling_orders, status.nothing_live) == (0, 0, True)
+
+
 async def test_what_happens_while_the_listings_are_read_is_not_undone_by_them(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
