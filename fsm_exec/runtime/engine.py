@@ -217,13 +217,16 @@ class Engine:
         """Accept nothing more and end every execution. `status().halt_within_s` says how long that may take.
 
         It depends on nothing that may be down: what the snapshots know is cancelled at once, and until the exchange
-        says that nothing is live. Said again, it begins again with those that are quarantined.
+        says that nothing is live. Said again, it begins again with those that are quarantined. Of a process that is
+        leaving it ends the executions too, which would else wait for the next one.
         """
         if self.state in ("recovering", "running"):
             self._why_halted = why
             self.fire("halt")
             self.stop("halt")
-        if self.state == "halted":
+        elif self.state == "draining":
+            self.stop("halt")
+        if self.state in ("halted", "draining"):
             self._supervisor.clear_quarantined()
 
     def resume(self) -> None:

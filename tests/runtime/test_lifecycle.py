@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import trio
 from msgspec.structs import replace
@@ -274,3 +276,16 @@ async def test_leaving_right_after_a_halt_forgets_nobody(autojump_clock: MockClo
             assert await stage.engine.drain(cancel_orders=False)
         assert world.exchange.resting == []
         assert {(await world.execution(name)).ending.reason for name in names} == {"halt"}  # type: ignore[union-attr]
+
+
+async def test_a_halt_while_it_leaves_ends_the_executions_too(autojump_clock: MockClock) -> None:
+    """They do not wait for the next process: what is halted is over."""
+    async with a_world() as world:
+        async with world.life() as stage:
+            names = await three_at_work(stage)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(partial(stage.engine.drain, cancel_orders=True))
+                await trio.sleep(0.01)
+                stage.engine.halt()
+        assert world.exchange.resting == []
+        assert {(await world.execution(name)).reason for name in names} == {"halt"}
