@@ -95,7 +95,7 @@ class Calls:
         """Read a listing to its end, `rows` a page; `take` keeps a page's rows and returns its cursor, empty on the
         last. An exchange that refuses so many rows is asked for fewer, and from then on for no more."""
         seen: set[str] = set()
-        content, limit = await self._first_page(path, query, min(rows, self._rows_max.get(path, rows)))
+        content, limit = await self._first_page(path, query, self.page_rows(path, rows))
         for _ in range(LIST_PAGES_MAX):
             cursor = take(content)
             if not cursor:
@@ -107,6 +107,10 @@ class Calls:
                 break
             content = await self.read(path, {**query, "limit": str(limit), "cursor": cursor})
         raise VenueUnavailable(f"GET {path}: more than {LIST_PAGES_MAX} pages; narrow what is asked for")
+
+    def page_rows(self, path: str, rows: int) -> int:
+        """How many rows a page of this listing is asked to have, if `rows` are wanted."""
+        return min(rows, self._rows_max.get(path, rows))
 
     async def _first_page(self, path: str, query: Mapping[str, str], limit: int) -> tuple[bytes, int]:
         try:

@@ -23,6 +23,8 @@ from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import listings as wire
 from fsm_exec.wire import reading, rest
 
+ORDERS: Final = "/portfolio/orders"
+FILLS: Final = "/portfolio/fills"
 PAGE_ROWS: Final = 1_000  # fills: the documented maximum (W4.2); orders: that of every listing here that has one
 OUR_MARK: Final = b'"fx'  # how a client order id of any engine's of this kind starts, in whatever field it stands
 FUTURE_US: Final = 30_000_000
@@ -62,9 +64,10 @@ class Listings:
                         left_out(self._log, raw, error)
                 else:
                     rows[row.order_id] = row  # listed twice if it moved between pages; the later is the later look
+            self._check_last(ORDERS, page.cursor, len(page.orders), unread)
             return page.cursor
 
-        await self._calls.pages("/portfolio/orders", query, take, rows=PAGE_ROWS)
+        await self._calls.pages(ORDERS, query, take, rows=PAGE_ROWS)
         self._check_past(as_of_us)
         return OrderListing(as_of_us=as_of_us, orders=tuple(rows.values()), unread=tuple(unread))
 
@@ -84,11 +87,17 @@ class Listings:
                     self._keep(unread, UnreadRow(order_id=_order_in(raw), why=str(error)))
                 else:
                     rows[row.order_id, row.fill_id] = row
+            self._check_last(FILLS, page.cursor, len(page.fills), unread)
             return page.cursor
 
-        await self._calls.pages("/portfolio/fills", query, take, rows=PAGE_ROWS)
+        await self._calls.pages(FILLS, query, take, rows=PAGE_ROWS)
         self._check_past(as_of_us)
         return FillListing(as_of_us=as_of_us, fills=tuple(rows.values()), unread=tuple(unread))
+
+    def _check_last(self, path: str, cursor: str | None, rows: int, unread: list[UnreadRow]) -> None:
+        """A full page that leaves its cursor out may not be the last: what is not on it is not proven absent."""
+        if cursor is None and rows >= self._calls.page_rows(path, PAGE_ROWS):
+            self._keep(unread, UnreadRow(why=f"GET {path}: a full page of {rows} rows without a cursor"))
 
     def _keep(self, unread: list[UnreadRow], row: UnreadRow) -> None:
         if len(unread) == UNREAD_MAX:

@@ -81,6 +81,18 @@ def answers_for(
     }
 
 
+@pytest.mark.parametrize(("rows", "last"), [(1_000, {"cursor": ""}), (1_000, {}), (999, {})])
+async def test_a_full_page_without_a_cursor_proves_nothing_absent(
+    kit: Kit, network: Network, rows: int, last: dict[str, str]
+) -> None:
+    """Its rows are as true as any; there may be more. A cursor that is empty says that there are not."""
+    orders = [{**ORDER, "order_id": f"o-{number}"} for number in range(rows)]
+    network.answer(200, AS_OF).answer(200, {"orders": orders, **last})
+    listing = await kit.rest(network).orders("KXA-1")
+    assert len(listing.orders) == rows
+    assert listing.hides("fxaaaaaaaaaa-e000009-1-1") is (rows == 1_000 and not last)
+
+
 async def test_a_listing_goes_to_its_end_and_says_as_of_when(kit: Kit, network: Network) -> None:
     """The moment is asked for first; then page after page by cursor; a row listed twice counts once, the later one."""
     network.answer(200, AS_OF)
