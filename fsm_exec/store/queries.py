@@ -138,7 +138,7 @@ _CHILDREN = (
 _FILLS = f"SELECT {', '.join(FillLine.__struct_fields__)} FROM fills WHERE execution_id = ? ORDER BY traded_at, fill_id"
 _JOURNAL = (
     f"SELECT {', '.join(JournalLine.__struct_fields__)} FROM execution_events "
-    "WHERE execution_id = ? AND seq > ? ORDER BY seq DESC LIMIT ?"
+    "WHERE execution_id = ? ORDER BY seq DESC LIMIT ?"
 )
 
 
@@ -184,20 +184,13 @@ def detail(connection: sqlite3.Connection, execution_id: str, journal_lines: int
         orders=rows_of(ChildOrder, "split_orders", _CHILDREN),
         fills=rows_of(FillLine, "fills", _FILLS),
         metrics=measured,
-        journal=_journal(connection, execution_id, 0, journal_lines, damage),
+        journal=_journal(connection, execution_id, journal_lines, damage),
         damage=damage,
     )
 
 
-def journal_after(connection: sqlite3.Connection, execution_id: str, seq: int, lines: int) -> list[JournalLine]:
-    """The last `lines` lines after number `seq`, oldest first."""
-    return _journal(connection, execution_id, seq, lines, [])
-
-
-def _journal(
-    connection: sqlite3.Connection, execution_id: str, seq: int, lines: int, damage: list[str]
-) -> list[JournalLine]:
-    newest_first = connection.execute(_JOURNAL, (execution_id, seq, lines)).fetchall()
+def _journal(connection: sqlite3.Connection, execution_id: str, lines: int, damage: list[str]) -> list[JournalLine]:
+    newest_first = connection.execute(_JOURNAL, (execution_id, lines)).fetchall()
     decode = partial(_struct, JournalLine, "execution_events", execution_id)
     return list(readable(reversed(newest_first), decode, damage))
 

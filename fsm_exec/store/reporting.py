@@ -6,7 +6,7 @@ Read in one go, to be grouped by whoever draws. What is not known is None, and s
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -14,9 +14,6 @@ from fsm_exec.core.ports import MetricsRow
 from fsm_exec.core.times import from_iso
 from fsm_exec.core.units import CountE2, Outcome, PriceGrid, PriceRange, parse_count, parse_fixed, parse_price
 from fsm_exec.store.damage import read, readable, struct_of, text
-
-SETTLEMENT: Final = 0
-"""The horizon under which what a fill was worth in the end is stored."""
 
 _METRICS = MetricsRow.__struct_fields__
 _EXECUTIONS = (
