@@ -8,7 +8,8 @@ for each execution, and the orders that nobody here works.
 * What a listing does not show proves nothing here: a look-up asks until a listing is late enough (core.inquiry).
 * A listing may be behind what was answered before the end of the last process. So what may pass (where an order
   rests) is never taken as the outcome of a write in doubt; what cannot (its end, a fill) is taken at once.
-* An execution for which there is nothing to tell, and nothing was under way, is left exactly as it is.
+* An execution for which there is nothing to tell, and nothing was under way, is left as it is: it only learns the epoch
+  of this opening, for the names of its next orders.
 * The orders of one that was quarantined were cancelled by us, and no journal says so: whoever takes it up again wants
   it to go on, so their end, also one that is still to come, is told as ours.
 """

@@ -38,9 +38,9 @@ class Services:
     listings: SharedListings = field(init=False)
 
     def suspect(self, execution: Execution) -> None:
-        """Nobody works it any more: what is open of it may be live."""
+        """Nobody works it any more: what is open of it, or whose end is doubted, may be live."""
         for child in execution.children:
-            if child.is_open:
+            if child.is_open or child.suspicion is not None:
                 self.loose[child.client_order_id] = execution.execution_id
 
     def answered_for(self, execution_id: str) -> None:

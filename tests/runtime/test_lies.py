@@ -137,6 +137,31 @@ async def test_an_order_whose_end_is_doubted_counts_as_live(autojump_clock: Mock
         assert (status.live_orders, status.settling_orders, status.nothing_live) == (0, 0, True)
 
 
+async def test_an_order_whose_end_is_doubted_counts_as_live_in_quarantine(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame has it filled that never was; until a cancel of it is answered, a status says that it may be live."""
+    async with staged() as stage:
+        cancel, lost = stage.exchange.cancel, True
+
+        async def losing(order: CancelOrder) -> CancelAnswer:
+            return Unknown(why="no answer") if lost else await cancel(order)
+
+        monkeypatch.setattr(stage.exchange, "cancel", losing)
+        name, order = await at_rest(stage)
+        told(stage, order, "f-8", 500)
+        told(stage, order, "f-9", 10)
+        await trio.sleep(1)
+        (child,) = stage.engine.actors[name].execution.children
+        assert (child.state, stage.exchange.resting) == ("filled", [order])
+        stage.engine.actors[name].inbox.stop(IllegalEvent("what cannot be"))
+        await trio.sleep(5)
+        assert stage.engine.status().loose_orders == 1
+        lost = False
+        await trio.sleep(20)
+        assert (stage.engine.status().loose_orders, stage.exchange.resting) == (0, [])
+
+
 async def test_what_happens_while_the_listings_are_read_is_not_undone_by_them(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
