@@ -17,7 +17,7 @@ from fsm_exec.runtime.clock import system_us
 from fsm_exec.store.backups import Copied, copy_database, migrate_database
 from fsm_exec.store.checking import Finding, Report, check, damaged
 from fsm_exec.store.locks import database_lock
-from fsm_exec.store.owner_only import narrow
+from fsm_exec.store.narrowing import narrow
 
 EXIT_FAILED: Final = 1
 

@@ -40,7 +40,7 @@ from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.pacer import TICK_S, keep_pace
 from fsm_exec.store.locks import database_lock
-from fsm_exec.store.owner_only import narrow
+from fsm_exec.store.narrowing import narrow
 
 GENERATED_TAPE_S = 600
 GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run

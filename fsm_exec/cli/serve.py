@@ -29,7 +29,7 @@ from fsm_exec.core.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.store.locks import database_lock
-from fsm_exec.store.owner_only import narrow
+from fsm_exec.store.narrowing import narrow
 
 PORT_MAX = 65_535
 WHAT = "fsm-exec serve"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from fsm_exec.store import open_live_store, open_virtual_store
 from fsm_exec.store.backups import copy_database
 from fsm_exec.store.locks import database_lock
 from fsm_exec.store.migrations import SCHEMA
+from fsm_exec.store.narrowing import narrow
 from fsm_exec.store.opening import Opening, open_database
-from fsm_exec.store.owner_only import narrow
 from fsm_exec.wire.recording import Header
 
 
@@ -69,8 +70,9 @@ def test_the_copy_made_before_migrating_is_its_owners_alone(tmp_path: Path, draw
 def test_what_was_wider_is_narrowed_and_said(tmp_path: Path) -> None:
     """A line for each file that others could use, with its mode; those of other names are left alone, and so is what a
     symbolic link leads to."""
+    open_database(Opening(path=tmp_path / "a.sqlite", draw_instance=lambda: "a" * 10, at_us=0)).connection.close()
     for name in ("a.sqlite", "a.sqlite-wal", "a.sqlite.log", "a.sqlite.v3.backup", "a.sqlite.lock2", "b.sqlite"):
-        (tmp_path / name).write_text("")
+        (tmp_path / name).touch()
         (tmp_path / name).chmod(0o644)
     (tmp_path / "a.sqlite-shm").symlink_to(tmp_path / "b.sqlite")
     said = narrow(tmp_path / "a.sqlite")
@@ -83,3 +85,19 @@ def test_what_was_wider_is_narrowed_and_said(tmp_path: Path) -> None:
     assert narrow(tmp_path / "a.sqlite") == []
     assert narrow(tmp_path / "not [there].sqlite") == []
     assert narrow(tmp_path / "nul\0") == []
+
+
+def test_what_is_no_database_of_ours_keeps_its_rights(tmp_path: Path) -> None:
+    """A path given by mistake: text, nothing at all, somebody else's database, a pipe (which is not waited for)."""
+    (tmp_path / "text").write_text("SQLite, says somebody")
+    (tmp_path / "empty").touch()
+    os.mkfifo(tmp_path / "pipe")
+    with closing(sqlite3.connect(tmp_path / "theirs")) as theirs:
+        theirs.execute("CREATE TABLE t (x)")
+    before = {}
+    for path in tmp_path.iterdir():
+        path.chmod(0o644)
+        before[path.name] = 0o044
+    for path in tmp_path.iterdir():
+        assert narrow(path) == []
+    assert modes(tmp_path) == before
