@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,8 +18,10 @@ def log_path(db: Path) -> Path:
 
 @contextmanager
 def open_log_file(db: Path) -> Iterator[TextIO]:
-    """The log beside the database. Raises UserError; a disk that is full when it is closed is not worth an error."""
+    """The log beside the database; a new one in which nothing was written does not stay. Raises UserError; a disk that
+    is full when it is closed is not worth an error."""
     path = log_path(db)
+    is_new = not os.path.lexists(path)
     try:
         file = open(path, "a", encoding="utf-8", buffering=1, opener=owner_only)  # noqa: SIM115  # closed below
     except OSError as error:
@@ -31,3 +34,6 @@ def open_log_file(db: Path) -> Iterator[TextIO]:
     finally:
         with suppress(OSError):
             file.close()
+        with suppress(OSError):
+            if is_new and path.stat().st_size == 0:
+                path.unlink()
