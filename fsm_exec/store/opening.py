@@ -99,13 +99,13 @@ def open_database(opening: Opening) -> Opened:
 
 def _acknowledged(opened: Opened, path: Path) -> Opened:
     """With the mark beside the file. What it says is lost stays there until something new is acknowledged, so a start
-    that came to nothing does not hide it from the next."""
+    that came to nothing does not hide it from the next; nor does such a start leave a mark where there was none."""
     counts = counted(opened.connection)
     found = marked(path)
     instances = {opened.instance, *(name for (name,) in opened.connection.execute("SELECT instance FROM meta_history"))}
     lost = lost_since(found, counts, frozenset(instances))
     mark = MarkFile(path, opened.instance, counts)
-    if lost is None and counts.rows:
+    if lost is None and found is not None and counts.rows:
         mark.write()
     number = found.counts.number if found is not None and found.instance in instances else 0
     return replace(opened, mark=mark, lost=lost, number=number)
