@@ -65,11 +65,11 @@ def _as_filled(reply: Reply) -> Reply:
     return reply._replace(body=msgspec.json.encode(body))
 
 
-def _moved(by_s: int) -> Callable[[str], str]:
-    """A time of the wire, so much later."""
+def _moved(by_s: int) -> Callable[[str | None], str | None]:
+    """A time of the wire, so much later; none stays none."""
 
-    def moved(old: str) -> str:
-        return (datetime.fromisoformat(old) + timedelta(seconds=by_s)).isoformat()
+    def moved(old: str | None) -> str | None:
+        return None if old is None else (datetime.fromisoformat(old) + timedelta(seconds=by_s)).isoformat()
 
     return moved
 
