@@ -45,16 +45,16 @@ async def cancel_all_orders_of(execution: Execution, services: Services) -> bool
     return not left
 
 
-async def take_off(report: OrderReport, execution_id: str, services: Services) -> None:
-    """Cancel one order of ours that is listed as resting, under the id it is listed with."""
+async def take_off(client_order_id: str, order_id: str, execution: Execution, services: Services) -> None:
+    """Cancel one order of ours that rests, or may, under the id by which it does."""
     order = CancelOrder(
-        effect_id=f"{execution_id}:emergency",
-        client_order_id=report.client_order_id,
-        order_id=report.order_id,
-        ticker=report.ticker,
+        effect_id=f"{execution.execution_id}:emergency",
+        client_order_id=client_order_id,
+        order_id=order_id,
+        ticker=execution.terms.ticker,
     )
     answer = await services.exchange.cancel(order)
-    services.log.warning("emergency_cancel", order=report.client_order_id, answer=str(answer))
+    services.log.warning("emergency_cancel", order=client_order_id, answer=str(answer))
 
 
 async def keep_cancelling(execution: Execution, services: Services, is_wanted: Callable[[], bool]) -> bool:

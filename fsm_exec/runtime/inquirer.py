@@ -21,6 +21,7 @@ from fsm_exec.core.orders import FillReport, OrderListing
 from fsm_exec.core.proof import PROOF_US, is_overtaken, order_ids, proof, row_of, zombie
 from fsm_exec.core.reconcile import fill_is_news
 from fsm_exec.core.recovery import OVERLAP_US
+from fsm_exec.core.wishes import insists
 from fsm_exec.runtime.emergency import take_off
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.services import Services
@@ -100,6 +101,14 @@ class Inquirer:
                 await self._ask_once(child, self._doubts[client_order_id][1])
             except VenueError as error:
                 self._services.log.warning("inquiry_failed", order=client_order_id, error=str(error))
+                await self._take_off_unseen(child)
+
+    async def _take_off_unseen(self, child: Child) -> None:
+        """An order that was said to have ended may rest. Where nothing of it is wanted any more and no listing tells,
+        it is cancelled all the same: to one that has ended a cancel does nothing."""
+        execution, over = self._actor.execution, child.state == "settling" or not child.is_open
+        if over and child.order_id is not None and insists(execution):
+            await take_off(child.client_order_id, child.order_id, execution, self._services)
 
     def _until_useful(self, client_order_id: str, pause_s: float) -> float:
         """No longer than until a listing can settle the doubt, and once that may be, or the deadline has passed, never
@@ -139,7 +148,7 @@ class Inquirer:
         if late and listing is not None:
             rests = row if self._actor.gives_up else zombie(child, execution.terms.ticker, listing)
             if rests is not None and rests.status == "resting":
-                await take_off(rests, execution.execution_id, self._services)
+                await take_off(rests.client_order_id, rests.order_id, execution, self._services)
             now = self._actor.execution.child(child.client_order_id)
             if now is None or doubt_of(now) != doubt_of(child):
                 return

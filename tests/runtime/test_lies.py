@@ -7,12 +7,13 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from fsm_exec.core.errors import IllegalEvent
+from fsm_exec.core.errors import IllegalEvent, VenueUnavailable
 from fsm_exec.core.orders import (
     CancelAnswer,
     CancelOrder,
     FillListing,
     FillReport,
+    OrderListing,
     PlaceAnswer,
     Placed,
     PlaceOrder,
@@ -79,6 +80,50 @@ async def test_an_answer_that_says_all_is_filled_of_an_order_that_rests(
         stage.exchange.fill(10, stage.order_of(name))
         assert (await stage.ended(name)).reason == "completed"
         assert any("said to have ended" in line["what"] for line in stage.lines("alarm"))
+
+
+async def test_a_halt_cancels_what_was_said_to_be_filled_and_rests_though_nothing_can_be_read(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a listing would tell that it rests, and a halt waits for none."""
+    async with staged() as stage:
+        place, is_down = stage.exchange.place, True
+        orders, fills = stage.exchange.orders, stage.exchange.fills
+
+        async def lying(order: PlaceOrder) -> PlaceAnswer:
+            answer = await place(order)
+            assert isinstance(answer, Placed)
+            return replace(answer, filled_e2=order.count_e2, remaining_e2=CountE2(0))
+
+        async def listed_orders(
+            ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
+        ) -> OrderListing:
+            if is_down:
+                raise VenueUnavailable("503")
+            return await orders(ticker, since_us=since_us, resting=resting)
+
+        async def listed_fills(
+            ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
+        ) -> FillListing:
+            if is_down:
+                raise VenueUnavailable("503")
+            return await fills(ticker, order_id, since_us=since_us)
+
+        monkeypatch.setattr(stage.exchange, "place", lying)
+        monkeypatch.setattr(stage.exchange, "orders", listed_orders)
+        monkeypatch.setattr(stage.exchange, "fills", listed_fills)
+        stage.exchange.mute = True
+        name = await stage.submit(horizon_s=600)
+        await trio.sleep(3)
+        assert stage.exchange.resting == [stage.order_of(name)]
+        stage.engine.halt()
+        await trio.sleep(20)
+        assert stage.exchange.resting == []
+        assert not stage.engine.status().nothing_live  # the exchange has not said so
+        is_down = False
+        with trio.fail_after(PROOF_S + 3 * READS_S):
+            execution = await stage.ended(name)
+        assert (execution.reason, execution.filled_e2) == ("halt", 0)
 
 
 async def test_an_answer_that_says_all_is_filled_of_an_order_that_expires_empty(
