@@ -291,6 +291,7 @@ async def test_a_bomb_costs_little(kit: Kit) -> None:
         (AS_OF, b"gzip", "cannot be inflated"),
         (gzip.compress(AS_OF * 50)[:-9], b"gzip", "breaks off"),
     ],
+    ids=["not asked for", "no gzip", "cut"],
 )
 async def test_what_cannot_be_inflated_is_said(kit: Kit, body: bytes, encoding: bytes, says: str) -> None:
     """As any answer that broke: nothing is proven by it."""
