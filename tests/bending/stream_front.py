@@ -22,7 +22,15 @@ from tests.bending.http_front import OF_ONE_CONNECTION
 HANDSHAKE_S = 60
 CLOSE_S = 1
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-GONE = (ConnectionClosed, Cut, HandshakeError, OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+GONE = (
+    ConnectionClosed,
+    Cut,
+    HandshakeError,
+    OSError,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    trio.TooSlowError,  # killed, or stopped, in the middle of the handshake
+)
 OF_THE_HANDSHAKE = OF_ONE_CONNECTION | {
     b"upgrade",
     b"sec-websocket-key",
