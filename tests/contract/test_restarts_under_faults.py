@@ -204,9 +204,9 @@ def test_no_kill_loses_doubles_or_orphans_anything(profile: str, seed: int, tmp_
 
 
 def test_the_kills_meet_orders_in_every_state_that_matters(tmp_path: Path) -> None:
-    """Otherwise the test above would say little: intended, unknown, live, cancelling."""
+    """Otherwise the test above, of these seeds too, would say little: intended, unknown, live, cancelling."""
     met = sum(
-        (kill_again_and_again(HELL, seed, tmp_path / f"{seed}.sqlite").kills for seed in (4, 5)),
+        (kill_again_and_again(HELL, seed, tmp_path / f"{seed}.sqlite").kills for seed in (1, 2)),
         Counter[str](),
     )
     assert {"intended", "unknown", "resting", "partial", "cancelling"} <= met.keys()
