@@ -60,6 +60,7 @@ class ControlApp:
             self._route("POST", "/resume", self._resume),
         ]
         inner = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_page})
+        inner.router.redirect_slashes = False  # who does not follow it would take `/v1/halt/` for a halt
         self.app: ASGIApp = Door(inner, token)
 
     def _route(self, method: str, path: str, endpoint: Endpoint) -> Route:

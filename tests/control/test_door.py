@@ -126,6 +126,7 @@ async def test_unknown_paths_methods_and_parameters(desk: Desk) -> None:
         ("GET", "/", 404),
         ("GET", "/v2/status", 404),
         ("GET", "/v1/executions/e000001", 404),
+        ("POST", "/v1/halt/", 404),
         ("GET", "/v1/executions/nonsense", 404),
         ("GET", "/v1/executions/e000001/events", 404),
         ("POST", "/v1/executions/e000001/cancel", 404),
