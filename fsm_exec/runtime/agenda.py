@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import trio
@@ -27,6 +28,11 @@ class Agenda(Generic[T]):
         self._entered += 1
         heapq.heappush(self._heap, (due_us, self._entered, item))
         self._sooner.set()
+
+    def drop(self, is_over: Callable[[T], bool]) -> None:
+        """Whatever `is_over` says is not looked at any more. Goes through all there is."""
+        self._heap = [entry for entry in self._heap if not is_over(entry[2])]
+        heapq.heapify(self._heap)
 
     async def wait_due(self, lag_us: int) -> list[tuple[int, T]]:
         """Everything that was due `lag_us` ago, once anything is; in order of time, then of entering."""

@@ -41,18 +41,17 @@ class Markouts:
     ) -> None:
         self._store, self._feeds, self._wall, self._log = store, feeds, wall, log
         self._agenda: Agenda[tuple[MarkoutDue, int]] = Agenda(wall)
-        self._entered: set[tuple[str, str]] = set()  # fills with a time to come; not those that were taken back
 
     def saved(self, save: ExecutionSave) -> None:
         """A step of an execution is durable: its new fills have their times before them."""
-        for gone in save.gone:
-            self._entered.discard((gone.order_id, gone.fill_id))  # taken back
+        if save.gone:  # taken back
+            gone = {(row.order_id, row.fill_id) for row in save.gone}
+            self._agenda.drop(lambda item: (item[0].order_id, item[0].fill_id) in gone)
         for fill in save.fills:
             due = MarkoutDue(save.ticker, save.outcome, fill.order_id, fill.fill_id, fill.traded_at_us, frozenset())
             self._enter(due)
 
     def _enter(self, due: MarkoutDue) -> None:
-        self._entered.add((due.order_id, due.fill_id))
         for horizon in HORIZONS_S:
             if horizon not in due.known:
                 self._agenda.enter(due.traded_at_us + horizon * 1_000_000, (due, horizon))
@@ -73,12 +72,7 @@ class Markouts:
     async def run(self) -> None:
         """For ever."""
         while True:
-            rows = [
-                self._look(due, horizon, at_us)
-                for at_us, (due, horizon) in await self._agenda.wait_due(LAG_US)
-                if (due.order_id, due.fill_id) in self._entered
-            ]
-            self._entered -= {(row.order_id, row.fill_id) for row in rows if row.horizon_s == HORIZONS_S[-1]}
+            rows = [self._look(due, horizon, at_us) for at_us, (due, horizon) in await self._agenda.wait_due(LAG_US)]
             try:
                 await self._store.save_markouts(rows, self._wall.now_us())
             except SaveRefused:
