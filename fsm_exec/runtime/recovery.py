@@ -12,6 +12,7 @@ An exchange that does not answer is asked again for as long as it takes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -70,9 +71,10 @@ async def load(services: Services, methods: Methods) -> Loaded:
             unusable[stored.execution_id] = str(error)
             given_up.extend(readable(stored))
             continue
-        # Each snapshot has the terms of its market whole; in memory all of a market share them.
+        # Each snapshot has the terms of its market whole; in memory all of a market share them, and names as well.
         terms = seen.setdefault(execution.terms, execution.terms)
-        ready.append((replace(execution, terms=terms), algorithm))
+        instance, named = sys.intern(execution.instance), sys.intern(execution.method)
+        ready.append((replace(execution, terms=terms, instance=instance, method=named), algorithm))
     unscored: list[Execution] = []
     for stored in await services.store.unscored():
         try:
