@@ -14,7 +14,9 @@ import trio
 
 from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.errors import IllegalEvent, SaveRefused, ServiceFailed, StoreFailed, VenueRefused
+from fsm_exec.core.events import FillReported
 from fsm_exec.core.execution import Execution
+from fsm_exec.core.fills import known_fill
 from fsm_exec.core.ownership import INSTANCE_CHARS
 from fsm_exec.core.recovery import Plan
 from fsm_exec.runtime.actor import Actor
@@ -37,6 +39,8 @@ from fsm_exec.runtime.scoring import score_what_had_ended
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.supervisor import Supervisor
 
+TAKEN_WITHIN_S: Final = 5.0
+TAKEN_POLL_S: Final = 0.01
 LISTINGS_USUALLY_S: Final = 10.0  # of a start: a deadline that has passed waits for them no longer than this
 DEADLINE_LOOK_S: Final = 1.0
 REFUSED_POLL_S: Final = 0.05
@@ -163,12 +167,14 @@ class Start:
 
     async def _go_on(self, loaded: Loaded, actors: list[Actor], found: Plan) -> None:
         stopping: set[str] = set()
+        missed: list[tuple[Actor, tuple[FillReported, ...]]] = []
         for number, (actor, (name, event)) in enumerate(zip(actors, found.events, strict=True), start=1):
             if (taken := found.taken.get(name)) is not None:
                 actor.inbox.stop(IllegalEvent(taken))
             if not self._supervisor.go_on(actor, event):
                 for fill in event.fills:
                     self._services.deliver(name, fill)
+                missed.append((actor, event.fills))
                 # Where its orders stand it asks itself, later than this listing.
                 stopping.update(child.client_order_id for child in actor.execution.children)
             if number % AT_ONCE == 0:
@@ -181,11 +187,24 @@ class Start:
         self._past.heard_only.update((one.execution_id, one) for one in await heard_only(self._services))
         for actor in actors:
             await actor.taken_in.wait()
+        with trio.move_on_after(TAKEN_WITHIN_S):  # what is not believed is asked about for longer
+            for actor, fills in missed:
+                await self._until_taken_in(actor, fills)
         for execution in loaded.unscored:
             self._services.requests.start_soon(self._score, execution)
         self._services.log.info(
             "recovered", executions=len(actors), orphans=len(found.orphans), quarantined=len(loaded.quarantined)
         )
+
+    async def _until_taken_in(self, actor: Actor, fills: Iterable[FillReported]) -> None:
+        """One that was told to stop before the listings came takes its fills in as they come."""
+        for fill in fills:
+            while (  # noqa: ASYNC110 - nobody announces what is taken in
+                self._supervisor.actors.get(actor.execution.execution_id) is actor
+                and (child := actor.execution.child(fill.client_order_id)) is not None
+                and known_fill(child, fill) is None
+            ):
+                await trio.sleep(TAKEN_POLL_S)
 
     async def _score(self, execution: Execution) -> None:
         feed = self._markets.feeds.get(execution.terms.ticker)

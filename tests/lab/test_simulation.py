@@ -168,3 +168,9 @@ def test_many_workers_find_what_one_finds() -> None:
 def test_an_engine_that_leaves_while_it_recovers_need_not_have_taken_anything_in() -> None:
     """It is told to leave before it runs: what happened while it was down is the next one's to learn."""
     assert simulate(only(draw(1_932), 35, frozenset(range(35)) - {3, 20, 21, 32, 34})).findings == []
+
+
+def test_who_stops_before_the_listings_has_their_fills_when_the_engine_runs() -> None:
+    """A deadline passes while recovery waits for a listing; the fills that it brings are durable before work is
+    taken."""
+    assert simulate(draw(1_443)).findings == []
