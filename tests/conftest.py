@@ -6,7 +6,10 @@ other, since they compare times.
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -27,11 +30,21 @@ HEAVY_MODULES = (
 )
 
 
+HOMES = tempfile.mkdtemp(prefix="fsm-exec-tests-")
+
+
 def pytest_configure() -> None:
     """A shell starts what it puts in the background deaf to Ctrl-C, and every process a test starts would inherit that:
-    tests of Ctrl-C would wait for ever."""
+    tests of Ctrl-C would wait for ever. And no test finds, or leaves, anything in the user's own directories, nor in
+    those of tests that run beside it."""
+    for kind in ("STATE", "DATA", "CONFIG"):
+        os.environ[f"XDG_{kind}_HOME"] = f"{HOMES}/{kind.lower()}"
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(HOMES, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
