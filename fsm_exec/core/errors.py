@@ -10,8 +10,10 @@ ExecError
       - CorruptSnapshot    bytes that cannot be loaded; kept, never deleted
           - DamagedRow         a row of the database that no fsm-exec wrote so
       - StoreFailed        a save whose outcome is not known to be good: the engine halts
-      - ServiceFailed      a task the engine cannot do without ended: the engine halts
           - SaveRefused        a definite no for one save: its execution is quarantined, the store goes on
+          - DatabaseLost       the database is not where it was opened: the engine halts and saves nothing more
+      - OverCapacity       a submission that could not be ended in time: it is refused
+      - ServiceFailed      a task the engine cannot do without ended: the engine halts
   x VenueError         the exchange, or the way to it, on reads (the outcome of a write is data: see core.ports)
       - VenueRefused       a definite no
       - VenueUnavailable   no usable answer

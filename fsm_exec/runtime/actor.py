@@ -1,7 +1,7 @@
 """One execution at work: its own task, its own inbox, one fact at a time. Decide, save, act.
 
-The order of the last three lines of `_step` is the promise of the whole engine: nothing is sent before the decision
-to send it is on disk.
+The order of three things in `Actor.step` is the promise of the whole engine: `advance` decides, `store.save` puts the
+decision and what it will send on disk, and only after that do the requests start.
 """
 
 from __future__ import annotations

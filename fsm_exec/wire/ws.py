@@ -1,7 +1,8 @@
 """WebSocket commands and messages (AsyncAPI of October 2026).
 
-A frame is decoded in two steps: the envelope's `type` chooses the struct of its `msg`. `decode_frame` does both and
-knows the frames this engine uses; any other type comes back as `OtherFrame` and is for the reader to ignore.
+A frame is decoded in two steps: `decode_envelope` reads its `type` and numbers, `decode_message` reads its `msg` as the
+struct of that type. They know the frames this engine uses; any other type comes back as `OtherFrame` and is for the
+reader to ignore. Changes of books, nearly all frames, have a way of their own in one step: `decode_quick_delta`.
 """
 
 from __future__ import annotations

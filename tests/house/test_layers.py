@@ -42,6 +42,20 @@ def test_every_room_has_its_layer() -> None:
     assert {f"fsm_exec.{room}" for room in rooms} | {"states"} == named
 
 
+def test_who_must_not_know_whom() -> None:
+    """Adapters know no algorithm; the runtime and the store know no wire: what a contract's name says, it checks."""
+    forbidden = {
+        (source, room)
+        for contract in CONTRACTS
+        if contract["type"] == "forbidden"
+        for source in contract["source_modules"]
+        for room in contract["forbidden_modules"]
+    }
+    adapters = ("kalshi", "store", "paper")
+    assert {(f"fsm_exec.{adapter}", "fsm_exec.algorithms") for adapter in adapters} <= forbidden
+    assert {("fsm_exec.runtime", "fsm_exec.wire"), ("fsm_exec.store", "fsm_exec.wire")} <= forbidden
+
+
 def test_the_one_door_libraries_have_one_door() -> None:
     """`transitions` in one file of core, aiosqlite and trio_asyncio in one file of store, plotly in one folder."""
     (doors,) = [contract for contract in CONTRACTS if contract["name"] == "one door each"]
