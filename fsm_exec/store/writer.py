@@ -227,6 +227,7 @@ class Writer:
             self._release([*batch, *self._saves], self._refusal)
             self._saves.clear()
             return
+        jobs.clear()  # aiosqlite's thread keeps the last function it was given, and so this list, until the next
         self._batch_sizes[len(batch)] += 1
         for waiting, refused in zip(batch, results, strict=True):
             if refused is not None:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import inspect
 import sqlite3
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiosqlite
+import msgspec
 import trio
+import trio.testing
 
+from fsm_exec.store import open_live_store
 from fsm_exec.store.opening import Opening
 from fsm_exec.store.sqlite import AiosqliteLane
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.store.conftest import Samples
 
 
 def test_the_private_hook_is_as_we_know_it() -> None:
@@ -52,3 +58,16 @@ async def test_a_function_runs_whole_in_the_worker_thread(database: Path, draw_i
     assert one == 1
     assert ident != threading.get_ident()
     assert threading.active_count() <= before
+
+
+async def test_what_was_saved_is_held_no_longer(
+    database: Path, draw_instance: Callable[[], str], samples: Samples
+) -> None:
+    """The worker's thread holds the function it was last given: the batch in it, which may be thousands of snapshots,
+    is let go all the same."""
+    async with open_live_store(database, draw_instance=draw_instance, at_us=0) as store:
+        book = msgspec.structs.replace(samples.book(), execution_id=None)
+        before = sys.getrefcount(book)
+        await store.save_book(book)
+        await trio.testing.wait_all_tasks_blocked()
+        assert sys.getrefcount(book) == before
