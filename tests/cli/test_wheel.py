@@ -69,7 +69,7 @@ def checked(command: list[str]) -> None:
 
 
 def test_the_wheel_holds_both_packages_and_nothing_else(installed: Installed) -> None:
-    """`fsm_exec` and `states` are its only top level; the database's schema is inside, no test and no drawing is."""
+    """`fsm_exec` and `states` are its only top level; the database's schema is inside, no test and no document is."""
     names = zipfile.ZipFile(installed.wheel).namelist()
     top = {name.partition("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == {"fsm_exec", "states"}
@@ -79,6 +79,7 @@ def test_the_wheel_holds_both_packages_and_nothing_else(installed: Installed) ->
         f"states/{path.name}" for path in (ROOT / "states").glob("*.py")
     }
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert [name for name in names if name.endswith(".md")] == []
 
 
 def test_both_packages_come_from_the_installation(installed: Installed) -> None:
