@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 from fsm_exec.cli.config import Loaded
 from fsm_exec.kalshi.client import KalshiClient, open_client
-from fsm_exec.kalshi.dialling import dial_url
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket import Tap
+from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.runtime.clock import Wall
 
 

@@ -12,9 +12,9 @@ from fsm_exec.core.account import Balance, Position, QueuePosition
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.units import MoneyE6, parse_change, parse_count, parse_money
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.budget import RateBudget
-from fsm_exec.kalshi.calls import Calls, decode, left_out
+from fsm_exec.kalshi.endpoints import Calls, decode, left_out
 from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.rate_budget import RateBudget
 from fsm_exec.kalshi.translate import Malformed, reading_row
 from fsm_exec.wire import account as wire
 from fsm_exec.wire.listings import RawPositionsPage

@@ -15,9 +15,9 @@ from fsm_exec.core.errors import UnitError
 from fsm_exec.core.orders import CancelAnswer, Cancelled, CancelOrder, PlaceAnswer, PlaceOrder, Unknown
 from fsm_exec.core.units import parse_count
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.answers import judge_item
-from fsm_exec.kalshi.calls import decode, same_order
+from fsm_exec.kalshi.endpoints import decode, same_order
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed
+from fsm_exec.kalshi.write_outcomes import judge_item
 from fsm_exec.wire import reading, rest, writes
 from fsm_exec.wire.words import missing, some
 

@@ -30,18 +30,18 @@ from fsm_exec.core.orders import (
 from fsm_exec.core.ports import StreamListener
 from fsm_exec.core.units import CountE2
 from fsm_exec.kalshi.account import KalshiAccount
-from fsm_exec.kalshi.budget import BudgetStatistics, RateBudget
-from fsm_exec.kalshi.dialling import Dial
 from fsm_exec.kalshi.environment import refuse_real_money
-from fsm_exec.kalshi.groups import KalshiGroups
-from fsm_exec.kalshi.http import HTTP_LIMITS, HTTP_TIMEOUT, SignedHttp
 from fsm_exec.kalshi.log import Log, SilentLog
-from fsm_exec.kalshi.market_keeper import MarketKeeper
+from fsm_exec.kalshi.market_poller import MarketKeeper
 from fsm_exec.kalshi.markets import KalshiMarkets
+from fsm_exec.kalshi.order_groups import KalshiGroups
+from fsm_exec.kalshi.rate_budget import BudgetStatistics, RateBudget
 from fsm_exec.kalshi.rest import KalshiRest
+from fsm_exec.kalshi.signed_http import HTTP_LIMITS, HTTP_TIMEOUT, SignedHttp
 from fsm_exec.kalshi.signing import Signer, SigningKey, nobody_cares
 from fsm_exec.kalshi.tls import shared_context
 from fsm_exec.kalshi.websocket import KalshiStream, Tap
+from fsm_exec.kalshi.websocket_dial import Dial
 
 BATCHES_AT_ONCE: Final = 4  # a few connections' worth: the others are for what else there is to do
 LIMITS_INTERVAL_S: Final = 600  # an account's tier changes rarely

@@ -17,7 +17,7 @@ import msgspec
 from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport, UnreadRow
 from fsm_exec.core.times import to_iso
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.calls import UNREADABLE, Calls, decode, left_out
+from fsm_exec.kalshi.endpoints import UNREADABLE, Calls, decode, left_out
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import listings as wire

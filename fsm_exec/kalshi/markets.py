@@ -13,7 +13,7 @@ from fsm_exec.core.account import PublicTrade
 from fsm_exec.core.book import Book
 from fsm_exec.core.units import parse_count
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.calls import Calls, decode, left_out, read_error, rows
+from fsm_exec.kalshi.endpoints import Calls, decode, left_out, read_error, rows
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, reading_row
 from fsm_exec.wire import listings

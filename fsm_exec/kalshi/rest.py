@@ -27,10 +27,10 @@ from fsm_exec.core.orders import (
 )
 from fsm_exec.core.units import parse_count
 from fsm_exec.kalshi import batches, translate
-from fsm_exec.kalshi.calls import Calls, decode, same_order
-from fsm_exec.kalshi.http import SignedHttp
+from fsm_exec.kalshi.endpoints import Calls, decode, same_order
 from fsm_exec.kalshi.listings import Listings
 from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.signed_http import SignedHttp
 from fsm_exec.kalshi.terms_reader import TermsReader
 from fsm_exec.wire import reading
 from fsm_exec.wire.words import some

@@ -14,8 +14,8 @@ from typing import Final
 from fsm_exec.core.errors import UnitError, UserError, VenueRefused
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.units import CountE2, parse_count
-from fsm_exec.kalshi import terms, translate
-from fsm_exec.kalshi.calls import Calls, decode, rows
+from fsm_exec.kalshi import market_terms, translate
+from fsm_exec.kalshi.endpoints import Calls, decode, rows
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import listings
@@ -55,7 +55,7 @@ class TermsReader:
         market.ticker = _named(market.ticker, ticker, "market")
         self._note_volume(ticker, market.volume_24h_fp)
         event = await self._event(_event_of(market))
-        return terms.market_terms(market, event, await self._series(_series_of(event)), self._wall_us())
+        return market_terms.market_terms(market, event, await self._series(_series_of(event)), self._wall_us())
 
     async def many(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
         """By ticker. What the exchange does not list is left out; so is, with a line in the log, a market whose terms
@@ -75,7 +75,7 @@ class TermsReader:
                 name = _series_of(event)
                 if name not in series:
                     series[name] = await self._series(name)
-                found[ticker] = terms.market_terms(market, event, series[name], self._wall_us())
+                found[ticker] = market_terms.market_terms(market, event, series[name], self._wall_us())
             except (Malformed, VenueRefused, UserError) as error:
                 self._log.warning("market_unreadable", ticker=ticker, error=str(error)[:300])
         return found

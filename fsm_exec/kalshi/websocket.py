@@ -19,13 +19,13 @@ from trio_websocket import WebSocketConnection
 from wsproto.utilities import ProtocolError
 
 from fsm_exec.core.ports import StreamListener
-from fsm_exec.kalshi import failures
-from fsm_exec.kalshi.dialling import Dial
+from fsm_exec.kalshi import network_errors
+from fsm_exec.kalshi.conversation import Conversation
+from fsm_exec.kalshi.listener_guard import StreamLost, tell
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.market_keeper import MarketKeeper
+from fsm_exec.kalshi.market_poller import MarketKeeper
 from fsm_exec.kalshi.signing import EXPIRED, Signer, nobody_cares
-from fsm_exec.kalshi.stream import Conversation
-from fsm_exec.kalshi.telling import StreamLost, tell
+from fsm_exec.kalshi.websocket_dial import Dial
 from fsm_exec.wire.rest import WS_PATH, error_detail
 
 Tap: TypeAlias = Callable[[str | bytes, int], None]
@@ -277,5 +277,5 @@ def _describe(group: BaseExceptionGroup[BaseException]) -> str:
         elif isinstance(error, trio.TooSlowError):
             parts.append("the other end does not answer")
         else:
-            parts.append(failures.why(error))
+            parts.append(network_errors.why(error))
     return "; ".join(parts)

@@ -36,8 +36,8 @@ from fsm_exec.core.orders import PlaceOrder, Write
 from fsm_exec.core.tracker import SignalTracker
 from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
 from fsm_exec.core.view import View
-from fsm_exec.kalshi.budget import RateBudget
 from fsm_exec.kalshi.log import SilentLog
+from fsm_exec.kalshi.rate_budget import RateBudget
 from fsm_exec.kalshi.translate import create_order
 from fsm_exec.lab.arena import run_episode
 from fsm_exec.lab.episodes import Conditions, Order, Start

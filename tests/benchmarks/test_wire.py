@@ -20,8 +20,8 @@ from fsm_exec.core.book import Book, Level
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillReport, OrderReport
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid, format_count, format_price
+from fsm_exec.kalshi.conversation import Conversation
 from fsm_exec.kalshi.log import SilentLog
-from fsm_exec.kalshi.stream import Conversation
 from fsm_exec.paper.generator import generate
 from fsm_exec.paper.tape import BookDelta, BookSnapshot
 from fsm_exec.paper.times import rfc3339

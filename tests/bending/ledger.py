@@ -19,8 +19,8 @@ from fsm_exec.cli.paper_file import Ready
 from fsm_exec.core.orders import FillReport, OrderReport
 from fsm_exec.core.units import format_count, format_money, format_price
 from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.dialling import dial_url
 from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.runtime.clock import Wall, system_us
 
 KINDS: Final = ("doubled", "orphaned", "lost", "counted twice", "over target", "over cap", "unfinished", "wrong")

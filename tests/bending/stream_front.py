@@ -15,7 +15,7 @@ from trio_websocket import (
     wrap_server_stream,
 )
 
-from fsm_exec.kalshi.dialling import Dial
+from fsm_exec.kalshi.websocket_dial import Dial
 from tests.bending.bends import Bends, Cut, Deliver, Frame, Line, Reply, Request
 from tests.bending.http_front import OF_ONE_CONNECTION
 

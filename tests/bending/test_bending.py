@@ -15,8 +15,8 @@ from fsm_exec.core.errors import VenueUnavailable
 from fsm_exec.core.orders import CancelOrder, Placed, PlaceOrder, Refused, Unknown
 from fsm_exec.core.units import MoneyE6, parse_count, parse_price
 from fsm_exec.kalshi.client import KalshiClient, open_client
-from fsm_exec.kalshi.dialling import Dial, dial_url
 from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.kalshi.websocket_dial import Dial, dial_url
 from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.auth import Credentials, Gate
 from fsm_exec.paper.budget import TIERS

@@ -24,8 +24,8 @@ from fsm_exec.core.ownership import name_of_ours
 from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.core.units import format_count, format_money, format_price
 from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.dialling import dial_url
 from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.lab.simulation.audit import stored_differences
 from fsm_exec.runtime.clock import Wall, system_us
 from fsm_exec.store.reading import executions

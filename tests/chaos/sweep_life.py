@@ -19,8 +19,8 @@ from fsm_exec.core import crashpoints
 from fsm_exec.core.limits import resolve_limits
 from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.dialling import dial_url
 from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine, MethodRef, Request
 from fsm_exec.runtime.logs import open_log

@@ -21,8 +21,8 @@ import trio
 from fsm_exec.core.orders import Cancelled, CancelOrder, Placed, PlaceOrder, Unknown
 from fsm_exec.core.units import CountE2, PriceE4
 from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.dialling import dial_url
 from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.runtime.clock import system_us
 from tests.cli.support import COMMAND, HANGING_UP, environment, run
 from tests.contract.conftest import Watcher

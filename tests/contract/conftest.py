@@ -18,8 +18,8 @@ from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillReport, OrderReport, PlaceOrder
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, parse_count, parse_price
 from fsm_exec.kalshi.client import KalshiClient, open_client
-from fsm_exec.kalshi.dialling import dial_url
 from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.auth import Gate, KeyType
 from fsm_exec.paper.budget import TIERS

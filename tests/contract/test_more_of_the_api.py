@@ -23,8 +23,8 @@ from fsm_exec.core.orders import (
 )
 from fsm_exec.core.ports import Exchange
 from fsm_exec.core.units import CountE2, MoneyE6, parse_count, parse_price
-from fsm_exec.kalshi.budget import usable_tokens
-from fsm_exec.kalshi.market_keeper import SOON_S
+from fsm_exec.kalshi.market_poller import SOON_S
+from fsm_exec.kalshi.rate_budget import usable_tokens
 from fsm_exec.paper.budget import BASIC, TIERS
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, tape_header
 

@@ -32,10 +32,10 @@ from fsm_exec.core.orders import (
 )
 from fsm_exec.core.units import CountE2, MoneyE6, parse_count, parse_price
 from fsm_exec.kalshi.client import KalshiClient, open_client
+from fsm_exec.kalshi.conversation import Conversation
+from fsm_exec.kalshi.listener_guard import StreamLost
 from fsm_exec.kalshi.log import SilentLog
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.kalshi.stream import Conversation
-from fsm_exec.kalshi.telling import StreamLost
 from fsm_exec.paper.tape import BookDelta, Trade
 from tests.kalshi.conftest import Listener
 

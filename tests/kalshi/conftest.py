@@ -31,10 +31,10 @@ from fsm_exec.core.orders import (
     PlaceOrder,
 )
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid
-from fsm_exec.kalshi.groups import KalshiGroups
-from fsm_exec.kalshi.http import SignedHttp
-from fsm_exec.kalshi.market_keeper import MarketKeeper
+from fsm_exec.kalshi.market_poller import MarketKeeper
+from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.rest import KalshiRest
+from fsm_exec.kalshi.signed_http import SignedHttp
 from fsm_exec.kalshi.signing import Signer, SigningKey
 from fsm_exec.kalshi.websocket import KalshiStream
 from fsm_exec.wire.rest import WS_PATH

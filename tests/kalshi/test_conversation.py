@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fsm_exec.core.book import Book
-from fsm_exec.kalshi.stream import Conversation
-from fsm_exec.kalshi.telling import StreamLost
+from fsm_exec.kalshi.conversation import Conversation
+from fsm_exec.kalshi.listener_guard import StreamLost
 from fsm_exec.wire import ws
 
 if TYPE_CHECKING:

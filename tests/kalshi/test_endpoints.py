@@ -13,9 +13,9 @@ from fsm_exec.core.errors import VenueRefused, VenueUnavailable
 from fsm_exec.core.orders import AllCancelled, Cancelled, Decreased, Placed, Refused, Unknown
 from fsm_exec.core.units import CountE2, MoneyE6
 from fsm_exec.kalshi.account import KalshiAccount
-from fsm_exec.kalshi.calls import Calls
-from fsm_exec.kalshi.groups import KalshiGroups
+from fsm_exec.kalshi.endpoints import Calls
 from fsm_exec.kalshi.markets import KalshiMarkets
+from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed
 
 if TYPE_CHECKING:

@@ -21,11 +21,11 @@ from fsm_exec.core.account import GroupChanged, GroupMade
 from fsm_exec.core.errors import UserError, VenueError
 from fsm_exec.core.orders import AllCancelled, Amended, Cancelled, Decreased, NotSent, Placed, Refused, Unknown
 from fsm_exec.kalshi.account import KalshiAccount
-from fsm_exec.kalshi.answers import SUCCESS_STATUS, WriteKind
-from fsm_exec.kalshi.calls import Calls
-from fsm_exec.kalshi.groups import KalshiGroups
+from fsm_exec.kalshi.endpoints import Calls
 from fsm_exec.kalshi.markets import KalshiMarkets
+from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.rest import KalshiRest
+from fsm_exec.kalshi.write_outcomes import SUCCESS_STATUS, WriteKind
 from fsm_exec.wire import account, markets, reading, rest, writes
 
 if TYPE_CHECKING:

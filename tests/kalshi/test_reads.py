@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from fsm_exec.core.errors import ExecError, UserError, VenueError, VenueRefused, VenueUnavailable
 from fsm_exec.core.fees import FeeTerms
 from fsm_exec.core.units import PriceE4, PriceGrid, PriceRange
-from fsm_exec.kalshi import calls, translate
-from fsm_exec.kalshi.terms import STATUS
+from fsm_exec.kalshi import endpoints, translate
+from fsm_exec.kalshi.market_terms import STATUS
 from fsm_exec.kalshi.translate import Malformed
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ async def test_a_listing_without_an_end_is_refused(kit: Kit, network: Network, m
     network.answer(200, AS_OF).answer(200, {"orders": [], "cursor": "again"})
     with pytest.raises(VenueUnavailable, match="leads back"):
         await kit.rest(network).orders()
-    monkeypatch.setattr(calls, "LIST_PAGES_MAX", 3)
+    monkeypatch.setattr(endpoints, "LIST_PAGES_MAX", 3)
     many = type(network)().answer(200, AS_OF)
     for number in range(5):
         many.answer(200, {"orders": [], "cursor": f"p{number}"})

@@ -12,8 +12,8 @@ import trio
 import trio_websocket
 
 from fsm_exec.kalshi import websocket
-from fsm_exec.kalshi.dialling import dial_url
 from fsm_exec.kalshi.websocket import PATIENCE_S, PAUSE_FIRST_S, PAUSE_MAX_S, QUIET_S, SILENCE_S, pause_s
+from fsm_exec.kalshi.websocket_dial import dial_url
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fsm_exec.core.orders import Amended, Cancelled, Placed, PlaceOrder, Unknown
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, format_price, parse_price
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.http import BODY_MAX_BYTES, WRITE_TIMEOUT_S
+from fsm_exec.kalshi.signed_http import BODY_MAX_BYTES, WRITE_TIMEOUT_S
 from fsm_exec.kalshi.translate import ImpossibleRequest
 from fsm_exec.wire import reading
 

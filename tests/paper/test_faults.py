@@ -17,8 +17,8 @@ from fsm_exec.core.errors import UserError, VenueRefused, VenueUnavailable
 from fsm_exec.core.orders import Cancelled, CancelOrder, Placed, PlaceOrder, Refused, Unknown
 from fsm_exec.core.units import CountE2, MoneyE6
 from fsm_exec.kalshi.client import KalshiClient, open_client
-from fsm_exec.kalshi.dialling import dial_url
 from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.auth import Gate
 from fsm_exec.paper.clock import Clock

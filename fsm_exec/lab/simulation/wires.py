@@ -13,7 +13,7 @@ import trio
 from trio.testing import MemoryReceiveStream, MemorySendStream
 from trio_websocket import WebSocketConnection
 
-from fsm_exec.kalshi.dialling import Dial
+from fsm_exec.kalshi.websocket_dial import Dial
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.life import Life, LifeOver
 from fsm_exec.paper.hosting import MEMORY_HOST, MemoryHost, handshake

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsm_exec.core.orders import Cancelled, NotSent, Refused, Unknown
-from fsm_exec.kalshi.bucket import HALVINGS_MAX, MT_PER_TOKEN, SLOW_US, US_PER_S, Bucket
-from fsm_exec.kalshi.budget import CANCEL_SHARE_PER_MILLE, TOKENS_WAIT_S, NoTokens, RateBudget, usable_tokens
 from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.costs import Costs
-from fsm_exec.kalshi.dialling import dial_url
-from fsm_exec.kalshi.http import SignedHttp
 from fsm_exec.kalshi.log import SilentLog
+from fsm_exec.kalshi.rate_budget import CANCEL_SHARE_PER_MILLE, TOKENS_WAIT_S, NoTokens, RateBudget, usable_tokens
+from fsm_exec.kalshi.signed_http import SignedHttp
+from fsm_exec.kalshi.token_bucket import HALVINGS_MAX, MT_PER_TOKEN, SLOW_US, US_PER_S, Bucket
+from fsm_exec.kalshi.token_costs import Costs
 from fsm_exec.kalshi.translate import ImpossibleRequest
+from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.wire.account import AccountLimits, BucketLimits, EndpointCost, EndpointCosts
 
 if TYPE_CHECKING:

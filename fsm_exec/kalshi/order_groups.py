@@ -5,7 +5,7 @@ from __future__ import annotations
 from fsm_exec.core.account import GroupAnswer, GroupChanged, GroupMade, GroupMadeAnswer, OrderGroup
 from fsm_exec.core.units import CountE2, format_count, parse_count
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.calls import Calls, decode
+from fsm_exec.kalshi.endpoints import Calls, decode
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, reading_row
 from fsm_exec.wire import reading, writes
 

@@ -17,9 +17,9 @@ import trio
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.ports import StreamListener
 from fsm_exec.kalshi import translate
+from fsm_exec.kalshi.listener_guard import StreamLost, tell
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.telling import StreamLost, tell
-from fsm_exec.kalshi.terms import STATUS, grid_of
+from fsm_exec.kalshi.market_terms import STATUS, grid_of
 from fsm_exec.kalshi.terms_reader import TermsReader
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import reading as wire

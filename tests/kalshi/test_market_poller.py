@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from fsm_exec.core.units import LINEAR_CENT, PriceE4, PriceGrid, PriceRange
-from fsm_exec.kalshi.market_keeper import INTERVAL_S, RETRY_S, SOON_S, STALE_S
+from fsm_exec.kalshi.market_poller import INTERVAL_S, RETRY_S, SOON_S, STALE_S
 from fsm_exec.kalshi.websocket import PATIENCE_S
 
 if TYPE_CHECKING:

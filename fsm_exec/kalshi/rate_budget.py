@@ -18,9 +18,9 @@ import msgspec
 import trio
 
 from fsm_exec.core.account import BudgetFacts
-from fsm_exec.kalshi.bucket import MT_PER_TOKEN, US_PER_S, Bucket
-from fsm_exec.kalshi.costs import URGENCY, BucketName, Charge, Costs
 from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.token_bucket import MT_PER_TOKEN, US_PER_S, Bucket
+from fsm_exec.kalshi.token_costs import URGENCY, BucketName, Charge, Costs
 from fsm_exec.kalshi.translate import ImpossibleRequest
 from fsm_exec.wire.account import AccountLimits, BucketLimits, EndpointCosts
 

@@ -20,11 +20,11 @@ from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.ports import StreamListener
 from fsm_exec.core.units import parse_change, parse_price
 from fsm_exec.kalshi import translate
+from fsm_exec.kalshi.listener_guard import StreamLost, listener_failed, tell
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.market_keeper import MarketKeeper
+from fsm_exec.kalshi.market_poller import MarketKeeper
+from fsm_exec.kalshi.market_terms import grid_of
 from fsm_exec.kalshi.subscriptions import Subscriptions
-from fsm_exec.kalshi.telling import StreamLost, listener_failed, tell
-from fsm_exec.kalshi.terms import grid_of
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import ws
 

@@ -10,8 +10,17 @@ import pytest
 import trio
 
 from fsm_exec.core.orders import NotSent, Refused, Unknown
-from fsm_exec.kalshi import answers
-from fsm_exec.kalshi.answers import ANSWERS, ANY_CODE, NETWORK, SUCCESS_STATUS, AnswerRow, WriteKind, find_row, judge
+from fsm_exec.kalshi import write_outcomes
+from fsm_exec.kalshi.write_outcomes import (
+    ANSWERS,
+    ANY_CODE,
+    NETWORK,
+    SUCCESS_STATUS,
+    AnswerRow,
+    WriteKind,
+    find_row,
+    judge,
+)
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -166,8 +175,8 @@ def test_an_unlisted_error_is_judged_by_its_parents_or_not_at_all() -> None:
     class Finer(httpx.ConnectError):
         pass
 
-    assert isinstance(answers.judge_network(Finer("x")), NotSent)
-    assert isinstance(answers.judge_network(httpx.TransportError("x")), Unknown)
+    assert isinstance(write_outcomes.judge_network(Finer("x")), NotSent)
+    assert isinstance(write_outcomes.judge_network(httpx.TransportError("x")), Unknown)
 
 
 def test_success_has_one_documented_status_a_write() -> None:

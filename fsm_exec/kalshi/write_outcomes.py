@@ -17,7 +17,7 @@ import trio
 
 from fsm_exec.core.orders import NotSent, Refused, Unknown
 from fsm_exec.core.text import one_line
-from fsm_exec.kalshi.failures import why
+from fsm_exec.kalshi.network_errors import why
 from fsm_exec.wire.rest import ErrorDetail, error_detail
 
 WriteKind: TypeAlias = Literal[

@@ -14,11 +14,11 @@ import httpx
 import trio
 
 from fsm_exec.core.crashpoints import is_watched, point
-from fsm_exec.kalshi import leftovers
-from fsm_exec.kalshi.budget import TOKENS_WAIT_S, RateBudget
-from fsm_exec.kalshi.costs import Charge
+from fsm_exec.kalshi import extra_responses
 from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.rate_budget import TOKENS_WAIT_S, RateBudget
 from fsm_exec.kalshi.signing import EXPIRED, Signer, nobody_cares
+from fsm_exec.kalshi.token_costs import Charge
 from fsm_exec.wire.rest import error_detail
 
 WRITE_TIMEOUT_S: Final = 10
@@ -154,7 +154,7 @@ class SignedHttp:
             try:
                 content = await self._read(response)
             finally:
-                if await leftovers.close(response):
+                if await extra_responses.close(response):
                     self._log.warning("http_answered_twice", method=method, path=signed_path)
             point("answer.after")
             self._log.debug("http", method=method, path=signed_path, status=response.status_code)

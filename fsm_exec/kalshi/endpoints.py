@@ -15,10 +15,18 @@ import msgspec
 from fsm_exec.core.errors import UnitError, VenueRefused, VenueUnavailable
 from fsm_exec.core.orders import NotSent, Refused, Unknown
 from fsm_exec.core.text import one_line
-from fsm_exec.kalshi.answers import NETWORK_ERRORS, SUCCESS_STATUS, TEXT_MAX, WriteKind, describe, judge, judge_network
-from fsm_exec.kalshi.http import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Answer, Query, SignedHttp
 from fsm_exec.kalshi.log import Log
+from fsm_exec.kalshi.signed_http import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Answer, Query, SignedHttp
 from fsm_exec.kalshi.translate import Malformed
+from fsm_exec.kalshi.write_outcomes import (
+    NETWORK_ERRORS,
+    SUCCESS_STATUS,
+    TEXT_MAX,
+    WriteKind,
+    describe,
+    judge,
+    judge_network,
+)
 from fsm_exec.wire.rest import error_detail
 from fsm_exec.wire.words import some
 

@@ -11,7 +11,7 @@ import trio_websocket
 from trio_websocket import WebSocketConnection
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.kalshi.telling import StreamLost
+from fsm_exec.kalshi.listener_guard import StreamLost
 from fsm_exec.kalshi.tls import shared_context
 from fsm_exec.wire.rest import WS_PATH
 
