@@ -26,6 +26,6 @@ def account_of(config: Path | None, paper: str | None) -> Loaded:
             rest_url=told.rest_url,
             ws_url=told.ws_url,
         ),
-        exchange=environment.paper(told.rest_url, told.ws_url),
+        exchange=environment.paper_environment(told.rest_url, told.ws_url),
         key_path=Path(told.private_key_path),
     )

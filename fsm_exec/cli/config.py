@@ -18,7 +18,7 @@ import msgspec
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.core.errors import UserError
 from fsm_exec.kalshi import environment
-from fsm_exec.kalshi.environment import Environment, Name
+from fsm_exec.kalshi.environment import Environment, EnvironmentName
 from fsm_exec.kalshi.signing import check_key_id
 from fsm_exec.runtime.depth import DepthSettings
 
@@ -32,7 +32,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """`rest_url` and `ws_url` belong to environment "paper" and to no other. `allow_real_money` goes with "production"
     and with nothing else. `[limits]` is what `serve` accepts at most, `[depth]` how it stores books of markets."""
 
-    environment: Name
+    environment: EnvironmentName
     api_key_id: str
     private_key_path: str
     allow_real_money: bool = False
@@ -98,10 +98,10 @@ def _exchange(config: Config) -> Environment:
             raise UserError('allow_real_money is set but the environment is "paper": remove it')
         if config.rest_url is None or config.ws_url is None:
             raise UserError('environment "paper" needs rest_url and ws_url: fsm-exec paper prints both')
-        return environment.paper(config.rest_url, config.ws_url)
+        return environment.paper_environment(config.rest_url, config.ws_url)
     if config.rest_url is not None or config.ws_url is not None:
         raise UserError(f'rest_url and ws_url are for environment "paper" only; "{config.environment}" has its own')
-    return environment.choose(config.environment, allow_real_money=config.allow_real_money)
+    return environment.choose_environment(config.environment, allow_real_money=config.allow_real_money)
 
 
 def _key_path(path: Path, config: Config) -> Path:

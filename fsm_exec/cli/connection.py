@@ -31,6 +31,6 @@ async def connect(
         log=log,
         allow_real_money=loaded.config.allow_real_money,
         tap=tap,
-        doubt_wall=wall.doubt,
+        on_expired_signature=wall.doubt,
     ) as client:
         yield client

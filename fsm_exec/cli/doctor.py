@@ -162,7 +162,7 @@ async def look(loaded: Loaded, key: SigningKey) -> list[Check]:
 
 async def _reachability(client: KalshiClient) -> Check:
     try:
-        status = await client.public.status()
+        status = await client.public.fetch_status()
     except VenueError as error:
         return Check("exchange", "fail", f"{error}; check the network and the address")
     if status.exchange_active is not False and status.trading_active is not False:
@@ -175,7 +175,7 @@ async def _reachability(client: KalshiClient) -> Check:
 async def _clock(client: KalshiClient, wall: Wall, limit_ms: int) -> Check:
     before_us = wall.now_us()
     try:
-        second_us = await client.public.clock()
+        second_us = await client.public.fetch_clock_us()
     except VenueError as error:
         return Check("clock", "warn", f"not compared: {error}")
     if second_us is None:
@@ -200,7 +200,7 @@ def clock_check(before_us: int, after_us: int, second_us: int, limit_ms: int) ->
 
 async def _signature(client: KalshiClient) -> Check:
     try:
-        limits = await client.account.limits()
+        limits = await client.account.fetch_limits()
     except VenueRefused as error:
         return Check("signature", "fail", REFUSALS.get(error.code, str(error)))
     except VenueError as error:
@@ -214,8 +214,8 @@ async def _signature(client: KalshiClient) -> Check:
 
 async def _account(client: KalshiClient) -> Check:
     try:
-        balance = await client.account.balance()
-        held = [position for position in await client.account.positions() if position.count_e2]
+        balance = await client.account.fetch_balance()
+        held = [position for position in await client.account.fetch_positions() if position.count_e2]
     except VenueRefused as error:
         return Check("account", "fail", f"may not be read: {error}; give the key the scope read")
     except VenueError as error:
@@ -225,7 +225,7 @@ async def _account(client: KalshiClient) -> Check:
 
 async def _scopes(client: KalshiClient, api_key_id: str) -> Check:
     try:
-        rows = await client.account.api_keys()
+        rows = await client.account.fetch_api_keys()
     except VenueError as error:
         return Check("permissions", "warn", f"the exchange does not tell: {error}")
     scopes = next((row.scopes for row in rows if row.api_key_id == api_key_id), None)

@@ -207,7 +207,7 @@ async def _end_at(signals: AsyncIterator[int], nursery: trio.Nursery) -> None:
 
 async def _open(client: KalshiClient, ticker: str, path: Path) -> RecordingWriter:
     try:
-        market = await client.public.market(ticker)
+        market = await client.public.fetch_market(ticker)
     except VenueRefused as error:
         if error.status != 404:
             raise

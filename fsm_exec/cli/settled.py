@@ -15,7 +15,7 @@ def results_of(client: KalshiClient) -> Results:
     """Only plain results count: a market that is void, or pays a scalar, has none here."""
 
     async def results(tickers: Sequence[str]) -> Mapping[str, Outcome]:
-        rows = await client.public.markets(tickers=tickers)
+        rows = await client.public.fetch_markets(tickers=tickers)
         return {row.ticker: RESULTS[row.result] for row in rows if row.result is not None and row.result in RESULTS}
 
     return results

@@ -94,7 +94,7 @@ async def open_world(
                 rng=random.Random(seed),
                 transport=host.transport,
                 log=log,
-                doubt_wall=wall.doubt,
+                on_expired_signature=wall.doubt,
             )
         )
         began_us = wall.now_us()

@@ -12,10 +12,10 @@ from fsm_exec.core.account import Balance, Position, QueuePosition
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.units import MoneyE6, parse_change, parse_count, parse_money
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.endpoints import Calls, decode, left_out
+from fsm_exec.kalshi.endpoints import Endpoints, decode, log_left_out
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.rate_budget import RateBudget
-from fsm_exec.kalshi.translate import Malformed, reading_row
+from fsm_exec.kalshi.translate import Malformed, malformed_as
 from fsm_exec.wire import account as wire
 from fsm_exec.wire.listings import RawPositionsPage
 from fsm_exec.wire.reading import Balance as WireBalance
@@ -28,15 +28,15 @@ E6_PER_CENT: Final = 10_000
 class KalshiAccount:
     """`wall_us` is the wall time in unix microseconds: an answer without a time has that of its receipt."""
 
-    def __init__(self, calls: Calls, budget: RateBudget, wall_us: Callable[[], int], log: Log) -> None:
-        self._calls = calls
+    def __init__(self, endpoints: Endpoints, budget: RateBudget, wall_us: Callable[[], int], log: Log) -> None:
+        self._endpoints = endpoints
         self._wall_us = wall_us
         self._budget = budget
         self._log = log
 
-    async def balance(self) -> Balance:
-        row = decode(await self._calls.read("/portfolio/balance"), WireBalance)
-        with reading_row("balance"):
+    async def fetch_balance(self) -> Balance:
+        row = decode(await self._endpoints.fetch("/portfolio/balance"), WireBalance)
+        with malformed_as("balance"):
             if row.balance_dollars is not None:
                 available = parse_money(row.balance_dollars)
             elif row.balance is not None:
@@ -52,7 +52,7 @@ class KalshiAccount:
                 at_us=translate.moment_us(self._wall_us(), at_ms),
             )
 
-    async def positions(self, ticker: str | None = None) -> tuple[Position, ...]:
+    async def fetch_positions(self, ticker: str | None = None) -> tuple[Position, ...]:
         """Of every unsettled market that was ever traded, flat ones included; of one market with `ticker`. A row that
         cannot be read is left out, with a line in the log."""
         query: dict[str, str] = {}
@@ -67,49 +67,51 @@ class KalshiAccount:
                 try:
                     row = _position(decode(raw, wire.MarketPositionRow))
                 except Malformed as error:
-                    left_out(self._log, raw, error)
+                    log_left_out(self._log, raw, error)
                 else:
                     rows[row.ticker] = row
             return page.cursor
 
-        await self._calls.pages("/portfolio/positions", query, take, rows=PAGE_ROWS)
+        await self._endpoints.fetch_pages("/portfolio/positions", query, take, rows=PAGE_ROWS)
         return tuple(rows.values())
 
-    async def queue_positions(self, tickers: Sequence[str]) -> tuple[QueuePosition, ...]:
+    async def fetch_queue_positions(self, tickers: Sequence[str]) -> tuple[QueuePosition, ...]:
         """Of all resting orders in these markets."""
         for ticker in tickers:
             translate.check_ticker(ticker)
-        content = await self._calls.read("/portfolio/orders/queue_positions", {"market_tickers": ",".join(tickers)})
+        content = await self._endpoints.fetch(
+            "/portfolio/orders/queue_positions", {"market_tickers": ",".join(tickers)}
+        )
         rows = decode(content, wire.QueuePositionRows).queue_positions or []
-        with reading_row("queue position"):
+        with malformed_as("queue position"):
             return tuple(
                 QueuePosition(row.order_id, row.market_ticker or "", parse_count(row.queue_position_fp)) for row in rows
             )
 
-    async def limits(self) -> wire.AccountLimits:
-        return decode(await self._calls.read("/account/limits"), wire.AccountLimits)
+    async def fetch_limits(self) -> wire.AccountLimits:
+        return decode(await self._endpoints.fetch("/account/limits"), wire.AccountLimits)
 
-    async def endpoint_costs(self) -> wire.EndpointCosts:
-        return decode(await self._calls.read("/account/endpoint_costs"), wire.EndpointCosts)
+    async def fetch_endpoint_costs(self) -> wire.EndpointCosts:
+        return decode(await self._endpoints.fetch("/account/endpoint_costs"), wire.EndpointCosts)
 
-    async def api_keys(self) -> tuple[wire.ApiKeyRow, ...]:
-        return tuple(decode(await self._calls.read("/api_keys"), wire.ApiKeyRows).api_keys)
+    async def fetch_api_keys(self) -> tuple[wire.ApiKeyRow, ...]:
+        return tuple(decode(await self._endpoints.fetch("/api_keys"), wire.ApiKeyRows).api_keys)
 
-    async def learn_budget(self) -> None:
+    async def refresh_budget(self) -> None:
         """Set the rate budget to what the exchange tells; what it does not tell stays as it was. Never raises for
         what the exchange does."""
         try:
-            self._budget.learn_limits(await self.limits())
+            self._budget.set_limits(await self.fetch_limits())
         except VenueError as error:
             self._log.warning("limits_unknown", error=str(error))
         try:
-            self._budget.learn_costs(await self.endpoint_costs())
+            self._budget.set_costs(await self.fetch_endpoint_costs())
         except VenueError as error:
             self._log.warning("costs_unknown", error=str(error))
 
 
 def _position(row: wire.MarketPositionRow) -> Position:
-    with reading_row(f"position in {row.ticker[:40]}"):
+    with malformed_as(f"position in {row.ticker[:40]}"):
         return Position(
             ticker=row.ticker,
             count_e2=parse_change(row.position_fp),

@@ -15,7 +15,7 @@ from fsm_exec.core.errors import UnitError
 from fsm_exec.core.orders import CancelAnswer, Cancelled, CancelOrder, PlaceAnswer, PlaceOrder, Unknown
 from fsm_exec.core.units import parse_count
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.endpoints import decode, same_order
+from fsm_exec.kalshi.endpoints import check_same_order, decode
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed
 from fsm_exec.kalshi.write_outcomes import judge_item
 from fsm_exec.wire import reading, rest, writes
@@ -39,34 +39,34 @@ def cancel_batch(orders: Sequence[CancelOrder]) -> writes.BatchCancel:
     return writes.BatchCancel(orders=items)
 
 
-def placed(answer: reading.Items, orders: Sequence[PlaceOrder], now_us: int) -> tuple[PlaceAnswer, ...]:
+def place_answers(answer: reading.Items, orders: Sequence[PlaceOrder], now_us: int) -> tuple[PlaceAnswer, ...]:
     """Raises Malformed if the answer does not fit the request."""
     _check_length(len(answer.orders), len(orders))
-    return tuple(_placed(item, order, now_us) for item, order in zip(answer.orders, orders, strict=True))
+    return tuple(_place_answer(item, order, now_us) for item, order in zip(answer.orders, orders, strict=True))
 
 
-def cancelled(answer: reading.Items, orders: Sequence[CancelOrder], now_us: int) -> tuple[CancelAnswer, ...]:
+def cancel_answers(answer: reading.Items, orders: Sequence[CancelOrder], now_us: int) -> tuple[CancelAnswer, ...]:
     """Raises Malformed if the answer does not fit the request."""
     _check_length(len(answer.orders), len(orders))
-    return tuple(_cancelled(item, order, now_us) for item, order in zip(answer.orders, orders, strict=True))
+    return tuple(_cancel_answer(item, order, now_us) for item, order in zip(answer.orders, orders, strict=True))
 
 
-def _placed(raw: msgspec.Raw, order: PlaceOrder, now_us: int) -> PlaceAnswer:
+def _place_answer(raw: msgspec.Raw, order: PlaceOrder, now_us: int) -> PlaceAnswer:
     try:
         item = decode(raw, reading.PlacedItem)
         if item.error is not None:
             return judge_item("place", _detail(item.error))
-        return translate.placed(item, order, now_us)
+        return translate.place_answer(item, order, now_us)
     except (Malformed, UnitError) as error:
         return Unknown(why=f"an item of the batch is unusable: {error}")
 
 
-def _cancelled(raw: msgspec.Raw, order: CancelOrder, now_us: int) -> CancelAnswer:
+def _cancel_answer(raw: msgspec.Raw, order: CancelOrder, now_us: int) -> CancelAnswer:
     try:
         item = decode(raw, reading.CancelledItem)
         if item.error is not None:
             return judge_item("cancel", _detail(item.error))
-        same_order(item.order_id, order.order_id)
+        check_same_order(item.order_id, order.order_id)
         reduced_by_e2 = parse_count(some(item.reduced_by, "reduced_by"))
         if item.ts_ms is None and not reduced_by_e2:  # as beside an error, which may have been left out as well
             raise missing("ts_ms")

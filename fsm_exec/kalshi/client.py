@@ -32,19 +32,19 @@ from fsm_exec.core.units import CountE2
 from fsm_exec.kalshi.account import KalshiAccount
 from fsm_exec.kalshi.environment import refuse_real_money
 from fsm_exec.kalshi.log import Log, SilentLog
-from fsm_exec.kalshi.market_poller import MarketKeeper
+from fsm_exec.kalshi.market_poller import MarketPoller
 from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.rate_budget import BudgetStatistics, RateBudget
 from fsm_exec.kalshi.rest import KalshiRest
 from fsm_exec.kalshi.signed_http import HTTP_LIMITS, HTTP_TIMEOUT, SignedHttp
-from fsm_exec.kalshi.signing import Signer, SigningKey, nobody_cares
+from fsm_exec.kalshi.signing import Signer, SigningKey, ignore_expired_signature
 from fsm_exec.kalshi.tls import shared_context
 from fsm_exec.kalshi.websocket import KalshiStream, Tap
 from fsm_exec.kalshi.websocket_dial import Dial
 
-BATCHES_AT_ONCE: Final = 4  # a few connections' worth: the others are for what else there is to do
-LIMITS_INTERVAL_S: Final = 600  # an account's tier changes rarely
+BATCHES_MAX: Final = 4  # a few connections' worth: the others are for what else there is to do
+BUDGET_INTERVAL_S: Final = 600  # an account's tier changes rarely
 
 
 class KalshiClient:
@@ -98,7 +98,7 @@ class KalshiClient:
                 answers.update((order.order_id, answer) for order, answer in zip(some, ended, strict=True))
 
         async with trio.open_nursery() as nursery:
-            for _ in range(BATCHES_AT_ONCE):
+            for _ in range(BATCHES_MAX):
                 nursery.start_soon(cancel_some)
         return tuple(answers[order.order_id] for order in orders)
 
@@ -118,7 +118,7 @@ class KalshiClient:
     async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
         # Whoever streams is there to stay: the time to learn how much the account may ask, and to keep knowing it.
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep_budget)
+            nursery.start_soon(self._keep_budget_fresh)
             await self._stream.run(listener, tickers)
 
     def watch(self, ticker: str) -> None:
@@ -131,10 +131,10 @@ class KalshiClient:
         self._stream.unwatch(ticker)
         self._rest.terms.forget(ticker)
 
-    async def _keep_budget(self) -> None:
+    async def _keep_budget_fresh(self) -> None:
         while True:
-            await self.account.learn_budget()
-            await trio.sleep(LIMITS_INTERVAL_S)
+            await self.account.refresh_budget()
+            await trio.sleep(BUDGET_INTERVAL_S)
 
     def volume_24h(self, ticker: str) -> CountE2 | None:
         return self._rest.terms.volume_24h(ticker)
@@ -160,14 +160,14 @@ async def open_client(
     log: Log | None = None,
     allow_real_money: bool = False,
     tap: Tap | None = None,
-    doubt_wall: Callable[[], None] = nobody_cares,
+    on_expired_signature: Callable[[], None] = ignore_expired_signature,
 ) -> AsyncIterator[KalshiClient]:
     """A client whose REST connections live as long as the context.
 
     `base_url` ends with the API's prefix. `wall_us` is the wall time in unix microseconds, for signatures and fee
-    waivers, and `doubt_wall` is told when the exchange refuses a signature as expired; `rng` spreads reconnections;
-    `tap` sees the stream's frames as they come. With a `transport` no socket is opened for REST; without one, an
-    address that may be real money is refused unless allowed. Raises UserError.
+    waivers, and `on_expired_signature` is called when the exchange refuses a signature as expired; `rng` spreads
+    reconnections; `tap` sees the stream's frames as they come. With a `transport` no socket is opened for REST; without
+    one, an address that may be real money is refused unless allowed. Raises UserError.
     """
     if transport is None:
         refuse_real_money(base_url, allow_real_money=allow_real_money)
@@ -188,13 +188,15 @@ async def open_client(
         follow_redirects=False,
     ) as http:
         budget = RateBudget(chosen_log)
-        rest = KalshiRest(SignedHttp(http, signer, wall_us, chosen_log, budget, doubt_wall), wall_us, chosen_log)
-        keeper = MarketKeeper(rest.terms, wall_us, chosen_log)
+        rest = KalshiRest(
+            SignedHttp(http, signer, wall_us, chosen_log, budget, on_expired_signature), wall_us, chosen_log
+        )
+        poller = MarketPoller(rest.terms, wall_us, chosen_log)
         yield KalshiClient(
             rest,
-            KalshiStream(dial, signer, wall_us, rng, chosen_log, tap, keeper, doubt_wall),
-            KalshiAccount(rest.calls, budget, wall_us, chosen_log),
-            KalshiGroups(rest.calls),
-            KalshiMarkets(rest.calls, chosen_log),
+            KalshiStream(dial, signer, wall_us, rng, chosen_log, tap, poller, on_expired_signature),
+            KalshiAccount(rest.endpoints, budget, wall_us, chosen_log),
+            KalshiGroups(rest.endpoints),
+            KalshiMarkets(rest.endpoints, chosen_log),
             budget,
         )

@@ -20,24 +20,24 @@ from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.ports import StreamListener
 from fsm_exec.core.units import parse_change, parse_price
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.listener_guard import StreamLost, listener_failed, tell
+from fsm_exec.kalshi.listener_guard import StreamLost, call_listener, log_listener_failure
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.market_poller import MarketKeeper
+from fsm_exec.kalshi.market_poller import MarketPoller
 from fsm_exec.kalshi.market_terms import grid_of
 from fsm_exec.kalshi.subscriptions import Subscriptions
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import ws
 
 # Errors after which a subscription is dead (W10.3): channel error, authentication, time-out, buffer overflow.
-TERMINAL_ERRORS: Final = frozenset({9, 10, 18, 25})
+FATAL_ERRORS: Final = frozenset({9, 10, 18, 25})
 QUICK_START_LENGTH: Final = len(ws.QUICK_DELTA_START)
-STATUS_AFTER: Final[dict[str, MarketStatus]] = {  # what a lifecycle event makes of a market (W7, W10.6)
+STATUS_AFTER_EVENT: Final[dict[str, MarketStatus]] = {  # what a lifecycle event makes of a market (W7, W10.6)
     "activated": "open",
     "deactivated": "paused",
     "determined": "closed",
     "settled": "closed",
 }
-TELLS_NOTHING: Final = frozenset({"created", "metadata_updated"})
+IGNORED_EVENTS: Final = frozenset({"created", "metadata_updated"})
 NO_COMMANDS: Final[Sequence[bytes]] = ()
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, UnitError, Malformed)
 
@@ -53,7 +53,7 @@ class _TickerOnly(msgspec.Struct):
 
 class Conversation:
     """The state of one connection. `now_s` arguments are seconds of any steady clock; for `wanted` see
-    `Subscriptions`. `keeper` is told when something about the markets' status may have been missed; `wall_us` is
+    `Subscriptions`. `poller` is told when something about the markets' status may have been missed; `wall_us` is
     the wall time in unix microseconds."""
 
     def __init__(
@@ -62,23 +62,23 @@ class Conversation:
         wanted: dict[str, None],
         wall_us: Callable[[], int],
         log: Log,
-        keeper: MarketKeeper | None = None,
+        poller: MarketPoller | None = None,
     ) -> None:
         self._listener = listener
         self._log = log
         self._wanted = wanted
         self._wall_us = wall_us
-        self._keeper = keeper
+        self._poller = poller
         self._last_seq: dict[int, int] = {}
         self._subscriptions = Subscriptions(wanted, log)
         self._book = self._subscriptions.book
         self._due = self._subscriptions.due
-        self.opening = self._subscriptions.opening
-        self.settle = self._subscriptions.settle
+        self.subscribe_all = self._subscriptions.subscribe_all
+        self.sync = self._subscriptions.sync
 
     def receive(self, frame: str | bytes, now_s: float) -> Sequence[bytes]:
         """Take one frame; returns the commands to send. Raises StreamLost."""
-        if frame[:QUICK_START_LENGTH] == ws.QUICK_DELTA_START and self._take_change(frame):
+        if frame[:QUICK_START_LENGTH] == ws.QUICK_DELTA_START and self._take_quick_delta(frame):
             return NO_COMMANDS
         try:
             envelope = ws.decode_envelope(frame)
@@ -87,19 +87,19 @@ class Conversation:
             self._log.warning("frame_unreadable", error=str(error)[:300], start=str(frame[:80]))
             return []
         if envelope.type == "subscribed":  # names its sid in the message; has no number
-            return self._subscribed(envelope, now_s)
+            return self._take_subscribed(envelope, now_s)
         if envelope.sid in self._subscriptions.retired:
             return []
         commands: list[bytes] = []
         if envelope.sid is not None and envelope.seq is not None:
             if envelope.type in ("orderbook_snapshot", "orderbook_delta"):
-                self._subscriptions.guess_book(envelope.sid)
+                self._subscriptions.guess_book_sid(envelope.sid)
             in_order, commands = self._check_number(envelope.sid, envelope.seq, now_s)
             if not in_order:
                 return commands
-        return commands + self._message(envelope, now_s)
+        return commands + self._take_message(envelope, now_s)
 
-    def _take_change(self, frame: str | bytes) -> bool:
+    def _take_quick_delta(self, frame: str | bytes) -> bool:
         """The short way for what nearly every frame is: the next change of a book that is sound. False, and nothing
         has happened, if anything at all is not as usual."""
         try:
@@ -118,17 +118,17 @@ class Conversation:
         try:
             self._listener.book_change(ticker, message.side, price, delta, ts_ms * translate.US_PER_MS)
         except Exception as error:  # as in `tell`, without a closure for each frame
-            raise listener_failed(self._log, error) from error
+            raise log_listener_failure(self._log, error) from error
         return True
 
-    def overdue(self, now_s: float, patience_s: float) -> list[bytes]:
+    def request_overdue(self, now_s: float, patience_s: float) -> list[bytes]:
         """Commands for what has been awaited for `patience_s`: snapshots are asked for once more. (The first snapshots
         of a subscription are not asked for: the exchange has none of a market it does not know.) Raises StreamLost if
         a subscription was never acknowledged."""
-        late = self._subscriptions.unacknowledged(now_s, patience_s)
+        late = self._subscriptions.overdue_acks(now_s, patience_s)
         if late:
             raise StreamLost(f"subscription to {', '.join(late)} not acknowledged for {patience_s:g} s")
-        return self._subscriptions.overdue(now_s, patience_s)
+        return self._subscriptions.request_overdue(now_s, patience_s)
 
     # Numbers
 
@@ -141,36 +141,36 @@ class Conversation:
         self._log.warning("sequence_gap", sid=sid, expected=expected, got=seq)
         commands: list[bytes] = []
         if sid not in (self._book.sid, self._subscriptions.trade.sid):
-            self._doubt_markets()
+            self._poll_markets_soon()
         if sid == self._book.sid and self._book.tickers:
             suspect = tuple(self._book.tickers)
-            tell(self._log, partial(self._listener.book_gap, suspect))
-            commands = self._subscriptions.ask_snapshots(suspect, now_s)
+            call_listener(self._log, partial(self._listener.book_gap, suspect))
+            commands = self._subscriptions.request_snapshots(suspect, now_s)
         # A number beyond the next is a good frame after a hole. One of the past is a repeat or came late: of a book
         # whose snapshot was just asked for, nothing in it is worth having.
         return seq > expected, commands
 
     # Messages
 
-    def _message(self, envelope: ws.Envelope, now_s: float) -> list[bytes]:
+    def _take_message(self, envelope: ws.Envelope, now_s: float) -> list[bytes]:
         if envelope.id is not None and envelope.type != "error":
-            self._subscriptions.done(envelope.id)
+            self._subscriptions.complete(envelope.id)
         try:
-            fact = self._read(envelope)
+            fact = self._fact_in(envelope)
         except UNREADABLE as error:
-            return self._unreadable(envelope, str(error)[:300], now_s)
+            return self._recover_unreadable(envelope, str(error)[:300], now_s)
         if fact is not None:  # outside of the `try`: an error of the listener's is not the exchange's
-            tell(self._log, fact)
+            call_listener(self._log, fact)
         return []
 
-    def _read(self, envelope: ws.Envelope) -> Callable[[], None] | None:
+    def _fact_in(self, envelope: ws.Envelope) -> Callable[[], None] | None:
         """What to tell the listener. Raises one of UNREADABLE, or StreamLost."""
         listener = self._listener
         match ws.decode_message(envelope):
             case ws.BookSnapshot() as snapshot if snapshot.market_ticker in self._book.tickers:
                 yes = translate.levels(snapshot.yes_dollars_fp)
                 no = translate.levels(snapshot.no_dollars_fp)
-                self._subscriptions.arrived(snapshot.market_ticker)
+                self._subscriptions.mark_snapshot(snapshot.market_ticker)
                 return partial(listener.book_snapshot, snapshot.market_ticker, yes, no, None)
             case ws.BookDelta() as delta if delta.market_ticker in self._book.tickers:
                 if delta.market_ticker in self._due:
@@ -181,13 +181,13 @@ class Conversation:
             case ws.Trade() as trade if trade.market_ticker in self._subscriptions.trade.tickers:
                 return partial(listener.trade, *translate.public_trade(trade, self._sent_us(envelope)))
             case ws.MarketLifecycle() as change if change.market_ticker in self._wanted:
-                return self._market_changed(change)
+                return self._lifecycle_fact(change)
             case ws.Fill() as fill:
-                return partial(listener.fill, translate.streamed_fill(fill, self._sent_us(envelope)))
+                return partial(listener.fill, translate.streamed_fill_report(fill, self._sent_us(envelope)))
             case ws.UserOrder() as order:
-                return partial(listener.order, translate.streamed_order(order, self._sent_us(envelope)))
+                return partial(listener.order, translate.streamed_order_report(order, self._sent_us(envelope)))
             case ws.StreamError() as error:
-                self._error(envelope, error)
+                self._take_error(envelope, error)
             case ws.Ok():
                 pass
             case _:
@@ -198,29 +198,29 @@ class Conversation:
         """When a frame was sent as far as it says so, otherwise now: for a message without a time of its own."""
         return translate.moment_us(self._wall_us(), envelope.sending_ts_ms)
 
-    def _market_changed(self, change: ws.MarketLifecycle) -> Callable[[], None] | None:
+    def _lifecycle_fact(self, change: ws.MarketLifecycle) -> Callable[[], None] | None:
         """Raises Malformed."""
         ticker = change.market_ticker
         if change.event_type == "price_level_structure_updated" and change.price_ranges is not None:
             return partial(self._listener.market_grid, ticker, grid_of(ticker, change.price_ranges))
-        status = STATUS_AFTER.get(change.event_type)
+        status = STATUS_AFTER_EVENT.get(change.event_type)
         if status is None:
-            if change.event_type not in TELLS_NOTHING:  # another time to close, a grid without its prices, a new word
-                self._doubt_markets()
+            if change.event_type not in IGNORED_EVENTS:  # another time to close, a grid without its prices, a new word
+                self._poll_markets_soon()
             return None
-        if self._keeper is not None:
-            self._keeper.told(ticker)
+        if self._poller is not None:
+            self._poller.note_frame(ticker)
         return partial(self._listener.market_status, ticker, status)
 
-    def _doubt_markets(self) -> None:
-        if self._keeper is not None:
-            self._keeper.doubt()
+    def _poll_markets_soon(self) -> None:
+        if self._poller is not None:
+            self._poller.poll_soon()
 
-    def _unreadable(self, envelope: ws.Envelope, why: str, now_s: float) -> list[bytes]:
+    def _recover_unreadable(self, envelope: ws.Envelope, why: str, now_s: float) -> list[bytes]:
         """A frame whose envelope is sound and whose message is not."""
         self._log.warning("message_unreadable", type=envelope.type[:40], sid=envelope.sid, error=why)
         if envelope.type == "market_lifecycle_v2":
-            self._doubt_markets()
+            self._poll_markets_soon()
         if envelope.type not in ("orderbook_snapshot", "orderbook_delta"):
             # An order or a fill of the account is found by reading; a public trade is lost.
             return []
@@ -231,20 +231,20 @@ class Conversation:
         except UNREADABLE:
             pass  # it may have been about any of them
         for ticker in broken:
-            tell(self._log, partial(self._listener.book_broken, ticker))
-        return self._subscriptions.ask_snapshots(broken, now_s)
+            call_listener(self._log, partial(self._listener.book_broken, ticker))
+        return self._subscriptions.request_snapshots(broken, now_s)
 
-    def _subscribed(self, envelope: ws.Envelope, now_s: float) -> list[bytes]:
+    def _take_subscribed(self, envelope: ws.Envelope, now_s: float) -> list[bytes]:
         try:
             message = ws.decode_message(envelope)
         except UNREADABLE as error:
             raise StreamLost(f"a subscription's acknowledgement cannot be read: {error}") from error
         assert isinstance(message, ws.Subscribed)  # its type said so
-        return self._subscriptions.acknowledged(envelope.id, message.channel, message.sid, now_s)
+        return self._subscriptions.acknowledge(envelope.id, message.channel, message.sid, now_s)
 
-    def _error(self, envelope: ws.Envelope, error: ws.StreamError) -> None:
-        is_terminal = error.code in TERMINAL_ERRORS
-        if not is_terminal and self._subscriptions.outlives(envelope.id, error):
+    def _take_error(self, envelope: ws.Envelope, error: ws.StreamError) -> None:
+        is_terminal = error.code in FATAL_ERRORS
+        if not is_terminal and self._subscriptions.survives_refusal(envelope.id, error):
             return
         if is_terminal or envelope.id:  # with an id: a command of ours was refused
             # Be it a subscription or a snapshot: without it this connection is not what was promised.

@@ -41,14 +41,14 @@ Row = TypeVar("Row")
 Success = TypeVar("Success")
 
 
-class Calls:
+class Endpoints:
     """What the endpoints of this package are made of."""
 
     def __init__(self, http: SignedHttp) -> None:
         self._http = http
         self._rows_max: dict[str, int] = {}  # by path, where the exchange refused more
 
-    async def write(
+    async def send_write(
         self,
         kind: WriteKind,
         method: str,
@@ -64,7 +64,7 @@ class Calls:
         batch. After `not_after_us` nothing is sent. Raises only ImpossibleRequest, before sending."""
         content = None if body is None else msgspec.json.encode(body)
         try:
-            answer = await self._http.ask(
+            answer = await self._http.send(
                 method,
                 path,
                 within_s=WRITE_TIMEOUT_S,
@@ -83,21 +83,21 @@ class Calls:
             # Done, or so the status says, but not what: the order has to be looked up (L37).
             return Unknown(why=f"answered {answer.status} with an unusable body: {error}")
 
-    async def read(self, path: str, query: Query | None = None) -> bytes:
+    async def fetch(self, path: str, query: Query | None = None) -> bytes:
         """Raises VenueRefused or VenueUnavailable."""
-        answer = await self.look(path, query)
+        answer = await self.fetch_any_status(path, query)
         if answer.status != 200:
             raise read_error(path, answer)
         return answer.body
 
-    async def look(self, path: str, query: Query | None = None) -> Answer:
+    async def fetch_any_status(self, path: str, query: Query | None = None) -> Answer:
         """Any answer at all. Raises VenueUnavailable if there is none."""
         try:
-            return await self._http.ask("GET", path, within_s=READ_TIMEOUT_S, query=query)
+            return await self._http.send("GET", path, within_s=READ_TIMEOUT_S, query=query)
         except NETWORK_ERRORS as error:
             raise VenueUnavailable(f"GET {path}: {judge_network(error).why}") from error
 
-    async def pages(
+    async def fetch_pages(
         self, path: str, query: Mapping[str, str], take: Callable[[bytes], str | None], *, rows: int
     ) -> None:
         """Read a listing to its end, `rows` a page; `take` keeps a page's rows and returns its cursor, empty on the
@@ -113,7 +113,7 @@ class Calls:
             seen.add(cursor)
             if len(seen) == LIST_PAGES_MAX:
                 break
-            content = await self.read(path, {**query, "limit": str(limit), "cursor": cursor})
+            content = await self.fetch(path, {**query, "limit": str(limit), "cursor": cursor})
         raise VenueUnavailable(f"GET {path}: more than {LIST_PAGES_MAX} pages; narrow what is asked for")
 
     def page_rows(self, path: str, rows: int) -> int:
@@ -122,12 +122,12 @@ class Calls:
 
     async def _first_page(self, path: str, query: Mapping[str, str], limit: int) -> tuple[bytes, int]:
         try:
-            return await self.read(path, {**query, "limit": str(limit)}), limit
+            return await self.fetch(path, {**query, "limit": str(limit)}), limit
         except VenueRefused as refused:
             # Too large a limit is answered 400 (W4.5), in words that are not to be relied on.
             if refused.status != 400 or limit <= ROWS_SURE:
                 raise
-        content = await self.read(path, {**query, "limit": str(ROWS_SURE)})
+        content = await self.fetch(path, {**query, "limit": str(ROWS_SURE)})
         self._rows_max[path] = ROWS_SURE
         return content, ROWS_SURE
 
@@ -148,21 +148,21 @@ def decode(content: bytes, shape: type[Body]) -> Body:
         raise Malformed(f"an answer does not fit {shape.__name__}: {error}") from error
 
 
-def rows(raws: Sequence[msgspec.Raw], shape: type[Row], log: Log) -> Iterator[Row]:
+def readable_rows(raws: Sequence[msgspec.Raw], shape: type[Row], log: Log) -> Iterator[Row]:
     """Those of a listing's rows that can be read; of each other one the log says why not."""
     for raw in raws:
         try:
             yield decode(raw, shape)
         except Malformed as error:
-            left_out(log, raw, error)
+            log_left_out(log, raw, error)
 
 
-def left_out(log: Log, raw: msgspec.Raw, error: Exception) -> None:
+def log_left_out(log: Log, raw: msgspec.Raw, error: Exception) -> None:
     """Say which row of a listing is passed over, and why."""
     log.warning("row_left_out", error=str(error)[:300], start=bytes(raw)[:120].decode("utf-8", "replace"))
 
 
-def same_order(named: str | None, meant: str) -> None:
+def check_same_order(named: str | None, meant: str) -> None:
     """Raises Malformed unless an answer is about the order that was meant."""
     if some(named, "order_id") != meant:
         raise Malformed(f"the answer is about order {str(named)[:40]!r}")

@@ -15,13 +15,13 @@ import msgspec
 from fsm_exec.core.errors import UserError
 from fsm_exec.wire.rest import API_PREFIX, WS_PATH
 
-Name: TypeAlias = Literal["demo", "production", "paper"]
+EnvironmentName: TypeAlias = Literal["demo", "production", "paper"]
 
 
 class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`rest_url` ends with the API's prefix, `ws_url` with the stream's path."""
 
-    name: Name
+    name: EnvironmentName
     rest_url: str
     ws_url: str
 
@@ -41,7 +41,7 @@ DEMO_HOSTS = frozenset(
 )
 
 
-def choose(name: str, *, allow_real_money: bool = False) -> Environment:
+def choose_environment(name: str, *, allow_real_money: bool = False) -> Environment:
     """Kalshi's production or demo exchange. Raises UserError unless name and permission agree."""
     if name == "production":
         if not allow_real_money:
@@ -56,7 +56,7 @@ def choose(name: str, *, allow_real_money: bool = False) -> Environment:
     return DEMO
 
 
-def paper(rest_url: str, ws_url: str) -> Environment:
+def paper_environment(rest_url: str, ws_url: str) -> Environment:
     """An exchange on this machine. Raises UserError for any other host, or a URL that is none."""
     for url, schemes, path in ((rest_url, ("http", "https"), API_PREFIX), (ws_url, ("ws", "wss"), WS_PATH)):
         parts = _split(url)

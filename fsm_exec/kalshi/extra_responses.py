@@ -15,13 +15,13 @@ from typing import Any, Final
 
 import httpx
 
-_TO_THE_CONNECTION: Final = ("stream", "_stream", "_httpcore_stream", "_stream", "_connection")
+_PATH_TO_CONNECTION: Final = ("stream", "_stream", "_httpcore_stream", "_stream", "_connection")
 
 
-async def close(response: httpx.Response) -> bool:
+async def close_response(response: httpx.Response) -> bool:
     """Close the response; its connection too if it holds more than this answer. True if it did."""
     connection: Any = response
-    for name in _TO_THE_CONNECTION:
+    for name in _PATH_TO_CONNECTION:
         connection = getattr(connection, name, None)
     await response.aclose()
     left, _ = getattr(getattr(connection, "_h11_state", None), "trailing_data", (b"", False))

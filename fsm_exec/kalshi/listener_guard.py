@@ -11,16 +11,16 @@ class StreamLost(Exception):
     """This connection can no longer be relied on: dial again."""
 
 
-def tell(log: Log, call: Callable[[], None]) -> None:
+def call_listener(log: Log, call: Callable[[], None]) -> None:
     """Tell the listener something. Raises StreamLost if it fails at that, whatever the error, and reports it: what it
     holds is not known any more, and a new connection gives it everything anew."""
     try:
         call()
     except Exception as error:  # of any kind: it must neither be taken for the exchange's nor end the reader unseen
-        raise listener_failed(log, error) from error
+        raise log_listener_failure(log, error) from error
 
 
-def listener_failed(log: Log, error: Exception) -> StreamLost:
+def log_listener_failure(log: Log, error: Exception) -> StreamLost:
     """Report it; the error to raise."""
     log.exception("listener_failed", error=f"{type(error).__name__}: {error}"[:300])
     return StreamLost(f"the listener failed: {type(error).__name__}")

@@ -17,7 +17,7 @@ import msgspec
 from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport, UnreadRow
 from fsm_exec.core.times import to_iso
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.endpoints import UNREADABLE, Calls, decode, left_out
+from fsm_exec.kalshi.endpoints import UNREADABLE, Endpoints, decode, log_left_out
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import listings as wire
@@ -36,17 +36,17 @@ class Listings:
     """Each listing carries the moment up to which the exchange vouches for it, asked before the first page (W6.6).
     `wall_us` is the wall time in unix microseconds."""
 
-    def __init__(self, calls: Calls, wall_us: Callable[[], int], log: Log) -> None:
-        self._calls = calls
+    def __init__(self, endpoints: Endpoints, wall_us: Callable[[], int], log: Log) -> None:
+        self._endpoints = endpoints
         self._wall_us = wall_us
         self._log = log
 
-    async def orders(self, ticker: str | None, since_us: int | None, *, resting: bool) -> OrderListing:
+    async def fetch_orders(self, ticker: str | None, since_us: int | None, *, resting: bool) -> OrderListing:
         """Raises VenueError."""
         query = _query(ticker, since_us=since_us)
         if resting:
             query["status"] = "resting"
-        as_of_us = await self._as_of_us()
+        as_of_us = await self._fetch_as_of_us()
         rows: dict[str, OrderReport] = {}
         unread: list[UnreadRow] = []
 
@@ -57,24 +57,24 @@ class Listings:
                     row = translate.order_report(decode(raw, reading.Order), as_of_us)
                 except Malformed as error:
                     if OUR_MARK in bytes(raw):
-                        self._keep(
+                        self._add_unread(
                             unread, UnreadRow(client_order_id=_name_in(raw), order_id=_order_in(raw), why=str(error))
                         )
                     else:
-                        left_out(self._log, raw, error)
+                        log_left_out(self._log, raw, error)
                 else:
                     rows[row.order_id] = row  # listed twice if it moved between pages; the later is the later look
-            self._check_last(ORDERS, page.cursor, len(page.orders), unread)
+            self._check_last_page(ORDERS, page.cursor, len(page.orders), unread)
             return page.cursor
 
-        await self._calls.pages(ORDERS, query, take, rows=PAGE_ROWS)
-        self._check_past(as_of_us)
+        await self._endpoints.fetch_pages(ORDERS, query, take, rows=PAGE_ROWS)
+        self._check_not_future(as_of_us)
         return OrderListing(as_of_us=as_of_us, orders=tuple(rows.values()), unread=tuple(unread))
 
-    async def fills(self, ticker: str | None, order_id: str | None, since_us: int | None) -> FillListing:
+    async def fetch_fills(self, ticker: str | None, order_id: str | None, since_us: int | None) -> FillListing:
         """Raises VenueError."""
         query = _query(ticker, order_id, since_us)
-        as_of_us = await self._as_of_us()
+        as_of_us = await self._fetch_as_of_us()
         rows: dict[tuple[str, str], FillReport] = {}
         unread: list[UnreadRow] = []
 
@@ -84,33 +84,33 @@ class Listings:
                 try:
                     row = translate.fill_report(decode(raw, reading.Fill), as_of_us)
                 except Malformed as error:
-                    self._keep(unread, UnreadRow(order_id=_order_in(raw), why=str(error)))
+                    self._add_unread(unread, UnreadRow(order_id=_order_in(raw), why=str(error)))
                 else:
                     rows[row.order_id, row.fill_id] = row
-            self._check_last(FILLS, page.cursor, len(page.fills), unread)
+            self._check_last_page(FILLS, page.cursor, len(page.fills), unread)
             return page.cursor
 
-        await self._calls.pages(FILLS, query, take, rows=PAGE_ROWS)
-        self._check_past(as_of_us)
+        await self._endpoints.fetch_pages(FILLS, query, take, rows=PAGE_ROWS)
+        self._check_not_future(as_of_us)
         return FillListing(as_of_us=as_of_us, fills=tuple(rows.values()), unread=tuple(unread))
 
-    def _check_last(self, path: str, cursor: str | None, rows: int, unread: list[UnreadRow]) -> None:
+    def _check_last_page(self, path: str, cursor: str | None, rows: int, unread: list[UnreadRow]) -> None:
         """A full page that leaves its cursor out may not be the last: what is not on it is not proven absent."""
-        if cursor is None and rows >= self._calls.page_rows(path, PAGE_ROWS):
-            self._keep(unread, UnreadRow(why=f"GET {path}: a full page of {rows} rows without a cursor"))
+        if cursor is None and rows >= self._endpoints.page_rows(path, PAGE_ROWS):
+            self._add_unread(unread, UnreadRow(why=f"GET {path}: a full page of {rows} rows without a cursor"))
 
-    def _keep(self, unread: list[UnreadRow], row: UnreadRow) -> None:
+    def _add_unread(self, unread: list[UnreadRow], row: UnreadRow) -> None:
         if len(unread) == UNREAD_MAX:
             raise Malformed(f"more than {UNREAD_MAX} rows cannot be read, the last for: {row.why}")
         unread.append(row)
         self._log.warning("row_unread", order=row.client_order_id, order_id=row.order_id, why=row.why[:300])
 
-    async def _as_of_us(self) -> int:
-        content = await self._calls.read("/exchange/user_data_timestamp")
-        with translate.reading_row("GET /exchange/user_data_timestamp: as_of_time"):
+    async def _fetch_as_of_us(self) -> int:
+        content = await self._endpoints.fetch("/exchange/user_data_timestamp")
+        with translate.malformed_as("GET /exchange/user_data_timestamp: as_of_time"):
             return translate.time_us(decode(content, rest.UserDataTimestamp).as_of_time)
 
-    def _check_past(self, as_of_us: int) -> None:
+    def _check_not_future(self, as_of_us: int) -> None:
         """Raises Malformed for a time to come: it would prove absent what has not arrived yet. Asked after the pages,
         for if it is our clock that is wrong they are refused, and that puts it right."""
         if as_of_us > self._wall_us() + FUTURE_US:

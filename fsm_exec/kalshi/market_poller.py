@@ -17,56 +17,56 @@ import trio
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.ports import StreamListener
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.listener_guard import StreamLost, tell
+from fsm_exec.kalshi.listener_guard import StreamLost, call_listener
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.market_terms import STATUS, grid_of
+from fsm_exec.kalshi.market_terms import STATUS_OF_WORD, grid_of
 from fsm_exec.kalshi.terms_reader import TermsReader
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import reading as wire
 
 INTERVAL_S: Final = 60
-SOON_S: Final = 0.5  # doubts come in crowds, one for each market that is opened: one look answers them all
+POLL_DELAY_S: Final = 0.5  # doubts come in crowds, one for each market that is opened: one look answers them all
 STALE_S: Final = 20  # how old an answer may be, and something to spare
 RETRY_S: Final = 5
 
 
-class MarketKeeper:
+class MarketPoller:
     """`wall_us` is the wall time in unix microseconds: markets open and close by it."""
 
     def __init__(self, terms: TermsReader, wall_us: Callable[[], int], log: Log) -> None:
         self._terms = terms
         self._wall_us = wall_us
         self._log = log
-        self._doubted = trio.Event()
-        self._told_s: dict[str, float] = {}  # when a frame last told of a market
+        self._wanted_soon = trio.Event()
+        self._frame_s: dict[str, float] = {}  # when a frame last told of a market
 
-    def doubt(self) -> None:
+    def poll_soon(self) -> None:
         """Something may have been missed."""
-        self._doubted.set()
+        self._wanted_soon.set()
 
-    def told(self, ticker: str) -> None:
+    def note_frame(self, ticker: str) -> None:
         """A frame says how a market stands: for a while the word of an answer counts for less."""
-        self._told_s[ticker] = trio.current_time()
+        self._frame_s[ticker] = trio.current_time()
 
     async def run(self, listener: StreamListener, wanted: Mapping[str, None]) -> NoReturn:
         """Keep telling `listener` of the `wanted` markets, which may change at any time."""
         wait_s: float = 0
         while True:
             with trio.move_on_after(wait_s):
-                await self._doubted.wait()
-            await trio.sleep(SOON_S)
-            doubted, self._doubted = self._doubted.is_set(), trio.Event()
-            wait_s = await self._look(listener, wanted)
+                await self._wanted_soon.wait()
+            await trio.sleep(POLL_DELAY_S)
+            doubted, self._wanted_soon = self._wanted_soon.is_set(), trio.Event()
+            wait_s = await self._poll(listener, wanted)
             if doubted:
                 wait_s = min(wait_s, STALE_S)
 
-    async def _look(self, listener: StreamListener, wanted: Mapping[str, None]) -> float:
+    async def _poll(self, listener: StreamListener, wanted: Mapping[str, None]) -> float:
         """Read and tell; returns after how many seconds to look again."""
         tickers = list(wanted)
         if not tickers:
             return INTERVAL_S
         try:
-            rows = await self._terms.rows(tickers)
+            rows = await self._terms.fetch_rows(tickers)
         except VenueError as error:
             self._log.warning("markets_unread", error=str(error)[:300])
             return RETRY_S
@@ -75,12 +75,12 @@ class MarketKeeper:
         for ticker, row in rows.items():
             if ticker not in wanted:
                 continue  # not any more
-            if now_s - self._told_s.get(ticker, -STALE_S) < STALE_S:
+            if now_s - self._frame_s.get(ticker, -STALE_S) < STALE_S:
                 wait_s = min(wait_s, STALE_S)
                 continue
-            wait_s = min([wait_s, *_turns_s(row, now_us)])
+            wait_s = min([wait_s, *_turning_points_s(row, now_us)])
             try:
-                self._tell(listener, ticker, row)
+                self._report(listener, ticker, row)
             except StreamLost:
                 return RETRY_S  # the listener failed, which is logged
         missing = set(tickers).difference(rows)
@@ -88,22 +88,22 @@ class MarketKeeper:
             self._log.warning("markets_not_listed", tickers=sorted(missing)[:10], count=len(missing))
         return wait_s
 
-    def _tell(self, listener: StreamListener, ticker: str, row: wire.Market) -> None:
+    def _report(self, listener: StreamListener, ticker: str, row: wire.Market) -> None:
         # A word that is not known may well mean "not now" (L14): nothing is placed until it is another.
         word = row.status or ""
-        status = STATUS.get(word, "paused")
-        if word not in STATUS:
+        status = STATUS_OF_WORD.get(word, "paused")
+        if word not in STATUS_OF_WORD:
             self._log.warning("status_unknown", ticker=ticker, status=word[:40])
-        tell(self._log, partial(listener.market_status, ticker, status))
+        call_listener(self._log, partial(listener.market_status, ticker, status))
         try:
             grid = grid_of(ticker, row.price_ranges or ())
         except Malformed as error:
             self._log.warning("grid_unreadable", ticker=ticker, error=str(error)[:300])
         else:
-            tell(self._log, partial(listener.market_grid, ticker, grid))
+            call_listener(self._log, partial(listener.market_grid, ticker, grid))
 
 
-def _turns_s(row: wire.Market, now_us: int) -> list[float]:
+def _turning_points_s(row: wire.Market, now_us: int) -> list[float]:
     """In how many seconds a market is to open and to close, as far as that lies ahead and can be read; a second is
     added for the exchange to do it."""
     turns: list[float] = []

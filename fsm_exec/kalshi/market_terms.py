@@ -10,12 +10,13 @@ from fsm_exec.core.fees import MAKER_SHARE, FeeTerms, fee_terms
 from fsm_exec.core.market import MarketStatus, MarketTerms
 from fsm_exec.core.text import one_line
 from fsm_exec.core.units import ONE_DOLLAR_E4, PriceE4, PriceGrid, PriceRange, parse_price
-from fsm_exec.kalshi.translate import Malformed, reading_row, time_us
+from fsm_exec.kalshi.translate import Malformed, malformed_as, time_us
 from fsm_exec.wire import reading
 from fsm_exec.wire.rest import PriceRange as PriceRangeRow
 from fsm_exec.wire.words import missing, some
 
-STATUS: Final[dict[str, MarketStatus]] = {  # W7; these are the words of a market, not those of the listing's filter
+# W7; these are the words of a market, not those of the listing's filter
+STATUS_OF_WORD: Final[dict[str, MarketStatus]] = {
     "initialized": "unopened",
     "active": "open",
     "inactive": "paused",
@@ -29,16 +30,16 @@ CATEGORY_MAX: Final = 100  # characters that are kept
 NO_FEES: Final = FeeTerms(taker_e10=0, maker_e10=0)
 
 
-def market_terms(market: reading.Market, event: reading.Event, series: reading.Series, now_us: int) -> MarketTerms:
+def terms_of(market: reading.Market, event: reading.Event, series: reading.Series, now_us: int) -> MarketTerms:
     """All three have their names. Raises Malformed for what cannot be right, UserError for fees without a published
     formula."""
     ticker = some(market.ticker, "ticker")
-    with reading_row(f"market {ticker[:40]}"):
+    with malformed_as(f"market {ticker[:40]}"):
         word = some(market.status, "status")
         ranges = market.price_ranges
         if ranges is None:
             raise missing("price_ranges")
-    status = STATUS.get(word)
+    status = STATUS_OF_WORD.get(word)
     if status is None:  # never guessed: a new word may well mean "not now" (L14)
         raise Malformed(f"market {ticker[:40]}: status {word[:40]!r} is not known")
     return MarketTerms(
@@ -54,7 +55,7 @@ def market_terms(market: reading.Market, event: reading.Event, series: reading.S
 
 def grid_of(ticker: str, price_ranges: Sequence[PriceRangeRow]) -> PriceGrid:
     """In YES prices. Raises Malformed."""
-    with reading_row(f"market {ticker[:40]}: price_ranges"):
+    with malformed_as(f"market {ticker[:40]}: price_ranges"):
         ranges = tuple(PriceRange(parse_price(r.start), parse_price(r.end), parse_price(r.step)) for r in price_ranges)
     if not ranges or any(r.step_e4 <= 0 or r.start_e4 >= r.end_e4 for r in ranges):
         raise Malformed(f"market {ticker[:40]}: price_ranges describe no grid")
@@ -68,7 +69,7 @@ def _fees(market: reading.Market, event: reading.Event, series: reading.Series, 
     waived_until = market.fee_waiver_expiration_time
     if waived_until and time_us(waived_until) > now_us:
         return NO_FEES
-    with reading_row(f"series {str(series.ticker)[:40]}"):
+    with malformed_as(f"series {str(series.ticker)[:40]}"):
         fee_type = some(event.fee_type_override or series.fee_type, "fee_type")
         multiplier = series.fee_multiplier if event.fee_multiplier_override is None else event.fee_multiplier_override
         if multiplier is None:

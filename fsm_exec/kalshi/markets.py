@@ -13,9 +13,9 @@ from fsm_exec.core.account import PublicTrade
 from fsm_exec.core.book import Book
 from fsm_exec.core.units import parse_count
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.endpoints import Calls, decode, left_out, read_error, rows
+from fsm_exec.kalshi.endpoints import Endpoints, decode, log_left_out, read_error, readable_rows
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, reading_row
+from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, malformed_as
 from fsm_exec.wire import listings
 from fsm_exec.wire import markets as wire
 from fsm_exec.wire.reading import BookBody, Books, Ladders
@@ -32,14 +32,14 @@ STATUS_BODIES: Final = frozenset({200, 500, 503, 504})  # W7: the same body come
 class KalshiMarkets:
     """A row of a listing that cannot be read is left out, with a line in the log."""
 
-    def __init__(self, calls: Calls, log: Log) -> None:
-        self._calls = calls
+    def __init__(self, endpoints: Endpoints, log: Log) -> None:
+        self._endpoints = endpoints
         self._log = log
 
-    async def status(self) -> wire.StatusBody:
+    async def fetch_status(self) -> wire.StatusBody:
         """Whether the exchange is up and trades; a pause answered with 503 is an answer, not a failure."""
         path = "/exchange/status"
-        answer = await self._calls.look(path)
+        answer = await self._endpoints.fetch_any_status(path)
         if answer.status not in STATUS_BODIES or (answer.status != 200 and error_detail(answer.body).code):
             raise read_error(path, answer)
         try:
@@ -49,16 +49,16 @@ class KalshiMarkets:
                 raise
             raise read_error(path, answer) from None
 
-    async def clock(self) -> int | None:
+    async def fetch_clock_us(self) -> int | None:
         """The exchange's clock by the header of an answer: unix microseconds of a whole second that was true when the
         answer was made. None if it sends no such header."""
-        answer = await self._calls.look("/exchange/status")
+        answer = await self._endpoints.fetch_any_status("/exchange/status")
         try:
             return round(parsedate_to_datetime(answer.date).timestamp()) * translate.US_PER_S
         except (ValueError, OverflowError):
             return None
 
-    async def markets(
+    async def fetch_markets(
         self,
         *,
         status: wire.MarketFilter | None = None,
@@ -81,37 +81,37 @@ class KalshiMarkets:
 
         def take(content: bytes) -> str | None:
             page = decode(content, listings.RawMarketsPage)
-            found.update((row.ticker, row) for row in rows(page.markets, wire.MarketRow, self._log))
+            found.update((row.ticker, row) for row in readable_rows(page.markets, wire.MarketRow, self._log))
             return page.cursor
 
-        await self._calls.pages("/markets", query, take, rows=PAGE_ROWS)
+        await self._endpoints.fetch_pages("/markets", query, take, rows=PAGE_ROWS)
         return tuple(found.values())
 
-    async def market(self, ticker: str) -> wire.MarketRow:
+    async def fetch_market(self, ticker: str) -> wire.MarketRow:
         translate.check_ticker(ticker)
-        row = decode(await self._calls.read(f"/markets/{ticker}"), wire.MarketRowBody).market
+        row = decode(await self._endpoints.fetch(f"/markets/{ticker}"), wire.MarketRowBody).market
         if row.ticker != ticker:
             raise Malformed(f"asked for market {ticker}, got {row.ticker[:60]!r}")
         return row
 
-    async def order_book(self, ticker: str, depth: int = 0) -> Book:
+    async def fetch_order_book(self, ticker: str, depth: int = 0) -> Book:
         """The best `depth` levels a side, 0 for all."""
         translate.check_ticker(ticker)
         if not 0 <= depth <= DEPTH_MAX:
             raise ImpossibleRequest(f"a book of depth {depth}: 0 to {DEPTH_MAX} (W4.4)")
-        content = await self._calls.read(f"/markets/{ticker}/orderbook", {"depth": str(depth)})
+        content = await self._endpoints.fetch(f"/markets/{ticker}/orderbook", {"depth": str(depth)})
         return _book(decode(content, BookBody).orderbook_fp)
 
-    async def order_books(self, tickers: Sequence[str]) -> dict[str, Book]:
+    async def fetch_order_books(self, tickers: Sequence[str]) -> dict[str, Book]:
         """Several at once. One that the exchange leaves out is not in the answer."""
         if not 0 < len(tickers) <= BOOKS_MAX:
             raise ImpossibleRequest(f"{len(tickers)} books at once: 1 to {BOOKS_MAX} (W4.4)")
         for ticker in tickers:
             translate.check_ticker(ticker)
-        content = await self._calls.read("/markets/orderbooks", [("tickers", ticker) for ticker in tickers])
+        content = await self._endpoints.fetch("/markets/orderbooks", [("tickers", ticker) for ticker in tickers])
         return {row.ticker: _book(row.orderbook_fp) for row in decode(content, Books).orderbooks}
 
-    async def trades(
+    async def fetch_trades(
         self, ticker: str, *, since_us: int | None = None, until_us: int | None = None
     ) -> tuple[PublicTrade, ...]:
         """Every trade of one market in a span of time, newest first as the exchange lists them."""
@@ -129,31 +129,31 @@ class KalshiMarkets:
                 try:
                     trade = _trade(decode(raw, wire.TradeRow))
                 except Malformed as error:
-                    left_out(self._log, raw, error)
+                    log_left_out(self._log, raw, error)
                 else:
                     found[trade.trade_id] = trade
             return page.cursor
 
-        await self._calls.pages("/markets/trades", query, take, rows=PAGE_ROWS)
+        await self._endpoints.fetch_pages("/markets/trades", query, take, rows=PAGE_ROWS)
         return tuple(found.values())
 
-    async def events(self, series: str) -> tuple[wire.EventRow, ...]:
+    async def fetch_events(self, series: str) -> tuple[wire.EventRow, ...]:
         translate.check_ticker(series)
         found: dict[str, wire.EventRow] = {}
 
         def take(content: bytes) -> str | None:
             page = decode(content, listings.RawEventsPage)
-            found.update((row.event_ticker, row) for row in rows(page.events, wire.EventRow, self._log))
+            found.update((row.event_ticker, row) for row in readable_rows(page.events, wire.EventRow, self._log))
             return page.cursor
 
-        await self._calls.pages("/events", {"series_ticker": series}, take, rows=EVENTS_PAGE_ROWS)
+        await self._endpoints.fetch_pages("/events", {"series_ticker": series}, take, rows=EVENTS_PAGE_ROWS)
         return tuple(found.values())
 
-    async def series(self, category: str | None = None) -> tuple[wire.SeriesRow, ...]:
+    async def fetch_series(self, category: str | None = None) -> tuple[wire.SeriesRow, ...]:
         """All series, with their fees; of one category if given."""
         query = None if category is None else {"category": category}
-        told = decode(await self._calls.read("/series", query), wire.SeriesRows).series or ()
-        return tuple(rows(told, wire.SeriesRow, self._log))
+        told = decode(await self._endpoints.fetch("/series", query), wire.SeriesRows).series or ()
+        return tuple(readable_rows(told, wire.SeriesRow, self._log))
 
 
 def _status(content: bytes) -> wire.StatusBody:
@@ -168,7 +168,7 @@ def _book(levels: Ladders) -> Book:
 
 
 def _trade(row: wire.TradeRow) -> PublicTrade:
-    with reading_row(f"trade {row.trade_id[:40]}"):
+    with malformed_as(f"trade {row.trade_id[:40]}"):
         return PublicTrade(
             trade_id=row.trade_id,
             ticker=row.ticker,

@@ -8,7 +8,7 @@ TEXT_MAX = 200  # characters that are kept
 CAUSES_MAX = 5
 
 
-def why(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """The error's kind and words, and those of its causes as far as they add something."""
     told = f"{type(error).__name__}: {one_line(str(error))}" if str(error).strip() else type(error).__name__
     cause = error.__cause__ or error.__context__

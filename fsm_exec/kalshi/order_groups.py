@@ -5,8 +5,8 @@ from __future__ import annotations
 from fsm_exec.core.account import GroupAnswer, GroupChanged, GroupMade, GroupMadeAnswer, OrderGroup
 from fsm_exec.core.units import CountE2, format_count, parse_count
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.endpoints import Calls, decode
-from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, reading_row
+from fsm_exec.kalshi.endpoints import Endpoints, decode
+from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, malformed_as
 from fsm_exec.wire import reading, writes
 
 GROUPS = "/portfolio/order_groups"
@@ -16,8 +16,8 @@ LIMIT_MIN_E2, LIMIT_MAX_E2 = CountE2(100), CountE2(100_000_000)  # 1 to 1,000,00
 class KalshiGroups:
     """Writes raise only ImpossibleRequest, before sending; reads raise VenueError."""
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = endpoints
 
     async def create(self, limit_e2: CountE2) -> GroupMadeAnswer:
         """A new group. An answer that got lost leaves one behind that nobody uses: harmless."""
@@ -25,7 +25,7 @@ class KalshiGroups:
         def made(content: bytes) -> GroupMade:
             return GroupMade(translate.order_id_of(decode(content, reading.GroupMade).order_group_id))
 
-        return await self._calls.write("group_make", "POST", f"{GROUPS}/create", made, body=_limit(limit_e2))
+        return await self._endpoints.send_write("group_make", "POST", f"{GROUPS}/create", made, body=_limit(limit_e2))
 
     async def set_limit(self, group_id: str, limit_e2: CountE2) -> GroupAnswer:
         """A limit that the last 15 s have passed already triggers the group."""
@@ -43,10 +43,10 @@ class KalshiGroups:
         """Cancels its orders too."""
         return await self._change("DELETE", group_id, "", None)
 
-    async def get(self, group_id: str) -> OrderGroup:
+    async def fetch(self, group_id: str) -> OrderGroup:
         """With the ids of its orders."""
         translate.check_group_id(group_id)
-        body = decode(await self._calls.read(f"{GROUPS}/{group_id}"), reading.Group)
+        body = decode(await self._endpoints.fetch(f"{GROUPS}/{group_id}"), reading.Group)
         return OrderGroup(
             group_id=group_id,
             limit_e2=_limit_of(group_id, body.contracts_limit_fp),
@@ -54,8 +54,8 @@ class KalshiGroups:
             order_ids=tuple(body.orders or ()),
         )
 
-    async def list(self) -> tuple[OrderGroup, ...]:
-        page = decode(await self._calls.read(GROUPS), reading.Groups)
+    async def fetch_all(self) -> tuple[OrderGroup, ...]:
+        page = decode(await self._endpoints.fetch(GROUPS), reading.Groups)
         return tuple(
             OrderGroup(
                 group_id=row.id,
@@ -74,7 +74,9 @@ class KalshiGroups:
                 raise Malformed("the answer is not the empty object")
             return GroupChanged(group_id)
 
-        return await self._calls.write("group_change", method, f"{GROUPS}/{group_id}{action}", changed, body=body)
+        return await self._endpoints.send_write(
+            "group_change", method, f"{GROUPS}/{group_id}{action}", changed, body=body
+        )
 
 
 def _limit(limit_e2: CountE2) -> writes.GroupLimit:
@@ -86,5 +88,5 @@ def _limit(limit_e2: CountE2) -> writes.GroupLimit:
 
 
 def _limit_of(group_id: str, text: str | None) -> CountE2 | None:
-    with reading_row(f"order group {group_id[:40]}"):
+    with malformed_as(f"order group {group_id[:40]}"):
         return None if text is None else parse_count(text)

@@ -13,8 +13,8 @@ from typing import Final
 
 from fsm_exec.core.errors import UserError
 
-OTHERS_MAY: Final = 0o077  # any right of group or world
-OTHERS_MAY_WRITE: Final = 0o022
+GROUP_OR_WORLD: Final = 0o077  # any right of group or world
+GROUP_OR_WORLD_WRITE: Final = 0o022
 
 
 def read_private(
@@ -46,7 +46,7 @@ def _check_file(status: os.stat_result, called: str, if_others_may: str) -> None
         raise UserError(f"{called}: is not a regular file; give the path of a file")
     if status.st_uid != os.geteuid():
         raise UserError(f"{called}: belongs to another user (id {status.st_uid}); give one of your own")
-    if mode & OTHERS_MAY:
+    if mode & GROUP_OR_WORLD:
         raise UserError(f"{called}: others may use it (mode {mode:03o}); {if_others_may}")
 
 
@@ -58,7 +58,7 @@ def _check_directory(path: Path, called: str) -> None:
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid not in (os.geteuid(), 0):
         raise UserError(f"{called}: its directory belongs to another user (id {status.st_uid}); move it to your own")
-    if mode & OTHERS_MAY_WRITE and not mode & stat.S_ISVTX:
+    if mode & GROUP_OR_WORLD_WRITE and not mode & stat.S_ISVTX:
         raise UserError(
             f"{called}: others may replace it (its directory has mode {mode:03o}); run: chmod go-w {directory}"
         )

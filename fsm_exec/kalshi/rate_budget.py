@@ -19,8 +19,8 @@ import trio
 
 from fsm_exec.core.account import BudgetFacts
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.token_bucket import MT_PER_TOKEN, US_PER_S, Bucket
-from fsm_exec.kalshi.token_costs import URGENCY, BucketName, Charge, Costs
+from fsm_exec.kalshi.token_bucket import MT_PER_TOKEN, US_PER_S, TokenBucket
+from fsm_exec.kalshi.token_costs import URGENCY, BucketName, Charge, TokenCosts
 from fsm_exec.kalshi.translate import ImpossibleRequest
 from fsm_exec.wire.account import AccountLimits, BucketLimits, EndpointCosts
 
@@ -30,7 +30,7 @@ WRITE_DEFAULT: Final = BucketLimits(refill_rate=100, bucket_capacity=100)
 
 CANCEL_SHARE_PER_MILLE: Final = 200
 """How much of the write bucket only cancels may spend: at the lowest tier 20 tokens, ten cancels at once."""
-TOKENS_WAIT_S: Final = 5  # of a create or an amend
+TOKEN_WAIT_MAX_S: Final = 5  # of a create or an amend
 JITTER_MS: Final = 100
 """Requests do not arrive in the rhythm they were sent in: the first of a burst dials, the next find a connection. So
 the exchange may see a span shorter by this, and our bucket is smaller by what it refills meanwhile."""
@@ -72,9 +72,9 @@ class RateBudget:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._costs = Costs()
+        self._costs = TokenCosts()
         self._queues = {"read": _Queue(READ_DEFAULT), "write": _Queue(WRITE_DEFAULT)}
-        self._of_one = self._one_of_each()
+        self._single_costs = self._costs_of_singles()
 
     async def spend(self, method: str, path: str, orders: int | None = None) -> Charge:
         """Wait until the request may be sent, take its tokens, and say which they were.
@@ -82,21 +82,21 @@ class RateBudget:
         `orders` is the number of orders of a batch. Raises NoTokens, and ImpossibleRequest for a batch that fits the
         bucket not even when it is full.
         """
-        charge = self._costs.charge(method, path, orders)
+        charge = self._costs.charge_for(method, path, orders)
         queue = self._queues[charge.bucket]
         queue.check_batch(charge, self._costs.default)
         if not await queue.wait_for(charge, self._costs.default):
-            self._log.warning("no_tokens", bucket=charge.bucket, rank=charge.rank, within_s=TOKENS_WAIT_S)
-            raise NoTokens(f"no tokens to {charge.rank} within {TOKENS_WAIT_S} s")
+            self._log.warning("no_tokens", bucket=charge.bucket, rank=charge.rank, within_s=TOKEN_WAIT_MAX_S)
+            raise NoTokens(f"no tokens to {charge.rank} within {TOKEN_WAIT_MAX_S} s")
         return charge
 
-    def refused(self, bucket: BucketName) -> None:
+    def record_rate_limited(self, bucket: BucketName) -> None:
         """The exchange answered 429 all the same."""
         queue = self._queues[bucket]
-        queue.refused()
+        queue.slow_down()
         self._log.warning("rate_limited", bucket=bucket, refill_mt_per_s=queue.bucket.rate_mt_per_s)
 
-    def learn_limits(self, limits: AccountLimits) -> None:
+    def set_limits(self, limits: AccountLimits) -> None:
         """The account's own buckets. A figure that is left out or cannot be one is passed over, and reported."""
         for name, told in (("read", limits.read), ("write", limits.write)):
             if told is None:
@@ -106,18 +106,20 @@ class RateBudget:
             else:
                 self._log.warning("limits_unusable", bucket=name, refill=told.refill_rate)
 
-    def learn_costs(self, costs: EndpointCosts) -> None:
-        self._costs.learn(costs)
-        self._of_one = self._one_of_each()
+    def set_costs(self, costs: EndpointCosts) -> None:
+        self._costs.set_published(costs)
+        self._single_costs = self._costs_of_singles()
 
-    def _one_of_each(self) -> tuple[int, int]:
+    def _costs_of_singles(self) -> tuple[int, int]:
         """What one place and one cancel take. Remembered: every decision asks."""
-        place, cancel = (self._costs.charge(*one, None).tokens for one in (("POST", ONE_PLACE), ("DELETE", ONE_CANCEL)))
+        place, cancel = (
+            self._costs.charge_for(*one, None).tokens for one in (("POST", ONE_PLACE), ("DELETE", ONE_CANCEL))
+        )
         return place, cancel
 
     def facts(self) -> BudgetFacts:
         """The write bucket as it stands, in whole tokens."""
-        place, cancel = self._of_one
+        place, cancel = self._single_costs
         write = self._queues["write"].statistics()
         return BudgetFacts(
             write_left=max(0, write.level_mt // MT_PER_TOKEN),
@@ -131,7 +133,7 @@ class RateBudget:
     def cancels_at_once(self) -> int:
         """How many orders one batch of cancels may name: half of a full bucket's worth, so that the next batch is paid
         for while this one is on its way."""
-        each = max(1, self._costs.charge("DELETE", BATCH_CANCEL, 1).tokens)
+        each = max(1, self._costs.charge_for("DELETE", BATCH_CANCEL, 1).tokens)
         half = self._queues["write"].bucket.capacity_mt // MT_PER_TOKEN // 2
         return max(1, min(BATCH_MAX, half // each))
 
@@ -151,7 +153,7 @@ class _Queue:
     """One bucket and who waits for it, the most urgent first. Only the first looks at the bucket."""
 
     def __init__(self, limits: BucketLimits) -> None:
-        self.bucket = Bucket(usable_tokens(limits), limits.refill_rate, _now_us())
+        self.bucket = TokenBucket(usable_tokens(limits), limits.refill_rate, _now_us())
         self._waiters: list[_Waiter] = []
         self._number = 0
         self._granted = self._spent_mt = self._waited_us = self._given_up = self._refused = 0
@@ -170,7 +172,7 @@ class _Queue:
         waiter = _Waiter(URGENCY[charge.rank], self._number)
         self._number += 1
         insort(self._waiters, waiter, key=lambda other: other.order)
-        patience_s = TOKENS_WAIT_S if charge.rank in ("amend", "create") else float("inf")
+        patience_s = TOKEN_WAIT_MAX_S if charge.rank in ("amend", "create") else float("inf")
         taken = False
         try:
             if self._waiters[0] is waiter:  # the way nearly all go: nobody waits, and there are tokens
@@ -201,7 +203,7 @@ class _Queue:
 
     def _try_take(self, charge: Charge, default_cost: int) -> int:
         """0 if the tokens were taken, otherwise how long that will need."""
-        self.bucket.grow(_now_us())
+        self.bucket.refill(_now_us())
         floor_mt = self._floor_mt(charge, default_cost)
         # A single request that costs more than a whole bucket must go out some time: the exchange is the judge of it.
         tokens_mt = min(charge.tokens * MT_PER_TOKEN, self.bucket.capacity_mt - floor_mt)
@@ -221,9 +223,9 @@ class _Queue:
         share_mt = self.bucket.capacity_mt * CANCEL_SHARE_PER_MILLE // 1_000
         return max(0, min(share_mt, self.bucket.capacity_mt - default_cost * MT_PER_TOKEN))
 
-    def refused(self) -> None:
+    def slow_down(self) -> None:
         self._refused += 1
-        self.bucket.refused(_now_us())
+        self.bucket.slow_down(_now_us())
         self._wake_first()
 
     def resize(self, limits: BucketLimits) -> None:
@@ -235,7 +237,7 @@ class _Queue:
             self._waiters[0].woken.set()
 
     def statistics(self) -> BucketStatistics:
-        self.bucket.grow(_now_us())
+        self.bucket.refill(_now_us())
         return BucketStatistics(
             capacity_mt=self.bucket.capacity_mt,
             refill_mt_per_s=self.bucket.refill_mt_per_s,

@@ -27,7 +27,7 @@ from fsm_exec.core.orders import (
 )
 from fsm_exec.core.units import parse_count
 from fsm_exec.kalshi import batches, translate
-from fsm_exec.kalshi.endpoints import Calls, decode, same_order
+from fsm_exec.kalshi.endpoints import Endpoints, check_same_order, decode
 from fsm_exec.kalshi.listings import Listings
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signed_http import SignedHttp
@@ -43,24 +43,26 @@ class KalshiRest:
     wall time in unix microseconds: an answer that names no time of its own has that of its receipt."""
 
     def __init__(self, http: SignedHttp, wall_us: Callable[[], int], log: Log) -> None:
-        self.calls = Calls(http)
+        self.endpoints = Endpoints(http)
         self._wall_us = wall_us
-        self.listings = Listings(self.calls, wall_us, log)
-        self.terms = TermsReader(self.calls, wall_us, log)
+        self.listings = Listings(self.endpoints, wall_us, log)
+        self.terms = TermsReader(self.endpoints, wall_us, log)
 
     # Writes. Each sends at most one request and raises only translate.ImpossibleRequest, before sending.
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         def placed(content: bytes) -> PlaceAnswer:
-            return translate.placed(decode(content, reading.Placed), order, self._wall_us())
+            return translate.place_answer(decode(content, reading.Placed), order, self._wall_us())
 
         body = translate.create_order(order)
-        return await self.calls.write("place", "POST", ORDERS, placed, body=body, not_after_us=order.not_after_us)
+        return await self.endpoints.send_write(
+            "place", "POST", ORDERS, placed, body=body, not_after_us=order.not_after_us
+        )
 
     async def amend(self, order: AmendOrder) -> AmendAnswer:
         def amended(content: bytes) -> Amended:
             answer = decode(content, reading.Amended)
-            same_order(answer.order_id, order.order_id)
+            check_same_order(answer.order_id, order.order_id)
             return Amended(
                 order_id=order.order_id,
                 filled_e2=None if answer.fill_count is None else parse_count(answer.fill_count),
@@ -69,12 +71,14 @@ class KalshiRest:
             )
 
         body, path = translate.amend_order(order), f"{ORDERS}/{order.order_id}/amend"
-        return await self.calls.write("amend", "POST", path, amended, body=body, not_after_us=order.not_after_us)
+        return await self.endpoints.send_write(
+            "amend", "POST", path, amended, body=body, not_after_us=order.not_after_us
+        )
 
     async def decrease(self, order: DecreaseOrder) -> DecreaseAnswer:
         def decreased(content: bytes) -> Decreased:
             answer = decode(content, reading.Decreased)
-            same_order(answer.order_id, order.order_id)
+            check_same_order(answer.order_id, order.order_id)
             return Decreased(
                 order_id=order.order_id,
                 remaining_e2=parse_count(some(answer.remaining_count, "remaining_count")),
@@ -82,14 +86,16 @@ class KalshiRest:
             )
 
         body = translate.decrease_order(order)
-        return await self.calls.write("decrease", "POST", f"{ORDERS}/{order.order_id}/decrease", decreased, body=body)
+        return await self.endpoints.send_write(
+            "decrease", "POST", f"{ORDERS}/{order.order_id}/decrease", decreased, body=body
+        )
 
     async def cancel(self, order: CancelOrder) -> CancelAnswer:
         translate.check_cancel(order)
 
         def cancelled(content: bytes) -> Cancelled:
             answer = decode(content, reading.Cancelled)
-            same_order(answer.order_id, order.order_id)
+            check_same_order(answer.order_id, order.order_id)
             return Cancelled(
                 order_id=order.order_id,
                 reduced_by_e2=parse_count(some(answer.reduced_by, "reduced_by")),
@@ -98,7 +104,7 @@ class KalshiRest:
 
         # Without the ticker an order on another shard is not found (W6.5).
         query = {"market_ticker": order.ticker}
-        return await self.calls.write("cancel", "DELETE", f"{ORDERS}/{order.order_id}", cancelled, query=query)
+        return await self.endpoints.send_write("cancel", "DELETE", f"{ORDERS}/{order.order_id}", cancelled, query=query)
 
     async def place_batch(self, orders: Sequence[PlaceOrder]) -> tuple[PlaceAnswer, ...]:
         """One request for several orders, one answer for each, in their order. Raises ImpossibleRequest also for a
@@ -106,12 +112,12 @@ class KalshiRest:
         body = batches.create_batch(orders)
 
         def placed(content: bytes) -> tuple[PlaceAnswer, ...]:
-            return batches.placed(decode(content, reading.Items), orders, self._wall_us())
+            return batches.place_answers(decode(content, reading.Items), orders, self._wall_us())
 
         path = f"{ORDERS}/batched"
         # One late order makes the batch late: what is left of it can be sent anew.
         last_us = min((order.not_after_us for order in orders if order.not_after_us is not None), default=None)
-        answer = await self.calls.write(
+        answer = await self.endpoints.send_write(
             "batch_place", "POST", path, placed, body=body, orders=len(orders), not_after_us=last_us
         )
         return answer if isinstance(answer, tuple) else (answer,) * len(orders)
@@ -121,15 +127,17 @@ class KalshiRest:
         body = batches.cancel_batch(orders)
 
         def cancelled(content: bytes) -> tuple[CancelAnswer, ...]:
-            return batches.cancelled(decode(content, reading.Items), orders, self._wall_us())
+            return batches.cancel_answers(decode(content, reading.Items), orders, self._wall_us())
 
         path = f"{ORDERS}/batched"
-        answer = await self.calls.write("batch_cancel", "DELETE", path, cancelled, body=body, orders=len(orders))
+        answer = await self.endpoints.send_write(
+            "batch_cancel", "DELETE", path, cancelled, body=body, orders=len(orders)
+        )
         return answer if isinstance(answer, tuple) else (answer,) * len(orders)
 
     async def cancel_all(self) -> CancelAllAnswer:
         """Every resting order of the account, ours or not."""
-        return await self.calls.write("cancel_all", "DELETE", ORDERS, lambda _: AllCancelled())
+        return await self.endpoints.send_write("cancel_all", "DELETE", ORDERS, lambda _: AllCancelled())
 
     # Reads. Each raises VenueRefused or VenueUnavailable.
 
@@ -137,18 +145,18 @@ class KalshiRest:
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
     ) -> OrderListing:
         """See `Listings.orders`."""
-        return await self.listings.orders(ticker, since_us, resting=resting)
+        return await self.listings.fetch_orders(ticker, since_us, resting=resting)
 
     async def fills(
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
         """See `Listings.fills`."""
-        return await self.listings.fills(ticker, order_id, since_us)
+        return await self.listings.fetch_fills(ticker, order_id, since_us)
 
     async def market_terms(self, ticker: str) -> MarketTerms:
         """Raises UserError too: for a ticker that is none, and for a market whose fees have no published formula."""
-        return await self.terms.one(ticker)
+        return await self.terms.fetch_one(ticker)
 
     async def markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
         """See `TermsReader.many`."""
-        return await self.terms.many(tickers)
+        return await self.terms.fetch_many(tickers)

@@ -16,8 +16,8 @@ import trio
 from fsm_exec.core.crashpoints import is_watched, point
 from fsm_exec.kalshi import extra_responses
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.rate_budget import TOKENS_WAIT_S, RateBudget
-from fsm_exec.kalshi.signing import EXPIRED, Signer, nobody_cares
+from fsm_exec.kalshi.rate_budget import TOKEN_WAIT_MAX_S, RateBudget
+from fsm_exec.kalshi.signing import EXPIRED, Signer, ignore_expired_signature
 from fsm_exec.kalshi.token_costs import Charge
 from fsm_exec.wire.rest import error_detail
 
@@ -25,14 +25,15 @@ WRITE_TIMEOUT_S: Final = 10
 READ_TIMEOUT_S: Final = 20
 SIGNATURE_WINDOW_S: Final = 30  # W2: a signature older than this is refused
 # An unanswered write must not be handed to the socket when its signature is about to run out.
-assert TOKENS_WAIT_S + WRITE_TIMEOUT_S < SIGNATURE_WINDOW_S
+assert TOKEN_WAIT_MAX_S + WRITE_TIMEOUT_S < SIGNATURE_WINDOW_S
 
 # Limits of one step each; the whole request is bounded by the two above, which also hold where a transport has no
 # sockets and ignores these.
 HTTP_TIMEOUT: Final = httpx.Timeout(connect=5, write=5, read=READ_TIMEOUT_S, pool=5)
 HTTP_LIMITS: Final = httpx.Limits(max_connections=32, max_keepalive_connections=32, keepalive_expiry=20)
-OTHERS_AT_ONCE: Final = 20  # requests under way beside cancels: answers that do not come never take the last connection
-POOL_S: Final = 5
+NON_CANCELS_MAX: Final = 20
+"""Requests under way beside cancels: answers that do not come never take the last connection."""
+POOL_WAIT_S: Final = 5
 GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS  # the header tells which
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024  # a page of 1,000 orders takes 1 MB
 US_PER_MS: Final = 1_000
@@ -44,7 +45,7 @@ Query: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 """As pairs where a key may come more than once."""
 
 
-async def _tell_when_sent(what: str, _: object) -> None:
+async def _mark_when_sent(what: str, _: object) -> None:
     """The transport tells what it does, if asked to."""
     if what == SENT:
         point("send.after")
@@ -67,8 +68,8 @@ class Answer(NamedTuple):
 
 
 class SignedHttp:
-    """`wall_us` is the wall time in unix microseconds: the only clock signatures know. `doubt_wall` is told when the
-    exchange finds a signature expired: that clock, or the exchange's, is wrong."""
+    """`wall_us` is the wall time in unix microseconds: the only clock signatures know. `on_expired_signature` is called
+    when the exchange finds a signature expired: that clock, or the exchange's, is wrong."""
 
     def __init__(
         self,
@@ -77,17 +78,17 @@ class SignedHttp:
         wall_us: Callable[[], int],
         log: Log,
         budget: RateBudget | None = None,
-        doubt_wall: Callable[[], None] = nobody_cares,
+        on_expired_signature: Callable[[], None] = ignore_expired_signature,
     ) -> None:
         self._http = http
         self._signer = signer
         self._wall_us = wall_us
         self._log = log
-        self._doubt_wall = doubt_wall
+        self._on_expired_signature = on_expired_signature
         self.budget = budget if budget is not None else RateBudget(log)
-        self._others = trio.Semaphore(OTHERS_AT_ONCE)
+        self._non_cancels = trio.Semaphore(NON_CANCELS_MAX)
 
-    async def ask(
+    async def send(
         self,
         method: str,
         path: str,
@@ -107,24 +108,24 @@ class SignedHttp:
         asked_us = self._wall_us()
         charge = await self.budget.spend(method, path, orders)
         if charge.rank == "cancel":
-            return await self._ask(charge, asked_us, method, path, within_s, query, body, not_after_us)
-        await self._find_room()
+            return await self._send(charge, asked_us, method, path, within_s, query, body, not_after_us)
+        await self._wait_for_room()
         try:
-            return await self._ask(charge, asked_us, method, path, within_s, query, body, not_after_us)
+            return await self._send(charge, asked_us, method, path, within_s, query, body, not_after_us)
         finally:
-            self._others.release()
+            self._non_cancels.release()
 
-    async def _find_room(self) -> None:
+    async def _wait_for_room(self) -> None:
         """Raises httpx.PoolTimeout: nothing was sent."""
         try:
-            self._others.acquire_nowait()
+            self._non_cancels.acquire_nowait()
         except trio.WouldBlock:
-            with trio.move_on_after(POOL_S):
-                await self._others.acquire()
+            with trio.move_on_after(POOL_WAIT_S):
+                await self._non_cancels.acquire()
                 return
-            raise httpx.PoolTimeout(f"{OTHERS_AT_ONCE} requests wait for their answers") from None
+            raise httpx.PoolTimeout(f"{NON_CANCELS_MAX} requests wait for their answers") from None
 
-    async def _ask(
+    async def _send(
         self,
         charge: Charge,
         asked_us: int,
@@ -146,7 +147,7 @@ class SignedHttp:
         signed_path = request.url.raw_path.partition(b"?")[0].decode("ascii")
         request.headers.update(self._signer.signed_headers(method, signed_path, signed_us // US_PER_MS))
         if is_watched():
-            request.extensions["trace"] = _tell_when_sent
+            request.extensions["trace"] = _mark_when_sent
         with trio.move_on_after(within_s):
             point("send.before")
             response = await self._http.send(request, stream=True)
@@ -154,14 +155,14 @@ class SignedHttp:
             try:
                 content = await self._read(response)
             finally:
-                if await extra_responses.close(response):
+                if await extra_responses.close_response(response):
                     self._log.warning("http_answered_twice", method=method, path=signed_path)
             point("answer.after")
             self._log.debug("http", method=method, path=signed_path, status=response.status_code)
             if response.status_code == TOO_MANY_REQUESTS:
-                self.budget.refused(charge.bucket)
+                self.budget.record_rate_limited(charge.bucket)
             if response.status_code == UNAUTHORIZED and error_detail(content).code == EXPIRED:
-                self._doubt_wall()
+                self._on_expired_signature()
             return Answer(response.status_code, content, response.headers.get("date", ""))
         self._log.info("http_timeout", method=method, path=signed_path, within_s=within_s)
         raise httpx.ReadTimeout(f"no whole answer within {within_s} s")
@@ -187,10 +188,10 @@ class SignedHttp:
                     parts.append(part)
         if size > BODY_MAX_BYTES:
             raise AnswerTooLong(f"the answer is longer than {BODY_MAX_BYTES} bytes")
-        return inflated(b"".join(parts), response.headers.get("content-encoding", ""))
+        return inflate(b"".join(parts), response.headers.get("content-encoding", ""))
 
 
-def inflated(body: bytes, encoding: str) -> bytes:
+def inflate(body: bytes, encoding: str) -> bytes:
     """What a body holds that was compressed without being asked to. Raises httpx.DecodingError; AnswerTooLong before
     more than BODY_MAX_BYTES of it are there."""
     match encoding.strip().lower():

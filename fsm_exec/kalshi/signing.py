@@ -30,7 +30,7 @@ SIGNATURE_HEADER = "KALSHI-ACCESS-SIGNATURE"
 EXPIRED = "header_timestamp_expired"  # W2: the code of a 401 that says nothing but that two clocks differ
 
 
-def nobody_cares() -> None:
+def ignore_expired_signature() -> None:
     """What is told of an expired signature where the clock cannot be set anyway."""
 
 

@@ -45,21 +45,21 @@ class Subscriptions:
         self._wanted = wanted
         self._log = log
         self._last_id = 0
-        self._dispensable = 0  # the subscription that the connection outlives without: what it tells is read as well
-        self._unacknowledged: dict[tuple[int, str], float] = {}  # (command, channel) -> when it was sent
+        self._optional_id = 0  # the subscription that the connection outlives without: what it tells is read as well
+        self._awaiting_ack: dict[tuple[int, str], float] = {}  # (command, channel) -> when it was sent
         self._updates: dict[int, str | None] = {}  # commands whose refusal the connection outlives; the market added
         self._asked: dict[str, float] = {}  # of the due, the ones asked for again, and when
         self._seen: set[str] = set()  # markets that had a snapshot
 
-    def opening(self, now_s: float) -> list[bytes]:
+    def subscribe_all(self, now_s: float) -> list[bytes]:
         """The account's come first: nothing of ours may happen before we listen."""
-        commands = [self._subscribe(ACCOUNT_CHANNELS, None, now_s), *self.settle(now_s)]
+        commands = [self._subscribe(ACCOUNT_CHANNELS, None, now_s), *self.sync(now_s)]
         # Of every market there is: this channel takes no filter (W10.4).
         commands.append(self._subscribe((LIFECYCLE_CHANNEL,), None, now_s))
-        self._dispensable = self._last_id
+        self._optional_id = self._last_id
         return commands
 
-    def settle(self, now_s: float) -> list[bytes]:
+    def sync(self, now_s: float) -> list[bytes]:
         """What makes the subscriptions those that are wanted. A channel whose answer is due waits for it."""
         commands: list[bytes] = []
         unsubscribed = [c for c in self._channels if c.sid is None and not c.is_subscribing]
@@ -73,38 +73,38 @@ class Subscriptions:
                     self.due.update(tickers)
         for channel in self._channels:
             if channel.sid is not None:
-                commands += self._update(channel, channel.sid, now_s)
+                commands += self._sync_channel(channel, channel.sid, now_s)
         return commands
 
-    def acknowledged(self, command_id: int | None, name: str, sid: int, now_s: float) -> list[bytes]:
+    def acknowledge(self, command_id: int | None, name: str, sid: int, now_s: float) -> list[bytes]:
         """The exchange has begun a subscription: what was wanted and not wanted meanwhile is made up for."""
         if command_id is None:  # not said: the one that waits for this channel
-            command_id = next((waiting for waiting, channel in self._unacknowledged if channel == name), 0)
-        if self._unacknowledged.pop((command_id, name), None) is None:
+            command_id = next((waiting for waiting, channel in self._awaiting_ack if channel == name), 0)
+        if self._awaiting_ack.pop((command_id, name), None) is None:
             return []  # not asked for, or told twice
         for channel in self._channels:
             if channel.name == name:
                 channel.sid, channel.is_subscribing = sid, False
-                return self.settle(now_s)
+                return self.sync(now_s)
         return []
 
-    def guess_book(self, sid: int) -> None:
+    def guess_book_sid(self, sid: int) -> None:
         """Books may come before the answer that names their sid: it must be known, or a gap would be nobody's."""
         if self.book.is_subscribing and self.book.sid is None and sid not in self.retired:
             self.book.sid = sid
 
-    def unacknowledged(self, now_s: float, patience_s: float) -> list[str]:
+    def overdue_acks(self, now_s: float, patience_s: float) -> list[str]:
         """Channels whose subscription has had no answer for so long."""
-        return [channel for (_, channel), sent_s in self._unacknowledged.items() if now_s - sent_s >= patience_s]
+        return [channel for (_, channel), sent_s in self._awaiting_ack.items() if now_s - sent_s >= patience_s]
 
-    def done(self, command_id: int) -> None:
+    def complete(self, command_id: int) -> None:
         """A command was answered."""
         self._updates.pop(command_id, None)
 
-    def outlives(self, command_id: int | None, error: ws.StreamError) -> bool:
+    def survives_refusal(self, command_id: int | None, error: ws.StreamError) -> bool:
         """Take in that a command was refused; False if without it the connection is not what was promised."""
-        if command_id is not None and command_id == self._dispensable:
-            self._unacknowledged.pop((command_id, LIFECYCLE_CHANNEL), None)
+        if command_id is not None and command_id == self._optional_id:
+            self._awaiting_ack.pop((command_id, LIFECYCLE_CHANNEL), None)
             self._log.warning("no_lifecycle", code=error.code, message=(error.msg or "")[:200])
             return True
         if command_id not in self._updates:
@@ -117,19 +117,19 @@ class Subscriptions:
             self._wanted.pop(ticker, None)
             for channel in self._channels:
                 channel.tickers.pop(ticker, None)
-            self._drop(ticker)
+            self._forget_book(ticker)
         return True
 
-    def arrived(self, ticker: str) -> None:
+    def mark_snapshot(self, ticker: str) -> None:
         """A book has its snapshot."""
-        self._drop(ticker)
+        self._forget_book(ticker)
         self._seen.add(ticker)
 
-    def overdue(self, now_s: float, patience_s: float) -> list[bytes]:
+    def request_overdue(self, now_s: float, patience_s: float) -> list[bytes]:
         """Ask once more for what was asked for and did not come."""
-        return self.ask_snapshots([t for t, asked_s in self._asked.items() if now_s - asked_s >= patience_s], now_s)
+        return self.request_snapshots([t for t, asked_s in self._asked.items() if now_s - asked_s >= patience_s], now_s)
 
-    def ask_snapshots(self, tickers: Sequence[str], now_s: float) -> list[bytes]:
+    def request_snapshots(self, tickers: Sequence[str], now_s: float) -> list[bytes]:
         """These books are not to be trusted any more until their next snapshot."""
         self.due.update(tickers)
         self._asked.update(dict.fromkeys(tickers, now_s))
@@ -142,10 +142,10 @@ class Subscriptions:
             params = ws.CommandParams(sid=sid, action="get_snapshot", market_tickers=known)
             commands.append(self._command("update_subscription", params))
         # Of a market that never had one a refusal says that there is none, not that the connection is no good.
-        commands += [self._change(sid, "get_snapshot", [t], about=t) for t in tickers if t not in self._seen]
+        commands += [self._change_markets(sid, "get_snapshot", [t], about=t) for t in tickers if t not in self._seen]
         return commands
 
-    def _update(self, channel: Channel, sid: int, now_s: float) -> list[bytes]:
+    def _sync_channel(self, channel: Channel, sid: int, now_s: float) -> list[bytes]:
         """Add and remove markets of a live subscription."""
         added = [ticker for ticker in self._wanted if ticker not in channel.tickers]
         gone = [ticker for ticker in channel.tickers if ticker not in self._wanted]
@@ -154,7 +154,7 @@ class Subscriptions:
         # refuses takes no other with it.
         for ticker in added:
             channel.tickers[ticker] = None
-            commands.append(self._change(sid, "add_markets", [ticker], about=ticker))
+            commands.append(self._change_markets(sid, "add_markets", [ticker], about=ticker))
             if channel is self.book:
                 self.due.add(ticker)
                 self._asked[ticker] = now_s  # its snapshot comes by itself, or is asked for when it is overdue
@@ -162,9 +162,9 @@ class Subscriptions:
         for ticker in gone:
             del channel.tickers[ticker]
             if channel is self.book:
-                self._drop(ticker)
+                self._forget_book(ticker)
         if gone and channel.tickers:
-            commands.append(self._change(sid, "delete_markets", gone))
+            commands.append(self._change_markets(sid, "delete_markets", gone))
         elif gone:
             # Without any market some channels carry all of them (W10.4): better none at all.
             commands.append(self._command("unsubscribe", ws.CommandParams(sids=[sid])))
@@ -173,16 +173,16 @@ class Subscriptions:
             channel.sid = None
         return commands
 
-    def _drop(self, ticker: str) -> None:
+    def _forget_book(self, ticker: str) -> None:
         self.due.discard(ticker)
         self._asked.pop(ticker, None)
 
     def _subscribe(self, channels: tuple[str, ...], tickers: list[str] | None, now_s: float) -> bytes:
         command = self._command("subscribe", ws.CommandParams(channels=list(channels), market_tickers=tickers))
-        self._unacknowledged.update({(self._last_id, channel): now_s for channel in channels})
+        self._awaiting_ack.update({(self._last_id, channel): now_s for channel in channels})
         return command
 
-    def _change(self, sid: int, action: str, tickers: list[str], about: str | None = None) -> bytes:
+    def _change_markets(self, sid: int, action: str, tickers: list[str], about: str | None = None) -> bytes:
         """A command whose refusal is about one market, or about nothing that matters."""
         params = ws.CommandParams(sid=sid, action=action, market_tickers=tickers)
         command = self._command("update_subscription", params)

@@ -15,7 +15,7 @@ from fsm_exec.core.errors import UnitError, UserError, VenueRefused
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.units import CountE2, parse_count
 from fsm_exec.kalshi import market_terms, translate
-from fsm_exec.kalshi.endpoints import Calls, decode, rows
+from fsm_exec.kalshi.endpoints import Endpoints, decode, readable_rows
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import listings
@@ -33,8 +33,8 @@ VOLUME_GOOD_US: Final = 300_000_000  # watched markets are read every minute: ol
 class TermsReader:
     """`wall_us` is the wall time in unix microseconds: fee waivers end by it."""
 
-    def __init__(self, calls: Calls, wall_us: Callable[[], int], log: Log) -> None:
-        self._calls = calls
+    def __init__(self, endpoints: Endpoints, wall_us: Callable[[], int], log: Log) -> None:
+        self._endpoints = endpoints
         self._wall_us = wall_us
         self._log = log
         self._volumes: dict[str, tuple[int, CountE2]] = {}  # when it was said, and the contracts traded in 24 hours
@@ -48,21 +48,21 @@ class TermsReader:
         """Nobody asks about this market any more."""
         self._volumes.pop(ticker, None)
 
-    async def one(self, ticker: str) -> MarketTerms:
+    async def fetch_one(self, ticker: str) -> MarketTerms:
         """Raises VenueError, and UserError for a ticker that is none or a market whose fees have no formula."""
         _check_tickers([ticker])
-        market = decode(await self._calls.read(f"/markets/{ticker}"), wire.MarketBody).market
-        market.ticker = _named(market.ticker, ticker, "market")
+        market = decode(await self._endpoints.fetch(f"/markets/{ticker}"), wire.MarketBody).market
+        market.ticker = _checked_name(market.ticker, ticker, "market")
         self._note_volume(ticker, market.volume_24h_fp)
-        event = await self._event(_event_of(market))
-        return market_terms.market_terms(market, event, await self._series(_series_of(event)), self._wall_us())
+        event = await self._fetch_event(_event_of(market))
+        return market_terms.terms_of(market, event, await self._fetch_series(_series_of(event)), self._wall_us())
 
-    async def many(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
+    async def fetch_many(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
         """By ticker. What the exchange does not list is left out; so is, with a line in the log, a market whose terms
         cannot be read: `one` raises what is wrong with it. Raises VenueError for the listing itself, and UserError for
         a ticker that is none."""
-        markets = await self.rows(tickers)
-        events = await self._events(
+        markets = await self.fetch_rows(tickers)
+        events = await self._fetch_events(
             dict.fromkeys(market.event_ticker for market in markets.values() if market.event_ticker)
         )
         series: dict[str, wire.Series] = {}
@@ -74,13 +74,13 @@ class TermsReader:
                     raise event
                 name = _series_of(event)
                 if name not in series:
-                    series[name] = await self._series(name)
-                found[ticker] = market_terms.market_terms(market, event, series[name], self._wall_us())
+                    series[name] = await self._fetch_series(name)
+                found[ticker] = market_terms.terms_of(market, event, series[name], self._wall_us())
             except (Malformed, VenueRefused, UserError) as error:
                 self._log.warning("market_unreadable", ticker=ticker, error=str(error)[:300])
         return found
 
-    async def rows(self, tickers: Sequence[str]) -> dict[str, wire.Market]:
+    async def fetch_rows(self, tickers: Sequence[str]) -> dict[str, wire.Market]:
         """What the exchange lists of these, by ticker. Raises VenueError, and UserError for a ticker that is none."""
         _check_tickers(tickers)
         wanted = set(tickers)
@@ -88,7 +88,7 @@ class TermsReader:
 
         def take(content: bytes) -> str | None:
             page = decode(content, listings.RawMarketsPage)
-            for row in rows(page.markets, wire.Market, self._log):
+            for row in readable_rows(page.markets, wire.Market, self._log):
                 if not row.ticker:
                     self._log.warning("row_left_out", error="a market: its ticker is missing")
                 elif row.ticker in wanted:
@@ -97,7 +97,7 @@ class TermsReader:
             return page.cursor
 
         for chunk in _chunks(list(dict.fromkeys(tickers))):
-            await self._calls.pages("/markets", {"tickers": ",".join(chunk)}, take, rows=TICKERS_MAX)
+            await self._endpoints.fetch_pages("/markets", {"tickers": ",".join(chunk)}, take, rows=TICKERS_MAX)
         return found
 
     def _note_volume(self, ticker: str, text: str | None) -> None:
@@ -106,7 +106,7 @@ class TermsReader:
             with suppress(UnitError):
                 self._volumes[ticker] = self._wall_us(), parse_count(text)
 
-    async def _events(self, names: dict[str, None]) -> dict[str, wire.Event | Malformed | VenueRefused]:
+    async def _fetch_events(self, names: dict[str, None]) -> dict[str, wire.Event | Malformed | VenueRefused]:
         """Each event, or why it cannot be had. Raises VenueUnavailable."""
         found: dict[str, wire.Event | Malformed | VenueRefused] = {}
         searched: set[str] = set()
@@ -114,40 +114,40 @@ class TermsReader:
             if name in found:
                 continue
             try:
-                event = found[name] = await self._event(name)
+                event = found[name] = await self._fetch_event(name)
             except (Malformed, VenueRefused) as error:
                 found[name] = error
                 continue
             series = event.series_ticker
             if len(names) - len(found) > EVENTS_ONE_BY_ONE and series and series not in searched:
                 searched.add(series)
-                for each in await self._open_events(series):
+                for each in await self._fetch_open_events(series):
                     if each.event_ticker in names:
                         found.setdefault(each.event_ticker, each)
         return found
 
-    async def _open_events(self, series_ticker: str) -> list[wire.Event]:
+    async def _fetch_open_events(self, series_ticker: str) -> list[wire.Event]:
         """One page of them. It is only a short cut: if the exchange refuses it there is none."""
         query = {"series_ticker": series_ticker, "status": "open", "limit": str(EVENTS_PAGE_ROWS)}
         try:
-            page = decode(await self._calls.read("/events", query), listings.RawEventsPage)
+            page = decode(await self._endpoints.fetch("/events", query), listings.RawEventsPage)
         except (Malformed, VenueRefused) as error:
             self._log.info("events_not_listed", series=series_ticker, error=str(error)[:300])
             return []
-        return list(rows(page.events, wire.Event, self._log))
+        return list(readable_rows(page.events, wire.Event, self._log))
 
-    async def _event(self, name: str) -> wire.Event:
-        event = decode(await self._calls.read(f"/events/{translate.path_part(name)}"), wire.EventBody).event
-        event.event_ticker = _named(event.event_ticker, name, "event")
+    async def _fetch_event(self, name: str) -> wire.Event:
+        event = decode(await self._endpoints.fetch(f"/events/{translate.path_part(name)}"), wire.EventBody).event
+        event.event_ticker = _checked_name(event.event_ticker, name, "event")
         return event
 
-    async def _series(self, name: str) -> wire.Series:
-        series = decode(await self._calls.read(f"/series/{translate.path_part(name)}"), wire.SeriesBody).series
-        series.ticker = _named(series.ticker, name, "series")
+    async def _fetch_series(self, name: str) -> wire.Series:
+        series = decode(await self._endpoints.fetch(f"/series/{translate.path_part(name)}"), wire.SeriesBody).series
+        series.ticker = _checked_name(series.ticker, name, "series")
         return series
 
 
-def _named(told: str | None, asked: str, what: str) -> str:
+def _checked_name(told: str | None, asked: str, what: str) -> str:
     """The name that was asked for. Raises Malformed if the answer bears another one."""
     if told and told != asked:
         raise Malformed(f"asked for {what} {asked}, got {told[:60]!r}")
@@ -155,12 +155,12 @@ def _named(told: str | None, asked: str, what: str) -> str:
 
 
 def _event_of(market: wire.Market) -> str:
-    with translate.reading_row(f"market {str(market.ticker)[:40]}"):
+    with translate.malformed_as(f"market {str(market.ticker)[:40]}"):
         return some(market.event_ticker, "event_ticker")
 
 
 def _series_of(event: wire.Event) -> str:
-    with translate.reading_row(f"event {str(event.event_ticker)[:40]}"):
+    with translate.malformed_as(f"event {str(event.event_ticker)[:40]}"):
         return some(event.series_ticker, "series_ticker")
 
 

@@ -17,7 +17,7 @@ ONE_BURST_US: Final = 1_000_000  # refusals this close together are one sign, no
 HALVINGS_MAX: Final = 3
 
 
-class Bucket:
+class TokenBucket:
     """`level_mt` is what may be spent; it is brought up to date by `grow`. Starts full."""
 
     def __init__(self, capacity_tokens: int, refill_tokens_per_s: int, now_us: int) -> None:
@@ -35,7 +35,7 @@ class Bucket:
         """The refill as it is now."""
         return max(1, self.refill_mt_per_s >> self.halvings)
 
-    def grow(self, now_us: int) -> None:
+    def refill(self, now_us: int) -> None:
         """Refill up to `now_us`; a clock that steps back refills nothing."""
         while self.halvings and self._slow_until_us <= now_us:
             self._grow_at_one_rate(self._slow_until_us)
@@ -55,9 +55,9 @@ class Bucket:
         assert 0 <= tokens_mt <= self.level_mt
         self.level_mt -= tokens_mt
 
-    def refused(self, now_us: int) -> None:
+    def slow_down(self, now_us: int) -> None:
         """The exchange answered 429: its bucket is empty, so ours is, and it fills more slowly than we thought."""
-        self.grow(now_us)
+        self.refill(now_us)
         self.level_mt = self._carry = 0
         if self._halved_us is not None and now_us - self._halved_us < ONE_BURST_US:
             return
@@ -67,7 +67,7 @@ class Bucket:
 
     def resize(self, capacity_tokens: int, refill_tokens_per_s: int, now_us: int) -> None:
         """Take over the exchange's own figures. What was spent stays spent: a larger bucket is not a fuller one."""
-        self.grow(now_us)
+        self.refill(now_us)
         self.capacity_mt = capacity_tokens * MT_PER_TOKEN
         self.refill_mt_per_s = refill_tokens_per_s * MT_PER_TOKEN
         self._clip()

@@ -56,7 +56,7 @@ _ROWS: Final = (
 )
 
 
-class Costs:
+class TokenCosts:
     """Looks requests up. `learn` replaces the tokens, never the ranks: those are ours."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Costs:
     def default(self) -> int:
         return self._default
 
-    def learn(self, told: EndpointCosts) -> None:
+    def set_published(self, told: EndpointCosts) -> None:
         """Take over what the exchange charges. A figure that is left out or cannot be a cost is passed over: our own
         stands."""
         if told.default_cost is not None and 0 < told.default_cost <= COST_MAX:
@@ -79,10 +79,10 @@ class Costs:
         # A listing of the costs that are not the default: what it leaves out costs the default.
         self._tokens = dict.fromkeys(self._ranks, self._default) | named
 
-    def charge(self, method: str, path: str, orders: int | None) -> Charge:
+    def charge_for(self, method: str, path: str, orders: int | None) -> Charge:
         """`path` without the API's prefix; `orders` None for a request that is no batch."""
-        tokens = _found(self._tokens, method, path)
-        rank = _found(self._ranks, method, path)
+        tokens = _best_match(self._tokens, method, path)
+        rank = _best_match(self._ranks, method, path)
         bucket: BucketName = "read" if method == "GET" else "write"
         return Charge(
             bucket=bucket,
@@ -97,7 +97,7 @@ def _template(method: str, path: str) -> _Template:
     return method.upper(), tuple(ANY_PART if part.startswith(("{", ":")) else part for part in parts)
 
 
-def _found(rows: dict[_Template, _Value], method: str, path: str) -> _Value | None:
+def _best_match(rows: dict[_Template, _Value], method: str, path: str) -> _Value | None:
     """The row that fits a path; of several, the one with the most parts written out."""
     parts = path.strip("/").split("/")
     fitting = [

@@ -61,7 +61,7 @@ class Malformed(VenueUnreadable):
 
 
 @contextmanager
-def reading_row(what: str) -> Iterator[None]:
+def malformed_as(what: str) -> Iterator[None]:
     """What cannot be read becomes Malformed, naming what it stands in."""
     try:
         yield
@@ -188,7 +188,7 @@ def path_part(ticker: str) -> str:
     return ticker
 
 
-def placed(answer: reading.Placed, order: PlaceOrder, now_us: int) -> Placed:
+def place_answer(answer: reading.Placed, order: PlaceOrder, now_us: int) -> Placed:
     """Raises Malformed or UnitError for an answer that cannot be about `order`. What was filled is
     enough, or what rests; that nothing rests says nothing about what was filled."""
     if answer.client_order_id and answer.client_order_id != order.client_order_id:
@@ -214,7 +214,7 @@ def placed(answer: reading.Placed, order: PlaceOrder, now_us: int) -> Placed:
 
 def order_report(row: reading.Order, as_of_us: int) -> OrderReport:
     """A row of the listing. It states what holds at `as_of_us` at least, later if the row itself is newer."""
-    with reading_row(f"order {(row.order_id or '')[:40]}"):
+    with malformed_as(f"order {(row.order_id or '')[:40]}"):
         outcome = own_outcome(row.outcome_side, row.book_side, side=row.side, action=row.action)
         changed = row.last_update_time or row.created_time
         changed_us = time_us(changed) if changed else None
@@ -237,7 +237,7 @@ def order_report(row: reading.Order, as_of_us: int) -> OrderReport:
 
 def fill_report(row: reading.Fill, as_of_us: int) -> FillReport:
     """A row of the listing. A fill without a time of its own (all of its time fields are optional) gets `as_of_us`."""
-    with reading_row(f"fill {(row.trade_id or row.fill_id or '')[:40]}"):
+    with malformed_as(f"fill {(row.trade_id or row.fill_id or '')[:40]}"):
         outcome = own_outcome(row.outcome_side, row.book_side, side=row.side, action=row.action)
         if row.created_time:
             at_us = time_us(row.created_time)
@@ -256,14 +256,14 @@ def fill_report(row: reading.Fill, as_of_us: int) -> FillReport:
             price_e4=in_outcome(yes_price(row.yes_price_dollars, row.no_price_dollars), outcome),
             count_e2=parse_count(some(row.count_fp, "count_fp")),
             fee_e6=parse_money(some(row.fee_cost, "fee_cost")),
-            is_taker=_known(row.is_taker, "is_taker"),
+            is_taker=_required(row.is_taker, "is_taker"),
             at_us=at_us,
         )
 
 
-def streamed_order(message: ws.UserOrder, now_us: int) -> OrderReport:
+def streamed_order_report(message: ws.UserOrder, now_us: int) -> OrderReport:
     """`now_us` is when the frame was sent, or came: for one without a time of its own."""
-    with reading_row(f"order {(message.order_id or '')[:40]}"):
+    with malformed_as(f"order {(message.order_id or '')[:40]}"):
         outcome = own_outcome(message.outcome_side, message.book_side)
         status = _status(message.status)
         count, filled, remaining = _counts(
@@ -284,9 +284,9 @@ def streamed_order(message: ws.UserOrder, now_us: int) -> OrderReport:
         )
 
 
-def streamed_fill(message: ws.Fill, now_us: int) -> FillReport:
+def streamed_fill_report(message: ws.Fill, now_us: int) -> FillReport:
     """`now_us` as in `streamed_order`."""
-    with reading_row(f"fill {(message.trade_id or '')[:40]}"):
+    with malformed_as(f"fill {(message.trade_id or '')[:40]}"):
         outcome = own_outcome(
             message.outcome_side,
             message.book_side,
@@ -304,7 +304,7 @@ def streamed_fill(message: ws.Fill, now_us: int) -> FillReport:
             price_e4=in_outcome(yes_price(message.yes_price_dollars, message.no_price_dollars), outcome),
             count_e2=parse_count(some(message.count_fp, "count_fp")),
             fee_e6=parse_money(some(message.fee_cost, "fee_cost")),
-            is_taker=_known(message.is_taker, "is_taker"),
+            is_taker=_required(message.is_taker, "is_taker"),
             at_us=moment_us(now_us, message.ts_ms, _s_to_ms(message.ts)),
         )
 
@@ -345,7 +345,7 @@ def _difference(count: CountE2 | None, part: CountE2 | None) -> CountE2 | None:
 
 def public_trade(message: ws.Trade, now_us: int) -> tuple[str, Outcome, PriceE4, CountE2, int]:
     """A trade as the stream's listener is told it. `now_us` as in `streamed_order`."""
-    with reading_row(f"trade in {message.market_ticker[:40]}"):
+    with malformed_as(f"trade in {message.market_ticker[:40]}"):
         return (
             message.market_ticker,
             own_outcome(message.taker_outcome_side, message.taker_book_side, bought=message.taker_side),
@@ -357,7 +357,7 @@ def public_trade(message: ws.Trade, now_us: int) -> tuple[str, Outcome, PriceE4,
 
 def levels(ladder: Sequence[rest.WireLevel] | None) -> list[Level]:
     """One side of a book; an empty side is absent on the stream (W5)."""
-    with reading_row("book level"):
+    with malformed_as("book level"):
         return [(parse_price(price), parse_count(count)) for price, count in ladder or ()]
 
 
@@ -399,7 +399,7 @@ def time_us(text: str) -> int:
     return at_us
 
 
-def _known(value: bool | None, field: str) -> bool:
+def _required(value: bool | None, field: str) -> bool:
     if value is None:
         raise missing(field)
     return value

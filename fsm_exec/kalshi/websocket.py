@@ -21,10 +21,10 @@ from wsproto.utilities import ProtocolError
 from fsm_exec.core.ports import StreamListener
 from fsm_exec.kalshi import network_errors
 from fsm_exec.kalshi.conversation import Conversation
-from fsm_exec.kalshi.listener_guard import StreamLost, tell
+from fsm_exec.kalshi.listener_guard import StreamLost, call_listener
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.market_poller import MarketKeeper
-from fsm_exec.kalshi.signing import EXPIRED, Signer, nobody_cares
+from fsm_exec.kalshi.market_poller import MarketPoller
+from fsm_exec.kalshi.signing import EXPIRED, Signer, ignore_expired_signature
 from fsm_exec.kalshi.websocket_dial import Dial
 from fsm_exec.wire.rest import WS_PATH, error_detail
 
@@ -65,7 +65,7 @@ def pause_s(failures: int, rng: random.Random) -> float:
     return longest * (0.5 + 0.5 * rng.random())
 
 
-class Wanted:
+class WantedMarkets:
     """The markets the stream is to carry, and a sign whenever that changes."""
 
     def __init__(self) -> None:
@@ -88,9 +88,9 @@ class Wanted:
 class KalshiStream:
     """Implements `stream`, `watch` and `unwatch` of `core.ports.Exchange`. One call of `run` at a time per object.
 
-    `tap`, if given, sees every frame as it came and when, before anything else does: for recordings. `keeper`, if
-    given, reads what the stream does not tell of the markets' status; `doubt_wall` is told of a handshake whose
-    signature the exchange finds expired.
+    `tap`, if given, sees every frame as it came and when, before anything else does: for recordings. `poller`, if
+    given, reads what the stream does not tell of the markets' status; `on_expired_signature` is called
+    when the exchange finds a handshake's signature expired.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class KalshiStream:
         rng: random.Random,
         log: Log,
         tap: Tap | None = None,
-        keeper: MarketKeeper | None = None,
-        doubt_wall: Callable[[], None] = nobody_cares,
+        poller: MarketPoller | None = None,
+        on_expired_signature: Callable[[], None] = ignore_expired_signature,
     ) -> None:
         self._dial = dial
         self._signer = signer
@@ -110,15 +110,15 @@ class KalshiStream:
         self._rng = rng
         self._log = log
         self._tap = tap
-        self._keeper = keeper
-        self._doubt_wall = doubt_wall
-        self._wanted = Wanted()
+        self._poller = poller
+        self._on_expired_signature = on_expired_signature
+        self._wanted = WantedMarkets()
         self.trouble: str | None = None  # why the last connection or dial ended; None: one is open, or none was tried
 
     def watch(self, ticker: str) -> None:
         self._wanted.add(ticker)
-        if self._keeper is not None:
-            self._keeper.doubt()  # what happened between the reading of its terms and now, nobody was told
+        if self._poller is not None:
+            self._poller.poll_soon()  # what happened between the reading of its terms and now, nobody was told
 
     def unwatch(self, ticker: str) -> None:
         self._wanted.remove(ticker)
@@ -130,21 +130,21 @@ class KalshiStream:
         for ticker in tickers:
             self._wanted.add(ticker)
         async with trio.open_nursery() as nursery:
-            if self._keeper is not None:
-                nursery.start_soon(self._keeper.run, listener, self._wanted.tickers)
-            await self._connect_for_ever(listener)
+            if self._poller is not None:
+                nursery.start_soon(self._poller.run, listener, self._wanted.tickers)
+            await self._reconnect_forever(listener)
 
-    async def _connect_for_ever(self, listener: StreamListener) -> NoReturn:
+    async def _reconnect_forever(self, listener: StreamListener) -> NoReturn:
         failures = 0
         while True:
             connection = _Connection(
-                listener, self._wanted, self._wall_us, self._log, self._tap_at, self._keeper, self._opened
+                listener, self._wanted, self._wall_us, self._log, self._tap_frame, self._poller, self._clear_trouble
             )
             began_s = trio.current_time()
-            why = self.trouble = await self._hold(connection)
+            why = self.trouble = await self._run_connection(connection)
             if connection.open:
                 with suppress(StreamLost):  # it is lost already
-                    tell(self._log, partial(listener.disconnected, why))
+                    call_listener(self._log, partial(listener.disconnected, why))
             lived_s = trio.current_time() - began_s
             if connection.open and lived_s >= STEADY_S:
                 failures = 0
@@ -153,14 +153,14 @@ class KalshiStream:
             self._log.warning("stream_lost", why=why, was_open=connection.open, failures=failures)
             await trio.sleep(wait_s)
 
-    def _opened(self) -> None:
+    def _clear_trouble(self) -> None:
         self.trouble = None
 
-    def _tap_at(self, frame: str | bytes) -> None:
+    def _tap_frame(self, frame: str | bytes) -> None:
         if self._tap is not None:
             self._tap(frame, self._wall_us())
 
-    async def _hold(self, connection: _Connection) -> str:
+    async def _run_connection(self, connection: _Connection) -> str:
         """Dial and serve one connection to its end; returns why it ended."""
         why = "ended"
         try:
@@ -173,9 +173,9 @@ class KalshiStream:
                     with trio.move_on_after(CLOSE_TIMEOUT_S):
                         await socket.aclose()
         except* CONNECTION_ERRORS as group:
-            why = _describe(group)
+            why = _describe_group(group)
             if group.subgroup(_is_expired) is not None:
-                self._doubt_wall()
+                self._on_expired_signature()
         return why
 
     def _handshake_headers(self) -> list[tuple[bytes, bytes]]:
@@ -190,20 +190,20 @@ class _Connection:
     def __init__(
         self,
         listener: StreamListener,
-        wanted: Wanted,
+        wanted: WantedMarkets,
         wall_us: Callable[[], int],
         log: Log,
         tap: Callable[[str | bytes], None],
-        keeper: MarketKeeper | None,
+        poller: MarketPoller | None,
         opened: Callable[[], None],
     ) -> None:
         self._listener = listener
-        self._opened = opened
+        self._clear_trouble = opened
         self._wanted = wanted
         self._log = log
         self._tap = tap
-        self._conversation = Conversation(listener, wanted.tickers, wall_us, log, keeper)
-        self._keeper = keeper
+        self._conversation = Conversation(listener, wanted.tickers, wall_us, log, poller)
+        self._poller = poller
         self._heard_s = trio.current_time()
         self._pings = 0
         self.open = False
@@ -211,36 +211,36 @@ class _Connection:
     async def serve(self, socket: WebSocketConnection) -> NoReturn:
         """Raises one of CONNECTION_ERRORS, alone or in a group."""
         self._heard_s = trio.current_time()
-        await self._send(socket, self._conversation.opening(self._heard_s))
+        await self._send(socket, self._conversation.subscribe_all(self._heard_s))
         self.open = True
-        self._opened()
-        tell(self._log, self._listener.connected)
-        if self._keeper is not None:
-            self._keeper.doubt()
+        self._clear_trouble()
+        call_listener(self._log, self._listener.connected)
+        if self._poller is not None:
+            self._poller.poll_soon()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch, socket)
-            nursery.start_soon(self._follow, socket)
+            nursery.start_soon(self._watch_for_silence, socket)
+            nursery.start_soon(self._sync_subscriptions, socket)
             while True:
                 frame = await socket.get_message()
                 self._tap(frame)
-                self._hear()
+                self._note_frame()
                 await self._send(socket, self._conversation.receive(frame, self._heard_s))
 
-    def _hear(self) -> None:
+    def _note_frame(self) -> None:
         self._heard_s = trio.current_time()
-        tell(self._log, self._listener.heard)
+        call_listener(self._log, self._listener.heard)
 
-    async def _follow(self, socket: WebSocketConnection) -> NoReturn:
+    async def _sync_subscriptions(self, socket: WebSocketConnection) -> NoReturn:
         """Subscribe to what is wanted from now on, and end what is not."""
         while True:
             await self._wanted.wait_changed()
-            await self._send(socket, self._conversation.settle(trio.current_time()))
+            await self._send(socket, self._conversation.sync(trio.current_time()))
 
-    async def _watch(self, socket: WebSocketConnection) -> NoReturn:
+    async def _watch_for_silence(self, socket: WebSocketConnection) -> NoReturn:
         while True:
             await trio.sleep_until(self._heard_s + QUIET_S)
             now_s = trio.current_time()
-            await self._send(socket, self._conversation.overdue(now_s, PATIENCE_S))
+            await self._send(socket, self._conversation.request_overdue(now_s, PATIENCE_S))
             # The very sum slept for: with a difference, rounding could make this loop spin while the clock stands.
             if now_s >= self._heard_s + QUIET_S:
                 await self._probe(socket)
@@ -250,7 +250,7 @@ class _Connection:
         self._pings += 1
         with trio.move_on_at(self._heard_s + SILENCE_S) as scope:
             await socket.ping(b"fx%d" % self._pings)
-            self._hear()
+            self._note_frame()
         if scope.cancelled_caught and trio.current_time() >= self._heard_s + SILENCE_S:
             raise StreamLost(f"nothing heard for {SILENCE_S} s")
 
@@ -265,17 +265,17 @@ def _is_expired(error: BaseException) -> bool:
     return isinstance(error, trio_websocket.ConnectionRejected) and error_detail(error.body or b"").code == EXPIRED
 
 
-def _describe(group: BaseExceptionGroup[BaseException]) -> str:
+def _describe_group(group: BaseExceptionGroup[BaseException]) -> str:
     """The errors of a connection on one line, without anything the handshake carried."""
     parts: list[str] = []
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            parts.append(_describe(error))
+            parts.append(_describe_group(error))
         elif isinstance(error, trio_websocket.ConnectionRejected):
             detail = error_detail(error.body or b"")
             parts.append(f"handshake refused: {error.status_code} {detail.code[:60]}")
         elif isinstance(error, trio.TooSlowError):
             parts.append("the other end does not answer")
         else:
-            parts.append(network_errors.why(error))
+            parts.append(network_errors.describe_error(error))
     return "; ".join(parts)

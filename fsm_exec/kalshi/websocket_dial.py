@@ -39,11 +39,11 @@ def dial_url(url: str) -> Dial:
             stream = await trio.open_ssl_over_tcp_stream(host, port, https_compatible=True, ssl_context=tls)
         else:
             stream = await trio.open_tcp_stream(host, port)
-        nursery.start_soon(_close_at_the_end, stream)
+        nursery.start_soon(_close_when_cancelled, stream)
         if isinstance(stream, trio.SSLStream):
             await stream.do_handshake()  # here, where a certificate that is refused is an error of its own
         with trio.CancelScope() as opening:
-            bounded = _Bounded(stream, opening)
+            bounded = _BoundedStream(stream, opening)
             connection = await trio_websocket.wrap_client_stream(
                 nursery,
                 bounded,  # type: ignore[arg-type]  # any trio stream works; the library's annotation is narrower
@@ -59,7 +59,7 @@ def dial_url(url: str) -> Dial:
     return dial
 
 
-class _Bounded(trio.abc.Stream):
+class _BoundedStream(trio.abc.Stream):
     """A stream that breaks, and cancels its opening, if more comes than any answer to a handshake needs: the library
     would keep it all. `left` None: no bound any more, for messages have their own."""
 
@@ -86,7 +86,7 @@ class _Bounded(trio.abc.Stream):
         await self._stream.aclose()
 
 
-async def _close_at_the_end(stream: trio.abc.AsyncResource) -> None:
+async def _close_when_cancelled(stream: trio.abc.AsyncResource) -> None:
     """Close the socket when the connection's nursery ends. The library leaves that to the other end where the other
     end closed first, and to nobody where the handshake fails."""
     try:

@@ -17,7 +17,7 @@ import trio
 
 from fsm_exec.core.orders import NotSent, Refused, Unknown
 from fsm_exec.core.text import one_line
-from fsm_exec.kalshi.network_errors import why
+from fsm_exec.kalshi.network_errors import describe_error
 from fsm_exec.wire.rest import ErrorDetail, error_detail
 
 WriteKind: TypeAlias = Literal[
@@ -165,7 +165,7 @@ def judge_item(write: WriteKind, detail: ErrorDetail) -> Refused | Unknown:
 def judge_network(error: Exception) -> NotSent | Unknown:
     """What a failed exchange of bytes proves. An error not listed proves nothing."""
     proof = next((NETWORK[cls] for cls in type(error).__mro__ if cls in NETWORK), "unknown")
-    return NotSent(why=why(error)) if proof == "not_sent" else Unknown(why=why(error))
+    return NotSent(why=describe_error(error)) if proof == "not_sent" else Unknown(why=describe_error(error))
 
 
 def describe(detail: ErrorDetail) -> str:

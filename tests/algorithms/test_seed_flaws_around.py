@@ -303,7 +303,7 @@ async def test_flaw_31_a_budget_for_each(autojump_clock: MockClock) -> None:
     """One bucket of the exchange's tokens for all; who waits for it is served by urgency, not by turn."""
     budget = RateBudget(SilentLog())
     bucket = BucketLimits(refill_rate=20, bucket_capacity=30)
-    budget.learn_limits(AccountLimits(usage_tier="basic", read=bucket, write=bucket))
+    budget.set_limits(AccountLimits(usage_tier="basic", read=bucket, write=bucket))
     served: list[str] = []
 
     async def ask(name: str, verb: str, path: str) -> None:

@@ -129,7 +129,7 @@ def frames_of_a_tape() -> tuple[str, list[str]]:
 def ours(ticker: str, frames: list[str]) -> dict[str, dict[int, int]]:
     keeper = BookKeeper()
     conversation = Conversation(keeper, {ticker: None}, lambda: 0, SilentLog())
-    conversation.opening(0)
+    conversation.subscribe_all(0)
     for frame in frames:
         assert not conversation.receive(frame, 0)
     return {"yes": dict(keeper.book.yes.items()), "no": dict(keeper.book.no.items())}

@@ -301,7 +301,7 @@ async def test_a_duplicate_answer_and_a_half_one_as_they_stand_on_the_socket() -
     """What a client without any mercy reads."""
 
     async with a_scene("sockets") as scene:
-        url = httpx.URL(str(scene.client._rest.calls._http._http.base_url))
+        url = httpx.URL(str(scene.client._rest.endpoints._http._http.base_url))
         scene.bends.on_request(requests.answer(200, b"12345678", arrives=False), "GET", "/mine")
         scene.bends.on_request(requests.answered_twice(), "GET", "/mine", times=1)
         assert (await _read_all(url)).count(b"12345678") == 2

@@ -64,7 +64,7 @@ async def scene(off_us: int) -> AsyncIterator[Scene]:
             rng=random.Random(1),
             transport=host.transport,
             log=log,
-            doubt_wall=wall.doubt,
+            on_expired_signature=wall.doubt,
         ) as client,
         open_engine(store, client, wall, log, [TICKER], method, wait=False) as engine,
         trio.open_nursery() as nursery,

@@ -23,7 +23,7 @@ from fsm_exec.core.orders import (
 )
 from fsm_exec.core.ports import Exchange
 from fsm_exec.core.units import CountE2, MoneyE6, parse_count, parse_price
-from fsm_exec.kalshi.market_poller import SOON_S
+from fsm_exec.kalshi.market_poller import POLL_DELAY_S
 from fsm_exec.kalshi.rate_budget import usable_tokens
 from fsm_exec.paper.budget import BASIC, TIERS
 from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, tape_header
@@ -98,7 +98,7 @@ async def test_batches_answer_order_by_order(stage: Stage) -> None:
 async def test_a_crowd_of_cancels_is_answered_one_by_one(stage: Stage) -> None:
     """More orders than one request may name: each has its own answer, in the order of asking."""
     async with stage.client() as client:
-        await client.account.learn_budget()
+        await client.account.refresh_budget()
         assert await client.cancel_batch([]) == ()
         orders = [stage.order("yes", "0.0100", f"{number}.00") for number in range(1, 131)]
         ids = [(await placed(client, order)).order_id for order in orders]
@@ -112,7 +112,7 @@ async def test_the_budget_is_told(stage: Stage) -> None:
     async with stage.client() as client:
         assert client.budget().write_per_s == BASIC.write.refill
         async with stage.watched(client):
-            await client.account.learn_budget()
+            await client.account.refresh_budget()
             before = client.budget()
             assert before.write_per_s == TIERS["prestige"].write.refill
             assert (before.place_tokens, before.cancel_tokens) == (10, 2)
@@ -134,22 +134,22 @@ async def test_cancel_all_leaves_nothing_resting(stage: Stage) -> None:
 async def test_positions_and_balance_move_with_a_fill(stage: Stage) -> None:
     """What is held, what it cost and what is left, exactly."""
     async with stage.client() as client:
-        before = await client.account.balance()
+        before = await client.account.fetch_balance()
         await placed(client, stage.now_or_never("no", "0.5600", "4.00"))
-        (position,) = await client.account.positions()
+        (position,) = await client.account.fetch_positions()
         fees = sum(fill.fee_e6 for fill in (await client.fills()).fills)
         assert (position.ticker, position.count_e2, position.fees_e6) == (stage.ticker, -400, fees)
-        after = await client.account.balance()
+        after = await client.account.fetch_balance()
         spent = sum(fill.price_e4 * fill.count_e2 for fill in (await client.fills()).fills)
         assert before.available_e6 - after.available_e6 == spent + fees
-        assert await client.account.positions("KXNONE-1") == ()
+        assert await client.account.fetch_positions("KXNONE-1") == ()
 
 
 async def test_places_in_the_queue(stage: Stage) -> None:
     """What was displayed on joining is ahead."""
     async with stage.client() as client:
         answer = await placed(client, stage.order("yes", "0.4500", "1.00"))
-        (place,) = await client.account.queue_positions([stage.ticker])
+        (place,) = await client.account.fetch_queue_positions([stage.ticker])
         assert (place.order_id, place.ahead_e2) == (answer.order_id, 1_000)
 
 
@@ -160,10 +160,10 @@ async def test_a_group_lives_and_cancels_its_orders(stage: Stage) -> None:
         assert isinstance(made, GroupMade)
         group_id = made.group_id
         joined = await placed(client, stage.order("yes", "0.4300", "1.00", order_group_id=group_id))
-        group = await client.groups.get(group_id)
+        group = await client.groups.fetch(group_id)
         assert (group.limit_e2, group.order_ids) == (500, (joined.order_id,))
         assert await client.groups.set_limit(group_id, CountE2(600)) == GroupChanged(group_id)
-        assert [group.limit_e2 for group in await client.groups.list()] == [600]
+        assert [group.limit_e2 for group in await client.groups.fetch_all()] == [600]
         assert await client.groups.trigger(group_id) == GroupChanged(group_id)
         (row,) = (await client.orders()).orders
         assert row.status == "canceled"
@@ -172,33 +172,33 @@ async def test_a_group_lives_and_cancels_its_orders(stage: Stage) -> None:
         await placed(client, stage.order("yes", "0.4300", "1.00", order_group_id=group_id))
         assert await client.groups.delete(group_id) == GroupChanged(group_id)
         assert isinstance(await client.groups.delete(group_id), Refused)
-        assert await client.groups.list() == ()
+        assert await client.groups.fetch_all() == ()
 
 
 async def test_books_of_both_calls_agree(stage: Stage) -> None:
     """One book at a time, or several, whole or cut to the best levels."""
     open_other_market(stage)
     async with stage.client() as client:
-        one = await client.public.order_book(stage.ticker)
-        both = await client.public.order_books([stage.ticker, OTHER])
+        one = await client.public.fetch_order_book(stage.ticker)
+        both = await client.public.fetch_order_books([stage.ticker, OTHER])
         assert (one.yes, one.no) == (both[stage.ticker].yes, both[stage.ticker].no)
         assert both[OTHER].no == {}
-        assert (await client.public.order_book(stage.ticker, depth=1)).yes == {4_500: 1_000}
+        assert (await client.public.fetch_order_book(stage.ticker, depth=1)).yes == {4_500: 1_000}
 
 
 async def test_markets_events_and_series_are_listed(stage: Stage) -> None:
     """By series, by event and by name."""
     open_other_market(stage)
     async with stage.client() as client:
-        market = await client.public.market(stage.ticker)
-        listed = await client.public.markets(event=market.event_ticker)
+        market = await client.public.fetch_market(stage.ticker)
+        listed = await client.public.fetch_markets(event=market.event_ticker)
         assert {row.ticker for row in listed} == {stage.ticker, OTHER}
-        assert [row.ticker for row in await client.public.markets(tickers=[OTHER])] == [OTHER]
-        assert await client.public.markets(tickers=[OTHER], status="settled") == ()
-        assert market.event_ticker in {row.event_ticker for row in await client.public.events("KXTEST")}
-        assert "KXTEST" in {row.ticker for row in await client.public.series()}
+        assert [row.ticker for row in await client.public.fetch_markets(tickers=[OTHER])] == [OTHER]
+        assert await client.public.fetch_markets(tickers=[OTHER], status="settled") == ()
+        assert market.event_ticker in {row.event_ticker for row in await client.public.fetch_events("KXTEST")}
+        assert "KXTEST" in {row.ticker for row in await client.public.fetch_series()}
         with pytest.raises(VenueRefused):
-            await client.public.market("KXNONE-1")
+            await client.public.fetch_market("KXNONE-1")
 
 
 async def test_the_terms_of_many_markets_are_those_of_each(stage: Stage) -> None:
@@ -229,7 +229,7 @@ async def test_a_market_lives_its_life_on_the_stream(stage: Stage) -> None:
 async def test_a_lost_frame_does_not_leave_a_closed_market_open(stage: Stage) -> None:
     """The next frame of the channel shows the gap, whatever market it is about, and the markets are read."""
     async with stage.client() as client, stage.watched(client) as watcher:
-        await trio.sleep(2 * SOON_S)  # what a new connection reads is behind us
+        await trio.sleep(2 * POLL_DELAY_S)  # what a new connection reads is behind us
         stage.exchange.publisher.lose_next("market_lifecycle_v2")
         stage.exchange.deactivate_market(stage.ticker)
         watcher.statuses.clear()
@@ -242,17 +242,17 @@ async def test_public_trades_are_listed(stage: Stage) -> None:
     async with stage.client() as client:
         await placed(client, stage.now_or_never("yes", "0.5200", "2.00"))
         stage.exchange.apply(stage.ticker, Trade("no", parse_price("0.45"), parse_count("3")))
-        trades = {(t.taker, t.yes_price_e4, t.count_e2) for t in await client.public.trades(stage.ticker)}
+        trades = {(t.taker, t.yes_price_e4, t.count_e2) for t in await client.public.fetch_trades(stage.ticker)}
         assert trades == {("yes", 5_200, 200), ("no", 4_500, 300)}
 
 
 async def test_the_status_and_the_limits_are_told(stage: Stage) -> None:
     """The exchange trades, and the budget takes over what it allows."""
     async with stage.client() as client:
-        status = await client.public.status()
+        status = await client.public.fetch_status()
         assert (status.exchange_active, status.trading_active) == (True, True)
-        limits, costs = await client.account.limits(), await client.account.endpoint_costs()
-        await client.account.learn_budget()
+        limits, costs = await client.account.fetch_limits(), await client.account.fetch_endpoint_costs()
+        await client.account.refresh_budget()
         assert limits.write is not None
         assert client.statistics().write.refill_mt_per_s == limits.write.refill_rate * 1_000
         assert client.statistics().write.capacity_mt == usable_tokens(limits.write) * 1_000
@@ -263,7 +263,7 @@ async def test_the_budget_keeps_the_exchange_from_refusing(stage: Stage) -> None
     """More orders at once than the lowest tier's bucket holds: all are answered, none with a 429."""
     stage.gate.budget.tier = BASIC
     async with stage.client(cash=MoneyE6(10_000_000_000)) as client:
-        await client.account.learn_budget()
+        await client.account.refresh_budget()
         many = client.statistics().write.capacity_mt // 10_000 + 8
         answers = []
 

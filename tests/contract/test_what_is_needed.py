@@ -307,7 +307,7 @@ async def everything(stage: Stage) -> list[Kept]:
         await keep("a batch cancelled", f"{orders}/batched", lambda c: c._rest.cancel_batch(ends))
         await keep("a group made", "/portfolio/order_groups/create", lambda c: c.groups.create(CountE2(1_000)), 201)
 
-        as_of = await client._rest.calls.read("/exchange/user_data_timestamp")
+        as_of = await client._rest.endpoints.fetch("/exchange/user_data_timestamp")
         now = {"/exchange/user_data_timestamp": msgspec.json.decode(as_of)}
         await keep("orders", "/portfolio/orders", lambda c: c.orders(), **now)
         page = found.pop()
@@ -329,25 +329,27 @@ async def everything(stage: Stage) -> list[Kept]:
         )
 
         market, event, series = f"/markets/{stage.ticker}", "/events/KXTEST-26OCT01", "/series/KXTEST"
-        parts = {path: msgspec.json.decode(await client._rest.calls.read(path)) for path in (market, event, series)}
+        parts = {
+            path: msgspec.json.decode(await client._rest.endpoints.fetch(path)) for path in (market, event, series)
+        }
         for name, path in (("a market", market), ("an event", event), ("a series", series)):
             found.append(Kept(name, path, 200, parts[path], lambda c: c.market_terms(stage.ticker), parts))
-        await keep("a listed market", "/markets", lambda c: c._rest.terms.rows([stage.ticker]))
+        await keep("a listed market", "/markets", lambda c: c._rest.terms.fetch_rows([stage.ticker]))
         listed = found.pop()
         found.append(Kept(listed.name, "/markets", 200, listed.body, lambda c: c.markets([stage.ticker]), parts))
-        await keep("the balance", "/portfolio/balance", lambda c: c.account.balance())
-        await keep("a position", "/portfolio/positions", lambda c: c.account.positions())
+        await keep("the balance", "/portfolio/balance", lambda c: c.account.fetch_balance())
+        await keep("a position", "/portfolio/positions", lambda c: c.account.fetch_positions())
         await keep(
             "a place in the queue",
             "/portfolio/orders/queue_positions",
-            lambda c: c.account.queue_positions([stage.ticker]),
+            lambda c: c.account.fetch_queue_positions([stage.ticker]),
         )
-        await keep("the limits", "/account/limits", lambda c: c.account.limits())
-        await keep("the costs", "/account/endpoint_costs", lambda c: c.account.endpoint_costs())
-        await keep("the status", "/exchange/status", lambda c: c.public.status())
-        await keep("a book", f"{market}/orderbook", lambda c: shown(c.public.order_book(stage.ticker)))
-        await keep("books", "/markets/orderbooks", lambda c: all_shown(c.public.order_books([stage.ticker])))
-        await keep("a public trade", "/markets/trades", lambda c: c.public.trades(stage.ticker))
+        await keep("the limits", "/account/limits", lambda c: c.account.fetch_limits())
+        await keep("the costs", "/account/endpoint_costs", lambda c: c.account.fetch_endpoint_costs())
+        await keep("the status", "/exchange/status", lambda c: c.public.fetch_status())
+        await keep("a book", f"{market}/orderbook", lambda c: shown(c.public.fetch_order_book(stage.ticker)))
+        await keep("books", "/markets/orderbooks", lambda c: all_shown(c.public.fetch_order_books([stage.ticker])))
+        await keep("a public trade", "/markets/trades", lambda c: c.public.fetch_trades(stage.ticker))
     return found
 
 
@@ -427,7 +429,7 @@ def hear(frames: list[bytes], at: int, frame: bytes) -> tuple[list[object], list
     ear = Listener()
     ticker = "KXTEST-26OCT01-A"
     conversation = Conversation(ear, {ticker: None}, lambda: 1_790_856_000_000_000, SilentLog())
-    conversation.opening(0)
+    conversation.subscribe_all(0)
     for earlier in frames[:at]:
         conversation.receive(earlier, 0)
     before = len(ear.told)
@@ -435,7 +437,7 @@ def hear(frames: list[bytes], at: int, frame: bytes) -> tuple[list[object], list
     own = len(ear.told)
     for later in frames[at + 1 :]:
         conversation.receive(later, 0)
-    conversation.overdue(100, 15)  # what was never acknowledged costs the connection
+    conversation.request_overdue(100, 15)  # what was never acknowledged costs the connection
     timeless = [told([part for part in entry if not is_time(part)]) for entry in ear.told]
     return timeless[before:own], timeless[own:]
 

@@ -31,7 +31,7 @@ from fsm_exec.core.orders import (
     PlaceOrder,
 )
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid
-from fsm_exec.kalshi.market_poller import MarketKeeper
+from fsm_exec.kalshi.market_poller import MarketPoller
 from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.rest import KalshiRest
 from fsm_exec.kalshi.signed_http import SignedHttp
@@ -260,18 +260,18 @@ class Kit:
 
     def http(self, network: Network) -> SignedHttp:
         client = httpx.AsyncClient(base_url=BASE_URL, transport=network)
-        return SignedHttp(client, self.signer, lambda: NOW_US, self.log, doubt_wall=self.doubt)
+        return SignedHttp(client, self.signer, lambda: NOW_US, self.log, on_expired_signature=self.doubt)
 
     def rest(self, network: Network) -> KalshiRest:
         return KalshiRest(self.http(network), lambda: NOW_US, self.log)
 
     def stream(self, server: StreamServer, network: Network | None = None) -> KalshiStream:
         """With a network, the markets' status is read as well."""
-        keeper = None
+        poller = None
         if network is not None:
-            keeper = MarketKeeper(self.rest(network).terms, lambda: NOW_US, self.log)
+            poller = MarketPoller(self.rest(network).terms, lambda: NOW_US, self.log)
         return KalshiStream(
-            server.dial, self.signer, lambda: NOW_US, random.Random(7), self.log, None, keeper, self.doubt
+            server.dial, self.signer, lambda: NOW_US, random.Random(7), self.log, None, poller, self.doubt
         )
 
     def place(self, **changes: object) -> PlaceOrder:
@@ -316,7 +316,7 @@ class Kit:
 
     async def write(self, kind: str, rest: KalshiRest) -> AnyAnswer:
         """One write of each kind; of a batch the answer its first order got."""
-        groups = KalshiGroups(rest.calls)
+        groups = KalshiGroups(rest.endpoints)
         match kind:
             case "place":
                 return await rest.place(self.place())

@@ -79,7 +79,7 @@ def test_no_frames_break_the_reader(kit: Kit, listener: Listener, frames: list[A
     """Any frames at all: facts of the right types, sound commands, or the end of the connection; nothing else."""
     fresh = type(listener)()
     conversation = Conversation(fresh, {"KXA-1": None}, lambda: kit.now_us, kit.log)
-    conversation.opening(0)
+    conversation.subscribe_all(0)
     for number, frame in enumerate(frames):
         try:
             for command in conversation.receive(frame, number):
@@ -114,7 +114,7 @@ def test_the_short_way_is_the_long_way(kit: Kit, listener: Listener, changes: li
     for start in ("", " "):  # a blank in front is not how the exchange writes, so it takes the general way
         fresh = type(listener)()
         conversation = Conversation(fresh, {"KXA-1": None, "KXB-1": None}, lambda: kit.now_us, kit.log)
-        conversation.opening(0)
+        conversation.subscribe_all(0)
         subscribed = {"type": "subscribed", "id": 2, "msg": {"channel": "orderbook_delta", "sid": 3}}
         frames = [subscribed]
         seq = 0
@@ -146,7 +146,7 @@ def test_a_session_of_the_real_exchange_is_understood_to_its_last_frame(kit: Kit
     )
     assert len(tickers) == 5
     conversation = Conversation(listener, dict.fromkeys(tickers), lambda: kit.now_us, kit.log)
-    conversation.opening(0)
+    conversation.subscribe_all(0)
     commands = [command for number, frame in enumerate(frames) for command in conversation.receive(frame, number)]
     assert commands == []
     assert kit.log.lines == []

@@ -13,7 +13,7 @@ from fsm_exec.core.errors import VenueRefused, VenueUnavailable
 from fsm_exec.core.orders import AllCancelled, Cancelled, Decreased, Placed, Refused, Unknown
 from fsm_exec.core.units import CountE2, MoneyE6
 from fsm_exec.kalshi.account import KalshiAccount
-from fsm_exec.kalshi.endpoints import Calls
+from fsm_exec.kalshi.endpoints import Endpoints
 from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed
@@ -28,12 +28,12 @@ CREATED: dict[str, Any] = {"order_id": "o-1", "fill_count": "1.00", "remaining_c
 
 
 def markets(kit: Kit, network: Network) -> KalshiMarkets:
-    return KalshiMarkets(Calls(kit.http(network)), kit.log)
+    return KalshiMarkets(Endpoints(kit.http(network)), kit.log)
 
 
 def account(kit: Kit, network: Network) -> KalshiAccount:
     http = kit.http(network)
-    return KalshiAccount(Calls(http), http.budget, lambda: kit.now_us, kit.log)
+    return KalshiAccount(Endpoints(http), http.budget, lambda: kit.now_us, kit.log)
 
 
 def sent(request: httpx.Request) -> tuple[str, str, list[tuple[str, str]], Any]:
@@ -190,7 +190,7 @@ async def test_order_groups(kit: Kit, network: Network) -> None:
         network.answer(200, {})
     network.answer(200, {"is_auto_cancel_enabled": True, "orders": ["o-1"], "contracts_limit_fp": "12.50"})
     network.answer(200, {"order_groups": [{"id": "g-1", "is_auto_cancel_enabled": False}]})
-    groups = KalshiGroups(Calls(kit.http(network)))
+    groups = KalshiGroups(Endpoints(kit.http(network)))
     assert await groups.create(CountE2(1_250)) == GroupMade("g-1")
     changes = [
         await groups.set_limit("g-1", CountE2(300)),
@@ -199,10 +199,10 @@ async def test_order_groups(kit: Kit, network: Network) -> None:
         await groups.delete("g-1"),
     ]
     assert changes == [GroupChanged("g-1")] * 4
-    assert await groups.get("g-1") == OrderGroup(
+    assert await groups.fetch("g-1") == OrderGroup(
         group_id="g-1", limit_e2=CountE2(1_250), cancels_by_itself=True, order_ids=("o-1",)
     )
-    assert await groups.list() == (OrderGroup(group_id="g-1", limit_e2=None, cancels_by_itself=False),)
+    assert await groups.fetch_all() == (OrderGroup(group_id="g-1", limit_e2=None, cancels_by_itself=False),)
     prefix = "/portfolio/order_groups"
     assert [sent(request) for request in network.requests] == [
         ("POST", f"{prefix}/create", [], {"contracts_limit_fp": "12.50"}),
@@ -218,7 +218,7 @@ async def test_order_groups(kit: Kit, network: Network) -> None:
 @pytest.mark.parametrize("limit", [0, 99, 100_000_001, -100])
 async def test_a_limit_no_group_can_have_is_not_sent(kit: Kit, network: Network, limit: int) -> None:
     """One to a million contracts."""
-    groups = KalshiGroups(Calls(kit.http(network)))
+    groups = KalshiGroups(Endpoints(kit.http(network)))
     with pytest.raises(ImpossibleRequest):
         await groups.create(CountE2(limit))
     with pytest.raises(ImpossibleRequest):
@@ -236,12 +236,12 @@ async def test_the_balance_is_exact(kit: Kit, network: Network) -> None:
     body = {"balance": 12_345, "balance_dollars": "123.4567", "portfolio_value": 700, "updated_ts": 1_790_856_000}
     network.answer(200, body).answer(200, {**body, "balance": 12_346}).answer(200, {**body, "balance_dollars": "x"})
     reader = account(kit, network)
-    assert await reader.balance() == Balance(
+    assert await reader.fetch_balance() == Balance(
         available_e6=MoneyE6(123_456_700), portfolio_e6=MoneyE6(7_000_000), at_us=1_790_856_000_000_000
     )
     for _ in range(2):
         with pytest.raises(Malformed):
-            await reader.balance()
+            await reader.fetch_balance()
 
 
 async def test_positions_are_signed_and_come_in_pages(kit: Kit, network: Network) -> None:
@@ -259,7 +259,7 @@ async def test_positions_are_signed_and_come_in_pages(kit: Kit, network: Network
     network.answer(200, {"market_positions": [row], "event_positions": [], "cursor": "next"})
     flat_row = {**row, "ticker": "KXB-1", "position_fp": "0.00"}
     network.answer(200, {"market_positions": [flat_row], "event_positions": []})
-    flat, other = (await account(kit, network).positions())[::-1]
+    flat, other = (await account(kit, network).fetch_positions())[::-1]
     assert (flat.ticker, flat.count_e2) == ("KXB-1", 0)
     assert other == Position(
         ticker="KXA-1",
@@ -278,8 +278,8 @@ async def test_queue_positions(kit: Kit, network: Network) -> None:
     row = {"order_id": "o-1", "market_ticker": "KXA-1", "queue_position_fp": "12.00"}
     network.answer(200, {"queue_positions": [row]}).answer(200, {"queue_positions": None})
     reader = account(kit, network)
-    assert await reader.queue_positions(["KXA-1", "KXB-1"]) == (QueuePosition("o-1", "KXA-1", CountE2(1_200)),)
-    assert await reader.queue_positions(["KXA-1"]) == ()
+    assert await reader.fetch_queue_positions(["KXA-1", "KXB-1"]) == (QueuePosition("o-1", "KXA-1", CountE2(1_200)),)
+    assert await reader.fetch_queue_positions(["KXA-1"]) == ()
     assert sent(network.requests[0])[2] == [("market_tickers", "KXA-1,KXB-1")]
 
 
@@ -292,14 +292,14 @@ async def test_the_budget_learns_what_the_exchange_tells(kit: Kit, network: Netw
     network.answer(200, {"default_cost": 4, "endpoint_costs": []})
     network.answer(200, {"read": 7})
     http = kit.http(network)
-    reader = KalshiAccount(Calls(http), http.budget, lambda: kit.now_us, kit.log)
-    await reader.learn_budget()
+    reader = KalshiAccount(Endpoints(http), http.budget, lambda: kit.now_us, kit.log)
+    await reader.refresh_budget()
     learnt = http.budget.statistics().write
     assert (learnt.capacity_mt, learnt.refill_mt_per_s) == (570_000, 300_000)  # less the margin for jitter
-    await reader.learn_budget()
+    await reader.refresh_budget()
     spent_mt = http.budget.statistics().read.spent_mt
     with pytest.raises(Malformed):
-        await reader.limits()
+        await reader.fetch_limits()
     assert http.budget.statistics().read.spent_mt - spent_mt == 4_000
     assert [line.split()[0] for line in kit.log.lines if "unknown" in line] == ["costs_unknown", "limits_unknown"]
 
@@ -320,7 +320,7 @@ async def test_of_the_budget_what_is_told_is_learnt(
     """What is left out stays as it was."""
     network.answer(200, limits).answer(200, costs)
     http = kit.http(network)
-    await KalshiAccount(Calls(http), http.budget, lambda: kit.now_us, kit.log).learn_budget()
+    await KalshiAccount(Endpoints(http), http.budget, lambda: kit.now_us, kit.log).refresh_budget()
     assert http.budget.statistics().write.capacity_mt == 570_000
     assert [line.split()[0] for line in kit.log.lines if "limits" in line and "http" not in line] == ["limits_untold"]
 
@@ -332,15 +332,15 @@ async def test_a_listing_of_markets_says_which(kit: Kit, network: Network) -> No
     """By event, series or name, with a status; everything at once is not asked for."""
     network.answer(200, {"markets": [], "cursor": ""})
     reader = markets(kit, network)
-    await reader.markets(series="KXA", status="open")
-    await reader.markets(tickers=["KXA-1", "KXA-2"])
+    await reader.fetch_markets(series="KXA", status="open")
+    await reader.fetch_markets(tickers=["KXA-1", "KXA-2"])
     assert [sent(request)[2] for request in network.requests] == [
         [("series_ticker", "KXA"), ("status", "open"), ("limit", "1000")],
         [("tickers", "KXA-1,KXA-2"), ("limit", "1000")],
     ]
     for bad in ({}, {"status": "open"}, {"event": "a/b"}, {"tickers": ["a,b"]}):
         with pytest.raises(ImpossibleRequest):
-            await reader.markets(**bad)
+            await reader.fetch_markets(**bad)
 
 
 async def test_books_come_in_either_outcome(kit: Kit, network: Network) -> None:
@@ -349,19 +349,19 @@ async def test_books_come_in_either_outcome(kit: Kit, network: Network) -> None:
     network.answer(200, {"orderbook_fp": book}).answer(200, {"orderbooks": [{"ticker": "KXA-1", "orderbook_fp": book}]})
     network.answer(200, {"orderbook_fp": {"yes_dollars": [["0.4700", "-3.00"]], "no_dollars": []}})
     reader = markets(kit, network)
-    one = await reader.order_book("KXA-1", depth=5)
-    several = await reader.order_books(["KXA-1", "KXA-2"])
+    one = await reader.fetch_order_book("KXA-1", depth=5)
+    several = await reader.fetch_order_books(["KXA-1", "KXA-2"])
     assert one.yes == several["KXA-1"].yes == {4_700: 300, 4_600: 1_000}
     assert one.best_bid("yes") == 4_700
     assert sent(network.requests[0])[2] == [("depth", "5")]
     assert sent(network.requests[1])[2] == [("tickers", "KXA-1"), ("tickers", "KXA-2")]
     with pytest.raises(Malformed):
-        await reader.order_book("KXA-1")
+        await reader.fetch_order_book("KXA-1")
     for bad in ([], ["KXA-1"] * 101):
         with pytest.raises(ImpossibleRequest):
-            await reader.order_books(bad)
+            await reader.fetch_order_books(bad)
     with pytest.raises(ImpossibleRequest):
-        await reader.order_book("KXA-1", depth=101)
+        await reader.fetch_order_book("KXA-1", depth=101)
 
 
 async def test_public_trades(kit: Kit, network: Network) -> None:
@@ -379,7 +379,7 @@ async def test_public_trades(kit: Kit, network: Network) -> None:
     }
     network.answer(200, {"trades": [row], "cursor": ""}).answer(200, {"trades": [{**row, "no_price_dollars": "0.4"}]})
     reader = markets(kit, network)
-    assert await reader.trades("KXA-1", since_us=1_500_000, until_us=2_500_000) == (
+    assert await reader.fetch_trades("KXA-1", since_us=1_500_000, until_us=2_500_000) == (
         PublicTrade(
             trade_id="t-1",
             ticker="KXA-1",
@@ -391,7 +391,7 @@ async def test_public_trades(kit: Kit, network: Network) -> None:
         ),
     )
     assert sent(network.requests[0])[2][1:] == [("min_ts", "1"), ("max_ts", "3"), ("limit", "1000")]
-    assert await reader.trades("KXA-1") == ()  # prices that contradict each other: left out, and said
+    assert await reader.fetch_trades("KXA-1") == ()  # prices that contradict each other: left out, and said
     assert [line for line in kit.log.lines if "row_left_out" in line and "do not add up" in line]
 
 
@@ -402,18 +402,18 @@ async def test_events_and_series(kit: Kit, network: Network) -> None:
     network.answer(200, {"events": [event], "cursor": ""})
     network.answer(200, {"series": [series]}).answer(200, {"series": None})
     reader = markets(kit, network)
-    (row,) = await reader.events("KXA")
+    (row,) = await reader.fetch_events("KXA")
     assert str(row.fee_multiplier_override) == "0.1"
-    (listed,) = await reader.series("Economics")
+    (listed,) = await reader.fetch_series("Economics")
     assert str(listed.fee_multiplier) == "1.005"
-    assert await reader.series() == ()
+    assert await reader.fetch_series() == ()
 
 
 @pytest.mark.parametrize("status", [200, 500, 503, 504])
 async def test_a_pause_is_an_answer(kit: Kit, network: Network, status: int) -> None:
     """The status comes with an error's status while the exchange is down."""
     network.answer(status, {"exchange_active": False, "trading_active": False, "exchange_index_statuses": []})
-    answer = await markets(kit, network).status()
+    answer = await markets(kit, network).fetch_status()
     assert (answer.exchange_active, answer.trading_active) == (False, False)
 
 
@@ -422,12 +422,12 @@ async def test_a_503_without_a_status_is_none(kit: Kit, network: Network, body: 
     """Whatever stands before the exchange answers 503 too."""
     network.answer(503, body)
     with pytest.raises(VenueUnavailable, match="503"):
-        await markets(kit, network).status()
+        await markets(kit, network).fetch_status()
 
 
 async def test_reads_name_the_refusal(kit: Kit, network: Network) -> None:
     """A 404 of a market is a refusal with its code; another market than the one asked for is malformed."""
     network.answer(404, {"error": {"code": "market_not_found", "message": "m"}})
     with pytest.raises(VenueRefused) as caught:
-        await markets(kit, network).market("KXA-1")
+        await markets(kit, network).fetch_market("KXA-1")
     assert caught.value.code == "market_not_found"

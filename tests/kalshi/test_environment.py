@@ -20,25 +20,25 @@ PAPER_WS = "ws://127.0.0.1:8081/trade-api/ws/v2"
 def test_production_needs_the_name_and_the_permission() -> None:
     """Either alone is refused; both together give the production hosts."""
     with pytest.raises(UserError, match="allow_real_money = true"):
-        environment.choose("production")
+        environment.choose_environment("production")
     with pytest.raises(UserError, match="allow_real_money is set"):
-        environment.choose("demo", allow_real_money=True)
+        environment.choose_environment("demo", allow_real_money=True)
     with pytest.raises(UserError, match="unknown"):
-        environment.choose("prod", allow_real_money=True)
-    chosen = environment.choose("production", allow_real_money=True)
+        environment.choose_environment("prod", allow_real_money=True)
+    chosen = environment.choose_environment("production", allow_real_money=True)
     assert chosen.rest_url == "https://external-api.kalshi.com/trade-api/v2"
     assert chosen.ws_url == "wss://external-api-ws.kalshi.com/trade-api/ws/v2"
 
 
 def test_demo_needs_nothing() -> None:
     """The demo hosts are the default of the careful."""
-    assert environment.choose("demo").rest_url == "https://external-api.demo.kalshi.co/trade-api/v2"
+    assert environment.choose_environment("demo").rest_url == "https://external-api.demo.kalshi.co/trade-api/v2"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:1", "[::1]:99", "127.8.8.8"])
 def test_a_paper_exchange_is_on_this_machine(host: str) -> None:
     """Any loopback address is taken, a trailing slash dropped."""
-    chosen = environment.paper(f"http://{host}/trade-api/v2/", f"ws://{host}/trade-api/ws/v2")
+    chosen = environment.paper_environment(f"http://{host}/trade-api/v2/", f"ws://{host}/trade-api/ws/v2")
     assert chosen.rest_url == f"http://{host}/trade-api/v2"
 
 
@@ -60,7 +60,7 @@ def test_a_paper_exchange_is_on_this_machine(host: str) -> None:
 def test_no_other_host_passes_for_paper(rest_url: str, ws_url: str) -> None:
     """An address that only looks like this machine's, or is none, is refused."""
     with pytest.raises(UserError, match=r"exchange address|no address"):
-        environment.paper(rest_url, ws_url)
+        environment.paper_environment(rest_url, ws_url)
 
 
 @pytest.mark.parametrize("host", ["external-api.kalshi.com", "api.elections.kalshi.com", "unheard-of.example"])

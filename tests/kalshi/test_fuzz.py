@@ -21,7 +21,7 @@ from fsm_exec.core.account import GroupChanged, GroupMade
 from fsm_exec.core.errors import UserError, VenueError
 from fsm_exec.core.orders import AllCancelled, Amended, Cancelled, Decreased, NotSent, Placed, Refused, Unknown
 from fsm_exec.kalshi.account import KalshiAccount
-from fsm_exec.kalshi.endpoints import Calls
+from fsm_exec.kalshi.endpoints import Endpoints
 from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.rest import KalshiRest
@@ -123,7 +123,7 @@ async def test_a_write_has_an_outcome_whatever_comes_back(
 
 def reads(kit: Kit, network: Network) -> list[Callable[[], Awaitable[object]]]:
     http = kit.http(network)
-    calls = Calls(http)
+    calls = Endpoints(http)
     orders = KalshiRest(http, lambda: kit.now_us, kit.log)
     account = KalshiAccount(calls, http.budget, lambda: kit.now_us, kit.log)
     groups, markets = KalshiGroups(calls), KalshiMarkets(calls, kit.log)
@@ -132,23 +132,23 @@ def reads(kit: Kit, network: Network) -> list[Callable[[], Awaitable[object]]]:
         orders.fills,
         lambda: orders.market_terms("KXA-1"),
         lambda: orders.markets(["KXA-1", "KXA-2"]),
-        account.balance,
-        account.positions,
-        lambda: account.queue_positions(["KXA-1"]),
-        account.limits,
-        account.endpoint_costs,
-        account.api_keys,
-        groups.list,
-        lambda: groups.get("g-1"),
-        markets.status,
-        markets.clock,
-        lambda: markets.markets(series="KXA"),
-        lambda: markets.market("KXA-1"),
-        lambda: markets.order_book("KXA-1"),
-        lambda: markets.order_books(["KXA-1"]),
-        lambda: markets.trades("KXA-1"),
-        lambda: markets.events("KXA"),
-        markets.series,
+        account.fetch_balance,
+        account.fetch_positions,
+        lambda: account.fetch_queue_positions(["KXA-1"]),
+        account.fetch_limits,
+        account.fetch_endpoint_costs,
+        account.fetch_api_keys,
+        groups.fetch_all,
+        lambda: groups.fetch("g-1"),
+        markets.fetch_status,
+        markets.fetch_clock_us,
+        lambda: markets.fetch_markets(series="KXA"),
+        lambda: markets.fetch_market("KXA-1"),
+        lambda: markets.fetch_order_book("KXA-1"),
+        lambda: markets.fetch_order_books(["KXA-1"]),
+        lambda: markets.fetch_trades("KXA-1"),
+        lambda: markets.fetch_events("KXA"),
+        markets.fetch_series,
     ]
 
 
@@ -182,7 +182,7 @@ async def test_the_budget_survives_what_it_is_told(
 ) -> None:
     """Limits and costs of any content leave a budget with which requests go out."""
     http = kit.http(type(network)().answer(200, body))
-    await KalshiAccount(Calls(http), http.budget, lambda: kit.now_us, kit.log).learn_budget()
+    await KalshiAccount(Endpoints(http), http.budget, lambda: kit.now_us, kit.log).refresh_budget()
     await http.budget.spend("DELETE", "/portfolio/events/orders/o-1")
     statistics = http.budget.statistics()
     assert statistics.read.capacity_mt > 0

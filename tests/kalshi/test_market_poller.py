@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from fsm_exec.core.units import LINEAR_CENT, PriceE4, PriceGrid, PriceRange
-from fsm_exec.kalshi.market_poller import INTERVAL_S, RETRY_S, SOON_S, STALE_S
+from fsm_exec.kalshi.market_poller import INTERVAL_S, POLL_DELAY_S, RETRY_S, STALE_S
 from fsm_exec.kalshi.websocket import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ async def watched(
         nursery.start_soon(kit.stream(server, network).run, listener, tickers)
         peer = await server.next()
         await peer.accept_subscriptions()
-        await trio.sleep(2 * SOON_S)
+        await trio.sleep(2 * POLL_DELAY_S)
         listener.told.clear()
         yield peer
         nursery.cancel_scope.cancel()
@@ -114,13 +114,13 @@ async def test_what_a_frame_leaves_open_is_read(
     are read soon, and once more when an answer cannot be of before any more."""
     network.answer(200, listed(market(A))).answer(200, listed(market(A))).answer(200, listed(market(A, "closed")))
     async with watched(kit, network, server, listener, A) as peer:
-        await trio.sleep(STALE_S + 2 * SOON_S)
+        await trio.sleep(STALE_S + 2 * POLL_DELAY_S)
         assert len(network.requests) == 2  # for the connection itself
         listener.told.clear()
         await peer.send(frame)
-        await trio.sleep(2 * SOON_S)
+        await trio.sleep(2 * POLL_DELAY_S)
         assert changes(listener) == [("status", A, "closed"), ("grid", A, LINEAR_CENT)]
-        await trio.sleep(STALE_S + 2 * SOON_S)
+        await trio.sleep(STALE_S + 2 * POLL_DELAY_S)
         assert len(network.requests) == 4
         assert "disconnected" not in listener.kinds()
 
@@ -133,7 +133,7 @@ async def test_every_connection_reads_the_markets(
     async with watched(kit, network, server, listener, A) as peer:
         await peer.break_off()
         await (await server.next()).accept_subscriptions()
-        await trio.sleep(2 * SOON_S)
+        await trio.sleep(2 * POLL_DELAY_S)
         assert ("status", A, "paused") in changes(listener)
 
 
@@ -145,7 +145,7 @@ async def test_an_answer_that_may_be_old_does_not_overrule_a_frame(
     async with watched(kit, network, server, listener, A, B) as peer:
         await peer.send(life(1, "deactivated"))
         await peer.send(life(2, "close_date_updated"))
-        await trio.sleep(2 * SOON_S)
+        await trio.sleep(2 * POLL_DELAY_S)
         assert changes(listener) == [("status", A, "paused"), ("status", B, "open"), ("grid", B, LINEAR_CENT)]
         await trio.sleep(2 * STALE_S)
         assert changes(listener)[-4:-2] == [("status", A, "open"), ("grid", A, LINEAR_CENT)]
@@ -159,13 +159,13 @@ async def test_a_market_that_closes_in_time_is_read_then(
     network.answer(200, listed(market(A, **ends))).answer(200, listed(market(A, **ends)))
     network.answer(200, listed(market(A, "closed", **ends)))
     async with watched(kit, network, server, listener, A):
-        await trio.sleep(STALE_S + 2 * SOON_S)
+        await trio.sleep(STALE_S + 2 * POLL_DELAY_S)
         asked = len(network.requests)
         # The wall of these tests stands still, so the second reading still saw 45 s ahead of it.
-        await trio.sleep(45 + 1 + SOON_S)
+        await trio.sleep(45 + 1 + POLL_DELAY_S)
         assert ("status", A, "closed") in changes(listener)
         assert len(network.requests) == asked + 1
-        await trio.sleep(INTERVAL_S + 2 * SOON_S)
+        await trio.sleep(INTERVAL_S + 2 * POLL_DELAY_S)
         assert len(network.requests) > asked + 1
 
 
@@ -176,7 +176,7 @@ async def test_a_reading_that_fails_is_tried_again(
     network.answer(503).answer(503)
     network.answer(200, listed(market(A, "melted", price_ranges=[]), {"ticker": B}, market(B)))
     async with watched(kit, network, server, listener, A, B):
-        await trio.sleep(2 * (RETRY_S + SOON_S))
+        await trio.sleep(2 * (RETRY_S + POLL_DELAY_S))
         assert changes(listener)[:3] == [("status", A, "paused"), ("status", B, "open"), ("grid", B, LINEAR_CENT)]
         assert any("status_unknown" in line for line in kit.log.lines)
 
@@ -195,7 +195,7 @@ async def test_a_new_market_is_read(
         stream.watch(A)
         stream.watch(B)
         stream.unwatch(A)
-        await trio.sleep(2 * SOON_S)
+        await trio.sleep(2 * POLL_DELAY_S)
         assert changes(listener) == [("status", B, "paused"), ("grid", B, LINEAR_CENT)]
         nursery.cancel_scope.cancel()
 
@@ -237,6 +237,6 @@ async def test_a_listener_that_fails_at_it_is_reported(
 
     listener.market_status = fail_once  # type: ignore[method-assign]
     async with watched(kit, network, server, listener, A):
-        await trio.sleep(RETRY_S + 2 * SOON_S)
+        await trio.sleep(RETRY_S + 2 * POLL_DELAY_S)
         assert changes(listener)[0] == ("status", A, "open")
         assert any("listener_failed" in line for line in kit.log.lines)

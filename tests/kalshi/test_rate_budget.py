@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from fsm_exec.core.orders import Cancelled, NotSent, Refused, Unknown
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.log import SilentLog
-from fsm_exec.kalshi.rate_budget import CANCEL_SHARE_PER_MILLE, TOKENS_WAIT_S, NoTokens, RateBudget, usable_tokens
+from fsm_exec.kalshi.rate_budget import CANCEL_SHARE_PER_MILLE, TOKEN_WAIT_MAX_S, NoTokens, RateBudget, usable_tokens
 from fsm_exec.kalshi.signed_http import SignedHttp
-from fsm_exec.kalshi.token_bucket import HALVINGS_MAX, MT_PER_TOKEN, SLOW_US, US_PER_S, Bucket
-from fsm_exec.kalshi.token_costs import Costs
+from fsm_exec.kalshi.token_bucket import HALVINGS_MAX, MT_PER_TOKEN, SLOW_US, US_PER_S, TokenBucket
+from fsm_exec.kalshi.token_costs import TokenCosts
 from fsm_exec.kalshi.translate import ImpossibleRequest
 from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.wire.account import AccountLimits, BucketLimits, EndpointCost, EndpointCosts
@@ -68,14 +68,14 @@ def test_costs_before_the_exchange_has_told(
     method: str, path: str, orders: int | None, expected: tuple[str, str, int]
 ) -> None:
     """Section 11 of the wire reference: bucket, urgency and tokens of each request."""
-    charge = Costs().charge(method, path, orders)
+    charge = TokenCosts().charge_for(method, path, orders)
     assert (charge.bucket, charge.rank, charge.tokens) == expected
 
 
 def test_costs_the_exchange_tells_replace_ours_and_the_urgency_stays() -> None:
     """Named costs hold with or without the prefix, what is not named costs the default, nonsense is passed over."""
-    costs = Costs()
-    costs.learn(
+    costs = TokenCosts()
+    costs.set_published(
         EndpointCosts(
             default_cost=20,
             endpoint_costs=[
@@ -85,10 +85,10 @@ def test_costs_the_exchange_tells_replace_ours_and_the_urgency_stays() -> None:
             ],
         )
     )
-    assert costs.charge(*CANCEL, None)[:3] == ("write", "cancel", 3)
-    assert costs.charge("POST", "/portfolio/events/orders/batched", 4).tokens == 20
-    assert costs.charge("GET", "/portfolio/fills", None).tokens == 20
-    assert costs.charge("DELETE", "/portfolio/events/orders", None)[:3] == ("write", "cancel", 20)
+    assert costs.charge_for(*CANCEL, None)[:3] == ("write", "cancel", 3)
+    assert costs.charge_for("POST", "/portfolio/events/orders/batched", 4).tokens == 20
+    assert costs.charge_for("GET", "/portfolio/fills", None).tokens == 20
+    assert costs.charge_for("DELETE", "/portfolio/events/orders", None)[:3] == ("write", "cancel", 20)
 
 
 @settings(max_examples=200, deadline=None)
@@ -102,17 +102,17 @@ def test_no_window_sees_more_than_capacity_and_refill(
 ) -> None:
     """Whatever is taken and refused when: between any two moments at most capacity + refill x time went out."""
     now_us = 0
-    bucket = Bucket(capacity, refill, now_us)
+    bucket = TokenBucket(capacity, refill, now_us)
     spent: list[tuple[int, int]] = []
     for pause_us, tokens, is_refused in steps:
         now_us += pause_us
-        bucket.grow(now_us)
+        bucket.refill(now_us)
         wanted_mt = min(tokens, capacity) * MT_PER_TOKEN
         if bucket.wait_us(wanted_mt, 0) == 0:
             bucket.take(wanted_mt)
             spent.append((now_us, wanted_mt))
         if is_refused:
-            bucket.refused(now_us)
+            bucket.slow_down(now_us)
         assert 0 <= bucket.level_mt <= bucket.capacity_mt
     for first, (from_us, _) in enumerate(spent):
         for last in range(first, len(spent)):
@@ -130,43 +130,43 @@ def test_no_window_sees_more_than_capacity_and_refill(
 )
 def test_the_wait_told_is_the_wait_needed(refill: int, spent: int, wanted: int, pauses: list[int]) -> None:
     """After it the tokens are there, a microsecond before they are not; how often one looks changes nothing."""
-    bucket = Bucket(100, refill, 0)
+    bucket = TokenBucket(100, refill, 0)
     bucket.take(spent * MT_PER_TOKEN)
     now_us = 0
     for pause_us in pauses:
         now_us += pause_us
-        bucket.grow(now_us)
+        bucket.refill(now_us)
     wait_us = bucket.wait_us(wanted * MT_PER_TOKEN, 0)
     if wait_us:
-        bucket.grow(now_us + wait_us - 1)
+        bucket.refill(now_us + wait_us - 1)
         assert bucket.wait_us(wanted * MT_PER_TOKEN, 0) == 1
-    bucket.grow(now_us + wait_us)
+    bucket.refill(now_us + wait_us)
     assert bucket.wait_us(wanted * MT_PER_TOKEN, 0) == 0
 
 
 def test_a_429_halves_the_refill_for_a_while() -> None:
     """The bucket is empty, fills at half the rate, a burst of refusals counts once, and the full rate comes back."""
-    bucket = Bucket(100, 100, 0)
+    bucket = TokenBucket(100, 100, 0)
     for at_us in (0, 1_000, 500_000):
-        bucket.refused(at_us)
+        bucket.slow_down(at_us)
     assert (bucket.level_mt, bucket.rate_mt_per_s) == (0, 50_000)
-    bucket.grow(1_500_000)
+    bucket.refill(1_500_000)
     assert bucket.level_mt == 50_000
-    bucket.refused(1_500_000)
+    bucket.slow_down(1_500_000)
     assert bucket.rate_mt_per_s == 25_000
-    bucket.grow(1_500_000 + SLOW_US)
+    bucket.refill(1_500_000 + SLOW_US)
     assert bucket.rate_mt_per_s == 50_000
-    bucket.grow(1_500_000 + 2 * SLOW_US)
+    bucket.refill(1_500_000 + 2 * SLOW_US)
     assert bucket.rate_mt_per_s == 100_000
     for n in range(10):
-        bucket.refused(100_000_000 + n * 2_000_000)
+        bucket.slow_down(100_000_000 + n * 2_000_000)
     assert bucket.halvings == HALVINGS_MAX
 
 
 async def test_cancels_go_before_amends_before_creates(autojump_clock: MockClock) -> None:
     """Who waits is served by urgency, and among equals in the order of asking."""
     budget = RateBudget(SilentLog())
-    budget.learn_limits(limits(20, 10))
+    budget.set_limits(limits(20, 10))
     served: list[str] = []
 
     async def spend(name: str, method: str, path: str) -> None:
@@ -225,7 +225,7 @@ def test_no_flood_starves_a_cancel(seed: int, capacity: int, refill: int, rush: 
 
     async def play() -> None:
         budget = RateBudget(SilentLog())
-        budget.learn_limits(limits(capacity, refill))
+        budget.set_limits(limits(capacity, refill))
         async with trio.open_nursery() as nursery:
             for _ in range(rush):
                 nursery.start_soon(create, budget, rng.random() * 3)
@@ -255,7 +255,7 @@ async def test_a_batch_must_fit_as_a_whole(autojump_clock: MockClock) -> None:
 async def test_a_tiny_bucket_still_lets_creates_through(autojump_clock: MockClock) -> None:
     """The cancels' share shrinks before it could keep a single order out for ever."""
     budget = RateBudget(SilentLog())
-    budget.learn_limits(limits(10, 10))
+    budget.set_limits(limits(10, 10))
     await budget.spend(*CREATE)
     await budget.spend(*CREATE)
     assert budget.statistics().write.granted == 2
@@ -264,11 +264,11 @@ async def test_a_tiny_bucket_still_lets_creates_through(autojump_clock: MockCloc
 async def test_a_create_gives_up_and_a_cancel_does_not(autojump_clock: MockClock) -> None:
     """A create that found no tokens in time was not sent; a cancel waits as long as it takes."""
     budget = RateBudget(SilentLog())
-    budget.learn_limits(limits(10, 1))
+    budget.set_limits(limits(10, 1))
     await budget.spend(*CREATE)
     with pytest.raises(NoTokens):
         await budget.spend(*CREATE)
-    assert trio.current_time() == pytest.approx(TOKENS_WAIT_S)
+    assert trio.current_time() == pytest.approx(TOKEN_WAIT_MAX_S)
     for _ in range(10):
         await budget.spend(*CANCEL)
     statistics = budget.statistics().write
@@ -278,7 +278,7 @@ async def test_a_create_gives_up_and_a_cancel_does_not(autojump_clock: MockClock
 async def test_giving_up_waiting_takes_no_tokens(autojump_clock: MockClock) -> None:
     """A waiter that is cancelled leaves the queue, and the next one is served as if it had never come."""
     budget = RateBudget(SilentLog())
-    budget.learn_limits(limits(10, 10))
+    budget.set_limits(limits(10, 10))
     await budget.spend(*READ)
     async with trio.open_nursery() as nursery:
         with trio.move_on_after(0.5):
@@ -294,7 +294,7 @@ async def test_unusable_limits_are_passed_over(kit: Kit) -> None:
     before = budget.statistics()
     for capacity in (0, 10**30):
         bucket = bucket_of(capacity, 5)
-        budget.learn_limits(AccountLimits(usage_tier="basic", read=bucket, write=bucket))
+        budget.set_limits(AccountLimits(usage_tier="basic", read=bucket, write=bucket))
     assert budget.statistics() == before
     assert len(kit.log.lines) == 4
 
@@ -309,10 +309,10 @@ async def test_the_client_pays_before_it_sends(kit: Kit, network: Network, autoj
         answers.append(await rest.place(kit.place()))
 
     async with trio.open_nursery() as nursery:
-        for _ in range(7 + 10 * TOKENS_WAIT_S + 3):
+        for _ in range(7 + 10 * TOKEN_WAIT_MAX_S + 3):
             nursery.start_soon(place)
     lost = [answer for answer in answers if isinstance(answer, NotSent)]
-    assert len(network.requests) == 7 + 10 * TOKENS_WAIT_S
+    assert len(network.requests) == 7 + 10 * TOKEN_WAIT_MAX_S
     assert len(lost) == 3
     assert "no tokens" in lost[0].why
 
@@ -341,7 +341,7 @@ async def test_what_found_its_turn_too_late_is_not_sent(kit: Kit, network: Netwo
         kit.log,
     )
     rest = type(kit.rest(network))(http, lambda: kit.now_us, kit.log)
-    http.budget.learn_limits(limits(10, 10))
+    http.budget.set_limits(limits(10, 10))
     assert isinstance(await rest.place(kit.place(not_after_us=kit.now_us + 1)), Unknown)
     in_time, late = kit.now_us + 3 * US_PER_S, kit.now_us + 2 * US_PER_S
     assert isinstance(await rest.place(kit.place(not_after_us=in_time)), Unknown)

@@ -16,7 +16,7 @@ from fsm_exec.core.errors import ExecError, UserError, VenueError, VenueRefused,
 from fsm_exec.core.fees import FeeTerms
 from fsm_exec.core.units import PriceE4, PriceGrid, PriceRange
 from fsm_exec.kalshi import endpoints, translate
-from fsm_exec.kalshi.market_terms import STATUS
+from fsm_exec.kalshi.market_terms import STATUS_OF_WORD
 from fsm_exec.kalshi.translate import Malformed
 
 if TYPE_CHECKING:
@@ -348,10 +348,10 @@ async def test_terms_come_from_market_event_and_series(kit: Kit, network: Networ
     assert terms.fees == FeeTerms(taker_e10=700_000_000, maker_e10=0)
 
 
-@pytest.mark.parametrize(("word", "status"), STATUS.items())
+@pytest.mark.parametrize(("word", "status"), STATUS_OF_WORD.items())
 async def test_every_status_of_a_market_has_its_meaning(kit: Kit, network: Network, word: str, status: str) -> None:
     """The eight words of the exchange become four."""
-    assert len(STATUS) == 8
+    assert len(STATUS_OF_WORD) == 8
     network.route(answers_for({"status": word}))
     assert (await kit.rest(network).market_terms("KXA-1")).status == status
 

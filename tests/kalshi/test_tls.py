@@ -260,7 +260,7 @@ async def test_nothing_compressed_is_asked_for_and_a_little_is_read_all_the_same
             asked = await send(stream, body, b"Content-Encoding: " + encoding)
 
         async with http_server(handler) as rest, client_of(kit, rest) as client:
-            assert await client._rest.calls.read("/exchange/user_data_timestamp") == AS_OF
+            assert await client._rest.endpoints.fetch("/exchange/user_data_timestamp") == AS_OF
     assert b"Accept-Encoding: identity\r\n" in asked
 
 

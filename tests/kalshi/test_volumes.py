@@ -28,7 +28,7 @@ async def test_it_is_that_of_the_last_reading(kit: Kit, network: Network) -> Non
     assert terms.volume_24h(A) is None
     for told, expected in (("150.00", 15_000), ("99.50", 9_950), ("many", 9_950)):
         network.answer(200, {"markets": [market(A, volume_24h_fp=told, volume_fp="70000.00")], "cursor": ""})
-        await terms.rows([A])
+        await terms.fetch_rows([A])
         assert (terms.volume_24h(A), terms.volume_24h(B)) == (expected, None)
     terms.forget(A)
     assert terms.volume_24h(A) is None
@@ -39,7 +39,7 @@ async def test_it_is_that_of_the_last_reading(kit: Kit, network: Network) -> Non
 async def test_what_the_exchange_does_not_say_is_unknown(kit: Kit, network: Network, told: dict[str, object]) -> None:
     """And the market is read all the same."""
     terms = kit.rest(network.answer(200, {"markets": [market(A, **told)], "cursor": ""})).terms
-    assert list(await terms.rows([A])) == [A]
+    assert list(await terms.fetch_rows([A])) == [A]
     assert terms.volume_24h(A) is None
 
 
@@ -48,7 +48,7 @@ async def test_an_old_figure_is_not_that_of_now(kit: Kit, network: Network) -> N
     now_us = [kit.now_us]
     network.answer(200, {"markets": [market(A, volume_24h_fp="150.00")], "cursor": ""})
     terms = KalshiRest(kit.http(network), lambda: now_us[0], SilentLog()).terms
-    await terms.rows([A])
+    await terms.fetch_rows([A])
     now_us[0] += VOLUME_GOOD_US
     assert terms.volume_24h(A) == 15_000
     now_us[0] += 1

@@ -100,7 +100,7 @@ class Process:
                 rng=random.Random(f"client:{world.scenario.seed}:{life.number}"),
                 transport=transport,
                 log=self._log,
-                doubt_wall=wall.doubt,
+                on_expired_signature=wall.doubt,
             ) as client,
             open_engine(store, client, wall, self._log, world.tickers, method, wait=False) as engine,
             trio.open_nursery() as nursery,
