@@ -1,6 +1,6 @@
 """What of an exchange may be down for a minute, in each state of the engine, with whatever may come meanwhile.
 
-    python -m tests.bending.outages            # every cell; the table of the README
+    python -m tests.bending.outages            # every cell; the table of fsm_exec/runtime/README.md
     python -m tests.bending.outages --only "cancels/running/halt/503"
 
 A cell is what is down (`calls.DOWN`), the engine's state when it goes down, what falls into it (a halt, a cancel of one

@@ -46,7 +46,7 @@ def test_no_call_is_forgotten(results: dict[Cell, Result]) -> None:
 
 
 def test_the_recovery_document_has_a_row_for_everything_that_may_be_down() -> None:
-    """The README's table is what `python -m tests.bending.outages` printed."""
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([^|]+) \| \d+ \|(?: [0-9.]+ s \|){5}$", readme, re.MULTILINE)
+    """The table of fsm_exec/runtime/README.md is what `python -m tests.bending.outages` printed."""
+    document = Path(__file__).parents[2].joinpath("fsm_exec/runtime/README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| \d+ \|(?: [0-9.]+ s \|){5}$", document, re.MULTILINE)
     assert rows == list(DOWN)
