@@ -69,12 +69,7 @@ def proof(
         for listing in fills
         for report in listing.fills
     )
-    fresh = [
-        fill
-        for fill in _unlisted(child, told)
-        if fill.heard_at_us is not None and fill.heard_at_us > as_of_us - PROOF_US
-    ]
-    if fresh:
+    if _fresh(child, told, as_of_us, at_us):
         return None
     why = _contradiction(child, row, told)
     if orders.hides(child.client_order_id) or any(listing.hides(name) for name in names for listing in fills):
@@ -93,11 +88,36 @@ def proof(
     )
 
 
+def heard_alone(child: Child) -> list[Fill]:
+    """The fills that only frames have told of."""
+    return [fill for fill in (*child.fills, *child.late) if fill.heard_at_us is not None]
+
+
+def is_doubted(execution: Execution) -> bool:
+    """Whether something was told of its orders that listings must bear out, or correct."""
+    return any(child.suspicion is not None or heard_alone(child) for child in execution.children)
+
+
+def is_too_old(event: OrderProven, child: Child) -> bool:
+    """Whether the order has been told meanwhile of a fill that these listings are too old to have."""
+    return bool(_fresh(child, event.fills, event.as_of_us, event.at_us))
+
+
+def _fresh(child: Child, told: Sequence[FillReported], as_of_us: int, at_us: int) -> list[Fill]:
+    """Fills that listings as of then need not have yet; `at_us` is now. One heard in the future was heard before the
+    clock was put back."""
+    return [
+        fill
+        for fill in unlisted(child, told)
+        if fill.heard_at_us is not None and as_of_us - PROOF_US < fill.heard_at_us <= at_us + PROOF_US
+    ]
+
+
 def is_overtaken(event: OrderProven, before: Child, now: Child) -> bool:
     """Whether the order, which was `before` when the proof was found, has been told meanwhile of what the listings are
     too old to have: its end, or another fill. What they say would undo it."""
     known = (*before.fills, *before.late)
-    if any(fill not in known for fill in _unlisted(now, event.fills)):
+    if any(fill not in known for fill in unlisted(now, event.fills)):
         return True
     ended = _is_over(now) and not _is_over(before)
     return ended and (event.order is None or event.order.status == "resting")
@@ -137,7 +157,8 @@ def _distinct(fills: Iterable[FillReported]) -> tuple[FillReported, ...]:
     return tuple(sorted(found, key=lambda fill: (fill.traded_at_us, fill.fill_id)))
 
 
-def _unlisted(child: Child, told: Sequence[FillReported]) -> list[Fill]:
+def unlisted(child: Child, told: Sequence[FillReported]) -> list[Fill]:
+    """The order's fills that are not among those told."""
     return [fill for fill in (*child.fills, *child.late) if not any(is_same_fill(fill, other) for other in told)]
 
 

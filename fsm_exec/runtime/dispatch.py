@@ -38,10 +38,13 @@ class Dispatch:
         ended = self._past.ended.get(execution_id)
         return None if ended is None else ended.execution
 
-    def ended_lately(self) -> list[Execution]:
-        """Those that have ended and are in memory, and are nobody's to look at."""
-        ended = {name: one.execution for name, one in self._past.ended.items() if one.quarantine is None}
-        return list((self._past.heard_only | ended).values())
+    def doubted(self) -> list[Execution]:
+        """Those that have ended, and of which something is told that listings have to bear out."""
+        return self._past.doubted()
+
+    def settle(self, execution: Execution) -> None:
+        """Listings have borne out what was told of one that has ended."""
+        self._past.settle(execution)
 
     def oldest_us(self) -> int | None:
         """When the first of the executions at work began."""

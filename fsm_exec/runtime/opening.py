@@ -17,6 +17,7 @@ from structlog.typing import FilteringBoundLogger
 from fsm_exec.core.events import AnyEvent
 from fsm_exec.core.ports import Exchange, Store
 from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.confirming import Confirmer
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.health import Health
@@ -82,7 +83,7 @@ async def open_engine(
                 facts.orphaned,
                 wall,
                 log,
-                facts.ended_lately,
+                Confirmer(exchange, router, facts.doubted, facts.settle, wall, log),
             )
             router.when_connected(reconciler.connected)
 

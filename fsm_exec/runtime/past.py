@@ -13,12 +13,13 @@ import trio
 
 from fsm_exec.core.advance import advance
 from fsm_exec.core.errors import CorruptSnapshot, SaveRefused, ServiceFailed, StoreFailed
-from fsm_exec.core.events import AnyEvent
+from fsm_exec.core.events import AnyEvent, OrderProven
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import filled
 from fsm_exec.core.metrics import DeadlineBook
 from fsm_exec.core.orders import FillReport
 from fsm_exec.core.ports import MetricsRow
+from fsm_exec.core.proof import is_doubted, is_too_old
 from fsm_exec.core.rows import row_says, save_of
 from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.runtime.actor import say_notes
@@ -51,6 +52,11 @@ class _NoAlgorithm:
         return ()
 
 
+def _is_too_old(event: OrderProven, execution: Execution) -> bool:
+    child = execution.child(event.client_order_id)
+    return child is not None and is_too_old(event, child)
+
+
 class Past:
     """`halt_for` is told of a store that failed; `forget` of the order ids of executions that leave memory."""
 
@@ -61,7 +67,7 @@ class Past:
         forget: Callable[[Sequence[str]], None],
     ) -> None:
         self.ended: dict[str, Ended] = {}
-        self.heard_only: dict[str, Execution] = {}  # of an earlier process, until listings have been held against them
+        self._doubted: dict[str, Execution] = {}  # in memory however many ended since, until listings have told
         self._books: dict[str, DeadlineBook] = {}  # those that the store cannot give back as they were
         self._services, self._halt_for, self._forget = services, halt_for, forget
         self._send, self._receive = trio.open_memory_channel[tuple[str, AnyEvent] | list[FillReport]](FACTS_WAITING_MAX)
@@ -70,6 +76,8 @@ class Past:
         """One more has ended; the oldest leaves memory."""
         name = ended.execution.execution_id
         self.ended[name] = ended
+        if ended.quarantine is None:
+            self.doubt(ended.execution)
         if book is not None and not (book.bids and book.asks):  # its mid is that of an earlier book
             self._books[name] = book
         while len(self.ended) > ENDED_KEPT_MAX:
@@ -81,7 +89,24 @@ class Past:
     def drop(self, execution_id: str) -> None:
         """It is at work again."""
         self.ended.pop(execution_id, None)
+        self._doubted.pop(execution_id, None)
         self._books.pop(execution_id, None)
+
+    def doubt(self, execution: Execution) -> None:
+        """The newest of one that has ended: as long as listings have to bear out what was told of it, it is kept."""
+        if is_doubted(execution):
+            self._doubted[execution.execution_id] = execution
+        else:
+            self._doubted.pop(execution.execution_id, None)
+
+    def doubted(self) -> list[Execution]:
+        """Those that are kept so."""
+        return list(self._doubted.values())
+
+    def settle(self, execution: Execution) -> None:
+        """Listings have told; if it was told of something else meanwhile, they must again."""
+        if self._doubted.get(execution.execution_id) is execution:
+            del self._doubted[execution.execution_id]
 
     def learn(self, execution_id: str, event: AnyEvent) -> None:
         """A fact about an execution that nobody works. Never waits."""
@@ -132,12 +157,13 @@ class Past:
         if not execution.is_ended:
             self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=type(event).__name__)
             return  # stays as its last save says until a person, or a restart, looks at it
+        if isinstance(event, OrderProven) and _is_too_old(event, execution):
+            return
         late = advance(execution, event, _NoAlgorithm())
+        self.doubt(execution if late is None else late.execution)
         if late is None:
             return
         await self._services.store.save(save_of(execution, event, late))
-        if execution_id in self.heard_only:
-            self.heard_only[execution_id] = late.execution
         say_notes(late, self._services)
         self._services.log.error("fact_after_end", execution=execution_id, seq=late.execution.seq)
         book = self._books.get(execution_id) or await self._book(execution)

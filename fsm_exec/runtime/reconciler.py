@@ -7,23 +7,22 @@ listings pay the client's read budget like any other request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import NoReturn, Protocol
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.events import OrderDisputed, OrderProven
-from fsm_exec.core.execution import Child, Execution
-from fsm_exec.core.fills import Named, names_of
+from fsm_exec.core.events import OrderDisputed
+from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import shows_what_stands
 from fsm_exec.core.orders import FillReport, OrderReport
 from fsm_exec.core.ports import Exchange
-from fsm_exec.core.proof import PROOF_US, order_ids, proof, row_of
 from fsm_exec.core.reconcile import FRESH_US, dispute, fill_is_news, order_is_news
 from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.confirming import Confirmer
 from fsm_exec.runtime.router import Router
 
 INTERVAL_S = 30.0
@@ -32,7 +31,6 @@ AGAIN_S = 1.0 + FRESH_US / 1_000_000  # and the second, when what was fresh at t
 RETRY_S = 5.0  # after a listing that failed
 OVERLAP_US = 60_000_000  # how far each listing of fills reaches back over the last one: reads lag, clocks differ
 UNREAD_KEPT_US = 3_600_000_000  # how long a fill that may be ours and cannot be read is listed again
-LISTED_KEPT_US = 3_600_000_000  # how long it is known that a listing had a fill, of one that may still end
 ROOM_SHARE = 2  # of an inbox: half of its room is for what the stream brings meanwhile
 
 
@@ -47,8 +45,8 @@ class Known(msgspec.Struct, frozen=True):
 class Reconciler:
     """`find(execution_id)` is the newest durable execution; `oldest_us()` when the first of those at work was
     accepted, None if none is. `strange` is told of fills of orders that nobody in memory has, `orphaned` of orders of
-    ours that rest and that nobody works, seen so by two looks in a row: the first may be behind their end. `ended`
-    gives the executions in memory that have ended."""
+    ours that rest and that nobody works, seen so by two looks in a row: the first may be behind their end.
+    `confirmer` looks after those that have ended."""
 
     def __init__(
         self,
@@ -60,9 +58,8 @@ class Reconciler:
         orphaned: Callable[[Sequence[OrderReport]], None],
         wall: Wall,
         log: FilteringBoundLogger,
-        ended: Callable[[], Iterable[Execution]],
+        confirmer: Confirmer,
     ) -> None:
-        self._ended = ended
         self._strange, self._orphaned = strange, orphaned
         self._suspects: frozenset[str] = frozenset()
         self._exchange, self._router, self._find, self._oldest_us = exchange, router, find, oldest_us
@@ -71,8 +68,7 @@ class Reconciler:
         self._reconnected = trio.Event()
         self._connections = 0
         self._room: dict[str, int] = {}
-        self._listed: dict[tuple[str, str], int] = {}  # fills that listings have had, and as of when the last one
-        self._fills_as_of_us = 0
+        self._confirmer = confirmer
         self.passes = 0
 
     def connected(self) -> None:
@@ -97,7 +93,7 @@ class Reconciler:
         self._room.clear()
         told = await self._orders()
         more, everything = await self._fills()
-        await self._confirm()
+        await self._confirmer.confirm()
         self.passes += 1
         if told + more:
             self._log.warning("reconciled", orders=told, fills=more)
@@ -153,11 +149,12 @@ class Reconciler:
         return told
 
     async def _fills(self) -> tuple[int, bool]:
-        listing = await self._exchange.fills(since_us=self._fills_since_us)
+        reach_us = self._confirmer.reach_us()
+        since_us = self._fills_since_us if reach_us is None else min(reach_us, self._fills_since_us)
+        listing = await self._exchange.fills(since_us=since_us)
         told, everything = 0, True
         strangers: list[FillReport] = []
-        self._fills_as_of_us = listing.as_of_us
-        self._listed.update((key, listing.as_of_us) for report in listing.fills for key in _keys(report))
+        self._confirmer.take(listing)
         for report in listing.fills:
             name = self._router.name_of(report)
             owner = None if name is None else self._router.owner_of(name)
@@ -180,41 +177,5 @@ class Reconciler:
             self._fills_since_us = max(self._fills_since_us, listing.as_of_us - back_us)
         return told, everything
 
-    async def _confirm(self) -> None:
-        """Of executions that have ended: a fill that only a frame has told of, and that no listing has had by when it
-        must have, is asked about. What is at work is told by its orders' rows."""
-        as_of_us, needed = self._fills_as_of_us, set[tuple[str, str]]()
-        for execution in self._ended():
-            for child in execution.children:
-                heard = [fill for fill in (*child.fills, *child.late) if fill.heard_at_us is not None]
-                needed |= {key for fill in heard for key in _keys(fill)}
-                unseen = [fill for fill in heard if self._listed.keys().isdisjoint(_keys(fill))]
-                due_us = max((fill.heard_at_us or 0 for fill in unseen), default=as_of_us)
-                if as_of_us > due_us + PROOF_US and await self._ask(execution, child, due_us):
-                    self._listed.update((key, as_of_us) for fill in unseen for key in _keys(fill))
-        self._listed = {key: at for key, at in self._listed.items() if key in needed or at > as_of_us - LISTED_KEPT_US}
-
-    async def _ask(self, execution: Execution, child: Child, heard_us: int) -> bool:
-        """Whether listings of this order alone are the truth of it; what they correct is handed over. Raises
-        VenueError."""
-        orders = await self._exchange.orders(execution.terms.ticker, since_us=execution.begun_us - OVERLAP_US)
-        row = row_of(child, execution.terms.ticker, orders)
-        fills = [await self._exchange.fills(execution.terms.ticker, order_id) for order_id in order_ids(child, row)]
-        found = proof(execution, child, orders, fills, heard_us, self._wall.now_us(), lambda _: None)
-        if isinstance(found, str):
-            self._log.error("listings_contradict", order=child.client_order_id, why=found)
-        elif found is not None:
-            self._router.hand_over(found)
-        return isinstance(found, OrderProven)
-
     def _takes_more(self, owner: str, known: Known) -> bool:
         return self._room.setdefault(owner, known.room // ROOM_SHARE) > 0
-
-
-class _OfOrder(Named, Protocol):
-    @property
-    def order_id(self) -> str: ...
-
-
-def _keys(fill: _OfOrder) -> set[tuple[str, str]]:
-    return {(fill.order_id, name) for name in names_of(fill)}

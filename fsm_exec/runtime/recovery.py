@@ -26,6 +26,7 @@ from fsm_exec.core.market import MarketStatus, MarketTerms
 from fsm_exec.core.orders import OrderReport
 from fsm_exec.core.ownership import name_of_ours, number_of
 from fsm_exec.core.ports import Store, StoredExecution
+from fsm_exec.core.proof import is_doubted
 from fsm_exec.core.recovery import Plan, listed_since_us, plan
 from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.core.units import CountE2, format_count
@@ -115,9 +116,9 @@ def usable(stored: StoredExecution, methods: Methods) -> tuple[Execution, Algori
     return execution, methods(execution.method)
 
 
-async def heard_only(services: Services) -> list[Execution]:
-    """What ended lately with a fill that only a frame has told of: the process died before a listing was held against
-    it. Raises StoreFailed."""
+async def doubted(services: Services) -> list[Execution]:
+    """What ended lately and was told of something that no listing had borne out before the process died. Raises
+    StoreFailed."""
     found: list[Execution] = []
     for stored in await services.store.lately_filled():
         try:
@@ -125,7 +126,7 @@ async def heard_only(services: Services) -> list[Execution]:
         except CorruptSnapshot:
             services.log.exception("ended_unreadable", execution=stored.execution_id)
             continue
-        if any(fill.heard_at_us is not None for child in execution.children for fill in (*child.fills, *child.late)):
+        if is_doubted(execution):
             found.append(execution)
     return found
 

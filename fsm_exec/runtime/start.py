@@ -30,8 +30,8 @@ from fsm_exec.runtime.recovery import (
     Loaded,
     Methods,
     differences,
+    doubted,
     forgotten,
-    heard_only,
     load,
     refuse_others,
 )
@@ -184,7 +184,8 @@ class Start:
         orphans = [order for order in found.orphans if order.client_order_id not in stopping]
         cancel_orphans(orphans, self._services)
         self._past.learn_of_strangers(found.strangers)
-        self._past.heard_only.update((one.execution_id, one) for one in await heard_only(self._services))
+        for execution in await doubted(self._services):
+            self._past.doubt(execution)
         for actor in actors:
             await actor.taken_in.wait()
         with trio.move_on_after(TAKEN_WITHIN_S):  # what is not believed is asked about for longer

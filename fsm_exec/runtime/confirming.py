@@ -1,0 +1,160 @@
+"""Executions that have ended, and of which something was told that no listing has borne out: they are looked into.
+
+A fill that only a frame has told of is in the listings once they are late enough, or was never made. What the account's
+listing has by itself is settled; it reaches back as far as what was not looked for yet, so that a thousand fills of an
+earlier process cost no more than one. Only an order with a fill that it does not have is asked about by itself: what
+its row and its fills say together (core.proof) is the truth. Of executions at work the inquiry does the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.errors import VenueError
+from fsm_exec.core.events import OrderProven
+from fsm_exec.core.execution import Child, Execution, Fill
+from fsm_exec.core.fills import Named, names_of
+from fsm_exec.core.orders import FillListing, OrderListing
+from fsm_exec.core.ports import Exchange
+from fsm_exec.core.proof import PROOF_US, heard_alone, order_ids, proof, row_of, unlisted
+from fsm_exec.core.recovery import OVERLAP_US
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.router import Router
+
+LISTED_KEPT_US = 3_600_000_000  # how long it is known that a listing had a fill, of one that may still end
+ASKING_MAX_S = 10.0  # for what ended, at each look: those at work must not wait for theirs
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """An order of an execution that has ended, and since when what was told of it is in doubt."""
+
+    execution: Execution
+    child: Child
+    since_us: int
+
+
+class Confirmer:
+    """`doubted` gives the executions that have ended with something in doubt; `settled` is told of those that have
+    nothing in doubt any more."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        router: Router,
+        doubted: Callable[[], Iterable[Execution]],
+        settled: Callable[[Execution], None],
+        wall: Wall,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._exchange, self._router, self._doubted, self._settled = exchange, router, doubted, settled
+        self._wall, self._log = wall, log
+        self._listed: dict[tuple[str, str], int] = {}  # fills that listings have had, and as of when the last one
+        self._as_of_us = 0
+        self._seen_us: dict[str, int] = {}  # orders in doubt, by client order id: when they were first seen here
+        self._asked: dict[str, tuple[int, str]] = {}  # the same: when they were last asked about, and what was wrong
+        self._back_us: int | None = None  # what was taken back is looked for once more
+
+    def reach_us(self) -> int | None:
+        """From when on the account's fills must be listed, to have all that was not looked for yet."""
+        heard = [
+            fill.heard_at_us or 0
+            for execution in self._doubted()
+            for child in execution.children
+            if child.client_order_id not in self._asked
+            for fill in self._unseen(child)
+        ]
+        back_us, self._back_us = self._back_us, None
+        since_us = min((*heard, *(() if back_us is None else (back_us,))), default=None)
+        return None if since_us is None else since_us - OVERLAP_US
+
+    def take(self, listing: FillListing) -> None:
+        """What a listing of the account's fills has."""
+        self._as_of_us = listing.as_of_us
+        self._listed.update((key, listing.as_of_us) for report in listing.fills for key in _keys(report))
+
+    async def confirm(self) -> None:
+        """Ask about what the last listing should have had and did not; whoever was asked about longest ago comes
+        first, and only so much time is spent."""
+        doubts = list(self._doubts())
+        doubts.sort(key=lambda doubt: self._asked.get(doubt.child.client_order_id, (0, ""))[0])
+        due = [doubt for doubt in doubts if self._as_of_us > doubt.since_us + PROOF_US]
+        orders: dict[str, OrderListing] = {}
+        until_s = trio.current_time() + ASKING_MAX_S
+        for doubt in due:
+            if trio.current_time() > until_s:
+                self._log.warning("doubts_wait", orders=len(due))
+                break
+            try:
+                why = await self._ask(doubt, due, orders)
+            except VenueError as error:
+                why = str(error)
+            name = doubt.child.client_order_id
+            if why and self._asked.get(name, (0, ""))[1] != why:
+                self._log.error("listings_contradict", order=name, why=why)
+            self._asked[name] = (self._as_of_us, why)
+
+    def _doubts(self) -> Iterable[Doubt]:
+        """Those there are now; what is known of others is forgotten."""
+        found: list[Doubt] = []
+        needed = set[tuple[str, str]]()
+        for execution in self._doubted():
+            is_settled = True
+            for child in execution.children:
+                needed |= {key for fill in heard_alone(child) for key in _keys(fill)}
+                since = [fill.heard_at_us or 0 for fill in self._unseen(child)]
+                if child.suspicion is not None:
+                    since.append(child.suspicion.since_us)
+                if since:
+                    is_settled = False
+                    found.append(Doubt(execution, child, self._begun(child, max(since))))
+            if is_settled:
+                self._settled(execution)
+        kept_us = self._as_of_us - LISTED_KEPT_US
+        self._listed = {key: at for key, at in self._listed.items() if key in needed or at > kept_us}
+        names = {doubt.child.client_order_id for doubt in found}
+        self._seen_us = {name: at for name, at in self._seen_us.items() if name in names}
+        self._asked = {name: asked for name, asked in self._asked.items() if name in names}
+        return found
+
+    def _begun(self, child: Child, since_us: int) -> int:
+        """When a doubt began. One that began in the future began before the clock was put back."""
+        now_us = self._wall.now_us()
+        return since_us if since_us <= now_us else self._seen_us.setdefault(child.client_order_id, now_us)
+
+    def _unseen(self, child: Child) -> list[Fill]:
+        return [fill for fill in heard_alone(child) if self._listed.keys().isdisjoint(_keys(fill))]
+
+    async def _ask(self, doubt: Doubt, due: Sequence[Doubt], listed: dict[str, OrderListing]) -> str:
+        """What listings of this order alone prove is handed over; what is wrong with them, if they contradict
+        themselves. `listed` has the orders of each market, which serve for all that are `due`. Raises VenueError."""
+        execution, child = doubt.execution, doubt.child
+        ticker = execution.terms.ticker
+        if ticker not in listed:
+            begun_us = min(one.execution.begun_us for one in due if one.execution.terms.ticker == ticker)
+            listed[ticker] = await self._exchange.orders(ticker, since_us=begun_us - OVERLAP_US)
+        orders = listed[ticker]
+        row = row_of(child, ticker, orders)
+        fills = [await self._exchange.fills(ticker, order_id) for order_id in order_ids(child, row)]
+        found = proof(execution, child, orders, fills, doubt.since_us, self._wall.now_us(), lambda _: None)
+        if not isinstance(found, OrderProven):
+            return found or ""
+        self._listed.update((key, found.as_of_us) for fill in found.fills for key in _keys(fill))
+        for fill in unlisted(child, found.fills):  # should this listing be what is wrong, the next has it
+            at_us = fill.heard_at_us or fill.traded_at_us
+            self._back_us = at_us if self._back_us is None else min(at_us, self._back_us)
+        self._router.hand_over(found)
+        return ""
+
+
+class _OfOrder(Named, Protocol):
+    @property
+    def order_id(self) -> str: ...
+
+
+def _keys(fill: _OfOrder) -> set[tuple[str, str]]:
+    return {(fill.order_id, name) for name in names_of(fill)}
