@@ -1,4 +1,5 @@
-"""What the account has and may do: balance, positions, places in the queue, keys, rate limits (W4.2, W11).
+"""Read what the account has and may do: balance, positions, queue positions, keys, rate limits (wire/README.md 4.2,
+11).
 
 Reads only; each raises VenueError.
 """
@@ -53,8 +54,8 @@ class KalshiAccount:
             )
 
     async def fetch_positions(self, ticker: str | None = None) -> tuple[Position, ...]:
-        """Of every unsettled market that was ever traded, flat ones included; of one market with `ticker`. A row that
-        cannot be read is left out, with a line in the log."""
+        """Fetch the positions in all unsettled markets that were ever traded, flat ones included, or in `ticker` alone.
+        A row that cannot be read is left out, with a line in the log."""
         query: dict[str, str] = {}
         if ticker is not None:
             translate.check_ticker(ticker)
@@ -76,7 +77,7 @@ class KalshiAccount:
         return tuple(rows.values())
 
     async def fetch_queue_positions(self, tickers: Sequence[str]) -> tuple[QueuePosition, ...]:
-        """Of all resting orders in these markets."""
+        """Fetch the queue positions of all resting orders in these markets."""
         for ticker in tickers:
             translate.check_ticker(ticker)
         content = await self._endpoints.fetch(
@@ -98,8 +99,8 @@ class KalshiAccount:
         return tuple(decode(await self._endpoints.fetch("/api_keys"), wire.ApiKeyRows).api_keys)
 
     async def refresh_budget(self) -> None:
-        """Set the rate budget to what the exchange tells; what it does not tell stays as it was. Never raises for
-        what the exchange does."""
+        """Set the rate budget to the limits and costs the exchange publishes; what it leaves out stays as it was. A
+        VenueError is logged, not raised."""
         try:
             self._budget.set_limits(await self.fetch_limits())
         except VenueError as error:

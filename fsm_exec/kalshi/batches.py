@@ -1,8 +1,8 @@
-"""Batches: several orders in one request, each with an outcome of its own (W4.1).
+"""Batches: several orders in one request, each with an outcome of its own (wire/README.md 4.1).
 
-The items of an answer are in the order of the request and are told apart by nothing else, so an answer of another
-length proves nothing about anybody. An item's error has a code and no status: it is a refusal only if the table lists
-that code as one.
+The items of an answer are matched to the orders of the request by their position alone, so an answer of another length
+proves nothing about any of them. An item's error has a code and no status: it is a refusal only if the table of write
+outcomes lists that code as one.
 """
 
 from __future__ import annotations
@@ -23,30 +23,31 @@ from fsm_exec.wire.words import missing, some
 
 
 def create_batch(orders: Sequence[PlaceOrder]) -> writes.BatchCreate:
-    """Raises ImpossibleRequest for a batch without orders, or with one id twice (W6.3: the second would be refused)."""
+    """Return the body that places a batch. Raises ImpossibleRequest for a batch without orders, or with one id twice
+    (the second would be refused: wire/README.md 6.3)."""
     _check_distinct([order.client_order_id for order in orders])
     items = [msgspec.Raw(msgspec.json.encode(translate.create_order(order))) for order in orders]
     return writes.BatchCreate(orders=items)
 
 
 def cancel_batch(orders: Sequence[CancelOrder]) -> writes.BatchCancel:
-    """Raises ImpossibleRequest likewise."""
+    """Return the body that cancels a batch. Raises ImpossibleRequest likewise."""
     _check_distinct([order.order_id for order in orders])
     for order in orders:
         translate.check_cancel(order)
-    # Each with its ticker: without it an order on another shard is not found (W6.5).
+    # Each with its ticker: without it an order on another shard is not found (wire/README.md 6.5).
     items = [writes.CancelItem(order_id=order.order_id, market_ticker=order.ticker) for order in orders]
     return writes.BatchCancel(orders=items)
 
 
 def place_answers(answer: reading.Items, orders: Sequence[PlaceOrder], now_us: int) -> tuple[PlaceAnswer, ...]:
-    """Raises Malformed if the answer does not fit the request."""
+    """Return one answer an order, in their order. Raises Malformed if the answer does not fit the request."""
     _check_length(len(answer.orders), len(orders))
     return tuple(_place_answer(item, order, now_us) for item, order in zip(answer.orders, orders, strict=True))
 
 
 def cancel_answers(answer: reading.Items, orders: Sequence[CancelOrder], now_us: int) -> tuple[CancelAnswer, ...]:
-    """Raises Malformed if the answer does not fit the request."""
+    """Return one answer an order, in their order. Raises Malformed if the answer does not fit the request."""
     _check_length(len(answer.orders), len(orders))
     return tuple(_cancel_answer(item, order, now_us) for item, order in zip(answer.orders, orders, strict=True))
 

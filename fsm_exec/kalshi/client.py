@@ -43,7 +43,7 @@ from fsm_exec.kalshi.tls import shared_context
 from fsm_exec.kalshi.websocket import KalshiStream, Tap
 from fsm_exec.kalshi.websocket_dial import Dial
 
-BATCHES_MAX: Final = 4  # a few connections' worth: the others are for what else there is to do
+BATCHES_MAX: Final = 4  # connections that cancel batches at the same time: the others stay free for everything else
 BUDGET_INTERVAL_S: Final = 600  # an account's tier changes rarely
 
 
@@ -116,7 +116,8 @@ class KalshiClient:
         return await self._rest.fills(ticker, order_id, since_us=since_us)
 
     async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
-        # Whoever streams is there to stay: the time to learn how much the account may ask, and to keep knowing it.
+        # A client that streams is there to stay: now it pays to fetch the account's rate limits, and to keep them
+        # fresh.
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_budget_fresh)
             await self._stream.run(listener, tickers)
@@ -143,7 +144,7 @@ class KalshiClient:
         return self._budget.facts()
 
     def statistics(self) -> BudgetStatistics:
-        """How the rate budget stands."""
+        """Return the state of the rate budget."""
         return self._budget.statistics()
 
 
@@ -162,7 +163,7 @@ async def open_client(
     tap: Tap | None = None,
     on_expired_signature: Callable[[], None] = ignore_expired_signature,
 ) -> AsyncIterator[KalshiClient]:
-    """A client whose REST connections live as long as the context.
+    """Open a client whose REST connections live as long as the context.
 
     `base_url` ends with the API's prefix. `wall_us` is the wall time in unix microseconds, for signatures and fee
     waivers, and `on_expired_signature` is called when the exchange refuses a signature as expired; `rng` spreads
@@ -173,14 +174,16 @@ async def open_client(
         refuse_real_money(base_url, allow_real_money=allow_real_money)
     signer = Signer(api_key_id, key)
     chosen_log = log if log is not None else SilentLog()
-    # The environment (proxies, .netrc, log files of TLS keys) has no say but in whom to trust, for both halves: the
-    # stream knows no proxy, and a client of which one half goes another way is worse than one that fails. Redirects are
-    # not followed: a write is sent once. Nothing compressed is asked for: a small answer could inflate without end.
+    # Of the environment only the certificates to trust are read, for REST and the stream alike, never proxies, .netrc
+    # or log files of TLS keys: the stream knows no proxy, and a client whose halves take different routes is worse than
+    # one that fails. Redirects are not followed: a write is sent once. No compression is requested: a small answer
+    # could inflate without end.
     secure = transport is None and base_url.startswith("https:")
     async with httpx.AsyncClient(
         base_url=base_url,
         transport=transport,
-        verify=shared_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # which trusts nobody
+        # An empty context: it trusts no certificate.
+        verify=shared_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         headers={"Accept-Encoding": "identity"},
         timeout=HTTP_TIMEOUT,
         limits=HTTP_LIMITS,

@@ -1,10 +1,11 @@
-"""One WebSocket connection's conversation, without the connection: frames in, facts to the listener, commands out.
+"""The protocol of one WebSocket connection without the connection: frames in, facts to the listener, commands out.
 
-Rules (W10): numbers count per sid, from 1, over data and control answers alike; a number that is not the next one
-makes the books of that sid suspect until their next snapshot, which is asked for at once. A change of a book whose
-snapshot is due is ignored: the snapshot will hold it. The account's own channels have no numbers: what is lost there
-is found by reading (L22), and so is what the channel of the markets' lives lost. Markets come and go on a live
-connection; of one that has gone nothing more is told. No frame, however broken, raises anything but `StreamLost`.
+Rules (wire/README.md 10): sequence numbers count per sid, from 1, over data and control answers alike. A number that is
+not the next one makes the books of that sid suspect until their next snapshot, which is requested at once. A change of
+a book whose snapshot is due is ignored: the snapshot will hold it. The account's channels have no numbers: a healthy
+stream may lose fills unnoticed, so reconciliation reads them over REST; what the lifecycle channel lost, the poller
+reads. Markets come and go on a live connection; after a market has gone the listener hears no more of it. No frame,
+however broken, raises anything but `StreamLost`.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ from fsm_exec.kalshi.subscriptions import Subscriptions
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import ws
 
-# Errors after which a subscription is dead (W10.3): channel error, authentication, time-out, buffer overflow.
+# Errors that end a subscription (wire/README.md 10.3): channel error, authentication, time-out, buffer overflow.
 FATAL_ERRORS: Final = frozenset({9, 10, 18, 25})
 QUICK_START_LENGTH: Final = len(ws.QUICK_DELTA_START)
-STATUS_AFTER_EVENT: Final[dict[str, MarketStatus]] = {  # what a lifecycle event makes of a market (W7, W10.6)
+# What a lifecycle event makes of a market (wire/README.md 7, 10.6).
+STATUS_AFTER_EVENT: Final[dict[str, MarketStatus]] = {
     "activated": "open",
     "deactivated": "paused",
     "determined": "closed",
@@ -42,7 +44,7 @@ NO_COMMANDS: Final[Sequence[bytes]] = ()
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, UnitError, Malformed)
 
 
-# The same few prices and sizes come again and again. What cannot be read raises, and is not kept.
+# The same few prices and sizes come again and again. A text that cannot be parsed raises, and is not cached.
 _price = lru_cache(maxsize=16_384)(parse_price)
 _change = lru_cache(maxsize=16_384)(parse_change)
 
@@ -52,9 +54,9 @@ class _TickerOnly(msgspec.Struct):
 
 
 class Conversation:
-    """The state of one connection. `now_s` arguments are seconds of any steady clock; for `wanted` see
-    `Subscriptions`. `poller` is told when something about the markets' status may have been missed; `wall_us` is
-    the wall time in unix microseconds."""
+    """The state of one connection. `now_s` arguments are seconds of any steady clock; for `wanted` see `Subscriptions`.
+    `poller` polls when a change of a market's status may have been missed; `wall_us` is the wall time in unix
+    microseconds."""
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class Conversation:
         self.sync = self._subscriptions.sync
 
     def receive(self, frame: str | bytes, now_s: float) -> Sequence[bytes]:
-        """Take one frame; returns the commands to send. Raises StreamLost."""
+        """Take one frame. Returns the commands to send. Raises StreamLost."""
         if frame[:QUICK_START_LENGTH] == ws.QUICK_DELTA_START and self._take_quick_delta(frame):
             return NO_COMMANDS
         try:
@@ -100,8 +102,8 @@ class Conversation:
         return commands + self._take_message(envelope, now_s)
 
     def _take_quick_delta(self, frame: str | bytes) -> bool:
-        """The short way for what nearly every frame is: the next change of a book that is sound. False, and nothing
-        has happened, if anything at all is not as usual."""
+        """Take the frame that nearly every frame is, the next change of a valid book, without the steps of the slow
+        way. Returns False, with nothing changed, if anything at all is unusual."""
         try:
             change = ws.decode_quick_delta(frame)
             message = change.msg
@@ -117,14 +119,14 @@ class Conversation:
         self._last_seq[sid] = seq
         try:
             self._listener.book_change(ticker, message.side, price, delta, ts_ms * translate.US_PER_MS)
-        except Exception as error:  # as in `tell`, without a closure for each frame
+        except Exception as error:  # as in `call_listener`, without a closure for each frame
             raise log_listener_failure(self._log, error) from error
         return True
 
     def request_overdue(self, now_s: float, patience_s: float) -> list[bytes]:
-        """Commands for what has been awaited for `patience_s`: snapshots are asked for once more. (The first snapshots
-        of a subscription are not asked for: the exchange has none of a market it does not know.) Raises StreamLost if
-        a subscription was never acknowledged."""
+        """Return the commands that request overdue snapshots once more. (The first snapshots of a subscription are not
+        requested: the exchange has none of a market it does not know.) Raises StreamLost if a subscription was not
+        acknowledged within `patience_s`."""
         late = self._subscriptions.overdue_acks(now_s, patience_s)
         if late:
             raise StreamLost(f"subscription to {', '.join(late)} not acknowledged for {patience_s:g} s")
@@ -133,7 +135,7 @@ class Conversation:
     # Numbers
 
     def _check_number(self, sid: int, seq: int, now_s: float) -> tuple[bool, list[bytes]]:
-        """Whether the frame may be used, and what its number makes necessary."""
+        """Return whether the frame may be used, and the commands its number makes necessary."""
         expected = self._last_seq.get(sid, 0) + 1
         self._last_seq[sid] = max(seq, expected - 1)
         if seq == expected:
@@ -146,8 +148,9 @@ class Conversation:
             suspect = tuple(self._book.tickers)
             call_listener(self._log, partial(self._listener.book_gap, suspect))
             commands = self._subscriptions.request_snapshots(suspect, now_s)
-        # A number beyond the next is a good frame after a hole. One of the past is a repeat or came late: of a book
-        # whose snapshot was just asked for, nothing in it is worth having.
+        # A number beyond the next one is a good frame after a hole, and is used: what it carries besides books (trades)
+        # is complete in itself, and the changes of books are ignored until their snapshots. A number of the past is a
+        # repeat or came late, so it is older than the snapshot just requested: nothing in it is worth having.
         return seq > expected, commands
 
     # Messages
@@ -159,12 +162,12 @@ class Conversation:
             fact = self._fact_in(envelope)
         except UNREADABLE as error:
             return self._recover_unreadable(envelope, str(error)[:300], now_s)
-        if fact is not None:  # outside of the `try`: an error of the listener's is not the exchange's
+        if fact is not None:  # outside of the `try`: an error of the listener must not pass for one of the exchange
             call_listener(self._log, fact)
         return []
 
     def _fact_in(self, envelope: ws.Envelope) -> Callable[[], None] | None:
-        """What to tell the listener. Raises one of UNREADABLE, or StreamLost."""
+        """Return the listener's call that passes the message on, if any. Raises one of UNREADABLE, or StreamLost."""
         listener = self._listener
         match ws.decode_message(envelope):
             case ws.BookSnapshot() as snapshot if snapshot.market_ticker in self._book.tickers:
@@ -195,7 +198,7 @@ class Conversation:
         return None
 
     def _sent_us(self, envelope: ws.Envelope) -> int:
-        """When a frame was sent as far as it says so, otherwise now: for a message without a time of its own."""
+        """Return when a frame was sent, or now if it does not say so: the time of a message that has none."""
         return translate.moment_us(self._wall_us(), envelope.sending_ts_ms)
 
     def _lifecycle_fact(self, change: ws.MarketLifecycle) -> Callable[[], None] | None:
@@ -217,19 +220,19 @@ class Conversation:
             self._poller.poll_soon()
 
     def _recover_unreadable(self, envelope: ws.Envelope, why: str, now_s: float) -> list[bytes]:
-        """A frame whose envelope is sound and whose message is not."""
+        """Recover from a frame whose envelope can be read and whose message cannot. Returns the commands to send."""
         self._log.warning("message_unreadable", type=envelope.type[:40], sid=envelope.sid, error=why)
         if envelope.type == "market_lifecycle_v2":
             self._poll_markets_soon()
         if envelope.type not in ("orderbook_snapshot", "orderbook_delta"):
-            # An order or a fill of the account is found by reading; a public trade is lost.
+            # An order or a fill of the account will be read over REST; a public trade is lost.
             return []
         broken: Sequence[str] = list(self._book.tickers)
         try:
             ticker = msgspec.json.decode(envelope.msg, type=_TickerOnly).market_ticker
             broken = [ticker] if ticker in self._book.tickers else []
         except UNREADABLE:
-            pass  # it may have been about any of them
+            pass  # it may have been about any book
         for ticker in broken:
             call_listener(self._log, partial(self._listener.book_broken, ticker))
         return self._subscriptions.request_snapshots(broken, now_s)
@@ -247,6 +250,6 @@ class Conversation:
         if not is_terminal and self._subscriptions.survives_refusal(envelope.id, error):
             return
         if is_terminal or envelope.id:  # with an id: a command of ours was refused
-            # Be it a subscription or a snapshot: without it this connection is not what was promised.
+            # Without the subscription or the snapshot it asked for, this connection would be silently incomplete.
             raise StreamLost(f"error {error.code}: {(error.msg or '')[:200]}")
         self._log.warning("stream_error", code=error.code, message=(error.msg or "")[:200], sid=envelope.sid)

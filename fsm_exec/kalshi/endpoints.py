@@ -1,8 +1,8 @@
-"""How every endpoint is called: a write sent once whose outcome is data, a read that raises VenueError, a listing read
-to its end.
+"""How every endpoint is called: a write is sent once and its outcome is data; a read raises VenueError; a listing is
+read to its end.
 
-A write succeeded only if the status is the documented one and the body says what was done to what we named; anything
-else goes through the table in `answers`.
+A write succeeded only if the status is the documented one and the body says what was done to the order we named;
+anything else goes through the table in `write_outcomes`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from fsm_exec.wire.rest import error_detail
 from fsm_exec.wire.words import some
 
 LIST_PAGES_MAX: Final = 500  # a listing beyond it is refused rather than cut
-ROWS_SURE: Final = 100  # a page that every listing grants: its default
-# A definite no to a read. All the rest (409 pauses, 429, 5xx) is worth asking again later.
+ROWS_SURE: Final = 100  # rows of a page that every listing grants: its default
+# Statuses that refuse a read for good. All others (409 pauses, 429, 5xx) may succeed later.
 READ_REFUSALS: Final = frozenset({400, 401, 403, 404, 410})
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -42,7 +42,7 @@ Success = TypeVar("Success")
 
 
 class Endpoints:
-    """What the endpoints of this package are made of."""
+    """Sends the requests of all endpoints of this package."""
 
     def __init__(self, http: SignedHttp) -> None:
         self._http = http
@@ -60,8 +60,9 @@ class Endpoints:
         orders: int | None = None,
         not_after_us: int | None = None,
     ) -> Success | Refused | NotSent | Unknown:
-        """Send one request; `success` reads the body of a success, raising Malformed or UnitError. `orders`: of a
-        batch. After `not_after_us` nothing is sent. Raises only ImpossibleRequest, before sending."""
+        """Send one write. `success` parses the body of a success, raising Malformed or UnitError. `orders` is the
+        number of orders of a batch. After `not_after_us` nothing is sent. Raises only ImpossibleRequest, before
+        sending."""
         content = None if body is None else msgspec.json.encode(body)
         try:
             answer = await self._http.send(
@@ -80,18 +81,18 @@ class Endpoints:
         try:
             return success(answer.body)
         except (Malformed, UnitError) as error:
-            # Done, or so the status says, but not what: the order has to be looked up (L37).
+            # The status says done, the body not what: a 2xx has carried an error before. The order is looked up.
             return Unknown(why=f"answered {answer.status} with an unusable body: {error}")
 
     async def fetch(self, path: str, query: Query | None = None) -> bytes:
-        """Raises VenueRefused or VenueUnavailable."""
+        """Fetch a body. Raises VenueRefused or VenueUnavailable."""
         answer = await self.fetch_any_status(path, query)
         if answer.status != 200:
             raise read_error(path, answer)
         return answer.body
 
     async def fetch_any_status(self, path: str, query: Query | None = None) -> Answer:
-        """Any answer at all. Raises VenueUnavailable if there is none."""
+        """Fetch an answer of any status. Raises VenueUnavailable if there is none."""
         try:
             return await self._http.send("GET", path, within_s=READ_TIMEOUT_S, query=query)
         except NETWORK_ERRORS as error:
@@ -101,7 +102,7 @@ class Endpoints:
         self, path: str, query: Mapping[str, str], take: Callable[[bytes], str | None], *, rows: int
     ) -> None:
         """Read a listing to its end, `rows` a page; `take` keeps a page's rows and returns its cursor, empty on the
-        last. An exchange that refuses so many rows is asked for fewer, and from then on for no more."""
+        last. If the exchange refuses so many rows, fewer are requested, now and from then on."""
         seen: set[str] = set()
         content, limit = await self._first_page(path, query, self.page_rows(path, rows))
         for _ in range(LIST_PAGES_MAX):
@@ -117,14 +118,14 @@ class Endpoints:
         raise VenueUnavailable(f"GET {path}: more than {LIST_PAGES_MAX} pages; narrow what is asked for")
 
     def page_rows(self, path: str, rows: int) -> int:
-        """How many rows a page of this listing is asked to have, if `rows` are wanted."""
+        """Return how many rows of a page to request from this listing, if `rows` are wanted."""
         return min(rows, self._rows_max.get(path, rows))
 
     async def _first_page(self, path: str, query: Mapping[str, str], limit: int) -> tuple[bytes, int]:
         try:
             return await self.fetch(path, {**query, "limit": str(limit)}), limit
         except VenueRefused as refused:
-            # Too large a limit is answered 400 (W4.5), in words that are not to be relied on.
+            # Too large a limit is answered 400 (wire/README.md 4.5), in words that are not to be relied on.
             if refused.status != 400 or limit <= ROWS_SURE:
                 raise
         content = await self.fetch(path, {**query, "limit": str(ROWS_SURE)})
@@ -141,7 +142,7 @@ def read_error(path: str, answer: Answer) -> VenueRefused | VenueUnavailable:
 
 
 def decode(content: bytes, shape: type[Body]) -> Body:
-    """Raises Malformed."""
+    """Decode a body. Raises Malformed."""
     try:
         return msgspec.json.decode(content, type=shape)
     except UNREADABLE as error:
@@ -149,7 +150,7 @@ def decode(content: bytes, shape: type[Body]) -> Body:
 
 
 def readable_rows(raws: Sequence[msgspec.Raw], shape: type[Row], log: Log) -> Iterator[Row]:
-    """Those of a listing's rows that can be read; of each other one the log says why not."""
+    """Yield the rows of a listing that can be read; for each of the others the log says why not."""
     for raw in raws:
         try:
             yield decode(raw, shape)
@@ -158,11 +159,11 @@ def readable_rows(raws: Sequence[msgspec.Raw], shape: type[Row], log: Log) -> It
 
 
 def log_left_out(log: Log, raw: msgspec.Raw, error: Exception) -> None:
-    """Say which row of a listing is passed over, and why."""
+    """Log which row of a listing is left out, and why."""
     log.warning("row_left_out", error=str(error)[:300], start=bytes(raw)[:120].decode("utf-8", "replace"))
 
 
 def check_same_order(named: str | None, meant: str) -> None:
-    """Raises Malformed unless an answer is about the order that was meant."""
+    """Raise Malformed unless an answer is about the order that was meant."""
     if some(named, "order_id") != meant:
         raise Malformed(f"the answer is about order {str(named)[:40]!r}")

@@ -1,4 +1,4 @@
-"""Which exchange: demo, production, or one on this machine. W1 lists the hosts.
+"""Chooses the exchange: demo, production, or one on this machine (hosts: wire/README.md 1).
 
 Real money needs two statements that agree: environment "production" and `allow_real_money`. Either alone is refused,
 and so is any host that is neither Kalshi's demo nor this machine.
@@ -19,7 +19,7 @@ EnvironmentName: TypeAlias = Literal["demo", "production", "paper"]
 
 
 class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`rest_url` ends with the API's prefix, `ws_url` with the stream's path."""
+    """The addresses of one exchange. `rest_url` ends with the API's prefix, `ws_url` with the stream's path."""
 
     name: EnvironmentName
     rest_url: str
@@ -42,7 +42,7 @@ DEMO_HOSTS = frozenset(
 
 
 def choose_environment(name: str, *, allow_real_money: bool = False) -> Environment:
-    """Kalshi's production or demo exchange. Raises UserError unless name and permission agree."""
+    """Return Kalshi's production or demo exchange. Raises UserError unless name and permission agree."""
     if name == "production":
         if not allow_real_money:
             raise UserError(
@@ -57,7 +57,7 @@ def choose_environment(name: str, *, allow_real_money: bool = False) -> Environm
 
 
 def paper_environment(rest_url: str, ws_url: str) -> Environment:
-    """An exchange on this machine. Raises UserError for any other host, or a URL that is none."""
+    """Return an exchange on this machine. Raises UserError for any other host, or an invalid URL."""
     for url, schemes, path in ((rest_url, ("http", "https"), API_PREFIX), (ws_url, ("ws", "wss"), WS_PATH)):
         parts = _split(url)
         if parts.scheme not in schemes or parts.path.rstrip("/") != path:
@@ -68,8 +68,8 @@ def paper_environment(rest_url: str, ws_url: str) -> Environment:
 
 
 def refuse_real_money(url: str, *, allow_real_money: bool) -> None:
-    """The last door before a connection: anything that is not known to be play needs the permission. Raises
-    UserError."""
+    """Raise UserError for an address that is not known to be a demo, unless real money is allowed. This is the last
+    check before a connection."""
     host = _split(url).hostname
     if not (allow_real_money or host in DEMO_HOSTS or _is_loopback(host)):
         raise UserError(f"{url!r} may trade with real money: set environment and allow_real_money, or use the demo")

@@ -1,4 +1,4 @@
-"""Telling the stream's listener: its errors are its own, and never pass for the exchange's."""
+"""Calls the stream's listener so that its exceptions are never taken for protocol errors."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from fsm_exec.kalshi.log import Log
 
 
 class StreamLost(Exception):
-    """This connection can no longer be relied on: dial again."""
+    """The connection can no longer be relied on: the stream dials again."""
 
 
 def call_listener(log: Log, call: Callable[[], None]) -> None:
-    """Tell the listener something. Raises StreamLost if it fails at that, whatever the error, and reports it: what it
-    holds is not known any more, and a new connection gives it everything anew."""
+    """Call the listener. Whatever it raises is logged and becomes StreamLost: its state is not known any more, and a
+    new connection starts it from snapshots."""
     try:
         call()
-    except Exception as error:  # of any kind: it must neither be taken for the exchange's nor end the reader unseen
+    # Any kind: it must neither pass for an error of the exchange's nor end the reader unseen.
+    except Exception as error:
         raise log_listener_failure(log, error) from error
 
 
 def log_listener_failure(log: Log, error: Exception) -> StreamLost:
-    """Report it; the error to raise."""
+    """Log the failure. Returns the error to raise."""
     log.exception("listener_failed", error=f"{type(error).__name__}: {error}"[:300])
     return StreamLost(f"the listener failed: {type(error).__name__}")

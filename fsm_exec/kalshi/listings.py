@@ -1,9 +1,9 @@
-"""The account's orders and fills, listed to the end of the listing (W4.1, W4.2).
+"""Reads the account's orders and fills to the end of the listing (wire/README.md 4.1, 4.2).
 
-Rows are read one by one. A row of somebody else's that cannot be read is left out and logged; one that is ours, or may
-be, is named in the listing as unread, with what can be told of it: the others are as true as ever, but whatever that
-row may be about is not proven absent. Ours is what carries one of our client order ids; a fill carries none, and may be
-ours unless its order is known to be somebody else's.
+Rows are decoded one by one. A row of another program that cannot be decoded is left out and logged. A row that is ours,
+or may be, is reported in the listing as unread, with what can be read of it: the other rows stay valid, but what the
+unread row may be about is not proven absent. An order is ours if it carries one of our client order ids; a fill carries
+none, so every unread fill may be ours unless its order is known to be another program's.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from fsm_exec.wire import reading, rest
 
 ORDERS: Final = "/portfolio/orders"
 FILLS: Final = "/portfolio/fills"
-PAGE_ROWS: Final = 1_000  # fills: the documented maximum (W4.2); orders: that of every listing here that has one
-OUR_MARK: Final = b'"fx'  # how a client order id of any engine's of this kind starts, in whatever field it stands
+# Fills: the documented maximum (wire/README.md 4.2); orders: that of every listing here that has one.
+PAGE_ROWS: Final = 1_000
+OUR_MARK: Final = b'"fx'  # how a client order id of this engine starts, in whatever field
 FUTURE_US: Final = 30_000_000
-UNREAD_MAX: Final = 1_000  # a listing with more of them is no listing
+UNREAD_MAX: Final = 1_000  # a listing with more of them is refused
 _OUR_NAME: Final = re.compile(rb'"(fx[a-z2-7]{10}-[-\w]{1,50})"')
 
 
 class Listings:
-    """Each listing carries the moment up to which the exchange vouches for it, asked before the first page (W6.6).
-    `wall_us` is the wall time in unix microseconds."""
+    """Each listing carries the moment up to which the exchange vouches for it, asked before the first page
+    (wire/README.md 6.6). `wall_us` is the wall time in unix microseconds."""
 
     def __init__(self, endpoints: Endpoints, wall_us: Callable[[], int], log: Log) -> None:
         self._endpoints = endpoints
@@ -63,7 +64,7 @@ class Listings:
                     else:
                         log_left_out(self._log, raw, error)
                 else:
-                    rows[row.order_id] = row  # listed twice if it moved between pages; the later is the later look
+                    rows[row.order_id] = row  # listed twice if it moved between pages: the later row is the newer one
             self._check_last_page(ORDERS, page.cursor, len(page.orders), unread)
             return page.cursor
 
@@ -95,7 +96,8 @@ class Listings:
         return FillListing(as_of_us=as_of_us, fills=tuple(rows.values()), unread=tuple(unread))
 
     def _check_last_page(self, path: str, cursor: str | None, rows: int, unread: list[UnreadRow]) -> None:
-        """A full page that leaves its cursor out may not be the last: what is not on it is not proven absent."""
+        """Add an unread row for a full page without a cursor: it may not be the last, so what is not on it is not
+        proven absent."""
         if cursor is None and rows >= self._endpoints.page_rows(path, PAGE_ROWS):
             self._add_unread(unread, UnreadRow(why=f"GET {path}: a full page of {rows} rows without a cursor"))
 
@@ -111,20 +113,20 @@ class Listings:
             return translate.time_us(decode(content, rest.UserDataTimestamp).as_of_time)
 
     def _check_not_future(self, as_of_us: int) -> None:
-        """Raises Malformed for a time to come: it would prove absent what has not arrived yet. Asked after the pages,
-        for if it is our clock that is wrong they are refused, and that puts it right."""
+        """Raise Malformed for a time in the future: it would prove absent what has not arrived yet. Checked after the
+        pages: if our clock is the wrong one, their signatures are refused, which corrects the clock."""
         if as_of_us > self._wall_us() + FUTURE_US:
             raise Malformed(f"GET /exchange/user_data_timestamp: as_of_time {to_iso(as_of_us)} lies in the future")
 
 
 def _name_in(raw: msgspec.Raw) -> str:
-    """The one client order id of ours that a row holds, in whatever field; empty if it holds several, or none whole."""
+    """Return the one client order id of ours in a row, in whatever field; empty if there are several, or none whole."""
     names = set(_OUR_NAME.findall(bytes(raw)))
     return names.pop().decode("ascii") if len(names) == 1 else ""
 
 
 def _order_in(raw: msgspec.Raw) -> str:
-    """The id of the order a row is about; empty if there is none that can be read."""
+    """Return the order id of a row; empty if there is none that can be read."""
     try:
         return msgspec.json.decode(raw, type=wire.OrderOf).order_id or ""
     except UNREADABLE:
@@ -140,6 +142,6 @@ def _query(ticker: str | None, order_id: str | None = None, since_us: int | None
         translate.check_order_id(order_id)
         query["order_id"] = order_id
     if since_us is not None:
-        # Whole seconds, cut off: a second too early repeats a row, a second too late loses one.
+        # Whole seconds, rounded down: a second too early repeats a row, a second too late loses one.
         query["min_ts"] = str(max(0, since_us // translate.US_PER_S))
     return query

@@ -1,4 +1,5 @@
-"""What this room needs of a log: structlog's bound loggers fit. Values never include a key, a signature or a header."""
+"""The logger this package writes to: structlog's bound loggers fit. Values never include a key, a signature or a
+header."""
 
 from __future__ import annotations
 
@@ -13,10 +14,10 @@ class Log(Protocol):
 
 
 class SilentLog:
-    """For callers that want no log."""
+    """Discards every line."""
 
     def debug(self, event: str, **values: object) -> None:
-        """Say nothing."""
+        """Discard the line."""
 
     info = debug
     warning = debug

@@ -1,9 +1,10 @@
-"""Whether the watched markets trade, and at which prices: what the stream may have missed is read.
+"""Polls the status and the price grid of the watched markets, because the stream may miss changes.
 
-The lifecycle channel tells what changes (W10.6), but not all of it: that a market opens or closes in time has no frame
-(W7), markets of combos are on another channel, and a frame may be lost. So the markets are read after every doubt, at
-the moments they are to open and close, and every minute. An answer may be 15 s old (W4.4): it never overrules a frame
-that is newer than that, and after a doubt a second look settles what the first may not have shown yet.
+The lifecycle channel says what changes (wire/README.md 10.6), but not all of it: that a market opens or closes in time
+has no frame (wire/README.md 7), markets of combos are on another channel, and a frame may be lost. So the markets are
+polled whenever the stream may have missed something, at the moments they are to open and close, and every minute. An
+answer may be 15 s old (wire/README.md 4.4): it never overrules a frame that is newer than that, and after a possible
+loss a second poll shows what the first may not have shown yet.
 """
 
 from __future__ import annotations
@@ -25,43 +26,44 @@ from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import reading as wire
 
 INTERVAL_S: Final = 60
-POLL_DELAY_S: Final = 0.5  # doubts come in crowds, one for each market that is opened: one look answers them all
-STALE_S: Final = 20  # how old an answer may be, and something to spare
+POLL_DELAY_S: Final = 0.5  # requests come in crowds, one for each market that is opened: one poll answers them all
+STALE_S: Final = 20  # how old an answer may be, with a margin
 RETRY_S: Final = 5
 
 
 class MarketPoller:
-    """`wall_us` is the wall time in unix microseconds: markets open and close by it."""
+    """Reports what it polls to the stream's listener. `wall_us` is the wall time in unix microseconds: markets open and
+    close by it."""
 
     def __init__(self, terms: TermsReader, wall_us: Callable[[], int], log: Log) -> None:
         self._terms = terms
         self._wall_us = wall_us
         self._log = log
         self._wanted_soon = trio.Event()
-        self._frame_s: dict[str, float] = {}  # when a frame last told of a market
+        self._frame_s: dict[str, float] = {}  # ticker -> when a frame last said how the market stands
 
     def poll_soon(self) -> None:
-        """Something may have been missed."""
+        """Poll at once: the stream may have missed something."""
         self._wanted_soon.set()
 
     def note_frame(self, ticker: str) -> None:
-        """A frame says how a market stands: for a while the word of an answer counts for less."""
+        """Note that a frame has just said how a market stands: for STALE_S an answer may be older than it."""
         self._frame_s[ticker] = trio.current_time()
 
     async def run(self, listener: StreamListener, wanted: Mapping[str, None]) -> NoReturn:
-        """Keep telling `listener` of the `wanted` markets, which may change at any time."""
+        """Poll the `wanted` markets, which may change at any time, and report them to `listener` until cancelled."""
         wait_s: float = 0
         while True:
             with trio.move_on_after(wait_s):
                 await self._wanted_soon.wait()
             await trio.sleep(POLL_DELAY_S)
-            doubted, self._wanted_soon = self._wanted_soon.is_set(), trio.Event()
+            asked, self._wanted_soon = self._wanted_soon.is_set(), trio.Event()
             wait_s = await self._poll(listener, wanted)
-            if doubted:
+            if asked:
                 wait_s = min(wait_s, STALE_S)
 
     async def _poll(self, listener: StreamListener, wanted: Mapping[str, None]) -> float:
-        """Read and tell; returns after how many seconds to look again."""
+        """Poll once and report. Returns after how many seconds to poll again."""
         tickers = list(wanted)
         if not tickers:
             return INTERVAL_S
@@ -89,7 +91,7 @@ class MarketPoller:
         return wait_s
 
     def _report(self, listener: StreamListener, ticker: str, row: wire.Market) -> None:
-        # A word that is not known may well mean "not now" (L14): nothing is placed until it is another.
+        # A status we do not know may well mean "not now": nothing is placed until it is one we know.
         word = row.status or ""
         status = STATUS_OF_WORD.get(word, "paused")
         if word not in STATUS_OF_WORD:
@@ -104,8 +106,8 @@ class MarketPoller:
 
 
 def _turning_points_s(row: wire.Market, now_us: int) -> list[float]:
-    """In how many seconds a market is to open and to close, as far as that lies ahead and can be read; a second is
-    added for the exchange to do it."""
+    """Return in how many seconds a market is to open and to close, as far as that lies ahead and can be read. A second
+    is added for the exchange to do it."""
     turns: list[float] = []
     for text in (row.open_time, row.close_time):
         try:

@@ -1,4 +1,4 @@
-"""A market's terms from what its market, its event and its series say (W4.4, W7, W9)."""
+"""Composes a market's terms from its market, its event and its series (wire/README.md 4.4, 7, 9)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fsm_exec.wire import reading
 from fsm_exec.wire.rest import PriceRange as PriceRangeRow
 from fsm_exec.wire.words import missing, some
 
-# W7; these are the words of a market, not those of the listing's filter
+# wire/README.md 7. These are the statuses of a market, not those of the listing's filter.
 STATUS_OF_WORD: Final[dict[str, MarketStatus]] = {
     "initialized": "unopened",
     "active": "open",
@@ -31,8 +31,8 @@ NO_FEES: Final = FeeTerms(taker_e10=0, maker_e10=0)
 
 
 def terms_of(market: reading.Market, event: reading.Event, series: reading.Series, now_us: int) -> MarketTerms:
-    """All three have their names. Raises Malformed for what cannot be right, UserError for fees without a published
-    formula."""
+    """Compose the terms; all three must have their names. Raises Malformed for what cannot be right, UserError for fees
+    without a published formula."""
     ticker = some(market.ticker, "ticker")
     with malformed_as(f"market {ticker[:40]}"):
         word = some(market.status, "status")
@@ -40,7 +40,7 @@ def terms_of(market: reading.Market, event: reading.Event, series: reading.Serie
         if ranges is None:
             raise missing("price_ranges")
     status = STATUS_OF_WORD.get(word)
-    if status is None:  # never guessed: a new word may well mean "not now" (L14)
+    if status is None:  # never guessed: a new status may well mean "not now"
         raise Malformed(f"market {ticker[:40]}: status {word[:40]!r} is not known")
     return MarketTerms(
         ticker=ticker,
@@ -54,7 +54,7 @@ def terms_of(market: reading.Market, event: reading.Event, series: reading.Serie
 
 
 def grid_of(ticker: str, price_ranges: Sequence[PriceRangeRow]) -> PriceGrid:
-    """In YES prices. Raises Malformed."""
+    """Return the grid of a market's YES prices. Raises Malformed."""
     with malformed_as(f"market {ticker[:40]}: price_ranges"):
         ranges = tuple(PriceRange(parse_price(r.start), parse_price(r.end), parse_price(r.step)) for r in price_ranges)
     if not ranges or any(r.step_e4 <= 0 or r.start_e4 >= r.end_e4 for r in ranges):
@@ -77,6 +77,6 @@ def _fees(market: reading.Market, event: reading.Event, series: reading.Series, 
     try:
         return fee_terms(fee_type, multiplier)
     except UserError as error:
-        if fee_type in MAKER_SHARE:  # then it is the multiplier, which no user chose
+        if fee_type in MAKER_SHARE:  # then the multiplier is wrong, which no user chose
             raise Malformed(f"market {str(market.ticker)[:40]}: {error}") from error
         raise

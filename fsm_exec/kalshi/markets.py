@@ -1,6 +1,7 @@
-"""Public market data: markets, order books, trades, events, series, the exchange's own status (W4.4, W5, W7).
+"""Reads public market data: markets, order books, trades, events, series, the exchange's status (wire/README.md 4.4, 5,
+7).
 
-Reads only; each raises VenueError. Books over REST may be 15 s old (W4.4): who trades listens to the stream.
+Each read raises VenueError. Books over REST may be 15 s old (wire/README.md 4.4): the engine trades on the stream's.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ PAGE_ROWS: Final = 1_000
 EVENTS_PAGE_ROWS: Final = 200  # the least of the listings' maxima
 DEPTH_MAX: Final = 100
 BOOKS_MAX: Final = 100
-STATUS_BODIES: Final = frozenset({200, 500, 503, 504})  # W7: the same body comes with each
+STATUS_BODIES: Final = frozenset({200, 500, 503, 504})  # wire/README.md 7: the same body comes with each
 
 
 class KalshiMarkets:
-    """A row of a listing that cannot be read is left out, with a line in the log."""
+    """The public reads. A row of a listing that cannot be read is left out, with a line in the log."""
 
     def __init__(self, endpoints: Endpoints, log: Log) -> None:
         self._endpoints = endpoints
         self._log = log
 
     async def fetch_status(self) -> wire.StatusBody:
-        """Whether the exchange is up and trades; a pause answered with 503 is an answer, not a failure."""
+        """Fetch whether the exchange is up and trades. A pause answered with 503 is an answer, not a failure."""
         path = "/exchange/status"
         answer = await self._endpoints.fetch_any_status(path)
         if answer.status not in STATUS_BODIES or (answer.status != 200 and error_detail(answer.body).code):
@@ -50,8 +51,8 @@ class KalshiMarkets:
             raise read_error(path, answer) from None
 
     async def fetch_clock_us(self) -> int | None:
-        """The exchange's clock by the header of an answer: unix microseconds of a whole second that was true when the
-        answer was made. None if it sends no such header."""
+        """Fetch the exchange's clock from the header of an answer: unix microseconds of a whole second that was true
+        when the answer was made. None if it sends no such header."""
         answer = await self._endpoints.fetch_any_status("/exchange/status")
         try:
             return round(parsedate_to_datetime(answer.date).timestamp()) * translate.US_PER_S
@@ -66,8 +67,8 @@ class KalshiMarkets:
         series: str | None = None,
         tickers: Sequence[str] = (),
     ) -> tuple[wire.MarketRow, ...]:
-        """All markets of one event, of one series, or those named. Raises ImpossibleRequest unless one of them is
-        given: the whole exchange is no answer to anything."""
+        """Fetch all markets of one event, of one series, or those named. Raises ImpossibleRequest unless one of them is
+        given: a listing of the whole exchange is never what is wanted."""
         chosen = {"event_ticker": event, "series_ticker": series, "tickers": ",".join(tickers) or None}
         query = {name: value for name, value in chosen.items() if value is not None}
         if not query:
@@ -95,17 +96,17 @@ class KalshiMarkets:
         return row
 
     async def fetch_order_book(self, ticker: str, depth: int = 0) -> Book:
-        """The best `depth` levels a side, 0 for all."""
+        """Fetch a book: the best `depth` levels a side, 0 for all."""
         translate.check_ticker(ticker)
         if not 0 <= depth <= DEPTH_MAX:
-            raise ImpossibleRequest(f"a book of depth {depth}: 0 to {DEPTH_MAX} (W4.4)")
+            raise ImpossibleRequest(f"a book of depth {depth}: 0 to {DEPTH_MAX}")
         content = await self._endpoints.fetch(f"/markets/{ticker}/orderbook", {"depth": str(depth)})
         return _book(decode(content, BookBody).orderbook_fp)
 
     async def fetch_order_books(self, tickers: Sequence[str]) -> dict[str, Book]:
-        """Several at once. One that the exchange leaves out is not in the answer."""
+        """Fetch several books, by ticker. A market that the exchange leaves out is not in the result."""
         if not 0 < len(tickers) <= BOOKS_MAX:
-            raise ImpossibleRequest(f"{len(tickers)} books at once: 1 to {BOOKS_MAX} (W4.4)")
+            raise ImpossibleRequest(f"{len(tickers)} books at once: 1 to {BOOKS_MAX}")
         for ticker in tickers:
             translate.check_ticker(ticker)
         content = await self._endpoints.fetch("/markets/orderbooks", [("tickers", ticker) for ticker in tickers])
@@ -114,7 +115,7 @@ class KalshiMarkets:
     async def fetch_trades(
         self, ticker: str, *, since_us: int | None = None, until_us: int | None = None
     ) -> tuple[PublicTrade, ...]:
-        """Every trade of one market in a span of time, newest first as the exchange lists them."""
+        """Fetch every trade of one market in a span of time, newest first as the exchange lists them."""
         translate.check_ticker(ticker)
         query = {"ticker": ticker}
         if since_us is not None:
@@ -150,17 +151,17 @@ class KalshiMarkets:
         return tuple(found.values())
 
     async def fetch_series(self, category: str | None = None) -> tuple[wire.SeriesRow, ...]:
-        """All series, with their fees; of one category if given."""
+        """Fetch all series, with their fees; those of one category if given."""
         query = None if category is None else {"category": category}
-        told = decode(await self._endpoints.fetch("/series", query), wire.SeriesRows).series or ()
-        return tuple(readable_rows(told, wire.SeriesRow, self._log))
+        raws = decode(await self._endpoints.fetch("/series", query), wire.SeriesRows).series or ()
+        return tuple(readable_rows(raws, wire.SeriesRow, self._log))
 
 
 def _status(content: bytes) -> wire.StatusBody:
-    told = decode(content, wire.StatusBody)
-    if told.exchange_active is None and told.trading_active is None:
+    status = decode(content, wire.StatusBody)
+    if status.exchange_active is None and status.trading_active is None:
         raise Malformed("the exchange's status: exchange_active is missing")
-    return told
+    return status
 
 
 def _book(levels: Ladders) -> Book:

@@ -1,4 +1,4 @@
-"""Why the network failed, on one line: what transports raise is often empty, and its cause says it."""
+"""Describe a network error on one line: what transports raise is often empty, and its cause says why."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ CAUSES_MAX = 5
 
 
 def describe_error(error: BaseException) -> str:
-    """The error's kind and words, and those of its causes as far as they add something."""
-    told = f"{type(error).__name__}: {one_line(str(error))}" if str(error).strip() else type(error).__name__
+    """Return the error's kind and message, and the messages of its causes as far as they add something."""
+    words = f"{type(error).__name__}: {one_line(str(error))}" if str(error).strip() else type(error).__name__
     cause = error.__cause__ or error.__context__
     for _ in range(CAUSES_MAX):
         if cause is None:
             break
-        words = one_line(str(cause))
-        if words and words not in told:
-            told += f": {words}"
+        reason = one_line(str(cause))
+        if reason and reason not in words:
+            words += f": {reason}"
         cause = cause.__cause__ or cause.__context__
-    return told[:TEXT_MAX]
+    return words[:TEXT_MAX]

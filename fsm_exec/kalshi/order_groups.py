@@ -1,4 +1,5 @@
-"""Order groups: orders that may fill only so much together in any 15 s, or are cancelled all at once (W4.3)."""
+"""Order groups: orders that may fill only so much together in any 15 s, or are cancelled all at once (wire/README.md
+4.3)."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ class KalshiGroups:
         self._endpoints = endpoints
 
     async def create(self, limit_e2: CountE2) -> GroupMadeAnswer:
-        """A new group. An answer that got lost leaves one behind that nobody uses: harmless."""
+        """Create a group. An answer that gets lost leaves a group behind that is never used, which is harmless."""
 
         def made(content: bytes) -> GroupMade:
             return GroupMade(translate.order_id_of(decode(content, reading.GroupMade).order_group_id))
@@ -28,23 +29,23 @@ class KalshiGroups:
         return await self._endpoints.send_write("group_make", "POST", f"{GROUPS}/create", made, body=_limit(limit_e2))
 
     async def set_limit(self, group_id: str, limit_e2: CountE2) -> GroupAnswer:
-        """A limit that the last 15 s have passed already triggers the group."""
+        """Set the group's limit. One that the fills of the last 15 s exceed already triggers the group."""
         return await self._change("PUT", group_id, "/limit", _limit(limit_e2))
 
     async def reset(self, group_id: str) -> GroupAnswer:
-        """The counter to zero; a triggered group takes orders again."""
+        """Set the group's counter to zero; a triggered group takes orders again."""
         return await self._change("PUT", group_id, "/reset", {})
 
     async def trigger(self, group_id: str) -> GroupAnswer:
-        """Cancel all its orders and take no more until the reset."""
+        """Cancel all orders of the group; it takes no more until it is reset."""
         return await self._change("PUT", group_id, "/trigger", {})
 
     async def delete(self, group_id: str) -> GroupAnswer:
-        """Cancels its orders too."""
+        """Delete the group, which cancels its orders too."""
         return await self._change("DELETE", group_id, "", None)
 
     async def fetch(self, group_id: str) -> OrderGroup:
-        """With the ids of its orders."""
+        """Fetch one group, with the ids of its orders."""
         translate.check_group_id(group_id)
         body = decode(await self._endpoints.fetch(f"{GROUPS}/{group_id}"), reading.Group)
         return OrderGroup(
@@ -80,10 +81,10 @@ class KalshiGroups:
 
 
 def _limit(limit_e2: CountE2) -> writes.GroupLimit:
-    """W4.3: 1 to 1,000,000 contracts. Only the decimal text is sent: two fields would have to agree. Raises
-    ImpossibleRequest."""
+    """Return the body that sets a limit of 1 to 1,000,000 contracts (wire/README.md 4.3). Only the decimal text is
+    sent: two fields would have to agree. Raises ImpossibleRequest."""
     if not LIMIT_MIN_E2 <= limit_e2 <= LIMIT_MAX_E2:
-        raise ImpossibleRequest(f"a group's limit of {limit_e2} (10^-2 contracts): 1 to 1,000,000 contracts (W4.3)")
+        raise ImpossibleRequest(f"a group's limit of {limit_e2} (10^-2 contracts): 1 to 1,000,000 contracts")
     return writes.GroupLimit(contracts_limit_fp=format_count(limit_e2))
 
 

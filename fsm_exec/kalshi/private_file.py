@@ -1,7 +1,7 @@
-"""Files whose reader can trade: the private key, and the token of the control API.
+"""Read files that grant the right to trade: the private key, and the token of the control API.
 
-Refused, not repaired, when anybody else may read, change or replace them: what was readable may have been read. The
-open file is asked, not its path, so that nobody can swap it in between.
+A file that another user may read, change or replace is refused, not repaired: what was readable may have been read. The
+checks are made on the open file, not on its path, so that it cannot be swapped in between.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ GROUP_OR_WORLD_WRITE: Final = 0o022
 def read_private(
     path: Path, what: str, *, bytes_max: int, if_absent: str, if_others_may: str, links: bool = True
 ) -> bytes:
-    """The file's first `bytes_max` bytes. `what` begins each error, `if_absent` and `if_others_may` end theirs. With
-    `links` the path may be a symbolic link. Raises UserError."""
+    """Read the file's first `bytes_max` bytes. `what` begins each error, `if_absent` and `if_others_may` end theirs.
+    With `links` the path may be a symbolic link. Raises UserError."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if links else os.O_NOFOLLOW)
     try:
         descriptor = os.open(path, flags)
@@ -51,8 +51,8 @@ def _check_file(status: os.stat_result, called: str, if_others_may: str) -> None
 
 
 def _check_directory(path: Path, called: str) -> None:
-    """Who may write to the directory may put another file in this one's place, unless the directory keeps everybody
-    to what is his (the sticky bit)."""
+    """Raise UserError if another user may write to the file's directory: he could put another file in its place. A
+    directory with the sticky bit lets each user replace only his own files."""
     directory = path.resolve().parent
     status = os.stat(directory)
     mode = stat.S_IMODE(status.st_mode)

@@ -1,11 +1,11 @@
-"""The rate budget: every request waits here until the exchange's token buckets have room for it (W11).
+"""The rate budget: every request waits here until the exchange's token buckets have room for it (wire/README.md 11).
 
-Two buckets, read and write. Who waits is served by urgency, cancels before amends before creates, and among equals in
-the order of asking. A share of the write bucket is for cancels alone, so that a rush of new orders never keeps us from
-taking old ones back. Waiting is on trio's clock; all figures are integers.
+There are two buckets, read and write. Waiting requests are served by urgency, cancels before amends before creates, and
+among equals in order of arrival. A share of the write bucket is reserved for cancels, so that a rush of new orders
+never delays taking old ones back. Waiting is on trio's clock; all figures are integers.
 
-A place or an amend that found no tokens for TOKENS_WAIT_S is given up, proven not sent: the market has moved on since
-it was decided, and a decision made now is worth more than one made then.
+A place or an amend that finds no tokens for TOKEN_WAIT_MAX_S is given up as proven not sent: the market has moved on
+since it was decided, and a decision made now is worth more.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from fsm_exec.kalshi.token_costs import URGENCY, BucketName, Charge, TokenCosts
 from fsm_exec.kalshi.translate import ImpossibleRequest
 from fsm_exec.wire.account import AccountLimits, BucketLimits, EndpointCosts
 
-# The lowest tier's, as long as nobody told otherwise (W11).
+# The lowest tier's limits, until the account's own are known (wire/README.md 11).
 READ_DEFAULT: Final = BucketLimits(refill_rate=200, bucket_capacity=200)
 WRITE_DEFAULT: Final = BucketLimits(refill_rate=100, bucket_capacity=100)
 
 CANCEL_SHARE_PER_MILLE: Final = 200
-"""How much of the write bucket only cancels may spend: at the lowest tier 20 tokens, ten cancels at once."""
+"""The share of the write bucket that only cancels may spend: at the lowest tier 20 tokens, ten cancels at once."""
 TOKEN_WAIT_MAX_S: Final = 5  # of a create or an amend
 JITTER_MS: Final = 100
 """Requests do not arrive in the rhythm they were sent in: the first of a burst dials, the next find a connection. So
-the exchange may see a span shorter by this, and our bucket is smaller by what it refills meanwhile."""
+the exchange may see them within a span shorter by this, and our bucket is smaller by what refills in it."""
 MARGIN_PER_MILLE_MAX: Final = 100  # of the capacity
-BATCH_MAX: Final = 100  # orders in one batch: what is lost with one answer has to be looked up
+BATCH_MAX: Final = 100  # orders in one batch: each of them has to be looked up if the answer is lost
 ONE_PLACE: Final = "/portfolio/events/orders"
 ONE_CANCEL: Final = "/portfolio/events/orders/order"
 BATCH_CANCEL: Final = "/portfolio/events/orders/batched"
-TOKENS_MAX: Final = 10**9  # a limit beyond it is a mistake
+TOKENS_MAX: Final = 10**9  # a limit beyond it is taken for a mistake
 
 
 class NoTokens(httpx.PoolTimeout):
@@ -68,7 +68,7 @@ class BudgetStatistics(msgspec.Struct, frozen=True):
 
 
 class RateBudget:
-    """One per account: requests that go past it are not counted. Make it inside trio."""
+    """The buckets of one account. Every request of the account must go through one budget; it is made inside trio."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -91,34 +91,34 @@ class RateBudget:
         return charge
 
     def record_rate_limited(self, bucket: BucketName) -> None:
-        """The exchange answered 429 all the same."""
+        """Slow a bucket down after the exchange answered 429 in spite of it."""
         queue = self._queues[bucket]
         queue.slow_down()
         self._log.warning("rate_limited", bucket=bucket, refill_mt_per_s=queue.bucket.rate_mt_per_s)
 
     def set_limits(self, limits: AccountLimits) -> None:
-        """The account's own buckets. A figure that is left out or cannot be one is passed over, and reported."""
-        for name, told in (("read", limits.read), ("write", limits.write)):
-            if told is None:
+        """Adopt the account's own limits. A figure that is missing or impossible is skipped, and logged."""
+        for name, own in (("read", limits.read), ("write", limits.write)):
+            if own is None:
                 self._log.warning("limits_untold", bucket=name)
-            elif 0 < told.refill_rate <= TOKENS_MAX and 0 < told.bucket_capacity <= TOKENS_MAX:
-                self._queues[name].resize(told)
+            elif 0 < own.refill_rate <= TOKENS_MAX and 0 < own.bucket_capacity <= TOKENS_MAX:
+                self._queues[name].resize(own)
             else:
-                self._log.warning("limits_unusable", bucket=name, refill=told.refill_rate)
+                self._log.warning("limits_unusable", bucket=name, refill=own.refill_rate)
 
     def set_costs(self, costs: EndpointCosts) -> None:
         self._costs.set_published(costs)
         self._single_costs = self._costs_of_singles()
 
     def _costs_of_singles(self) -> tuple[int, int]:
-        """What one place and one cancel take. Remembered: every decision asks."""
+        """Return the tokens of one place and of one cancel. They are kept, because every decision reads them."""
         place, cancel = (
             self._costs.charge_for(*one, None).tokens for one in (("POST", ONE_PLACE), ("DELETE", ONE_CANCEL))
         )
         return place, cancel
 
     def facts(self) -> BudgetFacts:
-        """The write bucket as it stands, in whole tokens."""
+        """Return the state of the write bucket, in whole tokens."""
         place, cancel = self._single_costs
         write = self._queues["write"].statistics()
         return BudgetFacts(
@@ -131,8 +131,8 @@ class RateBudget:
         )
 
     def cancels_at_once(self) -> int:
-        """How many orders one batch of cancels may name: half of a full bucket's worth, so that the next batch is paid
-        for while this one is on its way."""
+        """Return how many orders one batch of cancels may name: half of a full bucket, so that the tokens of the next
+        batch refill while this one is on its way."""
         each = max(1, self._costs.charge_for("DELETE", BATCH_CANCEL, 1).tokens)
         half = self._queues["write"].bucket.capacity_mt // MT_PER_TOKEN // 2
         return max(1, min(BATCH_MAX, half // each))
@@ -150,7 +150,7 @@ class _Waiter:
 
 
 class _Queue:
-    """One bucket and who waits for it, the most urgent first. Only the first looks at the bucket."""
+    """One bucket and the requests that wait for it, the most urgent first. Only the first looks at the bucket."""
 
     def __init__(self, limits: BucketLimits) -> None:
         self.bucket = TokenBucket(usable_tokens(limits), limits.refill_rate, _now_us())
@@ -163,11 +163,11 @@ class _Queue:
         if charge.is_batch and charge.tokens * MT_PER_TOKEN > room_mt:
             raise ImpossibleRequest(
                 f"a batch of {charge.tokens} tokens does not fit the {room_mt // MT_PER_TOKEN} of the write bucket "
-                "as a whole (W11)"
+                "as a whole"
             )
 
     async def wait_for(self, charge: Charge, default_cost: int) -> bool:
-        """Take the tokens when it is our turn and they are there; False if that takes too long."""
+        """Take the tokens when it is this request's turn and they are there. Returns False if that takes too long."""
         began_us = _now_us()
         waiter = _Waiter(URGENCY[charge.rank], self._number)
         self._number += 1
@@ -175,7 +175,7 @@ class _Queue:
         patience_s = TOKEN_WAIT_MAX_S if charge.rank in ("amend", "create") else float("inf")
         taken = False
         try:
-            if self._waiters[0] is waiter:  # the way nearly all go: nobody waits, and there are tokens
+            if self._waiters[0] is waiter:  # the common case: the queue is empty, and there are tokens
                 taken = self._try_take(charge, default_cost) == 0
             if not taken:
                 with trio.move_on_after(patience_s):
@@ -202,10 +202,12 @@ class _Queue:
                 await waiter.woken.wait()
 
     def _try_take(self, charge: Charge, default_cost: int) -> int:
-        """0 if the tokens were taken, otherwise how long that will need."""
+        """Take the tokens if they are there. Returns 0 if they were taken, otherwise how long to wait, in
+        microseconds."""
         self.bucket.refill(_now_us())
         floor_mt = self._floor_mt(charge, default_cost)
-        # A single request that costs more than a whole bucket must go out some time: the exchange is the judge of it.
+        # A request that costs more than a whole bucket is sent once the bucket is full: the exchange is the judge of
+        # it.
         tokens_mt = min(charge.tokens * MT_PER_TOKEN, self.bucket.capacity_mt - floor_mt)
         wait_us = self.bucket.wait_us(tokens_mt, floor_mt)
         if wait_us == 0:
@@ -215,11 +217,13 @@ class _Queue:
         return wait_us
 
     def _floor_mt(self, charge: Charge, default_cost: int) -> int:
-        """What must be left after this request: the cancels' share, but never so much that nothing else could go."""
+        """Return what must be left after this request: the share of the cancels, or nothing if it is a cancel or a
+        read."""
         return 0 if charge.bucket == "read" or charge.rank == "cancel" else self.reserve_mt(default_cost)
 
     def reserve_mt(self, default_cost: int) -> int:
-        """What only cancels may spend."""
+        """Return what only cancels may spend: their share, but never so much that a request at the default cost cannot
+        go."""
         share_mt = self.bucket.capacity_mt * CANCEL_SHARE_PER_MILLE // 1_000
         return max(0, min(share_mt, self.bucket.capacity_mt - default_cost * MT_PER_TOKEN))
 
@@ -253,7 +257,7 @@ class _Queue:
 
 
 def usable_tokens(limits: BucketLimits) -> int:
-    """What we hold the exchange's bucket for: its capacity less a margin for requests that bunch up on their way."""
+    """Return the capacity to count with: the exchange's, less a margin for requests that bunch up on their way."""
     margin = min(limits.refill_rate * JITTER_MS // 1_000, limits.bucket_capacity * MARGIN_PER_MILLE_MAX // 1_000)
     return limits.bucket_capacity - margin
 

@@ -1,6 +1,6 @@
-"""The account's orders and the terms of markets over REST: what `core.ports.Exchange` asks for.
+"""Orders and the terms of markets over REST: the calls of `core.ports.Exchange`.
 
-Writes stand here; what is read has files of its own (`listings`, `terms_reader`).
+The writes are here; the reads have modules of their own (`listings`, `terms_reader`).
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from fsm_exec.kalshi.terms_reader import TermsReader
 from fsm_exec.wire import reading
 from fsm_exec.wire.words import some
 
-ORDERS = "/portfolio/events/orders"  # V2 writes; the old family answers 410 (W0)
+ORDERS = "/portfolio/events/orders"  # V2 writes; the old family answers 410 (wire/README.md 0)
 
 
 class KalshiRest:
     """Implements the reads and writes of `core.ports.Exchange`; holds no state but its connections. `wall_us` is the
-    wall time in unix microseconds: an answer that names no time of its own has that of its receipt."""
+    wall time in unix microseconds: an answer without a time of its own gets the time of its receipt."""
 
     def __init__(self, http: SignedHttp, wall_us: Callable[[], int], log: Log) -> None:
         self.endpoints = Endpoints(http)
@@ -102,20 +102,20 @@ class KalshiRest:
                 at_us=translate.moment_us(self._wall_us(), answer.ts_ms),
             )
 
-        # Without the ticker an order on another shard is not found (W6.5).
+        # Without the ticker an order on another shard is not found (wire/README.md 6.5).
         query = {"market_ticker": order.ticker}
         return await self.endpoints.send_write("cancel", "DELETE", f"{ORDERS}/{order.order_id}", cancelled, query=query)
 
     async def place_batch(self, orders: Sequence[PlaceOrder]) -> tuple[PlaceAnswer, ...]:
-        """One request for several orders, one answer for each, in their order. Raises ImpossibleRequest also for a
-        batch that does not fit the write bucket as a whole."""
+        """Place several orders with one request. Returns one answer for each, in their order. Raises ImpossibleRequest
+        also for a batch that does not fit the write bucket as a whole."""
         body = batches.create_batch(orders)
 
         def placed(content: bytes) -> tuple[PlaceAnswer, ...]:
             return batches.place_answers(decode(content, reading.Items), orders, self._wall_us())
 
         path = f"{ORDERS}/batched"
-        # One late order makes the batch late: what is left of it can be sent anew.
+        # One late order makes the batch late: the orders that are still good can be sent again.
         last_us = min((order.not_after_us for order in orders if order.not_after_us is not None), default=None)
         answer = await self.endpoints.send_write(
             "batch_place", "POST", path, placed, body=body, orders=len(orders), not_after_us=last_us
@@ -123,7 +123,7 @@ class KalshiRest:
         return answer if isinstance(answer, tuple) else (answer,) * len(orders)
 
     async def cancel_batch(self, orders: Sequence[CancelOrder]) -> tuple[CancelAnswer, ...]:
-        """As `place_batch`."""
+        """Cancel several orders with one request. Returns and raises like `place_batch`."""
         body = batches.cancel_batch(orders)
 
         def cancelled(content: bytes) -> tuple[CancelAnswer, ...]:
@@ -136,7 +136,7 @@ class KalshiRest:
         return answer if isinstance(answer, tuple) else (answer,) * len(orders)
 
     async def cancel_all(self) -> CancelAllAnswer:
-        """Every resting order of the account, ours or not."""
+        """Cancel every resting order of the account, ours or not."""
         return await self.endpoints.send_write("cancel_all", "DELETE", ORDERS, lambda _: AllCancelled())
 
     # Reads. Each raises VenueRefused or VenueUnavailable.
@@ -144,13 +144,13 @@ class KalshiRest:
     async def orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
     ) -> OrderListing:
-        """See `Listings.orders`."""
+        """See `Listings.fetch_orders`."""
         return await self.listings.fetch_orders(ticker, since_us, resting=resting)
 
     async def fills(
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
-        """See `Listings.fills`."""
+        """See `Listings.fetch_fills`."""
         return await self.listings.fetch_fills(ticker, order_id, since_us)
 
     async def market_terms(self, ticker: str) -> MarketTerms:
@@ -158,5 +158,5 @@ class KalshiRest:
         return await self.terms.fetch_one(ticker)
 
     async def markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
-        """See `TermsReader.many`."""
+        """See `TermsReader.fetch_many`."""
         return await self.terms.fetch_many(tickers)

@@ -1,7 +1,8 @@
 """One signed request, one bounded answer: the REST connection under `rest.KalshiRest`.
 
-Nothing is repeated here, neither writes nor reads (L9). What comes back is the status and the body, or the httpx
-error as it came; what either proves is judged by the caller. Every request first pays the rate budget.
+Nothing is sent twice here, neither writes nor reads: a transport that repeats an unanswered order places it twice. The
+result is the status and the body, or the httpx error as it came; the caller judges what either proves. Every request
+first pays the rate budget.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from fsm_exec.wire.rest import error_detail
 
 WRITE_TIMEOUT_S: Final = 10
 READ_TIMEOUT_S: Final = 20
-SIGNATURE_WINDOW_S: Final = 30  # W2: a signature older than this is refused
+SIGNATURE_WINDOW_S: Final = 30  # wire/README.md 2: a signature older than this is refused
 # An unanswered write must not be handed to the socket when its signature is about to run out.
 assert TOKEN_WAIT_MAX_S + WRITE_TIMEOUT_S < SIGNATURE_WINDOW_S
 
@@ -34,19 +35,19 @@ HTTP_LIMITS: Final = httpx.Limits(max_connections=32, max_keepalive_connections=
 NON_CANCELS_MAX: Final = 20
 """Requests under way beside cancels: answers that do not come never take the last connection."""
 POOL_WAIT_S: Final = 5
-GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS  # the header tells which
+GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS  # 32: zlib reads from the header which of the two it is
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024  # a page of 1,000 orders takes 1 MB
 US_PER_MS: Final = 1_000
 UNAUTHORIZED: Final = 401
 TOO_MANY_REQUESTS: Final = 429
-SENT: Final = "http11.send_request_body.complete"  # httpcore's word for: the last byte is with the socket
+SENT: Final = "http11.send_request_body.complete"  # httpcore's event: the last byte is with the socket
 
 Query: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
-"""As pairs where a key may come more than once."""
+"""Query parameters; pairs where a key may come more than once."""
 
 
 async def _mark_when_sent(what: str, _: object) -> None:
-    """The transport tells what it does, if asked to."""
+    """Pass the crash point `send.after` when httpcore reports the last byte of a request as handed to the socket."""
     if what == SENT:
         point("send.after")
 
@@ -56,11 +57,13 @@ class AnswerTooLong(httpx.DecodingError):
 
 
 class TooLate(httpx.PoolTimeout):
-    """The request found its turn after the time it was good for. As NoTokens a leaf that proves: nothing was sent."""
+    """The request's turn came after the time it was good for. Like NoTokens a leaf of httpx's tree that proves: nothing
+    was sent."""
 
 
 class Answer(NamedTuple):
-    """`date` is the header of that name as it came, empty without one: the exchange's clock, in whole seconds."""
+    """A status and its body. `date` is the header of that name as it came, empty without one: the exchange's clock, in
+    whole seconds."""
 
     status: int
     body: bytes
@@ -68,8 +71,9 @@ class Answer(NamedTuple):
 
 
 class SignedHttp:
-    """`wall_us` is the wall time in unix microseconds: the only clock signatures know. `on_expired_signature` is called
-    when the exchange finds a signature expired: that clock, or the exchange's, is wrong."""
+    """Sends signed requests. `wall_us` is the wall time in unix microseconds: the only clock signatures know.
+    `on_expired_signature` is called when the exchange finds a signature expired: that clock, or the exchange's, is
+    wrong."""
 
     def __init__(
         self,
@@ -116,7 +120,7 @@ class SignedHttp:
             self._non_cancels.release()
 
     async def _wait_for_room(self) -> None:
-        """Raises httpx.PoolTimeout: nothing was sent."""
+        """Wait until fewer than NON_CANCELS_MAX requests are under way. Raises httpx.PoolTimeout: nothing was sent."""
         try:
             self._non_cancels.acquire_nowait()
         except trio.WouldBlock:
@@ -192,8 +196,8 @@ class SignedHttp:
 
 
 def inflate(body: bytes, encoding: str) -> bytes:
-    """What a body holds that was compressed without being asked to. Raises httpx.DecodingError; AnswerTooLong before
-    more than BODY_MAX_BYTES of it are there."""
+    """Decompress a body that was compressed although we did not request it. Raises httpx.DecodingError, and
+    AnswerTooLong before more than BODY_MAX_BYTES are there."""
     match encoding.strip().lower():
         case "" | "identity":
             return body

@@ -1,8 +1,9 @@
-"""Signed headers, from a private key that never leaves this module.
+"""Signs the headers of requests with a private key that never leaves this module.
 
-W2: the message is timestamp (unix milliseconds) + METHOD + path, where the path carries its prefix and no query; the
-body is not signed. RSA keys sign with PSS (SHA-256, MGF1 with SHA-256, salt of 32 bytes), Ed25519 keys plainly; the
-kind is read from the PEM. No error raised here carries bytes of the key, and no `repr` shows it.
+The signed message (wire/README.md 2) is timestamp (unix milliseconds) + METHOD + path, where the path carries its
+prefix and no query; the body is not signed. RSA keys sign with PSS (SHA-256, MGF1 with SHA-256, salt of 32 bytes),
+Ed25519 keys plainly; the kind is read from the PEM. No error raised here carries bytes of the key, and no `repr` shows
+it.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ RSA_BITS_MIN = 2048  # shorter ones can be broken, and the shortest cannot even 
 KEY_HEADER = "KALSHI-ACCESS-KEY"
 TIMESTAMP_HEADER = "KALSHI-ACCESS-TIMESTAMP"
 SIGNATURE_HEADER = "KALSHI-ACCESS-SIGNATURE"
-EXPIRED = "header_timestamp_expired"  # W2: the code of a 401 that says nothing but that two clocks differ
+EXPIRED = "header_timestamp_expired"  # wire/README.md 2: the code of a 401 that says nothing but that two clocks differ
 
 
 def ignore_expired_signature() -> None:
-    """What is told of an expired signature where the clock cannot be set anyway."""
+    """Do nothing about an expired signature, where the clock cannot be set anyway."""
 
 
 class SigningKey:
@@ -44,7 +45,7 @@ class SigningKey:
 
     @classmethod
     def load(cls, path: Path) -> SigningKey:
-        """The key of a PEM file. Raises UserError if the file cannot be read, others may touch it, or it holds no
+        """Load the key of a PEM file. Raises UserError if the file cannot be read, others may touch it, or it holds no
         usable key."""
         pem = read_private(
             path,
@@ -59,7 +60,7 @@ class SigningKey:
 
     @classmethod
     def from_pem(cls, pem: bytes, where: str = "private key") -> SigningKey:
-        """The key of PEM bytes; `where` names their source in errors. Raises UserError."""
+        """Load the key from PEM bytes; `where` names their source in errors. Raises UserError."""
         # `from None`: the chained error of the library must not reach a log with anything of the key in it.
         try:
             private = serialization.load_pem_private_key(pem, password=None)
@@ -82,11 +83,11 @@ class SigningKey:
 
     @classmethod
     def generate(cls) -> SigningKey:
-        """A new Ed25519 key, for an exchange of one's own. Ed25519 because it signs some ten times faster."""
+        """Generate an Ed25519 key for a paper exchange. Ed25519 because it signs some ten times faster."""
         return cls(Ed25519PrivateKey.generate())
 
     def public_pem(self) -> bytes:
-        """The public half, as an exchange keeps it."""
+        """Return the public half, as an exchange keeps it."""
         return self._private.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -122,7 +123,8 @@ class Signer:
         self._key = key
 
     def signed_headers(self, method: str, path: str, now_ms: int) -> dict[str, str]:
-        """The headers of one request. `path` has the API's prefix and no query; `now_ms` is unix milliseconds."""
+        """Return the headers of one request. `path` has the API's prefix and no query; `now_ms` is unix
+        milliseconds."""
         message = f"{now_ms}{method.upper()}{path}".encode()
         return {
             KEY_HEADER: self.key_id,

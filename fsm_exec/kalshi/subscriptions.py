@@ -1,8 +1,9 @@
-"""What one connection has subscribed to, and the commands that make it what is wanted (W10.2, W10.3).
+"""The subscriptions of one connection, and the commands that make them match the wanted markets (wire/README.md 10.2,
+10.3).
 
-The account's channels, and that of the markets' lives, are subscribed once. The channels of markets follow a set of
-wanted tickers that may change at any time: markets are added to and removed from a subscription that lives, or the
-subscription begins and ends with the first and the last of them. Here is also known which books have no valid snapshot.
+The account's channels and the lifecycle channel are subscribed once. The channels of markets follow a set of wanted
+tickers that may change at any time: markets are added to and removed from a live subscription; it begins with the first
+and ends with the last of them. This module also keeps which books have no valid snapshot.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ NO_SUCH_MARKET: Final = frozenset({11, 16})  # invalid parameter; 16, market not
 
 
 class Channel:
-    """One channel of markets: its number, and the markets it carries or was asked to carry."""
+    """One channel of markets: its sid, and the markets it carries or was asked to carry."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -33,34 +34,36 @@ class Channel:
 
 
 class Subscriptions:
-    """`now_s` arguments are seconds of any steady clock. `wanted` is the owner's, live; a market the exchange refuses
-    is taken out of it. Methods that return bytes return commands to send."""
+    """Methods that return bytes return commands to send. `now_s` arguments are seconds of any steady clock. `wanted`
+    belongs to the owner and may change at any time; a market the exchange refuses is removed from it."""
 
     def __init__(self, wanted: dict[str, None], log: Log) -> None:
         self.book = Channel(BOOK_CHANNEL)
         self.trade = Channel(TRADE_CHANNEL)
         self.due: set[str] = set()  # markets whose book has no valid snapshot
-        self.retired: set[int] = set()  # sids given up; their late frames tell nothing
+        self.retired: set[int] = set()  # sids given up; their late frames are ignored
         self._channels = (self.book, self.trade)
         self._wanted = wanted
         self._log = log
         self._last_id = 0
-        self._optional_id = 0  # the subscription that the connection outlives without: what it tells is read as well
+        self._optional_id = 0  # the subscription the connection can do without: what it says is polled as well
         self._awaiting_ack: dict[tuple[int, str], float] = {}  # (command, channel) -> when it was sent
-        self._updates: dict[int, str | None] = {}  # commands whose refusal the connection outlives; the market added
-        self._asked: dict[str, float] = {}  # of the due, the ones asked for again, and when
+        self._updates: dict[int, str | None] = {}  # commands whose refusal the connection survives -> the market added
+        self._asked: dict[str, float] = {}  # those of the due that were requested again, and when
         self._seen: set[str] = set()  # markets that had a snapshot
 
     def subscribe_all(self, now_s: float) -> list[bytes]:
-        """The account's come first: nothing of ours may happen before we listen."""
+        """Return the first commands of a connection. The account's channels come first: nothing of ours may happen
+        before we listen."""
         commands = [self._subscribe(ACCOUNT_CHANNELS, None, now_s), *self.sync(now_s)]
-        # Of every market there is: this channel takes no filter (W10.4).
+        # This channel takes no filter: it carries every market there is (wire/README.md 10.4).
         commands.append(self._subscribe((LIFECYCLE_CHANNEL,), None, now_s))
         self._optional_id = self._last_id
         return commands
 
     def sync(self, now_s: float) -> list[bytes]:
-        """What makes the subscriptions those that are wanted. A channel whose answer is due waits for it."""
+        """Return the commands that make the subscriptions match the wanted markets. A channel whose acknowledgement is
+        due waits for it."""
         commands: list[bytes] = []
         unsubscribed = [c for c in self._channels if c.sid is None and not c.is_subscribing]
         if self._wanted and unsubscribed:
@@ -77,11 +80,12 @@ class Subscriptions:
         return commands
 
     def acknowledge(self, command_id: int | None, name: str, sid: int, now_s: float) -> list[bytes]:
-        """The exchange has begun a subscription: what was wanted and not wanted meanwhile is made up for."""
-        if command_id is None:  # not said: the one that waits for this channel
+        """Take in that the exchange has begun a subscription. Returns commands for what became wanted or unwanted since
+        it was asked for."""
+        if command_id is None:  # left out: take the command that waits for this channel
             command_id = next((waiting for waiting, channel in self._awaiting_ack if channel == name), 0)
         if self._awaiting_ack.pop((command_id, name), None) is None:
-            return []  # not asked for, or told twice
+            return []  # not asked for, or acknowledged twice
         for channel in self._channels:
             if channel.name == name:
                 channel.sid, channel.is_subscribing = sid, False
@@ -89,20 +93,21 @@ class Subscriptions:
         return []
 
     def guess_book_sid(self, sid: int) -> None:
-        """Books may come before the answer that names their sid: it must be known, or a gap would be nobody's."""
+        """Take the sid of the book channel from a book that comes before the acknowledgement: a gap could not be
+        assigned to the books otherwise."""
         if self.book.is_subscribing and self.book.sid is None and sid not in self.retired:
             self.book.sid = sid
 
     def overdue_acks(self, now_s: float, patience_s: float) -> list[str]:
-        """Channels whose subscription has had no answer for so long."""
+        """Return the channels whose subscription has had no answer for `patience_s`."""
         return [channel for (_, channel), sent_s in self._awaiting_ack.items() if now_s - sent_s >= patience_s]
 
     def complete(self, command_id: int) -> None:
-        """A command was answered."""
+        """Take in that a command was answered."""
         self._updates.pop(command_id, None)
 
     def survives_refusal(self, command_id: int | None, error: ws.StreamError) -> bool:
-        """Take in that a command was refused; False if without it the connection is not what was promised."""
+        """Take in that a command was refused. Returns False if the connection is no good without it."""
         if command_id is not None and command_id == self._optional_id:
             self._awaiting_ack.pop((command_id, LIFECYCLE_CHANNEL), None)
             self._log.warning("no_lifecycle", code=error.code, message=(error.msg or "")[:200])
@@ -113,7 +118,7 @@ class Subscriptions:
         if ticker is not None and error.code not in NO_SUCH_MARKET:
             return False
         self._log.warning("update_refused", ticker=ticker, code=error.code, message=(error.msg or "")[:200])
-        if ticker is not None:  # not carried by the exchange: wanting it would have every connection refused
+        if ticker is not None:  # the exchange does not carry it: wanting it on would have every connection refused
             self._wanted.pop(ticker, None)
             for channel in self._channels:
                 channel.tickers.pop(ticker, None)
@@ -121,27 +126,28 @@ class Subscriptions:
         return True
 
     def mark_snapshot(self, ticker: str) -> None:
-        """A book has its snapshot."""
+        """Take in that a book has its snapshot."""
         self._forget_book(ticker)
         self._seen.add(ticker)
 
     def request_overdue(self, now_s: float, patience_s: float) -> list[bytes]:
-        """Ask once more for what was asked for and did not come."""
+        """Request once more the snapshots that were requested `patience_s` ago and did not come."""
         return self.request_snapshots([t for t, asked_s in self._asked.items() if now_s - asked_s >= patience_s], now_s)
 
     def request_snapshots(self, tickers: Sequence[str], now_s: float) -> list[bytes]:
-        """These books are not to be trusted any more until their next snapshot."""
+        """Distrust these books until their next snapshot, and request it."""
         self.due.update(tickers)
         self._asked.update(dict.fromkeys(tickers, now_s))
         sid = self.book.sid
         if sid is None:
-            return []  # not acknowledged yet; asked again when overdue
+            return []  # not acknowledged yet; requested again when overdue
         commands: list[bytes] = []
         known = [ticker for ticker in tickers if ticker in self._seen]
         if known:
             params = ws.CommandParams(sid=sid, action="get_snapshot", market_tickers=known)
             commands.append(self._command("update_subscription", params))
-        # Of a market that never had one a refusal says that there is none, not that the connection is no good.
+        # For a market that never had a snapshot a refusal says that the market does not exist, not that the connection
+        # is no good: so one command each.
         commands += [self._change_markets(sid, "get_snapshot", [t], about=t) for t in tickers if t not in self._seen]
         return commands
 
@@ -166,7 +172,7 @@ class Subscriptions:
         if gone and channel.tickers:
             commands.append(self._change_markets(sid, "delete_markets", gone))
         elif gone:
-            # Without any market some channels carry all of them (W10.4): better none at all.
+            # Without any market some channels carry all of them (wire/README.md 10.4): better none at all.
             commands.append(self._command("unsubscribe", ws.CommandParams(sids=[sid])))
             self._updates[self._last_id] = None
             self.retired.add(sid)
@@ -183,7 +189,8 @@ class Subscriptions:
         return command
 
     def _change_markets(self, sid: int, action: str, tickers: list[str], about: str | None = None) -> bytes:
-        """A command whose refusal is about one market, or about nothing that matters."""
+        """Return a command whose refusal concerns one market (`about`) or nothing that matters, never the
+        connection."""
         params = ws.CommandParams(sid=sid, action=action, market_tickers=tickers)
         command = self._command("update_subscription", params)
         self._updates[self._last_id] = about

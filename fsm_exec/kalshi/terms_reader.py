@@ -1,8 +1,8 @@
-"""Reading the terms of markets: each is put together from its market, its event and its series (W4.4, W9).
+"""Reads the terms of markets: each is composed from its market, its event and its series (wire/README.md 4.4, 9).
 
-Many at once cost few calls: the markets come by their tickers in one listing, an event and a series is read once for
-all of its markets, and where several events are missing the open ones of their series come in one page. What such a
-page leaves out is read by name.
+Many markets cost few calls: the markets come by their tickers in one listing, an event or a series is read once for all
+of its markets, and where several events are missing the open events of their series come in one page. What such a page
+leaves out is read by name.
 """
 
 from __future__ import annotations
@@ -22,34 +22,37 @@ from fsm_exec.wire import listings
 from fsm_exec.wire import reading as wire
 from fsm_exec.wire.words import some
 
-TICKERS_MAX: Final = 1_000  # rows of one page (W4.4)
+TICKERS_MAX: Final = 1_000  # rows of one page (wire/README.md 4.4)
 TICKERS_CHARS_MAX: Final = 6_000  # of one query: servers refuse request lines beyond 8 KB
-EVENTS_ONE_BY_ONE: Final = 2  # so many missing events are read by name; more are looked for in a page of their series
+EVENTS_ONE_BY_ONE: Final = 2  # so many missing events are read by name; beyond it a page of their series is read
 EVENTS_PAGE_ROWS: Final = 200  # the documented maximum
 
-VOLUME_GOOD_US: Final = 300_000_000  # watched markets are read every minute: older, and the exchange did not answer
+# Watched markets are polled every minute: an older figure means that the exchange did not answer.
+VOLUME_GOOD_US: Final = 300_000_000
 
 
 class TermsReader:
-    """`wall_us` is the wall time in unix microseconds: fee waivers end by it."""
+    """Reads and composes terms. `wall_us` is the wall time in unix microseconds: fee waivers end by it."""
 
     def __init__(self, endpoints: Endpoints, wall_us: Callable[[], int], log: Log) -> None:
         self._endpoints = endpoints
         self._wall_us = wall_us
         self._log = log
-        self._volumes: dict[str, tuple[int, CountE2]] = {}  # when it was said, and the contracts traded in 24 hours
+        self._volumes: dict[str, tuple[int, CountE2]] = {}  # when it was read, and the contracts traded in 24 hours
 
     def volume_24h(self, ticker: str) -> CountE2 | None:
-        """As it stood in what was read last, of whatever kind; None if that is long ago or did not tell."""
+        """Return the volume of 24 hours as last read with the market; None if that was long ago, or without a
+        volume."""
         at_us, volume = self._volumes.get(ticker, (0, None))
         return volume if self._wall_us() - at_us <= VOLUME_GOOD_US else None
 
     def forget(self, ticker: str) -> None:
-        """Nobody asks about this market any more."""
+        """Forget a market that is not watched any more."""
         self._volumes.pop(ticker, None)
 
     async def fetch_one(self, ticker: str) -> MarketTerms:
-        """Raises VenueError, and UserError for a ticker that is none or a market whose fees have no formula."""
+        """Fetch the terms of one market. Raises VenueError, and UserError for an invalid ticker or a market whose fees
+        have no formula."""
         _check_tickers([ticker])
         market = decode(await self._endpoints.fetch(f"/markets/{ticker}"), wire.MarketBody).market
         market.ticker = _checked_name(market.ticker, ticker, "market")
@@ -58,9 +61,9 @@ class TermsReader:
         return market_terms.terms_of(market, event, await self._fetch_series(_series_of(event)), self._wall_us())
 
     async def fetch_many(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
-        """By ticker. What the exchange does not list is left out; so is, with a line in the log, a market whose terms
-        cannot be read: `one` raises what is wrong with it. Raises VenueError for the listing itself, and UserError for
-        a ticker that is none."""
+        """Fetch the terms of several markets, by ticker. A market the exchange does not list is left out; so is, with a
+        line in the log, one whose terms cannot be read (`fetch_one` raises what is wrong with it). Raises VenueError
+        for the listing itself, and UserError for an invalid ticker."""
         markets = await self.fetch_rows(tickers)
         events = await self._fetch_events(
             dict.fromkeys(market.event_ticker for market in markets.values() if market.event_ticker)
@@ -81,7 +84,8 @@ class TermsReader:
         return found
 
     async def fetch_rows(self, tickers: Sequence[str]) -> dict[str, wire.Market]:
-        """What the exchange lists of these, by ticker. Raises VenueError, and UserError for a ticker that is none."""
+        """Fetch those of the markets that the exchange lists, by ticker. Raises VenueError, and UserError for an
+        invalid ticker."""
         _check_tickers(tickers)
         wanted = set(tickers)
         found: dict[str, wire.Market] = {}
@@ -101,13 +105,14 @@ class TermsReader:
         return found
 
     def _note_volume(self, ticker: str, text: str | None) -> None:
-        """It is for the record only: one that cannot be read is unknown, and the market is worked all the same."""
+        """Keep the volume. It is for the record only: one that cannot be read is unknown, and the market is traded all
+        the same."""
         if text is not None:
             with suppress(UnitError):
                 self._volumes[ticker] = self._wall_us(), parse_count(text)
 
     async def _fetch_events(self, names: dict[str, None]) -> dict[str, wire.Event | Malformed | VenueRefused]:
-        """Each event, or why it cannot be had. Raises VenueUnavailable."""
+        """Fetch each event, or the reason why it cannot be had. Raises VenueUnavailable."""
         found: dict[str, wire.Event | Malformed | VenueRefused] = {}
         searched: set[str] = set()
         for name in names:
@@ -127,7 +132,8 @@ class TermsReader:
         return found
 
     async def _fetch_open_events(self, series_ticker: str) -> list[wire.Event]:
-        """One page of them. It is only a short cut: if the exchange refuses it there is none."""
+        """Fetch one page of the open events of a series. It only saves requests: if the exchange refuses, the result is
+        empty."""
         query = {"series_ticker": series_ticker, "status": "open", "limit": str(EVENTS_PAGE_ROWS)}
         try:
             page = decode(await self._endpoints.fetch("/events", query), listings.RawEventsPage)
@@ -147,10 +153,10 @@ class TermsReader:
         return series
 
 
-def _checked_name(told: str | None, asked: str, what: str) -> str:
-    """The name that was asked for. Raises Malformed if the answer bears another one."""
-    if told and told != asked:
-        raise Malformed(f"asked for {what} {asked}, got {told[:60]!r}")
+def _checked_name(found: str | None, asked: str, what: str) -> str:
+    """Return the name that was asked for. Raises Malformed if the answer bears another one."""
+    if found and found != asked:
+        raise Malformed(f"asked for {what} {asked}, got {found[:60]!r}")
     return asked
 
 
@@ -171,7 +177,7 @@ def _check_tickers(tickers: Sequence[str]) -> None:
 
 
 def _chunks(tickers: Sequence[str]) -> Iterator[list[str]]:
-    """As many at a time as one request holds."""
+    """Split the tickers into as many as one request holds."""
     chunk: list[str] = []
     length = 0
     for ticker in tickers:

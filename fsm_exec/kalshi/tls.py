@@ -1,8 +1,8 @@
-"""The one TLS context, of REST and of the stream.
+"""The one TLS context of REST and the stream.
 
-Whom it trusts: the certificates that SSL_CERT_FILE and SSL_CERT_DIR name, and nobody else, if either is set; otherwise
-the system's store and the bundle that comes with the HTTP client. It is made by hand because the usual constructor
-obeys SSLKEYLOGFILE: whoever sets that variable could read every order.
+It trusts only the certificates that SSL_CERT_FILE and SSL_CERT_DIR name, if either is set; otherwise the system's store
+and the bundle that comes with the HTTP client. It is made by hand because the usual constructor obeys SSLKEYLOGFILE, a
+variable that would let another process read every order.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ DIRECTORY_VARIABLE = "SSL_CERT_DIR"
 
 @cache
 def shared_context() -> ssl.SSLContext:
-    """Made at the first need, for the whole process. Raises UserError."""
+    """Return the context of this process, made at the first call. Raises UserError."""
     return make_context(os.environ)
 
 
 def make_context(variables: Mapping[str, str]) -> ssl.SSLContext:
-    """Raises UserError for certificates that cannot be read."""
+    """Make a context from the environment's `variables`. Raises UserError for certificates that cannot be read."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks names and certificates
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     file, directory = variables.get(FILE_VARIABLE) or None, variables.get(DIRECTORY_VARIABLE) or None

@@ -1,8 +1,7 @@
-"""One token bucket, as arithmetic: no clock, no waiting. Tokens in thousandths (`_mt`), times in microseconds.
+"""One token bucket as arithmetic, without clock or waiting. Tokens are in thousandths (`_mt`), times in microseconds.
 
-It never lets more through than the exchange's own bucket would, whatever the window: capacity + refill x time. After
-a 429, which says that the exchange counts otherwise than we do, it refills at half the rate, and comes back step by
-step.
+It never lets more through than the exchange's own bucket would, whatever the window: capacity + refill x time. A 429
+says that the exchange counts differently; after it the bucket refills at half the rate and recovers step by step.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ HALVINGS_MAX: Final = 3
 
 
 class TokenBucket:
-    """`level_mt` is what may be spent; it is brought up to date by `grow`. Starts full."""
+    """A bucket that starts full. `level_mt` is what may be spent; `refill` brings it up to date."""
 
     def __init__(self, capacity_tokens: int, refill_tokens_per_s: int, now_us: int) -> None:
         self.capacity_mt = capacity_tokens * MT_PER_TOKEN
@@ -32,7 +31,7 @@ class TokenBucket:
 
     @property
     def rate_mt_per_s(self) -> int:
-        """The refill as it is now."""
+        """The present refill rate."""
         return max(1, self.refill_mt_per_s >> self.halvings)
 
     def refill(self, now_us: int) -> None:
@@ -44,8 +43,8 @@ class TokenBucket:
         self._grow_at_one_rate(now_us)
 
     def wait_us(self, tokens_mt: int, floor_mt: int) -> int:
-        """How long until `tokens_mt` can be taken and `floor_mt` are still left; 0: now. Both must fit the capacity.
-        Should the refill get faster meanwhile, it is sooner."""
+        """Return how long to wait until `tokens_mt` can be taken with `floor_mt` left; 0: now. Both together must fit
+        the capacity. If the refill gets faster in between, the wait is shorter."""
         missing_mt = tokens_mt + floor_mt - self.level_mt
         if missing_mt <= 0:
             return 0
@@ -56,7 +55,8 @@ class TokenBucket:
         self.level_mt -= tokens_mt
 
     def slow_down(self, now_us: int) -> None:
-        """The exchange answered 429: its bucket is empty, so ours is, and it fills more slowly than we thought."""
+        """Empty the bucket and halve its refill, after the exchange answered 429: its bucket is empty and fills more
+        slowly than ours did."""
         self.refill(now_us)
         self.level_mt = self._carry = 0
         if self._halved_us is not None and now_us - self._halved_us < ONE_BURST_US:
@@ -66,7 +66,7 @@ class TokenBucket:
         self._slow_until_us = now_us + SLOW_US
 
     def resize(self, capacity_tokens: int, refill_tokens_per_s: int, now_us: int) -> None:
-        """Take over the exchange's own figures. What was spent stays spent: a larger bucket is not a fuller one."""
+        """Adopt the exchange's figures. What was spent stays spent: a larger bucket is not a fuller one."""
         self.refill(now_us)
         self.capacity_mt = capacity_tokens * MT_PER_TOKEN
         self.refill_mt_per_s = refill_tokens_per_s * MT_PER_TOKEN

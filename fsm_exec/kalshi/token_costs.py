@@ -1,8 +1,9 @@
-"""What a request costs, in which bucket, and how urgent it is: one table, corrected by what the exchange tells.
+"""What a request costs, in which bucket, and how urgent it is: one table, corrected by the costs the exchange
+publishes.
 
-The tokens are those of W11 until `GET /account/endpoint_costs` has been read; a request that no row names costs the
-default. Urgency matters among writes only: what takes risk off the book goes before what changes it, and that before
-what adds to it.
+The tokens are those of wire/README.md 11 until `GET /account/endpoint_costs` has been read; a request that no row names
+costs the default. Urgency matters among writes only: what takes risk off the book goes before what changes it, and that
+before what adds to it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Rank: TypeAlias = Literal["cancel", "amend", "create", "read"]
 
 URGENCY: Final[dict[Rank, int]] = {"cancel": 0, "amend": 1, "create": 2, "read": 0}
 DEFAULT_COST: Final = 10
-COST_MAX: Final = 10_000  # tokens for one request: more is no cost but a mistake
+COST_MAX: Final = 10_000  # tokens for one request: more is taken for a mistake
 
 ANY_PART: Final = "{}"
 _Template: TypeAlias = tuple[str, tuple[str, ...]]
@@ -25,7 +26,8 @@ _Value = TypeVar("_Value", int, Rank)
 
 
 class Charge(NamedTuple):
-    """What one request takes from its bucket. `is_batch`: several orders, which must fit the bucket as a whole."""
+    """The tokens one request takes from its bucket. `is_batch`: several orders, which must fit the bucket as a
+    whole."""
 
     bucket: BucketName
     rank: Rank
@@ -41,7 +43,8 @@ class _Row(NamedTuple):
 
 
 _ROWS: Final = (
-    # W11: cancels of every kind cost 2; deleting or triggering a group cancels its orders, at the default cost.
+    # wire/README.md 11: cancels of every kind cost 2; deleting or triggering a group cancels its orders, at the default
+    # cost.
     _Row("DELETE", "/portfolio/events/orders/{order_id}", "cancel", 2),
     _Row("DELETE", "/portfolio/events/orders/batched", "cancel", 2),
     _Row("DELETE", "/portfolio/events/orders", "cancel", 2),
@@ -51,13 +54,13 @@ _ROWS: Final = (
     _Row("POST", "/portfolio/events/orders/{order_id}/decrease", "amend", DEFAULT_COST),
     _Row("PUT", "/portfolio/order_groups/{id}/limit", "amend", DEFAULT_COST),
     _Row("GET", "/portfolio/orders/{order_id}", "read", 2),
-    # Would be taken for the row above, were they not named.
+    # Would match the row above without a row of its own.
     _Row("GET", "/portfolio/orders/queue_positions", "read", DEFAULT_COST),
 )
 
 
 class TokenCosts:
-    """Looks requests up. `learn` replaces the tokens, never the ranks: those are ours."""
+    """The costs of requests. `set_published` replaces the tokens, never the ranks: those are ours."""
 
     def __init__(self) -> None:
         self._default = DEFAULT_COST
@@ -68,19 +71,21 @@ class TokenCosts:
     def default(self) -> int:
         return self._default
 
-    def set_published(self, told: EndpointCosts) -> None:
-        """Take over what the exchange charges. A figure that is left out or cannot be a cost is passed over: our own
-        stands."""
-        if told.default_cost is not None and 0 < told.default_cost <= COST_MAX:
-            self._default = told.default_cost
-        if told.endpoint_costs is None:
+    def set_published(self, published: EndpointCosts) -> None:
+        """Adopt the costs the exchange publishes. A figure that is missing or impossible is skipped: our own stays."""
+        if published.default_cost is not None and 0 < published.default_cost <= COST_MAX:
+            self._default = published.default_cost
+        if published.endpoint_costs is None:
             return
-        named = {_template(row.method, row.path): row.cost for row in told.endpoint_costs if 0 <= row.cost <= COST_MAX}
-        # A listing of the costs that are not the default: what it leaves out costs the default.
+        named = {
+            _template(row.method, row.path): row.cost for row in published.endpoint_costs if 0 <= row.cost <= COST_MAX
+        }
+        # The exchange lists only the costs that differ from the default: what it leaves out costs the default.
         self._tokens = dict.fromkeys(self._ranks, self._default) | named
 
     def charge_for(self, method: str, path: str, orders: int | None) -> Charge:
-        """`path` without the API's prefix; `orders` None for a request that is no batch."""
+        """Return the charge for a request. `path` is without the API's prefix; `orders` is None unless it is a
+        batch."""
         tokens = _best_match(self._tokens, method, path)
         rank = _best_match(self._ranks, method, path)
         bucket: BucketName = "read" if method == "GET" else "write"
@@ -98,7 +103,7 @@ def _template(method: str, path: str) -> _Template:
 
 
 def _best_match(rows: dict[_Template, _Value], method: str, path: str) -> _Value | None:
-    """The row that fits a path; of several, the one with the most parts written out."""
+    """Return the value of the row that matches a path; of several rows, of the one with the most literal parts."""
     parts = path.strip("/").split("/")
     fitting = [
         template

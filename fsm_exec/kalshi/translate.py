@@ -1,8 +1,9 @@
-"""Between our words and the exchange's single YES-priced book: the only place that converts.
+"""Converts between our orders in two outcomes and the exchange's single book in YES prices; nothing else does.
 
 We buy outcomes; the exchange has one book of YES. Buying YES at p is a bid at p; buying NO at n is an ask at 1 - n.
-Back again, `outcome_side` and `book_side` must agree (bid = yes, ask = no; W4.1). Strings become integers here, once.
-What the exchange sends and cannot be right raises `Malformed`; what we ask and cannot be right, `ImpossibleRequest`.
+Back again, `outcome_side` and `book_side` must agree (bid = yes, ask = no; wire/README.md 4.1). Strings become integers
+here, once. What the exchange sends and cannot be right raises `Malformed`; what we ask and cannot be right,
+`ImpossibleRequest`.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Malformed(VenueUnreadable):
 
 @contextmanager
 def malformed_as(what: str) -> Iterator[None]:
-    """What cannot be read becomes Malformed, naming what it stands in."""
+    """Raise Malformed, naming `what`, for anything in the block that cannot be parsed."""
     try:
         yield
     except (UnitError, Malformed) as error:
@@ -73,17 +74,17 @@ def malformed_as(what: str) -> Iterator[None]:
 
 
 def create_order(order: PlaceOrder) -> rest.CreateOrder:
-    """The body that places `order`. Raises ImpossibleRequest."""
+    """Return the body that places `order`. Raises ImpossibleRequest."""
     _check_priced(order.ticker, order.price_e4, order.count_e2)
     if _CLIENT_ORDER_ID.fullmatch(order.client_order_id) is None:
-        raise ImpossibleRequest(f"client order id {order.client_order_id!r} has a shape the exchange refuses (W6.3)")
+        raise ImpossibleRequest(f"client order id {order.client_order_id!r} has a shape the exchange refuses")
     if order.time_in_force != "good_till_canceled":
         if order.expiration_s is not None:
-            raise ImpossibleRequest(f"{order.time_in_force} with an expiration: only GTC has one (W4.1)")
+            raise ImpossibleRequest(f"{order.time_in_force} with an expiration: only GTC has one")
         if order.post_only:
-            raise ImpossibleRequest(f"{order.time_in_force} and post only: such an order could do nothing (W6.1)")
+            raise ImpossibleRequest(f"{order.time_in_force} and post only: such an order could do nothing")
     if order.reduce_only and order.time_in_force != "immediate_or_cancel":
-        raise ImpossibleRequest(f"{order.time_in_force} and reduce only: only IOC may be (W4.1)")
+        raise ImpossibleRequest(f"{order.time_in_force} and reduce only: only IOC may be")
     if order.order_group_id is not None:
         check_group_id(order.order_group_id)
     if order.expiration_s is not None and not 0 < order.expiration_s * 1_000 < TIME_MAX_MS:
@@ -105,8 +106,8 @@ def create_order(order: PlaceOrder) -> rest.CreateOrder:
 
 
 def amend_order(order: AmendOrder) -> rest.AmendOrder:
-    """The body that amends `order`. Its expiration and client id are left out, which keeps them (W4.1). Raises
-    ImpossibleRequest."""
+    """Return the body that amends `order`. Its expiration and client id are left out, which keeps them (wire/README.md
+    4.1). Raises ImpossibleRequest."""
     check_order_id(order.order_id)
     _check_priced(order.ticker, order.price_e4, order.total_e2)
     return rest.AmendOrder(
@@ -118,13 +119,13 @@ def amend_order(order: AmendOrder) -> rest.AmendOrder:
 
 
 def decrease_order(order: DecreaseOrder) -> writes.DecreaseOrder:
-    """The body that takes contracts off `order`; always with its ticker, for the shard (W6.5). Raises
-    ImpossibleRequest."""
+    """Return the body that takes contracts off `order`; always with its ticker, for the shard (wire/README.md 6.5).
+    Raises ImpossibleRequest."""
     check_order_id(order.order_id)
     check_ticker(order.ticker)
     wanted = [count for count in (order.reduce_by_e2, order.reduce_to_e2) if count is not None]
     if len(wanted) != 1:
-        raise ImpossibleRequest("a decrease says exactly one of by how much and to how much (W4.1)")
+        raise ImpossibleRequest("a decrease says exactly one of by how much and to how much")
     if wanted[0] <= 0:  # to nothing is what a cancel is for; what a decrease makes of it is not documented
         raise ImpossibleRequest(f"a decrease of or to {wanted[0]} (10^-2 contracts)")
     return writes.DecreaseOrder(
@@ -175,22 +176,23 @@ def _check_priced(ticker: str, price: PriceE4, count: CountE2) -> None:
 
 
 def order_id_of(text: str | None) -> str:
-    """An order id that can be used in a request. Raises Malformed."""
+    """Return an order id that can be used in a request. Raises Malformed."""
     if _ORDER_ID.fullmatch(some(text, "order_id")) is None:
         raise Malformed(f"{str(text)[:40]!r} is no order id")
     return str(text)
 
 
 def path_part(ticker: str) -> str:
-    """A ticker the exchange named, as part of a path. Raises Malformed."""
+    """Return a ticker the exchange named, as part of a path. Raises Malformed."""
     if not is_ticker(ticker):
         raise Malformed(f"{ticker[:60]!r} is no ticker")
     return ticker
 
 
 def place_answer(answer: reading.Placed, order: PlaceOrder, now_us: int) -> Placed:
-    """Raises Malformed or UnitError for an answer that cannot be about `order`. What was filled is
-    enough, or what rests; that nothing rests says nothing about what was filled."""
+    """Return the answer to a placement. Raises Malformed or UnitError for an answer that cannot be about `order`. One
+    of filled and remaining count is enough, unless it is a remaining count of zero: that leaves open how much was
+    filled."""
     if answer.client_order_id and answer.client_order_id != order.client_order_id:
         raise Malformed(f"the answer is about client order id {answer.client_order_id[:70]!r}")
     rests = order.time_in_force == "good_till_canceled"
@@ -213,7 +215,7 @@ def place_answer(answer: reading.Placed, order: PlaceOrder, now_us: int) -> Plac
 
 
 def order_report(row: reading.Order, as_of_us: int) -> OrderReport:
-    """A row of the listing. It states what holds at `as_of_us` at least, later if the row itself is newer."""
+    """Return the report of a listed order. It states what holds at `as_of_us`, or later if the row itself is newer."""
     with malformed_as(f"order {(row.order_id or '')[:40]}"):
         outcome = own_outcome(row.outcome_side, row.book_side, side=row.side, action=row.action)
         changed = row.last_update_time or row.created_time
@@ -236,7 +238,8 @@ def order_report(row: reading.Order, as_of_us: int) -> OrderReport:
 
 
 def fill_report(row: reading.Fill, as_of_us: int) -> FillReport:
-    """A row of the listing. A fill without a time of its own (all of its time fields are optional) gets `as_of_us`."""
+    """Return the report of a listed fill. One without a time of its own (all its time fields are optional) gets
+    `as_of_us`."""
     with malformed_as(f"fill {(row.trade_id or row.fill_id or '')[:40]}"):
         outcome = own_outcome(row.outcome_side, row.book_side, side=row.side, action=row.action)
         if row.created_time:
@@ -262,7 +265,8 @@ def fill_report(row: reading.Fill, as_of_us: int) -> FillReport:
 
 
 def streamed_order_report(message: ws.UserOrder, now_us: int) -> OrderReport:
-    """`now_us` is when the frame was sent, or came: for one without a time of its own."""
+    """Return the report of a streamed order. `now_us` is when the frame was sent, or came: the time of a message that
+    has none."""
     with malformed_as(f"order {(message.order_id or '')[:40]}"):
         outcome = own_outcome(message.outcome_side, message.book_side)
         status = _status(message.status)
@@ -285,7 +289,7 @@ def streamed_order_report(message: ws.UserOrder, now_us: int) -> OrderReport:
 
 
 def streamed_fill_report(message: ws.Fill, now_us: int) -> FillReport:
-    """`now_us` as in `streamed_order`."""
+    """Return the report of a streamed fill. `now_us` as in `streamed_order_report`."""
     with malformed_as(f"fill {(message.trade_id or '')[:40]}"):
         outcome = own_outcome(
             message.outcome_side,
@@ -315,15 +319,16 @@ def _status(word: str | None) -> OrderStatus:
             return word
         case None:
             raise missing("status")
-        case other:  # the stream also knows "unknown" (W10.6): a word, not a fact
+        case other:  # the stream also knows "unknown" (wire/README.md 10.6): a word, not a fact
             raise Malformed(f"status {other[:40]!r} says nothing")
 
 
 def _counts(
     status: OrderStatus, initial_text: str | None, filled_text: str | None, remaining_text: str | None
 ) -> tuple[CountE2, CountE2, CountE2]:
-    """All three of an order's counts: of one that rests any two of them say the third, of an executed one any that is
-    not zero says all. A cancelled one keeps its initial count, of which nothing remains (W4.1)."""
+    """Return initial, filled and remaining count, deriving one that is missing. For a resting order any two give the
+    third; for an executed one any that is not zero gives all. A cancelled order keeps its initial count, of which
+    nothing remains (wire/README.md 4.1)."""
     initial, filled, remaining = (
         None if text is None else parse_count(text) for text in (initial_text, filled_text, remaining_text)
     )
@@ -344,7 +349,7 @@ def _difference(count: CountE2 | None, part: CountE2 | None) -> CountE2 | None:
 
 
 def public_trade(message: ws.Trade, now_us: int) -> tuple[str, Outcome, PriceE4, CountE2, int]:
-    """A trade as the stream's listener is told it. `now_us` as in `streamed_order`."""
+    """Return a public trade as the stream's listener takes it. `now_us` as in `streamed_order_report`."""
     with malformed_as(f"trade in {message.market_ticker[:40]}"):
         return (
             message.market_ticker,
@@ -356,22 +361,22 @@ def public_trade(message: ws.Trade, now_us: int) -> tuple[str, Outcome, PriceE4,
 
 
 def levels(ladder: Sequence[rest.WireLevel] | None) -> list[Level]:
-    """One side of a book; an empty side is absent on the stream (W5)."""
+    """Return one side of a book; an empty side is absent on the stream (wire/README.md 5)."""
     with malformed_as("book level"):
         return [(parse_price(price), parse_count(count)) for price, count in ladder or ()]
 
 
 def delta_time_us(message: ws.BookDelta, now_us: int) -> int:
-    """`now_us` is when the frame was sent, or came: for one without a time of its own."""
+    """Return the time of a change of a book. `now_us` is when the frame was sent, or came: for one that has none."""
     if message.ts_ms is None and message.ts:
         return time_us(message.ts)
     return moment_us(now_us, message.ts_ms)
 
 
-def moment_us(now_us: int, *told_ms: int | None) -> int:
-    """The first of these times that was told, or `now_us`. Raises Malformed."""
-    told = next((ms for ms in told_ms if ms is not None), None)
-    return now_us if told is None else ms_to_us(told)
+def moment_us(now_us: int, *given_ms: int | None) -> int:
+    """Return the first of these times that is given, or `now_us`. Raises Malformed."""
+    first = next((ms for ms in given_ms if ms is not None), None)
+    return now_us if first is None else ms_to_us(first)
 
 
 def _s_to_ms(seconds: int | None) -> int | None:
@@ -385,8 +390,8 @@ def ms_to_us(value: int) -> int:
 
 
 def time_us(text: str) -> int:
-    """RFC 3339 text as unix microseconds; finer digits are cut off. Raises Malformed, also for a time whose zone leads
-    out of the years that have a text."""
+    """Parse RFC 3339 text as unix microseconds; finer digits are cut off. Raises Malformed, also for a time whose zone
+    leads out of the years 1 to 9999."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:

@@ -1,8 +1,8 @@
-"""The stream: one WebSocket connection after another, for ever, each a `Conversation`.
+"""The stream: one WebSocket connection after another until cancelled, each with its own `Conversation`.
 
-A connection counts as heard when a frame arrives or when it answers a ping of ours. The exchange pings every 10 s, but
-trio-websocket answers those by itself and shows them to nobody; so after a quiet moment we ask, and the pong is the
-sign of life. Silence, an error or a close ends the connection; the next is dialled after a growing, jittered pause.
+A connection is alive when a frame arrives or when it answers a ping of ours. The exchange pings every 10 s, but
+trio-websocket answers those itself and hides them; so after a quiet moment we ping, and the pong is the sign of life.
+Silence, an error or a close ends the connection; the next one is dialled after a growing, jittered pause.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fsm_exec.kalshi.websocket_dial import Dial
 from fsm_exec.wire.rest import WS_PATH, error_detail
 
 Tap: TypeAlias = Callable[[str | bytes, int], None]
-"""Gets a frame and the wall's time in microseconds."""
+"""Receives every frame, and the wall time in unix microseconds."""
 
 DIAL_TIMEOUT_S: Final = 15
 SEND_TIMEOUT_S: Final = 10
@@ -59,14 +59,14 @@ CONNECTION_ERRORS = (
 
 
 def pause_s(failures: int, rng: random.Random) -> float:
-    """How long to wait before dialling again after `failures` earlier ones in a row: doubling, between half and all of
-    it, so that many clients do not come back together."""
+    """Return how long to wait before dialling again after `failures` failures in a row: exponential backoff with jitter
+    between half and all of it, so that many clients do not come back together."""
     longest = min(PAUSE_MAX_S, PAUSE_FIRST_S * (1 << min(failures, PAUSE_DOUBLINGS_MAX)))
     return longest * (0.5 + 0.5 * rng.random())
 
 
 class WantedMarkets:
-    """The markets the stream is to carry, and a sign whenever that changes."""
+    """The markets the stream is to carry, and an event whenever they change."""
 
     def __init__(self) -> None:
         self.tickers: dict[str, None] = {}
@@ -89,8 +89,8 @@ class KalshiStream:
     """Implements `stream`, `watch` and `unwatch` of `core.ports.Exchange`. One call of `run` at a time per object.
 
     `tap`, if given, sees every frame as it came and when, before anything else does: for recordings. `poller`, if
-    given, reads what the stream does not tell of the markets' status; `on_expired_signature` is called
-    when the exchange finds a handshake's signature expired.
+    given, reads what the stream does not carry of the markets' status; `on_expired_signature` is called when the
+    exchange finds a handshake's signature expired.
     """
 
     def __init__(
@@ -118,15 +118,15 @@ class KalshiStream:
     def watch(self, ticker: str) -> None:
         self._wanted.add(ticker)
         if self._poller is not None:
-            self._poller.poll_soon()  # what happened between the reading of its terms and now, nobody was told
+            self._poller.poll_soon()  # a change between the reading of its terms and now reached no listener
 
     def unwatch(self, ticker: str) -> None:
         self._wanted.remove(ticker)
 
     async def run(self, listener: StreamListener, tickers: Sequence[str]) -> NoReturn:
-        """Until cancelled. The listener hears `connected` and `disconnected` in turns; a dial that fails is only
-        logged. A listener that raises is reported as an error and costs the connection: what it holds is not known
-        any more, and the next one starts from snapshots."""
+        """Run the stream until cancelled. The listener's `connected` and `disconnected` are called in turns; a dial
+        that fails is only logged. A listener that raises is logged as an error and costs the connection: its state is
+        not known any more, and the next connection starts from snapshots."""
         for ticker in tickers:
             self._wanted.add(ticker)
         async with trio.open_nursery() as nursery:
@@ -161,7 +161,7 @@ class KalshiStream:
             self._tap(frame, self._wall_us())
 
     async def _run_connection(self, connection: _Connection) -> str:
-        """Dial and serve one connection to its end; returns why it ended."""
+        """Dial and serve one connection to its end. Returns why it ended."""
         why = "ended"
         try:
             async with trio.open_nursery() as nursery:
@@ -179,13 +179,13 @@ class KalshiStream:
         return why
 
     def _handshake_headers(self) -> list[tuple[bytes, bytes]]:
-        # The path is signed as the exchange knows it, wherever the dial leads.
+        # The path is signed as the exchange knows it, also where the dial leads to a proxy or a test server.
         signed = self._signer.signed_headers("GET", WS_PATH, self._wall_us() // US_PER_MS)
         return [(name.encode(), value.encode()) for name, value in signed.items()]
 
 
 class _Connection:
-    """One connection's life: reading, watching for silence, sending."""
+    """One connection: reads frames, watches for silence, sends commands."""
 
     def __init__(
         self,
@@ -209,7 +209,7 @@ class _Connection:
         self.open = False
 
     async def serve(self, socket: WebSocketConnection) -> NoReturn:
-        """Raises one of CONNECTION_ERRORS, alone or in a group."""
+        """Serve the connection until it fails. Raises one of CONNECTION_ERRORS, alone or in a group."""
         self._heard_s = trio.current_time()
         await self._send(socket, self._conversation.subscribe_all(self._heard_s))
         self.open = True
@@ -231,7 +231,7 @@ class _Connection:
         call_listener(self._log, self._listener.heard)
 
     async def _sync_subscriptions(self, socket: WebSocketConnection) -> NoReturn:
-        """Subscribe to what is wanted from now on, and end what is not."""
+        """Keep the subscriptions in line with the wanted markets."""
         while True:
             await self._wanted.wait_changed()
             await self._send(socket, self._conversation.sync(trio.current_time()))
@@ -246,7 +246,7 @@ class _Connection:
                 await self._probe(socket)
 
     async def _probe(self, socket: WebSocketConnection) -> None:
-        """Ping until something is heard. Raises StreamLost when nothing is for SILENCE_S."""
+        """Ping and wait for a sign of life. Raises StreamLost when there is none for SILENCE_S."""
         self._pings += 1
         with trio.move_on_at(self._heard_s + SILENCE_S) as scope:
             await socket.ping(b"fx%d" % self._pings)
@@ -266,7 +266,7 @@ def _is_expired(error: BaseException) -> bool:
 
 
 def _describe_group(group: BaseExceptionGroup[BaseException]) -> str:
-    """The errors of a connection on one line, without anything the handshake carried."""
+    """Describe the errors of a connection on one line, without anything the handshake carried."""
     parts: list[str] = []
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):

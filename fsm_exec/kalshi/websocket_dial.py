@@ -1,4 +1,4 @@
-"""Opening the stream's connection: a socket, TLS where the address says so, and the WebSocket's handshake."""
+"""Opens the stream's connection: a socket, TLS where the address says so, and the WebSocket handshake."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ HANDSHAKE_MAX_BYTES: Final = 256 * 1024  # of an answer to the handshake: a refu
 
 
 def dial_url(url: str) -> Dial:
-    """A dial over real sockets, ws:// or wss://. Raises UserError for any other address, and for certificates to trust
-    that cannot be read."""
+    """Return a dial over real sockets, ws:// or wss://. Raises UserError for any other address, and for trusted
+    certificates that cannot be read."""
     parts = urlsplit(url)
     host = parts.hostname
     if parts.scheme not in ("ws", "wss") or not host:
@@ -41,7 +41,7 @@ def dial_url(url: str) -> Dial:
             stream = await trio.open_tcp_stream(host, port)
         nursery.start_soon(_close_when_cancelled, stream)
         if isinstance(stream, trio.SSLStream):
-            await stream.do_handshake()  # here, where a certificate that is refused is an error of its own
+            await stream.do_handshake()  # here, so that a refused certificate is an error of its own
         with trio.CancelScope() as opening:
             bounded = _BoundedStream(stream, opening)
             connection = await trio_websocket.wrap_client_stream(
@@ -60,8 +60,8 @@ def dial_url(url: str) -> Dial:
 
 
 class _BoundedStream(trio.abc.Stream):
-    """A stream that breaks, and cancels its opening, if more comes than any answer to a handshake needs: the library
-    would keep it all. `left` None: no bound any more, for messages have their own."""
+    """A stream that breaks, and cancels its opening, if more bytes arrive than any answer to a handshake needs: the
+    library would keep them all. `left` None: no bound any more, since messages have their own."""
 
     def __init__(self, stream: trio.abc.Stream, opening: trio.CancelScope) -> None:
         self._stream, self._opening = stream, opening
@@ -87,8 +87,8 @@ class _BoundedStream(trio.abc.Stream):
 
 
 async def _close_when_cancelled(stream: trio.abc.AsyncResource) -> None:
-    """Close the socket when the connection's nursery ends. The library leaves that to the other end where the other
-    end closed first, and to nobody where the handshake fails."""
+    """Close the socket when the connection's nursery ends. The library leaves it open where the other end closed first,
+    and where the handshake fails."""
     try:
         await trio.sleep_forever()
     finally:

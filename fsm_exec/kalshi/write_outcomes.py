@@ -1,10 +1,11 @@
-"""What an answer to a write proves: one table, everything it does not list is unknown.
+"""What the answer to a write proves: one table; everything it does not list is unknown.
 
-An order engine lives or dies by this (L15, L18, L19, L37). Success is the documented status AND the documented body;
-a refusal is a row below; all the rest - other codes, other statuses, half a body, silence - proves nothing, and core
-looks the order up before it does anything else. Of those a 4xx with a code of the exchange's own is a definite no that
-is not known yet: once an order is proven absent after it, the same code again is taken for a refusal. No answer ever
-starts a repeat here.
+An order engine lives or dies by this. Engines have lost money by taking a time-out for a rejection while the order
+lived, a resting order for a refused one, and a 2xx with an error in its body for a success. So success is the
+documented status AND the documented body; a refusal is a row below; all the rest - other codes, other statuses, half a
+body, silence - proves nothing, and core looks the order up before it does anything else. A 4xx with a code of the
+exchange's own is probably a refusal that the table does not know yet: once an order is proven absent after it, the same
+code again is taken for one. No answer ever makes this module send again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ CHANGE: Final = ("amend", "decrease", "cancel")
 BODY: Final = ("place", "amend", "decrease", "batch_place", "batch_cancel", "group_make", "group_change")
 ALL: Final = (*BODY, "cancel", "cancel_all")
 
-SUCCESS_STATUS: Final[dict[WriteKind, int]] = {  # W4.1, W4.3
+SUCCESS_STATUS: Final[dict[WriteKind, int]] = {  # wire/README.md 4.1, 4.3
     "place": 201,
     "amend": 200,
     "decrease": 200,
@@ -46,13 +47,15 @@ SUCCESS_STATUS: Final[dict[WriteKind, int]] = {  # W4.1, W4.3
 }
 
 NOT_DEFINITE: Final = frozenset({401, 403, 408, 409, 425, 429})
-"""Of the 4xx, those that say something about who asks, or when: no no to the order itself, whatever their code."""
+"""The 4xx statuses that are about the caller or the moment: whatever their code, they do not refuse the order
+itself."""
 
 TEXT_MAX = 200  # characters of an exchange's message that are kept
 
 
 class AnswerRow(msgspec.Struct, frozen=True):
-    """`source`: section of the wire reference, and its evidence. `means` is the code used when the body has none."""
+    """`source`: the section of wire/README.md, and its evidence (0 there). `means` is the code used when the body has
+    none."""
 
     writes: tuple[WriteKind, ...]
     status: int
@@ -63,32 +66,34 @@ class AnswerRow(msgspec.Struct, frozen=True):
 
 
 ANSWERS: Final = (
-    # Refused before anything was looked at: the body or a parameter is wrong.
-    AnswerRow(BODY, 400, "bad_request", "refused", "W8 FX: the body does not decode"),
-    AnswerRow(BODY, 400, "invalid_parameters", "refused", "W8 FX: a field is wrong"),
-    AnswerRow(ONE, 400, "invalid_price", "refused", "W8 FX: off the grid or out of range"),
-    AnswerRow(ONE, 400, "invalid_order", "refused", "W6.1 FX: post-only would cross"),
-    AnswerRow(ONE, 400, "insufficient_balance", "refused", "W6.4 FX, TP: too little cash on the market's shard"),
-    AnswerRow(CHANGE, 400, "invalid_UUID", "refused", "W8 OB-08: the order id is no UUID"),
-    # Refused at the door: who asks.
-    AnswerRow(ALL, 401, "header_timestamp_expired", "refused", "W2 FX: the clocks differ"),
-    AnswerRow(ALL, 401, "signature_is_missing_from_headers", "refused", "W2 FX"),
-    AnswerRow(ALL, 401, "authentication_error", "refused", "W2 FX, OB: unknown key or wrong signature"),
-    AnswerRow(ALL, 403, ANY_CODE, "refused", "W8 SDK, D: the key lacks the scope or the subaccount", "forbidden"),
+    # Refused before anything was done: the body or a parameter is wrong.
+    AnswerRow(BODY, 400, "bad_request", "refused", "8 seen: the body does not decode"),
+    AnswerRow(BODY, 400, "invalid_parameters", "refused", "8 seen: a field is wrong"),
+    AnswerRow(ONE, 400, "invalid_price", "refused", "8 seen: off the grid or out of range"),
+    AnswerRow(ONE, 400, "invalid_order", "refused", "6.1 seen: post-only would cross"),
+    AnswerRow(ONE, 400, "insufficient_balance", "refused", "6.4 seen, traders: too little cash on the market's shard"),
+    AnswerRow(CHANGE, 400, "invalid_UUID", "refused", "8 seen: the order id is no UUID"),
+    # Refused because of the caller.
+    AnswerRow(ALL, 401, "header_timestamp_expired", "refused", "2 seen: the clocks differ"),
+    AnswerRow(ALL, 401, "signature_is_missing_from_headers", "refused", "2 seen"),
+    AnswerRow(ALL, 401, "authentication_error", "refused", "2 seen: unknown key or wrong signature"),
+    AnswerRow(ALL, 403, ANY_CODE, "refused", "8 spec, docs: the key lacks the scope or the subaccount", "forbidden"),
     # Nothing there.
-    AnswerRow(PLACE, 404, "market_not_found", "refused", "W8 FX/TP"),
-    AnswerRow(ONE, 404, "user_not_found", "refused", "W6.4 OB-12: a shard that never held funds"),
-    AnswerRow(("amend", "decrease"), 404, "not_found", "refused", "W8 FX: order unknown, ended, or on another shard"),
-    AnswerRow(("group_change",), 404, ANY_CODE, "refused", "W8 FX: no such group; its code is not known", "not_found"),
-    # A refused cancel is a question (L28): core looks the order up, whatever the body says.
-    AnswerRow(("cancel",), 404, ANY_CODE, "refused", "W8 FX: order unknown, ended, or on another shard", "not_found"),
+    AnswerRow(PLACE, 404, "market_not_found", "refused", "8 seen, traders"),
+    AnswerRow(ONE, 404, "user_not_found", "refused", "6.4 seen: a shard that never held funds"),
+    AnswerRow(("amend", "decrease"), 404, "not_found", "refused", "8 seen: order unknown, ended, or on another shard"),
+    AnswerRow(("group_change",), 404, ANY_CODE, "refused", "8 seen: no such group; its code is not known", "not_found"),
+    # A refused cancel may mean filled, cancelled or never there: core looks the order up, whatever the body says.
+    AnswerRow(("cancel",), 404, ANY_CODE, "refused", "8 seen: order unknown, ended, or on another shard", "not_found"),
     # 409 alone says nothing: four meanings share it.
-    AnswerRow(PLACE, 409, EXISTS, "unknown", "W6.3 FX: an order with this id exists; ours or not?"),
-    AnswerRow(PLACE, 409, "fill_or_kill_insufficient_resting_volume", "refused", "W6.1 FX: killed whole"),
-    AnswerRow(ALL, 409, "trading_is_paused", "refused", "W7 D, TP"),
-    AnswerRow(ALL, 409, "exchange_is_paused", "refused", "W7 D, TP"),
-    AnswerRow(ALL, 410, "deprecated_v1_order_endpoint", "refused", "W8 OB-11/30: the old endpoints do nothing (L37)"),
-    AnswerRow(ALL, 429, ANY_CODE, "refused", "W11 D, FX: the bucket is empty, nothing was done", "too_many_requests"),
+    AnswerRow(PLACE, 409, EXISTS, "unknown", "6.3 seen: an order with this id exists; ours or not?"),
+    AnswerRow(PLACE, 409, "fill_or_kill_insufficient_resting_volume", "refused", "6.1 seen: killed whole"),
+    AnswerRow(ALL, 409, "trading_is_paused", "refused", "7 docs, traders"),
+    AnswerRow(ALL, 409, "exchange_is_paused", "refused", "7 docs, traders"),
+    AnswerRow(ALL, 410, "deprecated_v1_order_endpoint", "refused", "8 seen: the old endpoints do nothing "),
+    AnswerRow(
+        ALL, 429, ANY_CODE, "refused", "11 docs, seen: the bucket is empty, nothing was done", "too_many_requests"
+    ),
 )
 
 NetworkProof: TypeAlias = Literal["not_sent", "unknown"]
@@ -140,7 +145,7 @@ def find_row(write: WriteKind, status: int, code: str) -> AnswerRow | None:
 
 
 def judge(write: WriteKind, status: int, body: bytes) -> Refused | Unknown:
-    """What an answer proves that is no success. Never raises."""
+    """Judge what an answer without success proves. Never raises."""
     detail = error_detail(body)
     row = find_row(write, status, detail.code)
     if row is not None and row.verdict == "refused":
@@ -154,8 +159,8 @@ def judge(write: WriteKind, status: int, body: bytes) -> Refused | Unknown:
 
 
 def judge_item(write: WriteKind, detail: ErrorDetail) -> Refused | Unknown:
-    """What the error of one item of a batch proves: it has no status, so its code must be listed as a refusal, and
-    nowhere as a doubt."""
+    """Judge what the error of one item of a batch proves. It has no status, so its code must be listed as a refusal,
+    and nowhere as unknown."""
     rows = [row for row in ANSWERS if write in row.writes and row.code == detail.code]
     if (rows and all(row.verdict == "refused" for row in rows)) or (write == "cancel" and detail.code == "not_found"):
         return Refused(code=detail.code, message=describe(detail))
@@ -163,7 +168,7 @@ def judge_item(write: WriteKind, detail: ErrorDetail) -> Refused | Unknown:
 
 
 def judge_network(error: Exception) -> NotSent | Unknown:
-    """What a failed exchange of bytes proves. An error not listed proves nothing."""
+    """Judge what a network error proves. An error that NETWORK does not list proves nothing."""
     proof = next((NETWORK[cls] for cls in type(error).__mro__ if cls in NETWORK), "unknown")
     return NotSent(why=describe_error(error)) if proof == "not_sent" else Unknown(why=describe_error(error))
 
@@ -175,5 +180,5 @@ def describe(detail: ErrorDetail) -> str:
 
 
 def _code(row: AnswerRow, detail: ErrorDetail) -> str:
-    # Of rows for any code the meaning is ours: two spellings of one refusal must not look like two.
+    # A row for any code has a code of ours: two spellings of one refusal must not look like two.
     return row.means or one_line(detail.code[:TEXT_MAX])

@@ -1,4 +1,4 @@
-"""REST bodies about the account: rate limits and costs, positions, queue places, keys (W4.2, W11)."""
+"""REST bodies about the account: rate limits and costs, positions, queue places, keys (wire/README.md 4.2, 11)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class QueuePositionRows(msgspec.Struct, kw_only=True):
 
 
 class ApiKeyRow(msgspec.Struct, kw_only=True):
-    """`scopes` is left out by an exchange that does not tell (W2 has the words)."""
+    """`scopes` is left out by an exchange that does not tell (wire/README.md 2 has the words)."""
 
     api_key_id: str | None = None
     scopes: list[str] | None = None

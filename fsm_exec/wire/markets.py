@@ -1,4 +1,5 @@
-"""REST bodies of public market data that the client lists: markets, books, trades, events, series, status (W4.4, W7).
+"""REST bodies of public market data that the client lists: markets, books, trades, events, series, status
+(wire/README.md 4.4, 7).
 
 Fields the client has no use for are left out; an exchange that sends more is read all the same.
 """
@@ -11,7 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 MarketFilter: TypeAlias = Literal["unopened", "open", "paused", "closed", "settled"]
-"""Words of the listing's filter; a market's own `status` has others (W7)."""
+"""Words of the listing's filter; a market's own `status` has others (wire/README.md 7)."""
 
 
 class MarketRow(msgspec.Struct, kw_only=True):
@@ -52,7 +53,7 @@ class TradeRow(msgspec.Struct, kw_only=True):
 
 
 class EventRow(msgspec.Struct, kw_only=True):
-    """The overrides of fees win over the series' where they are given (W9)."""
+    """The overrides of fees win over the series' where they are given (wire/README.md 9)."""
 
     event_ticker: str
     series_ticker: str | None = None
@@ -79,8 +80,8 @@ class SeriesRows(msgspec.Struct, kw_only=True):
 
 
 class StatusBody(msgspec.Struct, kw_only=True):
-    """Also the body of a 500, 503 or 504 of this endpoint (W7). Of the two, one that is not told is taken for the
-    other."""
+    """Also the body of a 500, 503 or 504 of this endpoint (wire/README.md 7). Of the two, one that is not told is taken
+    for the other."""
 
     exchange_active: bool | None = None
     trading_active: bool | None = None

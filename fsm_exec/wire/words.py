@@ -9,7 +9,7 @@ from fsm_exec.core.errors import UnitError
 from fsm_exec.core.units import Outcome, PriceE4, complement, parse_price
 
 OUTCOMES: dict[str, Outcome] = {"yes": "yes", "no": "no"}
-BOOK_SIDES: dict[str, Outcome] = {"bid": "yes", "ask": "no"}  # W4.1
+BOOK_SIDES: dict[str, Outcome] = {"bid": "yes", "ask": "no"}  # wire/README.md 4.1
 SIDES_AND_ACTIONS: dict[tuple[str | None, str | None], Outcome] = {
     ("yes", "buy"): "yes",
     ("no", "sell"): "yes",

@@ -135,7 +135,7 @@ async def test_amended_counts_are_none_where_left_out(kit: Kit, network: Network
 async def test_the_right_status_without_the_right_body_is_unknown(
     kit: Kit, network: Network, write: str, change: dict[str, object]
 ) -> None:
-    """A 2xx proves a success only together with every field it must have, about the order that was meant (L37)."""
+    """A 2xx proves a success only together with every field it must have, about the order that was meant."""
     status, body = GOOD[write]
     changed = {name: value for name, value in {**body, **change}.items() if value is not None}
     network.answer(status, changed)
@@ -205,7 +205,7 @@ async def test_a_broken_compression_is_unknown(kit: Kit, network: Network) -> No
     ],
 )
 async def test_impossible_requests_are_never_sent(kit: Kit, network: Network, change: dict[str, Any]) -> None:
-    """What the exchange is known to refuse is our bug, and stays here (L40)."""
+    """What the exchange is known to refuse is our bug, and stays here."""
     with pytest.raises(ImpossibleRequest):
         await kit.rest(network).place(kit.place(**change))
     assert network.requests == []
