@@ -1,7 +1,7 @@
 """The algorithms, and the registry that finds one by the name of a method.
 
 An algorithm is one file with a `Config` and two pure functions, `plan(goal, view, config)` and
-`replan(progress, view, config)`. It is listed once, in `FAMILIES`, and then ships a method of its own name at
+`replan(progress, view, config)`. It is listed once, in `SHIPPED_FAMILIES`, and then ships a method of its own name at
 version 1 with the default configuration.
 """
 
@@ -25,7 +25,7 @@ from fsm_exec.algorithms import (
 from fsm_exec.algorithms.family import AnyFamily, Family, Method, Settings
 from fsm_exec.core.errors import UserError
 
-__all__ = ["FAMILIES", "SHIPPED", "AnyFamily", "AnyMethod", "Family", "Method", "Settings", "method"]
+__all__ = ["SHIPPED_FAMILIES", "SHIPPED", "AnyFamily", "AnyMethod", "Family", "Method", "Settings", "method"]
 
 AnyMethod = Method
 
@@ -44,8 +44,8 @@ _LISTED: tuple[AnyFamily, ...] = (
     Family("seed_walker", seed_walker.Config, seed_walker.plan, seed_walker.replan, lab_only=True),
     Family("deadline_walker", deadline_walker.Config, deadline_walker.plan, deadline_walker.replan),
 )
-FAMILIES: dict[str, AnyFamily] = {family.name: family for family in _LISTED}
-SHIPPED: dict[str, Method] = {name: family.method(name, 1, {}) for name, family in FAMILIES.items()}
+SHIPPED_FAMILIES: dict[str, AnyFamily] = {family.name: family for family in _LISTED}
+SHIPPED: dict[str, Method] = {name: family.method(name, 1, {}) for name, family in SHIPPED_FAMILIES.items()}
 
 
 def method(name: str) -> Method:

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from fsm_exec.algorithms import FAMILIES
+from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.algorithms.family import Method
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.ports import MethodRow
@@ -35,8 +35,8 @@ def row_of(method: Method) -> MethodRow:
 
 def shipped() -> tuple[MethodRow, ...]:
     """One of each algorithm's own name with its defaults, and the examples."""
-    own = [family.method(name, 1, {}) for name, family in FAMILIES.items()]
-    examples = [FAMILIES[algorithm].method(name, 1, settings) for name, (algorithm, settings) in EXAMPLES.items()]
+    own = [family.method(name, 1, {}) for name, family in SHIPPED_FAMILIES.items()]
+    examples = [SHIPPED_FAMILIES[algorithm].method(name, 1, settings) for name, (algorithm, settings) in EXAMPLES.items()]
     return tuple(row_of(method) for method in (*own, *examples))
 
 
@@ -44,7 +44,7 @@ def check_own(name: str) -> None:
     """Raises UserError for a name that a method of one's own cannot have: an algorithm's stays what shipped."""
     if NAME.fullmatch(name) is None:
         raise UserError(f"method name {name[:100]!r} is not of the form a-z, 0-9 and _, beginning with a letter")
-    if name in FAMILIES:
+    if name in SHIPPED_FAMILIES:
         raise UserError(f"{name!r} is the name of an algorithm; give the method another name")
 
 
@@ -82,7 +82,7 @@ class Catalogue:
         """The method itself. Raises UserError for one that does not exist, CorruptSnapshot for a row that its
         algorithm does not take any more."""
         row = self.row(name)
-        family = FAMILIES.get(row.algorithm)
+        family = SHIPPED_FAMILIES.get(row.algorithm)
         if family is None:
             raise CorruptSnapshot(f"method {row.name}@{row.version} is of the unknown algorithm {row.algorithm!r}")
         try:
@@ -94,9 +94,9 @@ class Catalogue:
         """The method of this name with this configuration, and whether it is new: the next version, or the newest as
         it is if nothing differs. Raises UserError for a bad name, an unknown algorithm, and settings it refuses."""
         check_own(name)
-        family = FAMILIES.get(algorithm)
+        family = SHIPPED_FAMILIES.get(algorithm)
         if family is None:
-            raise UserError(f"unknown algorithm {algorithm[:100]!r}; choose one of: {', '.join(sorted(FAMILIES))}")
+            raise UserError(f"unknown algorithm {algorithm[:100]!r}; choose one of: {', '.join(sorted(SHIPPED_FAMILIES))}")
         versions = self.versions(name)
         row = row_of(family.method(name, versions[-1].version + 1 if versions else 1, settings))
         if versions and (versions[-1].algorithm, versions[-1].config) == (row.algorithm, row.config):

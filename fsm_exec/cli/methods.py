@@ -17,7 +17,7 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsm_exec.algorithms import FAMILIES, Method
+from fsm_exec.algorithms import SHIPPED_FAMILIES, Method
 from fsm_exec.algorithms.catalogue import Catalogue, shipped
 from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import Page, say, say_json
@@ -117,7 +117,7 @@ def list_methods(db: Path | None, as_json: bool) -> None:
         table.add_column(heading, overflow="fold")
     for row in rows:
         differs = ", ".join(f"{key} {value}" for key, value in _differences(row).items())
-        lab = " (lab only)" if FAMILIES[row.algorithm].lab_only else ""
+        lab = " (lab only)" if SHIPPED_FAMILIES[row.algorithm].lab_only else ""
         table.add_row(f"{row.name}@{row.version}", row.algorithm + lab, differs)
     Page().print(table)
     say_damage(damage)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from fsm_exec.algorithms import FAMILIES, Method, method
+from fsm_exec.algorithms import SHIPPED_FAMILIES, Method, method
 from fsm_exec.core.errors import UserError
 
 _WITH_SETTINGS = re.compile(r"([a-z][a-z0-9_]*)\[([^\[\]]*)\]", re.ASCII)
@@ -23,9 +23,9 @@ def resolve(name: str) -> Method:
     match = _WITH_SETTINGS.fullmatch(name)
     if match is None:
         return method(name)
-    family = FAMILIES.get(match[1])
+    family = SHIPPED_FAMILIES.get(match[1])
     if family is None:
-        raise UserError(f"unknown algorithm {match[1]!r}; choose one of: {', '.join(sorted(FAMILIES))}")
+        raise UserError(f"unknown algorithm {match[1]!r}; choose one of: {', '.join(sorted(SHIPPED_FAMILIES))}")
     settings: dict[str, object] = {}
     for part in match[2].split(";"):
         key, value = _setting(part, name)

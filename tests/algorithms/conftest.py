@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.algorithms import FAMILIES, Method
+from fsm_exec.algorithms import SHIPPED_FAMILIES, Method
 from fsm_exec.core.algorithm import Goal, Progress, SliceProgress, Wish, Working
 from fsm_exec.core.book import Ladder
 from fsm_exec.core.fees import FeeTerms
@@ -28,7 +28,7 @@ class Desk:
     """One method under test, and what it is asked about: 10 contracts, bid 0.40, ask 0.50, horizon 100 s."""
 
     def __init__(self, name: str, settings: Mapping[str, object] | None = None) -> None:
-        self.method: Method = FAMILIES[name].method(name, 1, settings or {})
+        self.method: Method = SHIPPED_FAMILIES[name].method(name, 1, settings or {})
         self.view = self.book(ladder((4_000, 20)), ladder((5_000, 20)))
         self.goal = self.goal_of()
 

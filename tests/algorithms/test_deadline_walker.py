@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.algorithms import FAMILIES
+from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.core.algorithm import PlaceWish, RepriceWish, WithdrawWish
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.signals import Signals
@@ -180,4 +180,4 @@ def test_the_taker_leg_takes_the_touch_at_most_and_never_a_dear_one(make: Maker)
 def test_a_configuration_out_of_bounds_is_refused(settings: dict[str, object]) -> None:
     """One line that names the key."""
     with pytest.raises(UserError, match=next(iter(settings))):
-        FAMILIES["deadline_walker"].method("mine", 1, settings)
+        SHIPPED_FAMILIES["deadline_walker"].method("mine", 1, settings)

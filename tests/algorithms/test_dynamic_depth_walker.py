@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.algorithms import FAMILIES
+from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.core.algorithm import CloseWish, PlaceWish, RepriceWish, SliceProgress, Wish
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.signals import Signals
@@ -255,7 +255,7 @@ def test_filled_contracts_need_no_offers(make: Maker) -> None:
 def test_settings_that_contradict_each_other_are_refused(settings: dict[str, object]) -> None:
     """One line, before anything runs."""
     with pytest.raises(UserError, match=NAME):
-        FAMILIES[NAME].method("mine", 1, settings)
+        SHIPPED_FAMILIES[NAME].method("mine", 1, settings)
 
 
 def second(make: Maker, price: int) -> SliceProgress:

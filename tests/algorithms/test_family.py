@@ -5,24 +5,24 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from fsm_exec.algorithms import FAMILIES, SHIPPED
+from fsm_exec.algorithms import SHIPPED_FAMILIES, SHIPPED
 from fsm_exec.core.errors import UserError
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
+@pytest.mark.parametrize("name", sorted(SHIPPED_FAMILIES))
 def test_an_unknown_key_is_refused_by_name(name: str) -> None:
     """A misspelt setting must not be a default in silence."""
     with pytest.raises(UserError, match=rf"method 'mine' \({name}\).*closing_laed_s"):
-        FAMILIES[name].method("mine", 1, {"closing_laed_s": 1})
+        SHIPPED_FAMILIES[name].method("mine", 1, {"closing_laed_s": 1})
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
+@pytest.mark.parametrize("name", sorted(SHIPPED_FAMILIES))
 def test_a_configuration_is_the_same_after_being_stored(name: str) -> None:
     """As JSON, which is how methods are kept: nothing is lost, no weight becomes a float."""
     config = SHIPPED[name].config
     stored = msgspec.json.decode(msgspec.json.encode(config))
     assert not any(isinstance(value, float) for value in stored.values())
-    assert FAMILIES[name].method(name, 1, stored).config == config
+    assert SHIPPED_FAMILIES[name].method(name, 1, stored).config == config
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_a_configuration_is_the_same_after_being_stored(name: str) -> None:
 def test_a_value_out_of_bounds_or_of_another_type_is_refused(name: str, settings: dict[str, object]) -> None:
     """One line for its user: the method, the algorithm, the key."""
     with pytest.raises(UserError) as raised:
-        FAMILIES[name].method("mine", 2, settings)
+        SHIPPED_FAMILIES[name].method("mine", 2, settings)
     message = str(raised.value)
     assert message.startswith(f"method 'mine' ({name}): ")
     assert next(iter(settings)) in message
@@ -53,10 +53,10 @@ def test_a_value_out_of_bounds_or_of_another_type_is_refused(name: str, settings
 
 def test_a_method_carries_its_rhythm_and_its_closing_lead() -> None:
     """As its configuration has them; 0 seconds of lead are none."""
-    method = FAMILIES["deadline_walker"].method("fast", 3, {"look_every_ms": 250, "closing_lead_s": 4})
+    method = SHIPPED_FAMILIES["deadline_walker"].method("fast", 3, {"look_every_ms": 250, "closing_lead_s": 4})
     assert (method.look_every_us, method.closing_lead_us) == (250_000, 4_000_000)
     assert (method.full_name, method.algorithm) == ("fast@3", "deadline_walker")
-    assert FAMILIES["twap"].method("open", 1, {"closing_lead_s": 0}).closing_lead_us is None
+    assert SHIPPED_FAMILIES["twap"].method("open", 1, {"closing_lead_s": 0}).closing_lead_us is None
     assert (SHIPPED["simple_limit"].look_every_us, SHIPPED["simple_limit"].closing_lead_us) == (None, None)
 
 

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.algorithms import FAMILIES, Method
+from fsm_exec.algorithms import SHIPPED_FAMILIES, Method
 from fsm_exec.algorithms.building import apportion
 from fsm_exec.core.algorithm import CloseWish, RepriceWish, Wish
 from fsm_exec.core.book import Book
@@ -72,7 +72,7 @@ def stage(
     """Core under `name`, on a book that is `frame_at(step)`; the stage checks the invariants at every step."""
 
     def fresh() -> Method:
-        return FAMILIES[name].method(name, 1, settings or {})
+        return SHIPPED_FAMILIES[name].method(name, 1, settings or {})
 
     first = submitted(
         contracts * 100,

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
-from fsm_exec.algorithms import FAMILIES, SHIPPED, Method, method
+from fsm_exec.algorithms import SHIPPED_FAMILIES, SHIPPED, Method, method
 from fsm_exec.core.advance import advance
 from fsm_exec.core.algorithm import Goal, Progress, Slice, Wish
 from fsm_exec.core.book import Book
@@ -395,7 +395,7 @@ def test_flaw_35_pauses_closes_and_empty_pockets() -> None:
     """A pause is waited for; a close and an empty account end it with their reason; a cap is a price of the grid."""
 
     def fresh() -> Method:
-        return FAMILIES["dynamic_depth_walker"].method("w", 1, {})
+        return SHIPPED_FAMILIES["dynamic_depth_walker"].method("w", 1, {})
 
     def seen(step: int) -> Frame:
         return Frame(CALM.bids, CALM.asks, status="paused" if 10 <= step < 60 else "open")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fsm_exec.algorithms import FAMILIES, Method
+from fsm_exec.algorithms import SHIPPED_FAMILIES, Method
 from fsm_exec.algorithms.building import apportion
 from fsm_exec.core.algorithm import PlaceWish, TransferWish
 from fsm_exec.core.orders import PlaceOrder
@@ -39,7 +39,7 @@ def run(
     frames: list[Frame], *, horizon_s: int, contracts: int = 100, latency_steps: int = 1, slices: int = 10
 ) -> Stage:
     def fresh() -> Method:
-        return FAMILIES["twap"].method("twap", 1, {"slices": slices})
+        return SHIPPED_FAMILIES["twap"].method("twap", 1, {"slices": slices})
 
     first = submitted(contracts * 100, frames[0], horizon_us=horizon_s * S, target_e4=5_000, worst_e4=5_400)
     stage = Stage(

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fsm_exec.algorithms import FAMILIES, SHIPPED, Method
+from fsm_exec.algorithms import SHIPPED_FAMILIES, SHIPPED, Method
 from fsm_exec.core.advance import advance
 from fsm_exec.core.events import DecisionDue, OrderAccepted
 from fsm_exec.core.execution import Execution
@@ -60,7 +60,7 @@ def begun(method: Method) -> Execution:
     return execution
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
+@pytest.mark.parametrize("name", sorted(SHIPPED_FAMILIES))
 def test_decisions_a_second(name: str, benchmark: BenchmarkFixture, figures: list[str]) -> None:
     """The whole of core's step for one look at the book, by an execution that has its orders there."""
     method, simplest = SHIPPED[name], SHIPPED["simple_limit"]

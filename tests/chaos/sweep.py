@@ -29,7 +29,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import msgspec
 import trio
 
-from fsm_exec.algorithms import FAMILIES
+from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.lab.simulation import audit
 from fsm_exec.paper.accounts import Account
@@ -49,7 +49,7 @@ Sides: TypeAlias = Literal["before", "after", "alternate", "both"]
 START: Final = "start"
 VISITS_MAX: Final = 60
 BOUNDARIES: Final = ("commit", "send", "answer")
-LIVE: Final = tuple(name for name, family in FAMILIES.items() if not family.lab_only)
+LIVE: Final = tuple(name for name, family in SHIPPED_FAMILIES.items() if not family.lab_only)
 """All algorithms that ship and may run live."""
 EXECUTIONS: Final = len(PRICES_BELOW_MID_E4)
 CASH_E6: Final = MoneyE6(1_000_000 * 1_000_000)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import trio
 from trio.testing import MockClock
 
-from fsm_exec.algorithms import FAMILIES
+from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.core.algorithm import Algorithm, Goal, PlaceWish, Progress, Slice, Wish
 from fsm_exec.core.limits import resolve_limits
 from fsm_exec.core.orders import CancelOrder
@@ -73,7 +73,7 @@ async def test_an_algorithm_with_a_rhythm_is_asked_in_it_though_nothing_moves(au
 async def test_the_closing_leg_comes_at_its_time_in_a_silent_market(autojump_clock: MockClock) -> None:
     """Nothing but the clock moves: the order is cancelled five seconds before the deadline, and one takes the rest."""
     async with staged() as stage:
-        method = FAMILIES["passive_mid"].method("closing_mid", 1, {"closing_lead_s": LEAD_S})
+        method = SHIPPED_FAMILIES["passive_mid"].method("closing_mid", 1, {"closing_lead_s": LEAD_S})
         name = await submit(stage, method)
         execution = stage.engine.actors[name].execution
         await trio.sleep(HORIZON_S - LEAD_S - 1)
