@@ -1,8 +1,8 @@
-"""The algorithms, and the registry that finds one by the name of a method.
+"""The algorithms that ship, and what others are written with.
 
 An algorithm is one file with a `Config` and two pure functions, `plan(goal, view, config)` and
-`replan(progress, view, config)`. It is listed once, in `SHIPPED_FAMILIES`, and then ships a method of its own name at
-version 1 with the default configuration.
+`replan(progress, view, config)`. One of ours is listed once, in `SHIPPED_FAMILIES`; one of an installed package is
+found by its entry point (`fsm_exec.plugins`). Each has a method of its own name at version 1, of the defaults.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fsm_exec.algorithms import (
 from fsm_exec.algorithms.family import AnyFamily, Family, Method, Settings
 from fsm_exec.core.errors import UserError
 
-__all__ = ["SHIPPED_FAMILIES", "SHIPPED", "AnyFamily", "AnyMethod", "Family", "Method", "Settings", "method"]
+__all__ = ["SHIPPED", "SHIPPED_FAMILIES", "AnyFamily", "AnyMethod", "Family", "Method", "Settings", "method"]
 
 AnyMethod = Method
 

@@ -1,4 +1,4 @@
-"""Methods by name and version: those that ship, and those a database holds beside them.
+"""Methods by name and version: those of the algorithms there are, and those a database holds beside them.
 
 A method never changes. Its configuration is kept whole, defaults included, so a later release with other defaults runs
 an execution of today as it was accepted. Versions are whole numbers and count up: the seed's "v1.0" is version 1. NAME
@@ -15,7 +15,8 @@ import msgspec
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.algorithms.family import Method
-from fsm_exec.core.errors import CorruptSnapshot, UserError
+from fsm_exec.algorithms.registry import Origin, Registry
+from fsm_exec.core.errors import AlgorithmMissing, CorruptSnapshot, UserError
 from fsm_exec.core.ports import MethodRow
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
@@ -27,32 +28,44 @@ EXAMPLES: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
 }
 
 
-def row_of(method: Method) -> MethodRow:
-    """As the database keeps it."""
+SHIPPED_ONLY: Final = Registry(SHIPPED_FAMILIES)
+
+
+def row_of(method: Method, origin: Origin | None = None) -> MethodRow:
+    """As the database keeps it; `origin` is the package its algorithm comes with, None if it ships."""
     config = msgspec.json.encode(method.config, order="deterministic").decode()
-    return MethodRow(name=method.name, version=method.version, algorithm=method.algorithm, config=config)
+    return MethodRow(
+        name=method.name,
+        version=method.version,
+        algorithm=method.algorithm,
+        config=config,
+        distribution=None if origin is None else origin.distribution,
+        distribution_version=None if origin is None else origin.version,
+    )
 
 
-def shipped() -> tuple[MethodRow, ...]:
-    """One of each algorithm's own name with its defaults, and the examples."""
-    own = [family.method(name, 1, {}) for name, family in SHIPPED_FAMILIES.items()]
-    examples = [SHIPPED_FAMILIES[algorithm].method(name, 1, settings) for name, (algorithm, settings) in EXAMPLES.items()]
-    return tuple(row_of(method) for method in (*own, *examples))
+def first_rows(registry: Registry = SHIPPED_ONLY) -> tuple[MethodRow, ...]:
+    """One of each usable algorithm's own name with its defaults, and the examples."""
+    families = registry.usable()
+    own = [row_of(family.method(name, 1, {}), registry.origin(name)) for name, family in families.items()]
+    examples = [families[algorithm].method(name, 1, settings) for name, (algorithm, settings) in EXAMPLES.items()]
+    return (*own, *(row_of(method) for method in examples))
 
 
-def check_own(name: str) -> None:
-    """Raises UserError for a name that a method of one's own cannot have: an algorithm's stays what shipped."""
+def check_own(name: str, registry: Registry = SHIPPED_ONLY) -> None:
+    """Raises UserError for a name that a method of one's own cannot have: an algorithm's stays what it came as."""
     if NAME.fullmatch(name) is None:
         raise UserError(f"method name {name[:100]!r} is not of the form a-z, 0-9 and _, beginning with a letter")
-    if name in SHIPPED_FAMILIES:
+    if name in registry.names:
         raise UserError(f"{name!r} is the name of an algorithm; give the method another name")
 
 
 class Catalogue:
-    """What ships, with `rows` of a database before it where both have a name and version."""
+    """The methods of `registry`, with `rows` of a database before it where both have a name and version."""
 
-    def __init__(self, rows: Iterable[MethodRow] = ()) -> None:
-        self._rows = {(row.name, row.version): row for row in (*shipped(), *rows)}
+    def __init__(self, rows: Iterable[MethodRow] = (), registry: Registry = SHIPPED_ONLY) -> None:
+        self._registry = registry
+        self._rows = {(row.name, row.version): row for row in (*first_rows(registry), *rows)}
 
     @property
     def rows(self) -> tuple[MethodRow, ...]:
@@ -79,26 +92,36 @@ class Catalogue:
         raise UserError(f"method {base!r} has no version {version[:20]!r}; it has: {have}")
 
     def find(self, name: str) -> Method:
-        """The method itself. Raises UserError for one that does not exist, CorruptSnapshot for a row that its
-        algorithm does not take any more."""
+        """The method itself. Raises UserError for one that does not exist, AlgorithmMissing for one whose algorithm
+        cannot be had here, CorruptSnapshot for a row that its algorithm does not take any more."""
         row = self.row(name)
-        family = SHIPPED_FAMILIES.get(row.algorithm)
-        if family is None:
-            raise CorruptSnapshot(f"method {row.name}@{row.version} is of the unknown algorithm {row.algorithm!r}")
+        try:
+            family = self._registry.family(row.algorithm)
+        except UserError as error:
+            raise AlgorithmMissing(self._why_missing(row, error)) from error
         try:
             return family.method(row.name, row.version, msgspec.json.decode(row.config, type=dict[str, object]))
         except (UserError, msgspec.DecodeError) as error:
             raise CorruptSnapshot(f"method {row.name}@{row.version} cannot be read: {error}") from error
 
+    def _why_missing(self, row: MethodRow, error: UserError) -> str:
+        """Says what to install: the package the method was stored with, as far as it is known."""
+        what = f"method {row.name}@{row.version} is of the algorithm {row.algorithm!r}"
+        if row.algorithm in self._registry.names:  # somebody offers it, and it cannot be used
+            return f"{what}, which cannot be used: {error}"
+        if row.distribution is None:
+            return f"{what}, which no installed package has; install the one that had it, and start again"
+        package = Origin(row.distribution, row.distribution_version or "").requirement
+        return f"{what} of the package {package}, which is not installed; pip install {package}, and start again"
+
     def added(self, name: str, algorithm: str, settings: Mapping[str, object]) -> tuple[MethodRow, bool]:
         """The method of this name with this configuration, and whether it is new: the next version, or the newest as
         it is if nothing differs. Raises UserError for a bad name, an unknown algorithm, and settings it refuses."""
-        check_own(name)
-        family = SHIPPED_FAMILIES.get(algorithm)
-        if family is None:
-            raise UserError(f"unknown algorithm {algorithm[:100]!r}; choose one of: {', '.join(sorted(SHIPPED_FAMILIES))}")
+        check_own(name, self._registry)
+        family = self._registry.family(algorithm)
         versions = self.versions(name)
-        row = row_of(family.method(name, versions[-1].version + 1 if versions else 1, settings))
+        method = family.method(name, versions[-1].version + 1 if versions else 1, settings)
+        row = row_of(method, self._registry.origin(algorithm))
         if versions and (versions[-1].algorithm, versions[-1].config) == (row.algorithm, row.config):
             return versions[-1], False
         return row, True

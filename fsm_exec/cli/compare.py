@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 import msgspec
 
-from fsm_exec.algorithms import SHIPPED
 from fsm_exec.cli import compare_tables, lab_options, lab_progress
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError
@@ -19,6 +18,7 @@ from fsm_exec.lab.methods import same_as, split_names
 from fsm_exec.lab.results import open_results
 from fsm_exec.lab.sensitivity import Variation, grid, variation, variations
 from fsm_exec.lab.tapes import open_tapes
+from fsm_exec.plugins import installed
 
 EXIT_INTERRUPTED = 130
 
@@ -105,10 +105,10 @@ def compare(
 
 
 def _methods(text: str | None, baseline: str) -> tuple[str, ...]:
-    """The baseline first, then the others as they were given; without any, all that are shipped and not the baseline
+    """The baseline first, then the others as they were given; without any, all algorithms there are but the baseline
     itself. Raises UserError."""
     if text is None:
-        return (baseline, *(name for name in SHIPPED if same_as(name, [baseline]) is None))
+        return (baseline, *(name for name in installed().usable() if same_as(name, [baseline]) is None))
     names = split_names(text)
     if not all(names):
         raise UserError(f"--methods {text!r}: give names separated by single commas")

@@ -22,7 +22,7 @@ from fsm_exec.cli.config import Loaded
 from fsm_exec.cli.connection import connect
 from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.instance import draw_instance
-from fsm_exec.cli.methods import methods_of, ship
+from fsm_exec.cli.methods import methods_of, say_broken_packages, ship
 from fsm_exec.cli.open_orders import orders_of
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.settled import results_of
@@ -118,6 +118,7 @@ class DaemonLife:
             await store.bind(wiring.account.exchange.name)
             store.listen(watchers.tell)
             await ship(store, wall.now_us())
+            say_broken_packages()
             find_method = methods_of(wiring.database)
             was_halted = await store.halted_at() is not None
             client = await stack.enter_async_context(connect(wiring.account, wiring.key, wall, log))

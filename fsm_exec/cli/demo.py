@@ -12,7 +12,6 @@ from typing import TextIO
 import click
 import trio
 
-from fsm_exec.algorithms import SHIPPED
 from fsm_exec.cli.demo_crash import CRASH_ALGORITHMS, CRASH_HORIZON_S, CRASH_PROFILE, CrashRun, check_crash
 from fsm_exec.cli.demo_options import LIVE_SPEED, check_on_grid, checked, pace
 from fsm_exec.cli.demo_plan import (
@@ -35,6 +34,7 @@ from fsm_exec.paper.faults import FaultProfile, fault_profile, shipped_profiles
 from fsm_exec.paper.generator import generate
 from fsm_exec.paper.generator_profiles import DEFAULT_PROFILE, PROFILES
 from fsm_exec.paper.tape import Tape, read_tape
+from fsm_exec.plugins import installed
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import MethodRef, Request
@@ -57,7 +57,10 @@ EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 @click.option("--quantity", help="Contracts of each execution, up to 2 decimals.  [default: several sizes]")
 @click.option("--horizon", type=int, default=120, show_default=True, help="Seconds each execution may take.")
 @click.option(
-    "--algorithm", "algorithms", multiple=True, help=f"May be repeated; a method of --db, or: {', '.join(SHIPPED)}."
+    "--algorithm",
+    "algorithms",
+    multiple=True,
+    help=f"May be repeated; a method of --db, or: {', '.join(installed().names)}.",
 )
 @click.option("--outcome", type=click.Choice(["yes", "no", "both"]), default="both", show_default=True)
 @click.option("--target-price", help="Target price of each, in dollars.  [default: from the book at its start]")

@@ -17,13 +17,15 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsm_exec.algorithms import SHIPPED_FAMILIES, Method
-from fsm_exec.algorithms.catalogue import Catalogue, shipped
+from fsm_exec.algorithms import Method
+from fsm_exec.algorithms.catalogue import Catalogue, first_rows
+from fsm_exec.algorithms.registry import Origin
 from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import SaveRefused, UserError
 from fsm_exec.core.ports import MethodRow
 from fsm_exec.lab.methods import with_settings
+from fsm_exec.plugins import installed
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.store import observed
 from fsm_exec.store.inspecting import inspected
@@ -55,8 +57,9 @@ class Wanted(msgspec.Struct, frozen=True):
 
 def methods_of(database: Path | None) -> Callable[[str], Method]:
     """How a name becomes a method: NAME or NAME@VERSION, of this database (looked at anew for each that was not asked
-    for before, so what is added while an engine runs is found) or of those that ship. The function raises UserError for
-    one that does not exist, CorruptSnapshot for one that its algorithm does not take any more."""
+    for before, so what is added while an engine runs is found) or of those there are without one. The function raises
+    UserError for one that does not exist, AlgorithmMissing for one whose package is not installed, CorruptSnapshot for
+    one that its algorithm does not take any more."""
 
     known: dict[str, Method] = {}
 
@@ -75,24 +78,26 @@ def methods_in(database: Path) -> Callable[[str], Method]:
     """As `methods_of`, of a database that nobody in this process has open: what it holds now, with not a byte of it
     changed, whatever its schema. Raises UserError for what is no database of ours."""
     with inspected(database) as looked:
-        return Catalogue(observed.methods(looked.connection)).find
+        return Catalogue(observed.methods(looked.connection), installed()).find
 
 
 async def ship(store: MethodStore, at_us: int) -> None:
-    """Write the methods that ship into a database that has none of their names yet: an execution's method is then
-    found in its own database, whatever ships later."""
+    """Write the first method of each algorithm into a database that has none of its name yet: an execution's method is
+    then found in its own database, whatever ships or is installed later."""
     there = {row.name for row in await store.methods()}
-    missing = [row for row in shipped() if row.name not in there]
+    missing = [row for row in first_rows(installed()) if row.name not in there]
     if missing:
         with suppress(SaveRefused):  # another process that opened it at the same moment was faster
             await store.save_methods(missing, at_us)
 
 
 def _catalogue(database: Path | None) -> Catalogue:
-    return Catalogue(read_methods(database) if database is not None else ())
+    return Catalogue(read_methods(database) if database is not None else (), installed())
 
 
-_db = click.option("--db", type=click.Path(path_type=Path), help="A database; without one, only what ships.")
+_db = click.option(
+    "--db", type=click.Path(path_type=Path), help="A database; without one, only what ships or is installed."
+)
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 
 
@@ -107,7 +112,8 @@ def methods() -> None:
 def list_methods(db: Path | None, as_json: bool) -> None:
     """Every method and version, with what differs from the algorithm's defaults."""
     damage: list[str] = []
-    rows = Catalogue(read_methods(db, damage) if db is not None else ()).rows
+    rows = Catalogue(read_methods(db, damage) if db is not None else (), installed()).rows
+    say_broken_packages()
     if as_json:
         say_json({"methods": [_shown(row) for row in rows]})
         say_damage(damage)
@@ -115,12 +121,23 @@ def list_methods(db: Path | None, as_json: bool) -> None:
     table = Table(box=SIMPLE_HEAD)
     for heading in ("method", "algorithm", "differs from its defaults"):
         table.add_column(heading, overflow="fold")
+    if any(row.distribution is not None for row in rows):
+        table.add_column("package", overflow="fold")
+    families = installed().usable()
     for row in rows:
+        family = families.get(row.algorithm)
+        note = " (not installed)" if family is None else " (lab only)" if family.lab_only else ""
         differs = ", ".join(f"{key} {value}" for key, value in _differences(row).items())
-        lab = " (lab only)" if SHIPPED_FAMILIES[row.algorithm].lab_only else ""
-        table.add_row(f"{row.name}@{row.version}", row.algorithm + lab, differs)
+        package = [_package(row) or ""] if len(table.columns) > 3 else []
+        table.add_row(f"{row.name}@{row.version}", row.algorithm + note, differs, *package)
     Page().print(table)
     say_damage(damage)
+
+
+def say_broken_packages() -> None:
+    """A line on stderr for each algorithm that an installed package offers and that cannot be used."""
+    for why in installed().broken().values():
+        say(f"fsm-exec: {why}", err=True)
 
 
 @methods.command()
@@ -133,11 +150,15 @@ def show(name: str, db: Path | None, as_json: bool) -> None:
     if as_json:
         say_json(_shown(row))
         return
-    say(f"{row.name}@{row.version}: {row.algorithm}")
+    package = _package(row)
+    say(f"{row.name}@{row.version}: {row.algorithm}" + (f" of the package {package}" if package else ""))
     differs = _differences(row)
     for key, value in _config(row).items():
         say(f"  {key} = {value}{'  (not the default)' if key in differs else ''}")
-    say(f"in experiments: {_in_experiments(row)}")
+    if row.algorithm in installed().usable():
+        say(f"in experiments: {_in_experiments(row)}")
+    else:
+        say(f"not installed here: pip install {package}" if package else "not installed here")
 
 
 @methods.command()
@@ -160,8 +181,8 @@ def add(
 
     def decide(there: list[MethodRow]) -> tuple[MethodRow, Sequence[MethodRow]]:
         nonlocal is_new
-        row, is_new = Catalogue(there).added(wanted.name, wanted.algorithm, wanted.config)
-        missing = [r for r in Catalogue().versions(wanted.name) if not any(t.name == wanted.name for t in there)]
+        row, is_new = Catalogue(there, installed()).added(wanted.name, wanted.algorithm, wanted.config)
+        missing = [r for r in _catalogue(None).versions(wanted.name) if not any(t.name == wanted.name for t in there)]
         return row, [*missing, *([row] if is_new else [])]
 
     row = add_method(db, decide, system_us())
@@ -215,8 +236,17 @@ def _config(row: MethodRow) -> dict[str, object]:
 
 
 def _differences(row: MethodRow) -> dict[str, object]:
-    defaults = _config(next(known for known in shipped() if known.name == row.algorithm))
+    """From the defaults of its algorithm as it is installed; none are known of one that is not."""
+    known = next((first for first in first_rows(installed()) if first.name == row.algorithm), None)
+    if known is None:
+        return {}
+    defaults = _config(known)
     return {key: value for key, value in _config(row).items() if defaults.get(key) != value}
+
+
+def _package(row: MethodRow) -> str | None:
+    """What the row was written with, as pip takes it; None: its algorithm ships."""
+    return None if row.distribution is None else Origin(row.distribution, row.distribution_version or "").requirement
 
 
 def _in_experiments(row: MethodRow) -> str:
@@ -235,5 +265,7 @@ def _shown(row: MethodRow) -> dict[str, object]:
         "version": row.version,
         "algorithm": row.algorithm,
         "config": _config(row),
-        "in_experiments": _in_experiments(row),
+        "in_experiments": _in_experiments(row) if row.algorithm in installed().usable() else None,
+        "distribution": row.distribution,
+        "distribution_version": row.distribution_version,
     }

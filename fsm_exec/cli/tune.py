@@ -25,6 +25,7 @@ from fsm_exec.lab.methods import resolve
 from fsm_exec.lab.results import open_results
 from fsm_exec.lab.tapes import short_names
 from fsm_exec.lab.tuning import Search, Tuning, draw_search, judge, parse_range
+from fsm_exec.plugins import installed
 
 CANDIDATES_MAX, SEED_MAX = 1_000, 2**63 - 1
 FILE_NAME = "method.json"
@@ -109,7 +110,7 @@ def tune(
     if not 2 <= candidates <= CANDIDATES_MAX:
         raise UserError(f"--candidates {candidates}: give a number from 2 to {CANDIDATES_MAX}")
     called = name if name is not None else f"tuned_{resolve(algorithm).algorithm}"
-    check_own(called)
+    check_own(called, installed())
     search = draw_search(algorithm, baseline, [parse_range(text) for text in ranges], candidates, _seeds(seeds))
     plan = Plan(
         tapes=tapes,

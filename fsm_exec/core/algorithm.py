@@ -114,10 +114,13 @@ class TransferWish(msgspec.Struct, frozen=True, kw_only=True):
     count_e2: CountE2
 
 
+GiveUpReason: TypeAlias = Literal["no_liquidity", "cap"]
+
+
 class GiveUpWish(msgspec.Struct, frozen=True, kw_only=True):
     """End the execution: cancel what is live, keep what is filled."""
 
-    reason: Literal["no_liquidity", "cap"]
+    reason: GiveUpReason
 
 
 class CloseWish(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,3 +145,17 @@ class Algorithm(Protocol):
     def resting_at_most(self) -> int: ...
     def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]: ...
     def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]: ...
+
+
+class NoAlgorithm:
+    """Stands in for the algorithm of an execution that has ended, or only ends: it is asked nothing any more."""
+
+    look_every_us: int | None = None
+    closing_lead_us: int | None = None
+    resting_at_most: int = 0
+
+    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+        return ()
+
+    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]:
+        return ()

@@ -41,6 +41,7 @@ from fsm_exec.core.wishes import (
     IllegalWish,
     cancels,
     checked_plan,
+    checked_wishes,
     insists,
     lost_cancels,
     place,
@@ -76,7 +77,7 @@ def choose(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
         if closes:
             return (*planned, BeginClosing())
         seen = replace(seen, slices=slices)  # the plan and its first orders are one decision: waiting costs
-    wishes = algorithm.replan(progress_of(seen, event.at_us), event.view)
+    wishes = checked_wishes(algorithm.replan(progress_of(seen, event.at_us), event.view))
     granted = _granted(seen, wishes, event.view)
     if any(isinstance(intent, BeginClosing) for intent in granted):
         again = ()  # the leg sends its own order only

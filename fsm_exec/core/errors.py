@@ -8,6 +8,7 @@ ExecError
       - IllegalEvent       an event that cannot be about this execution
           - Implausible        one that may simply be wrong: it is not believed, and a later listing tells
       - CorruptSnapshot    bytes that cannot be loaded; kept, never deleted
+          - AlgorithmMissing   its algorithm cannot be had here: the message says what to install
           - DamagedRow         a row of the database that no fsm-exec wrote so
       - StoreFailed        a save whose outcome is not known to be good: the engine halts
           - SaveRefused        a definite no for one save: its execution is quarantined, the store goes on
@@ -57,6 +58,21 @@ class Implausible(IllegalEvent):
 
 class CorruptSnapshot(LocalError):
     """A stored snapshot that cannot be loaded."""
+
+
+class AlgorithmMissing(CorruptSnapshot):
+    """A stored method whose algorithm is not installed, or cannot be used. It is left by installing it: an execution
+    that was quarantined for it goes on at the next start."""
+
+    PREFIX = "no algorithm: "
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{self.PREFIX}{why}")
+
+    @classmethod
+    def is_reason(cls, quarantine: str) -> bool:
+        """Whether this error is why an execution was quarantined: its text is all that the database keeps."""
+        return quarantine.startswith(cls.PREFIX)
 
 
 class DamagedRow(CorruptSnapshot):

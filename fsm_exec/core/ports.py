@@ -335,12 +335,15 @@ class MarkoutRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MethodRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `methods`: written once, never changed. `config` is JSON."""
+    """A row of `methods`: written once, never changed. `config` is JSON. `distribution` is the package its algorithm
+    came with when it was written, and its version; None: the algorithm ships with fsm-exec."""
 
     name: str
     version: int
     algorithm: str
     config: str
+    distribution: str | None = None
+    distribution_version: str | None = None
 
 
 class MarkoutDue(msgspec.Struct, frozen=True):

@@ -7,14 +7,30 @@ or moved but through here, the closing leg's included.
 
 from __future__ import annotations
 
+from typing import Final, get_args
+
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm import PlaceWish, Progress, RepriceWish, Slice, SliceProgress, TransferWish, Working
+from fsm_exec.core.algorithm import (
+    GiveUpReason,
+    PlaceWish,
+    Progress,
+    RepriceWish,
+    Slice,
+    SliceProgress,
+    TransferWish,
+    Wish,
+    Working,
+)
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.events import Place, Reprice, Withdraw, WithdrawAgain
 from fsm_exec.core.execution import Child, Execution
+from fsm_exec.core.orders import TimeInForce
 from fsm_exec.core.units import CountE2, PriceE4, complement
 from fsm_exec.core.view import View
+
+_TYPES: Final = dict.fromkeys(("level", "from_level", "to_level", "price_e4", "count_e2"), int) | {"post_only": bool}
+_WORDS: Final = {"time_in_force": get_args(TimeInForce), "reason": get_args(GiveUpReason)}
 
 
 class IllegalWish(LocalError):
@@ -35,12 +51,35 @@ def progress_of(seen: Execution, at_us: int) -> Progress:
 
 def checked_plan(seen: Execution, slices: tuple[Slice, ...]) -> tuple[Slice, ...]:
     """Raises IllegalWish unless the slices are the target in parts above zero."""
+    check_kinds("plan", slices, (Slice,))
     levels = [s.level for s in slices]
     if sum(s.count_e2 for s in slices) != seen.target_e2 or any(s.count_e2 <= 0 for s in slices):
         raise IllegalWish(f"the plan's slices are not {seen.target_e2} in parts above zero")
     if len(set(levels)) != len(levels) or any(level < 1 for level in levels):
         raise IllegalWish(f"the plan's levels {levels} are not distinct numbers from 1")
     return slices
+
+
+def checked_wishes(wishes: tuple[Wish, ...]) -> tuple[Wish, ...]:
+    """Raises IllegalWish for what is no wish, or holds what its type forbids."""
+    check_kinds("replan", wishes, get_args(Wish))
+    return wishes
+
+
+def check_kinds(asked: str, answer: object, kinds: tuple[type, ...]) -> None:
+    """Structs do not check what they are made of, and algorithms come from anybody: a float that slips in here would be
+    saved as one, and never be loaded again. Raises IllegalWish."""
+    if not isinstance(answer, tuple):
+        raise IllegalWish(f"{asked} answered a {type(answer).__name__}, not a tuple")
+    for one in answer:
+        if type(one) not in kinds:
+            raise IllegalWish(f"{asked} answered with a {type(one).__name__} in the tuple")
+        for name in one.__struct_fields__:
+            value = getattr(one, name)
+            if name in _WORDS and value not in _WORDS[name]:
+                raise IllegalWish(f"{type(one).__name__}: {name} {value!r} is not one of {list(_WORDS[name])}")
+            if name in _TYPES and type(value) is not _TYPES[name]:
+                raise IllegalWish(f"{type(one).__name__}: {name} {value!r} is no {_TYPES[name].__name__}")
 
 
 def transferred(seen: Execution, wish: TransferWish) -> tuple[Slice, ...]:

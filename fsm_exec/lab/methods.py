@@ -1,4 +1,4 @@
-"""Methods of an experiment, by name: shipped ones, and any algorithm with settings of its own.
+"""Methods of an experiment, by name: those of each algorithm there is, and any with settings of its own.
 
 `deadline_walker[a0=0.7;g=3]` is the algorithm of that name with two settings changed and the rest as they are by
 default. The text is the method: experiments store it as its full name, so results say what was measured.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from fsm_exec.algorithms import SHIPPED_FAMILIES, Method, method
+from fsm_exec.algorithms import Method
 from fsm_exec.core.errors import UserError
+from fsm_exec.plugins import installed
 
 _WITH_SETTINGS = re.compile(r"([a-z][a-z0-9_]*)\[([^\[\]]*)\]", re.ASCII)
 _BETWEEN_NAMES = re.compile(r",(?![^\[]*\])")
@@ -22,10 +23,8 @@ def resolve(name: str) -> Method:
     settings it does not have, and for values out of bounds."""
     match = _WITH_SETTINGS.fullmatch(name)
     if match is None:
-        return method(name)
-    family = SHIPPED_FAMILIES.get(match[1])
-    if family is None:
-        raise UserError(f"unknown algorithm {match[1]!r}; choose one of: {', '.join(sorted(SHIPPED_FAMILIES))}")
+        return _by_name(name)
+    family = installed().family(match[1])
     settings: dict[str, object] = {}
     for part in match[2].split(";"):
         key, value = _setting(part, name)
@@ -33,6 +32,15 @@ def resolve(name: str) -> Method:
             raise UserError(f"method {name!r}: {key} is set twice; give it once")
         settings[key] = value
     return family.method(name, 1, settings)
+
+
+def _by_name(name: str) -> Method:
+    """An algorithm with its defaults, which is version 1 of the method of its name. Raises UserError."""
+    algorithm, at, version = name.partition("@")
+    known = installed().names
+    if algorithm not in known or (at and version != "1"):
+        raise UserError(f"unknown method {name!r}; choose one of: {', '.join(sorted(known))}")
+    return installed().family(algorithm).method(algorithm, 1, {})
 
 
 def full_name(name: str) -> str:

@@ -382,6 +382,7 @@ class Engine:
                 self.fire("reconciled")
             self._recovered.set()
             await self._supervisor.may_act.open()
+            self._services.requests.start_soon(self._take_up_healed)
         except ExecError as error:
             await self._start.give_up(LEAVING_S)
             self._refusal = error
@@ -390,6 +391,19 @@ class Engine:
         finally:
             self._start.loaded.set()
             self._recovered.set()
+
+    async def _take_up_healed(self) -> None:
+        """What was quarantined because its algorithm was missing goes on where it is there again, one after the other.
+        One that cannot stays as it is: `resume_execution` says why."""
+        for name in self._start.healed:
+            try:
+                await self.resume_execution(name)
+                self._services.log.info("taken_up_again", execution=name)
+            except ExecError as error:
+                self._services.log.warning("not_taken_up_again", execution=name, why=str(error))
+                if isinstance(error, StoreFailed) and not isinstance(error, SaveRefused):
+                    self._halt_for(error)
+                    return
 
     def _tell_stops(self) -> None:
         """Those that came while there was nobody to be told."""

@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from fsm_exec.core.advance import advance
+from fsm_exec.core.algorithm import NoAlgorithm
 from fsm_exec.core.errors import CorruptSnapshot, SaveRefused, ServiceFailed, StoreFailed
 from fsm_exec.core.events import AnyEvent, OrderProven
 from fsm_exec.core.execution import Execution
@@ -36,20 +37,6 @@ class Ended(msgspec.Struct, frozen=True):
     execution: Execution
     metrics: MetricsRow | None
     quarantine: str | None = None
-
-
-class _NoAlgorithm:
-    """An ended execution decides nothing."""
-
-    look_every_us: int | None = None
-    closing_lead_us: int | None = None
-    resting_at_most = 0
-
-    def plan(self, *_: object) -> tuple[()]:
-        return ()
-
-    def replan(self, *_: object) -> tuple[()]:
-        return ()
 
 
 def _is_too_old(event: OrderProven, execution: Execution) -> bool:
@@ -159,7 +146,7 @@ class Past:
             return  # stays as its last save says until a person, or a restart, looks at it
         if isinstance(event, OrderProven) and _is_too_old(event, execution):
             return
-        late = advance(execution, event, _NoAlgorithm())
+        late = advance(execution, event, NoAlgorithm())
         self.doubt(execution if late is None else late.execution)
         if late is None:
             return

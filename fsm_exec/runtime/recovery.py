@@ -18,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm import Algorithm
-from fsm_exec.core.errors import CorruptSnapshot, UserError
+from fsm_exec.core.algorithm import Algorithm, NoAlgorithm
+from fsm_exec.core.errors import AlgorithmMissing, CorruptSnapshot, UserError
 from fsm_exec.core.events import Restored
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.market import MarketStatus, MarketTerms
@@ -41,13 +41,15 @@ NAMES_SHOWN = 3
 
 class Loaded(msgspec.Struct, frozen=True):
     """What the database has to go on with. `unusable` are to be quarantined now, with the reason; `quarantined` have
-    been; `given_up` are those of both that can be read; `unscored` have ended, and what they cost was not reckoned.
+    been; `given_up` are those of both that can be read; `healed` are those of the second whose algorithm was missing
+    and is there again; `unscored` have ended, and what they cost was not reckoned.
     `number` is the highest an execution has had."""
 
     ready: tuple[tuple[Execution, Algorithm], ...]
     unusable: dict[str, str]
     quarantined: dict[str, str]
     given_up: tuple[Execution, ...]
+    healed: tuple[str, ...]
     unscored: tuple[Execution, ...]
     last_saved_us: int
     number: int
@@ -60,11 +62,14 @@ async def load(services: Services, methods: Methods) -> Loaded:
     unusable: dict[str, str] = {}
     quarantined: dict[str, str] = {}
     given_up: list[Execution] = []
+    healed: list[str] = []
     seen: dict[MarketTerms, MarketTerms] = {}
     for stored in await services.store.unfinished():
         if stored.quarantine is not None:
             quarantined[stored.execution_id] = stored.quarantine
             given_up.extend(readable(stored))
+            if AlgorithmMissing.is_reason(stored.quarantine) and _has_algorithm(stored, methods):
+                healed.append(stored.execution_id)
             continue
         try:
             execution, algorithm = usable(stored, methods)
@@ -87,10 +92,20 @@ async def load(services: Services, methods: Methods) -> Loaded:
         unusable=unusable,
         quarantined=quarantined,
         given_up=tuple(given_up),
+        healed=tuple(healed),
         unscored=tuple(unscored),
         last_saved_us=started.last_saved_us,
         number=started.number,
     )
+
+
+def _has_algorithm(stored: StoredExecution, methods: Methods) -> bool:
+    """Whether it could be worked again."""
+    try:
+        usable(stored, methods)
+    except (CorruptSnapshot, UserError):
+        return False
+    return True
 
 
 def readable(stored: StoredExecution) -> Sequence[Execution]:
@@ -101,8 +116,9 @@ def readable(stored: StoredExecution) -> Sequence[Execution]:
         return ()
 
 
-def usable(stored: StoredExecution, methods: Methods) -> tuple[Execution, Algorithm]:
-    """An execution with its algorithm. Raises CorruptSnapshot, and UserError for a method that is not known."""
+def usable(stored: StoredExecution, methods: Methods, *, only_ends: bool = False) -> tuple[Execution, Algorithm]:
+    """An execution with its algorithm; one that ends needs none. Raises CorruptSnapshot, and UserError for a method
+    that is not known."""
     if stored.damage is not None:
         raise CorruptSnapshot(f"{stored.damage}; restore a backup, nothing was changed")
     execution = decode_snapshot(stored.snapshot)
@@ -113,7 +129,12 @@ def usable(stored: StoredExecution, methods: Methods) -> tuple[Execution, Algori
             f"row {stored.execution_id} of execution_state is damaged, column state: it says {stored.state}, the "
             f"snapshot {execution.state}; restore a backup, nothing was changed"
         )
-    return execution, methods(execution.method)
+    try:
+        return execution, methods(execution.method)
+    except (CorruptSnapshot, UserError):
+        if not only_ends and execution.ending is None:
+            raise
+        return execution, NoAlgorithm()
 
 
 async def doubted(services: Services) -> list[Execution]:

@@ -62,6 +62,7 @@ class Start:
         self._services, self._markets, self._methods = services, markets, methods
         self._supervisor, self._past, self._halt_for = supervisor, past, halt_for
         self.losses: list[str] = []  # what the database had acknowledged and does not have
+        self.healed: tuple[str, ...] = ()  # quarantined for want of an algorithm that is there again
         self.has_listed = False  # the exchange has said what it holds
         self.loaded = trio.Event()  # whatever is unfinished can be told to stop
 
@@ -128,6 +129,7 @@ class Start:
 
     async def _keep_quarantined(self, loaded: Loaded) -> None:
         self._supervisor.quarantined.update(loaded.quarantined)
+        self.healed = loaded.healed
         for execution in loaded.given_up:
             self._services.suspect(execution)
         for name, why in loaded.unusable.items():

@@ -171,7 +171,7 @@ class Supervisor:
             raise UserError(f"{execution_id} is not quarantined")
         actor: Actor | None = None
         try:
-            execution, algorithm = usable(stored, self._methods)
+            execution, algorithm = usable(stored, self._methods, only_ends=stop_for is not None)
             await self._markets.open_worked(execution.terms)
             actor = self.hire(execution, algorithm)
             actor.gives_up = stop_for is not None

@@ -8,6 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.ports import MethodRow
 from fsm_exec.core.times import to_iso
@@ -18,7 +20,8 @@ from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
 
 _T = TypeVar("_T")
 
-_ADD = "INSERT INTO methods (name, version, algorithm, config, created_at) VALUES (?, ?, ?, ?, ?)"
+_COLUMNS = (*MethodRow.__struct_fields__, "created_at")
+_ADD = f"INSERT INTO methods ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 
 
 def read_methods(path: Path, damage: list[str] | None = None) -> list[MethodRow]:
@@ -37,7 +40,7 @@ def add_method(
         try:
             chosen, rows = decide(_undamaged(connection))
             at = to_iso(at_us)
-            connection.executemany(_ADD, [(r.name, r.version, r.algorithm, r.config, at) for r in rows])
+            connection.executemany(_ADD, [(*msgspec.structs.astuple(row), at) for row in rows])
             connection.execute("COMMIT")
             return chosen
         except BaseException:

@@ -37,7 +37,7 @@ _OLD = (
     "ORDER BY id LIMIT ?"
 )
 EVER = "9999"  # later than any time's text
-_METHODS = "SELECT name, version, algorithm, config FROM methods ORDER BY name, version"
+_METHODS = f"SELECT {', '.join(MethodRow.__struct_fields__)} FROM methods ORDER BY name, version"
 _SCORES = "SELECT id, kind, forecast, last_value, happened FROM forecasts WHERE happened IS NOT NULL ORDER BY kind, id"
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fsm_exec.algorithms import SHIPPED_FAMILIES, SHIPPED, market, method, simple_limit
+from fsm_exec.algorithms import SHIPPED, SHIPPED_FAMILIES, market, method, simple_limit
 from fsm_exec.core.algorithm import (
     Algorithm,
     GiveUpWish,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from fsm_exec.algorithms import SHIPPED_FAMILIES, SHIPPED
+from fsm_exec.algorithms import SHIPPED, SHIPPED_FAMILIES
 from fsm_exec.core.errors import UserError
 
 

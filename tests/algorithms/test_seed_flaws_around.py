@@ -13,7 +13,7 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
-from fsm_exec.algorithms import SHIPPED_FAMILIES, SHIPPED, Method, method
+from fsm_exec.algorithms import SHIPPED, SHIPPED_FAMILIES, Method, method
 from fsm_exec.core.advance import advance
 from fsm_exec.core.algorithm import Goal, Progress, Slice, Wish
 from fsm_exec.core.book import Book

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fsm_exec.algorithms import SHIPPED_FAMILIES, SHIPPED, Method
+from fsm_exec.algorithms import SHIPPED, SHIPPED_FAMILIES, Method
 from fsm_exec.core.advance import advance
 from fsm_exec.core.events import DecisionDue, OrderAccepted
 from fsm_exec.core.execution import Execution

@@ -206,6 +206,31 @@ def test_an_order_that_breaks_a_rule_is_refused_whole(world: World, wishes: tupl
     assert driver.execution is before
 
 
+@pytest.mark.parametrize(
+    ("wishes", "why"),
+    [
+        ((PlaceWish(level=1, price_e4=5_000.0, count_e2=CountE2(100)),), "price_e4 5000.0 is no int"),  # type: ignore[arg-type]
+        ((PlaceWish(level=1, price_e4=P50, count_e2=100.0),), "count_e2 100.0 is no int"),  # type: ignore[arg-type]
+        ((PlaceWish(level=True, price_e4=P50, count_e2=CountE2(100)),), "level True is no int"),
+        ((PlaceWish(level=1, price_e4=P50, count_e2=CountE2(100), post_only=1),), "post_only 1 is no bool"),  # type: ignore[arg-type]
+        ((PlaceWish(level=1, price_e4=P50, count_e2=CountE2(100), time_in_force="gtc"),), "'gtc' is not one of"),  # type: ignore[arg-type]
+        ((GiveUpWish(reason="bored"),), "'bored' is not one of"),  # type: ignore[arg-type]
+        ([], "answered a list, not a tuple"),
+        (("buy",), "answered with a str"),
+    ],
+)
+def test_a_wish_of_the_wrong_kind_is_refused_whole(world: World, wishes: tuple[PlaceWish, ...], why: str) -> None:
+    """Nothing checks a struct when it is made: what would be saved and never loaded again does not get so far."""
+    script = world.scripted(500, 500)
+    driver = world.drive(script)
+    driver.look(status="paused")  # planned, and nothing placed
+    script.wishes = wishes
+    before = driver.execution
+    with pytest.raises(IllegalWish, match=why):
+        driver.look()
+    assert driver.execution is before
+
+
 def test_a_wish_for_an_order_without_an_answer_is_held(world: World) -> None:
     """The moment forbids it; the algorithm will be asked again."""
     script = world.scripted()
