@@ -1,1 +1,129 @@
-"""A durable execution engine for Kalshi on one machine. Start at `cli.main`, or at `core.execution` for the ideas."""
+"""A durable execution engine for Kalshi on one machine; these names are its public surface.
+
+To trade: `Client` or `AsyncClient`, which talk to the daemon (`fsm-exec serve`), what they take and answer, and the
+errors they raise. To write an algorithm: what it sees, what it may wish for, and what it is built from. To try either
+against an exchange in this process: `fsm_exec.testing`. Whoever reads the code starts at `core.execution`.
+
+The names are loaded when they are first used: the commands need few of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fsm_exec.algorithms.building import ClosingSettings as ClosingSettings
+    from fsm_exec.algorithms.building import allowed as allowed
+    from fsm_exec.algorithms.building import apportion as apportion
+    from fsm_exec.algorithms.building import between as between
+    from fsm_exec.algorithms.building import lowest as lowest
+    from fsm_exec.algorithms.building import rest_at as rest_at
+    from fsm_exec.algorithms.building import slices_of as slices_of
+    from fsm_exec.algorithms.building import tick_above as tick_above
+    from fsm_exec.algorithms.building import to_nearest as to_nearest
+    from fsm_exec.algorithms.building import touch as touch
+    from fsm_exec.algorithms.building import whole as whole
+    from fsm_exec.algorithms.building import within as within
+    from fsm_exec.algorithms.family import Family as Family
+    from fsm_exec.algorithms.family import Settings as Settings
+    from fsm_exec.control.client import AsyncClient as AsyncClient
+    from fsm_exec.control.client import Client as Client
+    from fsm_exec.control.client_errors import ControlError as ControlError
+    from fsm_exec.control.client_errors import DaemonAbsent as DaemonAbsent
+    from fsm_exec.control.client_errors import DaemonFailed as DaemonFailed
+    from fsm_exec.control.client_errors import Refused as Refused
+    from fsm_exec.control.event_parser import Step as Step
+    from fsm_exec.control.messages import Accepted as Accepted
+    from fsm_exec.control.messages import EdgeGiven as EdgeGiven
+    from fsm_exec.control.messages import ExecutionDetail as ExecutionDetail
+    from fsm_exec.control.messages import ExecutionSummary as ExecutionSummary
+    from fsm_exec.control.messages import FillSeen as FillSeen
+    from fsm_exec.control.messages import QuarantineSeen as QuarantineSeen
+    from fsm_exec.control.messages import Status as Status
+    from fsm_exec.control.messages import Submission as Submission
+    from fsm_exec.control.messages import Told as Told
+    from fsm_exec.control.messages import Transition as Transition
+    from fsm_exec.core.algorithm import CloseWish as CloseWish
+    from fsm_exec.core.algorithm import GiveUpWish as GiveUpWish
+    from fsm_exec.core.algorithm import Goal as Goal
+    from fsm_exec.core.algorithm import PlaceWish as PlaceWish
+    from fsm_exec.core.algorithm import Progress as Progress
+    from fsm_exec.core.algorithm import RepriceWish as RepriceWish
+    from fsm_exec.core.algorithm import Slice as Slice
+    from fsm_exec.core.algorithm import SliceProgress as SliceProgress
+    from fsm_exec.core.algorithm import TransferWish as TransferWish
+    from fsm_exec.core.algorithm import Wish as Wish
+    from fsm_exec.core.algorithm import WithdrawWish as WithdrawWish
+    from fsm_exec.core.algorithm import Working as Working
+    from fsm_exec.core.errors import ExecError as ExecError
+    from fsm_exec.core.errors import UserError as UserError
+    from fsm_exec.core.units import CountE2 as CountE2
+    from fsm_exec.core.units import PriceE4 as PriceE4
+    from fsm_exec.core.units import PriceGrid as PriceGrid
+    from fsm_exec.core.view import View as View
+
+_HOMES = {
+    "fsm_exec.algorithms.building": (
+        "ClosingSettings",
+        "allowed",
+        "apportion",
+        "between",
+        "lowest",
+        "rest_at",
+        "slices_of",
+        "tick_above",
+        "to_nearest",
+        "touch",
+        "whole",
+        "within",
+    ),
+    "fsm_exec.algorithms.family": ("Family", "Settings"),
+    "fsm_exec.control.client": ("AsyncClient", "Client"),
+    "fsm_exec.control.client_errors": ("ControlError", "DaemonAbsent", "DaemonFailed", "Refused"),
+    "fsm_exec.control.event_parser": ("Step",),
+    "fsm_exec.control.messages": (
+        "Accepted",
+        "EdgeGiven",
+        "ExecutionDetail",
+        "ExecutionSummary",
+        "FillSeen",
+        "QuarantineSeen",
+        "Status",
+        "Submission",
+        "Told",
+        "Transition",
+    ),
+    "fsm_exec.core.algorithm": (
+        "CloseWish",
+        "GiveUpWish",
+        "Goal",
+        "PlaceWish",
+        "Progress",
+        "RepriceWish",
+        "Slice",
+        "SliceProgress",
+        "TransferWish",
+        "Wish",
+        "WithdrawWish",
+        "Working",
+    ),
+    "fsm_exec.core.errors": ("ExecError", "UserError"),
+    "fsm_exec.core.units": ("CountE2", "PriceE4", "PriceGrid"),
+    "fsm_exec.core.view": ("View",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+if not TYPE_CHECKING:  # to a type checker a name that is not above must be an error
+
+    def __getattr__(name: str) -> object:
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(importlib.import_module(home), name)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

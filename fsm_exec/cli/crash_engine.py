@@ -14,8 +14,7 @@ from typing import Final, TypeVar
 import msgspec
 import trio
 
-from fsm_exec.control.client import ControlClient
-from fsm_exec.control.token import read_token
+from fsm_exec.control.client import Client
 from fsm_exec.core.errors import ExecError, UserError
 
 START_S: Final = 60
@@ -41,7 +40,7 @@ class EngineProcess:
         self._arguments = ["serve", "--config", config, "--db", database.absolute(), "--token-file", token_file]
         self._errors = token_file.with_name("engine.err")
         self._process: trio.Process | None = None
-        self._client: ControlClient | None = None
+        self._client: Client | None = None
         self._connection = ExitStack()
 
     @property
@@ -72,11 +71,11 @@ class EngineProcess:
             ready = msgspec.json.decode(line, type=Ready)
         except msgspec.DecodeError:
             raise await self._why_not() from None
-        client = ControlClient(ready.control_url, read_token(Path(ready.token_file)))
+        client = Client(ready.control_url, ready.token_file, patience_s=0)
         self._client = self._connection.enter_context(client)
         return ready
 
-    async def ask(self, question: Callable[[ControlClient], T]) -> T:
+    async def ask(self, question: Callable[[Client], T]) -> T:
         """Ask the running engine, in a thread: the exchange that it needs lives in this one. Raises what the client
         raises."""
         client = self._client

@@ -12,8 +12,7 @@ import msgspec
 from rich.console import Console
 
 from fsm_exec.cli.output import Page, say_json
-from fsm_exec.control.client import ControlClient
-from fsm_exec.control.finding import open_client
+from fsm_exec.control.client import Client
 
 PLAIN_WIDTH: Final = 140  # when nobody's terminal says how wide it is
 
@@ -40,7 +39,7 @@ def talks_to_daemon(command: Callable[..., None]) -> Callable[..., None]:
     @where_the_daemon_is
     @wraps(command)
     def with_daemon(url: str | None, token_file: Path | None, *args: object, **kwargs: object) -> None:
-        with open_client(url, token_file) as daemon:
+        with Client(url, token_file, patience_s=0) as daemon:  # a person decides whether to ask again
             command(daemon, *args, **kwargs)
 
     return with_daemon
@@ -56,4 +55,4 @@ def print_json(document: msgspec.Struct) -> None:
     say_json(document, indent=2)
 
 
-__all__ = ["ControlClient", "console", "print_json", "talks_to_daemon", "where_the_daemon_is"]
+__all__ = ["Client", "console", "print_json", "talks_to_daemon", "where_the_daemon_is"]

@@ -29,7 +29,7 @@ from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.results import result_of, table_of
 from fsm_exec.cli.screen import console_of_a_demo
 from fsm_exec.cli.world import DEMO_CASH_E6
-from fsm_exec.control.client import ControlClient, DaemonAbsent
+from fsm_exec.control.client import Client, DaemonAbsent
 from fsm_exec.control.messages import Accepted, Submission
 from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.core.units import PriceE4, complement, format_count, format_fixed, format_price, opposite
@@ -374,5 +374,5 @@ async def _until(holds: Callable[[], bool], every_s: float) -> None:
         await trio.sleep(every_s)
 
 
-def _submitted(daemon: ControlClient, submission: Submission) -> Accepted:
+def _submitted(daemon: Client, submission: Submission) -> Accepted:
     return daemon.submit(submission)

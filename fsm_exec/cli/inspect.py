@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, get_args
@@ -11,11 +12,9 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsm_exec.cli.daemon import ControlClient, console, print_json, talks_to_daemon, where_the_daemon_is
+from fsm_exec.cli.daemon import Client, console, print_json, talks_to_daemon, where_the_daemon_is
 from fsm_exec.cli.open_orders import orders_of
 from fsm_exec.cli.output import say, say_json
-from fsm_exec.control.finding import open_client
-from fsm_exec.control.following import Following
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX
 from fsm_exec.control.messages import (
     ExecutionDetail,
@@ -38,7 +37,7 @@ SECONDS_LEN = len("2023-04-10T18:00:00")  # what a person reads of a time
 @click.option("--before", help="Those before this execution: the next page.")
 @click.option("--limit", type=click.IntRange(1, PAGE_MAX), default=50, show_default=True)
 @talks_to_daemon
-def list_executions(daemon: ControlClient, *, as_json: bool, **query: object) -> None:
+def list_executions(daemon: Client, *, as_json: bool, **query: object) -> None:
     """List executions, newest first."""
     page = daemon.page(msgspec.convert(query, ListQuery))
     if as_json:
@@ -57,7 +56,7 @@ ORDER_COUNTS: Final = frozenset({"live_orders", "unknown_orders", "settling_orde
 @click.argument("execution_id")
 @click.option("--journal", "lines", type=click.IntRange(0, JOURNAL_LINES_MAX), default=10, show_default=True)
 @talks_to_daemon
-def show(daemon: ControlClient, execution_id: str, lines: int, *, as_json: bool) -> None:
+def show(daemon: Client, execution_id: str, lines: int, *, as_json: bool) -> None:
     """Show one execution: its orders, fills, cost, and the last lines of its journal."""
     detail = daemon.show(execution_id, lines)
     if as_json:
@@ -78,9 +77,13 @@ def watch(
     Rows are numbered: of one execution in its own journal (seq), of all by their position. A daemon that goes away is
     waited for, and the watch goes on after the last row. With --json a line for each step.
     """
-    with open_client(url, token_file) as daemon:
-        following = Following(daemon, url, token_file, say=lambda line: say(f"fsm-exec: {line}", err=True))
-        for step in following.steps(execution_id, after):
+
+    def say_gone(line: str) -> None:
+        say(f"fsm-exec: {line}", err=True)
+
+    with Client(url, token_file, patience_s=math.inf, when_gone=say_gone) as daemon:
+        steps = daemon.follow_all(after) if execution_id is None else daemon.follow(execution_id, after)
+        for step in steps:
             if as_json:
                 say_json(step)
             else:
@@ -89,7 +92,7 @@ def watch(
 
 @click.command()
 @talks_to_daemon
-def status(daemon: ControlClient, *, as_json: bool) -> None:
+def status(daemon: Client, *, as_json: bool) -> None:
     """Show the state of the engine, and how soon a halt would leave nothing live."""
     told = daemon.status()
     if as_json:

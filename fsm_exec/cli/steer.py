@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from fsm_exec.cli.daemon import ControlClient, print_json, talks_to_daemon
+from fsm_exec.cli.daemon import Client, print_json, talks_to_daemon
 from fsm_exec.cli.open_orders import orders_of
 from fsm_exec.cli.output import say
 from fsm_exec.core.errors import ExecError
@@ -23,7 +23,7 @@ class StillLive(ExecError):
 @click.command()
 @click.argument("execution_id")
 @talks_to_daemon
-def cancel(daemon: ControlClient, execution_id: str, *, as_json: bool) -> None:
+def cancel(daemon: Client, execution_id: str, *, as_json: bool) -> None:
     """End one execution: cancel what is live, keep what is filled. Also for a quarantined one."""
     told = daemon.cancel(execution_id)
     if as_json:
@@ -40,7 +40,7 @@ def cancel(daemon: ControlClient, execution_id: str, *, as_json: bool) -> None:
     help="Seconds until it stops waiting for the exchange's word.  [default: as long as `status` says a halt takes]",
 )
 @talks_to_daemon
-def halt(daemon: ControlClient, wait_s: int | None, *, as_json: bool) -> None:
+def halt(daemon: Client, wait_s: int | None, *, as_json: bool) -> None:
     """End every execution and take no new ones until `fsm-exec resume`.
 
     It waits until the exchange has said that nothing is live, and fails if that takes too long: the daemon goes on
@@ -66,7 +66,7 @@ def halt(daemon: ControlClient, wait_s: int | None, *, as_json: bool) -> None:
 @click.command()
 @click.argument("execution_id", required=False)
 @talks_to_daemon
-def resume(daemon: ControlClient, execution_id: str | None, *, as_json: bool) -> None:
+def resume(daemon: Client, execution_id: str | None, *, as_json: bool) -> None:
     """Take new work again after a halt; with EXECUTION_ID take up a quarantined execution again."""
     if execution_id is None:
         told = daemon.resume()

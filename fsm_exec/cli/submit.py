@@ -6,7 +6,7 @@ import secrets
 
 import click
 
-from fsm_exec.cli.daemon import ControlClient, print_json, talks_to_daemon
+from fsm_exec.cli.daemon import Client, print_json, talks_to_daemon
 from fsm_exec.cli.output import say
 from fsm_exec.control.client import DaemonAbsent, checked_submission
 from fsm_exec.core.errors import UserError
@@ -30,7 +30,7 @@ KEY_BYTES = 12
 @click.option("--key", help="Your own name for it: the same key is accepted once.  [default: a new one]")
 @talks_to_daemon
 def submit(
-    daemon: ControlClient,
+    daemon: Client,
     ticker: str,
     outcome: str,
     quantity: str,
@@ -59,7 +59,8 @@ def submit(
     try:
         accepted = daemon.submit(submission)
     except DaemonAbsent as error:
-        raise DaemonAbsent(f"{error}; to ask again without buying twice, add --key {chosen}") from error
+        told = f"{error}; to ask again without buying twice, add --key {chosen}"
+        raise DaemonAbsent(told, may_be_done=error.may_be_done) from error
     if as_json:
         print_json(accepted)
     else:

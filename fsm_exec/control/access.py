@@ -15,11 +15,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fsm_exec.control import refusals
 from fsm_exec.control.answers import failed
+from fsm_exec.control.messages import INSTANCE
 
 OPEN_PATHS: Final = frozenset({"/v1/health"})
 NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SCHEME: Final = "bearer"
-ONCE: Final = ("authorization", "content-length", "content-type", "last-event-id", "transfer-encoding")
+ONCE: Final = (
+    "authorization",
+    "content-length",
+    "content-type",
+    "last-event-id",
+    INSTANCE.lower(),
+    "transfer-encoding",
+)
 
 
 HOLDS_TOKEN: Final = "holds_token"
@@ -27,10 +35,11 @@ HOLDS_TOKEN: Final = "holds_token"
 
 
 class Door:
-    """Lets a request through to `app`, or answers it."""
+    """Lets a request through to `app`, or answers it. `instance` is the database's: a caller that names the one it
+    means is not answered by another, whose keys and rows are others."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app, self._token = app, token.encode()
+    def __init__(self, app: ASGIApp, token: str, instance: str) -> None:
+        self._app, self._token, self._instance = app, token.encode(), instance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -50,6 +59,8 @@ class Door:
             return None
         if not self._holds_token(request.headers):
             return refusals.unauthorized()
+        if request.headers.get(INSTANCE, self._instance) != self._instance:
+            return refusals.other_database(self._instance)
         request.scope.setdefault("state", {})[HOLDS_TOKEN] = True
         return None
 

@@ -11,7 +11,8 @@
     POST /v1/executions/ID/resume         a quarantined one; 202
     POST /v1/halt, POST /v1/resume        202, 200
 
-Every error is {"error": {"code", "message"}}.
+Every error is {"error": {"code", "message"}}. Who means the daemon of one database says so in the header
+Fsm-Exec-Instance (`instance` of the status), and is refused by that of another: 409 other_database.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class ControlApp:
         ]
         inner = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_page})
         inner.router.redirect_slashes = False  # who does not follow it would take `/v1/halt/` for a halt
-        self.app: ASGIApp = Door(inner, token)
+        self.app: ASGIApp = Door(inner, token, control.instance)
 
     def _route(self, method: str, path: str, endpoint: Endpoint) -> Route:
         async def answered(request: Request) -> Response:

@@ -1,90 +1,79 @@
-"""The typed client of the control API: synchronous, for commands and scripts.
+"""The client of the control API, for strategies, scripts and the commands; blocking, or on any loop.
 
-    with open_client(*find_daemon()) as daemon:
+    with Client() as daemon:
         accepted = daemon.submit(Submission(key="order-17", ...))
+        for step in daemon.follow(accepted.execution_id):
+            ...
 
-A request whose answer got lost may be sent again as it is: a submission under its key is accepted once, and everything
-else can be asked twice. The token goes to this machine only, and to no proxy.
+    async with AsyncClient() as daemon:  # trio or asyncio
+        accepted = await daemon.submit(Submission(key="order-17", ...))
+        async for step in daemon.follow(accepted.execution_id):
+            ...
+
+Both find the daemon of this user that runs, or take its `url` and `token_file`. A daemon that goes away is looked for
+again for `patience_s`: what may be sent twice is sent again, a stream goes on after the last row it has. A submission
+is accepted once under its key, so whoever lost an answer, or died and does not know, sends it again as it is.
+
+Every method raises Refused, DaemonFailed and DaemonAbsent (ControlError has the API's `code`), and UserError if it
+cannot be told which daemon is meant or if another database answers now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Final, Self
 
-import httpx
 import msgspec
 
+from fsm_exec.control import calls
+from fsm_exec.control.client_errors import ControlError, DaemonAbsent, DaemonFailed, Refused
+from fsm_exec.control.event_parser import Step
 from fsm_exec.control.messages import (
     Accepted,
-    Ended,
     ExecutionDetail,
-    Failed,
+    ExecutionState,
+    ExecutionSummary,
     Health,
     ListQuery,
-    NoQuery,
     Page,
-    QuarantineSeen,
-    ShowQuery,
     Status,
     Submission,
     Told,
-    Transition,
 )
-from fsm_exec.core.errors import ExecError, UserError
+from fsm_exec.control.remote import JOURNAL_LINES, RemoteDaemon
+from fsm_exec.control.transports import BlockingTransport, LoopTransport, run
+from fsm_exec.core.errors import UserError
 
-CONNECT_S: Final = 5.0
-ANSWER_S: Final = 60.0  # a submission may wait for the exchange's terms and for a first book
-QUIET_S: Final = 45.0  # of a stream: three comments in a row did not come
-OURS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-USERS_FAULT: Final = frozenset({400, 401, 403, 404, 405, 409, 413, 422})
-S = TypeVar("S", bound=msgspec.Struct)
+PATIENCE_S: Final = 60.0
 
 
-class DaemonAbsent(ExecError):
-    """Nobody answers: nothing was asked, or the answer got lost."""
+def _say_nothing(line: str) -> None:
+    pass
 
 
-class DaemonFailed(ExecError):
-    """The daemon could not do it, which is not the caller's fault. `code` is the API's."""
+class Client:
+    """Blocks its thread; needs no loop. `when_gone` is told, in one line, that the daemon has gone."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class Refused(UserError):
-    """The daemon refuses the request as it is. `code` is the API's."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class Heard(NamedTuple):
-    """Something of a stream; `place` is the row to go on after. `told` None: only that, or that the daemon lives."""
-
-    place: int
-    told: Transition | QuarantineSeen | None
-
-
-class ControlClient:
-    """Every method raises Refused, DaemonFailed or DaemonAbsent."""
-
-    def __init__(self, url: str, token: str) -> None:
-        """Raises UserError for an address that is not on this machine."""
-        self._url = checked_url(url)
-        self._http = httpx.Client(
-            base_url=self._url,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-            trust_env=False,
-        )
+    def __init__(
+        self,
+        url: str | None = None,
+        token_file: Path | str | None = None,
+        *,
+        patience_s: float = PATIENCE_S,
+        when_gone: Callable[[str], None] = _say_nothing,
+    ) -> None:
+        file = None if token_file is None else Path(token_file)
+        self._daemon = RemoteDaemon(BlockingTransport(), url, file, patience_s, when_gone)
 
     def __enter__(self) -> Self:
+        """Finds the daemon. Raises DaemonAbsent if there is none: the first is not waited for."""
+        try:
+            run(self._daemon.connect())
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
@@ -93,105 +82,164 @@ class ControlClient:
         self.close()
 
     def close(self) -> None:
-        self._http.close()
+        run(self._daemon.close())
 
     def submit(self, submission: Submission) -> Accepted:
-        return self._ask("POST", "/v1/executions", Accepted, body=submission)
+        """Returns once the execution is durable. The same key with the same request is the same execution, however
+        often it is sent; with another request it is Refused with the code `conflict`."""
+        return run(self._daemon.ask(calls.submit(submission)))
+
+    def follow(self, execution_id: str, after: int | None = 0) -> Iterator[Step]:
+        """The steps of an execution to its end, after step `after` (its `seq`; None: the one before its newest), as
+        they become durable: each once, over whatever restarts. A QuarantineSeen between them says that the engine
+        stops acting for it, or acts again."""
+        return self._follow(execution_id, after)
+
+    def follow_all(self, after: int | None = None) -> Iterator[Step]:
+        """The steps of all executions for ever, after the one with position `after` (None: from when the first
+        is asked for)."""
+        return self._follow(None, after)
+
+    def _follow(self, execution_id: str | None, after: int | None) -> Iterator[Step]:
+        steps = self._daemon.follow(execution_id, after)
+        try:
+            while (step := run(_next(steps))) is not None:
+                yield step
+        finally:
+            run(steps.aclose())
+
+    def wait(self, execution_id: str) -> ExecutionDetail:
+        """What came of an execution, once it has ended. Its `metrics` may follow a moment later."""
+        return run(self._daemon.wait(execution_id))
+
+    def show(self, execution_id: str, journal_lines: int = JOURNAL_LINES) -> ExecutionDetail:
+        """One execution with its orders, fills, cost and the last lines of its journal."""
+        return run(self._daemon.ask(calls.show(execution_id, journal_lines)))
+
+    def list(
+        self,
+        *,
+        state: ExecutionState | None = None,
+        ticker: str | None = None,
+        unfinished: bool = False,
+        quarantined: bool = False,
+        limit: int | None = None,
+    ) -> list[ExecutionSummary]:
+        """The newest `limit` executions (None: all), newest first, without what the filters leave out."""
+        query = ListQuery(state=state, ticker=ticker, unfinished=unfinished, quarantined=quarantined)
+        return run(self._daemon.executions(query, limit))
 
     def page(self, query: ListQuery) -> Page:
-        return self._ask("GET", "/v1/executions", Page, query=query)
-
-    def show(self, execution_id: str, journal_lines: int) -> ExecutionDetail:
-        query = ShowQuery(journal_lines=journal_lines)
-        return self._ask("GET", _path(execution_id), ExecutionDetail, query=query)
+        """One page of the list, as the API has it."""
+        return run(self._daemon.ask(calls.page(query)))
 
     def cancel(self, execution_id: str) -> Told:
-        return self._ask("POST", _path(execution_id, "/cancel"), Told)
+        """Ends an execution: what is live is cancelled, what is filled is kept. `wait` returns when it has ended. One
+        that has ended already is Refused with the code `conflict`."""
+        return run(self._daemon.ask(calls.cancel(execution_id)))
 
     def resume_execution(self, execution_id: str) -> Told:
-        return self._ask("POST", _path(execution_id, "/resume"), Told)
+        """Takes a quarantined execution up again. It is sent once: DaemonAbsent may mean that it is done."""
+        return run(self._daemon.ask(calls.resume_execution(execution_id)))
 
     def halt(self) -> Status:
-        return self._ask("POST", "/v1/halt", Status)
+        """Ends every execution, and no new one is accepted until `resume`, over restarts too. `nothing_live` of a
+        later status says when nothing is at the exchange any more."""
+        return run(self._daemon.ask(calls.HALT))
 
     def resume(self) -> Status:
-        return self._ask("POST", "/v1/resume", Status)
+        """Accepts new executions again. It is sent once: in between somebody may have halted."""
+        return run(self._daemon.ask(calls.RESUME))
 
     def status(self) -> Status:
-        return self._ask("GET", "/v1/status", Status)
+        """The state of the engine, of its markets and of what is live."""
+        return run(self._daemon.ask(calls.STATUS))
 
     def health(self) -> Health:
-        with self._translated():
-            answer = self._http.get("/v1/health")
-        return _decoded(answer.content, Health)
+        """Whether it accepts work."""
+        return run(self._daemon.ask(calls.HEALTH))
 
-    def watch(self, execution_id: str | None, after: int | None = None) -> Iterator[Heard]:
-        """The steps of one execution to its end, or of all for ever, after row `after` (None: from now on; of one its
-        last). The first says only where it begins. Raises DaemonAbsent if the stream is cut: `following` goes on."""
-        path = "/v1/events" if execution_id is None else _path(execution_id, "/events")
-        query = {} if after is None else {"after": str(after)}
-        timeout = httpx.Timeout(QUIET_S, connect=CONNECT_S)
-        gone = f"the daemon at {self._url} is gone"
-        with self._translated(gone), self._http.stream("GET", path, params=query, timeout=timeout) as answer:
-            if answer.status_code != 200:
-                raise _error_of(answer.status_code, answer.read())
-            place, kind, data = 0, "", ""
-            for line in answer.iter_lines():
-                name, _, value = line.partition(": ")
-                if name == "id":
-                    place = int(value) if value.isdecimal() else place
-                elif name == "event":
-                    kind = value
-                elif name == "data":
-                    data = value
-                elif not line:  # an event is whole only now: one that was cut is none
-                    if kind == "end":
-                        self._check_end(_decoded(data.encode(), Ended).why)
-                        return
-                    if kind == "step":
-                        yield Heard(place, _decoded(data.encode(), Transition))
-                    elif kind == "quarantine":
-                        yield Heard(place, _decoded(data.encode(), QuarantineSeen))
-                    else:
-                        yield Heard(place, None)
-                    kind = data = ""
-        raise DaemonAbsent(gone)
 
-    @staticmethod
-    def _check_end(why: str) -> None:
-        if not why.endswith("has ended"):
-            raise DaemonAbsent(why)
+class AsyncClient:
+    """Waits on the loop it is used in, trio's or asyncio's; the methods of Client, with the same meaning.
 
-    def _ask(
+    Leave `follow` early with `contextlib.aclosing`, or it is closed with the client."""
+
+    def __init__(
         self,
-        method: str,
-        path: str,
-        kind: type[S],
+        url: str | None = None,
+        token_file: Path | str | None = None,
         *,
-        body: msgspec.Struct | None = None,
-        query: msgspec.Struct | None = None,
-    ) -> S:
-        content = None if body is None else msgspec.json.encode(_without_nothing(body))
-        params = {name: _text(value) for name, value in _without_nothing(query or NoQuery()).items()}
-        with self._translated():
-            answer = self._http.request(method, path, content=content, params=params)
-        if answer.status_code >= 300:
-            raise _error_of(answer.status_code, answer.content)
-        return _decoded(answer.content, kind)
+        patience_s: float = PATIENCE_S,
+        when_gone: Callable[[str], None] = _say_nothing,
+    ) -> None:
+        file = None if token_file is None else Path(token_file)
+        self._daemon = RemoteDaemon(LoopTransport(), url, file, patience_s, when_gone)
 
-    @contextmanager
-    def _translated(self, cut: str | None = None) -> Iterator[None]:
-        """`cut` says what it means that the answer did not come to its end; None: what was asked may be done."""
+    async def __aenter__(self) -> Self:
         try:
-            yield
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise DaemonAbsent(f"no daemon answers at {self._url}; start one with: fsm-exec serve") from error
-        except httpx.TransportError as error:
-            raise DaemonAbsent(
-                cut
-                or f"the daemon at {self._url} gave no answer ({type(error).__name__}), it may have done what was "
-                "asked; ask again"
-            ) from error
+            await self._daemon.connect()
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._daemon.close()
+
+    async def submit(self, submission: Submission) -> Accepted:
+        return await self._daemon.ask(calls.submit(submission))
+
+    def follow(self, execution_id: str, after: int | None = 0) -> AsyncGenerator[Step, None]:
+        return self._daemon.follow(execution_id, after)
+
+    def follow_all(self, after: int | None = None) -> AsyncGenerator[Step, None]:
+        return self._daemon.follow(None, after)
+
+    async def wait(self, execution_id: str) -> ExecutionDetail:
+        return await self._daemon.wait(execution_id)
+
+    async def show(self, execution_id: str, journal_lines: int = JOURNAL_LINES) -> ExecutionDetail:
+        return await self._daemon.ask(calls.show(execution_id, journal_lines))
+
+    async def list(
+        self,
+        *,
+        state: ExecutionState | None = None,
+        ticker: str | None = None,
+        unfinished: bool = False,
+        quarantined: bool = False,
+        limit: int | None = None,
+    ) -> list[ExecutionSummary]:
+        query = ListQuery(state=state, ticker=ticker, unfinished=unfinished, quarantined=quarantined)
+        return await self._daemon.executions(query, limit)
+
+    async def cancel(self, execution_id: str) -> Told:
+        return await self._daemon.ask(calls.cancel(execution_id))
+
+    async def resume_execution(self, execution_id: str) -> Told:
+        return await self._daemon.ask(calls.resume_execution(execution_id))
+
+    async def halt(self) -> Status:
+        return await self._daemon.ask(calls.HALT)
+
+    async def resume(self) -> Status:
+        return await self._daemon.ask(calls.RESUME)
+
+    async def status(self) -> Status:
+        return await self._daemon.ask(calls.STATUS)
+
+    async def health(self) -> Health:
+        return await self._daemon.ask(calls.HEALTH)
+
+
+async def _next(steps: AsyncIterator[Step]) -> Step | None:
+    return await anext(steps, None)
 
 
 def checked_submission(told: Mapping[str, object]) -> Submission:
@@ -202,45 +250,13 @@ def checked_submission(told: Mapping[str, object]) -> Submission:
         raise UserError(str(error)) from None
 
 
-def checked_url(url: str) -> str:
-    """The base address. Raises UserError unless it is on this machine: it is told the token."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host, parts = None, urlsplit("")
-    if parts.scheme != "http" or host not in OURS or parts.path not in ("", "/"):
-        raise UserError(f"{url[:100]!r} is not a daemon's address; it looks like http://127.0.0.1:PORT")
-    return url.rstrip("/")
-
-
-def _path(execution_id: str, rest: str = "") -> str:
-    if not (execution_id.isascii() and execution_id.isalnum()):
-        raise UserError(f"{execution_id[:40]!r} is no execution's id; they look like e000001")
-    return f"/v1/executions/{execution_id}{rest}"
-
-
-def _without_nothing(struct: msgspec.Struct) -> dict[str, object]:
-    return {name: value for name, value in msgspec.structs.asdict(struct).items() if value is not None}
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _error_of(status: int, content: bytes) -> ExecError:
-    try:
-        error = msgspec.json.decode(content, type=Failed).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return DaemonFailed("unreadable", f"what answers there is no fsm-exec daemon (HTTP {status}); check --url")
-    kind = Refused if status in USERS_FAULT else DaemonFailed
-    return kind(error.code, error.message)
-
-
-def _decoded(content: bytes, kind: type[S]) -> S:
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DaemonFailed(
-            "unreadable", f"what answers there is no fsm-exec daemon of this version: {error}"
-        ) from error
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "ControlError",
+    "DaemonAbsent",
+    "DaemonFailed",
+    "Refused",
+    "Step",
+    "checked_submission",
+]

@@ -1,19 +1,33 @@
-"""How a command finds the daemon: told by address, or the one that runs."""
+"""How a client finds the daemon: told by address, or the one that runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
-from fsm_exec.control.client import ControlClient, DaemonAbsent, checked_url
+from fsm_exec.control.client_errors import DaemonAbsent
 from fsm_exec.control.places import token_path
 from fsm_exec.control.presence import running_daemons
 from fsm_exec.control.token import read_token
 from fsm_exec.core.errors import UserError
 
+OURS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
-def open_client(url: str | None, token_file: Path | None, database: str | None = None) -> ControlClient:
-    """A client of the daemon at `url`, or of the only one of this user that runs (on `database`, if that is told).
-    Raises DaemonAbsent if none does, UserError if several do or the token cannot be read."""
+
+class Address(NamedTuple):
+    """Where a daemon answers, and the token that opens it. Its text does not show the token."""
+
+    url: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Address({self.url!r})"
+
+
+def find_daemon(url: str | None, token_file: Path | None, database: str | None = None) -> Address:
+    """The daemon at `url`, or the only one of this user that runs (on `database`, if that is told). Raises DaemonAbsent
+    if none does, UserError if several do or the token cannot be read."""
     running = [one for one in running_daemons() if database in (None, one.database)]
     if url is None:
         if not running:
@@ -25,4 +39,16 @@ def open_client(url: str | None, token_file: Path | None, database: str | None =
     address = checked_url(url)
     if token_file is None:
         token_file = next((Path(daemon.token_file) for daemon in running if daemon.url == address), token_path())
-    return ControlClient(address, read_token(token_file))
+    return Address(address, read_token(token_file))
+
+
+def checked_url(url: str) -> str:
+    """The base address. Raises UserError unless it is on this machine: it is told the token."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if parts.scheme != "http" or host not in OURS or parts.path not in ("", "/"):
+        raise UserError(f"{url[:100]!r} is not a daemon's address; it looks like http://127.0.0.1:PORT")
+    return url.rstrip("/")

@@ -6,7 +6,7 @@ that was misspelt must not be a limit that is missing.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -14,6 +14,9 @@ from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX, Contro
 from fsm_exec.core.units import Outcome
 from fsm_exec.store.queries import ExecutionDetail, ExecutionSummary
 from fsm_exec.store.steps import FillSeen, Transition
+
+INSTANCE: Final = "Fsm-Exec-Instance"
+"""The header in which a caller names the database it means."""
 
 Number = Annotated[str, msgspec.Meta(min_length=1, max_length=24)]
 Key = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._:-]{1,64}\Z")]
@@ -167,6 +170,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 __all__ = [
+    "INSTANCE",
     "Accepted",
     "EdgeGiven",
     "Ended",

@@ -45,6 +45,11 @@ def ahead(message: str) -> Refusal:
     return Refusal(409, "ahead", message)
 
 
+def other_database(instance: str) -> Refusal:
+    """The caller says which database it means: a key that was used there would be new here."""
+    return Refusal(409, "other_database", f"the daemon has another database now, of instance {instance}; begin anew")
+
+
 def conflict(message: str) -> Refusal:
     return Refusal(409, "conflict", message)
 

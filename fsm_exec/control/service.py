@@ -83,6 +83,11 @@ class Control:
         self._saving = 0
         self._saved = trio.lowlevel.ParkingLot()
 
+    @property
+    def instance(self) -> str:
+        """The database's own name."""
+        return self._store.instance
+
     async def submit(self, given: Submission) -> Accepted:
         """Answers once the execution is durable. Raises Refusal, UserError and what the engine raises."""
         wanted = canonical(given)

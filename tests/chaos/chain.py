@@ -19,7 +19,7 @@ import httpx
 import msgspec
 
 from fsm_exec.cli.paper_file import Ready
-from fsm_exec.control.client import ControlClient
+from fsm_exec.control.client import Client
 from fsm_exec.control.messages import Submission
 from fsm_exec.core.errors import ExecError
 from tests.chaos.books import Verdict, verdict
@@ -178,7 +178,7 @@ class Chain:
                         self._act(client)
                     act = time.monotonic() + self._dice.uniform(*ACT_EVERY_S)
 
-    def _act(self, client: ControlClient) -> None:
+    def _act(self, client: Client) -> None:
         names = unfinished(self._database)
         if len(names) >= AT_WORK_MAX or (len(names) > 2 and self._dice.randrange(3) == 0):
             client.cancel(self._dice.choice(names))
@@ -187,21 +187,19 @@ class Chain:
         else:
             self._work(client)
 
-    def _rest(self, client: ControlClient) -> None:
+    def _rest(self, client: Client) -> None:
         """An execution whose orders stay where nobody trades."""
         price = max(2, self._mid_now() // 2)
         self._submit(client, "simple_limit", "yes", price, price, LONG_S)
 
-    def _work(self, client: ControlClient) -> None:
+    def _work(self, client: Client) -> None:
         outcome = self._dice.choice(("yes", "no"))
         mid = self._mid_now() if outcome == "yes" else 100 - self._mid_now()
         worst = min(98, max(2, mid + self._dice.choice((-3, 0, 1, 4))))
         target = max(1, worst - self._dice.choice((0, 2, 8, 15)))
         self._submit(client, self._dice.choice(METHODS), outcome, target, worst, self._dice.choice(SHORT_S))
 
-    def _submit(
-        self, client: ControlClient, method: str, outcome: str, target: int, worst: int, horizon_s: int
-    ) -> None:
+    def _submit(self, client: Client, method: str, outcome: str, target: int, worst: int, horizon_s: int) -> None:
         wanted = {
             "key": f"k{self._dice.getrandbits(60)}",
             "ticker": MARKET,
@@ -245,13 +243,12 @@ class Chain:
         if process.wait(END_S) != 0:
             self.outcome.wrong.append(f"the last life did not come to rest: {process.err.read_text()[:300]}")
 
-    def _ready(self, process: Forked, within_s: float = START_S) -> ControlClient | None:
+    def _ready(self, process: Forked, within_s: float = START_S) -> Client | None:
         """A client once the engine runs; None if it ended before, or takes too long."""
         line = self._first_line(process, within_s)
         if line is None:
             return None
-        token = (self._directory / "token").read_text().strip()
-        return ControlClient(msgspec.json.decode(line)["control_url"], token)
+        return Client(msgspec.json.decode(line)["control_url"], self._directory / "token", patience_s=0)
 
     @staticmethod
     def _first_line(process: Forked, within_s: float = START_S) -> bytes | None:

@@ -145,3 +145,15 @@ async def test_unknown_paths_methods_and_parameters(desk: Desk) -> None:
     answer = await desk.http.post("/v1/halt", content=msgspec.json.encode({"now": True}))
     assert answer.status_code == 400
     assert desk.engine.state == "running", "a misunderstood request did something"
+
+
+async def test_who_means_another_database_gets_nothing_of_this_one(desk: Desk) -> None:
+    """409 whatever is asked, and nothing is done; by its own name it answers as without one."""
+    theirs, ours = {"Fsm-Exec-Instance": "b" * 10}, {"Fsm-Exec-Instance": desk.store.instance}
+    for method, path in PATHS:
+        answer = await desk.http.request(method, path, headers=theirs)
+        assert (answer.status_code, error_of(answer).code) == (409, "other_database")
+    assert desk.engine.state == "running"
+    assert (await desk.http.get("/v1/status", headers=ours)).status_code == 200
+    twice = [("Fsm-Exec-Instance", desk.store.instance), ("Fsm-Exec-Instance", "b" * 10)]
+    assert error_of(await desk.http.get("/v1/status", headers=twice)).code == "duplicate"

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 import trio
 
-from fsm_exec.control.client import ControlClient, DaemonFailed
+from fsm_exec.control.client import Client, DaemonFailed
 from fsm_exec.control.messages import Submission
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import MoneyE6
@@ -57,8 +57,7 @@ class Users:
     """`executions` of them, each of whom submits anew when the horizon is over."""
 
     def __init__(self, daemon: Serve, tickers: list[str], executions: int, horizon_s: int) -> None:
-        token = Path(daemon.ready.token_file).read_text(encoding="ascii").strip()
-        self._client = ControlClient(daemon.ready.control_url, token)
+        self._client = Client(daemon.ready.control_url, daemon.ready.token_file, patience_s=0)
         self._tickers, self._executions, self._horizon_s = tickers, executions, horizon_s
         self._rng = random.Random(SEED)
         self.submitted = 0

@@ -1,0 +1,105 @@
+"""The requests of the control API as values: what is sent, what the answer is, and whether it may be sent again.
+
+A call whose answer got lost may be sent again if a second time changes nothing: a submission is accepted once under its
+key, an end can be asked for twice. To resume twice is something else: in between somebody may have halted.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from fsm_exec.control.client_errors import UNREADABLE, DaemonFailed
+from fsm_exec.control.messages import (
+    Accepted,
+    ExecutionDetail,
+    Health,
+    ListQuery,
+    NoQuery,
+    Page,
+    ShowQuery,
+    Status,
+    Submission,
+    Told,
+    WatchQuery,
+)
+from fsm_exec.core.errors import UserError
+
+S = TypeVar("S", bound=msgspec.Struct)
+S_co = TypeVar("S_co", bound=msgspec.Struct, covariant=True)
+
+
+class Call(NamedTuple, Generic[S_co]):
+    """`answer` is the struct of a good answer, which has one of the statuses `good`. `is_repeatable`: it may be sent
+    again when its answer got lost."""
+
+    method: str
+    path: str
+    answer: type[S_co]
+    query: msgspec.Struct = NoQuery()
+    body: msgspec.Struct | None = None
+    is_repeatable: bool = True
+    good: frozenset[int] = frozenset({200, 201, 202})
+
+    @property
+    def params(self) -> dict[str, str]:
+        return {name: _text(value) for name, value in _without_nothing(self.query).items()}
+
+    @property
+    def content(self) -> bytes | None:
+        return None if self.body is None else msgspec.json.encode(_without_nothing(self.body))
+
+
+STATUS: Final = Call("GET", "/v1/status", Status)
+HEALTH: Final = Call("GET", "/v1/health", Health, good=frozenset({200, 503}))
+HALT: Final = Call("POST", "/v1/halt", Status)
+RESUME: Final = Call("POST", "/v1/resume", Status, is_repeatable=False)
+
+
+def submit(submission: Submission) -> Call[Accepted]:
+    return Call("POST", "/v1/executions", Accepted, body=submission)
+
+
+def page(query: ListQuery) -> Call[Page]:
+    return Call("GET", "/v1/executions", Page, query)
+
+
+def show(execution_id: str, journal_lines: int) -> Call[ExecutionDetail]:
+    return Call("GET", _path(execution_id), ExecutionDetail, ShowQuery(journal_lines=journal_lines))
+
+
+def cancel(execution_id: str) -> Call[Told]:
+    return Call("POST", _path(execution_id, "/cancel"), Told)
+
+
+def resume_execution(execution_id: str) -> Call[Told]:
+    return Call("POST", _path(execution_id, "/resume"), Told, is_repeatable=False)
+
+
+def events(execution_id: str | None, after: int | None) -> tuple[str, dict[str, str]]:
+    """Path and parameters of a stream: of one execution, or of all."""
+    path = "/v1/events" if execution_id is None else _path(execution_id, "/events")
+    return path, {name: _text(value) for name, value in _without_nothing(WatchQuery(after=after)).items()}
+
+
+def decode(content: bytes, kind: type[S]) -> S:
+    """Raises DaemonFailed for what no daemon of this version says."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DaemonFailed(UNREADABLE, f"what answers there is no fsm-exec daemon of this version: {error}") from error
+
+
+def _path(execution_id: str, rest: str = "") -> str:
+    if not (execution_id.isascii() and execution_id.isalnum()):
+        raise UserError(f"{execution_id[:40]!r} is no execution's id; they look like e000001")
+    return f"/v1/executions/{execution_id}{rest}"
+
+
+def _without_nothing(struct: msgspec.Struct) -> dict[str, object]:
+    return {name: value for name, value in msgspec.structs.asdict(struct).items() if value is not None}
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,56 @@
+"""Server-sent events from their lines: what the daemon's stream says, one step at a time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from fsm_exec.control.calls import decode
+from fsm_exec.control.client_errors import DaemonAbsent
+from fsm_exec.control.messages import Ended, QuarantineSeen, Transition
+
+Step: TypeAlias = Transition | QuarantineSeen
+HAS_ENDED = "has ended"
+
+
+class Heard(NamedTuple):
+    """`place` is the row to go on after. `step` None: the stream says only that, or that the daemon lives. `is_end`:
+    the execution has ended, and no more will come."""
+
+    place: int | None
+    step: Step | None
+    is_end: bool = False
+
+
+class EventParser:
+    """Is fed the lines of one stream that began after row `place`."""
+
+    def __init__(self, place: int | None) -> None:
+        self._place = place
+        self._kind = self._data = ""
+
+    def feed(self, line: str) -> Heard | None:
+        """What this line completes, if it does: an event is whole only with its blank line, one that was cut is none.
+        Raises DaemonAbsent if the daemon says that it stops, DaemonFailed for what no daemon says."""
+        name, _, value = line.partition(": ")
+        if name == "id" and value.isdecimal():
+            self._place = int(value)
+        elif name == "event":
+            self._kind = value
+        elif name == "data":
+            self._data = value
+        if line:
+            return None
+        kind, data = self._kind, self._data.encode()
+        self._kind = self._data = ""
+        match kind:
+            case "step":
+                return Heard(self._place, decode(data, Transition))
+            case "quarantine":
+                return Heard(self._place, decode(data, QuarantineSeen))
+            case "end":
+                why = decode(data, Ended).why
+                if not why.endswith(HAS_ENDED):
+                    raise DaemonAbsent(why)
+                return Heard(self._place, None, is_end=True)
+            case _:
+                return Heard(self._place, None)

@@ -1,0 +1,236 @@
+"""The daemon as its callers see it: asked over a transport, and found again when it was started anew.
+
+A daemon that goes away is looked for again for `patience_s`: whatever may be sent twice is sent again, and a stream
+goes on after the last row it has. Rows are numbered in the database, so nothing is lost or repeated however often the
+connection is cut. Another database has other rows and other keys: each request names the one it means, and the daemon
+of another refuses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple, NoReturn, TypeVar
+
+import httpx
+import msgspec
+
+from fsm_exec.control import calls
+from fsm_exec.control.calls import STATUS, Call
+from fsm_exec.control.client_errors import DaemonAbsent, DaemonFailed, error_of
+from fsm_exec.control.event_parser import EventParser, Step
+from fsm_exec.control.finding import Address, checked_url, find_daemon
+from fsm_exec.control.limits import PAGE_MAX
+from fsm_exec.control.messages import INSTANCE, ExecutionDetail, ExecutionSummary, ListQuery
+from fsm_exec.control.transports import Sent, Transport
+from fsm_exec.core.text import one_line
+
+PAUSE_S: Final = 0.2  # before the first new try; each is twice the last
+PAUSE_MAX_S: Final = 5.0
+JOURNAL_LINES: Final = 10
+NOT_RUNNING: Final = "not_running"  # the API's code
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class _Identity(NamedTuple):
+    instance: str
+    database: str
+
+
+class RemoteDaemon:
+    """`url` and `token_file` None: the only daemon of this user that runs. `when_gone` is told in one line that the
+    daemon has gone, once each time. Every method raises Refused, DaemonFailed, DaemonAbsent, and UserError if there is
+    no telling which daemon is meant."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        url: str | None,
+        token_file: Path | None,
+        patience_s: float,
+        when_gone: Callable[[str], None],
+    ) -> None:
+        self._transport = transport
+        self._url = None if url is None else checked_url(url)
+        self._token_file = token_file
+        self._patience_s, self._when_gone = patience_s, when_gone
+        self._address: Address | None = None  # None: to be found, for the first time or again
+        self._identity: _Identity | None = None  # whom we talked to first
+        self._streams: dict[object, AsyncGenerator[Step, None]] = {}
+
+    async def connect(self) -> None:
+        """Find the daemon, and remember which it is if it is to be found again. At once or not at all: a daemon that
+        was never there is not waited for."""
+        await self._found()
+
+    async def close(self) -> None:
+        for stream in list(self._streams.values()):
+            await stream.aclose()
+        await self._transport.close()
+
+    async def ask(self, call: Call[S]) -> S:
+        """Its answer. A call that is repeatable, or that was never sent, is sent again while there is patience."""
+        outage: _Outage | None = None
+        while True:
+            try:
+                return await self._ask_at(await self._found(), call)
+            except (DaemonAbsent, DaemonFailed) as error:
+                if not await self._is_worth_another_try(call, error):
+                    raise
+                outage = outage or self._outage(error, "asking again as soon as it runs")
+                await outage.wait(error)
+
+    async def _is_worth_another_try(self, call: Call[S], error: DaemonAbsent | DaemonFailed) -> bool:
+        """A daemon we know has gone, or is between two lives: a halt is none, it lasts until somebody ends it."""
+        if self._identity is None:
+            return False
+        if isinstance(error, DaemonAbsent):
+            self._address = None
+            return call.is_repeatable or not error.may_be_done
+        if error.code != NOT_RUNNING or self._address is None:
+            return False
+        try:
+            return (await self._ask_at(self._address, STATUS)).why_halted is None
+        except DaemonAbsent:
+            self._address = None
+            return True
+
+    async def executions(self, query: ListQuery, at_most: int | None) -> list[ExecutionSummary]:
+        """The newest `at_most`, or all, newest first, page by page."""
+        found: list[ExecutionSummary] = []
+        before = query.before
+        while at_most is None or len(found) < at_most:
+            limit = PAGE_MAX if at_most is None else min(PAGE_MAX, at_most - len(found))
+            page = await self.ask(calls.page(msgspec.structs.replace(query, before=before, limit=limit)))
+            found += page.executions
+            before = page.next_before
+            if before is None:
+                break
+        return found
+
+    async def wait(self, execution_id: str) -> ExecutionDetail:
+        """The execution, once it has ended."""
+        async with aclosing(self.follow(execution_id, None)) as steps:
+            async for _ in steps:
+                pass
+        return await self.ask(calls.show(execution_id, JOURNAL_LINES))
+
+    def follow(self, execution_id: str | None, after: int | None) -> AsyncGenerator[Step, None]:
+        """The steps of one execution to its end, or of all for ever, each once, after row `after` (None: from now on;
+        of one its last). Whoever leaves it early closes it, or the client does at its own end."""
+        name = object()
+        self._streams[name] = self._steps(name, execution_id, after)
+        return self._streams[name]
+
+    async def _steps(self, name: object, execution_id: str | None, after: int | None) -> AsyncGenerator[Step, None]:
+        place, has_begun = after, False
+        outage: _Outage | None = None
+        try:
+            while True:
+                try:
+                    async with self._stream(execution_id, place) as (address, lines):
+                        parser = EventParser(place)
+                        async for line in lines:
+                            heard = parser.feed(line)
+                            if heard is None:
+                                continue
+                            place, has_begun, outage = heard.place, True, None
+                            if heard.step is not None:
+                                yield heard.step
+                            if heard.is_end:
+                                return
+                    _raise_gone(address)
+                except (DaemonAbsent, DaemonFailed) as error:
+                    self._address = None
+                    if self._identity is None or (isinstance(error, DaemonFailed) and not has_begun):
+                        raise
+                    outage = outage or self._outage(error, f"going on after row {place} as soon as it runs")
+                    await outage.wait(error)
+        finally:
+            del self._streams[name]
+
+    @asynccontextmanager
+    async def _stream(
+        self, execution_id: str | None, place: int | None
+    ) -> AsyncIterator[tuple[Address, AsyncIterator[str]]]:
+        """Who answers, and the lines of its stream after row `place`."""
+        address = await self._found()
+        path, params = calls.events(execution_id, place)
+        sent = Sent("GET", address.url + path, self._headers(address), params)
+        with _translated(address, _gone(address)):
+            async with self._transport.stream(sent) as stream:
+                if stream.status != 200:
+                    raise error_of(stream.status, stream.content)
+                yield address, stream.lines
+
+    async def _found(self) -> Address:
+        """The daemon that answers, which is the one we know if we know any. Raises DaemonAbsent if it does not
+        answer, Refused if another database does."""
+        if self._address is not None:
+            return self._address
+        known = self._identity
+        database = None if known is None or self._url is not None else known.database
+        address = await self._transport.read_files(partial(find_daemon, self._url, self._token_file, database))
+        if self._patience_s > 0:
+            status = await self._ask_at(address, STATUS)
+            self._identity = _Identity(status.instance, status.database)
+        self._address = address
+        return address
+
+    def _headers(self, address: Address) -> dict[str, str]:
+        token = {"Authorization": f"Bearer {address.token}"}
+        return token if self._identity is None else token | {INSTANCE: self._identity.instance}
+
+    async def _ask_at(self, address: Address, call: Call[S]) -> S:
+        sent = Sent(call.method, address.url + call.path, self._headers(address), call.params, call.content)
+        with _translated(address, None):
+            reply = await self._transport.fetch(sent)
+        if reply.status not in call.good:
+            raise error_of(reply.status, reply.content)
+        return calls.decode(reply.content, call.answer)
+
+    def _outage(self, error: DaemonAbsent | DaemonFailed, what_follows: str) -> _Outage:
+        self._when_gone(f"{one_line(str(error))}; {what_follows}")
+        return _Outage(self._transport, self._patience_s)
+
+
+def _raise_gone(address: Address) -> NoReturn:
+    raise DaemonAbsent(_gone(address))
+
+
+def _gone(address: Address) -> str:
+    return f"the daemon at {address.url} is gone"
+
+
+class _Outage:
+    """The time without a daemon: pauses that grow, until patience ends."""
+
+    def __init__(self, transport: Transport, patience_s: float) -> None:
+        self._transport = transport
+        self._ends_s = transport.now_s() + patience_s
+        self._pause_s = PAUSE_S
+
+    async def wait(self, error: DaemonAbsent | DaemonFailed) -> None:
+        """Until the next try. Raises `error` if there is none."""
+        left_s = self._ends_s - self._transport.now_s()
+        if left_s <= 0:
+            raise error
+        await self._transport.sleep(min(self._pause_s, left_s))
+        self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
+
+
+@contextmanager
+def _translated(address: Address, cut: str | None) -> Iterator[None]:
+    """`cut` says what it means that the answer did not come to its end; None: what was asked may be done."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise DaemonAbsent(f"no daemon answers at {address.url}; start one with: fsm-exec serve") from error
+    except httpx.TransportError as error:
+        message = cut or (
+            f"the daemon at {address.url} gave no answer ({type(error).__name__}), it may have done what was "
+            "asked; ask again"
+        )
+        raise DaemonAbsent(message, may_be_done=cut is None) from error

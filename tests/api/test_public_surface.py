@@ -1,0 +1,51 @@
+"""The public surface is chosen: a name more or less is a decision, written down here."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import fsm_exec
+from tests.cli.support import ROOT, environment
+
+TO_TRADE = """
+    Accepted AsyncClient Client EdgeGiven ExecutionDetail ExecutionSummary FillSeen QuarantineSeen Status Step
+    Submission Told Transition
+"""
+ERRORS = "ControlError DaemonAbsent DaemonFailed ExecError Refused UserError"
+TO_WRITE_AN_ALGORITHM = """
+    CloseWish ClosingSettings CountE2 Family GiveUpWish Goal PlaceWish PriceE4 PriceGrid Progress RepriceWish Settings
+    Slice SliceProgress TransferWish View Wish WithdrawWish Working
+    allowed apportion between lowest rest_at slices_of tick_above to_nearest touch whole within
+"""
+SURFACE = sorted(f"{TO_TRADE} {ERRORS} {TO_WRITE_AN_ALGORITHM}".split())
+
+
+def test_the_surface_is_the_written_list() -> None:
+    """`__all__`, and what a type checker is told, are these names."""
+    assert fsm_exec.__all__ == SURFACE
+    tree = ast.parse(Path(fsm_exec.__file__).read_text(encoding="utf-8"))
+    told = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 0]
+    names = {alias.asname: node.module for node in told for alias in node.names if alias.asname is not None}
+    assert sorted(names) == SURFACE
+    for name, home in names.items():
+        assert getattr(fsm_exec, name) is getattr(sys.modules[str(home)], name)
+
+
+def test_what_is_not_on_it_is_an_error() -> None:
+    """As of any module."""
+    assert not hasattr(fsm_exec, "Engine")
+    assert set(dir(fsm_exec)) >= set(SURFACE)
+
+
+def test_the_package_loads_nothing_before_it_is_asked() -> None:
+    """`fsm-exec --help` pays for no name of the surface, and one name does not load the others."""
+    code = (
+        "import sys, fsm_exec; one = {n for n in sys.modules if n.startswith('fsm_exec.')}\n"
+        "fsm_exec.Goal; two = {n for n in sys.modules if n.startswith(('fsm_exec.control', 'httpx', 'trio'))}\n"
+        "print(len(one), len(two))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, check=True)
+    assert done.stdout.split() == [b"0", b"0"]
