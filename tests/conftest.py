@@ -21,6 +21,7 @@ HEAVY_MODULES = (
     "bending/test_kill_again.py",
     "bending/test_outage_of_a_daemon.py",
     "cli/test_demo_crash.py",
+    "cli/test_documents_run.py",
     "cli/test_sigkill.py",
     "cli/test_wheel.py",
     "lab/test_report_in_browser.py",
