@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.leftovers import VARIABLE, kill_leftovers
+
 TESTS = Path(__file__).parent
 HEAVY_FOLDERS = ("benchmarks", "chaos", "conformance", "recordings", "soak")
 HEAVY_MODULES = (
@@ -31,6 +33,7 @@ HEAVY_MODULES = (
 )
 
 
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 HOMES = tempfile.mkdtemp(prefix="fsm-exec-tests-")
 
 
@@ -40,11 +43,17 @@ def pytest_configure() -> None:
     those of tests that run beside it."""
     for kind in ("STATE", "DATA", "CONFIG"):
         os.environ[f"XDG_{kind}_HOME"] = f"{HOMES}/{kind.lower()}"
+    if not IS_WORKER:  # they inherit it
+        os.environ[VARIABLE] = HOMES
+        # As Ctrl-C, which trio knows how to end a run by: what has been started is ended.
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:
+    if not IS_WORKER:
+        kill_leftovers(HOMES)
     shutil.rmtree(HOMES, ignore_errors=True)
 
 

@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -29,6 +28,7 @@ from fsm_exec.core.crashpoints import NAMES
 from tests.chaos.chain import RANDOM, Chain, Kill, Outcome, plans_for
 from tests.chaos.states import KINDS
 from tests.chaos.zygote import Zygote
+from tests.leftovers import open_threads
 
 ROUGH: Final = str(Path(__file__).with_name("rough.toml"))
 MOODS: Final = ("", ROUGH, "lossy_stream", ROUGH, "lying", "everything", ROUGH, "flaky_network")
@@ -63,7 +63,7 @@ def kill_again_and_again(
     say(f"seed {seed}: {kills} kills in {chains} chains")
     plans = deque(plans_for(kills, POINTS, each, dice))
     environment = {**os.environ, "XDG_STATE_HOME": str(directory / "state"), "XDG_DATA_HOME": str(directory / "data")}
-    with Zygote(environment) as zygote, ThreadPoolExecutor(chains) as pool:
+    with Zygote(environment) as zygote, open_threads(chains) as pool:
 
         def one(number: int) -> Outcome:
             mood = moods[number % len(moods)]

@@ -123,6 +123,8 @@ class Zygote:
         self._reader.join(PATIENCE_S)
         assert self._process.stdout is not None
         self._process.stdout.close()
+        for forked in self._forked.values():  # whose end it was too late to hear of
+            forked.ended(-signal.SIGKILL)
 
     def fork(
         self,

@@ -12,7 +12,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.cli.support import COMMAND, assert_rows_agree, environment, folded, run
+from tests.leftovers import open_threads
 
 KILLS = 20
 ROWS_STEP = 12  # journal rows more from kill to kill
@@ -91,7 +91,7 @@ def kill_one(directory: Path, number: int) -> Kill:
 def test_what_sigkill_leaves_can_be_trusted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """After each of 20 kills the database opens and is sound, every snapshot is the fold of its journal byte for byte,
     the rows and the outbox agree with it, and new work on it is refused with exit 2."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with open_threads(2) as pool:
         kills = list(pool.map(lambda number: kill_one(tmp_path, number), range(KILLS)))
     with capsys.disabled():
         sys.stdout.write("\nkill  journal rows  executions left  orders at work\n")
