@@ -26,6 +26,8 @@ PROOF_US = SIGNATURE_WINDOW_US + READ_LAG_US
 """How much later than what is doubted a listing must be."""
 CONTRADICTS_US = 2 * PROOF_US
 """How long listings may contradict themselves before a person has to look."""
+LISTED_FOR_US = 30 * 24 * 3_600 * 1_000_000
+"""How long an order that has ended is listed at least: the exchange puts it away after about three months."""
 
 
 def row_of(child: Child, ticker: str, orders: OrderListing) -> OrderReport | None:
@@ -71,7 +73,7 @@ def proof(
     )
     if _fresh(child, told, as_of_us, at_us):
         return None
-    why = _contradiction(child, row, told)
+    why = _contradiction(child, row, told, as_of_us)
     if orders.hides(child.client_order_id) or any(listing.hides(name) for name in names for listing in fills):
         why = f"a row about order {child.client_order_id} cannot be read"
     lasts = as_of_us > since_us + CONTRADICTS_US
@@ -98,9 +100,10 @@ def is_doubted(execution: Execution) -> bool:
     return any(child.suspicion is not None or heard_alone(child) for child in execution.children)
 
 
-def is_too_old(event: OrderProven, child: Child) -> bool:
+def is_too_old(event: OrderProven, execution: Execution) -> bool:
     """Whether the order has been told meanwhile of a fill that these listings are too old to have."""
-    return bool(_fresh(child, event.fills, event.as_of_us, event.at_us))
+    child = execution.child(event.client_order_id)
+    return child is not None and bool(_fresh(child, event.fills, event.as_of_us, event.at_us))
 
 
 def _fresh(child: Child, told: Sequence[FillReported], as_of_us: int, at_us: int) -> list[Fill]:
@@ -133,7 +136,7 @@ def zombie(child: Child, ticker: str, orders: OrderListing) -> OrderReport | Non
     return row if row is not None and row.status == "resting" else None
 
 
-def _contradiction(child: Child, row: OrderReport | None, told: Sequence[FillReported]) -> str | None:
+def _contradiction(child: Child, row: OrderReport | None, told: Sequence[FillReported], as_of_us: int) -> str | None:
     name = child.client_order_id
     listed = sum(fill.count_e2 for fill in told)
     says = 0 if row is None else row.filled_e2
@@ -142,7 +145,8 @@ def _contradiction(child: Child, row: OrderReport | None, told: Sequence[FillRep
             f"order {name} is listed with {format_count(CountE2(says))} filled, and its fills add up to "
             f"{format_count(CountE2(listed))}"
         )
-    if row is None and any(fill.heard_at_us is None for fill in (*child.fills, *child.late)):
+    kept_us = as_of_us - LISTED_FOR_US
+    if row is None and any((fill.heard_at_us or 0) < kept_us for fill in (*child.fills, *child.late)):
         return f"fills of order {name} were listed, and no listing has the order any more"
     if row is not None and row.status == "resting" and not child.is_open:
         return f"order {name} has ended here ({child.state}), and rests at the exchange as {row.order_id}"

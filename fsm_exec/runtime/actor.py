@@ -24,6 +24,7 @@ from fsm_exec.core.events import (
     DecisionDue,
     DrainRequested,
     FillReported,
+    OrderProven,
     Reason,
     Restored,
     StopRequested,
@@ -31,6 +32,7 @@ from fsm_exec.core.events import (
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.invariants import InvariantBroken
 from fsm_exec.core.orders import Write
+from fsm_exec.core.proof import is_too_old
 from fsm_exec.core.recovery import doubted
 from fsm_exec.core.rows import save_of
 from fsm_exec.core.view import View
@@ -224,6 +226,19 @@ class Actor:
         for write in step.effects:
             self.under_way += 1
             self._services.requests.start_soon(self._request, write)
+
+    async def learn_after_end(self, until_s: float) -> None:
+        """Take in the next fact about an execution that has ended, or wait for one until then, on trio's clock. What
+        contradicts is said, and changes nothing. Raises InboxOverflow, and what a save raises."""
+        try:
+            event = self.inbox.take()
+            if event is None:
+                await self.inbox.wait(until_s)
+            elif not (isinstance(event, OrderProven) and is_too_old(event, self.execution)):
+                await self.step(event)
+        except CONTRADICTIONS:
+            self.inbox.go_on()
+            self._services.log.exception("illegal_fact_after_end", execution=self.execution.execution_id)
 
     def _tell(self, event: AnyEvent, step: Advance) -> None:
         """The log, the router and the account's own sizes learn what is now durable."""

@@ -10,6 +10,7 @@ from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import taken_elsewhere
 from fsm_exec.core.market import MarketStatus
 from fsm_exec.core.orders import FillReport, OrderReport
+from fsm_exec.core.proof import is_doubted
 from fsm_exec.runtime.emergency import cancel_orphans
 from fsm_exec.runtime.past import Past
 from fsm_exec.runtime.reconciler import Known
@@ -24,7 +25,7 @@ class Dispatch:
     def known(self, execution_id: str) -> Known | None:
         """An execution as the reconciler needs it; None for one that is not here, or that a person must look at."""
         if (actor := self._supervisor.actors.get(execution_id)) is not None:
-            return Known(actor.execution, is_at_work=True, room=actor.inbox.room)
+            return Known(actor.execution, is_at_work=not actor.execution.is_ended, room=actor.inbox.room)
         ended = self._past.ended.get(execution_id)
         if ended is None or ended.quarantine is not None:
             return None
@@ -40,7 +41,9 @@ class Dispatch:
 
     def doubted(self) -> list[Execution]:
         """Those that have ended, and of which something is told that listings have to bear out."""
-        return self._past.doubted()
+        actors = self._supervisor.actors.values()  # among them those that wait for their deadline's book
+        ended = [actor.execution for actor in actors if actor.execution.is_ended]
+        return [*self._past.doubted(), *filter(is_doubted, ended)]
 
     def settle(self, execution: Execution) -> None:
         """Listings have borne out what was told of one that has ended."""

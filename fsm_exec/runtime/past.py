@@ -39,11 +39,6 @@ class Ended(msgspec.Struct, frozen=True):
     quarantine: str | None = None
 
 
-def _is_too_old(event: OrderProven, execution: Execution) -> bool:
-    child = execution.child(event.client_order_id)
-    return child is not None and is_too_old(event, child)
-
-
 class Past:
     """`halt_for` is told of a store that failed; `forget` of the order ids of executions that leave memory."""
 
@@ -144,7 +139,7 @@ class Past:
         if not execution.is_ended:
             self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=type(event).__name__)
             return  # stays as its last save says until a person, or a restart, looks at it
-        if isinstance(event, OrderProven) and _is_too_old(event, execution):
+        if isinstance(event, OrderProven) and is_too_old(event, execution):
             return
         late = advance(execution, event, NoAlgorithm())
         self.doubt(execution if late is None else late.execution)

@@ -26,7 +26,7 @@ from fsm_exec.core.market import MarketStatus, MarketTerms
 from fsm_exec.core.orders import OrderReport
 from fsm_exec.core.ownership import name_of_ours, number_of
 from fsm_exec.core.ports import Store, StoredExecution
-from fsm_exec.core.proof import is_doubted
+from fsm_exec.core.proof import LISTED_FOR_US, is_doubted
 from fsm_exec.core.recovery import Plan, listed_since_us, plan
 from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.core.units import CountE2, format_count
@@ -147,7 +147,8 @@ async def doubted(services: Services) -> list[Execution]:
         except CorruptSnapshot:
             services.log.exception("ended_unreadable", execution=stored.execution_id)
             continue
-        if is_doubted(execution):
+        is_listed = (execution.ended_at_us or 0) > services.wall.now_us() - LISTED_FOR_US
+        if is_listed and is_doubted(execution):
             found.append(execution)
     return found
 

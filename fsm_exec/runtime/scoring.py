@@ -18,6 +18,7 @@ from fsm_exec.core.units import Outcome, complement, format_count, format_price,
 from fsm_exec.core.view import mid_of
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.inbox import InboxOverflow
 from fsm_exec.runtime.services import Services
 
 LATE_MAX_US = 5_000_000  # a book taken later than this is not the deadline's any more
@@ -36,7 +37,7 @@ async def score_what_had_ended(execution: Execution, feed: MarketFeed | None, se
 async def run_and_score(actor: Actor, services: Services) -> tuple[MetricsRow, DeadlineBook | None]:
     """Run the actor to its end, wait for its deadline if something is unfilled, and store its metrics.
 
-    Raises what the actor raises. Facts that arrive after the actor's end stay in its inbox for the caller.
+    Raises what the actor raises. Facts that arrive while the row is made stay in its inbox for the caller.
     """
     book: DeadlineBook | None = None
 
@@ -49,9 +50,22 @@ async def run_and_score(actor: Actor, services: Services) -> tuple[MetricsRow, D
     await actor.run()
     await _note(actor.execution, services)
     if actor.execution.filled_e2 < actor.execution.target_e2 and not actor.hurry.is_set():
-        with trio.move_on_at(services.wall.trio_time(actor.execution.deadline_us)):
-            await actor.hurry.wait()  # somebody outside ends everything now
+        await _learn_until_deadline(actor, services)
     return await score(actor.execution, book, actor.feed, services)
+
+
+async def _learn_until_deadline(actor: Actor, services: Services) -> None:
+    """Or until somebody outside ends everything now. What is told meanwhile is taken in: that may be a correction, and
+    the deadline hours away."""
+    while not actor.hurry.is_set():
+        until_s = services.wall.trio_time(actor.execution.deadline_us)
+        if trio.current_time() >= until_s:
+            return
+        try:
+            await actor.learn_after_end(until_s)
+        except InboxOverflow:  # the listings tell again, after the deadline
+            with trio.move_on_at(until_s):
+                await actor.hurry.wait()
 
 
 async def _note(execution: Execution, services: Services) -> None:

@@ -65,13 +65,13 @@ def _as_filled(reply: Reply) -> Reply:
     return reply._replace(body=msgspec.json.encode(body))
 
 
-def _moved(by_s: int) -> Callable[[str | None], str | None]:
+def moved(by_s: int) -> Callable[[str | None], str | None]:
     """A time of the wire, so much later; none stays none."""
 
-    def moved(old: str | None) -> str | None:
+    def later(old: str | None) -> str | None:
         return None if old is None else (datetime.fromisoformat(old) + timedelta(seconds=by_s)).isoformat()
 
-    return moved
+    return later
 
 
 def _cut_now(bends: Bends, dice: random.Random) -> object:
@@ -134,8 +134,8 @@ LIES: Final[dict[str, Install]] = {
     "a cancel said to end nothing": _write(requests.changed("reduced_by", "0.00"), "DELETE", CANCEL),
     "an amend of another order": _write(requests.changed("order_id", "another"), "POST", AMEND),
     "an amend said to have filled": _write(requests.changed("fill_count", "1.00"), "POST", AMEND),
-    "a time an hour ahead": _read(lambda _: requests.changed("as_of_time", _moved(3_600)), TIME, times=2),
-    "a time an hour behind": _read(lambda _: requests.changed("as_of_time", _moved(-3_600)), TIME, times=2),
+    "a time an hour ahead": _read(lambda _: requests.changed("as_of_time", moved(3_600)), TIME, times=2),
+    "a time an hour behind": _read(lambda _: requests.changed("as_of_time", moved(-3_600)), TIME, times=2),
     "a listing without an end": _read(lambda _: requests.changed("cursor", "again"), *LISTINGS, times=6),
     "an older listing": _read(lambda bends: requests.stale(bends, oldest=True), *LISTINGS),
     "another's answer": _read(lambda bends: requests.stale(bends, "GET", "/portfolio/fills"), "/portfolio/orders"),

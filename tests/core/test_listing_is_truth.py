@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.events import CancelAnswered, OrderDisputed, WriteLost
+from fsm_exec.core.events import CancelAnswered, OrderDisputed, OrderProven, WriteLost
 from fsm_exec.core.execution import Fill
 from fsm_exec.core.fills import is_same_fill
 from fsm_exec.core.inquiry import needs_inquiry
 from fsm_exec.core.metrics import metrics
 from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
-from fsm_exec.core.proof import CONTRADICTS_US, PROOF_US, proof
+from fsm_exec.core.proof import CONTRADICTS_US, LISTED_FOR_US, PROOF_US, is_too_old, proof
 from fsm_exec.core.rows import fill_rows, fills_corrected, fills_gone
 from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
 
@@ -336,6 +336,43 @@ def test_listings_that_are_empty_take_no_fill_back_that_one_of_them_had(working:
 
     assert found(PROOF_US + 1) is None
     assert "no listing has the order any more" in str(found(CONTRADICTS_US + 1))
+
+
+def test_what_the_exchange_has_put_away_is_not_taken_back(working: Driver) -> None:
+    """An engine that was down for months finds neither the order nor its fill in the listings: that proves nothing."""
+    since_us = working.now_us
+    working.frame("U", 100)
+
+    def found(later_us: int) -> object:
+        as_of_us = since_us + later_us
+        orders, fills = OrderListing(as_of_us=as_of_us, orders=()), [FillListing(as_of_us=as_of_us, fills=())]
+        return proof(working.execution, working.child, orders, fills, since_us, as_of_us, lambda _: None)
+
+    assert isinstance(found(CONTRADICTS_US + 1), OrderProven)
+    assert "no listing has the order any more" in str(found(LISTED_FOR_US + CONTRADICTS_US))
+
+
+def test_a_fill_that_was_heard_before_the_clock_was_put_back_is_not_new_for_an_hour(working: Driver) -> None:
+    """It was heard in the future, and so before now: the listings that do not have it are late enough."""
+    hour_us = 3_600_000_000
+    working.now_us += hour_us
+    working.frame("U", 100)
+    now_us = working.now_us - hour_us
+    orders, fills = listings(working, now_us, 0)
+    found = proof(working.execution, working.child, orders, fills, now_us - PROOF_US - 1, now_us, lambda _: None)
+    assert isinstance(found, OrderProven)
+
+
+def test_a_proof_is_too_old_for_what_was_heard_after_it(working: Driver) -> None:
+    """Of an execution that has ended: a frame came while the proof was on its way, and no listing need have it yet."""
+    since_us = working.now_us
+    working.now_us += PROOF_US + 1
+    orders, fills = listings(working, working.now_us, 0)
+    found = proof(working.execution, working.child, orders, fills, since_us, working.now_us, lambda _: None)
+    assert isinstance(found, OrderProven)
+    assert not is_too_old(found, working.execution)
+    working.frame("U", 1_000)
+    assert is_too_old(found, working.execution)
 
 
 def test_an_execution_with_a_suspicion_does_not_end_before_it_is_settled(working: Driver) -> None:
