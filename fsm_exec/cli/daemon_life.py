@@ -19,13 +19,12 @@ import msgspec
 import trio
 
 from fsm_exec.cli.config import Loaded
-from fsm_exec.cli.connection import connect
+from fsm_exec.cli.connection import access_of
 from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.instance import draw_instance
 from fsm_exec.cli.methods import methods_of, say_broken_packages, ship
 from fsm_exec.cli.open_orders import orders_of
 from fsm_exec.cli.output import say, say_json
-from fsm_exec.cli.settled import results_of
 from fsm_exec.control.app import ControlApp
 from fsm_exec.control.presence import Daemon, announced
 from fsm_exec.control.server import serving, url_of
@@ -33,11 +32,10 @@ from fsm_exec.control.service import About, Control
 from fsm_exec.control.watching import Watchers
 from fsm_exec.core.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.runtime.clock import Wall, keep_in_step
+from fsm_exec.runtime.clock import Wall, system_us
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.runtime.observer import Observer
-from fsm_exec.runtime.opening import open_engine
+from fsm_exec.session import open_session
 from fsm_exec.store import SqliteStore, open_live_store
 
 OnStop: TypeAlias = Literal["cancel", "leave"]
@@ -121,28 +119,25 @@ class DaemonLife:
             say_broken_packages()
             find_method = methods_of(wiring.database)
             was_halted = await store.halted_at() is not None
-            client = await stack.enter_async_context(connect(wiring.account, wiring.key, wall, log))
-            engine = await stack.enter_async_context(
-                open_engine(
+            session = await stack.enter_async_context(
+                open_session(
+                    access_of(wiring.account, wiring.key),
                     store,
-                    client,
                     wall,
                     log,
-                    [],
-                    find_method,
+                    methods=find_method,
+                    depth=wiring.account.config.depth,
+                    true_us=system_us,
                     other_engine_is_gone=wiring.other_engine_is_gone,
                     wait=False,
-                    observer=Observer(store, wall, log, wiring.account.config.depth, results_of(client)),
                 )
             )
+            engine = session.engine
             if was_halted:  # before anybody is taken up: none of them may place anything first
                 engine.halt("halted before this start")
             self._is_up = True
-            nursery = await stack.enter_async_context(trio.open_nursery())
-            nursery.start_soon(keep_in_step, wall, engine.clock_jumped)
-            stack.callback(nursery.cancel_scope.cancel)
             control = Control(engine, store, wall, watchers, wiring.account.config.limits, self._about(), find_method)
-            nursery.start_soon(control.close_idle_markets)
+            session.nursery.start_soon(control.close_idle_markets)
             app = ControlApp(control, wiring.token, log)
             await stack.enter_async_context(serving(app.app, wiring.listening, log))
             stack.callback(watchers.close)  # before the server waits for the streams to end

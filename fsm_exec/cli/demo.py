@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +15,7 @@ import click
 import trio
 
 from fsm_exec.cli.demo_crash import CRASH_ALGORITHMS, CRASH_HORIZON_S, CRASH_PROFILE, CrashRun, check_crash
+from fsm_exec.cli.demo_database import new_database_path, open_demo_store
 from fsm_exec.cli.demo_options import LIVE_SPEED, check_on_grid, checked, pace
 from fsm_exec.cli.demo_plan import (
     BOOK_WAIT_US,
@@ -23,22 +26,25 @@ from fsm_exec.cli.demo_plan import (
 )
 from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.log_file import log_path, open_log_file
+from fsm_exec.cli.methods import methods_of
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.results import DemoResult, ExecutionResult, differences, result_of, table_of
 from fsm_exec.cli.screen import LiveTable, NoScreen, PlainLines, Screen, console_of_a_demo
-from fsm_exec.cli.world import World, new_database_path, open_world
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.limits import Limits, resolve_limits
 from fsm_exec.core.times import to_iso
-from fsm_exec.paper.faults import FaultProfile, fault_profile, shipped_profiles
+from fsm_exec.paper.faults import FaultPlan, FaultProfile, fault_profile, shipped_profiles
 from fsm_exec.paper.generator import generate
 from fsm_exec.paper.generator_profiles import DEFAULT_PROFILE, PROFILES
 from fsm_exec.paper.tape import Tape, read_tape
+from fsm_exec.paper_session import PaperExchange, open_paper_session
 from fsm_exec.plugins import installed
 from fsm_exec.runtime.clock import system_us
+from fsm_exec.runtime.depth import DepthSettings
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.pacer import TICK_S, keep_pace
+from fsm_exec.session import Session
 from fsm_exec.store.locks import database_lock
 from fsm_exec.store.narrowing import narrow
 
@@ -132,7 +138,7 @@ class DemoRun:
         *,
         as_json: bool,
     ) -> None:
-        self._faults = faults
+        self._faults = None if faults is None else FaultPlan(faults, seed)
         self._tape, self._name, self._starts, self._choices = tape, tape_name, starts, choices
         self._speed, self._seed, self._db, self._as_json = speed, seed, db, as_json
         self._live = speed == LIVE_SPEED
@@ -163,34 +169,60 @@ class DemoRun:
         return code
 
     async def _main(self, log_file: TextIO) -> int:
-        async with open_world(
-            self._tape, self._db, log_file, live=self._live, seed=self._seed, faults=self._faults
-        ) as world:
+        async with self._session_on_paper(log_file) as session:
             self._began = True
-            self._open_screen(world)
+            self._open_screen(session)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keep_drawing, world)
-                await nursery.start(self._stop_on_signals, world)
-                await self._submit_all(world)
-                await world.engine.wait_idle()
+                nursery.start_soon(self._keep_drawing, session)
+                await nursery.start(self._stop_on_signals, session)
+                await self._submit_all(session)
+                await session.engine.wait_idle()
                 nursery.cancel_scope.cancel()
-            self._screen.tick(world.engine, world.wall.now_us())
+            self._screen.tick(session.engine, session.wall.now_us())
             self._screen.close()
-            return await self._report(world)
+            return await self._report(session)
 
-    def _open_screen(self, world: World) -> None:
+    @asynccontextmanager
+    async def _session_on_paper(self, log_file: TextIO) -> AsyncIterator[Session]:
+        """A running engine on a running exchange that has just begun to play the tape.
+
+        In the virtual lane time starts at the tape's own, so nothing in a run depends on when it is made; in the live
+        lane the tape is re-based to now. Raises UserError for a database that cannot be used.
+        """
+        opened_us = system_us() if self._live else self._tape.first_us
+        async with open_demo_store(self._db, opened_us, live=self._live) as store:
+            # Another seed for each run on one database: the ids of an earlier run must not come again.
+            earlier = len(await store.executions())
+            exchange_seed = random.Random(f"exchange:{self._seed}:{earlier}").getrandbits(63)
+            paper = PaperExchange.starting_at(system_us() if self._live else opened_us, seed=exchange_seed)
+            self._began_us = paper.clock.now_us()
+            paper.play(self._tape)
+            async with open_paper_session(
+                paper,
+                store=store,
+                live=self._live,
+                log_file=log_file,
+                methods=methods_of(self._db),
+                key_type="rsa",
+                faults=self._faults,
+                depth=DepthSettings(),
+                seed=self._seed,
+            ) as session:
+                yield session
+
+    def _open_screen(self, session: Session) -> None:
         if self._as_json:
             return
         if not self._is_plain:
             self._screen = LiveTable(
-                self._console, f"fsm-exec demo, {self._name}", world.began_us, self._tape.length_us, len(self._starts)
+                self._console, f"fsm-exec demo, {self._name}", self._began_us, self._tape.length_us, len(self._starts)
             )
         else:
-            self._screen = PlainLines(self._console, world.began_us)
+            self._screen = PlainLines(self._console, self._began_us)
 
-    async def _keep_drawing(self, world: World) -> None:
+    async def _keep_drawing(self, session: Session) -> None:
         def draw() -> None:
-            self._screen.tick(world.engine, world.wall.now_us())
+            self._screen.tick(session.engine, session.wall.now_us())
 
         if self._live:
             while True:
@@ -199,44 +231,44 @@ class DemoRun:
         await keep_pace(self._speed, draw)
 
     async def _stop_on_signals(
-        self, world: World, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self, session: Session, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Ctrl-C ends every execution as its user would, and the results are still printed."""
         with trio.open_signal_receiver(*ending_signals()) as signals:
             task_status.started()
             async for _ in signals:
                 self._interrupted.set()
-                world.engine.stop("user")
+                session.engine.stop("user")
 
-    async def _submit_all(self, world: World) -> None:
+    async def _submit_all(self, session: Session) -> None:
         async with trio.open_nursery() as nursery:
             for start in self._starts:
-                await self._sleep_until(world, world.began_us + start.after_us)
+                await self._sleep_until(session, self._began_us + start.after_us)
                 if self._interrupted.is_set():
                     break
-                nursery.start_soon(self._submit, world, start)
+                nursery.start_soon(self._submit, session, start)
 
-    async def _sleep_until(self, world: World, at_us: int) -> None:
+    async def _sleep_until(self, session: Session, at_us: int) -> None:
         """Until then, or until somebody presses Ctrl-C."""
-        with trio.move_on_at(world.wall.trio_time(at_us)):
+        with trio.move_on_at(session.wall.trio_time(at_us)):
             await self._interrupted.wait()
 
-    async def _submit(self, world: World, start: Start) -> None:
+    async def _submit(self, session: Session, start: Start) -> None:
         """Price the order by the book at its start, or give up after half a minute without a book."""
         ticker = self._tape.header.ticker
-        give_up_us = world.wall.now_us() + BOOK_WAIT_US
-        view = world.engine.view(ticker, start.outcome)
-        while view.trusted_mid_e5 is None and world.wall.now_us() < give_up_us and not self._interrupted.is_set():
-            await self._sleep_until(world, world.wall.now_us() + LOOK_EVERY_US)
-            view = world.engine.view(ticker, start.outcome)
+        give_up_us = session.wall.now_us() + BOOK_WAIT_US
+        view = session.engine.view(ticker, start.outcome)
+        while view.trusted_mid_e5 is None and session.wall.now_us() < give_up_us and not self._interrupted.is_set():
+            await self._sleep_until(session, session.wall.now_us() + LOOK_EVERY_US)
+            view = session.engine.view(ticker, start.outcome)
         if self._interrupted.is_set():
             return
         limits: Limits | None = None
         if view.trusted_mid_e5 is not None:
             target = self._choices.target_price_e4
-            terms = world.engine.feeds[ticker].terms
+            terms = session.engine.feeds[ticker].terms
             limits = resolve_limits(target_price(start, view) if target is None else target, view.grid, terms.fees)
-        await world.engine.submit(
+        await session.engine.submit(
             Request(
                 ticker=ticker,
                 outcome=start.outcome,
@@ -247,15 +279,15 @@ class DemoRun:
             )
         )
 
-    async def _report(self, world: World) -> int:
-        ended = sorted(world.engine.ended.values(), key=lambda e: e.execution.execution_id)
+    async def _report(self, session: Session) -> int:
+        ended = sorted(session.engine.ended.values(), key=lambda e: e.execution.execution_id)
         results = [result_of(e) for e in ended]
         ticker = self._tape.header.ticker
-        if world.faults is not None:  # the books are compared in calm: what is on its way arrives first
-            world.faults.calm(world.wall.now_us())
+        if self._faults is not None:  # the books are compared in calm: what is on its way arrives first
+            self._faults.calm(session.wall.now_us())
             await trio.sleep(CALM_S)
-        orders, fills = await world.client.orders(ticker), await world.client.fills(ticker)
-        wrong = differences(ended, orders, fills, world.store.instance)
+        orders, fills = await session.client.orders(ticker), await session.client.fills(ticker)
+        wrong = differences(ended, orders, fills, session.store.instance)
         wrong += [f"{e.execution.execution_id} was quarantined: {e.quarantine}" for e in ended if e.quarantine]
         document = DemoResult(db=str(self._db.resolve()), tape=self._name, executions=results)
         if self._as_json:

@@ -8,7 +8,6 @@ exchange is asked for its orders and fills, and the database has to say the same
 from __future__ import annotations
 
 import json
-import random
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -28,22 +27,16 @@ from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.results import result_of, table_of
 from fsm_exec.cli.screen import console_of_a_demo
-from fsm_exec.cli.world import DEMO_CASH_E6
 from fsm_exec.control.client import Client, DaemonAbsent
 from fsm_exec.control.messages import Accepted, Submission
 from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.core.units import PriceE4, complement, format_count, format_fixed, format_price, opposite
-from fsm_exec.kalshi.client import KalshiClient, open_client
-from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
+from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.paper.faults import FaultPlan, FaultProfile
-from fsm_exec.paper.hosting import host_on_loopback
-from fsm_exec.paper.player import TapePlayer
 from fsm_exec.paper.tape import Tape
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange, access_to
 from fsm_exec.runtime.clock import Wall, system_us
+from fsm_exec.session import connect
 
 CRASH_ALGORITHMS: Final = ("adaptive_limit", "deadline_walker", "dynamic_depth_walker", "simple_limit")
 CRASH_PROFILE: Final = "liquid"  # something happens in half a minute
@@ -116,25 +109,15 @@ class CrashRun:
     @asynccontextmanager
     async def _exchange(self, directory: Path) -> AsyncIterator[KalshiClient]:
         """The exchange on loopback, the configuration that leads the engine to it, and a client of our own."""
-        clock = Clock.starting_at(self._wall.now_us())
-        exchange = Exchange(Timeline(clock), seed=self._seed)
-        gate = Gate(exchange, clock)
-        _, credentials = gate.open_account(DEMO_CASH_E6)
+        paper = PaperExchange.starting_at(self._wall.now_us(), seed=self._seed)
+        _, credentials = paper.gate.open_account(PLAY_CASH_E6)
         credentials.write_private_key(directory / "key.pem")
-        player = TapePlayer(exchange, self._tape)
-        player.start(clock.now_us() - PLAYED_BEFORE_US)
-        exchange.timeline.advance()
-        self._market = exchange.markets[player.ticker]
+        player = paper.play(self._tape, paper.clock.now_us() - PLAYED_BEFORE_US)
+        paper.exchange.timeline.advance()
+        self._market = paper.exchange.markets[player.ticker]
         async with (
-            host_on_loopback(exchange, clock, gate, faults=self._plan) as host,
-            open_client(
-                base_url=host.base_url,
-                api_key_id=credentials.api_key_id,
-                key=SigningKey.from_pem(credentials.private_key_pem),
-                dial=host.dial,
-                wall_us=self._wall.now_us,
-                rng=random.Random(self._seed),
-            ) as client,
+            paper.on_loopback(faults=self._plan) as host,
+            connect(access_to(host, credentials), self._wall, seed=self._seed) as client,
         ):
             settings = {
                 "environment": "paper",

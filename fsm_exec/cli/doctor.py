@@ -19,7 +19,7 @@ import trio
 import fsm_exec
 import states
 from fsm_exec.cli.config import Loaded, load
-from fsm_exec.cli.connection import connect
+from fsm_exec.cli.connection import access_of
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.book import Level
 from fsm_exec.core.errors import UserError, VenueError, VenueRefused
@@ -29,6 +29,7 @@ from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid, format_mon
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import Wall, system_us
+from fsm_exec.session import connect
 
 Verdict: TypeAlias = Literal["ok", "warn", "fail"]
 EXIT_FAILED: Final = 1
@@ -147,7 +148,7 @@ def _usable(config_path: Path | None) -> tuple[Loaded | None, SigningKey | None]
 async def look(loaded: Loaded, key: SigningKey) -> list[Check]:
     """Ask the exchange. Ends early where nothing further could be learned."""
     wall, heard = Wall(system_us()), Ears()
-    async with connect(loaded, key, wall, log=heard) as client:
+    async with connect(access_of(loaded, key), wall, log=heard) as client:
         reachable = await _reachability(client)
         if reachable.verdict == "fail":
             return [reachable]

@@ -27,21 +27,18 @@ from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.paper_file import Ready, told
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import MoneyE6, Outcome
+from fsm_exec.core.units import Outcome
 from fsm_exec.kalshi.translate import is_ticker
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, fault_profile
 from fsm_exec.paper.generator import generate
 from fsm_exec.paper.generator_profiles import DEFAULT_PROFILE
-from fsm_exec.paper.hosting import LOOPBACK, host_on_loopback
+from fsm_exec.paper.hosting import LOOPBACK
 from fsm_exec.paper.player import TapePlayer
 from fsm_exec.paper.tape import Tape, read_tape
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange
 from fsm_exec.runtime.clock import Wall, keep_in_step, system_us
 
-CASH_E6 = MoneyE6(1_000_000 * 1_000_000)  # a million dollars of play money
 GENERATED_MARKET = "KXPAPER-DEMO-A"
 GENERATED_TAPE_S = 4 * 3_600  # a trading day's worth, and drawn in a second or two
 PORT_MAX = 65_535
@@ -103,21 +100,19 @@ async def _serve(
 ) -> None:
     """Until a signal."""
     with trio.open_signal_receiver(*ending_signals()) as signals, _private_directory() as directory:
-        wall, clock = Wall(system_us()), Clock.starting_at(system_us(), speed)
-        exchange = Exchange(Timeline(clock), seed=seed)
-        gate = Gate(exchange, wall)
-        _, credentials = gate.open_account(CASH_E6)
+        wall = Wall(system_us())
+        at = PaperExchange.starting_at(system_us(), seed=seed, speed=speed, signatures_by=wall)
+        _, credentials = at.gate.open_account(PLAY_CASH_E6)
         key_path = directory / "key.pem"
         credentials.write_private_key(key_path)
         plan = None if faults is None else FaultPlan(faults, seed)
         async with (
-            host_on_loopback(exchange, clock, gate, port=port, ws_port=ws_port, address=address, faults=plan) as served,
+            at.on_loopback(port=port, ws_port=ws_port, address=address, faults=plan) as served,
             trio.open_nursery() as nursery,
         ):
-            player = TapePlayer(exchange, tape)
-            player.start(clock.now_us())
+            player = at.play(tape)
             nursery.start_soon(keep_in_step, wall, _ignore_jump)
-            nursery.start_soon(_settle_at_the_end, exchange, player, result)
+            nursery.start_soon(_settle_at_the_end, at.exchange, player, result)
             if not ip_address(address).is_loopback:
                 say(f"fsm-exec: warning: other machines can reach {address}; its key lets them trade", err=True)
             ready = Ready(served.rest_url, served.ws_url, credentials.api_key_id, str(key_path), [player.ticker])

@@ -18,7 +18,7 @@ import click
 import trio
 
 from fsm_exec.cli.config import Loaded, load
-from fsm_exec.cli.connection import connect
+from fsm_exec.cli.connection import access_of
 from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.recording_file import RecordingWriter, recover
@@ -31,6 +31,7 @@ from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.translate import is_ticker
 from fsm_exec.runtime.clock import Wall, keep_in_step, system_us
+from fsm_exec.session import connect
 from fsm_exec.wire.recording import FORMAT, Header
 
 MARKETS_MAX: Final = 100
@@ -181,7 +182,7 @@ async def _record(loaded: Loaded, key: SigningKey, paths: dict[str, Path], secon
     """Until a signal, or for `seconds`. Raises UserError."""
     wall, recorder = Wall(system_us()), Recorder()
     with trio.open_signal_receiver(*ending_signals()) as signals, ExitStack() as files:
-        async with connect(loaded, key, wall, tap=recorder.see) as client, trio.open_nursery() as nursery:
+        async with connect(access_of(loaded, key), wall, tap=recorder.see) as client, trio.open_nursery() as nursery:
             nursery.start_soon(_end_at, signals, nursery)
             for ticker, path in paths.items():
                 writer = await _open(client, ticker, path)

@@ -8,7 +8,6 @@ need for a cheaper way. Each run has an exchange, a database and a clock of its 
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -21,19 +20,15 @@ from fsm_exec.algorithms import Method
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.ports import MetricsRow
 from fsm_exec.core.units import MoneyE6
-from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.lab.episodes import Conditions, Order, Start, limits_at
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.hosting import host_in_memory
 from fsm_exec.paper.tape import Tape
-from fsm_exec.paper.timeline import Rank, Timeline
+from fsm_exec.paper.timeline import Rank
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual, settled
-from fsm_exec.runtime.engine import Ended, Engine, MethodRef, Request
-from fsm_exec.runtime.opening import open_engine
+from fsm_exec.runtime.engine import Ended, MethodRef, Request
+from fsm_exec.session import Session, open_session
 from fsm_exec.store import open_virtual_store
 
 INSTANCE = "labaaaaaaa"  # one database a run, gone with it: its name need not differ
@@ -82,7 +77,8 @@ async def _work(
     tape: Tape, start: Start, order: Order, method: Method, conditions: Conditions, faults: _Faults
 ) -> Ended:
     cash = MoneyE6(max(CASH_E6, 2 * order.quantity_e2 * E6_OF_E2))
-    async with _engine_on(tape, start, cash, method, conditions, faults) as (engine, wall):
+    async with _session_on(tape, start, cash, method, conditions, faults) as session:
+        engine, wall = session.engine, session.wall
         ticker = tape.header.ticker
         if wall.now_us() > start.at_us:
             raise LabError(f"{ticker} at {start.at_us}: the engine was not ready in {conditions.lead_us} us")
@@ -108,33 +104,29 @@ async def _work(
 
 
 @asynccontextmanager
-async def _engine_on(
+async def _session_on(
     tape: Tape, start: Start, cash: MoneyE6, method: Method, conditions: Conditions, faults: _Faults
-) -> AsyncIterator[tuple[Engine, Wall]]:
+) -> AsyncIterator[Session]:
     """An engine on an exchange that stands a little before the start and plays on from there."""
     began_us = start.at_us - conditions.lead_us
-    wall, clock = Wall(began_us), Clock.starting_at(began_us)
-    log = faults.log()
-    exchange = Exchange(Timeline(clock), seed=SEED)
-    gate = Gate(exchange, clock)
-    _, credentials = gate.open_account(cash, "ed25519")  # made anew for each run, so it should not cost much
-    play_from(exchange, tape, start, conditions)
+    wall = Wall(began_us)
+    paper = PaperExchange.starting_at(began_us, seed=SEED)
+    _, credentials = paper.gate.open_account(cash, "ed25519")  # made anew for each run, so it should not cost much
+    play_from(paper.exchange, tape, start, conditions)
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=began_us) as store,
-        host_in_memory(exchange, clock, gate, latency=conditions.legs) as host,
-        open_client(
-            base_url=host.base_url,
-            api_key_id=credentials.api_key_id,
-            key=SigningKey.from_pem(credentials.private_key_pem),
-            dial=host.dial,
-            wall_us=wall.now_us,
-            rng=random.Random(SEED),
-            transport=host.transport,
-            log=log,
-        ) as client,
-        open_engine(store, client, wall, log, [tape.header.ticker], lambda _: method) as engine,
+        paper.in_memory(latency=conditions.legs) as host,
+        open_session(
+            access_to(host, credentials),
+            store,
+            wall,
+            faults.log(),
+            methods=lambda _: method,
+            tickers=[tape.header.ticker],
+            seed=SEED,
+        ) as session,
     ):
-        yield engine, wall
+        yield session
 
 
 def play_from(exchange: Exchange, tape: Tape, start: Start, conditions: Conditions) -> None:

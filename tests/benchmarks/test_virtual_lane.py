@@ -15,15 +15,13 @@ import trio
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fsm_exec.algorithms import method
-from fsm_exec.cli.world import open_world
+from fsm_exec.cli.demo_database import open_demo_store
 from fsm_exec.core.limits import resolve_limits
 from fsm_exec.core.units import CountE2, Outcome
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.generator import generate
-from fsm_exec.paper.player import TapePlayer
 from fsm_exec.paper.tape import Tape
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper_session import PaperExchange, open_paper_session
+from fsm_exec.runtime.depth import DepthSettings
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Ended, MethodRef, Request
 
@@ -75,7 +73,12 @@ def test_the_virtual_lane_runs_far_ahead_of_the_clock(
 async def work_the_tape(tape: Tape, directory: Path) -> VirtualRun:
     began_s = trio.current_time()
     with (directory / "engine.log").open("a", encoding="utf-8", buffering=1) as log:
-        async with open_world(tape, directory / "engine.sqlite", log, live=False, seed=SEED) as world:
+        paper = PaperExchange.starting_at(tape.first_us, seed=SEED)
+        paper.play(tape)
+        async with (
+            open_demo_store(directory / "engine.sqlite", tape.first_us, live=False) as store,
+            open_paper_session(paper, store=store, log_file=log, depth=DepthSettings(), seed=SEED) as world,
+        ):
             ticker = tape.header.ticker
             await trio.sleep(FIRST_START_S)
             for n in range(EXECUTIONS):
@@ -104,12 +107,10 @@ async def work_the_tape(tape: Tape, directory: Path) -> VirtualRun:
 async def play_the_tape(tape: Tape) -> float:
     """The exchange alone, to the end of the tape; the virtual seconds that took."""
     began_s = trio.current_time()
-    clock = Clock.starting_at(tape.first_us)
-    exchange = Exchange(Timeline(clock), seed=SEED)
-    player = TapePlayer(exchange, tape)
-    player.start(tape.first_us)
+    paper = PaperExchange.starting_at(tape.first_us, seed=SEED)
+    player = paper.play(tape)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(exchange.timeline.run, clock)
+        nursery.start_soon(paper.exchange.timeline.run, paper.clock)
         await player.ended.wait()
         nursery.cancel_scope.cancel()
     return trio.current_time() - began_s

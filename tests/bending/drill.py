@@ -17,7 +17,6 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.cli.settled import results_of
 from fsm_exec.core.advance import fold
 from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.errors import ExecError
@@ -43,6 +42,7 @@ from fsm_exec.runtime.engine import Engine, MethodRef, Request
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.runtime.opening import open_engine
+from fsm_exec.session import results_of
 from fsm_exec.store import open_virtual_store
 from tests.bending.bends import Bends
 from tests.bending.calls import CALLS, CANCELS_DOWN, DOWN, How, Outage

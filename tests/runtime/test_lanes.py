@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from functools import partial
 from pathlib import Path
 
@@ -10,11 +9,13 @@ import pytest
 import trio
 
 from fsm_exec.algorithms import method
+from fsm_exec.cli.demo_database import open_demo_store
 from fsm_exec.cli.results import differences
-from fsm_exec.cli.world import open_world
 from fsm_exec.core.limits import resolve_limits
 from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.paper.generator import generate
+from fsm_exec.paper_session import PaperExchange, open_paper_session
+from fsm_exec.runtime.clock import system_us
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Ended, MethodRef, Request
 from tests.cli.support import assert_rows_agree, folded
@@ -25,7 +26,13 @@ HORIZON_US = 4_000_000
 async def work_a_few(database: Path, *, live: bool) -> list[Ended]:
     """Both algorithms on both outcomes for four seconds; asserts that the exchange's listings agree with our books."""
     tape = generate(5, 60)
-    async with open_world(tape, database, io.StringIO(), live=live, seed=5) as world:
+    now_us = system_us() if live else tape.first_us
+    paper = PaperExchange.starting_at(now_us, seed=5)
+    paper.play(tape)
+    async with (
+        open_demo_store(database, now_us, live=live) as store,
+        open_paper_session(paper, store=store, live=live, seed=5) as world,
+    ):
         ticker = tape.header.ticker
         with trio.fail_after(5):
             while world.engine.view(ticker, "yes").trusted_mid_e5 is None:  # noqa: ASYNC110 - nobody announces it

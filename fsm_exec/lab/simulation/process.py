@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.algorithms import method
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.times import to_iso
-from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
 from fsm_exec.lab.simulation.wires import DoorTransport, dialler
-from fsm_exec.runtime.clock import Wall, keep_in_step
+from fsm_exec.paper_session import access_to
+from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine
-from fsm_exec.runtime.opening import open_engine
+from fsm_exec.session import open_session
 from fsm_exec.store.locks import database_lock
 
 if TYPE_CHECKING:
@@ -86,34 +84,30 @@ class Process:
         lock.enter_context(database_lock(world.database, what="simulated", since=to_iso(wall.now_us())))
         life.at_the_end(lock.close)
         world.let_in(life)
+        access = access_to(world.host, world.credentials)
         transport = DoorTransport(
             world.host.transport, life, world.history, lambda request: world.witness.sending(request, wall.now_us())
         )
         async with (
             world.disk.open_store(life, wall.now_us()) as store,
-            open_client(
-                base_url=world.host.base_url,
-                api_key_id=world.credentials.api_key_id,
-                key=SigningKey.from_pem(world.credentials.private_key_pem),
-                dial=dialler(world.host, life),
-                wall_us=wall.now_us,
-                rng=random.Random(f"client:{world.scenario.seed}:{life.number}"),
-                transport=transport,
-                log=self._log,
-                on_expired_signature=wall.doubt,
-            ) as client,
-            open_engine(store, client, wall, self._log, world.tickers, method, wait=False) as engine,
-            trio.open_nursery() as nursery,
+            open_session(
+                replace(access, dial=dialler(world.host, life), transport=transport),
+                store,
+                wall,
+                self._log,
+                tickers=world.tickers,
+                true_us=world.system_us,
+                wait=False,
+                seed=f"client:{world.scenario.seed}:{life.number}",
+            ) as session,
         ):
-            self.engine = engine
-            nursery.start_soon(keep_in_step, wall, engine.clock_jumped, world.system_us)
-            nursery.start_soon(self._obey, engine, nursery)
+            self.engine = engine = session.engine
+            session.nursery.start_soon(self._obey, engine, session.nursery)
             await self._terminated.wait()
             if engine.state != "stopped":
                 await engine.drain(cancel_orders=self._cancels_orders)
-            statistics = client.statistics()
+            statistics = session.client.statistics()
             self.refused_429 = statistics.read.refused + statistics.write.refused
-            nursery.cancel_scope.cancel()
 
     async def _obey(self, engine: Engine, nursery: trio.Nursery) -> None:
         world = self._world

@@ -50,9 +50,9 @@ from fsm_exec.paper.auth import Gate
 from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.faults import FaultPlan
 from fsm_exec.paper.generator import generate
-from fsm_exec.paper.hosting import MemoryHost, host_in_memory
-from fsm_exec.paper.player import TapePlayer
+from fsm_exec.paper.hosting import MemoryHost
 from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper_session import PaperExchange
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Engine
@@ -101,13 +101,14 @@ async def _simulate(scenario: Scenario, visited: set[str], keeps: bool) -> Repor
 
 
 async def _live(world: World) -> None:
-    async with host_in_memory(world.exchange, world.clock, world.gate, faults=world.plan) as host:
+    paper = PaperExchange(world.clock, world.exchange, world.gate)
+    async with paper.in_memory(faults=world.plan) as host:
         world.host = host
         for market in world.scenario.markets:
             tape = generate(
                 market.seed, market.seconds, profile=market.profile, ticker=market.ticker, start_us=START_US
             )
-            TapePlayer(world.exchange, tape).start(START_US)
+            paper.play(tape, START_US)
         async with trio.open_nursery() as nursery:
             await world.live(nursery)
             nursery.cancel_scope.cancel()
