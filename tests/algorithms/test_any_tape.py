@@ -17,7 +17,7 @@ from fsm_exec.core.book import Ladder
 from fsm_exec.core.edge import Edge
 from fsm_exec.core.signals import Signals
 from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, PriceRange
-from tests.algorithms.stage import OVERTIME_US, STEP_US, Frame, Stage, submitted
+from fsm_exec.lab.algorithm_checks.stage import OVERTIME_US, STEP_US, Frame, Stage, submitted
 
 S = 1_000_000
 FINE = PriceGrid((PriceRange(PriceE4(0), PriceE4(10_000), PriceE4(10)),))

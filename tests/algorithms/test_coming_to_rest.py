@@ -13,7 +13,7 @@ from fsm_exec.algorithms import SHIPPED_FAMILIES, Method
 from fsm_exec.core.edge import Edge
 from fsm_exec.core.orders import AmendOrder, CancelOrder, PlaceOrder
 from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
-from tests.algorithms.stage import Frame, Stage, submitted
+from fsm_exec.lab.algorithm_checks.stage import Frame, Stage, submitted
 
 S = 1_000_000
 HORIZON_S = 60

@@ -23,7 +23,7 @@ from fsm_exec.core.tracker import SignalTracker
 from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, PriceRange
 from fsm_exec.core.wishes import progress_of
 from fsm_exec.kalshi.translate import create_order
-from tests.algorithms.stage import FEES, STEP_US, T0_US, Frame, Stage, submitted, view_of
+from fsm_exec.lab.algorithm_checks.stage import FEES, STEP_US, T0_US, Frame, Stage, submitted, view_of
 
 S = 1_000_000
 WALKER = "dynamic_depth_walker"

@@ -39,6 +39,7 @@ from fsm_exec.core.view import View
 from fsm_exec.kalshi.log import SilentLog
 from fsm_exec.kalshi.rate_budget import RateBudget
 from fsm_exec.kalshi.translate import create_order
+from fsm_exec.lab.algorithm_checks.stage import T0_US, Frame, Stage, submitted
 from fsm_exec.lab.arena import run_episode
 from fsm_exec.lab.episodes import Conditions, Order, Start
 from fsm_exec.lab.statistics import compare
@@ -47,7 +48,6 @@ from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.others import Others
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.wire.account import AccountLimits, BucketLimits
-from tests.algorithms.stage import T0_US, Frame, Stage, submitted
 from tests.runtime.lives import a_world, ended
 from tests.runtime.support import FEES, TICKER, count, price
 from tests.runtime.support import Stage as Life

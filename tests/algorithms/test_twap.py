@@ -15,7 +15,7 @@ from fsm_exec.algorithms.building import apportion
 from fsm_exec.core.algorithm import PlaceWish, TransferWish
 from fsm_exec.core.orders import PlaceOrder
 from fsm_exec.core.units import CountE2, PriceE4
-from tests.algorithms.stage import Frame, Stage, submitted
+from fsm_exec.lab.algorithm_checks.stage import Frame, Stage, submitted
 
 if TYPE_CHECKING:
     from tests.algorithms.conftest import Maker

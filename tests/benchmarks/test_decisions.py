@@ -17,7 +17,7 @@ from fsm_exec.core.events import DecisionDue, OrderAccepted
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.signals import Signals
 from fsm_exec.core.units import CountE2, PriceE4
-from tests.algorithms.stage import STEP_US, Frame, submitted
+from fsm_exec.lab.algorithm_checks.stage import STEP_US, Frame, submitted
 
 DECISIONS = 2_000
 HORIZON_US = 600_000_000
