@@ -45,6 +45,7 @@ COMMANDS = {
     "replay": "replay:replay",
     "simulate": "simulate:simulate_command",
     "methods": "methods:methods",
+    "algorithms": "algorithms:algorithms",
     "forecasts": "forecasts:forecasts",
     "review": "review:review",
     "compare": "compare:compare",

@@ -10,8 +10,8 @@ from types import ModuleType
 
 from fsm_exec.algorithms import Family, Method
 from fsm_exec.core.units import LINEAR_CENT
+from fsm_exec.lab.algorithm_checks.cases import tape
 from fsm_exec.lab.algorithm_checks.stage import OVERTIME_US, STEP_US, Stage, submitted
-from tests.algorithms.test_any_tape import tape
 
 README = Path(__file__).parents[2] / "README.md"
 HEADING = "Write a new algorithm in 30 lines"
