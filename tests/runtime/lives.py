@@ -28,9 +28,11 @@ from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.opening import open_engine
 from fsm_exec.runtime.recovery import Methods
 from fsm_exec.store import SqliteStore, open_virtual_store
-from tests.runtime.support import INSTANCE, T0_US, TICKER, SmallExchange, Stage
+from tests.runtime.bent_exchange import BentExchange, open_bent_exchange
+from tests.runtime.support import INSTANCE, T0_US, TICKER, Stage
 
 DOWN_S = 5  # between two lives
+PATIENCE_S = 200_000  # of virtual time: what takes longer never ends
 
 
 class Door:
@@ -79,7 +81,7 @@ class Behind:
 class World:
     """What outlives an engine. `tickers` are those it is asked to watch."""
 
-    exchange: SmallExchange
+    exchange: BentExchange
     database: SqliteStore
     wall: Wall
     nursery: trio.Nursery
@@ -142,9 +144,11 @@ async def a_world() -> AsyncIterator[World]:
     wall = Wall(T0_US)
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=T0_US) as database,
+        open_bent_exchange(wall) as exchange,
         trio.open_nursery() as nursery,
     ):
-        yield World(SmallExchange(wall), database, wall, nursery)
+        with trio.fail_after(PATIENCE_S):
+            yield World(exchange, database, wall, nursery)
         nursery.cancel_scope.cancel()
 
 

@@ -121,7 +121,7 @@ async def test_a_bug_in_the_stream_halts_the_engine_and_leaves_nothing_live(auto
         names = [await stage.submit(horizon_s=300) for _ in range(2)]
         await trio.sleep(2)
         assert len(stage.exchange.resting) == 2
-        stage.exchange.stream_has_a_bug = True
+        stage.exchange.stream_bug.set()
         with pytest.raises(ServiceFailed, match="a bug in the stream"):
             await stage.engine.wait_idle()
         assert stage.engine.state == "halted"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 from msgspec.structs import replace
@@ -21,6 +23,7 @@ from fsm_exec.core.orders import (
     Unknown,
 )
 from fsm_exec.core.units import CountE2, MoneyE6
+from tests.bending import requests
 from tests.runtime.lives import World, a_world, ended
 from tests.runtime.support import Stage, count, price, staged
 
@@ -143,7 +146,7 @@ async def test_an_answer_that_says_all_is_filled_of_an_order_that_expires_empty(
         name = await stage.submit(horizon_s=10)
         await trio.sleep(15)
         (order,) = stage.exchange.resting
-        stage.exchange.held[order] = replace(stage.exchange.held[order], status="canceled", remaining_e2=CountE2(0))
+        stage.exchange.end(order, "ExpiryCancel")
         with trio.fail_after(PROOF_S + READS_S):
             execution = await stage.ended(name)
         assert (execution.state, execution.reason, execution.filled_e2) == ("cancelled", "deadline", 0)
@@ -153,15 +156,15 @@ async def test_a_frame_of_500_for_an_order_of_10(autojump_clock: MockClock) -> N
     """Said and not believed; the listing has ten of the same fill, and they are counted."""
     async with staged() as stage:
         name, order = await at_rest(stage)
-        told(stage, order, "f-1", 500)
-        await trio.sleep(1)
+        stage.exchange.mute = True
+        true = stage.exchange.fill(10, order)
+        told(stage, order, true.fill_id, 500)
+        await trio.sleep(0.1)
         assert stage.engine.actors[name].execution.filled_e2 == 0
         assert "500.00" in stage.lines("alarm")[0]["what"]
-        stage.exchange.mute = True
-        stage.exchange.fill(10, order)
         with trio.fail_after(PROOF_S + READS_S):
             execution = await stage.ended(name)
-        assert [(fill.fill_id, fill.count_e2) for fill in execution.fills] == [("f-1", 1_000)]
+        assert [(fill.fill_id, fill.count_e2) for fill in execution.fills] == [(true.fill_id, 1_000)]
         assert (execution.state, execution.reason) == ("filled", "completed")
 
 
@@ -314,8 +317,14 @@ async def test_an_answer_under_another_id_than_the_listings(
 
 
 def contradicting(world: World, order: str) -> None:
-    """Its row has three filled, and no fill is listed, ever."""
-    world.exchange.held[order] = replace(world.exchange.held[order], filled_e2=count(3), remaining_e2=count(7))
+    """Its row has three filled, and so has the answer to its cancel, and no fill is listed, ever."""
+
+    def three(row: dict[str, Any]) -> None:
+        rests = row["status"] == "resting"
+        row.update(fill_count_fp="3.00", remaining_count_fp="7.00" if rests else "0.00")
+
+    world.exchange.lists_as(order, three)
+    world.exchange.bends.on_request(requests.changed("reduced_by", "7.00"), "DELETE")
 
 
 async def test_listings_that_contradict_themselves_are_given_up_with_a_true_reason(autojump_clock: MockClock) -> None:
@@ -343,7 +352,7 @@ async def test_one_that_is_cancelled_ends_whatever_is_said_of_it(autojump_clock:
         name, order = await at_rest(stage)
         world.exchange.mute = True
         world.exchange.fill(2, order)
-        world.exchange.held[order] = replace(world.exchange.held[order], outcome="no")
+        world.exchange.lists_as(order, lambda row: row.update(outcome_side="no", book_side="ask"))
         stage.engine.actors[name].inbox.stop(IllegalEvent("what cannot be"))
         await trio.sleep(5)
         await stage.engine.cancel(name)

@@ -8,18 +8,14 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.orders import OrderReport
 from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.reconciler import INTERVAL_S
-from tests.runtime.lives import World, a_world
+from tests.runtime.bent_exchange import NEIGHBOUR
+from tests.runtime.lives import a_world
 from tests.runtime.support import Stage, count
 
-ELSEWHERE = "KXTEST-B-1"
-
-
-def stranger(world: World, order: str) -> OrderReport:
-    """What the exchange says of an order of that name in another market."""
-    return replace(world.exchange.held[order], ticker=ELSEWHERE, order_id="o-of-somebody-else")
+ELSEWHERE = NEIGHBOUR
+STRANGE = "o-of-somebody-else"
 
 
 async def at_rest(stage: Stage) -> str:
@@ -41,20 +37,8 @@ async def test_a_frame_about_it_hands_the_execution_to_a_person(autojump_clock: 
     async with a_world() as world, world.life() as stage:
         await answer_lost(stage)
         placed = world.exchange.places[0]
-        world.exchange.held[placed.client_order_id] = report = OrderReport(
-            order_id="o-of-somebody-else",
-            client_order_id=placed.client_order_id,
-            ticker=ELSEWHERE,
-            outcome=placed.outcome,
-            status="resting",
-            price_e4=placed.price_e4,
-            count_e2=placed.count_e2,
-            filled_e2=count(0),
-            remaining_e2=placed.count_e2,
-            at_us=world.wall.now_us(),
-        )
-        assert world.exchange.listener is not None
-        world.exchange.listener.order(report)
+        world.exchange.mute = False
+        world.exchange.strange_order(placed.client_order_id, ticker=ELSEWHERE)
         await trio.sleep(1)
         assert f"in market {ELSEWHERE}" in stage.engine.status().quarantined["e000001"]
         assert (await world.execution("e000001")).children[0].order_id is None
@@ -65,14 +49,14 @@ async def test_beside_ours_it_is_left_alone(autojump_clock: MockClock) -> None:
     in listings."""
     async with a_world() as world, world.life() as stage:
         order = await at_rest(stage)
-        other = stranger(world, order)
         listener = world.exchange.listener
         assert listener is not None
-        world.exchange.held["elsewhere"] = replace(other, status="canceled", remaining_e2=count(0))
-        listener.order(other)
-        made = replace(world.exchange.fill(2, order), fill_id="f-elsewhere", ticker=ELSEWHERE, order_id=other.order_id)
-        world.exchange.made.append(made)
-        listener.fill(made)
+        theirs = {"order_id": STRANGE, "ticker": ELSEWHERE, "market_ticker": ELSEWHERE}
+        world.exchange.lists_also("orders", theirs | {"status": "canceled", "remaining_count_fp": "0.00"})
+        world.exchange.lists_also("fills", theirs | {"trade_id": "f-elsewhere", "fill_id": "f-elsewhere"})
+        listener.order(replace(world.exchange.held[order], ticker=ELSEWHERE, order_id=STRANGE))
+        made = world.exchange.fill(2, order)
+        listener.fill(replace(made, fill_id="f-elsewhere", ticker=ELSEWHERE, order_id=STRANGE))
         await trio.sleep(INTERVAL_S + 1)
         assert (await world.execution("e000001")).filled_e2 == count(2)
         assert (stage.engine.status().quarantined, stage.order_of("e000001")) == ({}, order)
@@ -84,18 +68,7 @@ async def test_a_start_that_finds_it_hands_the_execution_to_a_person(autojump_cl
     async with a_world() as world:
         await world.killed_after(answer_lost)
         placed = world.exchange.places[0]
-        world.exchange.held[placed.client_order_id] = OrderReport(
-            order_id="o-of-somebody-else",
-            client_order_id=placed.client_order_id,
-            ticker=ELSEWHERE,
-            outcome=placed.outcome,
-            status="executed",
-            price_e4=placed.price_e4,
-            count_e2=placed.count_e2,
-            filled_e2=placed.count_e2,
-            remaining_e2=count(0),
-            at_us=world.wall.now_us(),
-        )
+        world.exchange.strange_order(placed.client_order_id, ticker=ELSEWHERE)
         made = world.exchange.fill(10, placed.client_order_id)
         assert made.ticker == ELSEWHERE
         async with world.life() as stage:

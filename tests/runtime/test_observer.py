@@ -38,8 +38,7 @@ async def rows(world: World, query: str, *values: object) -> list[tuple[Any, ...
 
 
 def move(stage: Stage, outcome: Any, cents: int, contracts: int) -> None:  # noqa: ANN401 - an outcome
-    assert stage.exchange.listener is not None
-    stage.exchange.listener.book_change(TICKER, outcome, price(cents), count(contracts), stage.wall.now_us())
+    stage.exchange.move(outcome, cents, contracts)
 
 
 async def working(stage: Stage, horizon_s: int = 60) -> str:
@@ -120,7 +119,7 @@ async def test_the_settlement_is_the_last_markout(autojump_clock: MockClock) -> 
                 await trio.sleep(400)
                 assert asked == []  # it is open
                 if side == "no":
-                    stage.engine.feeds[TICKER].set_status("closed")
+                    stage.exchange.paper.close_market(TICKER)
                     await trio.sleep(700)
                     assert len(asked) >= 2
                     known[TICKER] = "yes"
@@ -156,10 +155,9 @@ async def test_books_are_stored_on_arrival_at_decisions_and_at_the_interval(auto
     async with a_world() as w, observed(w) as stage:
         await trio.sleep(30)
         assert await rows(w, "SELECT * FROM order_book_snapshots") == []
-        assert stage.exchange.listener is not None
-        stage.exchange.listener.trade(TICKER, "no", price(48), count(7), stage.wall.now_us())
-        name = await working(stage)
-        move(stage, "yes", 47, 10)  # our own order is shown
+        stage.exchange.trade("no", 48, 7)
+        await trio.sleep(1)
+        name = await working(stage)  # our own order is shown
         await trio.sleep(25)
         found = await rows(
             w,
@@ -231,8 +229,7 @@ async def test_what_executions_cost_says_how_they_were_worked(autojump_clock: Mo
     """Writes and tokens from the journal, the volume of the market, and a row for each order."""
     async with a_world() as w, observed(w) as stage:
         name = await working(stage, horizon_s=20)
-        assert stage.exchange.listener is not None
-        stage.exchange.listener.trade(TICKER, "no", price(47), count(40), stage.wall.now_us())
+        stage.exchange.trade("no", 48, 36)
         stage.exchange.fill(4, stage.exchange.resting[0])
         await stage.ended(name)
         row = await w.database.metrics(name)

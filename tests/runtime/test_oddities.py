@@ -18,8 +18,9 @@ from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import open_virtual_store
+from tests.runtime.bent_exchange import BentExchange, open_bent_exchange
 from tests.runtime.lives import World, a_world, ended
-from tests.runtime.support import INSTANCE, T0_US, TICKER, SmallExchange, Stage, count
+from tests.runtime.support import INSTANCE, T0_US, TICKER, Stage, count
 
 HOUR_US = 3_600_000_000
 COPY = "copyaaaaaa"
@@ -31,9 +32,10 @@ async def two_resting(stage: Stage) -> None:
     await trio.sleep(2)
 
 
-def jump(stage: Stage, world: World, by_us: int) -> None:
-    """The system's clock was set, or the machine slept: trio's clock knows nothing of it."""
-    stage.engine.clock_jumped(world.wall.set_us(world.wall.now_us() + by_us))
+def sleep(stage: Stage, world: World) -> None:
+    """The machine slept for an hour: trio's clock knows nothing of it."""
+    world.exchange.sleep(HOUR_US)
+    stage.engine.clock_jumped(HOUR_US)
 
 
 async def test_a_machine_that_slept_through_a_deadline_places_nothing(autojump_clock: MockClock) -> None:
@@ -48,7 +50,7 @@ async def test_a_machine_that_slept_through_a_deadline_places_nothing(autojump_c
         await trio.sleep(0.4)
         assert stage.engine.status().unknown_orders == 1
         placed = len(world.exchange.places)
-        jump(stage, world, HOUR_US)
+        sleep(stage, world)
         await ended(stage.engine)
         assert len(world.exchange.places) == placed
         assert world.exchange.resting == []
@@ -64,7 +66,7 @@ async def test_fills_made_while_the_machine_slept_are_counted(autojump_clock: Mo
         await trio.sleep(2)
         world.exchange.mute = True
         world.exchange.fill(4, world.exchange.resting[0])
-        jump(stage, world, HOUR_US)
+        sleep(stage, world)
         await ended(stage.engine)
         execution = await world.execution("e000001")
         assert (execution.filled_e2, len(execution.fills)) == (count(4), 1)
@@ -74,9 +76,10 @@ async def test_fills_made_while_the_machine_slept_are_counted(autojump_clock: Mo
 async def test_a_clock_set_back_an_hour_sends_nothing_twice(autojump_clock: MockClock) -> None:
     """The order stays the only one; the deadline is that of the wall, so an hour later than it seemed."""
     async with a_world() as world, world.life() as stage:
+        world.exchange.set_our_clock(HOUR_US)
         await stage.submit(horizon_s=300)
         await trio.sleep(2)
-        jump(stage, world, -HOUR_US)
+        stage.engine.clock_jumped(world.exchange.set_our_clock(-HOUR_US))
         await trio.sleep(600)
         assert (len(world.exchange.places), len(world.exchange.resting)) == (1, 1)
         assert len(stage.engine.actors) == 1
@@ -114,7 +117,7 @@ async def test_a_snapshot_of_a_newer_version_is_kept_and_the_others_go_on(autoju
         assert (await world.execution("e000002")).state == "filled"
 
 
-async def on_disk(path: Path, wall: Wall, exchange: SmallExchange, instance: str, gone: str | None = None) -> list[str]:
+async def on_disk(path: Path, wall: Wall, exchange: BentExchange, instance: str, gone: str | None = None) -> list[str]:
     """One life of an engine on a file; which executions it took up. Everything live is left as it is."""
     log = open_log(io.StringIO(), wall)
     async with open_virtual_store(path, draw_instance=lambda: instance, at_us=T0_US) as store:
@@ -133,17 +136,17 @@ async def test_a_copy_refuses_to_start_while_the_originals_orders_are_live(
     """Its engine may be alive: one line with the instance and what to do, and nothing was sent. Told that it is gone,
     it starts; the original goes on with its own."""
     wall = Wall(T0_US)
-    exchange = SmallExchange(wall)
-    original, copy = tmp_path / "original.sqlite", tmp_path / "copy.sqlite"
-    assert await on_disk(original, wall, exchange, INSTANCE) == ["e000001", "e000002"]
-    shutil.copy(original, copy)
-    asked, resting = len(exchange.requests), list(exchange.resting)
-    with pytest.raises(BaseExceptionGroup) as caught:
-        await on_disk(copy, wall, exchange, COPY)
-    assert caught.group_contains(UserError, match=f"--other-engine-is-gone {INSTANCE}")
-    assert (len(exchange.requests), exchange.resting) == (asked, resting)
-    assert await on_disk(original, wall, exchange, INSTANCE) == ["e000001", "e000002"]
-    assert (len(exchange.requests), exchange.resting) == (asked, resting)
+    async with open_bent_exchange(wall) as exchange:
+        original, copy = tmp_path / "original.sqlite", tmp_path / "copy.sqlite"
+        assert await on_disk(original, wall, exchange, INSTANCE) == ["e000001", "e000002"]
+        shutil.copy(original, copy)
+        asked, resting = len(exchange.requests), list(exchange.resting)
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await on_disk(copy, wall, exchange, COPY)
+        assert caught.group_contains(UserError, match=f"--other-engine-is-gone {INSTANCE}")
+        assert (len(exchange.requests), exchange.resting) == (asked, resting)
+        assert await on_disk(original, wall, exchange, INSTANCE) == ["e000001", "e000002"]
+        assert (len(exchange.requests), exchange.resting) == (asked, resting)
 
 
 async def test_a_corrupted_page_stops_the_start_before_anything_is_sent(
@@ -151,23 +154,23 @@ async def test_a_corrupted_page_stops_the_start_before_anything_is_sent(
 ) -> None:
     """The rows of executions are gone: one line that says so, no request, and the file stays as it is."""
     wall = Wall(T0_US)
-    exchange = SmallExchange(wall)
-    database = tmp_path / "engine.sqlite"
-    await on_disk(database, wall, exchange, INSTANCE)
-    with closing(sqlite3.connect(database)) as connection:
-        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'execution_state'").fetchone()
-        (size,) = connection.execute("PRAGMA page_size").fetchone()
-    content = bytearray(database.read_bytes())
-    content[(page - 1) * size : page * size] = b"\xff" * size
-    database.write_bytes(content)
-    asked = len(exchange.requests)
-    with pytest.raises((UserError, StoreFailed, BaseExceptionGroup)) as caught:
+    async with open_bent_exchange(wall) as exchange:
+        database = tmp_path / "engine.sqlite"
         await on_disk(database, wall, exchange, INSTANCE)
-    said = first_line(caught.value)
-    assert "malformed" in said or "corrupt" in said or "damaged" in said, said
-    assert "\n" not in said
-    assert len(exchange.requests) == asked
-    assert len(exchange.resting) == 2
+        with closing(sqlite3.connect(database)) as connection:
+            (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'execution_state'").fetchone()
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+        content = bytearray(database.read_bytes())
+        content[(page - 1) * size : page * size] = b"\xff" * size
+        database.write_bytes(content)
+        asked = len(exchange.requests)
+        with pytest.raises((UserError, StoreFailed, BaseExceptionGroup)) as caught:
+            await on_disk(database, wall, exchange, INSTANCE)
+        said = first_line(caught.value)
+        assert "malformed" in said or "corrupt" in said or "damaged" in said, said
+        assert "\n" not in said
+        assert len(exchange.requests) == asked
+        assert len(exchange.resting) == 2
 
 
 def first_line(error: BaseException) -> str:

@@ -6,7 +6,6 @@ from collections import deque
 
 import pytest
 import trio
-from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import IllegalEvent, LocalError
@@ -132,10 +131,7 @@ async def test_a_cancel_that_arrives_after_the_resumption_is_ours(autojump_clock
 
 def cancelled(world: World, order: str) -> None:
     """Off the exchange, whoever asked for it."""
-    report = replace(world.exchange.held[order], status="canceled", remaining_e2=count(0), reason="UserCancel")
-    world.exchange.held[order] = report
-    assert world.exchange.listener is not None
-    world.exchange.listener.order(report)
+    world.exchange.end(order)
 
 
 async def test_a_process_that_dies_while_it_gives_one_up_leaves_it_quarantined(autojump_clock: MockClock) -> None:

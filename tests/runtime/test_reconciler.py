@@ -11,7 +11,8 @@ from fsm_exec.core.errors import VenueUnavailable
 from fsm_exec.core.execution import PendingAmend, PendingCancel
 from fsm_exec.core.orders import FillListing, FillReport, OrderReport
 from fsm_exec.core.reconcile import FRESH_US, fill_is_news, order_is_news
-from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.core.units import PriceE4
+from fsm_exec.paper.tape import tape_header
 from fsm_exec.runtime.reconciler import AGAIN_S, INTERVAL_S, RETRY_S
 from tests.runtime.support import Stage, count, staged
 
@@ -64,8 +65,8 @@ async def test_an_order_somebody_else_cancelled_ends_the_execution(autojump_cloc
         execution = await stage.submit(horizon_s=200)
         await trio.sleep(2)
         order = stage.order_of(execution)
-        held = stage.exchange.held[order]
-        stage.exchange.held[order] = replace(held, status="canceled", remaining_e2=CountE2(0))
+        stage.exchange.mute = True
+        stage.exchange.end(order)
         await trio.sleep(INTERVAL_S + 1)
         ended = await stage.ended(execution)
         assert (ended.state, ended.reason) == ("cancelled", "external")
@@ -83,10 +84,7 @@ async def test_an_order_that_has_walked_and_somebody_else_amended_ends_the_execu
         actor = stage.engine.actors[name]
         (child,) = actor.execution.children
         actor.execution = replace(actor.execution, children=(replace(child, walks=1, moved_at_us=child.sent_at_us),))
-        elsewhere = replace(stage.exchange.held[order], price_e4=PriceE4(4_000))
-        stage.exchange.held[order] = elsewhere
-        assert stage.exchange.listener is not None
-        stage.exchange.listener.order(elsewhere)
+        stage.exchange.amend_by_hand(order, cents=40)
         await trio.sleep(1)
         assert actor.execution.ending is None
         await trio.sleep(INTERVAL_S)
@@ -225,6 +223,7 @@ async def test_a_market_opens_and_closes_while_the_engine_runs(
         monkeypatch.setattr(stage.exchange, "unwatch", watched.remove)
         listener = stage.exchange.listener
         assert listener is not None
+        stage.exchange.paper.add_market(tape_header("KXNEW-1", "linear_cent", category="Test"))
         await stage.engine.open_market("KXNEW-1")
         await stage.engine.open_market("KXNEW-1")
         assert watched == ["KXNEW-1"]

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fsm_exec.core.algorithm import Algorithm
-from fsm_exec.core.errors import UserError, VenueRefused, VenueUnavailable
-from fsm_exec.core.market import MarketStatus, MarketTerms
-from fsm_exec.core.orders import FillListing, OrderListing, UnreadRow
-from fsm_exec.core.units import PriceE4, PriceGrid, PriceRange
-from tests.runtime.lives import World, a_world, ended
-from tests.runtime.support import INSTANCE, TERMS, TICKER, Stage, count
+from fsm_exec.core.errors import UserError, VenueRefused
+from fsm_exec.core.limits import resolve_limits
+from fsm_exec.core.units import LINEAR_CENT, PriceE4
+from fsm_exec.paper.grids import grid_of
+from tests.bending import requests
+from tests.bending.bends import Reply
+from tests.runtime.lives import a_world, ended
+from tests.runtime.support import FEES, INSTANCE, TICKER, Stage, count
 
-REVOKED = VenueRefused(401, "unauthorized", "the key is not valid")
+HOUR_US = 3_600_000_000
+LISTING = "/portfolio/orders"
+FILLS = "/portfolio/fills"
 
 
 async def resting(stage: Stage) -> None:
@@ -24,11 +29,12 @@ async def resting(stage: Stage) -> None:
     await trio.sleep(2)
 
 
-def market_is(world: World, status: MarketStatus) -> None:
-    async def markets(tickers: object) -> dict[str, MarketTerms]:
-        return {TICKER: replace(TERMS, status=status)}
-
-    world.exchange.markets = markets  # type: ignore[method-assign]  # of this world
+async def place_sent(stage: Stage) -> None:
+    """One execution whose first order has just been handed over; nobody has heard of it yet."""
+    placed = len(stage.exchange.places)
+    await stage.submit(horizon_s=300)
+    while len(stage.exchange.places) == placed:  # noqa: ASYNC110 - nobody announces a request
+        await trio.sleep(0.01)
 
 
 async def test_an_order_that_rests_is_adopted_and_fills(autojump_clock: MockClock) -> None:
@@ -81,13 +87,7 @@ async def test_ids_go_on_where_the_database_stops(autojump_clock: MockClock) -> 
 async def test_a_place_under_way_at_the_kill_is_adopted_if_it_arrived(autojump_clock: MockClock) -> None:
     """It is in the outbox, and its answer reached nobody: at most one order exists."""
     async with a_world() as world:
-
-        async def work(stage: Stage) -> None:
-            await stage.submit(horizon_s=300)
-            while not stage.exchange.places:  # noqa: ASYNC110 - nobody announces a request
-                await trio.sleep(0.01)
-
-        await world.killed_after(work)
+        await world.killed_after(place_sent)
         (order,) = world.exchange.resting
         assert (await world.execution("e000001")).children[0].state == "intended"
         async with world.life() as stage:
@@ -103,13 +103,7 @@ async def test_a_place_that_never_arrived_is_sent_again_after_proof_with_the_sam
     """Not before a listing later than the signature window and the read lag does not have it."""
     async with a_world() as world:
         world.exchange.place_fates.append("lost there")
-
-        async def work(stage: Stage) -> None:
-            await stage.submit(horizon_s=300)
-            while not stage.exchange.places:  # noqa: ASYNC110 - nobody announces a request
-                await trio.sleep(0.01)
-
-        await world.killed_after(work)
+        await world.killed_after(place_sent)
         began_s = trio.current_time()
         async with world.life() as stage:
             while not world.exchange.resting:  # noqa: ASYNC110 - nobody announces an order
@@ -140,6 +134,83 @@ async def test_a_cancel_under_way_at_the_kill_is_sent_again(autojump_clock: Mock
         assert (await world.execution("e000001")).reason == "user"
 
 
+async def test_a_place_under_way_at_the_kill_that_was_filled_meanwhile_is_counted(autojump_clock: MockClock) -> None:
+    """Nothing rests any more: the order and its fills are listed, and the execution is over when the engine runs."""
+    async with a_world() as world:
+        await world.killed_after(place_sent)
+        world.exchange.fill(10, world.exchange.resting[0])
+        async with world.life(settle_s=0.0):
+            execution = await world.execution("e000001")
+            assert (execution.filled_e2, execution.children[0].state) == (count(10), "filled")
+        assert (await world.execution("e000001")).state == "filled"
+        assert len(world.exchange.places) == 1
+
+
+async def test_of_two_places_under_way_at_the_kill_each_is_joined_with_its_own(autojump_clock: MockClock) -> None:
+    """One arrived and is adopted; the other never did, and is sent again under its own id after proof."""
+    async with a_world() as world:
+
+        async def work(stage: Stage) -> None:
+            await place_sent(stage)
+            stage.exchange.place_fates.append("lost there")
+            await place_sent(stage)
+
+        await world.killed_after(work)
+        arrived, lost = (order.client_order_id for order in world.exchange.places)
+        async with world.life() as stage:
+            states = [(await world.execution(name)).children[0].state for name in ("e000001", "e000002")]
+            assert states == ["resting", "unknown"]
+            await trio.sleep(40)
+            assert world.exchange.resting == [arrived, lost]
+            assert [order.client_order_id for order in world.exchange.places] == [arrived, lost, lost]
+            stage.engine.stop("user")
+            await ended(stage.engine)
+
+
+async def test_a_place_that_never_arrived_is_not_sent_after_its_deadline(autojump_clock: MockClock) -> None:
+    """The deadline passed while we were down: proven absent, the order is given up, and the execution ends empty."""
+    async with a_world() as world:
+        world.exchange.place_fates.append("lost there")
+        await world.killed_after(place_sent)
+        await trio.sleep(600)
+        async with world.life() as stage:
+            await ended(stage.engine)
+        execution = await world.execution("e000001")
+        assert (execution.state, execution.reason) == ("cancelled", "deadline")
+        assert (execution.children[0].state, len(world.exchange.places)) == ("rejected", 1)
+
+
+async def test_a_cancel_under_way_at_the_kill_that_was_done_is_not_sent_again(autojump_clock: MockClock) -> None:
+    """The listing has the order's end: the execution is over for its first reason when the engine runs."""
+    async with a_world() as world:
+
+        async def work(stage: Stage) -> None:
+            await resting(stage)
+            stage.engine.stop("user")
+            while not stage.exchange.cancels:  # noqa: ASYNC110 - nobody announces a request
+                await trio.sleep(0.01)
+
+        await world.killed_after(work)
+        assert world.exchange.resting == []
+        async with world.life(settle_s=0.0):
+            execution = await world.execution("e000001")
+            assert (execution.state, execution.reason) == ("cancelled", "user")
+        assert len(world.exchange.cancels) == 1
+
+
+async def test_an_order_its_owner_cancelled_while_we_were_down_is_not_placed_again(autojump_clock: MockClock) -> None:
+    """By hand, so the owner is not fought: the execution ends, `external`, with what it has."""
+    async with a_world() as world:
+        await world.killed_after(resting)
+        (order,) = world.exchange.resting
+        world.exchange.fill(3, order)
+        world.exchange.end(order)
+        async with world.life(settle_s=0.0):
+            execution = await world.execution("e000001")
+            assert (execution.state, execution.reason, execution.filled_e2) == ("cancelled", "external", count(3))
+        assert len(world.exchange.places) == 1
+
+
 async def test_the_deadline_passed_while_we_were_down(autojump_clock: MockClock) -> None:
     """The order is cancelled, nothing is placed, the execution ends for its deadline with what it has."""
     async with a_world() as world:
@@ -155,26 +226,26 @@ async def test_the_deadline_passed_while_we_were_down(autojump_clock: MockClock)
 
 
 async def test_the_market_paused_while_we_were_down(autojump_clock: MockClock) -> None:
-    """Hold: the order rests on, nothing is placed; when the market is live again, placing goes on."""
+    """Hold: the order rests on, nothing is placed; when the market is live again, which ends what rested through the
+    pause, placing goes on."""
     async with a_world() as world:
 
         async def work(stage: Stage) -> None:
             await resting(stage)
             stage.exchange.place_fates.append("refused")
-            await stage.submit(horizon_s=300)
-            while len(stage.exchange.places) < 2:  # noqa: ASYNC110 - nobody announces a request
-                await trio.sleep(0.01)
+            await place_sent(stage)
 
         await world.killed_after(work)
-        market_is(world, "paused")
+        (before,) = world.exchange.resting
+        world.exchange.paper.deactivate_market(TICKER)
         async with world.life() as stage:
             await trio.sleep(20)
             assert len(world.exchange.places) == 2, "placed in a paused market"
-            assert len(world.exchange.resting) == 1
-            assert world.exchange.listener is not None
-            world.exchange.listener.market_status(TICKER, "open")
+            assert world.exchange.resting == [before]
+            world.exchange.paper.activate_market(TICKER)
             await trio.sleep(30)  # of the other it has to be proven first that it never arrived
             assert len(world.exchange.resting) == 2
+            assert before not in world.exchange.resting
             stage.engine.stop("user")
             await ended(stage.engine)
 
@@ -183,22 +254,19 @@ async def test_the_grid_changed_while_we_were_down(autojump_clock: MockClock) ->
     """An execution keeps the grid it was accepted under: what rests goes on and fills; prices that the exchange takes
     no more are refused, and the third refusal in a row ends it. What is accepted now has the new grid."""
     async with a_world() as world:
+        world.exchange.paper.change_grid(TICKER, "deci_cent")
+        fine = grid_of("deci_cent")
+        between = resolve_limits(PriceE4(4_750), fine, FEES, worst=PriceE4(4_750))
         world.exchange.place_fates.append("lost there")
 
         async def work(stage: Stage) -> None:
-            await stage.submit(horizon_s=300)
-            await trio.sleep(1)
-            await resting(stage)
+            for _ in range(2):
+                await stage.submit(horizon_s=300, limits=between)
+                await trio.sleep(1)
 
         await world.killed_after(work)
         (order,) = world.exchange.resting
-        nickel = PriceGrid((PriceRange(PriceE4(0), PriceE4(10_000), PriceE4(500)),))
-
-        async def markets(tickers: object) -> dict[str, MarketTerms]:
-            return {TICKER: replace(TERMS, grid=nickel)}
-
-        world.exchange.markets = markets  # type: ignore[method-assign]  # of this world
-        world.exchange.place_fates += ["refused"] * 3
+        world.exchange.paper.change_grid(TICKER, "linear_cent")
         async with world.life() as stage:
             await trio.sleep(60)  # that the first never arrived has to be proven
             world.exchange.fill(10, order)
@@ -206,9 +274,9 @@ async def test_the_grid_changed_while_we_were_down(autojump_clock: MockClock) ->
             await ended(stage.engine)
         refused, adopted = await world.execution("e000001"), await world.execution("e000002")
         assert (refused.state, refused.reason, refused.refusals) == ("cancelled", "rejected", 3)
-        assert (adopted.state, adopted.terms.grid) == ("filled", TERMS.grid)
+        assert (adopted.state, adopted.terms.grid) == ("filled", fine)
         accepted = await world.execution(third)
-        assert (accepted.terms.grid, accepted.arrival.grid) == (nickel, nickel)
+        assert (accepted.terms.grid, accepted.arrival.grid) == (LINEAR_CENT, LINEAR_CENT)
 
 
 @pytest.mark.parametrize("gone", [False, True])
@@ -217,19 +285,10 @@ async def test_the_market_closed_or_settled_while_we_were_down(autojump_clock: M
     start."""
     async with a_world() as world:
         await world.killed_after(resting)
-        (order,) = world.exchange.resting
-        held = world.exchange.held[order]
-        world.exchange.held[order] = replace(held, status="canceled", remaining_e2=count(0))
-        market_is(world, "closed")
+        world.exchange.paper.close_market(TICKER)
         if gone:
-
-            async def nothing(tickers: object) -> dict[str, MarketTerms]:
-                return {}
-
-            async def unknown(ticker: str) -> MarketTerms:
-                raise VenueRefused(404, "not_found", "no such market")
-
-            world.exchange.markets, world.exchange.market_terms = nothing, unknown  # type: ignore[method-assign]
+            world.exchange.bends.on_request(requests.changed("markets", lambda _: []), "GET", "/markets")
+            world.exchange.bends.on_request(requests.error(404, "not_found"), "GET", f"/markets/{TICKER}")
             world.tickers = ()
         async with world.life() as stage:
             await ended(stage.engine)
@@ -242,14 +301,8 @@ async def test_a_market_that_cannot_be_read_ends_nobody(autojump_clock: MockCloc
     """It is not known to be gone: its order rests on, nothing is placed, and the deadline ends it."""
     async with a_world() as world:
         await world.killed_after(resting)
-
-        async def nothing(tickers: object) -> dict[str, MarketTerms]:
-            return {}
-
-        async def strange(ticker: str) -> MarketTerms:
-            raise UserError("fees of a kind that nobody knows")
-
-        world.exchange.markets, world.exchange.market_terms = nothing, strange  # type: ignore[method-assign]
+        market = world.exchange.paper.markets[TICKER]
+        market.header = replace(market.header, fee_type="of a kind that nobody knows")
         world.tickers = ()
         async with world.life() as stage:
             await trio.sleep(30)
@@ -259,47 +312,48 @@ async def test_a_market_that_cannot_be_read_ends_nobody(autojump_clock: MockCloc
 
 
 async def test_the_clock_moved_back_while_we_were_down(autojump_clock: MockClock) -> None:
-    """An hour earlier than its own past: the order is adopted, and its deadline is that of the wall."""
+    """It was an hour ahead, and is put right: the order is adopted although it was made before the execution was
+    accepted, as the database has it, and its deadline is that of the wall."""
     async with a_world() as world:
+        world.exchange.set_our_clock(HOUR_US)
         await world.killed_after(resting)
         (order,) = world.exchange.resting
-        world.wall.set_us(world.wall.now_us() - 3_600_000_000)
+        world.exchange.set_our_clock(-HOUR_US)
         async with world.life() as stage:
             assert stage.engine.status().live_orders == 1
+            await trio.sleep(1_000)
+            assert world.exchange.resting == [order], "its deadline is an hour and five minutes from now"
             world.exchange.fill(10, order)
             await ended(stage.engine)
         assert (await world.execution("e000001")).state == "filled"
 
 
 async def test_the_clock_moved_forward_while_we_were_down(autojump_clock: MockClock) -> None:
-    """A machine suspended for an hour: the deadline has passed, the order is cancelled."""
+    """A machine suspended for an hour: the deadline has passed, the exchange has ended the order, nothing is placed."""
     async with a_world() as world:
         await world.killed_after(resting)
-        world.wall.set_us(world.wall.now_us() + 3_600_000_000)
+        world.exchange.sleep(HOUR_US)
         async with world.life() as stage:
             await ended(stage.engine)
         assert (await world.execution("e000001")).reason == "deadline"
         assert world.exchange.resting == []
+        assert len(world.exchange.places) == 1
 
 
 async def test_a_revoked_key_is_one_clear_error_and_nothing_is_lost(autojump_clock: MockClock) -> None:
-    """Reading is refused: the engine stops before it has written or sent anything; with a good key it goes on."""
+    """Everything is refused: the engine stops before it has written or sent anything; with a good key it goes on."""
     async with a_world() as world:
         await world.killed_after(resting)
-        before = await world.stored("e000001")
-        read = world.exchange.orders
-
-        async def refused(ticker: str | None = None, **_: object) -> OrderListing:
-            raise REVOKED
-
-        world.exchange.orders = refused  # type: ignore[method-assign]
+        before, asked = await world.stored("e000001"), len(world.exchange.requests)
+        revoked = world.exchange.bends.on_request(requests.error(401, "authentication_error"), path="/portfolio/*")
         with pytest.raises(BaseExceptionGroup) as caught:
             async with world.life():
                 pass
-        assert caught.group_contains(VenueRefused, match="401 unauthorized")
+        assert caught.group_contains(VenueRefused, match="401 authentication_error")
         assert await world.stored("e000001") == before
+        assert len(world.exchange.requests) == asked
         assert len(world.exchange.resting) == 1
-        world.exchange.orders = read  # type: ignore[method-assign]
+        revoked.end()
         async with world.life() as stage:
             assert stage.engine.status().live_orders == 1
             stage.engine.stop("user")
@@ -310,9 +364,7 @@ async def test_an_order_of_another_instance_refuses_the_start(autojump_clock: Mo
     """Its engine may be alive. Told that it is gone, the engine starts, and leaves the order alone."""
     async with a_world() as world:
         await world.killed_after(resting)
-        (order,) = world.exchange.resting
-        foreign = replace(world.exchange.held[order], client_order_id="fxzzzzzzzzzz-e000007-1-1", order_id="theirs")
-        world.exchange.held[foreign.client_order_id] = foreign
+        foreign = world.exchange.strange_order("fxzzzzzzzzzz-e000007-1-1")
         before = await world.stored("e000001")
         with pytest.raises(BaseExceptionGroup) as caught:
             async with world.life():
@@ -331,9 +383,8 @@ async def test_an_orphan_of_ours_is_cancelled_and_reported(autojump_clock: MockC
     async with a_world() as world:
         await world.killed_after(resting)
         (order,) = world.exchange.resting
-        held = world.exchange.held[order]
         for name in (f"fx{INSTANCE}-e000099-1-1", "somebody-elses"):
-            world.exchange.held[name] = replace(held, client_order_id=name, order_id=f"o-{name}")
+            world.exchange.strange_order(name)
         async with world.life() as stage:
             await trio.sleep(1)
             assert sorted(world.exchange.resting) == sorted([order, "somebody-elses"])
@@ -348,22 +399,22 @@ async def test_an_orphan_whose_row_cannot_be_read_is_not_taken_for_gone(autojump
         await world.killed_after(resting)
         (order,) = world.exchange.resting
         name = f"fx{INSTANCE}-e000099-1-1"
-        world.exchange.held[name] = replace(world.exchange.held[order], client_order_id=name, order_id=f"o-{name}")
-        whole = world.exchange.orders
+        world.exchange.strange_order(name)
         looks = 0
 
-        async def unread(ticker: str | None = None, **asked: object) -> OrderListing:
+        def unread(reply: Reply) -> Reply:
             nonlocal looks
             looks += 1
-            listing = await whole(ticker, resting=bool(asked.get("resting")))
             if looks <= 2:
-                return listing
-            kept = tuple(row for row in listing.orders if row.client_order_id != name)
-            rows = (UnreadRow(client_order_id=name, why="ticker is missing"),) if looks < 5 else ()
-            return replace(listing, orders=kept, unread=rows)
+                return reply
+            rows = [row for row in reply.json["orders"] if row["client_order_id"] != name or looks < 5]
+            for row in rows:
+                if row["client_order_id"] == name:
+                    del row["ticker"]
+            return reply._replace(body=msgspec.json.encode(reply.json | {"orders": rows}))
 
         world.exchange.cancel_fates.append("lost there")
-        world.exchange.orders = unread  # type: ignore[method-assign]
+        world.exchange.bends.on_request(requests.rewritten(unread), "GET", LISTING)
         async with world.life() as stage:
             await trio.sleep(15)
             assert world.exchange.resting == [order]
@@ -377,7 +428,7 @@ async def test_an_orphan_that_appears_later_is_cancelled_too(autojump_clock: Moc
         await resting(stage)
         (order,) = world.exchange.resting
         name = f"fx{INSTANCE}-e000099-1-1"
-        world.exchange.held[name] = replace(world.exchange.held[order], client_order_id=name, order_id=f"o-{name}")
+        world.exchange.strange_order(name)
         await trio.sleep(90)
         assert world.exchange.resting == [order]
         stage.engine.stop("user")
@@ -414,9 +465,8 @@ async def test_what_was_not_reckoned_before_the_kill_is_reckoned_at_the_next_sta
             await stage.submit(horizon_s=100)
             await trio.sleep(2)
             stage.exchange.fill(4, stage.exchange.resting[0])
-            listener = stage.exchange.listener
-            assert listener is not None
-            listener.market_status(TICKER, "closed")
+            await trio.sleep(1)
+            stage.exchange.paper.close_market(TICKER)
             await trio.sleep(2)
 
         await world.killed_after(work)
@@ -442,7 +492,7 @@ async def test_the_trouble_of_one_stops_nobody_else(autojump_clock: MockClock) -
 
         await world.killed_after(work)
         first, second, third = sorted(world.exchange.resting)
-        world.exchange.held[second] = replace(world.exchange.held[second], outcome="no", filled_e2=count(1))
+        world.exchange.lists_as(second, lambda row: row.update(outcome_side="no", book_side="ask"))
         calls = 0
 
         def forgotten(name: str) -> Algorithm:
@@ -492,12 +542,7 @@ async def test_an_exchange_that_does_not_answer_is_waited_for(autojump_clock: Mo
     read, and when the exchange answers it stays halted."""
     async with a_world() as world:
         await world.killed_after(resting)
-        read = world.exchange.fills
-
-        async def silent(*_: object, **__: object) -> FillListing:
-            raise VenueUnavailable("no answer in time")
-
-        world.exchange.fills = silent  # type: ignore[method-assign]
+        silent = world.exchange.silence(FILLS)
         async with world.life(wait=False) as stage:
             await trio.sleep(200)
             assert stage.engine.state == "recovering"
@@ -506,7 +551,7 @@ async def test_an_exchange_that_does_not_answer_is_waited_for(autojump_clock: Mo
             assert stage.engine.state == "halted"
             await trio.sleep(1)
             assert world.exchange.resting == []
-            world.exchange.fills = read  # type: ignore[method-assign]
+            silent.end()
             await stage.engine.wait_running()
             await ended(stage.engine)
             assert stage.engine.state == "halted"
@@ -520,18 +565,13 @@ async def test_leaving_before_the_exchange_has_answered(autojump_clock: MockCloc
     the next start goes on with it."""
     async with a_world() as world:
         await world.killed_after(resting)
-        read = world.exchange.fills
-
-        async def silent(*_: object, **__: object) -> FillListing:
-            raise VenueUnavailable("no answer in time")
-
-        world.exchange.fills = silent  # type: ignore[method-assign]
+        silent = world.exchange.silence(FILLS)
         async with world.life(wait=False) as stage:
             await trio.sleep(5)
             assert await stage.engine.drain(cancel_orders=cancel_orders)
         assert len(world.exchange.resting) == (0 if cancel_orders else 1)
         assert not (await world.execution("e000001")).is_ended
-        world.exchange.fills = read  # type: ignore[method-assign]
+        silent.end()
         async with world.life() as stage:
             await trio.sleep(3)
             assert len(world.exchange.resting) == 1

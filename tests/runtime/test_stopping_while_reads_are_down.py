@@ -12,7 +12,6 @@ from typing import Final, Literal, TypeAlias
 
 import pytest
 import trio
-from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import VenueRefused, VenueUnavailable
@@ -257,7 +256,7 @@ async def test_orders_of_a_restored_copy_wait_for_the_listings(autojump_clock: M
             assert not stage.engine.status().nothing_live
             with trio.move_on_after(1):
                 await stage.engine.drain(cancel_orders=True)
-        world.exchange.held[order] = replace(held, status="canceled")
+        world.exchange.end(order)
 
 
 async def test_a_task_that_begins_anew_while_reads_are_down(autojump_clock: MockClock) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import trio
-from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fsm_exec.algorithms import method
@@ -199,7 +198,7 @@ async def test_a_contradiction_is_not_tried_again(autojump_clock: MockClock) -> 
         name = await stage.submit(horizon_s=600)
         await trio.sleep(3)
         (order,) = world.exchange.resting
-        world.exchange.held[order] = replace(world.exchange.held[order], outcome="no", filled_e2=count(1))
+        world.exchange.lists_as(order, lambda row: row.update(outcome_side="no", book_side="ask", fill_count_fp="1.00"))
         await trio.sleep(40)
         assert world.lines("restarting") == []
         assert list(stage.engine.status().quarantined) == [name]
