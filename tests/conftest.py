@@ -37,6 +37,11 @@ IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 HOMES = tempfile.mkdtemp(prefix="fsm-exec-tests-")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means: two workers a core, since half of what a test of a daemon takes is waiting."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_configure() -> None:
     """A shell starts what it puts in the background deaf to Ctrl-C, and every process a test starts would inherit that:
     tests of Ctrl-C would wait for ever. And no test finds, or leaves, anything in the user's own directories, nor in
