@@ -1,4 +1,4 @@
-"""`fsm-exec review`: the seed's review of a database after weeks of trading; reads only, also beside a daemon."""
+"""`fsm-exec review`: the reference design's review after weeks of trading; reads only, also beside a daemon."""
 
 from __future__ import annotations
 

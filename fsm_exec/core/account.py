@@ -33,9 +33,9 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the account may still write, in whole tokens (W11). `write_left` is there now and grows by `write_per_s` up
-    to `write_capacity`; `place_tokens` and `cancel_tokens` are what one of each takes. `cancel_reserve` of them nothing
-    but cancels may spend."""
+    """What the account may still write, in whole tokens (wire/README.md 11). `write_left` is there now and grows by
+    `write_per_s` up to `write_capacity`; `place_tokens` and `cancel_tokens` are what one of each takes.
+    `cancel_reserve` of them nothing but cancels may spend."""
 
     write_left: int
     write_per_s: int

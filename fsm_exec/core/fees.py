@@ -1,6 +1,6 @@
 """What Kalshi charges. Model fees, and the rounding of each fill with its order's accumulator.
 
-Source: the wire reference, section 9 (fee schedule of July 2026; fee rounding, six-decimal version). Rates are
+Source: wire/README.md 9 (fee schedule of July 2026; fee rounding, six-decimal version). Rates are
 integers of 10^-10 so that a multiplier with six decimals stays exact.
 """
 

@@ -1,4 +1,4 @@
-"""What flows through one side of a market: cancels, takers, and the seed's growth of resting size.
+"""What flows through one side of a market: cancels, takers, and the reference design's growth of resting size.
 
 A decrease of a level is either a trade or a cancel, and the two frames that tell come in either order, on different
 channels, with times that may differ by a second. Per price a signed balance is kept for a while: trades whose decrease
@@ -23,7 +23,7 @@ BUCKET_US: Final = 10_000_000
 FANO_TAU_US: Final = 600_000_000
 FANO_BUCKETS_MIN: Final = 12
 FANO_TRADES_MIN: Final = 5
-SAMPLES: Final = 120  # of the seed's momentum: two minutes, one a second
+SAMPLES: Final = 120  # of the reference design's momentum: two minutes, one a second
 SAMPLES_MIN: Final = 30
 
 
@@ -114,8 +114,8 @@ class Takers:
 
 
 class SeedMomentum:
-    """(size now - mean size of the last two minutes) / mean, from a snapshot a second: the seed's formula, kept for
-    the seed's walkers. Each sample is what stood at the full second."""
+    """(size now - mean size of the last two minutes) / mean, from a snapshot a second: the formula of the reference
+    design, kept for its walkers. Each sample is what stood at the full second."""
 
     __slots__ = ("_now", "_samples", "_second", "_sum")
 

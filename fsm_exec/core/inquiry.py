@@ -52,8 +52,8 @@ def answer_of(child: Child, listing: OrderListing, asked_since_us: int, at_us: i
     nothing yet. `asked_since_us` is when the doubt began, at the latest."""
     for report in listing.orders:
         if report.client_order_id == child.client_order_id:
-            # A listing of before the doubt is old news: it may contradict what was answered since (W6.6). Beyond that
-            # a lost cancel may simply be sent again; a lost amend may still land while its signature is valid.
+            # A listing of before the doubt is old news: it may contradict what was answered since (wire/README.md 6.6).
+            # Beyond that a lost cancel may simply be sent again; a lost amend may still land while its signature holds.
             window_us = SIGNATURE_WINDOW_US if isinstance(child.write, PendingAmend) else 0
             final = listing.as_of_us > asked_since_us + window_us + READ_LAG_US
             return reported(report, at_us, looked_up=final, child=child)

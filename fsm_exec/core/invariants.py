@@ -1,4 +1,4 @@
-"""What must be true of an execution after every step (design: invariants 1, 2, 8 and 11, as far as one can see)."""
+"""What must be true of an execution after every step (1, 2, 8 and 11 of fsm_exec/README.md, as far as it shows)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The liquidity of a book: the seed's figures (total depth, levels, spread, concentration), and depth by distance."""
+"""The liquidity of a book: depth, levels, spread and concentration as in the reference design; depth by distance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an execution cost: the seed's columns and the all-in shortfall with its decomposition.
+"""What an execution cost: the reference design's columns and the all-in shortfall with its decomposition.
 
 Everything is in the execution's own outcome, which it buys; positive = cost. The shortfall (completion form):
     IS = [ sum(q p) + sum(f) + C(U,T) - R(O,T) ] / Q - M_a

@@ -1,8 +1,8 @@
 """What a bulk listing tells an execution that it does not know: the facts whose frames were lost. Pure.
 
-A listing is behind what was answered since (W6.6) and gives no reasons, so it never overrules: an order with a write
-under way is left to that write's answer, one in doubt to the inquiry about it, and one that has just changed to the
-stream, which also says why.
+A listing is behind what was answered since (wire/README.md 6.6) and gives no reasons, so it never overrules: an order
+with a write under way is left to that write's answer, one in doubt to the inquiry about it, and one that has just
+changed to the stream, which also says why.
 """
 
 from __future__ import annotations

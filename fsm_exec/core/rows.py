@@ -23,7 +23,7 @@ CHILD_STATUS = {
     "cancelled": "cancelled",
     "rejected": "cancelled",
 }
-"""The seed's `status` column by state; `cancelling` and `settling` are partial once something was filled."""
+"""The reference design's `status` column by state; `cancelling` and `settling` are partial once something is filled."""
 
 
 def save_of(before: Execution | None, event: AnyEvent, step: Advance) -> ExecutionSave:

@@ -11,7 +11,7 @@ minutes) with Student's quantile, and the difference has the root of their squar
 early ended the comparison too, so those are left out. Otherwise the saving is assumed: a share of what a trade has cost
 at its fill prices on average.
 
-For scale: 40 hours at 50 dollars, saved by 1 % of trades of 400 dollars, are the seed's 500 trades.
+For scale: 40 hours at 50 dollars, saved by 1 % of trades of 400 dollars, are the reference design's 500 trades.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The seed's own review after weeks of trading: is it worth adopting the depth walker here?
+"""The review of the reference design after weeks of trading: is it worth adopting the depth walker here?
 
-Three triggers, each a share of what happened (the thresholds are the seed's):
+Three triggers, each a share of what happened (the thresholds are that design's):
 
 * slippage: trades that paid more than 1.5 % above their target price, in more than 25 % of trades. A trade is an
-  execution that has ended with a fill. Against a limit at its target the seed's figure is nought or less by
+  execution that has ended with a fill. Against a limit at its target that figure is nought or less by
   construction, so the same share against the mid on arrival stands beside it; it decides nothing;
 * fill failures: limit executions that ended with less than their whole quantity, in more than 10 %. All are but those
   of `market`, which waits at no limit, and those that ended before a book gave them a price;

@@ -1,8 +1,8 @@
 """Depth tracking: the books of worked markets, stored at an interval, on arrival and at each decision that acts.
 
-Stored without our own size, with the seed's liquidity figures, what was traded so far and the market's category. Those
-of an interval serve the signals after a restart, unless the newest is too old; they, and those of decisions, are
-deleted after some days, a few at a time, so that no delete holds up the saves of orders.
+Stored without our own size, with the liquidity figures of the reference design, what was traded so far and the market's
+category. Those of an interval serve the signals after a restart, unless the newest is too old; they, and those of
+decisions, are deleted after some days, a few at a time, so that no delete holds up the saves of orders.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DAY_US: Final = 86_400_000_000
 FORGET_EVERY_S: Final = 3_600.0
 FORGET_AT_ONCE: Final = 200
 FORGET_PAUSE_S: Final = 0.25
-WARM_FROM_US: Final = 240_000_000  # two taus of the longest mean, and the two minutes of the seed's momentum
+WARM_FROM_US: Final = 240_000_000  # two taus of the longest mean, and the two minutes of the momentum
 Why = Literal["interval", "decision", "arrival"]
 
 

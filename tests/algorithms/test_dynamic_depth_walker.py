@@ -1,4 +1,4 @@
-"""The seed's walker, mended: how it splits, when and where it walks, what brings a walk or the end forward."""
+"""The reference design's walker, mended: how it splits, when and where it walks, what brings an end forward."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_when_it_walks_from_the_best_bid(
 
 @pytest.mark.parametrize(("momentum", "price"), [(100_001, 4_450), (200_001, 4_500)])
 def test_a_step_is_half_a_cent_or_a_cent(make: Maker, momentum: int, price: int) -> None:
-    """On a grid that has them; with `momentum_threshold_ppm` as the seed has it."""
+    """On a grid that has them; with `momentum_threshold_ppm` as the reference design has it."""
     desk = market(make, seed_momentum_ppm=momentum)
     desk.view = replace(desk.view, grid=FINE)
     desk.goal = desk.goal_of(grid=FINE)

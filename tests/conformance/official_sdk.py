@@ -248,7 +248,7 @@ def order_groups() -> None:
     refused(exceptions.NotFoundException, 404, None, lambda: RICH.get_order_group(order_group_id=group))
 
 
-# Refusals: wire reference, section 8
+# Refusals: wire/README.md 8
 
 
 def refused_orders() -> None:

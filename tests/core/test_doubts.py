@@ -55,7 +55,7 @@ def test_a_listing_of_before_the_doubt_does_not_settle_it(working: Driver, after
 
 @pytest.mark.parametrize("after_us", [READ_LAG_US + 1, SIGNATURE_WINDOW_US + READ_LAG_US + 1, 3_600_000_000])
 def test_a_cancel_answered_404_proves_nothing_and_neither_does_an_empty_listing(working: Driver, after_us: int) -> None:
-    """The order may be on another shard (W8): it counts as live until a listing that has it says that it ended."""
+    """It may be on another shard (wire/README.md 8): it is live until a listing that has it says that it ended."""
     lose_a_cancel(working)
     empty = OrderListing(as_of_us=working.now_us + after_us, orders=())
     assert answer_of(working.child, empty, working.now_us, empty.as_of_us) is None

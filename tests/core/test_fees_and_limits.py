@@ -48,7 +48,7 @@ DECI = PriceGrid(
     ],
 )
 def test_the_published_vectors(count: str, price: str, maker: bool, trade: str, rounding: str, net: str) -> None:
-    """One fill of a fresh order of a direct member (wire reference, section 9)."""
+    """One fill of a fresh order of a direct member (wire/README.md 9)."""
     terms = fee_terms("quadratic_with_maker_fees", Decimal(1))
     model = terms.model_fee(parse_price(price), parse_count(count), taker=not maker)
     revenue = MoneyE6(-parse_price(price) * parse_count(count))
@@ -144,7 +144,7 @@ def test_a_fee_without_a_published_formula_is_refused() -> None:
     [("0.50", "0.51", "0.527493"), ("0.05", "0.05", "0.053325"), ("0.99", "0.99", "0.990693")],
 )
 def test_limits_by_default(world: World, target: str, worst: str, cap: str) -> None:
-    """The vectors of the design: two per cent above the target, or the target, and the taker's fee on top."""
+    """Vectors worked by hand: two per cent above the target, or the target, and the taker's fee on top."""
     limits = resolve_limits(parse_price(target), LINEAR_CENT, world.fees)
     assert (limits.worst_e4, limits.cap_e6) == (parse_price(worst), parse_money(cap))
     assert limits.target_e4 == parse_price(target)

@@ -223,7 +223,7 @@ def test_book_and_flow_are_as_their_formulas_say(seed: int, outcome: Outcome, la
 @given(SEEDS, OUTCOMES, st.integers(0, 30 * S))
 def test_depth_cancels_and_takers_are_as_their_formulas_say(seed: int, outcome: Outcome, later_us: int) -> None:
     """The logarithm of the depth and its deviation, the share cancelled, the rates of sell takers and their Fano
-    factor, the seed's momentum."""
+    factor, the reference design's momentum."""
     played = Played(seed)
     tape, now_us = played.tape, played.end_us + later_us
     got = played.tracker.read(outcome, now_us)
@@ -270,7 +270,7 @@ def momentum(tape: list[Moment], outcome: Outcome, now_us: int) -> float:
 @settings(max_examples=25)
 @given(SEEDS, OUTCOMES, st.integers(1, 600), st.integers(0, 30 * S))
 def test_the_cost_of_taking_is_as_its_formula_says(seed: int, outcome: Outcome, wanted: int, later_us: int) -> None:
-    """For the remainder, half of it and the touch: now, usually, and how unusual; the seed's slippage; the chance of
+    """For the remainder, half of it and the touch: now, usually, and how unusual; the forecast slippage; the chance of
     drying up."""
     deadline_us = T0_US + 3_600 * S
     played = Played(seed, SweepWatch(outcome, FEES, CountE2(wanted * 100), deadline_us))

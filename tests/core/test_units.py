@@ -33,7 +33,7 @@ from fsm_exec.core.units import (
     rounded_ratio,
 )
 
-# Steps below the lower edge, between the edges and above the upper edge, and the edges (wire reference, 5.1).
+# Steps below the lower edge, between the edges and above the upper edge, and the edges (wire/README.md 5.1).
 STRUCTURES = {
     "linear_cent": (100, 100, 100, 1_000, 9_000),
     "deci_cent": (10, 10, 10, 1_000, 9_000),

@@ -1,4 +1,4 @@
-"""The rooms and who may enter them: the contracts hold, and are the ones the design asks for."""
+"""The rooms and who may enter them: the contracts hold, and are the ones that are meant."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def limits(usable: int, refill: int) -> AccountLimits:
 def test_costs_before_the_exchange_has_told(
     method: str, path: str, orders: int | None, expected: tuple[str, str, int]
 ) -> None:
-    """Section 11 of the wire reference: bucket, urgency and tokens of each request."""
+    """wire/README.md 11: bucket, urgency and tokens of each request."""
     charge = TokenCosts().charge_for(method, path, orders)
     assert (charge.bucket, charge.rank, charge.tokens) == expected
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 WRITES: tuple[WriteKind, ...] = get_args(WriteKind)
 ROWS = [pytest.param(row, write, id=f"{write}-{row.status}-{row.code}") for row in ANSWERS for write in row.writes]
 
-# The wire reference once more, written down by hand: a row that goes missing from the table fails here.
+# Section 8 of wire/README.md once more, written down by hand: a row that goes missing from the table fails here.
 # What refuses a request before anything of it is looked at.
 DOOR = (
     "401 header_timestamp_expired, 401 signature_is_missing_from_headers, 401 authentication_error, 403 *, "

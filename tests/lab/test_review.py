@@ -1,4 +1,4 @@
-"""The seed's review on planted rows: what counts in which share, each verdict, and how long to wait."""
+"""The reference design's review on planted rows: what counts in which share, each verdict, and how long to wait."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_mid_on_arrival_is_the_other_measure() -> None:
 
 def test_a_fill_failure_is_a_limit_that_ended_short() -> None:
     """By a hundredth is short. A market order waits at no limit, nor does what never had a price; who ended it does not
-    matter to the seed, and is told beside."""
+    matter to the reference design, and is told beside."""
     rows = [
         trade(filled=10),
         trade(filled=9),

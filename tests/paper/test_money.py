@@ -40,7 +40,7 @@ def test_a_taker_pays_the_published_fee(size: str, fee: int) -> None:
 
 
 def test_four_fills_of_one_order_share_an_accumulator() -> None:
-    """The wire reference's vector: 4 fills of 1 at 0.37 in one taker order."""
+    """A vector of wire/README.md 9: 4 fills of 1 at 0.37 in one taker order."""
     floor = playing()
     floor.play(snapshot([], []))
     other = floor.exchange.add_account(MoneyE6(500 * DOLLAR))

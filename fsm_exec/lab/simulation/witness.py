@@ -1,7 +1,8 @@
 """Who sees everything: the true books of the exchange and the disk, compared at every write and at every commit.
 
 The engine does not know that it is watched. What is compared is outside of it: what the exchange executed, what the
-database holds, and what left for the exchange at that moment. A finding names the invariant of the design it breaks.
+database holds, and what left for the exchange at that moment. A finding names the invariant that it breaks, by its
+number in fsm_exec/README.md.
 """
 
 from __future__ import annotations
