@@ -22,6 +22,7 @@ from fsm_exec.cli.output import Page, say_json
 from fsm_exec.cli.which_database import meant
 from fsm_exec.core.agreement import row_differences, snapshot_differences
 from fsm_exec.core.errors import CorruptSnapshot, UserError
+from fsm_exec.core.events import tag_of
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.ports import ChildRow, FillRow, JournalRow, StoredExecution
 from fsm_exec.core.replay import Redecision, Told, redecided, told
@@ -167,7 +168,7 @@ def _document(db: Path, execution_id: str, history: list[Told], verdict: Verdict
                 "seq": one.row.seq,
                 "at": to_iso(one.row.at_us),
                 "version": one.row.version,
-                "event_type": type(one.event).__name__,
+                "event_type": tag_of(one.event),
                 "event": one.event,
                 "intents": one.intents,
                 "transitions": [msgspec.structs.asdict(change) for change in one.advance.changes],

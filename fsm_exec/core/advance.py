@@ -31,6 +31,7 @@ from fsm_exec.core.events import (
     Transfer,
     Withdraw,
     WithdrawAgain,
+    tag_of,
 )
 from fsm_exec.core.execution import (
     Child,
@@ -88,7 +89,7 @@ def fold(journal: Iterable[tuple[AnyEvent, tuple[AnyIntent, ...]]]) -> Execution
     for event, intents in journal:
         step = apply(execution, event, intents)
         if step is None:
-            raise CorruptSnapshot(f"a journaled {type(event).__name__} changes nothing")
+            raise CorruptSnapshot(f"a journaled {tag_of(event)} changes nothing")
         execution = step.execution
     if execution is None:
         raise CorruptSnapshot("the journal is empty")
@@ -99,7 +100,7 @@ def _absorbed(execution: Execution | None, event: AnyEvent) -> Draft:
     if execution is not None:
         return absorb(execution, event)
     if not isinstance(event, Submitted):
-        raise IllegalEvent(f"the first event is {type(event).__name__}, not Submitted")
+        raise IllegalEvent(f"the first event is {tag_of(event)}, not Submitted")
     return begin(event)
 
 

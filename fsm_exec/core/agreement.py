@@ -10,6 +10,7 @@ from itertools import zip_longest
 
 import msgspec
 
+from fsm_exec.core.events import tag_of
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.ports import ChildRow, FillRow
 from fsm_exec.core.replay import Told
@@ -63,7 +64,7 @@ def journal_differences(told: Told) -> list[str]:
     row = told.row
     said: dict[str, object] = {"at_us": told.event.at_us}
     if row.version == SNAPSHOT_VERSION:
-        said |= {"event_type": type(told.event).__name__, "steps": told.advance.steps}
+        said |= {"event_type": tag_of(told.event), "steps": told.advance.steps}
     return [
         f"row {row.seq} of the journal: {name} is {_short(getattr(row, name))}, its event says {_short(value)}"
         for name, value in said.items()

@@ -1,7 +1,8 @@
 """Events: facts, in the past tense, as one execution learns them; and intents, what it decided to do about them.
 
 The journal keeps both, so an execution can be folded again without any algorithm. `at_us` is the engine's wall time
-when the fact reached it; times of the exchange have names of their own.
+when the fact reached it; times of the exchange have names of their own. A struct's `tag` is its name on disk, in the
+log and in every answer: it is written out, and stays when the class is called otherwise.
 """
 
 from __future__ import annotations
@@ -37,13 +38,19 @@ Reason: TypeAlias = Literal[
 """The closed list of `states.REASONS`; a test compares the two."""
 
 
-class Event(msgspec.Struct, frozen=True, gc=False, tag=True, forbid_unknown_fields=True, kw_only=True):
+def tag_of(struct: msgspec.Struct) -> str:
+    """The name of a struct's kind on disk: its tag; that of its class if it has none."""
+    tag = struct.__struct_config__.tag
+    return type(struct).__name__ if tag is None else str(tag)
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """Base of all events."""
 
     at_us: int
 
 
-class Submitted(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Submitted(Event, frozen=True, tag="Submitted", forbid_unknown_fields=True, kw_only=True):
     """The execution was accepted: always the first event. `limits` is None if no price could be formed for want of a
     book; such an execution ends at once. `grace_us` is how long after the deadline the exchange may end its orders."""
 
@@ -60,30 +67,30 @@ class Submitted(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
     edge: Edge | None = None
 
 
-class DecisionDue(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DecisionDue(Event, frozen=True, tag="DecisionDue", forbid_unknown_fields=True, kw_only=True):
     """Time to think. Journaled only if something came of it."""
 
     view: View
 
 
-class ClockStruck(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ClockStruck(Event, frozen=True, tag="ClockStruck", forbid_unknown_fields=True, kw_only=True):
     """A time this execution waits for has come."""
 
 
-class StopRequested(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class StopRequested(Event, frozen=True, tag="StopRequested", forbid_unknown_fields=True, kw_only=True):
     reason: Reason
 
 
-class MarketChanged(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class MarketChanged(Event, frozen=True, tag="MarketChanged", forbid_unknown_fields=True, kw_only=True):
     status: MarketStatus
 
 
-class DrainRequested(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DrainRequested(Event, frozen=True, tag="DrainRequested", forbid_unknown_fields=True, kw_only=True):
     """The process is about to leave: what is live is cancelled and nothing new is placed, but the execution does not
     end. The next process takes it up again."""
 
 
-class OrderAccepted(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class OrderAccepted(Event, frozen=True, tag="OrderAccepted", forbid_unknown_fields=True, kw_only=True):
     """The answer to a place: it is in. `remaining_e2` 0 means that it has also ended."""
 
     client_order_id: str
@@ -92,13 +99,13 @@ class OrderAccepted(Event, frozen=True, forbid_unknown_fields=True, kw_only=True
     remaining_e2: CountE2
 
 
-class OrderRefused(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class OrderRefused(Event, frozen=True, tag="OrderRefused", forbid_unknown_fields=True, kw_only=True):
     client_order_id: str
     code: str
     message: str
 
 
-class OrderDoubted(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class OrderDoubted(Event, frozen=True, tag="OrderDoubted", forbid_unknown_fields=True, kw_only=True):
     """A place without proof of its outcome. `code` is the exchange's, where it said a definite no that is not listed
     as a refusal."""
 
@@ -107,27 +114,27 @@ class OrderDoubted(Event, frozen=True, forbid_unknown_fields=True, kw_only=True)
     code: str | None = None
 
 
-class OrderWithdrawn(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class OrderWithdrawn(Event, frozen=True, tag="OrderWithdrawn", forbid_unknown_fields=True, kw_only=True):
     """A place that was never handed to the socket."""
 
     client_order_id: str
     why: str
 
 
-class OrderAbsent(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class OrderAbsent(Event, frozen=True, tag="OrderAbsent", forbid_unknown_fields=True, kw_only=True):
     """Proof that an unknown order is not at the exchange: a listing complete up to `as_of_us` does not have it."""
 
     client_order_id: str
     as_of_us: int
 
 
-class CancelAnswered(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CancelAnswered(Event, frozen=True, tag="CancelAnswered", forbid_unknown_fields=True, kw_only=True):
     client_order_id: str
     order_id: str
     reduced_by_e2: CountE2
 
 
-class AmendRefused(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AmendRefused(Event, frozen=True, tag="AmendRefused", forbid_unknown_fields=True, kw_only=True):
     """A definite no, or never handed to the socket: the order stands as it was."""
 
     client_order_id: str
@@ -136,7 +143,7 @@ class AmendRefused(Event, frozen=True, forbid_unknown_fields=True, kw_only=True)
     message: str = ""
 
 
-class WriteLost(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class WriteLost(Event, frozen=True, tag="WriteLost", forbid_unknown_fields=True, kw_only=True):
     """A cancel that was not done, or an amend without proof: a question, answered by a look-up. `code` as in
     `OrderDoubted`."""
 
@@ -146,14 +153,14 @@ class WriteLost(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
     code: str | None = None
 
 
-class AmendAnswered(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AmendAnswered(Event, frozen=True, tag="AmendAnswered", forbid_unknown_fields=True, kw_only=True):
     client_order_id: str
     order_id: str
     filled_e2: CountE2 | None
     remaining_e2: CountE2 | None
 
 
-class OrderReported(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class OrderReported(Event, frozen=True, tag="OrderReported", forbid_unknown_fields=True, kw_only=True):
     """The exchange's statement about one order. `looked_up`: from a listing asked for after the doubt began, which
     alone can settle a lost write; a frame of the stream may be older than it looks."""
 
@@ -169,7 +176,7 @@ class OrderReported(Event, frozen=True, forbid_unknown_fields=True, kw_only=True
     looked_up: bool
 
 
-class FillReported(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class FillReported(Event, frozen=True, tag="FillReported", forbid_unknown_fields=True, kw_only=True):
     """`mid_e5` is the mid of the own outcome just before the fill, as far as the feed knew. `price_e4` is in that
     outcome, too; `outcome` is the one the exchange named, None: it was not kept (before version 3).
 
@@ -191,7 +198,7 @@ class FillReported(Event, frozen=True, forbid_unknown_fields=True, kw_only=True)
     undated: bool = False
 
 
-class OrderProven(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class OrderProven(Event, frozen=True, tag="OrderProven", forbid_unknown_fields=True, kw_only=True):
     """What the listings of orders and of fills, both as of `as_of_us` or later, say about one order: its row (None:
     there is none) and all of its fills. It is later, by the signature window and the read lag, than all that is doubted
     here, so it is the truth: what answers and frames said otherwise is corrected.
@@ -206,14 +213,14 @@ class OrderProven(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
     given_up: bool = False
 
 
-class OrderDisputed(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class OrderDisputed(Event, frozen=True, tag="OrderDisputed", forbid_unknown_fields=True, kw_only=True):
     """A listing contradicts what was said about an order before: later ones are to tell."""
 
     client_order_id: str
     why: str
 
 
-class Restored(Event, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Restored(Event, frozen=True, tag="Restored", forbid_unknown_fields=True, kw_only=True):
     """The process is a new one, or the execution's task is: whatever stood in the outbox may have been done or not.
 
     With it comes what the exchange's listings show and the execution does not know. It is one fact, so that nothing is
@@ -251,25 +258,25 @@ AnyEvent: TypeAlias = (
 )
 
 
-class Intent(msgspec.Struct, frozen=True, gc=False, tag=True, forbid_unknown_fields=True, kw_only=True):
+class Intent(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """Base of what `decide` returns and `apply` carries out."""
 
 
-class MakePlan(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class MakePlan(Intent, frozen=True, tag="MakePlan", forbid_unknown_fields=True, kw_only=True):
     slices: tuple[Slice, ...]
 
 
-class Transfer(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Transfer(Intent, frozen=True, tag="Transfer", forbid_unknown_fields=True, kw_only=True):
     """The slices have new sizes; their sum is what it was."""
 
     slices: tuple[Slice, ...]
 
 
-class BeginClosing(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class BeginClosing(Intent, frozen=True, tag="BeginClosing", forbid_unknown_fields=True, kw_only=True):
     """From now on no algorithm is asked: what rests is cancelled, and one last order takes the rest."""
 
 
-class Place(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Place(Intent, frozen=True, tag="Place", forbid_unknown_fields=True, kw_only=True):
     level: int
     price_e4: PriceE4
     count_e2: CountE2
@@ -278,34 +285,34 @@ class Place(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
     mid_e5: int | None
 
 
-class PlaceAgain(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PlaceAgain(Intent, frozen=True, tag="PlaceAgain", forbid_unknown_fields=True, kw_only=True):
     """The same request with the same id, after proof that the first one never arrived."""
 
     client_order_id: str
 
 
-class Reprice(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Reprice(Intent, frozen=True, tag="Reprice", forbid_unknown_fields=True, kw_only=True):
     client_order_id: str
     price_e4: PriceE4
 
 
-class Withdraw(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Withdraw(Intent, frozen=True, tag="Withdraw", forbid_unknown_fields=True, kw_only=True):
     client_order_id: str
 
 
-class WithdrawAgain(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class WithdrawAgain(Intent, frozen=True, tag="WithdrawAgain", forbid_unknown_fields=True, kw_only=True):
     """A cancel that got lost, or that a restart found without an outcome, once more: it can do nothing twice."""
 
     client_order_id: str
 
 
-class Forgo(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Forgo(Intent, frozen=True, tag="Forgo", forbid_unknown_fields=True, kw_only=True):
     """Not to send an order again that was proven never to have arrived: nothing is wanted of it any more."""
 
     client_order_id: str
 
 
-class GiveUp(Intent, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class GiveUp(Intent, frozen=True, tag="GiveUp", forbid_unknown_fields=True, kw_only=True):
     reason: Reason
 
 

@@ -16,7 +16,7 @@ TimeInForce: TypeAlias = Literal["good_till_canceled", "immediate_or_cancel", "f
 OrderStatus: TypeAlias = Literal["resting", "canceled", "executed"]
 
 
-class PlaceOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+class PlaceOrder(msgspec.Struct, frozen=True, tag="PlaceOrder", forbid_unknown_fields=True, kw_only=True):
     """Every order carries self-trade prevention `taker_at_cross`. `expiration_s` is unix seconds, with GTC only;
     `reduce_only` (never more than closes the position) with IOC only. `cancel_on_pause`: the exchange takes the order
     off when trading pauses. `order_group_id`: of the group that limits how fast its orders may fill. `not_after_us`:
@@ -37,7 +37,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=Tr
     not_after_us: int | None = None
 
 
-class AmendOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+class AmendOrder(msgspec.Struct, frozen=True, tag="AmendOrder", forbid_unknown_fields=True, kw_only=True):
     """`total_e2` is the exchange's meaning: already filled + still wanted. `not_after_us` as in `PlaceOrder`."""
 
     effect_id: str
@@ -50,7 +50,7 @@ class AmendOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=Tr
     not_after_us: int | None = None
 
 
-class DecreaseOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+class DecreaseOrder(msgspec.Struct, frozen=True, tag="DecreaseOrder", forbid_unknown_fields=True, kw_only=True):
     """Less of an order, which keeps its place in the queue: exactly one of by how much and to how much that remains."""
 
     effect_id: str
@@ -61,7 +61,7 @@ class DecreaseOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields
     reduce_to_e2: CountE2 | None = None
 
 
-class CancelOrder(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, kw_only=True):
+class CancelOrder(msgspec.Struct, frozen=True, tag="CancelOrder", forbid_unknown_fields=True, kw_only=True):
     effect_id: str
     client_order_id: str
     order_id: str

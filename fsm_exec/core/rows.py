@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fsm_exec.core.advance import Advance
 from fsm_exec.core.edge import PPM_DECIMALS, Edge
-from fsm_exec.core.events import AnyEvent
+from fsm_exec.core.events import AnyEvent, tag_of
 from fsm_exec.core.execution import Child, Execution, Fill
 from fsm_exec.core.fills import is_same_fill, is_same_time
 from fsm_exec.core.orders import FillReport
@@ -47,7 +47,7 @@ def save_of(before: Execution | None, event: AnyEvent, step: Advance) -> Executi
         journal=JournalRow(
             seq=after.seq,
             at_us=event.at_us,
-            event_type=type(event).__name__,
+            event_type=tag_of(event),
             event=encode_event(event),
             intents=encode_intents(step.intents),
             steps=step.steps,

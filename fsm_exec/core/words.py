@@ -8,6 +8,7 @@ import msgspec
 
 from fsm_exec.core.algorithm import Slice
 from fsm_exec.core.draft import StateChange
+from fsm_exec.core.events import tag_of
 from fsm_exec.core.times import SECOND_US, to_iso
 from fsm_exec.core.units import CountE2, MoneyE6, PriceE4, format_count, format_fixed, format_money, format_price
 from fsm_exec.core.view import View
@@ -21,9 +22,9 @@ YEAR_US = 366 * 86_400 * SECOND_US  # longer than any span kept here: above it a
 
 
 def words(struct: msgspec.Struct) -> str:
-    """`Place level 1, price 0.5100, count 10.00`; the name is the struct's own."""
+    """`Place level 1, price 0.5100, count 10.00`; the name is that of its kind on disk."""
     told = ", ".join(f"{name} {value}" for name, value in _values(struct))
-    return f"{type(struct).__name__} {told}".rstrip()
+    return f"{tag_of(struct)} {told}".rstrip()
 
 
 def short_id(client_order_id: str) -> str:

@@ -28,6 +28,7 @@ from fsm_exec.core.events import (
     Reason,
     Restored,
     StopRequested,
+    tag_of,
 )
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.invariants import InvariantBroken
@@ -256,7 +257,7 @@ class Actor:
                 source=change.source,
                 trigger=change.trigger,
                 dest=change.dest,
-                event_type=type(event).__name__,
+                event_type=tag_of(event),
                 seq=after.seq,
             )
         say_notes(step, self._services)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.events import AnyEvent, MarketChanged
+from fsm_exec.core.events import AnyEvent, MarketChanged, tag_of
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import taken_elsewhere
 from fsm_exec.core.market import MarketStatus
@@ -59,7 +59,7 @@ class Dispatch:
         if actor is not None:
             actor.inbox.offer(event)
         elif execution_id in self._supervisor.quarantined:  # stays as its last save says until somebody looks at it
-            self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=type(event).__name__)
+            self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=tag_of(event))
         else:
             self._past.learn(execution_id, event)
         return True

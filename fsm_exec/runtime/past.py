@@ -14,7 +14,7 @@ import trio
 from fsm_exec.core.advance import advance
 from fsm_exec.core.algorithm import NoAlgorithm
 from fsm_exec.core.errors import CorruptSnapshot, SaveRefused, ServiceFailed, StoreFailed
-from fsm_exec.core.events import AnyEvent, OrderProven
+from fsm_exec.core.events import AnyEvent, OrderProven, tag_of
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import filled
 from fsm_exec.core.metrics import DeadlineBook
@@ -134,10 +134,10 @@ class Past:
         kept = self.ended.get(execution_id)
         execution = await self._load(execution_id) if kept is None else kept.execution
         if execution is None:
-            self._services.log.error("order_without_owner", execution=execution_id, kind=type(event).__name__)
+            self._services.log.error("order_without_owner", execution=execution_id, kind=tag_of(event))
             return
         if not execution.is_ended:
-            self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=type(event).__name__)
+            self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=tag_of(event))
             return  # stays as its last save says until a person, or a restart, looks at it
         if isinstance(event, OrderProven) and is_too_old(event, execution):
             return

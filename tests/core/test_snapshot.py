@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 import pytest
@@ -15,6 +15,8 @@ from fsm_exec.core.algorithm import RepriceWish
 from fsm_exec.core.errors import CorruptSnapshot
 from fsm_exec.core.events import (
     AmendAnswered,
+    AnyEvent,
+    AnyIntent,
     CancelAnswered,
     ClockStruck,
     MarketChanged,
@@ -23,8 +25,8 @@ from fsm_exec.core.events import (
     OrderRefused,
     OrderWithdrawn,
     Restored,
-    WriteLost,
 )
+from fsm_exec.core.orders import Write
 from fsm_exec.core.snapshot import (
     SNAPSHOT_VERSION,
     TABLE_VERSIONS,
@@ -34,6 +36,14 @@ from fsm_exec.core.snapshot import (
     encode_snapshot,
 )
 from fsm_exec.core.units import CountE2, PriceE4
+
+NAMES_ON_DISK = {
+    *("Submitted", "DecisionDue", "ClockStruck", "StopRequested", "MarketChanged", "DrainRequested", "Restored"),
+    *("OrderAccepted", "OrderRefused", "OrderDoubted", "OrderWithdrawn", "OrderAbsent", "CancelAnswered", "WriteLost"),
+    *("AmendAnswered", "AmendRefused", "OrderReported", "FillReported", "OrderProven", "OrderDisputed"),
+    *("MakePlan", "Transfer", "BeginClosing", "Place", "PlaceAgain", "Reprice", "Withdraw", "WithdrawAgain", "Forgo"),
+    *("GiveUp", "PlaceOrder", "AmendOrder", "CancelOrder"),
+}
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver, World
@@ -170,5 +180,10 @@ def test_a_journal_without_effect_or_beginning_is_refused(worked: Driver) -> Non
 def test_tables_name_their_versions() -> None:
     """A snapshot tells under which tables it was made."""
     assert TABLE_VERSIONS == "1.2"
-    assert WriteLost.__struct_config__.tag == "WriteLost"
     assert OrderWithdrawn.__struct_config__.forbid_unknown_fields
+
+
+def test_names_on_disk_stay() -> None:
+    """Events, intents and writes are called thus on disk, whatever their classes are called."""
+    tags = {kind.__struct_config__.tag for kind in (*get_args(AnyEvent), *get_args(AnyIntent), *get_args(Write))}
+    assert tags == NAMES_ON_DISK
