@@ -44,6 +44,14 @@ def fill_is_news(execution: Execution, client_order_id: str, report: FillReport)
     return known is None or not says_the_same(known, filled(report, client_order_id, None, report.at_us, execution))
 
 
+def misnamed(child: Child, report: OrderReport) -> str | None:
+    """Why an order that has ended is not listed under the id that it was answered with; None if it is, or may be. A
+    fill is joined by that id, so it must be right, also of an order that came to nothing."""
+    if child.is_open or child.suspicion is not None or child.order_id in (None, report.order_id):
+        return None
+    return f"it is {report.order_id} at the exchange, not {child.order_id}"
+
+
 def dispute(execution: Execution, report: OrderReport, as_of_us: int) -> str | None:
     """Why a listing contradicts what `execution` was told of an order of its, although it is later than that; None if
     it does not. Whatever a write under way, or a doubt, is to tell anyway is left to it."""

@@ -139,7 +139,8 @@ class Confirmer:
             listed[ticker] = await self._exchange.orders(ticker, since_us=begun_us - OVERLAP_US)
         orders = listed[ticker]
         row = row_of(child, ticker, orders)
-        fills = [await self._exchange.fills(ticker, order_id) for order_id in order_ids(child, row)]
+        ids = dict.fromkeys((*order_ids(child, row), *self._router.ids_of(child.client_order_id)))
+        fills = [await self._exchange.fills(ticker, order_id) for order_id in ids]
         found = proof(execution, child, orders, fills, doubt.since_us, self._wall.now_us(), lambda _: None)
         if not isinstance(found, OrderProven):
             return found or ""

@@ -17,6 +17,8 @@ from fsm_exec.runtime.reconciler import Known
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.supervisor import Supervisor
 
+LATELY_US = 120_000_000  # an end is looked at by some listings of orders, with what its last answers said
+
 
 class Dispatch:
     def __init__(self, supervisor: Supervisor, past: Past, services: Services) -> None:
@@ -50,8 +52,10 @@ class Dispatch:
         self._past.settle(execution)
 
     def oldest_us(self) -> int | None:
-        """When the first of the executions at work began."""
-        return min((actor.execution.begun_us for actor in self._supervisor.actors.values()), default=None)
+        """When the first of the executions at work began, and of those that ended just now."""
+        lately = self._past.ended_since(self._services.wall.now_us() - LATELY_US)
+        at_work = (actor.execution for actor in self._supervisor.actors.values())
+        return min((execution.begun_us for execution in (*at_work, *lately)), default=None)
 
     def deliver(self, execution_id: str, event: AnyEvent) -> bool:
         """Hand a fact to the execution that owns it, or to those that keep what has ended. Always taken."""

@@ -6,7 +6,7 @@ so many stay in memory, however long the engine runs; a fact about an older one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import trio
@@ -73,6 +73,12 @@ class Past:
         self.ended.pop(execution_id, None)
         self._doubted.pop(execution_id, None)
         self._books.pop(execution_id, None)
+
+    def ended_since(self, at_us: int) -> Iterator[Execution]:
+        """Those in memory that have ended since then."""
+        for ended in self.ended.values():
+            if ended.quarantine is None and (ended.execution.ended_at_us or 0) >= at_us:
+                yield ended.execution
 
     def doubt(self, execution: Execution) -> None:
         """The newest of one that has ended: as long as listings have to bear out what was told of it, it is kept."""

@@ -20,7 +20,7 @@ from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import shows_what_stands
 from fsm_exec.core.orders import FillReport, OrderReport
 from fsm_exec.core.ports import Exchange
-from fsm_exec.core.reconcile import FRESH_US, dispute, fill_is_news, order_is_news
+from fsm_exec.core.reconcile import FRESH_US, dispute, fill_is_news, misnamed, order_is_news
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.confirming import Confirmer
 from fsm_exec.runtime.router import Router
@@ -43,9 +43,9 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class Reconciler:
-    """`find(execution_id)` is the newest durable execution; `oldest_us()` when the first of those at work was
-    accepted, None if none is. `strange` is told of fills of orders that nobody in memory has, `orphaned` of orders of
-    ours that rest and that nobody works, seen so by two looks in a row: the first may be behind their end.
+    """`find(execution_id)` is the newest durable execution; `oldest_us()` when the first of those at work, or ended
+    just now, was accepted, None if none is. `strange` is told of fills of orders that nobody in memory has, `orphaned`
+    of orders of ours that rest and that nobody works, seen so by two looks in a row: the first may be behind their end.
     `confirmer` looks after those that have ended."""
 
     def __init__(
@@ -111,7 +111,7 @@ class Reconciler:
 
     async def _orders(self) -> int:
         """What executions at work are told. Of one that has ended every order has ended: what rests all the same is
-        an orphan."""
+        an orphan, and what is listed under another id than it was answered with is doubted."""
         oldest_us = self._oldest_us()
         if oldest_us is None:
             listing = await self._exchange.orders(resting=True)
@@ -119,6 +119,7 @@ class Reconciler:
             listing = await self._exchange.orders(since_us=oldest_us - OVERLAP_US)
         told = 0
         unworked: list[OrderReport] = []
+        listed = {(report.client_order_id, report.order_id) for report in listing.orders}
         for report in listing.orders:
             owner = self._router.owner_of(report.client_order_id)
             if owner is None:
@@ -127,7 +128,11 @@ class Reconciler:
             child = None if known is None else known.execution.child(report.client_order_id)
             if report.status == "resting" and (child is None or not child.is_open):
                 unworked.append(report)
-            if known is None or not known.is_at_work or not self._takes_more(owner, known):
+            if known is None or (known.is_at_work and not self._takes_more(owner, known)):
+                continue
+            is_known = child is None or (child.client_order_id, child.order_id) in listed
+            why = None if child is None or is_known else misnamed(child, report)
+            if not known.is_at_work and why is None:
                 continue
             if known.execution.terms.ticker != report.ticker:
                 self._router.order(report)  # another order under a name of ours
@@ -137,11 +142,11 @@ class Reconciler:
                 self._router.order(report, looked_up=shows_what_stands(child, listing.as_of_us))
                 self._room[owner] -= 1
                 told += 1
-            elif (why := dispute(known.execution, report, listing.as_of_us)) is not None:
+            elif (why := why or dispute(known.execution, report, listing.as_of_us)) is not None:
                 self._router.hand_over(
                     OrderDisputed(at_us=self._wall.now_us(), client_order_id=report.client_order_id, why=why)
                 )
-                self._room[owner] -= 1
+                self._room[owner] = self._room.get(owner, 0) - 1
                 told += 1
         if orphans := [report for report in unworked if report.order_id in self._suspects]:
             self._orphaned(orphans)

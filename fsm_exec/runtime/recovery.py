@@ -218,6 +218,19 @@ class Forgotten(msgspec.Struct, frozen=True):
         )
 
 
+async def misnamed(found: Plan, forgot: Forgotten | None, store: Store) -> list[tuple[str, OrderReport]]:
+    """Orders that have ended, of executions that have, listed under another id than the database has of them, which is
+    that of an answer that was wrong; with the execution. Raises StoreFailed."""
+    unknown = set[str]() if forgot is None else {order.client_order_id for order in forgot.orders}
+    ours = [order for order in found.unowned if order.status != "resting" and order.client_order_id not in unknown]
+    owners = await store.owners([order.order_id for order in ours])
+    return [
+        (named.execution_id, order)
+        for order in ours
+        if order.order_id not in owners and (named := name_of_ours(order.client_order_id)) is not None
+    ]
+
+
 async def forgotten(found: Plan, store: Store) -> Forgotten | None:
     """An order is saved before it is sent, so one that was never saved here was forgotten. Raises StoreFailed."""
     names = await store.unknown_orders([order.client_order_id for order in found.unowned])

@@ -92,6 +92,10 @@ class Router:
             if named is not None:
                 self._adopted[client_order_id] = named.execution_id
 
+    def ids_of(self, client_order_id: str) -> tuple[str, ...]:
+        """Under which the exchange has named this order: one, unless a message was wrong."""
+        return tuple(order_id for order_id, name in self._client_ids.items() if name == client_order_id)
+
     def forget(self, order_ids: Iterable[str]) -> None:
         """Orders of an execution that has left memory: the store knows whose they are."""
         for order_id in order_ids:

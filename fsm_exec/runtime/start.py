@@ -14,7 +14,7 @@ import trio
 
 from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.errors import IllegalEvent, SaveRefused, ServiceFailed, StoreFailed, VenueRefused
-from fsm_exec.core.events import FillReported
+from fsm_exec.core.events import FillReported, OrderDisputed
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.fills import known_fill
 from fsm_exec.core.ownership import INSTANCE_CHARS
@@ -33,6 +33,7 @@ from fsm_exec.runtime.recovery import (
     doubted,
     forgotten,
     load,
+    misnamed,
     refuse_others,
 )
 from fsm_exec.runtime.scoring import score_what_had_ended
@@ -106,6 +107,10 @@ class Start:
             return None
         forgot = await forgotten(found, self._services.store)
         self._say_lost(forgot)
+        for name, order in await misnamed(found, forgot, self._services.store):
+            why = f"it is {order.order_id} at the exchange"
+            told = OrderDisputed(at_us=self._services.wall.now_us(), client_order_id=order.client_order_id, why=why)
+            self._past.learn(name, told)
         with _collector_at_rest():
             await self._go_on(loaded, actors, found)
         return max(loaded.number, 0 if forgot is None else forgot.number)
