@@ -16,6 +16,7 @@ import pytest
 
 from tests.cli.support import ROOT
 
+API = ROOT / "tests" / "api"
 LOCATED = """
 import fsm_exec, states
 from fsm_exec.store.migrations import SCHEMA
@@ -76,8 +77,10 @@ def test_the_wheel_holds_both_packages_and_nothing_else(installed: Installed) ->
     assert len(top) == 3
     assert "fsm_exec/store/schema/0001_initial.sql" in names
     assert {name for name in names if name.startswith("states/")} == {
-        f"states/{path.name}" for path in (ROOT / "states").glob("*.py")
+        *(f"states/{path.name}" for path in (ROOT / "states").glob("*.py")),
+        "states/py.typed",
     }
+    assert "fsm_exec/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert [name for name in names if name.endswith(".md")] == []
 
@@ -90,6 +93,48 @@ def test_both_packages_come_from_the_installation(installed: Installed) -> None:
     assert Path(tables).resolve().parent.parent == Path(package).resolve().parent.parent
     assert int(number_of_tables) == 4
     assert int(migrations) >= 1
+
+
+WRONG = """
+from fsm_exec import Client, NoSuchName, Status
+
+def state(daemon: Client) -> int:
+    status: Status = daemon.show("e000001")
+    return daemon.status().state
+"""
+
+
+def type_checked(installed: Installed, *scripts: Path) -> subprocess.CompletedProcess[str]:
+    """By this checkout's mypy, as if it were installed beside the wheel."""
+    python = installed.scripts / "python"
+    options = ["--strict", "--no-incremental", "--python-executable", str(python)]
+    return subprocess.run(
+        [sys.executable, "-m", "mypy", *options, *map(str, scripts)],
+        cwd=installed.elsewhere,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_a_users_script_type_checks_against_the_wheel(installed: Installed) -> None:
+    """Strategies on every loop, an algorithm, the handling of errors: strict, and none of it is Any, for a name that
+    is not there, a wrong answer and a wrong type are each found."""
+    copies = installed.elsewhere / "user"
+    copies.mkdir()
+    for path in (*API.glob("strategies/*.py"), *API.glob("typed/*.py")):
+        (copies / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    scripts = sorted(copies.iterdir())
+    assert len(scripts) == 5
+    right = type_checked(installed, *scripts)
+    assert (right.returncode, right.stdout) == (0, "Success: no issues found in 5 source files\n"), right.stdout
+    wrong = copies / "wrong.py"
+    wrong.write_text(WRONG, encoding="utf-8")
+    found = type_checked(installed, wrong)
+    for code in ("[attr-defined]", "[assignment]", "[return-value]"):
+        assert code in found.stdout
+    assert "Found 3 errors" in found.stdout
 
 
 def test_the_installed_command_runs_the_demo(installed: Installed) -> None:
