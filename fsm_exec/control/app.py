@@ -10,6 +10,7 @@
     POST /v1/executions/ID/cancel         202
     POST /v1/executions/ID/resume         a quarantined one; 202
     POST /v1/halt, POST /v1/resume        202, 200
+    GET  /v1/openapi.json                 all of this, for programs
 
 Every error is {"error": {"code", "message"}}. Who means the daemon of one database says so in the header
 Fsm-Exec-Instance (`instance` of the status), and is refused by that of another: 409 other_database.
@@ -32,51 +33,54 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.control import messages, refusals
 from fsm_exec.control.access import Door
-from fsm_exec.control.answers import answer, body_of, failed, place_of, query_of
+from fsm_exec.control.answers import JSON, answer, body_of, failed, place_of, query_of
+from fsm_exec.control.endpoints import ENDPOINTS, Endpoint, Name
 from fsm_exec.control.events import EventStream
+from fsm_exec.control.openapi import openapi
 from fsm_exec.control.service import Control
 from fsm_exec.core.errors import ExecError
 
-Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
-VERSION_PREFIX: Final = "/v1"
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 EXECUTION_ID: Final = re.compile(r"e[0-9]{6,18}", re.ASCII)
 
 
 class ControlApp:
-    """Holds the endpoints; `app` is the application, behind its door."""
+    """Holds the endpoints; `app` is the application of `routes`, behind its door."""
 
     def __init__(self, control: Control, token: str, log: FilteringBoundLogger) -> None:
         self._control, self._log = control, log
-        routes = [
-            self._route("GET", "/health", self._health),
-            self._route("GET", "/status", self._status),
-            self._route("POST", "/executions", self._submit),
-            self._route("GET", "/executions", self._list),
-            self._route("GET", "/executions/{execution_id}", self._show),
-            self._route("GET", "/executions/{execution_id}/events", self._watch_one),
-            self._route("POST", "/executions/{execution_id}/cancel", self._cancel),
-            self._route("POST", "/executions/{execution_id}/resume", self._resume_one),
-            self._route("GET", "/events", self._watch_all),
-            self._route("POST", "/halt", self._halt),
-            self._route("POST", "/resume", self._resume),
-        ]
-        inner = Starlette(routes=routes, exception_handlers={HTTPException: _no_such_page})
+        handlers: dict[Name, Handler] = {
+            "health": self._health,
+            "status": self._status,
+            "submit": self._submit,
+            "list": self._list,
+            "show": self._show,
+            "follow": self._watch_one,
+            "follow_all": self._watch_all,
+            "cancel": self._cancel,
+            "resume_execution": self._resume_one,
+            "halt": self._halt,
+            "resume": self._resume,
+            "openapi": self._openapi,
+        }
+        self.routes = [self._route(endpoint, handlers[endpoint.name]) for endpoint in ENDPOINTS]
+        inner = Starlette(routes=self.routes, exception_handlers={HTTPException: _no_such_page})
         inner.router.redirect_slashes = False  # who does not follow it would take `/v1/halt/` for a halt
         self.app: ASGIApp = Door(inner, token, control.instance)
 
-    def _route(self, method: str, path: str, endpoint: Endpoint) -> Route:
+    def _route(self, endpoint: Endpoint, handler: Handler) -> Route:
         async def answered(request: Request) -> Response:
             try:
-                return await endpoint(request)
+                return await handler(request)
             except ExecError as error:
                 return failed(refusals.of_error(error))
             except ClientDisconnect:
                 return failed(refusals.cut_off())  # who has gone will not read it, who let us wait will
             except Exception:  # one request's bug must not take the daemon down
-                self._log.exception("control_failed", path=path)
+                self._log.exception("control_failed", path=endpoint.full_path)
                 return failed(refusals.Refusal(500, "internal", "the daemon failed at this; its log says more"))
 
-        return Route(VERSION_PREFIX + path, answered, methods=[method])
+        return Route(endpoint.full_path, answered, methods=[endpoint.method])
 
     async def _health(self, _: Request) -> Response:
         health = self._control.health()
@@ -121,6 +125,10 @@ class ControlApp:
     async def _resume(self, request: Request) -> Response:
         await body_of(request, messages.NoQuery)
         return answer(await self._control.resume())
+
+    async def _openapi(self, request: Request) -> Response:
+        query_of(request, messages.NoQuery)
+        return Response(openapi(self._control.version), media_type=JSON)
 
 
 def _execution_id(request: Request) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from fsm_exec.core.errors import (
     ExecError,
     LocalError,
@@ -13,9 +15,35 @@ from fsm_exec.core.errors import (
     VenueRefused,
 )
 
+ErrorCode: TypeAlias = Literal[
+    "ahead",
+    "bad_request",
+    "busy",
+    "capacity",
+    "conflict",
+    "degraded",
+    "duplicate",
+    "exchange",
+    "failed",
+    "http_version",
+    "internal",
+    "invalid",
+    "not_found",
+    "not_running",
+    "not_saved",
+    "other_database",
+    "over_limit",
+    "store_failed",
+    "too_large",
+    "too_many_watchers",
+    "unauthorized",
+    "wrong_host",
+    "wrong_method",
+]
+
 
 class Refusal(ExecError):
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: ErrorCode, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, " ".join(message.split())
 

@@ -88,6 +88,11 @@ class Control:
         """The database's own name."""
         return self._store.instance
 
+    @property
+    def version(self) -> str:
+        """The daemon's."""
+        return self._about.version
+
     async def submit(self, given: Submission) -> Accepted:
         """Answers once the execution is durable. Raises Refusal, UserError and what the engine raises."""
         wanted = canonical(given)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 import msgspec
 import pytest
+from starlette.routing import Route
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
@@ -35,6 +36,7 @@ from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import SqliteStore, open_virtual_store
+from tests.control.specified import check_answer
 
 START_US = 1_790_856_000_000_000  # 2026-10-01T12:00:00Z
 TICKER, OTHER = "KXTEST-26OCT01-A", "KXTEST-26OCT01-B"
@@ -43,7 +45,8 @@ TOKEN = "a-token-of-forty-three-characters-for-tests"
 
 @dataclass
 class Desk:
-    """`http` holds the token and asks by the right name. `log` is what was logged so far."""
+    """`http` holds the token, asks by the right name, and holds every answer to the OpenAPI document. `log` is what was
+    logged so far."""
 
     exchange: Exchange
     engine: Engine
@@ -54,6 +57,7 @@ class Desk:
     wall: Wall
     log_file: io.StringIO
     app: ASGIApp
+    routes: list[Route]
 
     @property
     def log(self) -> str:
@@ -128,11 +132,16 @@ async def a_desk(limits: ControlLimits) -> AsyncIterator[Desk]:
         store.listen(watchers.tell)
         about = About(version="1", environment="paper", database="memory", since_us=START_US)
         control = Control(engine, store, wall, watchers, limits, about, method)
-        app = ControlApp(control, TOKEN, log).app
-        transport = httpx.ASGITransport(app)
+        app = ControlApp(control, TOKEN, log)
+        transport = httpx.ASGITransport(app.app)
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:1", headers=headers) as http:
-            yield Desk(exchange, engine, store, watchers, control, http, wall, log_file, app)
+        async with httpx.AsyncClient(
+            transport=transport,
+            base_url="http://127.0.0.1:1",
+            headers=headers,
+            event_hooks={"response": [check_answer]},
+        ) as http:
+            yield Desk(exchange, engine, store, watchers, control, http, wall, log_file, app.app, app.routes)
 
 
 @pytest.fixture

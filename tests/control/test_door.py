@@ -18,6 +18,7 @@ PATHS = [
     ("POST", "/v1/executions/e000001/resume"),
     ("POST", "/v1/halt"),
     ("POST", "/v1/resume"),
+    ("GET", "/v1/openapi.json"),
     ("GET", "/v1/no-such-path"),
 ]
 NO_TOKENS = [

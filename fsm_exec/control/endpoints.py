@@ -1,0 +1,164 @@
+"""The endpoints of the control API as data: what each takes and answers. The application and its OpenAPI document are
+both made of this list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from fsm_exec.control.messages import (
+    Accepted,
+    ExecutionDetail,
+    Health,
+    ListQuery,
+    NoQuery,
+    Page,
+    ShowQuery,
+    Status,
+    Submission,
+    Told,
+    WatchQuery,
+)
+from fsm_exec.control.refusals import ErrorCode
+
+VERSION_PREFIX: Final = "/v1"
+Name: TypeAlias = Literal[
+    "health",
+    "status",
+    "submit",
+    "list",
+    "show",
+    "follow",
+    "follow_all",
+    "cancel",
+    "resume_execution",
+    "halt",
+    "resume",
+    "openapi",
+]
+Codes: TypeAlias = Mapping[int, tuple[ErrorCode, ...]]
+EventStream: Final = "text/event-stream"
+
+
+class Endpoint(NamedTuple):
+    """`answers` has the struct of each good status, or what else it is; `refusals` the codes of each other status."""
+
+    name: Name
+    method: Literal["GET", "POST"]
+    path: str
+    summary: str
+    answers: Mapping[int, type[msgspec.Struct] | Literal["text/event-stream", "openapi"]]
+    refusals: Codes
+    query: type[msgspec.Struct] = NoQuery
+    body: type[msgspec.Struct] | None = None
+    needs_token: bool = True
+
+    @property
+    def full_path(self) -> str:
+        return VERSION_PREFIX + self.path
+
+
+def _codes(*more: Codes) -> Codes:
+    """What can be refused anywhere, and `more`."""
+    found: dict[int, tuple[ErrorCode, ...]] = {}
+    for codes in (_ANYWHERE, *more):
+        for status, names in codes.items():
+            found[status] = found.get(status, ()) + names
+    return dict(sorted(found.items()))
+
+
+_ANYWHERE: Final[Codes] = {
+    400: ("bad_request", "duplicate"),
+    401: ("unauthorized",),
+    403: ("wrong_host",),
+    409: ("other_database",),
+    500: ("failed", "internal", "store_failed"),
+    503: ("busy", "not_running"),
+}
+_BODY: Final[Codes] = {413: ("too_large",)}
+_UNKNOWN: Final[Codes] = {404: ("not_found",)}
+_CONFLICT: Final[Codes] = {409: ("conflict",)}
+_STREAM: Final[Codes] = {409: ("ahead",), 429: ("too_many_watchers",)}
+_SUBMISSION: Final[Codes] = {
+    422: ("invalid", "over_limit"),
+    429: ("capacity",),
+    500: ("not_saved",),
+    502: ("exchange",),
+    503: ("degraded",),
+}
+_ONE: Final = "/executions/{execution_id}"
+
+ENDPOINTS: Final[tuple[Endpoint, ...]] = (
+    Endpoint(
+        "health",
+        "GET",
+        "/health",
+        "Whether work is accepted: 200, else 503. Needs no token.",
+        {200: Health, 503: Health},
+        {400: ("duplicate",), 403: ("wrong_host",), 500: ("internal",)},
+        needs_token=False,
+    ),
+    Endpoint("status", "GET", "/status", "The state of the engine, and what is live.", {200: Status}, _codes()),
+    Endpoint(
+        "submit",
+        "POST",
+        "/executions",
+        "Accept an execution: 201; 200 if this very request was accepted earlier under its key.",
+        {200: Accepted, 201: Accepted},
+        _codes(_BODY, _CONFLICT, _SUBMISSION),
+        body=Submission,
+    ),
+    Endpoint("list", "GET", "/executions", "Executions, newest first.", {200: Page}, _codes(), query=ListQuery),
+    Endpoint(
+        "show", "GET", _ONE, "One execution in detail.", {200: ExecutionDetail}, _codes(_UNKNOWN), query=ShowQuery
+    ),
+    Endpoint(
+        "follow",
+        "GET",
+        f"{_ONE}/events",
+        "The steps of an execution until it ends, after the row `after`, or that of the header Last-Event-ID.",
+        {200: EventStream},
+        _codes(_UNKNOWN, _STREAM),
+        query=WatchQuery,
+    ),
+    Endpoint(
+        "follow_all",
+        "GET",
+        "/events",
+        "The steps of all executions, until the caller goes.",
+        {200: EventStream},
+        _codes(_STREAM),
+        query=WatchQuery,
+    ),
+    Endpoint(
+        "cancel",
+        "POST",
+        f"{_ONE}/cancel",
+        "End an execution: cancel what is live, keep what is filled.",
+        {202: Told},
+        _codes(_BODY, _UNKNOWN, _CONFLICT),
+        body=NoQuery,
+    ),
+    Endpoint(
+        "resume_execution",
+        "POST",
+        f"{_ONE}/resume",
+        "Take a quarantined execution up again.",
+        {202: Told},
+        _codes(_BODY, _UNKNOWN, _CONFLICT),
+        body=NoQuery,
+    ),
+    Endpoint(
+        "halt",
+        "POST",
+        "/halt",
+        "End every execution, and accept none until it is resumed.",
+        {202: Status},
+        _codes(_BODY),
+        body=NoQuery,
+    ),
+    Endpoint("resume", "POST", "/resume", "Accept executions again.", {200: Status}, _codes(_BODY), body=NoQuery),
+    Endpoint("openapi", "GET", "/openapi.json", "This document.", {200: "openapi"}, _codes()),
+)
