@@ -34,18 +34,18 @@ from fsm_exec.algorithms import method
 from fsm_exec.core.units import CountE2, MoneyE6, PriceE4, parse_count, parse_price
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import Dial
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.auth import Credentials, Gate, KeyType
-from fsm_exec.paper.budget import BASIC, Tier
-from fsm_exec.paper.clock import Clock, TellsTime
-from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.faults import FaultPlan
-from fsm_exec.paper.hosting import LOOPBACK, LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
-from fsm_exec.paper.latency import Latency
-from fsm_exec.paper.market import PaperMarket
-from fsm_exec.paper.player import TapePlayer
-from fsm_exec.paper.tape import BookSnapshot, Tape, tape_header
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.matching_engine.market import PaperMarket
+from fsm_exec.paper.server.auth import Credentials, Gate, KeyType
+from fsm_exec.paper.server.hosting import LOOPBACK, LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
+from fsm_exec.paper.server.rate_limit import BASIC, Tier
+from fsm_exec.paper.tapes.tape import BookSnapshot, Tape, tape_header
+from fsm_exec.paper.timing.clock import Clock, TellsTime
+from fsm_exec.paper.timing.latency import Latency
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.runtime.clock import Wall, system_us
 from fsm_exec.runtime.depth import DepthSettings
 from fsm_exec.runtime.logs import open_log

@@ -34,9 +34,9 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.limits import Limits, resolve_limits
 from fsm_exec.core.times import to_iso
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, fault_profile, shipped_profiles
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.generator_profiles import DEFAULT_PROFILE, PROFILES
-from fsm_exec.paper.tape import Tape, read_tape
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE, PROFILES
+from fsm_exec.paper.tapes.tape import Tape, read_tape
 from fsm_exec.paper_session import PaperExchange, open_paper_session
 from fsm_exec.plugins import installed
 from fsm_exec.runtime.clock import system_us

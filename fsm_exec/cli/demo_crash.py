@@ -33,7 +33,7 @@ from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.core.units import PriceE4, complement, format_count, format_fixed, format_price, opposite
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.paper.faults import FaultPlan, FaultProfile
-from fsm_exec.paper.tape import Tape
+from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange, access_to
 from fsm_exec.runtime.clock import Wall, system_us
 from fsm_exec.session import connect

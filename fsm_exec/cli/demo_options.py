@@ -9,7 +9,7 @@ from fsm_exec.cli.demo_plan import DEFAULT_ALGORITHMS, DemoChoices
 from fsm_exec.cli.methods import methods_in, methods_of
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.units import Outcome, format_price, parse_count, parse_price
-from fsm_exec.paper.tape import Tape
+from fsm_exec.paper.tapes.tape import Tape
 
 EXECUTIONS_MAX, HORIZON_MAX_S, SPEED_MAX = 10_000, 86_400, 100_000
 REAL_TIME_S = 30  # how long the demo takes if no speed is asked for

@@ -13,11 +13,11 @@ from rich.table import Table
 
 from fsm_exec.cli.output import Page, say_json
 from fsm_exec.core.errors import UserError
-from fsm_exec.paper.fidelity import LEFT_OUT_US, measure
-from fsm_exec.paper.fidelity_gates import Verdict, judge
-from fsm_exec.paper.generator import LENGTH_MAX_S, generate
-from fsm_exec.paper.generator_profiles import PROFILES
-from fsm_exec.paper.tape import read_tape
+from fsm_exec.paper.tapes.fidelity import LEFT_OUT_US, measure
+from fsm_exec.paper.tapes.fidelity_gates import Verdict, judge
+from fsm_exec.paper.tapes.generator import LENGTH_MAX_S, generate
+from fsm_exec.paper.tapes.profiles import PROFILES
+from fsm_exec.paper.tapes.tape import read_tape
 
 SECONDS = 23_400  # a trading day of the index recordings
 SECONDS_MIN = 2 * LEFT_OUT_US // 1_000_000

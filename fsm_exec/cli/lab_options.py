@@ -8,7 +8,7 @@ from typing import cast
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.units import CountE2, Outcome, parse_count
 from fsm_exec.lab.episodes import US_PER_S, Conditions, MakerFee
-from fsm_exec.paper.level import QueueModel
+from fsm_exec.paper.matching_engine.price_level import QueueModel
 
 EVERY_MAX_S, HORIZON_MAX_S, LATENCY_MAX_MS, WORKERS_MAX = 86_400, 86_400, 10_000, 256
 

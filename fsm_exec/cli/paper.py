@@ -29,13 +29,13 @@ from fsm_exec.cli.paper_file import Ready, told
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import Outcome
 from fsm_exec.kalshi.translate import is_ticker
-from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, fault_profile
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.generator_profiles import DEFAULT_PROFILE
-from fsm_exec.paper.hosting import LOOPBACK
-from fsm_exec.paper.player import TapePlayer
-from fsm_exec.paper.tape import Tape, read_tape
+from fsm_exec.paper.server.hosting import LOOPBACK
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE
+from fsm_exec.paper.tapes.tape import Tape, read_tape
+from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange
 from fsm_exec.runtime.clock import Wall, keep_in_step, system_us
 

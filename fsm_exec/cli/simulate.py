@@ -19,7 +19,7 @@ from fsm_exec.lab.simulation.hunt import Found, Lived, Options, hunt
 from fsm_exec.lab.simulation.scenario import draw, only
 from fsm_exec.lab.simulation.world import Report, simulate
 from fsm_exec.paper.faults import fault_profile, shipped_profiles
-from fsm_exec.paper.generator_profiles import PROFILES, profile_named
+from fsm_exec.paper.tapes.profiles import PROFILES, profile_named
 
 DEFAULT_SEEDS = "1-100"
 SEED_MAX = 1_000_000_000

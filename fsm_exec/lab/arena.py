@@ -21,9 +21,9 @@ from fsm_exec.core.errors import ExecError
 from fsm_exec.core.ports import MetricsRow
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.lab.episodes import Conditions, Order, Start, limits_at
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.tape import Tape
-from fsm_exec.paper.timeline import Rank
+from fsm_exec.paper.tapes.tape import Tape
+from fsm_exec.paper.timing.timeline import Rank
+from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual, settled

@@ -37,9 +37,9 @@ from fsm_exec.core.units import (
     opposite,
 )
 from fsm_exec.lab.episodes import Conditions, Order, Start, events_between, ladder
-from fsm_exec.paper.matching import Happening, MarketBook, Match
-from fsm_exec.paper.orders import Order as PaperOrder
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Change, Tape, Trade
+from fsm_exec.paper.matching_engine.market_book import Happening, MarketBook, Match
+from fsm_exec.paper.matching_engine.orders import Order as PaperOrder
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade
 
 E20_OF_E6 = 10**14
 E20_OF_E7 = 10**13

@@ -29,7 +29,7 @@ from fsm_exec.lab.episodes import US_PER_S, Conditions, Start, find_starts, limi
 from fsm_exec.lab.methods import full_name, resolve
 from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
 from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tapes
-from fsm_exec.paper.tape import Tape
+from fsm_exec.paper.tapes.tape import Tape
 
 AHEAD = 4  # episodes handed to each worker before the first is back: enough never to wait, few enough to stop soon
 

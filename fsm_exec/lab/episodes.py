@@ -17,9 +17,9 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.fees import FeeTerms
 from fsm_exec.core.limits import Limits, resolve_limits
 from fsm_exec.core.units import CountE2, Outcome, PriceGrid
-from fsm_exec.paper.latency import Latency
-from fsm_exec.paper.level import QueueModel
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Change, Tape, Trade
+from fsm_exec.paper.matching_engine.price_level import QueueModel
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade
+from fsm_exec.paper.timing.latency import Latency
 
 US_PER_S = 1_000_000
 FIRST_START_US = 300 * US_PER_S  # after the tape's first event: an opening book is not yet a market

@@ -43,7 +43,7 @@ from fsm_exec.lab.algorithm_checks.stage import T0_US, Frame, Stage, submitted
 from fsm_exec.lab.arena import run_episode
 from fsm_exec.lab.episodes import Conditions, Order, Start
 from fsm_exec.lab.statistics import compare
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Tape, tape_header
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, tape_header
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.others import Others
 from fsm_exec.runtime.own_orders import OwnOrders

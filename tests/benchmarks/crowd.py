@@ -23,9 +23,9 @@ from fsm_exec.core.rows import save_of
 from fsm_exec.core.units import CountE2, parse_count, parse_price
 from fsm_exec.core.view import View
 from fsm_exec.kalshi.translate import create_order
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.tape import BookSnapshot, tape_header
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
+from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.store import SqliteStore, open_virtual_store
 
 MARKETS = 20

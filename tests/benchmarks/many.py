@@ -30,14 +30,14 @@ from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.budget import TIERS
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.hosting import host_in_memory
-from fsm_exec.paper.player import TapePlayer
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.hosting import host_in_memory
+from fsm_exec.paper.server.rate_limit import TIERS
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Engine, MethodRef, Request

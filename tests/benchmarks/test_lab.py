@@ -16,11 +16,11 @@ from fsm_exec.algorithms import method
 from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.lab.arena import Run, play_from, run_episode
 from fsm_exec.lab.episodes import US_PER_S, Conditions, Order, Start, find_starts
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.tape import Tape
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.tapes.tape import Tape
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.runtime.determinism import run_virtual
 
 SEED, TAPE_S, EVERY_S = 11, 3_600, 300

@@ -25,15 +25,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fsm_exec.core.units import MoneyE6
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.budget import Rate, Tier
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.hosting import LOOPBACK, _bound, _config, host_on_loopback
-from fsm_exec.paper.latency import NO_LATENCY
-from fsm_exec.paper.reading import Page, orders_page
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.hosting import LOOPBACK, _bound, _config, host_on_loopback
+from fsm_exec.paper.server.rate_limit import Rate, Tier
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.latency import NO_LATENCY
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper.venue.member_reads import Page, orders_page
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.wire.rest import API_PREFIX, CreateOrder
 from tests.paper.support import TICKER, Floor, Member, header, snapshot

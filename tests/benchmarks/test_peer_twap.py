@@ -20,7 +20,7 @@ from fsm_exec.core.units import CountE2, PriceE4
 from fsm_exec.lab.arena import Run, run_episode
 from fsm_exec.lab.episodes import Conditions, Order, Start
 from fsm_exec.lab.methods import resolve
-from fsm_exec.paper.tape import BookSnapshot, Tape, TapeEvent, tape_header
+from fsm_exec.paper.tapes.tape import BookSnapshot, Tape, TapeEvent, tape_header
 
 HERE = Path(__file__).parent
 T0_US = 1_681_149_600_000_000

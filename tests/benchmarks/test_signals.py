@@ -15,8 +15,8 @@ from fsm_exec.core.fees import fee_terms
 from fsm_exec.core.market import MarketTerms
 from fsm_exec.core.sweeps import SweepWatch
 from fsm_exec.core.units import LINEAR_CENT, CountE2
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Tape, Trade
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.own_orders import OwnOrders

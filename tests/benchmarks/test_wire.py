@@ -22,9 +22,9 @@ from fsm_exec.core.orders import FillReport, OrderReport
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid, format_count, format_price
 from fsm_exec.kalshi.conversation import Conversation
 from fsm_exec.kalshi.log import SilentLog
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.tape import BookDelta, BookSnapshot
-from fsm_exec.paper.times import rfc3339
+from fsm_exec.paper.rfc3339 import rfc3339
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot
 from fsm_exec.wire import ws
 
 pydantic = pytest.importorskip("pydantic", reason="pydantic is not installed; it is in the extra 'test'")

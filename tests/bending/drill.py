@@ -26,15 +26,15 @@ from fsm_exec.core.snapshot import decode_entry, decode_snapshot
 from fsm_exec.core.units import CountE2, Outcome, PriceE4
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.hosting import host_in_memory
-from fsm_exec.paper.player import TapePlayer
-from fsm_exec.paper.tape import Tape, tape_header
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.hosting import host_in_memory
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.tapes.tape import Tape, tape_header
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.depth import DepthSettings
 from fsm_exec.runtime.determinism import run_virtual

@@ -23,7 +23,7 @@ from trio_websocket import WebSocketConnection
 
 from fsm_exec.cli.paper_file import Ready
 from fsm_exec.kalshi.websocket_dial import Dial, dial_url
-from fsm_exec.paper.hosting import LOOPBACK, LoopbackHost, MemoryHost, handshake
+from fsm_exec.paper.server.hosting import LOOPBACK, LoopbackHost, MemoryHost, handshake
 from fsm_exec.wire.rest import API_PREFIX, WS_PATH
 from tests.bending.bends import Bends
 from tests.bending.http_front import HttpFront, forward_over

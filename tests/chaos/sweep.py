@@ -32,14 +32,14 @@ import trio
 from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.lab.simulation import audit
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.hosting import host_on_loopback
-from fsm_exec.paper.player import TapePlayer
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.hosting import host_on_loopback
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper.venue.tape_player import TapePlayer
 from tests.chaos.fast_clock import ORIGIN_US, FastClock, now_us
 from tests.chaos.states import KINDS, at_work
 from tests.chaos.sweep_life import ENTRY, INSTANCE, PRICES_BELOW_MID_E4, TARGET_E2, Life

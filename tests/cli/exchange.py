@@ -11,13 +11,13 @@ from pathlib import Path
 import trio
 
 from fsm_exec.core.units import MoneyE6, parse_count, parse_price
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.hosting import LoopbackHost, host_on_loopback
-from fsm_exec.paper.latency import NO_LATENCY
-from fsm_exec.paper.tape import BookSnapshot, tape_header
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.hosting import LoopbackHost, host_on_loopback
+from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.latency import NO_LATENCY
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.runtime.clock import system_us
 from tests.cli.support import COMMAND, environment
 

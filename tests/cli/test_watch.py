@@ -13,7 +13,7 @@ import trio
 
 from fsm_exec.control.messages import Transition
 from fsm_exec.core.units import parse_count, parse_price
-from fsm_exec.paper.tape import BookSnapshot
+from fsm_exec.paper.tapes.tape import BookSnapshot
 from tests.cli.daemons import END_S, Serve, serve, status, submit, until
 from tests.cli.exchange import TICKER, Site, site
 from tests.cli.support import COMMAND, environment

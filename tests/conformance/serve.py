@@ -15,14 +15,14 @@ import msgspec
 import trio
 
 from fsm_exec.core.units import MoneyE6, Outcome, parse_change, parse_count, parse_price
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.budget import TIERS
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.hosting import LOOPBACK, host_on_loopback
-from fsm_exec.paper.latency import NO_LATENCY
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, tape_header
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.hosting import LOOPBACK, host_on_loopback
+from fsm_exec.paper.server.rate_limit import TIERS
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, tape_header
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.latency import NO_LATENCY
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.runtime.clock import system_us
 
 TICKERS = ("KXTEST-26OCT01-A", "KXTEST-26OCT01-B", "KXTEST-26OCT02-A")

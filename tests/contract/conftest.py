@@ -20,15 +20,15 @@ from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, p
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.auth import Gate, KeyType
-from fsm_exec.paper.budget import TIERS
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.hosting import LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
-from fsm_exec.paper.latency import NO_LATENCY
-from fsm_exec.paper.tape import BookSnapshot, tape_header
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.server.auth import Gate, KeyType
+from fsm_exec.paper.server.hosting import LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
+from fsm_exec.paper.server.rate_limit import TIERS
+from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.latency import NO_LATENCY
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.wire.rest import OrderBookBody
 from tests.specification.checking import Checker
 

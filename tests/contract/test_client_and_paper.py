@@ -12,7 +12,7 @@ from fsm_exec.core.orders import Amended, AmendOrder, Cancelled, CancelOrder, Pl
 from fsm_exec.core.ports import Exchange
 from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4, parse_count, parse_price
 from fsm_exec.kalshi.translate import create_order
-from fsm_exec.paper.tape import BookDelta, Trade
+from fsm_exec.paper.tapes.tape import BookDelta, Trade
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Stage

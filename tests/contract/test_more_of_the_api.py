@@ -25,8 +25,8 @@ from fsm_exec.core.ports import Exchange
 from fsm_exec.core.units import CountE2, MoneyE6, parse_count, parse_price
 from fsm_exec.kalshi.market_poller import POLL_DELAY_S
 from fsm_exec.kalshi.rate_budget import usable_tokens
-from fsm_exec.paper.budget import BASIC, TIERS
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, tape_header
+from fsm_exec.paper.server.rate_limit import BASIC, TIERS
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, tape_header
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Stage

@@ -36,7 +36,7 @@ from fsm_exec.kalshi.conversation import Conversation
 from fsm_exec.kalshi.listener_guard import StreamLost
 from fsm_exec.kalshi.log import SilentLog
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.tape import BookDelta, Trade
+from fsm_exec.paper.tapes.tape import BookDelta, Trade
 from tests.kalshi.conftest import Listener
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from fsm_exec.control.messages import Accepted
 from fsm_exec.core.errors import StoreFailed
 from fsm_exec.core.ports import RefusedRow
 from fsm_exec.core.units import parse_count, parse_price
-from fsm_exec.paper.tape import Trade
+from fsm_exec.paper.tapes.tape import Trade
 from tests.control.conftest import OTHER, START_US, TICKER, Desk, error_of
 
 EDGE = {"model_probability": "0.62", "expected_value": "0.03"}

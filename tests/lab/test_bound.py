@@ -12,8 +12,8 @@ from fsm_exec.core.units import LINEAR_CENT, CountE2, Outcome, PriceE4
 from fsm_exec.lab.arena import run_episode
 from fsm_exec.lab.bound import bound_e7, limit_e7, static_e7
 from fsm_exec.lab.episodes import US_PER_S, Conditions, Order, Start, find_starts, limits_at
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header
 
 FEES = fee_terms("quadratic", Decimal(1))
 MAKER_FEES = fee_terms("quadratic_with_maker_fees", Decimal(1))

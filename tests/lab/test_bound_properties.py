@@ -14,9 +14,9 @@ from fsm_exec.core.fees import FeeTerms, fee_terms
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, opposite
 from fsm_exec.lab.bound import bound_e7, limit_e7, static_e7
 from fsm_exec.lab.episodes import Conditions, Order, Start
-from fsm_exec.paper.matching import Happening, MarketBook, Match
-from fsm_exec.paper.orders import Order as PaperOrder
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header
+from fsm_exec.paper.matching_engine.market_book import Happening, MarketBook, Match
+from fsm_exec.paper.matching_engine.orders import Order as PaperOrder
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header
 
 SEED, WORLDS = 20_261_123, 400
 START_US, HORIZON_US = 1_000, 1_000

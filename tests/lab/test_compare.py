@@ -23,8 +23,8 @@ from fsm_exec.lab.episodes import US_PER_S, Conditions, Order, find_starts, limi
 from fsm_exec.lab.methods import full_name, resolve, with_settings
 from fsm_exec.lab.results import EpisodeResult, Results, open_results
 from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tape, open_tapes, short_names
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Tape, tape_header
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, tape_header
 
 CONDITIONS = Conditions()
 AT_US = 1_767_625_200_000_000

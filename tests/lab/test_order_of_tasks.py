@@ -18,9 +18,9 @@ from fsm_exec.algorithms import SHIPPED
 from fsm_exec.core.units import CountE2
 from fsm_exec.lab import arena
 from fsm_exec.lab.episodes import Conditions, Order, find_starts
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.memory import MemoryTransport
-from fsm_exec.paper.tape import Tape
+from fsm_exec.paper.server.asgi_transport import MemoryTransport
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.runtime.determinism import run_virtual
 
 EPISODES = 8

@@ -10,8 +10,8 @@ from fsm_exec.core.units import CountE2, Outcome, opposite
 from fsm_exec.lab.arena import SEED, _Faults, _measured, _work
 from fsm_exec.lab.episodes import US_PER_S, Conditions, Order, Start, find_starts
 from fsm_exec.lab.methods import resolve
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Tape
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Ended
 

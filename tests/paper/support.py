@@ -17,15 +17,15 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from trio_websocket import WebSocketConnection
 
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, parse_count, parse_price
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.auth import Credentials, Gate, KeyType
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.hosting import LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
-from fsm_exec.paper.latency import NO_LATENCY, Latency
-from fsm_exec.paper.level import QueueModel
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, TapeHeader, Trade, tape_header
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.matching_engine.price_level import QueueModel
+from fsm_exec.paper.server.auth import Credentials, Gate, KeyType
+from fsm_exec.paper.server.hosting import LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, TapeHeader, Trade, tape_header
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.latency import NO_LATENCY, Latency
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.wire.rest import API_PREFIX, WS_PATH, CreateOrder, CreateOrderAnswer
 from tests.specification.checking import Checker
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fsm_exec.paper.budget import TIERS
+from fsm_exec.paper.server.rate_limit import TIERS
 from tests.paper.support import TICKER, Stage, snapshot, staged
 
 GROUPS = "/portfolio/order_groups"

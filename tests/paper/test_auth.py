@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from fsm_exec.paper.auth import KeyType
+from fsm_exec.paper.server.auth import KeyType
 from tests.paper.support import START_US, Stage, staged
 
 PATH = "/trade-api/v2/portfolio/balance"

@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio_websocket import WebSocketConnection
 
-from fsm_exec.paper import outbox
-from fsm_exec.paper.grouping import create_group, reset
+from fsm_exec.paper.server import outbox
+from fsm_exec.paper.venue.order_group_requests import create_group, reset
 from fsm_exec.wire.writes import CreateGroup
 from tests.paper.support import TICKER, Stage, delta, hear, say, snapshot, staged, trade
 

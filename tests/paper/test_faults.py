@@ -19,10 +19,6 @@ from fsm_exec.core.units import CountE2, MoneyE6
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
 from fsm_exec.paper.faults import (
     Episode,
     ExchangeFaults,
@@ -35,9 +31,13 @@ from fsm_exec.paper.faults import (
     parse_profile,
     shipped_profiles,
 )
-from fsm_exec.paper.hosting import MemoryHost, host_in_memory, host_on_loopback
-from fsm_exec.paper.latency import NO_LATENCY
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.hosting import MemoryHost, host_in_memory, host_on_loopback
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.latency import NO_LATENCY
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
 from tests.contract.conftest import Watcher
 from tests.paper.support import START_US, TICKER, delta, header, price, snapshot
 

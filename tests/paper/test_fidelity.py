@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from fsm_exec.cli.fidelity import fidelity
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import CountE2, Outcome, PriceE4
-from fsm_exec.paper.fidelity import (
+from fsm_exec.paper.tapes.fidelity import (
     BookFigures,
     Figures,
     autocorrelation,
@@ -23,9 +23,9 @@ from fsm_exec.paper.fidelity import (
     measure,
     median,
 )
-from fsm_exec.paper.fidelity_gates import Verdict, judge
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Change, Tape, Trade, read_tape, tape_header
+from fsm_exec.paper.tapes.fidelity_gates import Verdict, judge
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, read_tape, tape_header
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = Path(os.environ.get("FSM_EXEC_RECORDINGS", ROOT.parent / "shared" / "recordings"))

@@ -11,10 +11,10 @@ import pytest
 from fsm_exec.core.book import Book
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import Outcome, in_outcome, opposite
-from fsm_exec.paper.fidelity import measure
-from fsm_exec.paper.generator import LENGTH_MAX_S, generate
-from fsm_exec.paper.generator_profiles import INDEX, PROFILES, THIN, Profile
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Tape, Trade
+from fsm_exec.paper.tapes.fidelity import measure
+from fsm_exec.paper.tapes.generator import LENGTH_MAX_S, generate
+from fsm_exec.paper.tapes.profiles import INDEX, PROFILES, THIN, Profile
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
 from tests.paper.support import Floor, count
 
 HOUR_S = 3_600

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from fsm_exec.core.units import MoneyE6
-from fsm_exec.paper import grouping
 from fsm_exec.paper.errors import ApiError
+from fsm_exec.paper.venue import order_group_requests
 from fsm_exec.wire.rest import CreateOrderAnswer
 from fsm_exec.wire.writes import CreateGroup, DecreaseOrder, DecreaseOrderAnswer, GroupLimit
 from tests.paper.support import Floor, count, delta, snapshot, trade
@@ -26,7 +26,9 @@ def refusal(code: str, status: int) -> pytest.RaisesExc[ApiError]:
 
 
 def group(floor: Floor, limit: int = 10) -> str:
-    return grouping.create_group(floor.exchange, floor.account, CreateGroup(contracts_limit=limit)).order_group_id
+    return order_group_requests.create_group(
+        floor.exchange, floor.account, CreateGroup(contracts_limit=limit)
+    ).order_group_id
 
 
 def status(floor: Floor, answer: CreateOrderAnswer) -> tuple[str, str | None]:
@@ -52,7 +54,7 @@ def test_a_group_is_cancelled_when_its_limit_is_hit(floor: Floor) -> None:
     assert status(floor, outside)[0] == "resting"
     with refusal("exceeded_order_group_risk_limit", 400):
         floor.bid("0.30", "1", order_group_id=g)
-    grouping.reset(floor.exchange, floor.account, g)
+    order_group_requests.reset(floor.exchange, floor.account, g)
     assert floor.bid("0.30", "1", order_group_id=g).remaining_count == "1.00"
 
 
@@ -83,7 +85,7 @@ def test_a_lower_limit_can_trigger_at_once(floor: Floor) -> None:
     g = group(floor)
     order = floor.bid("0.44", "20", order_group_id=g)
     floor.play(trade("no", "0.44", "5"))
-    grouping.change_limit(floor.exchange, floor.account, g, GroupLimit(contracts_limit_fp="5.00"))
+    order_group_requests.change_limit(floor.exchange, floor.account, g, GroupLimit(contracts_limit_fp="5.00"))
     assert status(floor, order)[0] == "canceled"
 
 
@@ -93,8 +95,8 @@ def test_a_deleted_group_takes_its_orders_with_it(floor: Floor) -> None:
     order = floor.bid("0.30", "1", order_group_id=g)
     other = floor.exchange.add_account(MoneyE6(10**9))
     with refusal("order_group_not_found", 404):
-        grouping.delete(floor.exchange, other, g)
-    grouping.delete(floor.exchange, floor.account, g)
+        order_group_requests.delete(floor.exchange, other, g)
+    order_group_requests.delete(floor.exchange, floor.account, g)
     assert status(floor, order)[0] == "canceled"
     with refusal("order_group_not_found", 404):
         floor.bid("0.30", "1", order_group_id=g)
@@ -114,7 +116,7 @@ def test_a_deleted_group_takes_its_orders_with_it(floor: Floor) -> None:
 def test_a_limit_is_between_one_and_a_million(floor: Floor, limit: GroupLimit) -> None:
     """Both forms must agree, and one must be given."""
     with refusal("invalid_parameters", 400):
-        grouping.change_limit(floor.exchange, floor.account, group(floor), limit)
+        order_group_requests.change_limit(floor.exchange, floor.account, group(floor), limit)
 
 
 def test_reduce_only_takes_no_more_than_the_position(floor: Floor) -> None:

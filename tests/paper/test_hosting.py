@@ -8,11 +8,11 @@ import httpx
 import pytest
 import trio
 
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.hosting import host_on_loopback
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.hosting import host_on_loopback
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
 from tests.paper.support import START_US
 
 

@@ -8,9 +8,9 @@ import pytest
 import trio
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.latency import NO_LATENCY, Latency, Legs, Lognormal
-from fsm_exec.paper.outbox import Outbox
+from fsm_exec.paper.server.outbox import Outbox
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.latency import NO_LATENCY, Latency, Legs, Lognormal
 
 SLOW = Lognormal(median_us=100_000, p99_us=1_000_000)
 

@@ -15,7 +15,7 @@ from fsm_exec.core.orders import Placed, Unknown
 from fsm_exec.core.units import CountE2
 from fsm_exec.paper.faults import Episode, ExchangeFaults, FaultPlan, FaultProfile
 from fsm_exec.paper.lies import ANSWERS, FILL, FRAMES, ORDER, PAGES, LieFaults, Lies
-from fsm_exec.paper.times import rfc3339
+from fsm_exec.paper.rfc3339 import rfc3339
 from tests.paper.support import START_US, count, price
 from tests.paper.test_faults import scene, until_seen
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fsm_exec.core.units import MoneyE6, PriceE4
-from fsm_exec.paper import reading
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.grids import grid_of
+from fsm_exec.paper.venue import member_reads
 from fsm_exec.wire.rest import CreateOrderAnswer
 from tests.paper.support import TICKER, Floor, count, delta, snapshot, trade
 from tests.paper.test_money import worth
@@ -112,7 +112,7 @@ def test_settlement_pays_a_dollar_for_each_winning_contract(floor: Floor, result
     position = floor.account.position(TICKER)
     assert (position.count_e2, position.cost_e6) == (0, 0)
     assert position.realized_e6 == payout - 6 * 450_000
-    listed = reading.settlements_page(floor.exchange, floor.account, reading.Page())["settlements"]
+    listed = member_reads.settlements_page(floor.exchange, floor.account, member_reads.Page())["settlements"]
     assert isinstance(listed, list)
     assert (listed[0]["revenue"], listed[0]["yes_count_fp"]) == (payout // 10_000, "6.00")
     assert listed[0]["yes_total_cost_dollars"] == "2.700000"
@@ -124,10 +124,10 @@ def test_settlement_may_come_later(floor: Floor) -> None:
     floor.exchange.close_market(TICKER)
     floor.exchange.determine_market(TICKER, "yes", settle_after_s=30)
     assert floor.market.status == "determined"
-    assert reading.balance(floor.exchange, floor.account).portfolio_value == 100
+    assert member_reads.balance(floor.exchange, floor.account).portfolio_value == 100
     floor.later(30)
     assert floor.market.status == "finalized"
-    assert reading.balance(floor.exchange, floor.account).portfolio_value == 0
+    assert member_reads.balance(floor.exchange, floor.account).portfolio_value == 0
 
 
 def test_a_finer_grid_leaves_resting_orders_where_they_are(floor: Floor) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fsm_exec.core.units import MoneyE6
-from fsm_exec.paper import reading
 from fsm_exec.paper.errors import ApiError
+from fsm_exec.paper.venue import member_reads
 from tests.paper.support import TICKER, Floor, count, snapshot, trade
 
 DOLLAR = 1_000_000
@@ -125,7 +125,7 @@ def test_resting_orders_reserve_and_cancelling_releases() -> None:
     floor.bid("0.25", "19")
     with refused():
         floor.bid("0.25", "19")
-    balance = reading.balance(floor.exchange, floor.account)
+    balance = member_reads.balance(floor.exchange, floor.account)
     assert (balance.balance, balance.balance_dollars) == (50, "0.5000")
     floor.exchange.cancel_order(floor.account, first.order_id)
     floor.bid("0.25", "19")
@@ -153,7 +153,7 @@ def test_positions_are_listed_with_their_figures() -> None:
     """Signed contracts, exposure, realized result and fees, as decimal strings."""
     floor = playing()
     floor.bid("0.52", "10")
-    page = reading.positions_page(floor.exchange, floor.account, reading.Page())
+    page = member_reads.positions_page(floor.exchange, floor.account, member_reads.Page())
     assert page.market_positions[0].position_fp == "10.00"
     assert page.market_positions[0].market_exposure_dollars == "5.200000"
     assert page.event_positions[0].event_ticker == "KXTEST-26OCT01"

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from fsm_exec.core.book import Book
 from fsm_exec.core.orders import TimeInForce
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, complement, format_count, format_price, opposite
-from fsm_exec.paper.accounts import Account
 from fsm_exec.paper.errors import ApiError
-from fsm_exec.paper.orders import SelfTradePrevention
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.matching_engine.orders import SelfTradePrevention
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade
 from fsm_exec.wire.rest import AmendOrder, CreateOrder
 from fsm_exec.wire.writes import DecreaseOrder
 from tests.paper.oracle import DOLLAR, Oracle, OracleFill, OracleOrder

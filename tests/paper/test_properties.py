@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from fsm_exec.core.book import Book
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, complement, opposite, parse_change, parse_price
-from fsm_exec.paper.accounts import reckon_reserve
 from fsm_exec.paper.errors import ApiError
-from fsm_exec.paper.subscriptions import Subscription
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade
+from fsm_exec.paper.matching_engine.accounts import reckon_reserve
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade
+from fsm_exec.paper.venue.subscriptions import Subscription
 from fsm_exec.wire.rest import AmendOrder, CreateOrder
 from fsm_exec.wire.writes import DecreaseOrder
 from tests.paper.support import TICKER, Floor

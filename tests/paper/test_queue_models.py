@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm_exec.core.units import CountE2
-from fsm_exec.paper.level import Level, QueueModel
-from fsm_exec.paper.orders import Order
+from fsm_exec.paper.matching_engine.orders import Order
+from fsm_exec.paper.matching_engine.price_level import Level, QueueModel
 from tests.paper.support import Floor, count, delta, snapshot, trade
 
 

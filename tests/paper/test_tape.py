@@ -14,8 +14,8 @@ from fsm_exec.core.book import Book
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import PriceE4
 from fsm_exec.paper.grids import grid_of
-from fsm_exec.paper.level import QueueModel
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, read_tape
+from fsm_exec.paper.matching_engine.price_level import QueueModel
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, read_tape
 from tests.paper.support import TICKER, Floor, count
 
 ROOT = Path(__file__).parents[2]

@@ -12,15 +12,15 @@ from trio.testing import MockClock
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import Ping, Request
 
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.desk import Desk
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.hosting import MemoryHost
-from fsm_exec.paper.latency import NO_LATENCY, Latency
-from fsm_exec.paper.player import TapePlayer
-from fsm_exec.paper.tape import Tape, read_tape
-from fsm_exec.paper.timeline import Rank, Timeline
+from fsm_exec.paper.server.hosting import MemoryHost
+from fsm_exec.paper.server.latency_gateway import Desk
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.tapes.tape import Tape, read_tape
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.latency import NO_LATENCY, Latency
+from fsm_exec.paper.timing.timeline import Rank, Timeline
+from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.wire.rest import WS_PATH
 from tests.paper.support import START_US, TICKER, Stage, header, hear, say, snapshot, staged
 from tests.paper.test_tape import recording

@@ -20,13 +20,13 @@ from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.lab.arena import play_from
 from fsm_exec.lab.episodes import TAIL_US, Conditions, Start, limits_at, passes
 from fsm_exec.lab.simulation import audit
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.hosting import host_in_memory
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Tape
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.hosting import host_in_memory
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.timeline import Timeline
+from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Ended, MethodRef, Request

@@ -40,17 +40,17 @@ from fsm_exec.core.ports import StreamListener
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, format_count, format_price, in_outcome
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.budget import TIERS
-from fsm_exec.paper.clock import Clock
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.hosting import host_in_memory
-from fsm_exec.paper.latency import Latency
-from fsm_exec.paper.matching import Happening, Match
-from fsm_exec.paper.orders import FillRecord, Order
-from fsm_exec.paper.tape import BookDelta, BookSnapshot, Trade, tape_header
-from fsm_exec.paper.timeline import Rank, Timeline
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.matching_engine.market_book import Happening, Match
+from fsm_exec.paper.matching_engine.orders import FillRecord, Order
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.hosting import host_in_memory
+from fsm_exec.paper.server.rate_limit import TIERS
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, tape_header
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.latency import Latency
+from fsm_exec.paper.timing.timeline import Rank, Timeline
+from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.wire import rest
 from tests.bending import frames, requests

@@ -23,8 +23,8 @@ from fsm_exec.control.client import Client, DaemonFailed
 from fsm_exec.control.messages import Submission
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import MoneyE6
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.player import TapePlayer
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.runtime.clock import system_us
 from tests.cli.daemons import Serve, serve
 from tests.cli.exchange import Site, site

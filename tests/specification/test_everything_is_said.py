@@ -13,12 +13,12 @@ import pytest
 import trio
 from trio_websocket import WebSocketConnection
 
-from fsm_exec.paper.budget import TIERS
-from fsm_exec.paper.desk import Desk
-from fsm_exec.paper.latency import NO_LATENCY
-from fsm_exec.paper.rest_public import PublicReads
-from fsm_exec.paper.rest_reads import MemberReads
-from fsm_exec.paper.rest_writes import Writes
+from fsm_exec.paper.server.latency_gateway import Desk
+from fsm_exec.paper.server.rate_limit import TIERS
+from fsm_exec.paper.server.rest_public import PublicReads
+from fsm_exec.paper.server.rest_reads import MemberReads
+from fsm_exec.paper.server.rest_writes import Writes
+from fsm_exec.paper.timing.latency import NO_LATENCY
 from fsm_exec.wire.rest import API_PREFIX
 from tests.paper.support import START_US, TICKER, Stage, delta, header, hear, say, snapshot, staged, trade
 from tests.specification import official

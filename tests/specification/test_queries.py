@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fsm_exec.paper.budget import TIERS
+from fsm_exec.paper.server.rate_limit import TIERS
 from tests.paper.support import START_US, TICKER, Stage, header, snapshot, staged
 from tests.specification.operations import OPERATIONS, Operation
 from tests.specification.shapes import bounds_of, words_of

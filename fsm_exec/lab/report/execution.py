@@ -22,7 +22,7 @@ from fsm_exec.lab.report.execution_figure import execution_figure
 from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, window_of
 from fsm_exec.lab.report.execution_story import Story, story_of
 from fsm_exec.lab.report.page import Section, Table
-from fsm_exec.paper.tape import read_tape
+from fsm_exec.paper.tapes.tape import read_tape
 from fsm_exec.store.inspecting import inspected
 from fsm_exec.store.picturing import StoredBook, StoredHistory, books, history
 

@@ -13,8 +13,8 @@ from fsm_exec.core.ports import ChildRow
 from fsm_exec.core.snapshot import SNAPSHOT_VERSION, decode_entry
 from fsm_exec.core.times import from_iso
 from fsm_exec.core.units import format_count, format_money, format_price
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.exchange import Exchange
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.store.reading import executions, fills, journal
 
 US_PER_MS = 1_000

@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager, nullcontext
 
 from fsm_exec.core.units import CountE2, parse_count
 from fsm_exec.lab.simulation.witness import Witness
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.exchange import Exchange
-from fsm_exec.paper.matching import Match
-from fsm_exec.paper.orders import Order
-from fsm_exec.paper.timeline import Rank, Timeline
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.matching_engine.market_book import Match
+from fsm_exec.paper.matching_engine.orders import Order
+from fsm_exec.paper.timing.timeline import Rank, Timeline
+from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.wire import rest
 
 SOONEST_US, LATEST_US = 13_000_000, 25_000_000

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from fsm_exec.core.units import CountE2, PriceE4, format_count, format_price, in_outcome, opposite
 from fsm_exec.lab.simulation.scenario import Hand, Hit, Orphan
 from fsm_exec.paper.errors import ApiError
-from fsm_exec.paper.orders import Order
-from fsm_exec.paper.tape import Trade
-from fsm_exec.paper.timeline import Rank
+from fsm_exec.paper.matching_engine.orders import Order
+from fsm_exec.paper.tapes.tape import Trade
+from fsm_exec.paper.timing.timeline import Rank
 from fsm_exec.wire import rest
 
 if TYPE_CHECKING:

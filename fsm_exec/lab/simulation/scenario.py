@@ -24,7 +24,7 @@ from fsm_exec.paper.faults import (
     fault_profile,
     shipped_profiles,
 )
-from fsm_exec.paper.generator_profiles import PROFILES
+from fsm_exec.paper.tapes.profiles import PROFILES
 
 START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
 US_PER_MS = 1_000

@@ -16,7 +16,7 @@ from trio_websocket import WebSocketConnection
 from fsm_exec.kalshi.websocket_dial import Dial
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.life import Life, LifeOver
-from fsm_exec.paper.hosting import MEMORY_HOST, MemoryHost, handshake
+from fsm_exec.paper.server.hosting import MEMORY_HOST, MemoryHost, handshake
 
 Sending = Callable[[httpx.Request], None]
 

@@ -21,8 +21,8 @@ from fsm_exec.core.invariants import InvariantBroken, check
 from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.wire_rules import all_in_e6, broken_by_amend, broken_by_place
-from fsm_exec.paper.accounts import Account
-from fsm_exec.paper.orders import Order
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.matching_engine.orders import Order
 
 FINDINGS_MAX = 30
 ORDERS = "/portfolio/events/orders"

@@ -46,12 +46,12 @@ from fsm_exec.lab.simulation.scenario import (
 )
 from fsm_exec.lab.simulation.waiting import until
 from fsm_exec.lab.simulation.witness import Witness
-from fsm_exec.paper.auth import Gate
-from fsm_exec.paper.clock import Clock
 from fsm_exec.paper.faults import FaultPlan
-from fsm_exec.paper.generator import generate
-from fsm_exec.paper.hosting import MemoryHost
-from fsm_exec.paper.timeline import Timeline
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.hosting import MemoryHost
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper_session import PaperExchange
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual

@@ -1,0 +1,317 @@
+"""One market's book: the tape's levels with our orders laid over them, price first, then time. Pure and synchronous.
+
+Two ladders of bids, `yes` and `no`, which are one book: a bid for YES at p meets a bid for NO at 1 - p or better, at
+the price of the one that rested. Every operation returns what happened, in order; applying the `LevelChange`s to the
+book displayed before gives the book displayed after, and no state in between is crossed or negative.
+
+The tape knows nothing of our orders, so its events are read like this:
+  a taker's trade at p     fills our bids above p, best first, then at p what is beyond those ahead of us
+  a new or larger bid      fills our bids of the other ladder that it reaches, at our price; what is left is displayed
+  a decrease               never fills us (see level.py)
+Public prints of a recorded trade always add to its recorded quantity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, TypeAlias
+
+from fsm_exec.core.book import Level as BookLevel
+from fsm_exec.core.units import CountE2, Outcome, PriceE4, complement, in_outcome, opposite
+from fsm_exec.paper.matching_engine.orders import Order
+from fsm_exec.paper.matching_engine.price_level import Level, QueueModel
+
+OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
+
+
+class Match(NamedTuple):
+    """A trade, at the resting side's price. `outcome` and `price_e4` are the resting side's ladder and price there.
+    None stands for the crowd of the tape."""
+
+    maker: Order | None
+    taker: Order | None
+    outcome: Outcome
+    price_e4: PriceE4
+    count_e2: CountE2
+
+
+class LevelChange(NamedTuple):
+    """The displayed level changed by `delta_e2`. `cause` is the order of ours that did it, if one did."""
+
+    outcome: Outcome
+    price_e4: PriceE4
+    delta_e2: CountE2
+    cause: Order | None
+
+
+class SelfTradeCancelled(NamedTuple):
+    """An order ended by self-trade prevention: `order.remaining_e2` contracts of it did not trade."""
+
+    order: Order
+
+
+Happening: TypeAlias = Match | LevelChange | SelfTradeCancelled
+
+
+class MarketBook:
+    """`queue_model`: what the decreases of the tape do to the places of our orders (level.py)."""
+
+    def __init__(self, queue_model: QueueModel = "conservative") -> None:
+        self._queue_model: QueueModel = queue_model
+        self._ladders: dict[Outcome, dict[PriceE4, Level]] = {"yes": {}, "no": {}}
+        self._ours: dict[Outcome, dict[PriceE4, Level]] = {"yes": {}, "no": {}}
+
+    # What is displayed
+
+    def displayed(self, outcome: Outcome) -> list[BookLevel]:
+        """The bids of one ladder, ascending, as the wire shows them."""
+        ladder = self._ladders[outcome]
+        return [(p, CountE2(count)) for p in sorted(ladder) if (count := ladder[p].displayed_e2) > 0]
+
+    def recorded(self, outcome: Outcome) -> list[BookLevel]:
+        """The tape's own levels, without our orders and whatever those took."""
+        return [(p, CountE2(level.recorded_e2)) for p, level in self._ladders[outcome].items() if level.recorded_e2]
+
+    def ahead_of(self, order: Order) -> CountE2:
+        """What trades before a resting order, at better prices and at its own: by price, then time."""
+        ladder = self._ladders[order.outcome]
+        better = sum(level.displayed_e2 for price, level in ladder.items() if price > order.price_e4)
+        ahead = int(order.ahead_e2)
+        for other in ladder[order.price_e4].orders:
+            if other is order:
+                break
+            ahead += other.remaining_e2
+        return CountE2(better + ahead)
+
+    def best(self, outcome: Outcome) -> BookLevel | None:
+        ladder = self._ladders[outcome]
+        if not ladder:
+            return None
+        top = max(ladder)
+        if (count := ladder[top].displayed_e2) > 0:
+            return top, CountE2(count)
+        # Rare: our orders took all that the tape still states at the top.
+        price = max((p for p, level in ladder.items() if level.displayed_e2 > 0), default=None)
+        return None if price is None else (price, CountE2(ladder[price].displayed_e2))
+
+    def crosses(self, outcome: Outcome, price: PriceE4) -> bool:
+        """Whether a bid at `price` would trade at once."""
+        best = self.best(opposite(outcome))
+        return best is not None and best[0] >= complement(price)
+
+    # The tape
+
+    def record_snapshot(self, yes: Iterable[BookLevel], no: Iterable[BookLevel]) -> list[Happening]:
+        """The tape states the whole book anew; orders of ours that it now crosses are filled."""
+        before = {outcome: dict(self.displayed(outcome)) for outcome in OUTCOMES}
+        for outcome, levels in zip(OUTCOMES, (yes, no), strict=True):
+            stated = {price: count for price, count in levels if count > 0}
+            for price in sorted(self._ladders[outcome].keys() | stated.keys()):
+                self._level(outcome, price).reset(stated.get(price, CountE2(0)))
+        matches: list[Match] = []
+        for outcome in OUTCOMES:
+            for price in sorted(self._ladders[outcome], reverse=True):
+                level = self._ladders[outcome][price]
+                reached = _matches(self._fill_ours_reached_by(outcome, price, level.background_e2))
+                level.consume(sum(match.count_e2 for match in reached))
+                matches += reached
+        for outcome in OUTCOMES:
+            for price in sorted(self._ladders[outcome]):
+                self._prune(outcome, price)
+        changes = self._differences(before)
+        decreases_first = sorted(changes, key=lambda change: change.delta_e2 > 0)  # never crossed in between
+        return [*matches, *decreases_first]
+
+    def record_change(self, outcome: Outcome, price: PriceE4, delta: CountE2) -> list[Happening]:
+        """The tape adds to a level or takes from it. Raises BookError when it takes more than it ever showed."""
+        level = self._level(outcome, price)
+        if delta < 0:
+            before = level.displayed_e2
+            level.shrink(-delta)
+            net = level.displayed_e2 - before
+            self._prune(outcome, price)
+            return [LevelChange(outcome, price, CountE2(net), None)] if net else []
+        level.grow(delta)
+        happened = self._fill_ours_reached_by(outcome, price, delta)
+        taken = sum(match.count_e2 for match in _matches(happened))
+        level.consume(taken)
+        if taken < delta:
+            happened.append(LevelChange(outcome, price, CountE2(delta - taken), None))
+        self._prune(outcome, price)
+        return happened
+
+    def record_trade(self, taker: Outcome, yes_price: PriceE4, count: CountE2) -> list[Happening]:
+        """A taker of the tape bought `taker` and hit the other ladder. Its decrease is a change of its own."""
+        outcome = opposite(taker)
+        price = in_outcome(yes_price, outcome)
+        happened: list[Happening] = []
+        left = int(count)
+        for above in sorted((p for p in self._ours[outcome] if p > price), reverse=True):
+            level = self._ours[outcome][above]
+            for ours in list(level.orders):
+                left -= self._fill(happened, level, ours, None, min(left, ours.remaining_e2))
+        level_at = self._ladders[outcome].get(price)
+        if level_at is not None:
+            level_at.traded(count)
+        if level_at is not None and left:
+            plan = _plan(level_at, left)
+            crowd = sum(part for order, part in plan if order is None)
+            level_at.advance(crowd)
+            for order, part in plan:
+                if order is not None:
+                    left -= self._fill(happened, level_at, order, None, part)
+            self._prune(outcome, price)
+        if left:
+            happened.append(Match(None, None, outcome, price, CountE2(left)))
+        return happened
+
+    # Our orders
+
+    def submit(self, order: Order) -> list[Happening]:
+        """Match an incoming order, then rest what remains if it may rest. What remains of it afterwards, and does
+        not rest, is for the caller to cancel."""
+        happened: list[Happening] = []
+        ladder = opposite(order.outcome)
+        prevented = False
+        while order.remaining_e2 and not prevented:
+            best = self.best(ladder)
+            if best is None or best[0] < complement(order.price_e4):
+                break
+            prevented = self._take(happened, order, self._ladders[ladder][best[0]], ladder, best[0])
+        if prevented:
+            happened.append(SelfTradeCancelled(order))
+        elif order.remaining_e2 and order.time_in_force == "good_till_canceled":
+            level = self._level(order.outcome, order.price_e4)
+            level.join(order)
+            self._ours[order.outcome][order.price_e4] = level
+            happened.append(LevelChange(order.outcome, order.price_e4, order.remaining_e2, order))
+        return happened
+
+    def fillable(self, order: Order) -> bool:
+        """Whether an incoming order would fill whole at once, self-trade prevention included."""
+        left = int(order.remaining_e2)
+        ladder = self._ladders[opposite(order.outcome)]
+        for price in sorted(ladder, reverse=True):
+            if left <= 0 or price < complement(order.price_e4):
+                break
+            for other, count in ladder[price].queue():
+                if other is not None and other.account_id == order.account_id:
+                    if order.self_trade_prevention == "taker_at_cross" and left > 0:
+                        return False
+                    continue
+                left -= count
+        return left <= 0
+
+    def withdraw(self, order: Order) -> list[Happening]:
+        """Take a resting order off the book."""
+        level = self._ladders[order.outcome][order.price_e4]
+        level.leave(order)
+        self._forget_if_gone(order.outcome, order.price_e4, level)
+        self._prune(order.outcome, order.price_e4)
+        return [LevelChange(order.outcome, order.price_e4, CountE2(-order.remaining_e2), order)]
+
+    def reduce(self, order: Order, remaining: CountE2) -> list[Happening]:
+        """Lower a resting order to `remaining` > 0; it keeps its place."""
+        delta = CountE2(remaining - order.remaining_e2)
+        order.remaining_e2 = remaining
+        return [LevelChange(order.outcome, order.price_e4, delta, order)] if delta else []
+
+    # Inside
+
+    def _take(self, happened: list[Happening], taker: Order, level: Level, outcome: Outcome, price: PriceE4) -> bool:
+        """Trade `taker` against one level's queue. True if it met an order of its own account and must stop."""
+        met_own = False
+        plan: list[tuple[Order | None, int]] = []
+        own: list[Order] = []
+        left = int(taker.remaining_e2)
+        for other, available in level.queue():
+            if not left:
+                break
+            if other is not None and other.account_id == taker.account_id:
+                if taker.self_trade_prevention == "taker_at_cross":
+                    met_own = True
+                    break
+                own.append(other)
+                continue
+            part = min(left, available)
+            plan.append((other, part))
+            left -= part
+        for mine in own:
+            happened += self.withdraw(mine)
+            happened.append(SelfTradeCancelled(mine))
+        for other, part in plan:
+            if other is None:
+                level.consume(part)
+                level.advance(part)
+                taker.remaining_e2 = CountE2(taker.remaining_e2 - part)
+                happened.append(Match(None, taker, outcome, price, CountE2(part)))
+                happened.append(LevelChange(outcome, price, CountE2(-part), taker))
+            else:
+                self._fill(happened, level, other, taker, part)
+        self._prune(outcome, price)
+        return met_own
+
+    def _fill(self, happened: list[Happening], level: Level, maker: Order, taker: Order | None, count: int) -> int:
+        """Fill a resting order by `count` and drop it when nothing remains. Returns `count`."""
+        if not count:
+            return 0
+        maker.remaining_e2 = CountE2(maker.remaining_e2 - count)
+        if taker is not None:
+            taker.remaining_e2 = CountE2(taker.remaining_e2 - count)
+        happened.append(Match(maker, taker, maker.outcome, maker.price_e4, CountE2(count)))
+        happened.append(LevelChange(maker.outcome, maker.price_e4, CountE2(-count), taker))
+        if not maker.remaining_e2:
+            level.leave(maker)
+            self._forget_if_gone(maker.outcome, maker.price_e4, level)
+            self._prune(maker.outcome, maker.price_e4)
+        return count
+
+    def _fill_ours_reached_by(self, outcome: Outcome, price: PriceE4, count: int) -> list[Happening]:
+        """Fill our orders of the other ladder that a bid of the tape at `price` reaches, best first."""
+        other = opposite(outcome)
+        happened: list[Happening] = []
+        left = count
+        for reached in sorted((p for p in self._ours[other] if p >= complement(price)), reverse=True):
+            level = self._ours[other][reached]
+            for order in list(level.orders):
+                left -= self._fill(happened, level, order, None, min(left, order.remaining_e2))
+        return happened
+
+    def _differences(self, before: dict[Outcome, dict[PriceE4, CountE2]]) -> list[LevelChange]:
+        changes: list[LevelChange] = []
+        for outcome in OUTCOMES:
+            after = dict(self.displayed(outcome))
+            for price in sorted(before[outcome].keys() | after.keys()):
+                delta = after.get(price, 0) - before[outcome].get(price, 0)
+                if delta:
+                    changes.append(LevelChange(outcome, price, CountE2(delta), None))
+        return changes
+
+    def _level(self, outcome: Outcome, price: PriceE4) -> Level:
+        return self._ladders[outcome].setdefault(price, Level(self._queue_model))
+
+    def _forget_if_gone(self, outcome: Outcome, price: PriceE4, level: Level) -> None:
+        if not level.orders:
+            self._ours[outcome].pop(price, None)
+
+    def _prune(self, outcome: Outcome, price: PriceE4) -> None:
+        level = self._ladders[outcome].get(price)
+        if level is not None and level.is_empty():
+            del self._ladders[outcome][price]
+
+
+def _matches(happened: list[Happening]) -> list[Match]:
+    return [each for each in happened if isinstance(each, Match)]
+
+
+def _plan(level: Level, count: int) -> list[tuple[Order | None, int]]:
+    """Who trades how much when `count` contracts hit `level`."""
+    plan: list[tuple[Order | None, int]] = []
+    left = count
+    for order, available in level.queue():
+        if not left:
+            break
+        part = min(left, available)
+        plan.append((order, part))
+        left -= part
+    return plan

@@ -1,0 +1,120 @@
+"""Who is asking: the three access headers, checked as the exchange checks them (wire reference, section 2).
+
+The signature is over timestamp + METHOD + path, without query and body: RSA-PSS with SHA-256 and a salt of any length,
+as the signature itself says, or plain Ed25519. The timestamp must lie within the window around the wall clock.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
+
+from fsm_exec.core.units import MoneyE6
+from fsm_exec.paper.errors import ApiError
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.server.rate_limit import BASIC, Budget, Tier
+from fsm_exec.paper.timing.clock import TellsTime
+from fsm_exec.paper.venue.exchange import Exchange
+
+KeyType: TypeAlias = Literal["rsa", "ed25519"]
+WINDOW_MS = 15_000  # measured: 10 s passes, 30 s does not
+TIMESTAMP_DIGITS_MAX = 16
+KEY, TIMESTAMP, SIGNATURE = "kalshi-access-key", "kalshi-access-timestamp", "kalshi-access-signature"
+_PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.AUTO)
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """A member's key pair. The private half is never kept by the exchange, and never shown by `repr`."""
+
+    api_key_id: str
+    private_key_pem: bytes
+
+    def __repr__(self) -> str:
+        return f"Credentials(api_key_id={self.api_key_id!r})"
+
+    def write_private_key(self, path: Path) -> None:
+        """Write the PEM to a new file that only its owner can read. Raises OSError, also if the file exists."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(self.private_key_pem)
+
+
+class Gate:
+    """The keys of the exchange's members, and how much they may ask. `wall` is the clock that signatures are held
+    against; `tier` holds for all of them."""
+
+    def __init__(self, exchange: Exchange, wall: TellsTime, *, tier: Tier = BASIC) -> None:
+        self.budget = Budget(wall, tier)
+        self._exchange = exchange
+        self._wall = wall
+        self.skew_ms = 0  # how wrong the exchange's clock is: a fault
+        self._keys: dict[str, tuple[RSAPublicKey | Ed25519PublicKey, Account]] = {}
+
+    def open_account(self, cash: MoneyE6, key_type: KeyType = "rsa") -> tuple[Account, Credentials]:
+        """A new account with `cash` and a fresh key pair."""
+        account = self._exchange.add_account(cash)
+        private: RSAPrivateKey | Ed25519PrivateKey = (
+            generate_private_key(public_exponent=65_537, key_size=2_048)
+            if key_type == "rsa"
+            else Ed25519PrivateKey.generate()
+        )
+        api_key_id = self._exchange.ids.new("api_key")
+        self._keys[api_key_id] = (private.public_key(), account)
+        pem = private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return account, Credentials(api_key_id, pem)
+
+    def keys_of(self, account: Account) -> list[str]:
+        """The ids of an account's keys."""
+        return [key_id for key_id, (_, owner) in self._keys.items() if owner is account]
+
+    def claimed(self, headers: Mapping[str, str]) -> Account | None:
+        """The account a public request names, if it is one of ours: only to charge it, nothing is checked."""
+        known = self._keys.get(headers.get(KEY, ""))
+        return None if known is None else known[1]
+
+    def member(self, headers: Mapping[str, str], method: str, path: str) -> Account:
+        """The account that signed a request. `headers` have lower-case names. Raises ApiError 401."""
+        signature = headers.get(SIGNATURE)
+        if not signature:
+            raise _refused("signature_is_missing_from_headers", "signature is missing from headers")
+        stamp = headers.get(TIMESTAMP, "")
+        if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= TIMESTAMP_DIGITS_MAX):
+            raise _refused("header_timestamp_expired", "header timestamp expired")
+        if abs(int(stamp) - self._wall.now_us() // 1_000 - self.skew_ms) > WINDOW_MS:
+            raise _refused("header_timestamp_expired", "header timestamp expired")
+        known = self._keys.get(headers.get(KEY, ""))
+        if known is None:
+            raise _refused("authentication_error", "authentication_error", "NOT_FOUND")
+        public, account = known
+        if not _verifies(public, signature, f"{stamp}{method.upper()}{path}".encode()):
+            raise _refused("authentication_error", "authentication_error", "INCORRECT_API_KEY_SIGNATURE")
+        return account
+
+
+def _verifies(public: RSAPublicKey | Ed25519PublicKey, signature: str, message: bytes) -> bool:
+    try:
+        raw = base64.b64decode(signature, validate=True)
+        if isinstance(public, Ed25519PublicKey):
+            public.verify(raw, message)
+        else:
+            public.verify(raw, message, _PSS, hashes.SHA256())
+    except (InvalidSignature, binascii.Error, ValueError):
+        return False
+    return True
+
+
+def _refused(code: str, message: str, details: str | None = None) -> ApiError:
+    return ApiError(401, code, message, details)

@@ -1,0 +1,150 @@
+"""Where requests meet the timeline: the legs of latency of REST, and the order in which writes are matched.
+
+A write travels the entry leg, is executed on the timeline at the very microsecond it is due (ties by client order
+id), and its answer travels the response leg. It is executed even if whoever sent it has gone. A read is answered from
+the state at its arrival and travels the response leg. What goes wrong with either is decided here, at the moment it
+is executed, so that a seed decides it and not the order of tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import trio
+
+from fsm_exec.paper import errors
+from fsm_exec.paper.errors import ApiError
+from fsm_exec.paper.faults import NO_FAULT, US_PER_MS, Fault, FaultPlan
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.server.request_context import CALL, Call
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.latency import Latency, Legs
+from fsm_exec.paper.timing.timeline import Rank
+from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper.venue.stale_listings import Replica
+
+T = TypeVar("T")
+
+
+class _Outcome(Generic[T]):
+    """The result of a write, or its refusal, and when it was decided."""
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.at_us = 0
+        self.value: T | None = None
+        self.refusal: ApiError | None = None
+
+    def decide(self, action: Callable[[], T], at_us: int) -> None:
+        self.at_us = at_us
+        try:
+            self.value = action()
+        except ApiError as refusal:
+            self.refusal = refusal
+        self.done.set()
+
+    def refuse(self, refusal: ApiError, at_us: int) -> None:
+        """Whatever was done before, this is what is said."""
+        self.at_us, self.refusal = at_us, refusal
+        self.done.set()
+
+
+class Desk:
+    """`faults` None: nothing ever goes wrong."""
+
+    def __init__(self, exchange: Exchange, clock: Clock, latency: Latency, faults: FaultPlan | None = None) -> None:
+        self.exchange = exchange
+        self.clock = clock
+        self.legs = Legs(latency)
+        self.faults = faults
+        self.replica = Replica(exchange)
+
+    async def write(self, key: str, action: Callable[[], T]) -> T:
+        """Execute `action` on the timeline after the entry leg. Raises its ApiError after the response leg."""
+        outcome: _Outcome[T] = _Outcome()
+        call = CALL.get()
+        timeline = self.exchange.timeline
+
+        def execute() -> None:
+            now_us = timeline.now_us()
+            fault = self.faults.for_write(now_us) if self.faults is not None and call is not None else NO_FAULT
+            if fault.kind == "late":
+                timeline.at(now_us + fault.delay_us, Rank.ARRIVAL, key, lambda: _run(action))
+            elif fault.done:
+                outcome.decide(action, now_us)
+                if self.faults is not None and call is not None and outcome.value is not None:
+                    outcome.value = self.faults.answered(call.kind, outcome.value, now_us)  # type: ignore[assignment]  # for the wire, as it comes
+            if call is not None and (refusal := self._befall(call, fault)) is not None:
+                outcome.refuse(refusal, now_us)
+
+        due_us = self.clock.now_us() + self.legs.entry_us()
+        timeline.at(due_us, Rank.ARRIVAL, key, execute)
+        await outcome.done.wait()
+        await self.clock.sleep_until(outcome.at_us + self.legs.response_us())
+        if outcome.refusal is not None:
+            raise outcome.refusal
+        return outcome.value  # type: ignore[return-value]  # set by execute()
+
+    async def read(self, look: Callable[[], T]) -> T:
+        """What `look` sees now, after the response leg. Raises its ApiError then."""
+        self.exchange.timeline.advance()
+        now_us = self.clock.now_us()
+        call = CALL.get()
+        try:
+            if self.faults is not None and call is not None:
+                refusal = self._befall(call, self.faults.for_read(now_us))
+                if refusal is not None:
+                    raise refusal
+            return look()
+        finally:
+            await self.clock.sleep_until(now_us + self.legs.response_us())
+
+    def seen(self, account: Account) -> Account:
+        """The account as its listings show it now: as it is, or as it was when the listings stopped."""
+        return self.replica.seen(account)
+
+    def listed(self, what: str, page: object) -> object:
+        """A page of the listing of `orders` or `fills`, as it is told."""
+        return page if self.faults is None else self.faults.listed(what, page, self.clock.now_us())
+
+    def as_of_us(self) -> int:
+        """Up to when the listings show everything."""
+        return self.replica.as_of_us()
+
+    def _befall(self, call: Call, fault: Fault) -> ApiError | None:
+        """Let `fault` decide about the answer; a refusal if the fault is one. The refusal of an answer that is never
+        sent is seen by nobody."""
+        assert self.faults is not None or fault is NO_FAULT
+        match fault.kind:
+            case "none":
+                return None
+            case "slow":
+                call.slow_us = fault.delay_us
+                return None
+            case "cut":
+                call.fate = "cut"
+                return None
+            case "lost_answer" | "late":
+                assert self.faults is not None
+                profile = self.faults.profile
+                held_ms = profile.reads.hold_ms if call.kind == "read" else profile.writes.hold_ms
+                call.fate, call.hold_us = "never", held_ms * US_PER_MS
+                return errors.unavailable() if fault.kind == "late" else None
+            case "refused":
+                # A cancel is refused as on a wrong shard: not found, although the order lives.
+                return errors.not_found("order") if call.kind == "cancel" else errors.invalid_parameters("fault")
+            case "too_many":
+                return errors.too_many_requests()
+            case "internal_error":
+                return errors.internal_error()
+            case "unavailable":
+                return errors.unavailable()
+
+
+def _run(action: Callable[[], object]) -> None:
+    """A write whose sender has given up: its answer, or its refusal, is for nobody."""
+    try:
+        action()
+    except ApiError:
+        return

@@ -1,0 +1,84 @@
+"""What waits to be sent on one connection, each frame until its leg of latency is over.
+
+Public and private frames have legs of their own; order within a kind is kept, whatever the legs do, unless a fault
+says otherwise. A member that does not read is dropped when too much waits for it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from fsm_exec.paper.faults import AS_IT_IS, FaultPlan
+from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.latency import Legs
+
+OUTBOX_FRAMES_MAX = 200_000  # then subscriptions are ended (error 25)
+ANSWERS_MAX = 1_000  # what may still follow to tell it; beyond, the connection is dropped
+FRAME_KIND_MAX = 64  # bytes from the start of a frame, in which its type stands
+
+
+class Outbox:
+    def __init__(self, clock: Clock, legs: Legs, faults: FaultPlan | None = None) -> None:
+        self._faults = faults
+        self._clock = clock
+        self._legs = legs
+        self._heap: list[tuple[int, int, bytes]] = []
+        self._entries = 0
+        self._last_public_us = 0
+        self._last_private_us = 0
+        self._earlier = trio.Event()
+        self.overflowed = trio.Event()
+
+    def is_full(self) -> bool:
+        """Too much waits: who would send more on a subscription ends it instead."""
+        return len(self._heap) >= OUTBOX_FRAMES_MAX
+
+    def public(self, frame: bytes, at_us: int) -> None:
+        """A frame about the market at `at_us`, or an answer that must keep its place among such frames."""
+        if self._faults is not None and self._faults.loses_public(_kind(frame), at_us):
+            return
+        self._last_public_us = max(self._last_public_us, at_us + self._legs.feed_us())
+        self._put(self._last_public_us, frame)
+
+    def private(self, frame: bytes, at_us: int) -> None:
+        """A frame about the member's own orders at `at_us`."""
+        kind = _kind(frame)
+        copies = AS_IT_IS if self._faults is None else self._faults.for_private(kind, at_us)
+        told = (frame,) if self._faults is None else self._faults.told(kind, frame, at_us)
+        for copy in copies:
+            due_us = max(self._last_private_us, at_us + self._legs.response_us() + copy.delay_us)
+            if copy.in_order:
+                self._last_private_us = due_us
+            for each in told:
+                self._put(due_us, each)
+
+    def _put(self, due_us: int, frame: bytes) -> None:
+        if len(self._heap) >= OUTBOX_FRAMES_MAX + ANSWERS_MAX:
+            self.overflowed.set()
+            return
+        if not self._heap or due_us < self._heap[0][0]:
+            self._earlier.set()
+        heapq.heappush(self._heap, (due_us, self._entries, frame))
+        self._entries += 1
+
+    async def run(self, send: Callable[[str], Awaitable[None]]) -> None:
+        """Send for ever, each frame when it is due. Ends by cancellation, or with what `send` raises."""
+        while True:
+            self._earlier = trio.Event()
+            if not self._heap:
+                await self._earlier.wait()
+                continue
+            due_us = self._heap[0][0]
+            if due_us > self._clock.now_us():
+                with trio.CancelScope(deadline=self._clock.deadline_s(due_us)):
+                    await self._earlier.wait()
+                continue
+            await send(heapq.heappop(self._heap)[2].decode())
+
+
+def _kind(frame: bytes) -> str:
+    """The `type` of a frame of ours: its first value."""
+    return frame[:FRAME_KIND_MAX].split(b'"', 4)[3].decode()

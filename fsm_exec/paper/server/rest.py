@@ -1,0 +1,133 @@
+"""The REST application: who asks is established, the buckets are charged, the body is decoded; then the endpoint acts.
+
+Serves any host alike. Which endpoints there are stands in rest_public.py, rest_reads.py
+and rest_writes.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from fsm_exec.paper import errors
+from fsm_exec.paper.errors import ApiError
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.latency_gateway import Desk
+from fsm_exec.paper.server.rate_limit import DEFAULT_COST
+from fsm_exec.paper.server.request_params import Asked
+from fsm_exec.paper.server.rest_public import PublicReads
+from fsm_exec.paper.server.rest_reads import MemberReads, Read
+from fsm_exec.paper.server.rest_writes import NoBody, Write, Writes
+from fsm_exec.paper.venue import public_reads
+from fsm_exec.paper.venue.encoding import decoded, encoded, error_body
+from fsm_exec.wire.rest import API_PREFIX
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+BODY_BYTES_MAX = 1_048_576
+GONE = (  # the order writes of the first version
+    ("POST", "/portfolio/orders"),
+    ("POST", "/portfolio/orders/batched"),
+    ("DELETE", "/portfolio/orders/batched"),
+    ("DELETE", "/portfolio/orders/{order_id}"),
+    ("POST", "/portfolio/orders/{order_id}/amend"),
+    ("POST", "/portfolio/orders/{order_id}/decrease"),
+)
+
+
+class RestApp:
+    """Holds the endpoints; `app` is the ASGI application."""
+
+    def __init__(self, desk: Desk, gate: Gate) -> None:
+        self._desk = desk
+        self._gate = gate
+        self._writes = Writes(desk.exchange, gate.budget)
+        public, own = PublicReads(desk), MemberReads(desk, gate)
+        routes = [
+            _route("GET", "/exchange/status", self._status),
+            *(_route("GET", read.path, self._reader(read, private=False)) for read in public.all()),
+            *(_route("GET", read.path, self._reader(read, private=True)) for read in own.all()),
+            _route("GET", "/portfolio/events/orders", _no_page),
+            *(_route(write.method, write.path, self._writer(write)) for write in self._writes.all()),
+            *(_route(method, path, self._gone) for method, path in GONE),
+        ]
+        self.app = Starlette(routes=routes, exception_handlers={404: _no_page, 405: _no_page})
+
+    def _reader(self, read: Read, *, private: bool) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            member = self._gate.member(request.headers, "GET", _path(request)) if private else None
+            payer = member if private else self._gate.claimed(request.headers)
+            self._gate.budget.charge(payer, "read", read.cost)
+            asked = Asked(request, member, read.operation)
+            if private:
+                asked.check_scope()
+            return _json(await self._desk.read(lambda: read.look(asked)))
+
+        return answer
+
+    def _writer(self, write: Write) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            member = self._gate.member(request.headers, request.method, _path(request))
+            if isinstance(write.cost, int):
+                self._gate.budget.charge(member, "write", write.cost)
+            raw = await _body(request)
+            body = decoded(raw or b"{}", NoBody) if write.body is NoBody else decoded(raw, write.body)
+            if not isinstance(write.cost, int):
+                self._gate.budget.charge(member, "write", write.cost(body))
+            asked = Asked(request, member, write.operation)
+            asked.check_subaccount()
+            key = self._writes.key_of(asked, body)
+            done = await self._desk.write(key, lambda: write.act(asked, body))
+            return Response(status_code=write.status) if done is None else _json(done, write.status)
+
+        return answer
+
+    async def _status(self, request: Request) -> Response:
+        """503 with the normal body while the exchange is down."""
+        self._gate.budget.charge(self._gate.claimed(request.headers), "read", DEFAULT_COST)
+        exchange = self._desk.exchange
+        body = await self._desk.read(lambda: public_reads.status_body(exchange))
+        return _json(body, 200 if body["exchange_active"] else 503)
+
+    async def _gone(self, request: Request) -> Response:
+        self._gate.member(request.headers, request.method, _path(request))
+        raise errors.deprecated_v1()
+
+
+def _route(method: str, path: str, endpoint: Endpoint) -> Route:
+    async def answered(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except ApiError as refusal:
+            return _json(error_body(refusal), refusal.status)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+
+    return Route(API_PREFIX + path, answered, methods=[method])
+
+
+async def _no_page(_: Request, __: Exception | None = None) -> Response:
+    return PlainTextResponse("404 page not found", 404)
+
+
+def _json(body: object, status: int = 200) -> Response:
+    return Response(encoded(body), status, media_type="application/json")
+
+
+def _path(request: Request) -> str:
+    """The path as it was sent, which is what was signed."""
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    return raw.partition(b"?")[0].decode("latin-1")
+
+
+async def _body(request: Request) -> bytes:
+    raw = b""
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > BODY_BYTES_MAX:
+            raise errors.bad_request("body is too large")
+    return raw

@@ -1,0 +1,163 @@
+"""The endpoints that change something: path, body, cost, what is done, and the status of success."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from fsm_exec.paper import errors
+from fsm_exec.paper.server.rate_limit import CANCEL_COST, DEFAULT_COST, UPGRADE, UPGRADE_COST, Budget
+from fsm_exec.paper.server.request_params import Asked
+from fsm_exec.paper.venue import batches, order_group_requests
+from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper.venue.request_checks import check_shard
+from fsm_exec.wire import rest, writes
+
+Act: TypeAlias = Callable[[Asked, Any], object]
+EMPTY: dict[str, object] = {}
+
+
+class NoBody(msgspec.Struct):
+    """Whatever object is sent, or nothing at all."""
+
+
+class Write(NamedTuple):
+    """`operation` names the endpoint in the messages about a wrong query. `cost` may depend on the decoded body. A
+    success without a body is answered with None."""
+
+    method: str
+    path: str
+    operation: str
+    body: type[Any]
+    act: Act
+    status: int = 200
+    cost: int | Callable[[Any], int] = DEFAULT_COST
+
+
+class Writes:
+    def __init__(self, exchange: Exchange, budget: Budget) -> None:
+        self._exchange = exchange
+        self._budget = budget
+
+    def all(self) -> list[Write]:
+        """In the order in which paths are tried: words before names."""
+        orders, groups = "/portfolio/events/orders", "/portfolio/order_groups"
+        group = f"{groups}/{{group_id}}"
+        create, cancel = _each(DEFAULT_COST), _each(CANCEL_COST)
+        return [
+            Write("POST", orders, "CreateOrderV2", rest.CreateOrder, self._create, 201),
+            Write("DELETE", orders, "CancelAllOrders", NoBody, self._cancel_all, 204, CANCEL_COST),
+            Write(
+                "POST", f"{orders}/batched", "BatchCreateOrdersV2", writes.BatchCreate, self._create_batch, 201, create
+            ),
+            Write(
+                "DELETE",
+                f"{orders}/batched",
+                "BatchCancelOrdersV2",
+                writes.BatchCancel,
+                self._cancel_batch,
+                200,
+                cancel,
+            ),
+            Write("DELETE", f"{orders}/{{order_id}}", "CancelOrderV2", NoBody, self._cancel, 200, CANCEL_COST),
+            Write("POST", f"{orders}/{{order_id}}/amend", "AmendOrderV2", rest.AmendOrder, self._amend),
+            Write("POST", f"{orders}/{{order_id}}/decrease", "DecreaseOrderV2", writes.DecreaseOrder, self._decrease),
+            Write("POST", f"{groups}/create", "CreateOrderGroup", writes.CreateGroup, self._create_group, 201),
+            Write("PUT", f"{group}/limit", "UpdateOrderGroupLimit", writes.GroupLimit, self._change_limit),
+            Write("PUT", f"{group}/reset", "ResetOrderGroup", NoBody, self._reset),
+            Write("PUT", f"{group}/trigger", "TriggerOrderGroup", NoBody, self._trigger),
+            Write("DELETE", group, "DeleteOrderGroup", NoBody, self._delete_group),
+            Write("POST", UPGRADE, "UpgradeAccountApiUsageLevel", NoBody, self._upgrade, 201, UPGRADE_COST),
+        ]
+
+    def key_of(self, asked: Asked, body: object) -> str:
+        """What breaks a tie between writes that arrive at one microsecond: the client order id, else the order's."""
+        if isinstance(body, rest.CreateOrder):
+            return body.client_order_id or ""
+        order_id: str = asked.request.path_params.get("order_id", "")
+        order = self._exchange.orders.get(order_id)
+        return order_id if order is None else order.client_order_id
+
+    # Orders
+
+    def _create(self, asked: Asked, body: rest.CreateOrder) -> object:
+        return self._exchange.create_order(asked.account, body)
+
+    def _cancel(self, asked: Asked, _: NoBody) -> object:
+        ticker = asked.text("market_ticker")
+        if not self._on_this_shard(asked.number("exchange_index", "ExchangeIndex"), ticker):
+            raise errors.not_found("order")
+        return self._exchange.cancel_order(asked.account, asked.named("order_id"), ticker)
+
+    def _cancel_all(self, asked: Asked, _: NoBody) -> None:
+        self._exchange.cancel_all(asked.account)
+
+    def _amend(self, asked: Asked, body: rest.AmendOrder) -> object:
+        check_shard(body.exchange_index)
+        return self._exchange.amend_order(asked.account, asked.named("order_id"), body)
+
+    def _decrease(self, asked: Asked, body: writes.DecreaseOrder) -> object:
+        if not self._on_this_shard(body.exchange_index, body.market_ticker):
+            raise errors.not_found("order")
+        return self._exchange.decrease_order(asked.account, asked.named("order_id"), body)
+
+    def _create_batch(self, asked: Asked, body: writes.BatchCreate) -> object:
+        return batches.create_batch(self._exchange, asked.account, body)
+
+    def _cancel_batch(self, asked: Asked, body: writes.BatchCancel) -> object:
+        return batches.cancel_batch(self._exchange, asked.account, body)
+
+    def _on_this_shard(self, exchange_index: int | None, ticker: str | None) -> bool:
+        """-1 demands routing by ticker; an order is looked for on the shard that is named."""
+        if exchange_index == -1 and not ticker:
+            raise errors.invalid_parameters("market_ticker is required to route by ticker")
+        return exchange_index in (None, -1, 0)
+
+    # Order groups
+
+    def _group_named(self, asked: Asked) -> str:
+        """The group of the path, on the shard of the query: none here but the first has any. Raises ApiError 404."""
+        group_id = asked.named("group_id")
+        if asked.number("exchange_index", "ExchangeIndex") not in (None, 0):
+            raise errors.group_not_found(group_id)
+        return group_id
+
+    def _create_group(self, asked: Asked, body: writes.CreateGroup) -> object:
+        return order_group_requests.create_group(self._exchange, asked.account, body)
+
+    def _change_limit(self, asked: Asked, body: writes.GroupLimit) -> object:
+        order_group_requests.change_limit(self._exchange, asked.account, self._group_named(asked), body)
+        return EMPTY
+
+    def _reset(self, asked: Asked, _: NoBody) -> object:
+        order_group_requests.reset(self._exchange, asked.account, self._group_named(asked))
+        return EMPTY
+
+    def _trigger(self, asked: Asked, _: NoBody) -> object:
+        order_group_requests.trigger(self._exchange, asked.account, self._group_named(asked))
+        return EMPTY
+
+    def _delete_group(self, asked: Asked, _: NoBody) -> object:
+        order_group_requests.delete(self._exchange, asked.account, self._group_named(asked))
+        return EMPTY
+
+    # The account
+
+    def _upgrade(self, asked: Asked, _: NoBody) -> None:
+        """For good, to whoever has sent one of its last hundred orders by the API: all of them here came so."""
+        if not asked.account.orders:
+            raise errors.forbidden("no order of the last 100 was created by the API")
+        self._budget.upgrade(asked.account)
+
+
+def _each(cost: int) -> Callable[[writes.BatchCreate | writes.BatchCancel], int]:
+    """A batch is charged for all its orders at once, so it must fit the bucket; one without orders is refused."""
+
+    def of(batch: writes.BatchCreate | writes.BatchCancel) -> int:
+        if not batch.orders:
+            raise errors.invalid_parameters("orders is empty")
+        return cost * len(batch.orders)
+
+    return of

@@ -1,0 +1,111 @@
+"""One WebSocket connection, from the handshake to its end: commands in, frames out, a heartbeat every 10 s.
+
+Serves any trio-websocket connection, whatever stream is under it. What a command does stands in ws_commands.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
+
+from fsm_exec.paper.errors import ApiError
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.latency_gateway import Desk
+from fsm_exec.paper.server.outbox import Outbox
+from fsm_exec.paper.server.ws_commands import Commands
+from fsm_exec.paper.venue.encoding import encoded, error_body
+from fsm_exec.wire.rest import WS_PATH
+
+HEARTBEAT = b"heartbeat"
+HEARTBEAT_S = 10
+HANDSHAKE_S = 60
+CLOSE_S = 5
+MESSAGE_BYTES_MAX = 1_048_576
+
+
+class WsHandler:
+    """Serves connections; one instance for all of them."""
+
+    def __init__(self, desk: Desk, gate: Gate) -> None:
+        self._desk = desk
+        self._gate = gate
+
+    async def serve(self, stream: trio.abc.Stream) -> None:
+        """One connection, to its end. Returns when the client has gone or was refused."""
+        async with trio.open_nursery() as nursery:
+            try:
+                with trio.fail_after(HANDSHAKE_S):
+                    request = await wrap_server_stream(nursery, stream, max_message_size=MESSAGE_BYTES_MAX)
+                    account = await self._admit(request)
+                if account is not None:
+                    connection = await request.accept()
+                    await _Session(self._desk, account, connection).run()
+                    with trio.move_on_after(CLOSE_S):  # a dead client never answers the closing handshake
+                        await connection.aclose()
+            except (ConnectionClosed, trio.TooSlowError):
+                pass  # the client has gone, or never finished its handshake: nothing is owed to it
+            finally:
+                nursery.cancel_scope.cancel()
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(stream)
+
+    async def _admit(self, request: WebSocketRequest) -> Account | None:
+        """The member behind a handshake, or None after it was refused."""
+        if request.path.split("?")[0] != WS_PATH:
+            await request.reject(404, body=b"404 page not found")
+            return None
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers}
+        try:
+            return self._gate.member(headers, "GET", WS_PATH)
+        except ApiError as refusal:
+            body = encoded(error_body(refusal))
+            await request.reject(refusal.status, extra_headers=[(b"Content-Type", b"application/json")], body=body)
+            return None
+
+
+class _Session:
+    """An admitted connection: its commands and its outbox, until one of both sides ends it."""
+
+    def __init__(self, desk: Desk, account: Account, connection: WebSocketConnection) -> None:
+        self._exchange = desk.exchange
+        self._connection = connection
+        self._outbox = Outbox(desk.clock, desk.legs, desk.faults)
+        self._commands = Commands(desk.exchange, account, self._outbox, desk.clock)
+
+    async def run(self) -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._until_closed, nursery, self._listen)
+                nursery.start_soon(self._until_closed, nursery, self._send)
+                nursery.start_soon(self._until_closed, nursery, self._beat)
+                nursery.start_soon(self._until_closed, nursery, self._outbox.overflowed.wait)
+        finally:
+            self._commands.end_all()
+
+    async def _until_closed(self, nursery: trio.Nursery, part: Callable[[], Awaitable[None]]) -> None:
+        """Run one part of the session; when it ends, or the client has gone, the session ends."""
+        with suppress(ConnectionClosed):
+            await part()
+        nursery.cancel_scope.cancel()
+
+    async def _send(self) -> None:
+        await self._outbox.run(self._connection.send_message)
+
+    async def _beat(self) -> None:
+        """Ends when a ping stays unanswered for a whole interval: the client is dead."""
+        while True:
+            await trio.sleep(HEARTBEAT_S)
+            with trio.move_on_after(HEARTBEAT_S) as waiting:
+                await self._connection.ping(HEARTBEAT)
+            if waiting.cancelled_caught:
+                return
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._connection.get_message()
+            self._exchange.timeline.advance()
+            self._commands.obey(message)

@@ -1,0 +1,160 @@
+"""What the operator of the exchange does: pauses, deactivation, close, result and settlement, a change of grid.
+
+While nothing may trade, a market's tape moves on unseen: its book is kept beside, its trades did not happen, and when
+trading resumes the book is stated anew. Orders that rest stay, but for those that asked to be cancelled on a pause.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from fsm_exec.core.book import Book
+from fsm_exec.core.units import Outcome, format_price
+from fsm_exec.paper import errors
+from fsm_exec.paper.grids import grid_of
+from fsm_exec.paper.matching_engine.market import PaperMarket
+from fsm_exec.paper.tapes.tape import BookSnapshot
+from fsm_exec.paper.timing.timeline import Rank, Timeline
+from fsm_exec.paper.venue.publisher import price_ranges
+from fsm_exec.paper.venue.trading import Trading
+
+
+class Lifecycle(Trading):
+    """`exchange_active` false: nothing works. `trading_active` false: only cancels do."""
+
+    def __init__(self, timeline: Timeline, *, seed: int = 0) -> None:
+        super().__init__(timeline, seed=seed)
+        self.exchange_active = True
+        self.trading_active = True
+        self.resume_us: int | None = None
+
+    # Pauses
+
+    def pause_trading(self) -> None:
+        """Cancels work, placing and changing do not; orders with `cancel_order_on_pause` go at once."""
+        self.trading_active = False
+        self._freeze_or_thaw()
+        self._cancel_on_pause()
+
+    def resume_trading(self) -> None:
+        self.trading_active = True
+        self._freeze_or_thaw()
+
+    def pause_exchange(self, *, resume_us: int | None = None) -> None:
+        """Nothing works; status answers 503. `resume_us` is only what members are told."""
+        self.exchange_active = False
+        self.resume_us = resume_us
+        self._freeze_or_thaw()
+        self._cancel_on_pause()
+
+    def resume_exchange(self) -> None:
+        self.exchange_active = True
+        self.resume_us = None
+        self._freeze_or_thaw()
+
+    def require_exchange(self) -> None:
+        """Raises ApiError 409 while the exchange is paused."""
+        if not self.exchange_active:
+            raise errors.exchange_is_paused()
+
+    def require_trading(self) -> None:
+        """Raises ApiError 409 while the exchange or trading on it is paused."""
+        self.require_exchange()
+        if not self.trading_active:
+            raise errors.trading_is_paused()
+
+    def _cancel_on_pause(self) -> None:
+        for account in self.accounts.values():
+            for resting in account.resting.values():
+                for order in [order for order in resting.values() if order.cancel_on_pause]:
+                    self.withdraw(order, "HaltCancel")
+
+    def _freeze_or_thaw(self) -> None:
+        for market in self.markets.values():
+            may_trade = self.exchange_active and self.trading_active and market.status == "active"
+            if not may_trade and market.unseen is None:
+                market.unseen = Book(market.book.recorded("yes"), market.book.recorded("no"))
+            elif may_trade and market.unseen is not None:
+                stated = BookSnapshot(tuple(market.unseen.yes.items()), tuple(market.unseen.no.items()))
+                market.unseen = None
+                self.apply(market.ticker, stated)
+
+    # One market
+
+    def deactivate_market(self, ticker: str) -> None:
+        """No matching and no new orders until it is activated again. Cancels work."""
+        market = self._in_status(ticker, "active")
+        self._change_status(market, "inactive")
+        self.publisher.lifecycle(ticker, "deactivated", {"is_deactivated": True}, self.timeline.now_us())
+        self._freeze_or_thaw()
+
+    def activate_market(self, ticker: str) -> None:
+        """Trading goes on; what rested through the pause is cancelled first, as the exchange does."""
+        market = self._in_status(ticker, "inactive")
+        self._cancel_all_in(ticker, "HaltCancel")
+        self._change_status(market, "active")
+        self.publisher.lifecycle(ticker, "activated", {"is_deactivated": False}, self.timeline.now_us())
+        self._freeze_or_thaw()
+
+    def close_market(self, ticker: str) -> None:
+        """No more orders; what rests is cancelled. A close before its time is told; one in time is not."""
+        market = self.markets[ticker]
+        now_us = self.timeline.now_us()
+        if market.close_us != now_us:
+            market.close_us = now_us
+            self.publisher.lifecycle(ticker, "close_date_updated", {"close_ts": now_us // 1_000_000}, now_us)
+        self._change_status(market, "closed")
+        self._cancel_all_in(ticker, "CloseCancel")
+
+    def determine_market(self, ticker: str, result: Outcome, *, settle_after_s: int = 0) -> None:
+        """State the result of a closed market; it settles `settle_after_s` later, on the timeline if not at once."""
+        market = self._in_status(ticker, "closed")
+        now_us = self.timeline.now_us()
+        market.result = result
+        self._change_status(market, "determined")
+        fields = {
+            "result": result,
+            "determination_ts": now_us // 1_000_000,
+            "settlement_value": format_price(market.settlement_value_e4()),
+        }
+        self.publisher.lifecycle(ticker, "determined", fields, now_us)
+        if settle_after_s:
+            due_us = now_us + settle_after_s * 1_000_000
+            self.timeline.at(due_us, Rank.EXPIRY, ticker, lambda: self.settle_market(ticker))
+        else:
+            self.settle_market(ticker)
+
+    def settle_market(self, ticker: str) -> None:
+        """Pay a dollar for every contract of the result, free of fees, and end all positions."""
+        market = self._in_status(ticker, "determined")
+        now_us = self.timeline.now_us()
+        self._change_status(market, "finalized")
+        market.settled_us = now_us
+        self.settlement.pay_out(market, now_us)
+        self.publisher.lifecycle(ticker, "settled", {"settled_ts": now_us // 1_000_000}, now_us)
+        for account in self.accounts.values():
+            if ticker in account.positions:
+                self.publisher.position_changed(account, ticker, now_us)
+
+    def change_grid(self, ticker: str, structure: str) -> None:
+        """Another price grid from now on. Resting orders stay where they are. Raises UserError for an unknown name."""
+        market = self.markets[ticker]
+        grid = grid_of(structure)
+        market.header = msgspec.structs.replace(market.header, grid=grid, price_level_structure=structure)
+        market.updated_us = self.timeline.now_us()
+        fields = {"price_level_structure": structure, "price_ranges": price_ranges(grid)}
+        self.publisher.lifecycle(ticker, "price_level_structure_updated", fields, market.updated_us)
+
+    def _in_status(self, ticker: str, status: str) -> PaperMarket:
+        market = self.markets[ticker]
+        assert market.status == status, f"{ticker} is {market.status}, not {status}"
+        return market
+
+    def _change_status(self, market: PaperMarket, status: str) -> None:
+        market.status = status
+        market.updated_us = self.timeline.now_us()
+
+    def _cancel_all_in(self, ticker: str, reason: str) -> None:
+        for account in self.accounts.values():
+            for order in list(account.resting_in(ticker).values()):
+                self.withdraw(order, reason)

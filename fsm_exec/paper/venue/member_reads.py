@@ -1,0 +1,230 @@
+"""What a member reads of its own: orders, fills, balance, positions, settlements, places in the queue."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fsm_exec.core.units import ONE_DOLLAR_E4, CountE2, MoneyE6, Outcome, format_count, format_money
+from fsm_exec.paper import errors
+from fsm_exec.paper.matching_engine.accounts import Account, Position, SettlementRecord
+from fsm_exec.paper.matching_engine.market import PaperMarket
+from fsm_exec.paper.matching_engine.orders import FillRecord, Order
+from fsm_exec.paper.rfc3339 import rfc3339
+from fsm_exec.paper.venue import serializers
+from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper.venue.paging import Page as Page
+from fsm_exec.paper.venue.paging import newest_first
+from fsm_exec.wire import rest
+
+
+class MarketPosition(msgspec.Struct, kw_only=True):
+    ticker: str
+    exchange_index: int
+    total_traded_dollars: str
+    position_fp: str
+    market_exposure_dollars: str
+    realized_pnl_dollars: str
+    fees_paid_dollars: str
+    last_updated_ts: str
+
+
+class EventPosition(msgspec.Struct, kw_only=True):
+    event_ticker: str
+    total_cost_dollars: str
+    total_cost_shares_fp: str
+    event_exposure_dollars: str
+    realized_pnl_dollars: str
+    fees_paid_dollars: str
+
+
+class PositionsPage(msgspec.Struct, kw_only=True):
+    market_positions: list[MarketPosition]
+    event_positions: list[EventPosition]
+    cursor: str
+
+
+def orders_page(exchange: Exchange, account: Account, page: Page) -> rest.OrdersPage:
+    def wanted(order: Order) -> bool:
+        return (
+            page.names(order.ticker)
+            and _of_event(exchange, order.ticker, page)
+            and (page.status is None or order.status == page.status)
+            and page.within(order.created_us)
+        )
+
+    found, cursor = newest_first(account.orders, page, wanted, lambda order: order.number)
+    return rest.OrdersPage(orders=[serializers.order_body(order, account.user_id) for order in found], cursor=cursor)
+
+
+def order_of(exchange: Exchange, account: Account, order_id: str) -> rest.OrderBody:
+    order = exchange.orders.get(order_id)
+    if order is None or order.account_id != account.account_id:
+        raise errors.not_found("order")
+    return rest.OrderBody(order=serializers.order_body(order, account.user_id))
+
+
+def fills_page(account: Account, page: Page) -> rest.FillsPage:
+    def wanted(fill: FillRecord) -> bool:
+        return (
+            (page.order_id is None or fill.order.order_id == page.order_id)
+            and page.names(fill.order.ticker)
+            and page.within(fill.at_us)
+        )
+
+    found, cursor = newest_first(account.fills, page, wanted, lambda fill: fill.number)
+    return rest.FillsPage(fills=[serializers.fill_body(fill) for fill in found], cursor=cursor)
+
+
+class BalanceShown(rest.Balance, kw_only=True):
+    """With the cash of each shard: of the one there is."""
+
+    balance_breakdown: list[dict[str, object]]
+
+
+def balance(exchange: Exchange, account: Account) -> BalanceShown:
+    """`balance` is what is free: cash net of what resting orders reserve (unconfirmed, but the official text calls it
+    available)."""
+    available = exchange.available_e6(account)
+    dollars = serializers.format_balance(available)
+    worth = sum(_value_e6(exchange.markets[t], p.count_e2) for t, p in account.positions.items())
+    return BalanceShown(
+        balance=available // 10_000,
+        balance_dollars=dollars,
+        portfolio_value=worth // 10_000,
+        updated_ts=exchange.timeline.now_us() // 1_000_000,
+        balance_breakdown=[{"exchange_index": 0, "balance": dollars}],
+    )
+
+
+def positions_page(
+    exchange: Exchange,
+    account: Account,
+    page: Page,
+    *,
+    settlement: str = "unsettled",
+    nonzero: tuple[str, ...] = (),
+) -> PositionsPage:
+    """Every market ever traded that is not settled (or is: `settlement`), the last one first. `nonzero`: only those
+    whose position or total traded is not zero. The sums by event are over the page's markets."""
+
+    def wanted(item: tuple[int, PaperMarket, Position]) -> bool:
+        _, market, position = item
+        settled = "settled" if market.status == "finalized" else "unsettled"
+        return (
+            position.traded_e2 > 0
+            and page.names(market.ticker)
+            and _of_event(exchange, market.ticker, page)
+            and settlement in ("all", settled)
+            and ("position" not in nonzero or position.count_e2 != 0)
+        )
+
+    numbered = enumerate(account.positions.items(), 1)
+    listed = [(number, exchange.markets[ticker], position) for number, (ticker, position) in numbered]
+    found, cursor = newest_first(listed, page, wanted, lambda item: item[0])
+    events: dict[str, Position] = {}
+    for _, market, position in found:
+        total = events.setdefault(market.header.event, Position())
+        total.traded_e6 += position.traded_e6
+        total.traded_e2 += position.traded_e2
+        total.cost_e6 += position.cost_e6
+        total.realized_e6 += position.realized_e6
+        total.fees_e6 += position.fees_e6
+    return PositionsPage(
+        market_positions=[_market_position(market.ticker, position) for _, market, position in found],
+        event_positions=[_event_position(event, total) for event, total in events.items()],
+        cursor=cursor,
+    )
+
+
+def _market_position(ticker: str, position: Position) -> MarketPosition:
+    """The exposure is what the open contracts cost: no source has the exact formula."""
+    return MarketPosition(
+        ticker=ticker,
+        exchange_index=0,
+        total_traded_dollars=format_money(MoneyE6(position.traded_e6)),
+        position_fp=format_count(CountE2(position.count_e2)),
+        market_exposure_dollars=format_money(MoneyE6(position.cost_e6)),
+        realized_pnl_dollars=format_money(MoneyE6(position.realized_e6)),
+        fees_paid_dollars=format_money(MoneyE6(position.fees_e6)),
+        last_updated_ts=rfc3339(position.updated_us),
+    )
+
+
+def _event_position(event: str, total: Position) -> EventPosition:
+    return EventPosition(
+        event_ticker=event,
+        total_cost_dollars=format_money(MoneyE6(total.traded_e6)),
+        total_cost_shares_fp=format_count(CountE2(total.traded_e2)),
+        event_exposure_dollars=format_money(MoneyE6(total.cost_e6)),
+        realized_pnl_dollars=format_money(MoneyE6(total.realized_e6)),
+        fees_paid_dollars=format_money(MoneyE6(total.fees_e6)),
+    )
+
+
+def settlements_page(exchange: Exchange, account: Account, page: Page) -> dict[str, object]:
+    found, cursor = newest_first(
+        account.settlements,
+        page,
+        lambda each: page.names(each.ticker) and _of_event(exchange, each.ticker, page) and page.within(each.at_us),
+        lambda each: each.number,
+    )
+    return {"settlements": [_settlement_body(exchange, each) for each in found], "cursor": cursor}
+
+
+def _settlement_body(exchange: Exchange, settled: SettlementRecord) -> dict[str, object]:
+    """`revenue` and `value` are whole cents: a contract pays one dollar or nothing, its smallest part a cent."""
+    yes, no = max(0, settled.count_e2), max(0, -settled.count_e2)
+    return {
+        "ticker": settled.ticker,
+        "exchange_index": 0,
+        "event_ticker": exchange.markets[settled.ticker].header.event,
+        "market_result": settled.result,
+        "yes_count_fp": format_count(CountE2(yes)),
+        "yes_total_cost_dollars": format_money(MoneyE6(settled.cost_e6 if yes else 0)),
+        "no_count_fp": format_count(CountE2(no)),
+        "no_total_cost_dollars": format_money(MoneyE6(settled.cost_e6 if no else 0)),
+        "revenue": settled.revenue_e6 // 10_000,
+        "settled_time": rfc3339(settled.at_us),
+        "fee_cost": format_money(MoneyE6(settled.fees_e6)),
+        "value": 100 if settled.result == "yes" else 0,
+    }
+
+
+def queue_position(exchange: Exchange, account: Account, order_id: str) -> dict[str, object]:
+    order = exchange.orders.get(order_id)
+    if order is None or order.account_id != account.account_id or order.status != "resting":
+        raise errors.not_found("order")
+    return {"queue_position_fp": format_count(exchange.markets[order.ticker].book.ahead_of(order))}
+
+
+def queue_positions(exchange: Exchange, account: Account, page: Page) -> dict[str, object]:
+    """Of every resting order in the markets asked for."""
+    resting = [
+        order
+        for ticker, orders in account.resting.items()
+        if page.names(ticker) and _of_event(exchange, ticker, page)
+        for order in orders.values()
+    ]
+    return {
+        "queue_positions": [
+            {
+                "order_id": order.order_id,
+                "market_ticker": order.ticker,
+                "queue_position_fp": format_count(exchange.markets[order.ticker].book.ahead_of(order)),
+            }
+            for order in resting
+        ]
+    }
+
+
+def _of_event(exchange: Exchange, ticker: str, page: Page) -> bool:
+    return page.names_event(exchange.markets[ticker].header.event)
+
+
+def _value_e6(market: PaperMarket, count: int) -> int:
+    """What a position is worth: at the result, or at the best bid of its outcome. No source has the exact formula."""
+    outcome: Outcome = "yes" if count > 0 else "no"
+    if market.result is not None:
+        return abs(count) * ONE_DOLLAR_E4 if market.result == outcome else 0
+    best = market.book.best(outcome) if count else None
+    return 0 if best is None else abs(count) * best[0]

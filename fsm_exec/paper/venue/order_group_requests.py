@@ -1,0 +1,95 @@
+"""What members ask of their order groups. Each function raises ApiError and has then changed nothing."""
+
+from __future__ import annotations
+
+from fsm_exec.core.units import format_count
+from fsm_exec.paper import errors
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.matching_engine.order_groups import GROUPS_MAX, OrderGroup, limit_of
+from fsm_exec.paper.venue import request_checks
+from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.wire.writes import CreateGroup, GroupBody, GroupCreated, GroupLimit, GroupsPage, GroupSummary
+
+
+def create_group(exchange: Exchange, account: Account, asked: CreateGroup) -> GroupCreated:
+    exchange.require_exchange()
+    request_checks.check_shard(asked.exchange_index)
+    request_checks.check_subaccount(asked.subaccount)
+    limit = limit_of(asked)
+    if len(_of(exchange, account)) >= GROUPS_MAX:
+        raise errors.invalid_parameters(f"there are {GROUPS_MAX} order groups already")
+    group = OrderGroup(exchange.ids.new("group"), account.account_id, limit)
+    exchange.groups[group.group_id] = group
+    exchange.publisher.group_changed(group, "created", exchange.timeline.now_us())
+    return GroupCreated(order_group_id=group.group_id, subaccount=0, exchange_index=0)
+
+
+def change_limit(exchange: Exchange, account: Account, group_id: str, asked: GroupLimit) -> None:
+    """A limit that the last 15 s have reached already triggers the group at once."""
+    exchange.require_exchange()
+    group = _group(exchange, account, group_id)
+    group.limit_e2 = limit_of(asked)
+    now_us = exchange.timeline.now_us()
+    exchange.publisher.group_changed(group, "limit_updated", now_us)
+    if not group.triggered and group.is_hit(now_us):
+        exchange.trigger_group(group)
+
+
+def reset(exchange: Exchange, account: Account, group_id: str) -> None:
+    exchange.require_exchange()
+    group = _group(exchange, account, group_id)
+    group.reset()
+    exchange.publisher.group_changed(group, "reset", exchange.timeline.now_us())
+
+
+def trigger(exchange: Exchange, account: Account, group_id: str) -> None:
+    """A group that was triggered already is left as it is."""
+    exchange.require_exchange()
+    group = _group(exchange, account, group_id)
+    if not group.triggered:
+        exchange.trigger_group(group)
+
+
+def delete(exchange: Exchange, account: Account, group_id: str) -> None:
+    """Its orders are cancelled."""
+    exchange.require_exchange()
+    group = _group(exchange, account, group_id)
+    for order in list(group.resting.values()):
+        exchange.withdraw(order, None)
+    del exchange.groups[group_id]
+    exchange.publisher.group_changed(group, "deleted", exchange.timeline.now_us())
+
+
+def group_of(exchange: Exchange, account: Account, group_id: str) -> GroupBody:
+    group = _group(exchange, account, group_id)
+    return GroupBody(
+        is_auto_cancel_enabled=True,
+        orders=list(group.resting),
+        contracts_limit_fp=format_count(group.limit_e2),
+        exchange_index=0,
+    )
+
+
+def groups_of(exchange: Exchange, account: Account) -> GroupsPage:
+    return GroupsPage(
+        order_groups=[
+            GroupSummary(
+                id=group.group_id,
+                is_auto_cancel_enabled=True,
+                contracts_limit_fp=format_count(group.limit_e2),
+                exchange_index=0,
+            )
+            for group in _of(exchange, account)
+        ]
+    )
+
+
+def _of(exchange: Exchange, account: Account) -> list[OrderGroup]:
+    return [group for group in exchange.groups.values() if group.account_id == account.account_id]
+
+
+def _group(exchange: Exchange, account: Account, group_id: str) -> OrderGroup:
+    group = exchange.groups.get(group_id)
+    if group is None or group.account_id != account.account_id:
+        raise errors.group_not_found(group_id)
+    return group
