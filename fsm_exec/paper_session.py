@@ -37,11 +37,11 @@ from fsm_exec.kalshi.websocket_dial import Dial
 from fsm_exec.paper.faults import FaultPlan
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.market import PaperMarket
-from fsm_exec.paper.server.auth import Credentials, Gate, KeyType
+from fsm_exec.paper.server.auth import Authenticator, Credentials, KeyType
 from fsm_exec.paper.server.hosting import LOOPBACK, LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
 from fsm_exec.paper.server.rate_limit import BASIC, Tier
 from fsm_exec.paper.tapes.tape import BookSnapshot, Tape, tape_header
-from fsm_exec.paper.timing.clock import Clock, TellsTime
+from fsm_exec.paper.timing.clock import Clock, TimeSource
 from fsm_exec.paper.timing.latency import Latency
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
@@ -94,7 +94,7 @@ class PaperExchange:
 
     clock: Clock
     exchange: Exchange
-    gate: Gate
+    gate: Authenticator
 
     @classmethod
     def starting_at(
@@ -104,13 +104,13 @@ class PaperExchange:
         seed: int = 1,
         tier: Tier = BASIC,
         speed: int = 1,
-        signatures_by: TellsTime | None = None,
+        signatures_by: TimeSource | None = None,
     ) -> PaperExchange:
         """An exchange where it is `now_us` now, and `speed` seconds pass in one of trio's. `signatures_by` is the clock
         that signatures and rate budgets are held against: the exchange's own unless given. Needs a running trio."""
         clock = Clock.starting_at(now_us, speed)
         exchange = Exchange(Timeline(clock), seed=seed)
-        return cls(clock, exchange, Gate(exchange, signatures_by or clock, tier=tier))
+        return cls(clock, exchange, Authenticator(exchange, signatures_by or clock, tier=tier))
 
     def open_market(
         self, ticker: str, *, yes: Levels, no: Levels, price_structure: str = "linear_cent", category: str = "Testing"

@@ -33,7 +33,7 @@ from fsm_exec.cli.screen import LiveTable, NoScreen, PlainLines, Screen, console
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.limits import Limits, resolve_limits
 from fsm_exec.core.times import to_iso
-from fsm_exec.paper.faults import FaultPlan, FaultProfile, fault_profile, shipped_profiles
+from fsm_exec.paper.faults import FaultPlan, FaultProfile, load_fault_profile, shipped_profile_names
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE, PROFILES
 from fsm_exec.paper.tapes.tape import Tape, read_tape
@@ -58,7 +58,9 @@ EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 @click.command()
 @click.option("--recording", type=click.Path(path_type=Path), help="Play this recording instead of a generated tape.")
 @click.option("--profile", help=f"The flow of a generated tape; one of: {', '.join(PROFILES)}.")
-@click.option("--faults", help=f"What goes wrong at the exchange: a TOML file, or {', '.join(shipped_profiles())}.")
+@click.option(
+    "--faults", help=f"What goes wrong at the exchange: a TOML file, or {', '.join(shipped_profile_names())}."
+)
 @click.option("--executions", type=int, default=12, show_default=True, help="How many executions to start.")
 @click.option("--quantity", help="Contracts of each execution, up to 2 decimals.  [default: several sizes]")
 @click.option("--horizon", type=int, default=120, show_default=True, help="Seconds each execution may take.")
@@ -101,7 +103,7 @@ def demo(
     if crash:
         check_crash(speed, horizon, path)
     choices = checked(executions, quantity, horizon, algorithms, outcome, target_price, path)
-    trouble = None if faults is None else fault_profile(faults)
+    trouble = None if faults is None else load_fault_profile(faults)
     tape, name = _tape(recording, profile, seed)
     check_on_grid(choices, tape)
     if crash:
@@ -284,7 +286,7 @@ class DemoRun:
         results = [result_of(e) for e in ended]
         ticker = self._tape.header.ticker
         if self._faults is not None:  # the books are compared in calm: what is on its way arrives first
-            self._faults.calm(session.wall.now_us())
+            self._faults.stop(session.wall.now_us())
             await trio.sleep(CALM_S)
         orders, fills = await session.client.orders(ticker), await session.client.fills(ticker)
         wrong = differences(ended, orders, fills, session.store.instance)

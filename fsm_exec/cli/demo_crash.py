@@ -292,7 +292,7 @@ class CrashRun:
 
     async def _compare(self, client: KalshiClient) -> Compared:
         if self._plan is not None:  # the books are compared in calm: what is on its way arrives first
-            self._plan.calm(self._wall.now_us())
+            self._plan.stop(self._wall.now_us())
             await trio.sleep(CALM_S)
         orders, fills = await client.orders(), await client.fills()
         wrong = disagreements(held(self._db), orders, fills, self._instance)

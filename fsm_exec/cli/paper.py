@@ -29,7 +29,7 @@ from fsm_exec.cli.paper_file import Ready, told
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.units import Outcome
 from fsm_exec.kalshi.translate import is_ticker
-from fsm_exec.paper.faults import FaultPlan, FaultProfile, fault_profile
+from fsm_exec.paper.faults import FaultPlan, FaultProfile, load_fault_profile
 from fsm_exec.paper.server.hosting import LOOPBACK
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE
@@ -79,7 +79,7 @@ def paper(
     address = _address(host)
     if port and port == ws_port:
         raise UserError(f"--port and --ws-port are both {port}; give two different ports")
-    what_goes_wrong = None if faults is None else fault_profile(faults)
+    what_goes_wrong = None if faults is None else load_fault_profile(faults)
     tape = _tape(recording, profile, market, seed)
     outcome = cast("Outcome | None", result)
     try:

@@ -18,7 +18,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.lab.simulation.hunt import Found, Lived, Options, hunt
 from fsm_exec.lab.simulation.scenario import draw, only
 from fsm_exec.lab.simulation.world import Report, simulate
-from fsm_exec.paper.faults import fault_profile, shipped_profiles
+from fsm_exec.paper.faults import load_fault_profile, shipped_profile_names
 from fsm_exec.paper.tapes.profiles import PROFILES, profile_named
 
 DEFAULT_SEEDS = "1-100"
@@ -60,7 +60,9 @@ class HuntResult(msgspec.Struct, kw_only=True):
 @click.option("--steps", type=int, help="With --seed: only its first actions.")
 @click.option("--without", metavar="N,N,...", help="With --seed: leave these actions out.")
 @click.option("--profile", help=f"The flow of every market; one of: {', '.join(PROFILES)}.")
-@click.option("--faults", help=f"What goes wrong at the exchange: a TOML file, or {', '.join(shipped_profiles())}.")
+@click.option(
+    "--faults", help=f"What goes wrong at the exchange: a TOML file, or {', '.join(shipped_profile_names())}."
+)
 @click.option("--workers", type=int, help="Processes.  [default: one a core]")
 @click.option("--history", type=click.Path(path_type=Path), help="With --seed: write what happened to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
@@ -79,7 +81,7 @@ def simulate_command(
     if profile is not None:
         profile_named(profile)
     if faults is not None:
-        fault_profile(faults)
+        load_fault_profile(faults)
     options = Options(profile=profile, faults=faults)
     if seed is not None:
         if seeds is not None or workers is not None:

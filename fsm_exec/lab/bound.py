@@ -37,7 +37,7 @@ from fsm_exec.core.units import (
     opposite,
 )
 from fsm_exec.lab.episodes import Conditions, Order, Start, events_between, ladder
-from fsm_exec.paper.matching_engine.market_book import Happening, MarketBook, Match
+from fsm_exec.paper.matching_engine.market_book import BookEvent, MarketBook, Match
 from fsm_exec.paper.matching_engine.orders import Order as PaperOrder
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade
 
@@ -210,7 +210,7 @@ def _resting(outcome: Outcome, price: PriceE4, count: CountE2) -> PaperOrder:
     )
 
 
-def _apply(book: MarketBook, change: Change) -> list[Happening]:
+def _apply(book: MarketBook, change: Change) -> list[BookEvent]:
     match change:
         case BookDelta():
             return book.record_change(change.outcome, change.price_e4, change.delta_e2)
@@ -224,7 +224,7 @@ def _displayed_asks(book: MarketBook, outcome: Outcome) -> Ladder:
     return tuple((complement(price), count) for price, count in reversed(book.displayed(opposite(outcome))))
 
 
-def _paid(happened: list[Happening], mine: PaperOrder, fees: FeeTerms) -> int:
+def _paid(happened: list[BookEvent], mine: PaperOrder, fees: FeeTerms) -> int:
     """What the fills among it cost, model fees included, in millionths of a dollar."""
     total = 0
     for each in happened:

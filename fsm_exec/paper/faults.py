@@ -179,7 +179,7 @@ class Copy(msgspec.Struct, frozen=True):
     in_order: bool = True
 
 
-AS_IT_IS: Final = (Copy(),)
+UNCHANGED: Final = (Copy(),)
 PRIVATE_FRAMES: Final = frozenset({"fill", "user_order"})
 PUBLIC_FRAMES: Final = frozenset({"orderbook_snapshot", "orderbook_delta", "trade"})
 
@@ -199,23 +199,23 @@ class FaultPlan:
             random.Random(f"{name}:{seed}") for name in ("writes", "reads", "frames", "public", "streams", "episodes")
         )
 
-    def rages(self, now_us: int) -> bool:
+    def is_active(self, now_us: int) -> bool:
         """Whether anything may still go wrong."""
         return self._until_us is None or now_us < self._until_us
 
-    def calm(self, now_us: int) -> None:
+    def stop(self, now_us: int) -> None:
         """Nothing goes wrong any more; what is on its way arrives, and an episode that runs ends in its time."""
         self._until_us = now_us
 
-    def take_down(self, *channels: Channel) -> None:
-        """From now on nothing comes through these, until as many `put_up` as there were of this."""
+    def begin_outage(self, *channels: Channel) -> None:
+        """From now on nothing comes through these, until it has been ended as often as begun (`end_outage`)."""
         self._down.update(channels)
 
-    def put_up(self, *channels: Channel) -> None:
-        """Undo one `take_down`."""
+    def end_outage(self, *channels: Channel) -> None:
+        """End one outage of these channels."""
         self._down.subtract(channels)
 
-    def detour_next(self, delay_us: int) -> None:
+    def delay_next_write(self, delay_us: int) -> None:
         """The next write is executed that late, and never answered."""
         self._detour = Fault("late", delay_us)
 
@@ -223,7 +223,7 @@ class FaultPlan:
         """When something that should hold until `wanted_us` must end."""
         return wanted_us if self._until_us is None else min(wanted_us, self._until_us)
 
-    def for_write(self, now_us: int) -> Fault:
+    def draw_write_fault(self, now_us: int) -> Fault:
         if self._detour is not None:
             fault, self._detour = self._detour, None
             return fault
@@ -231,21 +231,21 @@ class FaultPlan:
             return DEAD
         return self._of_request("write", self.profile.writes, self._writes, now_us)
 
-    def for_read(self, now_us: int) -> Fault:
+    def draw_read_fault(self, now_us: int) -> Fault:
         if self._down["reads"] > 0:
             return DEAD
         return self._of_request("read", self.profile.reads, self._reads, now_us)
 
-    def for_private(self, kind: str, now_us: int) -> tuple[Copy, ...]:
+    def draw_private_copies(self, kind: str, now_us: int) -> tuple[Copy, ...]:
         """The copies to send of a frame about a member's own orders."""
         faults = self.profile.frames
         if kind in PRIVATE_FRAMES and self._down["account frames"] > 0:
             return ()
-        if kind not in PRIVATE_FRAMES or not self.rages(now_us):
-            return AS_IT_IS
-        fate = _chosen(list(faults.chances().items()), self._frames)
+        if kind not in PRIVATE_FRAMES or not self.is_active(now_us):
+            return UNCHANGED
+        fate = _choose(list(faults.chances().items()), self._frames)
         if fate is None:
-            return AS_IT_IS
+            return UNCHANGED
         self.counts[f"{kind} {fate}"] += 1
         delay_us = self._frames.randint(1, max(1, faults.delay_max_ms)) * US_PER_MS
         match fate:
@@ -258,29 +258,29 @@ class FaultPlan:
             case "reordered":
                 return (Copy(delay_us, in_order=False),)
 
-    def told(self, kind: str, frame: bytes, now_us: int) -> tuple[bytes, ...]:
+    def falsify_frame(self, kind: str, frame: bytes, now_us: int) -> tuple[bytes, ...]:
         """What is sent for a frame about a member's own orders: itself, or a lie."""
-        return self._lies.frames(kind, frame) if self._lies is not None and self.rages(now_us) else (frame,)
+        return self._lies.frames(kind, frame) if self._lies is not None and self.is_active(now_us) else (frame,)
 
-    def answered(self, kind: str, answer: object, now_us: int) -> object:
+    def falsify_answer(self, kind: str, answer: object, now_us: int) -> object:
         """What is answered to a write of that kind: what is so, or a lie."""
-        return self._lies.answer(kind, answer) if self._lies is not None and self.rages(now_us) else answer
+        return self._lies.answer(kind, answer) if self._lies is not None and self.is_active(now_us) else answer
 
-    def listed(self, what: str, page: object, now_us: int) -> object:
+    def falsify_listing(self, what: str, page: object, now_us: int) -> object:
         """What is shown of the listing of `orders` or `fills`: what is so, or a lie."""
-        return self._lies.page(what, page, now_us) if self._lies is not None and self.rages(now_us) else page
+        return self._lies.page(what, page, now_us) if self._lies is not None and self.is_active(now_us) else page
 
     @property
-    def lied_about(self) -> AbstractSet[str]:
+    def falsified_orders(self) -> AbstractSet[str]:
         """The ids of the orders that anything was said of that is not so."""
         return self._lies.about if self._lies is not None else frozenset()
 
-    def loses_public(self, kind: str, now_us: int) -> bool:
+    def draw_public_loss(self, kind: str, now_us: int) -> bool:
         """Whether a numbered frame of a public channel is never sent."""
         if kind in PUBLIC_FRAMES and self._down["market frames"] > 0:
             return True
         chance = self.profile.stream.gap_per_mille
-        if not chance or kind not in PUBLIC_FRAMES or not self.rages(now_us):
+        if not chance or kind not in PUBLIC_FRAMES or not self.is_active(now_us):
             return False
         lost = self._public.randrange(1_000) < chance
         self.counts["gap"] += lost
@@ -288,22 +288,22 @@ class FaultPlan:
 
     def stream_end_us(self, now_us: int) -> int | None:
         """When a connection opened now is cut; None: not by us."""
-        if not self.profile.stream.life_ms or not self.rages(now_us):
+        if not self.profile.stream.life_ms or not self.is_active(now_us):
             return None
-        end_us = now_us + _about(self.profile.stream.life_ms, self._streams)
-        return end_us if self.rages(end_us) else None
+        end_us = now_us + _around_us(self.profile.stream.life_ms, self._streams)
+        return end_us if self.is_active(end_us) else None
 
     def episode_start_us(self, episode: Episode, now_us: int) -> int | None:
         """When this kind of episode comes next; None: never again."""
         if not episode.every_ms:
             return None
-        start_us = now_us + _about(episode.every_ms, self._episodes)
-        return start_us if self.rages(start_us) else None
+        start_us = now_us + _around_us(episode.every_ms, self._episodes)
+        return start_us if self.is_active(start_us) else None
 
     def _of_request(self, what: str, faults: RequestFaults, rng: random.Random, now_us: int) -> Fault:
-        if not self.rages(now_us):
+        if not self.is_active(now_us):
             return NO_FAULT
-        kind = _chosen(list(faults.chances().items()), rng)
+        kind = _choose(list(faults.chances().items()), rng)
         if kind is None:
             return NO_FAULT
         self.counts[f"{what} {kind}"] += 1
@@ -320,15 +320,15 @@ class FaultPlan:
                 return Fault(kind)
 
 
-def shipped_profiles() -> tuple[str, ...]:
+def shipped_profile_names() -> tuple[str, ...]:
     """The names of the profiles in the box."""
     folder = resources.files("fsm_exec.paper") / "fault_profiles"
     return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
 
 
-def fault_profile(name_or_path: str) -> FaultProfile:
+def load_fault_profile(name_or_path: str) -> FaultProfile:
     """A shipped profile by its name, or the one of a TOML file. Raises UserError naming what is wrong with it."""
-    shipped = shipped_profiles()
+    shipped = shipped_profile_names()
     if name_or_path in shipped:
         file = resources.files("fsm_exec.paper") / "fault_profiles" / f"{name_or_path}.toml"
         return parse_profile(file.read_bytes(), name_or_path)
@@ -355,7 +355,7 @@ def parse_profile(text: bytes, where: str) -> FaultProfile:
         raise UserError(f"faults {where!r}: {error}; see the profiles in the box for what can be said") from error
 
 
-def _chosen(chances: Sequence[tuple[Kind, int]], rng: random.Random) -> Kind | None:
+def _choose(chances: Sequence[tuple[Kind, int]], rng: random.Random) -> Kind | None:
     """One of the kinds, each with its chance of a thousand; None if none of them befalls. Draws once."""
     left = rng.randrange(1_000)
     for kind, chance in chances:
@@ -365,6 +365,6 @@ def _chosen(chances: Sequence[tuple[Kind, int]], rng: random.Random) -> Kind | N
     return None
 
 
-def _about(ms: int, rng: random.Random) -> int:
+def _around_us(ms: int, rng: random.Random) -> int:
     """Microseconds between half and one and a half times `ms`."""
     return rng.randint(ms // 2, ms + ms // 2) * US_PER_MS

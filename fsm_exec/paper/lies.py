@@ -211,7 +211,7 @@ class Lies:
         body: Body = msgspec.to_builtins(answer)
         if "order_id" not in body or (kind == "cancel") != ("reduced_by" in body):
             return answer  # of a batch, or of something else
-        self._tell(rng.choice(lies), body, rng, f"{kind} answer")
+        self._apply(rng.choice(lies), body, rng, f"{kind} answer")
         return body
 
     def frames(self, kind: str, frame: bytes) -> tuple[bytes, ...]:
@@ -221,9 +221,9 @@ class Lies:
             return (frame,)
         envelope: Body = msgspec.json.decode(frame)
         if kind == "fill" and rng.randrange(4) == 0:
-            self._tell(_other_fill, envelope["msg"], rng, kind)
+            self._apply(_other_fill, envelope["msg"], rng, kind)
             return frame, msgspec.json.encode(envelope)
-        self._tell(rng.choice(FRAMES[kind]), envelope["msg"], rng, kind)
+        self._apply(rng.choice(FRAMES[kind]), envelope["msg"], rng, kind)
         return (msgspec.json.encode(envelope),)
 
     def page(self, what: str, page: object, now_us: int) -> object:
@@ -240,7 +240,7 @@ class Lies:
         number, kind = rng.choice(fresh), rng.choice(PAGES)
         row = rows[number]
         if kind == "altered":
-            self._tell(rng.choice(FILL if what == "fills" else ORDER), row, rng, f"{what} row")
+            self._apply(rng.choice(FILL if what == "fills" else ORDER), row, rng, f"{what} row")
             return body
         gone = [row]
         if kind == "stale":  # as before the last fill, or without it
@@ -260,7 +260,7 @@ class Lies:
         self._counts[f"lie: {what} {kind}"] += 1
         return body
 
-    def _tell(self, lie: Lie, body: Body, rng: random.Random, where: str) -> None:
+    def _apply(self, lie: Lie, body: Body, rng: random.Random, where: str) -> None:
         self.about.add(body["order_id"])
         lie(body, rng)
         self._counts[f"lie: {where} {lie.__name__.strip('_').replace('_', ' ')}"] += 1

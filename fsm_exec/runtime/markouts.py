@@ -49,9 +49,9 @@ class Markouts:
             self._agenda.drop(lambda item: (item[0].order_id, item[0].fill_id) in gone)
         for fill in save.fills:
             due = MarkoutDue(save.ticker, save.outcome, fill.order_id, fill.fill_id, fill.traded_at_us, frozenset())
-            self._enter(due)
+            self._match(due)
 
-    def _enter(self, due: MarkoutDue) -> None:
+    def _match(self, due: MarkoutDue) -> None:
         for horizon in HORIZONS_S:
             if horizon not in due.known:
                 self._agenda.enter(due.traded_at_us + horizon * 1_000_000, (due, horizon))
@@ -63,7 +63,7 @@ class Markouts:
         for due in await self._store.markouts_due(now_us - LOOK_BACK_US):
             past = {h for h in HORIZONS_S if due.traded_at_us + h * 1_000_000 <= now_us} - due.known
             missed += [_row(due, horizon, None, NOBODY) for horizon in sorted(past)]
-            self._enter(
+            self._match(
                 MarkoutDue(due.ticker, due.outcome, due.order_id, due.fill_id, due.traded_at_us, due.known | past)
             )
         if missed:

@@ -30,7 +30,7 @@ from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.server.rate_limit import TIERS
 from fsm_exec.paper.tapes.generator import generate
@@ -104,7 +104,7 @@ async def _work(crowd: Crowd, database: Path | None) -> Result:
     wall, clock = Wall(START_US), Clock.starting_at(START_US)
     log = open_log(_Nowhere(), wall)
     exchange = Exchange(Timeline(clock), seed=SEED)
-    gate = Gate(exchange, clock, tier=TIERS[crowd.tier])
+    gate = Authenticator(exchange, clock, tier=TIERS[crowd.tier])
     account, credentials = gate.open_account(CASH, "ed25519")
     tape_s = WARM_UP_S + crowd.submitted_within_s + crowd.horizon_s + AFTER_S
     tickers = [f"KXMANY-26OCT01-{n:02}" for n in range(crowd.markets)]

@@ -26,8 +26,8 @@ from starlette.routing import Route
 
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Gate
-from fsm_exec.paper.server.hosting import LOOPBACK, _bound, _config, host_on_loopback
+from fsm_exec.paper.server.auth import Authenticator
+from fsm_exec.paper.server.hosting import LOOPBACK, _config, _listen, host_on_loopback
 from fsm_exec.paper.server.rate_limit import Rate, Tier
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import NO_LATENCY
@@ -131,7 +131,7 @@ async def _bare(_: Request) -> Response:
 async def bare_server() -> AsyncIterator[int]:
     """The same server and settings around a handler that does nothing."""
     app = Starlette(routes=[Route("/{rest:path}", _bare, methods=["GET", "POST"])])
-    listening = _bound(0, LOOPBACK)
+    listening = _listen(0, LOOPBACK)
     port: int = listening.getsockname()[1]
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
@@ -185,7 +185,7 @@ async def test_requests_beside_a_bare_handler(kind: str, figures: list[str]) -> 
     exchange.add_market(header())
     cents = [f"0.{c}" for c in range(35, 45)]
     exchange.apply(TICKER, snapshot([(c, "100") for c in cents], [(c, "100") for c in cents]))
-    gate = Gate(exchange, clock, tier=ENDLESS)
+    gate = Authenticator(exchange, clock, tier=ENDLESS)
     member = Member(*gate.open_account(MoneyE6(10**15), "rsa"), clock)
     method, path = {
         "order book": ("GET", f"/markets/{TICKER}/orderbook"),

@@ -33,7 +33,7 @@ from fsm_exec.core.snapshot import decode_snapshot
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import NO_LATENCY
@@ -99,7 +99,7 @@ async def _idle_bytes(directory: Path) -> float:
     clock = Clock.starting_at(now_us)
     exchange = Exchange(Timeline(clock), seed=1)
     open_markets(exchange)
-    gate = Gate(exchange, clock)
+    gate = Authenticator(exchange, clock)
     account, credentials = gate.open_account(CASH, "ed25519")
     instance = await leave_in_flight(directory / "full.sqlite", exchange, account, IDLE, now_us)
     async with host_in_memory(exchange, clock, gate, latency=NO_LATENCY) as host:
@@ -169,15 +169,15 @@ async def _started(made: Site, database: Path, count: int) -> Start:
 @contextmanager
 def _counted(made: Site) -> Iterator[list[int]]:
     """How many requests the exchange was asked to take."""
-    calls, charge = [0], made.gate.budget.charge
+    calls, charge = [0], made.gate.rate_limiter.charge
 
     def counted(*arguments: object) -> None:
         calls[0] += 1
         charge(*arguments)  # type: ignore[arg-type]  # what it was called with
 
-    made.gate.budget.charge = counted  # type: ignore[method-assign, assignment]  # of this exchange
+    made.gate.rate_limiter.charge = counted  # type: ignore[method-assign, assignment]  # of this exchange
     yield calls
-    made.gate.budget.charge = charge  # type: ignore[method-assign]
+    made.gate.rate_limiter.charge = charge  # type: ignore[method-assign]
 
 
 def _cpu_s(daemon: Serve) -> float:

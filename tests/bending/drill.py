@@ -27,7 +27,7 @@ from fsm_exec.core.units import CountE2, Outcome, PriceE4
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape, tape_header
@@ -133,7 +133,7 @@ class Run:
         self._wall, self._clock = Wall(START_US), Clock.starting_at(START_US)
         self._log = open_log(log, self._wall)
         self._exchange = Exchange(Timeline(self._clock), seed=1)
-        self._gate = Gate(self._exchange, self._clock)
+        self._gate = Authenticator(self._exchange, self._clock)
         self._account: Account
         self._bends = Bends()
         self._outage_over = trio.Event()

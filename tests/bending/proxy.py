@@ -23,7 +23,7 @@ from trio_websocket import WebSocketConnection
 
 from fsm_exec.cli.paper_file import Ready
 from fsm_exec.kalshi.websocket_dial import Dial, dial_url
-from fsm_exec.paper.server.hosting import LOOPBACK, LoopbackHost, MemoryHost, handshake
+from fsm_exec.paper.server.hosting import LOOPBACK, LoopbackHost, MemoryHost, open_websocket
 from fsm_exec.wire.rest import API_PREFIX, WS_PATH
 from tests.bending.bends import Bends
 from tests.bending.http_front import HttpFront, forward_over
@@ -100,7 +100,7 @@ async def bent(host: MemoryHost | LoopbackHost, bends: Bends | None = None) -> A
         async def dial(connection: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
             client, server = memory_stream_pair()
             nursery.start_soon(stream.serve, server)
-            return await handshake(connection, client, "bent.memory", headers)
+            return await open_websocket(connection, client, "bent.memory", headers)
 
         yield Bent(host.base_url, BentTransport(nursery, bends, forward_over(http)), dial, bends)
         nursery.cancel_scope.cancel()

@@ -18,7 +18,7 @@ from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import Dial, dial_url
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Credentials, Gate
+from fsm_exec.paper.server.auth import Authenticator, Credentials
 from fsm_exec.paper.server.hosting import MemoryHost, host_in_memory, host_on_loopback
 from fsm_exec.paper.server.rate_limit import TIERS
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
@@ -82,7 +82,7 @@ async def a_scene(kind: str) -> AsyncIterator[Scene]:
     sides = [[("0.45", "10")], [("0.48", "5")]]
     opening = BookSnapshot(*(tuple((parse_price(p), parse_count(c)) for p, c in side) for side in sides))
     exchange.apply(TICKER, opening)
-    gate = Gate(exchange, clock, tier=TIERS["prestige"])
+    gate = Authenticator(exchange, clock, tier=TIERS["prestige"])
     account, credentials = gate.open_account(MoneyE6(1_000_000_000), "ed25519")
     host = host_in_memory if kind == "memory" else host_on_loopback
     async with host(exchange, clock, gate, latency=NO_LATENCY) as hosted:

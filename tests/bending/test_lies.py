@@ -21,7 +21,7 @@ from fsm_exec.core.units import LINEAR_CENT, CountE2, parse_count, parse_price
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timing.clock import Clock
@@ -78,7 +78,7 @@ def worked(
     async def play() -> None:
         wall, clock = Wall(START_US), Clock.starting_at(START_US)
         exchange = Exchange(Timeline(clock), seed=1)
-        gate = Gate(exchange, clock)
+        gate = Authenticator(exchange, clock)
         exchange.add_market(tape_header(TICKER, "linear_cent", category="Testing"))
         depth = ((parse_price("0.48"), parse_count("500")),), ((parse_price("0.48"), parse_count("500")),)
         exchange.apply(TICKER, BookSnapshot(*depth))

@@ -33,7 +33,7 @@ from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.lab.simulation import audit
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_on_loopback
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.timing.clock import Clock
@@ -90,7 +90,7 @@ class Sweep:
     async def exchange(self) -> AsyncIterator[None]:
         clock = Clock(ORIGIN_US)
         self._exchange = Exchange(Timeline(clock), seed=SEED)
-        self._gate = Gate(self._exchange, clock)
+        self._gate = Authenticator(self._exchange, clock)
         async with host_on_loopback(self._exchange, clock, self._gate) as self._host:
             yield
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 from fsm_exec.core.units import MoneyE6, parse_count, parse_price
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import LoopbackHost, host_on_loopback
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timing.clock import Clock
@@ -29,7 +29,7 @@ class Site:
     """An exchange with two markets, and a directory with key and configuration."""
 
     exchange: Exchange
-    gate: Gate
+    gate: Authenticator
     host: LoopbackHost
     directory: Path
     config: Path
@@ -79,7 +79,7 @@ async def site(directory: Path) -> AsyncIterator[Site]:
         exchange.add_market(tape_header(ticker, "linear_cent", category="Testing"))
         sides = [tuple((parse_price(p), parse_count("10")) for p in prices) for prices in (("0.44", "0.45"), ("0.47",))]
         exchange.apply(ticker, BookSnapshot(*sides))
-    gate = Gate(exchange, clock)
+    gate = Authenticator(exchange, clock)
     _, credentials = gate.open_account(MoneyE6(1_000_000_000))
     credentials.write_private_key(directory / "key.pem")
     async with host_on_loopback(exchange, clock, gate, latency=NO_LATENCY) as host:

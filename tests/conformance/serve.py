@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from fsm_exec.core.units import MoneyE6, Outcome, parse_change, parse_count, parse_price
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import LOOPBACK, host_on_loopback
 from fsm_exec.paper.server.rate_limit import TIERS
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, tape_header
@@ -69,7 +69,7 @@ async def main(directory: Path) -> None:
     for ticker, structure in zip(TICKERS, STRUCTURES, strict=True):
         exchange.add_market(tape_header(ticker, structure, category="Testing"))
         exchange.apply(ticker, opening)
-    gate = Gate(exchange, clock, tier=TIERS["prestige"])
+    gate = Authenticator(exchange, clock, tier=TIERS["prestige"])
     members = {}
     for name, cash in CASH.items():
         _, credentials = gate.open_account(cash, "ed25519" if name == "poor" else "rsa")

@@ -21,7 +21,7 @@ from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Gate, KeyType
+from fsm_exec.paper.server.auth import Authenticator, KeyType
 from fsm_exec.paper.server.hosting import LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
 from fsm_exec.paper.server.rate_limit import TIERS
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
@@ -117,7 +117,7 @@ class Stage:
     ticker = TICKER
     account: Account  # of the client opened last
 
-    def __init__(self, exchange: Exchange, clock: Clock, gate: Gate, host: MemoryHost | LoopbackHost) -> None:
+    def __init__(self, exchange: Exchange, clock: Clock, gate: Authenticator, host: MemoryHost | LoopbackHost) -> None:
         self.exchange, self.clock, self.gate, self.host = exchange, clock, gate, host
         self.checker = Checker()
         self.orders_made = 0
@@ -187,7 +187,7 @@ async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
         tuple((parse_price(p), parse_count(c)) for p, c in (("0.47", "30"), ("0.48", "5"))),
     )
     exchange.apply(TICKER, opening)
-    gate = Gate(exchange, clock, tier=TIERS["prestige"])  # what is tested here is not how much may be asked
+    gate = Authenticator(exchange, clock, tier=TIERS["prestige"])  # what is tested here is not how much may be asked
     host = host_in_memory if request.param == "memory" else host_on_loopback
     async with host(exchange, clock, gate, latency=NO_LATENCY) as hosted:
         stage = Stage(exchange, clock, gate, hosted)

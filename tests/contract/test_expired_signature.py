@@ -17,7 +17,7 @@ from fsm_exec.core.units import LINEAR_CENT, parse_count, parse_price
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timing.clock import Clock
@@ -50,7 +50,7 @@ async def scene(off_us: int) -> AsyncIterator[Scene]:
     exchange.add_market(tape_header(TICKER, "linear_cent", category="Testing"))
     ten = parse_count("10")
     exchange.apply(TICKER, BookSnapshot(((parse_price("0.45"), ten),), ((parse_price("0.47"), ten),)))
-    gate = Gate(exchange, clock)
+    gate = Authenticator(exchange, clock)
     account, credentials = gate.open_account(CASH, "ed25519")
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=START_US) as store,

@@ -14,7 +14,7 @@ from fsm_exec.core.units import PriceE4, parse_count
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, FrameFaults, RequestFaults, StreamFaults
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.timing.clock import Clock
@@ -54,7 +54,7 @@ async def _halt(profile: FaultProfile) -> tuple[int, float, int]:
     wall, clock = Wall(START_US), Clock.starting_at(START_US)
     log = open_log(io.StringIO(), wall)
     exchange = Exchange(Timeline(clock), seed=1)
-    gate = Gate(exchange, clock)
+    gate = Authenticator(exchange, clock)
     account, credentials = gate.open_account(CASH, "ed25519")
     player = TapePlayer(exchange, generate(1, 600, start_us=START_US))
     async with (

@@ -261,7 +261,7 @@ async def test_the_status_and_the_limits_are_told(stage: Stage) -> None:
 
 async def test_the_budget_keeps_the_exchange_from_refusing(stage: Stage) -> None:
     """More orders at once than the lowest tier's bucket holds: all are answered, none with a 429."""
-    stage.gate.budget.tier = BASIC
+    stage.gate.rate_limiter.tier = BASIC
     async with stage.client(cash=MoneyE6(10_000_000_000)) as client:
         await client.account.refresh_budget()
         many = client.statistics().write.capacity_mt // 10_000 + 8

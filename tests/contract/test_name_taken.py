@@ -15,7 +15,7 @@ from fsm_exec.core.orders import Placed, PlaceOrder
 from fsm_exec.core.units import LINEAR_CENT, parse_count, parse_price
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timing.clock import Clock
@@ -56,7 +56,7 @@ async def _work(change: dict[str, object], older_s: int) -> Outcome:
     for ticker in (TICKER, OTHER):
         exchange.add_market(tape_header(ticker, "linear_cent", category="Testing"))
         exchange.apply(ticker, BookSnapshot(((parse_price("0.45"), COUNT),), ((parse_price("0.47"), COUNT),)))
-    gate = Gate(exchange, clock)
+    gate = Authenticator(exchange, clock)
     account, credentials = gate.open_account(CASH, "ed25519")
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=START_US) as store,

@@ -25,8 +25,8 @@ from fsm_exec.core.snapshot import decode_entry, decode_snapshot
 from fsm_exec.core.units import CountE2, Outcome
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.faults import FaultPlan, FaultProfile, fault_profile
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.faults import FaultPlan, FaultProfile, load_fault_profile
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape
@@ -82,7 +82,7 @@ async def _play(
     wall, clock = Wall(START_US), Clock.starting_at(START_US)
     log = open_log(log_file, wall)
     exchange = Exchange(Timeline(clock), seed=seed)
-    gate = Gate(exchange, clock)
+    gate = Authenticator(exchange, clock)
     account, credentials = gate.open_account(CASH, "ed25519")
     plan = FaultPlan(profile, seed)
     player = TapePlayer(exchange, tape)
@@ -120,7 +120,7 @@ async def _play(
         async with open_engine(store, client, wall, log, [player.ticker], find) as engine:
             with trio.fail_after(PATIENCE_S):
                 await engine.wait_idle()
-            plan.calm(wall.now_us())
+            plan.stop(wall.now_us())
             await trio.sleep(CALM_S)
             orders, fills = await client.orders(player.ticker), await client.fills(player.ticker)
         ended: list[Ended] = []
@@ -196,7 +196,7 @@ async def _submit(engine: Engine, ticker: str, dice: random.Random) -> None:
 )
 def test_no_kill_loses_doubles_or_orphans_anything(profile: str, seed: int, tmp_path: Path) -> None:
     """Eight kills at drawn moments: everything ends, is counted once, agrees with the exchange, and is reckoned."""
-    chosen = {"calm": CALM, "hell": HELL}.get(profile) or fault_profile(profile)
+    chosen = {"calm": CALM, "hell": HELL}.get(profile) or load_fault_profile(profile)
     result = kill_again_and_again(chosen, seed, tmp_path / "kills.sqlite")
     assert result.wrong == []
     assert result.executions >= LIVES

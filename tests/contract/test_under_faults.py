@@ -42,10 +42,10 @@ from fsm_exec.paper.faults import (
     FrameFaults,
     RequestFaults,
     StreamFaults,
-    fault_profile,
-    shipped_profiles,
+    load_fault_profile,
+    shipped_profile_names,
 )
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape
@@ -105,7 +105,7 @@ async def _play(
     wall, clock = Wall(START_US), Clock.starting_at(START_US)
     log = open_log(log_file, wall)
     exchange = Exchange(Timeline(clock), seed=seed)
-    gate = Gate(exchange, clock)
+    gate = Authenticator(exchange, clock)
     account, credentials = gate.open_account(CASH, "ed25519")
     plan = FaultPlan(profile, seed)
     player = TapePlayer(exchange, tape)
@@ -126,7 +126,7 @@ async def _play(
         player.start(wall.now_us())
         async with _engine_in_the_end(store, client, wall, log, player.ticker) as engine:
             await _work(engine, wall, tape, algorithm)
-            plan.calm(wall.now_us())
+            plan.stop(wall.now_us())
             await trio.sleep(CALM_S)
             ended = sorted(engine.ended.values(), key=lambda end: end.execution.execution_id)
             orders, fills = await client.orders(player.ticker), await client.fills(player.ticker)
@@ -294,10 +294,10 @@ SEEDS = (1, 2, 3)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", shipped_profiles())
+@pytest.mark.parametrize("name", shipped_profile_names())
 def test_the_books_agree_whatever_goes_wrong(name: str, seed: int, tmp_path: Path) -> None:
     """Every execution ends, nothing lives on, nobody buys too much, and our fills are the exchange's."""
-    outcome = run_under(fault_profile(name), seed, tmp_path / "faults.sqlite")
+    outcome = run_under(load_fault_profile(name), seed, tmp_path / "faults.sqlite")
     assert outcome.wrong == []
     assert outcome.filled_e2 > 0
 

@@ -24,7 +24,7 @@ from fsm_exec.control.watching import Watchers
 from fsm_exec.core.units import MoneyE6, parse_count, parse_price
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timing.clock import Clock
@@ -110,7 +110,7 @@ async def a_desk(limits: ControlLimits) -> AsyncIterator[Desk]:
     exchange = Exchange(Timeline(clock), seed=1)
     for ticker in (TICKER, OTHER):
         add_market(exchange, ticker)
-    gate = Gate(exchange, clock)
+    gate = Authenticator(exchange, clock)
     _, credentials = gate.open_account(MoneyE6(1_000_000_000), "ed25519")
     log: FilteringBoundLogger = open_log(log_file, wall)
     watchers = Watchers(wall.now_us)

@@ -23,7 +23,7 @@ def test_the_import_contracts_hold(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 def test_the_layers_are_those_of_the_design() -> None:
     """From the commands down to the tables; the four in the middle never import each other."""
-    (layers,) = [contract["layers"] for contract in CONTRACTS if contract["type"] == "layers"]
+    (layers,) = [contract["layers"] for contract in CONTRACTS if contract["name"] == "layers"]
     flat = [{part.strip() for part in layer.replace(":", "|").split("|")} for layer in layers]
     middle = {f"fsm_exec.{room}" for room in ("runtime", "kalshi", "store", "paper")}
     assert middle in flat
@@ -36,7 +36,7 @@ def test_the_layers_are_those_of_the_design() -> None:
 
 def test_every_room_has_its_layer() -> None:
     """A new folder, or file beside the folders, is a decision about who may import it."""
-    (layers,) = [contract["layers"] for contract in CONTRACTS if contract["type"] == "layers"]
+    (layers,) = [contract["layers"] for contract in CONTRACTS if contract["name"] == "layers"]
     rooms = {path.parent.name for path in (ROOT / "fsm_exec").glob("*/__init__.py")}
     rooms |= {path.stem for path in (ROOT / "fsm_exec").glob("*.py") if not path.stem.startswith("__")}
     named = {part.strip().strip("()") for layer in layers for part in layer.replace(":", "|").split("|")}

@@ -17,8 +17,10 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("states", "fsm_exec/core", "fsm_exec/algorithms", "fsm_exec/wire", "fsm_exec/paper")
 
 EXEMPT = {
-    "fsm_exec/paper/generator*.py": "statistics of an invented flow; what it emits is integers",
-    "fsm_exec/paper/fidelity*.py": "statistics that judge an invented flow against a recorded one",
+    "fsm_exec/paper/tapes/generator.py": "statistics of an invented flow; what it emits is integers",
+    "fsm_exec/paper/tapes/profiles.py": "the parameters of that flow",
+    "fsm_exec/paper/random_draws.py": "distributions; what is used of the draws outside of the generator is integers",
+    "fsm_exec/paper/tapes/fidelity*.py": "statistics that judge an invented flow against a recorded one",
     "fsm_exec/paper/timing/clock.py": "the boundary to trio, whose seconds are floats",
     "fsm_exec/paper/server/asgi_transport.py::handle_async_request": "the same boundary: a deadline of trio's",
     "fsm_exec/core/units.py::rounded_ratio": "Decimal by Decimal, for display only",

@@ -14,7 +14,7 @@ from fsm_exec.core.fees import FeeTerms, fee_terms
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, opposite
 from fsm_exec.lab.bound import bound_e7, limit_e7, static_e7
 from fsm_exec.lab.episodes import Conditions, Order, Start
-from fsm_exec.paper.matching_engine.market_book import Happening, MarketBook, Match
+from fsm_exec.paper.matching_engine.market_book import BookEvent, MarketBook, Match
 from fsm_exec.paper.matching_engine.orders import Order as PaperOrder
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header
 
@@ -167,7 +167,7 @@ def a_random_method(rng: random.Random, world: World) -> Fraction:
     paid, left = Fraction(0), int(world.order.quantity_e2)
     resting: PaperOrder | None = None
 
-    def account(happened: list[Happening], ours: PaperOrder | None) -> None:
+    def account(happened: list[BookEvent], ours: PaperOrder | None) -> None:
         nonlocal paid, left
         for each in happened:
             if isinstance(each, Match) and ours is not None and ours in (each.maker, each.taker):
@@ -188,7 +188,7 @@ def a_random_method(rng: random.Random, world: World) -> Fraction:
         if whim < 0.4:
             return
         if resting is not None:
-            book.withdraw(resting)
+            book.cancel(resting)
             resting = None
         if left and whim < 0.95:
             sent = order_at(rng, world, rng.randint(1, left))

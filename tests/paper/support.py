@@ -19,7 +19,7 @@ from trio_websocket import WebSocketConnection
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, parse_count, parse_price
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.price_level import QueueModel
-from fsm_exec.paper.server.auth import Credentials, Gate, KeyType
+from fsm_exec.paper.server.auth import Authenticator, Credentials, KeyType
 from fsm_exec.paper.server.hosting import LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, TapeHeader, Trade, tape_header
 from fsm_exec.paper.timing.clock import Clock
@@ -144,7 +144,7 @@ class Member:
 class Stage:
     """A hosted exchange with one market and one member, and plain clients of it."""
 
-    def __init__(self, exchange: Exchange, clock: Clock, gate: Gate, host: MemoryHost | LoopbackHost) -> None:
+    def __init__(self, exchange: Exchange, clock: Clock, gate: Authenticator, host: MemoryHost | LoopbackHost) -> None:
         self.exchange, self.clock, self.gate, self.host = exchange, clock, gate, host
         self.member = self.new_member()
         self.checker = Checker()
@@ -198,7 +198,7 @@ async def staged(wire: str, latency: Latency = NO_LATENCY) -> AsyncIterator[Stag
     clock = Clock.starting_at(START_US)
     exchange = Exchange(Timeline(clock), seed=7)
     exchange.add_market(header())
-    gate = Gate(exchange, clock)
+    gate = Authenticator(exchange, clock)
     hosting = host_in_memory if wire == "memory" else host_on_loopback
     async with hosting(exchange, clock, gate, latency=latency) as host:
         stage = Stage(exchange, clock, gate, host)

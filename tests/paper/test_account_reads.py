@@ -96,7 +96,7 @@ async def test_an_events_pictures_are_none(stage: Stage) -> None:
 
 async def test_group_calls_take_their_shard_and_subaccount_from_the_query(stage: Stage) -> None:
     """The primary ones by their number; another subaccount is refused, on another shard there is no such group."""
-    stage.gate.budget.tier = TIERS["prestige"]
+    stage.gate.rate_limiter.tier = TIERS["prestige"]
     group = (await stage.call("POST", f"{GROUPS}/create", {"contracts_limit": 5})).json()["order_group_id"]
     calls = [
         ("GET", f"{GROUPS}/{group}", None),

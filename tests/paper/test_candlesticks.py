@@ -45,13 +45,13 @@ def candles_of_three_minutes() -> Candles:
     candles = Candles()
     at = 10 * MINUTE_US
     for bid, ask in ((40, 45), (42, 44), (39, 46)):
-        candles.quoted(PriceE4(bid * 100), PriceE4(ask * 100), at)
-    candles.traded(PriceE4(4_400), 100, at + 1)
-    candles.traded(PriceE4(4_200), 300, at + 2)
+        candles.record_quotes(PriceE4(bid * 100), PriceE4(ask * 100), at)
+    candles.record_trade(PriceE4(4_400), 100, at + 1)
+    candles.record_trade(PriceE4(4_200), 300, at + 2)
     at = 12 * MINUTE_US
-    candles.quoted(PriceE4(5_000), PriceE4(5_100), at)
-    candles.traded(PriceE4(5_000), 200, at + 1)
-    candles.quoted(PriceE4(3_900), PriceE4(4_600), at + 2)
+    candles.record_quotes(PriceE4(5_000), PriceE4(5_100), at)
+    candles.record_trade(PriceE4(5_000), 200, at + 1)
+    candles.record_quotes(PriceE4(3_900), PriceE4(4_600), at + 2)
     return candles
 
 

@@ -27,12 +27,12 @@ from fsm_exec.paper.faults import (
     FrameFaults,
     RequestFaults,
     StreamFaults,
-    fault_profile,
+    load_fault_profile,
     parse_profile,
-    shipped_profiles,
+    shipped_profile_names,
 )
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import MemoryHost, host_in_memory, host_on_loopback
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import NO_LATENCY
@@ -94,7 +94,7 @@ async def scene(profile: FaultProfile, wire: str = "memory", *, seed: int = 1) -
     exchange = Exchange(Timeline(clock), seed=7)
     exchange.add_market(header())
     exchange.apply(TICKER, snapshot([("0.44", "20"), ("0.45", "10")], [("0.50", "30"), ("0.52", "5")]))
-    gate = Gate(exchange, clock)
+    gate = Authenticator(exchange, clock)
     account, credentials = gate.open_account(MoneyE6(1_000_000_000), "ed25519")
     plan = FaultPlan(profile, seed)
     hosting = host_in_memory if wire == "memory" else host_on_loopback
@@ -322,7 +322,7 @@ async def test_trading_pauses(autojump_clock: MockClock) -> None:
         assert isinstance(answer, Refused)
         assert answer.code == "trading_is_paused"
         assert isinstance(await s.client.cancel(s.cancel(order, placed.order_id)), Cancelled)
-        s.plan.calm(s.clock.now_us())
+        s.plan.stop(s.clock.now_us())
         await trio.sleep(30)
         assert isinstance(await s.client.place(s.order()), Placed)
 
@@ -348,7 +348,7 @@ async def test_the_clock_of_the_exchange_is_wrong(autojump_clock: MockClock) -> 
         answer = await s.client.place(s.order())
         assert isinstance(answer, Refused)
         assert answer.code == "header_timestamp_expired"
-        s.plan.calm(s.clock.now_us())
+        s.plan.stop(s.clock.now_us())
         await trio.sleep(6)
         assert isinstance(await s.client.place(s.order()), Placed)
 
@@ -385,14 +385,14 @@ async def test_the_grid_changes(autojump_clock: MockClock) -> None:
 def drawn(plan: FaultPlan, *, other_first: bool = False) -> list[Any]:
     if other_first:
         for _ in range(50):
-            plan.for_read(START_US)
-            plan.for_private("fill", START_US)
-    return [plan.for_write(START_US) for _ in range(200)]
+            plan.draw_read_fault(START_US)
+            plan.draw_private_copies("fill", START_US)
+    return [plan.draw_write_fault(START_US) for _ in range(200)]
 
 
 def test_one_seed_one_fate() -> None:
     """The same seed draws the same faults, another one others; reads and frames do not shift the writes'."""
-    profile = fault_profile("everything")
+    profile = load_fault_profile("everything")
     first = drawn(FaultPlan(profile, 3))
     assert drawn(FaultPlan(profile, 3), other_first=True) == first
     assert drawn(FaultPlan(profile, 4)) != first
@@ -407,25 +407,25 @@ def test_faults_stop_when_asked() -> None:
         stream=StreamFaults(gap_per_mille=ALWAYS, life_ms=10_000),
     )
     plan = FaultPlan(profile, 1, until_us=START_US + 10)
-    assert plan.for_write(START_US + 9).kind == "cut"
-    assert plan.for_private("fill", START_US + 9) == ()
-    assert plan.loses_public("trade", START_US + 9)
-    assert plan.for_write(START_US + 10).kind == "none"
-    assert len(plan.for_private("fill", START_US + 10)) == 1
-    assert not plan.loses_public("trade", START_US + 10)
+    assert plan.draw_write_fault(START_US + 9).kind == "cut"
+    assert plan.draw_private_copies("fill", START_US + 9) == ()
+    assert plan.draw_public_loss("trade", START_US + 9)
+    assert plan.draw_write_fault(START_US + 10).kind == "none"
+    assert len(plan.draw_private_copies("fill", START_US + 10)) == 1
+    assert not plan.draw_public_loss("trade", START_US + 10)
     assert plan.stream_end_us(START_US) is None  # it would end after the end
 
 
 def test_what_is_no_fact_about_orders_is_left_alone() -> None:
     """Answers to commands are never lost, doubled or moved."""
     plan = FaultPlan(FaultProfile(frames=FrameFaults(lost_per_mille=ALWAYS)), 1)
-    assert len(plan.for_private("unsubscribed", START_US)) == 1
-    assert not FaultPlan(FaultProfile(stream=StreamFaults(gap_per_mille=ALWAYS)), 1).loses_public("ok", START_US)
+    assert len(plan.draw_private_copies("unsubscribed", START_US)) == 1
+    assert not FaultPlan(FaultProfile(stream=StreamFaults(gap_per_mille=ALWAYS)), 1).draw_public_loss("ok", START_US)
 
 
 def test_every_profile_in_the_box_can_be_read() -> None:
     """All of them, and the empty one does nothing."""
-    assert set(shipped_profiles()) == {
+    assert set(shipped_profile_names()) == {
         "none",
         "mild",
         "flaky_network",
@@ -435,8 +435,8 @@ def test_every_profile_in_the_box_can_be_read() -> None:
         "everything",
         "lying",
     }
-    for name in shipped_profiles():
-        assert (fault_profile(name) == FaultProfile()) == (name == "none")
+    for name in shipped_profile_names():
+        assert (load_fault_profile(name) == FaultProfile()) == (name == "none")
 
 
 @pytest.mark.parametrize(
@@ -469,7 +469,7 @@ def test_a_file_is_a_profile_too(tmp_path: Path) -> None:
     """A path is read; one that is not there is refused with the names in the box."""
     path = tmp_path / "mine.toml"
     path.write_text("[stream]\nlife_ms = 5000\n")
-    assert fault_profile(str(path)) == FaultProfile(stream=StreamFaults(life_ms=5_000))
+    assert load_fault_profile(str(path)) == FaultProfile(stream=StreamFaults(life_ms=5_000))
     with pytest.raises(UserError, match="angry_exchange"):
-        fault_profile(str(tmp_path / "none.toml"))
-    assert msgspec.structs.asdict(fault_profile("none").stream) == {"gap_per_mille": 0, "life_ms": 0}
+        load_fault_profile(str(tmp_path / "none.toml"))
+    assert msgspec.structs.asdict(load_fault_profile("none").stream) == {"gap_per_mille": 0, "life_ms": 0}

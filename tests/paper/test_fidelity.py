@@ -366,7 +366,7 @@ def test_without_a_recording_nothing_is_judged() -> None:
 
 # What is generated
 
-SEEDS = range(1, 11)  # those of the command; generator_profiles.py says which seeds had a part in the calibration
+SEEDS = range(1, 11)  # those of the command; tapes/profiles.py says which seeds had a part in the calibration
 CALIBRATED_TO = {"index": "index-2023-04-10", "index-wide": "index-2023-04-13"}
 
 

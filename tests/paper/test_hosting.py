@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trio
 
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_on_loopback
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
@@ -16,10 +16,10 @@ from fsm_exec.paper.venue.exchange import Exchange
 from tests.paper.support import START_US
 
 
-def parts() -> tuple[Exchange, Clock, Gate]:
+def parts() -> tuple[Exchange, Clock, Authenticator]:
     clock = Clock.starting_at(START_US)
     exchange = Exchange(Timeline(clock))
-    return exchange, clock, Gate(exchange, clock)
+    return exchange, clock, Authenticator(exchange, clock)
 
 
 async def test_it_says_where_it_is_and_ends_cleanly(capfd: pytest.CaptureFixture[str]) -> None:

@@ -106,10 +106,10 @@ def test_nothing_is_said_wrong_once_it_is_calm() -> None:
     profile = FaultProfile(lies=LieFaults(answers_per_mille=ALWAYS, frames_per_mille=ALWAYS, listings_per_mille=ALWAYS))
     plan = FaultPlan(profile, 1, until_us=START_US)
     answer, page = {"order_id": ORDER_ID, "reduced_by": "8.00"}, {"orders": [row(START_US)]}
-    assert plan.answered("cancel", answer, START_US) == answer
-    assert plan.listed("orders", page, START_US) == page
-    assert plan.told("fill", b"{}", START_US) == (b"{}",)
-    assert plan.lied_about == set()
+    assert plan.falsify_answer("cancel", answer, START_US) == answer
+    assert plan.falsify_listing("orders", page, START_US) == page
+    assert plan.falsify_frame("fill", b"{}", START_US) == (b"{}",)
+    assert plan.falsified_orders == set()
 
 
 async def test_a_client_is_lied_to_and_hears_the_truth_later(autojump_clock: MockClock) -> None:
@@ -124,7 +124,7 @@ async def test_a_client_is_lied_to_and_hears_the_truth_later(autojump_clock: Moc
             assert (answer.order_id, answer.filled_e2, answer.remaining_e2) != (there.order_id, 0, 700)
         else:
             assert isinstance(answer, Unknown)
-        assert s.plan.lied_about == {there.order_id}
+        assert s.plan.falsified_orders == {there.order_id}
         await trio.sleep(20)
         (listed,) = (await s.client.orders()).orders
         assert (listed.order_id, listed.status, listed.price_e4) == (there.order_id, "resting", price("0.40"))

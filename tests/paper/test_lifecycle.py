@@ -76,9 +76,9 @@ def test_a_pause_within_a_pause_ends_with_both(floor: Floor) -> None:
     floor.exchange.pause_trading()
     floor.exchange.pause_exchange()
     floor.exchange.resume_exchange()
-    assert floor.market.unseen is not None
+    assert floor.market.paused_book is not None
     floor.exchange.resume_trading()
-    assert floor.market.unseen is None
+    assert floor.market.paused_book is None
 
 
 def test_a_deactivated_market_cancels_what_rests_when_it_comes_back(floor: Floor) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fsm_exec.core.book import Book
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, complement, opposite, parse_change, parse_price
 from fsm_exec.paper.errors import ApiError
-from fsm_exec.paper.matching_engine.accounts import reckon_reserve
+from fsm_exec.paper.matching_engine.accounts import compute_reserve
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade
 from fsm_exec.paper.venue.subscriptions import Subscription
 from fsm_exec.wire.rest import AmendOrder, CreateOrder
@@ -167,7 +167,7 @@ class Run:
             assert sum(fill.count_e2 for fill in account.fills) == sum(order.filled_e2 for order in account.orders)
             fees = self.floor.market.fees
             if TICKER in account.reserves:  # what is remembered is what the orders say
-                assert account.reserves[TICKER] == reckon_reserve(account, TICKER, fees)
+                assert account.reserves[TICKER] == compute_reserve(account, TICKER, fees)
             assert account.cash_e6 >= -100 * len(account.fills)  # a fill may round up one step of the balance
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fsm_exec.core.units import CountE2
 from fsm_exec.paper.matching_engine.orders import Order
-from fsm_exec.paper.matching_engine.price_level import Level, QueueModel
+from fsm_exec.paper.matching_engine.price_level import PriceLevel, QueueModel
 from tests.paper.support import Floor, count, delta, snapshot, trade
 
 
@@ -102,7 +102,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["grow", "shrink", "trade", "join"]),
 def test_proportional_is_never_worse_and_never_out_of_order(steps: list[tuple[str, int]]) -> None:
     """Whatever happens: at least 0 and at most the background ahead, earlier orders before later ones, and every
     order at least as far forward as under the conservative model."""
-    careful, sharing = Level("conservative"), Level("proportional")
+    careful, sharing = PriceLevel("conservative"), PriceLevel("proportional")
     for kind, size in steps:
         for level in (careful, sharing):
             _STEPS[kind](level, size)
@@ -113,17 +113,17 @@ def test_proportional_is_never_worse_and_never_out_of_order(steps: list[tuple[st
         assert all(mine <= other.ahead_e2 for mine, other in zip(ahead, careful.orders, strict=True))
 
 
-def _trade(level: Level, size: int) -> None:
+def _trade(level: PriceLevel, size: int) -> None:
     """As far as the background goes, followed by its decrease, as on a tape."""
     part = min(size, level.background_e2)
-    level.traded(part)
+    level.record_trade(part)
     level.advance(part)
-    level.shrink(part)
+    level.remove(part)
 
 
-_STEPS: dict[str, Callable[[Level, int], None]] = {
-    "grow": Level.grow,
-    "shrink": lambda level, size: level.shrink(min(size, level.recorded_e2)),
+_STEPS: dict[str, Callable[[PriceLevel, int], None]] = {
+    "grow": PriceLevel.add,
+    "shrink": lambda level, size: level.remove(min(size, level.recorded_e2)),
     "trade": _trade,
     "join": lambda level, size: level.join(_order(size)),
 }

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from fsm_exec.paper.server.rate_limit import BASIC, TIERS, Bucket, Rate
+from fsm_exec.paper.server.rate_limit import BASIC, TIERS, Rate, TokenBucket
 from tests.paper.support import START_US, TICKER, Stage, staged
 
 ORDER = {
@@ -30,7 +30,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 def test_a_bucket_refills_continuously() -> None:
     """100 a second: a token comes back every 10 ms, and never more than the capacity is there."""
-    bucket = Bucket(Rate(100, 100), START_US)
+    bucket = TokenBucket(Rate(100, 100), START_US)
     assert bucket.take(100, START_US)
     assert not bucket.take(1, START_US + 9_999)
     assert bucket.take(1, START_US + 10_000)
@@ -40,7 +40,7 @@ def test_a_bucket_refills_continuously() -> None:
 
 def test_a_clock_that_goes_back_gives_nothing() -> None:
     """Neither then nor when it comes forward again."""
-    bucket = Bucket(Rate(100, 100), START_US)
+    bucket = TokenBucket(Rate(100, 100), START_US)
     assert bucket.take(100, START_US)
     assert not bucket.take(1, START_US - 5_000_000)
     assert not bucket.take(1, START_US)

@@ -13,7 +13,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import Ping, Request
 
 from fsm_exec.paper.server.hosting import MemoryHost
-from fsm_exec.paper.server.latency_gateway import Desk
+from fsm_exec.paper.server.latency_gateway import LatencyGateway
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape, read_tape
 from fsm_exec.paper.timing.clock import Clock
@@ -95,10 +95,10 @@ async def test_a_read_shows_all_that_was_due(autojump_clock: MockClock) -> None:
     market = exchange.add_market(header())
     change = snapshot([("0.40", "1")], [])
     exchange.timeline.at(START_US + 1_000_000, Rank.TAPE, TICKER, lambda: exchange.apply(TICKER, change))
-    desk = Desk(exchange, clock, NO_LATENCY)
-    assert await desk.read(lambda: market.book.best("yes")) is None
+    gateway = LatencyGateway(exchange, clock, NO_LATENCY)
+    assert await gateway.read(lambda: market.book.best("yes")) is None
     await trio.sleep(1)
-    assert await desk.read(lambda: market.book.best("yes")) == (4_000, 100)
+    assert await gateway.read(lambda: market.book.best("yes")) == (4_000, 100)
 
 
 class BareClient:

@@ -21,7 +21,7 @@ from fsm_exec.lab.arena import play_from
 from fsm_exec.lab.episodes import TAIL_US, Conditions, Start, limits_at, passes
 from fsm_exec.lab.simulation import audit
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape
 from fsm_exec.paper.timing.clock import Clock
@@ -83,7 +83,7 @@ async def _work(tape: Tape, start: Start, case: Case) -> Found:
     wall, clock, log_file = Wall(began_us), Clock.starting_at(began_us), io.StringIO()
     log = open_log(log_file, wall)
     exchange = Exchange(Timeline(clock), seed=1)
-    gate = Gate(exchange, clock)
+    gate = Authenticator(exchange, clock)
     account, credentials = gate.open_account(CASH_E6, "ed25519")
     play_from(exchange, tape, start, CONDITIONS)
     worth_e6 = audit.worth_e6(exchange)

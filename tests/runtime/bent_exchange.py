@@ -41,9 +41,9 @@ from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, format_count
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.matching_engine.market_book import Happening, Match
+from fsm_exec.paper.matching_engine.market_book import BookEvent, Match
 from fsm_exec.paper.matching_engine.orders import FillRecord, Order
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.server.rate_limit import TIERS
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, tape_header
@@ -79,7 +79,7 @@ class BentExchange:
         client: KalshiClient,
         paper: Exchange,
         account: Account,
-        gate: Gate,
+        gate: Authenticator,
         clock: Clock,
         bends: Bends,
         wall: Wall,
@@ -196,7 +196,7 @@ class BentExchange:
         before that, and the exchange only says so now."""
         order, count = self.order(client_order_id), CountE2(contracts * 100)
         market = self.paper.markets[order.ticker]
-        happened: list[Happening] = [Match(order, None, order.outcome, order.price_e4, count)]
+        happened: list[BookEvent] = [Match(order, None, order.outcome, order.price_e4, count)]
         if order.status == "resting":
             level = market.book._ladders[order.outcome][order.price_e4]
             happened.clear()
@@ -213,7 +213,7 @@ class BentExchange:
 
     def end(self, client_order_id: str, reason: str | None = None) -> None:
         """The exchange ends an order that rests, or (without a reason) its owner does, by hand."""
-        self.paper.withdraw(self.order(client_order_id), reason)
+        self.paper.cancel(self.order(client_order_id), reason)
 
     def amend_by_hand(self, client_order_id: str, *, cents: int) -> None:
         """Its owner moves an order to another price."""
@@ -376,7 +376,9 @@ async def open_bent_exchange(wall: Wall) -> AsyncIterator[BentExchange]:
     for ticker in (TICKER, NEIGHBOUR):
         paper.add_market(tape_header(ticker, "linear_cent", category="Test"))
         paper.apply(ticker, book)
-    gate = Gate(paper, clock, tier=TIERS["prestige"])  # how much may be asked is not what these tests are about
+    gate = Authenticator(
+        paper, clock, tier=TIERS["prestige"]
+    )  # how much may be asked is not what these tests are about
     account, credentials = gate.open_account(CASH_E6, "ed25519")
     paper.create_order(account, _bid("somebody-elses-first", TICKER, 50, 3))  # takes what is offered
     clock.origin_us += DAY_US

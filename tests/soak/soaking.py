@@ -27,7 +27,7 @@ from fsm_exec.core.limits import resolve_limits
 from fsm_exec.core.units import CountE2, MoneyE6, Outcome
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.timing.clock import Clock
@@ -104,7 +104,7 @@ class _Soaking:
         wall, clock = Wall(START_US), Clock.starting_at(START_US)
         log = open_log(_Nowhere(), wall)
         exchange = Exchange(Timeline(clock), seed=SEED)
-        gate = Gate(exchange, clock)
+        gate = Authenticator(exchange, clock)
         _, credentials = gate.open_account(CASH, "ed25519")
         tickers = [f"KXSOAK-26OCT01-{n:02}" for n in range(what.markets)]
         samples: list[Sample] = []

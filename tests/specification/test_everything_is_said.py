@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio_websocket import WebSocketConnection
 
-from fsm_exec.paper.server.latency_gateway import Desk
+from fsm_exec.paper.server.latency_gateway import LatencyGateway
 from fsm_exec.paper.server.rate_limit import TIERS
 from fsm_exec.paper.server.rest_public import PublicReads
 from fsm_exec.paper.server.rest_reads import MemberReads
@@ -44,7 +44,7 @@ ORDER = {
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
     async with staged("memory") as stage:
-        stage.gate.budget.tier = TIERS["prestige"]
+        stage.gate.rate_limiter.tier = TIERS["prestige"]
         stage.exchange.add_market(header(SETTLED))
         for ticker in (TICKER, SETTLED):
             stage.exchange.apply(ticker, snapshot([("0.45", "10"), ("0.47", "3")], [("0.48", "5")]))
@@ -128,12 +128,15 @@ async def test_every_operation_is_as_specified(stage: Stage) -> None:
 
 async def test_the_exchange_serves_what_the_tables_list(stage: Stage) -> None:
     """Neither a path more nor one less, each under its name there; the status of the exchange stands by itself."""
-    desk = Desk(stage.exchange, stage.clock, NO_LATENCY)
+    desk = LatencyGateway(stage.exchange, stage.clock, NO_LATENCY)
     reads = [*PublicReads(desk).all(), *MemberReads(desk, stage.gate).all()]
     routes = [
         ("GET", "/exchange/status", "GetExchangeStatus"),
         *(("GET", read.path, read.operation) for read in reads),
-        *((write.method, write.path, write.operation) for write in Writes(stage.exchange, stage.gate.budget).all()),
+        *(
+            (write.method, write.path, write.operation)
+            for write in Writes(stage.exchange, stage.gate.rate_limiter).all()
+        ),
     ]
     assert {name for _, _, name in routes} == set(BY_NAME)
     for method, path, name in routes:

@@ -31,7 +31,7 @@ ASKED = [
 async def stage() -> AsyncIterator[Stage]:
     """An exchange on which every listing has a row."""
     async with staged("memory") as stage:
-        stage.gate.budget.tier = TIERS["prestige"]
+        stage.gate.rate_limiter.tier = TIERS["prestige"]
         stage.exchange.add_market(header(SETTLED))
         for ticker in (TICKER, SETTLED):
             stage.exchange.apply(ticker, snapshot([("0.45", "10"), ("0.47", "3")], [("0.48", "5")]))

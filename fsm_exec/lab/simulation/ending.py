@@ -66,7 +66,7 @@ def last_look(world: World, *, all_ended: bool) -> None:
     for line in (
         *audit.stored_differences(connection),
         *audit.fill_differences(connection, world.account, orphans),
-        *audit.late_fills(connection, world.witness.late_e2.keys() | world.plan.lied_about),
+        *audit.late_fills(connection, world.witness.late_e2.keys() | world.plan.falsified_orders),
         *_untrue_reasons(world),
         *(audit.order_differences(connection, world.account, world.instance, orphans) if all_ended else ()),
     ):

@@ -74,7 +74,7 @@ def _hand(world: World, action: Hand) -> None:
     world.history.add("hand", order.client_order_id)
     world.witness.handled.add(order.client_order_id)
     with world.silence() if action.silent else nullcontext():
-        world.exchange.withdraw(order, None)
+        world.exchange.cancel(order, None)
 
 
 def _orphan(world: World, action: Orphan) -> None:

@@ -21,8 +21,8 @@ from fsm_exec.paper.faults import (
     FrameFaults,
     RequestFaults,
     StreamFaults,
-    fault_profile,
-    shipped_profiles,
+    load_fault_profile,
+    shipped_profile_names,
 )
 from fsm_exec.paper.tapes.profiles import PROFILES
 
@@ -189,7 +189,7 @@ def draw(
     seconds = rng.choice((20, 40, 60, 60, 90))
     calm_ms = seconds * 1_000
     markets = tuple(_market(rng, seed * 10 + n, seconds, profile) for n in range(rng.choice((1, 1, 2, 3))))
-    name, plan = _faults(seed, calm_ms) if faults is None else (faults, fault_profile(faults))
+    name, plan = _faults(seed, calm_ms) if faults is None else (faults, load_fault_profile(faults))
     actions: list[AnyAction] = []
     count = executions if executions is not None else rng.choice((1, 2, 4, 6, 8, 10, 14))
     submissions = [_submission(seed, n, len(markets), calm_ms) for n in range(count)]
@@ -341,10 +341,10 @@ def _faults(seed: int, calm_ms: int) -> tuple[str, FaultProfile]:
     rng = random.Random(f"faults:{seed}")
     kind = rng.randrange(10)
     if kind < 2:
-        return CALM, fault_profile(CALM)
+        return CALM, load_fault_profile(CALM)
     if kind < 5:
-        name = rng.choice([each for each in shipped_profiles() if each not in (CALM, LYING)])
-        return name, fault_profile(name)
+        name = rng.choice([each for each in shipped_profile_names() if each not in (CALM, LYING)])
+        return name, load_fault_profile(name)
     drawn = _drawn_faults(rng, calm_ms)
     exchange = _with_dead_channels(drawn.exchange, random.Random(f"channels:{seed}"))
     return "drawn", msgspec.structs.replace(drawn, exchange=exchange)

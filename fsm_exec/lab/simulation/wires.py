@@ -16,7 +16,7 @@ from trio_websocket import WebSocketConnection
 from fsm_exec.kalshi.websocket_dial import Dial
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.life import Life, LifeOver
-from fsm_exec.paper.server.hosting import MEMORY_HOST, MemoryHost, handshake
+from fsm_exec.paper.server.hosting import MEMORY_HOST, MemoryHost, open_websocket
 
 Sending = Callable[[httpx.Request], None]
 
@@ -47,7 +47,7 @@ def dialler(host: MemoryHost, life: Life) -> Dial:
 
     async def dial(nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
         life.door("dial")
-        return await handshake(nursery, _DoorStream(host.connect(), life), MEMORY_HOST, headers)
+        return await open_websocket(nursery, _DoorStream(host.connect(), life), MEMORY_HOST, headers)
 
     return dial
 

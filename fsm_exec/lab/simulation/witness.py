@@ -70,7 +70,7 @@ class Witness:
         self.doubts_us: dict[str, int] = {}
         self.restored_us: dict[str, int] = {}
         self.late_e2: dict[str, int] = {}
-        self.lied_about: Callable[[], AbstractSet[str]] = (
+        self.falsified_orders: Callable[[], AbstractSet[str]] = (
             frozenset  # order ids of which something was said that is not so
         )
         self.orphans: set[str] = set()  # orders that were drawn under names of ours
@@ -92,7 +92,7 @@ class Witness:
     def was_lied_to(self, execution_id: str) -> bool:
         """Whether anything was said of one of its orders that is not so. Then the engine may believe for a while what
         is not; at the end all must agree all the same."""
-        lied = self.lied_about()
+        lied = self.falsified_orders()
         return bool(lied) and any(order.order_id in lied for order in self._orders.get(execution_id, ()))
 
     # The disk

@@ -47,7 +47,7 @@ from fsm_exec.lab.simulation.scenario import (
 from fsm_exec.lab.simulation.waiting import until
 from fsm_exec.lab.simulation.witness import Witness
 from fsm_exec.paper.faults import FaultPlan
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import MemoryHost
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.timing.clock import Clock
@@ -138,10 +138,10 @@ class World:
             late_fills=LateFills(scenario.late_fills_per_mille, seed, START_US + scenario.calm_ms * US_PER_MS),
             silence=self.silence,
         )
-        self.gate = Gate(self.exchange, self.clock)
+        self.gate = Authenticator(self.exchange, self.clock)
         self.account, self.credentials = self.gate.open_account(CASH_E6, "ed25519")
         self.plan = FaultPlan(scenario.faults, seed, until_us=START_US + scenario.calm_ms * US_PER_MS)
-        self.witness.lied_about = lambda: self.plan.lied_about
+        self.witness.falsified_orders = lambda: self.plan.falsified_orders
         self.disk = Disk(instance, self.witness.committed)
         self.witness.connection = self.disk.connection
         self.tickers = [market.ticker for market in scenario.markets]
@@ -159,9 +159,9 @@ class World:
     @contextmanager
     def silence(self) -> Iterator[None]:
         """No frame tells of what happens meanwhile."""
-        self.plan.take_down("account frames")
+        self.plan.begin_outage("account frames")
         yield
-        self.plan.put_up("account frames")
+        self.plan.end_outage("account frames")
 
     def now_us(self) -> int:
         """The true time."""
@@ -265,7 +265,7 @@ class World:
             case Contradict():
                 nursery.start_soon(contradict, self, action)
             case Detour() if not self.plan.profile.lies.any:  # a listing that lies about it then would do so too long
-                self.plan.detour_next(action.for_ms * US_PER_MS)
+                self.plan.delay_next_write(action.for_ms * US_PER_MS)
             case Hit() | Hand() | Orphan():
                 others.do(self, action)
             case Submit() | Detour():

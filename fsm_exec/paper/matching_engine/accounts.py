@@ -102,14 +102,14 @@ class Account:
     def resting_in(self, ticker: str) -> dict[str, Order]:
         return self.resting.setdefault(ticker, {})
 
-    def accepted(self, order: Order, fees: FeeTerms) -> None:
+    def add_order(self, order: Order, fees: FeeTerms) -> None:
         """One more order, the last in time."""
         self.orders.append(order)
         self.resting_in(order.ticker)[order.order_id] = order
         if (reserve := self.reserves.get(order.ticker)) is not None:
             reserve.add(order, fees)
 
-    def changed(self, ticker: str) -> None:
+    def drop_cached_reserve(self, ticker: str) -> None:
         """An order or the position of a market is not what it was."""
         self.reserves.pop(ticker, None)
 
@@ -132,7 +132,7 @@ class Reserve:
             self.reserved_e6 += fees.model_fee(order.price_e4, opening, taker=False)
 
 
-def reckon_reserve(account: Account, ticker: str, fees: FeeTerms, *, without: Order | None = None) -> Reserve:
+def compute_reserve(account: Account, ticker: str, fees: FeeTerms, *, without: Order | None = None) -> Reserve:
     """From the orders themselves. `without` leaves one out, to ask what its replacement may use."""
     position = account.position(ticker)
     reserve = Reserve(0, {"yes": position.closable_e2("yes"), "no": position.closable_e2("no")})
@@ -142,9 +142,9 @@ def reckon_reserve(account: Account, ticker: str, fees: FeeTerms, *, without: Or
     return reserve
 
 
-def reserve_of(account: Account, ticker: str, fees: FeeTerms) -> Reserve:
+def cached_reserve(account: Account, ticker: str, fees: FeeTerms) -> Reserve:
     """The same, reckoned anew only after a change: a member with thousands of orders asks at each new one."""
     known = account.reserves.get(ticker)
     if known is None:
-        known = account.reserves[ticker] = reckon_reserve(account, ticker, fees)
+        known = account.reserves[ticker] = compute_reserve(account, ticker, fees)
     return known

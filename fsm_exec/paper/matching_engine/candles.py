@@ -36,7 +36,7 @@ class Bar:
         self.low, self.high, self.close = min(self.low, later.low), max(self.high, later.high), later.close
 
 
-class Traded:
+class TradeBar:
     """The trades of a time: their prices, how many contracts, and what these came to."""
 
     __slots__ = ("bar", "cost", "count_e2")
@@ -49,7 +49,7 @@ class Traded:
         self.count_e2 += count
         self.cost += price * count
 
-    def join(self, later: Traded) -> None:
+    def join(self, later: TradeBar) -> None:
         self.bar.join(later.bar)
         self.count_e2 += later.count_e2
         self.cost += later.cost
@@ -66,7 +66,7 @@ class _Minute:
 
     def __init__(self, bid: PriceE4, ask: PriceE4) -> None:
         self.bid, self.ask = Bar(bid), Bar(ask)
-        self.traded: Traded | None = None
+        self.traded: TradeBar | None = None
 
     def join(self, later: _Minute) -> None:
         self.bid.join(later.bid)
@@ -83,7 +83,7 @@ class Candle(NamedTuple):
     end_s: int
     bid: Bar
     ask: Bar
-    traded: Traded | None
+    traded: TradeBar | None
     previous_e4: PriceE4 | None
     total_e2: CountE2
 
@@ -95,15 +95,15 @@ class Candles:
         self._minutes: dict[int, _Minute] = {}
         self._newest = _Minute(PriceE4(0), ONE_DOLLAR_E4)
 
-    def quoted(self, bid: PriceE4, ask: PriceE4, at_us: int) -> None:
+    def record_quotes(self, bid: PriceE4, ask: PriceE4, at_us: int) -> None:
         minute = self._at(at_us)
         minute.bid.take(bid)
         minute.ask.take(ask)
 
-    def traded(self, price: PriceE4, count: int, at_us: int) -> None:
+    def record_trade(self, price: PriceE4, count: int, at_us: int) -> None:
         minute = self._at(at_us)
         if minute.traded is None:
-            minute.traded = Traded(price, count)
+            minute.traded = TradeBar(price, count)
         else:
             minute.traded.take(price, count)
 

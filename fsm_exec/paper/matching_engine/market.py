@@ -35,7 +35,7 @@ class PaperMarket:
         self.clock = 0
         self.candles = Candles()
         self._best: dict[Outcome, PriceE4] = {"yes": PriceE4(0), "no": PriceE4(0)}
-        self.unseen: Book | None = None
+        self.paused_book: Book | None = None
         self.result: Outcome | None = None
         self.settled_us: int | None = None
 
@@ -43,22 +43,22 @@ class PaperMarket:
     def ticker(self) -> str:
         return self.header.ticker
 
-    def traded(self, yes_price: PriceE4, count: int, at_us: int) -> None:
+    def record_trade(self, yes_price: PriceE4, count: int, at_us: int) -> None:
         self.previous_price_e4, self.last_price_e4 = self.last_price_e4, yes_price
         self.volume_e2 += count
         self.last_size_e2 = count
-        self.candles.traded(yes_price, count, at_us)
+        self.candles.record_trade(yes_price, count, at_us)
 
-    def moves_the_touch(self, outcome: Outcome, price: PriceE4) -> bool:
+    def may_move_best(self, outcome: Outcome, price: PriceE4) -> bool:
         """Whether a change of a level may change the best price of its ladder."""
         return price >= self._best[outcome]
 
-    def quoted(self, at_us: int) -> None:
+    def record_quotes(self, at_us: int) -> None:
         """A best price may have changed. A side without quotes is a bid of 0."""
         for outcome in self._best:
             level = self.book.best(outcome)
             self._best[outcome] = PriceE4(0) if level is None else level[0]
-        self.candles.quoted(self._best["yes"], complement(self._best["no"]), at_us)
+        self.candles.record_quotes(self._best["yes"], complement(self._best["no"]), at_us)
 
     def settlement_value_e4(self) -> PriceE4:
         """What one YES contract is worth at the result."""

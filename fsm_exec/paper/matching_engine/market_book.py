@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeAlias
 from fsm_exec.core.book import Level as BookLevel
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, complement, in_outcome, opposite
 from fsm_exec.paper.matching_engine.orders import Order
-from fsm_exec.paper.matching_engine.price_level import Level, QueueModel
+from fsm_exec.paper.matching_engine.price_level import PriceLevel, QueueModel
 
 OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
 
@@ -50,7 +50,7 @@ class SelfTradeCancelled(NamedTuple):
     order: Order
 
 
-Happening: TypeAlias = Match | LevelChange | SelfTradeCancelled
+BookEvent: TypeAlias = Match | LevelChange | SelfTradeCancelled
 
 
 class MarketBook:
@@ -58,8 +58,8 @@ class MarketBook:
 
     def __init__(self, queue_model: QueueModel = "conservative") -> None:
         self._queue_model: QueueModel = queue_model
-        self._ladders: dict[Outcome, dict[PriceE4, Level]] = {"yes": {}, "no": {}}
-        self._ours: dict[Outcome, dict[PriceE4, Level]] = {"yes": {}, "no": {}}
+        self._ladders: dict[Outcome, dict[PriceE4, PriceLevel]] = {"yes": {}, "no": {}}
+        self._ours: dict[Outcome, dict[PriceE4, PriceLevel]] = {"yes": {}, "no": {}}
 
     # What is displayed
 
@@ -101,7 +101,7 @@ class MarketBook:
 
     # The tape
 
-    def record_snapshot(self, yes: Iterable[BookLevel], no: Iterable[BookLevel]) -> list[Happening]:
+    def record_snapshot(self, yes: Iterable[BookLevel], no: Iterable[BookLevel]) -> list[BookEvent]:
         """The tape states the whole book anew; orders of ours that it now crosses are filled."""
         before = {outcome: dict(self.displayed(outcome)) for outcome in OUTCOMES}
         for outcome, levels in zip(OUTCOMES, (yes, no), strict=True):
@@ -122,16 +122,16 @@ class MarketBook:
         decreases_first = sorted(changes, key=lambda change: change.delta_e2 > 0)  # never crossed in between
         return [*matches, *decreases_first]
 
-    def record_change(self, outcome: Outcome, price: PriceE4, delta: CountE2) -> list[Happening]:
+    def record_change(self, outcome: Outcome, price: PriceE4, delta: CountE2) -> list[BookEvent]:
         """The tape adds to a level or takes from it. Raises BookError when it takes more than it ever showed."""
         level = self._level(outcome, price)
         if delta < 0:
             before = level.displayed_e2
-            level.shrink(-delta)
+            level.remove(-delta)
             net = level.displayed_e2 - before
             self._prune(outcome, price)
             return [LevelChange(outcome, price, CountE2(net), None)] if net else []
-        level.grow(delta)
+        level.add(delta)
         happened = self._fill_ours_reached_by(outcome, price, delta)
         taken = sum(match.count_e2 for match in _matches(happened))
         level.consume(taken)
@@ -140,11 +140,11 @@ class MarketBook:
         self._prune(outcome, price)
         return happened
 
-    def record_trade(self, taker: Outcome, yes_price: PriceE4, count: CountE2) -> list[Happening]:
+    def record_trade(self, taker: Outcome, yes_price: PriceE4, count: CountE2) -> list[BookEvent]:
         """A taker of the tape bought `taker` and hit the other ladder. Its decrease is a change of its own."""
         outcome = opposite(taker)
         price = in_outcome(yes_price, outcome)
-        happened: list[Happening] = []
+        happened: list[BookEvent] = []
         left = int(count)
         for above in sorted((p for p in self._ours[outcome] if p > price), reverse=True):
             level = self._ours[outcome][above]
@@ -152,9 +152,9 @@ class MarketBook:
                 left -= self._fill(happened, level, ours, None, min(left, ours.remaining_e2))
         level_at = self._ladders[outcome].get(price)
         if level_at is not None:
-            level_at.traded(count)
+            level_at.record_trade(count)
         if level_at is not None and left:
-            plan = _plan(level_at, left)
+            plan = _allocation(level_at, left)
             crowd = sum(part for order, part in plan if order is None)
             level_at.advance(crowd)
             for order, part in plan:
@@ -167,10 +167,10 @@ class MarketBook:
 
     # Our orders
 
-    def submit(self, order: Order) -> list[Happening]:
+    def submit(self, order: Order) -> list[BookEvent]:
         """Match an incoming order, then rest what remains if it may rest. What remains of it afterwards, and does
         not rest, is for the caller to cancel."""
-        happened: list[Happening] = []
+        happened: list[BookEvent] = []
         ladder = opposite(order.outcome)
         prevented = False
         while order.remaining_e2 and not prevented:
@@ -202,15 +202,15 @@ class MarketBook:
                 left -= count
         return left <= 0
 
-    def withdraw(self, order: Order) -> list[Happening]:
+    def cancel(self, order: Order) -> list[BookEvent]:
         """Take a resting order off the book."""
         level = self._ladders[order.outcome][order.price_e4]
         level.leave(order)
-        self._forget_if_gone(order.outcome, order.price_e4, level)
+        self._drop_if_empty(order.outcome, order.price_e4, level)
         self._prune(order.outcome, order.price_e4)
         return [LevelChange(order.outcome, order.price_e4, CountE2(-order.remaining_e2), order)]
 
-    def reduce(self, order: Order, remaining: CountE2) -> list[Happening]:
+    def reduce(self, order: Order, remaining: CountE2) -> list[BookEvent]:
         """Lower a resting order to `remaining` > 0; it keeps its place."""
         delta = CountE2(remaining - order.remaining_e2)
         order.remaining_e2 = remaining
@@ -218,7 +218,9 @@ class MarketBook:
 
     # Inside
 
-    def _take(self, happened: list[Happening], taker: Order, level: Level, outcome: Outcome, price: PriceE4) -> bool:
+    def _take(
+        self, happened: list[BookEvent], taker: Order, level: PriceLevel, outcome: Outcome, price: PriceE4
+    ) -> bool:
         """Trade `taker` against one level's queue. True if it met an order of its own account and must stop."""
         met_own = False
         plan: list[tuple[Order | None, int]] = []
@@ -237,7 +239,7 @@ class MarketBook:
             plan.append((other, part))
             left -= part
         for mine in own:
-            happened += self.withdraw(mine)
+            happened += self.cancel(mine)
             happened.append(SelfTradeCancelled(mine))
         for other, part in plan:
             if other is None:
@@ -251,7 +253,7 @@ class MarketBook:
         self._prune(outcome, price)
         return met_own
 
-    def _fill(self, happened: list[Happening], level: Level, maker: Order, taker: Order | None, count: int) -> int:
+    def _fill(self, happened: list[BookEvent], level: PriceLevel, maker: Order, taker: Order | None, count: int) -> int:
         """Fill a resting order by `count` and drop it when nothing remains. Returns `count`."""
         if not count:
             return 0
@@ -262,14 +264,14 @@ class MarketBook:
         happened.append(LevelChange(maker.outcome, maker.price_e4, CountE2(-count), taker))
         if not maker.remaining_e2:
             level.leave(maker)
-            self._forget_if_gone(maker.outcome, maker.price_e4, level)
+            self._drop_if_empty(maker.outcome, maker.price_e4, level)
             self._prune(maker.outcome, maker.price_e4)
         return count
 
-    def _fill_ours_reached_by(self, outcome: Outcome, price: PriceE4, count: int) -> list[Happening]:
+    def _fill_ours_reached_by(self, outcome: Outcome, price: PriceE4, count: int) -> list[BookEvent]:
         """Fill our orders of the other ladder that a bid of the tape at `price` reaches, best first."""
         other = opposite(outcome)
-        happened: list[Happening] = []
+        happened: list[BookEvent] = []
         left = count
         for reached in sorted((p for p in self._ours[other] if p >= complement(price)), reverse=True):
             level = self._ours[other][reached]
@@ -287,10 +289,10 @@ class MarketBook:
                     changes.append(LevelChange(outcome, price, CountE2(delta), None))
         return changes
 
-    def _level(self, outcome: Outcome, price: PriceE4) -> Level:
-        return self._ladders[outcome].setdefault(price, Level(self._queue_model))
+    def _level(self, outcome: Outcome, price: PriceE4) -> PriceLevel:
+        return self._ladders[outcome].setdefault(price, PriceLevel(self._queue_model))
 
-    def _forget_if_gone(self, outcome: Outcome, price: PriceE4, level: Level) -> None:
+    def _drop_if_empty(self, outcome: Outcome, price: PriceE4, level: PriceLevel) -> None:
         if not level.orders:
             self._ours[outcome].pop(price, None)
 
@@ -300,11 +302,11 @@ class MarketBook:
             del self._ladders[outcome][price]
 
 
-def _matches(happened: list[Happening]) -> list[Match]:
+def _matches(happened: list[BookEvent]) -> list[Match]:
     return [each for each in happened if isinstance(each, Match)]
 
 
-def _plan(level: Level, count: int) -> list[tuple[Order | None, int]]:
+def _allocation(level: PriceLevel, count: int) -> list[tuple[Order | None, int]]:
     """Who trades how much when `count` contracts hit `level`."""
     plan: list[tuple[Order | None, int]] = []
     left = count

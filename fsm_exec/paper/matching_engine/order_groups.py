@@ -32,10 +32,10 @@ class OrderGroup:
     resting: dict[str, Order] = field(default_factory=dict)
     _traded: deque[tuple[int, int]] = field(default_factory=deque)
 
-    def traded(self, count: CountE2, at_us: int) -> None:
+    def record_trade(self, count: CountE2, at_us: int) -> None:
         self._traded.append((at_us, count))
 
-    def is_hit(self, now_us: int) -> bool:
+    def has_reached_limit(self, now_us: int) -> bool:
         """Whether the last 15 s hold the limit or more."""
         while self._traded and self._traded[0][0] <= now_us - WINDOW_US:
             self._traded.popleft()

@@ -23,7 +23,7 @@ from fsm_exec.paper.matching_engine.orders import Order
 QueueModel: TypeAlias = Literal["conservative", "proportional"]
 
 
-class Level:
+class PriceLevel:
     """`traded_e2` is what trades took that no decrease has shown yet."""
 
     __slots__ = ("_queue_model", "consumed_e2", "orders", "recorded_e2", "traded_e2")
@@ -44,11 +44,11 @@ class Level:
         background = self.recorded_e2 - self.consumed_e2
         return background + sum(order.remaining_e2 for order in self.orders) if self.orders else background
 
-    def grow(self, count: int) -> None:
+    def add(self, count: int) -> None:
         """The tape adds `count`: behind everybody who stands here."""
         self.recorded_e2 += count
 
-    def shrink(self, count: int) -> None:
+    def remove(self, count: int) -> None:
         """The tape takes `count` away. Raises BookError if it has less."""
         if count > self.recorded_e2:
             raise BookError(f"a level of {self.recorded_e2} cannot lose {count}")
@@ -62,7 +62,7 @@ class Level:
             self._share(before - min(explained, gone), gone - min(explained, gone))
         self._clamp()
 
-    def traded(self, count: int) -> None:
+    def record_trade(self, count: int) -> None:
         """The tape says that `count` traded here: as much of the decreases to come is explained."""
         self.traded_e2 += count
 

@@ -45,7 +45,7 @@ class Settlement:
                 continue
             count, cost = position.count_e2, position.cost_e6
             revenue = position.pay_out(market.result, now_us)
-            account.changed(market.ticker)
+            account.drop_cached_reserve(market.ticker)
             account.cash_e6 += revenue
             record = SettlementRecord(
                 number=len(account.settlements) + 1,
@@ -68,7 +68,7 @@ class Settlement:
         account = self.crowd if order is None else self._accounts[order.account_id]
         position = account.position(market.ticker)
         revenue = position.revenue_e6(outcome, price, match.count_e2)
-        account.changed(market.ticker)
+        account.drop_cached_reserve(market.ticker)
         if order is None:
             position.buy(outcome, price, match.count_e2, MoneyE6(0), now_us)
             account.cash_e6 += revenue

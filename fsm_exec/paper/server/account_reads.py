@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fsm_exec.core.units import CountE2, format_count
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Gate
+from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.serializers import format_balance
 
@@ -17,11 +17,11 @@ def api_keys(key_ids: list[str]) -> dict[str, object]:
     return {"api_keys": [{"api_key_id": key_id, "name": "paper", "scopes": ["read", "write"]} for key_id in key_ids]}
 
 
-def limits(gate: Gate, account: Account) -> dict[str, object]:
-    tier = gate.budget.tier_of(account)
+def limits(gate: Authenticator, account: Account) -> dict[str, object]:
+    tier = gate.rate_limiter.tier_of(account)
     read, write = ({"refill_rate": rate.refill, "bucket_capacity": rate.capacity} for rate in (tier.read, tier.write))
     granted = [{"exchange_instance": "event_contract", "level": "advanced", "source": "manual"}]
-    grants = granted if gate.budget.is_upgraded(account) else []
+    grants = granted if gate.rate_limiter.is_upgraded(account) else []
     return {"usage_tier": tier.name, "read": read, "write": write, "grants": grants}
 
 

@@ -23,14 +23,16 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from fsm_exec.core.units import MoneyE6
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.rate_limit import BASIC, Budget, Tier
-from fsm_exec.paper.timing.clock import TellsTime
+from fsm_exec.paper.server.rate_limit import BASIC, RateLimiter, Tier
+from fsm_exec.paper.timing.clock import TimeSource
 from fsm_exec.paper.venue.exchange import Exchange
 
 KeyType: TypeAlias = Literal["rsa", "ed25519"]
 WINDOW_MS = 15_000  # measured: 10 s passes, 30 s does not
 TIMESTAMP_DIGITS_MAX = 16
-KEY, TIMESTAMP, SIGNATURE = "kalshi-access-key", "kalshi-access-timestamp", "kalshi-access-signature"
+KEY_HEADER = "kalshi-access-key"
+TIMESTAMP_HEADER = "kalshi-access-timestamp"
+SIGNATURE_HEADER = "kalshi-access-signature"
 _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.AUTO)
 
 
@@ -50,12 +52,12 @@ class Credentials(msgspec.Struct, frozen=True):
             file.write(self.private_key_pem)
 
 
-class Gate:
+class Authenticator:
     """The keys of the exchange's members, and how much they may ask. `wall` is the clock that signatures are held
     against; `tier` holds for all of them."""
 
-    def __init__(self, exchange: Exchange, wall: TellsTime, *, tier: Tier = BASIC) -> None:
-        self.budget = Budget(wall, tier)
+    def __init__(self, exchange: Exchange, wall: TimeSource, *, tier: Tier = BASIC) -> None:
+        self.rate_limiter = RateLimiter(wall, tier)
         self._exchange = exchange
         self._wall = wall
         self.skew_ms = 0  # how wrong the exchange's clock is: a fault
@@ -80,27 +82,27 @@ class Gate:
         """The ids of an account's keys."""
         return [key_id for key_id, (_, owner) in self._keys.items() if owner is account]
 
-    def claimed(self, headers: Mapping[str, str]) -> Account | None:
+    def find_claimed(self, headers: Mapping[str, str]) -> Account | None:
         """The account a public request names, if it is one of ours: only to charge it, nothing is checked."""
-        known = self._keys.get(headers.get(KEY, ""))
+        known = self._keys.get(headers.get(KEY_HEADER, ""))
         return None if known is None else known[1]
 
-    def member(self, headers: Mapping[str, str], method: str, path: str) -> Account:
+    def authenticate(self, headers: Mapping[str, str], method: str, path: str) -> Account:
         """The account that signed a request. `headers` have lower-case names. Raises ApiError 401."""
-        signature = headers.get(SIGNATURE)
+        signature = headers.get(SIGNATURE_HEADER)
         if not signature:
-            raise _refused("signature_is_missing_from_headers", "signature is missing from headers")
-        stamp = headers.get(TIMESTAMP, "")
+            raise _unauthorized("signature_is_missing_from_headers", "signature is missing from headers")
+        stamp = headers.get(TIMESTAMP_HEADER, "")
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= TIMESTAMP_DIGITS_MAX):
-            raise _refused("header_timestamp_expired", "header timestamp expired")
+            raise _unauthorized("header_timestamp_expired", "header timestamp expired")
         if abs(int(stamp) - self._wall.now_us() // 1_000 - self.skew_ms) > WINDOW_MS:
-            raise _refused("header_timestamp_expired", "header timestamp expired")
-        known = self._keys.get(headers.get(KEY, ""))
+            raise _unauthorized("header_timestamp_expired", "header timestamp expired")
+        known = self._keys.get(headers.get(KEY_HEADER, ""))
         if known is None:
-            raise _refused("authentication_error", "authentication_error", "NOT_FOUND")
+            raise _unauthorized("authentication_error", "authentication_error", "NOT_FOUND")
         public, account = known
         if not _verifies(public, signature, f"{stamp}{method.upper()}{path}".encode()):
-            raise _refused("authentication_error", "authentication_error", "INCORRECT_API_KEY_SIGNATURE")
+            raise _unauthorized("authentication_error", "authentication_error", "INCORRECT_API_KEY_SIGNATURE")
         return account
 
 
@@ -116,5 +118,5 @@ def _verifies(public: RSAPublicKey | Ed25519PublicKey, signature: str, message: 
     return True
 
 
-def _refused(code: str, message: str, details: str | None = None) -> ApiError:
+def _unauthorized(code: str, message: str, details: str | None = None) -> ApiError:
     return ApiError(401, code, message, details)

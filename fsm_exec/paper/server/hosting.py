@@ -24,11 +24,11 @@ from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from fsm_exec.paper.faults import FaultPlan
 from fsm_exec.paper.server.asgi_transport import MemoryTransport
-from fsm_exec.paper.server.auth import Gate
-from fsm_exec.paper.server.latency_gateway import Desk
+from fsm_exec.paper.server.auth import Authenticator
+from fsm_exec.paper.server.latency_gateway import LatencyGateway
 from fsm_exec.paper.server.rest import RestApp
-from fsm_exec.paper.server.venue_faults import Troubles
-from fsm_exec.paper.server.wire_faults import FaultyApp, Relay, Serve, mortal
+from fsm_exec.paper.server.venue_faults import VenueFaults
+from fsm_exec.paper.server.wire_faults import FaultyApp, Relay, Serve, with_limited_life
 from fsm_exec.paper.server.ws import WsHandler
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import Latency
@@ -52,7 +52,7 @@ class MemoryHost:
 
     async def dial(self, nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
         """A new connection whose tasks run in `nursery`, where a refusal is raised as ConnectionRejected."""
-        return await handshake(nursery, self.connect(), MEMORY_HOST, headers)
+        return await open_websocket(nursery, self.connect(), MEMORY_HOST, headers)
 
     def connect(self) -> trio.abc.Stream:
         """The client's end of a new connection, before any handshake."""
@@ -76,10 +76,10 @@ class LoopbackHost:
     async def dial(self, nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
         """As in memory. Raises OSError if nobody listens."""
         stream = await trio.open_tcp_stream(self._address, self._ws_port)
-        return await handshake(nursery, stream, f"{self._address}:{self._ws_port}", headers)
+        return await open_websocket(nursery, stream, f"{self._address}:{self._ws_port}", headers)
 
 
-async def handshake(
+async def open_websocket(
     nursery: trio.Nursery, stream: trio.abc.Stream, host: str, headers: list[tuple[bytes, bytes]]
 ) -> WebSocketConnection:
     """A WebSocket over `stream`. A refusal is raised by the connection's own task, so in `nursery`, and the stream is
@@ -96,27 +96,29 @@ class _Served(NamedTuple):
     stream: Serve
 
 
-def _served(exchange: Exchange, clock: Clock, gate: Gate, latency: Latency | None, faults: FaultPlan | None) -> _Served:
+def _compose(
+    exchange: Exchange, clock: Clock, gate: Authenticator, latency: Latency | None, faults: FaultPlan | None
+) -> _Served:
     """What every host serves. With `faults`, troubles begin now."""
-    desk = Desk(exchange, clock, latency or Latency(), faults)
-    stream: Serve = WsHandler(desk, gate).serve
+    gateway = LatencyGateway(exchange, clock, latency or Latency(), faults)
+    stream: Serve = WsHandler(gateway, gate).serve
     if faults is not None:
-        Troubles(exchange, gate, desk.replica, faults).begin()
-        stream = mortal(stream, faults, clock)
-    return _Served(RestApp(desk, gate).app, stream)
+        VenueFaults(exchange, gate, gateway.stale_listings, faults).start()
+        stream = with_limited_life(stream, faults, clock)
+    return _Served(RestApp(gateway, gate).app, stream)
 
 
 @asynccontextmanager
 async def host_in_memory(
     exchange: Exchange,
     clock: Clock,
-    gate: Gate,
+    gate: Authenticator,
     *,
     latency: Latency | None = None,
     faults: FaultPlan | None = None,
 ) -> AsyncIterator[MemoryHost]:
     """Serve `exchange` to this process until the block ends."""
-    served = _served(exchange, clock, gate, latency, faults)
+    served = _compose(exchange, clock, gate, latency, faults)
     app: ASGIApp = served.app if faults is None else FaultyApp(served.app, clock)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(exchange.timeline.run, clock)
@@ -128,7 +130,7 @@ async def host_in_memory(
 async def host_on_loopback(
     exchange: Exchange,
     clock: Clock,
-    gate: Gate,
+    gate: Authenticator,
     *,
     latency: Latency | None = None,
     port: int = 0,
@@ -142,17 +144,17 @@ async def host_on_loopback(
     try:
         listeners += await trio.open_tcp_listeners(ws_port, host=address)
         if faults is None:
-            rest_socket = _bound(port, address)
+            rest_socket = _listen(port, address)
             rest_port: int = rest_socket.getsockname()[1]
         else:  # clients talk to the relay, and the server only to it
             listeners += await trio.open_tcp_listeners(port, host=address)
             rest_port = listeners[1].socket.getsockname()[1]
-            rest_socket = _bound(0, LOOPBACK)
+            rest_socket = _listen(0, LOOPBACK)
     except OSError:
         for listener in listeners:
             await trio.aclose_forcefully(listener)
         raise
-    served = _served(exchange, clock, gate, latency, faults)
+    served = _compose(exchange, clock, gate, latency, faults)
     app: ASGIApp = served.app
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
@@ -170,7 +172,7 @@ async def host_on_loopback(
         nursery.cancel_scope.cancel()
 
 
-def _bound(port: int, address: str) -> socket.socket:
+def _listen(port: int, address: str) -> socket.socket:
     """A listening socket of our own: only so is a free port known before the server runs."""
     listening = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:

@@ -17,17 +17,17 @@ from fsm_exec.paper import errors
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.faults import NO_FAULT, US_PER_MS, Fault, FaultPlan
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.request_context import CALL, Call
+from fsm_exec.paper.server.request_context import CURRENT_CALL, Call
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import Latency, Legs
 from fsm_exec.paper.timing.timeline import Rank
 from fsm_exec.paper.venue.exchange import Exchange
-from fsm_exec.paper.venue.stale_listings import Replica
+from fsm_exec.paper.venue.stale_listings import StaleListings
 
 T = TypeVar("T")
 
 
-class _Outcome(Generic[T]):
+class _WriteOutcome(Generic[T]):
     """The result of a write, or its refusal, and when it was decided."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class _Outcome(Generic[T]):
         self.done.set()
 
 
-class Desk:
+class LatencyGateway:
     """`faults` None: nothing ever goes wrong."""
 
     def __init__(self, exchange: Exchange, clock: Clock, latency: Latency, faults: FaultPlan | None = None) -> None:
@@ -58,24 +58,24 @@ class Desk:
         self.clock = clock
         self.legs = Legs(latency)
         self.faults = faults
-        self.replica = Replica(exchange)
+        self.stale_listings = StaleListings(exchange)
 
     async def write(self, key: str, action: Callable[[], T]) -> T:
         """Execute `action` on the timeline after the entry leg. Raises its ApiError after the response leg."""
-        outcome: _Outcome[T] = _Outcome()
-        call = CALL.get()
+        outcome: _WriteOutcome[T] = _WriteOutcome()
+        call = CURRENT_CALL.get()
         timeline = self.exchange.timeline
 
         def execute() -> None:
             now_us = timeline.now_us()
-            fault = self.faults.for_write(now_us) if self.faults is not None and call is not None else NO_FAULT
+            fault = self.faults.draw_write_fault(now_us) if self.faults is not None and call is not None else NO_FAULT
             if fault.kind == "late":
-                timeline.at(now_us + fault.delay_us, Rank.ARRIVAL, key, lambda: _run(action))
+                timeline.at(now_us + fault.delay_us, Rank.ARRIVAL, key, lambda: _run_unanswered(action))
             elif fault.done:
                 outcome.decide(action, now_us)
                 if self.faults is not None and call is not None and outcome.value is not None:
-                    outcome.value = self.faults.answered(call.kind, outcome.value, now_us)  # type: ignore[assignment]  # for the wire, as it comes
-            if call is not None and (refusal := self._befall(call, fault)) is not None:
+                    outcome.value = self.faults.falsify_answer(call.kind, outcome.value, now_us)  # type: ignore[assignment]  # for the wire, as it comes
+            if call is not None and (refusal := self._apply_fault(call, fault)) is not None:
                 outcome.refuse(refusal, now_us)
 
         due_us = self.clock.now_us() + self.legs.entry_us()
@@ -90,29 +90,29 @@ class Desk:
         """What `look` sees now, after the response leg. Raises its ApiError then."""
         self.exchange.timeline.advance()
         now_us = self.clock.now_us()
-        call = CALL.get()
+        call = CURRENT_CALL.get()
         try:
             if self.faults is not None and call is not None:
-                refusal = self._befall(call, self.faults.for_read(now_us))
+                refusal = self._apply_fault(call, self.faults.draw_read_fault(now_us))
                 if refusal is not None:
                     raise refusal
             return look()
         finally:
             await self.clock.sleep_until(now_us + self.legs.response_us())
 
-    def seen(self, account: Account) -> Account:
+    def account_view(self, account: Account) -> Account:
         """The account as its listings show it now: as it is, or as it was when the listings stopped."""
-        return self.replica.seen(account)
+        return self.stale_listings.account_view(account)
 
-    def listed(self, what: str, page: object) -> object:
+    def falsify_listing(self, what: str, page: object) -> object:
         """A page of the listing of `orders` or `fills`, as it is told."""
-        return page if self.faults is None else self.faults.listed(what, page, self.clock.now_us())
+        return page if self.faults is None else self.faults.falsify_listing(what, page, self.clock.now_us())
 
     def as_of_us(self) -> int:
         """Up to when the listings show everything."""
-        return self.replica.as_of_us()
+        return self.stale_listings.as_of_us()
 
-    def _befall(self, call: Call, fault: Fault) -> ApiError | None:
+    def _apply_fault(self, call: Call, fault: Fault) -> ApiError | None:
         """Let `fault` decide about the answer; a refusal if the fault is one. The refusal of an answer that is never
         sent is seen by nobody."""
         assert self.faults is not None or fault is NO_FAULT
@@ -142,7 +142,7 @@ class Desk:
                 return errors.unavailable()
 
 
-def _run(action: Callable[[], object]) -> None:
+def _run_unanswered(action: Callable[[], object]) -> None:
     """A write whose sender has given up: its answer, or its refusal, is for nobody."""
     try:
         action()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from fsm_exec.paper.faults import AS_IT_IS, FaultPlan
+from fsm_exec.paper.faults import UNCHANGED, FaultPlan
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import Legs
 
@@ -38,7 +38,7 @@ class Outbox:
 
     def public(self, frame: bytes, at_us: int) -> None:
         """A frame about the market at `at_us`, or an answer that must keep its place among such frames."""
-        if self._faults is not None and self._faults.loses_public(_kind(frame), at_us):
+        if self._faults is not None and self._faults.draw_public_loss(_kind(frame), at_us):
             return
         self._last_public_us = max(self._last_public_us, at_us + self._legs.feed_us())
         self._put(self._last_public_us, frame)
@@ -46,8 +46,8 @@ class Outbox:
     def private(self, frame: bytes, at_us: int) -> None:
         """A frame about the member's own orders at `at_us`."""
         kind = _kind(frame)
-        copies = AS_IT_IS if self._faults is None else self._faults.for_private(kind, at_us)
-        told = (frame,) if self._faults is None else self._faults.told(kind, frame, at_us)
+        copies = UNCHANGED if self._faults is None else self._faults.draw_private_copies(kind, at_us)
+        told = (frame,) if self._faults is None else self._faults.falsify_frame(kind, frame, at_us)
         for copy in copies:
             due_us = max(self._last_private_us, at_us + self._legs.response_us() + copy.delay_us)
             if copy.in_order:

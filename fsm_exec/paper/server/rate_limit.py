@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from fsm_exec.paper import errors
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.timing.clock import TellsTime
+from fsm_exec.paper.timing.clock import TimeSource
 
 BucketName: TypeAlias = Literal["read", "write"]
 US_PER_S = 1_000_000
@@ -67,7 +67,7 @@ COSTS = (
 )
 
 
-class Bucket:
+class TokenBucket:
     """Counted in millionths of a token, so that a microsecond of refill is exact."""
 
     __slots__ = ("_at_us", "_level", "_rate")
@@ -88,15 +88,15 @@ class Bucket:
         return True
 
 
-class Budget:
+class RateLimiter:
     """The buckets of every member of one exchange, all of one tier but for those who asked for the next above Basic."""
 
-    def __init__(self, wall: TellsTime, tier: Tier = BASIC) -> None:
+    def __init__(self, wall: TimeSource, tier: Tier = BASIC) -> None:
         self.tier = tier
         self._wall = wall
-        self._buckets: dict[tuple[str, BucketName], Bucket] = {}
+        self._buckets: dict[tuple[str, BucketName], TokenBucket] = {}
         self._upgraded: set[str] = set()
-        self._anonymous = Bucket(ANONYMOUS, 0)
+        self._anonymous = TokenBucket(ANONYMOUS, 0)
 
     def upgrade(self, account: Account) -> None:
         """Grant the Advanced tier for good. Of a higher one nothing changes but the grant."""
@@ -122,7 +122,7 @@ class Budget:
             known = self._buckets.get(key)
             if known is None:
                 tier = self.tier_of(account)
-                known = Bucket(tier.read if name == "read" else tier.write, now_us)
+                known = TokenBucket(tier.read if name == "read" else tier.write, now_us)
                 self._buckets[key] = known
             bucket = known
         if not bucket.take(tokens, now_us):

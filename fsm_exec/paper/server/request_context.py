@@ -28,7 +28,7 @@ class Call:
         self.hold_us = 0
 
 
-CALL: ContextVar[Call | None] = ContextVar("call", default=None)
+CURRENT_CALL: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
 def kind_of(method: str, path: str) -> CallKind:

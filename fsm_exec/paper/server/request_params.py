@@ -18,7 +18,7 @@ NUMBER_DIGITS_MAX = 18
 TRUE_WORDS, FALSE_WORDS = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE", "false", "False")
 
 
-class Asked(NamedTuple):
+class RequestParams(NamedTuple):
     """`operation` is the name under which the exchange reports a wrong query."""
 
     request: Request

@@ -16,15 +16,15 @@ from starlette.routing import Route
 
 from fsm_exec.paper import errors
 from fsm_exec.paper.errors import ApiError
-from fsm_exec.paper.server.auth import Gate
-from fsm_exec.paper.server.latency_gateway import Desk
+from fsm_exec.paper.server.auth import Authenticator
+from fsm_exec.paper.server.latency_gateway import LatencyGateway
 from fsm_exec.paper.server.rate_limit import DEFAULT_COST
-from fsm_exec.paper.server.request_params import Asked
+from fsm_exec.paper.server.request_params import RequestParams
 from fsm_exec.paper.server.rest_public import PublicReads
 from fsm_exec.paper.server.rest_reads import MemberReads, Read
 from fsm_exec.paper.server.rest_writes import NoBody, Write, Writes
 from fsm_exec.paper.venue import public_reads
-from fsm_exec.paper.venue.encoding import decoded, encoded, error_body
+from fsm_exec.paper.venue.encoding import decode, encode, error_body
 from fsm_exec.wire.rest import API_PREFIX
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -42,59 +42,59 @@ GONE = (  # the order writes of the first version
 class RestApp:
     """Holds the endpoints; `app` is the ASGI application."""
 
-    def __init__(self, desk: Desk, gate: Gate) -> None:
-        self._desk = desk
+    def __init__(self, gateway: LatencyGateway, gate: Authenticator) -> None:
+        self._gateway = gateway
         self._gate = gate
-        self._writes = Writes(desk.exchange, gate.budget)
-        public, own = PublicReads(desk), MemberReads(desk, gate)
+        self._writes = Writes(gateway.exchange, gate.rate_limiter)
+        public, own = PublicReads(gateway), MemberReads(gateway, gate)
         routes = [
             _route("GET", "/exchange/status", self._status),
             *(_route("GET", read.path, self._reader(read, private=False)) for read in public.all()),
             *(_route("GET", read.path, self._reader(read, private=True)) for read in own.all()),
             _route("GET", "/portfolio/events/orders", _no_page),
             *(_route(write.method, write.path, self._writer(write)) for write in self._writes.all()),
-            *(_route(method, path, self._gone) for method, path in GONE),
+            *(_route(method, path, self._refuse_v1) for method, path in GONE),
         ]
         self.app = Starlette(routes=routes, exception_handlers={404: _no_page, 405: _no_page})
 
     def _reader(self, read: Read, *, private: bool) -> Endpoint:
         async def answer(request: Request) -> Response:
-            member = self._gate.member(request.headers, "GET", _path(request)) if private else None
-            payer = member if private else self._gate.claimed(request.headers)
-            self._gate.budget.charge(payer, "read", read.cost)
-            asked = Asked(request, member, read.operation)
+            member = self._gate.authenticate(request.headers, "GET", _path(request)) if private else None
+            payer = member if private else self._gate.find_claimed(request.headers)
+            self._gate.rate_limiter.charge(payer, "read", read.cost)
+            params = RequestParams(request, member, read.operation)
             if private:
-                asked.check_scope()
-            return _json(await self._desk.read(lambda: read.look(asked)))
+                params.check_scope()
+            return _json(await self._gateway.read(lambda: read.look(params)))
 
         return answer
 
     def _writer(self, write: Write) -> Endpoint:
         async def answer(request: Request) -> Response:
-            member = self._gate.member(request.headers, request.method, _path(request))
+            member = self._gate.authenticate(request.headers, request.method, _path(request))
             if isinstance(write.cost, int):
-                self._gate.budget.charge(member, "write", write.cost)
+                self._gate.rate_limiter.charge(member, "write", write.cost)
             raw = await _body(request)
-            body = decoded(raw or b"{}", NoBody) if write.body is NoBody else decoded(raw, write.body)
+            body = decode(raw or b"{}", NoBody) if write.body is NoBody else decode(raw, write.body)
             if not isinstance(write.cost, int):
-                self._gate.budget.charge(member, "write", write.cost(body))
-            asked = Asked(request, member, write.operation)
-            asked.check_subaccount()
-            key = self._writes.key_of(asked, body)
-            done = await self._desk.write(key, lambda: write.act(asked, body))
+                self._gate.rate_limiter.charge(member, "write", write.cost(body))
+            params = RequestParams(request, member, write.operation)
+            params.check_subaccount()
+            key = self._writes.key_of(params, body)
+            done = await self._gateway.write(key, lambda: write.act(params, body))
             return Response(status_code=write.status) if done is None else _json(done, write.status)
 
         return answer
 
     async def _status(self, request: Request) -> Response:
         """503 with the normal body while the exchange is down."""
-        self._gate.budget.charge(self._gate.claimed(request.headers), "read", DEFAULT_COST)
-        exchange = self._desk.exchange
-        body = await self._desk.read(lambda: public_reads.status_body(exchange))
+        self._gate.rate_limiter.charge(self._gate.find_claimed(request.headers), "read", DEFAULT_COST)
+        exchange = self._gateway.exchange
+        body = await self._gateway.read(lambda: public_reads.status_body(exchange))
         return _json(body, 200 if body["exchange_active"] else 503)
 
-    async def _gone(self, request: Request) -> Response:
-        self._gate.member(request.headers, request.method, _path(request))
+    async def _refuse_v1(self, request: Request) -> Response:
+        self._gate.authenticate(request.headers, request.method, _path(request))
         raise errors.deprecated_v1()
 
 
@@ -115,7 +115,7 @@ async def _no_page(_: Request, __: Exception | None = None) -> Response:
 
 
 def _json(body: object, status: int = 200) -> Response:
-    return Response(encoded(body), status, media_type="application/json")
+    return Response(encode(body), status, media_type="application/json")
 
 
 def _path(request: Request) -> str:

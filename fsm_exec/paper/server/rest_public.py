@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fsm_exec.paper import errors
 from fsm_exec.paper.rfc3339 import rfc3339
-from fsm_exec.paper.server.latency_gateway import Desk
+from fsm_exec.paper.server.latency_gateway import LatencyGateway
 from fsm_exec.paper.server.rate_limit import COSTS, DEFAULT_COST
-from fsm_exec.paper.server.request_params import Asked
+from fsm_exec.paper.server.request_params import RequestParams
 from fsm_exec.paper.server.rest_reads import Read
 from fsm_exec.paper.venue import candle_reads, event_reads, public_reads
 from fsm_exec.wire import rest as wire
@@ -24,9 +24,9 @@ INCENTIVE_TYPES = ("all", "liquidity", "volume", "margin_maker_volume", "margin_
 class PublicReads:
     """Every look runs at one moment of the exchange, after everything that was due."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._exchange = desk.exchange
+    def __init__(self, gateway: LatencyGateway) -> None:
+        self._gateway = gateway
+        self._exchange = gateway.exchange
 
     def all(self) -> list[Read]:
         """In the order in which paths are tried: words before names."""
@@ -61,145 +61,145 @@ class PublicReads:
 
     # The exchange
 
-    def _user_data_timestamp(self, _: Asked) -> wire.UserDataTimestamp:
-        return wire.UserDataTimestamp(as_of_time=rfc3339(self._desk.as_of_us()))
+    def _user_data_timestamp(self, _: RequestParams) -> wire.UserDataTimestamp:
+        return wire.UserDataTimestamp(as_of_time=rfc3339(self._gateway.as_of_us()))
 
-    def _endpoint_costs(self, _: Asked) -> dict[str, object]:
+    def _endpoint_costs(self, _: RequestParams) -> dict[str, object]:
         return {"default_cost": DEFAULT_COST, "endpoint_costs": [cost._asdict() for cost in COSTS]}
 
-    def _incentives(self, asked: Asked) -> object:
+    def _incentives(self, params: RequestParams) -> object:
         """No programme runs here."""
-        asked.choice("status", "Status", *INCENTIVE_STATUSES)
-        asked.choice("type", "Type", *INCENTIVE_TYPES)
-        asked.page(limit_max=INCENTIVES_MAX)
+        params.choice("status", "Status", *INCENTIVE_STATUSES)
+        params.choice("type", "Type", *INCENTIVE_TYPES)
+        params.page(limit_max=INCENTIVES_MAX)
         return {"incentive_programs": [], "next_cursor": ""}
 
     # Markets
 
-    def _markets(self, asked: Asked) -> object:
-        page = asked.page(*public_reads.STATUS_WORDS, limit_min=0)
-        combos = asked.choice("mve_filter", "MveFilter", "only", "exclude")
+    def _markets(self, params: RequestParams) -> object:
+        page = params.page(*public_reads.STATUS_WORDS, limit_min=0)
+        combos = params.choice("mve_filter", "MveFilter", "only", "exclude")
         times = public_reads.MarketTimes(
-            created=asked.span("created", "Created"),
-            updated=asked.span("updated", "Updated", up_to=True),
-            close=asked.span("close", "Close"),
-            settled=asked.span("settled", "Settled"),
+            created=params.span("created", "Created"),
+            updated=params.span("updated", "Updated", up_to=True),
+            close=params.span("close", "Close"),
+            settled=params.span("settled", "Settled"),
         )
         times.check(page, without_combos=combos == "exclude")
         if combos == "only":  # there are none here
             return public_reads.MarketsPage(markets=[], cursor="")
         return public_reads.markets_page(self._exchange, page, times)
 
-    def _market(self, asked: Asked) -> object:
-        market = public_reads.market_of(self._exchange, asked.named("ticker"))
+    def _market(self, params: RequestParams) -> object:
+        market = public_reads.market_of(self._exchange, params.named("ticker"))
         return wire.MarketBody(market=public_reads.market_body(market))
 
-    def _order_book(self, asked: Asked) -> object:
-        depth = asked.bounded("depth", "Depth", default=0, low=0, high=DEPTH_MAX)
-        return public_reads.order_book(public_reads.market_of(self._exchange, asked.named("ticker")), depth)
+    def _order_book(self, params: RequestParams) -> object:
+        depth = params.bounded("depth", "Depth", default=0, low=0, high=DEPTH_MAX)
+        return public_reads.order_book(public_reads.market_of(self._exchange, params.named("ticker")), depth)
 
-    def _order_books(self, asked: Asked) -> object:
-        return public_reads.order_books(self._exchange, asked.several("tickers", "Tickers", BOOKS_MAX))
+    def _order_books(self, params: RequestParams) -> object:
+        return public_reads.order_books(self._exchange, params.several("tickers", "Tickers", BOOKS_MAX))
 
-    def _trades(self, asked: Asked) -> object:
-        block = asked.flag("is_block_trade", "IsBlockTrade")
-        return public_reads.trades_page(self._exchange, asked.page(limit_min=0), block_trades=block)
+    def _trades(self, params: RequestParams) -> object:
+        block = params.flag("is_block_trade", "IsBlockTrade")
+        return public_reads.trades_page(self._exchange, params.page(limit_min=0), block_trades=block)
 
     # Candlesticks
 
-    def _candles_of_market(self, asked: Asked) -> object:
-        wanted = _candles(asked)
-        return candle_reads.of_market(self._exchange, asked.named("series"), asked.named("ticker"), wanted)
+    def _candles_of_market(self, params: RequestParams) -> object:
+        wanted = _candles(params)
+        return candle_reads.of_market(self._exchange, params.named("series"), params.named("ticker"), wanted)
 
-    def _candles_of_markets(self, asked: Asked) -> object:
-        tickers = asked.several("market_tickers", "MarketTickers", candle_reads.MARKETS_MAX)
-        minutes = asked.required("period_interval", "PeriodInterval")
+    def _candles_of_markets(self, params: RequestParams) -> object:
+        tickers = params.several("market_tickers", "MarketTickers", candle_reads.MARKETS_MAX)
+        minutes = params.required("period_interval", "PeriodInterval")
         if not 1 <= minutes <= PERIOD_MAX:
-            raise errors.invalid_query(asked.operation, "PeriodInterval", "gte")
-        return candle_reads.of_markets(self._exchange, tickers, _span(asked, minutes))
+            raise errors.invalid_query(params.operation, "PeriodInterval", "gte")
+        return candle_reads.of_markets(self._exchange, tickers, _span(params, minutes))
 
-    def _event_candles(self, asked: Asked) -> object:
-        wanted = _candles(asked)
-        return candle_reads.of_event(self._exchange, asked.named("series"), asked.named("event"), wanted)
+    def _event_candles(self, params: RequestParams) -> object:
+        wanted = _candles(params)
+        return candle_reads.of_event(self._exchange, params.named("series"), params.named("event"), wanted)
 
     # Events and series
 
-    def _events(self, asked: Asked) -> object:
-        page = asked.page(*event_reads.EVENT_STATUSES, limit_max=EVENTS_MAX, limit_default=EVENTS_MAX)
-        wanted = event_reads.EventsAsked(
-            close=asked.since("close", "Close"),
-            updated=asked.since("updated", "Updated"),
-            nested=asked.flag("with_nested_markets", "WithNestedMarkets"),
-            milestones=asked.flag("with_milestones", "WithMilestones"),
+    def _events(self, params: RequestParams) -> object:
+        page = params.page(*event_reads.EVENT_STATUSES, limit_max=EVENTS_MAX, limit_default=EVENTS_MAX)
+        wanted = event_reads.EventQuery(
+            close=params.since("close", "Close"),
+            updated=params.since("updated", "Updated"),
+            nested=params.flag("with_nested_markets", "WithNestedMarkets"),
+            milestones=params.flag("with_milestones", "WithMilestones"),
         )
         return event_reads.events_page(self._exchange, page, wanted)
 
-    def _combos(self, asked: Asked) -> object:
-        asked.page(limit_max=EVENTS_MAX)
-        asked.flag("with_nested_markets", "WithNestedMarkets")
-        if asked.text("collection_ticker") and asked.text("series_ticker"):
+    def _combos(self, params: RequestParams) -> object:
+        params.page(limit_max=EVENTS_MAX)
+        params.flag("with_nested_markets", "WithNestedMarkets")
+        if params.text("collection_ticker") and params.text("series_ticker"):
             raise errors.invalid_parameters("collection_ticker cannot be used together with series_ticker")
         return event_reads.combos_page()
 
-    def _event(self, asked: Asked) -> object:
-        nested = asked.flag("with_nested_markets", "WithNestedMarkets")
-        without = asked.flag("exclude_markets", "ExcludeMarkets")
+    def _event(self, params: RequestParams) -> object:
+        nested = params.flag("with_nested_markets", "WithNestedMarkets")
+        without = params.flag("exclude_markets", "ExcludeMarkets")
         if nested and without:
             raise errors.invalid_parameters("exclude_markets cannot be combined with with_nested_markets")
-        return event_reads.event_body(self._exchange, asked.named("event"), nested=nested, without_markets=without)
+        return event_reads.event_body(self._exchange, params.named("event"), nested=nested, without_markets=without)
 
-    def _event_metadata(self, asked: Asked) -> object:
-        return event_reads.event_metadata(self._exchange, asked.named("event"))
+    def _event_metadata(self, params: RequestParams) -> object:
+        return event_reads.event_metadata(self._exchange, params.named("event"))
 
-    def _event_fee_changes(self, asked: Asked) -> object:
-        asked.page()
+    def _event_fee_changes(self, params: RequestParams) -> object:
+        params.page()
         return {"event_fee_changes": [], "cursor": ""}
 
-    def _series_list(self, asked: Asked) -> object:
-        asked.flag("include_product_metadata", "IncludeProductMetadata")  # a series has none here
-        wanted = event_reads.SeriesAsked(
-            category=asked.text("category"),
-            tags=asked.words("tags"),
-            updated=asked.since("updated", "Updated"),
-            volume=asked.flag("include_volume", "IncludeVolume"),
+    def _series_list(self, params: RequestParams) -> object:
+        params.flag("include_product_metadata", "IncludeProductMetadata")  # a series has none here
+        wanted = event_reads.SeriesQuery(
+            category=params.text("category"),
+            tags=params.words("tags"),
+            updated=params.since("updated", "Updated"),
+            volume=params.flag("include_volume", "IncludeVolume"),
         )
         return event_reads.series_list(self._exchange, wanted)
 
-    def _series(self, asked: Asked) -> object:
-        volume = asked.flag("include_volume", "IncludeVolume")
-        return event_reads.series_body(self._exchange, asked.named("series"), volume=volume)
+    def _series(self, params: RequestParams) -> object:
+        volume = params.flag("include_volume", "IncludeVolume")
+        return event_reads.series_body(self._exchange, params.named("series"), volume=volume)
 
-    def _series_fee_changes(self, asked: Asked) -> object:
-        asked.flag("show_historical", "ShowHistorical")
+    def _series_fee_changes(self, params: RequestParams) -> object:
+        params.flag("show_historical", "ShowHistorical")
         return {"series_fee_change_arr": []}
 
     # History: nothing is ever moved there
 
-    def _old_trades(self, asked: Asked) -> object:
-        asked.page(limit_min=0)
-        asked.flag("is_block_trade", "IsBlockTrade")
+    def _old_trades(self, params: RequestParams) -> object:
+        params.page(limit_min=0)
+        params.flag("is_block_trade", "IsBlockTrade")
         return {"trades": [], "cursor": ""}
 
-    def _old_markets(self, asked: Asked) -> object:
-        asked.page(limit_min=0)
-        asked.choice("mve_filter", "MveFilter", "exclude")
+    def _old_markets(self, params: RequestParams) -> object:
+        params.page(limit_min=0)
+        params.choice("mve_filter", "MveFilter", "exclude")
         return public_reads.MarketsPage(markets=[], cursor="")
 
-    def _old_market(self, asked: Asked) -> object:
-        raise errors.market_not_found(asked.named("ticker"))
+    def _old_market(self, params: RequestParams) -> object:
+        raise errors.market_not_found(params.named("ticker"))
 
-    def _old_candles(self, asked: Asked) -> object:
-        _candles(asked)
-        raise errors.market_not_found(asked.named("ticker"))
+    def _old_candles(self, params: RequestParams) -> object:
+        _candles(params)
+        raise errors.market_not_found(params.named("ticker"))
 
 
-def _candles(asked: Asked) -> candle_reads.CandlesAsked:
-    minutes = asked.required("period_interval", "PeriodInterval")
+def _candles(params: RequestParams) -> candle_reads.CandleQuery:
+    minutes = params.required("period_interval", "PeriodInterval")
     if minutes not in PERIODS_MINUTES:
-        raise errors.invalid_query(asked.operation, "PeriodInterval", "oneof")
-    return _span(asked, minutes)
+        raise errors.invalid_query(params.operation, "PeriodInterval", "oneof")
+    return _span(params, minutes)
 
 
-def _span(asked: Asked, minutes: int) -> candle_reads.CandlesAsked:
-    asked.flag("include_latest_before_start", "IncludeLatestBeforeStart")
-    return candle_reads.CandlesAsked(asked.required("start_ts", "StartTs"), asked.required("end_ts", "EndTs"), minutes)
+def _span(params: RequestParams, minutes: int) -> candle_reads.CandleQuery:
+    params.flag("include_latest_before_start", "IncludeLatestBeforeStart")
+    return candle_reads.CandleQuery(params.required("start_ts", "StartTs"), params.required("end_ts", "EndTs"), minutes)

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from fsm_exec.paper.server import account_reads
-from fsm_exec.paper.server.auth import Gate
-from fsm_exec.paper.server.latency_gateway import Desk
+from fsm_exec.paper.server.auth import Authenticator
+from fsm_exec.paper.server.latency_gateway import LatencyGateway
 from fsm_exec.paper.server.rate_limit import DEFAULT_COST, LOOKUP_COST
-from fsm_exec.paper.server.request_params import LIMIT_MAX, Asked
+from fsm_exec.paper.server.request_params import LIMIT_MAX, RequestParams
 from fsm_exec.paper.venue import member_reads, order_group_requests
 
-Look: TypeAlias = Callable[[Asked], object]
+Look: TypeAlias = Callable[[RequestParams], object]
 TRANSFERS_MAX = 500
 
 
@@ -28,9 +28,9 @@ class Read(NamedTuple):
 class MemberReads:
     """Every look runs at one moment of the exchange, after everything that was due."""
 
-    def __init__(self, desk: Desk, gate: Gate) -> None:
-        self._desk = desk
-        self._exchange = desk.exchange
+    def __init__(self, gateway: LatencyGateway, gate: Authenticator) -> None:
+        self._gateway = gateway
+        self._exchange = gateway.exchange
         self._gate = gate
 
     def all(self) -> list[Read]:
@@ -57,59 +57,61 @@ class MemberReads:
             Read("/historical/positions", "GetHistoricalPositions", self._old_positions),
         ]
 
-    def _keys(self, asked: Asked) -> object:
+    def _keys(self, params: RequestParams) -> object:
         """None here is bound to anybody's subtrader."""
-        nobodys = asked.text("fcm_subtrader_id") is not None
-        return account_reads.api_keys([] if nobodys else self._gate.keys_of(asked.account))
+        nobodys = params.text("fcm_subtrader_id") is not None
+        return account_reads.api_keys([] if nobodys else self._gate.keys_of(params.account))
 
-    def _progress(self, asked: Asked) -> object:
-        return account_reads.volume_progress(self._exchange, asked.account)
+    def _progress(self, params: RequestParams) -> object:
+        return account_reads.volume_progress(self._exchange, params.account)
 
-    def _resting(self, asked: Asked) -> object:
-        return account_reads.resting_value(asked.account)
+    def _resting(self, params: RequestParams) -> object:
+        return account_reads.resting_value(params.account)
 
-    def _nothing(self, asked: Asked, name: str, limit_max: int = LIMIT_MAX) -> object:
+    def _nothing(self, params: RequestParams, name: str, limit_max: int = LIMIT_MAX) -> object:
         """Cash is given when an account is opened, and nothing is ever moved to history."""
-        asked.page(limit_max=limit_max)
+        params.page(limit_max=limit_max)
         return {name: [], "cursor": ""}
 
-    def _old_positions(self, asked: Asked) -> object:
-        asked.page()
+    def _old_positions(self, params: RequestParams) -> object:
+        params.page()
         return {"market_positions": [], "event_positions": [], "cursor": ""}
 
-    def _positions(self, asked: Asked) -> object:
-        settlement = asked.choice("settlement_status", "SettlementStatus", "unsettled", "settled", "all")
+    def _positions(self, params: RequestParams) -> object:
+        settlement = params.choice("settlement_status", "SettlementStatus", "unsettled", "settled", "all")
         return member_reads.positions_page(
             self._exchange,
-            asked.account,
-            asked.page(),
+            params.account,
+            params.page(),
             settlement=settlement or "unsettled",
-            nonzero=asked.words("count_filter"),
+            nonzero=params.words("count_filter"),
         )
 
-    def _settlements(self, asked: Asked) -> object:
-        return member_reads.settlements_page(self._exchange, asked.account, asked.page())
+    def _settlements(self, params: RequestParams) -> object:
+        return member_reads.settlements_page(self._exchange, params.account, params.page())
 
-    def _orders(self, asked: Asked) -> object:
-        page = asked.page("resting", "canceled", "executed")
-        found = member_reads.orders_page(self._exchange, self._desk.seen(asked.account), page)
-        return self._desk.listed("orders", found)
+    def _orders(self, params: RequestParams) -> object:
+        page = params.page("resting", "canceled", "executed")
+        found = member_reads.orders_page(self._exchange, self._gateway.account_view(params.account), page)
+        return self._gateway.falsify_listing("orders", found)
 
-    def _fills(self, asked: Asked) -> object:
-        return self._desk.listed("fills", member_reads.fills_page(self._desk.seen(asked.account), asked.page()))
+    def _fills(self, params: RequestParams) -> object:
+        return self._gateway.falsify_listing(
+            "fills", member_reads.fills_page(self._gateway.account_view(params.account), params.page())
+        )
 
-    def _order(self, asked: Asked) -> object:
-        return member_reads.order_of(self._exchange, asked.account, asked.uuid("order_id"))
+    def _order(self, params: RequestParams) -> object:
+        return member_reads.order_of(self._exchange, params.account, params.uuid("order_id"))
 
-    def _queue_position(self, asked: Asked) -> object:
-        return member_reads.queue_position(self._exchange, asked.account, asked.uuid("order_id"))
+    def _queue_position(self, params: RequestParams) -> object:
+        return member_reads.queue_position(self._exchange, params.account, params.uuid("order_id"))
 
-    def _queue_positions(self, asked: Asked) -> object:
-        page = member_reads.Page(tickers=asked.words("market_tickers"), events=asked.words("event_ticker"))
-        return member_reads.queue_positions(self._exchange, asked.account, page)
+    def _queue_positions(self, params: RequestParams) -> object:
+        page = member_reads.Page(tickers=params.words("market_tickers"), events=params.words("event_ticker"))
+        return member_reads.queue_positions(self._exchange, params.account, page)
 
-    def _groups(self, asked: Asked) -> object:
-        return order_group_requests.groups_of(self._exchange, asked.account)
+    def _groups(self, params: RequestParams) -> object:
+        return order_group_requests.groups_of(self._exchange, params.account)
 
-    def _group(self, asked: Asked) -> object:
-        return order_group_requests.group_of(self._exchange, asked.account, asked.named("group_id"))
+    def _group(self, params: RequestParams) -> object:
+        return order_group_requests.group_of(self._exchange, params.account, params.named("group_id"))

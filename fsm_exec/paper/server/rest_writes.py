@@ -8,14 +8,14 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from fsm_exec.paper import errors
-from fsm_exec.paper.server.rate_limit import CANCEL_COST, DEFAULT_COST, UPGRADE, UPGRADE_COST, Budget
-from fsm_exec.paper.server.request_params import Asked
+from fsm_exec.paper.server.rate_limit import CANCEL_COST, DEFAULT_COST, UPGRADE, UPGRADE_COST, RateLimiter
+from fsm_exec.paper.server.request_params import RequestParams
 from fsm_exec.paper.venue import batches, order_group_requests
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.request_checks import check_shard
 from fsm_exec.wire import rest, writes
 
-Act: TypeAlias = Callable[[Asked, Any], object]
+Act: TypeAlias = Callable[[RequestParams, Any], object]
 EMPTY: dict[str, object] = {}
 
 
@@ -37,7 +37,7 @@ class Write(NamedTuple):
 
 
 class Writes:
-    def __init__(self, exchange: Exchange, budget: Budget) -> None:
+    def __init__(self, exchange: Exchange, budget: RateLimiter) -> None:
         self._exchange = exchange
         self._budget = budget
 
@@ -45,7 +45,7 @@ class Writes:
         """In the order in which paths are tried: words before names."""
         orders, groups = "/portfolio/events/orders", "/portfolio/order_groups"
         group = f"{groups}/{{group_id}}"
-        create, cancel = _each(DEFAULT_COST), _each(CANCEL_COST)
+        create, cancel = _cost_per_order(DEFAULT_COST), _cost_per_order(CANCEL_COST)
         return [
             Write("POST", orders, "CreateOrderV2", rest.CreateOrder, self._create, 201),
             Write("DELETE", orders, "CancelAllOrders", NoBody, self._cancel_all, 204, CANCEL_COST),
@@ -72,42 +72,42 @@ class Writes:
             Write("POST", UPGRADE, "UpgradeAccountApiUsageLevel", NoBody, self._upgrade, 201, UPGRADE_COST),
         ]
 
-    def key_of(self, asked: Asked, body: object) -> str:
+    def key_of(self, params: RequestParams, body: object) -> str:
         """What breaks a tie between writes that arrive at one microsecond: the client order id, else the order's."""
         if isinstance(body, rest.CreateOrder):
             return body.client_order_id or ""
-        order_id: str = asked.request.path_params.get("order_id", "")
+        order_id: str = params.request.path_params.get("order_id", "")
         order = self._exchange.orders.get(order_id)
         return order_id if order is None else order.client_order_id
 
     # Orders
 
-    def _create(self, asked: Asked, body: rest.CreateOrder) -> object:
-        return self._exchange.create_order(asked.account, body)
+    def _create(self, params: RequestParams, body: rest.CreateOrder) -> object:
+        return self._exchange.create_order(params.account, body)
 
-    def _cancel(self, asked: Asked, _: NoBody) -> object:
-        ticker = asked.text("market_ticker")
-        if not self._on_this_shard(asked.number("exchange_index", "ExchangeIndex"), ticker):
+    def _cancel(self, params: RequestParams, _: NoBody) -> object:
+        ticker = params.text("market_ticker")
+        if not self._on_this_shard(params.number("exchange_index", "ExchangeIndex"), ticker):
             raise errors.not_found("order")
-        return self._exchange.cancel_order(asked.account, asked.named("order_id"), ticker)
+        return self._exchange.cancel_order(params.account, params.named("order_id"), ticker)
 
-    def _cancel_all(self, asked: Asked, _: NoBody) -> None:
-        self._exchange.cancel_all(asked.account)
+    def _cancel_all(self, params: RequestParams, _: NoBody) -> None:
+        self._exchange.cancel_all(params.account)
 
-    def _amend(self, asked: Asked, body: rest.AmendOrder) -> object:
+    def _amend(self, params: RequestParams, body: rest.AmendOrder) -> object:
         check_shard(body.exchange_index)
-        return self._exchange.amend_order(asked.account, asked.named("order_id"), body)
+        return self._exchange.amend_order(params.account, params.named("order_id"), body)
 
-    def _decrease(self, asked: Asked, body: writes.DecreaseOrder) -> object:
+    def _decrease(self, params: RequestParams, body: writes.DecreaseOrder) -> object:
         if not self._on_this_shard(body.exchange_index, body.market_ticker):
             raise errors.not_found("order")
-        return self._exchange.decrease_order(asked.account, asked.named("order_id"), body)
+        return self._exchange.decrease_order(params.account, params.named("order_id"), body)
 
-    def _create_batch(self, asked: Asked, body: writes.BatchCreate) -> object:
-        return batches.create_batch(self._exchange, asked.account, body)
+    def _create_batch(self, params: RequestParams, body: writes.BatchCreate) -> object:
+        return batches.create_batch(self._exchange, params.account, body)
 
-    def _cancel_batch(self, asked: Asked, body: writes.BatchCancel) -> object:
-        return batches.cancel_batch(self._exchange, asked.account, body)
+    def _cancel_batch(self, params: RequestParams, body: writes.BatchCancel) -> object:
+        return batches.cancel_batch(self._exchange, params.account, body)
 
     def _on_this_shard(self, exchange_index: int | None, ticker: str | None) -> bool:
         """-1 demands routing by ticker; an order is looked for on the shard that is named."""
@@ -117,42 +117,42 @@ class Writes:
 
     # Order groups
 
-    def _group_named(self, asked: Asked) -> str:
+    def _group_named(self, params: RequestParams) -> str:
         """The group of the path, on the shard of the query: none here but the first has any. Raises ApiError 404."""
-        group_id = asked.named("group_id")
-        if asked.number("exchange_index", "ExchangeIndex") not in (None, 0):
+        group_id = params.named("group_id")
+        if params.number("exchange_index", "ExchangeIndex") not in (None, 0):
             raise errors.group_not_found(group_id)
         return group_id
 
-    def _create_group(self, asked: Asked, body: writes.CreateGroup) -> object:
-        return order_group_requests.create_group(self._exchange, asked.account, body)
+    def _create_group(self, params: RequestParams, body: writes.CreateGroup) -> object:
+        return order_group_requests.create_group(self._exchange, params.account, body)
 
-    def _change_limit(self, asked: Asked, body: writes.GroupLimit) -> object:
-        order_group_requests.change_limit(self._exchange, asked.account, self._group_named(asked), body)
+    def _change_limit(self, params: RequestParams, body: writes.GroupLimit) -> object:
+        order_group_requests.change_limit(self._exchange, params.account, self._group_named(params), body)
         return EMPTY
 
-    def _reset(self, asked: Asked, _: NoBody) -> object:
-        order_group_requests.reset(self._exchange, asked.account, self._group_named(asked))
+    def _reset(self, params: RequestParams, _: NoBody) -> object:
+        order_group_requests.reset(self._exchange, params.account, self._group_named(params))
         return EMPTY
 
-    def _trigger(self, asked: Asked, _: NoBody) -> object:
-        order_group_requests.trigger(self._exchange, asked.account, self._group_named(asked))
+    def _trigger(self, params: RequestParams, _: NoBody) -> object:
+        order_group_requests.trigger(self._exchange, params.account, self._group_named(params))
         return EMPTY
 
-    def _delete_group(self, asked: Asked, _: NoBody) -> object:
-        order_group_requests.delete(self._exchange, asked.account, self._group_named(asked))
+    def _delete_group(self, params: RequestParams, _: NoBody) -> object:
+        order_group_requests.delete(self._exchange, params.account, self._group_named(params))
         return EMPTY
 
     # The account
 
-    def _upgrade(self, asked: Asked, _: NoBody) -> None:
+    def _upgrade(self, params: RequestParams, _: NoBody) -> None:
         """For good, to whoever has sent one of its last hundred orders by the API: all of them here came so."""
-        if not asked.account.orders:
+        if not params.account.orders:
             raise errors.forbidden("no order of the last 100 was created by the API")
-        self._budget.upgrade(asked.account)
+        self._budget.upgrade(params.account)
 
 
-def _each(cost: int) -> Callable[[writes.BatchCreate | writes.BatchCancel], int]:
+def _cost_per_order(cost: int) -> Callable[[writes.BatchCreate | writes.BatchCancel], int]:
     """A batch is charged for all its orders at once, so it must fit the bucket; one without orders is refused."""
 
     def of(batch: writes.BatchCreate | writes.BatchCancel) -> int:

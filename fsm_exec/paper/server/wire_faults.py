@@ -14,7 +14,7 @@ import trio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fsm_exec.paper.faults import FaultPlan
-from fsm_exec.paper.server.request_context import CALL, Call, kind_of
+from fsm_exec.paper.server.request_context import CURRENT_CALL, Call, kind_of
 from fsm_exec.paper.timing.clock import Clock
 
 Serve: TypeAlias = Callable[[trio.abc.Stream], Awaitable[None]]
@@ -41,11 +41,11 @@ class FaultyApp:
         async def keep(message: Message) -> None:
             answer.append(message)
 
-        token = CALL.set(call)
+        token = CURRENT_CALL.set(call)
         try:
             await self._app(scope, receive, keep)
         finally:
-            CALL.reset(token)
+            CURRENT_CALL.reset(token)
         await self._clock.sleep_until(self._clock.now_us() + call.slow_us)
         if call.fate == "whole":
             for message in answer:
@@ -90,8 +90,8 @@ class Relay:
             self._clients[name] = client
             try:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(_carry, client, server, nursery.cancel_scope)
-                    nursery.start_soon(_carry, server, client, nursery.cancel_scope)
+                    nursery.start_soon(_relay, client, server, nursery.cancel_scope)
+                    nursery.start_soon(_relay, server, client, nursery.cancel_scope)
             finally:
                 self._clients.pop(name, None)
                 with trio.CancelScope(shield=True):
@@ -99,7 +99,7 @@ class Relay:
                     await trio.aclose_forcefully(client)
 
 
-async def _carry(source: trio.SocketStream, sink: trio.SocketStream, both: trio.CancelScope) -> None:
+async def _relay(source: trio.SocketStream, sink: trio.SocketStream, both: trio.CancelScope) -> None:
     """Until either end has gone; then the other direction ends too: HTTP clients do not half-close."""
     with suppress(*GONE):
         while data := await source.receive_some(RELAY_BYTES):
@@ -107,7 +107,7 @@ async def _carry(source: trio.SocketStream, sink: trio.SocketStream, both: trio.
     both.cancel()
 
 
-def mortal(serve: Serve, plan: FaultPlan, clock: Clock) -> Serve:
+def with_limited_life(serve: Serve, plan: FaultPlan, clock: Clock) -> Serve:
     """`serve`, with connections that are cut when the plan says so."""
 
     async def serve_a_while(stream: trio.abc.Stream) -> None:

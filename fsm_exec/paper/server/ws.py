@@ -13,11 +13,11 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketReque
 
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Gate
-from fsm_exec.paper.server.latency_gateway import Desk
+from fsm_exec.paper.server.auth import Authenticator
+from fsm_exec.paper.server.latency_gateway import LatencyGateway
 from fsm_exec.paper.server.outbox import Outbox
-from fsm_exec.paper.server.ws_commands import Commands
-from fsm_exec.paper.venue.encoding import encoded, error_body
+from fsm_exec.paper.server.ws_commands import CommandHandler
+from fsm_exec.paper.venue.encoding import encode, error_body
 from fsm_exec.wire.rest import WS_PATH
 
 HEARTBEAT = b"heartbeat"
@@ -30,8 +30,8 @@ MESSAGE_BYTES_MAX = 1_048_576
 class WsHandler:
     """Serves connections; one instance for all of them."""
 
-    def __init__(self, desk: Desk, gate: Gate) -> None:
-        self._desk = desk
+    def __init__(self, gateway: LatencyGateway, gate: Authenticator) -> None:
+        self._gateway = gateway
         self._gate = gate
 
     async def serve(self, stream: trio.abc.Stream) -> None:
@@ -40,10 +40,10 @@ class WsHandler:
             try:
                 with trio.fail_after(HANDSHAKE_S):
                     request = await wrap_server_stream(nursery, stream, max_message_size=MESSAGE_BYTES_MAX)
-                    account = await self._admit(request)
+                    account = await self._authenticate(request)
                 if account is not None:
                     connection = await request.accept()
-                    await _Session(self._desk, account, connection).run()
+                    await _Session(self._gateway, account, connection).run()
                     with trio.move_on_after(CLOSE_S):  # a dead client never answers the closing handshake
                         await connection.aclose()
             except (ConnectionClosed, trio.TooSlowError):
@@ -53,16 +53,16 @@ class WsHandler:
                 with trio.CancelScope(shield=True):
                     await trio.aclose_forcefully(stream)
 
-    async def _admit(self, request: WebSocketRequest) -> Account | None:
+    async def _authenticate(self, request: WebSocketRequest) -> Account | None:
         """The member behind a handshake, or None after it was refused."""
         if request.path.split("?")[0] != WS_PATH:
             await request.reject(404, body=b"404 page not found")
             return None
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers}
         try:
-            return self._gate.member(headers, "GET", WS_PATH)
+            return self._gate.authenticate(headers, "GET", WS_PATH)
         except ApiError as refusal:
-            body = encoded(error_body(refusal))
+            body = encode(error_body(refusal))
             await request.reject(refusal.status, extra_headers=[(b"Content-Type", b"application/json")], body=body)
             return None
 
@@ -70,23 +70,23 @@ class WsHandler:
 class _Session:
     """An admitted connection: its commands and its outbox, until one of both sides ends it."""
 
-    def __init__(self, desk: Desk, account: Account, connection: WebSocketConnection) -> None:
-        self._exchange = desk.exchange
+    def __init__(self, gateway: LatencyGateway, account: Account, connection: WebSocketConnection) -> None:
+        self._exchange = gateway.exchange
         self._connection = connection
-        self._outbox = Outbox(desk.clock, desk.legs, desk.faults)
-        self._commands = Commands(desk.exchange, account, self._outbox, desk.clock)
+        self._outbox = Outbox(gateway.clock, gateway.legs, gateway.faults)
+        self._commands = CommandHandler(gateway.exchange, account, self._outbox, gateway.clock)
 
     async def run(self) -> None:
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._until_closed, nursery, self._listen)
-                nursery.start_soon(self._until_closed, nursery, self._send)
-                nursery.start_soon(self._until_closed, nursery, self._beat)
-                nursery.start_soon(self._until_closed, nursery, self._outbox.overflowed.wait)
+                nursery.start_soon(self._run_part, nursery, self._receive_commands)
+                nursery.start_soon(self._run_part, nursery, self._send)
+                nursery.start_soon(self._run_part, nursery, self._send_heartbeats)
+                nursery.start_soon(self._run_part, nursery, self._outbox.overflowed.wait)
         finally:
-            self._commands.end_all()
+            self._commands.close_all()
 
-    async def _until_closed(self, nursery: trio.Nursery, part: Callable[[], Awaitable[None]]) -> None:
+    async def _run_part(self, nursery: trio.Nursery, part: Callable[[], Awaitable[None]]) -> None:
         """Run one part of the session; when it ends, or the client has gone, the session ends."""
         with suppress(ConnectionClosed):
             await part()
@@ -95,7 +95,7 @@ class _Session:
     async def _send(self) -> None:
         await self._outbox.run(self._connection.send_message)
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         """Ends when a ping stays unanswered for a whole interval: the client is dead."""
         while True:
             await trio.sleep(HEARTBEAT_S)
@@ -104,8 +104,8 @@ class _Session:
             if waiting.cancelled_caught:
                 return
 
-    async def _listen(self) -> None:
+    async def _receive_commands(self) -> None:
         while True:
             message = await self._connection.get_message()
             self._exchange.timeline.advance()
-            self._commands.obey(message)
+            self._commands.handle(message)

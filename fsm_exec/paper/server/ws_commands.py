@@ -11,8 +11,8 @@ from collections.abc import Callable
 import msgspec
 
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.rate_limit import Bucket, Rate
-from fsm_exec.paper.timing.clock import TellsTime
+from fsm_exec.paper.server.rate_limit import Rate, TokenBucket
+from fsm_exec.paper.timing.clock import TimeSource
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.publisher import snapshot_body, ticker_body
 from fsm_exec.paper.venue.subscriptions import CHANNELS, NEEDS_MARKET, TAKES_NO_MARKET, Channel, Sink, Subscription
@@ -35,24 +35,24 @@ class CommandError(Exception):
         self.about = about
 
 
-class Commands:
+class CommandHandler:
     """Synchronous: `obey` reads one message and puts every answer into the connection's sink."""
 
-    def __init__(self, exchange: Exchange, account: Account, sink: Sink, wall: TellsTime) -> None:
+    def __init__(self, exchange: Exchange, account: Account, sink: Sink, wall: TimeSource) -> None:
         self._exchange = exchange
         self._account = account
         self._sink = sink
         self._wall = wall
-        self._bucket = Bucket(COMMAND_RATE, wall.now_us())
+        self._bucket = TokenBucket(COMMAND_RATE, wall.now_us())
         self._subscriptions: dict[int, Subscription] = {}
         self._sids = 0
         self._commands: dict[str, Callable[[int, CommandParams], None]] = {
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
-            "update_subscription": self._update,
+            "update_subscription": self._update_subscription,
         }
 
-    def obey(self, message: str | bytes) -> None:
+    def handle(self, message: str | bytes) -> None:
         command: Command | None
         try:
             command = _COMMAND.decode(message)
@@ -69,7 +69,7 @@ class Commands:
             else:
                 refused.about.send("error", _ENCODER.encode(refused.error), self._now_us(), command_id=command.id)
 
-    def end_all(self) -> None:
+    def close_all(self) -> None:
         """The connection has gone."""
         for subscription in self._subscriptions.values():
             self._exchange.publisher.remove(subscription)
@@ -114,9 +114,11 @@ class Commands:
             raise CommandError(14, "Market ticker required")
         self._check_room(len(tickers or ()) * len(channels))
         for channel in channels:
-            self._open(command_id, channel, None if channel in TAKES_NO_MARKET else tickers, params)
+            self._open_subscription(command_id, channel, None if channel in TAKES_NO_MARKET else tickers, params)
 
-    def _open(self, command_id: int, channel: Channel, tickers: list[str] | None, params: CommandParams) -> None:
+    def _open_subscription(
+        self, command_id: int, channel: Channel, tickers: list[str] | None, params: CommandParams
+    ) -> None:
         self._sids += 1
         subscription = Subscription(
             self._sids,
@@ -125,14 +127,14 @@ class Commands:
             self._sink,
             None if tickers is None else dict.fromkeys(tickers),
             yes_prices=params.use_yes_price,
-            overflowed=self._overflowed,
+            on_overflow=self._on_overflow,
         )
         self._subscriptions[subscription.sid] = subscription
         self._exchange.publisher.add(subscription)
         self._answer({"type": "subscribed", "id": command_id, "msg": Subscribed(channel=channel, sid=subscription.sid)})
-        self._state(subscription, list(self._exchange.markets) if tickers is None else tickers, params)
+        self._send_initial_state(subscription, list(self._exchange.markets) if tickers is None else tickers, params)
 
-    def _state(
+    def _send_initial_state(
         self, subscription: Subscription, tickers: list[str], params: CommandParams, *, command_id: int = 0
     ) -> None:
         """What a channel says of markets that are new to a subscription: the book always, the ticker if asked."""
@@ -150,22 +152,22 @@ class Commands:
         if not sids:
             raise CommandError(4, "Subscription IDs required")
         for subscription in [self._subscription(sid) for sid in dict.fromkeys(sids)]:
-            self._forget(subscription)
+            self._drop_subscription(subscription)
             subscription.send("unsubscribed", None, self._now_us(), command_id=command_id)
 
-    def _overflowed(self, subscription: Subscription) -> None:
+    def _on_overflow(self, subscription: Subscription) -> None:
         """The consumer is too slow: its subscription ends, and a frame of its own tells it."""
-        self._forget(subscription)
+        self._drop_subscription(subscription)
         error = StreamError(code=25, msg="Subscription buffer overflow")
-        subscription.send_always("error", _ENCODER.encode(error), self._now_us())
+        subscription.send_despite_overflow("error", _ENCODER.encode(error), self._now_us())
 
-    def _forget(self, subscription: Subscription) -> None:
+    def _drop_subscription(self, subscription: Subscription) -> None:
         self._subscriptions.pop(subscription.sid, None)
         self._exchange.publisher.remove(subscription)
 
     # Changing
 
-    def _update(self, command_id: int, params: CommandParams) -> None:
+    def _update_subscription(self, command_id: int, params: CommandParams) -> None:
         sids = params.sids or ([] if params.sid is None else [params.sid])
         if len(sids) != 1:
             raise CommandError(12, "Exactly one subscription ID required")
@@ -180,13 +182,13 @@ class Commands:
         if params.action == "get_snapshot":
             if subscription.channel != "orderbook_delta":
                 raise CommandError(13, "Unsupported action", about=subscription)
-            self._state(subscription, tickers, params, command_id=command_id)
+            self._send_initial_state(subscription, tickers, params, command_id=command_id)
             return
         added = self._change_markets(subscription, params.action, tickers)
         shown = None if params.skip_ticker_ack else list(subscription.tickers or ())
         body = _ENCODER.encode(Ok(market_tickers=shown))
         subscription.send("ok", body, self._now_us(), command_id=command_id)
-        self._state(subscription, added, params)
+        self._send_initial_state(subscription, added, params)
 
     def _change_markets(self, subscription: Subscription, action: str, tickers: list[str]) -> list[str]:
         """Returns the markets that are new to the subscription. One of all markets has nothing to add."""

@@ -30,7 +30,7 @@ WARM_UP_S = 300  # the book's opening state is that of a market already running
 QUICK_PAUSE_S = 0.002
 OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
 
-Happening: TypeAlias = Literal["arrive", "leave", "print"]
+CrowdAction: TypeAlias = Literal["arrive", "leave", "print"]
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +80,7 @@ class _Crowd:
         self._mood = self._weather.gauss(0, 1)  # of the activity; standard normal at all times
         self._value_c = self._weather.uniform(30, 70)
         self._ladders: dict[Outcome, dict[int, list[_Resting]]] = {"yes": {}, "no": {}}
-        self._agenda: list[tuple[float, int, Happening, Outcome, _Resting | None]] = []
+        self._agenda: list[tuple[float, int, CrowdAction, Outcome, _Resting | None]] = []
         self._entries = 0
         self._taker: Outcome = "yes"
         self.events: list[tuple[int, Change]] = []
@@ -236,7 +236,7 @@ class _Crowd:
     def _mid_c(self) -> float:
         return (self._best("yes") + 100 - self._best("no")) / 2
 
-    def _plan(self, at_s: float, kind: Happening, outcome: Outcome, resting: _Resting | None = None) -> None:
+    def _plan(self, at_s: float, kind: CrowdAction, outcome: Outcome, resting: _Resting | None = None) -> None:
         heapq.heappush(self._agenda, (at_s, self._entries, kind, outcome, resting))
         self._entries += 1
 

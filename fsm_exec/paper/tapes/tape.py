@@ -128,7 +128,7 @@ def read_tape(path: Path, *, category: str = "Recorded") -> Tape:
         raise UserError(f"recording {path}: it does not start with a book snapshot; use a whole recording")
     if any(later[0] < earlier[0] for earlier, later in pairwise(events)):
         raise UserError(f"recording {path}: its times run backwards; sort it by time of receipt")
-    ordered = _in_a_possible_order(path, _trades_before_their_decreases(events))
+    ordered = _order_within_moments(path, _move_trades_to_their_decreases(events))
     return Tape(tape_header(header.ticker, header.price_level_structure, category=category), tuple(ordered))
 
 
@@ -152,7 +152,7 @@ def _levels(levels: list[WireLevel] | None) -> tuple[BookLevel, ...]:
     return tuple((parse_price(price), parse_count(count)) for price, count in levels or ())
 
 
-def _trades_before_their_decreases(events: list[TapeEvent]) -> list[TapeEvent]:
+def _move_trades_to_their_decreases(events: list[TapeEvent]) -> list[TapeEvent]:
     """Move each trade to just before the nearest decrease of its level by its size, if one is near in time.
 
     A decrease belongs to one trade at most; a trade without one stays where it is.
@@ -185,19 +185,19 @@ def _trades_before_their_decreases(events: list[TapeEvent]) -> list[TapeEvent]:
     return ordered
 
 
-def _in_a_possible_order(path: Path, events: list[TapeEvent]) -> list[TapeEvent]:
+def _order_within_moments(path: Path, events: list[TapeEvent]) -> list[TapeEvent]:
     """The events so that after each the book is possible: nothing below zero, nothing crossed. Frames of one moment of
     receipt may have come in any order, so one that does not fit yet waits for the others of its moment; a trade stays
     with the change it stands before. Raises UserError for what fits in no order."""
     book = Book()
     ordered: list[TapeEvent] = []
-    for at_us, moment in _moments(events):
+    for at_us, moment in _split_moments(events):
         waiting = moment
         while waiting:
             later: list[list[Change]] = []
             why = ""
             for unit in waiting:
-                refused = _taken_in(book, unit[-1])
+                refused = _try_apply(book, unit[-1])
                 if refused:
                     later.append(unit)
                     why = why or refused
@@ -209,7 +209,7 @@ def _in_a_possible_order(path: Path, events: list[TapeEvent]) -> list[TapeEvent]
     return ordered
 
 
-def _moments(events: list[TapeEvent]) -> Iterator[tuple[int, list[list[Change]]]]:
+def _split_moments(events: list[TapeEvent]) -> Iterator[tuple[int, list[list[Change]]]]:
     """What was received at one time, each change with the trades that stand before it. A snapshot is a moment of its
     own: what came before it is not to come after it."""
     moment: list[list[Change]] = []
@@ -226,7 +226,7 @@ def _moments(events: list[TapeEvent]) -> Iterator[tuple[int, list[list[Change]]]
             moment = []
 
 
-def _taken_in(book: Book, change: Change) -> str:
+def _try_apply(book: Book, change: Change) -> str:
     """Apply a change if the book is possible after it; otherwise why not, and the book is as it was."""
     match change:
         case BookSnapshot():

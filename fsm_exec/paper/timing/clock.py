@@ -13,7 +13,7 @@ import trio
 US_PER_S = 1_000_000
 
 
-class TellsTime(Protocol):
+class TimeSource(Protocol):
     """What the synchronous parts need of a clock."""
 
     def now_us(self) -> int: ...

@@ -57,14 +57,14 @@ class Legs:
         )
 
     def feed_us(self) -> int:
-        return _drawn(self._latency.feed_us, self._feed)
+        return _draw_us(self._latency.feed_us, self._feed)
 
     def entry_us(self) -> int:
-        return _drawn(self._latency.entry_us, self._entry)
+        return _draw_us(self._latency.entry_us, self._entry)
 
     def response_us(self) -> int:
-        return _drawn(self._latency.response_us, self._response)
+        return _draw_us(self._latency.response_us, self._response)
 
 
-def _drawn(leg: Leg, draw: random.Random) -> int:
+def _draw_us(leg: Leg, draw: random.Random) -> int:
     return leg if isinstance(leg, int) else lognormal_us(draw, leg.median_us, leg.p99_us)

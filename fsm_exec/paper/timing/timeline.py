@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import trio
 
-from fsm_exec.paper.timing.clock import Clock, TellsTime
+from fsm_exec.paper.timing.clock import Clock, TimeSource
 
 Action: TypeAlias = Callable[[], None]
 
@@ -31,7 +31,7 @@ class Rank(IntEnum):
 class Timeline:
     """`now_us()` never goes back; during an action it is the time the action was due."""
 
-    def __init__(self, clock: TellsTime) -> None:
+    def __init__(self, clock: TimeSource) -> None:
         self._clock = clock
         self._heap: list[tuple[int, int, str, int, Action]] = []
         self._entries = 0

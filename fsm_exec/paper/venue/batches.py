@@ -6,7 +6,7 @@ import msgspec
 
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.venue.encoding import decoded, error_detail
+from fsm_exec.paper.venue.encoding import decode, error_detail
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.request_checks import check_shard, check_subaccount
 from fsm_exec.wire import rest
@@ -30,7 +30,7 @@ def create_batch(exchange: Exchange, account: Account, batch: BatchCreate) -> Ba
 def _create(exchange: Exchange, account: Account, item: msgspec.Raw) -> BatchCreated:
     client_order_id: str | None = None
     try:
-        asked = decoded(bytes(item), rest.CreateOrder)
+        asked = decode(bytes(item), rest.CreateOrder)
         client_order_id = asked.client_order_id
         done = exchange.create_order(account, asked)
     except ApiError as refusal:

@@ -16,7 +16,7 @@ CANDLES_MAX = 10_000  # in one answer
 MARKETS_MAX = 100
 
 
-class CandlesAsked(NamedTuple):
+class CandleQuery(NamedTuple):
     """Candles of `minutes` each, whose end lies in the span, both ends included. The one before the start, which may
     be asked for too, needs no place of its own here: candles have no holes, and each names the price before it."""
 
@@ -25,7 +25,7 @@ class CandlesAsked(NamedTuple):
     minutes: int
 
 
-def of_market(exchange: Exchange, series: str, ticker: str, asked: CandlesAsked) -> dict[str, object]:
+def of_market(exchange: Exchange, series: str, ticker: str, asked: CandleQuery) -> dict[str, object]:
     market = market_of(exchange, ticker)
     if market.header.series != series:
         raise errors.market_not_found(ticker)
@@ -33,13 +33,13 @@ def of_market(exchange: Exchange, series: str, ticker: str, asked: CandlesAsked)
     return {"ticker": ticker, "candlesticks": candles}
 
 
-def of_markets(exchange: Exchange, tickers: tuple[str, ...], asked: CandlesAsked) -> dict[str, object]:
+def of_markets(exchange: Exchange, tickers: tuple[str, ...], asked: CandleQuery) -> dict[str, object]:
     markets = [market_of(exchange, ticker) for ticker in dict.fromkeys(tickers)]
     listed = zip(markets, _candles(exchange, markets, asked), strict=True)
     return {"markets": [{"market_ticker": market.ticker, "candlesticks": candles} for market, candles in listed]}
 
 
-def of_event(exchange: Exchange, series: str, event: str, asked: CandlesAsked) -> dict[str, object]:
+def of_event(exchange: Exchange, series: str, event: str, asked: CandleQuery) -> dict[str, object]:
     markets = markets_of(exchange, event)
     if markets[0].header.series != series:
         raise errors.not_found("event")
@@ -50,7 +50,7 @@ def of_event(exchange: Exchange, series: str, event: str, asked: CandlesAsked) -
     }
 
 
-def _candles(exchange: Exchange, markets: list[PaperMarket], asked: CandlesAsked) -> list[list[dict[str, object]]]:
+def _candles(exchange: Exchange, markets: list[PaperMarket], asked: CandleQuery) -> list[list[dict[str, object]]]:
     """Raises ApiError 400 for more than one answer may hold."""
     now_us = exchange.timeline.now_us()
     shown = [[_body(c) for c in m.candles.between(*asked, now_us)] for m in markets]

@@ -14,11 +14,11 @@ T = TypeVar("T")
 _ENCODER = msgspec.json.Encoder(decimal_format="number")  # fee_multiplier is a JSON number on the wire
 
 
-def encoded(body: object) -> bytes:
+def encode(body: object) -> bytes:
     return _ENCODER.encode(body)
 
 
-def decoded(raw: bytes, struct: type[T]) -> T:
+def decode(raw: bytes, struct: type[T]) -> T:
     """A wrong JSON type is a `bad_request`, a missing or unknown value an `invalid_parameters`. Raises ApiError."""
     try:
         return msgspec.json.decode(raw, type=struct)

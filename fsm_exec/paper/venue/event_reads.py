@@ -15,7 +15,7 @@ from fsm_exec.paper.venue.public_reads import market_body
 EVENT_STATUSES = ("unopened", "open", "closed", "settled")
 
 
-class EventsAsked(NamedTuple):
+class EventQuery(NamedTuple):
     """What a listing of events may be asked beside its page. `nested`: each event holds its markets."""
 
     close: Span = ANY_TIME
@@ -24,7 +24,7 @@ class EventsAsked(NamedTuple):
     milestones: bool = False
 
 
-class SeriesAsked(NamedTuple):
+class SeriesQuery(NamedTuple):
     """`tags`: a series has none here, so any one of them finds nothing."""
 
     category: str | None = None
@@ -33,7 +33,7 @@ class SeriesAsked(NamedTuple):
     volume: bool = False
 
 
-def events_page(exchange: Exchange, page: Page, asked: EventsAsked) -> dict[str, object]:
+def events_page(exchange: Exchange, page: Page, asked: EventQuery) -> dict[str, object]:
     """The events in the order in which their first markets were opened, the last one first. None has a milestone."""
     listed = list(enumerate(_by_event(exchange).items(), 1))
 
@@ -87,7 +87,7 @@ def series_body(exchange: Exchange, series: str, *, volume: bool) -> dict[str, o
     return {"series": _series(markets, volume=volume)}
 
 
-def series_list(exchange: Exchange, asked: SeriesAsked) -> dict[str, object]:
+def series_list(exchange: Exchange, asked: SeriesQuery) -> dict[str, object]:
     """A series has one category here."""
     return {
         "series": [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fsm_exec.core.units import CountE2, Outcome, PriceE4, format_count, in_outcome
 from fsm_exec.paper import errors
 from fsm_exec.paper.ids import is_uuid
-from fsm_exec.paper.matching_engine.accounts import Account, reckon_reserve, reserve_of
+from fsm_exec.paper.matching_engine.accounts import Account, cached_reserve, compute_reserve
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.orders import FillRecord, Order
 from fsm_exec.paper.venue import request_checks
@@ -33,8 +33,8 @@ class Exchange(Lifecycle):
             account.client_ids[order.client_order_id] = order.order_id
         if order.time_in_force == "fill_or_kill" and not market.book.fillable(order):
             raise errors.fill_or_kill_unfilled()
-        self._accept(account, order)
-        fills = self._enter(account, market, order)
+        self._register_order(account, order)
+        fills = self._match(account, market, order)
         self._watch_expiry(order)
         return rest.CreateOrderAnswer(
             order_id=order.order_id,
@@ -50,7 +50,7 @@ class Exchange(Lifecycle):
         self.require_exchange()
         order = self._resting(account, order_id, market_ticker)
         removed = order.remaining_e2
-        self.withdraw(order, None)
+        self.cancel(order, None)
         return rest.CancelOrderAnswer(
             order_id=order.order_id,
             client_order_id=order.client_order_id or None,
@@ -64,24 +64,24 @@ class Exchange(Lifecycle):
         self.require_exchange()
         for resting in account.resting.values():
             for order in list(resting.values()):
-                self.withdraw(order, None)
+                self.cancel(order, None)
 
     def decrease_order(self, account: Account, order_id: str, request: DecreaseOrder) -> DecreaseOrderAnswer:
         """Keeps the queue place. What is decreased to nothing is cancelled. Refused in a trading pause like an amend:
         the sources say that cancels work then, and no more."""
         self.require_trading()
         order = self._resting(account, order_id, request.market_ticker)
-        remaining = request_checks.decreased(order.remaining_e2, request)
+        remaining = request_checks.remaining_after_decrease(order.remaining_e2, request)
         if remaining <= 0:
-            self.withdraw(order, "Decrease")
+            self.cancel(order, "Decrease")
         elif remaining < order.remaining_e2:
             order.reason = "Decrease"
             order.updated_us = self.timeline.now_us()
             order.initial_e2 = CountE2(order.filled_e2 + remaining)
             market = self.markets[order.ticker]
             self._publish(market, market.book.reduce(order, CountE2(remaining)))
-            account.changed(order.ticker)
-            self.publisher.order_changed(account, order)
+            account.drop_cached_reserve(order.ticker)
+            self.publisher.publish_order(account, order)
         return DecreaseOrderAnswer(
             order_id=order.order_id,
             client_order_id=order.client_order_id or None,
@@ -130,13 +130,13 @@ class Exchange(Lifecycle):
         fills: list[FillRecord] = []
         if keeps_place:
             self._publish(market, market.book.reduce(order, remaining))
-            account.changed(order.ticker)
-            self.publisher.order_changed(account, order)
+            account.drop_cached_reserve(order.ticker)
+            self.publisher.publish_order(account, order)
         else:
-            self._publish(market, market.book.withdraw(order))
+            self._publish(market, market.book.cancel(order))
             order.price_e4, order.remaining_e2 = price, remaining
-            account.changed(order.ticker)
-            fills = self._enter(account, market, order)
+            account.drop_cached_reserve(order.ticker)
+            fills = self._match(account, market, order)
         if expiration_changed:
             self._watch_expiry(order)
         return rest.AmendOrderAnswer(
@@ -216,9 +216,9 @@ class Exchange(Lifecycle):
         for ticker in account.resting:
             fees = self.markets[ticker].fees
             if replacing is not None and ticker == market.ticker:
-                reserve = reckon_reserve(account, ticker, fees, without=replacing)
+                reserve = compute_reserve(account, ticker, fees, without=replacing)
             else:
-                reserve = reserve_of(account, ticker, fees)
+                reserve = cached_reserve(account, ticker, fees)
             available -= reserve.reserved_e6
             if ticker == market.ticker:
                 closable = reserve.closable_e2[outcome]

@@ -33,24 +33,24 @@ class Lifecycle(Trading):
     def pause_trading(self) -> None:
         """Cancels work, placing and changing do not; orders with `cancel_order_on_pause` go at once."""
         self.trading_active = False
-        self._freeze_or_thaw()
-        self._cancel_on_pause()
+        self._sync_paused_books()
+        self._cancel_pause_orders()
 
     def resume_trading(self) -> None:
         self.trading_active = True
-        self._freeze_or_thaw()
+        self._sync_paused_books()
 
     def pause_exchange(self, *, resume_us: int | None = None) -> None:
         """Nothing works; status answers 503. `resume_us` is only what members are told."""
         self.exchange_active = False
         self.resume_us = resume_us
-        self._freeze_or_thaw()
-        self._cancel_on_pause()
+        self._sync_paused_books()
+        self._cancel_pause_orders()
 
     def resume_exchange(self) -> None:
         self.exchange_active = True
         self.resume_us = None
-        self._freeze_or_thaw()
+        self._sync_paused_books()
 
     def require_exchange(self) -> None:
         """Raises ApiError 409 while the exchange is paused."""
@@ -63,20 +63,20 @@ class Lifecycle(Trading):
         if not self.trading_active:
             raise errors.trading_is_paused()
 
-    def _cancel_on_pause(self) -> None:
+    def _cancel_pause_orders(self) -> None:
         for account in self.accounts.values():
             for resting in account.resting.values():
                 for order in [order for order in resting.values() if order.cancel_on_pause]:
-                    self.withdraw(order, "HaltCancel")
+                    self.cancel(order, "HaltCancel")
 
-    def _freeze_or_thaw(self) -> None:
+    def _sync_paused_books(self) -> None:
         for market in self.markets.values():
             may_trade = self.exchange_active and self.trading_active and market.status == "active"
-            if not may_trade and market.unseen is None:
-                market.unseen = Book(market.book.recorded("yes"), market.book.recorded("no"))
-            elif may_trade and market.unseen is not None:
-                stated = BookSnapshot(tuple(market.unseen.yes.items()), tuple(market.unseen.no.items()))
-                market.unseen = None
+            if not may_trade and market.paused_book is None:
+                market.paused_book = Book(market.book.recorded("yes"), market.book.recorded("no"))
+            elif may_trade and market.paused_book is not None:
+                stated = BookSnapshot(tuple(market.paused_book.yes.items()), tuple(market.paused_book.no.items()))
+                market.paused_book = None
                 self.apply(market.ticker, stated)
 
     # One market
@@ -85,16 +85,16 @@ class Lifecycle(Trading):
         """No matching and no new orders until it is activated again. Cancels work."""
         market = self._in_status(ticker, "active")
         self._change_status(market, "inactive")
-        self.publisher.lifecycle(ticker, "deactivated", {"is_deactivated": True}, self.timeline.now_us())
-        self._freeze_or_thaw()
+        self.publisher.publish_lifecycle(ticker, "deactivated", {"is_deactivated": True}, self.timeline.now_us())
+        self._sync_paused_books()
 
     def activate_market(self, ticker: str) -> None:
         """Trading goes on; what rested through the pause is cancelled first, as the exchange does."""
         market = self._in_status(ticker, "inactive")
         self._cancel_all_in(ticker, "HaltCancel")
         self._change_status(market, "active")
-        self.publisher.lifecycle(ticker, "activated", {"is_deactivated": False}, self.timeline.now_us())
-        self._freeze_or_thaw()
+        self.publisher.publish_lifecycle(ticker, "activated", {"is_deactivated": False}, self.timeline.now_us())
+        self._sync_paused_books()
 
     def close_market(self, ticker: str) -> None:
         """No more orders; what rests is cancelled. A close before its time is told; one in time is not."""
@@ -102,7 +102,7 @@ class Lifecycle(Trading):
         now_us = self.timeline.now_us()
         if market.close_us != now_us:
             market.close_us = now_us
-            self.publisher.lifecycle(ticker, "close_date_updated", {"close_ts": now_us // 1_000_000}, now_us)
+            self.publisher.publish_lifecycle(ticker, "close_date_updated", {"close_ts": now_us // 1_000_000}, now_us)
         self._change_status(market, "closed")
         self._cancel_all_in(ticker, "CloseCancel")
 
@@ -117,7 +117,7 @@ class Lifecycle(Trading):
             "determination_ts": now_us // 1_000_000,
             "settlement_value": format_price(market.settlement_value_e4()),
         }
-        self.publisher.lifecycle(ticker, "determined", fields, now_us)
+        self.publisher.publish_lifecycle(ticker, "determined", fields, now_us)
         if settle_after_s:
             due_us = now_us + settle_after_s * 1_000_000
             self.timeline.at(due_us, Rank.EXPIRY, ticker, lambda: self.settle_market(ticker))
@@ -131,10 +131,10 @@ class Lifecycle(Trading):
         self._change_status(market, "finalized")
         market.settled_us = now_us
         self.settlement.pay_out(market, now_us)
-        self.publisher.lifecycle(ticker, "settled", {"settled_ts": now_us // 1_000_000}, now_us)
+        self.publisher.publish_lifecycle(ticker, "settled", {"settled_ts": now_us // 1_000_000}, now_us)
         for account in self.accounts.values():
             if ticker in account.positions:
-                self.publisher.position_changed(account, ticker, now_us)
+                self.publisher.publish_position(account, ticker, now_us)
 
     def change_grid(self, ticker: str, structure: str) -> None:
         """Another price grid from now on. Resting orders stay where they are. Raises UserError for an unknown name."""
@@ -143,7 +143,7 @@ class Lifecycle(Trading):
         market.header = msgspec.structs.replace(market.header, grid=grid, price_level_structure=structure)
         market.updated_us = self.timeline.now_us()
         fields = {"price_level_structure": structure, "price_ranges": price_ranges(grid)}
-        self.publisher.lifecycle(ticker, "price_level_structure_updated", fields, market.updated_us)
+        self.publisher.publish_lifecycle(ticker, "price_level_structure_updated", fields, market.updated_us)
 
     def _in_status(self, ticker: str, status: str) -> PaperMarket:
         market = self.markets[ticker]
@@ -157,4 +157,4 @@ class Lifecycle(Trading):
     def _cancel_all_in(self, ticker: str, reason: str) -> None:
         for account in self.accounts.values():
             for order in list(account.resting_in(ticker).values()):
-                self.withdraw(order, reason)
+                self.cancel(order, reason)

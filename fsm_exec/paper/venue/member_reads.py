@@ -75,19 +75,19 @@ def fills_page(account: Account, page: Page) -> rest.FillsPage:
     return rest.FillsPage(fills=[serializers.fill_body(fill) for fill in found], cursor=cursor)
 
 
-class BalanceShown(rest.Balance, kw_only=True):
+class BalanceWithShards(rest.Balance, kw_only=True):
     """With the cash of each shard: of the one there is."""
 
     balance_breakdown: list[dict[str, object]]
 
 
-def balance(exchange: Exchange, account: Account) -> BalanceShown:
+def balance(exchange: Exchange, account: Account) -> BalanceWithShards:
     """`balance` is what is free: cash net of what resting orders reserve (unconfirmed, but the official text calls it
     available)."""
     available = exchange.available_e6(account)
     dollars = serializers.format_balance(available)
     worth = sum(_value_e6(exchange.markets[t], p.count_e2) for t, p in account.positions.items())
-    return BalanceShown(
+    return BalanceWithShards(
         balance=available // 10_000,
         balance_dollars=dollars,
         portfolio_value=worth // 10_000,

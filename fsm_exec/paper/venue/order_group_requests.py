@@ -20,7 +20,7 @@ def create_group(exchange: Exchange, account: Account, asked: CreateGroup) -> Gr
         raise errors.invalid_parameters(f"there are {GROUPS_MAX} order groups already")
     group = OrderGroup(exchange.ids.new("group"), account.account_id, limit)
     exchange.groups[group.group_id] = group
-    exchange.publisher.group_changed(group, "created", exchange.timeline.now_us())
+    exchange.publisher.publish_group(group, "created", exchange.timeline.now_us())
     return GroupCreated(order_group_id=group.group_id, subaccount=0, exchange_index=0)
 
 
@@ -30,8 +30,8 @@ def change_limit(exchange: Exchange, account: Account, group_id: str, asked: Gro
     group = _group(exchange, account, group_id)
     group.limit_e2 = limit_of(asked)
     now_us = exchange.timeline.now_us()
-    exchange.publisher.group_changed(group, "limit_updated", now_us)
-    if not group.triggered and group.is_hit(now_us):
+    exchange.publisher.publish_group(group, "limit_updated", now_us)
+    if not group.triggered and group.has_reached_limit(now_us):
         exchange.trigger_group(group)
 
 
@@ -39,7 +39,7 @@ def reset(exchange: Exchange, account: Account, group_id: str) -> None:
     exchange.require_exchange()
     group = _group(exchange, account, group_id)
     group.reset()
-    exchange.publisher.group_changed(group, "reset", exchange.timeline.now_us())
+    exchange.publisher.publish_group(group, "reset", exchange.timeline.now_us())
 
 
 def trigger(exchange: Exchange, account: Account, group_id: str) -> None:
@@ -55,9 +55,9 @@ def delete(exchange: Exchange, account: Account, group_id: str) -> None:
     exchange.require_exchange()
     group = _group(exchange, account, group_id)
     for order in list(group.resting.values()):
-        exchange.withdraw(order, None)
+        exchange.cancel(order, None)
     del exchange.groups[group_id]
-    exchange.publisher.group_changed(group, "deleted", exchange.timeline.now_us())
+    exchange.publisher.publish_group(group, "deleted", exchange.timeline.now_us())
 
 
 def group_of(exchange: Exchange, account: Account, group_id: str) -> GroupBody:

@@ -63,7 +63,7 @@ class MarketTimes(NamedTuple):
         )
 
 
-class MarketShown(rest.Market, kw_only=True):
+class MarketWithExtras(rest.Market, kw_only=True):
     """With what the specification no longer names but some clients demand, and what a market shows once it has a
     result."""
 
@@ -93,7 +93,7 @@ def market_body(market: PaperMarket) -> rest.Market:
     yes_bid, yes_size = market.book.best("yes") or (PriceE4(0), CountE2(0))
     no_bid, no_size = market.book.best("no") or (PriceE4(0), CountE2(0))
     last, previous = market.last_price_e4, market.previous_price_e4
-    return MarketShown(
+    return MarketWithExtras(
         ticker=header.ticker,
         event_ticker=header.event,
         market_type="binary",

@@ -48,7 +48,7 @@ class Publisher:
 
     # The market
 
-    def book_changed(self, market: PaperMarket, change: LevelChange, at_us: int) -> None:
+    def publish_book_change(self, market: PaperMarket, change: LevelChange, at_us: int) -> None:
         plain: dict[bool, bytes] = {}
         for subscription in self._by_channel["orderbook_delta"]:
             if not subscription.wants(market.ticker):
@@ -63,14 +63,14 @@ class Publisher:
                 plain[subscription.yes_prices] = body
             subscription.send("orderbook_delta", body, at_us)
 
-    def traded(self, market: PaperMarket, match: Match, trade_id: str, at_us: int) -> None:
+    def publish_trade(self, market: PaperMarket, match: Match, trade_id: str, at_us: int) -> None:
         listeners = [s for s in self._by_channel["trade"] if s.wants(market.ticker)]
         if listeners:
             body = _ENCODER.encode(serializers.trade_frame(market.ticker, trade_id, match, at_us))
             for subscription in listeners:
                 subscription.send("trade", body, at_us)
 
-    def ticker_changed(self, market: PaperMarket, at_us: int) -> None:
+    def publish_ticker(self, market: PaperMarket, at_us: int) -> None:
         """Told when best prices, their sizes or the last trade are not what was told last."""
         listeners = [s for s in self._by_channel["ticker"] if s.wants(market.ticker)]
         if not listeners:
@@ -82,11 +82,13 @@ class Publisher:
             for subscription in listeners:
                 subscription.send("ticker", body, at_us)
 
-    def market_created(self, market: PaperMarket, at_us: int) -> None:
+    def publish_market_created(self, market: PaperMarket, at_us: int) -> None:
         ends_s = market.close_us // 1_000_000
-        self.lifecycle(market.ticker, "created", {"open_ts": at_us // 1_000_000, "close_ts": ends_s}, at_us)
+        self.publish_lifecycle(market.ticker, "created", {"open_ts": at_us // 1_000_000, "close_ts": ends_s}, at_us)
 
-    def lifecycle(self, ticker: str, event: feeds.LifecycleEvent, fields: Mapping[str, object], at_us: int) -> None:
+    def publish_lifecycle(
+        self, ticker: str, event: feeds.LifecycleEvent, fields: Mapping[str, object], at_us: int
+    ) -> None:
         listeners = self._by_channel["market_lifecycle_v2"]
         if not listeners or ticker.startswith(COMBOS):
             return
@@ -97,21 +99,21 @@ class Publisher:
 
     # The members
 
-    def filled(self, account: Account, fill: FillRecord) -> None:
+    def publish_fill(self, account: Account, fill: FillRecord) -> None:
         for subscription in self._of(account, "fill", fill.order.ticker):
             subscription.send("fill", _ENCODER.encode(serializers.fill_frame(fill)), fill.at_us)
 
-    def order_changed(self, account: Account, order: Order) -> None:
+    def publish_order(self, account: Account, order: Order) -> None:
         for subscription in self._of(account, "user_orders", order.ticker):
             body = _ENCODER.encode(serializers.order_frame(order, account.user_id))
             subscription.send("user_order", body, order.updated_us)
 
-    def position_changed(self, account: Account, ticker: str, at_us: int) -> None:
+    def publish_position(self, account: Account, ticker: str, at_us: int) -> None:
         for subscription in self._of(account, "market_positions", ticker):
             body = _ENCODER.encode(serializers.position_frame(account.user_id, ticker, account.position(ticker)))
             subscription.send("market_position", body, at_us)
 
-    def group_changed(self, group: OrderGroup, event: feeds.GroupEvent, at_us: int) -> None:
+    def publish_group(self, group: OrderGroup, event: feeds.GroupEvent, at_us: int) -> None:
         for subscription in self._by_channel["order_group_updates"]:
             if subscription.account_id == group.account_id:
                 message = feeds.GroupUpdate(
@@ -130,7 +132,8 @@ def snapshot_body(market: PaperMarket, *, yes_prices: bool) -> bytes:
     """The whole displayed book. A side that is empty is absent."""
     yes = [(format_price(p), format_count(c)) for p, c in market.book.displayed("yes")]
     no = [
-        (format_price(_shown("no", p, yes_prices=yes_prices)), format_count(c)) for p, c in market.book.displayed("no")
+        (format_price(_subscriber_price("no", p, yes_prices=yes_prices)), format_count(c))
+        for p, c in market.book.displayed("no")
     ]
     return _ENCODER.encode(
         serializers.PublicSnapshot(
@@ -182,7 +185,7 @@ def _delta_body(market: PaperMarket, change: LevelChange, at_us: int, own: Order
             market_ticker=market.ticker,
             market_id=market.market_id,
             clock=market.clock,
-            price_dollars=format_price(_shown(change.outcome, change.price_e4, yes_prices=yes_prices)),
+            price_dollars=format_price(_subscriber_price(change.outcome, change.price_e4, yes_prices=yes_prices)),
             delta_fp=format_count(CountE2(change.delta_e2)),
             side=change.outcome,
             client_order_id=None if own is None else own.client_order_id or None,
@@ -193,6 +196,6 @@ def _delta_body(market: PaperMarket, change: LevelChange, at_us: int, own: Order
     )
 
 
-def _shown(outcome: Outcome, price: PriceE4, *, yes_prices: bool) -> PriceE4:
+def _subscriber_price(outcome: Outcome, price: PriceE4, *, yes_prices: bool) -> PriceE4:
     """The `no` ladder's price as a subscriber asked for it: its own, or the YES price of the same offer."""
     return complement(price) if yes_prices and outcome == "no" else price

@@ -86,7 +86,7 @@ def check_subaccount(subaccount: int | None) -> None:
         raise errors.invalid_parameters("subaccount is not offered by this exchange")
 
 
-def decreased(remaining: CountE2, request: DecreaseOrder) -> int:
+def remaining_after_decrease(remaining: CountE2, request: DecreaseOrder) -> int:
     """What is left of an order of `remaining`; zero or less if nothing is. More than there is cannot be asked for by
     `reduce_to`; by `reduce_by` it is all there is."""
     if (request.reduce_by is None) == (request.reduce_to is None):

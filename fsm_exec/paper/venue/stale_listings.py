@@ -13,13 +13,13 @@ from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.venue.exchange import Exchange
 
 
-class Replica:
+class StaleListings:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._stopped_us: int | None = None
         self._copies: dict[str, Account] = {}
 
-    def stop(self) -> None:
+    def freeze(self) -> None:
         """From now on listings show what is now."""
         self._stopped_us = self._exchange.timeline.now_us()
         self._copies = {
@@ -27,12 +27,12 @@ class Replica:
             for name, account in self._exchange.accounts.items()
         }
 
-    def catch_up(self) -> None:
+    def unfreeze(self) -> None:
         """From now on listings show what there is."""
         self._stopped_us = None
         self._copies = {}
 
-    def seen(self, account: Account) -> Account:
+    def account_view(self, account: Account) -> Account:
         return self._copies.get(account.account_id, account)
 
     def as_of_us(self) -> int:

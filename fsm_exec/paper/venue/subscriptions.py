@@ -52,12 +52,12 @@ class Subscription:
         tickers: dict[str, None] | None,
         *,
         yes_prices: bool = False,
-        overflowed: Callable[[Subscription], None] | None = None,
+        on_overflow: Callable[[Subscription], None] | None = None,
     ) -> None:
         self.sid, self.channel, self.account_id, self.tickers = sid, channel, account_id, tickers
         self.yes_prices = yes_prices
         self._sink = sink
-        self._overflowed = overflowed
+        self._on_overflow = on_overflow
         self._seq = 0
         self._to_lose = 0
 
@@ -70,12 +70,12 @@ class Subscription:
 
     def send(self, kind: str, body: bytes | None, at_us: int, *, command_id: int = 0) -> None:
         """One frame of this subscription, numbered if the channel counts."""
-        if self._overflowed is not None and self._sink.is_full():
-            self._overflowed(self)
+        if self._on_overflow is not None and self._sink.is_full():
+            self._on_overflow(self)
             return
-        self.send_always(kind, body, at_us, command_id=command_id)
+        self.send_despite_overflow(kind, body, at_us, command_id=command_id)
 
-    def send_always(self, kind: str, body: bytes | None, at_us: int, *, command_id: int = 0) -> None:
+    def send_despite_overflow(self, kind: str, body: bytes | None, at_us: int, *, command_id: int = 0) -> None:
         """As `send`, also when the consumer is too slow: for the frame that tells it so."""
         seq: int | None = None
         if self.channel in COUNTED or kind == "unsubscribed":  # which has a number on every channel

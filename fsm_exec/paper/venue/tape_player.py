@@ -28,9 +28,9 @@ class TapePlayer:
         market = self._exchange.add_market(self._tape.header)
         market.close_us = start_us + self._tape.length_us
         self._shift_us = start_us - self._tape.first_us
-        self._await_next()
+        self._schedule_next()
 
-    def _await_next(self) -> None:
+    def _schedule_next(self) -> None:
         due_us = self._tape.events[self._next][0] + self._shift_us
         self._exchange.timeline.at(due_us, Rank.TAPE, self.ticker, self._play_next)
 
@@ -41,7 +41,7 @@ class TapePlayer:
         self._exchange.apply(self.ticker, self._tape.events[self._next][1])
         self._next += 1
         if self._next < len(self._tape.events):
-            self._await_next()
+            self._schedule_next()
         else:
             self._exchange.close_market(self.ticker)
             self.ended.set()

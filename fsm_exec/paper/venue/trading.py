@@ -11,9 +11,9 @@ from __future__ import annotations
 from fsm_exec.core.book import Book
 from fsm_exec.core.units import CountE2, MoneyE6, in_outcome
 from fsm_exec.paper.ids import Ids
-from fsm_exec.paper.matching_engine.accounts import Account, reserve_of
+from fsm_exec.paper.matching_engine.accounts import Account, cached_reserve
 from fsm_exec.paper.matching_engine.market import PaperMarket
-from fsm_exec.paper.matching_engine.market_book import Happening, LevelChange, Match, SelfTradeCancelled
+from fsm_exec.paper.matching_engine.market_book import BookEvent, LevelChange, Match, SelfTradeCancelled
 from fsm_exec.paper.matching_engine.order_groups import OrderGroup
 from fsm_exec.paper.matching_engine.orders import FillRecord, Order, TradeRecord
 from fsm_exec.paper.matching_engine.price_level import QueueModel
@@ -37,7 +37,7 @@ class Trading:
         self.trades: list[TradeRecord] = []
         self.settlement = Settlement(self.accounts)
         self.ids = Ids(seed)
-        self._hit: dict[str, OrderGroup] = {}  # groups that traded in the running step
+        self._traded_groups: dict[str, OrderGroup] = {}  # groups that traded in the running step
 
     # Setting up
 
@@ -47,7 +47,7 @@ class Trading:
         now_us = self.timeline.now_us()
         market = PaperMarket(header, now_us, queue_model)
         self.markets[header.ticker] = market
-        self.publisher.market_created(market, now_us)
+        self.publisher.publish_market_created(market, now_us)
         return market
 
     def add_account(self, cash: MoneyE6) -> Account:
@@ -58,7 +58,7 @@ class Trading:
     def available_e6(self, account: Account) -> int:
         """Cash net of what resting orders reserve."""
         return account.cash_e6 - sum(
-            reserve_of(account, ticker, self.markets[ticker].fees).reserved_e6 for ticker in account.resting
+            cached_reserve(account, ticker, self.markets[ticker].fees).reserved_e6 for ticker in account.resting
         )
 
     # What the tape and the clock do
@@ -66,8 +66,8 @@ class Trading:
     def apply(self, ticker: str, change: Change) -> None:
         """One event of the market's tape. Raises BookError if it cannot be."""
         market = self.markets[ticker]
-        if market.unseen is not None:
-            market.unseen = _played_on(market.unseen, change)
+        if market.paused_book is not None:
+            market.paused_book = _apply_unseen(market.paused_book, change)
             return
         match change:
             case BookDelta():
@@ -77,11 +77,11 @@ class Trading:
             case BookSnapshot():
                 happened = market.book.record_snapshot(change.yes, change.no)
         self._publish(market, happened)
-        self._trigger_what_was_hit()
+        self._trigger_hit_groups()
 
     def _expire(self, order: Order, expiration_us: int) -> None:
         if order.status == "resting" and order.expiration_us == expiration_us:
-            self.withdraw(order, "ExpiryCancel")
+            self.cancel(order, "ExpiryCancel")
 
     def _watch_expiry(self, order: Order) -> None:
         at_us = order.expiration_us
@@ -90,53 +90,55 @@ class Trading:
 
     # Orders
 
-    def _accept(self, account: Account, order: Order) -> None:
+    def _register_order(self, account: Account, order: Order) -> None:
         """Make an order known to all who keep lists of orders."""
         self.orders[order.order_id] = order
-        account.accepted(order, self.markets[order.ticker].fees)
+        account.add_order(order, self.markets[order.ticker].fees)
         group = self._group_of(order)
         if group is not None:
             group.resting[order.order_id] = order
 
-    def _enter(self, account: Account, market: PaperMarket, order: Order) -> list[FillRecord]:
+    def _match(self, account: Account, market: PaperMarket, order: Order) -> list[FillRecord]:
         """Match an incoming order and end what does not rest. Returns the fills it made as a taker."""
         known = len(account.fills)
         self._publish(market, market.book.submit(order))
         if order.status == "resting":  # else it filled whole, or self-trade prevention ended it: both were told
             if order.time_in_force != "good_till_canceled":
-                self._end(order, "canceled", "ReduceOnlyCancel" if order.capped and not order.remaining_e2 else None)
-            self.publisher.order_changed(account, order)
-        self._trigger_what_was_hit()
+                self._end_order(
+                    order, "canceled", "ReduceOnlyCancel" if order.capped and not order.remaining_e2 else None
+                )
+            self.publisher.publish_order(account, order)
+        self._trigger_hit_groups()
         return [fill for fill in account.fills[known:] if fill.order is order]
 
-    def withdraw(self, order: Order, reason: str | None) -> None:
+    def cancel(self, order: Order, reason: str | None) -> None:
         """Take a resting order off the book and end it."""
         market = self.markets[order.ticker]
-        happened = market.book.withdraw(order)
-        self._end(order, "canceled", reason)
+        happened = market.book.cancel(order)
+        self._end_order(order, "canceled", reason)
         self._publish(market, happened)
-        self.publisher.order_changed(self.accounts[order.account_id], order)
+        self.publisher.publish_order(self.accounts[order.account_id], order)
 
     def trigger_group(self, group: OrderGroup) -> None:
         """Cancel its orders and refuse new ones until it is reset."""
         group.triggered = True
         for order in list(group.resting.values()):
-            self.withdraw(order, None)  # none of the wire's update reasons names a group
-        self.publisher.group_changed(group, "triggered", self.timeline.now_us())
+            self.cancel(order, None)  # none of the wire's update reasons names a group
+        self.publisher.publish_group(group, "triggered", self.timeline.now_us())
 
-    def _trigger_what_was_hit(self) -> None:
-        hit, self._hit = self._hit, {}
+    def _trigger_hit_groups(self) -> None:
+        hit, self._traded_groups = self._traded_groups, {}
         for group in hit.values():
-            if not group.triggered and group.is_hit(self.timeline.now_us()):
+            if not group.triggered and group.has_reached_limit(self.timeline.now_us()):
                 self.trigger_group(group)
 
-    def _end(self, order: Order, status: rest.OrderStatus, reason: str | None) -> None:
+    def _end_order(self, order: Order, status: rest.OrderStatus, reason: str | None) -> None:
         order.status, order.reason = status, reason
         order.remaining_e2 = CountE2(0)
         order.updated_us = self.timeline.now_us()
         account = self.accounts[order.account_id]
         account.resting_in(order.ticker).pop(order.order_id, None)
-        account.changed(order.ticker)
+        account.drop_cached_reserve(order.ticker)
         group = self._group_of(order)
         if group is not None:
             group.resting.pop(order.order_id, None)
@@ -146,7 +148,7 @@ class Trading:
 
     # Telling
 
-    def _publish(self, market: PaperMarket, happened: list[Happening]) -> None:
+    def _publish(self, market: PaperMarket, happened: list[BookEvent]) -> None:
         """Book what happened and tell those who listen."""
         now_us = self.timeline.now_us()
         if happened:
@@ -155,43 +157,43 @@ class Trading:
         for each in happened:
             match each:
                 case LevelChange():
-                    touched = touched or market.moves_the_touch(each.outcome, each.price_e4)
-                    self.publisher.book_changed(market, each, now_us)
+                    touched = touched or market.may_move_best(each.outcome, each.price_e4)
+                    self.publisher.publish_book_change(market, each, now_us)
                 case Match():
                     self._settle(market, each, now_us)
                 case SelfTradeCancelled():
-                    self._end(each.order, "canceled", "SelfTradeCancel")
-                    self.publisher.order_changed(self.accounts[each.order.account_id], each.order)
+                    self._end_order(each.order, "canceled", "SelfTradeCancel")
+                    self.publisher.publish_order(self.accounts[each.order.account_id], each.order)
         if touched:
-            market.quoted(now_us)
+            market.record_quotes(now_us)
         if happened:
-            self.publisher.ticker_changed(market, now_us)
+            self.publisher.publish_ticker(market, now_us)
 
     def _settle(self, market: PaperMarket, match: Match, now_us: int) -> None:
         """Print a match, book it, and tell both sides."""
         trade_id = self.ids.new("trade")
         yes_price = in_outcome(match.price_e4, match.outcome)
-        market.traded(yes_price, match.count_e2, now_us)
+        market.record_trade(yes_price, match.count_e2, now_us)
         self.trades.append(
             TradeRecord(len(self.trades) + 1, trade_id, market.ticker, match.outcome, yes_price, match.count_e2, now_us)
         )
-        self.publisher.traded(market, match, trade_id, now_us)
+        self.publisher.publish_trade(market, match, trade_id, now_us)
         for fill in self.settlement.settle(market, match, trade_id, now_us):
             account, order = self.accounts[fill.order.account_id], fill.order
-            self.publisher.filled(account, fill)
-            self.publisher.position_changed(account, market.ticker, now_us)
+            self.publisher.publish_fill(account, fill)
+            self.publisher.publish_position(account, market.ticker, now_us)
             group = self._group_of(order)
             if group is not None:
-                group.traded(fill.count_e2, now_us)
-                self._hit[group.group_id] = group
+                group.record_trade(fill.count_e2, now_us)
+                self._traded_groups[group.group_id] = group
             if order.filled_e2 == order.initial_e2:
-                self._end(order, "executed", "Trade")
-                self.publisher.order_changed(account, order)
+                self._end_order(order, "executed", "Trade")
+                self.publisher.publish_order(account, order)
             elif not fill.is_taker:  # a taker is told once, when all its matches are booked
-                self.publisher.order_changed(account, order)
+                self.publisher.publish_order(account, order)
 
 
-def _played_on(unseen: Book, change: Change) -> Book:
+def _apply_unseen(unseen: Book, change: Change) -> Book:
     """The tape's book while nothing may trade: its changes count, its trades did not happen."""
     match change:
         case BookDelta():
