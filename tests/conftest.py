@@ -24,6 +24,7 @@ HEAVY_MODULES = (
     "bending/test_outage_of_a_daemon.py",
     "cli/test_demo_crash.py",
     "cli/test_documents_run.py",
+    "cli/test_plugin_package.py",
     "cli/test_sigkill.py",
     "cli/test_wheel.py",
     "lab/test_report_in_browser.py",
