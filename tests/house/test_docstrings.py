@@ -87,6 +87,22 @@ def test_names_in_docstrings_exist() -> None:
     assert gone == [], "\n".join(gone)
 
 
+def test_comments_cite_what_is_in_the_repository() -> None:
+    """A section of the wire reference, as `wire/README.md 6.3`, has a heading there; an invariant has its number."""
+    wire, rules = (ROOT / "fsm_exec" / name for name in ("wire/README.md", "README.md"))
+    sections = set(re.findall(r"^#+ (\d+(?:\.\d+)?)\.? ", wire.read_text(encoding="utf-8"), re.MULTILINE))
+    invariants = set(re.findall(r"^(\d+)\. ", rules.read_text(encoding="utf-8"), re.MULTILINE))
+    lost = []
+    for name in sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        text = re.sub(r"\s+(?:# )?", " ", name.read_text(encoding="utf-8"))
+        cited = re.findall(r"wire/README\.md (\d+(?:\.\d+)?)((?:(?:,| and) \d+\.\d+)*)", text)
+        told = {first for first, _ in cited} | {more for _, rest in cited for more in re.findall(r"\d+\.\d+", rest)}
+        lost += [f"{name.name}: wire/README.md {section}" for section in sorted(told - sections)]
+        lost += [f"{name.name}: invariant {one}" for one in set(re.findall(r"[Ii]nvariant (\d+)", text)) - invariants]
+        lost += [f"{name.name}: {old}" for old in re.findall(r"\((?:W|L)\d[^)]*\)|W\d+\.\d", text)]
+    assert lost == []
+
+
 def test_the_tree_of_errors_is_the_one_drawn() -> None:
     """Each class of the module stands in its drawing, below the class it derives from: handlers depend on it."""
     drawn: dict[str, str] = {}
