@@ -11,11 +11,15 @@ from __future__ import annotations
 import re
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
-from typing import Literal, NewType, TypeAlias
+from typing import Final, Literal, NewType, TypeAlias
 
 import msgspec
 
 from fsm_exec.core.errors import UnitError
+
+US_PER_S: Final = 1_000_000
+US_PER_MS: Final = 1_000
+PPM: Final = 1_000_000  # a whole, in millionths
 
 PriceE4 = NewType("PriceE4", int)
 CountE2 = NewType("CountE2", int)

@@ -54,12 +54,14 @@ CONTRADICTIONS = (IllegalEvent, IllegalTrigger, InvariantBroken)
 
 
 class Actor:
-    """Holds the newest durable execution. Only its own task replaces it."""
+    """Holds the newest durable execution. Only its own task replaces it. `deliver` hands answers to whoever owns the
+    execution when they come: its actor may be another one by then, or none."""
 
     __slots__ = (  # thousands idle at once
         "_again",
         "_algorithm",
         "_decided_us",
+        "_deliver",
         "_first",
         "_grid",
         "_held_until_us",
@@ -79,7 +81,14 @@ class Actor:
         "under_way",
     )
 
-    def __init__(self, execution: Execution, algorithm: Algorithm, feed: MarketFeed, services: Services) -> None:
+    def __init__(
+        self,
+        execution: Execution,
+        algorithm: Algorithm,
+        feed: MarketFeed,
+        services: Services,
+        deliver: Callable[[str, AnyEvent], None],
+    ) -> None:
         self.execution = execution
         self.inbox = Inbox()
         self.hurry = Latch()  # set when the cost is to be reckoned now, not at the deadline
@@ -93,6 +102,7 @@ class Actor:
         self._grid = execution.terms.grid.seen_from(execution.outcome)
         self.feed = feed
         self._services = services
+        self._deliver = deliver
         self._decided_us = -DECISION_INTERVAL_US
         self._held_until_us = 0
         self._inquirer = Inquirer(self, services, feed)
@@ -248,7 +258,7 @@ class Actor:
         self.feed.own_changed()
         for child in after.children:
             if child.order_id is not None:
-                self._services.learned(child.client_order_id, child.order_id)
+                self._services.names.learn(child.client_order_id, child.order_id)
         for change in step.changes:
             self._services.log.info(
                 "transition",
@@ -274,7 +284,7 @@ class Actor:
             answer = unproven(write, f"{type(error).__name__}: {error}", self._services.wall.now_us())
         finally:
             self.under_way -= 1
-        self._services.deliver(self.execution.execution_id, answer)
+        self._deliver(self.execution.execution_id, answer)
 
     async def _next_event(self) -> AnyEvent | None:
         """The next fact, or the next decision or time that is due; None after a wait that brought nothing yet."""

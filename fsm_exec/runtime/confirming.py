@@ -8,7 +8,7 @@ its row and its fills say together (core.proof) is the truth. Of executions at w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -16,7 +16,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.events import OrderProven
+from fsm_exec.core.events import AnyEvent, OrderProven
 from fsm_exec.core.execution import Child, Execution, Fill
 from fsm_exec.core.fills import Named, names_of
 from fsm_exec.core.orders import FillListing, OrderListing
@@ -24,7 +24,7 @@ from fsm_exec.core.ports import Exchange
 from fsm_exec.core.proof import PROOF_US, heard_alone, order_ids, proof, row_of, unlisted
 from fsm_exec.core.recovery import OVERLAP_US
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.router import Router
+from fsm_exec.runtime.order_names import OrderNames
 
 LISTED_KEPT_US = 3_600_000_000  # how long it is known that a listing had a fill, of one that may still end
 ASKING_MAX_S = 10.0  # for what ended, at each look: those at work must not wait for theirs
@@ -38,20 +38,34 @@ class Doubt(msgspec.Struct, frozen=True):
     since_us: int
 
 
+class Ended(Protocol):
+    """The executions that have ended, and whom they are told of."""
+
+    def doubted(self) -> Iterable[Execution]:
+        """Those that have ended with something in doubt."""
+        ...
+
+    def settle(self, execution: Execution) -> None:
+        """One of them has nothing in doubt any more."""
+        ...
+
+    def deliver(self, execution_id: str, event: AnyEvent) -> None:
+        """Hand a fact to the execution that owns it."""
+        ...
+
+
 class Confirmer:
-    """`doubted` gives the executions that have ended with something in doubt; `settled` is told of those that have
-    nothing in doubt any more."""
+    """Asks listings about the executions that have ended with something in doubt, until they have nothing more."""
 
     def __init__(
         self,
         exchange: Exchange,
-        router: Router,
-        doubted: Callable[[], Iterable[Execution]],
-        settled: Callable[[Execution], None],
+        ended: Ended,
+        names: OrderNames,
         wall: Wall,
         log: FilteringBoundLogger,
     ) -> None:
-        self._exchange, self._router, self._doubted, self._settled = exchange, router, doubted, settled
+        self._exchange, self._ended, self._names = exchange, ended, names
         self._wall, self._log = wall, log
         self._listed: dict[tuple[str, str], int] = {}  # fills that listings have had, and as of when the last one
         self._as_of_us = 0
@@ -63,7 +77,7 @@ class Confirmer:
         """From when on the account's fills must be listed, to have all that was not looked for yet."""
         heard = [
             fill.heard_at_us or 0
-            for execution in self._doubted()
+            for execution in self._ended.doubted()
             for child in execution.children
             if child.client_order_id not in self._asked
             for fill in self._unseen(child)
@@ -102,7 +116,7 @@ class Confirmer:
         """Those there are now; what is known of others is forgotten."""
         found: list[Doubt] = []
         needed = set[tuple[str, str]]()
-        for execution in self._doubted():
+        for execution in self._ended.doubted():
             is_settled = True
             for child in execution.children:
                 needed |= {key for fill in heard_alone(child) for key in _keys(fill)}
@@ -113,7 +127,7 @@ class Confirmer:
                     is_settled = False
                     found.append(Doubt(execution, child, self._begun(child, max(since))))
             if is_settled:
-                self._settled(execution)
+                self._ended.settle(execution)
         kept_us = self._as_of_us - LISTED_KEPT_US
         self._listed = {key: at for key, at in self._listed.items() if key in needed or at > kept_us}
         names = {doubt.child.client_order_id for doubt in found}
@@ -139,7 +153,7 @@ class Confirmer:
             listed[ticker] = await self._exchange.orders(ticker, since_us=begun_us - OVERLAP_US)
         orders = listed[ticker]
         row = row_of(child, ticker, orders)
-        ids = dict.fromkeys((*order_ids(child, row), *self._router.ids_of(child.client_order_id)))
+        ids = dict.fromkeys((*order_ids(child, row), *self._names.ids_of(child.client_order_id)))
         fills = [await self._exchange.fills(ticker, order_id) for order_id in ids]
         found = proof(execution, child, orders, fills, doubt.since_us, self._wall.now_us(), lambda _: None)
         if not isinstance(found, OrderProven):
@@ -148,7 +162,7 @@ class Confirmer:
         for fill in unlisted(child, found.fills):  # should this listing be what is wrong, the next has it
             at_us = fill.heard_at_us or fill.traded_at_us
             self._back_us = at_us if self._back_us is None else min(at_us, self._back_us)
-        self._router.hand_over(found)
+        self._ended.deliver(execution.execution_id, found)
         return ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.events import AnyEvent, MarketChanged, tag_of
+from fsm_exec.core.events import AnyEvent, MarketChanged
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import taken_elsewhere
 from fsm_exec.core.market import MarketStatus
@@ -21,6 +21,8 @@ LATELY_US = 120_000_000  # an end is looked at by some listings of orders, with 
 
 
 class Dispatch:
+    """The engine as the router, the reconciler and the confirmer know it (their `FactSink`, `Executions`, `Ended`)."""
+
     def __init__(self, supervisor: Supervisor, past: Past, services: Services) -> None:
         self._supervisor, self._past, self._services = supervisor, past, services
 
@@ -57,16 +59,9 @@ class Dispatch:
         at_work = (actor.execution for actor in self._supervisor.actors.values())
         return min((execution.begun_us for execution in (*at_work, *lately)), default=None)
 
-    def deliver(self, execution_id: str, event: AnyEvent) -> bool:
+    def deliver(self, execution_id: str, event: AnyEvent) -> None:
         """Hand a fact to the execution that owns it, or to those that keep what has ended. Always taken."""
-        actor = self._supervisor.actors.get(execution_id)
-        if actor is not None:
-            actor.inbox.offer(event)
-        elif execution_id in self._supervisor.quarantined:  # stays as its last save says until somebody looks at it
-            self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=tag_of(event))
-        else:
-            self._past.learn(execution_id, event)
-        return True
+        self._supervisor.deliver(execution_id, event)
 
     def is_elsewhere(self, execution_id: str, client_order_id: str, report: OrderReport | FillReport) -> bool:
         """Whether an order of this name is in another market than its execution works, and so is none of its orders.

@@ -30,10 +30,10 @@ from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.past import Ended as Ended
 from fsm_exec.runtime.past import Past
 from fsm_exec.runtime.recovery import Methods
-from fsm_exec.runtime.router import Router
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.start import Start
 from fsm_exec.runtime.status import EngineStatus, status_of
+from fsm_exec.runtime.stream_state import StreamState
 from fsm_exec.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Engine:
         self,
         services: Services,
         markets: Markets,
-        router: Router,
+        stream: StreamState,
         methods: Methods,
         executions: trio.Nursery,
         rng: random.Random,
@@ -63,11 +63,11 @@ class Engine:
     ) -> None:
         self.state = "starting"
         self.feeds = markets.feeds
-        self._past = Past(services, self._halt_for, router.forget)
+        self._past = Past(services, self._halt_for, services.names.forget)
         self._supervisor = Supervisor(services, markets, methods, self._past, executions, rng, self._halt_for)
         self.actors = self._supervisor.actors
         self.ended = self._past.ended
-        self._services, self._markets, self._router = services, markets, router
+        self._services, self._markets, self._stream = services, markets, stream
         self.health = health
         self._count = 0
         self._places: dict[str, Ends] = {}  # held for what is about to be submitted
@@ -80,10 +80,6 @@ class Engine:
         self.dispatch = Dispatch(self._supervisor, self._past, services)
         self._start = Start(services, markets, methods, self._supervisor, self._past, self._halt_for)
         self.left = self.status()  # as it stood when `drain` stopped waiting
-        router.when_strange(lambda fill: self.dispatch.learn_of_strangers([fill]))
-        router.when_market(self.dispatch.market_changed)
-        router.ask_where(self.dispatch.is_elsewhere)
-        router.ask_work(self.dispatch.work_of)
 
     # What its owner asks.
 
@@ -299,7 +295,7 @@ class Engine:
             loose=self._services.loose,
             has_listed=self._start.has_listed,
             why_degraded=self.health.why_degraded(),
-            stream_connected=self._router.is_connected,
+            stream_connected=self._stream.is_connected,
         )
 
     def books_not_live(self) -> Iterable[tuple[str, str]]:
@@ -350,7 +346,7 @@ class Engine:
 
     async def keep_learning(self) -> None:
         """About executions that have ended, for ever."""
-        await self._past.run()
+        await self._past.run(self.dispatch.deliver)
 
     def _halt_for(self, failure: StoreFailed | ServiceFailed) -> None:
         """No new work, and every execution is made to end now. After a failed save that makes each save once more,

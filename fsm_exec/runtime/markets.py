@@ -17,7 +17,7 @@ from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.lookup import until_answered
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.runtime.own_orders import OwnOrders
-from fsm_exec.runtime.router import Router
+from fsm_exec.runtime.stream_state import StreamState
 
 READ_AGAIN_MAX = 5
 READ_AGAIN_S = 2
@@ -32,14 +32,14 @@ class Markets:
         store: Store,
         wall: Wall,
         own: OwnOrders,
-        router: Router,
+        stream: StreamState,
         feeds: dict[str, MarketFeed],
         log: FilteringBoundLogger,
         observer: Observer | None = None,
     ) -> None:
         self._observer = observer
         self._exchange, self._store, self._wall, self._own = exchange, store, wall, own
-        self._router, self._log = router, log
+        self._stream, self._log = stream, log
         self.feeds = feeds
         self._unread: set[str] = set()  # tickers whose terms are an execution's own so far
 
@@ -145,7 +145,7 @@ class Markets:
             self._observer.removed(ticker)
 
     def _go_live(self, ticker: str) -> None:
-        if self._router.is_connected:
+        if self._stream.is_connected:
             self.feeds[ticker].connected()
         self._exchange.watch(ticker)
 

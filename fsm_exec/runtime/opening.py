@@ -14,7 +14,6 @@ from functools import partial
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.events import AnyEvent
 from fsm_exec.core.ports import Exchange, Store
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.confirming import Confirmer
@@ -24,11 +23,13 @@ from fsm_exec.runtime.health import Health
 from fsm_exec.runtime.heeded import Heeded
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.observer import Observer
+from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.runtime.reconciler import Reconciler
 from fsm_exec.runtime.recovery import Methods
 from fsm_exec.runtime.router import Router
 from fsm_exec.runtime.services import Services
+from fsm_exec.runtime.stream_state import StreamState
 
 
 @asynccontextmanager
@@ -57,40 +58,26 @@ async def open_engine(
     reading, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
     """
     feeds: dict[str, MarketFeed] = {}
-    own = OwnOrders()
+    own, names = OwnOrders(), OrderNames(store.instance)
     async with trio.open_nursery() as outer:
-
-        def deliver(execution_id: str, event: AnyEvent) -> bool:
-            return engine.dispatch.deliver(execution_id, event)
-
-        router = Router(store.instance, feeds, wall, deliver, log)
+        stream = StreamState(feeds, wall, log)
         health = Health(wall, log)
         exchange = Heeded(exchange, health)
-        services = Services(store, exchange, wall, own, log, outer, deliver, router.learned, health.could_not_act)
-        markets = Markets(exchange, store, wall, own, router, feeds, log, observer)
+        services = Services(store, exchange, wall, own, log, outer, names, health.could_not_act)
+        markets = Markets(exchange, store, wall, own, stream, feeds, log, observer)
         async with trio.open_nursery() as executions:
             seeded = random.Random(f"restarts:{store.instance}") if rng is None else rng
             leaving = trio.Event()
             crew = await executions.start(_crew, leaving)
-            engine = Engine(services, markets, router, methods, crew, seeded, health)
-            facts = engine.dispatch
-            reconciler = Reconciler(
-                exchange,
-                router,
-                facts.known,
-                facts.oldest_us,
-                facts.learn_of_strangers,
-                facts.orphaned,
-                wall,
-                log,
-                Confirmer(exchange, router, facts.doubted, facts.settle, wall, log),
-            )
-            router.when_connected(reconciler.connected)
+            engine = Engine(services, markets, stream, methods, crew, seeded, health)
+            router = Router(names, stream, feeds, engine.dispatch, wall, log)
+            confirmer = Confirmer(exchange, engine.dispatch, names, wall, log)
+            reconciler = Reconciler(exchange, router, stream, engine.dispatch, confirmer, wall, log)
 
             def begin_streaming() -> None:
                 outer.start_soon(engine.keep, exchange.stream, router, tuple(feeds))
-                outer.start_soon(engine.keep, router.watch_silence)
-                health.watch(router.trouble, exchange.stream_trouble, engine.books_not_live)
+                outer.start_soon(engine.keep, stream.watch_silence)
+                health.watch(stream.trouble, exchange.stream_trouble, engine.books_not_live)
                 outer.start_soon(engine.keep, health.run, partial(exchange.orders, resting=True))
                 outer.start_soon(engine.keep, engine.keep_learning)
                 outer.start_soon(engine.keep, reconciler.run)

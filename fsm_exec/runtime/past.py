@@ -110,14 +110,14 @@ class Past:
         except trio.WouldBlock:
             self._services.log.exception("late_facts_overflow", waiting=FACTS_WAITING_MAX)
 
-    async def run(self) -> None:
-        """Take such facts in for ever, one after the other."""
+    async def run(self, deliver: Callable[[str, AnyEvent], None]) -> None:
+        """Take such facts in for ever, one after the other; `deliver` those of executions that are at work again."""
         async for item in self._receive:
             try:
                 if isinstance(item, tuple):
                     await self._learn(*item)
                 else:
-                    await self._of_strangers(item)
+                    await self._of_strangers(item, deliver)
             except SaveRefused:
                 self._services.log.exception("late_fact_refused")
             except StoreFailed as failure:
@@ -125,7 +125,7 @@ class Past:
             except Exception:  # one ended execution's trouble stays its own
                 self._services.log.exception("illegal_fact_after_end")
 
-    async def _of_strangers(self, fills: list[FillReport]) -> None:
+    async def _of_strangers(self, fills: list[FillReport], deliver: Callable[[str, AnyEvent], None]) -> None:
         found = await self._services.store.owners(sorted({fill.order_id for fill in fills}))
         for fill in fills:
             owner = found.get(fill.order_id)
@@ -134,7 +134,7 @@ class Past:
             elif not any(row_says(row, fill) for row in owner.fills):
                 event = filled(fill, owner.client_order_id, None, self._services.wall.now_us())
                 # Somebody may have begun to work it meanwhile: the engine knows.
-                self._services.deliver(owner.execution_id, event)
+                deliver(owner.execution_id, event)
 
     async def _learn(self, execution_id: str, event: AnyEvent) -> None:
         kept = self.ended.get(execution_id)

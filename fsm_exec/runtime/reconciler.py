@@ -7,15 +7,15 @@ listings pay the client's read budget like any other request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import NoReturn, Protocol
 
 import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.events import OrderDisputed
+from fsm_exec.core.events import AnyEvent, OrderDisputed
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.inquiry import shows_what_stands
 from fsm_exec.core.orders import FillReport, OrderReport
@@ -24,6 +24,7 @@ from fsm_exec.core.reconcile import FRESH_US, dispute, fill_is_news, misnamed, o
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.confirming import Confirmer
 from fsm_exec.runtime.router import Router
+from fsm_exec.runtime.stream_state import StreamState
 
 INTERVAL_S = 30.0
 SOON_S = 1.0  # after a reconnection: the first look
@@ -42,47 +43,58 @@ class Known(msgspec.Struct, frozen=True):
     room: int
 
 
+class Executions(Protocol):
+    """The executions as the reconciler asks for them, and whom it tells what it finds."""
+
+    def known(self, execution_id: str) -> Known | None:
+        """The newest durable execution; None for one that is not here, or that a person must look at."""
+        ...
+
+    def oldest_us(self) -> int | None:
+        """When the first of those at work, or ended just now, was accepted; None if none is."""
+        ...
+
+    def deliver(self, execution_id: str, event: AnyEvent) -> None:
+        """Hand a fact to the execution that owns it."""
+        ...
+
+    def learn_of_strangers(self, fills: Sequence[FillReport]) -> None:
+        """Take fills of orders that nobody in memory has."""
+        ...
+
+    def orphaned(self, orders: Sequence[OrderReport]) -> None:
+        """Take orders of ours that rest and that nobody works."""
+        ...
+
+
 class Reconciler:
-    """`find(execution_id)` is the newest durable execution; `oldest_us()` when the first of those at work, or ended
-    just now, was accepted, None if none is. `strange` is told of fills of orders that nobody in memory has, `orphaned`
-    of orders of ours that rest and that nobody works, seen so by two looks in a row: the first may be behind their end.
-    `confirmer` looks after those that have ended."""
+    """An order counts as an orphan when two looks in a row have shown it so: the first may be behind its end.
+    `confirmer` looks after the executions that have ended."""
 
     def __init__(
         self,
         exchange: Exchange,
         router: Router,
-        find: Callable[[str], Known | None],
-        oldest_us: Callable[[], int | None],
-        strange: Callable[[Sequence[FillReport]], None],
-        orphaned: Callable[[Sequence[OrderReport]], None],
+        stream: StreamState,
+        executions: Executions,
+        confirmer: Confirmer,
         wall: Wall,
         log: FilteringBoundLogger,
-        confirmer: Confirmer,
     ) -> None:
-        self._strange, self._orphaned = strange, orphaned
-        self._suspects: frozenset[str] = frozenset()
-        self._exchange, self._router, self._find, self._oldest_us = exchange, router, find, oldest_us
+        self._exchange, self._router, self._names, self._stream = exchange, router, router.names, stream
+        self._executions, self._confirmer = executions, confirmer
         self._wall, self._log = wall, log
+        self._suspects: frozenset[str] = frozenset()
         self._fills_since_us = wall.now_us() - OVERLAP_US
-        self._reconnected = trio.Event()
-        self._connections = 0
         self._room: dict[str, int] = {}
-        self._confirmer = confirmer
         self.passes = 0
-
-    def connected(self) -> None:
-        """The stream has a connection; any but the first means that something may have been missed."""
-        self._connections += 1
-        if self._connections > 1:
-            self._reconnected.set()
 
     async def run(self) -> NoReturn:
         while True:
             with trio.move_on_after(INTERVAL_S):
-                await self._reconnected.wait()
-            if self._reconnected.is_set():
-                self._reconnected = trio.Event()
+                await self._stream.reconnected.wait()
+            if self._stream.reconnected.is_set():
+                self._stream.reconnected = trio.Event()
                 await trio.sleep(SOON_S)
                 await self._until_done()
                 await trio.sleep(AGAIN_S - SOON_S)
@@ -112,7 +124,7 @@ class Reconciler:
     async def _orders(self) -> int:
         """What executions at work are told. Of one that has ended every order has ended: what rests all the same is
         an orphan, and what is listed under another id than it was answered with is doubted."""
-        oldest_us = self._oldest_us()
+        oldest_us = self._executions.oldest_us()
         if oldest_us is None:
             listing = await self._exchange.orders(resting=True)
         else:
@@ -121,10 +133,10 @@ class Reconciler:
         unworked: list[OrderReport] = []
         listed = {(report.client_order_id, report.order_id) for report in listing.orders}
         for report in listing.orders:
-            owner = self._router.owner_of(report.client_order_id)
+            owner = self._names.owner_of(report.client_order_id)
             if owner is None:
                 continue
-            known = self._find(owner)
+            known = self._executions.known(owner)
             child = None if known is None else known.execution.child(report.client_order_id)
             if report.status == "resting" and (child is None or not child.is_open):
                 unworked.append(report)
@@ -137,19 +149,18 @@ class Reconciler:
             if known.execution.terms.ticker != report.ticker:
                 self._router.order(report)  # another order under a name of ours
                 continue
-            self._router.learned(report.client_order_id, report.order_id)
+            self._names.learn(report.client_order_id, report.order_id)
             if child is not None and order_is_news(known.execution, report, listing.as_of_us):
                 self._router.order(report, looked_up=shows_what_stands(child, listing.as_of_us))
                 self._room[owner] -= 1
                 told += 1
             elif (why := why or dispute(known.execution, report, listing.as_of_us)) is not None:
-                self._router.hand_over(
-                    OrderDisputed(at_us=self._wall.now_us(), client_order_id=report.client_order_id, why=why)
-                )
+                name = report.client_order_id
+                self._executions.deliver(owner, OrderDisputed(at_us=self._wall.now_us(), client_order_id=name, why=why))
                 self._room[owner] = self._room.get(owner, 0) - 1
                 told += 1
         if orphans := [report for report in unworked if report.order_id in self._suspects]:
-            self._orphaned(orphans)
+            self._executions.orphaned(orphans)
         self._suspects = frozenset(report.order_id for report in unworked)
         return told
 
@@ -161,9 +172,9 @@ class Reconciler:
         strangers: list[FillReport] = []
         self._confirmer.take(listing)
         for report in listing.fills:
-            name = self._router.name_of(report)
-            owner = None if name is None else self._router.owner_of(name)
-            known = None if owner is None else self._find(owner)
+            name = self._names.name_of(report)
+            owner = None if name is None else self._names.owner_of(name)
+            known = None if owner is None else self._executions.known(owner)
             if name is None or (owner is not None and known is None):
                 strangers.append(report)  # of an execution that is not in memory: the database may know it
             if name is None or owner is None or known is None or not fill_is_news(known.execution, name, report):
@@ -175,9 +186,9 @@ class Reconciler:
             self._room[owner] = self._room.get(owner, 0) - 1
             told += 1
         if strangers:
-            self._strange(strangers)
+            self._executions.learn_of_strangers(strangers)
         if everything:  # otherwise the rest has to be listed again
-            may_be_ours = any(row.order_id == "" or self._router.knows(row.order_id) for row in listing.unread)
+            may_be_ours = any(row.order_id == "" or self._names.knows(row.order_id) for row in listing.unread)
             back_us = UNREAD_KEPT_US if may_be_ours else OVERLAP_US
             self._fills_since_us = max(self._fills_since_us, listing.as_of_us - back_us)
         return told, everything

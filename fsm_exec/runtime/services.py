@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.events import AnyEvent
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.ports import Exchange, Store
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.lookup import SharedListings
+from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
 
 
 @dataclass(frozen=True)
 class Services:
     """`requests` is the nursery of requests under way: it outlives the actors, so an answer is never cut off by the
-    end of the one who asked. `deliver(execution_id, event)` hands a fact to whoever owns it, also after its end;
-    `learned(client_order_id, order_id)` tells the router an exchange id. `listings` are shared by all who are in doubt.
+    end of the one who asked. `names` say which execution an order belongs to. `listings` are shared by all who are in
+    doubt.
     `could_not_act(from_us, to_us)` says for how long of that time nothing could be done at the exchange, and why.
     `loose` are orders that no execution at work answers for and that may be live, by client order id: those of
     quarantined executions, with its id, and those that nobody owns."""
@@ -31,8 +31,7 @@ class Services:
     own: OwnOrders
     log: FilteringBoundLogger
     requests: trio.Nursery
-    deliver: Callable[[str, AnyEvent], bool]
-    learned: Callable[[str, str], None]
+    names: OrderNames
     could_not_act: Callable[[int, int], str | None] = lambda _, __: None
     loose: dict[str, str] = field(default_factory=dict)
     listings: SharedListings = field(init=False)

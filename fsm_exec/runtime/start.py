@@ -180,7 +180,7 @@ class Start:
                 actor.inbox.stop(IllegalEvent(taken))
             if not self._supervisor.go_on(actor, event):
                 for fill in event.fills:
-                    self._services.deliver(name, fill)
+                    self._supervisor.deliver(name, fill)
                 missed.append((actor, event.fills))
                 # Where its orders stand it asks itself, later than this listing.
                 stopping.update(child.client_order_id for child in actor.execution.children)

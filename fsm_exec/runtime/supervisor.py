@@ -31,7 +31,7 @@ import trio
 
 from fsm_exec.core.algorithm import Algorithm
 from fsm_exec.core.errors import CorruptSnapshot, LocalError, SaveRefused, ServiceFailed, StoreFailed, UserError
-from fsm_exec.core.events import Reason, Restored
+from fsm_exec.core.events import AnyEvent, Reason, Restored, tag_of
 from fsm_exec.core.execution import Execution
 from fsm_exec.core.wishes import IllegalWish
 from fsm_exec.runtime.actor import Actor
@@ -83,13 +83,23 @@ class Supervisor:
         self._clearing: set[str] = set()  # quarantined executions whose orders are being cancelled, or have been
         self._idle = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
 
+    def deliver(self, execution_id: str, event: AnyEvent) -> None:
+        """Hand a fact to the execution that owns it, or to those that keep what has ended. Always taken."""
+        actor = self.actors.get(execution_id)
+        if actor is not None:
+            actor.inbox.offer(event)
+        elif execution_id in self.quarantined:  # stays as its last save says until somebody looks at it
+            self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=tag_of(event))
+        else:
+            self._past.learn(execution_id, event)
+
     def hire(self, execution: Execution, algorithm: Algorithm) -> Actor:
         """An actor that takes in facts from now on, and acts on them once it is started."""
         self._services.own.update(execution)
         for child in execution.children:
             if child.order_id is not None:
-                self._services.learned(child.client_order_id, child.order_id)
-        actor = Actor(execution, algorithm, self._markets.feeds[execution.terms.ticker], self._services)
+                self._services.names.learn(child.client_order_id, child.order_id)
+        actor = Actor(execution, algorithm, self._markets.feeds[execution.terms.ticker], self._services, self.deliver)
         self.actors[execution.execution_id] = actor
         return actor
 
@@ -223,7 +233,7 @@ class Supervisor:
         finally:
             self._gone(actor)
         for fact in actor.inbox.drain():  # came while its cost was being reckoned
-            self._services.deliver(name, fact)
+            self.deliver(name, fact)
 
     def _gone(self, actor: Actor) -> None:
         """Nobody works it any more."""

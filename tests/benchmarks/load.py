@@ -33,6 +33,7 @@ from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.clock import Wall, system_us
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.runtime.services import Services
 from fsm_exec.store import SqliteStore, WriterStatistics
@@ -131,13 +132,12 @@ async def run_load(open_store: OpenStore, log_path: Path) -> Outcome:
     """All executions from their submission to their end."""
     actors: dict[str, Actor] = {}
 
-    def deliver(execution_id: str, event: AnyEvent) -> bool:
+    def deliver(execution_id: str, event: AnyEvent) -> None:
         inbox = actors[execution_id].inbox
         inbox.offer(event)
         if isinstance(event, OrderAccepted):
             for fill in fills_of(event):
                 inbox.offer(fill)
-        return True
 
     async with open_store() as store:
         watched = WatchedStore(store)
@@ -148,18 +148,25 @@ async def run_load(open_store: OpenStore, log_path: Path) -> Outcome:
             feeds = [live_feed(f"KXBENCH-{n}", wall, own) for n in range(MARKETS)]
             began = time.perf_counter()
             async with trio.open_nursery() as requests:
-                services = Services(
-                    cast("Store", watched), Counterpart(), wall, own, log, requests, deliver, lambda *_: None
-                )
+                names = OrderNames(store.instance)
+                services = Services(cast("Store", watched), Counterpart(), wall, own, log, requests, names)
                 async with trio.open_nursery() as executions:
                     for n in range(EXECUTIONS):
-                        executions.start_soon(work, f"e{n:06d}", store.instance, feeds[n % MARKETS], services, actors)
+                        feed = feeds[n % MARKETS]
+                        executions.start_soon(work, f"e{n:06d}", store.instance, feed, services, actors, deliver)
             seconds = time.perf_counter() - began
         ended = [actor.execution for actor in actors.values()]
         return Outcome(seconds, watched.saves, watched.waits_s, ended, store.statistics())
 
 
-async def work(name: str, instance: str, feed: MarketFeed, services: Services, actors: dict[str, Actor]) -> None:
+async def work(
+    name: str,
+    instance: str,
+    feed: MarketFeed,
+    services: Services,
+    actors: dict[str, Actor],
+    deliver: Callable[[str, AnyEvent], None],
+) -> None:
     """Accept one execution, as the engine does, and run its actor."""
     view = feed.view("yes")
     event = Submitted(
@@ -178,7 +185,7 @@ async def work(name: str, instance: str, feed: MarketFeed, services: Services, a
     first = advance(None, event, METHOD)
     assert first is not None
     await services.store.save(save_of(None, event, first))
-    actors[name] = Actor(first.execution, METHOD, feed, services)
+    actors[name] = Actor(first.execution, METHOD, feed, services, deliver)
     await actors[name].run()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pytest
@@ -11,23 +12,57 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.core.events import AnyEvent, FillReported, OrderReported
-from fsm_exec.core.orders import FillReport, OrderReport
+from fsm_exec.core.execution import Execution
+from fsm_exec.core.market import MarketStatus
+from fsm_exec.core.orders import FillReport, OrderReport, Placed, PlaceOrder
 from fsm_exec.core.units import MoneyE6, PriceE4, PriceGrid, PriceRange
+from fsm_exec.paper_session import PaperExchange, open_paper_session
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.runtime.router import Router
+from fsm_exec.runtime.stream_state import StreamState
 from tests.runtime.support import INSTANCE, T0_US, TERMS, TICKER, count, price
 
 OURS = f"fx{INSTANCE}-e000007-1-1"
 
 
+class Sink:
+    """Whatever is handed over, as it comes; nobody is at work."""
+
+    def __init__(self) -> None:
+        self.delivered: list[tuple[str, AnyEvent]] = []
+        self.strangers: list[FillReport] = []
+        self.heard: list[tuple[str, str]] = []
+
+    def deliver(self, execution_id: str, event: AnyEvent) -> None:
+        self.delivered.append((execution_id, event))
+
+    def work_of(self, execution_id: str) -> Execution | None:
+        return None
+
+    def is_elsewhere(self, execution_id: str, client_order_id: str, report: OrderReport | FillReport) -> bool:
+        return False
+
+    def learn_of_strangers(self, fills: Sequence[FillReport]) -> None:
+        self.strangers += fills
+
+    def market_changed(self, ticker: str, status: MarketStatus) -> None:
+        self.heard.append((ticker, status))
+
+
 class Post(NamedTuple):
     router: Router
+    stream: StreamState
     feed: MarketFeed
-    delivered: list[tuple[str, AnyEvent]]
+    sink: Sink
     log: io.StringIO
+
+    @property
+    def delivered(self) -> list[tuple[str, AnyEvent]]:
+        return self.sink.delivered
 
     def logged(self) -> list[str]:
         return [json.loads(line)["event"] for line in self.log.getvalue().splitlines()]
@@ -35,16 +70,13 @@ class Post(NamedTuple):
 
 @pytest.fixture
 async def post(autojump_clock: MockClock) -> Post:
-    """Only e000007 is known to anybody."""
-    delivered: list[tuple[str, AnyEvent]] = []
-    wall, log = Wall(T0_US), io.StringIO()
+    """A router of one market."""
+    wall, log_file, sink = Wall(T0_US), io.StringIO(), Sink()
+    log = open_log(log_file, wall)
     feed = MarketFeed(TERMS, wall, OwnOrders(), lambda *_: None)
-
-    def deliver(execution_id: str, event: AnyEvent) -> bool:
-        delivered.append((execution_id, event))
-        return execution_id == "e000007"
-
-    return Post(Router(INSTANCE, {TICKER: feed}, wall, deliver, open_log(log, wall)), feed, delivered, log)
+    stream = StreamState({TICKER: feed}, wall, log)
+    router = Router(OrderNames(INSTANCE), stream, {TICKER: feed}, sink, wall, log)
+    return Post(router, stream, feed, sink, log_file)
 
 
 def fill(client_order_id: str | None, order_id: str = "o1") -> FillReport:
@@ -98,11 +130,11 @@ async def test_a_fill_carries_the_mid_before_it(autojump_clock: MockClock, post:
 
 
 async def test_a_fill_without_our_id_is_joined_by_its_order(autojump_clock: MockClock, post: Post) -> None:
-    """Once the order's id at the exchange was learned, by an answer or by a frame; before, it is left alone."""
+    """Once the order's id at the exchange was learned, by an answer or by a frame; before, it is a stranger's."""
     post.router.fill(fill(None))
     assert post.delivered == []
-    assert post.logged() == ["fill_of_others"]
-    post.router.learned(OURS, "o1")
+    assert post.sink.strangers == [fill(None)]
+    post.router.names.learn(OURS, "o1")
     post.router.fill(fill(None))
     assert [name for name, _ in post.delivered] == ["e000007"]
 
@@ -112,12 +144,12 @@ async def test_an_order_named_by_the_original_of_a_restored_copy_is_adopted(
 ) -> None:
     """Once an execution here has it, what the stream says of it arrives; another engine's never does."""
     theirs, other = "fxzzzzzzzzzz-e000007-1-1", "fxzzzzzzzzzz-e000007-1-2"
-    post.router.learned(theirs, "o1")
+    post.router.names.learn(theirs, "o1")
     post.router.order(order(theirs))
     post.router.fill(fill(None))
     assert [name for name, _ in post.delivered] == ["e000007", "e000007"]
     post.router.order(order(other))
-    post.router.forget(["o1"])
+    post.router.names.forget(["o1"])
     post.router.order(order(theirs))
     assert len(post.delivered) == 2
 
@@ -128,12 +160,6 @@ async def test_orders_of_others_are_left_alone(autojump_clock: MockClock, post: 
     post.router.order(order(name))
     post.router.fill(fill(name, order_id="o9"))
     assert post.delivered == []
-
-
-async def test_an_order_of_ours_that_nobody_owns_is_an_error_in_the_log(autojump_clock: MockClock, post: Post) -> None:
-    """Not dropped in silence."""
-    post.router.order(order(f"fx{INSTANCE}-e000099-1-1"))
-    assert post.logged() == ["order_without_owner"]
 
 
 async def test_books_of_unknown_markets_are_ignored(autojump_clock: MockClock, post: Post) -> None:
@@ -169,12 +195,10 @@ async def test_frames_that_cannot_be_read_and_gaps_distrust_the_book(autojump_cl
 
 async def test_a_markets_status_is_told_once_and_stands_in_every_view(autojump_clock: MockClock, post: Post) -> None:
     """The stream repeats what holds; whoever asked hears of a change, and of nothing that is nobody's."""
-    heard: list[tuple[str, str]] = []
-    post.router.when_market(lambda ticker, status: heard.append((ticker, status)))
     for status in ("paused", "paused", "closed"):
         post.router.market_status(TICKER, status)
         post.router.market_status("KXOTHER-1", status)
-    assert heard == [(TICKER, "paused"), (TICKER, "closed")]
+    assert post.sink.heard == [(TICKER, "paused"), (TICKER, "closed")]
     assert post.feed.view("no").status == "closed"
 
 
@@ -192,11 +216,14 @@ async def test_a_new_grid_stands_in_every_view(autojump_clock: MockClock, post: 
 
 
 async def test_a_lost_stream_is_told_to_every_feed(autojump_clock: MockClock, post: Post) -> None:
-    """And logged with its reason."""
+    """And logged with its reason; that another connection follows is for whoever looks for what was missed."""
     post.router.connected()
+    assert not post.stream.reconnected.is_set()
     post.router.disconnected("reset by peer")
     assert post.feed.state == "disconnected"
     assert post.logged() == ["stream_lost"]
+    post.router.connected()
+    assert post.stream.reconnected.is_set()
 
 
 async def test_silence_is_noticed_and_any_word_ends_it(autojump_clock: MockClock, post: Post) -> None:
@@ -204,7 +231,7 @@ async def test_silence_is_noticed_and_any_word_ends_it(autojump_clock: MockClock
     post.router.connected()
     post.router.book_snapshot(TICKER, [(price(48), count(1))], [], T0_US)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(post.router.watch_silence)
+        nursery.start_soon(post.stream.watch_silence)
         for _ in range(4):
             await trio.sleep(10)
             post.router.heard()
@@ -216,3 +243,26 @@ async def test_silence_is_noticed_and_any_word_ends_it(autojump_clock: MockClock
         post.router.trade(TICKER, "yes", price(48), count(1), T0_US)
         assert post.feed.state == "live"
         nursery.cancel_scope.cancel()
+
+
+async def test_an_order_of_ours_that_nobody_owns_is_an_error_in_the_log(autojump_clock: MockClock) -> None:
+    """Not dropped in silence: an order that bears this database's name, of an execution that it does not have."""
+    log, paper = io.StringIO(), PaperExchange.starting_at(T0_US)
+    paper.open_market(TICKER, yes=[("0.45", "10")], no=[("0.47", "10")])
+    async with open_paper_session(paper, instance=INSTANCE, log_file=log) as session:
+        await trio.sleep(1)
+        stray = PlaceOrder(
+            effect_id="e000099:1:0",
+            client_order_id=f"fx{INSTANCE}-e000099-1-1",
+            ticker=TICKER,
+            outcome="yes",
+            price_e4=price(40),
+            count_e2=count(1),
+            time_in_force="good_till_canceled",
+            post_only=False,
+            expiration_s=T0_US // 1_000_000 + 600,
+        )
+        assert isinstance(await session.client.place(stray), Placed)
+        await trio.sleep(1)
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line["execution"] for line in lines if line["event"] == "order_without_owner"] == ["e000099"]

@@ -1,0 +1,54 @@
+"""The names of this database's orders: which execution an order belongs to, and what it is called.
+
+An order is ours if its client order id names this database's instance, or if an execution of it has the order under
+another name: that of the database it was copied from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fsm_exec.core.orders import FillReport
+from fsm_exec.core.ownership import name_of_ours
+
+
+class OrderNames:
+    """The names of the orders of executions in memory, by the exchange's order id. `instance` is the database's."""
+
+    def __init__(self, instance: str) -> None:
+        self._prefix = f"fx{instance}-"
+        self._client_ids: dict[str, str] = {}  # by the exchange's order id
+        self._adopted: dict[str, str] = {}  # execution by client order id: orders a copy had under its old name
+
+    def owner_of(self, client_order_id: str) -> str | None:
+        """The id of the execution an order of this database belongs to; None for anybody else's."""
+        if not client_order_id.startswith(self._prefix):
+            return self._adopted.get(client_order_id)
+        return client_order_id.removeprefix(self._prefix).split("-", 1)[0]
+
+    def name_of(self, report: FillReport) -> str | None:
+        """The client order id of a fill's order, as far as it is known."""
+        return report.client_order_id or self._client_ids.get(report.order_id)
+
+    def knows(self, order_id: str) -> bool:
+        """Whether the name of this order is known: it is, or was, of an execution in memory."""
+        return order_id in self._client_ids
+
+    def ids_of(self, client_order_id: str) -> tuple[str, ...]:
+        """Under which the exchange has named this order: one, unless a message was wrong."""
+        return tuple(order_id for order_id, name in self._client_ids.items() if name == client_order_id)
+
+    def learn(self, client_order_id: str, order_id: str) -> None:
+        """The exchange calls this order of ours `order_id`."""
+        self._client_ids[order_id] = client_order_id
+        if not client_order_id.startswith(self._prefix):
+            named = name_of_ours(client_order_id)
+            if named is not None:
+                self._adopted[client_order_id] = named.execution_id
+
+    def forget(self, order_ids: Iterable[str]) -> None:
+        """Orders of an execution that has left memory: the store knows whose they are."""
+        for order_id in order_ids:
+            name = self._client_ids.pop(order_id, None)
+            if name is not None:
+                self._adopted.pop(name, None)

@@ -1,0 +1,62 @@
+"""Whether the stream tells anything: its connection, and for how long it has been silent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.units import US_PER_S
+from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.feed import MarketFeed
+
+QUIET_US = 25_000_000  # the exchange pings every 10 s: two missed, and a book is not to be trusted
+
+
+class StreamState:
+    """`is_connected`, and `reconnected`, which is set at every connection but the first: something may have been missed
+    before it. Every feed is told of all of it."""
+
+    def __init__(self, feeds: Mapping[str, MarketFeed], wall: Wall, log: FilteringBoundLogger) -> None:
+        self._feeds, self._wall, self._log = feeds, wall, log
+        self._heard_us = wall.now_us()
+        self._was_connected = False
+        self.is_connected = False
+        self.reconnected = trio.Event()
+
+    def connected(self) -> None:
+        self.is_connected = True
+        self.heard()
+        for feed in self._feeds.values():
+            feed.connected()
+        if self._was_connected:
+            self.reconnected.set()
+        self._was_connected = True
+
+    def disconnected(self, why: str) -> None:
+        self.is_connected = False
+        self._log.warning("stream_lost", why=why)
+        for feed in self._feeds.values():
+            feed.disconnected()
+
+    def heard(self) -> None:
+        """Something came: a frame, or a ping."""
+        self._heard_us = self._wall.now_us()
+        for feed in self._feeds.values():
+            feed.heard()
+
+    def trouble(self) -> str | None:
+        """Why the stream tells nothing; None: it does."""
+        if not self.is_connected:
+            return "there is no connection"
+        silent_us = self._wall.now_us() - self._heard_us
+        return f"it is silent for {silent_us // US_PER_S} s" if silent_us > QUIET_US else None
+
+    async def watch_silence(self) -> None:
+        """Mark the feeds stale when nothing at all has come for too long. Runs for ever."""
+        while True:
+            await trio.sleep(1)
+            if self._wall.now_us() - self._heard_us > QUIET_US:
+                for feed in self._feeds.values():
+                    feed.quiet()
