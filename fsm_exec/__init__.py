@@ -2,7 +2,7 @@
 
 To trade: `Client` or `AsyncClient`, which talk to the daemon (`fsm-exec serve`), what they take and answer, and the
 errors they raise. To write an algorithm: what it sees, what it may wish for, and what it is built from. To try either
-against an exchange in this process: `fsm_exec.testing`. Whoever reads the code starts at `core.execution`.
+against an exchange in this process: `fsm_exec.testing`. Whoever reads the code starts at `core.execution.execution`.
 
 The names are loaded when they are first used: the commands need few of them.
 """
@@ -13,20 +13,20 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fsm_exec.algorithms.building import ClosingSettings as ClosingSettings
-    from fsm_exec.algorithms.building import allowed as allowed
-    from fsm_exec.algorithms.building import apportion as apportion
-    from fsm_exec.algorithms.building import between as between
-    from fsm_exec.algorithms.building import lowest as lowest
-    from fsm_exec.algorithms.building import rest_at as rest_at
-    from fsm_exec.algorithms.building import slices_of as slices_of
-    from fsm_exec.algorithms.building import tick_above as tick_above
-    from fsm_exec.algorithms.building import to_nearest as to_nearest
-    from fsm_exec.algorithms.building import touch as touch
-    from fsm_exec.algorithms.building import whole as whole
-    from fsm_exec.algorithms.building import within as within
-    from fsm_exec.algorithms.family import Family as Family
-    from fsm_exec.algorithms.family import Settings as Settings
+    from fsm_exec.algorithms.algorithm_types import Family as Family
+    from fsm_exec.algorithms.algorithm_types import Settings as Settings
+    from fsm_exec.algorithms.toolkit import ClosingSettings as ClosingSettings
+    from fsm_exec.algorithms.toolkit import allowed as allowed
+    from fsm_exec.algorithms.toolkit import apportion as apportion
+    from fsm_exec.algorithms.toolkit import between as between
+    from fsm_exec.algorithms.toolkit import lowest as lowest
+    from fsm_exec.algorithms.toolkit import rest_at as rest_at
+    from fsm_exec.algorithms.toolkit import slices_of as slices_of
+    from fsm_exec.algorithms.toolkit import tick_above as tick_above
+    from fsm_exec.algorithms.toolkit import to_nearest as to_nearest
+    from fsm_exec.algorithms.toolkit import touch as touch
+    from fsm_exec.algorithms.toolkit import whole as whole
+    from fsm_exec.algorithms.toolkit import within as within
     from fsm_exec.control.client import AsyncClient as AsyncClient
     from fsm_exec.control.client import Client as Client
     from fsm_exec.control.client_errors import ControlError as ControlError
@@ -44,27 +44,27 @@ if TYPE_CHECKING:
     from fsm_exec.control.messages import Submission as Submission
     from fsm_exec.control.messages import Told as Told
     from fsm_exec.control.messages import Transition as Transition
-    from fsm_exec.core.algorithm import CloseWish as CloseWish
-    from fsm_exec.core.algorithm import GiveUpWish as GiveUpWish
-    from fsm_exec.core.algorithm import Goal as Goal
-    from fsm_exec.core.algorithm import PlaceWish as PlaceWish
-    from fsm_exec.core.algorithm import Progress as Progress
-    from fsm_exec.core.algorithm import RepriceWish as RepriceWish
-    from fsm_exec.core.algorithm import Slice as Slice
-    from fsm_exec.core.algorithm import SliceProgress as SliceProgress
-    from fsm_exec.core.algorithm import TransferWish as TransferWish
-    from fsm_exec.core.algorithm import Wish as Wish
-    from fsm_exec.core.algorithm import WithdrawWish as WithdrawWish
-    from fsm_exec.core.algorithm import Working as Working
+    from fsm_exec.core.algorithm.algorithm import CloseWish as CloseWish
+    from fsm_exec.core.algorithm.algorithm import GiveUpWish as GiveUpWish
+    from fsm_exec.core.algorithm.algorithm import Goal as Goal
+    from fsm_exec.core.algorithm.algorithm import PlaceWish as PlaceWish
+    from fsm_exec.core.algorithm.algorithm import Progress as Progress
+    from fsm_exec.core.algorithm.algorithm import RepriceWish as RepriceWish
+    from fsm_exec.core.algorithm.algorithm import Slice as Slice
+    from fsm_exec.core.algorithm.algorithm import SliceProgress as SliceProgress
+    from fsm_exec.core.algorithm.algorithm import TransferWish as TransferWish
+    from fsm_exec.core.algorithm.algorithm import Wish as Wish
+    from fsm_exec.core.algorithm.algorithm import WithdrawWish as WithdrawWish
+    from fsm_exec.core.algorithm.algorithm import Working as Working
+    from fsm_exec.core.algorithm.market_view import View as View
     from fsm_exec.core.errors import ExecError as ExecError
     from fsm_exec.core.errors import UserError as UserError
-    from fsm_exec.core.units import CountE2 as CountE2
-    from fsm_exec.core.units import PriceE4 as PriceE4
-    from fsm_exec.core.units import PriceGrid as PriceGrid
-    from fsm_exec.core.view import View as View
+    from fsm_exec.core.values.units import CountE2 as CountE2
+    from fsm_exec.core.values.units import PriceE4 as PriceE4
+    from fsm_exec.core.values.units import PriceGrid as PriceGrid
 
 _HOMES = {
-    "fsm_exec.algorithms.building": (
+    "fsm_exec.algorithms.toolkit": (
         "ClosingSettings",
         "allowed",
         "apportion",
@@ -78,7 +78,7 @@ _HOMES = {
         "whole",
         "within",
     ),
-    "fsm_exec.algorithms.family": ("Family", "Settings"),
+    "fsm_exec.algorithms.algorithm_types": ("Family", "Settings"),
     "fsm_exec.control.client": ("AsyncClient", "Client"),
     "fsm_exec.control.client_errors": ("ControlError", "DaemonAbsent", "DaemonFailed", "Refused"),
     "fsm_exec.control.event_parser": ("Step",),
@@ -94,7 +94,7 @@ _HOMES = {
         "Told",
         "Transition",
     ),
-    "fsm_exec.core.algorithm": (
+    "fsm_exec.core.algorithm.algorithm": (
         "CloseWish",
         "GiveUpWish",
         "Goal",
@@ -109,8 +109,8 @@ _HOMES = {
         "Working",
     ),
     "fsm_exec.core.errors": ("ExecError", "UserError"),
-    "fsm_exec.core.units": ("CountE2", "PriceE4", "PriceGrid"),
-    "fsm_exec.core.view": ("View",),
+    "fsm_exec.core.values.units": ("CountE2", "PriceE4", "PriceGrid"),
+    "fsm_exec.core.algorithm.market_view": ("View",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -31,7 +31,7 @@ from typing import Final, Protocol, TextIO, TypeAlias
 import httpx
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4, parse_count, parse_price
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4, parse_count, parse_price
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import Dial
 from fsm_exec.paper.faults import FaultPlan

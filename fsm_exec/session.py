@@ -18,7 +18,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.units import Outcome
+from fsm_exec.core.values.units import Outcome
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signing import SigningKey

@@ -1,8 +1,8 @@
 """The form of a state machine: a table of rows, and the checks every table passes when it is imported.
 
 Standard library only, so that a reviewer can judge what may happen without opening the engine. Guards are names here;
-`fsm_exec.core.machine` binds each name to a function and refuses a name without one. Rows of one (state, trigger) are
-tried from top to bottom and the first whose guard holds is taken.
+`fsm_exec.core.execution.machine` binds each name to a function and refuses a name without one. Rows of one (state,
+trigger) are tried from top to bottom and the first whose guard holds is taken.
 """
 
 from __future__ import annotations

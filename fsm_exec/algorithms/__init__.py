@@ -16,13 +16,13 @@ from fsm_exec.algorithms import (
     market,
     marketable,
     passive_mid,
-    seed_walker,
+    reference_walker,
     simple_limit,
     static_fraction,
     twap,
     volume_weighted,
 )
-from fsm_exec.algorithms.family import AnyFamily, Family, Method, Settings
+from fsm_exec.algorithms.algorithm_types import AnyFamily, Family, Method, Settings
 from fsm_exec.core.errors import UserError
 
 __all__ = ["SHIPPED", "SHIPPED_FAMILIES", "AnyFamily", "AnyMethod", "Family", "Method", "Settings", "method"]
@@ -41,7 +41,7 @@ _LISTED: tuple[AnyFamily, ...] = (
     Family("twap", twap.Config, twap.plan, twap.replan),
     Family("volume_weighted", volume_weighted.Config, volume_weighted.plan, volume_weighted.replan),
     Family("dynamic_depth_walker", dynamic_depth_walker.Config, dynamic_depth_walker.plan, dynamic_depth_walker.replan),
-    Family("seed_walker", seed_walker.Config, seed_walker.plan, seed_walker.replan, lab_only=True),
+    Family("seed_walker", reference_walker.Config, reference_walker.plan, reference_walker.replan, lab_only=True),
     Family("deadline_walker", deadline_walker.Config, deadline_walker.plan, deadline_walker.replan),
 )
 SHIPPED_FAMILIES: dict[str, AnyFamily] = {family.name: family for family in _LISTED}

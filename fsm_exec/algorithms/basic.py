@@ -11,9 +11,9 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.building import ClosingSettings, rest_at, whole, within
-from fsm_exec.core.algorithm import Goal, PlaceWish, Progress, Slice, Wish
-from fsm_exec.core.view import View
+from fsm_exec.algorithms.toolkit import ClosingSettings, rest_at, whole, within
+from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, Slice, Wish
+from fsm_exec.core.algorithm.market_view import View
 
 
 class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES
-from fsm_exec.algorithms.family import Method
+from fsm_exec.algorithms.algorithm_types import Method
 from fsm_exec.algorithms.registry import Origin, Registry
 from fsm_exec.core.errors import AlgorithmMissing, CorruptSnapshot, UserError
-from fsm_exec.core.ports import MethodRow
+from fsm_exec.core.journal.rows import MethodRow
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 EXAMPLES: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {

@@ -24,7 +24,7 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.building import (
+from fsm_exec.algorithms.toolkit import (
     ONE_PPM,
     US_PER_S,
     ClosingSettings,
@@ -36,7 +36,7 @@ from fsm_exec.algorithms.building import (
     touch,
     whole,
 )
-from fsm_exec.core.algorithm import (
+from fsm_exec.core.algorithm.algorithm import (
     Goal,
     PlaceWish,
     Progress,
@@ -47,8 +47,8 @@ from fsm_exec.core.algorithm import (
     WithdrawWish,
     Working,
 )
-from fsm_exec.core.units import ONE_CONTRACT_E2, CountE2, PriceE4
-from fsm_exec.core.view import View
+from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.values.units import ONE_CONTRACT_E2, CountE2, PriceE4
 
 CONTEXT = Context(prec=18)  # our own: a changed precision somewhere else must not change a price
 CENT_E4 = 100

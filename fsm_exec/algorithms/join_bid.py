@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fsm_exec.algorithms.building import BaselineSettings, allowed, rest_at, touch, whole
-from fsm_exec.core.algorithm import Goal, Progress, Slice, Wish
-from fsm_exec.core.view import View
+from fsm_exec.algorithms.toolkit import BaselineSettings, allowed, rest_at, touch, whole
+from fsm_exec.core.algorithm.algorithm import Goal, Progress, Slice, Wish
+from fsm_exec.core.algorithm.market_view import View
 
 
 class Config(BaselineSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):

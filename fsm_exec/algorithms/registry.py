@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from fsm_exec.algorithms.family import AnyFamily
+from fsm_exec.algorithms.algorithm_types import AnyFamily
 from fsm_exec.core.errors import UserError
 
 

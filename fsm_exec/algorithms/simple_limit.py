@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fsm_exec.algorithms.family import Settings
-from fsm_exec.core.algorithm import Goal, PlaceWish, Progress, Slice, Wish
-from fsm_exec.core.view import View
+from fsm_exec.algorithms.algorithm_types import Settings
+from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, Slice, Wish
+from fsm_exec.core.algorithm.market_view import View
 
 
 class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):

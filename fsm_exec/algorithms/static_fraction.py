@@ -9,9 +9,9 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.building import ONE_PPM, BaselineSettings, allowed, between, rest_at, to_nearest, touch, whole
-from fsm_exec.core.algorithm import Goal, Progress, Slice, Wish
-from fsm_exec.core.view import View
+from fsm_exec.algorithms.toolkit import ONE_PPM, BaselineSettings, allowed, between, rest_at, to_nearest, touch, whole
+from fsm_exec.core.algorithm.algorithm import Goal, Progress, Slice, Wish
+from fsm_exec.core.algorithm.market_view import View
 
 
 class Config(BaselineSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,10 +12,10 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.building import ONE_PPM, US_PER_S, ClosingLeadS, ClosingSettings, apportion, slices_of, within
-from fsm_exec.core.algorithm import Goal, PlaceWish, Progress, Slice, SliceProgress, TransferWish, Wish
-from fsm_exec.core.units import CountE2
-from fsm_exec.core.view import View
+from fsm_exec.algorithms.toolkit import ONE_PPM, US_PER_S, ClosingLeadS, ClosingSettings, apportion, slices_of, within
+from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, Slice, SliceProgress, TransferWish, Wish
+from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.values.units import CountE2
 
 LOOK_EVERY_US = US_PER_S
 

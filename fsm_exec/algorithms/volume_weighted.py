@@ -10,10 +10,10 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.building import ClosingSettings, apportion, whole, within
-from fsm_exec.core.algorithm import Goal, PlaceWish, Progress, Slice, Wish
-from fsm_exec.core.book import Ladder
-from fsm_exec.core.view import VIEW_DEPTH_LEVELS, View
+from fsm_exec.algorithms.toolkit import ClosingSettings, apportion, whole, within
+from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, Slice, Wish
+from fsm_exec.core.algorithm.market_view import VIEW_DEPTH_LEVELS, View
+from fsm_exec.core.market.book import Ladder
 
 
 class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 from fsm_exec.cli.results import differences
-from fsm_exec.core.execution import Child, Execution, PendingAmend
-from fsm_exec.core.orders import FillListing, OrderListing
-from fsm_exec.core.ownership import name_of_ours
-from fsm_exec.core.snapshot import decode_snapshot
+from fsm_exec.core.execution.execution import Child, Execution, PendingAmend
+from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.market.client_order_id import name_of_ours
+from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.runtime.engine import Ended
 from fsm_exec.store.reading import executions, metrics
 

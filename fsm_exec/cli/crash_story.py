@@ -16,8 +16,8 @@ from rich.text import Text
 from fsm_exec.cli.crash_books import KINDS, AtWork, Fates, held, kind_of
 from fsm_exec.cli.results import ExecutionResult
 from fsm_exec.cli.screen import BAR_WIDTH, COLOURS
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.units import format_count, format_fixed
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.values.units import format_count, format_fixed
 
 STYLES: Final = {"killed": "bold red", "restart": "bold green", "agree": "bold green", "differ": "bold red"}
 WORD_WIDTH: Final = 8

@@ -30,7 +30,7 @@ from fsm_exec.control.presence import Daemon, announced
 from fsm_exec.control.server import serving, url_of
 from fsm_exec.control.service import About, Control
 from fsm_exec.control.watching import Watchers
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import Wall, system_us
 from fsm_exec.runtime.engine import Engine

@@ -12,7 +12,7 @@ import msgspec
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.which_database import meant
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.store.backups import Copied, copy_database, migrate_database
 from fsm_exec.store.checking import Finding, Report, check, damaged

@@ -31,8 +31,8 @@ from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.results import DemoResult, ExecutionResult, differences, result_of, table_of
 from fsm_exec.cli.screen import LiveTable, NoScreen, PlainLines, Screen, console_of_a_demo
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.limits import Limits, resolve_limits
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.market.limits import Limits, resolve_limits
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, load_fault_profile, shipped_profile_names
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE, PROFILES

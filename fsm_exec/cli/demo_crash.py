@@ -30,7 +30,7 @@ from fsm_exec.cli.screen import console_of_a_demo
 from fsm_exec.control.client import Client, DaemonAbsent
 from fsm_exec.control.messages import Accepted, Submission
 from fsm_exec.core.errors import ExecError, UserError
-from fsm_exec.core.units import PriceE4, complement, format_count, format_fixed, format_price, opposite
+from fsm_exec.core.values.units import PriceE4, complement, format_count, format_fixed, format_price, opposite
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.paper.faults import FaultPlan, FaultProfile
 from fsm_exec.paper.tapes.tape import Tape

@@ -9,7 +9,7 @@ from pathlib import Path
 from fsm_exec.cli.instance import draw_instance
 from fsm_exec.cli.methods import ship
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.ports import StoredExecution
+from fsm_exec.core.journal.rows import StoredExecution
 from fsm_exec.store import EMBEDDED, SqliteStore, open_live_store, open_virtual_store
 
 NAMES_SHOWN = 3  # of unfinished executions, in a refusal

@@ -8,7 +8,7 @@ from typing import cast
 from fsm_exec.cli.demo_plan import DEFAULT_ALGORITHMS, DemoChoices
 from fsm_exec.cli.methods import methods_in, methods_of
 from fsm_exec.core.errors import UnitError, UserError
-from fsm_exec.core.units import Outcome, format_price, parse_count, parse_price
+from fsm_exec.core.values.units import Outcome, format_price, parse_count, parse_price
 from fsm_exec.paper.tapes.tape import Tape
 
 EXECUTIONS_MAX, HORIZON_MAX_S, SPEED_MAX = 10_000, 86_400, 100_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fsm_exec.algorithms import AnyMethod
+from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, format_fixed
-from fsm_exec.core.view import View
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, format_fixed
 
 FIRST_START_US = 60_000_000  # after the tape's start, so that its book has come to life
 BOOK_WAIT_US = 30_000_000  # for a live two-sided book

@@ -21,11 +21,11 @@ import states
 from fsm_exec.cli.config import Loaded, load
 from fsm_exec.cli.connection import access_of
 from fsm_exec.cli.output import say, say_json
-from fsm_exec.core.book import Level
 from fsm_exec.core.errors import UserError, VenueError, VenueRefused
-from fsm_exec.core.market import MarketStatus
-from fsm_exec.core.orders import FillReport, OrderReport
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid, format_money
+from fsm_exec.core.market.book import Level
+from fsm_exec.core.market.orders import FillReport, OrderReport
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid, format_money
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import Wall, system_us

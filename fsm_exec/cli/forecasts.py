@@ -11,7 +11,7 @@ from rich.table import Table
 
 from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import Page, say_json
-from fsm_exec.core.forecasts import score
+from fsm_exec.core.signals.forecasts import score
 from fsm_exec.store.inspecting import inspected
 from fsm_exec.store.observed import completed_forecasts
 

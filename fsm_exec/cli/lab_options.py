@@ -6,7 +6,7 @@ import os
 from typing import cast
 
 from fsm_exec.core.errors import UnitError, UserError
-from fsm_exec.core.units import CountE2, Outcome, parse_count
+from fsm_exec.core.values.units import CountE2, Outcome, parse_count
 from fsm_exec.lab.episodes import US_PER_S, Conditions, MakerFee
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 

@@ -27,7 +27,7 @@ from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.paper_file import Ready, told
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import Outcome
+from fsm_exec.core.values.units import Outcome
 from fsm_exec.kalshi.translate import is_ticker
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, load_fault_profile
 from fsm_exec.paper.server.hosting import LOOPBACK

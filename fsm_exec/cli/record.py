@@ -22,11 +22,11 @@ from fsm_exec.cli.connection import access_of
 from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.recording_file import RecordingWriter, recover
-from fsm_exec.core.book import Level
 from fsm_exec.core.errors import UserError, VenueRefused, VenueUnreadable
-from fsm_exec.core.market import MarketStatus
-from fsm_exec.core.orders import FillReport, OrderReport
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid
+from fsm_exec.core.market.book import Level
+from fsm_exec.core.market.orders import FillReport, OrderReport
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.translate import is_ticker

@@ -20,15 +20,15 @@ from rich.text import Text
 from fsm_exec.cli.methods import methods_in
 from fsm_exec.cli.output import Page, say_json
 from fsm_exec.cli.which_database import meant
-from fsm_exec.core.agreement import row_differences, snapshot_differences
 from fsm_exec.core.errors import CorruptSnapshot, UserError
-from fsm_exec.core.events import tag_of
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.ports import ChildRow, FillRow, JournalRow, StoredExecution
-from fsm_exec.core.replay import Redecision, Told, redecided, told
-from fsm_exec.core.times import to_iso
-from fsm_exec.core.units import format_count, format_price
-from fsm_exec.core.words import listed, moved, words
+from fsm_exec.core.execution.describe import listed, moved, words
+from fsm_exec.core.execution.events import tag_of
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.consistency import row_differences, snapshot_differences
+from fsm_exec.core.journal.replay import Redecision, Told, redecided, told
+from fsm_exec.core.journal.rows import ChildRow, FillRow, JournalRow, StoredExecution
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import format_count, format_price
 from fsm_exec.store import reading
 from fsm_exec.store.inspecting import inspected
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from fsm_exec.cli.output import Page
 from fsm_exec.cli.results import trimmed
-from fsm_exec.core.units import format_money
+from fsm_exec.core.values.units import format_money
 from fsm_exec.lab.break_even import BreakEven
 from fsm_exec.lab.review import TRIGGERS, By, Figures, Measure, Name, Trigger, Verdict, interval, percent
 

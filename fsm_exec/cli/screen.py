@@ -18,9 +18,9 @@ from rich.text import Text
 
 from fsm_exec.cli.output import Page
 from fsm_exec.cli.results import trimmed
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.units import CountE2, PriceE4, format_count, format_price
-from fsm_exec.core.view import View
+from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.values.units import CountE2, PriceE4, format_count, format_price
 from fsm_exec.runtime.engine import Engine
 
 PLAIN_WIDTH = 100  # of the tables when nobody's terminal says how wide it is

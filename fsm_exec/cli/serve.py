@@ -25,7 +25,7 @@ from fsm_exec.control.presence import account_lock
 from fsm_exec.control.server import listening_socket
 from fsm_exec.control.token import ensure_token
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.store.locks import database_lock

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX, ControlLimits
-from fsm_exec.core.units import Outcome
+from fsm_exec.core.values.units import Outcome
 from fsm_exec.store.queries import ExecutionDetail, ExecutionSummary
 from fsm_exec.store.steps import FillSeen, Transition
 

@@ -33,11 +33,11 @@ from fsm_exec.control.submissions import Checked, canonical, check_market, check
 from fsm_exec.control.telling import Teller
 from fsm_exec.control.watching import Watchers
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed
-from fsm_exec.core.execution import EXECUTION_ENDS
-from fsm_exec.core.ports import RefusedRow, SubmissionRow
-from fsm_exec.core.rows import edge_figures
-from fsm_exec.core.times import to_iso
-from fsm_exec.core.units import format_count, format_price, parse_price
+from fsm_exec.core.execution.execution import EXECUTION_ENDS
+from fsm_exec.core.journal.rows import RefusedRow, SubmissionRow
+from fsm_exec.core.journal.to_rows import edge_figures
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import format_count, format_price, parse_price
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine, MethodRef, Request
 from fsm_exec.runtime.feed import MarketFeed

@@ -12,12 +12,12 @@ from fsm_exec.algorithms import Method
 from fsm_exec.control import refusals
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.messages import EdgeGiven, Submission
-from fsm_exec.core.edge import PPM_DECIMALS, Edge, checked_edge
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.limits import MAX_SLIPPAGE, Limits, largest_within, resolve_limits
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.times import SECOND_US, is_time, to_iso
-from fsm_exec.core.units import (
+from fsm_exec.core.market.edge import PPM_DECIMALS, Edge, checked_edge
+from fsm_exec.core.market.limits import MAX_SLIPPAGE, Limits, largest_within, resolve_limits
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.values.times import SECOND_US, is_time, to_iso
+from fsm_exec.core.values.units import (
     CountE2,
     MoneyE6,
     ceil_div,

@@ -16,8 +16,8 @@ from fsm_exec.control import refusals
 from fsm_exec.control.events import ALIVE, KEEP_ALIVE_S, Emit, of_end, of_place, of_quarantine, of_step
 from fsm_exec.control.messages import QuarantineSeen
 from fsm_exec.control.watching import Watcher, Watchers
-from fsm_exec.core.execution import EXECUTION_ENDS
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.execution.execution import EXECUTION_ENDS
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.store import SqliteStore
 
 ROWS_AT_ONCE: Final = 200

@@ -15,7 +15,7 @@ ExecError
           - DatabaseLost       the database is not where it was opened: the engine halts and saves nothing more
       - OverCapacity       a submission that could not be ended in time: it is refused
       - ServiceFailed      a task the engine cannot do without ended: the engine halts
-  x VenueError         the exchange, or the way to it, on reads (the outcome of a write is data: see core.ports)
+  x VenueError         the exchange, or the way to it, on reads (the outcome of a write is data: see core.exchange_port)
       - VenueRefused       a definite no
       - VenueUnavailable   no usable answer
           - VenueUnreadable    an answer that cannot be understood

@@ -1,7 +1,7 @@
 """The client of Kalshi's trade API: signing, REST over httpx, the WebSocket over trio-websocket.
 
-`client.open_client` gives a `core.ports.Exchange`. Nothing here decides: a write is sent once and its outcome is
-returned as data; core decides what follows. "wire/README.md 4.1" is section 4.1 of fsm_exec/wire/README.md.
+`client.open_client` gives a `core.exchange_port.Exchange`. Nothing here decides: a write is sent once and its outcome
+is returned as data; core decides what follows. "wire/README.md 4.1" is section 4.1 of fsm_exec/wire/README.md.
 
 How the modules stand to each other, what uses above what is used:
 

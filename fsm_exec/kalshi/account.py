@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from fsm_exec.core.account import Balance, Position, QueuePosition
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.units import MoneyE6, parse_change, parse_count, parse_money
+from fsm_exec.core.market.account import Balance, Position, QueuePosition
+from fsm_exec.core.values.units import MoneyE6, parse_change, parse_count, parse_money
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode, log_left_out
 from fsm_exec.kalshi.log import Log

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import msgspec
 
 from fsm_exec.core.errors import UnitError
-from fsm_exec.core.orders import CancelAnswer, Cancelled, CancelOrder, PlaceAnswer, PlaceOrder, Unknown
-from fsm_exec.core.units import parse_count
+from fsm_exec.core.market.orders import CancelAnswer, Cancelled, CancelOrder, PlaceAnswer, PlaceOrder, Unknown
+from fsm_exec.core.values.units import parse_count
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import check_same_order, decode
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed

@@ -1,4 +1,5 @@
-"""The exchange as core knows it (`core.ports.Exchange`), over REST and the stream, and the rest of its API beside."""
+"""The exchange as core knows it (`core.exchange_port.Exchange`), over REST and the stream, and the rest of its API
+beside."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ from typing import Final
 import httpx
 import trio
 
-from fsm_exec.core.account import BudgetFacts
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.orders import (
+from fsm_exec.core.exchange_port import StreamListener
+from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
     CancelAllAnswer,
@@ -27,8 +28,8 @@ from fsm_exec.core.orders import (
     PlaceAnswer,
     PlaceOrder,
 )
-from fsm_exec.core.ports import StreamListener
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.kalshi.account import KalshiAccount
 from fsm_exec.kalshi.environment import refuse_real_money
 from fsm_exec.kalshi.log import Log, SilentLog
@@ -48,7 +49,7 @@ BUDGET_INTERVAL_S: Final = 600  # an account's tier changes rarely
 
 
 class KalshiClient:
-    """See `core.ports.Exchange` for what its calls promise. Beside them: batches of new orders, decrease and
+    """See `core.exchange_port.Exchange` for what its calls promise. Beside them: batches of new orders, decrease and
     cancel-all, and in `account`, `groups` and `public` what the rest of the API offers."""
 
     def __init__(

@@ -17,9 +17,9 @@ from typing import Final
 import msgspec
 
 from fsm_exec.core.errors import UnitError
-from fsm_exec.core.market import MarketStatus
-from fsm_exec.core.ports import StreamListener
-from fsm_exec.core.units import parse_change, parse_price
+from fsm_exec.core.exchange_port import StreamListener
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.values.units import parse_change, parse_price
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.listener_guard import StreamLost, call_listener, log_listener_failure
 from fsm_exec.kalshi.log import Log

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from fsm_exec.core.errors import UnitError, VenueRefused, VenueUnavailable
-from fsm_exec.core.orders import NotSent, Refused, Unknown
+from fsm_exec.core.market.orders import NotSent, Refused, Unknown
 from fsm_exec.core.text import one_line
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signed_http import READ_TIMEOUT_S, WRITE_TIMEOUT_S, Answer, Query, SignedHttp

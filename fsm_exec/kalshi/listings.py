@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
-from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport, UnreadRow
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport, UnreadRow
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import UNREADABLE, Endpoints, decode, log_left_out
 from fsm_exec.kalshi.log import Log

@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 import trio
 
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.ports import StreamListener
+from fsm_exec.core.exchange_port import StreamListener
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.listener_guard import StreamLost, call_listener
 from fsm_exec.kalshi.log import Log

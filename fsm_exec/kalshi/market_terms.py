@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.fees import MAKER_SHARE, FeeTerms, fee_terms
-from fsm_exec.core.market import MarketStatus, MarketTerms
+from fsm_exec.core.market.fees import MAKER_SHARE, FeeTerms, fee_terms
+from fsm_exec.core.market.terms import MarketStatus, MarketTerms
 from fsm_exec.core.text import one_line
-from fsm_exec.core.units import ONE_DOLLAR_E4, PriceE4, PriceGrid, PriceRange, parse_price
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, PriceE4, PriceGrid, PriceRange, parse_price
 from fsm_exec.kalshi.translate import Malformed, malformed_as, time_us
 from fsm_exec.wire import reading
 from fsm_exec.wire.rest import PriceRange as PriceRangeRow

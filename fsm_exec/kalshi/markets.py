@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from fsm_exec.core.account import PublicTrade
-from fsm_exec.core.book import Book
-from fsm_exec.core.units import parse_count
+from fsm_exec.core.market.account import PublicTrade
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.values.units import parse_count
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode, log_left_out, read_error, readable_rows
 from fsm_exec.kalshi.log import Log

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from fsm_exec.core.account import GroupAnswer, GroupChanged, GroupMade, GroupMadeAnswer, OrderGroup
-from fsm_exec.core.units import CountE2, format_count, parse_count
+from fsm_exec.core.market.account import GroupAnswer, GroupChanged, GroupMade, GroupMadeAnswer, OrderGroup
+from fsm_exec.core.values.units import CountE2, format_count, parse_count
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, malformed_as

@@ -17,7 +17,7 @@ import httpx
 import msgspec
 import trio
 
-from fsm_exec.core.account import BudgetFacts
+from fsm_exec.core.market.account import BudgetFacts
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.token_bucket import MT_PER_TOKEN, US_PER_S, TokenBucket
 from fsm_exec.kalshi.token_costs import URGENCY, BucketName, Charge, TokenCosts

@@ -1,4 +1,4 @@
-"""Orders and the terms of markets over REST: the calls of `core.ports.Exchange`.
+"""Orders and the terms of markets over REST: the calls of `core.exchange_port.Exchange`.
 
 The writes are here; the reads have modules of their own (`listings`, `terms_reader`).
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.orders import (
+from fsm_exec.core.market.orders import (
     AllCancelled,
     AmendAnswer,
     Amended,
@@ -25,7 +24,8 @@ from fsm_exec.core.orders import (
     PlaceAnswer,
     PlaceOrder,
 )
-from fsm_exec.core.units import parse_count
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.values.units import parse_count
 from fsm_exec.kalshi import batches, translate
 from fsm_exec.kalshi.endpoints import Endpoints, check_same_order, decode
 from fsm_exec.kalshi.listings import Listings
@@ -39,8 +39,8 @@ ORDERS = "/portfolio/events/orders"  # V2 writes; the old family answers 410 (wi
 
 
 class KalshiRest:
-    """Implements the reads and writes of `core.ports.Exchange`; holds no state but its connections. `wall_us` is the
-    wall time in unix microseconds: an answer without a time of its own gets the time of its receipt."""
+    """Implements the reads and writes of `core.exchange_port.Exchange`; holds no state but its connections. `wall_us`
+    is the wall time in unix microseconds: an answer without a time of its own gets the time of its receipt."""
 
     def __init__(self, http: SignedHttp, wall_us: Callable[[], int], log: Log) -> None:
         self.endpoints = Endpoints(http)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 import httpx
 import trio
 
-from fsm_exec.core.crashpoints import is_watched, point
+from fsm_exec.core.journal.crashpoints import is_watched, point
 from fsm_exec.kalshi import extra_responses
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.rate_budget import TOKEN_WAIT_MAX_S, RateBudget

@@ -12,8 +12,8 @@ from contextlib import suppress
 from typing import Final
 
 from fsm_exec.core.errors import UnitError, UserError, VenueRefused
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.units import CountE2, parse_count
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.values.units import CountE2, parse_count
 from fsm_exec.kalshi import market_terms, translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode, readable_rows
 from fsm_exec.kalshi.log import Log

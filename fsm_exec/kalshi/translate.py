@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from fsm_exec.core.book import Level
 from fsm_exec.core.errors import LocalError, UnitError, VenueUnreadable
-from fsm_exec.core.orders import (
+from fsm_exec.core.market.book import Level
+from fsm_exec.core.market.orders import (
     AmendOrder,
     CancelOrder,
     DecreaseOrder,
@@ -26,8 +26,8 @@ from fsm_exec.core.orders import (
     PlaceOrder,
 )
 from fsm_exec.core.text import one_line
-from fsm_exec.core.times import is_time
-from fsm_exec.core.units import (
+from fsm_exec.core.values.times import is_time
+from fsm_exec.core.values.units import (
     ONE_DOLLAR_E4,
     CountE2,
     Outcome,

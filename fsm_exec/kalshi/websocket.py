@@ -18,7 +18,7 @@ import trio_websocket
 from trio_websocket import WebSocketConnection
 from wsproto.utilities import ProtocolError
 
-from fsm_exec.core.ports import StreamListener
+from fsm_exec.core.exchange_port import StreamListener
 from fsm_exec.kalshi import network_errors
 from fsm_exec.kalshi.conversation import Conversation
 from fsm_exec.kalshi.listener_guard import StreamLost, call_listener
@@ -86,7 +86,8 @@ class WantedMarkets:
 
 
 class KalshiStream:
-    """Implements `stream`, `watch` and `unwatch` of `core.ports.Exchange`. One call of `run` at a time per object.
+    """Implements `stream`, `watch` and `unwatch` of `core.exchange_port.Exchange`. One call of `run` at a time per
+    object.
 
     `tap`, if given, sees every frame as it came and when, before anything else does: for recordings. `poller`, if
     given, reads what the stream does not carry of the markets' status; `on_expired_signature` is called when the

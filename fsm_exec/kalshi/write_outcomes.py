@@ -16,7 +16,7 @@ import httpx
 import msgspec
 import trio
 
-from fsm_exec.core.orders import NotSent, Refused, Unknown
+from fsm_exec.core.market.orders import NotSent, Refused, Unknown
 from fsm_exec.core.text import one_line
 from fsm_exec.kalshi.network_errors import describe_error
 from fsm_exec.wire.rest import ErrorDetail, error_detail

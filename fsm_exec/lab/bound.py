@@ -23,10 +23,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fsm_exec.core.book import Ladder
-from fsm_exec.core.completion import COMPLETION_PRICE_MAX_E4, beyond, completion_cost
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.units import (
+from fsm_exec.core.market.book import Ladder
+from fsm_exec.core.market.completion import COMPLETION_PRICE_MAX_E4, beyond, completion_cost
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.values.units import (
     ONE_DOLLAR_E4,
     CountE2,
     Outcome,

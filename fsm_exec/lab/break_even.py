@@ -23,7 +23,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
-from fsm_exec.core.units import MoneyE6
+from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.lab.review import BY_OWNER, block_of
 from fsm_exec.lab.statistics import BLOCKS_MIN, CONFIDENCE, student_quantile
 from fsm_exec.store.reviewing import EndedRow

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fsm_exec.core.units import CountE2, format_count, rounded_ratio
+from fsm_exec.core.values.units import CountE2, format_count, rounded_ratio
 from fsm_exec.lab.compare import Field, Scope
 from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
 from fsm_exec.lab.statistics import Comparison, compare, holm, is_non_inferior

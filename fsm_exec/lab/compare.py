@@ -21,8 +21,8 @@ from typing import NamedTuple
 import msgspec
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.fees import fee_terms
-from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.core.market.fees import fee_terms
+from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.lab.arena import LabError, Run, run_episode
 from fsm_exec.lab.bound import bound_e7, static_e7
 from fsm_exec.lab.episodes import US_PER_S, Conditions, Start, find_starts, limits_at, with_fees

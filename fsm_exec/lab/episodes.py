@@ -12,11 +12,11 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from fsm_exec.core.book import Book, Ladder
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.limits import Limits, resolve_limits
-from fsm_exec.core.units import CountE2, Outcome, PriceGrid
+from fsm_exec.core.market.book import Book, Ladder
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.market.limits import Limits, resolve_limits
+from fsm_exec.core.values.units import CountE2, Outcome, PriceGrid
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade
 from fsm_exec.paper.timing.latency import Latency

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.lab.arena import LabError, Run
 from fsm_exec.lab.episodes import Order
 

@@ -19,7 +19,7 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 import msgspec
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import Outcome
+from fsm_exec.core.values.units import Outcome
 from fsm_exec.paper.grids import grid_of
 from fsm_exec.paper.lies import LieFaults, Lies
 

@@ -6,7 +6,7 @@ A market's own `price_ranges` are authoritative; these are what the names mean (
 from __future__ import annotations
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import ONE_DOLLAR_E4, PriceE4, PriceGrid, PriceRange
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, PriceE4, PriceGrid, PriceRange
 
 _STEPS: dict[str, tuple[int, int, int]] = {  # outer step, middle step, lower edge, in ten-thousandths of a dollar
     "linear_cent": (100, 100, 0),

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
-from fsm_exec.core.times import from_iso, to_iso
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4, complement, format_count, format_money, format_price
-from fsm_exec.core.units import parse_count as count_of
-from fsm_exec.core.units import parse_price as price_of
+from fsm_exec.core.values.times import from_iso, to_iso
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4, complement, format_count, format_money, format_price
+from fsm_exec.core.values.units import parse_count as count_of
+from fsm_exec.core.values.units import parse_price as price_of
 
 Body: TypeAlias = dict[str, Any]
 Lie: TypeAlias = Callable[[Body, random.Random], None]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from fsm_exec.core.algorithm import Algorithm
-from fsm_exec.core.capacity import Ends
-from fsm_exec.core.edge import Edge
-from fsm_exec.core.events import Submitted
-from fsm_exec.core.limits import Limits
-from fsm_exec.core.ports import SubmissionRow
-from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.core.algorithm.algorithm import Algorithm
+from fsm_exec.core.execution.cancel_capacity import Ends
+from fsm_exec.core.execution.events import Submitted
+from fsm_exec.core.journal.rows import SubmissionRow
+from fsm_exec.core.market.edge import Edge
+from fsm_exec.core.market.limits import Limits
+from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.runtime.feed import MarketFeed
 
 GRACE_US = 5_000_000

@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 import trio
 from msgspec.structs import replace
 
-from fsm_exec.core.advance import Advance, advance
-from fsm_exec.core.algorithm import Algorithm
-from fsm_exec.core.capacity import Ends
-from fsm_exec.core.closing import closing_at_us
-from fsm_exec.core.crashpoints import point
+from fsm_exec.core.algorithm.algorithm import Algorithm
+from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.errors import IllegalEvent, IllegalTrigger
-from fsm_exec.core.events import (
+from fsm_exec.core.execution.advance import Advance, advance
+from fsm_exec.core.execution.cancel_capacity import Ends
+from fsm_exec.core.execution.closing_leg import closing_at_us
+from fsm_exec.core.execution.events import (
     AnyEvent,
     ClockStruck,
     DecisionDue,
@@ -30,14 +30,14 @@ from fsm_exec.core.events import (
     StopRequested,
     tag_of,
 )
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.invariants import InvariantBroken
-from fsm_exec.core.orders import Write
-from fsm_exec.core.proof import is_too_old
-from fsm_exec.core.recovery import doubted
-from fsm_exec.core.rows import save_of
-from fsm_exec.core.view import View
-from fsm_exec.core.wishes import insists, lost_cancels
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.invariants import InvariantBroken
+from fsm_exec.core.execution.order_checks import insists, lost_cancels
+from fsm_exec.core.journal.crashpoints import point
+from fsm_exec.core.journal.to_rows import save_of
+from fsm_exec.core.market.orders import Write
+from fsm_exec.core.recovery.proof import is_too_old
+from fsm_exec.core.recovery.recovery import doubted
 from fsm_exec.runtime.accepting import ends_of
 from fsm_exec.runtime.again import Again
 from fsm_exec.runtime.determinism import settled

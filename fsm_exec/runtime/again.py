@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.wishes import lost_cancels
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.order_checks import lost_cancels
 
 FIRST_US = 3_000_000  # a look-up that is answered has settled it by then
 PAUSE_MAX_US = 15_000_000

@@ -3,7 +3,7 @@
 A fill that only a frame has told of is in the listings once they are late enough, or was never made. What the account's
 listing has by itself is settled; it reaches back as far as what was not looked for yet, so that a thousand fills of an
 earlier process cost no more than one. Only an order with a fill that it does not have is asked about by itself: what
-its row and its fills say together (core.proof) is the truth. Of executions at work the inquiry does the same.
+its row and its fills say together (core.recovery.proof) is the truth. Of executions at work the inquiry does the same.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.events import AnyEvent, OrderProven
-from fsm_exec.core.execution import Child, Execution, Fill
-from fsm_exec.core.fills import Named, names_of
-from fsm_exec.core.orders import FillListing, OrderListing
-from fsm_exec.core.ports import Exchange
-from fsm_exec.core.proof import PROOF_US, heard_alone, order_ids, proof, row_of, unlisted
-from fsm_exec.core.recovery import OVERLAP_US
+from fsm_exec.core.exchange_port import Exchange
+from fsm_exec.core.execution.events import AnyEvent, OrderProven
+from fsm_exec.core.execution.execution import Child, Execution, Fill
+from fsm_exec.core.execution.fills import Named, names_of
+from fsm_exec.core.execution.timing import PROOF_US
+from fsm_exec.core.market.orders import FillListing, OrderListing
+from fsm_exec.core.recovery.proof import heard_alone, order_ids, proof, row_of, unlisted
+from fsm_exec.core.recovery.recovery import OVERLAP_US
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.order_names import OrderNames
 

@@ -15,11 +15,11 @@ import msgspec
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from fsm_exec.core.costs.rows import BookRow
 from fsm_exec.core.errors import SaveRefused, UnitError
-from fsm_exec.core.ladders import ladder_of, ladder_text
-from fsm_exec.core.liquidity import liquidity
-from fsm_exec.core.observations import ObservationStore
-from fsm_exec.core.ports import BookRow
+from fsm_exec.core.market.ladder_codec import ladder_of, ladder_text
+from fsm_exec.core.market.liquidity import liquidity
+from fsm_exec.core.store_port import ObservationStore
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 

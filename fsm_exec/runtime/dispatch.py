@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.events import AnyEvent, MarketChanged
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.inquiry import taken_elsewhere
-from fsm_exec.core.market import MarketStatus
-from fsm_exec.core.orders import FillReport, OrderReport
-from fsm_exec.core.proof import is_doubted
+from fsm_exec.core.execution.events import AnyEvent, MarketChanged
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.market.orders import FillReport, OrderReport
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.recovery.order_lookup import taken_elsewhere
+from fsm_exec.core.recovery.proof import is_doubted
 from fsm_exec.runtime.emergency import cancel_orphans
 from fsm_exec.runtime.past import Past
 from fsm_exec.runtime.reconciler import Known

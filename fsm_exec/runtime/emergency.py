@@ -18,10 +18,10 @@ from typing import Final
 import trio
 
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US
-from fsm_exec.core.orders import Cancelled, CancelOrder, OrderReport
-from fsm_exec.core.recovery import OVERLAP_US
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
+from fsm_exec.core.market.orders import Cancelled, CancelOrder, OrderReport
+from fsm_exec.core.recovery.recovery import OVERLAP_US
 from fsm_exec.runtime.services import Services
 
 EMERGENCY_CANCEL_S = 10.0

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import trio
 from msgspec.structs import replace
 
-from fsm_exec.core.advance import Advance, advance
-from fsm_exec.core.capacity import Ends, over_capacity
 from fsm_exec.core.errors import ExecError, LocalError, OverCapacity, SaveRefused, ServiceFailed, StoreFailed, UserError
-from fsm_exec.core.events import Reason
-from fsm_exec.core.machine import step
-from fsm_exec.core.ownership import numbered
-from fsm_exec.core.rows import edge_figures, save_of
-from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.core.execution.advance import Advance, advance
+from fsm_exec.core.execution.cancel_capacity import Ends, over_capacity
+from fsm_exec.core.execution.events import Reason
+from fsm_exec.core.execution.machine import step
+from fsm_exec.core.journal.to_rows import edge_figures, save_of
+from fsm_exec.core.market.client_order_id import numbered
+from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.runtime.accepting import GRACE_US, ends_of, submitted
 from fsm_exec.runtime.accepting import MethodRef as MethodRef
 from fsm_exec.runtime.accepting import Request as Request
@@ -37,8 +37,8 @@ from fsm_exec.runtime.stream_state import StreamState
 from fsm_exec.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from fsm_exec.core.algorithm import Algorithm
-    from fsm_exec.core.view import View
+    from fsm_exec.core.algorithm.algorithm import Algorithm
+    from fsm_exec.core.algorithm.market_view import View
     from fsm_exec.runtime.actor import Actor
 
 LEAVING_S = 15.0  # how long executions may take to end when the engine's owner has failed

@@ -12,15 +12,15 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from fsm_exec.core.book import Book, BookError, Level
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.machine import step
-from fsm_exec.core.market import MarketStatus, MarketTerms
-from fsm_exec.core.orders import FillReport
-from fsm_exec.core.sweeps import SweepWatch
-from fsm_exec.core.tracker import SignalTracker
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid, complement, opposite
-from fsm_exec.core.view import VIEW_DEPTH_LEVELS, View, mid_of
+from fsm_exec.core.algorithm.market_view import VIEW_DEPTH_LEVELS, View, mid_of
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.machine import step
+from fsm_exec.core.market.book import Book, BookError, Level
+from fsm_exec.core.market.orders import FillReport
+from fsm_exec.core.market.terms import MarketStatus, MarketTerms
+from fsm_exec.core.signals.signal_tracker import SignalTracker
+from fsm_exec.core.signals.sweep_cost import SweepWatch
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid, complement, opposite
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.others import Others
 from fsm_exec.runtime.own_orders import OwnOrders

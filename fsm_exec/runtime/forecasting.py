@@ -11,15 +11,16 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
+from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.costs.rows import OpenForecast
 from fsm_exec.core.errors import SaveRefused
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.fixed import PPM
-from fsm_exec.core.forecasts import Forecast, fill_forecast, made_of
-from fsm_exec.core.observations import ObservationStore
-from fsm_exec.core.ports import ChildRow, ExecutionSave, OpenForecast
-from fsm_exec.core.sweeps import sweep_side
-from fsm_exec.core.units import ONE_CONTRACT_E2, CountE2, complement, opposite, parse_price
-from fsm_exec.core.view import View
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.rows import ChildRow, ExecutionSave
+from fsm_exec.core.signals.forecasts import Forecast, fill_forecast, made_of
+from fsm_exec.core.signals.sweep_cost import sweep_side
+from fsm_exec.core.store_port import ObservationStore
+from fsm_exec.core.values.fixed_point import PPM
+from fsm_exec.core.values.units import ONE_CONTRACT_E2, CountE2, complement, opposite, parse_price
 from fsm_exec.runtime.agenda import Agenda
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed

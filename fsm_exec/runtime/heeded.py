@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
-from fsm_exec.core.account import BudgetFacts
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.orders import (
+from fsm_exec.core.exchange_port import Exchange, StreamListener
+from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
     CancelAnswer,
@@ -21,8 +21,8 @@ from fsm_exec.core.orders import (
     Refused,
     Unknown,
 )
-from fsm_exec.core.ports import Exchange, StreamListener
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.runtime.health import Health
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ Answer = TypeVar("Answer", PlaceAnswer, AmendAnswer, CancelAnswer)
 
 
 class Heeded:
-    """An exchange (`core.ports.Exchange`); every call is the inner one's."""
+    """An exchange (`core.exchange_port.Exchange`); every call is the inner one's."""
 
     def __init__(self, inner: Exchange, health: Health) -> None:
         self._inner, self._health = inner, health

@@ -10,7 +10,7 @@ from __future__ import annotations
 import trio
 
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.events import AnyEvent
+from fsm_exec.core.execution.events import AnyEvent
 
 INBOX_EVENTS_MAX = 256
 

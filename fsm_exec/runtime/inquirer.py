@@ -3,8 +3,9 @@
 One question at a time per order, bounded by a growing pause; what is found becomes a fact in the inbox. Nothing here
 decides: no timer turns an unknown order into a dead one.
 
-What is still in doubt when listings are late enough to be the truth (core.proof) is corrected by them. Listings that
-contradict themselves for long are said, and a person has to look; if its owner has given the execution up, it ends.
+What is still in doubt when listings are late enough to be the truth (core.recovery.proof) is corrected by them.
+Listings that contradict themselves for long are said, and a person has to look; if its owner has given the execution
+up, it ends.
 """
 
 from __future__ import annotations
@@ -14,14 +15,22 @@ from typing import TYPE_CHECKING
 import trio
 
 from fsm_exec.core.errors import IllegalEvent, VenueError
-from fsm_exec.core.events import AnyEvent, OrderProven
-from fsm_exec.core.execution import Child
-from fsm_exec.core.inquiry import answer_of, check_existing, doubt_of, filled, needs_inquiry, proof_from_us
-from fsm_exec.core.orders import FillReport, OrderListing
-from fsm_exec.core.proof import PROOF_US, is_overtaken, order_ids, proof, row_of, zombie
-from fsm_exec.core.reconcile import fill_is_news
-from fsm_exec.core.recovery import OVERLAP_US
-from fsm_exec.core.wishes import insists
+from fsm_exec.core.execution.events import AnyEvent, OrderProven
+from fsm_exec.core.execution.execution import Child
+from fsm_exec.core.execution.order_checks import insists
+from fsm_exec.core.execution.timing import PROOF_US
+from fsm_exec.core.market.orders import FillReport, OrderListing
+from fsm_exec.core.recovery.order_lookup import (
+    answer_of,
+    check_existing,
+    doubt_of,
+    filled,
+    needs_inquiry,
+    proof_from_us,
+)
+from fsm_exec.core.recovery.proof import is_overtaken, order_ids, proof, row_of, zombie
+from fsm_exec.core.recovery.reconcile import fill_is_news
+from fsm_exec.core.recovery.recovery import OVERLAP_US
 from fsm_exec.runtime.emergency import take_off
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.services import Services

@@ -11,7 +11,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.text import escaped_json
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.runtime.clock import Wall
 
 

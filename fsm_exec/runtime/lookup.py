@@ -13,8 +13,8 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import VenueError, VenueRefused, VenueUnavailable, VenueUnreadable
-from fsm_exec.core.orders import FillListing, OrderListing
-from fsm_exec.core.ports import Exchange
+from fsm_exec.core.exchange_port import Exchange
+from fsm_exec.core.market.orders import FillListing, OrderListing
 
 FIRST_PAUSE_S = 0.5
 PAUSE_MAX_S = 15.0

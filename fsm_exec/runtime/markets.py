@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import UserError, VenueRefused, VenueUnavailable
-from fsm_exec.core.market import MarketStatus, MarketTerms
-from fsm_exec.core.ports import Exchange, Store
+from fsm_exec.core.exchange_port import Exchange
+from fsm_exec.core.market.terms import MarketStatus, MarketTerms
+from fsm_exec.core.store_port import Store
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.lookup import until_answered

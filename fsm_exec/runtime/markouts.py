@@ -13,10 +13,11 @@ from typing import Final, TypeAlias
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from fsm_exec.core.costs.rows import MarkoutDue, MarkoutRow
 from fsm_exec.core.errors import SaveRefused, VenueError
-from fsm_exec.core.observations import ObservationStore
-from fsm_exec.core.ports import ExecutionSave, MarkoutDue, MarkoutRow
-from fsm_exec.core.units import Outcome, format_fixed
+from fsm_exec.core.journal.rows import ExecutionSave
+from fsm_exec.core.store_port import ObservationStore
+from fsm_exec.core.values.units import Outcome, format_fixed
 from fsm_exec.runtime.agenda import Agenda
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed

@@ -12,11 +12,12 @@ from typing import Final
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.forecasts import Forecast
-from fsm_exec.core.observations import ObservationStore
-from fsm_exec.core.ports import BookRow, ExecutionSave
-from fsm_exec.core.view import View
+from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.costs.rows import BookRow
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.rows import ExecutionSave
+from fsm_exec.core.signals.forecasts import Forecast
+from fsm_exec.core.store_port import ObservationStore
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.depth import Depth, DepthSettings
 from fsm_exec.runtime.feed import MarketFeed

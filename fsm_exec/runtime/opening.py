@@ -14,7 +14,8 @@ from functools import partial
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.ports import Exchange, Store
+from fsm_exec.core.exchange_port import Exchange
+from fsm_exec.core.store_port import Store
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.confirming import Confirmer
 from fsm_exec.runtime.engine import Engine

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fsm_exec.core.orders import FillReport
-from fsm_exec.core.ownership import name_of_ours
+from fsm_exec.core.market.client_order_id import name_of_ours
+from fsm_exec.core.market.orders import FillReport
 
 
 class OrderNames:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fsm_exec.core.book import Book, Level
-from fsm_exec.core.side import BidSide
-from fsm_exec.core.tracker import SignalTracker
-from fsm_exec.core.units import CountE2, Outcome, PriceE4
+from fsm_exec.core.market.bid_ladder import BidSide
+from fsm_exec.core.market.book import Book, Level
+from fsm_exec.core.signals.signal_tracker import SignalTracker
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
 from fsm_exec.runtime.own_orders import OwnOrders
 
 OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")

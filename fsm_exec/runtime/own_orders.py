@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from fsm_exec.core.execution import CHILD_LIVE, Execution
-from fsm_exec.core.units import CountE2, Outcome, PriceE4
+from fsm_exec.core.execution.execution import CHILD_LIVE, Execution
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
 
 
 class OwnOrders:

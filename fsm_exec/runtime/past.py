@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 import trio
 
-from fsm_exec.core.advance import advance
-from fsm_exec.core.algorithm import NoAlgorithm
+from fsm_exec.core.algorithm.algorithm import NoAlgorithm
+from fsm_exec.core.costs.metrics import DeadlineBook
+from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import CorruptSnapshot, SaveRefused, ServiceFailed, StoreFailed
-from fsm_exec.core.events import AnyEvent, OrderProven, tag_of
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.inquiry import filled
-from fsm_exec.core.metrics import DeadlineBook
-from fsm_exec.core.orders import FillReport
-from fsm_exec.core.ports import MetricsRow
-from fsm_exec.core.proof import is_doubted, is_too_old
-from fsm_exec.core.rows import row_says, save_of
-from fsm_exec.core.snapshot import decode_snapshot
+from fsm_exec.core.execution.advance import advance
+from fsm_exec.core.execution.events import AnyEvent, OrderProven, tag_of
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.journal.to_rows import row_says, save_of
+from fsm_exec.core.market.orders import FillReport
+from fsm_exec.core.recovery.order_lookup import filled
+from fsm_exec.core.recovery.proof import is_doubted, is_too_old
 from fsm_exec.runtime.actor import say_notes
 from fsm_exec.runtime.scoring import score_again, stored_book
 from fsm_exec.runtime.services import Services

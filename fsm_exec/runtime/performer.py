@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-from fsm_exec.core.crashpoints import point
-from fsm_exec.core.events import (
+from fsm_exec.core.exchange_port import Exchange
+from fsm_exec.core.execution.events import (
     AmendAnswered,
     AmendRefused,
     AnyEvent,
@@ -17,7 +17,8 @@ from fsm_exec.core.events import (
     OrderWithdrawn,
     WriteLost,
 )
-from fsm_exec.core.orders import (
+from fsm_exec.core.journal.crashpoints import point
+from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
     CancelAnswer,
@@ -30,7 +31,6 @@ from fsm_exec.core.orders import (
     Unknown,
     Write,
 )
-from fsm_exec.core.ports import Exchange
 from fsm_exec.runtime.clock import Wall
 
 

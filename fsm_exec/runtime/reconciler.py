@@ -15,12 +15,12 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.events import AnyEvent, OrderDisputed
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.inquiry import shows_what_stands
-from fsm_exec.core.orders import FillReport, OrderReport
-from fsm_exec.core.ports import Exchange
-from fsm_exec.core.reconcile import FRESH_US, dispute, fill_is_news, misnamed, order_is_news
+from fsm_exec.core.exchange_port import Exchange
+from fsm_exec.core.execution.events import AnyEvent, OrderDisputed
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.market.orders import FillReport, OrderReport
+from fsm_exec.core.recovery.order_lookup import shows_what_stands
+from fsm_exec.core.recovery.reconcile import FRESH_US, dispute, fill_is_news, misnamed, order_is_news
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.confirming import Confirmer
 from fsm_exec.runtime.router import Router

@@ -18,18 +18,19 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm import Algorithm, NoAlgorithm
+from fsm_exec.core.algorithm.algorithm import Algorithm, NoAlgorithm
 from fsm_exec.core.errors import AlgorithmMissing, CorruptSnapshot, UserError
-from fsm_exec.core.events import Restored
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.market import MarketStatus, MarketTerms
-from fsm_exec.core.orders import OrderReport
-from fsm_exec.core.ownership import name_of_ours, number_of
-from fsm_exec.core.ports import Store, StoredExecution
-from fsm_exec.core.proof import LISTED_FOR_US, is_doubted
-from fsm_exec.core.recovery import Plan, listed_since_us, plan
-from fsm_exec.core.snapshot import decode_snapshot
-from fsm_exec.core.units import CountE2, format_count
+from fsm_exec.core.execution.events import Restored
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.rows import StoredExecution
+from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.market.client_order_id import name_of_ours, number_of
+from fsm_exec.core.market.orders import OrderReport
+from fsm_exec.core.market.terms import MarketStatus, MarketTerms
+from fsm_exec.core.recovery.proof import LISTED_FOR_US, is_doubted
+from fsm_exec.core.recovery.recovery import Plan, listed_since_us, plan
+from fsm_exec.core.store_port import Store
+from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.runtime.lookup import listings
 from fsm_exec.runtime.services import Services
 

@@ -11,13 +11,13 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.book import Level
-from fsm_exec.core.events import AnyEvent
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.inquiry import filled, reported
-from fsm_exec.core.market import MarketStatus
-from fsm_exec.core.orders import FillReport, OrderReport
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid
+from fsm_exec.core.execution.events import AnyEvent
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.market.book import Level
+from fsm_exec.core.market.orders import FillReport, OrderReport
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.recovery.order_lookup import filled, reported
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.order_names import OrderNames

@@ -9,13 +9,21 @@ from __future__ import annotations
 import msgspec
 import trio
 
-from fsm_exec.core.activity import Activity, activity
-from fsm_exec.core.book import Ladder
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.metrics import DeadlineBook, child_metrics, metrics
-from fsm_exec.core.ports import BookRow, MetricsRow
-from fsm_exec.core.units import Outcome, complement, format_count, format_price, opposite, parse_count, parse_price
-from fsm_exec.core.view import mid_of
+from fsm_exec.core.algorithm.market_view import mid_of
+from fsm_exec.core.costs.message_counts import Activity, activity
+from fsm_exec.core.costs.metrics import DeadlineBook, child_metrics, metrics
+from fsm_exec.core.costs.rows import BookRow, MetricsRow
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.market.book import Ladder
+from fsm_exec.core.values.units import (
+    Outcome,
+    complement,
+    format_count,
+    format_price,
+    opposite,
+    parse_count,
+    parse_price,
+)
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import InboxOverflow

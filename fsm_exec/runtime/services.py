@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.ports import Exchange, Store
+from fsm_exec.core.exchange_port import Exchange
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.store_port import Store
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.lookup import SharedListings
 from fsm_exec.runtime.order_names import OrderNames

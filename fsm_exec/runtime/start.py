@@ -12,13 +12,13 @@ from typing import Final, TypeVar
 
 import trio
 
-from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import IllegalEvent, SaveRefused, ServiceFailed, StoreFailed, VenueRefused
-from fsm_exec.core.events import FillReported, OrderDisputed
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.fills import known_fill
-from fsm_exec.core.ownership import INSTANCE_CHARS
-from fsm_exec.core.recovery import Plan
+from fsm_exec.core.execution.events import FillReported, OrderDisputed
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.fills import known_fill
+from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
+from fsm_exec.core.recovery.recovery import Plan
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.emergency import cancel_orphans
 from fsm_exec.runtime.latch import AT_ONCE

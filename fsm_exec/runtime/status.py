@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
-from fsm_exec.core.account import BudgetFacts
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
+from fsm_exec.core.market.account import BudgetFacts
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inquirer import LATE_PAUSE_MAX_S
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.units import US_PER_S
+from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 

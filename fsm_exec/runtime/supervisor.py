@@ -29,11 +29,11 @@ from functools import partial
 
 import trio
 
-from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import CorruptSnapshot, LocalError, SaveRefused, ServiceFailed, StoreFailed, UserError
-from fsm_exec.core.events import AnyEvent, Reason, Restored, tag_of
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.wishes import IllegalWish
+from fsm_exec.core.execution.events import AnyEvent, Reason, Restored, tag_of
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.order_checks import IllegalWish
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.emergency import cancel_all_orders_of, keep_cancelling
 from fsm_exec.runtime.inbox import InboxOverflow

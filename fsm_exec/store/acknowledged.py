@@ -22,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-from fsm_exec.core.ownership import number_of
+from fsm_exec.core.market.client_order_id import number_of
 from fsm_exec.store.owner_only import OWNER_ONLY
 
 SUFFIX: Final = ".acknowledged"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from fsm_exec.core.agreement import journal_differences, row_differences, snapshot_differences
 from fsm_exec.core.errors import CorruptSnapshot, UserError
-from fsm_exec.core.execution import EXECUTION_ENDS
-from fsm_exec.core.ports import StoredExecution
-from fsm_exec.core.replay import Told, told
-from fsm_exec.core.snapshot import decode_snapshot
+from fsm_exec.core.execution.execution import EXECUTION_ENDS
+from fsm_exec.core.journal.consistency import journal_differences, row_differences, snapshot_differences
+from fsm_exec.core.journal.replay import Told, told
+from fsm_exec.core.journal.rows import StoredExecution
+from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.text import one_line
 from fsm_exec.store import reading
 from fsm_exec.store.checking_columns import column_differences

@@ -13,18 +13,19 @@ from typing import Final
 
 import msgspec
 
-from fsm_exec.core.activity import activity
-from fsm_exec.core.book import Book
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.ladders import ladder_of
-from fsm_exec.core.metrics import ActivityColumns, DeadlineBook, child_metrics, metrics
-from fsm_exec.core.ports import ChildMetricsRow, JournalRow, MetricsRow
-from fsm_exec.core.replay import Told
-from fsm_exec.core.rows import edge_figures, save_of
-from fsm_exec.core.snapshot import SNAPSHOT_VERSION
-from fsm_exec.core.times import to_iso
-from fsm_exec.core.units import format_count, format_price, parse_count
-from fsm_exec.core.view import mid_of
+from fsm_exec.core.algorithm.market_view import mid_of
+from fsm_exec.core.costs.message_counts import activity
+from fsm_exec.core.costs.metrics import ActivityColumns, DeadlineBook, child_metrics, metrics
+from fsm_exec.core.costs.rows import ChildMetricsRow, MetricsRow
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.replay import Told
+from fsm_exec.core.journal.rows import JournalRow
+from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION
+from fsm_exec.core.journal.to_rows import edge_figures, save_of
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.market.ladder_codec import ladder_of
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import format_count, format_price, parse_count
 from fsm_exec.store import reading, recovery
 from fsm_exec.store.damage import struct_of
 from fsm_exec.store.steps import fills_told

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from fsm_exec.core.times import from_iso
+from fsm_exec.core.values.times import from_iso
 from fsm_exec.store.damage import DATABASE_ERRORS, tolerant
 
 _JSON: Final[dict[str, frozenset[str]]] = {

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from fsm_exec.core.ports import EdgeFigures, ExecutionSave, RefusedRow
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.journal.rows import EdgeFigures, ExecutionSave, RefusedRow
+from fsm_exec.core.values.times import to_iso
 
 _COLUMNS: Final = (
     "created_at",

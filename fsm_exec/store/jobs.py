@@ -11,20 +11,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from fsm_exec.core.forecasts import Forecast
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.ports import (
-    BookRow,
-    ChildMetricsRow,
-    ExecutionSave,
-    FillRow,
-    MarkoutRow,
-    MethodRow,
-    MetricsRow,
-    RefusedRow,
-)
-from fsm_exec.core.times import to_iso
-from fsm_exec.core.units import PriceGrid, format_count, format_fixed, format_price
+from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutRow, MetricsRow
+from fsm_exec.core.journal.rows import ExecutionSave, FillRow, MethodRow, RefusedRow
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.signals.forecasts import Forecast
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import PriceGrid, format_count, format_fixed, format_price
 from fsm_exec.store.edge_rows import PUT_EDGE, accepted_row, refused_row
 from fsm_exec.store.steps import fills_told
 

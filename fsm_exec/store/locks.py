@@ -21,8 +21,8 @@ from typing import Final
 
 import msgspec
 
-from fsm_exec.core.crashpoints import point
 from fsm_exec.core.errors import ExecError, UserError
+from fsm_exec.core.journal.crashpoints import point
 from fsm_exec.store.owner_only import OWNER_ONLY
 
 LOCK_SUFFIX: Final = ".lock"

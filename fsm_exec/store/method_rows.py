@@ -11,8 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.ports import MethodRow
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.journal.rows import MethodRow
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.store import observed
 from fsm_exec.store.damage import DATABASE_ERRORS, tolerant
 from fsm_exec.store.migrations import SCHEMA, identify

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
-from fsm_exec.core.forecasts import Forecast
-from fsm_exec.core.ports import BookRow, MarkoutDue, MethodRow, OpenForecast
-from fsm_exec.core.times import from_iso, to_iso
-from fsm_exec.core.units import parse_count, parse_fixed
+from fsm_exec.core.costs.rows import BookRow, MarkoutDue, OpenForecast
+from fsm_exec.core.journal.rows import MethodRow
+from fsm_exec.core.signals.forecasts import Forecast
+from fsm_exec.core.values.times import from_iso, to_iso
+from fsm_exec.core.values.units import parse_count, parse_fixed
 from fsm_exec.store.damage import read, readable, struct_of, text
 
 _CONFIG = msgspec.json.Decoder(dict[str, object])
@@ -142,8 +143,8 @@ def _method(row: tuple[Any, ...]) -> MethodRow:
 def completed_forecasts(
     connection: sqlite3.Connection, damage: list[str] | None = None
 ) -> dict[str, list[tuple[int, int, int]]]:
-    """By kind: (forecast, last value, what came), in millionths, as `core.forecasts.score` takes them. One that is
-    damaged is named in `damage`; without it the first raises DamagedRow."""
+    """By kind: (forecast, last value, what came), in millionths, as `core.signals.forecasts.score` takes them. One that
+    is damaged is named in `damage`; without it the first raises DamagedRow."""
     found: dict[str, list[tuple[int, int, int]]] = {}
     for kind, values in readable(connection.execute(_SCORES), _score, damage):
         found.setdefault(kind, []).append(values)

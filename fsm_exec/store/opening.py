@@ -18,9 +18,9 @@ import msgspec
 from msgspec.structs import replace
 
 from fsm_exec.core.errors import DamagedRow, UserError
-from fsm_exec.core.ownership import EPOCH_CHARS, INSTANCE_CHARS
+from fsm_exec.core.market.client_order_id import EPOCH_CHARS, INSTANCE_CHARS
 from fsm_exec.core.text import one_line
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.store.acknowledged import SUFFIX, Lost, MarkFile, counted, lost_since, marked
 from fsm_exec.store.damage import DATABASE_ERRORS, text, tolerant
 from fsm_exec.store.held_file import LOG, HeldFile, HoldingConnection

@@ -6,12 +6,13 @@ import sqlite3
 
 import msgspec
 
-from fsm_exec.core.book import Book, Ladder
+from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import CorruptSnapshot, UserError
-from fsm_exec.core.ladders import ladder_of
-from fsm_exec.core.ports import JournalRow, MethodRow, MetricsRow, StoredExecution
-from fsm_exec.core.times import from_iso, to_iso
-from fsm_exec.core.units import Outcome, parse_fixed
+from fsm_exec.core.journal.rows import JournalRow, MethodRow, StoredExecution
+from fsm_exec.core.market.book import Book, Ladder
+from fsm_exec.core.market.ladder_codec import ladder_of
+from fsm_exec.core.values.times import from_iso, to_iso
+from fsm_exec.core.values.units import Outcome, parse_fixed
 from fsm_exec.store import reading
 from fsm_exec.store.observed import methods
 

@@ -1,4 +1,4 @@
-"""The port `core.ports.Store` over a writer, and the context in which it lives."""
+"""The port `core.store_port.Store` over a writer, and the context in which it lives."""
 
 from __future__ import annotations
 
@@ -10,24 +10,19 @@ from typing import TypeAlias
 import trio
 from msgspec.structs import replace
 
+from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutDue, MarkoutRow, MetricsRow, OpenForecast
 from fsm_exec.core.errors import DatabaseLost, UserError
-from fsm_exec.core.forecasts import Forecast
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.ports import (
-    BookRow,
-    ChildMetricsRow,
+from fsm_exec.core.journal.rows import (
     ExecutionSave,
     JournalRow,
-    MarkoutDue,
-    MarkoutRow,
     MethodRow,
-    MetricsRow,
-    OpenForecast,
     OrderOwner,
     RefusedRow,
     Started,
     StoredExecution,
 )
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.store import observed, queries, reading, recovery, steps
 from fsm_exec.store.jobs import (
     Binding,

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import DamagedRow
-from fsm_exec.core.ports import MetricsRow
-from fsm_exec.core.units import CountE2, format_count, parse_count
+from fsm_exec.core.values.units import CountE2, format_count, parse_count
 from fsm_exec.store import reading
 from fsm_exec.store.damage import read, readable, struct_of, text
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import DamagedRow, UserError
-from fsm_exec.core.ports import ChildRow, FillRow, JournalRow, MetricsRow, StoredExecution
-from fsm_exec.core.times import from_iso
+from fsm_exec.core.journal.rows import ChildRow, FillRow, JournalRow, StoredExecution
+from fsm_exec.core.values.times import from_iso
 from fsm_exec.store.damage import DATABASE_ERRORS, read, readable, struct_of, text, tolerant
 from fsm_exec.store.migrations import identify
 from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use

@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 
-from fsm_exec.core.ownership import name_of_ours
-from fsm_exec.core.ports import BookRow, FillRow, OrderOwner, Started
-from fsm_exec.core.times import from_iso
+from fsm_exec.core.costs.rows import BookRow
+from fsm_exec.core.journal.rows import FillRow, OrderOwner, Started
+from fsm_exec.core.market.client_order_id import name_of_ours
+from fsm_exec.core.values.times import from_iso
 from fsm_exec.store.acknowledged import counted
 from fsm_exec.store.observed import book_of
 from fsm_exec.store.reading import fill_rows

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from fsm_exec.core.ports import MetricsRow
-from fsm_exec.core.times import from_iso
-from fsm_exec.core.units import CountE2, Outcome, PriceGrid, PriceRange, parse_count, parse_fixed, parse_price
+from fsm_exec.core.costs.rows import MetricsRow
+from fsm_exec.core.values.times import from_iso
+from fsm_exec.core.values.units import CountE2, Outcome, PriceGrid, PriceRange, parse_count, parse_fixed, parse_price
 from fsm_exec.store.damage import read, readable, struct_of, text
 
 _METRICS = MetricsRow.__struct_fields__

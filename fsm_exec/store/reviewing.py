@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from fsm_exec.core.times import from_iso, to_iso
-from fsm_exec.core.units import CountE2, parse_count
+from fsm_exec.core.values.times import from_iso, to_iso
+from fsm_exec.core.values.units import CountE2, parse_count
 from fsm_exec.store.damage import read, readable, struct_of
 
 S = TypeVar("S", bound=msgspec.Struct)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from fsm_exec.core.ports import ExecutionSave, FillGone, FillRow
+from fsm_exec.core.journal.rows import ExecutionSave, FillGone, FillRow
 from fsm_exec.core.text import one_line
 
 DAMAGED: Final = "Damaged"

@@ -11,8 +11,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from fsm_exec.core.crashpoints import point
 from fsm_exec.core.errors import StoreFailed
+from fsm_exec.core.journal.crashpoints import point
 from fsm_exec.store.damage import DATABASE_ERRORS
 from fsm_exec.store.jobs import ORDER, Job, rows_of
 

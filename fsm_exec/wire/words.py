@@ -6,7 +6,7 @@ What is left out, null or in contradiction with itself raises UnitError, naming 
 from __future__ import annotations
 
 from fsm_exec.core.errors import UnitError
-from fsm_exec.core.units import Outcome, PriceE4, complement, parse_price
+from fsm_exec.core.values.units import Outcome, PriceE4, complement, parse_price
 
 OUTCOMES: dict[str, Outcome] = {"yes": "yes", "no": "no"}
 BOOK_SIDES: dict[str, Outcome] = {"bid": "yes", "ask": "no"}  # wire/README.md 4.1

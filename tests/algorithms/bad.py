@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from fsm_exec.algorithms import AnyFamily, Family, Settings, join_bid
-from fsm_exec.algorithms.building import allowed, rest_at, whole
-from fsm_exec.core.algorithm import Goal, PlaceWish, Progress, RepriceWish, Slice, Wish, WithdrawWish
-from fsm_exec.core.units import CountE2, PriceE4
-from fsm_exec.core.view import View
+from fsm_exec.algorithms.toolkit import allowed, rest_at, whole
+from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, RepriceWish, Slice, Wish, WithdrawWish
+from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.values.units import CountE2, PriceE4
 
 Config = join_bid.Config
 SEEN: list[int] = []

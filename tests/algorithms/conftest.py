@@ -8,12 +8,12 @@ import pytest
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES, Method
-from fsm_exec.core.algorithm import Goal, Progress, SliceProgress, Wish, Working
-from fsm_exec.core.book import Ladder
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.units import LINEAR_CENT, CountE2, PriceE4, PriceGrid
-from fsm_exec.core.view import View, mid_of
+from fsm_exec.core.algorithm.algorithm import Goal, Progress, SliceProgress, Wish, Working
+from fsm_exec.core.algorithm.market_view import View, mid_of
+from fsm_exec.core.market.book import Ladder
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4, PriceGrid
 
 S = 1_000_000
 HORIZON_S = 100

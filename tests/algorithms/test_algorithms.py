@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import SHIPPED, SHIPPED_FAMILIES, market, method, simple_limit
-from fsm_exec.core.algorithm import (
+from fsm_exec.core.algorithm.algorithm import (
     Algorithm,
     GiveUpWish,
     Goal,
@@ -20,11 +20,11 @@ from fsm_exec.core.algorithm import (
     SliceProgress,
     Working,
 )
+from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.limits import Limits
-from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
-from fsm_exec.core.view import View
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.market.limits import Limits
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
 
 VIEW = View(
     at_us=1,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES
-from fsm_exec.core.units import Outcome
+from fsm_exec.core.values.units import Outcome
 from fsm_exec.lab.algorithm_checks.cases import GRIDS, TARGETS_E2, Case, prices_of, worst_prices
 from fsm_exec.lab.algorithm_checks.properties import play
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm import PlaceWish, RepriceWish
-from fsm_exec.core.edge import Edge, checked_edge
+from fsm_exec.core.algorithm.algorithm import PlaceWish, RepriceWish
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
+from fsm_exec.core.market.edge import Edge, checked_edge
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
     from tests.algorithms.conftest import Maker

@@ -8,10 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES
-from fsm_exec.core.algorithm import CloseWish, PlaceWish, RepriceWish, SliceProgress, Wish
+from fsm_exec.core.algorithm.algorithm import CloseWish, PlaceWish, RepriceWish, SliceProgress, Wish
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.signals import Signals
-from fsm_exec.core.units import CountE2, PriceE4, PriceGrid, PriceRange
+from fsm_exec.core.signals.signals import Signals
+from fsm_exec.core.values.units import CountE2, PriceE4, PriceGrid, PriceRange
 
 if TYPE_CHECKING:
     from tests.algorithms.conftest import Desk, Maker

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES, Method
-from fsm_exec.algorithms.building import apportion
-from fsm_exec.core.algorithm import PlaceWish, TransferWish
-from fsm_exec.core.orders import PlaceOrder
-from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.algorithms.toolkit import apportion
+from fsm_exec.core.algorithm.algorithm import PlaceWish, TransferWish
+from fsm_exec.core.market.orders import PlaceOrder
+from fsm_exec.core.values.units import CountE2, PriceE4
 from fsm_exec.lab.algorithm_checks.stage import Frame, Stage, submitted
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ MARKET = "KXPAPER-DEMO-A"
 END_S = 60
 DIES_ONCE_DURABLE = """
 import os, signal, sqlite3, sys
-from fsm_exec.core.crashpoints import install
+from fsm_exec.core.journal.crashpoints import install
 
 database = sys.argv.pop(1)
 

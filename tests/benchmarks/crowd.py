@@ -13,15 +13,15 @@ import trio
 
 from fsm_exec.algorithms import method
 from fsm_exec.cli.instance import draw_instance
-from fsm_exec.core.advance import advance
-from fsm_exec.core.events import DecisionDue, OrderAccepted, Submitted
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.orders import PlaceOrder
-from fsm_exec.core.ports import ExecutionSave
-from fsm_exec.core.rows import save_of
-from fsm_exec.core.units import CountE2, parse_count, parse_price
-from fsm_exec.core.view import View
+from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.execution.advance import advance
+from fsm_exec.core.execution.events import DecisionDue, OrderAccepted, Submitted
+from fsm_exec.core.journal.rows import ExecutionSave
+from fsm_exec.core.journal.to_rows import save_of
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.market.orders import PlaceOrder
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.values.units import CountE2, parse_count, parse_price
 from fsm_exec.kalshi.translate import create_order
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 import fsm_exec.store
-from fsm_exec.core.ports import ExecutionSave
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.journal.rows import ExecutionSave
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.store.steps import fills_told
 
 SCHEMA = sorted((Path(fsm_exec.store.__file__).parent / "schema").glob("*.sql"))

@@ -17,18 +17,20 @@ from typing import NoReturn, cast
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.account import BudgetFacts
-from fsm_exec.core.advance import advance
-from fsm_exec.core.book import Ladder
-from fsm_exec.core.events import AnyEvent, FillReported, OrderAccepted, Submitted
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.orders import AmendOrder, CancelOrder, FillListing, OrderListing, Placed, PlaceOrder
-from fsm_exec.core.ports import ExecutionSave, Store, StreamListener
-from fsm_exec.core.rows import save_of
-from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
+from fsm_exec.core.exchange_port import StreamListener
+from fsm_exec.core.execution.advance import advance
+from fsm_exec.core.execution.events import AnyEvent, FillReported, OrderAccepted, Submitted
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.rows import ExecutionSave
+from fsm_exec.core.journal.to_rows import save_of
+from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.market.book import Ladder
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.market.orders import AmendOrder, CancelOrder, FillListing, OrderListing, Placed, PlaceOrder
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.store_port import Store
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.clock import Wall, system_us
 from fsm_exec.runtime.feed import MarketFeed

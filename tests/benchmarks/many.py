@@ -23,11 +23,11 @@ import click
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.orders import CancelAnswer, CancelOrder
-from fsm_exec.core.snapshot import decode_snapshot
-from fsm_exec.core.units import CountE2, MoneyE6, Outcome
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.market.orders import CancelAnswer, CancelOrder
+from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.server.auth import Authenticator

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fsm_exec.algorithms import SHIPPED, SHIPPED_FAMILIES, Method
-from fsm_exec.core.advance import advance
-from fsm_exec.core.events import DecisionDue, OrderAccepted
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.signals import Signals
-from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.core.execution.advance import advance
+from fsm_exec.core.execution.events import DecisionDue, OrderAccepted
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.signals.signals import Signals
+from fsm_exec.core.values.units import CountE2, PriceE4
 from fsm_exec.lab.algorithm_checks.stage import STEP_US, Frame, submitted
 
 DECISIONS = 2_000

@@ -15,8 +15,8 @@ import pytest
 import trio
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fsm_exec.core.advance import fold
-from fsm_exec.core.snapshot import decode_entry, encode_snapshot
+from fsm_exec.core.execution.advance import fold
+from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.store import open_live_store, open_virtual_store, read_executions, read_journal
 from tests.benchmarks.floor import contents, run_floor

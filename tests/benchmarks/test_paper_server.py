@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fsm_exec.core.units import MoneyE6
+from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import LOOPBACK, _config, _listen, host_on_loopback

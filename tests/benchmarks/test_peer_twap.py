@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.core.values.units import CountE2, PriceE4
 from fsm_exec.lab.arena import Run, run_episode
 from fsm_exec.lab.episodes import Conditions, Order, Start
 from fsm_exec.lab.methods import resolve

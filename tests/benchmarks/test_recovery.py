@@ -28,9 +28,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from fsm_exec.algorithms import method
 from fsm_exec.cli.instance import draw_instance
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.snapshot import decode_snapshot
-from fsm_exec.core.units import MoneyE6
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.server.auth import Authenticator

@@ -11,10 +11,10 @@ from decimal import Decimal
 
 import trio
 
-from fsm_exec.core.fees import fee_terms
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.sweeps import SweepWatch
-from fsm_exec.core.units import LINEAR_CENT, CountE2
+from fsm_exec.core.market.fees import fee_terms
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.signals.sweep_cost import SweepWatch
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
 from fsm_exec.runtime.clock import Wall

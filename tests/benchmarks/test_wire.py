@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
-from fsm_exec.core.book import Book, Level
-from fsm_exec.core.market import MarketStatus
-from fsm_exec.core.orders import FillReport, OrderReport
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid, format_count, format_price
+from fsm_exec.core.market.book import Book, Level
+from fsm_exec.core.market.orders import FillReport, OrderReport
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid, format_count, format_price
 from fsm_exec.kalshi.conversation import Conversation
 from fsm_exec.kalshi.log import SilentLog
 from fsm_exec.paper.rfc3339 import rfc3339

@@ -1,7 +1,7 @@
 """Everything the engine asks of an exchange, row by row: what can be down.
 
 A request that a client makes and that no row names fails `test_outages.py`, and so does a call of
-`core.ports.Exchange` that no row covers: a new one cannot be forgotten.
+`core.exchange_port.Exchange` that no row covers: a new one cannot be forgotten.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Call(NamedTuple):
     method: str = ""
     path: str = ""
     frames: tuple[str, ...] = ()
-    covers: tuple[str, ...] = ()  # calls of core.ports.Exchange
+    covers: tuple[str, ...] = ()  # calls of core.exchange_port.Exchange
 
     def names(self, request: Request) -> bool:
         return bool(self.method) and fnmatchcase(request.method, self.method) and fnmatchcase(request.path, self.path)

@@ -17,13 +17,13 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.advance import fold
-from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import ExecError
-from fsm_exec.core.execution import PendingAmend
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.snapshot import decode_entry, decode_snapshot
-from fsm_exec.core.units import CountE2, Outcome, PriceE4
+from fsm_exec.core.execution.advance import fold
+from fsm_exec.core.execution.execution import PendingAmend
+from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.matching_engine.accounts import Account

@@ -16,8 +16,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from fsm_exec.cli.paper_file import Ready
-from fsm_exec.core.orders import FillReport, OrderReport
-from fsm_exec.core.units import format_count, format_money, format_price
+from fsm_exec.core.market.orders import FillReport, OrderReport
+from fsm_exec.core.values.units import format_count, format_money, format_price
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url

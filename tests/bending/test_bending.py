@@ -12,8 +12,8 @@ import pytest
 import trio
 
 from fsm_exec.core.errors import VenueUnavailable
-from fsm_exec.core.orders import CancelOrder, Placed, PlaceOrder, Refused, Unknown
-from fsm_exec.core.units import MoneyE6, parse_count, parse_price
+from fsm_exec.core.market.orders import CancelOrder, Placed, PlaceOrder, Refused, Unknown
+from fsm_exec.core.values.units import MoneyE6, parse_count, parse_price
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import Dial, dial_url

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.core.values.units import CountE2, PriceE4
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Engine, MethodRef
 from tests.bending import frames

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from fsm_exec.cli.crash_books import held
-from fsm_exec.core.orders import FillReport, OrderReport
-from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.core.market.orders import FillReport, OrderReport
+from fsm_exec.core.values.units import CountE2, PriceE4
 from tests.bending.ledger import MISNAMED, Books, compared
 from tests.cli.invoking import invoke
 from tests.cli.mirror import mirrored

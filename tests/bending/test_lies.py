@@ -13,11 +13,11 @@ import pytest
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.advance import fold
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.snapshot import decode_entry, decode_snapshot
-from fsm_exec.core.units import LINEAR_CENT, CountE2, parse_count, parse_price
+from fsm_exec.core.execution.advance import fold
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, parse_count, parse_price
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.matching_engine.accounts import Account

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fsm_exec.core.ports import Exchange
+from fsm_exec.core.exchange_port import Exchange
 from tests.bending.calls import ASK_NOTHING, CALLS, DOWN
 from tests.bending.drill import Cell, Result, cells, run
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 import trio
 
 from fsm_exec.core.errors import VenueUnavailable
-from fsm_exec.core.orders import Cancelled, CancelOrder, Placed
+from fsm_exec.core.market.orders import Cancelled, CancelOrder, Placed
 from tests.bending import requests
 from tests.bending.test_bending import TICKER, a_scene
 

@@ -18,11 +18,11 @@ import trio
 
 from fsm_exec.cli.paper_file import Ready
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.orders import FillListing, OrderListing
-from fsm_exec.core.ownership import name_of_ours
-from fsm_exec.core.snapshot import decode_snapshot
-from fsm_exec.core.units import format_count, format_money, format_price
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.market.client_order_id import name_of_ours
+from fsm_exec.core.market.orders import FillListing, OrderListing
+from fsm_exec.core.values.units import format_count, format_money, format_price
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url

@@ -3,8 +3,8 @@
     python tests/chaos/engine_process.py --kill commit.after:7 -- serve --config C
     python tests/chaos/engine_process.py --visits FILE -- demo --executions 2
 
-`--kill NAME:N` ends the process with SIGKILL at the N-th visit of that point of `fsm_exec.core.crashpoints`; nothing
-is flushed, closed or unlocked. `--visits FILE` writes one line per visit, so that a test can see which points a
+`--kill NAME:N` ends the process with SIGKILL at the N-th visit of that point of `fsm_exec.core.journal.crashpoints`;
+nothing is flushed, closed or unlocked. `--visits FILE` writes one line per visit, so that a test can see which points a
 scenario passes and how often. Both may be given; without either it is the command as always. Nothing in the command
 itself knows of this: the hook is installed here, in the process that is to die.
 
@@ -48,7 +48,7 @@ def start(
 def die_at(name: str, number: int, visits: Path | None = None) -> None:
     """From now on this process ends with SIGKILL at the `number`-th visit of the point `name` (0: never), and writes
     every visit to `visits`."""
-    from fsm_exec.core import crashpoints
+    from fsm_exec.core.journal import crashpoints
 
     log = None if visits is None else os.open(visits, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     seen: Counter[str] = Counter()
@@ -74,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
 
     from fsm_exec.__main__ import main as fsm_exec
-    from fsm_exec.core import crashpoints
+    from fsm_exec.core.journal import crashpoints
 
     name, _, number = (options.kill or "").partition(":")
     if options.kill is not None and (name not in crashpoints.NAMES or not number.isdigit()):

@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from fsm_exec.core.crashpoints import NAMES
+from fsm_exec.core.journal.crashpoints import NAMES
 from tests.chaos.chain import RANDOM, Chain, Kill, Outcome, plans_for
 from tests.chaos.states import KINDS
 from tests.chaos.zygote import Zygote

@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 
 from fsm_exec.cli.crash_books import KINDS as KINDS
 from fsm_exec.cli.crash_books import kind_of
-from fsm_exec.core.ports import StoredExecution
-from fsm_exec.core.snapshot import decode_snapshot
+from fsm_exec.core.journal.rows import StoredExecution
+from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.store.reading import unfinished as unfinished_of
 
 T = TypeVar("T")

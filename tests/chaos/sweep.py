@@ -30,7 +30,7 @@ import msgspec
 import trio
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES
-from fsm_exec.core.units import MoneyE6
+from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.lab.simulation import audit
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.server.auth import Authenticator

@@ -15,9 +15,9 @@ import msgspec
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.core import crashpoints
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.core.journal import crashpoints
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fsm_exec.core import crashpoints
+from fsm_exec.core.journal import crashpoints
 from tests.chaos.engine_process import start
 
 DEMO = ("demo", "--executions", "2", "--horizon", "10", "--speed", "max", "--db", "d.sqlite", "--json")

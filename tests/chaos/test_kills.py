@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fsm_exec.core.crashpoints import NAMES
+from fsm_exec.core.journal.crashpoints import NAMES
 from tests.chaos.kills import kill_again_and_again, table
 from tests.chaos.states import KINDS
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import trio
 
-from fsm_exec.core.units import MoneyE6, parse_count, parse_price
+from fsm_exec.core.values.units import MoneyE6, parse_count, parse_price
 from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import LoopbackHost, host_on_loopback
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fsm_exec.core.orders import FillReport, OrderReport
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.market.orders import FillReport, OrderReport
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.runtime.engine import Ended
 
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from fsm_exec.core.advance import fold
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.rows import CHILD_STATUS
-from fsm_exec.core.snapshot import decode_entry, encode_snapshot
-from fsm_exec.core.units import format_count, format_price
+from fsm_exec.core.execution.advance import fold
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
+from fsm_exec.core.journal.to_rows import CHILD_STATUS
+from fsm_exec.core.values.units import format_count, format_price
 from fsm_exec.store import read_executions, read_journal
 
 ROOT = Path(__file__).parents[2]

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from fsm_exec.core.execution import Execution
+from fsm_exec.core.execution.execution import Execution
 from tests.cli.support import COMMAND, assert_rows_agree, environment, folded, run
 
 MAX = ("demo", "--speed", "max")

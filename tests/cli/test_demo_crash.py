@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from fsm_exec.cli.crash_books import disagreements, held
-from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
-from fsm_exec.core.ownership import INSTANCE_CHARS
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
+from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.runtime.engine import Ended
 from tests.cli.invoking import invoke
 from tests.cli.mirror import mirrored

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from fsm_exec.cli.forecasts import forecasts
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.forecasts import Forecast
+from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.store import open_live_store
 
 T0_US = 1_700_000_000_000_000

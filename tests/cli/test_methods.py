@@ -15,7 +15,7 @@ from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.algorithms.catalogue import EXAMPLES, Catalogue, first_rows, row_of
 from fsm_exec.cli.methods import methods, methods_of, ship
 from fsm_exec.core.errors import CorruptSnapshot, UserError
-from fsm_exec.core.ports import MethodRow
+from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.lab.methods import resolve
 from fsm_exec.store import open_live_store
 from tests.cli.support import run

@@ -18,8 +18,8 @@ import msgspec
 import pytest
 import trio
 
-from fsm_exec.core.orders import Cancelled, CancelOrder, Placed, PlaceOrder, Unknown
-from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.core.market.orders import Cancelled, CancelOrder, Placed, PlaceOrder, Unknown
+from fsm_exec.core.values.units import CountE2, PriceE4
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url

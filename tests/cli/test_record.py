@@ -16,7 +16,7 @@ import trio
 from fsm_exec.cli.record import FLUSH_S
 from fsm_exec.cli.recording_file import RecordingWriter, recover
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import CountE2, parse_count, parse_price
+from fsm_exec.core.values.units import CountE2, parse_count, parse_price
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, read_tape
 from fsm_exec.wire.recording import FORMAT, Header, read_recording
 from tests.cli.exchange import OTHER, TICKER, Site, site

@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from fsm_exec.cli.results import result_of
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.units import MoneyE6
+from fsm_exec.core.values.units import MoneyE6
 from tests.runtime.support import staged
 
 

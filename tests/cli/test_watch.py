@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from fsm_exec.control.messages import Transition
-from fsm_exec.core.units import parse_count, parse_price
+from fsm_exec.core.values.units import parse_count, parse_price
 from fsm_exec.paper.tapes.tape import BookSnapshot
 from tests.cli.daemons import END_S, Serve, serve, status, submit, until
 from tests.cli.exchange import TICKER, Site, site

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from fsm_exec.core.units import MoneyE6, Outcome, parse_change, parse_count, parse_price
+from fsm_exec.core.values.units import MoneyE6, Outcome, parse_change, parse_count, parse_price
 from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import LOOPBACK, host_on_loopback
 from fsm_exec.paper.server.rate_limit import TIERS

@@ -13,10 +13,10 @@ import msgspec
 import pytest
 import trio
 
-from fsm_exec.core.book import Book, Level
-from fsm_exec.core.market import MarketStatus
-from fsm_exec.core.orders import FillReport, OrderReport, PlaceOrder
-from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, parse_count, parse_price
+from fsm_exec.core.market.book import Book, Level
+from fsm_exec.core.market.orders import FillReport, OrderReport, PlaceOrder
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, parse_count, parse_price
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url

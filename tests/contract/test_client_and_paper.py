@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsm_exec.core.errors import VenueRefused
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.orders import Amended, AmendOrder, Cancelled, CancelOrder, Placed, PlaceOrder, Refused, Unknown
-from fsm_exec.core.ports import Exchange
-from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4, parse_count, parse_price
+from fsm_exec.core.exchange_port import Exchange
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.market.orders import (
+    Amended,
+    AmendOrder,
+    Cancelled,
+    CancelOrder,
+    Placed,
+    PlaceOrder,
+    Refused,
+    Unknown,
+)
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4, parse_count, parse_price
 from fsm_exec.kalshi.translate import create_order
 from fsm_exec.paper.tapes.tape import BookDelta, Trade
 

@@ -12,8 +12,8 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.units import LINEAR_CENT, parse_count, parse_price
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.values.units import LINEAR_CENT, parse_count, parse_price
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.matching_engine.accounts import Account

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.units import PriceE4, parse_count
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.values.units import PriceE4, parse_count
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, FrameFaults, RequestFaults, StreamFaults

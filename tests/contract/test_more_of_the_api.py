@@ -8,9 +8,10 @@ import msgspec
 import pytest
 import trio
 
-from fsm_exec.core.account import GroupChanged, GroupMade
 from fsm_exec.core.errors import VenueRefused
-from fsm_exec.core.orders import (
+from fsm_exec.core.exchange_port import Exchange
+from fsm_exec.core.market.account import GroupChanged, GroupMade
+from fsm_exec.core.market.orders import (
     AllCancelled,
     Cancelled,
     CancelOrder,
@@ -21,8 +22,7 @@ from fsm_exec.core.orders import (
     Refused,
     Unknown,
 )
-from fsm_exec.core.ports import Exchange
-from fsm_exec.core.units import CountE2, MoneyE6, parse_count, parse_price
+from fsm_exec.core.values.units import CountE2, MoneyE6, parse_count, parse_price
 from fsm_exec.kalshi.market_poller import POLL_DELAY_S
 from fsm_exec.kalshi.rate_budget import usable_tokens
 from fsm_exec.paper.server.rate_limit import BASIC, TIERS

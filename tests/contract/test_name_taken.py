@@ -10,9 +10,9 @@ import pytest
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.orders import Placed, PlaceOrder
-from fsm_exec.core.units import LINEAR_CENT, parse_count, parse_price
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.market.orders import Placed, PlaceOrder
+from fsm_exec.core.values.units import LINEAR_CENT, parse_count, parse_price
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.server.auth import Authenticator

@@ -17,12 +17,12 @@ import trio
 
 from fsm_exec.algorithms import method
 from fsm_exec.cli.results import differences
-from fsm_exec.core.advance import fold
-from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.snapshot import decode_entry, decode_snapshot
-from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.core.execution.advance import fold
+from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, load_fault_profile

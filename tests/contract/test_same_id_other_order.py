@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.events import OrderDoubted
-from fsm_exec.core.inquiry import answer_of
-from fsm_exec.core.orders import Placed, PlaceOrder
+from fsm_exec.core.execution.events import OrderDoubted
+from fsm_exec.core.market.orders import Placed, PlaceOrder
+from fsm_exec.core.recovery.order_lookup import answer_of
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.performer import perform
 from tests.contract.conftest import Stage

@@ -17,21 +17,13 @@ from structlog.typing import FilteringBoundLogger
 from fsm_exec.algorithms import method
 from fsm_exec.cli.demo_plan import BOOK_WAIT_US, DemoChoices, Start, schedule, target_price
 from fsm_exec.cli.results import differences
-from fsm_exec.core.algorithm import (
-    Goal,
-    PlaceWish,
-    Progress,
-    RepriceWish,
-    Slice,
-    Wish,
-    WithdrawWish,
-)
+from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, RepriceWish, Slice, Wish, WithdrawWish
+from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.events import WriteLost
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.orders import AmendOrder, CancelOrder, Placed
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
-from fsm_exec.core.view import View
+from fsm_exec.core.execution.events import WriteLost
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.market.orders import AmendOrder, CancelOrder, Placed
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.faults import (

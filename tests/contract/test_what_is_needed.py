@@ -20,7 +20,7 @@ import pytest
 import trio
 
 from fsm_exec.core.errors import VenueError, VenueUnreadable
-from fsm_exec.core.orders import (
+from fsm_exec.core.market.orders import (
     AmendOrder,
     CancelOrder,
     DecreaseOrder,
@@ -30,7 +30,7 @@ from fsm_exec.core.orders import (
     PlaceOrder,
     Unknown,
 )
-from fsm_exec.core.units import CountE2, MoneyE6, parse_count, parse_price
+from fsm_exec.core.values.units import CountE2, MoneyE6, parse_count, parse_price
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.conversation import Conversation
 from fsm_exec.kalshi.listener_guard import StreamLost

@@ -21,7 +21,7 @@ from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.messages import Accepted, ErrorBody, Failed
 from fsm_exec.control.service import About, Control
 from fsm_exec.control.watching import Watchers
-from fsm_exec.core.units import MoneyE6, parse_count, parse_price
+from fsm_exec.core.values.units import MoneyE6, parse_count, parse_price
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.server.auth import Authenticator

@@ -10,8 +10,8 @@ import trio
 
 from fsm_exec.control.messages import Accepted
 from fsm_exec.core.errors import StoreFailed
-from fsm_exec.core.ports import RefusedRow
-from fsm_exec.core.units import parse_count, parse_price
+from fsm_exec.core.journal.rows import RefusedRow
+from fsm_exec.core.values.units import parse_count, parse_price
 from fsm_exec.paper.tapes.tape import Trade
 from tests.control.conftest import OTHER, START_US, TICKER, Desk, error_of
 

@@ -9,8 +9,8 @@ import trio
 
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.messages import Accepted, Failed
-from fsm_exec.core.snapshot import decode_snapshot
-from fsm_exec.core.units import MoneyE6, PriceE4, format_price
+from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.values.units import MoneyE6, PriceE4, format_price
 from tests.control.conftest import OTHER, TICKER, Desk, a_desk, error_of
 
 

@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import SHIPPED
-from fsm_exec.core.advance import Advance, advance, apply
-from fsm_exec.core.algorithm import Algorithm, Goal, PlaceWish, Progress, RepriceWish, Slice, Wish
-from fsm_exec.core.book import Ladder
-from fsm_exec.core.draft import StateChange
-from fsm_exec.core.events import (
+from fsm_exec.core.algorithm.algorithm import Algorithm, Goal, PlaceWish, Progress, RepriceWish, Slice, Wish
+from fsm_exec.core.algorithm.market_view import View, mid_of
+from fsm_exec.core.execution.advance import Advance, advance, apply
+from fsm_exec.core.execution.draft import StateChange
+from fsm_exec.core.execution.events import (
     AnyEvent,
     DecisionDue,
     FillReported,
@@ -22,15 +22,15 @@ from fsm_exec.core.events import (
     StopRequested,
     Submitted,
 )
-from fsm_exec.core.execution import Child, Execution, PendingAmend
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.limits import Limits, resolve_limits
-from fsm_exec.core.market import MarketStatus, MarketTerms
-from fsm_exec.core.orders import OrderStatus, Write
-from fsm_exec.core.rows import save_of
-from fsm_exec.core.snapshot import decode_entry, decode_snapshot, encode_event, encode_intents, encode_snapshot
-from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid
-from fsm_exec.core.view import View, mid_of
+from fsm_exec.core.execution.execution import Child, Execution, PendingAmend
+from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot, encode_event, encode_intents, encode_snapshot
+from fsm_exec.core.journal.to_rows import save_of
+from fsm_exec.core.market.book import Ladder
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.market.limits import Limits, resolve_limits
+from fsm_exec.core.market.orders import OrderStatus, Write
+from fsm_exec.core.market.terms import MarketStatus, MarketTerms
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid
 
 T0_US = 1_681_149_600_000_000  # 2023-04-10T18:00:00Z
 HORIZON_US = 60_000_000

@@ -6,17 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsm_exec.core.algorithm import RepriceWish, WithdrawWish
-from fsm_exec.core.events import (
-    AmendAnswered,
-    AmendRefused,
-    CancelAnswered,
-    Restored,
-    WriteLost,
-)
-from fsm_exec.core.execution import PendingAmend
-from fsm_exec.core.orders import CancelOrder
-from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.core.algorithm.algorithm import RepriceWish, WithdrawWish
+from fsm_exec.core.execution.events import AmendAnswered, AmendRefused, CancelAnswered, Restored, WriteLost
+from fsm_exec.core.execution.execution import PendingAmend
+from fsm_exec.core.market.orders import CancelOrder
+from fsm_exec.core.values.units import CountE2, PriceE4
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver

@@ -14,8 +14,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fsm_exec.core.advance import advance, apply, decide, fold
-from fsm_exec.core.algorithm import (
+from fsm_exec.core.algorithm.algorithm import (
     Algorithm,
     GiveUpWish,
     Goal,
@@ -27,8 +26,10 @@ from fsm_exec.core.algorithm import (
     Wish,
     WithdrawWish,
 )
+from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.events import (
+from fsm_exec.core.execution.advance import advance, apply, decide, fold
+from fsm_exec.core.execution.events import (
     AmendAnswered,
     AmendRefused,
     AnyEvent,
@@ -50,11 +51,10 @@ from fsm_exec.core.events import (
     StopRequested,
     WriteLost,
 )
-from fsm_exec.core.execution import CHILD_ENDS, EXECUTION_ENDS, Child, Execution, PendingAmend, PendingCancel
-from fsm_exec.core.snapshot import decode_entry, encode_snapshot
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
-from fsm_exec.core.view import View
-from fsm_exec.core.wishes import IllegalWish
+from fsm_exec.core.execution.execution import CHILD_ENDS, EXECUTION_ENDS, Child, Execution, PendingAmend, PendingCancel
+from fsm_exec.core.execution.order_checks import IllegalWish
+from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver, World

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsm_exec.core.book import Book, BookError, sweep
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, complement
+from fsm_exec.core.market.book import Book, BookError, sweep
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, complement
 
 PRICES = st.integers(1, 9_999).map(PriceE4)
 OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(["yes", "no"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fsm_exec.core import crashpoints
+from fsm_exec.core.journal import crashpoints
 
 ROOT = Path(__file__).parents[2]
 

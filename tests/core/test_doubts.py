@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm import WithdrawWish
+from fsm_exec.core.algorithm.algorithm import WithdrawWish
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.events import OrderAbsent, OrderDoubted, OrderReported, WriteLost
-from fsm_exec.core.execution import Child
-from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US, answer_of, doubt_of, needs_inquiry
-from fsm_exec.core.orders import OrderListing, OrderReport, UnreadRow
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.execution.events import OrderAbsent, OrderDoubted, OrderReported, WriteLost
+from fsm_exec.core.execution.execution import Child
+from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
+from fsm_exec.core.market.orders import OrderListing, OrderReport, UnreadRow
+from fsm_exec.core.recovery.order_lookup import answer_of, doubt_of, needs_inquiry
+from fsm_exec.core.values.units import CountE2
 from tests.core.conftest import T0_US, Driver, World
 
 

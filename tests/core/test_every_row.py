@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsm_exec.core.errors import IllegalEvent, IllegalTrigger
-from fsm_exec.core.events import (
+from fsm_exec.core.execution.events import (
     AmendAnswered,
     CancelAnswered,
     OrderAbsent,
@@ -17,7 +17,7 @@ from fsm_exec.core.events import (
     OrderWithdrawn,
     WriteLost,
 )
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.values.units import CountE2
 from states import TABLES
 
 if TYPE_CHECKING:

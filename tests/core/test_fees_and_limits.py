@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.fees import FeeTerms, fee_terms, fill_fee
-from fsm_exec.core.limits import largest_within, resolve_limits
-from fsm_exec.core.units import (
+from fsm_exec.core.market.fees import FeeTerms, fee_terms, fill_fee
+from fsm_exec.core.market.limits import largest_within, resolve_limits
+from fsm_exec.core.values.units import (
     LINEAR_CENT,
     CountE2,
     MoneyE6,

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from fsm_exec.core.costs.metrics import metrics
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.events import CancelAnswered, OrderDisputed, OrderProven, WriteLost
-from fsm_exec.core.execution import Fill
-from fsm_exec.core.fills import is_same_fill
-from fsm_exec.core.inquiry import needs_inquiry
-from fsm_exec.core.metrics import metrics
-from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
-from fsm_exec.core.proof import CONTRADICTS_US, LISTED_FOR_US, PROOF_US, is_too_old, proof
-from fsm_exec.core.rows import fill_rows, fills_corrected, fills_gone
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
+from fsm_exec.core.execution.events import CancelAnswered, OrderDisputed, OrderProven, WriteLost
+from fsm_exec.core.execution.execution import Fill
+from fsm_exec.core.execution.fills import is_same_fill
+from fsm_exec.core.execution.timing import PROOF_US
+from fsm_exec.core.journal.to_rows import fill_rows, fills_corrected, fills_gone
+from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
+from fsm_exec.core.recovery.order_lookup import needs_inquiry
+from fsm_exec.core.recovery.proof import CONTRADICTS_US, LISTED_FOR_US, is_too_old, proof
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver, World

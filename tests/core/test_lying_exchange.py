@@ -13,9 +13,9 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fsm_exec.core.advance import fold
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.events import (
+from fsm_exec.core.execution.advance import fold
+from fsm_exec.core.execution.events import (
     AmendAnswered,
     AnyEvent,
     CancelAnswered,
@@ -27,13 +27,13 @@ from fsm_exec.core.events import (
     OrderReported,
     StopRequested,
 )
-from fsm_exec.core.execution import Child
-from fsm_exec.core.inquiry import answer_of, filled, needs_inquiry, reported
-from fsm_exec.core.orders import FillListing, FillReport, OrderListing, OrderReport
-from fsm_exec.core.proof import order_ids, proof, row_of, zombie
-from fsm_exec.core.reconcile import dispute, fill_is_news, order_is_news
-from fsm_exec.core.snapshot import decode_entry, encode_snapshot
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
+from fsm_exec.core.execution.execution import Child
+from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
+from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
+from fsm_exec.core.recovery.order_lookup import answer_of, filled, needs_inquiry, reported
+from fsm_exec.core.recovery.proof import order_ids, proof, row_of, zombie
+from fsm_exec.core.recovery.reconcile import dispute, fill_is_news, order_is_news
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 from tests.core.test_truthful_exchange import Exchange, Ladder, Order, one_step
 
 if TYPE_CHECKING:

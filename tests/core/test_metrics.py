@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fsm_exec.core.activity import Activity, activity
-from fsm_exec.core.edge import Edge
+from fsm_exec.core.costs.message_counts import Activity, activity
+from fsm_exec.core.costs.metrics import DeadlineBook, child_metrics, completion_cost, metrics, unwind_value
 from fsm_exec.core.errors import CorruptSnapshot
-from fsm_exec.core.execution import Child, Execution, Fill
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.metrics import DeadlineBook, child_metrics, completion_cost, metrics, unwind_value
-from fsm_exec.core.ports import JournalRow
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
+from fsm_exec.core.execution.execution import Child, Execution, Fill
+from fsm_exec.core.journal.rows import JournalRow
+from fsm_exec.core.market.edge import Edge
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
     from tests.core.conftest import World

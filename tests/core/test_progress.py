@@ -6,10 +6,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsm_exec.core.algorithm import PlaceWish, Progress, RepriceWish, SliceProgress, TransferWish, Wish, Working
-from fsm_exec.core.events import AmendAnswered, AmendRefused, CancelAnswered, DecisionDue, MakePlan, Place, Transfer
-from fsm_exec.core.units import CountE2, PriceE4
-from fsm_exec.core.wishes import IllegalWish, progress_of
+from fsm_exec.core.algorithm.algorithm import (
+    PlaceWish,
+    Progress,
+    RepriceWish,
+    SliceProgress,
+    TransferWish,
+    Wish,
+    Working,
+)
+from fsm_exec.core.execution.events import (
+    AmendAnswered,
+    AmendRefused,
+    CancelAnswered,
+    DecisionDue,
+    MakePlan,
+    Place,
+    Transfer,
+)
+from fsm_exec.core.execution.order_checks import IllegalWish, progress_of
+from fsm_exec.core.values.units import CountE2, PriceE4
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver, World

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.core.advance import Advance
-from fsm_exec.core.algorithm import RepriceWish
+from fsm_exec.core.algorithm.algorithm import RepriceWish
 from fsm_exec.core.errors import IllegalEvent, LocalError
-from fsm_exec.core.events import (
+from fsm_exec.core.execution.advance import Advance
+from fsm_exec.core.execution.events import (
     CancelAnswered,
     ClockStruck,
     Forgo,
@@ -24,9 +24,9 @@ from fsm_exec.core.events import (
     Withdraw,
     WriteLost,
 )
-from fsm_exec.core.inquiry import needs_inquiry
-from fsm_exec.core.orders import CancelOrder, PlaceOrder
-from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.core.market.orders import CancelOrder, PlaceOrder
+from fsm_exec.core.recovery.order_lookup import needs_inquiry
+from fsm_exec.core.values.units import CountE2, PriceE4
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver, World

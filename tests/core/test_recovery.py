@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fsm_exec.core.errors import IllegalEvent, LocalError
-from fsm_exec.core.events import (
+from fsm_exec.core.execution.events import (
     AmendAnswered,
     CancelAnswered,
     DrainRequested,
@@ -20,10 +20,10 @@ from fsm_exec.core.events import (
     OrderRefused,
     WriteLost,
 )
-from fsm_exec.core.execution import Execution, PendingCancel
-from fsm_exec.core.inquiry import READ_LAG_US
-from fsm_exec.core.market import MarketStatus
-from fsm_exec.core.orders import (
+from fsm_exec.core.execution.execution import Execution, PendingCancel
+from fsm_exec.core.execution.timing import READ_LAG_US
+from fsm_exec.core.market.client_order_id import OrderName, name_of_ours
+from fsm_exec.core.market.orders import (
     CancelOrder,
     FillListing,
     FillReport,
@@ -32,12 +32,12 @@ from fsm_exec.core.orders import (
     OrderStatus,
     PlaceOrder,
 )
-from fsm_exec.core.ownership import OrderName, name_of_ours
-from fsm_exec.core.recovery import OVERLAP_US, Plan, listed_since_us, plan
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.recovery.recovery import OVERLAP_US, Plan, listed_since_us, plan
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
-    from fsm_exec.core.execution import Child
+    from fsm_exec.core.execution.execution import Child
     from tests.core.conftest import Driver, World
 
 INSTANCE = "aaaaaaaaaa"

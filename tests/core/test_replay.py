@@ -7,15 +7,15 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.core.agreement import row_differences, snapshot_differences
-from fsm_exec.core.algorithm import Goal, Progress, Slice, Wish
+from fsm_exec.core.algorithm.algorithm import Goal, Progress, Slice, Wish
+from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.errors import CorruptSnapshot
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.ports import ExecutionSave, FillRow, JournalRow
-from fsm_exec.core.replay import fold_rows, redecided, told
-from fsm_exec.core.rows import child_row, fill_rows
-from fsm_exec.core.snapshot import SNAPSHOT_VERSION, encode_snapshot
-from fsm_exec.core.view import View
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.consistency import row_differences, snapshot_differences
+from fsm_exec.core.journal.replay import fold_rows, redecided, told
+from fsm_exec.core.journal.rows import ExecutionSave, FillRow, JournalRow
+from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, encode_snapshot
+from fsm_exec.core.journal.to_rows import child_row, fill_rows
 from tests.golden.histories import HISTORIES
 from tests.store.histories import saves_of
 

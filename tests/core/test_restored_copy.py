@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fsm_exec.core.algorithm import PlaceWish
-from fsm_exec.core.events import CancelAnswered, Restored
-from fsm_exec.core.orders import FillListing, OrderListing
-from fsm_exec.core.recovery import plan
-from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.core.algorithm.algorithm import PlaceWish
+from fsm_exec.core.execution.events import CancelAnswered, Restored
+from fsm_exec.core.market.orders import FillListing, OrderListing
+from fsm_exec.core.recovery.recovery import plan
+from fsm_exec.core.values.units import CountE2, PriceE4
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from fsm_exec.core.fees import FeeTerms, fee_terms
-from fsm_exec.core.forecasts import dry_up_ppm
-from fsm_exec.core.signals import Signals, SweepCost
-from fsm_exec.core.sweeps import SweepWatch
-from fsm_exec.core.tracker import SignalTracker
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, opposite
+from fsm_exec.core.market.fees import FeeTerms, fee_terms
+from fsm_exec.core.signals.forecasts import dry_up_ppm
+from fsm_exec.core.signals.signal_tracker import SignalTracker
+from fsm_exec.core.signals.signals import Signals, SweepCost
+from fsm_exec.core.signals.sweep_cost import SweepWatch
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, opposite
 
 T0_US = 1_700_000_000_000_000
 S = 1_000_000

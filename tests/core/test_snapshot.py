@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fsm_exec.core.advance import fold
-from fsm_exec.core.algorithm import RepriceWish
+from fsm_exec.core.algorithm.algorithm import RepriceWish
 from fsm_exec.core.errors import CorruptSnapshot
-from fsm_exec.core.events import (
+from fsm_exec.core.execution.advance import fold
+from fsm_exec.core.execution.events import (
     AmendAnswered,
     AnyEvent,
     AnyIntent,
@@ -26,8 +26,7 @@ from fsm_exec.core.events import (
     OrderWithdrawn,
     Restored,
 )
-from fsm_exec.core.orders import Write
-from fsm_exec.core.snapshot import (
+from fsm_exec.core.journal.snapshot import (
     SNAPSHOT_VERSION,
     TABLE_VERSIONS,
     decode_entry,
@@ -35,7 +34,8 @@ from fsm_exec.core.snapshot import (
     encode_event,
     encode_snapshot,
 )
-from fsm_exec.core.units import CountE2, PriceE4
+from fsm_exec.core.market.orders import Write
+from fsm_exec.core.values.units import CountE2, PriceE4
 
 NAMES_ON_DISK = {
     *("Submitted", "DecisionDue", "ClockStruck", "StopRequested", "MarketChanged", "DrainRequested", "Restored"),

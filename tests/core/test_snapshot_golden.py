@@ -10,14 +10,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fsm_exec.core.advance import apply
-from fsm_exec.core.agreement import snapshot_differences
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.snapshot import SNAPSHOT_VERSION, decode_entry, decode_snapshot, encode_snapshot
+from fsm_exec.core.execution.advance import apply
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.consistency import snapshot_differences
+from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, decode_entry, decode_snapshot, encode_snapshot
 from tests.golden.generate import GOLDEN, SUMS, Line
 from tests.golden.schema import schema
 
-RECIPE = "see the recipe in fsm_exec/core/upcasting.py"
+RECIPE = "see the recipe in fsm_exec/core/journal/upcasting.py"
 FILES = sorted(GOLDEN.glob("history_v*_*.jsonl"))
 
 EXPECTED = {  # name: state, reason, filled, each order's state and write in flight

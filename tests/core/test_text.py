@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm_exec.core.text import clean, clean_lines, escaped_json, one_line
-from fsm_exec.core.times import is_time, to_iso
+from fsm_exec.core.values.times import is_time, to_iso
 
 BAD = [
     "\x1b[31m", "\x07", "\x08", "\x00", "\x7f", "\x9b31m", "\x85", "\u202a", "\u202e", "\u2066", "\u2069", "\u200b",

@@ -18,9 +18,19 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fsm_exec.core.advance import fold
-from fsm_exec.core.algorithm import Algorithm, Goal, PlaceWish, Progress, RepriceWish, Slice, Wish, WithdrawWish
-from fsm_exec.core.events import (
+from fsm_exec.core.algorithm.algorithm import (
+    Algorithm,
+    Goal,
+    PlaceWish,
+    Progress,
+    RepriceWish,
+    Slice,
+    Wish,
+    WithdrawWish,
+)
+from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.execution.advance import fold
+from fsm_exec.core.execution.events import (
     AmendAnswered,
     AmendRefused,
     AnyEvent,
@@ -38,12 +48,11 @@ from fsm_exec.core.events import (
     StopRequested,
     WriteLost,
 )
-from fsm_exec.core.execution import PendingAmend
-from fsm_exec.core.inquiry import needs_inquiry
-from fsm_exec.core.orders import AmendOrder, OrderStatus, PlaceOrder, Write
-from fsm_exec.core.snapshot import decode_entry, encode_snapshot
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
-from fsm_exec.core.view import View
+from fsm_exec.core.execution.execution import PendingAmend
+from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
+from fsm_exec.core.market.orders import AmendOrder, OrderStatus, PlaceOrder, Write
+from fsm_exec.core.recovery.order_lookup import needs_inquiry
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
     from tests.core.conftest import Driver, World

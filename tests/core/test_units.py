@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm_exec.core.errors import UnitError
-from fsm_exec.core.units import (
+from fsm_exec.core.values.units import (
     COUNT_MAX_E2,
     LINEAR_CENT,
     CountE2,

@@ -8,10 +8,10 @@ import zlib
 import msgspec
 import pytest
 
-from fsm_exec.core.advance import fold
 from fsm_exec.core.errors import CorruptSnapshot
-from fsm_exec.core.snapshot import as_today, decode_entry, decode_snapshot, encode_snapshot
-from fsm_exec.core.upcasting import TODAYS_TABLES, Json, Upcast, Version, checked
+from fsm_exec.core.execution.advance import fold
+from fsm_exec.core.journal.snapshot import as_today, decode_entry, decode_snapshot, encode_snapshot
+from fsm_exec.core.journal.upcasting import TODAYS_TABLES, Json, Upcast, Version, checked
 from tests.golden.histories import HISTORIES
 
 

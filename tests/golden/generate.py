@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from fsm_exec.core.advance import apply
-from fsm_exec.core.snapshot import SNAPSHOT_VERSION, decode_entry, encode_snapshot
+from fsm_exec.core.execution.advance import apply
+from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, decode_entry, encode_snapshot
 from tests.golden.histories import HISTORIES
 from tests.golden.schema import schema
 
@@ -49,7 +49,7 @@ def main() -> None:
     if there:
         sys.exit(
             f"version {SNAPSHOT_VERSION} has golden files already ({there[0]} ...): add a version, see "
-            "fsm_exec/core/upcasting.py; only if this one was never released, delete them first"
+            "fsm_exec/core/journal/upcasting.py; only if this one was never released, delete them first"
         )
     for name, content in wanted.items():
         (GOLDEN / name).write_bytes(content)

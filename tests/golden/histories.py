@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm import PlaceWish, WithdrawWish
-from fsm_exec.core.edge import Edge
-from fsm_exec.core.events import (
+from fsm_exec.core.algorithm.algorithm import PlaceWish, WithdrawWish
+from fsm_exec.core.execution.events import (
     AmendAnswered,
     CancelAnswered,
     ClockStruck,
@@ -20,7 +19,8 @@ from fsm_exec.core.events import (
     Restored,
     WriteLost,
 )
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
+from fsm_exec.core.market.edge import Edge
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 from tests.core.conftest import Driver, World
 
 

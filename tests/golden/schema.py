@@ -12,9 +12,9 @@ from typing import Literal, Union, get_args, get_origin
 
 import msgspec
 
-from fsm_exec.core.events import AnyEvent, AnyIntent
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.snapshot import SNAPSHOT_VERSION
+from fsm_exec.core.execution.events import AnyEvent, AnyIntent
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION
 from states import TABLES
 
 

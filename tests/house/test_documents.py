@@ -27,7 +27,7 @@ def test_links_lead_somewhere(document: Document) -> None:
 @ALL
 def test_files_and_tests_that_are_named_exist(document: Document) -> None:
     """A path in backticks is one of the repository, of the package or of the document's folder, and so is the name
-    behind it: `core/advance.py:advance`, `tests/x.py::test_y`. `...` in a test's name is any text."""
+    behind it: `core/execution/advance.py:advance`, `tests/x.py::test_y`. `...` in a test's name is any text."""
     lost = []
     for span in document.spans:
         path, name = re.split(r"::?", f"{span}::", maxsplit=2)[:2]

@@ -61,7 +61,7 @@ def test_the_one_door_libraries_have_one_door() -> None:
     """`transitions` in one file of core, aiosqlite and trio_asyncio in one file of store, plotly in one folder."""
     (doors,) = [contract for contract in CONTRACTS if contract["name"] == "one door each"]
     assert sorted(doors["ignore_imports"]) == [
-        "fsm_exec.core.machine -> transitions",
+        "fsm_exec.core.execution.machine -> transitions",
         "fsm_exec.lab.report.* -> plotly",
         "fsm_exec.store.sqlite -> aiosqlite",
         "fsm_exec.store.sqlite -> trio_asyncio",

@@ -23,7 +23,7 @@ EXEMPT = {
     "fsm_exec/paper/tapes/fidelity*.py": "statistics that judge an invented flow against a recorded one",
     "fsm_exec/paper/timing/clock.py": "the boundary to trio, whose seconds are floats",
     "fsm_exec/paper/server/asgi_transport.py::handle_async_request": "the same boundary: a deadline of trio's",
-    "fsm_exec/core/units.py::rounded_ratio": "Decimal by Decimal, for display only",
+    "fsm_exec/core/values/units.py::rounded_ratio": "Decimal by Decimal, for display only",
 }
 
 INTEGERS_OF_MATH = frozenset({"ceil", "comb", "factorial", "floor", "gcd", "isqrt", "lcm", "perm", "prod"})
@@ -85,7 +85,7 @@ def found_in(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_no_float_near_money() -> None:
-    """Use integers with a unit in their name; parse text with core.units; divide with // or ceil_div."""
+    """Use integers with a unit in their name; parse text with core.values.units; divide with // or ceil_div."""
     assert sources()
     offences = [what for path in sources() for exemption, what in found_in(path) if not exemption]
     assert offences == []

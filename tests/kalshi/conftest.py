@@ -14,10 +14,9 @@ import trio
 import trio_websocket
 from trio.testing import memory_stream_pair
 
-from fsm_exec.core.account import GroupAnswer, GroupMadeAnswer
-from fsm_exec.core.book import Level
-from fsm_exec.core.market import MarketStatus
-from fsm_exec.core.orders import (
+from fsm_exec.core.market.account import GroupAnswer, GroupMadeAnswer
+from fsm_exec.core.market.book import Level
+from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
     CancelAllAnswer,
@@ -30,7 +29,8 @@ from fsm_exec.core.orders import (
     PlaceAnswer,
     PlaceOrder,
 )
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.kalshi.market_poller import MarketPoller
 from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.rest import KalshiRest

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fsm_exec.core.book import Book
+from fsm_exec.core.market.book import Book
 from fsm_exec.kalshi.conversation import Conversation
 from fsm_exec.kalshi.listener_guard import StreamLost
 from fsm_exec.wire import ws

@@ -8,10 +8,18 @@ import httpx
 import msgspec
 import pytest
 
-from fsm_exec.core.account import Balance, GroupChanged, GroupMade, OrderGroup, Position, PublicTrade, QueuePosition
 from fsm_exec.core.errors import VenueRefused, VenueUnavailable
-from fsm_exec.core.orders import AllCancelled, Cancelled, Decreased, Placed, Refused, Unknown
-from fsm_exec.core.units import CountE2, MoneyE6
+from fsm_exec.core.market.account import (
+    Balance,
+    GroupChanged,
+    GroupMade,
+    OrderGroup,
+    Position,
+    PublicTrade,
+    QueuePosition,
+)
+from fsm_exec.core.market.orders import AllCancelled, Cancelled, Decreased, Placed, Refused, Unknown
+from fsm_exec.core.values.units import CountE2, MoneyE6
 from fsm_exec.kalshi.account import KalshiAccount
 from fsm_exec.kalshi.endpoints import Endpoints
 from fsm_exec.kalshi.markets import KalshiMarkets

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from msgspec.inspect import is_struct_type
 from msgspec.structs import fields
 
-from fsm_exec.core.account import GroupChanged, GroupMade
 from fsm_exec.core.errors import UserError, VenueError
-from fsm_exec.core.orders import AllCancelled, Amended, Cancelled, Decreased, NotSent, Placed, Refused, Unknown
+from fsm_exec.core.market.account import GroupChanged, GroupMade
+from fsm_exec.core.market.orders import AllCancelled, Amended, Cancelled, Decreased, NotSent, Placed, Refused, Unknown
 from fsm_exec.kalshi.account import KalshiAccount
 from fsm_exec.kalshi.endpoints import Endpoints
 from fsm_exec.kalshi.markets import KalshiMarkets

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from fsm_exec.core.units import LINEAR_CENT, PriceE4, PriceGrid, PriceRange
+from fsm_exec.core.values.units import LINEAR_CENT, PriceE4, PriceGrid, PriceRange
 from fsm_exec.kalshi.market_poller import INTERVAL_S, POLL_DELAY_S, RETRY_S, STALE_S
 from fsm_exec.kalshi.websocket import PATIENCE_S
 

@@ -13,7 +13,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsm_exec.core.orders import Cancelled, NotSent, Refused, Unknown
+from fsm_exec.core.market.orders import Cancelled, NotSent, Refused, Unknown
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.log import SilentLog
 from fsm_exec.kalshi.rate_budget import CANCEL_SHARE_PER_MILLE, TOKEN_WAIT_MAX_S, NoTokens, RateBudget, usable_tokens

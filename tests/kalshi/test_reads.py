@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fsm_exec.core.errors import ExecError, UserError, VenueError, VenueRefused, VenueUnavailable
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.units import PriceE4, PriceGrid, PriceRange
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.values.units import PriceE4, PriceGrid, PriceRange
 from fsm_exec.kalshi import endpoints, translate
 from fsm_exec.kalshi.market_terms import STATUS_OF_WORD
 from fsm_exec.kalshi.translate import Malformed

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import trio
 
-from fsm_exec.core.orders import NotSent, Refused, Unknown
+from fsm_exec.core.market.orders import NotSent, Refused, Unknown
 from fsm_exec.kalshi import write_outcomes
 from fsm_exec.kalshi.write_outcomes import (
     ANSWERS,

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fsm_exec.core.orders import Amended, Cancelled, Placed, PlaceOrder, Unknown
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, format_price, parse_price
+from fsm_exec.core.market.orders import Amended, Cancelled, Placed, PlaceOrder, Unknown
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, format_price, parse_price
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.signed_http import BODY_MAX_BYTES, WRITE_TIMEOUT_S
 from fsm_exec.kalshi.translate import ImpossibleRequest

@@ -13,17 +13,18 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from fsm_exec.core import absorb, advance, inquiry, recovery
-from fsm_exec.core.draft import Draft
 from fsm_exec.core.errors import StoreFailed
-from fsm_exec.core.events import AnyEvent, FillReported, OrderReported, Reason, Restored, Submitted, WriteLost
-from fsm_exec.core.execution import Child, Execution, Fill, PendingCancel
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.fills import known_fill
-from fsm_exec.core.inquiry import reported
-from fsm_exec.core.orders import CancelOrder, FillReport, OrderReport, PlaceAnswer, PlaceOrder, Refused, Unknown
-from fsm_exec.core.ports import ExecutionSave
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4
+from fsm_exec.core.execution import advance, apply_event
+from fsm_exec.core.execution.draft import Draft
+from fsm_exec.core.execution.events import AnyEvent, FillReported, OrderReported, Reason, Restored, Submitted, WriteLost
+from fsm_exec.core.execution.execution import Child, Execution, Fill, PendingCancel
+from fsm_exec.core.execution.fills import known_fill
+from fsm_exec.core.journal.rows import ExecutionSave
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.market.orders import CancelOrder, FillReport, OrderReport, PlaceAnswer, PlaceOrder, Refused, Unknown
+from fsm_exec.core.recovery import order_lookup, recovery
+from fsm_exec.core.recovery.order_lookup import reported
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 from fsm_exec.kalshi import translate
 from fsm_exec.lab.simulation import process
 from fsm_exec.runtime import accepting, dispatch, engine, inquirer, performer, reconciler, start
@@ -51,7 +52,7 @@ def save_after_send(patch: pytest.MonkeyPatch) -> None:
 
 def fills_by_order_total(patch: pytest.MonkeyPatch) -> None:
     """A fill is taken for known when the count has reached what the order was said to have filled."""
-    filled = absorb.TAKEN[FillReported]
+    filled = apply_event.TAKEN[FillReported]
 
     def hasty(draft: Draft, event: FillReported) -> None:
         child = draft.child(event.client_order_id)
@@ -62,7 +63,7 @@ def fills_by_order_total(patch: pytest.MonkeyPatch) -> None:
         child = execution.child(client_order_id)
         return child is not None and not child.counted_e2 >= child.reported_e2 > 0
 
-    patch.setitem(absorb.TAKEN, FillReported, hasty)
+    patch.setitem(apply_event.TAKEN, FillReported, hasty)
     for module in (reconciler, inquirer):
         patch.setattr(module, "fill_is_news", is_news)
 
@@ -79,16 +80,16 @@ def time_out_means_rejected(patch: pytest.MonkeyPatch) -> None:
 
 def not_found_means_cancelled(patch: pytest.MonkeyPatch) -> None:
     """A cancel answered 404 is taken for done."""
-    lost = absorb._write_lost
+    lost = apply_event._write_lost
 
     def hasty(draft: Draft, event: WriteLost) -> None:
         child = draft.child(event.client_order_id)
         if "not_found" in event.why and isinstance(child.write, PendingCancel):
-            absorb._ended(draft, child, child.reported_e2)
+            apply_event._ended(draft, child, child.reported_e2)
         else:
             lost(draft, event)
 
-    patch.setattr(absorb, "_write_lost", hasty)
+    patch.setattr(apply_event, "_write_lost", hasty)
 
 
 def new_id_on_resend(patch: pytest.MonkeyPatch) -> None:
@@ -119,7 +120,7 @@ def cancel_done_when_sent(patch: pytest.MonkeyPatch) -> None:
     def hasty(draft: Draft, child: Child, effect_id: str) -> CancelOrder:
         order = cancelling(draft, child, effect_id)
         sent = draft.child(child.client_order_id)
-        absorb._ended(draft, sent, sent.reported_e2)
+        apply_event._ended(draft, sent, sent.reported_e2)
         return order
 
     patch.setattr(advance, "_cancelling", hasty)
@@ -127,24 +128,24 @@ def cancel_done_when_sent(patch: pytest.MonkeyPatch) -> None:
 
 def late_frame_dropped(patch: pytest.MonkeyPatch) -> None:
     """A fill that is heard of after its order's end is thrown away."""
-    filled = absorb.TAKEN[FillReported]
+    filled = apply_event.TAKEN[FillReported]
 
     def deaf(draft: Draft, event: FillReported) -> None:
         if draft.child(event.client_order_id).is_open:
             filled(draft, event)
 
-    patch.setitem(absorb.TAKEN, FillReported, deaf)
+    patch.setitem(apply_event.TAKEN, FillReported, deaf)
 
 
 def outbox_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A new process does not ask what became of the writes that were under way."""
-    restored = absorb._restored
+    restored = apply_event._restored
 
     def forgetful(draft: Draft, event: Restored) -> None:
         draft.update(outbox=())
         restored(draft, event)
 
-    patch.setattr(absorb, "_restored", forgetful)
+    patch.setattr(apply_event, "_restored", forgetful)
 
 
 def full_quantity_again(patch: pytest.MonkeyPatch) -> None:
@@ -181,7 +182,7 @@ def reconciled_by_position(patch: pytest.MonkeyPatch) -> None:
 
 def fill_after_end_reopens(patch: pytest.MonkeyPatch) -> None:
     """A fill after an order's end brings it back to work."""
-    filled = absorb.TAKEN[FillReported]
+    filled = apply_event.TAKEN[FillReported]
 
     def reopening(draft: Draft, event: FillReported) -> None:
         child = draft.child(event.client_order_id)
@@ -207,7 +208,7 @@ def fill_after_end_reopens(patch: pytest.MonkeyPatch) -> None:
             reported_e2=max(child.reported_e2, counted),
         )
 
-    patch.setitem(absorb.TAKEN, FillReported, reopening)
+    patch.setitem(apply_event.TAKEN, FillReported, reopening)
 
 
 def cap_ignores_the_fee(patch: pytest.MonkeyPatch) -> None:
@@ -261,25 +262,25 @@ def no_expiration(patch: pytest.MonkeyPatch) -> None:
 
 def short_signature_window(patch: pytest.MonkeyPatch) -> None:
     """A request is taken for gone 10 s after it was sent."""
-    patch.setattr(inquiry, "SIGNATURE_WINDOW_US", 10_000_000)
+    patch.setattr(order_lookup, "SIGNATURE_WINDOW_US", 10_000_000)
 
 
 def restored_fills_dropped(patch: pytest.MonkeyPatch) -> None:
     """What was bought while the engine was away is left to be heard of later."""
-    restored = absorb._restored
-    patch.setattr(absorb, "_restored", lambda draft, event: restored(draft, replace(event, fills=())))
+    restored = apply_event._restored
+    patch.setattr(apply_event, "_restored", lambda draft, event: restored(draft, replace(event, fills=())))
 
 
 def same_price_taken_as_known(patch: pytest.MonkeyPatch) -> None:
     """A second fill of an order at the price of the first is taken for the first."""
-    filled = absorb.TAKEN[FillReported]
+    filled = apply_event.TAKEN[FillReported]
 
     def hasty(draft: Draft, event: FillReported) -> None:
         child = draft.child(event.client_order_id)
         if all(fill.price_e4 != event.price_e4 for fill in child.fills):
             filled(draft, event)
 
-    patch.setitem(absorb.TAKEN, FillReported, hasty)
+    patch.setitem(apply_event.TAKEN, FillReported, hasty)
 
 
 def taker_flag_flipped(patch: pytest.MonkeyPatch) -> None:
@@ -293,8 +294,8 @@ def fill_time_is_now(patch: pytest.MonkeyPatch) -> None:
 
 
 def _fill_is(patch: pytest.MonkeyPatch, as_heard: Callable[[FillReported], FillReported]) -> None:
-    filled = absorb.TAKEN[FillReported]
-    patch.setitem(absorb.TAKEN, FillReported, lambda draft, event: filled(draft, as_heard(event)))
+    filled = apply_event.TAKEN[FillReported]
+    patch.setitem(apply_event.TAKEN, FillReported, lambda draft, event: filled(draft, as_heard(event)))
 
 
 def deadline_a_second_late(patch: pytest.MonkeyPatch) -> None:
@@ -320,12 +321,12 @@ def halt_ends_half(patch: pytest.MonkeyPatch) -> None:
 
 def amend_reports_nothing(patch: pytest.MonkeyPatch) -> None:
     """What the answer to an amend says of fills is not kept."""
-    walked = absorb._walked
+    walked = apply_event._walked
 
     def deaf(draft: Draft, child: Child, price: PriceE4, _: CountE2 | None, at_us: int) -> Child:
         return walked(draft, child, price, None, at_us)
 
-    patch.setattr(absorb, "_walked", deaf)
+    patch.setattr(apply_event, "_walked", deaf)
 
 
 MUTANTS: Mapping[Mutant, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.lab.arena import Run
 from fsm_exec.lab.results import EpisodeKey, EpisodeResult, open_results
 from tests.cli.invoking import invoke

@@ -9,9 +9,9 @@ from fractions import Fraction
 import msgspec
 import pytest
 
-from fsm_exec.core.book import Book
-from fsm_exec.core.fees import FeeTerms, fee_terms
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, opposite
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.market.fees import FeeTerms, fee_terms
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, opposite
 from fsm_exec.lab.bound import bound_e7, limit_e7, static_e7
 from fsm_exec.lab.episodes import Conditions, Order, Start
 from fsm_exec.paper.matching_engine.market_book import BookEvent, MarketBook, Match

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from fsm_exec.core.units import MoneyE6
+from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.lab.break_even import Saving, assumed_saving, break_even, observed_saving
 from tests.lab.review_rows import trade
 

@@ -12,10 +12,10 @@ import msgspec
 import pytest
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.book import Book
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.fees import fee_terms
-from fsm_exec.core.units import LINEAR_CENT, CountE2, PriceE4
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.market.fees import fee_terms
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4
 from fsm_exec.lab.arena import LabError, run_episode
 from fsm_exec.lab.cells import Report, report
 from fsm_exec.lab.compare import Field, Plan, Task, tasks_left, work_all

@@ -10,7 +10,7 @@ import pytest
 
 from fsm_exec.cli.tune import tune
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.lab.arena import Run
 from fsm_exec.lab.compare import Field, Plan
 from fsm_exec.lab.episodes import US_PER_S, Conditions

@@ -15,7 +15,7 @@ import pytest
 import trio
 
 from fsm_exec.algorithms import SHIPPED
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.lab import arena
 from fsm_exec.lab.episodes import Conditions, Order, find_starts
 from fsm_exec.paper.server.asgi_transport import MemoryTransport

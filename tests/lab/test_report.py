@@ -14,7 +14,7 @@ from plotly.graph_objects import Figure, Scatter
 from plotly.offline import get_plotlyjs
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import LINEAR_CENT, CountE2, PriceE4, PriceGrid, PriceRange
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4, PriceGrid, PriceRange
 from fsm_exec.lab.cells import Report, summary
 from fsm_exec.lab.compare import Scope
 from fsm_exec.lab.report import desk

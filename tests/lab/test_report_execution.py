@@ -14,10 +14,10 @@ import pytest
 from plotly.graph_objects import Figure
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.events import Restored
-from fsm_exec.core.replay import Told, told
-from fsm_exec.core.times import from_iso
-from fsm_exec.core.units import CountE2, PriceE4, parse_count, parse_fixed, parse_price
+from fsm_exec.core.execution.events import Restored
+from fsm_exec.core.journal.replay import Told, told
+from fsm_exec.core.values.times import from_iso
+from fsm_exec.core.values.units import CountE2, PriceE4, parse_count, parse_fixed, parse_price
 from fsm_exec.lab.report.execution import execution_sections
 from fsm_exec.lab.report.execution_books import Column, Touch, photographed, recorded
 from fsm_exec.lab.report.execution_costs import cost_section

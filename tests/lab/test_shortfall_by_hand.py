@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from fsm_exec.core.units import CountE2, Outcome, opposite
+from fsm_exec.core.values.units import CountE2, Outcome, opposite
 from fsm_exec.lab.arena import SEED, _Faults, _measured, _work
 from fsm_exec.lab.episodes import US_PER_S, Conditions, Order, Start, find_starts
 from fsm_exec.lab.methods import resolve

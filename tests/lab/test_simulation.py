@@ -10,8 +10,8 @@ from typing import get_args
 
 import pytest
 
-from fsm_exec.core import crashpoints
-from fsm_exec.core.inquiry import QUARANTINE_CANCEL
+from fsm_exec.core.execution.events import QUARANTINE_CANCEL
+from fsm_exec.core.journal import crashpoints
 from fsm_exec.lab.simulation.hunt import Options, hunt, live
 from fsm_exec.lab.simulation.scenario import (
     LYING,

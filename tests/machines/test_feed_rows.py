@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.units import LINEAR_CENT, CountE2, PriceE4
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.own_orders import OwnOrders

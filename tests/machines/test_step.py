@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 
-from fsm_exec.core.draft import ChildGuards, ExecutionGuards
 from fsm_exec.core.errors import IllegalTrigger
-from fsm_exec.core.machine import _GUARDS, bind, step
+from fsm_exec.core.execution.draft import ChildGuards, ExecutionGuards
+from fsm_exec.core.execution.machine import _GUARDS, bind, step
 from states import TABLES, Row, Table
 
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from fsm_exec.core.events import Reason
+from fsm_exec.core.execution.events import Reason
 from states import REASONS, TABLES, Row, Table
 from states._table import TableError, checked, rows
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 
-from fsm_exec.core.units import Outcome, opposite
+from fsm_exec.core.values.units import Outcome, opposite
 
 DOLLAR = 10_000
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from trio_websocket import WebSocketConnection
 
-from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, parse_count, parse_price
+from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4, parse_count, parse_price
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 from fsm_exec.paper.server.auth import Authenticator, Credentials, KeyType

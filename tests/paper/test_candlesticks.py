@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fsm_exec.core.units import ONE_DOLLAR_E4, CountE2, Outcome, PriceE4
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2, Outcome, PriceE4
 from fsm_exec.paper.matching_engine.candles import Candles
 from fsm_exec.paper.tapes.tape import BookDelta
 from tests.paper.support import START_US, TICKER, Floor, Stage, delta, header, snapshot, staged, trade

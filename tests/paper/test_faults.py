@@ -14,8 +14,8 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import UserError, VenueRefused, VenueUnavailable
-from fsm_exec.core.orders import Cancelled, CancelOrder, Placed, PlaceOrder, Refused, Unknown
-from fsm_exec.core.units import CountE2, MoneyE6
+from fsm_exec.core.market.orders import Cancelled, CancelOrder, Placed, PlaceOrder, Refused, Unknown
+from fsm_exec.core.values.units import CountE2, MoneyE6
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from fsm_exec.core.book import Book
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import Outcome, in_outcome, opposite
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.values.units import Outcome, in_outcome, opposite
 from fsm_exec.paper.tapes.fidelity import measure
 from fsm_exec.paper.tapes.generator import LENGTH_MAX_S, generate
 from fsm_exec.paper.tapes.profiles import INDEX, PROFILES, THIN, Profile

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fsm_exec.core.units import MoneyE6
+from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.venue import order_group_requests
 from fsm_exec.wire.rest import CreateOrderAnswer

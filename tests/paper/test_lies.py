@@ -11,8 +11,8 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import VenueUnavailable
-from fsm_exec.core.orders import Placed, Unknown
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.market.orders import Placed, Unknown
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.paper.faults import Episode, ExchangeFaults, FaultPlan, FaultProfile
 from fsm_exec.paper.lies import ANSWERS, FILL, FRAMES, ORDER, PAGES, LieFaults, Lies
 from fsm_exec.paper.rfc3339 import rfc3339

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fsm_exec.core.units import MoneyE6
+from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.venue import member_reads
 from tests.paper.support import TICKER, Floor, count, snapshot, trade

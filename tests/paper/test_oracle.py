@@ -9,9 +9,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fsm_exec.core.book import Book
-from fsm_exec.core.orders import TimeInForce
-from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, complement, format_count, format_price, opposite
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.market.orders import TimeInForce
+from fsm_exec.core.values.units import (
+    CountE2,
+    MoneyE6,
+    Outcome,
+    PriceE4,
+    complement,
+    format_count,
+    format_price,
+    opposite,
+)
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.orders import SelfTradePrevention

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fsm_exec.core.book import BookError
+from fsm_exec.core.market.book import BookError
 from fsm_exec.paper.matching_engine.market_book import Match
 from tests.paper.support import Floor, count, delta, price, snapshot, trade
 

@@ -9,8 +9,17 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsm_exec.core.book import Book
-from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, complement, opposite, parse_change, parse_price
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.values.units import (
+    CountE2,
+    MoneyE6,
+    Outcome,
+    PriceE4,
+    complement,
+    opposite,
+    parse_change,
+    parse_price,
+)
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.accounts import compute_reserve
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade

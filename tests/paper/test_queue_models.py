@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.paper.matching_engine.orders import Order
 from fsm_exec.paper.matching_engine.price_level import PriceLevel, QueueModel
 from tests.paper.support import Floor, count, delta, snapshot, trade

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from fsm_exec.core.book import Book
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import PriceE4
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.values.units import PriceE4
 from fsm_exec.paper.grids import grid_of
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, read_tape

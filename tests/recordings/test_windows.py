@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from fsm_exec.algorithms import SHIPPED
-from fsm_exec.core.units import Outcome
+from fsm_exec.core.values.units import Outcome
 from fsm_exec.paper.tapes.tape import Tape, read_tape
 from tests.recordings.windows import Case, draw_window, work
 

@@ -12,9 +12,9 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from fsm_exec.algorithms import Method
-from fsm_exec.core.book import Book
-from fsm_exec.core.ports import MetricsRow
-from fsm_exec.core.units import CountE2, MoneyE6, Outcome
+from fsm_exec.core.costs.rows import MetricsRow
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.lab.arena import play_from

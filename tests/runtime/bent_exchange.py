@@ -21,9 +21,9 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 import trio
 
-from fsm_exec.core.account import BudgetFacts
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.orders import (
+from fsm_exec.core.exchange_port import StreamListener
+from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
     CancelAnswer,
@@ -36,8 +36,8 @@ from fsm_exec.core.orders import (
     PlaceOrder,
     Write,
 )
-from fsm_exec.core.ports import StreamListener
-from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, format_count, format_price, in_outcome
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4, format_count, format_price, in_outcome
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.matching_engine.accounts import Account
@@ -70,9 +70,9 @@ Fate: TypeAlias = Literal["lost there", "lost back", "refused"]
 
 
 class BentExchange:
-    """What `core.ports.Exchange` asks for, as the client does it; a test may put a function of its own in the place of
-    any call. `place_fates` and `cancel_fates` are those of the next writes, then all is well; while `mute` no frame
-    about orders and fills arrives; `answer_s` is how much longer the answer to a new order takes."""
+    """What `core.exchange_port.Exchange` asks for, as the client does it; a test may put a function of its own in the
+    place of any call. `place_fates` and `cancel_fates` are those of the next writes, then all is well; while `mute` no
+    frame about orders and fills arrives; `answer_s` is how much longer the answer to a new order takes."""
 
     def __init__(
         self,

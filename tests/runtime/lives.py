@@ -18,10 +18,10 @@ import outcome as outcome_of
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.advance import fold
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.ports import StoredExecution
-from fsm_exec.core.snapshot import decode_entry, decode_snapshot
+from fsm_exec.core.execution.advance import fold
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.rows import StoredExecution
+from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log

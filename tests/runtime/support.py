@@ -13,14 +13,14 @@ from typing import Any
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.advance import fold
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.fees import fee_terms
-from fsm_exec.core.limits import Limits, resolve_limits
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.ports import Store
-from fsm_exec.core.snapshot import decode_entry, encode_snapshot
-from fsm_exec.core.units import LINEAR_CENT, CountE2, Outcome, PriceE4
+from fsm_exec.core.execution.advance import fold
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
+from fsm_exec.core.market.fees import fee_terms
+from fsm_exec.core.market.limits import Limits, resolve_limits
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.store_port import Store
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, Outcome, PriceE4
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine, MethodRef, Request
 from fsm_exec.runtime.logs import open_log

@@ -9,9 +9,9 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US
-from fsm_exec.core.orders import CancelOrder, PlaceOrder
-from fsm_exec.core.ports import ExecutionSave
+from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
+from fsm_exec.core.journal.rows import ExecutionSave
+from fsm_exec.core.market.orders import CancelOrder, PlaceOrder
 from tests.runtime.support import TICKER, Stage, StoreBetween, count, price, staged
 
 

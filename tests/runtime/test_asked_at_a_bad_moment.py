@@ -6,10 +6,10 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import VenueUnavailable
-from fsm_exec.core.events import MarketChanged
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.orders import OrderListing
-from fsm_exec.core.ports import ExecutionSave, StoredExecution
+from fsm_exec.core.execution.events import MarketChanged
+from fsm_exec.core.journal.rows import ExecutionSave, StoredExecution
+from fsm_exec.core.market.orders import OrderListing
+from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.runtime.inbox import INBOX_EVENTS_MAX
 from tests.runtime.lives import a_world, ended
 from tests.runtime.support import Stage, StoreBetween, staged

@@ -7,8 +7,8 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import VenueUnavailable
-from fsm_exec.core.inquiry import READ_LAG_US, SIGNATURE_WINDOW_US
-from fsm_exec.core.orders import FillListing, OrderListing
+from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
+from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.runtime.accepting import GRACE_US
 from tests.runtime.lives import a_world, ended
 from tests.runtime.support import Stage

@@ -5,10 +5,10 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from fsm_exec.core.account import BudgetFacts
 from fsm_exec.core.errors import StoreFailed
-from fsm_exec.core.orders import CancelAnswer, CancelOrder, OrderListing
-from fsm_exec.core.ports import ExecutionSave
+from fsm_exec.core.journal.rows import ExecutionSave
+from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.market.orders import CancelAnswer, CancelOrder, OrderListing
 from tests.runtime.support import StoreBetween, staged
 
 MANY = 300

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import IllegalEvent, LocalError, SaveRefused, ServiceFailed, StoreFailed
-from fsm_exec.core.ports import ExecutionSave
+from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.store import SqliteStore
 from tests.runtime.support import Stage, StoreBetween, count, staged
 

@@ -9,9 +9,9 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from fsm_exec.core.execution import Child, Execution
-from fsm_exec.core.orders import FillReport
-from fsm_exec.core.units import CountE2, MoneyE6, Outcome
+from fsm_exec.core.execution.execution import Child, Execution
+from fsm_exec.core.market.orders import FillReport
+from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.own_orders import OwnOrders

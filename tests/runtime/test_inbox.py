@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fsm_exec.core.events import AnyEvent, ClockStruck
+from fsm_exec.core.execution.events import AnyEvent, ClockStruck
 from fsm_exec.runtime.inbox import INBOX_EVENTS_MAX, Inbox, InboxOverflow
 
 

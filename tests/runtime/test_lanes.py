@@ -11,8 +11,8 @@ import trio
 from fsm_exec.algorithms import method
 from fsm_exec.cli.demo_database import open_demo_store
 from fsm_exec.cli.results import differences
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper_session import PaperExchange, open_paper_session
 from fsm_exec.runtime.clock import system_us

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import IllegalEvent, VenueUnavailable
-from fsm_exec.core.orders import (
+from fsm_exec.core.market.orders import (
     CancelAnswer,
     CancelOrder,
     FillListing,
@@ -22,7 +22,7 @@ from fsm_exec.core.orders import (
     Refused,
     Unknown,
 )
-from fsm_exec.core.units import CountE2, MoneyE6
+from fsm_exec.core.values.units import CountE2, MoneyE6
 from tests.bending import requests
 from tests.runtime.lives import World, a_world, ended
 from tests.runtime.support import Stage, count, price, staged

@@ -9,10 +9,10 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from fsm_exec.core.account import BudgetFacts
 from fsm_exec.core.errors import LocalError, UserError, VenueUnavailable
-from fsm_exec.core.orders import FillListing
-from fsm_exec.core.ports import ExecutionSave
+from fsm_exec.core.journal.rows import ExecutionSave
+from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.market.orders import FillListing
 from fsm_exec.runtime import past
 from fsm_exec.runtime.status import ANSWER_WITHIN_S, FeedStatus, halt_within_s
 from tests.runtime.lives import a_world, ended

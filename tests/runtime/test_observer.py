@@ -11,9 +11,9 @@ from trio.testing import MockClock
 
 from fsm_exec.algorithms.catalogue import Catalogue
 from fsm_exec.core.errors import VenueUnavailable
-from fsm_exec.core.forecasts import score
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.units import LINEAR_CENT, Outcome
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.signals.forecasts import score
+from fsm_exec.core.values.units import LINEAR_CENT, Outcome
 from fsm_exec.runtime.depth import DepthSettings
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.logs import open_log

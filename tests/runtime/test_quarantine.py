@@ -9,8 +9,8 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import IllegalEvent, LocalError
-from fsm_exec.core.orders import OrderListing
-from fsm_exec.core.ports import ExecutionSave
+from fsm_exec.core.journal.rows import ExecutionSave
+from fsm_exec.core.market.orders import OrderListing
 from fsm_exec.runtime import supervisor
 from tests.runtime.lives import World, a_world, ended
 from tests.runtime.support import Stage, count

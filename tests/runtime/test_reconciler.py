@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import VenueUnavailable
-from fsm_exec.core.execution import PendingAmend, PendingCancel
-from fsm_exec.core.orders import FillListing, FillReport, OrderReport
-from fsm_exec.core.reconcile import FRESH_US, fill_is_news, order_is_news
-from fsm_exec.core.units import PriceE4
+from fsm_exec.core.execution.execution import PendingAmend, PendingCancel
+from fsm_exec.core.market.orders import FillListing, FillReport, OrderReport
+from fsm_exec.core.recovery.reconcile import FRESH_US, fill_is_news, order_is_news
+from fsm_exec.core.values.units import PriceE4
 from fsm_exec.paper.tapes.tape import tape_header
 from fsm_exec.runtime.reconciler import AGAIN_S, INTERVAL_S, RETRY_S
 from tests.runtime.support import Stage, count, staged

@@ -8,10 +8,10 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from fsm_exec.core.algorithm import Algorithm
+from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import UserError, VenueRefused
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.units import LINEAR_CENT, PriceE4
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.values.units import LINEAR_CENT, PriceE4
 from fsm_exec.paper.grids import grid_of
 from tests.bending import requests
 from tests.bending.bends import Reply

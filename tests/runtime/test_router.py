@@ -11,11 +11,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from fsm_exec.core.events import AnyEvent, FillReported, OrderReported
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.market import MarketStatus
-from fsm_exec.core.orders import FillReport, OrderReport, Placed, PlaceOrder
-from fsm_exec.core.units import MoneyE6, PriceE4, PriceGrid, PriceRange
+from fsm_exec.core.execution.events import AnyEvent, FillReported, OrderReported
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.market.orders import FillReport, OrderReport, Placed, PlaceOrder
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.values.units import MoneyE6, PriceE4, PriceGrid, PriceRange
 from fsm_exec.paper_session import PaperExchange, open_paper_session
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed

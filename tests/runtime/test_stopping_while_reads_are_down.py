@@ -15,7 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.core.errors import VenueRefused, VenueUnavailable
-from fsm_exec.core.ports import StreamListener
+from fsm_exec.core.exchange_port import StreamListener
 from fsm_exec.runtime.inbox import InboxOverflow
 from tests.runtime.lives import World, a_world, ended
 from tests.runtime.support import Stage, StoreBetween, count

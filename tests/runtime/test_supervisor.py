@@ -6,15 +6,15 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.advance import advance
-from fsm_exec.core.algorithm import Goal, Progress, Slice, Wish
+from fsm_exec.core.algorithm.algorithm import Goal, Progress, Slice, Wish
+from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.errors import IllegalEvent, SaveRefused
-from fsm_exec.core.events import StopRequested
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.rows import save_of
-from fsm_exec.core.units import LINEAR_CENT
-from fsm_exec.core.view import View
-from fsm_exec.core.wishes import IllegalWish
+from fsm_exec.core.execution.advance import advance
+from fsm_exec.core.execution.events import StopRequested
+from fsm_exec.core.execution.order_checks import IllegalWish
+from fsm_exec.core.journal.to_rows import save_of
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.values.units import LINEAR_CENT
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.inbox import INBOX_EVENTS_MAX, InboxOverflow
 from fsm_exec.runtime.supervisor import RESTART_INTERVAL_S, RESTARTS_MAX, may_help_to_restart

@@ -8,11 +8,11 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES
-from fsm_exec.core.algorithm import Algorithm, Goal, PlaceWish, Progress, Slice, Wish
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.orders import CancelOrder
-from fsm_exec.core.units import LINEAR_CENT
-from fsm_exec.core.view import View
+from fsm_exec.core.algorithm.algorithm import Algorithm, Goal, PlaceWish, Progress, Slice, Wish
+from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.market.orders import CancelOrder
+from fsm_exec.core.values.units import LINEAR_CENT
 from fsm_exec.runtime.engine import MethodRef, Request
 from tests.runtime.support import FEES, TICKER, Stage, count, price, staged
 

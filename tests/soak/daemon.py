@@ -22,7 +22,7 @@ import trio
 from fsm_exec.control.client import Client, DaemonFailed
 from fsm_exec.control.messages import Submission
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import MoneyE6
+from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.runtime.clock import system_us

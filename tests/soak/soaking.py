@@ -23,8 +23,8 @@ import trio
 
 from fsm_exec.algorithms import method
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.limits import resolve_limits
-from fsm_exec.core.units import CountE2, MoneyE6, Outcome
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.server.auth import Authenticator

@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 import pytest
 
-from fsm_exec.core.ports import BookRow, ChildRow, ExecutionSave, FillGone, FillRow, JournalRow, MetricsRow
+from fsm_exec.core.costs.rows import BookRow, MetricsRow
+from fsm_exec.core.journal.rows import ChildRow, ExecutionSave, FillGone, FillRow, JournalRow
 from fsm_exec.store import SqliteStore, open_live_store, open_virtual_store
 
 OpenStore: TypeAlias = Callable[[], AbstractAsyncContextManager[SqliteStore]]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import trio
 
-from fsm_exec.core.advance import apply
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.metrics import metrics
-from fsm_exec.core.ports import ExecutionSave
-from fsm_exec.core.rows import save_of
-from fsm_exec.core.snapshot import decode_entry
+from fsm_exec.core.costs.metrics import metrics
+from fsm_exec.core.execution.advance import apply
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.rows import ExecutionSave
+from fsm_exec.core.journal.snapshot import decode_entry
+from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.store import open_virtual_store
 from tests.golden.histories import HISTORIES
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from fsm_exec.core.ownership import EPOCH_CHARS, client_order_id, name_of_ours, number_of, numbered
+from fsm_exec.core.market.client_order_id import EPOCH_CHARS, client_order_id, name_of_ours, number_of, numbered
 from fsm_exec.store import SqliteStore, open_virtual_store
 from fsm_exec.store.acknowledged import SUFFIX, Counts, Lost, Mark, lost_since, marked
 from fsm_exec.store.backups import copy_database
@@ -161,7 +161,7 @@ KILLED = """
 import pathlib, sys, trio
 sys.path.insert(0, sys.argv[2])
 from fsm_exec.store import open_live_store
-from fsm_exec.core.ownership import numbered
+from fsm_exec.core.market.client_order_id import numbered
 from tests.store.conftest import Samples
 
 async def main():

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.snapshot import SNAPSHOT_VERSION
+from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION
 from fsm_exec.store import read_executions, read_journal
 from fsm_exec.store.checking import check
 from tests.golden.histories import HISTORIES

@@ -11,11 +11,13 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from fsm_exec.core.costs.rows import MarkoutRow
 from fsm_exec.core.errors import SaveRefused, StoreFailed
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.market import MarketTerms
-from fsm_exec.core.ports import FillGone, MarkoutRow, Store
-from fsm_exec.core.units import LINEAR_CENT
+from fsm_exec.core.journal.rows import FillGone
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.store_port import Store
+from fsm_exec.core.values.units import LINEAR_CENT
 from fsm_exec.store.locks import LockHeld
 from fsm_exec.store.work import work
 from fsm_exec.store.writer import BATCH_JOBS_MAX

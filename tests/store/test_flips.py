@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from fsm_exec.core.costs.rows import ChildMetricsRow, MetricsRow
 from fsm_exec.core.errors import ExecError
-from fsm_exec.core.ports import ChildMetricsRow, ChildRow, FillRow, MetricsRow
+from fsm_exec.core.journal.rows import ChildRow, FillRow
 from fsm_exec.store import queries, reading
 from fsm_exec.store.checking import check
 from fsm_exec.store.inspecting import inspected

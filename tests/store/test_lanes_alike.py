@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fsm_exec.core.errors import SaveRefused
-from fsm_exec.core.ports import Store
+from fsm_exec.core.store_port import Store
 from fsm_exec.store import SqliteStore, open_live_store, open_virtual_store
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from fsm_exec.core import crashpoints
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.journal import crashpoints
 from fsm_exec.store.locks import LockHeld, database_lock, holding
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.store import open_live_store, open_virtual_store, read_executions, read_journal
 from fsm_exec.store.marking import ATTRIBUTE, mark
 from fsm_exec.store.migrations import APPLICATION_ID, SCHEMA, Migration

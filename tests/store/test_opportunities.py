@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from fsm_exec.core.errors import SaveRefused
-from fsm_exec.core.ports import EdgeFigures, RefusedRow, SubmissionRow
+from fsm_exec.core.journal.rows import EdgeFigures, RefusedRow, SubmissionRow
 from fsm_exec.store.checking import check
 from fsm_exec.store.migrations import SCHEMA
 from fsm_exec.store.opening import Opening, open_database

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from fsm_exec.core.ports import FillRow
+from fsm_exec.core.journal.rows import FillRow
 from fsm_exec.store.migrations import SCHEMA, migrate
 from fsm_exec.store.steps import FillSeen, Transition, newest_position, steps_of_all, steps_of_one
 from tests.golden.histories import HISTORIES

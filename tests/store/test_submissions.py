@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from fsm_exec.core.errors import SaveRefused, UserError
-from fsm_exec.core.ports import ExecutionSave, SubmissionRow
+from fsm_exec.core.journal.rows import ExecutionSave, SubmissionRow
 from fsm_exec.store import EMBEDDED
 from fsm_exec.store.jobs import Quarantine
 from fsm_exec.store.queries import Filter

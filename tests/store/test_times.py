@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsm_exec.core.times import from_iso, to_iso
+from fsm_exec.core.values.times import from_iso, to_iso
 
 FIRST_US = -62_135_596_800_000_000  # the year 1
 LAST_US = 253_402_300_799_999_999  # the end of the year 9999

@@ -10,11 +10,11 @@ import msgspec
 from msgspec.inspect import BoolType, IntType, LiteralType, StructType, type_info
 
 from fsm_exec.algorithms import AnyFamily, Method
-from fsm_exec.core.book import Ladder
-from fsm_exec.core.edge import Edge
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.signals import Signals
-from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, PriceRange
+from fsm_exec.core.market.book import Ladder
+from fsm_exec.core.market.edge import Edge
+from fsm_exec.core.signals.signals import Signals
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, PriceRange
 from fsm_exec.lab.algorithm_checks.stage import OVERTIME_US, STEP_US, Frame, Stage, submitted
 
 US_PER_S: Final = 1_000_000

@@ -14,11 +14,10 @@ from random import Random
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import Method
-from fsm_exec.core.advance import advance, apply, decide
-from fsm_exec.core.book import Ladder
-from fsm_exec.core.closing import closing_at_us
-from fsm_exec.core.edge import Edge
-from fsm_exec.core.events import (
+from fsm_exec.core.algorithm.market_view import View, mid_of
+from fsm_exec.core.execution.advance import advance, apply, decide
+from fsm_exec.core.execution.closing_leg import closing_at_us
+from fsm_exec.core.execution.events import (
     AmendAnswered,
     AmendRefused,
     AnyEvent,
@@ -36,16 +35,17 @@ from fsm_exec.core.events import (
     Submitted,
     WriteLost,
 )
-from fsm_exec.core.execution import Child, Execution
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.inquiry import needs_inquiry
-from fsm_exec.core.limits import Limits, resolve_limits
-from fsm_exec.core.market import MarketStatus, MarketTerms
-from fsm_exec.core.orders import AmendOrder, CancelOrder, OrderStatus, PlaceOrder, Write
-from fsm_exec.core.signals import Signals
-from fsm_exec.core.snapshot import decode_entry, encode_event, encode_intents, encode_snapshot
-from fsm_exec.core.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid
-from fsm_exec.core.view import View, mid_of
+from fsm_exec.core.execution.execution import Child, Execution
+from fsm_exec.core.journal.snapshot import decode_entry, encode_event, encode_intents, encode_snapshot
+from fsm_exec.core.market.book import Ladder
+from fsm_exec.core.market.edge import Edge
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.market.limits import Limits, resolve_limits
+from fsm_exec.core.market.orders import AmendOrder, CancelOrder, OrderStatus, PlaceOrder, Write
+from fsm_exec.core.market.terms import MarketStatus, MarketTerms
+from fsm_exec.core.recovery.order_lookup import needs_inquiry
+from fsm_exec.core.signals.signals import Signals
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid
 
 T0_US = 1_681_149_600_000_000
 STEP_US = 250_000

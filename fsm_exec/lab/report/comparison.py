@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import CountE2, format_count
+from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.lab.cells import ALL_TAPES, Cell, Group, Paired, Report, groups_of, summary
 from fsm_exec.lab.compare import Scope
 from fsm_exec.lab.methods import full_name

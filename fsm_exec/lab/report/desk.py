@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from fsm_exec.core.ports import MetricsRow
-from fsm_exec.core.times import SECOND_US
-from fsm_exec.core.units import CountE2, PriceE4, PriceGrid, parse_count, parse_price
+from fsm_exec.core.costs.rows import MetricsRow
+from fsm_exec.core.values.times import SECOND_US
+from fsm_exec.core.values.units import CountE2, PriceE4, PriceGrid, parse_count, parse_price
 from fsm_exec.lab.report.quantiles import Spread, spread
 from fsm_exec.lab.review import BLOCK_US, BY_OWNER
 from fsm_exec.lab.statistics import Block, Estimate, estimate

@@ -8,14 +8,14 @@ from typing import Final
 
 import msgspec
 
+from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.events import DecisionDue, Submitted
-from fsm_exec.core.execution import Execution, Fill
-from fsm_exec.core.ports import MetricsRow
-from fsm_exec.core.replay import Told, told
-from fsm_exec.core.times import to_iso
-from fsm_exec.core.units import MoneyE6, format_count, format_fixed, format_money, rounded_ratio
-from fsm_exec.core.words import listed, moved, short_id, words
+from fsm_exec.core.execution.describe import listed, moved, short_id, words
+from fsm_exec.core.execution.events import DecisionDue, Submitted
+from fsm_exec.core.execution.execution import Execution, Fill
+from fsm_exec.core.journal.replay import Told, told
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import MoneyE6, format_count, format_fixed, format_money, rounded_ratio
 from fsm_exec.lab.report.execution_books import Books, photographed, recorded
 from fsm_exec.lab.report.execution_costs import cents_per_contract, cost_section
 from fsm_exec.lab.report.execution_figure import execution_figure

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from fsm_exec.core.book import Book, Ladder
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, in_outcome
+from fsm_exec.core.market.book import Book, Ladder
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, in_outcome
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
 from fsm_exec.store.picturing import StoredBook
 

@@ -10,10 +10,10 @@ from typing import Final
 
 from plotly.graph_objects import Figure, Waterfall
 
+from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.ports import MetricsRow
-from fsm_exec.core.units import CountE2, format_fixed, rounded_ratio
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.values.units import CountE2, format_fixed, rounded_ratio
 from fsm_exec.lab.report.looks import INK, dress
 from fsm_exec.lab.report.page import Section, Table
 

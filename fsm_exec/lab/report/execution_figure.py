@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from plotly.graph_objects import Bar, Figure, Scatter
 from plotly.subplots import make_subplots
 
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.lab.report.execution_books import Books
 from fsm_exec.lab.report.execution_frame import BOOK_PX, Frame, Line, frame_of, lines_of, spread
 from fsm_exec.lab.report.execution_heat import draw_book

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from fsm_exec.core.units import PriceE4, format_fixed
+from fsm_exec.core.values.units import PriceE4, format_fixed
 from fsm_exec.lab.report.execution_books import Books
 from fsm_exec.lab.report.execution_story import Story
 

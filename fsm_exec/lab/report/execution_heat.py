@@ -8,8 +8,8 @@ from typing import Final
 
 from plotly.graph_objects import Figure, Heatmap, Scatter
 
-from fsm_exec.core.book import Ladder
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.market.book import Ladder
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.lab.report.execution_books import Books, Column
 from fsm_exec.lab.report.execution_frame import Frame
 from fsm_exec.lab.report.execution_texts import cents, size, utc

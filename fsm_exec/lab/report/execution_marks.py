@@ -8,9 +8,9 @@ from typing import Final
 
 from plotly.graph_objects import Figure, Scatter
 
-from fsm_exec.core.execution import Fill
-from fsm_exec.core.units import format_money
-from fsm_exec.core.words import short_id
+from fsm_exec.core.execution.describe import short_id
+from fsm_exec.core.execution.execution import Fill
+from fsm_exec.core.values.units import format_money
 from fsm_exec.lab.report.execution_frame import Frame
 from fsm_exec.lab.report.execution_story import Stand, Story, Walk
 from fsm_exec.lab.report.execution_texts import cents, size, utc

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from fsm_exec.core.events import (
+from fsm_exec.core.execution.describe import words
+from fsm_exec.core.execution.events import (
     AmendRefused,
     CancelAnswered,
     DrainRequested,
@@ -25,10 +26,9 @@ from fsm_exec.core.events import (
     WithdrawAgain,
     WriteLost,
 )
-from fsm_exec.core.execution import CHILD_ENDS, CHILD_LIVE, Child, Execution
-from fsm_exec.core.replay import Told
-from fsm_exec.core.units import CountE2, PriceE4
-from fsm_exec.core.words import words
+from fsm_exec.core.execution.execution import CHILD_ENDS, CHILD_LIVE, Child, Execution
+from fsm_exec.core.journal.replay import Told
+from fsm_exec.core.values.units import CountE2, PriceE4
 
 TROUBLES = (OrderRefused, OrderDoubted, OrderWithdrawn, OrderAbsent, AmendRefused, WriteLost)
 

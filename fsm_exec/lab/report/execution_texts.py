@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fsm_exec.core.times import to_iso
-from fsm_exec.core.units import CountE2, format_count, format_fixed
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import CountE2, format_count, format_fixed
 
 
 def utc(at_us: int) -> str:

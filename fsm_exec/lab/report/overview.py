@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.times import to_iso
-from fsm_exec.core.units import CountE2, format_count
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.lab.report import overview_figures as figures
 from fsm_exec.lab.report.desk import (
     ENDED,

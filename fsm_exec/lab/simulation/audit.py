@@ -6,13 +6,13 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
-from fsm_exec.core.advance import fold
-from fsm_exec.core.agreement import row_differences, snapshot_differences
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.ports import ChildRow
-from fsm_exec.core.snapshot import SNAPSHOT_VERSION, decode_entry
-from fsm_exec.core.times import from_iso
-from fsm_exec.core.units import format_count, format_money, format_price
+from fsm_exec.core.execution.advance import fold
+from fsm_exec.core.journal.consistency import row_differences, snapshot_differences
+from fsm_exec.core.journal.rows import ChildRow
+from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, decode_entry
+from fsm_exec.core.values.times import from_iso
+from fsm_exec.core.values.units import format_count, format_money, format_price
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.store.reading import executions, fills, journal

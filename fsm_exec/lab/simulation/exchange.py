@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from fsm_exec.core.units import CountE2, parse_count
+from fsm_exec.core.values.units import CountE2, parse_count
 from fsm_exec.lab.simulation.witness import Witness
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.market_book import Match

@@ -1,9 +1,9 @@
 """An engine's life: a process that can be killed, in a world that goes on.
 
 Cancelling a task still lets every `finally` save and send, and nothing in Python stops it. So every way out of the
-engine passes a door of its life first (the crash points of `core.crashpoints`, the transport, the frames' stream, the
-disk), and once the life is over each of them raises LifeOver: what still runs is powerless. Doors are numbered as they
-are passed, so "dies at door n" names one moment of a history exactly.
+engine passes a door of its life first (the crash points of `core.journal.crashpoints`, the transport, the frames'
+stream, the disk), and once the life is over each of them raises LifeOver: what still runs is powerless. Doors are
+numbered as they are passed, so "dies at door n" names one moment of a history exactly.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextvars import ContextVar
 
 import trio
 
-from fsm_exec.core import crashpoints
+from fsm_exec.core.journal import crashpoints
 
 
 class LifeOver(BaseException):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from fsm_exec.core.units import CountE2, PriceE4, format_count, format_price, in_outcome, opposite
+from fsm_exec.core.values.units import CountE2, PriceE4, format_count, format_price, in_outcome, opposite
 from fsm_exec.lab.simulation.scenario import Hand, Hit, Orphan
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.orders import Order

@@ -11,7 +11,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import ExecError
-from fsm_exec.core.times import to_iso
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
 from fsm_exec.lab.simulation.wires import DoorTransport, dialler

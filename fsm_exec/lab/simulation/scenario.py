@@ -12,8 +12,8 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from fsm_exec.algorithms import SHIPPED
-from fsm_exec.core.crashpoints import NAMES
-from fsm_exec.core.units import CountE2, Outcome
+from fsm_exec.core.journal.crashpoints import NAMES
+from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.paper.faults import (
     Episode,
     ExchangeFaults,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import httpx
 import msgspec
 
-from fsm_exec.core.execution import Execution
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.units import ONE_DOLLAR_E4, PriceE4, complement, parse_count, parse_price
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, PriceE4, complement, parse_count, parse_price
 from fsm_exec.wire import rest
 
 US_PER_S = 1_000_000

@@ -16,9 +16,9 @@ import httpx
 import msgspec
 
 from fsm_exec.core.errors import CorruptSnapshot
-from fsm_exec.core.execution import CHILD_ENDS, EXECUTION_ENDS, Execution
-from fsm_exec.core.invariants import InvariantBroken, check
-from fsm_exec.core.snapshot import decode_snapshot
+from fsm_exec.core.execution.execution import CHILD_ENDS, EXECUTION_ENDS, Execution
+from fsm_exec.core.execution.invariants import InvariantBroken, check
+from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.wire_rules import all_in_e6, broken_by_amend, broken_by_place
 from fsm_exec.paper.matching_engine.accounts import Account

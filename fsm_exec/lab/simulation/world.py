@@ -16,7 +16,7 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.units import MoneyE6
+from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.lab.simulation import audit, ending, others, user
 from fsm_exec.lab.simulation.contradiction import contradict
 from fsm_exec.lab.simulation.disk import Disk

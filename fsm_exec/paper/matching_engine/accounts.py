@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fsm_exec.core.fees import FeeTerms
-from fsm_exec.core.units import ONE_DOLLAR_E4, CountE2, MoneyE6, Outcome, PriceE4
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2, MoneyE6, Outcome, PriceE4
 from fsm_exec.paper.matching_engine.orders import FillRecord, Order
 
 

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fsm_exec.core.units import ONE_DOLLAR_E4, CountE2, PriceE4
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2, PriceE4
 
 MINUTE_US = 60_000_000
 MINUTE_S = 60

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fsm_exec.core.book import Book
-from fsm_exec.core.fees import FeeTerms, fee_terms
-from fsm_exec.core.units import ONE_DOLLAR_E4, Outcome, PriceE4, complement
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.market.fees import FeeTerms, fee_terms
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, Outcome, PriceE4, complement
 from fsm_exec.paper.ids import named_id
 from fsm_exec.paper.matching_engine.candles import Candles
 from fsm_exec.paper.matching_engine.market_book import MarketBook

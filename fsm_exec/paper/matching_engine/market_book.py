@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
-from fsm_exec.core.book import Level as BookLevel
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, complement, in_outcome, opposite
+from fsm_exec.core.market.book import Level as BookLevel
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, complement, in_outcome, opposite
 from fsm_exec.paper.matching_engine.orders import Order
 from fsm_exec.paper.matching_engine.price_level import PriceLevel, QueueModel
 

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from fsm_exec.core.errors import UnitError
-from fsm_exec.core.units import ONE_CONTRACT_E2, CountE2, parse_count
+from fsm_exec.core.values.units import ONE_CONTRACT_E2, CountE2, parse_count
 from fsm_exec.paper import errors
 from fsm_exec.paper.matching_engine.orders import Order
 from fsm_exec.wire.writes import GroupLimit

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from fsm_exec.core.orders import OrderStatus, TimeInForce
-from fsm_exec.core.units import CountE2, MoneyE6, Outcome, PriceE4, in_outcome
+from fsm_exec.core.market.orders import OrderStatus, TimeInForce
+from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4, in_outcome
 
 NO_CONTRACTS_E2 = CountE2(0)
 NO_MONEY_E6 = MoneyE6(0)

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
-from fsm_exec.core.book import BookError
-from fsm_exec.core.units import CountE2
+from fsm_exec.core.market.book import BookError
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.paper.matching_engine.orders import Order
 
 QueueModel: TypeAlias = Literal["conservative", "proportional"]

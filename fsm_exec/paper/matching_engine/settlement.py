@@ -6,8 +6,8 @@ all accounts: nothing is made or lost.
 
 from __future__ import annotations
 
-from fsm_exec.core.fees import fill_fee
-from fsm_exec.core.units import CountE2, MoneyE6, in_outcome, opposite
+from fsm_exec.core.market.fees import fill_fee
+from fsm_exec.core.values.units import CountE2, MoneyE6, in_outcome, opposite
 from fsm_exec.paper.matching_engine.accounts import Account, SettlementRecord
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.market_book import Match

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fsm_exec.core.units import CountE2, format_count
+from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.venue.exchange import Exchange

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from fsm_exec.core.units import Outcome, opposite
+from fsm_exec.core.values.units import Outcome, opposite
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
 
 LEFT_OUT_US = 60_000_000

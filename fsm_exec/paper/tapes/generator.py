@@ -20,7 +20,7 @@ from itertools import accumulate
 from typing import Literal, TypeAlias
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, opposite
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, opposite
 from fsm_exec.paper.random_draws import poisson_moments
 from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE, Profile, Sizes, profile_named
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, TapeEvent, Trade, tape_header

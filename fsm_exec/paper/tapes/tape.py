@@ -16,10 +16,10 @@ from typing import TypeAlias
 
 import msgspec
 
-from fsm_exec.core.book import Book, BookError
-from fsm_exec.core.book import Level as BookLevel
 from fsm_exec.core.errors import UnitError, UserError
-from fsm_exec.core.units import (
+from fsm_exec.core.market.book import Book, BookError
+from fsm_exec.core.market.book import Level as BookLevel
+from fsm_exec.core.values.units import (
     CountE2,
     Outcome,
     PriceE4,

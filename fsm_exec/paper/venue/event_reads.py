@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fsm_exec.core.units import CountE2, format_count
+from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.paper import errors
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.rfc3339 import rfc3339

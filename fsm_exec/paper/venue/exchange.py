@@ -6,7 +6,7 @@ order id is used up, as on the real exchange.
 
 from __future__ import annotations
 
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, format_count, in_outcome
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, format_count, in_outcome
 from fsm_exec.paper import errors
 from fsm_exec.paper.ids import is_uuid
 from fsm_exec.paper.matching_engine.accounts import Account, cached_reserve, compute_reserve

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from fsm_exec.core.book import Book
-from fsm_exec.core.units import Outcome, format_price
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.values.units import Outcome, format_price
 from fsm_exec.paper import errors
 from fsm_exec.paper.grids import grid_of
 from fsm_exec.paper.matching_engine.market import PaperMarket

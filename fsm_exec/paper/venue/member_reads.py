@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from fsm_exec.core.units import ONE_DOLLAR_E4, CountE2, MoneyE6, Outcome, format_count, format_money
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2, MoneyE6, Outcome, format_count, format_money
 from fsm_exec.paper import errors
 from fsm_exec.paper.matching_engine.accounts import Account, Position, SettlementRecord
 from fsm_exec.paper.matching_engine.market import PaperMarket

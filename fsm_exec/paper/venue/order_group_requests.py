@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fsm_exec.core.units import format_count
+from fsm_exec.core.values.units import format_count
 from fsm_exec.paper import errors
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.order_groups import GROUPS_MAX, OrderGroup, limit_of

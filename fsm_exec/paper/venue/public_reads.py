@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from fsm_exec.core.book import Level as BookLevel
-from fsm_exec.core.units import ONE_DOLLAR_E4, CountE2, PriceE4, complement, format_count, format_price
+from fsm_exec.core.market.book import Level as BookLevel
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2, PriceE4, complement, format_count, format_price
 from fsm_exec.paper import errors
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.orders import TradeRecord

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid, complement, format_count, format_price
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid, complement, format_count, format_price
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.market_book import LevelChange, Match

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from fsm_exec.core.errors import UnitError
-from fsm_exec.core.units import CountE2, Outcome, PriceE4, PriceGrid, parse_count, parse_price
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid, parse_count, parse_price
 from fsm_exec.paper import errors
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.wire import rest

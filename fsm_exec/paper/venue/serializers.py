@@ -5,7 +5,7 @@ The wire's deprecated fields (`side`, `action`, `purchased_side`, `taker_side`) 
 
 from __future__ import annotations
 
-from fsm_exec.core.units import CountE2, MoneyE6, PriceE4, complement, format_count, format_money, format_price
+from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4, complement, format_count, format_money, format_price
 from fsm_exec.paper.matching_engine.accounts import Position
 from fsm_exec.paper.matching_engine.market_book import Match
 from fsm_exec.paper.matching_engine.orders import FillRecord, Order

@@ -8,8 +8,8 @@ going to fill must not be withdrawn under it.
 
 from __future__ import annotations
 
-from fsm_exec.core.book import Book
-from fsm_exec.core.units import CountE2, MoneyE6, in_outcome
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.values.units import CountE2, MoneyE6, in_outcome
 from fsm_exec.paper.ids import Ids
 from fsm_exec.paper.matching_engine.accounts import Account, cached_reserve
 from fsm_exec.paper.matching_engine.market import PaperMarket

@@ -1,0 +1,117 @@
+"""Families, configurations and methods: how an algorithm's file becomes something an execution can be worked with.
+
+A family is an algorithm's file: its `Config` and its two functions. A method is a name, a version and a configuration
+of a family, and is immutable; bound, it is a `core.algorithm.algorithm.Algorithm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from fsm_exec.core.algorithm.algorithm import Goal, Progress, Slice, Wish
+from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.errors import UserError
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every `Config`. Units are in the names of fields, bounds in their types (`msgspec.Meta`) or in
+    `__post_init__` (ValueError), so no configuration outside of them can be made."""
+
+    @property
+    def look_every_us(self) -> int | None:
+        """How often time alone may change the wishes; None: only the book and facts do."""
+        return None
+
+    @property
+    def closing_lead_us(self) -> int | None:
+        """How long before the deadline the closing leg begins; None: there is none."""
+        return None
+
+    @property
+    def resting_at_most(self) -> int:
+        """How many orders it may have at the exchange at once: the most that is ever to be cancelled."""
+        return 1
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named, versioned, immutable choice of algorithm and configuration. `lab_only`: not to be run with money."""
+
+    name: str
+    version: int
+    algorithm: str
+    config: Settings
+    lab_only: bool
+    plan_bound: Callable[[Goal, View], tuple[Slice, ...]]
+    replan_bound: Callable[[Progress, View], tuple[Wish, ...]]
+
+    @property
+    def full_name(self) -> str:
+        """NAME@VERSION, as executions store it."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def look_every_us(self) -> int | None:
+        return self.config.look_every_us
+
+    @property
+    def closing_lead_us(self) -> int | None:
+        return self.config.closing_lead_us
+
+    @property
+    def resting_at_most(self) -> int:
+        return self.config.resting_at_most
+
+    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+        return self.plan_bound(goal, view)
+
+    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]:
+        return self.replan_bound(progress, view)
+
+
+class AnyFamily(Protocol):
+    """A family of whatever configuration."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def lab_only(self) -> bool: ...
+    def method(self, name: str, version: int, settings: Mapping[str, object]) -> Method: ...
+
+
+@dataclass(frozen=True)
+class Family(Generic[SettingsT]):
+    """An algorithm: its name, the type of its configuration, and its two pure functions."""
+
+    name: str
+    config_type: type[SettingsT]
+    plan: Callable[[Goal, View, SettingsT], tuple[Slice, ...]]
+    replan: Callable[[Progress, View, SettingsT], tuple[Wish, ...]]
+    lab_only: bool = False
+
+    def method(self, name: str, version: int, settings: Mapping[str, object]) -> Method:
+        """The method of these settings; those left out have their defaults. Raises UserError for an unknown key, a
+        value of the wrong type or one out of bounds."""
+        try:
+            config = msgspec.convert(settings, self.config_type)
+        except msgspec.ValidationError as error:
+            raise UserError(f"method {name!r} ({self.name}): {error}") from error
+        return self._bind(name, version, config)
+
+    def _bind(self, name: str, version: int, config: SettingsT) -> Method:
+        return Method(
+            name=name,
+            version=version,
+            algorithm=self.name,
+            config=config,
+            lab_only=self.lab_only,
+            plan_bound=lambda goal, view: self.plan(goal, view, config),
+            replan_bound=lambda progress, view: self.replan(progress, view, config),
+        )

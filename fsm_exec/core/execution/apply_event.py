@@ -1,0 +1,540 @@
+"""Taking a fact in: how each event changes an execution, before anybody decides anything about it.
+
+A fact that contradicts what we hold (an order proven absent that lives, a listing with another price than was sent)
+raises IllegalEvent and changes nothing; the runtime then quarantines the execution instead of guessing. One that may be
+wrong itself (another order id, more filled than there is, a cancel that took off what was filled) is said and not
+believed: listings later than it by the signature window and the read lag tell what is true (core.recovery.proof).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, assert_never
+
+from msgspec.structs import replace
+
+from fsm_exec.core.errors import IllegalEvent, Implausible, LocalError
+from fsm_exec.core.execution.corrections import correct
+from fsm_exec.core.execution.draft import Draft
+from fsm_exec.core.execution.events import (
+    QUARANTINE_CANCEL,
+    AmendAnswered,
+    AmendRefused,
+    AnyEvent,
+    CancelAnswered,
+    ClockStruck,
+    DecisionDue,
+    DrainRequested,
+    FillReported,
+    MarketChanged,
+    OrderAbsent,
+    OrderAccepted,
+    OrderDisputed,
+    OrderDoubted,
+    OrderProven,
+    OrderRefused,
+    OrderReported,
+    OrderWithdrawn,
+    Reason,
+    Restored,
+    StopRequested,
+    Submitted,
+    WriteLost,
+)
+from fsm_exec.core.execution.execution import HOLD_MAX_US, Child, Execution, PendingAmend, PendingCancel, Suspicion
+from fsm_exec.core.execution.fills import take_fill
+from fsm_exec.core.execution.invariants import check
+from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
+from fsm_exec.core.values.units import CountE2, PriceE4
+
+REFUSALS_MAX = 3
+
+REFUSAL_ENDS: dict[str, Reason] = {
+    "insufficient_balance": "insufficient_balance",
+    "user_not_found": "insufficient_balance",  # a shard that never held funds
+    "market_not_found": "market_closed",
+    "market_inactive": "market_closed",
+    "market_already_closed": "market_closed",
+}
+"""Refusal codes that no later attempt can change."""
+
+NOT_NOW = frozenset({"trading_is_paused", "exchange_is_paused", "too_many_requests", "header_timestamp_expired"})
+"""Refusals that say nothing about the order: it is placed again later, with a growing pause."""
+HOLD_FIRST_US = 1_000_000
+
+NOT_SENT = "not_sent"
+"""The code of an amend that was never handed to the socket: the exchange refused nothing."""
+
+CANCEL_ENDS: dict[str, Reason] = {
+    "ExpiryCancel": "deadline",
+    "CloseCancel": "market_closed",
+    "MarginCancel": "insufficient_balance",
+}
+"""Why the exchange cancelled one of our orders unasked, where that ends the execution."""
+
+CANCEL_GOES_ON = frozenset({"HaltCancel", "SelfTradeCancel", "PostOnlyCrossCancel"})
+"""The same, where the next decision may place again."""
+
+Told: TypeAlias = OrderAccepted | OrderRefused | CancelAnswered | AmendAnswered | OrderReported | FillReported
+"""What answers, frames and listings say about one order."""
+
+BEFORE_ANSWER = frozenset({"intended", "unknown"})
+ENDABLE = frozenset({"intended", "unknown", "resting", "partial", "cancelling"})
+
+
+def begin(event: Submitted) -> Draft:
+    """The execution that `event` brings into being. Raises IllegalEvent for a target of nothing or a time gone by."""
+    if event.target_e2 <= 0:
+        raise IllegalEvent(f"target {event.target_e2} is not above zero")
+    if event.deadline_us <= event.at_us:
+        raise IllegalEvent("the deadline is not after the acceptance")
+    draft = Draft(
+        Execution(
+            execution_id=event.execution_id,
+            instance=event.instance,
+            outcome=event.outcome,
+            method=event.method,
+            target_e2=event.target_e2,
+            limits=event.limits,
+            accepted_at_us=event.at_us,
+            deadline_us=event.deadline_us,
+            grace_us=event.grace_us,
+            terms=event.terms,
+            arrival=event.arrival,
+            edge=event.edge,
+        )
+    )
+    if event.limits is None:
+        draft.end("no_book", event.at_us)
+    return draft
+
+
+def absorb(execution: Execution, event: AnyEvent) -> Draft:
+    """A draft that knows `event`. If nothing changed, `draft.execution is execution`.
+
+    Raises IllegalEvent or IllegalTrigger for what cannot be; `execution` itself is never touched.
+    """
+    draft = Draft(execution)
+    if event.at_us >= execution.deadline_us:
+        draft.end("deadline", event.at_us)  # first, so that nothing is sent again after the deadline
+    match event:
+        case Submitted():
+            raise IllegalEvent(f"{execution.execution_id} was submitted already")
+        case DecisionDue() | ClockStruck():
+            pass
+        case StopRequested():
+            draft.end(event.reason, event.at_us)
+        case MarketChanged():
+            if event.status == "closed":
+                draft.end("market_closed", event.at_us)
+        case DrainRequested():
+            _drain(draft)
+        case Restored():
+            _restored(draft, event)
+        case OrderDoubted():
+            _doubted(draft, event)
+        case OrderWithdrawn():
+            child = draft.child(event.client_order_id)
+            draft.clear_outbox(child.client_order_id, "place")
+            draft.fire_child(child, "withdrawn")
+            _hold(draft, event.at_us)
+        case OrderAbsent():
+            _absent(draft, event)
+        case WriteLost():
+            _write_lost(draft, event)
+        case AmendRefused():
+            _amend_refused(draft, event)
+        case OrderAccepted() | OrderRefused() | CancelAnswered() | AmendAnswered() | OrderReported() | FillReported():
+            _doubting(draft, event)
+        case OrderProven():
+            _proven(draft, event)
+        case OrderDisputed():
+            _disputed(draft, event)
+        case _:
+            assert_never(event)
+    return draft
+
+
+def _identified(child: Child, order_id: str) -> Child:
+    """The child with its exchange id. Raises Implausible if it is known under another one."""
+    if child.order_id is not None and child.order_id != order_id:
+        raise Implausible(f"order {child.client_order_id} is {child.order_id} at the exchange, not {order_id}")
+    return child if child.order_id == order_id else replace(child, order_id=order_id)
+
+
+def _check_not_forgotten(child: Child, lives: bool) -> None:
+    """An order that ended here without ever having been seen at the exchange must not turn up there alive."""
+    if lives and not child.is_open and child.order_id is None:
+        raise IllegalEvent(f"order {child.client_order_id} is {child.state} here and lives at the exchange")
+
+
+def _raised(child: Child, filled: int) -> Child:
+    """`reported` never falls but by proof, and never passes the order's count. Raises Implausible."""
+    if not 0 <= filled <= max(child.count_e2, child.write.total_e2 if isinstance(child.write, PendingAmend) else 0):
+        raise Implausible(f"order {child.client_order_id} of {child.count_e2} is said to be filled {filled}")
+    return replace(child, reported_e2=CountE2(filled)) if filled > child.reported_e2 else child
+
+
+def _ended(draft: Draft, child: Child, final: int) -> Child:
+    """The exchange's end with `final` filled, which `child` has been told. Writes in flight no longer matter: their
+    answers change nothing. Raises Implausible if more was stated before: those fills would be waited for in vain."""
+    if child.state not in ENDABLE:
+        return draft.put(child)
+    if child.reported_e2 > final:
+        raise Implausible(
+            f"order {child.client_order_id} ended with fewer fills, {final}, than the {child.reported_e2} stated before"
+        )
+    draft.clear_outbox(child.client_order_id, "amend", "cancel")
+    return draft.fire_child(replace(child, write=None), "ended")
+
+
+def _sent_by(child: Child, at_us: int) -> Child:
+    """The request was signed after the decision, when its commit was done, and at the latest now: proof of absence
+    counts from here."""
+    return replace(child, sent_at_us=max(child.sent_at_us, at_us))
+
+
+def _drain(draft: Draft) -> None:
+    """Nothing is sent any more but cancels; what is proven not to be at the exchange stays away from it."""
+    if not draft.execution.draining:
+        draft.update(draining=True)
+    for child in draft.execution.unsent:
+        draft.fire_child(child, "withdrawn")
+
+
+def _restored(draft: Draft, event: Restored) -> None:
+    """Places and amends are looked up before anything else is done about them; lost cancels are sent again by
+    whoever decides. Then what the listings show: where an order stands before its fills, which it may be told of."""
+    if draft.execution.draining:
+        draft.update(draining=False)
+    if event.instance is not None:
+        draft.update(instance=event.instance)
+    for entry in draft.execution.outbox:
+        child = draft.child(entry.client_order_id)
+        draft.clear_outbox(child.client_order_id, entry.kind)
+        if entry.kind == "place" and child.state == "intended":
+            draft.fire_child(_sent_by(child, event.at_us), "doubted")
+        elif child.write is not None and child.write.effect_id == entry.effect_id:
+            draft.put(child, write=replace(child.write, lost=True))
+    if event.market == "closed":
+        draft.end("market_closed", event.at_us)
+    for report in event.orders:
+        _doubting(draft, report)
+    for fill in event.fills:
+        _doubting(draft, fill)
+
+
+def _accepted(draft: Draft, event: OrderAccepted) -> None:
+    child = _identified(draft.child(event.client_order_id), event.order_id)
+    if event.filled_e2 + event.remaining_e2 > child.count_e2:
+        raise Implausible(f"order {child.client_order_id}: filled and remaining exceed its count {child.count_e2}")
+    child = _raised(child, event.filled_e2)
+    draft.clear_outbox(child.client_order_id, "place")
+    if child.state in BEFORE_ANSWER:
+        child = draft.fire_child(child, "accepted")
+    else:
+        _check_not_forgotten(draft.child(event.client_order_id), True)
+        child = draft.put(child)  # a fill, or a frame of the stream, came first
+    if event.remaining_e2 > 0:
+        _taken(draft, child)
+        return
+    cut_short = child.state in ENDABLE and child.time_in_force == "good_till_canceled"
+    _ended(draft, child, event.filled_e2)
+    if cut_short and event.filled_e2 < child.count_e2:
+        # It should rest and does not: the exchange took it off for what it would have met. The frame that says so
+        # comes later, when the order has ended; uncounted, the next decision would place it again for ever.
+        _count_refusal(draft, "PostOnlyCrossCancel" if child.post_only else "SelfTradeCancel", event.at_us)
+
+
+def _taken(draft: Draft, child: Child) -> None:
+    """The exchange has taken an order: a row of refusals ends."""
+    if child.is_open and (draft.execution.refusals or draft.execution.holds):
+        draft.update(refusals=0, holds=0)
+
+
+def _hold(draft: Draft, at_us: int) -> None:
+    """Place nothing for a while, longer each time in a row: a pause of hours must not become thousands of attempts."""
+    holds = draft.execution.holds + 1
+    pause_us = min(HOLD_FIRST_US << min(holds - 1, 10), HOLD_MAX_US)
+    draft.update(holds=holds, held_until_us=at_us + pause_us)
+
+
+def _refused(draft: Draft, event: OrderRefused) -> None:
+    child = draft.child(event.client_order_id)
+    if child.is_open and child.state != "intended":
+        raise Implausible(f"order {child.client_order_id} is {child.state}, and was refused: {event.code}")
+    draft.clear_outbox(child.client_order_id, "place")
+    draft.fire_child(child, "refused")
+    _say_refusal(draft, child, event.code, event.message)
+    _count_refusal(draft, event.code, event.at_us)
+
+
+def _say_refusal(draft: Draft, child: Child, code: str, message: str) -> None:
+    """The exchange's own words, for whoever asks why."""
+    words = f"{code}: {message}" if message else code
+    draft.note(child.client_order_id, f"refused, {words}")
+    draft.update(refusal=words)
+
+
+def _count_refusal(draft: Draft, code: str, at_us: int) -> None:
+    if code in NOT_NOW or code == NOT_SENT:
+        _hold(draft, at_us)
+        return
+    draft.update(refusals=draft.execution.refusals + 1)
+    if (reason := REFUSAL_ENDS.get(code.lower())) is not None:
+        draft.end(reason, at_us)
+    elif draft.execution.refusals >= REFUSALS_MAX:
+        draft.end("self_trade" if code == "SelfTradeCancel" else "rejected", at_us)
+
+
+def _doubted(draft: Draft, event: OrderDoubted) -> None:
+    child = draft.child(event.client_order_id)
+    draft.clear_outbox(child.client_order_id, "place")
+    if child.state != "intended":
+        return  # the stream has already shown it
+    if event.code is not None:
+        if event.code in draft.execution.proven_no:  # the same answer as to an order that was proven absent
+            draft.fire_child(child, "refused")
+            _say_refusal(draft, child, event.code, event.why)
+            _count_refusal(draft, event.code, event.at_us)
+            return
+        draft.note(child.client_order_id, f"an answer that is not listed as a refusal, {event.code}: {event.why}")
+    draft.fire_child(_sent_by(replace(child, answer=event.code), event.at_us), "doubted")
+
+
+def _absent(draft: Draft, event: OrderAbsent) -> None:
+    child = draft.child(event.client_order_id)
+    if event.as_of_us <= child.sent_at_us:
+        raise IllegalEvent(f"a listing as of {event.as_of_us} proves nothing about an order sent later")
+    if child.answer is not None:
+        draft.update(proven_no=tuple(dict.fromkeys((*draft.execution.proven_no, child.answer))))
+        child = replace(child, answer=None)
+    draft.fire_child(child, "absent")
+
+
+def _cancelled(draft: Draft, event: CancelAnswered) -> None:
+    child = _identified(draft.child(event.client_order_id), event.order_id)
+    if not 0 <= event.reduced_by_e2 <= child.count_e2:
+        raise Implausible(f"order {child.client_order_id} of {child.count_e2} was reduced by {event.reduced_by_e2}")
+    draft.clear_outbox(child.client_order_id, "cancel")
+    if child.is_open and child.state != "settling":
+        final = child.count_e2 - event.reduced_by_e2
+        _ended(draft, _raised(child, final), final)
+
+
+def _write_lost(draft: Draft, event: WriteLost) -> None:
+    child = draft.child(event.client_order_id)
+    draft.clear_effect(child.client_order_id, event.effect_id, "amend", "cancel")
+    if child.write is not None and child.write.effect_id == event.effect_id and not child.write.lost:
+        write = replace(child.write, lost=True)
+        if event.code is not None and isinstance(write, PendingAmend):
+            draft.note(child.client_order_id, f"an answer that is not listed as a refusal, {event.code}: {event.why}")
+            write = replace(write, answer=event.code)
+        draft.put(child, write=write)
+
+
+def _amended(draft: Draft, event: AmendAnswered) -> None:
+    child = _identified(draft.child(event.client_order_id), event.order_id)
+    draft.clear_outbox(child.client_order_id, "amend")
+    if not isinstance(child.write, PendingAmend) or not child.is_open:
+        return
+    if event.remaining_e2 == 0 and event.filled_e2 is None:
+        # Filled at the new price, or cancelled for what it would have met: only a look-up can tell.
+        draft.put(child, write=replace(child.write, lost=True))
+        return
+    child = _repriced(draft, child, event.filled_e2, event.at_us)
+    if event.remaining_e2 == 0 and event.filled_e2 is not None:
+        _ended(draft, child, event.filled_e2)
+
+
+def _amend_refused(draft: Draft, event: AmendRefused) -> None:
+    child = draft.child(event.client_order_id)
+    draft.clear_effect(child.client_order_id, event.effect_id, "amend")
+    if isinstance(child.write, PendingAmend) and child.write.effect_id == event.effect_id:
+        draft.put(child, write=None)
+        if event.code != NOT_SENT:
+            _say_refusal(draft, child, event.code, event.message)
+        _count_refusal(draft, event.code, event.at_us)
+
+
+def _repriced(draft: Draft, child: Child, filled: CountE2 | None, at_us: int) -> Child:
+    """The amend in flight is done."""
+    if not isinstance(child.write, PendingAmend):
+        raise IllegalEvent(f"order {child.client_order_id} has no amend in flight")
+    amended = replace(child, count_e2=child.write.total_e2, write=None)
+    return _walked(draft, amended, child.write.price_e4, filled, at_us)
+
+
+def _walked(draft: Draft, child: Child, price: PriceE4, filled: CountE2 | None, at_us: int) -> Child:
+    """The exchange has taken a new price: a walk."""
+    moved = replace(child, price_e4=price, walks=child.walks + 1, moved_at_us=at_us)
+    child = draft.put(_raised(moved, filled or 0))
+    draft.update(walks=draft.execution.walks + 1)
+    _taken(draft, child)
+    if draft.execution.state in ("walking", "partial"):
+        draft.fire("walked")
+    return child
+
+
+def _reported(draft: Draft, event: OrderReported) -> None:
+    child = _identified(draft.child(event.client_order_id), event.order_id)
+    contradicts = IllegalEvent if event.looked_up else Implausible
+    if event.outcome != draft.execution.outcome:
+        raise contradicts(f"order {child.client_order_id} is for {event.outcome}")
+    if not child.is_open:
+        _check_not_forgotten(draft.child(event.client_order_id), event.status == "resting")
+        return  # terminal is terminal; late fills come by themselves
+    if child.state == "settling":
+        return  # ended at the exchange: where it stood no longer matters, and its fills come by themselves
+    if event.cause == QUARANTINE_CANCEL:
+        child = replace(child, late_cancel_until_us=event.at_us + SIGNATURE_WINDOW_US + READ_LAG_US)
+    amend = child.write if isinstance(child.write, PendingAmend) else None
+    amend_landed = amend is not None and (event.price_e4, event.count_e2) == (amend.price_e4, amend.total_e2)
+    cancel = child.write if isinstance(child.write, PendingCancel) else None
+    stands = (event.price_e4, event.count_e2)
+    overtaken_landed = cancel is not None and stands == (cancel.doubtful_price_e4, child.count_e2)
+    if not amend_landed and not overtaken_landed and stands != (child.price_e4, child.count_e2):
+        if child.walks and not event.looked_up:
+            return  # a frame from before the last amend
+        if child.state in BEFORE_ANSWER:
+            raise contradicts(
+                f"order {child.client_order_id} stands at {event.price_e4} for {event.count_e2} at the exchange, "
+                f"it was sent at {child.price_e4} for {child.count_e2}"
+            )
+        # Somebody else amended or decreased it: never fight the owner. Where it stands now is taken over, unless that
+        # breaks an invariant (beyond the cap, more than the target): then the step is refused.
+        child = replace(child, price_e4=event.price_e4, count_e2=event.count_e2)
+        if not event.looked_up:
+            _check_possible(draft, child)
+        draft.end("external", event.at_us)
+    if child.state in BEFORE_ANSWER:
+        draft.clear_outbox(child.client_order_id, "place")
+        child = draft.fire_child(child, "accepted")
+        if event.status == "resting":
+            _taken(draft, child)
+    # Each write has one outcome: a look-up answers only for what is lost, as the answer is still to come otherwise.
+    settles = event.status != "resting" or (event.looked_up and child.write is not None and child.write.lost)
+    if amend_landed and settles:
+        draft.clear_outbox(child.client_order_id, "amend")
+        child = _repriced(draft, child, event.filled_e2, event.at_us)
+    elif overtaken_landed and settles and cancel is not None:
+        known = replace(child, write=replace(cancel, doubtful_price_e4=None))
+        child = _walked(draft, known, event.price_e4, event.filled_e2, event.at_us)
+    child = draft.put(_raised(child, event.filled_e2))
+    if event.status != "resting":
+        _ended_by_exchange(draft, child, event)
+    elif event.looked_up and child.write is not None and child.write.lost:
+        if isinstance(child.write, PendingCancel):
+            alive = replace(
+                child,
+                write=_still_doubted(child, child.write),
+                late_cancel_until_us=event.at_us + SIGNATURE_WINDOW_US + READ_LAG_US,
+            )
+            draft.fire_child(alive, "still_live")
+        else:
+            draft.put(child, write=None)  # the amend never landed: the order stands as it was
+            if child.write.answer is not None:  # and the exchange had said so
+                _say_refusal(draft, child, child.write.answer, "")
+                _count_refusal(draft, child.write.answer, event.at_us)
+
+
+def _check_possible(draft: Draft, child: Child) -> None:
+    """Raises Implausible if a frame says that somebody put the order where it breaks an invariant of ours."""
+    children = tuple(child if one.client_order_id == child.client_order_id else one for one in draft.execution.children)
+    try:
+        check(replace(draft.execution, children=children))
+    except LocalError as error:
+        raise Implausible(f"{error}") from error
+
+
+def _still_doubted(child: Child, cancel: PendingCancel) -> PendingAmend | None:
+    """The lost amend that a lost cancel overtook: that the cancel was not done says nothing about it."""
+    if cancel.doubtful_price_e4 is None:
+        return None
+    return PendingAmend(
+        effect_id=cancel.effect_id, price_e4=cancel.doubtful_price_e4, total_e2=child.count_e2, lost=True
+    )
+
+
+def _ended_by_exchange(draft: Draft, child: Child, event: OrderReported) -> None:
+    asked = child.state == "cancelling" or event.at_us <= child.late_cancel_until_us
+    was_open = child.state in ENDABLE
+    _ended(draft, child, event.filled_e2)
+    if not was_open or asked or event.status == "executed" or child.time_in_force != "good_till_canceled":
+        return
+    if event.cause in CANCEL_GOES_ON:
+        if event.cause != "HaltCancel":
+            _count_refusal(draft, event.cause, event.at_us)
+    elif event.cause is not None:
+        draft.end(CANCEL_ENDS.get(event.cause, "external"), event.at_us)
+    elif child.expiration_s is not None and event.at_us >= child.expiration_s * 1_000_000:
+        draft.end("deadline", event.at_us)
+    else:
+        draft.end("external", event.at_us)  # somebody else cancelled it: never fight the owner
+
+
+def _filled(draft: Draft, event: FillReported) -> None:
+    if draft.execution.state == "pending":
+        raise IllegalEvent(f"{draft.execution.execution_id} has a fill before any order")
+    take_fill(draft, event, _identified(draft.child(event.client_order_id), event.order_id))
+
+
+def _proven(draft: Draft, event: OrderProven) -> None:
+    """The listings' word stands; then the row is taken in as any that was looked up."""
+    child = draft.child(event.client_order_id)
+    lives = event.order is not None and event.order.status == "resting"
+    if lives and not child.is_open and not event.given_up:
+        raise IllegalEvent(f"order {child.client_order_id} is {child.state} here and lives at the exchange")
+    child = correct(draft, event)
+    if not child.is_open:
+        return
+    if event.order is not None:
+        _reported(draft, event.order)
+    elif child.state not in BEFORE_ANSWER:
+        if draft.execution.ending is None and not draft.execution.draining:
+            raise IllegalEvent(f"order {child.client_order_id} was said to be {child.order_id}, and no listing has it")
+        draft.alarm(child.client_order_id, f"no listing has it, as {child.order_id} or under its name")
+        _ended(draft, child, child.reported_e2)
+
+
+def _disputed(draft: Draft, event: OrderDisputed) -> None:
+    _suspect(draft, draft.child(event.client_order_id), event.why, event.at_us)
+
+
+def _suspect(draft: Draft, child: Child, why: str, at_us: int) -> None:
+    """Listings that are late enough are to tell what is true of it. The first suspicion stays until they have."""
+    if child.suspicion is None:
+        draft.alarm(child.client_order_id, why)
+        draft.put(child, suspicion=Suspicion(why, at_us))
+
+
+def _doubting(draft: Draft, event: Told) -> None:
+    """Take in what an answer, a frame or a listing says. What contradicts us and may be wrong itself is not believed
+    and not lost either: an answer leaves its write in doubt, and the order is asked about until listings tell."""
+    before, changes, notes = draft.execution, len(draft.changes), len(draft.notes)
+    try:
+        TAKEN[type(event)](draft, event)
+    except Implausible as error:
+        draft.execution = before
+        del draft.changes[changes:], draft.notes[notes:]
+        child = draft.child(event.client_order_id)
+        if isinstance(event, OrderAccepted):
+            draft.clear_outbox(child.client_order_id, "place")
+            if child.state == "intended":
+                child = draft.fire_child(_sent_by(child, event.at_us), "doubted")
+        elif isinstance(event, OrderRefused):
+            draft.clear_outbox(child.client_order_id, "place")
+        elif isinstance(event, CancelAnswered | AmendAnswered) and child.write is not None:
+            draft.clear_outbox(child.client_order_id, "amend", "cancel")
+            child = draft.put(child, write=replace(child.write, lost=True))
+        _suspect(draft, child, f"not believed: {error}", event.at_us)
+
+
+TAKEN: dict[type, Callable[[Draft, Any], None]] = {
+    OrderAccepted: _accepted,
+    OrderRefused: _refused,
+    CancelAnswered: _cancelled,
+    AmendAnswered: _amended,
+    OrderReported: _reported,
+    FillReported: _filled,
+}

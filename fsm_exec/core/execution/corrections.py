@@ -1,0 +1,92 @@
+"""What a proof by listings corrects in an order: fills, counts, its id and whether it lives (see
+`recovery/proof.py`)."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from fsm_exec.core.errors import IllegalEvent
+from fsm_exec.core.execution.draft import Draft
+from fsm_exec.core.execution.events import OrderProven
+from fsm_exec.core.execution.execution import Child, Fill
+from fsm_exec.core.execution.fills import corrected, counted, is_same_fill, over, says_the_same, shown
+from fsm_exec.core.values.units import CountE2, format_count
+
+
+def correct(draft: Draft, event: OrderProven) -> Child:
+    """The order with the fills and the id that the listings prove, in the state that they leave it in before its row is
+    looked at. Says what was corrected."""
+    child = draft.child(event.client_order_id)
+    name = child.client_order_id
+    found = list(event.fills)
+    kept: dict[bool, list[Fill]] = {False: [], True: []}
+    for late, fills in ((False, child.fills), (True, child.late)):
+        for fill in fills:
+            told = next((one for one in found if is_same_fill(fill, one)), None)
+            if told is None:
+                draft.alarm(name, f"fill {fill.fill_id}, {shown(fill)}, is not listed: it is taken back")
+                continue
+            found.remove(told)
+            after = fill if says_the_same(fill, told) else corrected(fill, told)
+            if shown(after) != shown(fill):
+                draft.alarm(name, f"fill {fill.fill_id} was {shown(fill)}; it is listed as {shown(after)}")
+            kept[late].append(after)
+    total: int = sum(fill.count_e2 for fill in kept[False])
+    for told in found:
+        fits = child.is_open and total + told.count_e2 <= child.count_e2
+        total += told.count_e2 if fits else 0
+        kept[not fits].append(counted(told))
+    while total > child.count_e2:
+        fill = kept[False].pop()
+        total -= fill.count_e2
+        kept[True].append(fill)
+    if child.reported_e2 != total:
+        draft.alarm(
+            name,
+            f"said to be filled {format_count(child.reported_e2)}, the listings say {format_count(CountE2(total))}",
+        )
+    order_id = child.order_id if event.order is None else event.order.order_id
+    if child.order_id not in (None, order_id):
+        draft.alarm(name, f"it is {order_id} at the exchange, not {child.order_id}")
+    was_filled = draft.execution.filled_e2
+    now = replace(
+        child,
+        order_id=order_id,
+        fills=tuple(kept[False]),
+        late=tuple(kept[True]),
+        counted_e2=CountE2(total),
+        reported_e2=CountE2(total),
+        suspicion=None,
+    )
+    if now != child:
+        child = draft.put(now)
+    execution = draft.execution
+    if execution.filled_e2 > was_filled and not execution.is_ended:
+        if execution.state == "pending":
+            raise IllegalEvent(f"{execution.execution_id} has a fill before any order")
+        draft.fire("filled_some")
+    return _moved(draft, child, event)
+
+
+def _moved(draft: Draft, child: Child, event: OrderProven) -> Child:
+    if not child.is_open:
+        return child
+    lives = event.order is not None and event.order.status == "resting"
+    if event.given_up:
+        draft.alarm(child.client_order_id, "the listings contradict themselves; it is not waited for any more")
+        draft.clear_outbox(child.client_order_id, "place")
+        child = draft.fire_child(child, "given_up")
+    elif child.counted_e2 == child.count_e2 or (child.state == "settling" and not lives):
+        draft.clear_outbox(child.client_order_id, "place")
+        child = draft.fire_child(child, "corrected")
+    elif child.state == "settling":
+        draft.alarm(child.client_order_id, "it was said to have ended, and rests")
+        child = draft.fire_child(replace(child, write=None), "still_live")
+        if draft.execution.free_e2 < 0:
+            raise IllegalEvent(
+                f"order {child.client_order_id} was said to have ended, and rests; meanwhile others took its place"
+            )
+    elif child.state in ("resting", "partial") and (child.counted_e2 > 0) != (child.state == "partial"):
+        child = draft.fire_child(child, "corrected")
+    over(draft, child)
+    return child if child.is_open else draft.child(child.client_order_id)

@@ -1,0 +1,325 @@
+"""Events: facts, in the past tense, as one execution learns them; and intents, what it decided to do about them.
+
+The journal keeps both, so an execution can be folded again without any algorithm. `at_us` is the engine's wall time
+when the fact reached it; times of the exchange have names of their own. A struct's `tag` is its name on disk, in the
+log and in every answer: it is written out, and stays when the class is called otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from fsm_exec.core.algorithm.algorithm import Slice
+from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.market.edge import Edge
+from fsm_exec.core.market.limits import Limits
+from fsm_exec.core.market.orders import OrderStatus, TimeInForce
+from fsm_exec.core.market.terms import MarketStatus, MarketTerms
+from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4
+
+Reason: TypeAlias = Literal[
+    "completed",
+    "deadline",
+    "user",
+    "market_closed",
+    "market_paused",
+    "risk",
+    "rejected",
+    "cap",
+    "no_liquidity",
+    "no_book",
+    "self_trade",
+    "insufficient_balance",
+    "external",
+    "halt",
+]
+"""The closed list of `states.REASONS`; a test compares the two."""
+
+QUARANTINE_CANCEL = "QuarantineCancel"
+"""The cause in a statement about an order whose execution was quarantined, and is taken up again. Its orders were to be
+cancelled then, without a decision in its journal, and such a cancel may still arrive: its end is our own doing."""
+
+
+def tag_of(struct: msgspec.Struct) -> str:
+    """The name of a struct's kind on disk: its tag; that of its class if it has none."""
+    tag = struct.__struct_config__.tag
+    return type(struct).__name__ if tag is None else str(tag)
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """Base of all events."""
+
+    at_us: int
+
+
+class Submitted(Event, frozen=True, tag="Submitted", forbid_unknown_fields=True, kw_only=True):
+    """The execution was accepted: always the first event. `limits` is None if no price could be formed for want of a
+    book; such an execution ends at once. `grace_us` is how long after the deadline the exchange may end its orders."""
+
+    execution_id: str
+    instance: str
+    outcome: Outcome
+    method: str
+    target_e2: CountE2
+    limits: Limits | None
+    deadline_us: int
+    grace_us: int
+    terms: MarketTerms
+    arrival: View
+    edge: Edge | None = None
+
+
+class DecisionDue(Event, frozen=True, tag="DecisionDue", forbid_unknown_fields=True, kw_only=True):
+    """Time to think. Journaled only if something came of it."""
+
+    view: View
+
+
+class ClockStruck(Event, frozen=True, tag="ClockStruck", forbid_unknown_fields=True, kw_only=True):
+    """A time this execution waits for has come."""
+
+
+class StopRequested(Event, frozen=True, tag="StopRequested", forbid_unknown_fields=True, kw_only=True):
+    reason: Reason
+
+
+class MarketChanged(Event, frozen=True, tag="MarketChanged", forbid_unknown_fields=True, kw_only=True):
+    status: MarketStatus
+
+
+class DrainRequested(Event, frozen=True, tag="DrainRequested", forbid_unknown_fields=True, kw_only=True):
+    """The process is about to leave: what is live is cancelled and nothing new is placed, but the execution does not
+    end. The next process takes it up again."""
+
+
+class OrderAccepted(Event, frozen=True, tag="OrderAccepted", forbid_unknown_fields=True, kw_only=True):
+    """The answer to a place: it is in. `remaining_e2` 0 means that it has also ended."""
+
+    client_order_id: str
+    order_id: str
+    filled_e2: CountE2
+    remaining_e2: CountE2
+
+
+class OrderRefused(Event, frozen=True, tag="OrderRefused", forbid_unknown_fields=True, kw_only=True):
+    client_order_id: str
+    code: str
+    message: str
+
+
+class OrderDoubted(Event, frozen=True, tag="OrderDoubted", forbid_unknown_fields=True, kw_only=True):
+    """A place without proof of its outcome. `code` is the exchange's, where it said a definite no that is not listed
+    as a refusal."""
+
+    client_order_id: str
+    why: str
+    code: str | None = None
+
+
+class OrderWithdrawn(Event, frozen=True, tag="OrderWithdrawn", forbid_unknown_fields=True, kw_only=True):
+    """A place that was never handed to the socket."""
+
+    client_order_id: str
+    why: str
+
+
+class OrderAbsent(Event, frozen=True, tag="OrderAbsent", forbid_unknown_fields=True, kw_only=True):
+    """Proof that an unknown order is not at the exchange: a listing complete up to `as_of_us` does not have it."""
+
+    client_order_id: str
+    as_of_us: int
+
+
+class CancelAnswered(Event, frozen=True, tag="CancelAnswered", forbid_unknown_fields=True, kw_only=True):
+    client_order_id: str
+    order_id: str
+    reduced_by_e2: CountE2
+
+
+class AmendRefused(Event, frozen=True, tag="AmendRefused", forbid_unknown_fields=True, kw_only=True):
+    """A definite no, or never handed to the socket: the order stands as it was."""
+
+    client_order_id: str
+    effect_id: str
+    code: str
+    message: str = ""
+
+
+class WriteLost(Event, frozen=True, tag="WriteLost", forbid_unknown_fields=True, kw_only=True):
+    """A cancel that was not done, or an amend without proof: a question, answered by a look-up. `code` as in
+    `OrderDoubted`."""
+
+    client_order_id: str
+    effect_id: str
+    why: str
+    code: str | None = None
+
+
+class AmendAnswered(Event, frozen=True, tag="AmendAnswered", forbid_unknown_fields=True, kw_only=True):
+    client_order_id: str
+    order_id: str
+    filled_e2: CountE2 | None
+    remaining_e2: CountE2 | None
+
+
+class OrderReported(Event, frozen=True, tag="OrderReported", forbid_unknown_fields=True, kw_only=True):
+    """The exchange's statement about one order. `looked_up`: from a listing asked for after the doubt began, which
+    alone can settle a lost write; a frame of the stream may be older than it looks."""
+
+    client_order_id: str
+    order_id: str
+    outcome: Outcome
+    status: OrderStatus
+    price_e4: PriceE4
+    count_e2: CountE2
+    filled_e2: CountE2
+    remaining_e2: CountE2
+    cause: str | None
+    looked_up: bool
+
+
+class FillReported(Event, frozen=True, tag="FillReported", forbid_unknown_fields=True, kw_only=True):
+    """`mid_e5` is the mid of the own outcome just before the fill, as far as the feed knew. `price_e4` is in that
+    outcome, too; `outcome` is the one the exchange named, None: it was not kept (before version 3).
+
+    With a `listed_id` a listing told of it, and what was counted is compared with it; with a `trade_id` alone a frame
+    did, which is believed as far as it can be true. Without either it is taken as it is."""
+
+    client_order_id: str
+    order_id: str
+    fill_id: str
+    price_e4: PriceE4
+    count_e2: CountE2
+    fee_e6: MoneyE6
+    is_taker: bool
+    traded_at_us: int
+    mid_e5: int | None
+    trade_id: str | None = None
+    listed_id: str | None = None
+    outcome: Outcome | None = None
+    undated: bool = False
+
+
+class OrderProven(Event, frozen=True, tag="OrderProven", forbid_unknown_fields=True, kw_only=True):
+    """What the listings of orders and of fills, both as of `as_of_us` or later, say about one order: its row (None:
+    there is none) and all of its fills. It is later, by the signature window and the read lag, than all that is doubted
+    here, so it is the truth: what answers and frames said otherwise is corrected.
+
+    `given_up`: row and fills contradict each other, or us, for good, and the execution's owner wants its end: the fills
+    that are listed are counted, and the order is not waited for any more."""
+
+    client_order_id: str
+    as_of_us: int
+    order: OrderReported | None
+    fills: tuple[FillReported, ...]
+    given_up: bool = False
+
+
+class OrderDisputed(Event, frozen=True, tag="OrderDisputed", forbid_unknown_fields=True, kw_only=True):
+    """A listing contradicts what was said about an order before: later ones are to tell."""
+
+    client_order_id: str
+    why: str
+
+
+class Restored(Event, frozen=True, tag="Restored", forbid_unknown_fields=True, kw_only=True):
+    """The process is a new one, or the execution's task is: whatever stood in the outbox may have been done or not.
+
+    With it comes what the exchange's listings show and the execution does not know. It is one fact, so that nothing is
+    decided half-way through it. `market` is the market's status, None if it could not be told. `instance` is the
+    database's, where that is another than the execution's: a restored copy, whose new orders must not be named as
+    those that the original may have placed since."""
+
+    market: MarketStatus | None = None
+    orders: tuple[OrderReported, ...] = ()
+    fills: tuple[FillReported, ...] = ()
+    instance: str | None = None
+
+
+AnyEvent: TypeAlias = (
+    Submitted
+    | DecisionDue
+    | ClockStruck
+    | StopRequested
+    | MarketChanged
+    | DrainRequested
+    | Restored
+    | OrderAccepted
+    | OrderRefused
+    | OrderDoubted
+    | OrderWithdrawn
+    | OrderAbsent
+    | CancelAnswered
+    | WriteLost
+    | AmendAnswered
+    | AmendRefused
+    | OrderReported
+    | FillReported
+    | OrderProven
+    | OrderDisputed
+)
+
+
+class Intent(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """Base of what `decide` returns and `apply` carries out."""
+
+
+class MakePlan(Intent, frozen=True, tag="MakePlan", forbid_unknown_fields=True, kw_only=True):
+    slices: tuple[Slice, ...]
+
+
+class Transfer(Intent, frozen=True, tag="Transfer", forbid_unknown_fields=True, kw_only=True):
+    """The slices have new sizes; their sum is what it was."""
+
+    slices: tuple[Slice, ...]
+
+
+class BeginClosing(Intent, frozen=True, tag="BeginClosing", forbid_unknown_fields=True, kw_only=True):
+    """From now on no algorithm is asked: what rests is cancelled, and one last order takes the rest."""
+
+
+class Place(Intent, frozen=True, tag="Place", forbid_unknown_fields=True, kw_only=True):
+    level: int
+    price_e4: PriceE4
+    count_e2: CountE2
+    time_in_force: TimeInForce
+    post_only: bool
+    mid_e5: int | None
+
+
+class PlaceAgain(Intent, frozen=True, tag="PlaceAgain", forbid_unknown_fields=True, kw_only=True):
+    """The same request with the same id, after proof that the first one never arrived."""
+
+    client_order_id: str
+
+
+class Reprice(Intent, frozen=True, tag="Reprice", forbid_unknown_fields=True, kw_only=True):
+    client_order_id: str
+    price_e4: PriceE4
+
+
+class Withdraw(Intent, frozen=True, tag="Withdraw", forbid_unknown_fields=True, kw_only=True):
+    client_order_id: str
+
+
+class WithdrawAgain(Intent, frozen=True, tag="WithdrawAgain", forbid_unknown_fields=True, kw_only=True):
+    """A cancel that got lost, or that a restart found without an outcome, once more: it can do nothing twice."""
+
+    client_order_id: str
+
+
+class Forgo(Intent, frozen=True, tag="Forgo", forbid_unknown_fields=True, kw_only=True):
+    """Not to send an order again that was proven never to have arrived: nothing is wanted of it any more."""
+
+    client_order_id: str
+
+
+class GiveUp(Intent, frozen=True, tag="GiveUp", forbid_unknown_fields=True, kw_only=True):
+    reason: Reason
+
+
+AnyIntent: TypeAlias = (
+    MakePlan | Transfer | BeginClosing | Place | PlaceAgain | Reprice | Withdraw | WithdrawAgain | Forgo | GiveUp
+)

@@ -1,0 +1,94 @@
+"""What the exchange says about the account and the public market beside orders, fills and books, in exact units."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from fsm_exec.core.market.orders import NotSent, Refused, Unknown
+from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """`available_e6` is what new orders may use; `portfolio_e6` the exchange's own value of what is held, None if it
+    does not tell."""
+
+    available_e6: MoneyE6
+    portfolio_e6: MoneyE6 | None
+    at_us: int
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """What is held of one market. `count_e2` is signed: + YES, - NO. The others are None where the exchange does not
+    tell them."""
+
+    ticker: str
+    count_e2: CountE2
+    traded_e6: MoneyE6 | None
+    exposure_e6: MoneyE6 | None
+    realized_e6: MoneyE6 | None
+    fees_e6: MoneyE6 | None
+    changed_at_us: int | None
+
+
+class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the account may still write, in whole tokens (wire/README.md 11). `write_left` is there now and grows by
+    `write_per_s` up to `write_capacity`; `place_tokens` and `cancel_tokens` are what one of each takes.
+    `cancel_reserve` of them nothing but cancels may spend."""
+
+    write_left: int
+    write_per_s: int
+    write_capacity: int
+    place_tokens: int
+    cancel_tokens: int
+    cancel_reserve: int = 0
+
+    def cancelling_us(self, orders: int) -> int:
+        """How long the tokens for so many cancels take to come, if nothing else is written; in microseconds."""
+        missing = max(0, orders * self.cancel_tokens - self.write_left)
+        return -(-missing * 1_000_000 // max(1, self.write_per_s))
+
+
+class QueuePosition(msgspec.Struct, frozen=True):
+    """`ahead_e2` contracts are filled before this order is. `ticker` may be empty: not told."""
+
+    order_id: str
+    ticker: str
+    ahead_e2: CountE2
+
+
+class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders that may fill `limit_e2` contracts together in any 15 s; beyond that all are cancelled. `order_ids` None:
+    a listing, which does not name them."""
+
+    group_id: str
+    limit_e2: CountE2 | None
+    cancels_by_itself: bool
+    order_ids: tuple[str, ...] | None = None
+
+
+class GroupMade(msgspec.Struct, frozen=True):
+    group_id: str
+
+
+class GroupChanged(msgspec.Struct, frozen=True):
+    """Done: what was asked holds for this group."""
+
+    group_id: str
+
+
+GroupMadeAnswer: TypeAlias = GroupMade | Refused | NotSent | Unknown
+GroupAnswer: TypeAlias = GroupChanged | Refused | NotSent | Unknown
+
+
+class PublicTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """Anybody's trade. `taker` bought this outcome; the price is the YES price."""
+
+    trade_id: str
+    ticker: str
+    taker: Outcome
+    yes_price_e4: PriceE4
+    count_e2: CountE2
+    at_us: int
+    is_block: bool

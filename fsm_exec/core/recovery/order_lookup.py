@@ -1,0 +1,133 @@
+"""What must be asked of the exchange, derived from the execution: nothing of it is stored, a restart asks anew."""
+
+from __future__ import annotations
+
+from fsm_exec.core.errors import IllegalEvent
+from fsm_exec.core.execution.events import AnyEvent, FillReported, OrderAbsent, OrderReported
+from fsm_exec.core.execution.execution import Child, Execution, PendingAmend
+from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
+from fsm_exec.core.market.orders import FillReport, OrderListing, OrderReport
+from fsm_exec.core.values.units import complement
+
+
+def needs_inquiry(child: Child) -> bool:
+    """An order whose fate, or whose fills, only a listing can tell."""
+    if child.state in ("unknown", "settling") or child.suspicion is not None:
+        return True
+    return child.is_open and child.write is not None and child.write.lost
+
+
+def doubt_of(child: Child) -> str:
+    """What is asked about an order that needs an inquiry: the lost write, or its state. Each doubt begins anew."""
+    doubt = child.state if child.write is None or not child.write.lost else child.write.effect_id
+    return doubt if child.suspicion is None else f"{doubt} {child.suspicion.since_us}"
+
+
+def proof_from_us(child: Child, asked_since_us: int) -> int:
+    """From when on a listing settles what is asked about an order, whatever it shows: that it never arrived, or that a
+    lost write is done with. It must be asked then, not at the end of a long pause."""
+    if child.state == "unknown":
+        return child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US
+    window_us = SIGNATURE_WINDOW_US if isinstance(child.write, PendingAmend) else 0
+    return asked_since_us + window_us + READ_LAG_US
+
+
+def shows_what_stands(child: Child, as_of_us: int) -> bool:
+    """Whether a listing of that time is later than all we did to the order, so that another price or count in it is
+    somebody else's doing and no echo of ours."""
+    changed_us = child.sent_at_us if child.moved_at_us is None else child.moved_at_us
+    return child.write is None and as_of_us > changed_us + READ_LAG_US
+
+
+def answer_of(child: Child, listing: OrderListing, asked_since_us: int, at_us: int) -> AnyEvent | None:
+    """What a listing says about one order: where it stands, or proof that it does not exist; None if it proves
+    nothing yet. `asked_since_us` is when the doubt began, at the latest."""
+    for report in listing.orders:
+        if report.client_order_id == child.client_order_id:
+            # A listing of before the doubt is old news: it may contradict what was answered since (wire/README.md 6.6).
+            # Beyond that a lost cancel may simply be sent again; a lost amend may still land while its signature holds.
+            window_us = SIGNATURE_WINDOW_US if isinstance(child.write, PendingAmend) else 0
+            final = listing.as_of_us > asked_since_us + window_us + READ_LAG_US
+            return reported(report, at_us, looked_up=final, child=child)
+    if listing.hides(child.client_order_id):
+        return None  # it is there, or may be
+    if child.state == "unknown" and listing.as_of_us > child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US:
+        return OrderAbsent(at_us=at_us, client_order_id=child.client_order_id, as_of_us=listing.as_of_us)
+    return None
+
+
+def check_existing(child: Child, ticker: str, listing: OrderListing, answer: AnyEvent | None) -> None:
+    """Of an order that cannot be placed because one of its id exists, by a listing of the whole account: raises
+    IllegalEvent if that one is of another market than `ticker`, or if no listing has it although by now it would. What
+    else must agree (side, price, count) is compared when the answer is taken in."""
+    name = child.client_order_id
+    for report in listing.orders:
+        if report.client_order_id == name and report.ticker != ticker:
+            raise IllegalEvent(
+                f"order {name} cannot be placed: another order of this name is in market {report.ticker}, not {ticker}"
+            )
+    if isinstance(answer, OrderAbsent):
+        raise IllegalEvent(f"order {name} cannot be placed: the exchange says that it exists, and lists none such")
+
+
+def taken_elsewhere(child: Child, ticker: str, report: OrderReport | FillReport) -> str | None:
+    """Why a statement about an order of this name contradicts what we hold: it is of another market than `ticker`, so
+    of another order, and ours has not been seen at the exchange under an id of its own. None if it does not."""
+    is_another = child.order_id is not None and child.order_id != report.order_id
+    lives = child.is_open or (isinstance(report, OrderReport) and report.status == "resting")
+    if report.ticker == ticker or is_another or not lives:
+        return None
+    return f"order {child.client_order_id}: another order of this name is in market {report.ticker}, not {ticker}"
+
+
+def reported(report: OrderReport, at_us: int, *, looked_up: bool, child: Child | None = None) -> OrderReported:
+    """The statement as an event. A listing gives no reasons; of `child`, if it is given, one is concluded where only
+    one can be."""
+    cause = report.reason if report.reason is not None or child is None else _cause(child, report)
+    return OrderReported(
+        at_us=at_us,
+        client_order_id=report.client_order_id,
+        order_id=report.order_id,
+        outcome=report.outcome,
+        status=report.status,
+        price_e4=report.price_e4,
+        count_e2=report.count_e2,
+        filled_e2=report.filled_e2,
+        remaining_e2=report.remaining_e2,
+        cause=cause,
+        looked_up=looked_up,
+    )
+
+
+def _cause(child: Child, report: OrderReport) -> str | None:
+    """Why an order ended that was never known to rest: it was taken off for what it would have met. Whether somebody
+    cancelled it in the moment between cannot be told; placed again, it would meet the same and the third ends it."""
+    never_rested = child.state in ("intended", "unknown") and child.time_in_force == "good_till_canceled"
+    if not never_rested or report.status != "canceled":
+        return None
+    if child.expiration_s is not None and report.at_us >= child.expiration_s * 1_000_000:
+        return "ExpiryCancel"
+    return "PostOnlyCrossCancel" if child.post_only else "SelfTradeCancel"
+
+
+def filled(
+    report: FillReport, client_order_id: str, mid_e5: int | None, at_us: int, execution: Execution | None = None
+) -> FillReported:
+    """The statement as an event; its price in the outcome of `execution`, if that is given."""
+    is_other = execution is not None and report.outcome != execution.outcome
+    return FillReported(
+        at_us=at_us,
+        client_order_id=client_order_id,
+        order_id=report.order_id,
+        fill_id=report.fill_id,
+        price_e4=complement(report.price_e4) if is_other else report.price_e4,
+        count_e2=report.count_e2,
+        fee_e6=report.fee_e6,
+        is_taker=report.is_taker,
+        traded_at_us=report.at_us,
+        mid_e5=mid_e5,
+        trade_id=report.trade_id,
+        listed_id=report.listed_id,
+        outcome=report.outcome,
+        undated=report.undated,
+    )

@@ -1,0 +1,239 @@
+"""Recovery: what a process that has just begun, or an execution's task begun anew, must be told. Pure.
+
+In: the executions as their last saves say, what the exchange's listings show, the markets' status. Out: one `Restored`
+for each execution, and the orders that nobody here works.
+
+* Orders are joined by market and client order id, fills by order id; nothing is concluded from positions, from the
+  order of a list, or from sums.
+* What a listing does not show proves nothing here: a look-up asks until a listing is late enough (core.inquiry).
+* A listing may be behind what was answered before the end of the last process. So what may pass (where an order
+  rests) is never taken as the outcome of a write in doubt; what cannot (its end, a fill) is taken at once.
+* An execution for which there is nothing to tell, and nothing was under way, is left as it is: it only learns the epoch
+  of this opening, for the names of its next orders.
+* The orders of one that was quarantined were cancelled by us, and no journal says so: whoever takes it up again wants
+  it to go on, so their end, also one that is still to come, is told as ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from fsm_exec.core.execution.events import (
+    QUARANTINE_CANCEL,
+    AnyEvent,
+    FillReported,
+    OrderDoubted,
+    OrderReported,
+    Restored,
+    WriteLost,
+)
+from fsm_exec.core.execution.execution import Child, Execution, OutboxEntry
+from fsm_exec.core.market.client_order_id import name_of_ours
+from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.recovery.order_lookup import filled, reported, shows_what_stands, taken_elsewhere
+from fsm_exec.core.recovery.reconcile import fill_is_news
+from fsm_exec.core.values.units import format_count
+
+OVERLAP_US = 60_000_000
+"""How far listings reach back beyond what they are asked for: clocks differ, reads lag."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """`events` has one for every execution, in the order they were given. `orphans` are orders of this database that
+    rest and that none of the executions works; `others` those of other databases of ours that rest, by instance;
+    `foreign` counts resting orders of anybody else's. `strangers` are fills of orders that no execution here has.
+    `taken` has the executions of whose names another order is, in another market or unknown to them, and what is to be
+    said of it. `unowned` are all listed orders of this database that none of the executions has."""
+
+    events: tuple[tuple[str, Restored], ...]
+    orphans: tuple[OrderReport, ...]
+    others: Mapping[str, tuple[OrderReport, ...]]
+    foreign: int
+    strangers: tuple[FillReport, ...]
+    taken: Mapping[str, str]
+    unowned: tuple[OrderReport, ...]
+
+
+def listed_since_us(restored: Iterable[Execution], last_saved_us: int | None, now_us: int) -> int:
+    """From when on orders and fills must be listed: the oldest of these executions, or shortly before the last thing
+    that was saved, whichever is earlier; a fill of an order that had ended may have come after it."""
+    begun = [execution.begun_us for execution in restored]
+    last_us = now_us if last_saved_us is None else min(now_us, last_saved_us)
+    return max(0, min([*begun, last_us]) - OVERLAP_US)
+
+
+def doubted(left: OutboxEntry, at_us: int) -> AnyEvent:
+    """What an execution that is told to stop, before the exchange has said anything, learns of a write that its last
+    process had under way: it may have been done. `Restored` says the same of all of them, with what the listings show.
+    """
+    name, why = left.client_order_id, "the process that sent it is gone"
+    if left.kind == "place":
+        return OrderDoubted(at_us=at_us, client_order_id=name, why=why)
+    return WriteLost(at_us=at_us, client_order_id=name, effect_id=left.effect_id, why=why)
+
+
+def plan(
+    restored: Sequence[Execution],
+    orders: Sequence[OrderListing],
+    fills: FillListing,
+    markets: Mapping[str, MarketStatus],
+    instance: str,
+    now_us: int,
+    *,
+    epoch: str = "",
+    were_quarantined: bool = False,
+) -> Plan:
+    """See the module. Of `orders`, which may be several listings, later ones are later looks. A market that is not in
+    `markets` could not be read. `were_quarantined`: all of `restored`."""
+    listed = {report.order_id: report for listing in orders for report in listing.orders}
+    looked_us = {report.order_id: listing.as_of_us for listing in orders for report in listing.orders}
+    by_market: dict[str, dict[str, OrderReport]] = {}
+    for report in listed.values():
+        by_market.setdefault(report.ticker, {})[report.client_order_id] = report
+    owners = {child.client_order_id: execution for execution in restored for child in execution.children}
+    named = {child.order_id: name for name, child in _children(restored) if child.order_id is not None}
+    named |= {order_id: report.client_order_id for order_id, report in listed.items() if report.client_order_id}
+    news: dict[str, list[FillReported]] = {}
+    strangers: list[FillReport] = []
+    for fill in fills.fills:
+        name = fill.client_order_id or named.get(fill.order_id)
+        owner = None if name is None else owners.get(name)
+        if name is None or owner is None or fill.ticker != owner.terms.ticker:
+            strangers.append(fill)
+            continue
+        child = owner.child(name)
+        if child is not None and fill_is_news(owner, name, fill):
+            news.setdefault(owner.execution_id, []).append(filled(fill, name, None, now_us, owner))
+    news_of = _after_quarantine if were_quarantined else _news_of_orders
+    events = tuple(
+        (
+            execution.execution_id,
+            Restored(
+                at_us=now_us,
+                market=markets.get(execution.terms.ticker),
+                orders=tuple(news_of(execution, by_market.get(execution.terms.ticker, {}), looked_us, now_us)),
+                fills=tuple(sorted(news.get(execution.execution_id, []), key=_by_time)),
+                instance=None if execution.instance == instance + epoch else instance + epoch,
+            ),
+        )
+        for execution in restored
+    )
+    orphans, others, foreign = _not_worked(listed.values(), owners, instance)
+    unowned = tuple(_unowned(listed.values(), owners, instance))
+    return Plan(
+        events=events,
+        orphans=orphans,
+        others=others,
+        foreign=foreign,
+        strangers=tuple(strangers),
+        taken=_taken(listed.values(), owners) | _forgotten(unowned, restored),
+        unowned=unowned,
+    )
+
+
+def _children(executions: Iterable[Execution]) -> Iterable[tuple[str, Child]]:
+    return ((child.client_order_id, child) for execution in executions for child in execution.children)
+
+
+def _by_time(fill: FillReported) -> tuple[int, str, str]:
+    return fill.traded_at_us, fill.order_id, fill.fill_id
+
+
+def _news_of_orders(
+    execution: Execution, by_name: Mapping[str, OrderReport], looked_us: Mapping[str, int], now_us: int
+) -> Iterable[OrderReported]:
+    for child in execution.children:
+        report = by_name.get(child.client_order_id)
+        if report is not None and _is_news(child, report):
+            stands = shows_what_stands(child, looked_us[report.order_id])
+            yield reported(report, now_us, looked_up=stands, child=child)
+
+
+def _taken(listed: Iterable[OrderReport], owners: Mapping[str, Execution]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for report in listed:
+        owner = owners.get(report.client_order_id)
+        child = None if owner is None else owner.child(report.client_order_id)
+        why = None if owner is None or child is None else taken_elsewhere(child, owner.terms.ticker, report)
+        if owner is not None and why is not None:
+            found.setdefault(owner.execution_id, why)
+    return found
+
+
+def _unowned(listed: Iterable[OrderReport], owners: Mapping[str, Execution], instance: str) -> Iterable[OrderReport]:
+    for report in listed:
+        named = name_of_ours(report.client_order_id)
+        if named is not None and named.instance == instance and report.client_order_id not in owners:
+            yield report
+
+
+def _forgotten(unowned: Iterable[OrderReport], restored: Sequence[Execution]) -> dict[str, str]:
+    """An order is saved before it is sent. One that bears an execution's name and that its snapshot does not have was
+    forgotten by the database; what it bought is missing in what the execution still wants, so a person must look."""
+    names = {execution.execution_id for execution in restored}
+    found: dict[str, str] = {}
+    for report in unowned:
+        named = name_of_ours(report.client_order_id)
+        if named is not None and named.execution_id in names:
+            found.setdefault(
+                named.execution_id,
+                f"the exchange has its order {report.client_order_id} ({format_count(report.filled_e2)} filled), which "
+                "the database does not know: it lost steps that it had acknowledged",
+            )
+    return found
+
+
+def _after_quarantine(
+    execution: Execution, by_name: Mapping[str, OrderReport], looked_us: Mapping[str, int], now_us: int
+) -> Iterable[OrderReported]:
+    """What is news, and of every order that is as we left it that a cancel of ours may be on its way to it."""
+    news = {report.client_order_id: report for report in _news_of_orders(execution, by_name, looked_us, now_us)}
+    for child in execution.children:
+        told, report = news.get(child.client_order_id), by_name.get(child.client_order_id)
+        if told is not None:
+            by_whom = told.cause if told.cause == "ExpiryCancel" else QUARANTINE_CANCEL
+            yield replace(told, cause=by_whom)
+        elif report is not None and child.is_open and child.state != "settling" and _stands(child, report):
+            yield replace(reported(report, now_us, looked_up=False), cause=QUARANTINE_CANCEL)
+
+
+def _stands(child: Child, report: OrderReport) -> bool:
+    return (report.price_e4, report.count_e2) == (child.price_e4, child.count_e2)
+
+
+def _is_news(child: Child, report: OrderReport) -> bool:
+    if not child.is_open:
+        # Ended here without ever having been seen there, and alive: a contradiction that must come to light.
+        return child.order_id is None and report.status == "resting"
+    if child.state == "settling":
+        return False  # its end is known, its fills come by themselves
+    if report.status != "resting" or child.state in ("intended", "unknown"):
+        return True
+    return report.filled_e2 > child.reported_e2 or (not _stands(child, report) and child.write is None)
+
+
+def _not_worked(
+    listed: Iterable[OrderReport], owners: Mapping[str, Execution], instance: str
+) -> tuple[tuple[OrderReport, ...], dict[str, tuple[OrderReport, ...]], int]:
+    orphans: list[OrderReport] = []
+    others: dict[str, tuple[OrderReport, ...]] = {}
+    foreign = 0
+    for report in listed:
+        if report.status != "resting":
+            continue
+        named = name_of_ours(report.client_order_id)
+        if named is None:
+            foreign += 1
+        elif named.instance != instance:
+            others[named.instance] = (*others.get(named.instance, ()), report)
+        else:
+            owner = owners.get(report.client_order_id)
+            child = None if owner is None else owner.child(report.client_order_id)
+            # One that ended here under its id: the listing is behind, or it lives on; a second cancel tells.
+            if child is None or (not child.is_open and child.order_id is not None):
+                orphans.append(report)
+    return tuple(orphans), others, foreign

@@ -1,0 +1,150 @@
+"""What flows through one side of a market: cancels, takers, and the reference design's growth of resting size.
+
+A decrease of a level is either a trade or a cancel, and the two frames that tell come in either order, on different
+channels, with times that may differ by a second. Per price a signed balance is kept for a while: trades whose decrease
+has not come, or decreases (counted as cancels meanwhile) whose trade has not.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import islice
+from typing import Final
+
+from fsm_exec.core.values.ewma import DecayedSum
+from fsm_exec.core.values.fixed_point import PPM, decay_q30
+from fsm_exec.core.values.units import CountE2, PriceE4
+
+CANCEL_TAU_US: Final = 60_000_000
+FAST_TAU_US: Final = 10_000_000
+SLOW_TAU_US: Final = 120_000_000
+MATCH_US: Final = 2_000_000  # how far apart a trade's two frames may be
+BUCKET_US: Final = 10_000_000
+FANO_TAU_US: Final = 600_000_000
+FANO_BUCKETS_MIN: Final = 12
+FANO_TRADES_MIN: Final = 5
+SAMPLES: Final = 120  # of the reference design's momentum: two minutes, one a second
+SAMPLES_MIN: Final = 30
+
+
+class Cancels:
+    """Cancelled contracts, near the best price only."""
+
+    __slots__ = ("_balances", "sum")
+
+    def __init__(self) -> None:
+        self.sum = DecayedSum(CANCEL_TAU_US)
+        self._balances: dict[PriceE4, tuple[int, int]] = {}  # price: (balance, when)
+
+    def decreased(self, price: PriceE4, by: CountE2, at_us: int) -> None:
+        balance = self._balance(price, at_us)
+        cancelled = by - min(by, max(balance, 0))
+        if cancelled:
+            self.sum.add(cancelled, at_us)
+        self._keep(price, balance - by, at_us)
+
+    def traded(self, price: PriceE4, count: CountE2, at_us: int) -> None:
+        balance = self._balance(price, at_us)
+        mistaken = min(count, max(-balance, 0))
+        if mistaken:
+            self.sum.add(-min(mistaken, max(0, self.sum.value(at_us))), at_us)
+        self._keep(price, balance + count, at_us)
+
+    def _balance(self, price: PriceE4, at_us: int) -> int:
+        balance, when = self._balances.get(price, (0, 0))
+        return balance if abs(at_us - when) <= MATCH_US else 0
+
+    def _keep(self, price: PriceE4, balance: int, at_us: int) -> None:
+        if balance:
+            self._balances[price] = balance, at_us
+        else:
+            self._balances.pop(price, None)
+
+
+class Takers:
+    """Contracts sold into one side's bids: fast and slow rates, and how unevenly they come."""
+
+    __slots__ = ("_bucket", "_first", "_squares", "_volume", "_volumes", "_weights", "fast", "slow", "trades")
+
+    def __init__(self) -> None:
+        self.fast, self.slow = DecayedSum(FAST_TAU_US), DecayedSum(SLOW_TAU_US)
+        self.trades = 0
+        self._bucket = self._first = self._volume = 0
+        self._weights = self._volumes = self._squares = 0  # decayed sums over finished buckets, Q20
+
+    def begin(self, at_us: int) -> None:
+        """Count buckets without trades from here on."""
+        self._bucket = self._first = at_us // BUCKET_US
+
+    def sold(self, count: CountE2, at_us: int) -> None:
+        self.fast.add(count, at_us)
+        self.slow.add(count, at_us)
+        bucket = at_us // BUCKET_US
+        if bucket > self._bucket:
+            self._weights, self._volumes, self._squares = self._finished(bucket)
+            self._bucket, self._volume = bucket, 0
+        self._volume += count
+        self.trades += count > 0
+
+    def fano_e2(self, at_us: int) -> int | None:
+        """Variance over mean of the contracts in 10 s, x 100; None with too little to tell."""
+        bucket = at_us // BUCKET_US
+        if bucket - self._first < FANO_BUCKETS_MIN or self.trades < FANO_TRADES_MIN:
+            return None
+        weights, volumes, squares = self._finished(bucket)
+        if volumes <= 0 or weights <= 0:
+            return None
+        return max(0, (squares * weights - volumes * volumes) // (volumes * weights))
+
+    def _finished(self, bucket: int) -> tuple[int, int, int]:
+        """The sums as they stand when `bucket` begins: the last one had a volume, those after it had none."""
+        passed = bucket - self._bucket
+        if passed <= 0:
+            return self._weights, self._volumes, self._squares
+        one = decay_q30(BUCKET_US, FANO_TAU_US)
+        weights = (self._weights * one >> 30) + (1 << 20)
+        volumes = (self._volumes * one >> 30) + (self._volume << 20)
+        squares = (self._squares * one >> 30) + (self._volume**2 << 20)
+        if passed > 1:
+            rest = decay_q30(BUCKET_US * (passed - 1), FANO_TAU_US)
+            empty = ((1 << 30) - rest) * (1 << 20) // ((1 << 30) - one)  # 1 + w + w^2 + ... of the empty ones
+            weights = (weights * rest >> 30) + empty
+            volumes, squares = volumes * rest >> 30, squares * rest >> 30
+        return weights, volumes, squares
+
+
+class SeedMomentum:
+    """(size now - mean size of the last two minutes) / mean, from a snapshot a second: the formula of the reference
+    design, kept for its walkers. Each sample is what stood at the full second."""
+
+    __slots__ = ("_now", "_samples", "_second", "_sum")
+
+    def __init__(self) -> None:
+        self._samples: deque[int] = deque(maxlen=SAMPLES)
+        self._sum = self._now = 0
+        self._second: int | None = None  # the last that was sampled
+
+    def put(self, size: int, at_us: int) -> None:
+        second = at_us // 1_000_000
+        if self._second is None:
+            self._second = second
+        elif second > self._second:
+            for _ in range(min(second - self._second, SAMPLES)):
+                if len(self._samples) == SAMPLES:
+                    self._sum -= self._samples[0]
+                self._samples.append(self._now)
+                self._sum += self._now
+            self._second = second
+        self._now = size
+
+    def ppm(self, at_us: int) -> int | None:
+        """None with fewer than 30 snapshots, or when nothing rested in any."""
+        if self._second is None:
+            return None
+        new = min(max(0, at_us // 1_000_000 - self._second), SAMPLES)
+        number = min(len(self._samples) + new, SAMPLES)
+        dropped = sum(islice(self._samples, len(self._samples) + new - number))
+        total = self._sum - dropped + new * self._now
+        if number < SAMPLES_MIN or total <= 0:
+            return None
+        return (self._now * number - total) * PPM // total

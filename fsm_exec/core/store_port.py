@@ -1,0 +1,115 @@
+"""What core and the runtime need of the database, as protocols: one for executions, one for what is watched of
+markets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutDue, MarkoutRow, MetricsRow, OpenForecast
+from fsm_exec.core.journal.rows import (
+    ExecutionSave,
+    JournalRow,
+    OrderOwner,
+    Started,
+    StoredExecution,
+)
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.signals.forecasts import Forecast
+
+
+class Store(Protocol):
+    """The database. Each call returns when it is durable; a failed save raises StoreFailed and the engine halts."""
+
+    @property
+    def instance(self) -> str: ...
+
+    @property
+    def epoch(self) -> str:
+        """That of this opening, in the names of all orders that are new in it; see core.market.client_order_id."""
+        ...
+
+    @property
+    def lost(self) -> str | None:
+        """What the database had acknowledged and does not have, in one line; None: nothing says so."""
+        ...
+
+    async def save(self, save: ExecutionSave) -> None: ...
+    async def save_market(self, terms: MarketTerms, at_us: int) -> None: ...
+    async def save_book(self, row: BookRow) -> None: ...
+    async def save_metrics(self, row: MetricsRow, at_us: int, children: Sequence[ChildMetricsRow] = ()) -> None: ...
+    async def save_note(self, execution_id: str, note: str) -> None:
+        """Keep what is to be said of an execution beside its reason."""
+        ...
+
+    async def quarantine(self, execution_id: str, why: str | None) -> None:
+        """Mark an execution as quarantined; None: it is not any more."""
+        ...
+
+    async def watch(self) -> None:
+        """Raise DatabaseLost once the database is not where it was opened; return at once if it cannot be lost."""
+        ...
+
+    async def started(self) -> Started: ...
+    async def unfinished(self) -> list[StoredExecution]: ...
+    async def unscored(self) -> list[StoredExecution]:
+        """Those that have ended, and whose cost was not reckoned before the process did."""
+        ...
+
+    async def lately_filled(self) -> list[StoredExecution]:
+        """Those that have ended and have one of the newest thousand fills."""
+        ...
+
+    async def execution(self, execution_id: str) -> StoredExecution | None: ...
+    async def owners(self, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
+        """By the exchange's order id; orders of nobody here are not in the answer."""
+        ...
+
+    async def unknown_orders(self, names: Sequence[str]) -> list[str]:
+        """Those of these client order ids under which no order was ever saved here."""
+        ...
+
+    async def deadline_book(self, execution_id: str) -> BookRow | None:
+        """The newest book an execution was priced by."""
+        ...
+
+    async def executions(self) -> list[StoredExecution]: ...
+    async def journal(self, execution_id: str) -> list[JournalRow]: ...
+    async def metrics(self, execution_id: str) -> MetricsRow | None: ...
+
+
+class ObservationStore(Protocol):
+    """Each save returns when it is durable; it raises SaveRefused for rows the database does not take and StoreFailed
+    when the store cannot go on."""
+
+    async def save_book(self, row: BookRow) -> None: ...
+    async def save_markouts(self, rows: Sequence[MarkoutRow], at_us: int) -> None: ...
+    async def save_forecasts(self, execution_id: str, ticker: str, forecasts: Sequence[Forecast]) -> None: ...
+    async def complete_forecasts(self, happened: Sequence[tuple[int, int | None]], at_us: int) -> None:
+        """(number, what came in millionths) of each; None: it was missed."""
+        ...
+
+    async def open_forecasts(self, due_by_us: int | None) -> list[OpenForecast]:
+        """Those that are due by then and wait for what comes; None: all."""
+        ...
+
+    async def markouts_due(self, since_us: int) -> list[MarkoutDue]:
+        """Fills made since then that are without some of their markouts."""
+        ...
+
+    async def unsettled_markets(self) -> list[str]:
+        """Markets with fills whose settlement is not stored."""
+        ...
+
+    async def unsettled_fills(self, ticker: str) -> list[MarkoutDue]: ...
+    async def recent_books(self, ticker: str, since_us: int) -> list[BookRow]:
+        """Of this market, taken at an interval, oldest first."""
+        ...
+
+    async def forget_books(self, before_us: int, at_most: int) -> int:
+        """Delete books taken at an interval or at a decision before then, the oldest first; how many were."""
+        ...
+
+    def on_saved(self, listener: Callable[[ExecutionSave], None]) -> None:
+        """Have `listener` told of every step of every execution once it is durable."""
+        ...
