@@ -23,13 +23,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 
 from fsm_exec.control import calls
 from fsm_exec.control.client_errors import ControlError, DaemonAbsent, DaemonFailed, Refused
 from fsm_exec.control.event_parser import Step
+from fsm_exec.control.finding import finder
 from fsm_exec.control.messages import (
     Accepted,
     ExecutionDetail,
@@ -42,15 +43,9 @@ from fsm_exec.control.messages import (
     Submission,
     Told,
 )
-from fsm_exec.control.remote import JOURNAL_LINES, RemoteDaemon
+from fsm_exec.control.remote import JOURNAL_LINES, PATIENCE_S, RemoteDaemon, say_nothing
 from fsm_exec.control.transports import BlockingTransport, LoopTransport, run
 from fsm_exec.core.errors import UserError
-
-PATIENCE_S: Final = 60.0
-
-
-def _say_nothing(line: str) -> None:
-    pass
 
 
 class Client:
@@ -62,10 +57,9 @@ class Client:
         token_file: Path | str | None = None,
         *,
         patience_s: float = PATIENCE_S,
-        when_gone: Callable[[str], None] = _say_nothing,
+        when_gone: Callable[[str], None] = say_nothing,
     ) -> None:
-        file = None if token_file is None else Path(token_file)
-        self._daemon = RemoteDaemon(BlockingTransport(), url, file, patience_s, when_gone)
+        self._daemon = RemoteDaemon(BlockingTransport(), finder(url, token_file), patience_s, when_gone)
 
     def __enter__(self) -> Self:
         """Finds the daemon. Raises DaemonAbsent if there is none: the first is not waited for."""
@@ -171,10 +165,16 @@ class AsyncClient:
         token_file: Path | str | None = None,
         *,
         patience_s: float = PATIENCE_S,
-        when_gone: Callable[[str], None] = _say_nothing,
+        when_gone: Callable[[str], None] = say_nothing,
     ) -> None:
-        file = None if token_file is None else Path(token_file)
-        self._daemon = RemoteDaemon(LoopTransport(), url, file, patience_s, when_gone)
+        self._daemon = RemoteDaemon(LoopTransport(), finder(url, token_file), patience_s, when_gone)
+
+    @classmethod
+    def of(cls, daemon: RemoteDaemon) -> Self:
+        """A client of a daemon that is found and reached in some other way, as in `fsm_exec.testing`."""
+        made = cls.__new__(cls)
+        made._daemon = daemon
+        return made
 
     async def __aenter__(self) -> Self:
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from fsm_exec.control.client_errors import DaemonAbsent
@@ -23,6 +24,20 @@ class Address(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Address({self.url!r})"
+
+
+Find: TypeAlias = Callable[[str | None], Address]
+"""Finds the daemon, for the first time (None) or again: then of the database that is told."""
+
+
+def finder(url: str | None, token_file: Path | str | None) -> Find:
+    """Finds the daemon at `url` whenever it is asked, or if that is None whichever runs. Raises UserError for an
+    address that is none."""
+    file = None if token_file is None else Path(token_file)
+    if url is None:
+        return lambda database: find_daemon(None, file, database)
+    address = checked_url(url)
+    return lambda _: find_daemon(address, file)
 
 
 def find_daemon(url: str | None, token_file: Path | None, database: str | None = None) -> Address:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Final, NamedTuple, NoReturn, TypeVar
 
 import httpx
@@ -21,7 +20,7 @@ from fsm_exec.control import calls
 from fsm_exec.control.calls import STATUS, Call
 from fsm_exec.control.client_errors import DaemonAbsent, DaemonFailed, error_of
 from fsm_exec.control.event_parser import EventParser, Step
-from fsm_exec.control.finding import Address, checked_url, find_daemon
+from fsm_exec.control.finding import Address, Find
 from fsm_exec.control.limits import PAGE_MAX
 from fsm_exec.control.messages import INSTANCE, ExecutionDetail, ExecutionSummary, ListQuery
 from fsm_exec.control.transports import Sent, Transport
@@ -31,6 +30,7 @@ PAUSE_S: Final = 0.2  # before the first new try; each is twice the last
 PAUSE_MAX_S: Final = 5.0
 JOURNAL_LINES: Final = 10
 NOT_RUNNING: Final = "not_running"  # the API's code
+PATIENCE_S: Final = 60.0
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -39,22 +39,22 @@ class _Identity(NamedTuple):
     database: str
 
 
+def say_nothing(line: str) -> None:
+    pass
+
+
 class RemoteDaemon:
-    """`url` and `token_file` None: the only daemon of this user that runs. `when_gone` is told in one line that the
-    daemon has gone, once each time. Every method raises Refused, DaemonFailed, DaemonAbsent, and UserError if there is
-    no telling which daemon is meant."""
+    """`find` finds the daemon. `when_gone` is told in one line that it has gone, once each time. Every method raises
+    Refused, DaemonFailed, DaemonAbsent, and UserError if there is no telling which daemon is meant."""
 
     def __init__(
         self,
         transport: Transport,
-        url: str | None,
-        token_file: Path | None,
-        patience_s: float,
-        when_gone: Callable[[str], None],
+        find: Find,
+        patience_s: float = PATIENCE_S,
+        when_gone: Callable[[str], None] = say_nothing,
     ) -> None:
-        self._transport = transport
-        self._url = None if url is None else checked_url(url)
-        self._token_file = token_file
+        self._transport, self._find = transport, find
         self._patience_s, self._when_gone = patience_s, when_gone
         self._address: Address | None = None  # None: to be found, for the first time or again
         self._identity: _Identity | None = None  # whom we talked to first
@@ -171,8 +171,8 @@ class RemoteDaemon:
         if self._address is not None:
             return self._address
         known = self._identity
-        database = None if known is None or self._url is not None else known.database
-        address = await self._transport.read_files(partial(find_daemon, self._url, self._token_file, database))
+        database = None if known is None else known.database
+        address = await self._transport.read_files(partial(self._find, database))
         if self._patience_s > 0:
             status = await self._ask_at(address, STATUS)
             self._identity = _Identity(status.instance, status.database)

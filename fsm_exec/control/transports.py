@@ -66,10 +66,10 @@ class Transport(Protocol):
 
 
 class LoopTransport:
-    """Waits on the loop that runs, be it trio's or asyncio's."""
+    """Waits on the loop that runs, be it trio's or asyncio's. With `http` no socket is opened."""
 
-    def __init__(self) -> None:
-        self._http = httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False)
+    def __init__(self, http: httpx.AsyncBaseTransport | None = None) -> None:
+        self._http = httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False, transport=http)
 
     async def fetch(self, sent: Sent) -> Reply:
         answer = await self._http.request(
