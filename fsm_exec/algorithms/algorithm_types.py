@@ -98,11 +98,15 @@ class Family(Generic[SettingsT]):
 
     def method(self, name: str, version: int, settings: Mapping[str, object]) -> Method:
         """The method of these settings; those left out have their defaults. Raises UserError for an unknown key, a
-        value of the wrong type or one out of bounds."""
+        value of the wrong type or one out of bounds, and for a rhythm that the engine could not keep."""
         try:
             config = msgspec.convert(settings, self.config_type)
         except msgspec.ValidationError as error:
             raise UserError(f"method {name!r} ({self.name}): {error}") from error
+        for told, least in (("look_every_us", 1), ("closing_lead_us", 1), ("resting_at_most", 0)):
+            value = getattr(config, told)
+            if not (value is None and told != "resting_at_most") and (type(value) is not int or value < least):
+                raise UserError(f"method {name!r} ({self.name}): {told} {value!r} is no whole number from {least}")
         return self._bind(name, version, config)
 
     def _bind(self, name: str, version: int, config: SettingsT) -> Method:

@@ -12,7 +12,7 @@ from fsm_exec.algorithms import Method
 from fsm_exec.control import refusals
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.messages import EdgeGiven, Submission
-from fsm_exec.core.errors import UserError
+from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.market.edge import PPM_DECIMALS, Edge, checked_edge
 from fsm_exec.core.market.limits import MAX_SLIPPAGE, Limits, largest_within, resolve_limits
 from fsm_exec.core.market.terms import MarketTerms
@@ -80,7 +80,10 @@ def checked(given: Submission, find: Callable[[str], Method]) -> Checked:
         raise UserError("give target_price, worst_price or cap: without a limit nothing is bought")
     if given.max_slippage is not None and (given.worst_price is not None or given.cap is not None):
         raise UserError("max_slippage goes with target_price alone: worst_price and cap say it themselves")
-    found = find(given.method)
+    try:
+        found = find(given.method)
+    except CorruptSnapshot as error:  # asked again it would be no better: it is for the caller to choose another
+        raise UserError(f"method {given.method!r} cannot be used: {error}") from error
     if found.lab_only:
         raise UserError(f"method {given.method!r} is for the lab only; choose another one")
     return Checked(

@@ -130,6 +130,28 @@ def swaying(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...
     return (RepriceWish(level=1, price_e4=low if order.price_e4 != low else high),)
 
 
+class Uneven(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    @property
+    def look_every_us(self) -> int | None:
+        return 1.5  # type: ignore[return-value]
+
+
+def halves(goal: Goal, view: View, config: Settings) -> tuple[Slice, ...]:
+    half = CountE2(goal.target_e2 // 2)
+    parts = ((1, half), (2, CountE2(goal.target_e2 - half)))
+    return tuple(Slice(level=level, count_e2=count) for level, count in parts if count)
+
+
+def crowded(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+    """Two orders at once, of which its configuration says one."""
+    price = allowed(progress.goal, view.best_bid or 100)
+    return tuple(
+        PlaceWish(level=part.level, price_e4=price, count_e2=part.free_e2)
+        for part in progress.slices
+        if part.working is None and part.free_e2
+    )
+
+
 def _family(name: str, function: object) -> AnyFamily:
     return Family(name, Config, plan, function)  # type: ignore[arg-type]
 
@@ -137,6 +159,8 @@ def _family(name: str, function: object) -> AnyFamily:
 BAD: Final[dict[str, tuple[AnyFamily, str, str]]] = {
     "loose": (Family("loose", Loose, plan, replan), "settings", "forbid_unknown_fields"),
     "floating": (Family("floating", Floating, plan, replan), "settings", "share is a float"),
+    "uneven": (Family("uneven", Uneven, plan, replan), "settings", "look_every_us 1.5 is no whole number"),
+    "crowded": (Family("crowded", Config, halves, crowded), "invariants", "admission reckons with fewer"),
     "half_a_plan": (Family("half_a_plan", Config, half_a_plan, replan), "invariants", "the plan's slices are not"),
     "float_price": (_family("float_price", float_price), "invariants", "is no int"),
     "beyond_target": (_family("beyond_target", beyond_target), "invariants", "is not free to be placed"),

@@ -85,6 +85,13 @@ def test_its_code_is_imported_once_and_not_before_it_is_asked_for(put: Put) -> N
             "has no configuration of defaults alone",
         ),
         (
+            "from fsm_exec.algorithms import Family, join_bid\n"
+            "class Config(join_bid.Config, frozen=True, forbid_unknown_fields=True, kw_only=True):\n"
+            "    look_every_us = 0.5\n"
+            "FAMILY = Family('patient', Config, join_bid.plan, join_bid.replan)",
+            "look_every_us 0.5 is no whole number from 1",
+        ),
+        (
             "from fsm_exec.algorithms import Family\nFAMILY = Family('patient', int, lambda *_: (), lambda *_: ())",
             "has no configuration of defaults alone",
         ),

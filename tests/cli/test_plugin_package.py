@@ -17,7 +17,7 @@ import pytest
 from tests.algorithms.package import NAME, write_package
 from tests.cli import daemons
 from tests.cli.daemons import command, live_orders, serve, show, submit, until
-from tests.cli.exchange import site
+from tests.cli.exchange import TICKER, site
 from tests.cli.support import ROOT, environment
 
 PACKAGE = "bid-follower"
@@ -129,6 +129,8 @@ async def test_uninstalled_under_a_daemon_it_is_quarantined_and_installed_again_
         assert NAME in str(detail.execution.quarantine)
         refused = await command(at, "resume", kept.execution_id)
         assert (refused.returncode != 0, f"{PACKAGE}==1.0" in refused.stderr) == (True, True)
+        no_more = await command(at, "submit", TICKER, "yes", "1", "--method", NAME, "--cap", "0.5", "--horizon", "60")
+        assert (no_more.returncode != 0, f"{PACKAGE}==1.0" in no_more.stderr) == (True, True)
         (row,) = [one for one in place.ask("methods", "list", "--db", place_db)["methods"] if one["name"] == NAME]
         assert (row["distribution_version"], row["in_experiments"]) == ("1.0", None)
         assert (await command(at, "cancel", cancelled.execution_id)).returncode == 0

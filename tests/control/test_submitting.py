@@ -7,8 +7,11 @@ import msgspec
 import pytest
 import trio
 
+from fsm_exec.algorithms import Method
 from fsm_exec.control.limits import ControlLimits
-from fsm_exec.control.messages import Accepted, Failed
+from fsm_exec.control.messages import Accepted, Failed, Submission
+from fsm_exec.control.submissions import checked
+from fsm_exec.core.errors import AlgorithmMissing, UserError
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.values.units import MoneyE6, PriceE4, format_price
 from tests.control.conftest import OTHER, TICKER, Desk, a_desk, error_of
@@ -241,3 +244,14 @@ async def test_the_answer_to_a_failed_save_says_so(desk: Desk) -> None:
     with pytest.raises(Exception, match="readonly"):
         await desk.engine.wait_idle()
     assert msgspec.json.decode((await desk.submit()).content, type=Failed).error.code == "store_failed"
+
+
+def test_a_method_whose_algorithm_is_gone_is_refused_and_says_what_to_install() -> None:
+    """As a mistake of the caller's, not as a daemon that will be better soon: asked again it would be the same."""
+
+    def find(name: str) -> Method:
+        raise AlgorithmMissing(f"method {name} is of a package that is not installed; pip install that==1.0")
+
+    given = Submission(ticker=TICKER, outcome="yes", quantity="1", method="gone", key="k", cap="0.5", horizon_s=60)
+    with pytest.raises(UserError, match=r"method 'gone' cannot be used: .*pip install that==1\.0"):
+        checked(given, find)
