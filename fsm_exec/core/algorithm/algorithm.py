@@ -6,7 +6,8 @@ break an invariant. Both must give the same answer to the same arguments, at any
 algorithm remembers is in `Progress`, so it goes on after a restart as if there had been none.
 
 An algorithm is asked when the touch moved, when a fact about its orders came, and every `look_every_us`. It is not
-asked any more once its closing leg has begun (core.closing) or its execution is ending.
+asked any more once its closing leg has begun (core.closing) or its execution is ending. Timers are derived from that;
+a wish to be woken would be state, which would have to survive a restart.
 """
 
 from __future__ import annotations

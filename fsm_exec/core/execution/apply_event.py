@@ -4,6 +4,10 @@ A fact that contradicts what we hold (an order proven absent that lives, a listi
 raises IllegalEvent and changes nothing; the runtime then quarantines the execution instead of guessing. One that may be
 wrong itself (another order id, more filled than there is, a cancel that took off what was filled) is said and not
 believed: listings later than it by the signature window and the read lag tell what is true (core.recovery.proof).
+
+An order amended or decreased by somebody else is no contradiction: the execution ends (`external`), for its owner
+wishes so. After an answer that says nothing about an order (paused, no tokens, never sent) nothing is placed for 1, 2,
+4 ... 30 s: trying at every decision would leave thousands of attempts in a snapshot.
 """
 
 from __future__ import annotations

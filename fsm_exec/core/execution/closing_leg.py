@@ -3,7 +3,8 @@
 At deadline - `closing_lead_us` everything live is cancelled. When every order has ended, and it is before the deadline
 with a live feed and an open market, one immediate order takes the remainder at the worst price; all that is free moves
 into its slice first. It is placed again only if it never reached the exchange. What it does not get ends the execution
-for `no_liquidity`; if it could not be placed in time, the deadline does. Every step is a journaled intent, so the fold
+for `no_liquidity`, which says something of the market; if it could not be placed in time, the deadline does, which says
+something of us. Every step is a journaled intent, so the fold
 needs no algorithm, and after a restart inside the window it goes on where it was.
 """
 

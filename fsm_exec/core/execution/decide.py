@@ -2,7 +2,8 @@
 
 The ending flag outranks everything: once it stands, only cancels follow; so it is while the process leaves. Then the
 closing leg, if its time has come. Otherwise the algorithm is asked, and `core.execution.order_checks` says what becomes
-of its wishes.
+of its wishes. The plan and the first orders are one decision: two would be a quarter of a second and a
+commit apart, for nothing.
 """
 
 from __future__ import annotations

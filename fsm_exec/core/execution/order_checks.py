@@ -3,6 +3,9 @@
 A wish the moment forbids (feed not live, market paused, our own order in the way, an answer outstanding) comes to
 nothing, and the algorithm is asked again. A wish that breaks an invariant raises IllegalWish. No order is ever placed
 or moved but through here, the closing leg's included.
+
+An immediate order that our own order on the other outcome would hold short of the whole book waits: sent a tick short
+it would be used up for nothing.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 A snapshot is JSON: {"version", "table", "checksum", "execution"}. `version` is that of the layout, `table` the versions
 of the execution and child tables it was made under, the checksum covers the execution's own bytes. Fields carry their
-units in their names (`price_e4` 7100 is $0.7100). What is encoded is decoded again at once: never store what cannot be
-loaded.
+units in their names (`price_e4` 7100 is $0.7100): decimal strings, which SQL columns and `--json` show, would take a
+Python call for each price, on the path of every fact. What is encoded is decoded again at once: never store what cannot
+be loaded.
 
 What an older version wrote is raised to today's while it is read; `core.journal.upcasting` has the versions, and the
 recipe for a new one. A journal row's version stands beside it in the database.

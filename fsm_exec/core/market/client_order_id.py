@@ -2,7 +2,8 @@
 
 The instance is the database's, the epoch that of one opening of it: six characters drawn each time, none for the first.
 A database that lost its newest commits numbers executions and attempts a second time; in another epoch they get other
-names. An execution keeps both in one text, the instance and then the epoch.
+names. An execution keeps both in one text, the instance and then the epoch. All of it is computed, none of it random:
+random names could not be recognised, and a replay would differ.
 """
 
 from __future__ import annotations
