@@ -30,6 +30,7 @@ HEAVY_MODULES = (
     "lab/test_report_in_browser.py",
     "lab/test_simulation.py",
     "lab/test_simulation_mutants.py",
+    "runtime/test_recovery_mutants.py",
     "specification/test_fuzzing.py",
 )
 

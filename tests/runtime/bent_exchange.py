@@ -3,8 +3,8 @@ a path that does to single requests and frames what a test says. In virtual time
 
 Everything that is asked goes as bytes through the client, the bends and the exchange's own checks: what a request does
 not say, a listing from the year 2096 on or a market left out, the exchange does not guess. What the paper exchange does
-not do by itself stands here and is named: answers lost or late, a stream that says nothing, a trade with one order out
-of its turn, an exchange whose clock is as wrong as ours.
+not do by itself stands here and is named: answers lost or late, a stream that says nothing, rows that lie, an exchange
+whose clock is as wrong as ours. What a test does at the exchange itself is in paper_account.
 
 The account is not empty: a day ago somebody else with a key of it has traded, and another market has an order of theirs
 that rests and a trade of today. Every listing is held against what was asked: nothing of another market, nothing older.
@@ -12,7 +12,6 @@ that rests and a trade of today. Every listing is held against what was asked: n
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -29,39 +28,32 @@ from fsm_exec.core.market.orders import (
     CancelAnswer,
     CancelOrder,
     FillListing,
-    FillReport,
     OrderListing,
-    OrderReport,
     PlaceAnswer,
     PlaceOrder,
     Write,
 )
 from fsm_exec.core.market.terms import MarketTerms
-from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4, format_count, format_price, in_outcome
-from fsm_exec.kalshi.client import KalshiClient, open_client
-from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.core.values.units import CountE2, MoneyE6
+from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.matching_engine.market_book import BookEvent, Match
-from fsm_exec.paper.matching_engine.orders import FillRecord, Order
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.server.rate_limit import TIERS
-from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, tape_header
-from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.tapes.tape import BookSnapshot
 from fsm_exec.paper.timing.latency import Latency
-from fsm_exec.paper.timing.timeline import Rank, Timeline
-from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper.timing.timeline import Rank
+from fsm_exec.paper_session import PaperExchange, access_to, levels_of
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.wire import rest
+from fsm_exec.session import connect
 from tests.bending import frames, requests
 from tests.bending.bends import Bends, Forward, Reply, Request, RequestBend, Rule
 from tests.bending.proxy import bent
+from tests.runtime.paper_account import TICKER, PaperAccount, bid
 
-TICKER = "KXTEST-A-1"
 NEIGHBOUR = "KXOTHER-B-1"
 DAY_US = 86_400_000_000
 S = 1_000_000
 WAY_US = 100_000  # a request's way there, and its answer's way back
+YES, NO = [("0.48", "500")], [("0.50", "500")]
 CASH_E6 = MoneyE6(1_000_000_000_000)
 ORDERS = "/portfolio/events/orders"
 
@@ -69,23 +61,14 @@ Fate: TypeAlias = Literal["lost there", "lost back", "refused"]
 """What becomes of a write: it never arrives; it is done and its answer is lost; it is refused and nothing is done."""
 
 
-class BentExchange:
+class BentExchange(PaperAccount):
     """What `core.exchange_port.Exchange` asks for, as the client does it; a test may put a function of its own in the
     place of any call. `place_fates` and `cancel_fates` are those of the next writes, then all is well; while `mute` no
     frame about orders and fills arrives; `answer_s` is how much longer the answer to a new order takes."""
 
-    def __init__(
-        self,
-        client: KalshiClient,
-        paper: Exchange,
-        account: Account,
-        gate: Authenticator,
-        clock: Clock,
-        bends: Bends,
-        wall: Wall,
-    ) -> None:
-        self.client, self.paper, self.account, self.gate = client, paper, account, gate
-        self.clock, self.bends = clock, bends
+    def __init__(self, client: KalshiClient, paper: PaperExchange, account: Account, bends: Bends, wall: Wall) -> None:
+        super().__init__(paper.exchange, account)
+        self.client, self.gate, self.clock, self.bends = client, paper.gate, paper.clock, bends
         self.place_fates: deque[Fate] = deque()
         self.cancel_fates: deque[Fate] = deque()
         self.mute = False
@@ -96,7 +79,7 @@ class BentExchange:
         self.listener: StreamListener | None = None
         self.told_too_much: list[str] = []  # by listings
         self._wall = wall
-        self._past = {order.order_id for order in account.orders}  # before any engine
+        self._past_us = wall.now_us() - DAY_US // 2
         bends.on_request(self._answer_late, "POST", ORDERS)
         bends.on_request(_meets(lambda: self.place_fates), "POST", ORDERS)
         bends.on_request(_meets(lambda: self.cancel_fates), "DELETE", f"{ORDERS}/*")
@@ -146,8 +129,11 @@ class BentExchange:
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
         listing = await self.client.fills(ticker, order_id, since_us=since_us)
+        needed_us = (
+            self._past_us if since_us is None and order_id is None else since_us
+        )  # nobody needs all there ever were
         for row in listing.fills:
-            self._hold(f"fills of {ticker} since {since_us}", ticker, since_us, row.order_id, row.at_us)
+            self._hold(f"fills of {ticker} since {since_us}", ticker, needed_us, row.order_id, row.at_us)
         return listing
 
     async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
@@ -170,18 +156,6 @@ class BentExchange:
     # What a test sees.
 
     @property
-    def held(self) -> dict[str, OrderReport]:
-        """The account's orders as they stand at the exchange, by client order id."""
-        return {order.client_order_id: _report(order) for order in self._orders()}
-
-    def all(self) -> list[OrderReport]:
-        return list(self.held.values())
-
-    @property
-    def resting(self) -> list[str]:
-        return [order.client_order_id for order in self._orders() if order.status == "resting"]
-
-    @property
     def places(self) -> list[PlaceOrder]:
         return [write for _, write in self.requests if isinstance(write, PlaceOrder)]
 
@@ -189,50 +163,7 @@ class BentExchange:
     def cancels(self) -> list[CancelOrder]:
         return [write for _, write in self.requests if isinstance(write, CancelOrder)]
 
-    # What a test does at the exchange, behind the engine's back.
-
-    def fill(self, contracts: int, client_order_id: str) -> FillReport:
-        """Somebody trades with this order, whoever else stands at its price; with one that has ended: the trade was
-        before that, and the exchange only says so now."""
-        order, count = self.order(client_order_id), CountE2(contracts * 100)
-        market = self.paper.markets[order.ticker]
-        happened: list[BookEvent] = [Match(order, None, order.outcome, order.price_e4, count)]
-        if order.status == "resting":
-            level = market.book._ladders[order.outcome][order.price_e4]
-            happened.clear()
-            market.book._fill(happened, level, order, None, count)  # the book itself would keep to the queue
-        self.paper._publish(market, happened)
-        return _fill_report(self.account.fills[-1])
-
-    def strange_order(
-        self, client_order_id: str, *, ticker: str = TICKER, cents: int = 40, contracts: int = 10
-    ) -> OrderReport:
-        """Somebody else with a key of this account places an order for YES that rests."""
-        self.paper.create_order(self.account, _bid(client_order_id, ticker, cents, contracts))
-        return self.held[client_order_id]
-
-    def end(self, client_order_id: str, reason: str | None = None) -> None:
-        """The exchange ends an order that rests, or (without a reason) its owner does, by hand."""
-        self.paper.cancel(self.order(client_order_id), reason)
-
-    def amend_by_hand(self, client_order_id: str, *, cents: int) -> None:
-        """Its owner moves an order to another price."""
-        order = self.order(client_order_id)
-        request = rest.AmendOrder(
-            ticker=order.ticker,
-            side=order.book_side,
-            price=format_price(in_outcome(PriceE4(cents * 100), order.outcome)),
-            count=format_count(order.initial_e2),
-        )
-        self.paper.amend_order(self.account, order.order_id, request)
-
-    def move(self, outcome: Outcome, cents: int, contracts: int) -> None:
-        """Others bid for so much more, at this price of their outcome."""
-        self.paper.apply(TICKER, BookDelta(outcome, PriceE4(cents * 100), CountE2(contracts * 100)))
-
-    def trade(self, taker: Outcome, yes_cents: int, contracts: int) -> None:
-        """Others trade, with whoever's turn it is."""
-        self.paper.apply(TICKER, Trade(taker, PriceE4(yes_cents * 100), CountE2(contracts * 100)))
+    # What a test does to the way between.
 
     def lists_as(self, client_order_id: str, change: Callable[[dict[str, Any]], None]) -> None:
         """From now on listings show the row of this order changed: a lie."""
@@ -257,10 +188,6 @@ class BentExchange:
 
         self.bends.on_request(requests.rewritten(longer), "GET", f"/portfolio/{what}")
 
-    def order(self, client_order_id: str) -> Order:
-        (found,) = [order for order in self._orders() if order.client_order_id == client_order_id]
-        return found
-
     def set_our_clock(self, by_us: int) -> int:
         """Our clock goes wrong, or right again, by so much, and signatures are taken all the same: how an expired one
         is met is for tests/contract. Returns the correction."""
@@ -278,9 +205,6 @@ class BentExchange:
         self.paper.timeline.at(self.clock.now_us(), Rank.TAPE, "", lambda: None)  # what is due meanwhile is done now
 
     # Between.
-
-    def _orders(self) -> list[Order]:
-        return [order for order in self.account.orders if order.order_id not in self._past]
 
     def _hold(
         self, asked: str, ticker: str | None, since_us: int | None, order_id: str, at_us: int | None = None
@@ -321,84 +245,24 @@ def _meets(fates_now: Callable[[], deque[Fate]]) -> RequestBend:
     return bend
 
 
-def _bid(client_order_id: str, ticker: str, cents: int, contracts: int) -> rest.CreateOrder:
-    return rest.CreateOrder(
-        ticker=ticker,
-        side="bid",
-        count=format_count(CountE2(contracts * 100)),
-        price=format_price(PriceE4(cents * 100)),
-        time_in_force="good_till_canceled",
-        self_trade_prevention_type="taker_at_cross",
-        client_order_id=client_order_id,
-    )
-
-
-def _report(order: Order) -> OrderReport:
-    return OrderReport(
-        order_id=order.order_id,
-        client_order_id=order.client_order_id,
-        ticker=order.ticker,
-        outcome=order.outcome,
-        status=order.status,
-        price_e4=order.price_e4,
-        count_e2=order.initial_e2,
-        filled_e2=order.filled_e2,
-        remaining_e2=order.remaining_e2,
-        at_us=order.updated_us,
-        reason=order.reason,
-    )
-
-
-def _fill_report(fill: FillRecord) -> FillReport:
-    return FillReport(
-        fill_id=fill.trade_id,
-        trade_id=fill.trade_id,
-        order_id=fill.order.order_id,
-        client_order_id=fill.order.client_order_id,
-        ticker=fill.order.ticker,
-        outcome=fill.order.outcome,
-        price_e4=fill.price_e4,
-        count_e2=fill.count_e2,
-        fee_e6=fill.fee_e6,
-        is_taker=fill.is_taker,
-        at_us=fill.at_us,
-    )
-
-
 @asynccontextmanager
 async def open_bent_exchange(wall: Wall) -> AsyncIterator[BentExchange]:
     """One account of a paper exchange with one market: 500 YES are bid for at 0.48 and offered at 0.50. Needs a virtual
     clock."""
-    clock = Clock.starting_at(wall.now_us() - DAY_US)
-    paper = Exchange(Timeline(clock), seed=1)
-    many = CountE2(50_000)
-    book = BookSnapshot(((PriceE4(4_800), many),), ((PriceE4(5_000), many),))
+    paper = PaperExchange.starting_at(wall.now_us() - DAY_US, tier=TIERS["prestige"])  # budgets are not tested here
     for ticker in (TICKER, NEIGHBOUR):
-        paper.add_market(tape_header(ticker, "linear_cent", category="Test"))
-        paper.apply(ticker, book)
-    gate = Authenticator(
-        paper, clock, tier=TIERS["prestige"]
-    )  # how much may be asked is not what these tests are about
-    account, credentials = gate.open_account(CASH_E6, "ed25519")
-    paper.create_order(account, _bid("somebody-elses-first", TICKER, 50, 3))  # takes what is offered
-    clock.origin_us += DAY_US
-    paper.apply(TICKER, book)
-    paper.create_order(account, _bid("somebody-elses-second", NEIGHBOUR, 50, 3))
-    paper.create_order(account, _bid("somebody-elses-third", NEIGHBOUR, 40, 3))
-    latency = Latency(feed_us=0, entry_us=WAY_US, response_us=WAY_US)
+        paper.open_market(ticker, yes=YES, no=NO, category="Test")
+    account, credentials = paper.gate.open_account(CASH_E6, "ed25519")
+    paper.exchange.create_order(account, bid("somebody-elses-first", TICKER, 50, 3))  # takes what is offered
+    paper.clock.origin_us += DAY_US
+    paper.exchange.apply(TICKER, BookSnapshot(levels_of(YES), levels_of(NO)))
+    paper.exchange.create_order(account, bid("somebody-elses-second", NEIGHBOUR, 50, 3))
+    paper.exchange.create_order(account, bid("somebody-elses-third", NEIGHBOUR, 40, 3))
     async with (
-        host_in_memory(paper, clock, gate, latency=latency) as host,
+        paper.in_memory(latency=Latency(feed_us=0, entry_us=WAY_US, response_us=WAY_US)) as host,
         bent(host) as way,
-        open_client(
-            base_url=way.base_url,
-            api_key_id=credentials.api_key_id,
-            key=SigningKey.from_pem(credentials.private_key_pem),
-            dial=way.dial,
-            wall_us=wall.now_us,
-            rng=random.Random(1),
-            transport=way.transport,
-        ) as client,
+        connect(access_to(way, credentials), wall, seed=1) as client,
     ):
-        exchange = BentExchange(client, paper, account, gate, clock, way.bends, wall)
+        exchange = BentExchange(client, paper, account, way.bends, wall)
         yield exchange
         assert exchange.told_too_much == []
