@@ -15,6 +15,7 @@ from fsm_exec.core.execution.events import (
     GiveUp,
     MarketChanged,
     OrderAbsent,
+    OrderAccepted,
     OrderDoubted,
     OrderRefused,
     Withdraw,
@@ -32,7 +33,7 @@ P50, P51 = PriceE4(5_000), PriceE4(5_100)
 
 
 def test_three_refusals_in_a_row_end_the_execution(world: World) -> None:
-    """And an acceptance in between starts the row anew."""
+    """However many orders it had in its time; each of the three is rejected, and nothing is tried a fourth time."""
     driver = world.drive()
     for n in range(3):
         driver.place()
@@ -40,6 +41,27 @@ def test_three_refusals_in_a_row_end_the_execution(world: World) -> None:
         assert driver.execution.refusals == n + 1
     assert (driver.state, driver.execution.reason) == ("cancelled", "rejected")
     assert [child.state for child in driver.children] == ["rejected"] * 3
+
+
+def test_an_acceptance_between_two_refusals_and_two_more_starts_the_row_anew(world: World) -> None:
+    """Four orders refused with one accepted among them end nothing; the third in a row does."""
+    driver = world.drive(world.scripted(400, 600))
+
+    def refuse(name: str) -> None:
+        driver.fact(OrderRefused, client_order_id=name, code="invalid_price", message="")
+
+    driver.look()
+    for child in driver.children:
+        refuse(child.client_order_id)
+    driver.look()
+    taken, other = driver.children[-2:]
+    driver.fact(OrderAccepted, client_order_id=taken.client_order_id, filled_e2=CountE2(0), remaining_e2=taken.count_e2)
+    refuse(other.client_order_id)
+    refuse(driver.place().client_order_id)
+    assert (driver.execution.refusals, driver.execution.ending) == (2, None)
+    refuse(driver.place().client_order_id)
+    assert driver.execution.ending is not None
+    assert driver.execution.ending.reason == "rejected"
 
 
 def test_an_acceptance_breaks_a_row_of_refusals(world: World) -> None:
