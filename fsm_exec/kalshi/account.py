@@ -18,9 +18,9 @@ from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.rate_budget import RateBudget
 from fsm_exec.kalshi.translate import Malformed, malformed_as
 from fsm_exec.wire import account as wire
-from fsm_exec.wire.listings import RawPositionsPage
-from fsm_exec.wire.reading import Balance as WireBalance
-from fsm_exec.wire.words import missing
+from fsm_exec.wire.client_bodies import Balance as WireBalance
+from fsm_exec.wire.field_values import missing
+from fsm_exec.wire.raw_listings import RawPositionsPage
 
 PAGE_ROWS: Final = 1_000
 E6_PER_CENT: Final = 10_000

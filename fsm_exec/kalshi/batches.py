@@ -18,8 +18,8 @@ from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import check_same_order, decode
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed
 from fsm_exec.kalshi.write_outcomes import judge_item
-from fsm_exec.wire import reading, rest, writes
-from fsm_exec.wire.words import missing, some
+from fsm_exec.wire import client_bodies, rest, writes
+from fsm_exec.wire.field_values import missing, some
 
 
 def create_batch(orders: Sequence[PlaceOrder]) -> writes.BatchCreate:
@@ -40,13 +40,13 @@ def cancel_batch(orders: Sequence[CancelOrder]) -> writes.BatchCancel:
     return writes.BatchCancel(orders=items)
 
 
-def place_answers(answer: reading.Items, orders: Sequence[PlaceOrder], now_us: int) -> tuple[PlaceAnswer, ...]:
+def place_answers(answer: client_bodies.Items, orders: Sequence[PlaceOrder], now_us: int) -> tuple[PlaceAnswer, ...]:
     """Return one answer an order, in their order. Raises Malformed if the answer does not fit the request."""
     _check_length(len(answer.orders), len(orders))
     return tuple(_place_answer(item, order, now_us) for item, order in zip(answer.orders, orders, strict=True))
 
 
-def cancel_answers(answer: reading.Items, orders: Sequence[CancelOrder], now_us: int) -> tuple[CancelAnswer, ...]:
+def cancel_answers(answer: client_bodies.Items, orders: Sequence[CancelOrder], now_us: int) -> tuple[CancelAnswer, ...]:
     """Return one answer an order, in their order. Raises Malformed if the answer does not fit the request."""
     _check_length(len(answer.orders), len(orders))
     return tuple(_cancel_answer(item, order, now_us) for item, order in zip(answer.orders, orders, strict=True))
@@ -54,7 +54,7 @@ def cancel_answers(answer: reading.Items, orders: Sequence[CancelOrder], now_us:
 
 def _place_answer(raw: msgspec.Raw, order: PlaceOrder, now_us: int) -> PlaceAnswer:
     try:
-        item = decode(raw, reading.PlacedItem)
+        item = decode(raw, client_bodies.PlacedItem)
         if item.error is not None:
             return judge_item("place", _detail(item.error))
         return translate.place_answer(item, order, now_us)
@@ -64,7 +64,7 @@ def _place_answer(raw: msgspec.Raw, order: PlaceOrder, now_us: int) -> PlaceAnsw
 
 def _cancel_answer(raw: msgspec.Raw, order: CancelOrder, now_us: int) -> CancelAnswer:
     try:
-        item = decode(raw, reading.CancelledItem)
+        item = decode(raw, client_bodies.CancelledItem)
         if item.error is not None:
             return judge_item("cancel", _detail(item.error))
         check_same_order(item.order_id, order.order_id)
@@ -80,7 +80,7 @@ def _cancel_answer(raw: msgspec.Raw, order: CancelOrder, now_us: int) -> CancelA
         return Unknown(why=f"an item of the batch is unusable: {error}")
 
 
-def _detail(error: reading.ItemError) -> rest.ErrorDetail:
+def _detail(error: client_bodies.ItemError) -> rest.ErrorDetail:
     return rest.ErrorDetail(code=error.code or "", message=error.message or "", details=error.details)
 
 

@@ -27,8 +27,8 @@ from fsm_exec.kalshi.write_outcomes import (
     judge,
     judge_network,
 )
+from fsm_exec.wire.field_values import some
 from fsm_exec.wire.rest import error_detail
-from fsm_exec.wire.words import some
 
 LIST_PAGES_MAX: Final = 500  # a listing beyond it is refused rather than cut
 ROWS_SURE: Final = 100  # rows of a page that every listing grants: its default

@@ -20,8 +20,8 @@ from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import UNREADABLE, Endpoints, decode, log_left_out
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import Malformed
-from fsm_exec.wire import listings as wire
-from fsm_exec.wire import reading, rest
+from fsm_exec.wire import client_bodies, rest
+from fsm_exec.wire import raw_listings as wire
 
 ORDERS: Final = "/portfolio/orders"
 FILLS: Final = "/portfolio/fills"
@@ -55,7 +55,7 @@ class Listings:
             page = decode(content, wire.RawOrdersPage)
             for raw in page.orders:
                 try:
-                    row = translate.order_report(decode(raw, reading.Order), as_of_us)
+                    row = translate.order_report(decode(raw, client_bodies.Order), as_of_us)
                 except Malformed as error:
                     if OUR_MARK in bytes(raw):
                         self._add_unread(
@@ -83,7 +83,7 @@ class Listings:
             page = decode(content, wire.RawFillsPage)
             for raw in page.fills:
                 try:
-                    row = translate.fill_report(decode(raw, reading.Fill), as_of_us)
+                    row = translate.fill_report(decode(raw, client_bodies.Fill), as_of_us)
                 except Malformed as error:
                     self._add_unread(unread, UnreadRow(order_id=_order_in(raw), why=str(error)))
                 else:

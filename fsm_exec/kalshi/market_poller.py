@@ -23,7 +23,7 @@ from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.market_terms import STATUS_OF_WORD, grid_of
 from fsm_exec.kalshi.terms_reader import TermsReader
 from fsm_exec.kalshi.translate import Malformed
-from fsm_exec.wire import reading as wire
+from fsm_exec.wire import client_bodies as wire
 
 INTERVAL_S: Final = 60
 POLL_DELAY_S: Final = 0.5  # requests come in crowds, one for each market that is opened: one poll answers them all

@@ -11,9 +11,9 @@ from fsm_exec.core.market.terms import MarketStatus, MarketTerms
 from fsm_exec.core.text import one_line
 from fsm_exec.core.values.units import ONE_DOLLAR_E4, PriceE4, PriceGrid, PriceRange, parse_price
 from fsm_exec.kalshi.translate import Malformed, malformed_as, time_us
-from fsm_exec.wire import reading
+from fsm_exec.wire import client_bodies
+from fsm_exec.wire.field_values import missing, some
 from fsm_exec.wire.rest import PriceRange as PriceRangeRow
-from fsm_exec.wire.words import missing, some
 
 # wire/README.md 7. These are the statuses of a market, not those of the listing's filter.
 STATUS_OF_WORD: Final[dict[str, MarketStatus]] = {
@@ -30,7 +30,9 @@ CATEGORY_MAX: Final = 100  # characters that are kept
 NO_FEES: Final = FeeTerms(taker_e10=0, maker_e10=0)
 
 
-def terms_of(market: reading.Market, event: reading.Event, series: reading.Series, now_us: int) -> MarketTerms:
+def terms_of(
+    market: client_bodies.Market, event: client_bodies.Event, series: client_bodies.Series, now_us: int
+) -> MarketTerms:
     """Compose the terms; all three must have their names. Raises Malformed for what cannot be right, UserError for fees
     without a published formula."""
     ticker = some(market.ticker, "ticker")
@@ -65,7 +67,9 @@ def grid_of(ticker: str, price_ranges: Sequence[PriceRangeRow]) -> PriceGrid:
     return grid
 
 
-def _fees(market: reading.Market, event: reading.Event, series: reading.Series, now_us: int) -> FeeTerms:
+def _fees(
+    market: client_bodies.Market, event: client_bodies.Event, series: client_bodies.Series, now_us: int
+) -> FeeTerms:
     waived_until = market.fee_waiver_expiration_time
     if waived_until and time_us(waived_until) > now_us:
         return NO_FEES

@@ -17,11 +17,11 @@ from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode, log_left_out, read_error, readable_rows
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, malformed_as
-from fsm_exec.wire import listings
 from fsm_exec.wire import markets as wire
-from fsm_exec.wire.reading import BookBody, Books, Ladders
+from fsm_exec.wire import raw_listings
+from fsm_exec.wire.client_bodies import BookBody, Books, Ladders
+from fsm_exec.wire.field_values import own_outcome, yes_price
 from fsm_exec.wire.rest import error_detail
-from fsm_exec.wire.words import own_outcome, yes_price
 
 PAGE_ROWS: Final = 1_000
 EVENTS_PAGE_ROWS: Final = 200  # the least of the listings' maxima
@@ -81,7 +81,7 @@ class KalshiMarkets:
         found: dict[str, wire.MarketRow] = {}
 
         def take(content: bytes) -> str | None:
-            page = decode(content, listings.RawMarketsPage)
+            page = decode(content, raw_listings.RawMarketsPage)
             found.update((row.ticker, row) for row in readable_rows(page.markets, wire.MarketRow, self._log))
             return page.cursor
 
@@ -125,7 +125,7 @@ class KalshiMarkets:
         found: dict[str, PublicTrade] = {}
 
         def take(content: bytes) -> str | None:
-            page = decode(content, listings.RawTradesPage)
+            page = decode(content, raw_listings.RawTradesPage)
             for raw in page.trades:
                 try:
                     trade = _trade(decode(raw, wire.TradeRow))
@@ -143,7 +143,7 @@ class KalshiMarkets:
         found: dict[str, wire.EventRow] = {}
 
         def take(content: bytes) -> str | None:
-            page = decode(content, listings.RawEventsPage)
+            page = decode(content, raw_listings.RawEventsPage)
             found.update((row.event_ticker, row) for row in readable_rows(page.events, wire.EventRow, self._log))
             return page.cursor
 

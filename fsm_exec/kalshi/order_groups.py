@@ -8,7 +8,7 @@ from fsm_exec.core.values.units import CountE2, format_count, parse_count
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, malformed_as
-from fsm_exec.wire import reading, writes
+from fsm_exec.wire import client_bodies, writes
 
 GROUPS = "/portfolio/order_groups"
 LIMIT_MIN_E2, LIMIT_MAX_E2 = CountE2(100), CountE2(100_000_000)  # 1 to 1,000,000 contracts
@@ -24,7 +24,7 @@ class KalshiGroups:
         """Create a group. An answer that gets lost leaves a group behind that is never used, which is harmless."""
 
         def made(content: bytes) -> GroupMade:
-            return GroupMade(translate.order_id_of(decode(content, reading.GroupMade).order_group_id))
+            return GroupMade(translate.order_id_of(decode(content, client_bodies.GroupMade).order_group_id))
 
         return await self._endpoints.send_write("group_make", "POST", f"{GROUPS}/create", made, body=_limit(limit_e2))
 
@@ -47,7 +47,7 @@ class KalshiGroups:
     async def fetch(self, group_id: str) -> OrderGroup:
         """Fetch one group, with the ids of its orders."""
         translate.check_group_id(group_id)
-        body = decode(await self._endpoints.fetch(f"{GROUPS}/{group_id}"), reading.Group)
+        body = decode(await self._endpoints.fetch(f"{GROUPS}/{group_id}"), client_bodies.Group)
         return OrderGroup(
             group_id=group_id,
             limit_e2=_limit_of(group_id, body.contracts_limit_fp),
@@ -56,7 +56,7 @@ class KalshiGroups:
         )
 
     async def fetch_all(self) -> tuple[OrderGroup, ...]:
-        page = decode(await self._endpoints.fetch(GROUPS), reading.Groups)
+        page = decode(await self._endpoints.fetch(GROUPS), client_bodies.Groups)
         return tuple(
             OrderGroup(
                 group_id=row.id,

@@ -32,8 +32,8 @@ from fsm_exec.kalshi.listings import Listings
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signed_http import SignedHttp
 from fsm_exec.kalshi.terms_reader import TermsReader
-from fsm_exec.wire import reading
-from fsm_exec.wire.words import some
+from fsm_exec.wire import client_bodies
+from fsm_exec.wire.field_values import some
 
 ORDERS = "/portfolio/events/orders"  # V2 writes; the old family answers 410 (wire/README.md 0)
 
@@ -52,7 +52,7 @@ class KalshiRest:
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         def placed(content: bytes) -> PlaceAnswer:
-            return translate.place_answer(decode(content, reading.Placed), order, self._wall_us())
+            return translate.place_answer(decode(content, client_bodies.Placed), order, self._wall_us())
 
         body = translate.create_order(order)
         return await self.endpoints.send_write(
@@ -61,7 +61,7 @@ class KalshiRest:
 
     async def amend(self, order: AmendOrder) -> AmendAnswer:
         def amended(content: bytes) -> Amended:
-            answer = decode(content, reading.Amended)
+            answer = decode(content, client_bodies.Amended)
             check_same_order(answer.order_id, order.order_id)
             return Amended(
                 order_id=order.order_id,
@@ -77,7 +77,7 @@ class KalshiRest:
 
     async def decrease(self, order: DecreaseOrder) -> DecreaseAnswer:
         def decreased(content: bytes) -> Decreased:
-            answer = decode(content, reading.Decreased)
+            answer = decode(content, client_bodies.Decreased)
             check_same_order(answer.order_id, order.order_id)
             return Decreased(
                 order_id=order.order_id,
@@ -94,7 +94,7 @@ class KalshiRest:
         translate.check_cancel(order)
 
         def cancelled(content: bytes) -> Cancelled:
-            answer = decode(content, reading.Cancelled)
+            answer = decode(content, client_bodies.Cancelled)
             check_same_order(answer.order_id, order.order_id)
             return Cancelled(
                 order_id=order.order_id,
@@ -112,7 +112,7 @@ class KalshiRest:
         body = batches.create_batch(orders)
 
         def placed(content: bytes) -> tuple[PlaceAnswer, ...]:
-            return batches.place_answers(decode(content, reading.Items), orders, self._wall_us())
+            return batches.place_answers(decode(content, client_bodies.Items), orders, self._wall_us())
 
         path = f"{ORDERS}/batched"
         # One late order makes the batch late: the orders that are still good can be sent again.
@@ -127,7 +127,7 @@ class KalshiRest:
         body = batches.cancel_batch(orders)
 
         def cancelled(content: bytes) -> tuple[CancelAnswer, ...]:
-            return batches.cancel_answers(decode(content, reading.Items), orders, self._wall_us())
+            return batches.cancel_answers(decode(content, client_bodies.Items), orders, self._wall_us())
 
         path = f"{ORDERS}/batched"
         answer = await self.endpoints.send_write(

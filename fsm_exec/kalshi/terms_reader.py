@@ -18,9 +18,9 @@ from fsm_exec.kalshi import market_terms, translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode, readable_rows
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import Malformed
-from fsm_exec.wire import listings
-from fsm_exec.wire import reading as wire
-from fsm_exec.wire.words import some
+from fsm_exec.wire import client_bodies as wire
+from fsm_exec.wire import raw_listings
+from fsm_exec.wire.field_values import some
 
 TICKERS_MAX: Final = 1_000  # rows of one page (wire/README.md 4.4)
 TICKERS_CHARS_MAX: Final = 6_000  # of one query: servers refuse request lines beyond 8 KB
@@ -91,7 +91,7 @@ class TermsReader:
         found: dict[str, wire.Market] = {}
 
         def take(content: bytes) -> str | None:
-            page = decode(content, listings.RawMarketsPage)
+            page = decode(content, raw_listings.RawMarketsPage)
             for row in readable_rows(page.markets, wire.Market, self._log):
                 if not row.ticker:
                     self._log.warning("row_left_out", error="a market: its ticker is missing")
@@ -136,7 +136,7 @@ class TermsReader:
         empty."""
         query = {"series_ticker": series_ticker, "status": "open", "limit": str(EVENTS_PAGE_ROWS)}
         try:
-            page = decode(await self._endpoints.fetch("/events", query), listings.RawEventsPage)
+            page = decode(await self._endpoints.fetch("/events", query), raw_listings.RawEventsPage)
         except (Malformed, VenueRefused) as error:
             self._log.info("events_not_listed", series=series_ticker, error=str(error)[:300])
             return []

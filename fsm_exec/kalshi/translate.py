@@ -39,8 +39,8 @@ from fsm_exec.core.values.units import (
     parse_money,
     parse_price,
 )
-from fsm_exec.wire import reading, rest, writes, ws
-from fsm_exec.wire.words import missing, own_outcome, some, yes_price
+from fsm_exec.wire import client_bodies, rest, writes, ws
+from fsm_exec.wire.field_values import missing, own_outcome, some, yes_price
 
 US_PER_MS = 1_000
 US_PER_S = 1_000_000
@@ -189,7 +189,7 @@ def path_part(ticker: str) -> str:
     return ticker
 
 
-def place_answer(answer: reading.Placed, order: PlaceOrder, now_us: int) -> Placed:
+def place_answer(answer: client_bodies.Placed, order: PlaceOrder, now_us: int) -> Placed:
     """Return the answer to a placement. Raises Malformed or UnitError for an answer that cannot be about `order`. One
     of filled and remaining count is enough, unless it is a remaining count of zero: that leaves open how much was
     filled."""
@@ -214,7 +214,7 @@ def place_answer(answer: reading.Placed, order: PlaceOrder, now_us: int) -> Plac
     )
 
 
-def order_report(row: reading.Order, as_of_us: int) -> OrderReport:
+def order_report(row: client_bodies.Order, as_of_us: int) -> OrderReport:
     """Return the report of a listed order. It states what holds at `as_of_us`, or later if the row itself is newer."""
     with malformed_as(f"order {(row.order_id or '')[:40]}"):
         outcome = own_outcome(row.outcome_side, row.book_side, side=row.side, action=row.action)
@@ -237,7 +237,7 @@ def order_report(row: reading.Order, as_of_us: int) -> OrderReport:
         )
 
 
-def fill_report(row: reading.Fill, as_of_us: int) -> FillReport:
+def fill_report(row: client_bodies.Fill, as_of_us: int) -> FillReport:
     """Return the report of a listed fill. One without a time of its own (all its time fields are optional) gets
     `as_of_us`."""
     with malformed_as(f"fill {(row.trade_id or row.fill_id or '')[:40]}"):

@@ -26,7 +26,7 @@ from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.rest import KalshiRest
 from fsm_exec.kalshi.write_outcomes import SUCCESS_STATUS, WriteKind
-from fsm_exec.wire import account, markets, reading, rest, writes
+from fsm_exec.wire import account, client_bodies, markets, rest, writes
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -48,7 +48,10 @@ SCALARS = (
 )
 # The names the exchange uses: only with them does anything but "missing field" come to light.
 STRUCTS = [
-    cls for module in (account, markets, reading, rest, writes) for cls in vars(module).values() if is_struct_type(cls)
+    cls
+    for module in (account, markets, client_bodies, rest, writes)
+    for cls in vars(module).values()
+    if is_struct_type(cls)
 ]
 NAMES = st.sampled_from(sorted({field.encode_name for cls in STRUCTS for field in fields(cls)}))
 JSON = st.recursive(

@@ -19,7 +19,7 @@ from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, format_price, 
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.signed_http import BODY_MAX_BYTES, WRITE_TIMEOUT_S
 from fsm_exec.kalshi.translate import ImpossibleRequest
-from fsm_exec.wire import reading
+from fsm_exec.wire import client_bodies
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -231,7 +231,7 @@ def test_an_order_comes_back_as_it_went(price: int, outcome: Outcome, count: int
     )  # fmt: skip
     body = translate.create_order(order)
     yes = parse_price(body.price)
-    row = reading.Order(
+    row = client_bodies.Order(
         order_id="o", client_order_id="c", ticker="T", status="resting",
         outcome_side="yes" if body.side == "bid" else "no", book_side=body.side,
         yes_price_dollars=body.price, no_price_dollars=format_price(PriceE4(10_000 - yes)),

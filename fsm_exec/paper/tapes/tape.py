@@ -32,9 +32,9 @@ from fsm_exec.core.values.units import (
 )
 from fsm_exec.paper.grids import grid_of
 from fsm_exec.wire import ws
+from fsm_exec.wire.field_values import own_outcome, some, yes_price
 from fsm_exec.wire.recording import read_recording
 from fsm_exec.wire.rest import WireLevel
-from fsm_exec.wire.words import own_outcome, some, yes_price
 
 CROSSED = "the book is crossed; use another recording"
 TRADE_DELTA_GAP_MAX_US = 3_000_000  # public trades of some feeds carry whole seconds and come up to a second late
