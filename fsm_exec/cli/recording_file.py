@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.store.owner_only import owner_only
-from fsm_exec.wire.recording import PART, Header, frame_line, header_line, lines_of, read_recording
+from fsm_exec.wire.recording import PART, Header, frame_line, header_line, read_lines, read_recording
 
 ENDINGS = (".jsonl.gz", ".gz", "")
 
@@ -101,7 +101,7 @@ def recover(path: Path) -> LeftBehind | None:
             open(making, "wb", opener=owner_only) as out,
             gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as whole,
         ):
-            for line in lines_of(part):
+            for line in read_lines(part):
                 whole.write(line)
                 frames += 1
         kept = None

@@ -19,7 +19,7 @@ from fsm_exec.kalshi.rate_budget import RateBudget
 from fsm_exec.kalshi.translate import Malformed, malformed_as
 from fsm_exec.wire import account as wire
 from fsm_exec.wire.client_bodies import Balance as WireBalance
-from fsm_exec.wire.field_values import missing
+from fsm_exec.wire.field_values import missing_field
 from fsm_exec.wire.raw_listings import RawPositionsPage
 
 PAGE_ROWS: Final = 1_000
@@ -43,7 +43,7 @@ class KalshiAccount:
             elif row.balance is not None:
                 available = MoneyE6(row.balance * E6_PER_CENT)
             else:
-                raise missing("balance_dollars")
+                raise missing_field("balance_dollars")
             at_ms = None if row.updated_ts is None else row.updated_ts * 1_000
             if row.balance is not None and available // E6_PER_CENT != row.balance:
                 raise Malformed(f"{str(row.balance_dollars)[:20]} dollars and {str(row.balance)[:20]} cents")

@@ -19,7 +19,7 @@ from fsm_exec.kalshi.endpoints import check_same_order, decode
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed
 from fsm_exec.kalshi.write_outcomes import judge_item
 from fsm_exec.wire import client_bodies, rest, writes
-from fsm_exec.wire.field_values import missing, some
+from fsm_exec.wire.field_values import missing_field, required_text
 
 
 def create_batch(orders: Sequence[PlaceOrder]) -> writes.BatchCreate:
@@ -40,13 +40,17 @@ def cancel_batch(orders: Sequence[CancelOrder]) -> writes.BatchCancel:
     return writes.BatchCancel(orders=items)
 
 
-def place_answers(answer: client_bodies.Items, orders: Sequence[PlaceOrder], now_us: int) -> tuple[PlaceAnswer, ...]:
+def place_answers(
+    answer: client_bodies.BatchItems, orders: Sequence[PlaceOrder], now_us: int
+) -> tuple[PlaceAnswer, ...]:
     """Return one answer an order, in their order. Raises Malformed if the answer does not fit the request."""
     _check_length(len(answer.orders), len(orders))
     return tuple(_place_answer(item, order, now_us) for item, order in zip(answer.orders, orders, strict=True))
 
 
-def cancel_answers(answer: client_bodies.Items, orders: Sequence[CancelOrder], now_us: int) -> tuple[CancelAnswer, ...]:
+def cancel_answers(
+    answer: client_bodies.BatchItems, orders: Sequence[CancelOrder], now_us: int
+) -> tuple[CancelAnswer, ...]:
     """Return one answer an order, in their order. Raises Malformed if the answer does not fit the request."""
     _check_length(len(answer.orders), len(orders))
     return tuple(_cancel_answer(item, order, now_us) for item, order in zip(answer.orders, orders, strict=True))
@@ -68,9 +72,9 @@ def _cancel_answer(raw: msgspec.Raw, order: CancelOrder, now_us: int) -> CancelA
         if item.error is not None:
             return judge_item("cancel", _detail(item.error))
         check_same_order(item.order_id, order.order_id)
-        reduced_by_e2 = parse_count(some(item.reduced_by, "reduced_by"))
+        reduced_by_e2 = parse_count(required_text(item.reduced_by, "reduced_by"))
         if item.ts_ms is None and not reduced_by_e2:  # as beside an error, which may have been left out as well
-            raise missing("ts_ms")
+            raise missing_field("ts_ms")
         return Cancelled(
             order_id=order.order_id,
             reduced_by_e2=reduced_by_e2,

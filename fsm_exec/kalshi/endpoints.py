@@ -27,7 +27,7 @@ from fsm_exec.kalshi.write_outcomes import (
     judge,
     judge_network,
 )
-from fsm_exec.wire.field_values import some
+from fsm_exec.wire.field_values import required_text
 from fsm_exec.wire.rest import error_detail
 
 LIST_PAGES_MAX: Final = 500  # a listing beyond it is refused rather than cut
@@ -165,5 +165,5 @@ def log_left_out(log: Log, raw: msgspec.Raw, error: Exception) -> None:
 
 def check_same_order(named: str | None, meant: str) -> None:
     """Raise Malformed unless an answer is about the order that was meant."""
-    if some(named, "order_id") != meant:
+    if required_text(named, "order_id") != meant:
         raise Malformed(f"the answer is about order {str(named)[:40]!r}")

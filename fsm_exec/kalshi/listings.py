@@ -128,7 +128,7 @@ def _name_in(raw: msgspec.Raw) -> str:
 def _order_in(raw: msgspec.Raw) -> str:
     """Return the order id of a row; empty if there is none that can be read."""
     try:
-        return msgspec.json.decode(raw, type=wire.OrderOf).order_id or ""
+        return msgspec.json.decode(raw, type=wire.OrderIdOnly).order_id or ""
     except UNREADABLE:
         return ""
 

@@ -12,7 +12,7 @@ from fsm_exec.core.text import one_line
 from fsm_exec.core.values.units import ONE_DOLLAR_E4, PriceE4, PriceGrid, PriceRange, parse_price
 from fsm_exec.kalshi.translate import Malformed, malformed_as, time_us
 from fsm_exec.wire import client_bodies
-from fsm_exec.wire.field_values import missing, some
+from fsm_exec.wire.field_values import missing_field, required_text
 from fsm_exec.wire.rest import PriceRange as PriceRangeRow
 
 # wire/README.md 7. These are the statuses of a market, not those of the listing's filter.
@@ -35,19 +35,19 @@ def terms_of(
 ) -> MarketTerms:
     """Compose the terms; all three must have their names. Raises Malformed for what cannot be right, UserError for fees
     without a published formula."""
-    ticker = some(market.ticker, "ticker")
+    ticker = required_text(market.ticker, "ticker")
     with malformed_as(f"market {ticker[:40]}"):
-        word = some(market.status, "status")
+        word = required_text(market.status, "status")
         ranges = market.price_ranges
         if ranges is None:
-            raise missing("price_ranges")
+            raise missing_field("price_ranges")
     status = STATUS_OF_WORD.get(word)
     if status is None:  # never guessed: a new status may well mean "not now"
         raise Malformed(f"market {ticker[:40]}: status {word[:40]!r} is not known")
     return MarketTerms(
         ticker=ticker,
-        series=some(series.ticker, "series ticker"),
-        event=some(event.event_ticker, "event ticker"),
+        series=required_text(series.ticker, "series ticker"),
+        event=required_text(event.event_ticker, "event ticker"),
         category=one_line((series.category or "")[:CATEGORY_MAX]),
         status=status,
         grid=grid_of(ticker, ranges),
@@ -74,10 +74,10 @@ def _fees(
     if waived_until and time_us(waived_until) > now_us:
         return NO_FEES
     with malformed_as(f"series {str(series.ticker)[:40]}"):
-        fee_type = some(event.fee_type_override or series.fee_type, "fee_type")
+        fee_type = required_text(event.fee_type_override or series.fee_type, "fee_type")
         multiplier = series.fee_multiplier if event.fee_multiplier_override is None else event.fee_multiplier_override
         if multiplier is None:
-            raise missing("fee_multiplier")
+            raise missing_field("fee_multiplier")
     try:
         return fee_terms(fee_type, multiplier)
     except UserError as error:

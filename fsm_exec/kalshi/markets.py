@@ -20,7 +20,7 @@ from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, malformed_as
 from fsm_exec.wire import markets as wire
 from fsm_exec.wire import raw_listings
 from fsm_exec.wire.client_bodies import BookBody, Books, Ladders
-from fsm_exec.wire.field_values import own_outcome, yes_price
+from fsm_exec.wire.field_values import parse_outcome, parse_yes_price
 from fsm_exec.wire.rest import error_detail
 
 PAGE_ROWS: Final = 1_000
@@ -173,8 +173,8 @@ def _trade(row: wire.TradeRow) -> PublicTrade:
         return PublicTrade(
             trade_id=row.trade_id,
             ticker=row.ticker,
-            taker=own_outcome(row.taker_outcome_side, row.taker_book_side, bought=row.taker_side),
-            yes_price_e4=yes_price(row.yes_price_dollars, row.no_price_dollars),
+            taker=parse_outcome(row.taker_outcome_side, row.taker_book_side, bought=row.taker_side),
+            yes_price_e4=parse_yes_price(row.yes_price_dollars, row.no_price_dollars),
             count_e2=parse_count(row.count_fp),
             at_us=translate.time_us(row.created_time),
             is_block=bool(row.is_block_trade),

@@ -33,7 +33,7 @@ from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signed_http import SignedHttp
 from fsm_exec.kalshi.terms_reader import TermsReader
 from fsm_exec.wire import client_bodies
-from fsm_exec.wire.field_values import some
+from fsm_exec.wire.field_values import required_text
 
 ORDERS = "/portfolio/events/orders"  # V2 writes; the old family answers 410 (wire/README.md 0)
 
@@ -81,7 +81,7 @@ class KalshiRest:
             check_same_order(answer.order_id, order.order_id)
             return Decreased(
                 order_id=order.order_id,
-                remaining_e2=parse_count(some(answer.remaining_count, "remaining_count")),
+                remaining_e2=parse_count(required_text(answer.remaining_count, "remaining_count")),
                 at_us=translate.moment_us(self._wall_us(), answer.ts_ms),
             )
 
@@ -98,7 +98,7 @@ class KalshiRest:
             check_same_order(answer.order_id, order.order_id)
             return Cancelled(
                 order_id=order.order_id,
-                reduced_by_e2=parse_count(some(answer.reduced_by, "reduced_by")),
+                reduced_by_e2=parse_count(required_text(answer.reduced_by, "reduced_by")),
                 at_us=translate.moment_us(self._wall_us(), answer.ts_ms),
             )
 
@@ -112,7 +112,7 @@ class KalshiRest:
         body = batches.create_batch(orders)
 
         def placed(content: bytes) -> tuple[PlaceAnswer, ...]:
-            return batches.place_answers(decode(content, client_bodies.Items), orders, self._wall_us())
+            return batches.place_answers(decode(content, client_bodies.BatchItems), orders, self._wall_us())
 
         path = f"{ORDERS}/batched"
         # One late order makes the batch late: the orders that are still good can be sent again.
@@ -127,7 +127,7 @@ class KalshiRest:
         body = batches.cancel_batch(orders)
 
         def cancelled(content: bytes) -> tuple[CancelAnswer, ...]:
-            return batches.cancel_answers(decode(content, client_bodies.Items), orders, self._wall_us())
+            return batches.cancel_answers(decode(content, client_bodies.BatchItems), orders, self._wall_us())
 
         path = f"{ORDERS}/batched"
         answer = await self.endpoints.send_write(

@@ -20,7 +20,7 @@ from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import client_bodies as wire
 from fsm_exec.wire import raw_listings
-from fsm_exec.wire.field_values import some
+from fsm_exec.wire.field_values import required_text
 
 TICKERS_MAX: Final = 1_000  # rows of one page (wire/README.md 4.4)
 TICKERS_CHARS_MAX: Final = 6_000  # of one query: servers refuse request lines beyond 8 KB
@@ -162,12 +162,12 @@ def _checked_name(found: str | None, asked: str, what: str) -> str:
 
 def _event_of(market: wire.Market) -> str:
     with translate.malformed_as(f"market {str(market.ticker)[:40]}"):
-        return some(market.event_ticker, "event_ticker")
+        return required_text(market.event_ticker, "event_ticker")
 
 
 def _series_of(event: wire.Event) -> str:
     with translate.malformed_as(f"event {str(event.event_ticker)[:40]}"):
-        return some(event.series_ticker, "series_ticker")
+        return required_text(event.series_ticker, "series_ticker")
 
 
 def _check_tickers(tickers: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ from fsm_exec.core.values.units import (
     parse_price,
 )
 from fsm_exec.wire import client_bodies, rest, writes, ws
-from fsm_exec.wire.field_values import missing, own_outcome, some, yes_price
+from fsm_exec.wire.field_values import missing_field, parse_outcome, parse_yes_price, required_text
 
 US_PER_MS = 1_000
 US_PER_S = 1_000_000
@@ -177,7 +177,7 @@ def _check_priced(ticker: str, price: PriceE4, count: CountE2) -> None:
 
 def order_id_of(text: str | None) -> str:
     """Return an order id that can be used in a request. Raises Malformed."""
-    if _ORDER_ID.fullmatch(some(text, "order_id")) is None:
+    if _ORDER_ID.fullmatch(required_text(text, "order_id")) is None:
         raise Malformed(f"{str(text)[:40]!r} is no order id")
     return str(text)
 
@@ -200,7 +200,7 @@ def place_answer(answer: client_bodies.Placed, order: PlaceOrder, now_us: int) -
     remaining = None if answer.remaining_count is None else parse_count(answer.remaining_count)
     if filled is None:
         if not remaining or not rests:
-            raise missing("fill_count")
+            raise missing_field("fill_count")
         filled = CountE2(order.count_e2 - remaining)
     if remaining is None:
         remaining = CountE2(order.count_e2 - filled if rests else 0)
@@ -217,7 +217,7 @@ def place_answer(answer: client_bodies.Placed, order: PlaceOrder, now_us: int) -
 def order_report(row: client_bodies.Order, as_of_us: int) -> OrderReport:
     """Return the report of a listed order. It states what holds at `as_of_us`, or later if the row itself is newer."""
     with malformed_as(f"order {(row.order_id or '')[:40]}"):
-        outcome = own_outcome(row.outcome_side, row.book_side, side=row.side, action=row.action)
+        outcome = parse_outcome(row.outcome_side, row.book_side, side=row.side, action=row.action)
         changed = row.last_update_time or row.created_time
         changed_us = time_us(changed) if changed else None
         status = _status(row.status)
@@ -225,10 +225,10 @@ def order_report(row: client_bodies.Order, as_of_us: int) -> OrderReport:
         return OrderReport(
             order_id=order_id_of(row.order_id),
             client_order_id=one_line(row.client_order_id or ""),
-            ticker=one_line(some(row.ticker or row.market_ticker, "ticker")),
+            ticker=one_line(required_text(row.ticker or row.market_ticker, "ticker")),
             outcome=outcome,
             status=status,
-            price_e4=in_outcome(yes_price(row.yes_price_dollars, row.no_price_dollars), outcome),
+            price_e4=in_outcome(parse_yes_price(row.yes_price_dollars, row.no_price_dollars), outcome),
             count_e2=count,
             filled_e2=filled,
             remaining_e2=remaining,
@@ -241,12 +241,12 @@ def fill_report(row: client_bodies.Fill, as_of_us: int) -> FillReport:
     """Return the report of a listed fill. One without a time of its own (all its time fields are optional) gets
     `as_of_us`."""
     with malformed_as(f"fill {(row.trade_id or row.fill_id or '')[:40]}"):
-        outcome = own_outcome(row.outcome_side, row.book_side, side=row.side, action=row.action)
+        outcome = parse_outcome(row.outcome_side, row.book_side, side=row.side, action=row.action)
         if row.created_time:
             at_us = time_us(row.created_time)
         else:
             at_us = as_of_us if row.ts is None else ms_to_us(row.ts * 1_000)
-        name = one_line(some(row.trade_id or row.fill_id, "fill_id"))
+        name = one_line(required_text(row.trade_id or row.fill_id, "fill_id"))
         return FillReport(
             fill_id=name,
             trade_id=one_line(row.trade_id or "") or None,
@@ -254,11 +254,11 @@ def fill_report(row: client_bodies.Fill, as_of_us: int) -> FillReport:
             undated=not row.created_time and row.ts is None,
             order_id=order_id_of(row.order_id),
             client_order_id=None,
-            ticker=one_line(some(row.market_ticker or row.ticker, "market_ticker")),
+            ticker=one_line(required_text(row.market_ticker or row.ticker, "market_ticker")),
             outcome=outcome,
-            price_e4=in_outcome(yes_price(row.yes_price_dollars, row.no_price_dollars), outcome),
-            count_e2=parse_count(some(row.count_fp, "count_fp")),
-            fee_e6=parse_money(some(row.fee_cost, "fee_cost")),
+            price_e4=in_outcome(parse_yes_price(row.yes_price_dollars, row.no_price_dollars), outcome),
+            count_e2=parse_count(required_text(row.count_fp, "count_fp")),
+            fee_e6=parse_money(required_text(row.fee_cost, "fee_cost")),
             is_taker=_required(row.is_taker, "is_taker"),
             at_us=at_us,
         )
@@ -268,7 +268,7 @@ def streamed_order_report(message: ws.UserOrder, now_us: int) -> OrderReport:
     """Return the report of a streamed order. `now_us` is when the frame was sent, or came: the time of a message that
     has none."""
     with malformed_as(f"order {(message.order_id or '')[:40]}"):
-        outcome = own_outcome(message.outcome_side, message.book_side)
+        outcome = parse_outcome(message.outcome_side, message.book_side)
         status = _status(message.status)
         count, filled, remaining = _counts(
             status, message.initial_count_fp, message.fill_count_fp, message.remaining_count_fp
@@ -276,10 +276,10 @@ def streamed_order_report(message: ws.UserOrder, now_us: int) -> OrderReport:
         return OrderReport(
             order_id=order_id_of(message.order_id),
             client_order_id=one_line(message.client_order_id or ""),
-            ticker=one_line(some(message.ticker or message.market_ticker, "ticker")),
+            ticker=one_line(required_text(message.ticker or message.market_ticker, "ticker")),
             outcome=outcome,
             status=status,
-            price_e4=in_outcome(yes_price(message.yes_price_dollars, message.no_price_dollars), outcome),
+            price_e4=in_outcome(parse_yes_price(message.yes_price_dollars, message.no_price_dollars), outcome),
             count_e2=count,
             filled_e2=filled,
             remaining_e2=remaining,
@@ -291,7 +291,7 @@ def streamed_order_report(message: ws.UserOrder, now_us: int) -> OrderReport:
 def streamed_fill_report(message: ws.Fill, now_us: int) -> FillReport:
     """Return the report of a streamed fill. `now_us` as in `streamed_order_report`."""
     with malformed_as(f"fill {(message.trade_id or '')[:40]}"):
-        outcome = own_outcome(
+        outcome = parse_outcome(
             message.outcome_side,
             message.book_side,
             bought=message.purchased_side,
@@ -299,15 +299,15 @@ def streamed_fill_report(message: ws.Fill, now_us: int) -> FillReport:
             action=message.action,
         )
         return FillReport(
-            fill_id=one_line(some(message.trade_id, "trade_id")),
-            trade_id=one_line(some(message.trade_id, "trade_id")),
+            fill_id=one_line(required_text(message.trade_id, "trade_id")),
+            trade_id=one_line(required_text(message.trade_id, "trade_id")),
             order_id=order_id_of(message.order_id),
             client_order_id=one_line(message.client_order_id or "") or None,
-            ticker=one_line(some(message.market_ticker, "market_ticker")),
+            ticker=one_line(required_text(message.market_ticker, "market_ticker")),
             outcome=outcome,
-            price_e4=in_outcome(yes_price(message.yes_price_dollars, message.no_price_dollars), outcome),
-            count_e2=parse_count(some(message.count_fp, "count_fp")),
-            fee_e6=parse_money(some(message.fee_cost, "fee_cost")),
+            price_e4=in_outcome(parse_yes_price(message.yes_price_dollars, message.no_price_dollars), outcome),
+            count_e2=parse_count(required_text(message.count_fp, "count_fp")),
+            fee_e6=parse_money(required_text(message.fee_cost, "fee_cost")),
             is_taker=_required(message.is_taker, "is_taker"),
             at_us=moment_us(now_us, message.ts_ms, _s_to_ms(message.ts)),
         )
@@ -318,7 +318,7 @@ def _status(word: str | None) -> OrderStatus:
         case "resting" | "canceled" | "executed":
             return word
         case None:
-            raise missing("status")
+            raise missing_field("status")
         case other:  # the stream also knows "unknown" (wire/README.md 10.6): a word, not a fact
             raise Malformed(f"status {other[:40]!r} says nothing")
 
@@ -340,7 +340,7 @@ def _counts(
         initial = CountE2(filled + remaining)
     if initial is None or filled is None or remaining is None:
         absent = "fill_count_fp" if filled is None else "initial_count_fp" if initial is None else "remaining_count_fp"
-        raise missing(absent)
+        raise missing_field(absent)
     return initial, filled, remaining
 
 
@@ -353,9 +353,9 @@ def public_trade(message: ws.Trade, now_us: int) -> tuple[str, Outcome, PriceE4,
     with malformed_as(f"trade in {message.market_ticker[:40]}"):
         return (
             message.market_ticker,
-            own_outcome(message.taker_outcome_side, message.taker_book_side, bought=message.taker_side),
-            yes_price(message.yes_price_dollars, message.no_price_dollars),
-            parse_count(some(message.count_fp, "count_fp")),
+            parse_outcome(message.taker_outcome_side, message.taker_book_side, bought=message.taker_side),
+            parse_yes_price(message.yes_price_dollars, message.no_price_dollars),
+            parse_count(required_text(message.count_fp, "count_fp")),
             moment_us(now_us, message.ts_ms, _s_to_ms(message.ts)),
         )
 
@@ -406,5 +406,5 @@ def time_us(text: str) -> int:
 
 def _required(value: bool | None, field: str) -> bool:
     if value is None:
-        raise missing(field)
+        raise missing_field(field)
     return value

@@ -113,7 +113,7 @@ class CancelledItem(Cancelled, kw_only=True):
     error: ItemError | None = None
 
 
-class Items(msgspec.Struct, kw_only=True):
+class BatchItems(msgspec.Struct, kw_only=True):
     """The answer to a batch, in the order of the request. Items are `PlacedItem` or `CancelledItem`."""
 
     orders: list[msgspec.Raw]

@@ -18,7 +18,7 @@ SIDES_AND_ACTIONS: dict[tuple[str | None, str | None], Outcome] = {
 }
 
 
-def own_outcome(
+def parse_outcome(
     outcome_side: str | None,
     book_side: str | None,
     *,
@@ -38,22 +38,22 @@ def own_outcome(
     return found
 
 
-def yes_price(yes: str | None, no: str | None) -> PriceE4:
+def parse_yes_price(yes: str | None, no: str | None) -> PriceE4:
     """The YES price of a pair that must add up to a dollar, or of the one that is there."""
     if yes is None:
-        return complement(parse_price(some(no, "yes_price_dollars")))
+        return complement(parse_price(required_text(no, "yes_price_dollars")))
     price = parse_price(yes)
     if no is not None and complement(price) != parse_price(no):
         raise UnitError(f"prices {yes[:20]!r} and {no[:20]!r} do not add up to a dollar")
     return price
 
 
-def some(text: str | None, field: str) -> str:
+def required_text(text: str | None, field: str) -> str:
     """What is not empty either."""
     if not text:
-        raise missing(field)
+        raise missing_field(field)
     return text
 
 
-def missing(field: str) -> UnitError:
+def missing_field(field: str) -> UnitError:
     return UnitError(f"{field} is missing")

@@ -51,7 +51,7 @@ class RawPositionsPage(msgspec.Struct, kw_only=True):
     cursor: str | None = None
 
 
-class OrderOf(msgspec.Struct, kw_only=True):
+class OrderIdOnly(msgspec.Struct, kw_only=True):
     """Which order a row is about."""
 
     order_id: str | None = None

@@ -44,7 +44,7 @@ def read_recording(path: Path) -> tuple[Header, Iterator[FrameLine]]:
     """The header, and the frames one by one. Raises UserError, from here or while iterating, for an unreadable,
     truncated or foreign file; the message names the file, the line and the remedy. One that a kill left unfinished, by
     its name, is no truncated one: it ends early."""
-    lines = _lines(path)
+    lines = _numbered_lines(path)
     first = next(lines, None)
     if first is None:
         raise UserError(f"recording {path}: the file is empty; give a {FORMAT} file")
@@ -54,12 +54,12 @@ def read_recording(path: Path) -> tuple[Header, Iterator[FrameLine]]:
         raise UserError(f"recording {path}: line 1 is no recording header; give a {FORMAT} file") from error
     if header.format != FORMAT:
         raise UserError(f"recording {path}: format {header.format[:40]!r} is not {FORMAT}; give a file of that format")
-    return header, _frames(path, lines)
+    return header, _decode_frames(path, lines)
 
 
-def lines_of(path: Path) -> Iterator[bytes]:
+def read_lines(path: Path) -> Iterator[bytes]:
     """The lines as they are, with their ends, header first. Raises UserError as `read_recording` does."""
-    return (line for _, line in _lines(path))
+    return (line for _, line in _numbered_lines(path))
 
 
 def header_line(header: Header) -> bytes:
@@ -73,7 +73,7 @@ def frame_line(recv_us: int, frame: str | bytes) -> bytes:
     return b'{"recv_us":%d,"frame":%b}' % (recv_us, msgspec.json.format(raw, indent=-1))
 
 
-def _frames(path: Path, lines: Iterator[tuple[int, bytes]]) -> Iterator[FrameLine]:
+def _decode_frames(path: Path, lines: Iterator[tuple[int, bytes]]) -> Iterator[FrameLine]:
     decoder = msgspec.json.Decoder(FrameLine)
     for number, line in lines:
         try:
@@ -82,7 +82,7 @@ def _frames(path: Path, lines: Iterator[tuple[int, bytes]]) -> Iterator[FrameLin
             raise UserError(f"recording {path}: line {number} is damaged ({error}); use a whole recording") from error
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with path.open("rb") as probe:
             zipped = probe.read(2) == b"\x1f\x8b"

@@ -32,7 +32,7 @@ from fsm_exec.core.values.units import (
 )
 from fsm_exec.paper.grids import grid_of
 from fsm_exec.wire import ws
-from fsm_exec.wire.field_values import own_outcome, some, yes_price
+from fsm_exec.wire.field_values import parse_outcome, parse_yes_price, required_text
 from fsm_exec.wire.recording import read_recording
 from fsm_exec.wire.rest import WireLevel
 
@@ -139,11 +139,11 @@ def _change(message: ws.Message, ticker: str) -> Change | None:
         case ws.BookDelta() if message.market_ticker == ticker:
             return BookDelta(message.side, parse_price(message.price_dollars), parse_change(message.delta_fp))
         case ws.Trade() if message.market_ticker == ticker:
-            taker = own_outcome(message.taker_outcome_side, message.taker_book_side, bought=message.taker_side)
-            price = yes_price(
+            taker = parse_outcome(message.taker_outcome_side, message.taker_book_side, bought=message.taker_side)
+            price = parse_yes_price(
                 message.yes_price_dollars, None if message.yes_price_dollars else message.no_price_dollars
             )
-            return Trade(taker, price, parse_count(some(message.count_fp, "count_fp")))
+            return Trade(taker, price, parse_count(required_text(message.count_fp, "count_fp")))
         case _:
             return None
 
