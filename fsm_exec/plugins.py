@@ -11,15 +11,19 @@ install and check one. What is wrong with a package is one line that names it an
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import metadata
-from typing import Final
+from typing import Final, TypeVar
 
-from fsm_exec.algorithms import SHIPPED_FAMILIES, AnyFamily, Family
+from fsm_exec.algorithms import SHIPPED_FAMILIES, AnyFamily, Family, Method
 from fsm_exec.algorithms.catalogue import NAME, row_of
 from fsm_exec.algorithms.registry import Offer, Origin, Registry
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.text import one_line
+
+R = TypeVar("R")
 
 GROUP: Final = "fsm_exec.algorithms"
 NEVER_INSTALLED: Final = Origin("(a package without a name)", "0")
@@ -32,6 +36,44 @@ def installed() -> Registry:
     offers = [_offer(entry) for entry in metadata.entry_points(group=GROUP)]
     offers.sort(key=lambda offer: (offer.name, offer.origin.requirement))  # not as the directories happen to be read
     return Registry(SHIPPED_FAMILIES, offers)
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A family of others' code, which may raise anything: what is raised stays with the method, or the execution, that
+    was asked about. Everything else an engine is prepared for; an exit would end its process."""
+
+    family: AnyFamily
+
+    @property
+    def name(self) -> str:
+        return self.family.name
+
+    @property
+    def lab_only(self) -> bool:
+        return self.family.lab_only
+
+    def method(self, name: str, version: int, settings: Mapping[str, object]) -> Method:
+        """As `Family.method`. Raises UserError."""
+        try:
+            method = self.family.method(name, version, settings)
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            why = one_line(f"{type(error).__name__}: {error}")
+            raise UserError(f"method {name!r} ({self.name}): its configuration raises {why}") from error
+        return replace(
+            method,
+            plan_bound=partial(_without_exit, method.plan_bound),
+            replan_bound=partial(_without_exit, method.replan_bound),
+        )
+
+
+def _without_exit(function: Callable[..., R], *arguments: object) -> R:
+    try:
+        return function(*arguments)
+    except SystemExit as error:
+        raise RuntimeError(f"the algorithm wants the process to exit ({error.code})") from error
 
 
 def _offer(entry: metadata.EntryPoint) -> Offer:
@@ -55,9 +97,9 @@ def _load(entry: metadata.EntryPoint, origin: Origin) -> AnyFamily:
             f"{whose} calls itself {str(found.name)[:100]!r}: entry point and family have one name, of a-z, 0-9 and _; "
             f"{remedy}"
         )
+    family = Guarded(found)
     try:
-        row_of(found.method(entry.name, 1, {}))
-    except (Exception, SystemExit) as error:
-        why = one_line(f"{type(error).__name__}: {error}")
-        raise UserError(f"{whose} has no configuration of defaults alone: {why}; {remedy}") from error
-    return found
+        row_of(family.method(entry.name, 1, {}))
+    except UserError as error:
+        raise UserError(f"{whose} has no configuration of defaults alone: {error}; {remedy}") from error
+    return family

@@ -93,7 +93,7 @@ class Catalogue:
 
     def find(self, name: str) -> Method:
         """The method itself. Raises UserError for one that does not exist, AlgorithmMissing for one whose algorithm
-        cannot be had here, CorruptSnapshot for a row that its algorithm does not take any more."""
+        cannot be had here as it was, CorruptSnapshot for a row that one of ours does not take any more."""
         row = self.row(name)
         try:
             family = self._registry.family(row.algorithm)
@@ -102,7 +102,11 @@ class Catalogue:
         try:
             return family.method(row.name, row.version, msgspec.json.decode(row.config, type=dict[str, object]))
         except (UserError, msgspec.DecodeError) as error:
-            raise CorruptSnapshot(f"method {row.name}@{row.version} cannot be read: {error}") from error
+            why = f"method {row.name}@{row.version} cannot be read: {error}"
+            if row.distribution is None:
+                raise CorruptSnapshot(why) from error
+            package = Origin(row.distribution, row.distribution_version or "").requirement
+            raise AlgorithmMissing(f"{why}; it was made with another version: pip install {package}") from error
 
     def _why_missing(self, row: MethodRow, error: UserError) -> str:
         """Says what to install: the package the method was stored with, as far as it is known."""

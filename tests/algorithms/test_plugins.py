@@ -14,6 +14,7 @@ from fsm_exec.core.errors import AlgorithmMissing, UserError
 from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.lab.methods import resolve
 from fsm_exec.plugins import GROUP, installed
+from tests.algorithms.conftest import Maker
 
 SOUND = """
 from fsm_exec.algorithms import Family, join_bid
@@ -130,6 +131,41 @@ def test_a_name_that_two_packages_have_is_neithers(put: Put) -> None:
     with pytest.raises(UserError, match=r"plugin-one==1.2 and plugin-two==1.2 both offer an algorithm 'patient'"):
         installed().family("patient")
     assert set(installed().usable()) == set(SHIPPED_FAMILIES)
+
+
+def test_a_version_that_does_not_take_the_stored_configuration_says_which_did(put: Put) -> None:
+    """To install that one heals it, as if the package had been gone."""
+    put("patient", SOUND.format(name="patient"))
+    row = MethodRow(
+        name="mine", version=1, algorithm="patient", config='{"gone":1}', distribution="a-b", distribution_version="0.3"
+    )
+    with pytest.raises(AlgorithmMissing, match=r"mine@1 cannot be read: .*`gone`.*pip install a-b==0\.3"):
+        Catalogue([row], installed()).find("mine")
+
+
+HOSTILE = """
+from fsm_exec.algorithms import Family, join_bid
+class Config(join_bid.Config, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    def __post_init__(self) -> None:
+        1 / self.closing_lead_s if self.closing_lead_s else raise_nothing()
+def raise_nothing(): pass
+def replan(progress, view, config):
+    raise SystemExit(3)
+FAMILY = Family('hostile', Config, join_bid.plan, replan)
+"""
+
+
+def test_what_others_code_raises_stays_with_the_method_that_was_asked_about(put: Put, make: Maker) -> None:
+    """Not even an exit ends the process: it is an error of the one execution."""
+    put("hostile", HOSTILE.replace("1 / self.closing_lead_s", "1 / 0"))
+    family = installed().family("hostile")
+    with pytest.raises(UserError, match="its configuration raises ZeroDivisionError"):
+        family.method("mine", 1, {"closing_lead_s": 1})
+    desk = make.desk("join_bid")
+    method = family.method("mine", 1, {})
+    assert method.plan(desk.goal, desk.view) == desk.method.plan(desk.goal, desk.view)
+    with pytest.raises(RuntimeError, match=r"wants the process to exit \(3\)"):
+        method.replan(desk.progress(), desk.view)
 
 
 def test_a_stored_method_says_what_to_install_or_to_mend(put: Put) -> None:
