@@ -16,7 +16,7 @@ from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.market.client_order_id import name_of_ours
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.runtime.engine import Ended
-from fsm_exec.store.reading import executions, metrics
+from fsm_exec.store.reads.execution_reads import executions, metrics
 
 KINDS: Final = ("live", "unknown", "amending", "cancelling", "settling")
 """Of orders that have not ended. unknown: told to be placed and not heard of, so that a restart must ask; amending:

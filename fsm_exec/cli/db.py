@@ -14,10 +14,10 @@ from fsm_exec.cli.which_database import meant
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.runtime.clock import system_us
-from fsm_exec.store.backups import Copied, copy_database, migrate_database
-from fsm_exec.store.checking import Finding, Report, check, damaged
-from fsm_exec.store.locks import database_lock
-from fsm_exec.store.narrowing import narrow
+from fsm_exec.store.files.file_modes import narrow
+from fsm_exec.store.files.locks import database_lock
+from fsm_exec.store.maintenance.backups import Copied, copy_database, migrate_database
+from fsm_exec.store.maintenance.integrity import Finding, Report, check, damaged
 
 EXIT_FAILED: Final = 1
 

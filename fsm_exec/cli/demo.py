@@ -45,8 +45,8 @@ from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.pacer import TICK_S, keep_pace
 from fsm_exec.session import Session
-from fsm_exec.store.locks import database_lock
-from fsm_exec.store.narrowing import narrow
+from fsm_exec.store.files.file_modes import narrow
+from fsm_exec.store.files.locks import database_lock
 
 GENERATED_TAPE_S = 600
 GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run

@@ -12,8 +12,8 @@ from rich.table import Table
 from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import Page, say_json
 from fsm_exec.core.signals.forecasts import score
-from fsm_exec.store.inspecting import inspected
-from fsm_exec.store.observed import completed_forecasts
+from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.reads.observations import completed_forecasts
 
 
 @click.command()

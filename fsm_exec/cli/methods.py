@@ -27,9 +27,9 @@ from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.lab.methods import with_settings
 from fsm_exec.plugins import installed
 from fsm_exec.runtime.clock import system_us
-from fsm_exec.store import observed
-from fsm_exec.store.inspecting import inspected
-from fsm_exec.store.method_rows import add_method, read_methods
+from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.reads import observations
+from fsm_exec.store.reads.method_rows import add_method, read_methods
 
 FILE_MAX_BYTES = 65_536
 _JSON: msgspec.json.Decoder[object] = msgspec.json.Decoder(object, float_hook=str)
@@ -78,7 +78,7 @@ def methods_in(database: Path) -> Callable[[str], Method]:
     """As `methods_of`, of a database that nobody in this process has open: what it holds now, with not a byte of it
     changed, whatever its schema. Raises UserError for what is no database of ours."""
     with inspected(database) as looked:
-        return Catalogue(observed.methods(looked.connection), installed()).find
+        return Catalogue(observations.methods(looked.connection), installed()).find
 
 
 async def ship(store: MethodStore, at_us: int) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.store.owner_only import owner_only
+from fsm_exec.store.files.owner_only import owner_only
 from fsm_exec.wire.recording import PART, Header, frame_line, header_line, read_lines, read_recording
 
 ENDINGS = (".jsonl.gz", ".gz", "")

@@ -29,8 +29,8 @@ from fsm_exec.core.journal.replay import Redecision, Told, redecided, told
 from fsm_exec.core.journal.rows import ChildRow, FillRow, JournalRow, StoredExecution
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_count, format_price
-from fsm_exec.store import reading
-from fsm_exec.store.inspecting import inspected
+from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.reads import execution_reads
 
 EXIT_FAILED: Final = 1
 IDS_SHOWN: Final = 8
@@ -88,15 +88,17 @@ def _found(db: Path, execution_id: str) -> Found:
     """Raises UserError for an unknown execution, or a database that is none."""
     with inspected(db) as looked:
         connection = looked.connection
-        stored = reading.execution(connection, execution_id)
+        stored = execution_reads.execution(connection, execution_id)
         if stored is None:
-            raise UserError(f"there is no execution {execution_id} in {db}; {_known(reading.executions(connection))}")
+            raise UserError(
+                f"there is no execution {execution_id} in {db}; {_known(execution_reads.executions(connection))}"
+            )
         try:
             return Found(
                 stored,
-                reading.journal(connection, execution_id),
-                reading.children(connection, execution_id),
-                reading.fills(connection, execution_id),
+                execution_reads.journal(connection, execution_id),
+                execution_reads.children(connection, execution_id),
+                execution_reads.fills(connection, execution_id),
             )
         except ValueError as error:
             raise CorruptSnapshot(f"{db}: a row of {execution_id} cannot be read: {error}; restore a backup") from error

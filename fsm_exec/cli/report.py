@@ -12,7 +12,7 @@ from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import say
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.results import FILE_NAME
-from fsm_exec.store.migrations import APPLICATION_ID
+from fsm_exec.store.files.migrations import APPLICATION_ID
 
 SQLITE_MAGIC, HEADER_BYTES, APPLICATION_ID_AT = b"SQLite format 3\0", 100, 68
 PAGE_MAGIC = b"<!DOCTYPE html>"

@@ -18,8 +18,8 @@ from fsm_exec.core.values.units import MoneyE6, ceil_div, parse_fixed, parse_mon
 from fsm_exec.lab.break_even import BreakEven, assumed_saving, break_even, observed_saving
 from fsm_exec.lab.review import By, figures, grouped, verdict
 from fsm_exec.runtime.clock import system_us
-from fsm_exec.store.inspecting import inspected
-from fsm_exec.store.reviewing import EndedRow, ended, opportunities
+from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.reads.review_queries import EndedRow, ended, opportunities
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DAYS_DIGITS_MAX: Final = 6

@@ -28,8 +28,8 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import system_us
-from fsm_exec.store.locks import database_lock
-from fsm_exec.store.narrowing import narrow
+from fsm_exec.store.files.file_modes import narrow
+from fsm_exec.store.files.locks import database_lock
 
 PORT_MAX = 65_535
 WHAT = "fsm-exec serve"

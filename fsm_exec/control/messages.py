@@ -12,8 +12,8 @@ import msgspec
 
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX, ControlLimits
 from fsm_exec.core.values.units import Outcome
-from fsm_exec.store.queries import ExecutionDetail, ExecutionSummary
-from fsm_exec.store.steps import FillSeen, Transition
+from fsm_exec.store.journal_steps import FillSeen, Transition
+from fsm_exec.store.reads.api_queries import ExecutionDetail, ExecutionSummary
 
 INSTANCE: Final = "Fsm-Exec-Instance"
 """The header in which a caller names the database it means."""

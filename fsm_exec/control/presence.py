@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from fsm_exec.control.places import daemons_directory, locks_directory, made
-from fsm_exec.store.locks import LOCK_SUFFIX, Holder, hold, holding
+from fsm_exec.store.files.locks import LOCK_SUFFIX, Holder, hold, holding
 
 HASH_DIGITS: Final = 24
 

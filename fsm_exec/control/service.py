@@ -43,7 +43,7 @@ from fsm_exec.runtime.engine import Engine, MethodRef, Request
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.status import said_state
 from fsm_exec.store import SqliteStore
-from fsm_exec.store.queries import Filter
+from fsm_exec.store.reads.api_queries import Filter
 
 BOOK_WAIT_S: Final = 5.0  # for the first book of a market that was not watched before: the arrival is measured by it
 IDLE_S: Final = 600.0

@@ -26,7 +26,7 @@ from typing import Final, Literal, NamedTuple
 from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.lab.review import BY_OWNER, block_of
 from fsm_exec.lab.statistics import BLOCKS_MIN, CONFIDENCE, student_quantile
-from fsm_exec.store.reviewing import EndedRow
+from fsm_exec.store.reads.review_queries import EndedRow
 
 RESTING: Final = frozenset({"basic", "simple_limit", "passive_mid", "join_bid", "static_fraction"})
 WALKING: Final = frozenset({"dynamic_depth_walker", "seed_walker", "deadline_walker", "adaptive_limit"})

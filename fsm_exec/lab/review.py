@@ -26,7 +26,7 @@ from decimal import Decimal
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 from fsm_exec.lab.proportions import FURTHER_MAX, Proportion, further_needed, proportion
-from fsm_exec.store.reviewing import EndedRow, OpportunityRow
+from fsm_exec.store.reads.review_queries import EndedRow, OpportunityRow
 
 BLOCK_US: Final = 900_000_000
 SLIPPAGE_ABOVE: Final = Decimal("0.015")  # of the target price

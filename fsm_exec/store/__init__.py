@@ -5,6 +5,13 @@
 `draw_instance` is called when a database is created, or found to be a copy, and returns ten characters of a-z2-7.
 `at_us` is the time of opening, for the record. Both contexts raise UserError at the start for a path that cannot be
 used, and close the database at the end.
+
+    sqlite_store      the port: queues what is saved, reads what is asked for
+    writer            the queue and its one owner: group commit
+    batch, jobs       one transaction; which rows each job becomes (edge_rows, journal_steps: two of them)
+    aiosqlite_lane, blocking_lane   where the connection lives: a worker thread, or trio's own thread
+    damaged_rows      values that cannot be read, and what is said of them
+    files, reads, maintenance   opening and locking; reading; work on a database without an engine
 """
 
 from __future__ import annotations
@@ -13,11 +20,11 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from fsm_exec.store.blocking import BlockingLane
-from fsm_exec.store.opening import Opening
-from fsm_exec.store.port import EMBEDDED, SqliteStore, running
-from fsm_exec.store.reading import read_executions, read_journal
-from fsm_exec.store.sqlite import AiosqliteLane
+from fsm_exec.store.aiosqlite_lane import AiosqliteLane
+from fsm_exec.store.blocking_lane import BlockingLane
+from fsm_exec.store.files.open_database import Opening
+from fsm_exec.store.reads.execution_reads import read_executions, read_journal
+from fsm_exec.store.sqlite_store import EMBEDDED, SqliteStore, running
 from fsm_exec.store.writer import WriterStatistics
 
 __all__ = [

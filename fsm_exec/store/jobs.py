@@ -18,7 +18,7 @@ from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import PriceGrid, format_count, format_fixed, format_price
 from fsm_exec.store.edge_rows import PUT_EDGE, accepted_row, refused_row
-from fsm_exec.store.steps import fills_told
+from fsm_exec.store.journal_steps import fills_told
 
 FIRST_SEQ = 1
 

@@ -21,9 +21,9 @@ import msgspec
 import trio
 
 from fsm_exec.core.errors import CorruptSnapshot, SaveRefused, StoreFailed
+from fsm_exec.store.batch import JobResult, work
+from fsm_exec.store.files.open_database import Opened
 from fsm_exec.store.jobs import Job
-from fsm_exec.store.opening import Opened
-from fsm_exec.store.work import JobResult, work
 
 BATCH_JOBS_MAX = 1_024  # one commit: more gains little and makes everybody in it wait longer
 QUEUE_REQUESTS_MAX = 4_096  # waiting saves and reads; beyond it callers wait, cancellably, to be let in

@@ -18,7 +18,7 @@ import msgspec
 import fsm_exec.store
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.store.steps import fills_told
+from fsm_exec.store.journal_steps import fills_told
 
 SCHEMA = sorted((Path(fsm_exec.store.__file__).parent / "schema").glob("*.sql"))
 TABLES = ("execution_state", "edges", "execution_events", "split_orders", "fills")

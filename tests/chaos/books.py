@@ -28,7 +28,7 @@ from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.lab.simulation.audit import stored_differences
 from fsm_exec.runtime.clock import Wall, system_us
-from fsm_exec.store.reading import executions
+from fsm_exec.store.reads.execution_reads import executions
 
 OVER_BOUGHT = "over-bought: "
 PAUSE_S = 1.0  # between two looks at an exchange that misbehaves

@@ -261,7 +261,8 @@ def _live(order: Order) -> NoReturn:
 def _be_later_release(more: int) -> None:
     """This process knows a schema of so many steps more than the one that ships."""
     from fsm_exec import store
-    from fsm_exec.store import method_rows, migrations, opening
+    from fsm_exec.store.files import migrations, open_database
+    from fsm_exec.store.reads import method_rows
 
     shipped = migrations.SCHEMA
     schema = (
@@ -273,7 +274,7 @@ def _be_later_release(more: int) -> None:
     )
     migrations.identify.__defaults__ = (len(schema),)
     vars(method_rows)["SCHEMA"] = schema
-    vars(store)["Opening"] = partial(opening.Opening, migrations=schema)
+    vars(store)["Opening"] = partial(open_database.Opening, migrations=schema)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from fsm_exec.store.locks import database_lock
-from fsm_exec.store.migrations import SCHEMA
-from fsm_exec.store.opening import Opening, open_database
+from fsm_exec.store.files.locks import database_lock
+from fsm_exec.store.files.migrations import SCHEMA
+from fsm_exec.store.files.open_database import Opening, open_database
 from tests.cli.invoking import invoke
 from tests.store.histories import INSTANCE, fill
-from tests.store.others import by_nobody, readable_by_all
+from tests.store.other_processes import by_nobody, readable_by_all
 
 __all__ = ["readable_by_all"]
 

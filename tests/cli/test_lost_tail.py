@@ -11,7 +11,7 @@ import msgspec
 
 from fsm_exec.control.messages import Accepted
 from fsm_exec.core.market.client_order_id import name_of_ours
-from fsm_exec.store.marking import ATTRIBUTE
+from fsm_exec.store.files.copy_mark import ATTRIBUTE
 from tests.cli.daemons import command, listed, live_orders, serve, status, submit, until
 from tests.cli.exchange import TICKER, Site, site
 

@@ -19,7 +19,7 @@ from tests.cli.support import ROOT
 API = ROOT / "tests" / "api"
 LOCATED = """
 import fsm_exec, states
-from fsm_exec.store.migrations import SCHEMA
+from fsm_exec.store.files.migrations import SCHEMA
 print(fsm_exec.__file__)
 print(states.__file__)
 print(len(states.TABLES))

@@ -63,6 +63,6 @@ def test_the_one_door_libraries_have_one_door() -> None:
     assert sorted(doors["ignore_imports"]) == [
         "fsm_exec.core.execution.machine -> transitions",
         "fsm_exec.lab.report.* -> plotly",
-        "fsm_exec.store.sqlite -> aiosqlite",
-        "fsm_exec.store.sqlite -> trio_asyncio",
+        "fsm_exec.store.aiosqlite_lane -> aiosqlite",
+        "fsm_exec.store.aiosqlite_lane -> trio_asyncio",
     ]

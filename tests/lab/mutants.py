@@ -29,7 +29,7 @@ from fsm_exec.kalshi import translate
 from fsm_exec.lab.simulation import process
 from fsm_exec.runtime import accepting, dispatch, engine, inquirer, performer, reconciler, start
 from fsm_exec.runtime.reconciler import Reconciler
-from fsm_exec.store.port import SqliteStore
+from fsm_exec.store.sqlite_store import SqliteStore
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
 SAVED_LATER_S = 0.05

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from fsm_exec.core.values.units import CountE2
-from fsm_exec.store.reviewing import EndedRow, OpportunityRow
+from fsm_exec.store.reads.review_queries import EndedRow, OpportunityRow
 
 QUARTER_US = 900_000_000
 

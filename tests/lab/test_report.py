@@ -21,8 +21,8 @@ from fsm_exec.lab.report import desk
 from fsm_exec.lab.report.drawing import comparison_sections, overview_sections, render_page
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.lab.results import results_at
-from fsm_exec.store import reporting
-from fsm_exec.store.inspecting import inspected
+from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.reads import report_queries
 from tests.lab.report_sources import METHODS, TAPES, demo, experiment
 
 Made: TypeAlias = tuple[str, list[tuple[str, str]], list[Section]]
@@ -221,7 +221,7 @@ def test_buckets_hold_every_execution_once(database: Path) -> None:
 def test_markouts_are_gains_of_what_was_bought(database: Path) -> None:
     """The mid after the fill less its price, times the count, exactly; a mid that is missing is counted."""
     with inspected(database) as found:
-        totals = reporting.markouts(found.connection)
+        totals = report_queries.markouts(found.connection)
     joined = "FROM markouts m JOIN fills f USING (order_id, fill_id) WHERE horizon_s = 5"
     expected: dict[str, Decimal] = {}
     for execution_id, mid, price, quantity in asked(database, f"SELECT execution_id, mid, price, quantity {joined}"):

@@ -24,8 +24,8 @@ from fsm_exec.lab.report.execution_costs import cost_section
 from fsm_exec.lab.report.execution_story import story_of
 from fsm_exec.lab.report.page import Section, render_page
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade, tape_header
-from fsm_exec.store.inspecting import inspected
-from fsm_exec.store.picturing import StoredBook, history
+from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.reads.execution_history import StoredBook, history
 from fsm_exec.wire.recording import FORMAT, Header, frame_line, header_line
 from tests.cli.invoking import invoke
 from tests.store.histories import fill

@@ -6,7 +6,7 @@ import pytest
 
 from fsm_exec.lab.proportions import further_needed, proportion
 from fsm_exec.lab.review import TRIGGERS, Figures, Measure, figures, grouped, verdict
-from fsm_exec.store.reviewing import EndedRow, OpportunityRow
+from fsm_exec.store.reads.review_queries import EndedRow, OpportunityRow
 from tests.lab.review_rows import opportunity, trade
 
 

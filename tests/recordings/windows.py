@@ -32,8 +32,8 @@ from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Ended, MethodRef, Request
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.opening import open_engine
-from fsm_exec.store.opening import Opened, Opening, prepare
-from fsm_exec.store.port import SqliteStore, running
+from fsm_exec.store.files.open_database import Opened, Opening, prepare
+from fsm_exec.store.sqlite_store import SqliteStore, running
 
 S = 1_000_000
 WINDOW_US = 600 * S

@@ -18,7 +18,7 @@ from fsm_exec.runtime.depth import DepthSettings
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
-from fsm_exec.store.observed import completed_forecasts
+from fsm_exec.store.reads.observations import completed_forecasts
 from tests.runtime.lives import World, a_world
 from tests.runtime.support import FEES, T0_US, TICKER, Stage, count, price
 

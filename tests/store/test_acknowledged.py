@@ -15,8 +15,8 @@ import trio
 
 from fsm_exec.core.market.client_order_id import EPOCH_CHARS, client_order_id, name_of_ours, number_of, numbered
 from fsm_exec.store import SqliteStore, open_virtual_store
-from fsm_exec.store.acknowledged import SUFFIX, Counts, Lost, Mark, lost_since, marked
-from fsm_exec.store.backups import copy_database
+from fsm_exec.store.files.acknowledged import SUFFIX, Counts, Lost, Mark, lost_since, marked
+from fsm_exec.store.maintenance.backups import copy_database
 from tests.store.conftest import OpenStore, Samples
 
 ROOT = Path(__file__).parents[2]

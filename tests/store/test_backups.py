@@ -14,11 +14,11 @@ import pytest
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.store import read_executions, read_journal
-from fsm_exec.store.acknowledged import SUFFIX
-from fsm_exec.store.backups import CopyFailed, copy_database, migrate_database
-from fsm_exec.store.checking import check
-from fsm_exec.store.migrations import SCHEMA
-from fsm_exec.store.opening import Opening, open_database
+from fsm_exec.store.files.acknowledged import SUFFIX
+from fsm_exec.store.files.migrations import SCHEMA
+from fsm_exec.store.files.open_database import Opening, open_database
+from fsm_exec.store.maintenance.backups import CopyFailed, copy_database, migrate_database
+from fsm_exec.store.maintenance.integrity import check
 from tests.store.histories import INSTANCE, fill
 from tests.store.test_failures import no_file_may_grow_beyond
 from tests.store.test_killed import ROOT

@@ -18,8 +18,8 @@ from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import Store
 from fsm_exec.core.values.units import LINEAR_CENT
-from fsm_exec.store.locks import LockHeld
-from fsm_exec.store.work import work
+from fsm_exec.store.batch import work
+from fsm_exec.store.files.locks import LockHeld
 from fsm_exec.store.writer import BATCH_JOBS_MAX
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import pytest
 import trio
 
 from fsm_exec.core.errors import SaveRefused, StoreFailed
+from fsm_exec.store.batch import work
 from fsm_exec.store.jobs import Quarantine
-from fsm_exec.store.work import work
 from fsm_exec.store.writer import BATCH_JOBS_MAX, QUEUE_REQUESTS_MAX
 
 if TYPE_CHECKING:

@@ -15,15 +15,15 @@ import pytest
 from fsm_exec.core.costs.rows import ChildMetricsRow, MetricsRow
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.journal.rows import ChildRow, FillRow
-from fsm_exec.store import queries, reading
-from fsm_exec.store.checking import check
-from fsm_exec.store.inspecting import inspected
-from fsm_exec.store.observed import completed_forecasts, methods
-from fsm_exec.store.opening import Opening, open_database
-from fsm_exec.store.picturing import history
-from fsm_exec.store.reporting import grids, markouts, worked
-from fsm_exec.store.reviewing import ended, opportunities
-from fsm_exec.store.steps import steps_of_all, steps_of_one
+from fsm_exec.store.files.open_database import Opening, open_database
+from fsm_exec.store.journal_steps import steps_of_all, steps_of_one
+from fsm_exec.store.maintenance.integrity import check
+from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.reads import api_queries, execution_reads
+from fsm_exec.store.reads.execution_history import history
+from fsm_exec.store.reads.observations import completed_forecasts, methods
+from fsm_exec.store.reads.report_queries import grids, markouts, worked
+from fsm_exec.store.reads.review_queries import ended, opportunities
 from tests.cli.invoking import invoke
 from tests.store.flips import cells, changed
 
@@ -99,12 +99,18 @@ def read_everything(path: Path) -> None:
     with inspected(path) as looked:
         connection = looked.connection
         damage: list[str] = []
-        for one in reading.executions(connection):
-            queries.detail(connection, one.execution_id, 100)
+        for one in execution_reads.executions(connection):
+            api_queries.detail(connection, one.execution_id, 100)
             steps_of_one(connection, one.execution_id, 0, 1_000)
-            for read in (history, reading.journal, reading.children, reading.fills, reading.metrics):
+            for read in (
+                history,
+                execution_reads.journal,
+                execution_reads.children,
+                execution_reads.fills,
+                execution_reads.metrics,
+            ):
                 in_one_line(lambda read=read, one=one: read(connection, one.execution_id))  # type: ignore[misc]
-        queries.listing(connection, queries.Filter(limit=100))
+        api_queries.listing(connection, api_queries.Filter(limit=100))
         steps_of_all(connection, 0, 10_000)
         ended(connection, 0, damage)
         opportunities(connection, 0, damage)

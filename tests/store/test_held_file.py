@@ -17,17 +17,17 @@ from trio.testing import MockClock
 
 from fsm_exec.core.errors import DatabaseLost
 from fsm_exec.store import open_virtual_store
-from fsm_exec.store.backups import migrate_database
-from fsm_exec.store.held_file import HeldFile
-from fsm_exec.store.locks import LockHeld, database_lock
-from fsm_exec.store.opening import Opening, open_database
-from fsm_exec.store.port import WATCH_S
+from fsm_exec.store.files.held_file import HeldFile
+from fsm_exec.store.files.locks import LockHeld, database_lock
+from fsm_exec.store.files.open_database import Opening, open_database
+from fsm_exec.store.maintenance.backups import migrate_database
+from fsm_exec.store.sqlite_store import WATCH_S
 from tests.store.conftest import Samples
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
 import pathlib, sys
-from fsm_exec.store.opening import Opening, open_database
+from fsm_exec.store.files.open_database import Opening, open_database
 opened = open_database(Opening(path=pathlib.Path(sys.argv[1]), draw_instance=lambda: "a" * 10, at_us=0))
 print("open", flush=True)
 sys.stdin.read()

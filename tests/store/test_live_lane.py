@@ -15,8 +15,8 @@ import trio
 import trio.testing
 
 from fsm_exec.store import open_live_store
-from fsm_exec.store.opening import Opening
-from fsm_exec.store.sqlite import AiosqliteLane
+from fsm_exec.store.aiosqlite_lane import AiosqliteLane
+from fsm_exec.store.files.open_database import Opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ import pytest
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.journal import crashpoints
-from fsm_exec.store.locks import LockHeld, database_lock, holding
+from fsm_exec.store.files.locks import LockHeld, database_lock, holding
 
 ROOT = Path(__file__).parents[2]
 SINCE = "2026-10-01T12:00:00.000000Z"
@@ -23,7 +23,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from fsm_exec.core.errors import ExecError
-from fsm_exec.store.locks import database_lock
+from fsm_exec.store.files.locks import database_lock
 try:
     with database_lock(Path(sys.argv[1]), what="the holder", since=sys.argv[2]):
         print("held", flush=True)
@@ -144,7 +144,7 @@ def test_a_file_removed_under_a_waiting_process_is_noticed(tmp_path: Path) -> No
     database = tmp_path / "engine.sqlite"
     script = (
         "import sys, os\nfrom pathlib import Path\n"
-        "from fsm_exec.store.locks import LockHeld, database_lock\n"
+        "from fsm_exec.store.files.locks import LockHeld, database_lock\n"
         "inside = Path(sys.argv[1] + '.inside')\ntook = 0\n"
         "while took < 200:\n"
         "    try:\n"

@@ -18,8 +18,8 @@ import msgspec
 import trio
 
 from fsm_exec.store import open_virtual_store
-from fsm_exec.store.checking import check
-from fsm_exec.store.opening import Opening, open_database
+from fsm_exec.store.files.open_database import Opening, open_database
+from fsm_exec.store.maintenance.integrity import check
 from tests.store.histories import AT_US, INSTANCE, saves_of
 
 NAMES = ("filled", "walking", "cancelled_late")

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from fsm_exec.core.errors import SaveRefused
 from fsm_exec.core.journal.rows import EdgeFigures, RefusedRow, SubmissionRow
-from fsm_exec.store.checking import check
-from fsm_exec.store.migrations import SCHEMA
-from fsm_exec.store.opening import Opening, open_database
+from fsm_exec.store.files.migrations import SCHEMA
+from fsm_exec.store.files.open_database import Opening, open_database
+from fsm_exec.store.maintenance.integrity import check
 from tests.golden.histories import HISTORIES
 from tests.store.conftest import T0_US
 from tests.store.histories import fill

@@ -14,11 +14,11 @@ import pytest
 from fsm_exec.cli.log_file import open_log_file
 from fsm_exec.cli.recording_file import RecordingWriter
 from fsm_exec.store import open_live_store, open_virtual_store
-from fsm_exec.store.backups import copy_database
-from fsm_exec.store.locks import database_lock
-from fsm_exec.store.migrations import SCHEMA
-from fsm_exec.store.narrowing import narrow
-from fsm_exec.store.opening import Opening, open_database
+from fsm_exec.store.files.file_modes import narrow
+from fsm_exec.store.files.locks import database_lock
+from fsm_exec.store.files.migrations import SCHEMA
+from fsm_exec.store.files.open_database import Opening, open_database
+from fsm_exec.store.maintenance.backups import copy_database
 from fsm_exec.wire.recording import Header
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from fsm_exec.core.journal.rows import FillRow
-from fsm_exec.store.migrations import SCHEMA, migrate
-from fsm_exec.store.steps import FillSeen, Transition, newest_position, steps_of_all, steps_of_one
+from fsm_exec.store.files.migrations import SCHEMA, migrate
+from fsm_exec.store.journal_steps import FillSeen, Transition, newest_position, steps_of_all, steps_of_one
 from tests.golden.histories import HISTORIES
 from tests.store.histories import fill, saves_of
 

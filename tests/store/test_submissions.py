@@ -9,7 +9,7 @@ from fsm_exec.core.errors import SaveRefused, UserError
 from fsm_exec.core.journal.rows import ExecutionSave, SubmissionRow
 from fsm_exec.store import EMBEDDED
 from fsm_exec.store.jobs import Quarantine
-from fsm_exec.store.queries import Filter
+from fsm_exec.store.reads.api_queries import Filter
 from tests.store.conftest import T0_US, OpenStore, Samples
 
 

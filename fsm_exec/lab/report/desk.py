@@ -18,7 +18,7 @@ from fsm_exec.core.values.units import CountE2, PriceE4, PriceGrid, parse_count,
 from fsm_exec.lab.report.quantiles import Spread, spread
 from fsm_exec.lab.review import BLOCK_US, BY_OWNER
 from fsm_exec.lab.statistics import Block, Estimate, estimate
-from fsm_exec.store.reporting import Markout, Worked
+from fsm_exec.store.reads.report_queries import Markout, Worked
 
 ENDED: Final = ("filled", "cancelled")
 PARTS: Final = ("delay", "spread", "drift", "fees", "opportunity", "over_fill")

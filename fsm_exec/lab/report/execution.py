@@ -23,8 +23,8 @@ from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, window_of
 from fsm_exec.lab.report.execution_story import Story, story_of
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.paper.tapes.tape import read_tape
-from fsm_exec.store.inspecting import inspected
-from fsm_exec.store.picturing import StoredBook, StoredHistory, books, history
+from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.reads.execution_history import StoredBook, StoredHistory, books, history
 
 ROWS_MAX: Final = 200
 LOOK_AHEAD_US: Final = 60_000_000  # after end and deadline: later books are of the market, not of this execution

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from fsm_exec.core.market.book import Book, Ladder
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, in_outcome
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
-from fsm_exec.store.picturing import StoredBook
+from fsm_exec.store.reads.execution_history import StoredBook
 
 HOLD_US = 11_000_000  # the books of an interval come each 10 seconds unless somebody said otherwise
 COLUMNS_MAX = 600

@@ -30,10 +30,10 @@ from fsm_exec.lab.report.looks import colours
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.lab.review import BY_OWNER
 from fsm_exec.lab.statistics import BLOCKS_FEW
-from fsm_exec.store import reporting
-from fsm_exec.store.inspecting import inspected
-from fsm_exec.store.queries import environment, halted_at
-from fsm_exec.store.reporting import Worked
+from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.reads import report_queries
+from fsm_exec.store.reads.api_queries import environment, halted_at
+from fsm_exec.store.reads.report_queries import Worked
 
 DEAREST, NEWEST = 25, 200
 COST: Final = "Cents per contract asked for, all fees included and what was not filled bought at the deadline."
@@ -50,9 +50,9 @@ def overview_sections(path: Path, damage: list[str] | None = None) -> tuple[str,
     """Title, facts and sections of the database at `path`; rows that cannot be read are named in `damage`. Raises
     UserError for what is none of ours, and for a database without an execution."""
     with inspected(path) as found:
-        executions = reporting.worked(found.connection, damage)
-        markouts = reporting.markouts(found.connection, damage)
-        grids = reporting.grids(found.connection, damage)
+        executions = report_queries.worked(found.connection, damage)
+        markouts = report_queries.markouts(found.connection, damage)
+        grids = report_queries.grids(found.connection, damage)
         exchange, halted = environment(found.connection), halted_at(found.connection)
     if not executions:
         raise UserError(f"{path} holds no execution, so there is nothing to report")

@@ -15,7 +15,7 @@ from fsm_exec.core.values.times import from_iso
 from fsm_exec.core.values.units import format_count, format_money, format_price
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.venue.exchange import Exchange
-from fsm_exec.store.reading import executions, fills, journal
+from fsm_exec.store.reads.execution_reads import executions, fills, journal
 
 US_PER_MS = 1_000
 NOBODY: frozenset[str] = frozenset()

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from fsm_exec.core.errors import StoreFailed
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
-from fsm_exec.store.opening import Opened, Opening, prepare
-from fsm_exec.store.port import SqliteStore, running
+from fsm_exec.store.files.open_database import Opened, Opening, prepare
+from fsm_exec.store.sqlite_store import SqliteStore, running
 
 T = TypeVar("T")
 _LETTERS = str.maketrans("0123456789", "abcdefghij")

@@ -19,7 +19,7 @@ from fsm_exec.paper_session import access_to
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.session import open_session
-from fsm_exec.store.locks import database_lock
+from fsm_exec.store.files.locks import database_lock
 
 if TYPE_CHECKING:
     from fsm_exec.lab.simulation.world import World

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.store import reading
-from fsm_exec.store.inspecting import How, inspected
-from fsm_exec.store.migrations import SCHEMA
-from fsm_exec.store.opening import Opening, open_database
+from fsm_exec.store.files.migrations import SCHEMA
+from fsm_exec.store.files.open_database import Opening, open_database
+from fsm_exec.store.maintenance.read_only import How, inspected
+from fsm_exec.store.reads import execution_reads
 from tests.store.histories import fill
-from tests.store.others import by_nobody, readable_by_all
+from tests.store.other_processes import by_nobody, readable_by_all
 from tests.store.test_killed import ROOT, run_and_kill
 
 __all__ = ["readable_by_all"]  # a fixture
@@ -31,7 +31,7 @@ def state(directory: Path) -> dict[str, tuple[bytes, int]]:
 
 def ids(path: Path) -> tuple[How, list[str]]:
     with inspected(path) as looked:
-        return looked.how, [one.execution_id for one in reading.executions(looked.connection)]
+        return looked.how, [one.execution_id for one in execution_reads.executions(looked.connection)]
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_an_older_schema_is_migrated_in_a_copy_alone(database: Path) -> None:
     before = state(database.parent)
     with inspected(database) as looked:
         assert (looked.schema_version, looked.how) == (1, "from a copy")
-        assert [row.version for row in reading.journal(looked.connection, "e1")] == [1]
+        assert [row.version for row in execution_reads.journal(looked.connection, "e1")] == [1]
     assert state(database.parent) == before
 
 
@@ -113,7 +113,7 @@ def test_what_a_killed_process_left_is_read_without_touching_it(lane: str, datab
     before = state(database.parent)
     with inspected(database) as looked:
         for execution_id, seq in reported.items():
-            assert len(reading.journal(looked.connection, execution_id)) >= seq
+            assert len(execution_reads.journal(looked.connection, execution_id)) >= seq
     assert state(database.parent) == before
 
 
@@ -141,8 +141,8 @@ def test_a_database_is_read_while_it_is_written(database: Path) -> None:
                 with inspected(database) as looked:
                     connection = looked.connection
                     connection.execute("BEGIN")
-                    (held,) = reading.executions(connection)
-                    assert held.snapshot == b"%d" % len(reading.journal(connection, "e1"))
+                    (held,) = execution_reads.executions(connection)
+                    assert held.snapshot == b"%d" % len(execution_reads.journal(connection, "e1"))
                     assert int(held.snapshot) >= max(seen, reported)
                     seen = int(held.snapshot)
         finally:

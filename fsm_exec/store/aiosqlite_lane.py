@@ -15,7 +15,7 @@ from typing import TypeVar
 import aiosqlite
 import trio_asyncio  # type: ignore[import-untyped]
 
-from fsm_exec.store.opening import Opened, Opening, open_database
+from fsm_exec.store.files.open_database import Opened, Opening, open_database
 
 T = TypeVar("T")
 

@@ -26,9 +26,9 @@ from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.ladder_codec import ladder_of
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_count, format_price, parse_count
-from fsm_exec.store import reading, recovery
-from fsm_exec.store.damage import struct_of
-from fsm_exec.store.steps import fills_told
+from fsm_exec.store.damaged_rows import struct_of
+from fsm_exec.store.journal_steps import fills_told
+from fsm_exec.store.reads import execution_reads, recovery
 
 _CHILD_METRICS: Final = (
     f"SELECT {', '.join(ChildMetricsRow.__struct_fields__)} FROM child_metrics WHERE execution_id = ?"
@@ -129,7 +129,7 @@ def _told(connection: sqlite3.Connection, history: Sequence[Told]) -> Iterator[s
 def _metrics(
     connection: sqlite3.Connection, folded: Execution, rows: list[JournalRow], *, with_activity: bool
 ) -> Iterator[str]:
-    stored = reading.metrics(connection, folded.execution_id)
+    stored = execution_reads.metrics(connection, folded.execution_id)
     if stored is None:
         return
     if not folded.is_ended:

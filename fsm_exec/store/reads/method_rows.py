@@ -13,10 +13,10 @@ import msgspec
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.store import observed
-from fsm_exec.store.damage import DATABASE_ERRORS, tolerant
-from fsm_exec.store.migrations import SCHEMA, identify
-from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS, tolerant
+from fsm_exec.store.files.migrations import SCHEMA, identify
+from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, cannot_use
+from fsm_exec.store.reads import observations
 
 _T = TypeVar("_T")
 
@@ -26,7 +26,7 @@ _ADD = f"INSERT INTO methods ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * le
 
 def read_methods(path: Path, damage: list[str] | None = None) -> list[MethodRow]:
     """One that is damaged is named in `damage`, or left out. Raises UserError for what is no database of ours."""
-    return _with(path, "ro", lambda connection: observed.methods(connection, damage))
+    return _with(path, "ro", lambda connection: observations.methods(connection, damage))
 
 
 def add_method(
@@ -54,7 +54,7 @@ def add_method(
 def _undamaged(connection: sqlite3.Connection) -> list[MethodRow]:
     """Raises UserError: of what a method is the next version cannot be told else."""
     damage: list[str] = []
-    found = observed.methods(connection, damage)
+    found = observations.methods(connection, damage)
     if damage:
         raise UserError(f"{damage[0]}; restore a backup, nothing was added")
     return found

@@ -18,10 +18,10 @@ import trio
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.store import open_live_store, open_virtual_store, read_executions, read_journal
-from fsm_exec.store.marking import ATTRIBUTE, mark
-from fsm_exec.store.migrations import APPLICATION_ID, SCHEMA, Migration
-from fsm_exec.store.opening import Opening, open_database
-from fsm_exec.store.recovery import owners
+from fsm_exec.store.files.copy_mark import ATTRIBUTE, mark
+from fsm_exec.store.files.migrations import APPLICATION_ID, SCHEMA, Migration
+from fsm_exec.store.files.open_database import Opening, open_database
+from fsm_exec.store.reads.recovery import owners
 
 if TYPE_CHECKING:
     from tests.store.conftest import OpenStore, Samples

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from fsm_exec.core.errors import StoreFailed
 from fsm_exec.core.journal.crashpoints import point
-from fsm_exec.store.damage import DATABASE_ERRORS
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS
 from fsm_exec.store.jobs import ORDER, Job, rows_of
 
 JobResult: TypeAlias = str | None

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from fsm_exec.core.values.times import from_iso
-from fsm_exec.store.damage import DATABASE_ERRORS, tolerant
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS, tolerant
 
 _JSON: Final[dict[str, frozenset[str]]] = {
     "execution_state": frozenset({"snapshot"}),

@@ -16,13 +16,13 @@ from pathlib import Path
 import msgspec
 
 from fsm_exec.core.errors import ExecError, UserError
-from fsm_exec.store.checking import Report, check
-from fsm_exec.store.damage import DATABASE_ERRORS
-from fsm_exec.store.held_file import HeldFile
-from fsm_exec.store.inspecting import LOGS, check_there, identified, inspected
-from fsm_exec.store.migrations import SCHEMA, migrate
-from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use, sync_directory
-from fsm_exec.store.owner_only import OWNER_ONLY
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS
+from fsm_exec.store.files.held_file import HeldFile
+from fsm_exec.store.files.migrations import SCHEMA, migrate
+from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, cannot_use, sync_directory
+from fsm_exec.store.files.owner_only import OWNER_ONLY
+from fsm_exec.store.maintenance.integrity import Report, check
+from fsm_exec.store.maintenance.read_only import LOGS, check_there, identified, inspected
 
 BESIDE = (*LOGS, "-shm")
 

@@ -18,11 +18,11 @@ from fsm_exec.core.journal.replay import Told, told
 from fsm_exec.core.journal.rows import StoredExecution
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.text import one_line
-from fsm_exec.store import reading
-from fsm_exec.store.checking_columns import column_differences
-from fsm_exec.store.checking_values import unreadable_values
-from fsm_exec.store.damage import DATABASE_ERRORS
-from fsm_exec.store.inspecting import How, inspected
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS
+from fsm_exec.store.maintenance.integrity_columns import column_differences
+from fsm_exec.store.maintenance.integrity_values import unreadable_values
+from fsm_exec.store.maintenance.read_only import How, inspected
+from fsm_exec.store.reads import execution_reads
 
 ADDS_UP = (
     "shortfall_e7 IS NULL OR COALESCE("
@@ -69,7 +69,7 @@ def check(path: Path, *, every: bool) -> Report:
         instance = None
         try:
             (instance,) = connection.execute("SELECT instance FROM meta").fetchone() or (None,)
-            stored = reading.executions(connection)
+            stored = execution_reads.executions(connection)
         except (*DATABASE_ERRORS, ValueError) as error:
             findings.append(Finding(None, f"the executions cannot be listed: {error}"))
         snapshots: dict[int, int] = {}
@@ -146,7 +146,7 @@ def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold:
     if not fold:
         return
     try:
-        rows = reading.journal(connection, stored.execution_id)
+        rows = execution_reads.journal(connection, stored.execution_id)
         history: list[Told] = []
         for one in told(rows):
             history.append(one)
@@ -157,8 +157,8 @@ def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold:
         folded = history[-1].advance.execution
         yield from row_differences(
             folded,
-            reading.children(connection, stored.execution_id),
-            reading.fills(connection, stored.execution_id),
+            execution_reads.children(connection, stored.execution_id),
+            execution_reads.fills(connection, stored.execution_id),
         )
         yield from snapshot_differences(stored.snapshot, folded, min(row.version for row in rows))
         yield from column_differences(connection, stored.snapshot, history)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
 
-from fsm_exec.store.opening import Opened, Opening, open_database
+from fsm_exec.store.files.open_database import Opened, Opening, open_database
 
 T = TypeVar("T")
 

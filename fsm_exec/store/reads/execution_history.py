@@ -13,8 +13,8 @@ from fsm_exec.core.market.book import Book, Ladder
 from fsm_exec.core.market.ladder_codec import ladder_of
 from fsm_exec.core.values.times import from_iso, to_iso
 from fsm_exec.core.values.units import Outcome, parse_fixed
-from fsm_exec.store import reading
-from fsm_exec.store.observed import methods
+from fsm_exec.store.reads import execution_reads
+from fsm_exec.store.reads.observations import methods
 
 _BOOKS = (
     "SELECT taken_at, yes_depth, no_depth FROM order_book_snapshots "
@@ -49,7 +49,7 @@ class StoredBook(msgspec.Struct, frozen=True):
 
 def history(connection: sqlite3.Connection, execution_id: str) -> StoredHistory:
     """Raises UserError for an execution that is not there, CorruptSnapshot for rows that no fsm-exec wrote."""
-    stored = reading.execution(connection, execution_id)
+    stored = execution_reads.execution(connection, execution_id)
     if stored is None:
         raise UserError(f"there is no execution {execution_id}; {_known(connection)}")
     if stored.damage is not None:
@@ -63,8 +63,8 @@ def history(connection: sqlite3.Connection, execution_id: str) -> StoredHistory:
             found.setdefault((order_id, fill_id), {})[horizon_s] = None if mid is None else parse_fixed(mid, 5)
         return StoredHistory(
             stored,
-            reading.journal(connection, execution_id),
-            reading.metrics(connection, execution_id),
+            execution_reads.journal(connection, execution_id),
+            execution_reads.metrics(connection, execution_id),
             next((row for row in methods(connection) if f"{row.name}@{row.version}" == method), None),
             found,
         )
@@ -93,7 +93,7 @@ def _seen_from(outcome: Outcome, taken_at_us: int, yes: Ladder, no: Ladder) -> S
 
 
 def _known(connection: sqlite3.Connection) -> str:
-    ids = [one.execution_id for one in reading.executions(connection)]
+    ids = [one.execution_id for one in execution_reads.executions(connection)]
     if not ids:
         return "the database has none"
     more = f" and {len(ids) - IDS_SHOWN} more" if len(ids) > IDS_SHOWN else ""

@@ -15,9 +15,9 @@ from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import DamagedRow, UserError
 from fsm_exec.core.journal.rows import ChildRow, FillRow, JournalRow, StoredExecution
 from fsm_exec.core.values.times import from_iso
-from fsm_exec.store.damage import DATABASE_ERRORS, read, readable, struct_of, text, tolerant
-from fsm_exec.store.migrations import identify
-from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS, read, readable, struct_of, text, tolerant
+from fsm_exec.store.files.migrations import identify
+from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, cannot_use
 
 _EXECUTIONS = "SELECT execution_id, state, quarantine, snapshot_version, snapshot FROM execution_state"
 _UNFINISHED = "WHERE state NOT IN ('filled', 'cancelled') OR state IS NULL"  # NULL: the row is damaged

@@ -12,7 +12,7 @@ from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.core.values.times import from_iso, to_iso
 from fsm_exec.core.values.units import parse_count, parse_fixed
-from fsm_exec.store.damage import read, readable, struct_of, text
+from fsm_exec.store.damaged_rows import read, readable, struct_of, text
 
 _CONFIG = msgspec.json.Decoder(dict[str, object])
 

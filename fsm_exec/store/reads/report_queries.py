@@ -13,7 +13,7 @@ import msgspec
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.core.values.units import CountE2, Outcome, PriceGrid, PriceRange, parse_count, parse_fixed, parse_price
-from fsm_exec.store.damage import read, readable, struct_of, text
+from fsm_exec.store.damaged_rows import read, readable, struct_of, text
 
 _METRICS = MetricsRow.__struct_fields__
 _EXECUTIONS = (

@@ -14,8 +14,8 @@ import msgspec
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import DamagedRow
 from fsm_exec.core.values.units import CountE2, format_count, parse_count
-from fsm_exec.store import reading
-from fsm_exec.store.damage import read, readable, struct_of, text
+from fsm_exec.store.damaged_rows import read, readable, struct_of, text
+from fsm_exec.store.reads import execution_reads
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -175,7 +175,7 @@ def detail(connection: sqlite3.Connection, execution_id: str, journal_lines: int
         return list(readable(rows, partial(_struct, kind, table, execution_id), damage))
 
     try:
-        measured = reading.metrics(connection, execution_id)
+        measured = execution_reads.metrics(connection, execution_id)
     except DamagedRow as damaged:
         measured = None
         damage.append(str(damaged))

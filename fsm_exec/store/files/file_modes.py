@@ -8,9 +8,9 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from fsm_exec.store.acknowledged import SUFFIX
-from fsm_exec.store.held_file import SQLITE_MAGIC
-from fsm_exec.store.migrations import APPLICATION_ID
+from fsm_exec.store.files.acknowledged import SUFFIX
+from fsm_exec.store.files.held_file import SQLITE_MAGIC
+from fsm_exec.store.files.migrations import APPLICATION_ID
 
 OTHERS_MAY: Final = 0o077  # any right of group or world
 _OF_A_DATABASE: Final = ("", "-wal", "-shm", "-journal", ".log", SUFFIX)

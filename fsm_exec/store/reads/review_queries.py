@@ -15,7 +15,7 @@ import msgspec
 
 from fsm_exec.core.values.times import from_iso, to_iso
 from fsm_exec.core.values.units import CountE2, parse_count
-from fsm_exec.store.damage import read, readable, struct_of
+from fsm_exec.store.damaged_rows import read, readable, struct_of
 
 S = TypeVar("S", bound=msgspec.Struct)
 

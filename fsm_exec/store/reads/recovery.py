@@ -11,9 +11,9 @@ from fsm_exec.core.costs.rows import BookRow
 from fsm_exec.core.journal.rows import FillRow, OrderOwner, Started
 from fsm_exec.core.market.client_order_id import name_of_ours
 from fsm_exec.core.values.times import from_iso
-from fsm_exec.store.acknowledged import counted
-from fsm_exec.store.observed import book_of
-from fsm_exec.store.reading import fill_rows
+from fsm_exec.store.files.acknowledged import counted
+from fsm_exec.store.reads.execution_reads import fill_rows
+from fsm_exec.store.reads.observations import book_of
 
 IDS_AT_ONCE = 500  # SQLite takes some thousands of parameters
 

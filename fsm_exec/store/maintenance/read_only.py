@@ -22,9 +22,9 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.store.damage import DATABASE_ERRORS, tolerant
-from fsm_exec.store.migrations import SCHEMA, identify, migrate
-from fsm_exec.store.opening import BUSY_TIMEOUT_MS, cannot_use
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS, tolerant
+from fsm_exec.store.files.migrations import SCHEMA, identify, migrate
+from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, cannot_use
 
 COPY_TRIES = 5
 LOGS = ("-wal", "-journal")

@@ -15,7 +15,7 @@ import pytest
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION
 from fsm_exec.store import read_executions, read_journal
-from fsm_exec.store.checking import check
+from fsm_exec.store.maintenance.integrity import check
 from tests.golden.histories import HISTORIES
 from tests.store.histories import fill
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.store.locks import TRIES_MAX, LockHeld
+from fsm_exec.store.files.locks import TRIES_MAX, LockHeld
 
 SQLITE_MAGIC: Final = b"SQLite format 3\0"
 LOG: Final = "-wal"

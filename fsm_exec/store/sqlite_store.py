@@ -23,7 +23,8 @@ from fsm_exec.core.journal.rows import (
 )
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.signals.forecasts import Forecast
-from fsm_exec.store import observed, queries, reading, recovery, steps
+from fsm_exec.store import journal_steps
+from fsm_exec.store.files.open_database import Opened
 from fsm_exec.store.jobs import (
     Binding,
     ForecastsDone,
@@ -37,7 +38,7 @@ from fsm_exec.store.jobs import (
     Note,
     Quarantine,
 )
-from fsm_exec.store.opening import Opened
+from fsm_exec.store.reads import api_queries, execution_reads, observations, recovery
 from fsm_exec.store.writer import Lane, Writer, WriterStatistics
 
 Listener: TypeAlias = Callable[[ExecutionSave | Quarantine], None]
@@ -101,23 +102,23 @@ class SqliteStore:
         await self._writer.save(ForecastsDone(tuple(happened), at_us))
 
     async def open_forecasts(self, due_by_us: int | None) -> list[OpenForecast]:
-        return await self._writer.read(functools.partial(observed.open_forecasts, due_by_us=due_by_us))
+        return await self._writer.read(functools.partial(observations.open_forecasts, due_by_us=due_by_us))
 
     async def markouts_due(self, since_us: int) -> list[MarkoutDue]:
-        return await self._writer.read(functools.partial(observed.markouts_due, since_us=since_us))
+        return await self._writer.read(functools.partial(observations.markouts_due, since_us=since_us))
 
     async def unsettled_markets(self) -> list[str]:
-        return await self._writer.read(observed.unsettled_markets)
+        return await self._writer.read(observations.unsettled_markets)
 
     async def unsettled_fills(self, ticker: str) -> list[MarkoutDue]:
-        return await self._writer.read(functools.partial(observed.unsettled_fills, ticker=ticker))
+        return await self._writer.read(functools.partial(observations.unsettled_fills, ticker=ticker))
 
     async def recent_books(self, ticker: str, since_us: int) -> list[BookRow]:
-        return await self._writer.read(functools.partial(observed.recent_books, ticker=ticker, since_us=since_us))
+        return await self._writer.read(functools.partial(observations.recent_books, ticker=ticker, since_us=since_us))
 
     async def forget_books(self, before_us: int, at_most: int) -> int:
         """Delete books taken at an interval or a decision before then, the oldest first; how many were."""
-        old = functools.partial(observed.old_books, before_us=before_us, at_most=at_most)
+        old = functools.partial(observations.old_books, before_us=before_us, at_most=at_most)
         numbers = await self._writer.read(old)
         if numbers:
             await self._writer.save(ForgetBooks(numbers))
@@ -129,7 +130,7 @@ class SqliteStore:
 
     async def methods(self) -> list[MethodRow]:
         """All, by name and version."""
-        return await self._writer.read(observed.methods)
+        return await self._writer.read(observations.methods)
 
     async def save_methods(self, rows: Sequence[MethodRow], at_us: int) -> None:
         """All or none. Raises SaveRefused for a name and version that are there: methods never change."""
@@ -144,7 +145,7 @@ class SqliteStore:
         await self._writer.save(Note(execution_id, note))
 
     async def unfinished(self) -> list[StoredExecution]:
-        return await self._writer.read(reading.unfinished)
+        return await self._writer.read(execution_reads.unfinished)
 
     async def started(self) -> Started:
         found = await self._writer.read(recovery.started)
@@ -154,13 +155,13 @@ class SqliteStore:
         return await self._writer.read(functools.partial(recovery.unknown_orders, names=names))
 
     async def unscored(self) -> list[StoredExecution]:
-        return await self._writer.read(reading.unscored)
+        return await self._writer.read(execution_reads.unscored)
 
     async def lately_filled(self) -> list[StoredExecution]:
-        return await self._writer.read(reading.lately_filled)
+        return await self._writer.read(execution_reads.lately_filled)
 
     async def execution(self, execution_id: str) -> StoredExecution | None:
-        return await self._writer.read(functools.partial(reading.execution, execution_id=execution_id))
+        return await self._writer.read(functools.partial(execution_reads.execution, execution_id=execution_id))
 
     async def owners(self, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
         return await self._writer.read(functools.partial(recovery.owners, order_ids=order_ids))
@@ -169,41 +170,43 @@ class SqliteStore:
         return await self._writer.read(functools.partial(recovery.deadline_book, execution_id=execution_id))
 
     async def executions(self) -> list[StoredExecution]:
-        return await self._writer.read(reading.executions)
+        return await self._writer.read(execution_reads.executions)
 
     async def journal(self, execution_id: str) -> list[JournalRow]:
-        return await self._writer.read(functools.partial(reading.journal, execution_id=execution_id))
+        return await self._writer.read(functools.partial(execution_reads.journal, execution_id=execution_id))
 
     async def metrics(self, execution_id: str) -> MetricsRow | None:
-        return await self._writer.read(functools.partial(reading.metrics, execution_id=execution_id))
+        return await self._writer.read(functools.partial(execution_reads.metrics, execution_id=execution_id))
 
-    async def listing(self, wanted: queries.Filter) -> list[queries.ExecutionSummary]:
-        return await self._writer.read(functools.partial(queries.listing, wanted=wanted))
+    async def listing(self, wanted: api_queries.Filter) -> list[api_queries.ExecutionSummary]:
+        return await self._writer.read(functools.partial(api_queries.listing, wanted=wanted))
 
-    async def detail(self, execution_id: str, journal_lines: int) -> queries.ExecutionDetail | None:
+    async def detail(self, execution_id: str, journal_lines: int) -> api_queries.ExecutionDetail | None:
         return await self._writer.read(
-            functools.partial(queries.detail, execution_id=execution_id, journal_lines=journal_lines)
+            functools.partial(api_queries.detail, execution_id=execution_id, journal_lines=journal_lines)
         )
 
-    async def steps_of_all(self, position: int, at_most: int) -> list[steps.Transition]:
-        return await self._writer.read(functools.partial(steps.steps_of_all, position=position, at_most=at_most))
-
-    async def steps_of_one(self, execution_id: str, seq: int, at_most: int) -> list[steps.Transition]:
+    async def steps_of_all(self, position: int, at_most: int) -> list[journal_steps.Transition]:
         return await self._writer.read(
-            functools.partial(steps.steps_of_one, execution_id=execution_id, seq=seq, at_most=at_most)
+            functools.partial(journal_steps.steps_of_all, position=position, at_most=at_most)
+        )
+
+    async def steps_of_one(self, execution_id: str, seq: int, at_most: int) -> list[journal_steps.Transition]:
+        return await self._writer.read(
+            functools.partial(journal_steps.steps_of_one, execution_id=execution_id, seq=seq, at_most=at_most)
         )
 
     async def newest_position(self) -> int:
-        return await self._writer.read(steps.newest_position)
+        return await self._writer.read(journal_steps.newest_position)
 
-    async def submission(self, key: str) -> queries.SubmittedEarlier | None:
-        return await self._writer.read(functools.partial(queries.submission, key=key))
+    async def submission(self, key: str) -> api_queries.SubmittedEarlier | None:
+        return await self._writer.read(functools.partial(api_queries.submission, key=key))
 
     async def unfinished_count(self) -> int:
-        return await self._writer.read(queries.unfinished_count)
+        return await self._writer.read(api_queries.unfinished_count)
 
     async def halted_at(self) -> str | None:
-        return await self._writer.read(queries.halted_at)
+        return await self._writer.read(api_queries.halted_at)
 
     async def save_halt(self, at_us: int | None) -> None:
         """Keep that the engine is halted, or (None) that it is not any more."""
@@ -212,9 +215,9 @@ class SqliteStore:
     async def bind(self, environment: str) -> None:
         """From now on the executions here are of this exchange. Raises UserError if they are of another one: taking
         them up there could spend money that nobody meant to spend."""
-        bound = await self._writer.read(queries.environment)
+        bound = await self._writer.read(api_queries.environment)
         if bound is None:
-            if environment != EMBEDDED and await self.listing(queries.Filter(limit=1)):
+            if environment != EMBEDDED and await self.listing(api_queries.Filter(limit=1)):
                 bound = EMBEDDED  # only the demo ever wrote without saying so
             else:
                 await self._writer.save(Binding(environment))
