@@ -16,7 +16,7 @@ from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.market.client_order_id import name_of_ours
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.runtime.engine import Ended
-from fsm_exec.store.reads.execution_reads import executions, metrics
+from fsm_exec.store.reads.execution_reads import load_executions, load_metrics
 
 KINDS: Final = ("live", "unknown", "amending", "cancelling", "settling")
 """Of orders that have not ended. unknown: told to be placed and not heard of, so that a restart must ask; amending:
@@ -57,8 +57,8 @@ def held(database: Path) -> list[Ended]:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             connection.execute("BEGIN")
             return [
-                Ended(decode_snapshot(row.snapshot), metrics(connection, row.execution_id), row.quarantine)
-                for row in executions(connection)
+                Ended(decode_snapshot(row.snapshot), load_metrics(connection, row.execution_id), row.quarantine)
+                for row in load_executions(connection)
             ]
     except sqlite3.OperationalError:  # not there yet, or its tables are not
         return []

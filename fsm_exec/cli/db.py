@@ -14,10 +14,10 @@ from fsm_exec.cli.which_database import meant
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.runtime.clock import system_us
-from fsm_exec.store.files.file_modes import narrow
+from fsm_exec.store.files.file_modes import restrict_modes
 from fsm_exec.store.files.locks import database_lock
-from fsm_exec.store.maintenance.backups import Copied, copy_database, migrate_database
-from fsm_exec.store.maintenance.integrity import Finding, Report, check, damaged
+from fsm_exec.store.maintenance.backups import DatabaseCopy, copy_database, migrate_database
+from fsm_exec.store.maintenance.integrity import Finding, IntegrityReport, check_database, is_damage
 
 EXIT_FAILED: Final = 1
 
@@ -46,9 +46,9 @@ def check_command(path: Path, every: bool, as_json: bool) -> None:
     Changes nothing, and may be used while an engine runs. Exit 1 if anything is wrong.
     """
     try:
-        report = check(path, every=every)
+        report = check_database(path, every=every)
     except UserError as error:
-        if not damaged(error):
+        if not is_damage(error):
             raise
         if as_json:
             say_json({"db": str(path), "findings": [Finding(None, str(error))]})
@@ -104,7 +104,7 @@ def migrate(path: Path, as_json: bool) -> None:
     they were written under, and are raised when they are read.
     """
     with database_lock(path, what="fsm-exec db migrate", since=to_iso(system_us())):
-        for line in narrow(path):
+        for line in restrict_modes(path):
             say(f"fsm-exec: {line}", err=True)
         done = migrate_database(path)
     if as_json:
@@ -119,7 +119,7 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _report_copy(source: Path, copied: Copied, as_json: bool, what: str) -> None:
+def _report_copy(source: Path, copied: DatabaseCopy, as_json: bool, what: str) -> None:
     if as_json:
         document = {
             "source": str(source),
@@ -136,7 +136,7 @@ def _report_copy(source: Path, copied: Copied, as_json: bool, what: str) -> None
         sys.exit(EXIT_FAILED)
 
 
-def _say(path: Path, report: Report) -> None:
+def _say(path: Path, report: IntegrityReport) -> None:
     for finding in report.findings:
         say(f"{finding.execution_id or 'database'}: {' '.join(finding.what.split())}")
     versions = ", ".join(f"{count} of version {version}" for version, count in report.snapshots.items()) or "none"

@@ -45,7 +45,7 @@ from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.pacer import TICK_S, keep_pace
 from fsm_exec.session import Session
-from fsm_exec.store.files.file_modes import narrow
+from fsm_exec.store.files.file_modes import restrict_modes
 from fsm_exec.store.files.locks import database_lock
 
 GENERATED_TAPE_S = 600
@@ -157,7 +157,7 @@ class DemoRun:
                 open_log_file(self._db) as log_file,
                 database_lock(self._db, what="fsm-exec demo", since=to_iso(system_us())),
             ):
-                for line in narrow(self._db):
+                for line in restrict_modes(self._db):
                     say(f"fsm-exec: {line}", err=True)
                 main = partial(self._main, log_file)
                 code = trio.run(main) if self._live else run_virtual(main, seed=self._seed)

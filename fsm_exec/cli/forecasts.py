@@ -12,8 +12,8 @@ from rich.table import Table
 from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import Page, say_json
 from fsm_exec.core.signals.forecasts import score
-from fsm_exec.store.maintenance.read_only import inspected
-from fsm_exec.store.reads.observations import completed_forecasts
+from fsm_exec.store.maintenance.read_only import open_read_only
+from fsm_exec.store.reads.observations import load_completed_forecasts
 
 
 @click.command()
@@ -22,9 +22,9 @@ from fsm_exec.store.reads.observations import completed_forecasts
 def forecasts(db: Path, as_json: bool) -> None:
     """Judge every stored forecast by what came: the Brier score of chances, the pinball loss (dollars) of the others,
     beside the same of the last value. Lower is better."""
-    with inspected(db) as found:
+    with open_read_only(db) as found:
         damage: list[str] = []
-        completed = completed_forecasts(found.connection, damage)
+        completed = load_completed_forecasts(found.connection, damage)
     judged = [one for kind, rows in sorted(completed.items()) if (one := score(kind, rows)) is not None]
     if as_json:
         told = [{**msgspec.structs.asdict(one), "beats_last_value": one.beats_last_value} for one in judged]

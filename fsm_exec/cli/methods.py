@@ -27,7 +27,7 @@ from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.lab.methods import with_settings
 from fsm_exec.plugins import installed
 from fsm_exec.runtime.clock import system_us
-from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import observations
 from fsm_exec.store.reads.method_rows import add_method, read_methods
 
@@ -77,8 +77,8 @@ def methods_of(database: Path | None) -> Callable[[str], Method]:
 def methods_in(database: Path) -> Callable[[str], Method]:
     """As `methods_of`, of a database that nobody in this process has open: what it holds now, with not a byte of it
     changed, whatever its schema. Raises UserError for what is no database of ours."""
-    with inspected(database) as looked:
-        return Catalogue(observations.methods(looked.connection), installed()).find
+    with open_read_only(database) as looked:
+        return Catalogue(observations.load_methods(looked.connection), installed()).find
 
 
 async def ship(store: MethodStore, at_us: int) -> None:

@@ -29,7 +29,7 @@ from fsm_exec.core.journal.replay import Redecision, Told, redecided, told
 from fsm_exec.core.journal.rows import ChildRow, FillRow, JournalRow, StoredExecution
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_count, format_price
-from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import execution_reads
 
 EXIT_FAILED: Final = 1
@@ -86,19 +86,19 @@ def replay(execution_id: str, db: Path | None, until: int | None, redecide: bool
 
 def _found(db: Path, execution_id: str) -> Found:
     """Raises UserError for an unknown execution, or a database that is none."""
-    with inspected(db) as looked:
+    with open_read_only(db) as looked:
         connection = looked.connection
-        stored = execution_reads.execution(connection, execution_id)
+        stored = execution_reads.load_execution(connection, execution_id)
         if stored is None:
             raise UserError(
-                f"there is no execution {execution_id} in {db}; {_known(execution_reads.executions(connection))}"
+                f"there is no execution {execution_id} in {db}; {_known(execution_reads.load_executions(connection))}"
             )
         try:
             return Found(
                 stored,
-                execution_reads.journal(connection, execution_id),
-                execution_reads.children(connection, execution_id),
-                execution_reads.fills(connection, execution_id),
+                execution_reads.load_journal(connection, execution_id),
+                execution_reads.load_children(connection, execution_id),
+                execution_reads.load_fills(connection, execution_id),
             )
         except ValueError as error:
             raise CorruptSnapshot(f"{db}: a row of {execution_id} cannot be read: {error}; restore a backup") from error

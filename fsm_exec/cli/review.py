@@ -18,8 +18,8 @@ from fsm_exec.core.values.units import MoneyE6, ceil_div, parse_fixed, parse_mon
 from fsm_exec.lab.break_even import BreakEven, assumed_saving, break_even, observed_saving
 from fsm_exec.lab.review import By, figures, grouped, verdict
 from fsm_exec.runtime.clock import system_us
-from fsm_exec.store.maintenance.read_only import inspected
-from fsm_exec.store.reads.review_queries import EndedRow, ended, opportunities
+from fsm_exec.store.maintenance.read_only import open_read_only
+from fsm_exec.store.reads.review_queries import EndedRow, load_ended, load_opportunities
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DAYS_DIGITS_MAX: Final = 6
@@ -52,9 +52,12 @@ def review(
     percent = None if saving is None else parse_fixed(saving, PERCENT_DECIMALS)
     if percent is not None and percent <= 0:
         raise UserError(f"--saving {saving} is not above 0; give a percentage like 1.5")
-    with inspected(database) as found:
+    with open_read_only(database) as found:
         damage: list[str] = []
-        rows, chances = ended(found.connection, since_us, damage), opportunities(found.connection, since_us, damage)
+        rows, chances = (
+            load_ended(found.connection, since_us, damage),
+            load_opportunities(found.connection, since_us, damage),
+        )
         (environment,) = found.connection.execute("SELECT environment FROM meta").fetchone()
     everything = figures(rows, chances)
     told = review_tables.Review(

@@ -28,7 +28,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import system_us
-from fsm_exec.store.files.file_modes import narrow
+from fsm_exec.store.files.file_modes import restrict_modes
 from fsm_exec.store.files.locks import database_lock
 
 PORT_MAX = 65_535
@@ -85,7 +85,7 @@ def serve(
                 since=since,
             )
         )
-        for line in narrow(database):
+        for line in restrict_modes(database):
             say(f"fsm-exec: {line}", err=True)
         log_file = held.enter_context(open_log_file(database))
         listening = held.enter_context(listening_socket(port))

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from fsm_exec.control.places import daemons_directory, locks_directory, made
-from fsm_exec.store.files.locks import LOCK_SUFFIX, Holder, hold, holding
+from fsm_exec.store.files.locks import LOCK_SUFFIX, Holder, hold, read_holder
 
 HASH_DIGITS: Final = 24
 
@@ -57,7 +57,7 @@ def running_daemons() -> list[Daemon]:
     """All that run now and were started by this user."""
     found = []
     for path in sorted(daemons_directory().glob(f"*{LOCK_SUFFIX}")):
-        text = holding(path)
+        text = read_holder(path)
         if text is None:
             continue
         try:

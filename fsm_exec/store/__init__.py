@@ -22,9 +22,9 @@ from pathlib import Path
 
 from fsm_exec.store.aiosqlite_lane import AiosqliteLane
 from fsm_exec.store.blocking_lane import BlockingLane
-from fsm_exec.store.files.open_database import Opening
+from fsm_exec.store.files.open_database import OpenRequest
 from fsm_exec.store.reads.execution_reads import read_executions, read_journal
-from fsm_exec.store.sqlite_store import EMBEDDED, SqliteStore, running
+from fsm_exec.store.sqlite_store import EMBEDDED, SqliteStore, run_store
 from fsm_exec.store.writer import WriterStatistics
 
 __all__ = [
@@ -42,11 +42,11 @@ def open_live_store(
     path: Path, *, draw_instance: Callable[[], str], at_us: int
 ) -> AbstractAsyncContextManager[SqliteStore]:
     """SQLite in a worker thread (aiosqlite). Not for a virtual clock: that would run on while the thread works."""
-    return running(AiosqliteLane(Opening(path=path, draw_instance=draw_instance, at_us=at_us)))
+    return run_store(AiosqliteLane(OpenRequest(path=path, draw_instance=draw_instance, at_us=at_us)))
 
 
 def open_virtual_store(
     path: Path | None, *, draw_instance: Callable[[], str], at_us: int
 ) -> AbstractAsyncContextManager[SqliteStore]:
     """SQLite in trio's thread; `path` None is a database in memory."""
-    return running(BlockingLane(Opening(path=path, draw_instance=draw_instance, at_us=at_us)))
+    return run_store(BlockingLane(OpenRequest(path=path, draw_instance=draw_instance, at_us=at_us)))

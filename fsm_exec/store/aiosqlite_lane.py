@@ -15,7 +15,7 @@ from typing import TypeVar
 import aiosqlite
 import trio_asyncio  # type: ignore[import-untyped]
 
-from fsm_exec.store.files.open_database import Opened, Opening, open_database
+from fsm_exec.store.files.open_database import OpenDatabase, OpenRequest, open_database
 
 T = TypeVar("T")
 
@@ -23,16 +23,16 @@ _ITER_CHUNK_ROWS = 64  # aiosqlite asks for it; nothing here iterates in chunks
 
 
 class AiosqliteLane:
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: OpenRequest) -> None:
         self._opening = opening
-        self._opened: Opened | Exception | None = None
+        self._opened: OpenDatabase | Exception | None = None
         self._database: aiosqlite.Connection | None = None
 
     def surroundings(self) -> AbstractAsyncContextManager[object]:
         loop: AbstractAsyncContextManager[object] = trio_asyncio.open_loop()
         return loop
 
-    async def open(self) -> Opened:
+    async def open(self) -> OpenDatabase:
         database = aiosqlite.Connection(self._connect, _ITER_CHUNK_ROWS)
         await trio_asyncio.aio_as_trio(database.__aenter__)()
         self._database = database
@@ -43,7 +43,7 @@ class AiosqliteLane:
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         assert self._database is not None, "run before open"
-        assert isinstance(self._opened, Opened)
+        assert isinstance(self._opened, OpenDatabase)
         result: T = await trio_asyncio.aio_as_trio(self._database._execute)(function, self._opened.connection)
         return result
 

@@ -37,7 +37,7 @@ _ROW_ERRORS = (
 )
 
 
-def work(connection: sqlite3.Connection, batch: Sequence[Job]) -> list[JobResult]:
+def write_batch(connection: sqlite3.Connection, batch: Sequence[Job]) -> list[JobResult]:
     """Store `batch`. When it returns, every job with the result None is durable.
 
     Raises StoreFailed when the outcome is not known to be good: nothing of the batch may be taken as stored.
@@ -58,7 +58,7 @@ def _transaction(connection: sqlite3.Connection, jobs: Sequence[Job]) -> JobResu
     """All of `jobs` or none. A failed COMMIT is raised, never taken for a refusal."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        _write(connection, jobs)
+        _write_rows(connection, jobs)
     except _ROW_ERRORS as error:
         connection.execute("ROLLBACK")
         return str(error)
@@ -71,7 +71,7 @@ def _transaction(connection: sqlite3.Connection, jobs: Sequence[Job]) -> JobResu
     return None
 
 
-def _write(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
+def _write_rows(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
     grouped: dict[str, list[tuple[Any, ...]]] = {}
     for job in jobs:
         for statement, row in rows_of(job):

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
 
-from fsm_exec.store.files.open_database import Opened, Opening, open_database
+from fsm_exec.store.files.open_database import OpenDatabase, OpenRequest, open_database
 
 T = TypeVar("T")
 
 
 class BlockingLane:
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: OpenRequest) -> None:
         self._opening = opening
         self._connection: sqlite3.Connection | None = None
 
     def surroundings(self) -> AbstractAsyncContextManager[object]:
         return nullcontext()
 
-    async def open(self) -> Opened:
+    async def open(self) -> OpenDatabase:
         opened = open_database(self._opening)
         self._connection = opened.connection
         return opened

@@ -27,7 +27,7 @@ _UNDECODED: Final = partial(str, encoding="utf-8", errors="backslashreplace")
 _AT: Final = " - at `$."
 
 
-def tolerant(connection: sqlite3.Connection) -> sqlite3.Connection:
+def decode_damaged_text(connection: sqlite3.Connection) -> sqlite3.Connection:
     """The same, reading text whatever bytes it has."""
     connection.text_factory = _UNDECODED
     return connection
@@ -42,7 +42,7 @@ def struct_of(kind: type[S], table: str, key: object, columns: Sequence[str], ro
         raise DamagedRow(table, key, column.rstrip("`"), why) from error
 
 
-def read(table: str, key: object, column: str, decode: Callable[[Any], R], value: object) -> R:
+def decode_column(table: str, key: object, column: str, decode: Callable[[Any], R], value: object) -> R:
     """One value of a row. Raises DamagedRow if it cannot be decoded."""
     try:
         return decode(value)
@@ -50,7 +50,7 @@ def read(table: str, key: object, column: str, decode: Callable[[Any], R], value
         raise DamagedRow(table, key, column, str(error) or type(error).__name__) from error
 
 
-def text(table: str, key: object, column: str, value: object) -> str:
+def text_of(table: str, key: object, column: str, value: object) -> str:
     """Raises DamagedRow for what is no text."""
     if not isinstance(value, str):
         kind = "nothing" if value is None else f"a value of another kind ({type(value).__name__})"
@@ -58,7 +58,7 @@ def text(table: str, key: object, column: str, value: object) -> str:
     return value
 
 
-def readable(rows: Iterable[R], decode: Callable[[R], T], damage: list[str] | None) -> Iterator[T]:
+def decode_rows(rows: Iterable[R], decode: Callable[[R], T], damage: list[str] | None) -> Iterator[T]:
     """Those that can be read; the others are named in `damage`. Without it the first of them raises DamagedRow."""
     for row in rows:
         try:

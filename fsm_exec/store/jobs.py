@@ -18,7 +18,7 @@ from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import PriceGrid, format_count, format_fixed, format_price
 from fsm_exec.store.edge_rows import PUT_EDGE, accepted_row, refused_row
-from fsm_exec.store.journal_steps import fills_told
+from fsm_exec.store.journal_steps import encode_step_fills
 
 FIRST_SEQ = 1
 
@@ -71,14 +71,14 @@ class ForecastsSave(msgspec.Struct, frozen=True):
     forecasts: tuple[Forecast, ...]
 
 
-class ForecastsDone(msgspec.Struct, frozen=True):
+class CompletedForecasts(msgspec.Struct, frozen=True):
     """(number, what happened) of each; None: it was missed."""
 
     happened: tuple[tuple[int, int | None], ...]
     at_us: int
 
 
-class ForgetBooks(msgspec.Struct, frozen=True):
+class DeleteBooks(msgspec.Struct, frozen=True):
     """Rows of `order_book_snapshots`, each of which is there."""
 
     numbers: tuple[int, ...]
@@ -101,8 +101,8 @@ Job: TypeAlias = (
     | Halt
     | MarkoutsSave
     | ForecastsSave
-    | ForecastsDone
-    | ForgetBooks
+    | CompletedForecasts
+    | DeleteBooks
     | MethodsSave
 )
 Row: TypeAlias = tuple[str, tuple[Any, ...]]
@@ -217,7 +217,7 @@ _METHOD = (*MethodRow.__struct_fields__, "created_at")
 _SUBMISSION = ("key", "execution_id", "request", "submitted_at")
 
 ADD_EXECUTION = _insert("execution_state", (*_PROGRESS, *_IDENTITY))
-MOVE_EXECUTION = (
+UPDATE_EXECUTION = (
     f"UPDATE execution_state SET {', '.join(f'{c} = ?' for c in _PROGRESS)} WHERE execution_id = ? AND seq = ?"
 )
 ADD_EVENT = _insert("execution_events", _EVENT)
@@ -227,7 +227,7 @@ CORRECT_FILL = (
     f"UPDATE fills SET {', '.join(f'{c} = ?' for c in _FILL[3:])} "
     "WHERE execution_id = ? AND order_id = ? AND fill_id = ?"
 )
-TAKE_FILL_BACK = "DELETE FROM fills WHERE order_id = ? AND fill_id = ? AND execution_id = ?"
+DELETE_FILL = "DELETE FROM fills WHERE order_id = ? AND fill_id = ? AND execution_id = ?"
 PUT_MARKET = _replace("markets", ("ticker",), _MARKET)
 ADD_BOOK = _insert("order_book_snapshots", _BOOK)
 PUT_METRICS = _replace("execution_metrics", ("execution_id",), _METRICS)
@@ -235,7 +235,7 @@ PUT_CHILD_METRICS = _replace("child_metrics", ("execution_id", "client_order_id"
 PUT_MARKOUT = _replace("markouts", ("order_id", "fill_id", "horizon_s"), _MARKOUT)
 ADD_FORECAST = _insert("forecasts", _FORECAST)
 END_FORECAST = "UPDATE forecasts SET happened = ?, completed_at = ? WHERE id = ?"
-FORGET_BOOK = "DELETE FROM order_book_snapshots WHERE id = ?"
+DELETE_BOOK = "DELETE FROM order_book_snapshots WHERE id = ?"
 ADD_METHOD = _insert("methods", _METHOD)
 ADD_SUBMISSION = _insert("submissions", _SUBMISSION)
 SET_HALT = "UPDATE meta SET halted_at = ?"
@@ -246,12 +246,12 @@ SET_QUARANTINE = "UPDATE execution_state SET quarantine = ? WHERE execution_id =
 # Statement by statement within a transaction, in this order: a row comes after what it refers to.
 ORDER = (
     ADD_EXECUTION,
-    MOVE_EXECUTION,
+    UPDATE_EXECUTION,
     ADD_SUBMISSION,
     PUT_EDGE,
     ADD_EVENT,
     PUT_CHILD,
-    TAKE_FILL_BACK,
+    DELETE_FILL,
     CORRECT_FILL,
     ADD_FILL,
     PUT_MARKET,
@@ -261,7 +261,7 @@ ORDER = (
     PUT_MARKOUT,
     ADD_FORECAST,
     END_FORECAST,
-    FORGET_BOOK,
+    DELETE_BOOK,
     ADD_METHOD,
     SET_QUARANTINE,
     SET_NOTE,
@@ -291,12 +291,12 @@ def rows_of(job: Job) -> Iterator[Row]:
         case ForecastsSave(execution_id, ticker, forecasts):
             for forecast in forecasts:
                 yield ADD_FORECAST, (execution_id, ticker, *_forecast_row(forecast))
-        case ForecastsDone(happened, at_us):
+        case CompletedForecasts(happened, at_us):
             for number, value_e6 in happened:
                 yield END_FORECAST, (None if value_e6 is None else format_fixed(value_e6, 6), to_iso(at_us), number)
-        case ForgetBooks(numbers):
+        case DeleteBooks(numbers):
             for number in numbers:
-                yield FORGET_BOOK, (number,)
+                yield DELETE_BOOK, (number,)
         case MethodsSave(methods, at_us):
             for method in methods:
                 yield ADD_METHOD, (*msgspec.structs.astuple(method), to_iso(at_us))
@@ -319,16 +319,16 @@ def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
         yield ADD_EXECUTION, (*progress, *identity, to_iso(save.accepted_at_us), to_iso(save.deadline_us))
         yield PUT_EDGE, accepted_row(save)
     else:
-        yield MOVE_EXECUTION, (*progress, execution_id, journal.seq - 1)
+        yield UPDATE_EXECUTION, (*progress, execution_id, journal.seq - 1)
     if save.submission is not None:
         yield ADD_SUBMISSION, (save.submission.key, execution_id, save.submission.request.decode(), at)
     event = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps, journal.version
-    told = save.state, save.reason, fills_told(save)
+    told = save.state, save.reason, encode_step_fills(save)
     yield ADD_EVENT, (execution_id, journal.seq, at, *event, *told)
     for child in save.children:
         yield PUT_CHILD, (execution_id, *msgspec.structs.astuple(child), at)
     for gone in save.gone:
-        yield TAKE_FILL_BACK, (gone.order_id, gone.fill_id, execution_id)
+        yield DELETE_FILL, (gone.order_id, gone.fill_id, execution_id)
     for fill in save.corrected:
         key, values = (execution_id, fill.order_id, fill.fill_id), _fill_values(fill)[2:]
         yield CORRECT_FILL, (*values, *key)

@@ -25,7 +25,7 @@ class FillSeen(msgspec.Struct, frozen=True, kw_only=True):
     is_taker: bool
 
 
-class FillsTold(msgspec.Struct, frozen=True, omit_defaults=True):
+class StepFills(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the column `fills` holds."""
 
     fills: list[FillSeen] = []
@@ -59,27 +59,27 @@ _OF_ALL = f"{_STEPS} WHERE position > ? ORDER BY position LIMIT ?"
 _OF_ONE = f"{_STEPS} WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?"
 
 
-def steps_of_all(connection: sqlite3.Connection, position: int, at_most: int) -> list[Transition]:
+def load_steps_of_all(connection: sqlite3.Connection, position: int, at_most: int) -> list[Transition]:
     """The steps after `position`, in the order in which they became durable."""
     return [_transition(row) for row in connection.execute(_OF_ALL, (position, at_most))]
 
 
-def steps_of_one(connection: sqlite3.Connection, execution_id: str, seq: int, at_most: int) -> list[Transition]:
+def load_steps_of_one(connection: sqlite3.Connection, execution_id: str, seq: int, at_most: int) -> list[Transition]:
     """The steps of one execution after number `seq`."""
     return [_transition(row) for row in connection.execute(_OF_ONE, (execution_id, seq, at_most))]
 
 
-def newest_position(connection: sqlite3.Connection) -> int:
+def load_newest_position(connection: sqlite3.Connection) -> int:
     """Of the last step of all; 0: there is none."""
     (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM execution_events").fetchone()
     return int(position)
 
 
-def fills_told(save: ExecutionSave) -> str | None:
+def encode_step_fills(save: ExecutionSave) -> str | None:
     """What the row's column `fills` says."""
     if not (save.fills or save.corrected or save.gone):
         return None
-    told = FillsTold(_seen(save.fills), _seen(save.corrected), list(save.gone))
+    told = StepFills(_seen(save.fills), _seen(save.corrected), list(save.gone))
     return msgspec.json.encode(told).decode()
 
 
@@ -92,7 +92,7 @@ def _transition(row: Sequence[Any]) -> Transition:
     *values, fills = row
     known = dict(zip(_COLUMNS, values, strict=False))
     try:
-        told = FillsTold() if fills is None else msgspec.json.decode(fills, type=FillsTold)
+        told = StepFills() if fills is None else msgspec.json.decode(fills, type=StepFills)
         return msgspec.convert({**known, **_lists(told)}, Transition)
     except (msgspec.DecodeError, ValueError) as error:
         return Transition(
@@ -107,5 +107,5 @@ def _transition(row: Sequence[Any]) -> Transition:
         )
 
 
-def _lists(told: FillsTold) -> dict[str, list[FillSeen] | list[FillGone]]:
+def _lists(told: StepFills) -> dict[str, list[FillSeen] | list[FillGone]]:
     return {"fills": told.fills, "corrected": told.corrected, "gone": told.gone}

@@ -24,12 +24,12 @@ from fsm_exec.core.journal.rows import (
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.store import journal_steps
-from fsm_exec.store.files.open_database import Opened
+from fsm_exec.store.files.open_database import OpenDatabase
 from fsm_exec.store.jobs import (
     Binding,
-    ForecastsDone,
+    CompletedForecasts,
+    DeleteBooks,
     ForecastsSave,
-    ForgetBooks,
     Halt,
     MarketSave,
     MarkoutsSave,
@@ -42,7 +42,7 @@ from fsm_exec.store.reads import api_queries, execution_reads, observations, rec
 from fsm_exec.store.writer import Lane, Writer, WriterStatistics
 
 Listener: TypeAlias = Callable[[ExecutionSave | Quarantine], None]
-WATCH_S = 2.0  # so long at most an engine works on a database that is gone
+FILE_CHECK_INTERVAL_S = 2.0  # so long at most an engine works on a database that is gone
 EMBEDDED = "embedded"  # the exchange inside of `demo`
 
 
@@ -50,7 +50,7 @@ class SqliteStore:
     """Every save returns when it is durable. Raises SaveRefused for a row the database does not take (nothing of that
     save is stored, the store goes on) and StoreFailed when the store cannot go on."""
 
-    def __init__(self, writer: Writer, opened: Opened) -> None:
+    def __init__(self, writer: Writer, opened: OpenDatabase) -> None:
         self._writer = writer
         self._opened = opened
         self._listeners: list[Listener] = []
@@ -69,7 +69,7 @@ class SqliteStore:
 
     async def save(self, save: ExecutionSave) -> None:
         await self._writer.save(save)
-        self._tell(save)
+        self._notify(save)
 
     async def save_refused(self, row: RefusedRow) -> None:
         """Raises SaveRefused for a key under which something was accepted."""
@@ -79,7 +79,7 @@ class SqliteStore:
         """Have `listener` told of every step and quarantine once it is durable. It must not raise, nor take long."""
         self._listeners.append(listener)
 
-    def _tell(self, saved: ExecutionSave | Quarantine) -> None:
+    def _notify(self, saved: ExecutionSave | Quarantine) -> None:
         for listener in self._listeners:
             listener(saved)
 
@@ -99,29 +99,31 @@ class SqliteStore:
         await self._writer.save(ForecastsSave(execution_id, ticker, tuple(forecasts)))
 
     async def complete_forecasts(self, happened: Sequence[tuple[int, int | None]], at_us: int) -> None:
-        await self._writer.save(ForecastsDone(tuple(happened), at_us))
+        await self._writer.save(CompletedForecasts(tuple(happened), at_us))
 
     async def open_forecasts(self, due_by_us: int | None) -> list[OpenForecast]:
-        return await self._writer.read(functools.partial(observations.open_forecasts, due_by_us=due_by_us))
+        return await self._writer.read(functools.partial(observations.load_open_forecasts, due_by_us=due_by_us))
 
     async def markouts_due(self, since_us: int) -> list[MarkoutDue]:
-        return await self._writer.read(functools.partial(observations.markouts_due, since_us=since_us))
+        return await self._writer.read(functools.partial(observations.load_due_markouts, since_us=since_us))
 
     async def unsettled_markets(self) -> list[str]:
-        return await self._writer.read(observations.unsettled_markets)
+        return await self._writer.read(observations.load_unsettled_markets)
 
     async def unsettled_fills(self, ticker: str) -> list[MarkoutDue]:
-        return await self._writer.read(functools.partial(observations.unsettled_fills, ticker=ticker))
+        return await self._writer.read(functools.partial(observations.load_unsettled_fills, ticker=ticker))
 
     async def recent_books(self, ticker: str, since_us: int) -> list[BookRow]:
-        return await self._writer.read(functools.partial(observations.recent_books, ticker=ticker, since_us=since_us))
+        return await self._writer.read(
+            functools.partial(observations.load_recent_books, ticker=ticker, since_us=since_us)
+        )
 
     async def forget_books(self, before_us: int, at_most: int) -> int:
         """Delete books taken at an interval or a decision before then, the oldest first; how many were."""
-        old = functools.partial(observations.old_books, before_us=before_us, at_most=at_most)
+        old = functools.partial(observations.load_old_books, before_us=before_us, at_most=at_most)
         numbers = await self._writer.read(old)
         if numbers:
-            await self._writer.save(ForgetBooks(numbers))
+            await self._writer.save(DeleteBooks(numbers))
         return len(numbers)
 
     def on_saved(self, listener: Callable[[ExecutionSave], None]) -> None:
@@ -130,7 +132,7 @@ class SqliteStore:
 
     async def methods(self) -> list[MethodRow]:
         """All, by name and version."""
-        return await self._writer.read(observations.methods)
+        return await self._writer.read(observations.load_methods)
 
     async def save_methods(self, rows: Sequence[MethodRow], at_us: int) -> None:
         """All or none. Raises SaveRefused for a name and version that are there: methods never change."""
@@ -139,74 +141,74 @@ class SqliteStore:
     async def quarantine(self, execution_id: str, why: str | None) -> None:
         quarantine = Quarantine(execution_id, why)
         await self._writer.save(quarantine)
-        self._tell(quarantine)
+        self._notify(quarantine)
 
     async def save_note(self, execution_id: str, note: str) -> None:
         await self._writer.save(Note(execution_id, note))
 
     async def unfinished(self) -> list[StoredExecution]:
-        return await self._writer.read(execution_reads.unfinished)
+        return await self._writer.read(execution_reads.load_unfinished)
 
     async def started(self) -> Started:
-        found = await self._writer.read(recovery.started)
+        found = await self._writer.read(recovery.load_start)
         return replace(found, number=max(found.number, self._opened.number))
 
     async def unknown_orders(self, names: Sequence[str]) -> list[str]:
-        return await self._writer.read(functools.partial(recovery.unknown_orders, names=names))
+        return await self._writer.read(functools.partial(recovery.find_unknown_orders, names=names))
 
     async def unscored(self) -> list[StoredExecution]:
-        return await self._writer.read(execution_reads.unscored)
+        return await self._writer.read(execution_reads.load_unscored)
 
     async def lately_filled(self) -> list[StoredExecution]:
-        return await self._writer.read(execution_reads.lately_filled)
+        return await self._writer.read(execution_reads.load_lately_filled)
 
     async def execution(self, execution_id: str) -> StoredExecution | None:
-        return await self._writer.read(functools.partial(execution_reads.execution, execution_id=execution_id))
+        return await self._writer.read(functools.partial(execution_reads.load_execution, execution_id=execution_id))
 
     async def owners(self, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
-        return await self._writer.read(functools.partial(recovery.owners, order_ids=order_ids))
+        return await self._writer.read(functools.partial(recovery.load_owners, order_ids=order_ids))
 
     async def deadline_book(self, execution_id: str) -> BookRow | None:
-        return await self._writer.read(functools.partial(recovery.deadline_book, execution_id=execution_id))
+        return await self._writer.read(functools.partial(recovery.load_deadline_book, execution_id=execution_id))
 
     async def executions(self) -> list[StoredExecution]:
-        return await self._writer.read(execution_reads.executions)
+        return await self._writer.read(execution_reads.load_executions)
 
     async def journal(self, execution_id: str) -> list[JournalRow]:
-        return await self._writer.read(functools.partial(execution_reads.journal, execution_id=execution_id))
+        return await self._writer.read(functools.partial(execution_reads.load_journal, execution_id=execution_id))
 
     async def metrics(self, execution_id: str) -> MetricsRow | None:
-        return await self._writer.read(functools.partial(execution_reads.metrics, execution_id=execution_id))
+        return await self._writer.read(functools.partial(execution_reads.load_metrics, execution_id=execution_id))
 
     async def listing(self, wanted: api_queries.Filter) -> list[api_queries.ExecutionSummary]:
-        return await self._writer.read(functools.partial(api_queries.listing, wanted=wanted))
+        return await self._writer.read(functools.partial(api_queries.load_listing, wanted=wanted))
 
     async def detail(self, execution_id: str, journal_lines: int) -> api_queries.ExecutionDetail | None:
         return await self._writer.read(
-            functools.partial(api_queries.detail, execution_id=execution_id, journal_lines=journal_lines)
+            functools.partial(api_queries.load_detail, execution_id=execution_id, journal_lines=journal_lines)
         )
 
     async def steps_of_all(self, position: int, at_most: int) -> list[journal_steps.Transition]:
         return await self._writer.read(
-            functools.partial(journal_steps.steps_of_all, position=position, at_most=at_most)
+            functools.partial(journal_steps.load_steps_of_all, position=position, at_most=at_most)
         )
 
     async def steps_of_one(self, execution_id: str, seq: int, at_most: int) -> list[journal_steps.Transition]:
         return await self._writer.read(
-            functools.partial(journal_steps.steps_of_one, execution_id=execution_id, seq=seq, at_most=at_most)
+            functools.partial(journal_steps.load_steps_of_one, execution_id=execution_id, seq=seq, at_most=at_most)
         )
 
     async def newest_position(self) -> int:
-        return await self._writer.read(journal_steps.newest_position)
+        return await self._writer.read(journal_steps.load_newest_position)
 
-    async def submission(self, key: str) -> api_queries.SubmittedEarlier | None:
-        return await self._writer.read(functools.partial(api_queries.submission, key=key))
+    async def submission(self, key: str) -> api_queries.EarlierSubmission | None:
+        return await self._writer.read(functools.partial(api_queries.load_submission, key=key))
 
     async def unfinished_count(self) -> int:
-        return await self._writer.read(api_queries.unfinished_count)
+        return await self._writer.read(api_queries.count_unfinished)
 
     async def halted_at(self) -> str | None:
-        return await self._writer.read(api_queries.halted_at)
+        return await self._writer.read(api_queries.load_halted_at)
 
     async def save_halt(self, at_us: int | None) -> None:
         """Keep that the engine is halted, or (None) that it is not any more."""
@@ -215,7 +217,7 @@ class SqliteStore:
     async def bind(self, environment: str) -> None:
         """From now on the executions here are of this exchange. Raises UserError if they are of another one: taking
         them up there could spend money that nobody meant to spend."""
-        bound = await self._writer.read(api_queries.environment)
+        bound = await self._writer.read(api_queries.load_environment)
         if bound is None:
             if environment != EMBEDDED and await self.listing(api_queries.Filter(limit=1)):
                 bound = EMBEDDED  # only the demo ever wrote without saying so
@@ -235,7 +237,7 @@ class SqliteStore:
         if held is None:
             return
         while True:
-            await trio.sleep(WATCH_S)
+            await trio.sleep(FILE_CHECK_INTERVAL_S)
             trouble = held.trouble()
             if trouble is not None:
                 lost = DatabaseLost(trouble)
@@ -247,7 +249,7 @@ class SqliteStore:
 
 
 @asynccontextmanager
-async def running(lane: Lane) -> AsyncIterator[SqliteStore]:
+async def run_store(lane: Lane) -> AsyncIterator[SqliteStore]:
     """The store while the block runs; what is queued at its end is still stored. Raises UserError at the start."""
     writer = Writer(lane)
     opened = await writer.start()

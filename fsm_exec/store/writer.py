@@ -21,8 +21,8 @@ import msgspec
 import trio
 
 from fsm_exec.core.errors import CorruptSnapshot, SaveRefused, StoreFailed
-from fsm_exec.store.batch import JobResult, work
-from fsm_exec.store.files.open_database import Opened
+from fsm_exec.store.batch import JobResult, write_batch
+from fsm_exec.store.files.open_database import OpenDatabase
 from fsm_exec.store.jobs import Job
 
 BATCH_JOBS_MAX = 1_024  # one commit: more gains little and makes everybody in it wait longer
@@ -38,7 +38,7 @@ class Lane(Protocol):
         """What must run around everything else here. It never sees an error of the database's."""
         ...
 
-    async def open(self) -> Opened:
+    async def open(self) -> OpenDatabase:
         """Open the database. Raises UserError and LockHeld."""
         ...
 
@@ -97,15 +97,15 @@ class Writer:
         self._room = trio.lowlevel.ParkingLot()  # callers, with the queue full
         self._opened = trio.Event()
         self._ended = trio.Event()
-        self._database: Opened | None = None
+        self._database: OpenDatabase | None = None
         self._opening_error: Exception | None = None
         self._closing = False
         self._refusal: StoreFailed | None = None  # why no save is taken any more
         self._batch_sizes: Counter[int] = Counter()
 
-    async def start(self) -> Opened:
+    async def start(self) -> OpenDatabase:
         """Open the database. Raises UserError and LockHeld."""
-        trio.lowlevel.spawn_system_task(self._own, name="fsm_exec.store.writer")
+        trio.lowlevel.spawn_system_task(self._run_owner, name="fsm_exec.store.writer")
         with trio.CancelScope(shield=True):
             await self._opened.wait()
         if self._opening_error is not None:
@@ -125,14 +125,14 @@ class Writer:
     def fail(self, failure: StoreFailed) -> None:
         """Take no save any more, nor those that wait: what they would be stored in is not to be read again."""
         self._refusal = self._refusal or failure
-        self._release(self._saves, self._refusal)
+        self._fail_waiting(self._saves, self._refusal)
         self._saves.clear()
 
     async def save(self, job: Job) -> None:
         """Return when `job` is durable. Raises SaveRefused or StoreFailed."""
         await self._wait_for_room()
         if self._refusal is not None:
-            raise _again(self._refusal)
+            raise _copy_of(self._refusal)
         waiting = _WaitingSave(job)
         self._saves.append(waiting)
         await self._wait(waiting)
@@ -176,7 +176,7 @@ class Writer:
         if waiting.error is not None:
             raise waiting.error
 
-    async def _own(self) -> None:
+    async def _run_owner(self) -> None:
         try:
             async with self._lane.surroundings():
                 try:
@@ -189,7 +189,7 @@ class Writer:
             # Nobody may be left waiting for a task that is gone.
             self._closing = True
             self._refusal = self._refusal or StoreFailed("the store has stopped")
-            self._release([*self._saves, *self._reads], self._refusal)
+            self._fail_waiting([*self._saves, *self._reads], self._refusal)
             self._room.unpark_all()
             self._opened.set()
             self._ended.set()
@@ -213,18 +213,18 @@ class Writer:
             if self._saves:
                 await self._commit([self._saves.popleft() for _ in range(min(len(self._saves), BATCH_JOBS_MAX))])
             if self._reads:
-                await self._answer(self._reads.popleft())
+                await self._run_read(self._reads.popleft())
 
     async def _commit(self, batch: list[_WaitingSave]) -> None:
         self._room.unpark(count=len(batch))
         jobs = [waiting.job for waiting in batch]
         try:
-            results = await self._lane.run(lambda connection: self._work(connection, jobs))
+            results = await self._lane.run(lambda connection: self._write_and_mark(connection, jobs))
         except Exception as error:
             # Whatever it was, what is on disk is unknown now: nothing is saved any more.
             failure = error if isinstance(error, StoreFailed) else StoreFailed(f"the database failed: {error!r}")
             self._refusal = self._refusal or failure
-            self._release([*batch, *self._saves], self._refusal)
+            self._fail_waiting([*batch, *self._saves], self._refusal)
             self._saves.clear()
             return
         jobs.clear()  # aiosqlite's thread keeps the last function it was given, and so this list, until the next
@@ -234,13 +234,13 @@ class Writer:
                 waiting.error = SaveRefused(refused)
             trio.lowlevel.reschedule(waiting.task)
 
-    def _work(self, connection: sqlite3.Connection, jobs: list[Job]) -> list[JobResult]:
-        results = work(connection, jobs)
+    def _write_and_mark(self, connection: sqlite3.Connection, jobs: list[Job]) -> list[JobResult]:
+        results = write_batch(connection, jobs)
         if self._database is not None and self._database.mark is not None:
-            self._database.mark.note(connection)
+            self._database.mark.update(connection)
         return results
 
-    async def _answer(self, waiting: _WaitingRead) -> None:
+    async def _run_read(self, waiting: _WaitingRead) -> None:
         self._room.unpark()
         try:
             waiting.result = await self._lane.run(waiting.function)
@@ -250,13 +250,13 @@ class Writer:
             waiting.error = StoreFailed(f"reading the database failed: {error}")
         trio.lowlevel.reschedule(waiting.task)
 
-    def _release(self, abandoned: Iterable[_Waiting], why: StoreFailed) -> None:
+    def _fail_waiting(self, abandoned: Iterable[_Waiting], why: StoreFailed) -> None:
         for waiting in abandoned:
-            waiting.error = _again(why)
+            waiting.error = _copy_of(why)
             trio.lowlevel.reschedule(waiting.task)
 
 
-def _again(failure: StoreFailed) -> StoreFailed:
+def _copy_of(failure: StoreFailed) -> StoreFailed:
     """The same for one more caller: an error that is raised twice collects the tracebacks of both."""
     return type(failure)(str(failure))
 

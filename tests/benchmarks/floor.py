@@ -18,7 +18,7 @@ import msgspec
 import fsm_exec.store
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.store.journal_steps import fills_told
+from fsm_exec.store.journal_steps import encode_step_fills
 
 SCHEMA = sorted((Path(fsm_exec.store.__file__).parent / "schema").glob("*.sql"))
 TABLES = ("execution_state", "edges", "execution_events", "split_orders", "fills")
@@ -94,7 +94,7 @@ def _add_rows(group: Group, save: ExecutionSave, known: set[str]) -> None:
     else:
         group[MOVE_EXECUTION].append((*moving, name))
     entry = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps, journal.version
-    group[ADD_EVENT].append((name, journal.seq, at, *entry, save.state, save.reason, fills_told(save)))
+    group[ADD_EVENT].append((name, journal.seq, at, *entry, save.state, save.reason, encode_step_fills(save)))
     for child in save.children:
         if child.client_order_id in known:
             moved = child.state, child.status, child.order_id, child.price, child.quantity, child.filled_quantity

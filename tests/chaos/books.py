@@ -28,7 +28,7 @@ from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.lab.simulation.audit import stored_differences
 from fsm_exec.runtime.clock import Wall, system_us
-from fsm_exec.store.reads.execution_reads import executions
+from fsm_exec.store.reads.execution_reads import load_executions
 
 OVER_BOUGHT = "over-bought: "
 PAUSE_S = 1.0  # between two looks at an exchange that misbehaves
@@ -88,7 +88,7 @@ def compared(database: Path, books: Books, *, lies: bool = False) -> Verdict:
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
         connection.execute("BEGIN")
         wrong = stored_differences(connection)
-        held = {s.execution_id: (decode_snapshot(s.snapshot), s.quarantine) for s in executions(connection)}
+        held = {s.execution_id: (decode_snapshot(s.snapshot), s.quarantine) for s in load_executions(connection)}
         wrong += _orders(connection, books.orders) + _fills(connection, books)
     wrong += [line for line in _executions(held, books) if not (lies and line.startswith(OVER_BOUGHT))]
     return Verdict(executions=len(held), orders=len(books.orders.orders), fills=len(books.fills.fills), wrong=wrong)

@@ -274,7 +274,7 @@ def _be_later_release(more: int) -> None:
     )
     migrations.identify.__defaults__ = (len(schema),)
     vars(method_rows)["SCHEMA"] = schema
-    vars(store)["Opening"] = partial(open_database.Opening, migrations=schema)
+    vars(store)["Opening"] = partial(open_database.OpenRequest, migrations=schema)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 
 from fsm_exec.store.files.locks import database_lock
 from fsm_exec.store.files.migrations import SCHEMA
-from fsm_exec.store.files.open_database import Opening, open_database
+from fsm_exec.store.files.open_database import OpenRequest, open_database
 from tests.cli.invoking import invoke
 from tests.store.histories import INSTANCE, fill
 from tests.store.other_processes import by_nobody, readable_by_all
@@ -78,7 +78,7 @@ def test_a_backup_is_restored_as_another_instance(database: Path) -> None:
     assert "draws a new instance" in done.stdout
     assert f"--other-engine-is-gone {INSTANCE}" in done.stdout
     assert sorted(os.listdir(directory)) == ["engine.db", "new.db", "saved.backup"]
-    opened = open_database(Opening(path=directory / "new.db", draw_instance=lambda: "b" * 10, at_us=0))
+    opened = open_database(OpenRequest(path=directory / "new.db", draw_instance=lambda: "b" * 10, at_us=0))
     opened.connection.close()
     assert opened.instance == "b" * 10
     document = json.loads(invoke(directory, "db", "restore", "saved.backup", "--db", "third.db", "--json").stdout)
@@ -114,7 +114,7 @@ def test_a_mistake_is_one_line(database: Path, arguments: tuple[str, ...], says:
 def test_an_older_database_is_migrated_with_a_copy(tmp_path: Path) -> None:
     """Both versions and the copy are named; a second time there is nothing to do."""
     database = tmp_path / "engine.db"
-    old = Opening(path=database, draw_instance=lambda: INSTANCE, at_us=0, migrations=SCHEMA[:1])
+    old = OpenRequest(path=database, draw_instance=lambda: INSTANCE, at_us=0, migrations=SCHEMA[:1])
     open_database(old).connection.close()
     done = invoke(tmp_path, "db", "migrate", "--db", "engine.db")
     assert (done.returncode, done.stderr) == (0, "")
@@ -145,7 +145,7 @@ def test_a_read_only_database_is_one_line_to_whoever_must_write(sound: Path, rea
     before = database.read_bytes()
 
     def attempt() -> str:
-        open_database(Opening(path=database, draw_instance=lambda: INSTANCE, at_us=0))
+        open_database(OpenRequest(path=database, draw_instance=lambda: INSTANCE, at_us=0))
         return "opened"
 
     assert by_nobody(attempt) == (

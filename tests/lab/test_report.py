@@ -21,7 +21,7 @@ from fsm_exec.lab.report import desk
 from fsm_exec.lab.report.drawing import comparison_sections, overview_sections, render_page
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.lab.results import results_at
-from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import report_queries
 from tests.lab.report_sources import METHODS, TAPES, demo, experiment
 
@@ -220,8 +220,8 @@ def test_buckets_hold_every_execution_once(database: Path) -> None:
 
 def test_markouts_are_gains_of_what_was_bought(database: Path) -> None:
     """The mid after the fill less its price, times the count, exactly; a mid that is missing is counted."""
-    with inspected(database) as found:
-        totals = report_queries.markouts(found.connection)
+    with open_read_only(database) as found:
+        totals = report_queries.load_markouts(found.connection)
     joined = "FROM markouts m JOIN fills f USING (order_id, fill_id) WHERE horizon_s = 5"
     expected: dict[str, Decimal] = {}
     for execution_id, mid, price, quantity in asked(database, f"SELECT execution_id, mid, price, quantity {joined}"):

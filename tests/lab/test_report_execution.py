@@ -24,8 +24,8 @@ from fsm_exec.lab.report.execution_costs import cost_section
 from fsm_exec.lab.report.execution_story import story_of
 from fsm_exec.lab.report.page import Section, render_page
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade, tape_header
-from fsm_exec.store.maintenance.read_only import inspected
-from fsm_exec.store.reads.execution_history import StoredBook, history
+from fsm_exec.store.maintenance.read_only import open_read_only
+from fsm_exec.store.reads.execution_history import StoredBook, load_history
 from fsm_exec.wire.recording import FORMAT, Header, frame_line, header_line
 from tests.cli.invoking import invoke
 from tests.store.histories import fill
@@ -80,8 +80,8 @@ def points(figure: Figure, *names: str) -> list[tuple[int, int]]:
 
 
 def history_of(database: Path, execution_id: str) -> list[Told]:
-    with inspected(database) as looked:
-        return list(told(history(looked.connection, execution_id).journal))
+    with open_read_only(database) as looked:
+        return list(told(load_history(looked.connection, execution_id).journal))
 
 
 def test_each_fill_is_a_circle_at_its_time_and_price(database: Path, pages: dict[str, list[Section]]) -> None:
@@ -197,8 +197,8 @@ def test_a_cost_that_is_not_known_says_why(database: Path) -> None:
     """And one that does not add up is refused."""
     one = ids(database)[0]
     execution = history_of(database, one)[-1].advance.execution
-    with inspected(database) as looked:
-        metrics = history(looked.connection, one).metrics
+    with open_read_only(database) as looked:
+        metrics = load_history(looked.connection, one).metrics
     assert metrics is not None
     unknown = msgspec.structs.replace(metrics, shortfall_e7=None, delay_e7=None, flags="no_arrival_mid")
     assert "there was no two-sided book at acceptance" in cost_section(execution, unknown).note

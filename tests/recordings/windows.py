@@ -32,8 +32,8 @@ from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Ended, MethodRef, Request
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.opening import open_engine
-from fsm_exec.store.files.open_database import Opened, Opening, prepare
-from fsm_exec.store.sqlite_store import SqliteStore, running
+from fsm_exec.store.files.open_database import OpenDatabase, OpenRequest, prepare
+from fsm_exec.store.sqlite_store import SqliteStore, run_store
 
 S = 1_000_000
 WINDOW_US = 600 * S
@@ -196,15 +196,15 @@ class _Disk:
 
     def __init__(self, at_us: int) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        self._opening = Opening(path=None, draw_instance=lambda: INSTANCE, at_us=at_us)
+        self._opening = OpenRequest(path=None, draw_instance=lambda: INSTANCE, at_us=at_us)
 
     def open_store(self) -> AbstractAsyncContextManager[SqliteStore]:
-        return running(self)
+        return run_store(self)
 
     def surroundings(self) -> AbstractAsyncContextManager[object]:
         return nullcontext()
 
-    async def open(self) -> Opened:
+    async def open(self) -> OpenDatabase:
         return prepare(self.connection, None, self._opening)
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:

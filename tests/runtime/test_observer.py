@@ -18,7 +18,7 @@ from fsm_exec.runtime.depth import DepthSettings
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
-from fsm_exec.store.reads.observations import completed_forecasts
+from fsm_exec.store.reads.observations import load_completed_forecasts
 from tests.runtime.lives import World, a_world
 from tests.runtime.support import FEES, T0_US, TICKER, Stage, count, price
 
@@ -143,7 +143,7 @@ async def test_forecasts_stand_beside_what_came(autojump_clock: MockClock) -> No
             w, "SELECT forecast, last_value, happened FROM forecasts WHERE kind = 'mid_30s'"
         )
         assert (forecast, last, happened) == ("0.495000", "0.490000", "0.495000")
-        found = await w.database._writer.read(completed_forecasts)
+        found = await w.database._writer.read(load_completed_forecasts)
         judged = score("mid_30s", found["mid_30s"])
         assert judged is not None
         assert (judged.number, judged.beats_last_value, str(judged.loss)) == (1, True, "0.000000")

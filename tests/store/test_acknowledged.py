@@ -15,7 +15,7 @@ import trio
 
 from fsm_exec.core.market.client_order_id import EPOCH_CHARS, client_order_id, name_of_ours, number_of, numbered
 from fsm_exec.store import SqliteStore, open_virtual_store
-from fsm_exec.store.files.acknowledged import SUFFIX, Counts, Lost, Mark, lost_since, marked
+from fsm_exec.store.files.acknowledged import SUFFIX, Counts, Lost, Mark, load_mark, lost_since
 from fsm_exec.store.maintenance.backups import copy_database
 from tests.store.conftest import OpenStore, Samples
 
@@ -31,11 +31,11 @@ async def test_the_mark_says_what_was_acknowledged_at_every_moment(
 ) -> None:
     """After each save that returned, in both lanes; nothing is marked before there is anything to lose."""
     async with open_file_store() as store:
-        assert marked(database) is None
+        assert load_mark(database) is None
         for number in (1, 2, 3):
             await store.save(samples.save(numbered(number)))
             await store.save(samples.save(numbered(number), 2))
-            assert marked(database) == Mark(store.instance, Counts(number, 2 * number, number))
+            assert load_mark(database) == Mark(store.instance, Counts(number, 2 * number, number))
         assert (store.lost, (await store.started()).number) == (None, 3)
     async with open_file_store() as store:
         assert (store.lost, (await store.started()).number) == (None, 3)
@@ -142,9 +142,9 @@ async def test_a_mark_that_cannot_be_read_proves_nothing_and_stops_nobody(
     mark = database.with_name(database.name + SUFFIX)
     mark.write_bytes(content)
     async with open_file_store() as store:
-        assert (marked(database), store.lost) == (None, None)
+        assert (load_mark(database), store.lost) == (None, None)
         await store.save(samples.save(numbered(1)))
-        assert marked(database) == Mark(store.instance, Counts(1, 1, 1))
+        assert load_mark(database) == Mark(store.instance, Counts(1, 1, 1))
 
 
 async def test_a_mark_that_cannot_be_written_stops_nobody(
@@ -192,7 +192,7 @@ def test_after_sigkill_the_mark_has_every_save_that_was_told(tmp_path: Path, dra
             return store
 
     store = trio.run(main)
-    mark = marked(database)
+    mark = load_mark(database)
     assert mark is not None
     assert mark.counts.number in (told[-1], told[-1] + 1)
     assert store.lost == str(Lost(mark.counts.executions, mark.counts.rows))

@@ -16,9 +16,9 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.store import read_executions, read_journal
 from fsm_exec.store.files.acknowledged import SUFFIX
 from fsm_exec.store.files.migrations import SCHEMA
-from fsm_exec.store.files.open_database import Opening, open_database
+from fsm_exec.store.files.open_database import OpenRequest, open_database
 from fsm_exec.store.maintenance.backups import CopyFailed, copy_database, migrate_database
-from fsm_exec.store.maintenance.integrity import check
+from fsm_exec.store.maintenance.integrity import check_database
 from tests.store.histories import INSTANCE, fill
 from tests.store.test_failures import no_file_may_grow_beyond
 from tests.store.test_killed import ROOT
@@ -28,7 +28,7 @@ DrawInstance = Callable[[], str]
 
 
 def opened_instance(path: Path, draw: DrawInstance) -> str:
-    opened = open_database(Opening(path=path, draw_instance=draw, at_us=AT_US))
+    opened = open_database(OpenRequest(path=path, draw_instance=draw, at_us=AT_US))
     opened.connection.close()
     return opened.instance
 
@@ -78,7 +78,7 @@ def test_a_backup_draws_a_new_instance_even_in_the_place_of_its_original(
 
 def test_the_copy_before_a_migration_is_known_for_a_copy_too(database: Path, draw_instance: DrawInstance) -> None:
     """Back in its original's place it draws a new instance."""
-    old = Opening(path=database, draw_instance=draw_instance, at_us=AT_US, migrations=SCHEMA[:1])
+    old = OpenRequest(path=database, draw_instance=draw_instance, at_us=AT_US, migrations=SCHEMA[:1])
     first = open_database(old)
     first.connection.close()
     migrated = migrate_database(database)
@@ -169,7 +169,7 @@ def test_a_full_disk_leaves_no_half_copy(filled: Path, tmp_path: Path) -> None:
 
 def test_a_full_disk_at_a_migration_leaves_the_database_as_it_was(database: Path, draw_instance: DrawInstance) -> None:
     """No half of a copy, no half of a migration; with room it goes on."""
-    old = Opening(path=database, draw_instance=draw_instance, at_us=AT_US, migrations=SCHEMA[:1])
+    old = OpenRequest(path=database, draw_instance=draw_instance, at_us=AT_US, migrations=SCHEMA[:1])
     open_database(old).connection.close()
     before = database.read_bytes()
     with no_file_may_grow_beyond(20_000), pytest.raises(UserError, match=r"cannot use the database .*; (free|check)"):
@@ -185,4 +185,4 @@ def test_a_damaged_database_is_copied_as_it_is_and_said_to_be_damaged(filled: Pa
         connection.execute("UPDATE execution_state SET snapshot = '{}' WHERE execution_id = 'e2'")
     copied = copy_database(filled, tmp_path / "copy.db")
     assert [finding.execution_id for finding in copied.report.findings] == ["e2", "e2"]
-    assert check(copied.target, every=True).executions == 3
+    assert check_database(copied.target, every=True).executions == 3

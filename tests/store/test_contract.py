@@ -18,7 +18,7 @@ from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import Store
 from fsm_exec.core.values.units import LINEAR_CENT
-from fsm_exec.store.batch import work
+from fsm_exec.store.batch import write_batch
 from fsm_exec.store.files.locks import LockHeld
 from fsm_exec.store.writer import BATCH_JOBS_MAX
 
@@ -89,11 +89,11 @@ async def test_two_engines_on_one_file_are_fenced(open_file_store: OpenStore, sa
                 pass
         await one.save(samples.save(seq=1))
         with closing(sqlite3.connect(database, isolation_level=None)) as past_the_lock:
-            assert work(past_the_lock, [samples.save(seq=2)]) == [None]
+            assert write_batch(past_the_lock, [samples.save(seq=2)]) == [None]
             with pytest.raises(SaveRefused):
                 await one.save(samples.save(seq=2))
             await one.save(samples.save(seq=3))
-            assert work(past_the_lock, [samples.save(seq=3)]) != [None]
+            assert write_batch(past_the_lock, [samples.save(seq=3)]) != [None]
 
 
 async def test_many_saves_share_a_commit(open_store: OpenStore, samples: Samples) -> None:

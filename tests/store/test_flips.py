@@ -15,15 +15,15 @@ import pytest
 from fsm_exec.core.costs.rows import ChildMetricsRow, MetricsRow
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.journal.rows import ChildRow, FillRow
-from fsm_exec.store.files.open_database import Opening, open_database
-from fsm_exec.store.journal_steps import steps_of_all, steps_of_one
-from fsm_exec.store.maintenance.integrity import check
-from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.files.open_database import OpenRequest, open_database
+from fsm_exec.store.journal_steps import load_steps_of_all, load_steps_of_one
+from fsm_exec.store.maintenance.integrity import check_database
+from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import api_queries, execution_reads
-from fsm_exec.store.reads.execution_history import history
-from fsm_exec.store.reads.observations import completed_forecasts, methods
-from fsm_exec.store.reads.report_queries import grids, markouts, worked
-from fsm_exec.store.reads.review_queries import ended, opportunities
+from fsm_exec.store.reads.execution_history import load_history
+from fsm_exec.store.reads.observations import load_completed_forecasts, load_methods
+from fsm_exec.store.reads.report_queries import load_grids, load_markouts, load_worked
+from fsm_exec.store.reads.review_queries import load_ended, load_opportunities
 from tests.cli.invoking import invoke
 from tests.store.flips import cells, changed
 
@@ -54,7 +54,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("played")
     done = invoke(directory, "demo", "--speed", "max", "--seed", "3", "--executions", "4", "--db", "d.sqlite", "--json")
     assert done.returncode == 0, done.stderr
-    assert check(directory / "d.sqlite", every=True).findings == []
+    assert check_database(directory / "d.sqlite", every=True).findings == []
     return directory / "d.sqlite"
 
 
@@ -90,35 +90,35 @@ def in_one_line(function: Callable[[], object]) -> str | None:
 def findings_in(path: Path) -> list[str]:
     """Of `db check --all`."""
     found: list[str] = []
-    failed = in_one_line(lambda: found.extend(one.what for one in check(path, every=True).findings))
+    failed = in_one_line(lambda: found.extend(one.what for one in check_database(path, every=True).findings))
     return found if failed is None else [*found, failed]
 
 
 def read_everything(path: Path) -> None:
     """All that commands read. Raises ExecError and nothing else."""
-    with inspected(path) as looked:
+    with open_read_only(path) as looked:
         connection = looked.connection
         damage: list[str] = []
-        for one in execution_reads.executions(connection):
-            api_queries.detail(connection, one.execution_id, 100)
-            steps_of_one(connection, one.execution_id, 0, 1_000)
+        for one in execution_reads.load_executions(connection):
+            api_queries.load_detail(connection, one.execution_id, 100)
+            load_steps_of_one(connection, one.execution_id, 0, 1_000)
             for read in (
-                history,
-                execution_reads.journal,
-                execution_reads.children,
-                execution_reads.fills,
-                execution_reads.metrics,
+                load_history,
+                execution_reads.load_journal,
+                execution_reads.load_children,
+                execution_reads.load_fills,
+                execution_reads.load_metrics,
             ):
                 in_one_line(lambda read=read, one=one: read(connection, one.execution_id))  # type: ignore[misc]
-        api_queries.listing(connection, api_queries.Filter(limit=100))
-        steps_of_all(connection, 0, 10_000)
-        ended(connection, 0, damage)
-        opportunities(connection, 0, damage)
-        worked(connection, damage)
-        markouts(connection, damage)
-        grids(connection, damage)
-        methods(connection, damage)
-        completed_forecasts(connection, damage)
+        api_queries.load_listing(connection, api_queries.Filter(limit=100))
+        load_steps_of_all(connection, 0, 10_000)
+        load_ended(connection, 0, damage)
+        load_opportunities(connection, 0, damage)
+        load_worked(connection, damage)
+        load_markouts(connection, damage)
+        load_grids(connection, damage)
+        load_methods(connection, damage)
+        load_completed_forecasts(connection, damage)
         assert all("\n" not in line for line in damage)
 
 
@@ -148,7 +148,7 @@ def test_no_flip_of_what_is_repeated_is_invisible(played: Path, tmp_path: Path) 
         if number % OPENED_EVERY == 0:
             opened = tmp_path / "opened.sqlite"
             shutil.copy(path, opened)
-            opening = Opening(path=opened, draw_instance=lambda: "a" * 10, at_us=0)
+            opening = OpenRequest(path=opened, draw_instance=lambda: "a" * 10, at_us=0)
             in_one_line(lambda opening=opening: open_database(opening).connection.close())  # type: ignore[misc]
     assert seen > FLIPS // 3
     assert repeated > FLIPS // 20
@@ -195,7 +195,7 @@ def test_a_damaged_row_is_named_and_the_others_go_on(played: Path, tmp_path: Pat
         )
         connection.execute("UPDATE methods SET config = CAST(x'7bff' AS TEXT) WHERE name = 'twap'")
         connection.execute("UPDATE markets SET price_ranges = '[{}]'")
-    report = check(path, every=True)
+    report = check_database(path, every=True)
     told = "\n".join(f"{found.execution_id}: {found.what}" for found in report.findings)
     assert "e000002: row e000002 of execution_state is damaged, column ticker" in told
     assert "e000002: row e000002 of execution_state is damaged, column accepted_at" in told

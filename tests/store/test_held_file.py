@@ -19,16 +19,16 @@ from fsm_exec.core.errors import DatabaseLost
 from fsm_exec.store import open_virtual_store
 from fsm_exec.store.files.held_file import HeldFile
 from fsm_exec.store.files.locks import LockHeld, database_lock
-from fsm_exec.store.files.open_database import Opening, open_database
+from fsm_exec.store.files.open_database import OpenRequest, open_database
 from fsm_exec.store.maintenance.backups import migrate_database
-from fsm_exec.store.sqlite_store import WATCH_S
+from fsm_exec.store.sqlite_store import FILE_CHECK_INTERVAL_S
 from tests.store.conftest import Samples
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
 import pathlib, sys
-from fsm_exec.store.files.open_database import Opening, open_database
-opened = open_database(Opening(path=pathlib.Path(sys.argv[1]), draw_instance=lambda: "a" * 10, at_us=0))
+from fsm_exec.store.files.open_database import OpenRequest, open_database
+opened = open_database(OpenRequest(path=pathlib.Path(sys.argv[1]), draw_instance=lambda: "a" * 10, at_us=0))
 print("open", flush=True)
 sys.stdin.read()
 """
@@ -63,7 +63,7 @@ def test_whatever_name_leads_to_it_it_is_had_once(tmp_path: Path, draw_instance:
         os.link(database, tmp_path / "moved.sqlite")
         for name in ("engine.sqlite", "link.sqlite", "hard.sqlite", "moved.sqlite"):
             with pytest.raises(LockHeld, match=f"held by process {process.pid}") as refused:
-                open_database(Opening(path=tmp_path / name, draw_instance=draw_instance, at_us=1))
+                open_database(OpenRequest(path=tmp_path / name, draw_instance=draw_instance, at_us=1))
             assert "\n" not in str(refused.value)
             with pytest.raises(LockHeld):
                 migrate_database(tmp_path / name)
@@ -71,7 +71,7 @@ def test_whatever_name_leads_to_it_it_is_had_once(tmp_path: Path, draw_instance:
         (tmp_path / "moved.sqlite").unlink()
         process.send_signal(signal.SIGKILL)
         process.wait()
-    open_database(Opening(path=database, draw_instance=draw_instance, at_us=1)).connection.close()
+    open_database(OpenRequest(path=database, draw_instance=draw_instance, at_us=1)).connection.close()
 
 
 def test_refusing_a_second_opening_leaves_the_locks_of_the_first(
@@ -80,11 +80,13 @@ def test_refusing_a_second_opening_leaves_the_locks_of_the_first(
     """Closing a descriptor of the file would drop what SQLite holds on it in this process: another process still finds
     the write lock of an open transaction, after a refused opening and after a file that was let go."""
     database = tmp_path / "engine.sqlite"
-    with closing(open_database(Opening(path=database, draw_instance=draw_instance, at_us=0)).connection) as connection:
+    with closing(
+        open_database(OpenRequest(path=database, draw_instance=draw_instance, at_us=0)).connection
+    ) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")  # its locks are on the file itself, not on the log's index
         connection.execute("BEGIN EXCLUSIVE")
         with pytest.raises(LockHeld, match="in this process"):
-            open_database(Opening(path=database, draw_instance=draw_instance, at_us=1))
+            open_database(OpenRequest(path=database, draw_instance=draw_instance, at_us=1))
         script = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('SELECT * FROM meta')"
         done = subprocess.run(
             [sys.executable, "-c", script, str(database)], capture_output=True, text=True, check=False
@@ -98,7 +100,7 @@ def test_a_new_file_of_somebody_else_is_not_removed(tmp_path: Path, draw_instanc
     database = tmp_path / "engine.sqlite"
     database.touch()
     with closing(HeldFile(database)), pytest.raises(LockHeld):
-        open_database(Opening(path=database, draw_instance=draw_instance, at_us=0))
+        open_database(OpenRequest(path=database, draw_instance=draw_instance, at_us=0))
     assert database.exists()
 
 
@@ -162,11 +164,14 @@ def test_a_database_that_is_lost_is_noticed_and_saved_to_no_more(
     async def main() -> None:
         async with open_virtual_store(database, draw_instance=draw_instance, at_us=0) as store:
             await store.save(samples.save("e1"))
-            with trio.move_on_after(10 * WATCH_S):
+            with trio.move_on_after(10 * FILE_CHECK_INTERVAL_S):
                 await store.watch()  # nothing is wrong so far
             await store.save(samples.save("e2"))
             lose(database)
-            with trio.fail_after(2 * WATCH_S), pytest.raises(DatabaseLost, match="while it was in use") as lost:
+            with (
+                trio.fail_after(2 * FILE_CHECK_INTERVAL_S),
+                pytest.raises(DatabaseLost, match="while it was in use") as lost,
+            ):
                 await store.watch()
             assert "engine.sqlite" in str(lost.value)
             assert "\n" not in str(lost.value)
@@ -187,9 +192,9 @@ def test_closing_one_that_was_moved_leaves_the_log_of_the_one_in_its_place(
 ) -> None:
     """SQLite deletes a log by its name when it closes; not that of another database."""
     database = tmp_path / "engine.sqlite"
-    old = open_database(Opening(path=database, draw_instance=draw_instance, at_us=0)).connection
+    old = open_database(OpenRequest(path=database, draw_instance=draw_instance, at_us=0)).connection
     moved(database)
-    with closing(open_database(Opening(path=database, draw_instance=draw_instance, at_us=1)).connection) as new:
+    with closing(open_database(OpenRequest(path=database, draw_instance=draw_instance, at_us=1)).connection) as new:
         new.execute("UPDATE meta SET halted_at = 'now'")
         old.close()
         assert (tmp_path / "engine.sqlite-wal").stat().st_size > 0

@@ -15,7 +15,7 @@ import pytest
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION
 from fsm_exec.store import read_executions, read_journal
-from fsm_exec.store.maintenance.integrity import check
+from fsm_exec.store.maintenance.integrity import check_database
 from tests.golden.histories import HISTORIES
 from tests.store.histories import fill
 
@@ -47,7 +47,7 @@ def test_a_sound_database_is_said_to_be_sound(database: Path) -> None:
     executions = fill(database)
     unfinished = sum(not execution.is_ended for execution in executions.values())
     for every, folded in ((True, len(HISTORIES)), (False, unfinished)):
-        report = check(database, every=every)
+        report = check_database(database, every=every)
         assert (report.findings, report.executions, report.folded) == ([], len(HISTORIES), folded)
         assert report.snapshots == {SNAPSHOT_VERSION: len(HISTORIES)}
     assert report.instance == "aaaaaaaaaa"
@@ -141,7 +141,7 @@ def test_what_is_wrong_is_said_of_the_execution_it_is_wrong_with(
         connection.execute("PRAGMA ignore_check_constraints = ON")
         assert connection.execute(statement).rowcount > 0
     before = copy.read_bytes()
-    findings = check(copy, every=True).findings
+    findings = check_database(copy, every=True).findings
     assert any(finding.execution_id == execution_id and finding.what.startswith(says) for finding in findings), findings
     assert {finding.execution_id for finding in findings} <= {
         execution_id,
@@ -171,7 +171,7 @@ def test_a_corrupted_page_never_passes_for_another_history(sound: Path, database
 def said(path: Path) -> list[str]:
     """What a check finds, or why it cannot look; one line each."""
     try:
-        lines = [finding.what for finding in check(path, every=True).findings]
+        lines = [finding.what for finding in check_database(path, every=True).findings]
     except UserError as error:
         lines = [str(error)]
     assert all(line.isprintable() for line in lines), lines
@@ -204,6 +204,6 @@ def test_a_truncated_file_is_never_sound(sound: Path, database: Path) -> None:
 
 def test_the_report_is_one_document(copy: Path) -> None:
     """Everything in it is plain JSON."""
-    document = msgspec.json.decode(msgspec.json.encode(check(copy, every=True)))
+    document = msgspec.json.decode(msgspec.json.encode(check_database(copy, every=True)))
     assert document["findings"] == []
     assert document["executions"] == len(NAMES)

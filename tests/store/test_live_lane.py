@@ -16,7 +16,7 @@ import trio.testing
 
 from fsm_exec.store import open_live_store
 from fsm_exec.store.aiosqlite_lane import AiosqliteLane
-from fsm_exec.store.files.open_database import Opening
+from fsm_exec.store.files.open_database import OpenRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def test_the_private_hook_is_as_we_know_it() -> None:
 async def test_a_function_runs_whole_in_the_worker_thread(database: Path, draw_instance: Callable[[], str]) -> None:
     """One crossing runs a synchronous function with the raw connection, in a thread that is not trio's, while trio
     goes on; the thread is gone when the lane is closed."""
-    lane = AiosqliteLane(Opening(path=database, draw_instance=draw_instance, at_us=0))
+    lane = AiosqliteLane(OpenRequest(path=database, draw_instance=draw_instance, at_us=0))
     entered, leave = threading.Event(), threading.Event()
 
     def function(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import pytest
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.journal import crashpoints
-from fsm_exec.store.files.locks import LockHeld, database_lock, holding
+from fsm_exec.store.files.locks import LockHeld, database_lock, read_holder
 
 ROOT = Path(__file__).parents[2]
 SINCE = "2026-10-01T12:00:00.000000Z"
@@ -85,7 +85,7 @@ def test_a_dead_process_holds_nothing(tmp_path: Path) -> None:
         process.wait()
     lock = tmp_path / "engine.sqlite.lock"
     assert str(process.pid) in lock.read_text()
-    assert holding(lock) is None
+    assert read_holder(lock) is None
     with database_lock(database, what="this test", since=SINCE):
         assert str(os.getpid()) in lock.read_text()
         with holder(database) as (_, said):

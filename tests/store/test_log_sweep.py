@@ -18,8 +18,8 @@ import msgspec
 import trio
 
 from fsm_exec.store import open_virtual_store
-from fsm_exec.store.files.open_database import Opening, open_database
-from fsm_exec.store.maintenance.integrity import check
+from fsm_exec.store.files.open_database import OpenRequest, open_database
+from fsm_exec.store.maintenance.integrity import check_database
 from tests.store.histories import AT_US, INSTANCE, saves_of
 
 NAMES = ("filled", "walking", "cancelled_late")
@@ -88,11 +88,11 @@ def test_the_log_cut_anywhere_leaves_what_some_commit_left(tmp_path: Path, draw_
         shutil.copy(whole, path)
         Path(f"{path}-wal").write_bytes(image)
         expected = [moment for moment in moments if moment.log_bytes <= end][-1].seqs
-        report = check(path, every=True)
+        report = check_database(path, every=True)
         assert report.findings == [], f"cut at byte {end}"
         assert report.folded == len(expected)
         if number % OPENED_EVERY == 0:
-            open_database(Opening(path=path, draw_instance=draw_instance, at_us=AT_US)).connection.close()
-            assert check(path, every=True).findings == []
+            open_database(OpenRequest(path=path, draw_instance=draw_instance, at_us=AT_US)).connection.close()
+            assert check_database(path, every=True).findings == []
         assert seqs(path) == expected, f"cut at byte {end}"
         shutil.rmtree(directory)

@@ -18,10 +18,10 @@ import trio
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.store import open_live_store, open_virtual_store, read_executions, read_journal
-from fsm_exec.store.files.copy_mark import ATTRIBUTE, mark
+from fsm_exec.store.files.copy_mark import ATTRIBUTE, write_mark
 from fsm_exec.store.files.migrations import APPLICATION_ID, SCHEMA, Migration
-from fsm_exec.store.files.open_database import Opening, open_database
-from fsm_exec.store.reads.recovery import owners
+from fsm_exec.store.files.open_database import OpenRequest, open_database
+from fsm_exec.store.reads.recovery import load_owners
 
 if TYPE_CHECKING:
     from tests.store.conftest import OpenStore, Samples
@@ -34,7 +34,7 @@ NEW = (*SCHEMA, Migration(NEWEST + 1, "CREATE TABLE added (x INTEGER) STRICT;"))
 
 
 def open_once(path: Path, draw: DrawInstance, migrations: tuple[Migration, ...] = SCHEMA, *, at_us: int = AT_US) -> str:
-    opened = open_database(Opening(path=path, draw_instance=draw, at_us=at_us, migrations=migrations))
+    opened = open_database(OpenRequest(path=path, draw_instance=draw, at_us=at_us, migrations=migrations))
     opened.connection.close()
     return opened.instance
 
@@ -242,7 +242,7 @@ def test_an_opening_that_was_killed_before_its_commit_makes_no_copy_of_it(
 ) -> None:
     """The file is marked for an opening that never was: the database is still the one it was."""
     original = open_once(database, draw_instance)
-    mark(database, to_iso(AT_US), to_iso(AT_US + 5))
+    write_mark(database, to_iso(AT_US), to_iso(AT_US + 5))
     assert open_once(database, draw_instance, at_us=AT_US + 6) == original
 
 
@@ -267,7 +267,7 @@ def test_the_instance_has_the_exchange_safe_alphabet(database: Path) -> None:
 
 def test_the_database_is_set_up_for_durability(database: Path, draw_instance: DrawInstance) -> None:
     """Write-ahead log, a sync at every commit, foreign keys checked, every table typed strictly."""
-    opened = open_database(Opening(path=database, draw_instance=draw_instance, at_us=AT_US))
+    opened = open_database(OpenRequest(path=database, draw_instance=draw_instance, at_us=AT_US))
     with closing(opened.connection) as connection:
         for pragma, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000)):
             assert connection.execute(f"PRAGMA {pragma}").fetchone() == (value,)
@@ -329,11 +329,11 @@ def test_a_socket_is_no_database(tmp_path: Path, draw_instance: DrawInstance, mo
 @pytest.mark.parametrize("table", ["split_orders", "fills"])
 def test_an_order_of_the_exchange_is_found_without_reading_the_table(table: str) -> None:
     """A fill that nobody in memory owns is looked up while every save waits, however many orders there were."""
-    opened = open_database(Opening(path=None, draw_instance=lambda: "aaaaaaaaaa", at_us=0))
+    opened = open_database(OpenRequest(path=None, draw_instance=lambda: "aaaaaaaaaa", at_us=0))
     with closing(opened.connection) as connection:
         asked: list[str] = []
         connection.set_trace_callback(asked.append)
-        owners(connection, ["o1", "o2"])
+        load_owners(connection, ["o1", "o2"])
         connection.set_trace_callback(None)
         (statement,) = [one for one in asked if f" FROM {table} " in one]
         (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
@@ -346,7 +346,7 @@ def test_a_database_in_memory_is_the_one_that_the_migrations_make(tmp_path: Path
     path = tmp_path / "file.db"
     open_once(path, lambda: "a" * 10)
     for instance in ("b" * 10, "c" * 10):
-        opened = open_database(Opening(path=None, draw_instance=partial(str, instance), at_us=AT_US))
+        opened = open_database(OpenRequest(path=None, draw_instance=partial(str, instance), at_us=AT_US))
         with closing(opened.connection) as memory:
             assert memory.execute(asked).fetchall() == rows(path, asked)
             for pragma in ("user_version", "application_id"):

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from fsm_exec.core.errors import SaveRefused
 from fsm_exec.core.journal.rows import EdgeFigures, RefusedRow, SubmissionRow
 from fsm_exec.store.files.migrations import SCHEMA
-from fsm_exec.store.files.open_database import Opening, open_database
-from fsm_exec.store.maintenance.integrity import check
+from fsm_exec.store.files.open_database import OpenRequest, open_database
+from fsm_exec.store.maintenance.integrity import check_database
 from tests.golden.histories import HISTORIES
 from tests.store.conftest import T0_US
 from tests.store.histories import fill
@@ -62,7 +62,7 @@ async def test_what_is_accepted_is_there_with_its_first_save(
         (1, T0, *order, "0.620000", "0.030000", "99.00", "k1", "e1", None),
         (2, T0, *order, None, None, None, None, "e2", None),
     ]
-    assert [found for found in check(database, every=False).findings if "edges" in found.what] == []
+    assert [found for found in check_database(database, every=False).findings if "edges" in found.what] == []
 
 
 async def test_a_refused_one_counts_once_under_its_key(
@@ -92,7 +92,9 @@ async def test_a_refused_one_counts_once_under_its_key(
 def test_refusals_are_bounded(database: Path, draw_instance: Callable[[], str]) -> None:
     """Of the refused those among the newest 100,000 opportunities stay, found by one step of an index; what was
     accepted stays for ever; asking again under one key uses no room up."""
-    with closing(open_database(Opening(path=database, draw_instance=draw_instance, at_us=T0_US)).connection) as held:
+    with closing(
+        open_database(OpenRequest(path=database, draw_instance=draw_instance, at_us=T0_US)).connection
+    ) as held:
         held.execute("PRAGMA foreign_keys = OFF")
         insert = (
             "INSERT INTO edges (edge_id, created_at, ticker, outcome, method, quantity, key, execution_id, refusal) "
@@ -127,7 +129,7 @@ def test_what_was_accepted_before_is_an_opportunity_too(
 ) -> None:
     """A database of the schema before: its executions are listed with the edge of their request, if that can be read,
     and without a volume."""
-    before = Opening(path=database, draw_instance=draw_instance, at_us=T0_US, migrations=SCHEMA[:5])
+    before = OpenRequest(path=database, draw_instance=draw_instance, at_us=T0_US, migrations=SCHEMA[:5])
     with closing(open_database(before).connection) as held:
         for name in ("e1", "e2"):
             held.execute(
@@ -137,7 +139,7 @@ def test_what_was_accepted_before_is_an_opportunity_too(
             )
         held.execute("INSERT INTO submissions VALUES ('k1', 'e2', ?, 'S')", (request_text,))
         held.commit()
-    open_database(Opening(path=database, draw_instance=draw_instance, at_us=T0_US)).connection.close()
+    open_database(OpenRequest(path=database, draw_instance=draw_instance, at_us=T0_US)).connection.close()
     told = ("0.62", "0.03") if request_text.startswith("{") else (None, None)
     order = (T0, "KXA-1", "yes", "basic@1", "5.00", None)
     assert rows(database) == [
@@ -155,7 +157,7 @@ def test_a_check_finds_a_list_that_disagrees(database: Path) -> None:
         connection.execute("UPDATE edges SET quantity = '11.00' WHERE execution_id = 'e3'")
         connection.execute("UPDATE edges SET key = 'mine' WHERE execution_id = 'e4'")
         connection.commit()
-    assert [(found.execution_id, found.what) for found in check(database, every=False).findings] == [
+    assert [(found.execution_id, found.what) for found in check_database(database, every=False).findings] == [
         ("e2", "it has no row in edges, the list of opportunities"),
         ("e3", "it has a row of another order or key in edges, the list of opportunities"),
         ("e4", "it has a row of another order or key in edges, the list of opportunities"),

@@ -14,10 +14,10 @@ import pytest
 from fsm_exec.cli.log_file import open_log_file
 from fsm_exec.cli.recording_file import RecordingWriter
 from fsm_exec.store import open_live_store, open_virtual_store
-from fsm_exec.store.files.file_modes import narrow
+from fsm_exec.store.files.file_modes import restrict_modes
 from fsm_exec.store.files.locks import database_lock
 from fsm_exec.store.files.migrations import SCHEMA
-from fsm_exec.store.files.open_database import Opening, open_database
+from fsm_exec.store.files.open_database import OpenRequest, open_database
 from fsm_exec.store.maintenance.backups import copy_database
 from fsm_exec.wire.recording import Header
 
@@ -60,9 +60,9 @@ async def test_a_database_its_logs_lock_and_backup_are_made_for_their_owner(
 def test_the_copy_made_before_migrating_is_its_owners_alone(tmp_path: Path, draw_instance: Callable[[], str]) -> None:
     """It holds all that the database does."""
     path = tmp_path / "engine.sqlite"
-    old = Opening(path=path, draw_instance=draw_instance, at_us=0, migrations=SCHEMA[:-1])
+    old = OpenRequest(path=path, draw_instance=draw_instance, at_us=0, migrations=SCHEMA[:-1])
     open_database(old).connection.close()
-    open_database(Opening(path=path, draw_instance=draw_instance, at_us=1)).connection.close()
+    open_database(OpenRequest(path=path, draw_instance=draw_instance, at_us=1)).connection.close()
     assert f"engine.sqlite.v{len(SCHEMA) - 1}.backup" in modes(tmp_path)
     assert set(modes(tmp_path).values()) == {0}
 
@@ -70,21 +70,21 @@ def test_the_copy_made_before_migrating_is_its_owners_alone(tmp_path: Path, draw
 def test_what_was_wider_is_narrowed_and_said(tmp_path: Path) -> None:
     """A line for each file that others could use, with its mode; those of other names are left alone, and so is what a
     symbolic link leads to."""
-    open_database(Opening(path=tmp_path / "a.sqlite", draw_instance=lambda: "a" * 10, at_us=0)).connection.close()
+    open_database(OpenRequest(path=tmp_path / "a.sqlite", draw_instance=lambda: "a" * 10, at_us=0)).connection.close()
     for name in ("a.sqlite", "a.sqlite-wal", "a.sqlite.log", "a.sqlite.v3.backup", "a.sqlite.lock2", "b.sqlite"):
         (tmp_path / name).touch()
         (tmp_path / name).chmod(0o644)
     (tmp_path / "a.sqlite-shm").symlink_to(tmp_path / "b.sqlite")
-    said = narrow(tmp_path / "a.sqlite")
+    said = restrict_modes(tmp_path / "a.sqlite")
     assert [line.split()[0] for line in said] == [
         str(tmp_path / name) for name in ("a.sqlite", "a.sqlite-wal", "a.sqlite.log", "a.sqlite.v3.backup")
     ]
     assert all("mode 644" in line and "\n" not in line for line in said)
     found = modes(tmp_path)
     assert {name for name, mode in found.items() if mode} == {"a.sqlite.lock2", "b.sqlite", "a.sqlite-shm"}
-    assert narrow(tmp_path / "a.sqlite") == []
-    assert narrow(tmp_path / "not [there].sqlite") == []
-    assert narrow(tmp_path / "nul\0") == []
+    assert restrict_modes(tmp_path / "a.sqlite") == []
+    assert restrict_modes(tmp_path / "not [there].sqlite") == []
+    assert restrict_modes(tmp_path / "nul\0") == []
 
 
 def test_what_is_no_database_of_ours_keeps_its_rights(tmp_path: Path) -> None:
@@ -99,5 +99,5 @@ def test_what_is_no_database_of_ours_keeps_its_rights(tmp_path: Path) -> None:
         path.chmod(0o644)
         before[path.name] = 0o044
     for path in tmp_path.iterdir():
-        assert narrow(path) == []
+        assert restrict_modes(path) == []
     assert modes(tmp_path) == before

@@ -14,8 +14,8 @@ import pytest
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.store.files.migrations import SCHEMA
-from fsm_exec.store.files.open_database import Opening, open_database
-from fsm_exec.store.maintenance.read_only import How, inspected
+from fsm_exec.store.files.open_database import OpenRequest, open_database
+from fsm_exec.store.maintenance.read_only import How, open_read_only
 from fsm_exec.store.reads import execution_reads
 from tests.store.histories import fill
 from tests.store.other_processes import by_nobody, readable_by_all
@@ -30,8 +30,8 @@ def state(directory: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def ids(path: Path) -> tuple[How, list[str]]:
-    with inspected(path) as looked:
-        return looked.how, [one.execution_id for one in execution_reads.executions(looked.connection)]
+    with open_read_only(path) as looked:
+        return looked.how, [one.execution_id for one in execution_reads.load_executions(looked.connection)]
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_crashed_database_without_its_log_is_what_was_in_the_file(crashed: Pat
 
 def test_an_older_schema_is_migrated_in_a_copy_alone(database: Path) -> None:
     """The first version's tables, journal and all, are read as today's; the file keeps its schema."""
-    opened = open_database(Opening(path=database, draw_instance=lambda: "a" * 10, at_us=0, migrations=SCHEMA[:1]))
+    opened = open_database(OpenRequest(path=database, draw_instance=lambda: "a" * 10, at_us=0, migrations=SCHEMA[:1]))
     with closing(opened.connection) as connection:
         connection.execute(
             "INSERT INTO execution_state VALUES ('e1', 'T', 'yes', 'm@1', 'walking', NULL, NULL, '1.00', '0.5000', "
@@ -83,9 +83,9 @@ def test_an_older_schema_is_migrated_in_a_copy_alone(database: Path) -> None:
             "INSERT INTO execution_events VALUES ('e1', 1, '2023-04-10T18:00:00.000000Z', 'Submitted', '{}', '[]', '')"
         )
     before = state(database.parent)
-    with inspected(database) as looked:
+    with open_read_only(database) as looked:
         assert (looked.schema_version, looked.how) == (1, "from a copy")
-        assert [row.version for row in execution_reads.journal(looked.connection, "e1")] == [1]
+        assert [row.version for row in execution_reads.load_journal(looked.connection, "e1")] == [1]
     assert state(database.parent) == before
 
 
@@ -111,9 +111,9 @@ def test_what_a_killed_process_left_is_read_without_touching_it(lane: str, datab
     """After SIGKILL in the middle of its saves: every reported step is there, and all files stay as they were."""
     reported = run_and_kill(lane, 100, database)
     before = state(database.parent)
-    with inspected(database) as looked:
+    with open_read_only(database) as looked:
         for execution_id, seq in reported.items():
-            assert len(execution_reads.journal(looked.connection, execution_id)) >= seq
+            assert len(execution_reads.load_journal(looked.connection, execution_id)) >= seq
     assert state(database.parent) == before
 
 
@@ -138,11 +138,11 @@ def test_a_database_is_read_while_it_is_written(database: Path) -> None:
             seen = 0
             for _ in range(25):
                 reported = int(writer.stdout.readline())
-                with inspected(database) as looked:
+                with open_read_only(database) as looked:
                     connection = looked.connection
                     connection.execute("BEGIN")
-                    (held,) = execution_reads.executions(connection)
-                    assert held.snapshot == b"%d" % len(execution_reads.journal(connection, "e1"))
+                    (held,) = execution_reads.load_executions(connection)
+                    assert held.snapshot == b"%d" % len(execution_reads.load_journal(connection, "e1"))
                     assert int(held.snapshot) >= max(seen, reported)
                     seen = int(held.snapshot)
         finally:

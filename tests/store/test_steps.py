@@ -11,7 +11,13 @@ import msgspec
 
 from fsm_exec.core.journal.rows import FillRow
 from fsm_exec.store.files.migrations import SCHEMA, migrate
-from fsm_exec.store.journal_steps import FillSeen, Transition, newest_position, steps_of_all, steps_of_one
+from fsm_exec.store.journal_steps import (
+    FillSeen,
+    Transition,
+    load_newest_position,
+    load_steps_of_all,
+    load_steps_of_one,
+)
 from tests.golden.histories import HISTORIES
 from tests.store.histories import fill, saves_of
 
@@ -23,11 +29,11 @@ def test_a_row_tells_what_its_save_did(tmp_path: Path) -> None:
     database = tmp_path / "engine.sqlite"
     fill(database)
     with closing(sqlite3.connect(database)) as connection:
-        every = steps_of_all(connection, 0, 10_000)
-        assert [step.position for step in every] == list(range(1, newest_position(connection) + 1))
+        every = load_steps_of_all(connection, 0, 10_000)
+        assert [step.position for step in every] == list(range(1, load_newest_position(connection) + 1))
         for number, name in enumerate(HISTORIES, start=1):
             saves, _ = saves_of(name, f"e{number}")
-            told = steps_of_one(connection, f"e{number}", 0, 10_000)
+            told = load_steps_of_one(connection, f"e{number}", 0, 10_000)
             assert told == [step for step in every if step.execution_id == f"e{number}"]
             assert [(step.seq, step.state, step.reason) for step in told] == [
                 (save.journal.seq, save.state, save.reason) for save in saves
@@ -36,7 +42,7 @@ def test_a_row_tells_what_its_save_did(tmp_path: Path) -> None:
                 assert _named(step.fills) == _named(save.fills)
                 assert _named(step.corrected) == _named(save.corrected)
                 assert step.gone == list(save.gone)
-            assert steps_of_one(connection, f"e{number}", 1, 2) == told[1:3]
+            assert load_steps_of_one(connection, f"e{number}", 1, 2) == told[1:3]
         assert any(step.fills for step in every)
         assert any(step.corrected for step in every)
 
@@ -53,10 +59,10 @@ def test_a_database_of_before_tells_the_same_fills(tmp_path: Path) -> None:
             connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table} ORDER BY rowid")
         connection.execute("DETACH DATABASE new")
         migrate(connection, None)
-        told = steps_of_all(connection, 0, 10_000)
+        told = load_steps_of_all(connection, 0, 10_000)
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
     with closing(sqlite3.connect(new)) as connection:
-        expected = [_of_before(step) for step in steps_of_all(connection, 0, 10_000)]
+        expected = [_of_before(step) for step in load_steps_of_all(connection, 0, 10_000)]
     assert told == expected
     assert msgspec.json.encode(told) == msgspec.json.encode(expected)
 
@@ -66,17 +72,17 @@ def test_a_damaged_row_is_told_as_that(tmp_path: Path) -> None:
     database = tmp_path / "engine.sqlite"
     fill(database)
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        every = steps_of_all(connection, 0, 10_000)
+        every = load_steps_of_all(connection, 0, 10_000)
         number, bad = next((n, step) for n, step in enumerate(every) if step.fills)
         for fills in ("{", '{"fills": [{}]}', '{"fills": 3}', "\\xff"):
             connection.execute("UPDATE execution_events SET fills = ? WHERE position = ?", (fills, bad.position))
-            told = steps_of_all(connection, 0, 10_000)
+            told = load_steps_of_all(connection, 0, 10_000)
             assert told[:number] + told[number + 1 :] == every[:number] + every[number + 1 :]
             damaged = told[number]
             assert (damaged.position, damaged.execution_id, damaged.seq) == (bad.position, bad.execution_id, bad.seq)
             assert damaged.event_type == "Damaged"
             assert f"row {bad.position} of execution_events is damaged" in damaged.steps
-            assert damaged in steps_of_one(connection, bad.execution_id, 0, 10_000)
+            assert damaged in load_steps_of_one(connection, bad.execution_id, 0, 10_000)
 
 
 def _named(fills: Sequence[FillSeen | FillRow]) -> list[tuple[str, str, str, str, str, bool]]:

@@ -18,7 +18,7 @@ from fsm_exec.core.values.units import CountE2, PriceE4, PriceGrid, parse_count,
 from fsm_exec.lab.report.quantiles import Spread, spread
 from fsm_exec.lab.review import BLOCK_US, BY_OWNER
 from fsm_exec.lab.statistics import Block, Estimate, estimate
-from fsm_exec.store.reads.report_queries import Markout, Worked
+from fsm_exec.store.reads.report_queries import Markout, WorkedExecution
 
 ENDED: Final = ("filled", "cancelled")
 PARTS: Final = ("delay", "spread", "drift", "fees", "opportunity", "over_fill")
@@ -33,7 +33,7 @@ UNKNOWN: Final = "unknown"
 class Scored(NamedTuple):
     """An ended execution that counts."""
 
-    worked: Worked
+    worked: WorkedExecution
     metrics: MetricsRow
 
     @property
@@ -69,7 +69,7 @@ class DeskRow(NamedTuple):
     walks: Decimal
 
 
-def scored(executions: Iterable[Worked]) -> list[Scored]:
+def scored(executions: Iterable[WorkedExecution]) -> list[Scored]:
     """Those that have ended by themselves and been reckoned."""
     return [
         Scored(e, e.metrics)

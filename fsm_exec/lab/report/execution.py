@@ -23,8 +23,8 @@ from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, window_of
 from fsm_exec.lab.report.execution_story import Story, story_of
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.paper.tapes.tape import read_tape
-from fsm_exec.store.maintenance.read_only import inspected
-from fsm_exec.store.reads.execution_history import StoredBook, StoredHistory, books, history
+from fsm_exec.store.maintenance.read_only import open_read_only
+from fsm_exec.store.reads.execution_history import StoredBook, StoredHistory, load_books, load_history
 
 ROWS_MAX: Final = 200
 LOOK_AHEAD_US: Final = 60_000_000  # after end and deadline: later books are of the market, not of this execution
@@ -39,8 +39,8 @@ def execution_sections(
     Raises UserError for an execution that is not there and a recording that does not cover it, and CorruptSnapshot for
     a journal that cannot be folded.
     """
-    with inspected(database) as looked:
-        found = history(looked.connection, execution_id)
+    with open_read_only(database) as looked:
+        found = load_history(looked.connection, execution_id)
         rows = list(told(found.journal))
         if not rows:
             raise UserError(f"execution {execution_id} has no journal; see: fsm-exec db check")
@@ -48,7 +48,7 @@ def execution_sections(
         first_us = execution.accepted_at_us - 60_000_000
         last_us = max(execution.ended_at_us or rows[-1].row.at_us, execution.deadline_us)
         last_us += LOOK_AHEAD_US + (last_us - execution.accepted_at_us) // MARGIN_SHARE
-        stored = books(looked.connection, execution.terms.ticker, execution.outcome, first_us, last_us)
+        stored = load_books(looked.connection, execution.terms.ticker, execution.outcome, first_us, last_us)
     story = story_of(rows, [book.taken_at_us for book in stored])
     drawn = _photographs(story, rows, stored) if recording is None else _recorded(story, recording)
     return (

@@ -30,10 +30,10 @@ from fsm_exec.lab.report.looks import colours
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.lab.review import BY_OWNER
 from fsm_exec.lab.statistics import BLOCKS_FEW
-from fsm_exec.store.maintenance.read_only import inspected
+from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import report_queries
-from fsm_exec.store.reads.api_queries import environment, halted_at
-from fsm_exec.store.reads.report_queries import Worked
+from fsm_exec.store.reads.api_queries import load_environment, load_halted_at
+from fsm_exec.store.reads.report_queries import WorkedExecution
 
 DEAREST, NEWEST = 25, 200
 COST: Final = "Cents per contract asked for, all fees included and what was not filled bought at the deadline."
@@ -49,11 +49,11 @@ ROUGH: Final = f" ~: an interval from fewer than {BLOCKS_FEW} blocks of a market
 def overview_sections(path: Path, damage: list[str] | None = None) -> tuple[str, list[tuple[str, str]], list[Section]]:
     """Title, facts and sections of the database at `path`; rows that cannot be read are named in `damage`. Raises
     UserError for what is none of ours, and for a database without an execution."""
-    with inspected(path) as found:
-        executions = report_queries.worked(found.connection, damage)
-        markouts = report_queries.markouts(found.connection, damage)
-        grids = report_queries.grids(found.connection, damage)
-        exchange, halted = environment(found.connection), halted_at(found.connection)
+    with open_read_only(path) as found:
+        executions = report_queries.load_worked(found.connection, damage)
+        markouts = report_queries.load_markouts(found.connection, damage)
+        grids = report_queries.load_grids(found.connection, damage)
+        exchange, halted = load_environment(found.connection), load_halted_at(found.connection)
     if not executions:
         raise UserError(f"{path} holds no execution, so there is nothing to report")
     members = scored(executions)
@@ -72,7 +72,11 @@ def overview_sections(path: Path, damage: list[str] | None = None) -> tuple[str,
 
 
 def _facts(
-    path: Path, executions: Sequence[Worked], members: Sequence[Scored], exchange: str | None, halted: str | None
+    path: Path,
+    executions: Sequence[WorkedExecution],
+    members: Sequence[Scored],
+    exchange: str | None,
+    halted: str | None,
 ) -> list[tuple[str, str]]:
     ended = [e for e in executions if e.state in ENDED]
     by_owner = sum(e.reason in BY_OWNER for e in ended)
@@ -147,7 +151,7 @@ def _liquidity(by_bucket: Mapping[str, Sequence[DeskRow]]) -> Section:
     )
 
 
-def _endings(executions: Sequence[Worked]) -> Section:
+def _endings(executions: Sequence[WorkedExecution]) -> Section:
     counts = Counter((e.method, e.state if e.reason is None else f"{e.state}: {e.reason}") for e in executions)
     ordered = {key: counts[key] for key in sorted(counts)}
     rows = [(method, end, f"{count:,}") for (method, end), count in ordered.items()]
@@ -181,7 +185,7 @@ def _dearest(members: Sequence[Scored]) -> Section:
     )
 
 
-def _newest(executions: Sequence[Worked]) -> Section:
+def _newest(executions: Sequence[WorkedExecution]) -> Section:
     columns = ("execution", "accepted", "market", "outcome", "method", "asked", "state", "reason", "quarantine")
     rows = [
         (

@@ -15,7 +15,7 @@ from fsm_exec.core.values.times import from_iso
 from fsm_exec.core.values.units import format_count, format_money, format_price
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.venue.exchange import Exchange
-from fsm_exec.store.reads.execution_reads import executions, fills, journal
+from fsm_exec.store.reads.execution_reads import load_executions, load_fills, load_journal
 
 US_PER_MS = 1_000
 NOBODY: frozenset[str] = frozenset()
@@ -27,16 +27,16 @@ _CHILDREN = f"SELECT {', '.join(ChildRow.__struct_fields__)} FROM split_orders W
 def stored_differences(connection: sqlite3.Connection) -> list[str]:
     """Invariant 6: every snapshot is the fold of its journal, byte for byte, and so are the rows beside it."""
     found: list[str] = []
-    for stored in executions(connection):
+    for stored in load_executions(connection):
         name = stored.execution_id
         try:
-            rows = journal(connection, name)
+            rows = load_journal(connection, name)
             folded = fold(decode_entry(row.event, row.intents, row.version) for row in rows)
             differences = snapshot_differences(stored.snapshot, folded, SNAPSHOT_VERSION)
         except LocalError as error:
             found.append(f"6: {name}: {error}")
             continue
-        differences += row_differences(folded, _children(connection, name), fills(connection, name))
+        differences += row_differences(folded, _children(connection, name), load_fills(connection, name))
         found += [f"6: {name}: {line}" for line in differences]
     return found
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from fsm_exec.core.errors import StoreFailed
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
-from fsm_exec.store.files.open_database import Opened, Opening, prepare
-from fsm_exec.store.sqlite_store import SqliteStore, running
+from fsm_exec.store.files.open_database import OpenDatabase, OpenRequest, prepare
+from fsm_exec.store.sqlite_store import SqliteStore, run_store
 
 T = TypeVar("T")
 _LETTERS = str.maketrans("0123456789", "abcdefghij")
@@ -30,8 +30,8 @@ class Disk:
         self._drawn = 0
 
     def open_store(self, life: Life, at_us: int) -> AbstractAsyncContextManager[SqliteStore]:
-        opening = Opening(path=None, draw_instance=self._draw, at_us=at_us)
-        return running(_Lane(self, life, opening))
+        opening = OpenRequest(path=None, draw_instance=self._draw, at_us=at_us)
+        return run_store(_Lane(self, life, opening))
 
     def _draw(self) -> str:
         """The instance, then another epoch for each life."""
@@ -59,13 +59,13 @@ class Disk:
 class _Lane:
     """The virtual lane of the store, on a disk that stays."""
 
-    def __init__(self, disk: Disk, life: Life, opening: Opening) -> None:
+    def __init__(self, disk: Disk, life: Life, opening: OpenRequest) -> None:
         self._disk, self._life, self._opening = disk, life, opening
 
     def surroundings(self) -> AbstractAsyncContextManager[object]:
         return nullcontext()
 
-    async def open(self) -> Opened:
+    async def open(self) -> OpenDatabase:
         return self._disk.run(self._life, lambda connection: prepare(connection, None, self._opening))
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:

@@ -67,7 +67,7 @@ class Lost(msgspec.Struct, frozen=True):
         )
 
 
-def counted(connection: sqlite3.Connection) -> Counts:
+def load_counts(connection: sqlite3.Connection) -> Counts:
     """As the database has them now. In few steps however much there is: rows are numbered as they come and stay."""
     executions, rows, newest = connection.execute(_NEWEST).fetchone()
     return Counts(executions or 0, rows or 0, 0 if newest is None else number_of(str(newest)))
@@ -85,10 +85,10 @@ def lost_since(mark: Mark | None, counts: Counts, instances: frozenset[str]) -> 
     return Lost(max(0, was.executions - counts.executions), max(0, was.rows - counts.rows))
 
 
-def marked(database: Path) -> Mark | None:
+def load_mark(database: Path) -> Mark | None:
     """What was last acknowledged; None if nothing says so."""
     try:
-        line, _, checksum = _place(database).read_bytes()[:BYTES].rstrip().rpartition(b" ")
+        line, _, checksum = _mark_path(database).read_bytes()[:BYTES].rstrip().rpartition(b" ")
         if checksum != b"%08x" % zlib.crc32(line):
             return None
         return msgspec.json.decode(line, type=Mark)
@@ -104,9 +104,9 @@ class MarkFile:
         self._database, self._instance, self._counts = database, instance, counts
         self._descriptor: int | None = None
 
-    def note(self, connection: sqlite3.Connection) -> None:
+    def update(self, connection: sqlite3.Connection) -> None:
         """A transaction is committed, and nobody has been told yet."""
-        counts = counted(connection)
+        counts = load_counts(connection)
         if counts != self._counts:
             self._counts = counts
             self.write()
@@ -117,7 +117,7 @@ class MarkFile:
         with suppress(OSError):
             if self._descriptor is None:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                self._descriptor = os.open(_place(self._database), flags, OWNER_ONLY)
+                self._descriptor = os.open(_mark_path(self._database), flags, OWNER_ONLY)
             os.pwrite(self._descriptor, text.ljust(BYTES - 1) + b"\n", 0)
 
     def close(self) -> None:
@@ -125,5 +125,5 @@ class MarkFile:
             os.close(self._descriptor)
 
 
-def _place(database: Path) -> Path:
+def _mark_path(database: Path) -> Path:
     return database.with_name(database.name + SUFFIX)

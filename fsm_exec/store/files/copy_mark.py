@@ -23,7 +23,7 @@ ATTRIBUTE: Final = "user.fsm-exec.opened"
 SEPARATOR: Final = "|"
 
 
-def is_another(path: Path, opened_at: str) -> bool:
+def is_copy(path: Path, opened_at: str) -> bool:
     """Whether the file's mark is missing, or of another opening than the database in it knows."""
     if not hasattr(os, "getxattr"):
         return False
@@ -34,7 +34,7 @@ def is_another(path: Path, opened_at: str) -> bool:
     return opened_at not in found.split(SEPARATOR)
 
 
-def mark(path: Path, *openings: str) -> None:
+def write_mark(path: Path, *openings: str) -> None:
     """Mark the file as opened then: for two times until the later one is committed, for that alone afterwards. Where
     it cannot be marked nothing happens; on a full disk the next opening may take it for a copy, which costs a
     question."""

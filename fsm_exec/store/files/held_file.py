@@ -45,25 +45,25 @@ class HeldFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = _locked(path)
+        self._descriptor = _lock(path)
         self._identity = _identity(os.fstat(self._descriptor))
         _held_here.add(self._identity)
         self._beside: dict[Path, Identity] = {}
 
-    def opened(self) -> None:
+    def note_opened(self) -> None:
         """SQLite has it open now: from here on its log and the log's index must stay where they are."""
         beside = (self.path.with_name(self.path.name + suffix) for suffix in BESIDE)
-        self._beside = {path: found for path in beside if (found := _found(path)) is not None}
+        self._beside = {path: found for path in beside if (found := _identity_at(path)) is not None}
 
     def trouble(self) -> str | None:
         """What became of the file, in one line; None: it is there. Opens nothing."""
-        now = _found(self.path)
+        now = _identity_at(self.path)
         if now is None:
             return f"the database {self.path} was deleted or moved while it was in use"
         if now != self._identity:
             return f"the database {self.path} was replaced by another file while it was in use"
         for path, identity in self._beside.items():
-            if _found(path) != identity:
+            if _identity_at(path) != identity:
                 what = "write-ahead log" if path.name.endswith(LOG) else "log's index"
                 return f"the {what} of the database was deleted, moved or replaced while it was in use: {path}"
         if os.pread(self._descriptor, len(SQLITE_MAGIC), 0) != SQLITE_MAGIC:
@@ -88,10 +88,10 @@ class HoldingConnection(sqlite3.Connection):
             held.close()
 
 
-def _locked(path: Path) -> int:
+def _lock(path: Path) -> int:
     """A descriptor that has the lock of the file that `path` means now."""
     for _ in range(TRIES_MAX):
-        before = _found(path)
+        before = _identity_at(path)
         if before in _held_here:
             raise LockHeld(f"the database {path} is open in this process already; use another")
         try:
@@ -100,7 +100,7 @@ def _locked(path: Path) -> int:
             raise UserError(f"cannot lock the database {path}: {error.strerror}; give another path") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _found(path) == _identity(os.fstat(descriptor)):
+            if _identity_at(path) == _identity(os.fstat(descriptor)):
                 return descriptor
         except OSError as error:
             os.close(descriptor)
@@ -118,7 +118,7 @@ def _identity(found: os.stat_result) -> Identity:
     return found.st_dev, found.st_ino
 
 
-def _found(path: Path) -> Identity | None:
+def _identity_at(path: Path) -> Identity | None:
     try:
         return _identity(os.stat(path))
     except OSError:

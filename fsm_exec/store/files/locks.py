@@ -42,7 +42,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     database: str
     what: str
 
-    def named_for(self, thing: str) -> str:
+    def description(self, thing: str) -> str:
         """In an error about `thing`; its database is not said twice."""
         database = "" if self.database in thing else f", database {self.database}"
         return f"{self.what} (process {self.pid}, since {self.since}{database})"
@@ -51,7 +51,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 @contextmanager
 def database_lock(database: Path, *, what: str, since: str) -> Iterator[None]:
     """This database is ours while the block runs. Raises LockHeld, and UserError for a path that cannot be used."""
-    path = _real(database)
+    path = _real_path(database)
     refuse_second_name(path)
     holder = Holder(pid=os.getpid(), since=since, database=str(path), what=what)
     point("lock.before")
@@ -74,18 +74,18 @@ def refuse_second_name(path: Path) -> None:
 def hold(path: Path, content: msgspec.Struct, thing: str) -> Iterator[None]:
     """Hold the lock file `path` while the block runs, with `content` in it as JSON. `thing` is what it stands for, in
     the words of an error. Raises LockHeld if somebody else holds it, UserError if the file cannot be written."""
-    descriptor = _taken(path, thing)
+    descriptor = _take(path, thing)
     try:
         _write(descriptor, msgspec.json.encode(content))
         yield
     finally:
         with suppress(OSError):  # a directory that became read-only: a file nobody holds does no harm
-            if _is_still(path, descriptor):  # else somebody removed ours, and it is another's
+            if _still_names(path, descriptor):  # else somebody removed ours, and it is another's
                 path.unlink()
         os.close(descriptor)
 
 
-def holding(path: Path) -> bytes | None:
+def read_holder(path: Path) -> bytes | None:
     """What the holder of the lock file `path` wrote into it; None if nobody holds it, or nothing is written yet."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -102,7 +102,7 @@ def holding(path: Path) -> bytes | None:
     return None
 
 
-def _taken(path: Path, thing: str) -> int:
+def _take(path: Path, thing: str) -> int:
     """A descriptor that holds the lock of the file that `path` means now."""
     for _ in range(TRIES_MAX):
         try:
@@ -114,12 +114,14 @@ def _taken(path: Path, thing: str) -> int:
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_still(path, descriptor):
+            if _still_names(path, descriptor):
                 return descriptor
         except BlockingIOError:
             told = os.pread(descriptor, TEXT_BYTES_MAX, 0)
             os.close(descriptor)
-            raise LockHeld(f"{thing} is held by {_who(told, thing)}; stop it first, or use another") from None
+            raise LockHeld(
+                f"{thing} is held by {_describe_holder(told, thing)}; stop it first, or use another"
+            ) from None
         except OSError as error:
             os.close(descriptor)
             raise UserError(f"cannot lock {thing}: {path}: {error.strerror}; use a local disk") from error
@@ -127,7 +129,7 @@ def _taken(path: Path, thing: str) -> int:
     raise LockHeld(f"{thing} changes hands all the time; stop the other processes first")
 
 
-def _is_still(path: Path, descriptor: int) -> bool:
+def _still_names(path: Path, descriptor: int) -> bool:
     ours = os.fstat(descriptor)
     try:
         there = os.stat(path, follow_symlinks=False)
@@ -143,14 +145,14 @@ def _write(descriptor: int, text: bytes) -> None:
         os.pwrite(descriptor, text + b"\n", 0)
 
 
-def _who(text: bytes, thing: str) -> str:
+def _describe_holder(text: bytes, thing: str) -> str:
     try:
-        return msgspec.json.decode(text, type=Holder).named_for(thing)
+        return msgspec.json.decode(text, type=Holder).description(thing)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return "another process"
 
 
-def _real(database: Path) -> Path:
+def _real_path(database: Path) -> Path:
     try:
         return Path(os.path.realpath(database))
     except ValueError as error:

@@ -21,9 +21,9 @@ from fsm_exec.core.errors import DamagedRow, UserError
 from fsm_exec.core.market.client_order_id import EPOCH_CHARS, INSTANCE_CHARS
 from fsm_exec.core.text import one_line
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.store.damaged_rows import DATABASE_ERRORS, text, tolerant
-from fsm_exec.store.files.acknowledged import SUFFIX, Lost, MarkFile, counted, lost_since, marked
-from fsm_exec.store.files.copy_mark import is_another, mark
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS, decode_damaged_text, text_of
+from fsm_exec.store.files.acknowledged import SUFFIX, Lost, MarkFile, load_counts, load_mark, lost_since
+from fsm_exec.store.files.copy_mark import is_copy, write_mark
 from fsm_exec.store.files.held_file import LOG, HeldFile, HoldingConnection
 from fsm_exec.store.files.migrations import SCHEMA, Migration, migrate
 from fsm_exec.store.files.owner_only import OWNER_ONLY
@@ -43,7 +43,7 @@ _REMEDIES = {
 }
 
 
-class Opening(msgspec.Struct, frozen=True, kw_only=True):
+class OpenRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is needed to open. `path` None is a database in memory; `draw_instance` returns ten characters a-z2-7: a new
     database's instance, and the epoch of every later opening."""
 
@@ -53,7 +53,7 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     migrations: tuple[Migration, ...] = SCHEMA
 
 
-class Opened(msgspec.Struct, frozen=True):
+class OpenDatabase(msgspec.Struct, frozen=True):
     """`epoch` is empty for the first opening of an instance. `held` and `mark`: the file, if there is one; closing the
     connection lets go of them. `number` is the highest that an execution was ever given, as far as the mark says."""
 
@@ -66,12 +66,12 @@ class Opened(msgspec.Struct, frozen=True):
     number: int = 0
 
 
-def open_database(opening: Opening) -> Opened:
+def open_database(opening: OpenRequest) -> OpenDatabase:
     """Create or open, migrate, and prove writable. Raises UserError, and LockHeld while another engine has the file."""
     if opening.path is None:
         return prepare(_in_memory(opening), None, opening)
-    path = _real(opening.path)
-    _refuse_forsaken_log(path)
+    path = _real_path(opening.path)
+    _refuse_orphaned_log(path)
     created = _create_if_absent(path)
     held = HeldFile(path)  # before SQLite looks at it, and before anything is ours to remove
     connection = None
@@ -79,10 +79,10 @@ def open_database(opening: Opening) -> Opened:
         # mode=rw: SQLite itself never creates the file, so what we created is ours to remove.
         uri = f"{path.as_uri()}?mode=rw"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, factory=HoldingConnection)
-        opened = _acknowledged(prepare(connection, path, opening), path)
+        opened = _with_mark(prepare(connection, path, opening), path)
         if created:
             sync_directory(path.parent)
-        held.opened()
+        held.note_opened()
         connection.holding = tuple(filter(None, (opened.mark, held)))
         return replace(opened, held=held)
     except BaseException as error:
@@ -93,15 +93,15 @@ def open_database(opening: Opening) -> Opened:
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
         held.close()
         if isinstance(error, (*DATABASE_ERRORS, OSError)):
-            raise cannot_use(path, error) from error
+            raise unusable_error(path, error) from error
         raise
 
 
-def _acknowledged(opened: Opened, path: Path) -> Opened:
+def _with_mark(opened: OpenDatabase, path: Path) -> OpenDatabase:
     """With the mark beside the file. What it says is lost stays there until something new is acknowledged, so a start
     that came to nothing does not hide it from the next; nor does such a start leave a mark where there was none."""
-    counts = counted(opened.connection)
-    found = marked(path)
+    counts = load_counts(opened.connection)
+    found = load_mark(path)
     instances = {opened.instance, *(name for (name,) in opened.connection.execute("SELECT instance FROM meta_history"))}
     lost = lost_since(found, counts, frozenset(instances))
     mark = MarkFile(path, opened.instance, counts)
@@ -111,17 +111,17 @@ def _acknowledged(opened: Opened, path: Path) -> Opened:
     return replace(opened, mark=mark, lost=lost, number=number)
 
 
-def _in_memory(opening: Opening) -> sqlite3.Connection:
+def _in_memory(opening: OpenRequest) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     if opening.migrations is SCHEMA:
         with closing(sqlite3.connect(":memory:")) as empty:
-            empty.deserialize(_empty())
+            empty.deserialize(_empty_database())
             empty.backup(connection)
     return connection
 
 
 @lru_cache(maxsize=1)
-def _empty() -> bytes:
+def _empty_database() -> bytes:
     """A database of the shipped schema with nothing in it: an experiment opens thousands in memory, and running the
     migrations took longer than anything else of an opening."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
@@ -129,7 +129,7 @@ def _empty() -> bytes:
         return connection.serialize()
 
 
-def cannot_use(path: Path, error: Exception, name: str = "SQLITE_IOERR") -> UserError:
+def unusable_error(path: Path, error: Exception, name: str = "SQLITE_IOERR") -> UserError:
     """One line: which database, what is wrong with it, what to do. `name` is for an error that SQLite did not name."""
     if isinstance(error, UnicodeDecodeError):  # of SQLite's own error, which quotes the schema
         return UserError(
@@ -142,7 +142,7 @@ def cannot_use(path: Path, error: Exception, name: str = "SQLITE_IOERR") -> User
     )
 
 
-def _real(path: Path) -> Path:
+def _real_path(path: Path) -> Path:
     """Without symbolic links, so that one file has one name in `meta`."""
     try:
         return Path(os.path.realpath(path))
@@ -150,7 +150,7 @@ def _real(path: Path) -> Path:
         raise UserError(f"cannot use the database {str(path)!r}: {error}; give the path of a file") from error
 
 
-def _refuse_forsaken_log(path: Path) -> None:
+def _refuse_orphaned_log(path: Path) -> None:
     """Raises UserError for a log whose database is gone: SQLite would delete it, and with it steps that stand nowhere
     else, while the database may only have been moved."""
     log = path.with_name(path.name + LOG)
@@ -179,7 +179,7 @@ def _create_if_absent(path: Path) -> bool:
             kind = "a directory" if path.is_dir() else "not a regular file"
             raise UserError(f"cannot use the database {path}: it is {kind}; give the path of a file") from None
         if not os.access(path, os.W_OK):
-            raise cannot_use(path, sqlite3.OperationalError("it is read-only"), "SQLITE_READONLY") from None
+            raise unusable_error(path, sqlite3.OperationalError("it is read-only"), "SQLITE_READONLY") from None
         return False
     except OSError as error:
         raise UserError(
@@ -188,9 +188,9 @@ def _create_if_absent(path: Path) -> bool:
         ) from error
 
 
-def prepare(connection: sqlite3.Connection, path: Path | None, opening: Opening) -> Opened:
+def prepare(connection: sqlite3.Connection, path: Path | None, opening: OpenRequest) -> OpenDatabase:
     """Migrate, set and identify a database that is connected already. Raises UserError and sqlite3.Error."""
-    tolerant(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    decode_damaged_text(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     migrate(connection, path, opening.migrations)
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if path is not None and mode != "wal":
@@ -199,11 +199,11 @@ def prepare(connection: sqlite3.Connection, path: Path | None, opening: Opening)
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    instance, epoch = _names(connection, path, opening)
-    return Opened(connection, instance, epoch)
+    instance, epoch = _identify(connection, path, opening)
+    return OpenDatabase(connection, instance, epoch)
 
 
-def _names(connection: sqlite3.Connection, path: Path | None, opening: Opening) -> tuple[str, str]:
+def _identify(connection: sqlite3.Connection, path: Path | None, opening: OpenRequest) -> tuple[str, str]:
     """The instance of this very file, and the epoch of this opening, drawn anew for each: what the database lost since
     the last one it cannot know, so nothing that is named from now on may be named as it would have been then.
 
@@ -228,7 +228,7 @@ def _names(connection: sqlite3.Connection, path: Path | None, opening: Opening) 
                 "VALUES (1, ?, ?, ?, ?, ?, ?)",
                 (instance, now, len(opening.migrations), *where, now),
             )
-        elif row[1:3] != where or (path is not None and is_another(path, last)):
+        elif row[1:3] != where or (path is not None and is_copy(path, last)):
             instance = opening.draw_instance()
             connection.execute("INSERT INTO meta_history SELECT instance, path, inode, created_at, ? FROM meta", (now,))
             connection.execute(
@@ -236,14 +236,14 @@ def _names(connection: sqlite3.Connection, path: Path | None, opening: Opening) 
                 (instance, now, *where, now),
             )
         else:
-            instance = _checked(text("meta", 1, "instance", row[0]))
+            instance = _checked_instance(text_of("meta", 1, "instance", row[0]))
             epoch = opening.draw_instance()[-EPOCH_CHARS:]
             connection.execute("UPDATE meta SET opened_at = ?", (now,))
         if path is not None:
-            mark(path, last, now)
+            write_mark(path, last, now)
         connection.execute("COMMIT")
         if path is not None:
-            mark(path, now)
+            write_mark(path, now)
             if not epoch:  # who it is stands in the file itself: a log that is lost does not take that along
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except BaseException:
@@ -253,7 +253,7 @@ def _names(connection: sqlite3.Connection, path: Path | None, opening: Opening) 
     return str(instance), epoch
 
 
-def _checked(instance: str) -> str:
+def _checked_instance(instance: str) -> str:
     if len(instance) != INSTANCE_CHARS or set(instance) - _INSTANCE_LETTERS:
         raise DamagedRow("meta", 1, "instance", f"{instance!r} names no database; restore a backup")
     return instance

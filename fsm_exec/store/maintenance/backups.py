@@ -19,10 +19,10 @@ from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS
 from fsm_exec.store.files.held_file import HeldFile
 from fsm_exec.store.files.migrations import SCHEMA, migrate
-from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, cannot_use, sync_directory
+from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, sync_directory, unusable_error
 from fsm_exec.store.files.owner_only import OWNER_ONLY
-from fsm_exec.store.maintenance.integrity import Report, check
-from fsm_exec.store.maintenance.read_only import LOGS, check_there, identified, inspected
+from fsm_exec.store.maintenance.integrity import IntegrityReport, check_database
+from fsm_exec.store.maintenance.read_only import LOGS, check_exists, check_version, open_read_only
 
 BESIDE = (*LOGS, "-shm")
 
@@ -31,37 +31,37 @@ class CopyFailed(ExecError):
     """The disk did not take the copy; nothing is left of it."""
 
 
-class Copied(msgspec.Struct, frozen=True, kw_only=True):
+class DatabaseCopy(msgspec.Struct, frozen=True, kw_only=True):
     """`instance` is that of the source; the copy has none of its own until it is opened. `report` is of the copy."""
 
     target: Path
     bytes: int
     instance: str | None
-    report: Report
+    report: IntegrityReport
 
 
-def copy_database(source: Path, target: Path) -> Copied:
+def copy_database(source: Path, target: Path) -> DatabaseCopy:
     """Copy `source` to the new file `target`, then check the copy. It is there whole or not at all.
 
     Raises UserError for a source that is no database of ours or a target that cannot be, CopyFailed for a full disk.
     """
-    target = _new(target)
-    with inspected(source, migrated=False) as looked, _unfinished(target) as partial:
+    target = _checked_target(target)
+    with open_read_only(source, migrated=False) as looked, _unfinished(target) as partial:
         with closing(sqlite3.connect(partial, isolation_level=None)) as copy:
             looked.connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # one file: nothing beside it to forget
             copy.execute("UPDATE meta SET inode = NULL")
-        report = check(partial, every=False)
+        report = check_database(partial, every=False)
         _sync(partial)
         try:
             os.link(partial, target)  # fails if somebody has made such a file meanwhile; a rename would overwrite it
         except FileExistsError as error:
             raise _exists(target) from error
         sync_directory(target.parent)
-    return Copied(target=target, bytes=target.stat().st_size, instance=report.instance, report=report)
+    return DatabaseCopy(target=target, bytes=target.stat().st_size, instance=report.instance, report=report)
 
 
-def _new(target: Path) -> Path:
+def _checked_target(target: Path) -> Path:
     """Raises UserError if something is there, or beside it: SQLite would take an old log for the copy's own."""
     target = target.absolute()
     if os.path.lexists(target):
@@ -108,7 +108,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-class Migrated(msgspec.Struct, frozen=True, kw_only=True):
+class MigrationResult(msgspec.Struct, frozen=True, kw_only=True):
     """Schema versions; `copy` is the database as it was, None if there was nothing to do."""
 
     before: int
@@ -116,18 +116,18 @@ class Migrated(msgspec.Struct, frozen=True, kw_only=True):
     copy: Path | None
 
 
-def migrate_database(path: Path) -> Migrated:
+def migrate_database(path: Path) -> MigrationResult:
     """Bring an existing database to today's schema; the caller holds its lock. Raises UserError."""
     path = path.absolute()
-    check_there(path)
+    check_exists(path)
     try:
         with (
             closing(HeldFile(path)),  # let go of after SQLite has closed it
             closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)) as connection,
         ):
             connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            before = identified(connection, path)
+            before = check_version(connection, path)
             copy = migrate(connection, path)
-            return Migrated(before=before, after=len(SCHEMA), copy=copy)
+            return MigrationResult(before=before, after=len(SCHEMA), copy=copy)
     except (*DATABASE_ERRORS, OSError) as error:
-        raise cannot_use(path, error) from error
+        raise unusable_error(path, error) from error

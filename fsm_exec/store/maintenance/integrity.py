@@ -21,7 +21,7 @@ from fsm_exec.core.text import one_line
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS
 from fsm_exec.store.maintenance.integrity_columns import column_differences
 from fsm_exec.store.maintenance.integrity_values import unreadable_values
-from fsm_exec.store.maintenance.read_only import How, inspected
+from fsm_exec.store.maintenance.read_only import How, open_read_only
 from fsm_exec.store.reads import execution_reads
 
 ADDS_UP = (
@@ -46,7 +46,7 @@ class Finding(msgspec.Struct, frozen=True):
     what: str
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class IntegrityReport(msgspec.Struct, frozen=True, kw_only=True):
     """`snapshots` counts executions by the version of their snapshot; `folded` those held against their journal."""
 
     schema_version: int
@@ -58,10 +58,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding]
 
 
-def check(path: Path, *, every: bool) -> Report:
+def check_database(path: Path, *, every: bool) -> IntegrityReport:
     """Look at everything; with `every`, fold the finished executions too. Raises UserError for what cannot be opened
     as a database of ours at all."""
-    with inspected(path) as looked:
+    with open_read_only(path) as looked:
         connection = looked.connection
         findings = [*_pages(connection), *_references(connection), *_metrics(connection), *_edges(connection)]
         findings += [Finding(one.execution_id, one.what) for one in unreadable_values(connection)]
@@ -69,7 +69,7 @@ def check(path: Path, *, every: bool) -> Report:
         instance = None
         try:
             (instance,) = connection.execute("SELECT instance FROM meta").fetchone() or (None,)
-            stored = execution_reads.executions(connection)
+            stored = execution_reads.load_executions(connection)
         except (*DATABASE_ERRORS, ValueError) as error:
             findings.append(Finding(None, f"the executions cannot be listed: {error}"))
         snapshots: dict[int, int] = {}
@@ -79,7 +79,7 @@ def check(path: Path, *, every: bool) -> Report:
             fold = every or one.state not in EXECUTION_ENDS
             folded += fold
             findings += [Finding(one.execution_id, what) for what in _execution(connection, one, fold=fold)]
-        return Report(
+        return IntegrityReport(
             schema_version=looked.schema_version,
             instance=instance,
             read=looked.how,
@@ -146,7 +146,7 @@ def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold:
     if not fold:
         return
     try:
-        rows = execution_reads.journal(connection, stored.execution_id)
+        rows = execution_reads.load_journal(connection, stored.execution_id)
         history: list[Told] = []
         for one in told(rows):
             history.append(one)
@@ -157,8 +157,8 @@ def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold:
         folded = history[-1].advance.execution
         yield from row_differences(
             folded,
-            execution_reads.children(connection, stored.execution_id),
-            execution_reads.fills(connection, stored.execution_id),
+            execution_reads.load_children(connection, stored.execution_id),
+            execution_reads.load_fills(connection, stored.execution_id),
         )
         yield from snapshot_differences(stored.snapshot, folded, min(row.version for row in rows))
         yield from column_differences(connection, stored.snapshot, history)
@@ -168,7 +168,7 @@ def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold:
         yield f"its rows cannot be read: {error}"
 
 
-def damaged(error: UserError) -> bool:
+def is_damage(error: UserError) -> bool:
     """Whether the database could not even be opened because it is damaged, and not for what its path is."""
     if isinstance(error.__cause__, UnicodeDecodeError):
         return True

@@ -27,7 +27,7 @@ from fsm_exec.core.market.ladder_codec import ladder_of
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_count, format_price, parse_count
 from fsm_exec.store.damaged_rows import struct_of
-from fsm_exec.store.journal_steps import fills_told
+from fsm_exec.store.journal_steps import encode_step_fills
 from fsm_exec.store.reads import execution_reads, recovery
 
 _CHILD_METRICS: Final = (
@@ -122,14 +122,14 @@ def _told(connection: sqlite3.Connection, history: Sequence[Told]) -> Iterator[s
     for one, row in zip(history, rows, strict=True):
         if one.row.version == SNAPSHOT_VERSION:
             save = save_of(one.before, one.event, one.advance)
-            expected = {"state": save.state, "reason": save.reason, "fills": fills_told(save)}
+            expected = {"state": save.state, "reason": save.reason, "fills": encode_step_fills(save)}
             yield from _unequal(f"row {one.row.seq} of the journal", dict(zip(expected, row, strict=True)), expected)
 
 
 def _metrics(
     connection: sqlite3.Connection, folded: Execution, rows: list[JournalRow], *, with_activity: bool
 ) -> Iterator[str]:
-    stored = execution_reads.metrics(connection, folded.execution_id)
+    stored = execution_reads.load_metrics(connection, folded.execution_id)
     if stored is None:
         return
     if not folded.is_ended:
@@ -173,7 +173,7 @@ def _metrics(
 
 
 def _deadline_books(connection: sqlite3.Connection, folded: Execution) -> list[DeadlineBook]:
-    row = recovery.deadline_book(connection, folded.execution_id)
+    row = recovery.load_deadline_book(connection, folded.execution_id)
     if row is None:
         return []
     book = Book(ladder_of(row.yes_depth), ladder_of(row.no_depth))

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from fsm_exec.core.values.times import from_iso
-from fsm_exec.store.damaged_rows import DATABASE_ERRORS, tolerant
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS, decode_damaged_text
 
 _JSON: Final[dict[str, frozenset[str]]] = {
     "execution_state": frozenset({"snapshot"}),
@@ -47,7 +47,7 @@ def unreadable_values(connection: sqlite3.Connection) -> Iterator[Unreadable]:
             if not table.startswith("sqlite_"):
                 yield from _of_table(connection, table)
     finally:
-        tolerant(connection)
+        decode_damaged_text(connection)
 
 
 def _of_table(connection: sqlite3.Connection, table: str) -> Iterator[Unreadable]:

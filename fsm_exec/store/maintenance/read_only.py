@@ -22,9 +22,9 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.store.damaged_rows import DATABASE_ERRORS, tolerant
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS, decode_damaged_text
 from fsm_exec.store.files.migrations import SCHEMA, identify, migrate
-from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, cannot_use
+from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, unusable_error
 
 COPY_TRIES = 5
 LOGS = ("-wal", "-journal")
@@ -33,7 +33,7 @@ WAL_HEADER_BYTES = 32
 How: TypeAlias = Literal["in place", "from a copy", "beside its writer"]
 
 
-class Inspected(msgspec.Struct, frozen=True):
+class ReadOnlyDatabase(msgspec.Struct, frozen=True):
     """`schema_version` is the file's own."""
 
     connection: sqlite3.Connection
@@ -42,11 +42,11 @@ class Inspected(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def inspected(path: Path, *, migrated: bool = True) -> Iterator[Inspected]:
+def open_read_only(path: Path, *, migrated: bool = True) -> Iterator[ReadOnlyDatabase]:
     """The database at `path`, to read only, with its own schema unless `migrated`. Raises UserError for what is none of
     ours or cannot be read, also for an error of SQLite's inside the block."""
     path = path.absolute()
-    check_there(path)
+    check_exists(path)
     try:
         with ExitStack() as stack:
             newest = len(SCHEMA) if migrated else 0
@@ -56,10 +56,10 @@ def inspected(path: Path, *, migrated: bool = True) -> Iterator[Inspected]:
                 or _beside_its_writer(path, stack, newest)
             )
     except DATABASE_ERRORS as error:
-        raise cannot_use(path, error) from error
+        raise unusable_error(path, error) from error
 
 
-def check_there(path: Path) -> None:
+def check_exists(path: Path) -> None:
     """Raises UserError for a path that is no file with something in it."""
     try:
         if not path.is_file():
@@ -79,19 +79,19 @@ def _logs(path: Path) -> list[Path]:
     return [log for log in found if log.exists() and log.stat().st_size > 0]
 
 
-def _in_place(path: Path, stack: ExitStack, newest: int) -> Inspected | None:
+def _in_place(path: Path, stack: ExitStack, newest: int) -> ReadOnlyDatabase | None:
     """None if it has a log, is of an older schema, or was written to while it was opened."""
     if _logs(path):
         return None
     before = _stamp(path)
     connection = stack.enter_context(_connected(f"{path.as_uri()}?mode=ro&immutable=1"))
-    version = identified(connection, path)
+    version = check_version(connection, path)
     if version < newest or _logs(path) or _stamp(path) != before:
         return None
-    return Inspected(connection, version, "in place")
+    return ReadOnlyDatabase(connection, version, "in place")
 
 
-def _from_a_copy(path: Path, stack: ExitStack, newest: int) -> Inspected | None:
+def _from_a_copy(path: Path, stack: ExitStack, newest: int) -> ReadOnlyDatabase | None:
     """None if it does not hold still."""
     for _ in range(COPY_TRIES):
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="fsm-exec-"))
@@ -109,22 +109,22 @@ def _from_a_copy(path: Path, stack: ExitStack, newest: int) -> Inspected | None:
             ) from error
         if _stamps(path) == before:
             connection = stack.enter_context(_connected(copy.as_uri()))
-            version = identified(connection, path)
+            version = check_version(connection, path)
             if version < newest:
                 migrate(connection, None)
-            return Inspected(connection, version, "from a copy")
+            return ReadOnlyDatabase(connection, version, "from a copy")
     return None
 
 
-def _beside_its_writer(path: Path, stack: ExitStack, newest: int) -> Inspected:
+def _beside_its_writer(path: Path, stack: ExitStack, newest: int) -> ReadOnlyDatabase:
     connection = stack.enter_context(_connected(f"{path.as_uri()}?mode=ro"))
-    version = identified(connection, path)
+    version = check_version(connection, path)
     if version < newest:
         raise UserError(f"{path} is in use by an older fsm-exec; stop that one first")
-    return Inspected(connection, version, "beside its writer")
+    return ReadOnlyDatabase(connection, version, "beside its writer")
 
 
-def identified(connection: sqlite3.Connection, path: Path) -> int:
+def check_version(connection: sqlite3.Connection, path: Path) -> int:
     """The schema version, never 0. Raises what `identify` raises, and UserError for an empty database."""
     version = identify(connection, path)
     if version == 0:
@@ -135,7 +135,7 @@ def identified(connection: sqlite3.Connection, path: Path) -> int:
 @contextmanager
 def _connected(uri: str) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-        tolerant(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        decode_damaged_text(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         yield connection
 
 

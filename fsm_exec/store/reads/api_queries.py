@@ -14,7 +14,7 @@ import msgspec
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import DamagedRow
 from fsm_exec.core.values.units import CountE2, format_count, parse_count
-from fsm_exec.store.damaged_rows import read, readable, struct_of, text
+from fsm_exec.store.damaged_rows import decode_column, decode_rows, struct_of, text_of
 from fsm_exec.store.reads import execution_reads
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -120,7 +120,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
 
 
-class SubmittedEarlier(msgspec.Struct, frozen=True, kw_only=True):
+class EarlierSubmission(msgspec.Struct, frozen=True, kw_only=True):
     execution_id: str
     request: bytes
     submitted_at: str
@@ -142,7 +142,7 @@ _JOURNAL = (
 )
 
 
-def listing(connection: sqlite3.Connection, wanted: Filter) -> list[ExecutionSummary]:
+def load_listing(connection: sqlite3.Connection, wanted: Filter) -> list[ExecutionSummary]:
     """Newest first; empty if `before` is unknown."""
     conditions, values = ["1 = 1"], list[object]()
     if wanted.state is not None:
@@ -162,7 +162,7 @@ def listing(connection: sqlite3.Connection, wanted: Filter) -> list[ExecutionSum
     return _summaries(connection, statement, (*values, wanted.limit))
 
 
-def detail(connection: sqlite3.Connection, execution_id: str, journal_lines: int) -> ExecutionDetail | None:
+def load_detail(connection: sqlite3.Connection, execution_id: str, journal_lines: int) -> ExecutionDetail | None:
     """None for an unknown execution."""
     found = _summaries(connection, f"{_SUMMARY} WHERE e.execution_id = ?", (execution_id,))
     if not found:
@@ -172,10 +172,10 @@ def detail(connection: sqlite3.Connection, execution_id: str, journal_lines: int
 
     def rows_of(kind: type[S], table: str, statement: str) -> list[S]:
         rows = connection.execute(statement, (execution_id,))
-        return list(readable(rows, partial(_struct, kind, table, execution_id), damage))
+        return list(decode_rows(rows, partial(_struct, kind, table, execution_id), damage))
 
     try:
-        measured = execution_reads.metrics(connection, execution_id)
+        measured = execution_reads.load_metrics(connection, execution_id)
     except DamagedRow as damaged:
         measured = None
         damage.append(str(damaged))
@@ -192,10 +192,10 @@ def detail(connection: sqlite3.Connection, execution_id: str, journal_lines: int
 def _journal(connection: sqlite3.Connection, execution_id: str, lines: int, damage: list[str]) -> list[JournalLine]:
     newest_first = connection.execute(_JOURNAL, (execution_id, lines)).fetchall()
     decode = partial(_struct, JournalLine, "execution_events", execution_id)
-    return list(readable(reversed(newest_first), decode, damage))
+    return list(decode_rows(reversed(newest_first), decode, damage))
 
 
-def submission(connection: sqlite3.Connection, key: str) -> SubmittedEarlier | None:
+def load_submission(connection: sqlite3.Connection, key: str) -> EarlierSubmission | None:
     """What was accepted under this key, if anything was."""
     row = connection.execute(
         "SELECT execution_id, request, submitted_at FROM submissions WHERE key = ?", (key,)
@@ -204,25 +204,25 @@ def submission(connection: sqlite3.Connection, key: str) -> SubmittedEarlier | N
         return None
     execution_id, request, submitted_at = row
     key = f"of key {key}"
-    return SubmittedEarlier(
-        execution_id=text("submissions", key, "execution_id", execution_id),
-        request=text("submissions", key, "request", request).encode(),
-        submitted_at=text("submissions", key, "submitted_at", submitted_at),
+    return EarlierSubmission(
+        execution_id=text_of("submissions", key, "execution_id", execution_id),
+        request=text_of("submissions", key, "request", request).encode(),
+        submitted_at=text_of("submissions", key, "submitted_at", submitted_at),
     )
 
 
-def unfinished_count(connection: sqlite3.Connection) -> int:
+def count_unfinished(connection: sqlite3.Connection) -> int:
     (count,) = connection.execute(f"SELECT count(*) FROM execution_state WHERE {UNFINISHED}").fetchone()
     return int(count)
 
 
-def environment(connection: sqlite3.Connection) -> str | None:
+def load_environment(connection: sqlite3.Connection) -> str | None:
     """Which exchange the executions here are of; None: nobody said so."""
     (name,) = connection.execute("SELECT environment FROM meta").fetchone()
     return None if name is None else str(name)
 
 
-def halted_at(connection: sqlite3.Connection) -> str | None:
+def load_halted_at(connection: sqlite3.Connection) -> str | None:
     """Since when the engine is halted; None: it is not."""
     (at,) = connection.execute("SELECT halted_at FROM meta").fetchone()
     return None if at is None else str(at)
@@ -237,7 +237,7 @@ def _summary(connection: sqlite3.Connection, columns: list[str], row: tuple[Any,
     """One that is damaged is in the list too, with what can be read of it, and says what is wrong."""
     key = row[0]
     try:
-        filled = _filled(connection, text("execution_state", key, "execution_id", key))
+        filled = _filled(connection, text_of("execution_state", key, "execution_id", key))
         return struct_of(ExecutionSummary, "execution_state", key, (*columns, "filled_quantity"), (*row, filled))
     except DamagedRow as damaged:
         shown = {name: None if value is None else str(value) for name, value in zip(columns, row, strict=True)}
@@ -252,7 +252,7 @@ def _summary(connection: sqlite3.Connection, columns: list[str], row: tuple[Any,
 def _filled(connection: sqlite3.Connection, execution_id: str) -> str:
     """Text is summed here: SQLite would make a float of it."""
     counts = connection.execute("SELECT filled_quantity FROM split_orders WHERE execution_id = ?", (execution_id,))
-    every = [read("split_orders", execution_id, "filled_quantity", parse_count, count) for (count,) in counts]
+    every = [decode_column("split_orders", execution_id, "filled_quantity", parse_count, count) for (count,) in counts]
     return format_count(CountE2(sum(every)))
 
 

@@ -14,7 +14,7 @@ from fsm_exec.core.market.ladder_codec import ladder_of
 from fsm_exec.core.values.times import from_iso, to_iso
 from fsm_exec.core.values.units import Outcome, parse_fixed
 from fsm_exec.store.reads import execution_reads
-from fsm_exec.store.reads.observations import methods
+from fsm_exec.store.reads.observations import load_methods
 
 _BOOKS = (
     "SELECT taken_at, yes_depth, no_depth FROM order_book_snapshots "
@@ -47,9 +47,9 @@ class StoredBook(msgspec.Struct, frozen=True):
     asks: Ladder
 
 
-def history(connection: sqlite3.Connection, execution_id: str) -> StoredHistory:
+def load_history(connection: sqlite3.Connection, execution_id: str) -> StoredHistory:
     """Raises UserError for an execution that is not there, CorruptSnapshot for rows that no fsm-exec wrote."""
-    stored = execution_reads.execution(connection, execution_id)
+    stored = execution_reads.load_execution(connection, execution_id)
     if stored is None:
         raise UserError(f"there is no execution {execution_id}; {_known(connection)}")
     if stored.damage is not None:
@@ -63,16 +63,16 @@ def history(connection: sqlite3.Connection, execution_id: str) -> StoredHistory:
             found.setdefault((order_id, fill_id), {})[horizon_s] = None if mid is None else parse_fixed(mid, 5)
         return StoredHistory(
             stored,
-            execution_reads.journal(connection, execution_id),
-            execution_reads.metrics(connection, execution_id),
-            next((row for row in methods(connection) if f"{row.name}@{row.version}" == method), None),
+            execution_reads.load_journal(connection, execution_id),
+            execution_reads.load_metrics(connection, execution_id),
+            next((row for row in load_methods(connection) if f"{row.name}@{row.version}" == method), None),
             found,
         )
     except (ValueError, TypeError, AttributeError) as error:
         raise _unreadable(error) from error
 
 
-def books(
+def load_books(
     connection: sqlite3.Connection, ticker: str, outcome: Outcome, since_us: int, until_us: int
 ) -> list[StoredBook]:
     """Those of one market taken in that time, both ends included, oldest first. Raises UserError for rows that no
@@ -93,7 +93,7 @@ def _seen_from(outcome: Outcome, taken_at_us: int, yes: Ladder, no: Ladder) -> S
 
 
 def _known(connection: sqlite3.Connection) -> str:
-    ids = [one.execution_id for one in execution_reads.executions(connection)]
+    ids = [one.execution_id for one in execution_reads.load_executions(connection)]
     if not ids:
         return "the database has none"
     more = f" and {len(ids) - IDS_SHOWN} more" if len(ids) > IDS_SHOWN else ""

@@ -15,9 +15,16 @@ from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import DamagedRow, UserError
 from fsm_exec.core.journal.rows import ChildRow, FillRow, JournalRow, StoredExecution
 from fsm_exec.core.values.times import from_iso
-from fsm_exec.store.damaged_rows import DATABASE_ERRORS, read, readable, struct_of, text, tolerant
+from fsm_exec.store.damaged_rows import (
+    DATABASE_ERRORS,
+    decode_column,
+    decode_damaged_text,
+    decode_rows,
+    struct_of,
+    text_of,
+)
 from fsm_exec.store.files.migrations import identify
-from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, cannot_use
+from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, unusable_error
 
 _EXECUTIONS = "SELECT execution_id, state, quarantine, snapshot_version, snapshot FROM execution_state"
 _UNFINISHED = "WHERE state NOT IN ('filled', 'cancelled') OR state IS NULL"  # NULL: the row is damaged
@@ -43,27 +50,27 @@ _FILLS = (
 _METRICS = f"SELECT {', '.join(MetricsRow.__struct_fields__)} FROM execution_metrics WHERE execution_id = ?"
 
 
-def executions(connection: sqlite3.Connection) -> list[StoredExecution]:
+def load_executions(connection: sqlite3.Connection) -> list[StoredExecution]:
     """All, in the order of their acceptance."""
     return _decode_executions(connection.execute(f"{_EXECUTIONS} {_BY_ACCEPTANCE}"))
 
 
-def unfinished(connection: sqlite3.Connection) -> list[StoredExecution]:
+def load_unfinished(connection: sqlite3.Connection) -> list[StoredExecution]:
     """Those in no terminal state, the quarantined among them, in the order of their acceptance."""
     return _decode_executions(connection.execute(f"{_EXECUTIONS} {_UNFINISHED} {_BY_ACCEPTANCE}"))
 
 
-def unscored(connection: sqlite3.Connection) -> list[StoredExecution]:
+def load_unscored(connection: sqlite3.Connection) -> list[StoredExecution]:
     """Those that have ended and have no row of metrics, in the order of their acceptance."""
     return _decode_executions(connection.execute(f"{_EXECUTIONS} {_UNSCORED} {_BY_ACCEPTANCE}"))
 
 
-def lately_filled(connection: sqlite3.Connection) -> list[StoredExecution]:
+def load_lately_filled(connection: sqlite3.Connection) -> list[StoredExecution]:
     """Those that have ended and have one of the newest FILLS_LATELY fills, in the order of their acceptance."""
     return _decode_executions(connection.execute(f"{_EXECUTIONS} {_LATELY_FILLED} {_BY_ACCEPTANCE}"))
 
 
-def journal(connection: sqlite3.Connection, execution_id: str) -> list[JournalRow]:
+def load_journal(connection: sqlite3.Connection, execution_id: str) -> list[JournalRow]:
     """Every step of one execution, first to last; empty for an unknown one. Raises DamagedRow."""
     return [_journal_row(execution_id, *row) for row in connection.execute(_JOURNAL, (execution_id,))]
 
@@ -73,30 +80,30 @@ def _journal_row(execution_id: str, seq: object, at: object, *columns: object) -
     event_type, event, intents, steps, version = columns
     found = {
         "seq": seq,
-        "at_us": read(table, key, "at", from_iso, at),
+        "at_us": decode_column(table, key, "at", from_iso, at),
         "event_type": event_type,
-        "event": text(table, key, "event", event).encode(),
-        "intents": text(table, key, "intents", intents).encode(),
+        "event": text_of(table, key, "event", event).encode(),
+        "intents": text_of(table, key, "intents", intents).encode(),
         "steps": steps,
         "version": version,
     }
     return struct_of(JournalRow, table, key, tuple(found), tuple(found.values()))
 
 
-def execution(connection: sqlite3.Connection, execution_id: str) -> StoredExecution | None:
+def load_execution(connection: sqlite3.Connection, execution_id: str) -> StoredExecution | None:
     """One, or None for an unknown id."""
     found = _decode_executions(connection.execute(f"{_EXECUTIONS} WHERE execution_id = ?", (execution_id,)))
     return found[0] if found else None
 
 
-def children(connection: sqlite3.Connection, execution_id: str) -> list[ChildRow]:
+def load_children(connection: sqlite3.Connection, execution_id: str) -> list[ChildRow]:
     """The rows of `split_orders` of one execution. Raises DamagedRow."""
     names = ChildRow.__struct_fields__
     rows = connection.execute(_CHILDREN, (execution_id,))
     return [struct_of(ChildRow, "split_orders", f"{execution_id} {row[0]}", names, row) for row in rows]
 
 
-def fills(connection: sqlite3.Connection, execution_id: str) -> list[FillRow]:
+def load_fills(connection: sqlite3.Connection, execution_id: str) -> list[FillRow]:
     """The rows of `fills` of one execution. Raises DamagedRow."""
     return fill_rows(connection, "WHERE execution_id = ?", (execution_id,))
 
@@ -106,18 +113,18 @@ def fill_rows(
 ) -> list[FillRow]:
     """The rows of `fills` that `where` says. One that is damaged is named in `damage`; without it the first raises
     DamagedRow."""
-    return list(readable(connection.execute(f"{_FILLS}{where}", values), _fill_row, damage))
+    return list(decode_rows(connection.execute(f"{_FILLS}{where}", values), _fill_row, damage))
 
 
 def _fill_row(row: tuple[object, ...]) -> FillRow:
     key = f"{row[0]} {row[1]}"
     columns = FillRow.__struct_fields__
     time = columns.index("traded_at_us")
-    traded_at = read("fills", key, "traded_at", from_iso, row[time])
+    traded_at = decode_column("fills", key, "traded_at", from_iso, row[time])
     return struct_of(FillRow, "fills", key, columns, (*row[:time], traded_at, *row[time + 1 :]))
 
 
-def metrics(connection: sqlite3.Connection, execution_id: str) -> MetricsRow | None:
+def load_metrics(connection: sqlite3.Connection, execution_id: str) -> MetricsRow | None:
     """Raises DamagedRow."""
     row = connection.execute(_METRICS, (execution_id,)).fetchone()
     if row is None:
@@ -128,25 +135,25 @@ def metrics(connection: sqlite3.Connection, execution_id: str) -> MetricsRow | N
 def read_executions(path: Path) -> list[StoredExecution]:
     """`executions` of a database nobody here has open. Raises UserError for what is no database of ours."""
     with _open_for_reading(path) as connection:
-        return executions(connection)
+        return load_executions(connection)
 
 
 def read_journal(path: Path, execution_id: str) -> list[JournalRow]:
     """`journal` of a database nobody here has open. Raises UserError for what is no database of ours."""
     with _open_for_reading(path) as connection:
-        return journal(connection, execution_id)
+        return load_journal(connection, execution_id)
 
 
 @contextmanager
 def _open_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            tolerant(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            decode_damaged_text(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             if identify(connection, path) == 0:
                 raise UserError(f"{path} is empty; give the path of an fsm-exec database")
             yield connection
     except DATABASE_ERRORS as error:
-        raise cannot_use(path, error) from error
+        raise unusable_error(path, error) from error
 
 
 def _decode_executions(rows: sqlite3.Cursor) -> list[StoredExecution]:
@@ -159,11 +166,11 @@ def _stored(execution_id: object, *columns: object) -> StoredExecution:
     table = "execution_state"
     try:
         found = {
-            "execution_id": text(table, execution_id, "execution_id", execution_id),
+            "execution_id": text_of(table, execution_id, "execution_id", execution_id),
             "state": state,
             "quarantine": quarantine,
             "snapshot_version": version,
-            "snapshot": text(table, execution_id, "snapshot", snapshot).encode(),
+            "snapshot": text_of(table, execution_id, "snapshot", snapshot).encode(),
         }
         return struct_of(StoredExecution, table, execution_id, tuple(found), tuple(found.values()))
     except DamagedRow as damaged:

@@ -13,9 +13,9 @@ import msgspec
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.store.damaged_rows import DATABASE_ERRORS, tolerant
+from fsm_exec.store.damaged_rows import DATABASE_ERRORS, decode_damaged_text
 from fsm_exec.store.files.migrations import SCHEMA, identify
-from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, cannot_use
+from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, unusable_error
 from fsm_exec.store.reads import observations
 
 _T = TypeVar("_T")
@@ -26,7 +26,7 @@ _ADD = f"INSERT INTO methods ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * le
 
 def read_methods(path: Path, damage: list[str] | None = None) -> list[MethodRow]:
     """One that is damaged is named in `damage`, or left out. Raises UserError for what is no database of ours."""
-    return _with(path, "ro", lambda connection: observations.methods(connection, damage))
+    return _with(path, "ro", lambda connection: observations.load_methods(connection, damage))
 
 
 def add_method(
@@ -54,7 +54,7 @@ def add_method(
 def _undamaged(connection: sqlite3.Connection) -> list[MethodRow]:
     """Raises UserError: of what a method is the next version cannot be told else."""
     damage: list[str] = []
-    found = observations.methods(connection, damage)
+    found = observations.load_methods(connection, damage)
     if damage:
         raise UserError(f"{damage[0]}; restore a backup, nothing was added")
     return found
@@ -64,7 +64,7 @@ def _with(path: Path, mode: str, function: Callable[[sqlite3.Connection], _T]) -
     try:
         uri = f"{path.absolute().as_uri()}?mode={mode}"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-            tolerant(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            decode_damaged_text(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             version = identify(connection, path)
             if version == 0:
                 raise UserError(f"{path} is empty; give the path of an fsm-exec database")
@@ -72,4 +72,4 @@ def _with(path: Path, mode: str, function: Callable[[sqlite3.Connection], _T]) -
                 raise UserError(f"{path} is of an older schema; run: fsm-exec db migrate --db {path}")
             return function(connection)
     except DATABASE_ERRORS as error:
-        raise cannot_use(path, error) from error
+        raise unusable_error(path, error) from error

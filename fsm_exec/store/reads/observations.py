@@ -12,7 +12,7 @@ from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.core.values.times import from_iso, to_iso
 from fsm_exec.core.values.units import parse_count, parse_fixed
-from fsm_exec.store.damaged_rows import read, readable, struct_of, text
+from fsm_exec.store.damaged_rows import decode_column, decode_rows, struct_of, text_of
 
 _CONFIG = msgspec.json.Decoder(dict[str, object])
 
@@ -42,10 +42,10 @@ _METHODS = f"SELECT {', '.join(MethodRow.__struct_fields__)} FROM methods ORDER 
 _SCORES = "SELECT id, kind, forecast, last_value, happened FROM forecasts WHERE happened IS NOT NULL ORDER BY kind, id"
 
 
-def open_forecasts(connection: sqlite3.Connection, due_by_us: int | None) -> list[OpenForecast]:
+def load_open_forecasts(connection: sqlite3.Connection, due_by_us: int | None) -> list[OpenForecast]:
     """Those that wait for what comes, and are due by then (None: all). One that is damaged is left out."""
     by = EVER if due_by_us is None else to_iso(due_by_us)
-    return list(readable(connection.execute(_OPEN, (by,)), _forecast, []))
+    return list(decode_rows(connection.execute(_OPEN, (by,)), _forecast, []))
 
 
 def _forecast(row: tuple[Any, ...]) -> OpenForecast:
@@ -54,21 +54,21 @@ def _forecast(row: tuple[Any, ...]) -> OpenForecast:
     found = {
         "kind": kind,
         "outcome": outcome,
-        "made_at_us": read(table, number, "made_at", from_iso, made_at),
-        "due_at_us": read(table, number, "due_at", from_iso, due_at),
-        "value_e6": read(table, number, "forecast", _millionths, forecast),
-        "last_value_e6": read(table, number, "last_value", _millionths, last_value),
-        "count_e2": None if quantity is None else read(table, number, "quantity", parse_count, quantity),
+        "made_at_us": decode_column(table, number, "made_at", from_iso, made_at),
+        "due_at_us": decode_column(table, number, "due_at", from_iso, due_at),
+        "value_e6": decode_column(table, number, "forecast", _millionths, forecast),
+        "last_value_e6": decode_column(table, number, "last_value", _millionths, last_value),
+        "count_e2": None if quantity is None else decode_column(table, number, "quantity", parse_count, quantity),
         "subject": subject,
     }
     made = struct_of(Forecast, table, number, tuple(found), tuple(found.values()))
-    names = (text(table, number, "execution_id", execution_id), text(table, number, "ticker", ticker))
+    names = (text_of(table, number, "execution_id", execution_id), text_of(table, number, "ticker", ticker))
     return OpenForecast(number, *names, made)
 
 
-def markouts_due(connection: sqlite3.Connection, since_us: int) -> list[MarkoutDue]:
+def load_due_markouts(connection: sqlite3.Connection, since_us: int) -> list[MarkoutDue]:
     """Every fill since then, with the horizons that are stored. One that is damaged is left out."""
-    return list(readable(connection.execute(_DUE, (to_iso(since_us),)), _due, []))
+    return list(decode_rows(connection.execute(_DUE, (to_iso(since_us),)), _due, []))
 
 
 def _due(row: tuple[Any, ...]) -> MarkoutDue:
@@ -79,8 +79,8 @@ def _due(row: tuple[Any, ...]) -> MarkoutDue:
         "outcome": outcome,
         "order_id": order_id,
         "fill_id": fill_id,
-        "traded_at_us": read("fills", key, "traded_at", from_iso, traded_at),
-        "known": read("markouts", key, "horizon_s", _horizons, known),
+        "traded_at_us": decode_column("fills", key, "traded_at", from_iso, traded_at),
+        "known": decode_column("markouts", key, "horizon_s", _horizons, known),
     }
     return struct_of(MarkoutDue, "fills", key, tuple(found), tuple(found.values()))
 
@@ -93,21 +93,21 @@ def _millionths(value: str) -> int:
     return parse_fixed(value, 6)
 
 
-def unsettled_markets(connection: sqlite3.Connection) -> list[str]:
+def load_unsettled_markets(connection: sqlite3.Connection) -> list[str]:
     """Markets with fills whose settlement is not stored."""
     return [ticker for (ticker,) in connection.execute(f"SELECT DISTINCT s.ticker {_UNSETTLED} ORDER BY s.ticker")]
 
 
-def unsettled_fills(connection: sqlite3.Connection, ticker: str) -> list[MarkoutDue]:
+def load_unsettled_fills(connection: sqlite3.Connection, ticker: str) -> list[MarkoutDue]:
     rows = connection.execute(
         f"SELECT s.outcome, f.order_id, f.fill_id, f.traded_at {_UNSETTLED} AND s.ticker = ?", (ticker,)
     )
-    return list(readable(((ticker, *row, None) for row in rows), _due, []))
+    return list(decode_rows(((ticker, *row, None) for row in rows), _due, []))
 
 
-def recent_books(connection: sqlite3.Connection, ticker: str, since_us: int) -> list[BookRow]:
+def load_recent_books(connection: sqlite3.Connection, ticker: str, since_us: int) -> list[BookRow]:
     """Taken at an interval, oldest first. One that is damaged is left out."""
-    return list(readable(connection.execute(_RECENT, (ticker, to_iso(since_us))), book_of, []))
+    return list(decode_rows(connection.execute(_RECENT, (ticker, to_iso(since_us))), book_of, []))
 
 
 def book_of(row: tuple[Any, ...]) -> BookRow:
@@ -115,38 +115,38 @@ def book_of(row: tuple[Any, ...]) -> BookRow:
     number, ticker, execution_id, taken_at, why, yes, no = row
     table = "order_book_snapshots"
     return BookRow(
-        ticker=text(table, number, "ticker", ticker),
-        execution_id=None if execution_id is None else text(table, number, "execution_id", execution_id),
-        taken_at_us=read(table, number, "taken_at", from_iso, taken_at),
-        why=text(table, number, "why", why),
-        yes_depth=text(table, number, "yes_depth", yes).encode(),
-        no_depth=text(table, number, "no_depth", no).encode(),
+        ticker=text_of(table, number, "ticker", ticker),
+        execution_id=None if execution_id is None else text_of(table, number, "execution_id", execution_id),
+        taken_at_us=decode_column(table, number, "taken_at", from_iso, taken_at),
+        why=text_of(table, number, "why", why),
+        yes_depth=text_of(table, number, "yes_depth", yes).encode(),
+        no_depth=text_of(table, number, "no_depth", no).encode(),
     )
 
 
-def old_books(connection: sqlite3.Connection, before_us: int, at_most: int) -> tuple[int, ...]:
+def load_old_books(connection: sqlite3.Connection, before_us: int, at_most: int) -> tuple[int, ...]:
     """What retention may delete: not the books that executions were priced by."""
     return tuple(number for (number,) in connection.execute(_OLD, (to_iso(before_us), at_most)))
 
 
-def methods(connection: sqlite3.Connection, damage: list[str] | None = None) -> list[MethodRow]:
+def load_methods(connection: sqlite3.Connection, damage: list[str] | None = None) -> list[MethodRow]:
     """By name and version. One that is damaged is named in `damage`, or left out."""
-    return list(readable(connection.execute(_METHODS), _method, [] if damage is None else damage))
+    return list(decode_rows(connection.execute(_METHODS), _method, [] if damage is None else damage))
 
 
 def _method(row: tuple[Any, ...]) -> MethodRow:
     found = struct_of(MethodRow, "methods", f"{row[0]} {row[1]}", MethodRow.__struct_fields__, row)
-    read("methods", f"{row[0]} {row[1]}", "config", _CONFIG.decode, found.config)
+    decode_column("methods", f"{row[0]} {row[1]}", "config", _CONFIG.decode, found.config)
     return found
 
 
-def completed_forecasts(
+def load_completed_forecasts(
     connection: sqlite3.Connection, damage: list[str] | None = None
 ) -> dict[str, list[tuple[int, int, int]]]:
     """By kind: (forecast, last value, what came), in millionths, as `core.signals.forecasts.score` takes them. One that
     is damaged is named in `damage`; without it the first raises DamagedRow."""
     found: dict[str, list[tuple[int, int, int]]] = {}
-    for kind, values in readable(connection.execute(_SCORES), _score, damage):
+    for kind, values in decode_rows(connection.execute(_SCORES), _score, damage):
         found.setdefault(kind, []).append(values)
     return found
 
@@ -155,6 +155,7 @@ def _score(row: tuple[Any, ...]) -> tuple[str, tuple[int, int, int]]:
     number, kind, *values = row
     columns = ("forecast", "last_value", "happened")
     one, other, came = (
-        read("forecasts", number, column, _millionths, value) for column, value in zip(columns, values, strict=True)
+        decode_column("forecasts", number, column, _millionths, value)
+        for column, value in zip(columns, values, strict=True)
     )
-    return text("forecasts", number, "kind", kind), (one, other, came)
+    return text_of("forecasts", number, "kind", kind), (one, other, came)

@@ -11,7 +11,7 @@ from fsm_exec.core.costs.rows import BookRow
 from fsm_exec.core.journal.rows import FillRow, OrderOwner, Started
 from fsm_exec.core.market.client_order_id import name_of_ours
 from fsm_exec.core.values.times import from_iso
-from fsm_exec.store.files.acknowledged import counted
+from fsm_exec.store.files.acknowledged import load_counts
 from fsm_exec.store.reads.execution_reads import fill_rows
 from fsm_exec.store.reads.observations import book_of
 
@@ -27,17 +27,17 @@ _LAST = "SELECT (SELECT max(updated_at) FROM execution_state), (SELECT created_a
 _KNOWN = "SELECT 1 FROM split_orders WHERE execution_id = ? AND client_order_id = ?"
 
 
-def started(connection: sqlite3.Connection) -> Started:
+def load_start(connection: sqlite3.Connection) -> Started:
     """A time that is damaged is none: what is older is listed too then, which costs a moment."""
     (last, created) = connection.execute(_LAST).fetchone()
-    number = counted(connection).number
+    number = load_counts(connection).number
     for at in (last, created):
         with suppress(ValueError, TypeError):
             return Started(number, from_iso(at))
     return Started(number, 0)
 
 
-def unknown_orders(connection: sqlite3.Connection, names: Sequence[str]) -> list[str]:
+def find_unknown_orders(connection: sqlite3.Connection, names: Sequence[str]) -> list[str]:
     """Those client order ids of ours under which no order was ever saved here."""
     found = []
     for name in names:
@@ -47,7 +47,7 @@ def unknown_orders(connection: sqlite3.Connection, names: Sequence[str]) -> list
     return found
 
 
-def owners(connection: sqlite3.Connection, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
+def load_owners(connection: sqlite3.Connection, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
     """By the exchange's order id, for those of `order_ids` that an execution here has."""
     found: dict[str, OrderOwner] = {}
     for begin in range(0, len(order_ids), IDS_AT_ONCE):
@@ -65,7 +65,7 @@ def owners(connection: sqlite3.Connection, order_ids: Sequence[str]) -> dict[str
     return found
 
 
-def deadline_book(connection: sqlite3.Connection, execution_id: str) -> BookRow | None:
+def load_deadline_book(connection: sqlite3.Connection, execution_id: str) -> BookRow | None:
     """The newest book that an execution was priced by. Raises DamagedRow."""
     row = connection.execute(_BOOK, (execution_id,)).fetchone()
     if row is None:

@@ -13,7 +13,7 @@ import msgspec
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.core.values.units import CountE2, Outcome, PriceGrid, PriceRange, parse_count, parse_fixed, parse_price
-from fsm_exec.store.damaged_rows import read, readable, struct_of, text
+from fsm_exec.store.damaged_rows import decode_column, decode_rows, struct_of, text_of
 
 _METRICS = MetricsRow.__struct_fields__
 _EXECUTIONS = (
@@ -27,7 +27,7 @@ _MARKOUTS = (
 )
 
 
-class Worked(msgspec.Struct, frozen=True, kw_only=True):
+class WorkedExecution(msgspec.Struct, frozen=True, kw_only=True):
     """One execution. `metrics` is None until it has ended and been reckoned."""
 
     execution_id: str
@@ -52,16 +52,16 @@ class Markout(msgspec.Struct, kw_only=True):
     missing_e2: int = 0
 
 
-def worked(connection: sqlite3.Connection, damage: list[str] | None = None) -> list[Worked]:
+def load_worked(connection: sqlite3.Connection, damage: list[str] | None = None) -> list[WorkedExecution]:
     """All executions, in the order of their acceptance. One that is damaged is named in `damage`; without it the first
     raises DamagedRow."""
-    return list(readable(connection.execute(_EXECUTIONS), _worked, damage))
+    return list(decode_rows(connection.execute(_EXECUTIONS), _worked, damage))
 
 
-def markouts(connection: sqlite3.Connection, damage: list[str] | None = None) -> dict[tuple[str, int], Markout]:
+def load_markouts(connection: sqlite3.Connection, damage: list[str] | None = None) -> dict[tuple[str, int], Markout]:
     """By execution and horizon in seconds. As `worked`."""
     found: dict[tuple[str, int], Markout] = {}
-    for execution_id, horizon_s, price, count_e2, mid in readable(connection.execute(_MARKOUTS), _markout, damage):
+    for execution_id, horizon_s, price, count_e2, mid in decode_rows(connection.execute(_MARKOUTS), _markout, damage):
         total = found.setdefault((execution_id, horizon_s), Markout())
         if mid is None:
             total.missing_e2 += count_e2
@@ -75,11 +75,11 @@ def _markout(row: tuple[Any, ...]) -> tuple[str, int, int, int, int | None]:
     execution_id, horizon_s, price, quantity, mid = row
     key = f"{execution_id} after {horizon_s} s"
     return (
-        text("fills", key, "execution_id", execution_id),
-        read("markouts", key, "horizon_s", int, horizon_s),
-        read("fills", key, "price", parse_price, price),
-        read("fills", key, "quantity", parse_count, quantity),
-        None if mid is None else read("markouts", key, "mid", _hundred_thousandths, mid),
+        text_of("fills", key, "execution_id", execution_id),
+        decode_column("markouts", key, "horizon_s", int, horizon_s),
+        decode_column("fills", key, "price", parse_price, price),
+        decode_column("fills", key, "quantity", parse_count, quantity),
+        None if mid is None else decode_column("markouts", key, "mid", _hundred_thousandths, mid),
     )
 
 
@@ -87,15 +87,15 @@ def _hundred_thousandths(value: str) -> int:
     return parse_fixed(value, 5)
 
 
-def grids(connection: sqlite3.Connection, damage: list[str] | None = None) -> dict[str, PriceGrid]:
+def load_grids(connection: sqlite3.Connection, damage: list[str] | None = None) -> dict[str, PriceGrid]:
     """The YES prices each market allows, by ticker. As `worked`."""
     rows = connection.execute("SELECT ticker, price_ranges FROM markets ORDER BY ticker")
-    return dict(readable(rows, _named_grid, damage))
+    return dict(decode_rows(rows, _named_grid, damage))
 
 
 def _named_grid(row: tuple[Any, ...]) -> tuple[str, PriceGrid]:
     ticker, ranges = row
-    return text("markets", ticker, "ticker", ticker), read("markets", ticker, "price_ranges", _grid, ranges)
+    return text_of("markets", ticker, "ticker", ticker), decode_column("markets", ticker, "price_ranges", _grid, ranges)
 
 
 def _grid(ranges: str) -> PriceGrid:
@@ -110,7 +110,7 @@ def _grid(ranges: str) -> PriceGrid:
         raise ValueError(f"it has no {error}") from error
 
 
-def _worked(row: tuple[Any, ...]) -> Worked:
+def _worked(row: tuple[Any, ...]) -> WorkedExecution:
     execution_id, ticker, outcome, method, state, reason, quarantine, accepted_at, updated_at, target = row[:10]
     table = "execution_state"
     metrics = None
@@ -124,9 +124,9 @@ def _worked(row: tuple[Any, ...]) -> Worked:
         "state": state,
         "reason": reason,
         "quarantine": quarantine,
-        "accepted_us": read(table, execution_id, "accepted_at", from_iso, accepted_at),
-        "updated_us": read(table, execution_id, "updated_at", from_iso, updated_at),
-        "target_e2": read(table, execution_id, "target_quantity", parse_count, target),
+        "accepted_us": decode_column(table, execution_id, "accepted_at", from_iso, accepted_at),
+        "updated_us": decode_column(table, execution_id, "updated_at", from_iso, updated_at),
+        "target_e2": decode_column(table, execution_id, "target_quantity", parse_count, target),
         "metrics": metrics,
     }
-    return struct_of(Worked, table, execution_id, tuple(found), tuple(found.values()))
+    return struct_of(WorkedExecution, table, execution_id, tuple(found), tuple(found.values()))

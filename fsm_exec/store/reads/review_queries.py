@@ -15,7 +15,7 @@ import msgspec
 
 from fsm_exec.core.values.times import from_iso, to_iso
 from fsm_exec.core.values.units import CountE2, parse_count
-from fsm_exec.store.damaged_rows import read, readable, struct_of
+from fsm_exec.store.damaged_rows import decode_column, decode_rows, struct_of
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -66,28 +66,30 @@ class OpportunityRow(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str | None
 
 
-def ended(connection: sqlite3.Connection, since_us: int, damage: list[str] | None = None) -> list[EndedRow]:
+def load_ended(connection: sqlite3.Connection, since_us: int, damage: list[str] | None = None) -> list[EndedRow]:
     """Those accepted at or after `since_us`, in the order of their acceptance. One that is damaged is named in
     `damage`; without it the first raises DamagedRow."""
-    return list(readable(connection.execute(_ENDED, (to_iso(since_us),)), _named_ended, damage))
+    return list(decode_rows(connection.execute(_ENDED, (to_iso(since_us),)), _named_ended, damage))
 
 
-def opportunities(
+def load_opportunities(
     connection: sqlite3.Connection, since_us: int, damage: list[str] | None = None
 ) -> list[OpportunityRow]:
     """Those of `since_us` and later, oldest first. As `ended`."""
-    return list(readable(connection.execute(_OPPORTUNITIES, (to_iso(since_us),)), _named_opportunity, damage))
+    return list(decode_rows(connection.execute(_OPPORTUNITIES, (to_iso(since_us),)), _named_opportunity, damage))
 
 
 def _named_ended(row: tuple[Any, ...]) -> EndedRow:
     execution_id, *columns = row
-    found = read("execution_state", execution_id, "or its metrics or market", lambda values: _ended(*values), columns)
+    found = decode_column(
+        "execution_state", execution_id, "or its metrics or market", lambda values: _ended(*values), columns
+    )
     return _checked(found, "execution_state", execution_id)
 
 
 def _named_opportunity(row: tuple[Any, ...]) -> OpportunityRow:
     edge_id, *columns = row
-    found = read("edges", edge_id, "or its market", lambda values: _opportunity(*values), columns)
+    found = decode_column("edges", edge_id, "or its market", lambda values: _opportunity(*values), columns)
     return _checked(found, "edges", edge_id)
 
 
