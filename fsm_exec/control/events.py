@@ -2,7 +2,8 @@
 
 The `id` of each is the reader's place: first that at which it begins, then the row's. A `quarantine` has none: it says
 how one stands, when the stream begins and when it changes, and may come again. A comment is sent now and then, so that
-a reader can tell quiet from dead. The stream ends with an `end` event that says why; one without it was cut.
+a reader can tell quiet from dead. A quarantine is no row of the journal because it is no fact of the execution, whose
+fold must not depend on it. The stream ends with an `end` event that says why; one without it was cut.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 Everything a caller can make us wait for has a limit, and those that hold before a token was seen are short: a head that
 does not come, a body that trickles, a reader that takes nothing. A request that is not read to its end, or that breaks
 the protocol, is the last of its connection.
+
+Hypercorn, which serves the paper exchange, does not serve this port: it goes over to HTTP/2 before a token was seen,
+has no limit of connections, and a reader that takes nothing keeps its send for ever, shielded.
 """
 
 from __future__ import annotations

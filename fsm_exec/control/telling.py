@@ -3,6 +3,11 @@
 Every row is read from the database once it is durable, the new ones as those that are long past. So a row tells the
 same whenever it is asked for, a slow reader holds nothing up, and whoever names the last row it has goes on with the
 next one: after a cut, after a restart, after years.
+
+The engine only wakes a reader. To hand each step to a buffer of the reader's was tried: a step told live said more than
+the same step read back, a slow reader's buffer ended in a gap, and what was missed could not be asked for. What a row
+tells is stored with the row, since to derive it would mean to fold the whole journal of every execution that is caught
+up with; and its position is the table's key, since an implicit rowid may change with a VACUUM.
 """
 
 from __future__ import annotations
