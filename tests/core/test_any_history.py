@@ -3,6 +3,9 @@
 Most drawn events are about the execution's own orders, so that many are relevant; nothing makes them consistent. An
 event that raises leaves everything as it was; one that is taken keeps the invariants. After any of it, answers that
 contradict nothing said before bring the execution to its end.
+
+The teller is no exchange and holds no orders: most of what it says no exchange would, and its last answers are drawn
+from what the execution itself believes. What a true one says is for test_truthful_exchange.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """Under an exchange that tells the truth, however late, twice, reordered or never: nothing raises, nothing is bought
 beyond the target or the cap, and every execution can be brought to its end with every fill counted once.
 
-The exchange here is a model in plain integers. What it does to orders is drawn, and so is which of its news arrive:
+The exchange here is a model in plain integers, since a history of forty steps is drawn five hundred times and each loss
+of a message must be a number that Hypothesis can shrink. It is held to the paper exchange, as the client hears it, by
+tests/contract/test_models_of_the_exchange.py. What it does to orders is drawn, and so is which of its news arrive:
 answers get lost, requests wander about and arrive late, fills come early, twice or not at all, frames lag, the process
 is killed and restored. Look-ups are as the engine makes them: only for what `needs_inquiry` names.
 """
@@ -142,7 +144,9 @@ class Exchange:
             order = Order(write, f"id-{name}", write.price_e4)
             self.orders[name] = order
             self.trade(order, self.draw(3) * self.draw(1 + order.left_e2))
-            if order.status == "resting" and (write.time_in_force != "good_till_canceled" or self.draw(8) == 0):
+            if order.status == "resting" and write.time_in_force != "good_till_canceled":
+                order.status = "canceled"
+            elif order.status == "resting" and self.draw(8) == 0:
                 order.status, order.cause = "canceled", "SelfTradeCancel"
             self.frame(order)
             remaining = order.left_e2 if order.status == "resting" else 0
@@ -156,7 +160,7 @@ class Exchange:
         assert order is not None
         if isinstance(write, AmendOrder):
             if order.status != "resting":
-                return AmendRefused(at_us=0, client_order_id=name, effect_id=write.effect_id, code="not_found")
+                return WriteLost(at_us=0, client_order_id=name, effect_id=write.effect_id, why="404")
             order.price_e4 = write.price_e4
             self.trade(order, self.draw(2) * self.draw(1 + order.left_e2))
             self.frame(order)

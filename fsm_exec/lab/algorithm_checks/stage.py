@@ -1,5 +1,8 @@
 """A stage for algorithms: core itself, a tape of books, and a truthful exchange that answers late, badly or not at all.
 
+It stands where the paper exchange would take seconds, since an algorithm is shown thousands of books, and is held to
+it by tests/contract/test_models_of_the_exchange.py.
+
 Time goes in steps of a quarter of a second. The exchange matches against the tape's offers (what we take of a level is
 gone until the next book) and lets our bids be hit now and then. Every step the execution is also folded from its
 journal and asked again with a method made anew, so whatever is not in the journal cannot matter.
@@ -285,13 +288,12 @@ class Stage:
                 return OrderDoubted(at_us=0, client_order_id=name, why="409 exists")
             if self._frame is not None and self._frame.status != "open":
                 return OrderRefused(at_us=0, client_order_id=name, code="trading_is_paused", message="")
-            order = self.orders[name] = Resting(write, write.price_e4)
             if write.post_only and self._best_ask() <= write.price_e4:
-                order.status, order.cause = "canceled", "PostOnlyCrossCancel"
-            else:
-                self._match(order, maker=False)
-                if order.status == "resting" and write.time_in_force != "good_till_canceled":
-                    order.status = "canceled"
+                return OrderRefused(at_us=0, client_order_id=name, code="invalid_order", message="post only cross")
+            order = self.orders[name] = Resting(write, write.price_e4)
+            self._match(order, maker=False)
+            if order.status == "resting" and write.time_in_force != "good_till_canceled":
+                order.status = "canceled"
             remaining = order.left_e2 if order.status == "resting" else 0
             return OrderAccepted(
                 at_us=0,
@@ -303,7 +305,7 @@ class Stage:
         assert order is not None
         if isinstance(write, AmendOrder):
             if order.status != "resting":
-                return AmendRefused(at_us=0, client_order_id=name, effect_id=write.effect_id, code="not_found")
+                return WriteLost(at_us=0, client_order_id=name, effect_id=write.effect_id, why="404")
             order.price_e4 = write.price_e4
             self._match(order, maker=False)
             return AmendAnswered(
