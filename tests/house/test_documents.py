@@ -14,6 +14,7 @@ import pytest
 
 from fsm_exec.cli.main import cli
 from tests.house.documents import KINDS, ROOT, Document, documents
+from tests.house.test_docstrings import known
 
 ALL = pytest.mark.parametrize("document", documents(), ids=str)
 
@@ -42,6 +43,17 @@ def test_files_and_tests_that_are_named_exist(document: Document) -> None:
         if named and not (list((ROOT / "tests").rglob(named[1])) if named[1].endswith(".py") else is_a_test(named[1])):
             lost.append(span)
     assert lost == []
+
+
+@ALL
+def test_names_of_the_code_exist(document: Document) -> None:
+    """A class, a method or a called function in backticks is one; words of the wire and of other programs are not asked
+    for, and neither is what a test of a chapter runs."""
+    if document.path.parent.name == "wire":
+        return
+    spans = [span for span in document.spans if re.fullmatch(r"[A-Z][a-z]+[A-Z]\w*(?:\.\w+)*|\w+\([^()`]*\)", span)]
+    names = {span: set(re.sub(r"\(.*", "", span).split(".")) for span in spans}
+    assert [span for span, parts in names.items() if not parts <= known()] == []
 
 
 @ALL
