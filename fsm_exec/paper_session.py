@@ -46,8 +46,8 @@ from fsm_exec.paper.timing.latency import Latency
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
+from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import Wall, system_us
-from fsm_exec.runtime.depth import DepthSettings
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.recovery import Methods
 from fsm_exec.session import Access, Session, open_session

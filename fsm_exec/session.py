@@ -24,12 +24,12 @@ from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket import Tap
 from fsm_exec.kalshi.websocket_dial import Dial, dial_url
+from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import Wall, keep_in_step
-from fsm_exec.runtime.depth import DepthSettings
 from fsm_exec.runtime.engine import Engine
+from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.markouts import Results
 from fsm_exec.runtime.observer import Observer
-from fsm_exec.runtime.opening import open_engine
 from fsm_exec.runtime.recovery import Methods
 from fsm_exec.store import SqliteStore
 

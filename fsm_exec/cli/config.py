@@ -20,7 +20,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.kalshi import environment
 from fsm_exec.kalshi.environment import Environment, EnvironmentName
 from fsm_exec.kalshi.signing import check_key_id
-from fsm_exec.runtime.depth import DepthSettings
+from fsm_exec.runtime.book_recorder import DepthSettings
 
 CONFIG_VARIABLE: Final = "FSM_EXEC_CONFIG"
 FILE_NAME: Final = "config.toml"

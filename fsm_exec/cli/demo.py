@@ -39,8 +39,8 @@ from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE, PROFILES
 from fsm_exec.paper.tapes.tape import Tape, read_tape
 from fsm_exec.paper_session import PaperExchange, open_paper_session
 from fsm_exec.plugins import installed
+from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import system_us
-from fsm_exec.runtime.depth import DepthSettings
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.pacer import TICK_S, keep_pace

@@ -38,15 +38,15 @@ from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.core.market.orders import Write
 from fsm_exec.core.recovery.proof import is_too_old
 from fsm_exec.core.recovery.recovery import doubted
-from fsm_exec.runtime.accepting import ends_of
-from fsm_exec.runtime.again import Again
+from fsm_exec.runtime.cancel_retry import Again
 from fsm_exec.runtime.determinism import settled
+from fsm_exec.runtime.events import Latch, MayAct
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
-from fsm_exec.runtime.inquirer import Inquirer
-from fsm_exec.runtime.latch import Latch, MayAct
-from fsm_exec.runtime.performer import perform, unproven
+from fsm_exec.runtime.order_lookup import Inquirer
+from fsm_exec.runtime.order_sender import perform, unproven
 from fsm_exec.runtime.services import Services
+from fsm_exec.runtime.submission import ends_of
 
 DECISION_INTERVAL_US = 250_000
 CONTRADICTIONS = (IllegalEvent, IllegalTrigger, InvariantBroken)

@@ -11,8 +11,8 @@ from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.market.terms import MarketStatus
 from fsm_exec.core.recovery.order_lookup import taken_elsewhere
 from fsm_exec.core.recovery.proof import is_doubted
-from fsm_exec.runtime.emergency import cancel_orphans
-from fsm_exec.runtime.past import Past
+from fsm_exec.runtime.ended_executions import Past
+from fsm_exec.runtime.kill_switch import cancel_orphans
 from fsm_exec.runtime.reconciler import Known
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.supervisor import Supervisor

@@ -1,7 +1,7 @@
 """The engine: the states of its table and what its owner may ask of it.
 
 Starting is recovering: what the database left unfinished is taken up (runtime.start) before it accepts anything. It is
-made by runtime.opening; what comes from outside reaches executions by runtime.dispatch.
+made by runtime.lifespan; what comes from outside reaches executions by runtime.dispatch.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from fsm_exec.core.execution.machine import step
 from fsm_exec.core.journal.to_rows import edge_figures, save_of
 from fsm_exec.core.market.client_order_id import numbered
 from fsm_exec.core.values.units import CountE2, Outcome
-from fsm_exec.runtime.accepting import GRACE_US, ends_of, submitted
-from fsm_exec.runtime.accepting import MethodRef as MethodRef
-from fsm_exec.runtime.accepting import Request as Request
 from fsm_exec.runtime.dispatch import Dispatch
+from fsm_exec.runtime.ended_executions import Ended as Ended
+from fsm_exec.runtime.ended_executions import Past
 from fsm_exec.runtime.health import Health
 from fsm_exec.runtime.markets import Markets
-from fsm_exec.runtime.past import Ended as Ended
-from fsm_exec.runtime.past import Past
 from fsm_exec.runtime.recovery import Methods
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.start import Start
 from fsm_exec.runtime.status import EngineStatus, status_of
 from fsm_exec.runtime.stream_state import StreamState
+from fsm_exec.runtime.submission import GRACE_US, ends_of, submitted
+from fsm_exec.runtime.submission import MethodRef as MethodRef
+from fsm_exec.runtime.submission import Request as Request
 from fsm_exec.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ TOLD_POLL_S = 0.01
 
 
 class Engine:
-    """Made by `opening.open_engine`. `actors` are at work, `ended` the newest that have ended and are measured."""
+    """Made by `lifespan.open_engine`. `actors` are at work, `ended` the newest that have ended and are measured."""
 
     def __init__(
         self,

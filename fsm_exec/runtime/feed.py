@@ -22,7 +22,7 @@ from fsm_exec.core.signals.signal_tracker import SignalTracker
 from fsm_exec.core.signals.sweep_cost import SweepWatch
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid, complement, opposite
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.others import Others
+from fsm_exec.runtime.net_book import Others
 from fsm_exec.runtime.own_orders import OwnOrders
 
 MIDS_KEPT = 4_096

@@ -14,8 +14,8 @@ from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.market.terms import MarketStatus, MarketTerms
 from fsm_exec.core.store_port import Store
 from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.exchange_reads import until_answered
 from fsm_exec.runtime.feed import MarketFeed
-from fsm_exec.runtime.lookup import until_answered
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.runtime.stream_state import StreamState

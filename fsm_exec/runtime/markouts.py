@@ -18,9 +18,9 @@ from fsm_exec.core.errors import SaveRefused, VenueError
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.store_port import ObservationStore
 from fsm_exec.core.values.units import Outcome, format_fixed
-from fsm_exec.runtime.agenda import Agenda
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.timer_queue import Agenda
 
 HORIZONS_S: Final = (1, 5, 30, 300)
 LAG_US: Final = 1_000_000  # how long the book's frames may be on their way

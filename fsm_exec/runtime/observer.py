@@ -18,10 +18,10 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.core.store_port import ObservationStore
+from fsm_exec.runtime.book_recorder import Depth, DepthSettings
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.depth import Depth, DepthSettings
 from fsm_exec.runtime.feed import MarketFeed
-from fsm_exec.runtime.forecasting import Forecasting
+from fsm_exec.runtime.forecast_recorder import Forecasting
 from fsm_exec.runtime.markouts import Markouts, Results
 
 WAITING_MAX: Final = 1_024

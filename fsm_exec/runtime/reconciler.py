@@ -22,8 +22,8 @@ from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.recovery.order_lookup import shows_what_stands
 from fsm_exec.core.recovery.reconcile import FRESH_US, dispute, fill_is_news, misnamed, order_is_news
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.confirming import Confirmer
-from fsm_exec.runtime.router import Router
+from fsm_exec.runtime.confirmer import Confirmer
+from fsm_exec.runtime.stream_listener import Router
 from fsm_exec.runtime.stream_state import StreamState
 
 INTERVAL_S = 30.0

@@ -31,7 +31,7 @@ from fsm_exec.core.recovery.proof import LISTED_FOR_US, is_doubted
 from fsm_exec.core.recovery.recovery import Plan, listed_since_us, plan
 from fsm_exec.core.store_port import Store
 from fsm_exec.core.values.units import CountE2, format_count
-from fsm_exec.runtime.lookup import listings
+from fsm_exec.runtime.exchange_reads import listings
 from fsm_exec.runtime.services import Services
 
 Methods = Callable[[str], Algorithm]

@@ -12,7 +12,7 @@ from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.store_port import Store
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.lookup import SharedListings
+from fsm_exec.runtime.exchange_reads import SharedListings
 from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
 

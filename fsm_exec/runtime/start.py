@@ -20,11 +20,12 @@ from fsm_exec.core.execution.fills import known_fill
 from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
 from fsm_exec.core.recovery.recovery import Plan
 from fsm_exec.runtime.actor import Actor
-from fsm_exec.runtime.emergency import cancel_orphans
-from fsm_exec.runtime.latch import AT_ONCE
-from fsm_exec.runtime.lookup import PAUSE_MAX_S
+from fsm_exec.runtime.cost_measurement import score_what_had_ended
+from fsm_exec.runtime.ended_executions import Past
+from fsm_exec.runtime.events import AT_ONCE
+from fsm_exec.runtime.exchange_reads import PAUSE_MAX_S
+from fsm_exec.runtime.kill_switch import cancel_orphans
 from fsm_exec.runtime.markets import Markets
-from fsm_exec.runtime.past import Past
 from fsm_exec.runtime.recovery import (
     Forgotten,
     Loaded,
@@ -36,7 +37,6 @@ from fsm_exec.runtime.recovery import (
     misnamed,
     refuse_others,
 )
-from fsm_exec.runtime.scoring import score_what_had_ended
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.supervisor import Supervisor
 

@@ -10,7 +10,7 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.market.account import BudgetFacts
 from fsm_exec.runtime.feed import MarketFeed
-from fsm_exec.runtime.inquirer import LATE_PAUSE_MAX_S
+from fsm_exec.runtime.order_lookup import LATE_PAUSE_MAX_S
 
 ANSWER_WITHIN_S = 10  # the client gives a write up then
 

@@ -45,10 +45,10 @@ from fsm_exec.lab.episodes import Conditions, Order, Start
 from fsm_exec.lab.statistics import compare
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, tape_header
 from fsm_exec.runtime.engine import MethodRef, Request
-from fsm_exec.runtime.others import Others
+from fsm_exec.runtime.net_book import Others
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.wire.account import AccountLimits, BucketLimits
-from tests.runtime.lives import a_world, ended
+from tests.runtime.killed_engine import a_world, ended
 from tests.runtime.support import FEES, TICKER, count, price
 from tests.runtime.support import Stage as Life
 

@@ -40,8 +40,8 @@ from fsm_exec.paper.timing.latency import NO_LATENCY
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.runtime.clock import Wall, system_us
+from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import open_live_store
 from tests.benchmarks.crowd import TICKERS, leave_in_flight, open_markets
 from tests.cli.daemons import Serve, serve

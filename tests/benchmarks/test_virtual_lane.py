@@ -21,7 +21,7 @@ from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper_session import PaperExchange, open_paper_session
-from fsm_exec.runtime.depth import DepthSettings
+from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Ended, MethodRef, Request
 

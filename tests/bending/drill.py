@@ -35,20 +35,20 @@ from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
+from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.depth import DepthSettings
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
-from fsm_exec.runtime.opening import open_engine
 from fsm_exec.session import results_of
 from fsm_exec.store import open_virtual_store
 from tests.bending.bends import Bends
 from tests.bending.calls import CALLS, CANCELS_DOWN, DOWN, How, Outage
 from tests.bending.proxy import bent
 from tests.contract.test_under_faults import CASH, INSTANCE, START_US, Restless
-from tests.runtime.lives import Behind, Door
+from tests.runtime.killed_engine import Behind, Door
 
 State: TypeAlias = Literal["recovering", "running", "halted", "draining"]
 Event: TypeAlias = Literal["halt", "cancel", "SIGTERM", "deadline"]

@@ -20,7 +20,7 @@ from tests.bending.bends import Bends, Deliver, Frame
 from tests.bending.drill import Cell, Result, Run
 from tests.bending.editing import GONE, edited
 from tests.bending.lies import LISTINGS, NOBODY, ORDERS, TIME, moved
-from tests.runtime.lives import Behind, Door
+from tests.runtime.killed_engine import Behind, Door
 
 Lives = Callable[["Lied"], Awaitable[None]]
 

@@ -23,8 +23,8 @@ from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import open_virtual_store
 from tests.chaos.engine_process import die_at
 from tests.chaos.fast_clock import FastClock, now_us

@@ -24,7 +24,7 @@ from fsm_exec.core.recovery.order_lookup import filled, reported
 from fsm_exec.core.values.units import CountE2, PriceE4
 from fsm_exec.lab.algorithm_checks import stage
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.performer import perform
+from fsm_exec.runtime.order_sender import perform
 from tests.core.conftest import World
 from tests.core.test_truthful_exchange import Exchange
 from tests.runtime.bent_exchange import BentExchange, open_bent_exchange

@@ -24,8 +24,8 @@ from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import MethodRef, Request
+from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import open_virtual_store
 from tests.contract.test_under_faults import CASH, INSTANCE, START_US
 

@@ -37,11 +37,11 @@ from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Ended, Engine, MethodRef, Request
+from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import open_virtual_store
 from tests.contract.test_under_faults import CALM_S, CASH, HELL, INSTANCE, START_US, TAPE_S, Restless
-from tests.runtime.lives import Behind, Door
+from tests.runtime.killed_engine import Behind, Door
 
 LIVES = 8
 LIFE_MAX_S = 40

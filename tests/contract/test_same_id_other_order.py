@@ -10,7 +10,7 @@ from fsm_exec.core.execution.events import OrderDoubted
 from fsm_exec.core.market.orders import Placed, PlaceOrder
 from fsm_exec.core.recovery.order_lookup import answer_of
 from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.performer import perform
+from fsm_exec.runtime.order_sender import perform
 from tests.contract.conftest import Stage
 from tests.core.conftest import Driver, World
 

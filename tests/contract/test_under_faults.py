@@ -48,9 +48,9 @@ from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.runtime.opening import open_engine
-from fsm_exec.runtime.performer import perform
+from fsm_exec.runtime.order_sender import perform
 from fsm_exec.store import SqliteStore, open_virtual_store
 from tests.contract.conftest import Stage
 

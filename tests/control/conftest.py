@@ -33,8 +33,8 @@ from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine
+from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import SqliteStore, open_virtual_store
 from tests.control.specified import check_answer
 

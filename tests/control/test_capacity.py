@@ -13,8 +13,8 @@ from fsm_exec.control.messages import Status
 from fsm_exec.core.execution.cancel_capacity import ANSWERS_US, HALT_TOKENS_S
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.values.times import SECOND_US, to_iso
-from fsm_exec.runtime.accepting import GRACE_US
 from fsm_exec.runtime.status import ANSWER_WITHIN_S
+from fsm_exec.runtime.submission import GRACE_US
 from tests.control.conftest import OTHER, START_US, TICKER, Desk, a_desk, error_of
 
 MANY = 500

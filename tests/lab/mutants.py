@@ -27,7 +27,17 @@ from fsm_exec.core.recovery.order_lookup import reported
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 from fsm_exec.kalshi import translate
 from fsm_exec.lab.simulation import process
-from fsm_exec.runtime import accepting, dispatch, engine, inquirer, performer, reconciler, start
+from fsm_exec.runtime import (
+    dispatch,
+    engine,
+    order_sender,
+    reconciler,
+    start,
+    submission,
+)
+from fsm_exec.runtime import (
+    order_lookup as runtime_lookup,
+)
 from fsm_exec.runtime.reconciler import Reconciler
 from fsm_exec.store.sqlite_store import SqliteStore
 
@@ -64,18 +74,18 @@ def fills_by_order_total(patch: pytest.MonkeyPatch) -> None:
         return child is not None and not child.counted_e2 >= child.reported_e2 > 0
 
     patch.setitem(apply_event.TAKEN, FillReported, hasty)
-    for module in (reconciler, inquirer):
+    for module in (reconciler, runtime_lookup):
         patch.setattr(module, "fill_is_news", is_news)
 
 
 def time_out_means_rejected(patch: pytest.MonkeyPatch) -> None:
     """An order without an answer is taken for refused."""
-    placed = performer._placed
+    placed = order_sender._placed
 
     def hasty(write: PlaceOrder, answer: PlaceAnswer, at_us: int) -> AnyEvent:
         return placed(write, Refused(code="timeout", message="") if isinstance(answer, Unknown) else answer, at_us)
 
-    patch.setattr(performer, "_placed", hasty)
+    patch.setattr(order_sender, "_placed", hasty)
 
 
 def not_found_means_cancelled(patch: pytest.MonkeyPatch) -> None:
@@ -300,7 +310,7 @@ def _fill_is(patch: pytest.MonkeyPatch, as_heard: Callable[[FillReported], FillR
 
 def deadline_a_second_late(patch: pytest.MonkeyPatch) -> None:
     """An execution is given a second more than was asked."""
-    submitted = accepting.submitted
+    submitted = submission.submitted
 
     def late(*args: object) -> Submitted:
         event = submitted(*args)  # type: ignore[arg-type]

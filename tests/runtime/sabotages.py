@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fsm_exec.kalshi import listings
 from fsm_exec.paper.venue.paging import Page
-from fsm_exec.runtime import lookup, recovery
+from fsm_exec.runtime import exchange_reads, recovery
 
 VARIABLE: Final = "FSM_EXEC_SABOTAGE"
 YEAR_2096_US: Final = 3_976_214_400_000_000
@@ -21,7 +21,7 @@ def _list_from_2096() -> None:
 
 
 def _list_from_ever() -> None:
-    whole: Any = lookup.listings
+    whole: Any = exchange_reads.listings
     vars(recovery)["listings"] = lambda exchange, since_us, *rest: whole(exchange, None, *rest)
 
 

@@ -21,11 +21,11 @@ from fsm_exec.core.market.limits import Limits, resolve_limits
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import Store
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, Outcome, PriceE4
-from fsm_exec.runtime.accepting import MethodRef, Request
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine
+from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.runtime.opening import open_engine
+from fsm_exec.runtime.submission import MethodRef, Request
 from fsm_exec.store import SqliteStore, open_virtual_store
 from tests.runtime.bent_exchange import BentExchange, open_bent_exchange
 from tests.runtime.paper_account import TICKER as TICKER

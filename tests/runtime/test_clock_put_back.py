@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from tests.runtime.lives import a_world, ended
+from tests.runtime.killed_engine import a_world, ended
 
 HOUR_US = 3_600_000_000
 HORIZON_S = 7_200

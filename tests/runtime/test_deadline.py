@@ -9,8 +9,8 @@ from trio.testing import MockClock
 from fsm_exec.core.errors import VenueUnavailable
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.market.orders import FillListing, OrderListing
-from fsm_exec.runtime.accepting import GRACE_US
-from tests.runtime.lives import a_world, ended
+from fsm_exec.runtime.submission import GRACE_US
+from tests.runtime.killed_engine import a_world, ended
 from tests.runtime.support import Stage
 
 US = 1_000_000

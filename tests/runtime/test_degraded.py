@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from fsm_exec.core.errors import VenueError, VenueRefused, VenueUnavailable
 from fsm_exec.core.market.orders import PlaceAnswer, PlaceOrder, Refused
 from fsm_exec.store.reads.api_queries import Filter
-from tests.runtime.lives import World, a_world
+from tests.runtime.killed_engine import World, a_world
 from tests.runtime.support import TICKER, Stage, staged
 
 CAUSES = {

@@ -24,7 +24,7 @@ from fsm_exec.core.market.orders import (
 )
 from fsm_exec.core.values.units import CountE2, MoneyE6
 from tests.bending import requests
-from tests.runtime.lives import World, a_world, ended
+from tests.runtime.killed_engine import World, a_world, ended
 from tests.runtime.support import Stage, count, price, staged
 
 PROOF_S = 32

@@ -13,9 +13,9 @@ from fsm_exec.core.errors import LocalError, UserError, VenueUnavailable
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.market.account import BudgetFacts
 from fsm_exec.core.market.orders import FillListing
-from fsm_exec.runtime import past
+from fsm_exec.runtime import ended_executions
 from fsm_exec.runtime.status import ANSWER_WITHIN_S, FeedStatus, halt_within_s
-from tests.runtime.lives import a_world, ended
+from tests.runtime.killed_engine import a_world, ended
 from tests.runtime.support import TICKER, Stage, StoreBetween, count, staged
 
 
@@ -244,7 +244,7 @@ def test_the_time_of_a_halt_grows_with_the_orders_and_with_doubt() -> None:
 
 async def test_executions_that_ended_leave_memory(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the newest stay; a fill of one that has left is still taken in, and its cost rewritten."""
-    monkeypatch.setattr(past, "ENDED_KEPT_MAX", 3)
+    monkeypatch.setattr(ended_executions, "ENDED_KEPT_MAX", 3)
     async with a_world() as world, world.life() as stage:
         first = await stage.submit(horizon_s=2)
         await ended(stage.engine)

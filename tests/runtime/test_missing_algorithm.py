@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 from fsm_exec.algorithms import Method, method
 from fsm_exec.core.errors import AlgorithmMissing
-from tests.runtime.lives import World, a_world, ended
+from tests.runtime.killed_engine import World, a_world, ended
 from tests.runtime.support import Stage
 
 WHAT_TO_INSTALL = "pip install somebodys-package==1.2"

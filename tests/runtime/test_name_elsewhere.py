@@ -11,7 +11,7 @@ from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.reconciler import INTERVAL_S
 from tests.runtime.bent_exchange import NEIGHBOUR
-from tests.runtime.lives import a_world
+from tests.runtime.killed_engine import a_world
 from tests.runtime.support import Stage, count
 
 ELSEWHERE = NEIGHBOUR

@@ -14,12 +14,12 @@ from fsm_exec.core.errors import VenueUnavailable
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.signals.forecasts import score
 from fsm_exec.core.values.units import LINEAR_CENT, Outcome
-from fsm_exec.runtime.depth import DepthSettings
+from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.store.reads.observations import load_completed_forecasts
-from tests.runtime.lives import World, a_world
+from tests.runtime.killed_engine import World, a_world
 from tests.runtime.support import FEES, T0_US, TICKER, Stage, count, price
 
 SETTINGS = DepthSettings(interval_s=10, retention_days=7, warm_max_age_s=60)

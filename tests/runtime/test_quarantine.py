@@ -12,7 +12,7 @@ from fsm_exec.core.errors import IllegalEvent, LocalError
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.market.orders import OrderListing
 from fsm_exec.runtime import supervisor
-from tests.runtime.lives import World, a_world, ended
+from tests.runtime.killed_engine import World, a_world, ended
 from tests.runtime.support import Stage, count
 
 LOST_FOR_LONG = 1_000  # requests: more than are made while an execution is given up

@@ -15,7 +15,7 @@ from fsm_exec.core.values.units import LINEAR_CENT, PriceE4
 from fsm_exec.paper.grids import grid_of
 from tests.bending import requests
 from tests.bending.bends import Reply
-from tests.runtime.lives import a_world, ended
+from tests.runtime.killed_engine import a_world, ended
 from tests.runtime.support import FEES, INSTANCE, TICKER, Stage, count
 
 HOUR_US = 3_600_000_000

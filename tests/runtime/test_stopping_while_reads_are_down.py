@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from fsm_exec.core.errors import VenueRefused, VenueUnavailable
 from fsm_exec.core.exchange_port import StreamListener
 from fsm_exec.runtime.inbox import InboxOverflow
-from tests.runtime.lives import World, a_world, ended
+from tests.runtime.killed_engine import World, a_world, ended
 from tests.runtime.support import Stage, StoreBetween, count
 
 READS: Final = ("markets", "market_terms", "orders", "fills", "stream")

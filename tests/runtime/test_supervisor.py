@@ -18,7 +18,7 @@ from fsm_exec.core.values.units import LINEAR_CENT
 from fsm_exec.runtime.engine import MethodRef, Request
 from fsm_exec.runtime.inbox import INBOX_EVENTS_MAX, InboxOverflow
 from fsm_exec.runtime.supervisor import RESTART_INTERVAL_S, RESTARTS_MAX, may_help_to_restart
-from tests.runtime.lives import World, a_world, ended
+from tests.runtime.killed_engine import World, a_world, ended
 from tests.runtime.support import FEES, TICKER, Stage, count, price
 
 

@@ -15,11 +15,11 @@ from trio.testing import MockClock
 from fsm_exec.algorithms import method
 from fsm_exec.core.errors import StoreFailed, UserError
 from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.runtime.opening import open_engine
 from fsm_exec.store import open_virtual_store
 from tests.runtime.bent_exchange import BentExchange, open_bent_exchange
-from tests.runtime.lives import World, a_world, ended
+from tests.runtime.killed_engine import World, a_world, ended
 from tests.runtime.support import INSTANCE, T0_US, TICKER, Stage, count
 
 HOUR_US = 3_600_000_000

@@ -24,7 +24,7 @@ from fsm_exec.core.market.orders import FillReport
 from fsm_exec.core.recovery.order_lookup import filled
 from fsm_exec.core.recovery.proof import is_doubted, is_too_old
 from fsm_exec.runtime.actor import say_notes
-from fsm_exec.runtime.scoring import score_again, stored_book
+from fsm_exec.runtime.cost_measurement import score_again, stored_book
 from fsm_exec.runtime.services import Services
 
 ENDED_KEPT_MAX = 1_000

@@ -31,8 +31,8 @@ from fsm_exec.core.recovery.order_lookup import (
 from fsm_exec.core.recovery.proof import is_overtaken, order_ids, proof, row_of, zombie
 from fsm_exec.core.recovery.reconcile import fill_is_news
 from fsm_exec.core.recovery.recovery import OVERLAP_US
-from fsm_exec.runtime.emergency import take_off
 from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.kill_switch import take_off
 from fsm_exec.runtime.services import Services
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from trio.testing import MockClock
 
-from fsm_exec.runtime.agenda import Agenda
 from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.timer_queue import Agenda
 from tests.runtime.support import T0_US
 
 

@@ -11,7 +11,7 @@ from fsm_exec.core.journal.rows import ExecutionSave, StoredExecution
 from fsm_exec.core.market.orders import OrderListing
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.runtime.inbox import INBOX_EVENTS_MAX
-from tests.runtime.lives import a_world, ended
+from tests.runtime.killed_engine import a_world, ended
 from tests.runtime.support import Stage, StoreBetween, staged
 
 

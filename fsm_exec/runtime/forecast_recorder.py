@@ -21,9 +21,9 @@ from fsm_exec.core.signals.sweep_cost import sweep_side
 from fsm_exec.core.store_port import ObservationStore
 from fsm_exec.core.values.fixed_point import PPM
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, CountE2, complement, opposite, parse_price
-from fsm_exec.runtime.agenda import Agenda
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.timer_queue import Agenda
 
 LAG_US: Final = 1_000_000
 LATE_US: Final = 5_000_000  # looked at later than this, the book is not that of the time any more

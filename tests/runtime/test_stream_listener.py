@@ -22,7 +22,7 @@ from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
-from fsm_exec.runtime.router import Router
+from fsm_exec.runtime.stream_listener import Router
 from fsm_exec.runtime.stream_state import StreamState
 from tests.runtime.support import INSTANCE, T0_US, TERMS, TICKER, count, price
 
