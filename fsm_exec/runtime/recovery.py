@@ -65,6 +65,7 @@ async def load(services: Services, methods: Methods) -> Loaded:
     given_up: list[Execution] = []
     healed: list[str] = []
     seen: dict[MarketTerms, MarketTerms] = {}
+    methods = _asked_once(methods)
     for stored in await services.store.unfinished():
         if stored.quarantine is not None:
             quarantined[stored.execution_id] = stored.quarantine
@@ -98,6 +99,24 @@ async def load(services: Services, methods: Methods) -> Loaded:
         last_saved_us=started.last_saved_us,
         number=started.number,
     )
+
+
+def _asked_once(methods: Methods) -> Methods:
+    """The same, remembering what it said, a refusal too: thousands of executions may want one that is missing."""
+    said: dict[str, Algorithm | CorruptSnapshot | UserError] = {}
+
+    def find(name: str) -> Algorithm:
+        if name not in said:
+            try:
+                said[name] = methods(name)
+            except (CorruptSnapshot, UserError) as error:
+                said[name] = error
+        found = said[name]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return find
 
 
 def _has_algorithm(stored: StoredExecution, methods: Methods) -> bool:

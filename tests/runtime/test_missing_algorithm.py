@@ -49,6 +49,29 @@ async def test_it_is_quarantined_its_orders_are_cancelled_and_it_says_what_to_in
                 assert WHAT_TO_INSTALL in str((await world.stored(name)).quarantine)
 
 
+async def test_one_that_is_missing_is_looked_for_once_a_start(autojump_clock: MockClock) -> None:
+    """However many executions want it: each look reads the database."""
+    asked: list[str] = []
+
+    def find(name: str) -> Method:
+        asked.append(name)
+        return gone(name)
+
+    async with a_world() as world:
+
+        async def work(stage: Stage) -> None:
+            for _ in range(5):
+                await stage.submit(horizon_s=600)
+            await trio.sleep(3)
+
+        await world.killed_after(work)
+        world.methods = find
+        for _ in range(2):
+            async with world.life() as stage:
+                assert len(stage.engine.status().quarantined) == 5
+        assert asked == ["simple_limit@1"] * 2
+
+
 async def test_where_the_algorithm_is_there_again_it_goes_on_by_itself(autojump_clock: MockClock) -> None:
     """A start with the package installed: another order is placed for what remains, and it ends filled."""
     async with a_world() as world:

@@ -235,7 +235,7 @@ def _submission(seed: int, n: int, markets: int, calm_ms: int) -> Submit:
         market=rng.randrange(markets),
         outcome=rng.choice(("yes", "no")),
         count_e2=CountE2(rng.choice((1, 100, 100, 250, 1_000, 2_000, 10_000, 100_000))),
-        method=rng.choice(tuple(SHIPPED)),
+        method=rng.choice(tuple(SHIPPED)),  # not of packages too: a seed is one history wherever it is played
         price=rng.choice(("passive", "mid", "mid", "cross")),
         horizon_ms=horizon_ms,
         bound=bounds.choice(("slippage", "slippage", "worst", "cap")),
