@@ -10,10 +10,10 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.toolkit import US_PER_S, ClosingSettings, allowed, rest_at, whole
+from fsm_exec.algorithms.toolkit import ClosingSettings, allowed, rest_at, whole
 from fsm_exec.core.algorithm.algorithm import Goal, Progress, RepriceWish, Slice, Wish
 from fsm_exec.core.algorithm.market_view import View
-from fsm_exec.core.values.units import PriceE4
+from fsm_exec.core.values.units import US_PER_S, PriceE4
 
 LOOK_EVERY_US = US_PER_S
 

@@ -25,8 +25,6 @@ from typing import Annotated
 import msgspec
 
 from fsm_exec.algorithms.toolkit import (
-    ONE_PPM,
-    US_PER_S,
     ClosingSettings,
     allowed,
     between,
@@ -48,7 +46,7 @@ from fsm_exec.core.algorithm.algorithm import (
     Working,
 )
 from fsm_exec.core.algorithm.market_view import View
-from fsm_exec.core.values.units import ONE_CONTRACT_E2, CountE2, PriceE4
+from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, US_PER_S, CountE2, PriceE4
 
 CONTEXT = Context(prec=18)  # our own: a changed precision somewhere else must not change a price
 CENT_E4 = 100
@@ -169,7 +167,7 @@ def _wanted(progress: Progress, view: View, config: Config) -> PriceE4:
     if best is None:
         return allowed(goal, min(goal.limits.target_e4, _below_ask(view)))
     bid, ask = best
-    share_ppm = min(max(0, _ramp_ppm(progress, config) + _pressure_ppm(view, config)), ONE_PPM)
+    share_ppm = min(max(0, _ramp_ppm(progress, config) + _pressure_ppm(view, config)), PPM)
     low, high = _range(progress, bid, ask, config)
     wanted = to_nearest(goal, between(low, high, share_ppm))
     return allowed(goal, min(wanted, ask - 1, _below_ask(view)))
@@ -197,14 +195,14 @@ def _ramp_ppm(progress: Progress, config: Config) -> int:
     passed_us = min(max(0, progress.at_us - goal.accepted_at_us), horizon_us)
     passed = CONTEXT.divide(Decimal(passed_us), Decimal(horizon_us))
     a = CONTEXT.fma(config.a1, CONTEXT.power(passed, config.g), config.a0)
-    return int(CONTEXT.multiply(a, Decimal(ONE_PPM)))
+    return int(CONTEXT.multiply(a, Decimal(PPM)))
 
 
 def _pressure_ppm(view: View, config: Config) -> int:
     """What the signals add to a, in millionths; positive: buyers press."""
     signals, pressure = view.signals, Decimal(0)
     if signals is not None and signals.imbalance_ppm is not None:
-        pressure = CONTEXT.multiply(config.imbalance_weight, Decimal(signals.imbalance_ppm - ONE_PPM // 2))
+        pressure = CONTEXT.multiply(config.imbalance_weight, Decimal(signals.imbalance_ppm - PPM // 2))
     if signals is not None and signals.ofi_z_ppm is not None:
         pressure = CONTEXT.fma(config.flow_weight, Decimal(signals.ofi_z_ppm), pressure)
     return int(pressure)

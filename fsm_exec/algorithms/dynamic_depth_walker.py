@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from fsm_exec.algorithms.toolkit import US_PER_S, ClosingSettings, apportion, slices_of, whole, within
+from fsm_exec.algorithms.toolkit import ClosingSettings, apportion, slices_of, whole, within
 from fsm_exec.core.algorithm.algorithm import (
     CloseWish,
     Goal,
@@ -31,7 +31,7 @@ from fsm_exec.core.algorithm.algorithm import (
 )
 from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.market.book import Ladder
-from fsm_exec.core.values.units import ONE_CONTRACT_E2, PriceE4
+from fsm_exec.core.values.units import ONE_CONTRACT_E2, US_PER_S, PriceE4
 
 LOOK_EVERY_US = US_PER_S
 TWO_LEVELS = (60, 40)

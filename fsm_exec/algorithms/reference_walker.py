@@ -12,17 +12,17 @@ with money.
 from __future__ import annotations
 
 from fsm_exec.algorithms.algorithm_types import Settings
-from fsm_exec.algorithms.toolkit import ONE_PPM, US_PER_S, allowed, apportion, slices_of, whole
+from fsm_exec.algorithms.toolkit import allowed, apportion, slices_of, whole
 from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, Slice, SliceProgress, Wish, WithdrawWish
 from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.market.book import Ladder
-from fsm_exec.core.values.units import ONE_CONTRACT_E2, PriceE4
+from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, US_PER_S, PriceE4
 
 THRESHOLD_CONTRACTS = 50
 SPLIT = (60, 40)
 WALK_INTERVAL_US = 4 * US_PER_S
 MAX_WALKS = 10
-MOMENTUM_PPM, STRONG_PPM = ONE_PPM // 10, ONE_PPM // 5
+MOMENTUM_PPM, STRONG_PPM = PPM // 10, PPM // 5
 STEP_E4, STRONG_STEP_E4 = 50, 100
 
 

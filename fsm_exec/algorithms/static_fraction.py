@@ -9,15 +9,16 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.toolkit import ONE_PPM, BaselineSettings, allowed, between, rest_at, to_nearest, touch, whole
+from fsm_exec.algorithms.toolkit import BaselineSettings, allowed, between, rest_at, to_nearest, touch, whole
 from fsm_exec.core.algorithm.algorithm import Goal, Progress, Slice, Wish
 from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.values.units import PPM
 
 
 class Config(BaselineSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`fraction_ppm`: 0 is the bid, 1,000,000 the ask."""
 
-    fraction_ppm: Annotated[int, msgspec.Meta(ge=0, le=ONE_PPM)] = 650_000
+    fraction_ppm: Annotated[int, msgspec.Meta(ge=0, le=PPM)] = 650_000
 
 
 def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:

@@ -15,10 +15,7 @@ from fsm_exec.algorithms.algorithm_types import Settings
 from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, Slice, Wish
 from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.market.book import Ladder
-from fsm_exec.core.values.units import ONE_CONTRACT_E2, CountE2, PriceE4, PriceGrid
-
-ONE_PPM = 1_000_000
-US_PER_S = 1_000_000
+from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, US_PER_S, CountE2, PriceE4, PriceGrid
 
 ClosingLeadS = Annotated[int, msgspec.Meta(ge=0, le=600)]
 """Seconds before the deadline at which the closing leg begins; 0: there is none."""
@@ -66,7 +63,7 @@ def tick_above(grid: PriceGrid, price: PriceE4) -> int:
 
 def between(bid: PriceE4, ask: PriceE4, share_ppm: int) -> int:
     """`share_ppm` of the way from the bid to the ask, rounded down."""
-    return bid + share_ppm * (ask - bid) // ONE_PPM
+    return bid + share_ppm * (ask - bid) // PPM
 
 
 def to_nearest(goal: Goal, price: int) -> int:

@@ -12,10 +12,10 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.toolkit import ONE_PPM, US_PER_S, ClosingLeadS, ClosingSettings, apportion, slices_of, within
+from fsm_exec.algorithms.toolkit import ClosingLeadS, ClosingSettings, apportion, slices_of, within
 from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, Slice, SliceProgress, TransferWish, Wish
 from fsm_exec.core.algorithm.market_view import View
-from fsm_exec.core.values.units import CountE2
+from fsm_exec.core.values.units import PPM, US_PER_S, CountE2
 
 LOOK_EVERY_US = US_PER_S
 
@@ -29,7 +29,7 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     closing_lead_s: ClosingLeadS = 1  # nothing rests, so nothing has to be cancelled before the last order
     slices: Annotated[int, msgspec.Meta(ge=5, le=10)] = 8
     interval_s: Annotated[int, msgspec.Meta(ge=0, le=3_600)] = 0
-    spread_ppm: Annotated[int, msgspec.Meta(ge=100_000, le=ONE_PPM)] = 800_000
+    spread_ppm: Annotated[int, msgspec.Meta(ge=100_000, le=PPM)] = 800_000
     retry_ms: Annotated[int, msgspec.Meta(ge=250, le=60_000)] = 500
     fruitless_max: Annotated[int, msgspec.Meta(ge=3, le=1_000)] = 8
 
@@ -70,7 +70,7 @@ def _due(progress: Progress, config: Config) -> tuple[SliceProgress, ...]:
     """The slices whose time has come, oldest first; the first at once."""
     goal, count = progress.goal, len(progress.slices)
     span_us = goal.deadline_us - (config.closing_lead_us or 0) - goal.accepted_at_us
-    interval_us = max(0, span_us) * config.spread_ppm // ONE_PPM // count
+    interval_us = max(0, span_us) * config.spread_ppm // PPM // count
     if config.interval_s:
         interval_us = min(interval_us, config.interval_s * US_PER_S)
     passed_us = progress.at_us - goal.accepted_at_us

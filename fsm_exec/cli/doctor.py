@@ -25,7 +25,7 @@ from fsm_exec.core.errors import UserError, VenueError, VenueRefused
 from fsm_exec.core.market.book import Level
 from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.market.terms import MarketStatus
-from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid, format_money
+from fsm_exec.core.values.units import US_PER_MS, US_PER_S, CountE2, Outcome, PriceE4, PriceGrid, format_money
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import Wall, system_us
@@ -35,8 +35,6 @@ Verdict: TypeAlias = Literal["ok", "warn", "fail"]
 EXIT_FAILED: Final = 1
 STREAM_WAIT_S: Final = 15
 NOTICED_MS: Final = 1_000  # certain differences above this are worth a word
-US_PER_MS: Final = 1_000
-US_PER_S: Final = 1_000_000
 
 REFUSALS: Final = {
     "header_timestamp_expired": "the clocks differ; synchronise this machine's clock",

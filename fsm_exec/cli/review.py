@@ -13,8 +13,8 @@ from fsm_exec.cli import review_tables
 from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.values.times import DAY_S, SECOND_US
-from fsm_exec.core.values.units import MoneyE6, ceil_div, parse_fixed, parse_money
+from fsm_exec.core.values.times import DAY_S
+from fsm_exec.core.values.units import US_PER_S, MoneyE6, ceil_div, parse_fixed, parse_money
 from fsm_exec.lab.break_even import BreakEven, assumed_saving, break_even, observed_saving
 from fsm_exec.lab.review import By, figures, grouped, verdict
 from fsm_exec.runtime.clock import system_us
@@ -90,7 +90,7 @@ def _since_us(text: str | None) -> int:
         return 0
     try:
         if text.isascii() and text.isdigit() and len(text) <= DAYS_DIGITS_MAX:
-            return max(0, system_us() - int(text) * DAY_S * SECOND_US)
+            return max(0, system_us() - int(text) * DAY_S * US_PER_S)
         at = datetime.fromisoformat(text)
     except ValueError:
         at = None

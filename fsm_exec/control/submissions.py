@@ -16,8 +16,9 @@ from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.market.edge import PPM_DECIMALS, Edge, checked_edge
 from fsm_exec.core.market.limits import MAX_SLIPPAGE, Limits, largest_within, resolve_limits
 from fsm_exec.core.market.terms import MarketTerms
-from fsm_exec.core.values.times import SECOND_US, is_time, to_iso
+from fsm_exec.core.values.times import is_time, to_iso
 from fsm_exec.core.values.units import (
+    US_PER_S,
     CountE2,
     MoneyE6,
     ceil_div,
@@ -121,12 +122,12 @@ def deadline_us(request: Checked, now_us: int, limits: ControlLimits) -> int:
     given = request.given
     if request.deadline_us is None:
         assert given.horizon_s is not None, "checked() saw to it"
-        at_us = now_us + given.horizon_s * SECOND_US
+        at_us = now_us + given.horizon_s * US_PER_S
     else:
         at_us = request.deadline_us
     if at_us <= now_us:
         raise UserError(f"deadline {given.deadline!r} has passed, it is {to_iso(now_us)}; give a later one")
-    if at_us - now_us > limits.max_horizon_s * SECOND_US:
+    if at_us - now_us > limits.max_horizon_s * US_PER_S:
         raise refusals.over_limit(f"the deadline is more than max_horizon_s = {limits.max_horizon_s} s away")
     return at_us
 

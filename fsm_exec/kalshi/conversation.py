@@ -19,7 +19,7 @@ import msgspec
 from fsm_exec.core.errors import UnitError
 from fsm_exec.core.exchange_port import StreamListener
 from fsm_exec.core.market.terms import MarketStatus
-from fsm_exec.core.values.units import parse_change, parse_price
+from fsm_exec.core.values.units import US_PER_MS, parse_change, parse_price
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.listener_guard import StreamLost, call_listener, log_listener_failure
 from fsm_exec.kalshi.log import Log
@@ -118,7 +118,7 @@ class Conversation:
             return False
         self._last_seq[sid] = seq
         try:
-            self._listener.book_change(ticker, message.side, price, delta, ts_ms * translate.US_PER_MS)
+            self._listener.book_change(ticker, message.side, price, delta, ts_ms * US_PER_MS)
         except Exception as error:  # as in `call_listener`, without a closure for each frame
             raise log_listener_failure(self._log, error) from error
         return True

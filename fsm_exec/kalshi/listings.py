@@ -16,6 +16,7 @@ import msgspec
 
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport, UnreadRow
 from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import UNREADABLE, Endpoints, decode, log_left_out
 from fsm_exec.kalshi.log import Log
@@ -143,5 +144,5 @@ def _query(ticker: str | None, order_id: str | None = None, since_us: int | None
         query["order_id"] = order_id
     if since_us is not None:
         # Whole seconds, rounded down: a second too early repeats a row, a second too late loses one.
-        query["min_ts"] = str(max(0, since_us // translate.US_PER_S))
+        query["min_ts"] = str(max(0, since_us // US_PER_S))
     return query

@@ -17,6 +17,7 @@ import trio
 
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.exchange_port import StreamListener
+from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.listener_guard import StreamLost, call_listener
 from fsm_exec.kalshi.log import Log
@@ -115,5 +116,5 @@ def _turning_points_s(row: wire.Market, now_us: int) -> list[float]:
         except Malformed:
             continue
         if ahead_us > 0:
-            turns.append(ahead_us / translate.US_PER_S + 1)
+            turns.append(ahead_us / US_PER_S + 1)
     return turns

@@ -12,7 +12,7 @@ from typing import Final
 
 from fsm_exec.core.market.account import PublicTrade
 from fsm_exec.core.market.book import Book
-from fsm_exec.core.values.units import parse_count
+from fsm_exec.core.values.units import US_PER_S, parse_count
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode, log_left_out, read_error, readable_rows
 from fsm_exec.kalshi.log import Log
@@ -55,7 +55,7 @@ class KalshiMarkets:
         when the answer was made. None if it sends no such header."""
         answer = await self._endpoints.fetch_any_status("/exchange/status")
         try:
-            return round(parsedate_to_datetime(answer.date).timestamp()) * translate.US_PER_S
+            return round(parsedate_to_datetime(answer.date).timestamp()) * US_PER_S
         except (ValueError, OverflowError):
             return None
 
@@ -119,9 +119,9 @@ class KalshiMarkets:
         translate.check_ticker(ticker)
         query = {"ticker": ticker}
         if since_us is not None:
-            query["min_ts"] = str(since_us // translate.US_PER_S)
+            query["min_ts"] = str(since_us // US_PER_S)
         if until_us is not None:
-            query["max_ts"] = str(-(-until_us // translate.US_PER_S))
+            query["max_ts"] = str(-(-until_us // US_PER_S))
         found: dict[str, PublicTrade] = {}
 
         def take(content: bytes) -> str | None:

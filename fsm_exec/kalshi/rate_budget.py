@@ -18,8 +18,9 @@ import msgspec
 import trio
 
 from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.kalshi.log import Log
-from fsm_exec.kalshi.token_bucket import MT_PER_TOKEN, US_PER_S, TokenBucket
+from fsm_exec.kalshi.token_bucket import MT_PER_TOKEN, TokenBucket
 from fsm_exec.kalshi.token_costs import URGENCY, BucketName, Charge, TokenCosts
 from fsm_exec.kalshi.translate import ImpossibleRequest
 from fsm_exec.wire.account import AccountLimits, BucketLimits, EndpointCosts

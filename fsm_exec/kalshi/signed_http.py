@@ -15,6 +15,7 @@ import httpx
 import trio
 
 from fsm_exec.core.journal.crashpoints import is_watched, point
+from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.kalshi import extra_responses
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.rate_budget import TOKEN_WAIT_MAX_S, RateBudget
@@ -37,7 +38,6 @@ NON_CANCELS_MAX: Final = 20
 POOL_WAIT_S: Final = 5
 GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS  # 32: zlib reads from the header which of the two it is
 BODY_MAX_BYTES: Final = 16 * 1024 * 1024  # a page of 1,000 orders takes 1 MB
-US_PER_MS: Final = 1_000
 UNAUTHORIZED: Final = 401
 TOO_MANY_REQUESTS: Final = 429
 SENT: Final = "http11.send_request_body.complete"  # httpcore's event: the last byte is with the socket

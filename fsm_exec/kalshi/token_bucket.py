@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from fsm_exec.core.values.units import US_PER_S
+
 MT_PER_TOKEN: Final = 1_000
-US_PER_S: Final = 1_000_000
 
 SLOW_US: Final = 10_000_000  # how long a halved refill lasts before it is doubled again
 ONE_BURST_US: Final = 1_000_000  # refusals this close together are one sign, not many

@@ -29,6 +29,7 @@ from fsm_exec.core.text import one_line
 from fsm_exec.core.values.times import is_time
 from fsm_exec.core.values.units import (
     ONE_DOLLAR_E4,
+    US_PER_MS,
     CountE2,
     Outcome,
     PriceE4,
@@ -42,8 +43,6 @@ from fsm_exec.core.values.units import (
 from fsm_exec.wire import client_bodies, rest, writes, ws
 from fsm_exec.wire.field_values import missing_field, parse_outcome, parse_yes_price, required_text
 
-US_PER_MS = 1_000
-US_PER_S = 1_000_000
 TIME_MAX_MS = 10**14  # the year 5138: later is no time
 REASON_MAX = 60  # characters of the exchange's word for what it did
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

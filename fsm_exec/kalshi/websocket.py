@@ -19,6 +19,7 @@ from trio_websocket import WebSocketConnection
 from wsproto.utilities import ProtocolError
 
 from fsm_exec.core.exchange_port import StreamListener
+from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.kalshi import network_errors
 from fsm_exec.kalshi.conversation import Conversation
 from fsm_exec.kalshi.listener_guard import StreamLost, call_listener
@@ -44,7 +45,6 @@ PAUSE_MAX_S: Final = 30.0
 PAUSE_DOUBLINGS_MAX: Final = 10  # 0.5 s doubled ten times is beyond the maximum already
 STEADY_S: Final = 60  # a connection that lived so long was a good one: the next pause is the first again
 
-US_PER_MS: Final = 1_000
 
 CONNECTION_ERRORS = (
     StreamLost,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fsm_exec.core.values.units import CountE2, format_count, rounded_ratio
+from fsm_exec.core.values.units import US_PER_S, CountE2, format_count, rounded_ratio
 from fsm_exec.lab.compare import Field, Scope
 from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
 from fsm_exec.lab.statistics import Comparison, compare, holm, is_non_inferior
@@ -20,7 +20,6 @@ from fsm_exec.lab.tapes import ALL_TAPES as ALL_TAPES  # part of what is said he
 
 SPREAD_BUCKETS = ("below 2c", "2c to below 4c", "4c or more")
 TOUCH_BUCKETS = ("under 0.5", "0.5 to 2", "over 2")
-US_PER_S = 1_000_000
 E7_OF_CENTS_E2 = 1_000  # a total in 10^-7 dollars over a count in hundredths: divided by this, cents per contract
 
 

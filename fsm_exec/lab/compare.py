@@ -22,10 +22,10 @@ import msgspec
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.fees import fee_terms
-from fsm_exec.core.values.units import CountE2, Outcome
+from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome
 from fsm_exec.lab.arena import LabError, Run, run_episode
 from fsm_exec.lab.bound import bound_e7, static_e7
-from fsm_exec.lab.episodes import US_PER_S, Conditions, Start, find_starts, limits_at, with_fees
+from fsm_exec.lab.episodes import Conditions, Start, find_starts, limits_at, with_fees
 from fsm_exec.lab.methods import full_name, resolve
 from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
 from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tapes

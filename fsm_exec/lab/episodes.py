@@ -16,12 +16,11 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book, Ladder
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import Limits, resolve_limits
-from fsm_exec.core.values.units import CountE2, Outcome, PriceGrid
+from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome, PriceGrid
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade
 from fsm_exec.paper.timing.latency import Latency
 
-US_PER_S = 1_000_000
 FIRST_START_US = 300 * US_PER_S  # after the tape's first event: an opening book is not yet a market
 LEAD_MIN_US = 2 * US_PER_S
 LEAD_LATENCIES = 10  # connecting, signing in and asking for the book are so many ways there and back, and some more

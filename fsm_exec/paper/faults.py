@@ -19,7 +19,7 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 import msgspec
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.values.units import Outcome
+from fsm_exec.core.values.units import US_PER_MS, Outcome
 from fsm_exec.paper.grids import grid_of
 from fsm_exec.paper.lies import LieFaults, Lies
 
@@ -28,7 +28,6 @@ Ms: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=86_400_000)]
 LateMs: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=29_500)]
 """How late a write may still be executed: its signature is valid for 30 s, and the entry leg takes a part of them."""
 
-US_PER_MS: Final = 1_000
 PROFILE_BYTES_MAX: Final = 65_536
 
 FaultKind: TypeAlias = Literal[

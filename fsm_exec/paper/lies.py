@@ -15,13 +15,21 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 
 from fsm_exec.core.values.times import from_iso, to_iso
-from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4, complement, format_count, format_money, format_price
+from fsm_exec.core.values.units import (
+    US_PER_MS,
+    CountE2,
+    MoneyE6,
+    PriceE4,
+    complement,
+    format_count,
+    format_money,
+    format_price,
+)
 from fsm_exec.core.values.units import parse_count as count_of
 from fsm_exec.core.values.units import parse_price as price_of
 
 Body: TypeAlias = dict[str, Any]
 Lie: TypeAlias = Callable[[Body, random.Random], None]
-US_PER_MS: Final = 1_000
 MORE: Final = 50  # times as much
 Chance: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000)]
 

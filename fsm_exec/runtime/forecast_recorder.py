@@ -19,8 +19,7 @@ from fsm_exec.core.journal.rows import ChildRow, ExecutionSave
 from fsm_exec.core.signals.forecasts import Forecast, fill_forecast, made_of
 from fsm_exec.core.signals.sweep_cost import sweep_side
 from fsm_exec.core.store_port import ObservationStore
-from fsm_exec.core.values.fixed_point import PPM
-from fsm_exec.core.values.units import ONE_CONTRACT_E2, CountE2, complement, opposite, parse_price
+from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, CountE2, complement, opposite, parse_price
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.timer_queue import Agenda

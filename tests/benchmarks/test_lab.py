@@ -13,9 +13,9 @@ import trio
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.values.units import CountE2, Outcome
+from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome
 from fsm_exec.lab.arena import Run, play_from, run_episode
-from fsm_exec.lab.episodes import US_PER_S, Conditions, Order, Start, find_starts
+from fsm_exec.lab.episodes import Conditions, Order, Start, find_starts
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.timing.clock import Clock

@@ -12,14 +12,15 @@ from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.messages import Status
 from fsm_exec.core.execution.cancel_capacity import ANSWERS_US, HALT_TOKENS_S
 from fsm_exec.core.journal.snapshot import decode_snapshot
-from fsm_exec.core.values.times import SECOND_US, to_iso
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.runtime.status import ANSWER_WITHIN_S
 from fsm_exec.runtime.submission import GRACE_US
 from tests.control.conftest import OTHER, START_US, TICKER, Desk, a_desk, error_of
 
 MANY = 500
 CARRIED = 169  # at the lowest tier, of those with one order each
-FIRST_US, SECOND_DEADLINE_US = START_US + 60 * SECOND_US, START_US + 100 * SECOND_US
+FIRST_US, SECOND_DEADLINE_US = START_US + 60 * US_PER_S, START_US + 100 * US_PER_S
 
 
 async def submitted(desk: Desk, many: int, name: str, deadline_us: int) -> Counter[tuple[int, str]]:
@@ -52,7 +53,7 @@ async def test_five_hundred_at_once_with_one_deadline(autojump_clock: MockClock)
         assert answers == {(201, ""): CARRIED, (429, "capacity"): MANY - CARRIED}
         refused = await desk.submit(key="again", horizon_s=None, deadline=to_iso(FIRST_US))
         assert "170 executions would have orders to cancel for 340 write tokens" in error_of(refused).message
-        await desk.wall.sleep_until_us(FIRST_US - 3 * SECOND_US)
+        await desk.wall.sleep_until_us(FIRST_US - 3 * US_PER_S)
         assert sum(order.status == "resting" for order in desk.exchange.orders.values()) == CARRIED
         later = await submitted(desk, MANY, "second", SECOND_DEADLINE_US)
         assert later == {(201, ""): CARRIED, (429, "capacity"): MANY - CARRIED}

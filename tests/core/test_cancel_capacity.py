@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from fsm_exec.core.execution.cancel_capacity import ANSWERS_US, HALT_TOKENS_S, OTHERS_PER_MILLE, Ends, over_capacity
 from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.values.units import US_PER_S
 
 NOW_US = 1_700_000_000_000_000
 GRACE_US = 5_000_000
-SECOND_US = 1_000_000
 BASIC = BudgetFacts(
     write_left=90, write_per_s=100, write_capacity=90, place_tokens=10, cancel_tokens=2, cancel_reserve=18
 )
@@ -29,7 +29,7 @@ def accepted(asked: list[Ends], budget: BudgetFacts = BASIC) -> list[Ends]:
 def latest_us(taken: list[Ends], budget: BudgetFacts) -> Fraction:
     """By how much the last cancel of anybody is paid after it was asked for: a bucket served in the order of asking,
     which has nothing in it but what is kept, and of whose refill others take their share."""
-    per_us = Fraction(budget.write_per_s * (1_000 - OTHERS_PER_MILLE), 1_000 * SECOND_US)
+    per_us = Fraction(budget.write_per_s * (1_000 - OTHERS_PER_MILLE), 1_000 * US_PER_S)
     level, at_us, worst = Fraction(budget.cancel_reserve), Fraction(NOW_US), Fraction(0)
     for one in sorted(taken):
         asks_us = max(Fraction(NOW_US), Fraction(one.asks_at_us))
@@ -44,7 +44,7 @@ def latest_us(taken: list[Ends], budget: BudgetFacts) -> Fraction:
 
 
 ASKED = st.lists(
-    st.builds(Ends, st.integers(-3, 30).map(lambda s: NOW_US + s * SECOND_US // 2), st.integers(1, 40)),
+    st.builds(Ends, st.integers(-3, 30).map(lambda s: NOW_US + s * US_PER_S // 2), st.integers(1, 40)),
     max_size=60,
 )
 BUDGETS = st.builds(
@@ -89,25 +89,25 @@ def test_nobody_is_refused_for_nothing(asked: list[Ends], budget: BudgetFacts) -
 def test_the_lowest_tier() -> None:
     """100 tokens a second, a cancel 2: 4 s of four fifths and the 18 that are kept are 338 tokens, 169 orders at once.
     Ten seconds later there is room for as many again, and a halt has room for 1,509."""
-    at_once = [Ends(NOW_US + 60 * SECOND_US, 1)] * 500
+    at_once = [Ends(NOW_US + 60 * US_PER_S, 1)] * 500
     assert len(accepted(at_once)) == 169
-    twice = [*at_once, *[Ends(NOW_US + 70 * SECOND_US, 1)] * 500]
+    twice = [*at_once, *[Ends(NOW_US + 70 * US_PER_S, 1)] * 500]
     assert len(accepted(twice)) == 2 * 169
-    assert len(accepted([Ends(NOW_US + 60 * SECOND_US, 3)] * 500)) == 56
-    spread = [Ends(NOW_US + n * SECOND_US, 1) for n in range(60, 5_000)]
+    assert len(accepted([Ends(NOW_US + 60 * US_PER_S, 3)] * 500)) == 56
+    spread = [Ends(NOW_US + n * US_PER_S, 1) for n in range(60, 5_000)]
     assert len(accepted(spread)) == 1_509
-    assert accepted([Ends(NOW_US + 60 * SECOND_US, 200)]) == []
+    assert accepted([Ends(NOW_US + 60 * US_PER_S, 200)]) == []
 
 
 def test_the_reason_has_the_numbers() -> None:
     """How many, of what, from when to when; of a halt too."""
-    every = [Ends(NOW_US + 60 * SECOND_US, 1)] * 169
+    every = [Ends(NOW_US + 60 * US_PER_S, 1)] * 169
     why = over_capacity(every[0], every, BASIC, grace_us=GRACE_US, now_us=NOW_US)
     assert why is not None
     assert "170 executions would have orders to cancel for 340 write tokens from 2023-11-14T22:14:20" in why
     assert "there are 338 at 100 a second; give another deadline, or wait for some to end" in why
-    spread = [Ends(NOW_US + n * SECOND_US, 1) for n in range(1_509)]
-    halt = over_capacity(Ends(NOW_US + 9_000 * SECOND_US, 1), spread, BASIC, grace_us=GRACE_US, now_us=NOW_US)
+    spread = [Ends(NOW_US + n * US_PER_S, 1) for n in range(1_509)]
+    halt = over_capacity(Ends(NOW_US + 9_000 * US_PER_S, 1), spread, BASIC, grace_us=GRACE_US, now_us=NOW_US)
     assert halt is not None
     assert "1510 executions could have 1510 orders live" in halt
     assert "3020 write tokens within 30 s: there are 3018" in halt

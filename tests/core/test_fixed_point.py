@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fsm_exec.core.values.ewma import DecayedMean, DecayedSum
-from fsm_exec.core.values.fixed_point import ONE_Q30, PPM, decay_q30, ln_ppm, normal_ppm
+from fsm_exec.core.values.fixed_point import ONE_Q30, decay_q30, ln_ppm, normal_ppm
+from fsm_exec.core.values.units import PPM
 
 T0_US = 1_700_000_000_000_000
 TAU_US = 15_000_000

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from fsm_exec.core.signals.forecasts import dry_up_ppm, fill_forecast, fill_mean_e2, fill_ppm, made_of, score
 from fsm_exec.core.signals.signals import Signals, SweepCost
-from fsm_exec.core.values.fixed_point import PPM
-from fsm_exec.core.values.units import CountE2
+from fsm_exec.core.values.units import PPM, CountE2
 
 S = 1_000_000
 

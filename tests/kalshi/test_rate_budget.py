@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsm_exec.core.market.orders import Cancelled, NotSent, Refused, Unknown
+from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.log import SilentLog
 from fsm_exec.kalshi.rate_budget import CANCEL_SHARE_PER_MILLE, TOKEN_WAIT_MAX_S, NoTokens, RateBudget, usable_tokens
 from fsm_exec.kalshi.signed_http import SignedHttp
-from fsm_exec.kalshi.token_bucket import HALVINGS_MAX, MT_PER_TOKEN, SLOW_US, US_PER_S, TokenBucket
+from fsm_exec.kalshi.token_bucket import HALVINGS_MAX, MT_PER_TOKEN, SLOW_US, TokenBucket
 from fsm_exec.kalshi.token_costs import TokenCosts
 from fsm_exec.kalshi.translate import ImpossibleRequest
 from fsm_exec.kalshi.websocket_dial import dial_url

@@ -15,11 +15,11 @@ from fsm_exec.algorithms import method
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.fees import fee_terms
-from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4
+from fsm_exec.core.values.units import LINEAR_CENT, US_PER_S, CountE2, PriceE4
 from fsm_exec.lab.arena import LabError, run_episode
 from fsm_exec.lab.cells import Report, report
 from fsm_exec.lab.compare import Field, Plan, Task, tasks_left, work_all
-from fsm_exec.lab.episodes import US_PER_S, Conditions, Order, find_starts, limits_at, passes
+from fsm_exec.lab.episodes import Conditions, Order, find_starts, limits_at, passes
 from fsm_exec.lab.methods import full_name, resolve, with_settings
 from fsm_exec.lab.results import EpisodeResult, Results, open_results
 from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tape, open_tapes, short_names

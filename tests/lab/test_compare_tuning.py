@@ -10,10 +10,10 @@ import pytest
 
 from fsm_exec.cli.tune import tune
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.values.units import CountE2
+from fsm_exec.core.values.units import US_PER_S, CountE2
 from fsm_exec.lab.arena import Run
 from fsm_exec.lab.compare import Field, Plan
-from fsm_exec.lab.episodes import US_PER_S, Conditions
+from fsm_exec.lab.episodes import Conditions
 from fsm_exec.lab.results import EpisodeResult, open_results
 from fsm_exec.lab.tuning import Search, draw_search, judge, parse_range
 

@@ -17,7 +17,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.execution.events import Restored
 from fsm_exec.core.journal.replay import Told, told
 from fsm_exec.core.values.times import from_iso
-from fsm_exec.core.values.units import CountE2, PriceE4, parse_count, parse_fixed, parse_price
+from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4, parse_count, parse_fixed, parse_price
 from fsm_exec.lab.report.execution import execution_sections
 from fsm_exec.lab.report.execution_books import Column, Touch, photographed, recorded
 from fsm_exec.lab.report.execution_costs import cost_section
@@ -32,7 +32,6 @@ from tests.store.histories import fill
 
 METHODS = ("--algorithm", "deadline_walker", "--algorithm", "dynamic_depth_walker")
 DEMO = ("--profile", "moderate", "--faults", "everything", "--executions", "6", "--speed", "max")
-SECOND_US = 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +256,7 @@ def test_a_recording_must_cover_the_execution(database: Path, tmp_path: Path) ->
     with pytest.raises(UserError, match="is of KXOTHER-A-B, "):
         execution_sections(database, one, recording(tmp_path, "KXOTHER-A-B", at_us))
     with pytest.raises(UserError, match="does not cover"):
-        execution_sections(database, one, recording(tmp_path, ticker, at_us - 9_000 * SECOND_US))
+        execution_sections(database, one, recording(tmp_path, ticker, at_us - 9_000 * US_PER_S))
     section: Section = execution_sections(database, one, recording(tmp_path, ticker, at_us))[2][0]
     assert section.figure is not None
     assert "recorded.jsonl, at every change" in section.note
@@ -271,7 +270,7 @@ def recording(directory: Path, ticker: str, at_us: int) -> Path:
     change = {"market_ticker": ticker, "price_dollars": "0.4100", "delta_fp": "5.00", "side": "yes"}
     frames = (
         (at_us, {"type": "orderbook_snapshot", "sid": 1, "seq": 1, "msg": book}),
-        (at_us + 60 * SECOND_US, {"type": "orderbook_delta", "sid": 1, "seq": 2, "msg": change}),
+        (at_us + 60 * US_PER_S, {"type": "orderbook_delta", "sid": 1, "seq": 2, "msg": change}),
     )
     lines = [header_line(Header(format=FORMAT, ticker=ticker, price_level_structure="linear_cent"))]
     lines += [frame_line(when_us, json.dumps(frame)) for when_us, frame in frames]
@@ -314,8 +313,8 @@ def test_a_recorded_book_stands_until_its_next_change_and_not_before_a_second_sn
 def test_a_photograph_stands_eleven_seconds_at_most_and_never_while_nobody_was_there() -> None:
     """Nothing is known in between."""
     bids, asks = (level(4_000, 100),), (level(5_000, 200),)
-    books = [StoredBook(at_us * SECOND_US, bids, asks) for at_us in (0, 5, 40)]
-    found = photographed(books, [(8 * SECOND_US, 30 * SECOND_US)], 100 * SECOND_US)
-    assert [(c.from_us // SECOND_US, c.until_us // SECOND_US) for c in found.columns] == [(0, 5), (5, 8), (40, 51)]
-    gone = Touch(8 * SECOND_US, None, None, known=False)
+    books = [StoredBook(at_us * US_PER_S, bids, asks) for at_us in (0, 5, 40)]
+    found = photographed(books, [(8 * US_PER_S, 30 * US_PER_S)], 100 * US_PER_S)
+    assert [(c.from_us // US_PER_S, c.until_us // US_PER_S) for c in found.columns] == [(0, 5), (5, 8), (40, 51)]
+    gone = Touch(8 * US_PER_S, None, None, known=False)
     assert gone in found.touches

@@ -19,9 +19,10 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from fsm_exec.core.market.account import BudgetFacts
-from fsm_exec.core.values.times import SECOND_US, to_iso
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import US_PER_S
 
-ANSWERS_US: Final = SECOND_US
+ANSWERS_US: Final = US_PER_S
 OTHERS_PER_MILLE: Final = 200  # of the refill
 HALT_TOKENS_S: Final = 30
 """A halt cancels everything at once: the tokens for it must come within this time. With the time for the answers it is
@@ -55,8 +56,8 @@ def _crowded(new: int, every: Sequence[Ends], budget: BudgetFacts, grace_us: int
     the worst such stretch of time with number `new` of `every` in it. Tokens are in millionths here, so that what a
     microsecond brings is whole."""
     within_us = max(0, grace_us - ANSWERS_US)
-    room = budget.cancel_reserve * SECOND_US + _refill(budget, within_us)
-    asked = list(accumulate((one.orders * budget.cancel_tokens * SECOND_US for one in every), initial=0))
+    room = budget.cancel_reserve * US_PER_S + _refill(budget, within_us)
+    asked = list(accumulate((one.orders * budget.cancel_tokens * US_PER_S for one in every), initial=0))
     refilled = [_refill(budget, one.asks_at_us - now_us) for one in every]
     first = min(range(new + 1), key=lambda number: asked[number] - refilled[number])
     last = max(range(new, len(every)), key=lambda number: asked[number + 1] - refilled[number])
@@ -66,8 +67,8 @@ def _crowded(new: int, every: Sequence[Ends], budget: BudgetFacts, grace_us: int
         return None
     since_us, until_us = every[first].asks_at_us, every[last].asks_at_us + within_us
     return (
-        f"{last - first + 1} executions would have orders to cancel for {needed // SECOND_US} write tokens from "
-        f"{to_iso(since_us)} to {to_iso(until_us)}: there are {given // SECOND_US} at {budget.write_per_s} a second; "
+        f"{last - first + 1} executions would have orders to cancel for {needed // US_PER_S} write tokens from "
+        f"{to_iso(since_us)} to {to_iso(until_us)}: there are {given // US_PER_S} at {budget.write_per_s} a second; "
         "give another deadline, or wait for some to end"
     )
 

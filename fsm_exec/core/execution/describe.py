@@ -10,15 +10,24 @@ from fsm_exec.core.algorithm.algorithm import Slice
 from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.execution.draft import StateChange
 from fsm_exec.core.execution.events import tag_of
-from fsm_exec.core.values.times import SECOND_US, to_iso
-from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4, format_count, format_fixed, format_money, format_price
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.core.values.units import (
+    US_PER_S,
+    CountE2,
+    MoneyE6,
+    PriceE4,
+    format_count,
+    format_fixed,
+    format_money,
+    format_price,
+)
 
 NOT_TOLD = frozenset({"at_us", "terms", "arrival", "execution_id", "instance", "effect_id", "ticker"})
 """What stands elsewhere in the same line, or is too long for one."""
 PPM_DIGITS = 6
 US_DIGITS = 6
 MID_DIGITS = 5
-YEAR_US = 366 * 86_400 * SECOND_US  # longer than any span kept here: above it a number of microseconds is a date
+YEAR_US = 366 * 86_400 * US_PER_S  # longer than any span kept here: above it a number of microseconds is a date
 
 
 def words(struct: msgspec.Struct) -> str:
@@ -71,7 +80,7 @@ UNITS = {
     "e4": lambda value: format_price(PriceE4(value)),
     "e5": lambda value: format_fixed(value, MID_DIGITS),
     "e6": lambda value: format_money(MoneyE6(value)),
-    "s": lambda value: to_iso(value * SECOND_US),
+    "s": lambda value: to_iso(value * US_PER_S),
     "us": lambda value: to_iso(value) if value > YEAR_US else f"{format_fixed(value, US_DIGITS)} s",
     "ppm": lambda value: format_fixed(value, PPM_DIGITS),
 }

@@ -23,6 +23,7 @@ from fsm_exec.core.execution.execution import Child, Execution, Fill, PendingAme
 from fsm_exec.core.market.orders import FillReport
 from fsm_exec.core.values.units import (
     ONE_DOLLAR_E4,
+    US_PER_S,
     CountE2,
     PriceE4,
     complement,
@@ -35,7 +36,6 @@ FEE_ROUNDING_E6 = 10_000
 """A fee is rounded up to a cent for each fill."""
 TIME_APART_US = 2_000
 """The stream tells milliseconds, the listing finer."""
-SECOND_US = 1_000_000
 
 
 class Named(Protocol):
@@ -90,7 +90,7 @@ def is_same_time(known_us: int, listed_us: int, *, undated: bool) -> bool:
     """Times of the listing may be finer than those of the stream, or whole seconds, or missing."""
     if undated or abs(known_us - listed_us) <= TIME_APART_US:
         return True
-    return listed_us % SECOND_US == 0 and known_us // SECOND_US == listed_us // SECOND_US
+    return listed_us % US_PER_S == 0 and known_us // US_PER_S == listed_us // US_PER_S
 
 
 def counted(told: FillReported) -> Fill:

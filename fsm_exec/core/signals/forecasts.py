@@ -22,8 +22,8 @@ import msgspec
 
 from fsm_exec.core.signals.order_flow import FAST_TAU_US
 from fsm_exec.core.signals.signals import Signals
-from fsm_exec.core.values.fixed_point import MEAN_DEVIATION_TO_SD_PPM, ONE_Q30, PPM, decay_q30, ln_ppm, normal_ppm
-from fsm_exec.core.values.units import ONE_CONTRACT_E2, CountE2, Outcome, ceil_div, rounded_ratio
+from fsm_exec.core.values.fixed_point import MEAN_DEVIATION_TO_SD_PPM, ONE_Q30, decay_q30, ln_ppm, normal_ppm
+from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, CountE2, Outcome, ceil_div, rounded_ratio
 
 DEPTH_TAU_US: Final = 60_000_000
 FANO_MIN_E2: Final = 101  # a negative binomial is wider than a Poisson distribution

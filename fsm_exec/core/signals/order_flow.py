@@ -12,8 +12,8 @@ from itertools import islice
 from typing import Final
 
 from fsm_exec.core.values.ewma import DecayedSum
-from fsm_exec.core.values.fixed_point import PPM, decay_q30
-from fsm_exec.core.values.units import CountE2, PriceE4
+from fsm_exec.core.values.fixed_point import decay_q30
+from fsm_exec.core.values.units import PPM, CountE2, PriceE4
 
 CANCEL_TAU_US: Final = 60_000_000
 FAST_TAU_US: Final = 10_000_000

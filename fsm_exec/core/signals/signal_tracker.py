@@ -25,8 +25,8 @@ from fsm_exec.core.signals.order_flow import CANCEL_TAU_US, FAST_TAU_US, SLOW_TA
 from fsm_exec.core.signals.signals import Signals
 from fsm_exec.core.signals.sweep_cost import SweepWatch
 from fsm_exec.core.values.ewma import DecayedMean, DecayedSum
-from fsm_exec.core.values.fixed_point import PPM, ln_ppm
-from fsm_exec.core.values.units import ONE_CONTRACT_E2, CountE2, Outcome, PriceE4, complement, in_outcome, opposite
+from fsm_exec.core.values.fixed_point import ln_ppm
+from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, CountE2, Outcome, PriceE4, complement, in_outcome, opposite
 
 FLOW_TAU_US: Final = 15_000_000
 TOUCH_TAU_US: Final = 60_000_000

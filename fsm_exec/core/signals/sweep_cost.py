@@ -19,8 +19,16 @@ from fsm_exec.core.market.completion import COMPLETION_PRICE_MAX_E4, beyond
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.signals.signals import SweepCost
 from fsm_exec.core.values.ewma import DecayedMean
-from fsm_exec.core.values.fixed_point import PPM
-from fsm_exec.core.values.units import ONE_CONTRACT_E2, ONE_DOLLAR_E4, CountE2, Outcome, PriceE4, ceil_div, complement
+from fsm_exec.core.values.units import (
+    ONE_CONTRACT_E2,
+    ONE_DOLLAR_E4,
+    PPM,
+    CountE2,
+    Outcome,
+    PriceE4,
+    ceil_div,
+    complement,
+)
 
 SHORT_TAU_US: Final = 30_000_000
 LONG_TAU_US: Final = 120_000_000

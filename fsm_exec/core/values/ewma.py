@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from fsm_exec.core.values.fixed_point import ONE_Q30, PPM, decay_q30
+from fsm_exec.core.values.fixed_point import ONE_Q30, decay_q30
+from fsm_exec.core.values.units import PPM
 
 _FRACTION: Final = 20  # bits below the unit
 _HALF: Final = 1 << (_FRACTION - 1)

@@ -12,8 +12,9 @@ from decimal import Decimal
 from math import isqrt
 from typing import Final
 
+from fsm_exec.core.values.units import PPM
+
 ONE_Q30: Final = 1 << 30
-PPM: Final = 1_000_000
 MEAN_DEVIATION_TO_SD_PPM: Final = 1_253_314  # sqrt(pi / 2): of a normal distribution, from one to the other
 
 _BITS: Final = 40  # inside, so that the last bit of a result is not lost on the way

@@ -9,11 +9,12 @@ import re
 from datetime import date
 from functools import lru_cache
 
-SECOND_US = 1_000_000
+from fsm_exec.core.values.units import US_PER_S
+
 DAY_S = 86_400
 EPOCH_DAY = date(1970, 1, 1).toordinal()
-TIME_MIN_US = (1 - EPOCH_DAY) * DAY_S * SECOND_US  # the year 1 begins
-TIME_END_US = (date.max.toordinal() + 1 - EPOCH_DAY) * DAY_S * SECOND_US  # the year 9999 has ended
+TIME_MIN_US = (1 - EPOCH_DAY) * DAY_S * US_PER_S  # the year 1 begins
+TIME_END_US = (date.max.toordinal() + 1 - EPOCH_DAY) * DAY_S * US_PER_S  # the year 9999 has ended
 
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}):(\d{2}):(\d{2})\.(\d{6})Z", re.ASCII)
 
@@ -25,7 +26,7 @@ def is_time(at_us: int) -> bool:
 
 def to_iso(at_us: int) -> str:
     """`2023-04-10T18:00:00.000250Z`. Raises ValueError or OverflowError outside the years 1 to 9999."""
-    second, fraction_us = divmod(at_us, SECOND_US)
+    second, fraction_us = divmod(at_us, US_PER_S)
     return f"{_second_text(second)}.{fraction_us:06d}Z"
 
 
@@ -36,7 +37,7 @@ def from_iso(text: str) -> int:
         raise ValueError(f"{text[:40]!r} is not a time like 2023-04-10T18:00:00.000250Z")
     day = date.fromisoformat(match[1]).toordinal() - EPOCH_DAY
     second = day * DAY_S + int(match[2]) * 3_600 + int(match[3]) * 60 + int(match[4])
-    return second * SECOND_US + int(match[5])
+    return second * US_PER_S + int(match[5])
 
 
 @lru_cache(maxsize=1_024)  # seconds: the rows of one commit share a handful

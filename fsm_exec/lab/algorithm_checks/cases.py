@@ -14,10 +14,9 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.market.edge import Edge
 from fsm_exec.core.signals.signals import Signals
-from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, PriceRange
+from fsm_exec.core.values.units import LINEAR_CENT, US_PER_S, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid, PriceRange
 from fsm_exec.lab.algorithm_checks.stage import OVERTIME_US, STEP_US, Frame, Stage, submitted
 
-US_PER_S: Final = 1_000_000
 FINE: Final = PriceGrid((PriceRange(PriceE4(0), PriceE4(10_000), PriceE4(10)),))
 TAPERED: Final = PriceGrid(
     (

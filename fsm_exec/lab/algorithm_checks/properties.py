@@ -13,9 +13,9 @@ from fsm_exec.algorithms import AnyFamily
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.edge import Edge
 from fsm_exec.core.market.orders import AmendOrder, CancelOrder, PlaceOrder
-from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
+from fsm_exec.core.values.units import LINEAR_CENT, US_PER_S, CountE2, MoneyE6, PriceE4
 from fsm_exec.lab.algorithm_checks.another_process import Question, ask_again, recording
-from fsm_exec.lab.algorithm_checks.cases import US_PER_S, Case, Maker, draw_settings, stage_of
+from fsm_exec.lab.algorithm_checks.cases import Case, Maker, draw_settings, stage_of
 from fsm_exec.lab.algorithm_checks.purity import watched
 from fsm_exec.lab.algorithm_checks.stage import Frame, Stage, submitted
 

@@ -13,8 +13,7 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from fsm_exec.core.costs.rows import MetricsRow
-from fsm_exec.core.values.times import SECOND_US
-from fsm_exec.core.values.units import CountE2, PriceE4, PriceGrid, parse_count, parse_price
+from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4, PriceGrid, parse_count, parse_price
 from fsm_exec.lab.report.quantiles import Spread, spread
 from fsm_exec.lab.review import BLOCK_US, BY_OWNER
 from fsm_exec.lab.statistics import Block, Estimate, estimate
@@ -230,5 +229,5 @@ def _writes(metrics: MetricsRow) -> int | None:
 def _times(members: Sequence[Scored], name: str) -> Iterable[tuple[int, bool]]:
     for worked, metrics in members:
         reached: int | None = getattr(metrics, name)
-        watched = max(0, worked.updated_us - worked.accepted_us) // SECOND_US
+        watched = max(0, worked.updated_us - worked.accepted_us) // US_PER_S
         yield (watched, False) if reached is None else (reached, True)

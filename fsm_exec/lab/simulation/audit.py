@@ -12,12 +12,11 @@ from fsm_exec.core.journal.consistency import row_differences, snapshot_differen
 from fsm_exec.core.journal.rows import ChildRow
 from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, decode_entry
 from fsm_exec.core.values.times import from_iso
-from fsm_exec.core.values.units import format_count, format_money, format_price
+from fsm_exec.core.values.units import US_PER_MS, format_count, format_money, format_price
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.store.reads.execution_reads import load_executions, load_fills, load_journal
 
-US_PER_MS = 1_000
 NOBODY: frozenset[str] = frozenset()
 DRAWN = "a contradiction that was drawn"  # a reason for quarantine that is no finding
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from fsm_exec.core.errors import IllegalEvent
+from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.lab.simulation import audit
-from fsm_exec.lab.simulation.scenario import US_PER_MS, Contradict
+from fsm_exec.lab.simulation.scenario import Contradict
 from fsm_exec.runtime.engine import Engine
 
 if TYPE_CHECKING:

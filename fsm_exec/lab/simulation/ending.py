@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.lab.simulation import audit, user
-from fsm_exec.lab.simulation.scenario import CALM, START_US, US_PER_MS, Cancel, CancelNewest, Contradict, Halt
+from fsm_exec.lab.simulation.scenario import CALM, START_US, Cancel, CancelNewest, Contradict, Halt
 from fsm_exec.lab.simulation.waiting import until
 
 if TYPE_CHECKING:

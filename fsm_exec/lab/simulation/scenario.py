@@ -27,7 +27,6 @@ from fsm_exec.paper.faults import (
 from fsm_exec.paper.tapes.profiles import PROFILES
 
 START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
-US_PER_MS = 1_000
 CALM, LYING = "none", "lying"
 
 Price: TypeAlias = Literal["passive", "mid", "cross"]

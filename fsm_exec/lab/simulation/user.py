@@ -11,9 +11,9 @@ from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import Limits, resolve_limits
-from fsm_exec.core.values.units import ONE_CONTRACT_E2, ONE_DOLLAR_E4, MoneyE6, PriceE4
+from fsm_exec.core.values.units import ONE_CONTRACT_E2, ONE_DOLLAR_E4, US_PER_MS, MoneyE6, PriceE4
 from fsm_exec.lab.simulation import audit
-from fsm_exec.lab.simulation.scenario import US_PER_MS, Price, Submit
+from fsm_exec.lab.simulation.scenario import Price, Submit
 from fsm_exec.lab.simulation.waiting import until
 from fsm_exec.lab.simulation.wire_rules import all_in_e6
 from fsm_exec.runtime.engine import Engine, MethodRef, Request

@@ -10,10 +10,8 @@ import msgspec
 
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.fees import FeeTerms
-from fsm_exec.core.values.units import ONE_DOLLAR_E4, PriceE4, complement, parse_count, parse_price
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, US_PER_S, PriceE4, complement, parse_count, parse_price
 from fsm_exec.wire import rest
-
-US_PER_S = 1_000_000
 
 
 def broken_by_place(request: httpx.Request, execution: Execution) -> list[str]:

@@ -16,7 +16,7 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.values.units import MoneyE6
+from fsm_exec.core.values.units import US_PER_MS, MoneyE6
 from fsm_exec.lab.simulation import audit, ending, others, user
 from fsm_exec.lab.simulation.contradiction import contradict
 from fsm_exec.lab.simulation.disk import Disk
@@ -26,7 +26,6 @@ from fsm_exec.lab.simulation.life import Life, doors_at_crash_points
 from fsm_exec.lab.simulation.process import Order, Process
 from fsm_exec.lab.simulation.scenario import (
     START_US,
-    US_PER_MS,
     AnyAction,
     Cancel,
     CancelNewest,

@@ -10,11 +10,10 @@ import copy
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2, PriceE4
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, US_PER_S, CountE2, PriceE4
 
 MINUTE_US = 60_000_000
 MINUTE_S = 60
-US_PER_S = 1_000_000
 
 
 class Bar:

@@ -13,9 +13,10 @@ from typing import Generic, TypeVar
 
 import trio
 
+from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.paper import errors
 from fsm_exec.paper.errors import ApiError
-from fsm_exec.paper.faults import NO_FAULT, US_PER_MS, Fault, FaultPlan
+from fsm_exec.paper.faults import NO_FAULT, Fault, FaultPlan
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.server.request_context import CURRENT_CALL, Call
 from fsm_exec.paper.timing.clock import Clock

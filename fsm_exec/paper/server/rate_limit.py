@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
+from fsm_exec.core.values.units import US_PER_S
 from fsm_exec.paper import errors
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.timing.clock import TimeSource
 
 BucketName: TypeAlias = Literal["read", "write"]
-US_PER_S = 1_000_000
 DEFAULT_COST = 10
 CANCEL_COST = 2
 LOOKUP_COST = 2

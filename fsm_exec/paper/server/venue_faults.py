@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fsm_exec.paper.faults import US_PER_MS, Channel, Episode, FaultPlan
+from fsm_exec.core.values.units import US_PER_MS
+from fsm_exec.paper.faults import Channel, Episode, FaultPlan
 from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.timing.timeline import Rank
 from fsm_exec.paper.venue.exchange import Exchange

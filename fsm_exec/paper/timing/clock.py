@@ -10,7 +10,7 @@ from typing import Protocol
 
 import trio
 
-US_PER_S = 1_000_000
+from fsm_exec.core.values.units import US_PER_S
 
 
 class TimeSource(Protocol):

@@ -10,8 +10,9 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from fsm_exec.core.values.units import US_PER_S
+
 Item = TypeVar("Item")
-US_PER_S = 1_000_000
 
 
 class Span(NamedTuple):
