@@ -7,20 +7,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Final
 
 import click
 import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.methods import say_broken_packages
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.algorithm_checks.checking import Verdict, check_algorithm
 from fsm_exec.plugins import installed
 
-EXIT_BROKEN: Final = 1
 CASES_MAX, SEED_MAX = 100_000, 2**31 - 1
 
 
@@ -94,7 +93,7 @@ def check(name: str, cases: int, seed: int, as_json: bool) -> None:
     else:
         say(f"{name} {'keeps all of them' if passed else 'is not to be traded with'}")
     if not passed:
-        sys.exit(EXIT_BROKEN)
+        sys.exit(EXIT_FAILED)
 
 
 def _listed(name: str, lab_only: bool) -> Listed:

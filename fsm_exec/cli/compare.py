@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from fsm_exec.cli import compare_tables, lab_options, lab_progress
+from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.cells import report
@@ -19,8 +20,6 @@ from fsm_exec.lab.results import open_results
 from fsm_exec.lab.sensitivity import Variation, grid, variation, variations
 from fsm_exec.lab.tapes import open_tapes
 from fsm_exec.plugins import installed
-
-EXIT_INTERRUPTED = 130
 
 
 @click.command()

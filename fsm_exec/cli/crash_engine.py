@@ -14,13 +14,13 @@ from typing import Final, TypeVar
 import msgspec
 import trio
 
+from fsm_exec.cli.exit_codes import EXIT_USAGE
 from fsm_exec.control.client import Client
 from fsm_exec.core.errors import ExecError, UserError
 
 START_S: Final = 60
 REST_S: Final = 20  # how long a stop may take before it becomes a kill
 LINE_BYTES_MAX: Final = 65_536
-EXIT_USAGE: Final = 2
 T = TypeVar("T")
 
 

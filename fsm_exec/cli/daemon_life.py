@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Literal, TextIO, TypeAlias
+from typing import Literal, TextIO, TypeAlias
 
 import msgspec
 import trio
@@ -21,6 +21,7 @@ import trio
 from fsm_exec.cli.config import Loaded
 from fsm_exec.cli.connection import access_of
 from fsm_exec.cli.endings import ending_signals
+from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from fsm_exec.cli.instance import draw_instance
 from fsm_exec.cli.methods import methods_of, say_broken_packages, ship
 from fsm_exec.cli.open_orders import orders_of
@@ -39,8 +40,6 @@ from fsm_exec.session import open_session
 from fsm_exec.store import SqliteStore, open_live_store
 
 OnStop: TypeAlias = Literal["cancel", "leave"]
-EXIT_INTERRUPTED: Final = 130
-EXIT_LEFT_LIVE: Final = 1
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class DaemonLife:
                 nursery.cancel_scope.cancel()
         if life.cancelled_caught:
             return EXIT_INTERRUPTED
-        return EXIT_LEFT_LIVE if self._is_left_live else 0
+        return EXIT_FAILED if self._is_left_live else 0
 
     async def _follow(self, signals: AsyncIterator[int], life: trio.CancelScope) -> None:
         """The first signal lets the engine rest, the second ends the process where it stands: what is durable is all

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Final
 
+from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say
-
-EXIT_FAILED: Final = 1
 
 
 def say_damage(damage: Sequence[str]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
 
 import click
 import msgspec
 
+from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.which_database import meant
 from fsm_exec.core.errors import UserError
@@ -18,8 +18,6 @@ from fsm_exec.store.files.file_modes import restrict_modes
 from fsm_exec.store.files.locks import database_lock
 from fsm_exec.store.maintenance.backups import DatabaseCopy, copy_database, migrate_database
 from fsm_exec.store.maintenance.integrity import Finding, IntegrityReport, check_database, is_damage
-
-EXIT_FAILED: Final = 1
 
 _db = click.option(
     "--db",

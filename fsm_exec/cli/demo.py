@@ -25,6 +25,7 @@ from fsm_exec.cli.demo_plan import (
     target_price,
 )
 from fsm_exec.cli.endings import ending_signals
+from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from fsm_exec.cli.log_file import log_path, open_log_file
 from fsm_exec.cli.methods import methods_of
 from fsm_exec.cli.output import say, say_json
@@ -52,7 +53,6 @@ GENERATED_TAPE_S = 600
 GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
 LOOK_EVERY_US = 250_000  # while waiting for a two-sided book
 CALM_S = 60  # longer than any answer, frame or listing may be late
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 @click.command()

@@ -24,6 +24,7 @@ from fsm_exec.cli.crash_engine import EngineProcess, Ready
 from fsm_exec.cli.crash_story import Compared, CrashResult, KillTold, Story, found_at_kill, found_at_restart
 from fsm_exec.cli.demo_plan import BOOK_WAIT_US, DemoChoices, Start, schedule
 from fsm_exec.cli.endings import ending_signals
+from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.results import result_of, table_of
 from fsm_exec.cli.screen import console_of_a_demo
@@ -49,7 +50,6 @@ LOOK_S, DRAW_S, BETWEEN_S = 0.003, 0.25, 0.3
 END_S: Final = 150  # beyond the horizon: an order that never arrived is proven so after half a minute
 CALM_S: Final = 60  # longer than any answer, frame or listing may be late
 CANCEL_S: Final = 15
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 UNLIMITED: Final = "[limits]\nmax_quantity_contracts = 1000000000\nmax_notional_dollars = 1000000000"
 
 

@@ -20,6 +20,7 @@ import fsm_exec
 import states
 from fsm_exec.cli.config import Loaded, load
 from fsm_exec.cli.connection import access_of
+from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError, VenueError, VenueRefused
 from fsm_exec.core.market.book import Level
@@ -32,7 +33,6 @@ from fsm_exec.runtime.clock import Wall, system_us
 from fsm_exec.session import connect
 
 Verdict: TypeAlias = Literal["ok", "warn", "fail"]
-EXIT_FAILED: Final = 1
 STREAM_WAIT_S: Final = 15
 NOTICED_MS: Final = 1_000  # certain differences above this are worth a word
 

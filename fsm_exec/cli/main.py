@@ -15,11 +15,11 @@ from typing import NoReturn
 
 import click
 
+from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from fsm_exec.cli.output import say
-from fsm_exec.core.errors import DatabaseLost, ExecError, SaveRefused, StoreFailed, UserError
+from fsm_exec.core.errors import DatabaseLost, ExecError, SaveRefused, StoreFailed, UserError, first_of
 from fsm_exec.core.text import one_line
 
-EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 OWNER_ALONE = 0o077  # the rights a new file does not give: those of group and world
 
 
@@ -127,9 +127,7 @@ def _fail_of_group(group: BaseExceptionGroup[BaseException]) -> None:
     ):
         found = group.subgroup(kind)
         if found is not None:
-            error: BaseException = found
-            while isinstance(error, BaseExceptionGroup):
-                error = error.exceptions[0]
+            error: BaseException = first_of(found)
             if isinstance(error, OSError | SystemExit):
                 _fail_of_output(error)
             _fail(code, _said(error) or "interrupted")

@@ -26,7 +26,7 @@ import trio
 from fsm_exec.cli.endings import ending_signals
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.paper_file import Ready, told
-from fsm_exec.core.errors import UserError
+from fsm_exec.core.errors import UserError, first_of
 from fsm_exec.core.values.units import Outcome
 from fsm_exec.kalshi.translate import is_ticker
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, load_fault_profile
@@ -176,10 +176,7 @@ def _private_directory() -> Iterator[Path]:
 
 def _of_socket(group: BaseExceptionGroup[OSError], address: str, port: int, ws_port: int) -> UserError | OSError:
     """The error of a port or an address that cannot be had, said so; any other as it is."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, OSError)
+    error = first_of(group)
     asked = ", ".join(f"{name} {number}" for name, number in (("--port", port), ("--ws-port", ws_port)) if number)
     match error.errno:
         case errno.EADDRINUSE:

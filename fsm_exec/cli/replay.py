@@ -17,6 +17,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.methods import methods_in
 from fsm_exec.cli.output import Page, say_json
 from fsm_exec.cli.which_database import meant
@@ -32,7 +33,6 @@ from fsm_exec.core.values.units import format_count, format_price
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import execution_reads
 
-EXIT_FAILED: Final = 1
 IDS_SHOWN: Final = 8
 
 

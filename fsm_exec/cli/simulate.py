@@ -13,6 +13,7 @@ import click
 import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.simulation.hunt import Found, Lived, Options, hunt
@@ -25,7 +26,6 @@ DEFAULT_SEEDS = "1-100"
 SEED_MAX = 1_000_000_000
 SEEDS_MAX = 1_000_000  # in one command
 WORKERS_MAX = 256
-EXIT_FOUND, EXIT_INTERRUPTED = 1, 130
 
 
 class Totals(msgspec.Struct, kw_only=True):
@@ -120,7 +120,7 @@ def _one(
         for number, action in scenario.steps:
             say(f"  {number:>3}  {action}")
         say("\n".join(f"FOUND {line}" for line in report.findings) or "Every invariant held.")
-    return EXIT_FOUND if report.findings else 0
+    return EXIT_FAILED if report.findings else 0
 
 
 def _many(named: str, seeds: range, options: Options, workers: int, *, as_json: bool) -> int:
@@ -160,7 +160,7 @@ def _many(named: str, seeds: range, options: Options, workers: int, *, as_json: 
         )
     if interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_FOUND if findings else 0
+    return EXIT_FAILED if findings else 0
 
 
 def _with_progress(results: Iterator[Lived], total: int, *, shown: bool) -> Iterable[Lived]:

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from fsm_exec.algorithms.catalogue import check_own
 from fsm_exec.cli import lab_options, lab_progress
+from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.compare import Field, Plan
@@ -29,7 +30,6 @@ from fsm_exec.plugins import installed
 
 CANDIDATES_MAX, SEED_MAX = 1_000, 2**63 - 1
 FILE_NAME = "method.json"
-EXIT_INTERRUPTED = 130
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,8 @@ ExecError
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from fsm_exec.core.text import one_line
 
 
@@ -120,3 +122,14 @@ class VenueUnavailable(VenueError):
 
 class VenueUnreadable(VenueUnavailable):
     """An answer came; the message says what in it cannot be read."""
+
+
+E = TypeVar("E", bound=BaseException)
+
+
+def first_of(group: BaseExceptionGroup[E]) -> E:
+    """The first error of a group, which a nursery makes even of one."""
+    failure = group.exceptions[0]
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure

@@ -6,7 +6,6 @@ stopped is priced when it stopped. The book is stored before the row, so the row
 
 from __future__ import annotations
 
-import msgspec
 import trio
 
 from fsm_exec.core.algorithm.market_view import mid_of
@@ -15,14 +14,12 @@ from fsm_exec.core.costs.metrics import DeadlineBook, child_metrics, metrics
 from fsm_exec.core.costs.rows import BookRow, MetricsRow
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.book import Ladder
+from fsm_exec.core.market.ladder_codec import ladder_of, ladder_text
 from fsm_exec.core.values.units import (
     Outcome,
     complement,
-    format_count,
-    format_price,
     opposite,
     parse_count,
-    parse_price,
 )
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.feed import MarketFeed
@@ -124,8 +121,8 @@ async def _take_book(execution: Execution, feed: MarketFeed, services: Services)
             execution_id=execution.execution_id,
             taken_at_us=view.at_us,
             why="deadline",
-            yes_depth=_text(ladders["yes"]),
-            no_depth=_text(ladders["no"]),
+            yes_depth=ladder_text(ladders["yes"]),
+            no_depth=ladder_text(ladders["no"]),
         )
     )
     fresh = view.feed == "live" and 0 <= view.at_us - execution.deadline_us <= LATE_MAX_US
@@ -134,22 +131,13 @@ async def _take_book(execution: Execution, feed: MarketFeed, services: Services)
 
 def stored_book(row: BookRow, outcome: Outcome, *, fresh: bool) -> DeadlineBook:
     """The book that an execution in `outcome` was priced by, as it is stored. Its mid is None for a one-sided book."""
-    yes, no = _ladder(row.yes_depth), _ladder(row.no_depth)
+    yes, no = ladder_of(row.yes_depth), ladder_of(row.no_depth)
     bids, others = (yes, no) if outcome == "yes" else (no, yes)
     asks = _mirrored(others)
     mid = mid_of(bids[0][0], asks[0][0]) if bids and asks else None
     return DeadlineBook(bids=bids, asks=asks, mid_e5=mid, fresh=fresh)
 
 
-def _ladder(text: bytes) -> Ladder:
-    rows = msgspec.json.decode(text, type=list[tuple[str, str]])
-    return tuple((parse_price(price), parse_count(count)) for price, count in rows)
-
-
 def _mirrored(ladder: Ladder) -> Ladder:
     """Offers of one outcome as the bids for the other that they are."""
     return tuple((complement(price), count) for price, count in ladder)
-
-
-def _text(ladder: Ladder) -> bytes:
-    return msgspec.json.encode([(format_price(price), format_count(count)) for price, count in ladder])

@@ -10,13 +10,13 @@ up, it ends.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import trio
 
 from fsm_exec.core.errors import IllegalEvent, VenueError
 from fsm_exec.core.execution.events import AnyEvent, OrderProven
-from fsm_exec.core.execution.execution import Child
+from fsm_exec.core.execution.execution import Child, Execution
 from fsm_exec.core.execution.order_checks import insists
 from fsm_exec.core.execution.timing import PROOF_US
 from fsm_exec.core.market.orders import FillReport, OrderListing
@@ -32,11 +32,9 @@ from fsm_exec.core.recovery.proof import is_overtaken, order_ids, proof, row_of,
 from fsm_exec.core.recovery.reconcile import fill_is_news
 from fsm_exec.core.recovery.recovery import OVERLAP_US
 from fsm_exec.runtime.feed import MarketFeed
+from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.kill_switch import take_off
 from fsm_exec.runtime.services import Services
-
-if TYPE_CHECKING:
-    from fsm_exec.runtime.actor import Actor
 
 FIRST_PAUSE_S = 0.5  # fills and reports usually come by the stream before this
 PAUSE_MAX_S = 15.0
@@ -47,11 +45,23 @@ MARGIN_US = 500_000  # reads lag by about 0.4 s: asked sooner, the listing is of
 NOTHING: frozenset[str] = frozenset()  # one for all: an empty set takes 200 bytes
 
 
-class Inquirer:
-    __slots__ = ("_actor", "_asking", "_doubts", "_existing", "_feed", "_proven", "_services")
+class Asker(Protocol):
+    """Whom the inquirer asks for: `execution` is its newest, `inbox` takes what is found; with `gives_up` the
+    execution is to end whatever the listings say."""
 
-    def __init__(self, actor: Actor, services: Services, feed: MarketFeed) -> None:
-        self._actor, self._services, self._feed = actor, services, feed
+    @property
+    def execution(self) -> Execution: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def gives_up(self) -> bool: ...
+
+
+class Inquirer:
+    __slots__ = ("_asker", "_asking", "_doubts", "_existing", "_feed", "_proven", "_services")
+
+    def __init__(self, asker: Asker, services: Services, feed: MarketFeed) -> None:
+        self._asker, self._services, self._feed = asker, services, feed
         self._asking = NOTHING
         self._existing = NOTHING  # a restart hears it again: the order is placed under the same id, or found
         self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is in doubt, and since when
@@ -60,7 +70,7 @@ class Inquirer:
     @property
     def is_needed(self) -> bool:
         """Whether anything is in doubt."""
-        return any(needs_inquiry(child) for child in self._actor.execution.children)
+        return any(needs_inquiry(child) for child in self._asker.execution.children)
 
     def said_to_exist(self, client_order_id: str) -> None:
         """The exchange refuses to place it, for an order of its id exists: ours, or another one of our name."""
@@ -73,12 +83,12 @@ class Inquirer:
         if before is None or not isinstance(event, OrderProven):
             return False
         self._proven = tuple(one for one in self._proven if one[0] is not event)
-        now = self._actor.execution.child(event.client_order_id)
+        now = self._asker.execution.child(event.client_order_id)
         return now is not None and is_overtaken(event, before, now)
 
     def look_after(self, nursery: trio.Nursery) -> None:
         """Start asking about every order that needs it and is not asked about yet."""
-        for child in self._actor.execution.children:
+        for child in self._asker.execution.children:
             if not needs_inquiry(child):
                 continue
             name, doubt, now_us = child.client_order_id, doubt_of(child), self._services.wall.now_us()
@@ -103,7 +113,7 @@ class Inquirer:
         while True:
             await trio.sleep(self._until_useful(client_order_id, pause_s))
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
-            child = self._actor.execution.child(client_order_id)
+            child = self._asker.execution.child(client_order_id)
             if child is None or not needs_inquiry(child):
                 return
             try:
@@ -115,7 +125,7 @@ class Inquirer:
     async def _take_off_unseen(self, child: Child) -> None:
         """An order that was said to have ended may rest. Where nothing of it is wanted any more and no listing tells,
         it is cancelled all the same: to one that has ended a cancel does nothing."""
-        execution, over = self._actor.execution, child.state == "settling" or not child.is_open
+        execution, over = self._asker.execution, child.state == "settling" or not child.is_open
         if over and child.order_id is not None and insists(execution):
             await take_off(child.client_order_id, child.order_id, execution, self._services)
 
@@ -123,17 +133,17 @@ class Inquirer:
         """No longer than until a listing can settle the doubt, and once that may be, or the deadline has passed, never
         long: who waits then is late."""
         now_us = self._services.wall.now_us()
-        child = self._actor.execution.child(client_order_id)
+        child = self._asker.execution.child(client_order_id)
         if child is None:
             return 0.0
         left_us = proof_from_us(child, self._doubts[client_order_id][1]) + MARGIN_US - now_us
-        if left_us <= 0 or now_us >= self._actor.execution.deadline_us:
+        if left_us <= 0 or now_us >= self._asker.execution.deadline_us:
             pause_s = min(pause_s, LATE_PAUSE_MAX_S)
         return pause_s if left_us <= 0 else min(pause_s, max(left_us / 1_000_000, FIRST_PAUSE_S))
 
     async def _ask_once(self, child: Child, doubted_us: int) -> None:
-        exchange, wall, inbox = self._services.exchange, self._services.wall, self._actor.inbox
-        execution = self._actor.execution
+        exchange, wall, inbox = self._services.exchange, self._services.wall, self._asker.inbox
+        execution = self._asker.execution
         late = wall.now_us() > doubted_us + PROOF_US
         listing: OrderListing | None = None
         if child.state != "settling" or late or child.suspicion is not None:
@@ -143,33 +153,33 @@ class Inquirer:
             else:
                 since_us = execution.begun_us - OVERLAP_US
                 listing = await self._services.listings.orders(execution.terms.ticker, since_us)
-            now = self._actor.execution.child(child.client_order_id)
+            now = self._asker.execution.child(child.client_order_id)
             if now is None or not needs_inquiry(now) or doubt_of(now) != doubt_of(child):
                 return  # the listing was slow, and answers a question nobody has any more
             if child.is_open and child.state != "settling":
                 answer = answer_of(child, listing, doubted_us, wall.now_us())
-                if exists and not self._actor.gives_up:
+                if exists and not self._asker.gives_up:
                     check_existing(child, execution.terms.ticker, listing, answer)
                 if answer is not None and not (late and child.suspicion is not None):
                     inbox.offer(answer)
         row = None if listing is None else row_of(child, execution.terms.ticker, listing)
         fills = [await exchange.fills(execution.terms.ticker, order_id) for order_id in order_ids(child, row)]
         if late and listing is not None:
-            rests = row if self._actor.gives_up else zombie(child, execution.terms.ticker, listing)
+            rests = row if self._asker.gives_up else zombie(child, execution.terms.ticker, listing)
             if rests is not None and rests.status == "resting":
                 await take_off(rests.client_order_id, rests.order_id, execution, self._services)
-            now = self._actor.execution.child(child.client_order_id)
+            now = self._asker.execution.child(child.client_order_id)
             if now is None or doubt_of(now) != doubt_of(child):
                 return
             found = proof(
-                self._actor.execution,
+                self._asker.execution,
                 now,
                 listing,
                 fills,
                 doubted_us,
                 wall.now_us(),
                 self._mid,
-                give_up=self._actor.gives_up,
+                give_up=self._asker.gives_up,
             )
             if isinstance(found, str):
                 inbox.stop(IllegalEvent(found))
@@ -189,4 +199,4 @@ class Inquirer:
             inbox.offer(filled(report, child.client_order_id, self._mid(report), wall.now_us(), execution))
 
     def _mid(self, report: FillReport) -> int | None:
-        return self._feed.mid_before(report.at_us, self._actor.execution.outcome)
+        return self._feed.mid_before(report.at_us, self._asker.execution.outcome)

@@ -30,7 +30,15 @@ from functools import partial
 import trio
 
 from fsm_exec.core.algorithm.algorithm import Algorithm
-from fsm_exec.core.errors import CorruptSnapshot, LocalError, SaveRefused, ServiceFailed, StoreFailed, UserError
+from fsm_exec.core.errors import (
+    CorruptSnapshot,
+    LocalError,
+    SaveRefused,
+    ServiceFailed,
+    StoreFailed,
+    UserError,
+    first_of,
+)
 from fsm_exec.core.execution.events import AnyEvent, Reason, Restored, tag_of
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.order_checks import IllegalWish
@@ -259,7 +267,7 @@ class Supervisor:
         try:
             row, book = await run_and_score(actor, self._services)
         except* Exception as group:
-            failure = _first(group)
+            failure = first_of(group)
         else:
             self._past.keep(Ended(actor.execution, row), book)
             return None
@@ -334,11 +342,3 @@ class _Cleared:
     async def wait(self) -> None:
         """Until the database calls it quarantined no more."""
         await self._services.store.quarantine(self._execution_id, None)
-
-
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    failure: BaseException = group
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    assert isinstance(failure, Exception)
-    return failure

@@ -9,18 +9,15 @@ from collections.abc import Set as AbstractSet
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.execution.advance import fold
 from fsm_exec.core.journal.consistency import row_differences, snapshot_differences
-from fsm_exec.core.journal.rows import ChildRow
 from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, decode_entry
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.core.values.units import US_PER_MS, format_count, format_money, format_price
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.venue.exchange import Exchange
-from fsm_exec.store.reads.execution_reads import load_executions, load_fills, load_journal
+from fsm_exec.store.reads.execution_reads import load_children, load_executions, load_fills, load_journal
 
 NOBODY: frozenset[str] = frozenset()
 DRAWN = "a contradiction that was drawn"  # a reason for quarantine that is no finding
-
-_CHILDREN = f"SELECT {', '.join(ChildRow.__struct_fields__)} FROM split_orders WHERE execution_id = ?"
 
 
 def stored_differences(connection: sqlite3.Connection) -> list[str]:
@@ -35,14 +32,9 @@ def stored_differences(connection: sqlite3.Connection) -> list[str]:
         except LocalError as error:
             found.append(f"6: {name}: {error}")
             continue
-        differences += row_differences(folded, _children(connection, name), load_fills(connection, name))
+        differences += row_differences(folded, load_children(connection, name), load_fills(connection, name))
         found += [f"6: {name}: {line}" for line in differences]
     return found
-
-
-def _children(connection: sqlite3.Connection, execution_id: str) -> list[ChildRow]:
-    rows = connection.execute(_CHILDREN, (execution_id,))
-    return [ChildRow(**dict(zip(ChildRow.__struct_fields__, row, strict=True))) for row in rows]
 
 
 def fill_differences(connection: sqlite3.Connection, account: Account, orphans: AbstractSet[str] = NOBODY) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.errors import ExecError
+from fsm_exec.core.errors import ExecError, first_of
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
@@ -64,10 +64,10 @@ class Process:
         except* LifeOver:
             pass
         except* ExecError as group:
-            error = _first(group)
-            self.failed, self.failure = str(error), type(error).__name__
+            told = first_of(group)
+            self.failed, self.failure = str(told), type(told).__name__
         except* Exception as group:  # a traceback for a user: always a finding
-            error = _first(group)
+            error = first_of(group)
             self.failed, self.failure = f"{type(error).__name__}: {error}", type(error).__name__
             if not self.life.is_over:
                 self._world.witness.found(f"the engine ended in {self.failed}")
@@ -131,10 +131,3 @@ class Process:
             if self.life.is_over:
                 return
             self._world.history.add("refused", type(error).__name__)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    failure: BaseException = group
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    return failure
