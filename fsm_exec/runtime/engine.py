@@ -1,7 +1,7 @@
 """The engine: the states of its table and what its owner may ask of it.
 
-Starting is recovering: what the database left unfinished is taken up (runtime.start) before it accepts anything. It is
-made by runtime.lifespan; what comes from outside reaches executions by runtime.dispatch.
+Starting is recovering: what the database left unfinished is taken up (runtime.recovery) before it accepts anything.
+It is made by runtime.lifespan; what comes from outside reaches executions by runtime.dispatch.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from fsm_exec.runtime.dispatch import Dispatch
 from fsm_exec.runtime.ended_executions import Ended as Ended
 from fsm_exec.runtime.ended_executions import Past
 from fsm_exec.runtime.health import Health
+from fsm_exec.runtime.loading import Methods
 from fsm_exec.runtime.markets import Markets
-from fsm_exec.runtime.recovery import Methods
+from fsm_exec.runtime.recovery import Recovery
 from fsm_exec.runtime.services import Services
-from fsm_exec.runtime.start import Start
 from fsm_exec.runtime.status import EngineStatus, status_of
 from fsm_exec.runtime.stream_state import StreamState
 from fsm_exec.runtime.submission import GRACE_US, ends_of, submitted
@@ -78,7 +78,7 @@ class Engine:
         self._refusal: ExecError | None = None  # why it never began to run
         self._recovered = trio.Event()
         self.dispatch = Dispatch(self._supervisor, self._past, services)
-        self._start = Start(services, markets, methods, self._supervisor, self._past, self._halt_for)
+        self._recovery = Recovery(services, markets, methods, self._supervisor, self._past, self._halt_for)
         self.left = self.status()  # as it stood when `drain` stopped waiting
 
     # What its owner asks.
@@ -251,7 +251,7 @@ class Engine:
         at_rest = False
         told: set[Actor] = set()
         with trio.move_on_after(within_s):
-            await self._start.loaded.wait()
+            await self._recovery.loaded.wait()
             if cancel_orders:
                 self._supervisor.clear_quarantined()
             while not at_rest:
@@ -281,7 +281,7 @@ class Engine:
     @property
     def losses(self) -> list[str]:
         """What the database had acknowledged and did not have at the start, a line each. Complete once it runs."""
-        return list(self._start.losses)
+        return list(self._recovery.losses)
 
     def status(self) -> EngineStatus:
         return status_of(
@@ -293,7 +293,7 @@ class Engine:
             self._services.exchange.budget(),
             self._services.wall.now_us(),
             loose=self._services.loose,
-            has_listed=self._start.has_listed,
+            has_listed=self._recovery.has_listed,
             why_degraded=self.health.why_degraded(),
             stream_connected=self._stream.is_connected,
         )
@@ -368,7 +368,7 @@ class Engine:
         """From `recovering` to `running`; `stream` is called when the feeds are there. What makes it impossible is
         raised by `wait_running`."""
         try:
-            stored = await self._start.take_up(
+            stored = await self._recovery.take_up(
                 tickers, gone, stream, lambda: self.state == "draining", self._tell_stops
             )
             if stored is None:
@@ -380,18 +380,18 @@ class Engine:
             await self._supervisor.may_act.open()
             self._services.requests.start_soon(self._take_up_healed)
         except ExecError as error:
-            await self._start.give_up(LEAVING_S)
+            await self._recovery.give_up(LEAVING_S)
             self._refusal = error
             if self.state in ("starting", "recovering"):
                 self.fire("failed")
         finally:
-            self._start.loaded.set()
+            self._recovery.loaded.set()
             self._recovered.set()
 
     async def _take_up_healed(self) -> None:
         """What was quarantined because its algorithm was missing goes on where it is there again, one after the other.
         One that cannot stays as it is: `resume_execution` says why."""
-        for name in self._start.healed:
+        for name in self._recovery.healed:
             try:
                 await self.resume_execution(name)
                 self._services.log.info("taken_up_again", execution=name)

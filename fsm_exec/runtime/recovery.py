@@ -1,260 +1,237 @@
 """Starting is recovering: what the database left unfinished is joined with what the exchange holds, and goes on.
 
-1. Snapshots are read; one that cannot be, or whose method is not known, is quarantined with the reason, and kept.
+1. Snapshots are read (loading.py); one that cannot be, or whose method is not known, is quarantined with the reason,
+   and kept.
 2. The markets' terms are read in few calls, then the account's orders and fills.
 3. Live orders of another database of ours: the start is refused, before anything was sent, unless told that its engine
    is gone. Foreign orders are left alone. Resting orders of this database that nobody unfinished works are cancelled.
    Orders that it named and does not know prove that it lost what it had acknowledged, which is said.
 4. Each execution takes in what it missed, as one durable fact. When all have, the engine runs.
 
-An exchange that does not answer is asked again for as long as it takes.
+An exchange that does not answer is asked again for as long as it takes. What its listings tell is found in
+differences.py; here are the steps in their order, and here they meet the supervisor, the markets and the past.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, TypeVar
 
-import msgspec
-from msgspec.structs import replace
+import trio
 
-from fsm_exec.core.algorithm.algorithm import Algorithm, NoAlgorithm
-from fsm_exec.core.errors import AlgorithmMissing, CorruptSnapshot, UserError
-from fsm_exec.core.execution.events import Restored
+from fsm_exec.core.algorithm.algorithm import Algorithm
+from fsm_exec.core.errors import IllegalEvent, SaveRefused, ServiceFailed, StoreFailed, VenueRefused
+from fsm_exec.core.execution.events import FillReported, OrderDisputed
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.journal.rows import StoredExecution
-from fsm_exec.core.journal.snapshot import decode_snapshot
-from fsm_exec.core.market.client_order_id import name_of_ours, number_of
-from fsm_exec.core.market.orders import OrderReport
-from fsm_exec.core.market.terms import MarketStatus, MarketTerms
-from fsm_exec.core.recovery.proof import LISTED_FOR_US, is_doubted
-from fsm_exec.core.recovery.recovery import Plan, listed_since_us, plan
-from fsm_exec.core.store_port import Store
-from fsm_exec.core.values.units import CountE2, format_count
-from fsm_exec.runtime.exchange_reads import listings
+from fsm_exec.core.execution.fills import known_fill
+from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
+from fsm_exec.core.recovery.recovery import Plan
+from fsm_exec.runtime.actor import Actor
+from fsm_exec.runtime.cost_measurement import score_what_had_ended
+from fsm_exec.runtime.differences import Forgotten, differences, forgotten, misnamed, refuse_others
+from fsm_exec.runtime.ended_executions import Past
+from fsm_exec.runtime.events import AT_ONCE
+from fsm_exec.runtime.exchange_reads import PAUSE_MAX_S
+from fsm_exec.runtime.kill_switch import cancel_orphans
+from fsm_exec.runtime.loading import Loaded, Methods, doubted, load
+from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.services import Services
+from fsm_exec.runtime.supervisor import Supervisor
 
-Methods = Callable[[str], Algorithm]
-"""The algorithm of a stored method's name. Raises UserError for one that is not known here."""
-
-NAMES_SHOWN = 3
-
-
-class Loaded(msgspec.Struct, frozen=True):
-    """What the database has to go on with. `unusable` are to be quarantined now, with the reason; `quarantined` have
-    been; `given_up` are those of both that can be read; `healed` are those of the second whose algorithm was missing
-    and is there again; `unscored` have ended, and what they cost was not reckoned.
-    `number` is the highest an execution has had."""
-
-    ready: tuple[tuple[Execution, Algorithm], ...]
-    unusable: dict[str, str]
-    quarantined: dict[str, str]
-    given_up: tuple[Execution, ...]
-    healed: tuple[str, ...]
-    unscored: tuple[Execution, ...]
-    last_saved_us: int
-    number: int
+TAKEN_WITHIN_S: Final = 5.0
+TAKEN_POLL_S: Final = 0.01
+LISTINGS_USUALLY_S: Final = 10.0  # of a start: a deadline that has passed waits for them no longer than this
+DEADLINE_LOOK_S: Final = 1.0
+REFUSED_POLL_S: Final = 0.05
+T = TypeVar("T")
 
 
-async def load(services: Services, methods: Methods) -> Loaded:
-    """Read and check what is stored. Raises StoreFailed."""
-    started = await services.store.started()
-    ready: list[tuple[Execution, Algorithm]] = []
-    unusable: dict[str, str] = {}
-    quarantined: dict[str, str] = {}
-    given_up: list[Execution] = []
-    healed: list[str] = []
-    seen: dict[MarketTerms, MarketTerms] = {}
-    methods = _asked_once(methods)
-    for stored in await services.store.unfinished():
-        if stored.quarantine is not None:
-            quarantined[stored.execution_id] = stored.quarantine
-            given_up.extend(readable(stored))
-            if AlgorithmMissing.is_reason(stored.quarantine) and _has_algorithm(stored, methods):
-                healed.append(stored.execution_id)
-            continue
-        try:
-            execution, algorithm = usable(stored, methods)
-        except (CorruptSnapshot, UserError) as error:
-            unusable[stored.execution_id] = str(error)
-            given_up.extend(readable(stored))
-            continue
-        # Each snapshot has the terms of its market whole; in memory all of a market share them, and names as well.
-        terms = seen.setdefault(execution.terms, execution.terms)
-        instance, named = sys.intern(execution.instance), sys.intern(execution.method)
-        ready.append((replace(execution, terms=terms, instance=instance, method=named), algorithm))
-    unscored: list[Execution] = []
-    for stored in await services.store.unscored():
-        try:
-            unscored.append(decode_snapshot(stored.snapshot))
-        except CorruptSnapshot:
-            services.log.exception("unscored_unreadable", execution=stored.execution_id)
-    return Loaded(
-        ready=tuple(ready),
-        unusable=unusable,
-        quarantined=quarantined,
-        given_up=tuple(given_up),
-        healed=tuple(healed),
-        unscored=tuple(unscored),
-        last_saved_us=started.last_saved_us,
-        number=started.number,
-    )
+class Recovery:
+    """The start of an engine. `halt_for` is told of a store that failed while what had ended was reckoned."""
 
+    def __init__(
+        self,
+        services: Services,
+        markets: Markets,
+        methods: Methods,
+        supervisor: Supervisor,
+        past: Past,
+        halt_for: Callable[[StoreFailed | ServiceFailed], None],
+    ) -> None:
+        self._services, self._markets, self._methods = services, markets, methods
+        self._supervisor, self._past, self._halt_for = supervisor, past, halt_for
+        self.losses: list[str] = []  # what the database had acknowledged and does not have
+        self.healed: tuple[str, ...] = ()  # quarantined for want of an algorithm that is there again
+        self.has_listed = False  # the exchange has said what it holds
+        self.loaded = trio.Event()  # whatever is unfinished can be told to stop
 
-def _asked_once(methods: Methods) -> Methods:
-    """The same, remembering what it said, a refusal too: thousands of executions may want one that is missing."""
-    said: dict[str, Algorithm | CorruptSnapshot | UserError] = {}
+    async def take_up(
+        self,
+        tickers: Sequence[str],
+        gone: str | None,
+        stream: Callable[[], None],
+        is_leaving: Callable[[], bool],
+        tell: Callable[[], None],
+    ) -> int | None:
+        """Everything unfinished is at work when this returns, has taken in what it missed, and waits at
+        `supervisor.may_act`. `stream` is called when the feeds are there; `tell` when all are there that can be told
+        to stop, and have not begun: whoever is then begins at once, and what the exchange holds reaches it when it is
+        known. Returns the highest number an execution of this database ever had; None if the engine began to leave
+        meanwhile.
 
-    def find(name: str) -> Algorithm:
-        if name not in said:
+        Raises UserError (a market that is none, live orders of another database), VenueRefused and StoreFailed.
+        """
+        self._say_lost(self._services.store.lost)
+        with _collector_at_rest():
+            loaded = await load(self._services, self._methods)
+        worked = [execution.terms for execution, _ in loaded.ready]
+        worked += [execution.terms for execution in loaded.unscored]
+        await self._markets.expect(worked)
+        with _collector_at_rest():
+            actors = [self._hired(execution, algorithm, gone) for execution, algorithm in loaded.ready]
+        await self._keep_quarantined(loaded)
+        self.loaded.set()
+        tell()
+        self._services.requests.start_soon(self._mind_deadlines, actors)
+        if not tickers:
+            stream()  # all feeds are there, and whoever was told to stop hears what comes of it
+        markets = await self._answered(lambda: self._markets.add_all(tickers, worked))
+        if tickers:
+            stream()  # before the listings: what they do not show any more comes by the stream
+        executions = [execution for execution, _ in loaded.ready]
+        found = await self._answered(lambda: differences(executions, markets, loaded.last_saved_us, self._services))
+        refuse_others(found, gone, self._services)
+        if is_leaving():
+            return None
+        forgot = await forgotten(found, self._services.store)
+        self._say_lost(forgot)
+        for name, order in await misnamed(found, forgot, self._services.store):
+            why = f"it is {order.order_id} at the exchange"
+            told = OrderDisputed(at_us=self._services.wall.now_us(), client_order_id=order.client_order_id, why=why)
+            self._past.learn(name, told)
+        with _collector_at_rest():
+            await self._go_on(loaded, actors, found)
+        return max(loaded.number, 0 if forgot is None else forgot.number)
+
+    def _say_lost(self, loss: Forgotten | str | None) -> None:
+        if loss is not None:
+            self._services.log.error("database_older", loss=str(loss))
+            self.losses.append(str(loss))
+
+    def _hired(self, execution: Execution, algorithm: Algorithm, gone: str | None) -> Actor:
+        """Of a restored copy the orders in its snapshots may still be another engine's: nothing is cancelled there
+        before the listings have told, unless that engine is said to be gone."""
+        actor = self._supervisor.hire(execution, algorithm)
+        instance = execution.instance[:INSTANCE_CHARS]  # whatever the epoch
+        self._supervisor.hold(actor, starts_if_told=instance in (self._services.store.instance, gone))
+        return actor
+
+    def _is_stopping(self, actors: Iterable[Actor]) -> bool:
+        """Whether somebody was told to stop and has orders that may be live."""
+        return any(not actor.is_waiting and actor.is_busy for actor in actors)
+
+    async def _keep_quarantined(self, loaded: Loaded) -> None:
+        self._supervisor.quarantined.update(loaded.quarantined)
+        self.healed = loaded.healed
+        for execution in loaded.given_up:
+            self._services.suspect(execution)
+        for name, why in loaded.unusable.items():
+            self._services.log.error("quarantined", execution=name, why=why)
+            await self._supervisor.quarantine(name, why)
+
+    async def _answered(self, read: Callable[[], Awaitable[T]]) -> T:
+        """A definite no to a read ends the start, but not while somebody is being stopped: the cancels may be taken
+        all the same. Raises VenueRefused."""
+        while True:
             try:
-                said[name] = methods(name)
-            except (CorruptSnapshot, UserError) as error:
-                said[name] = error
-        found = said[name]
-        if isinstance(found, Exception):
-            raise found
-        return found
+                return await read()
+            except VenueRefused as refused:
+                if not self._is_stopping(self._supervisor.actors.values()):
+                    raise
+                self._services.log.warning("exchange_refuses_to_tell", error=str(refused), again_in_s=PAUSE_MAX_S)
+            await trio.sleep(PAUSE_MAX_S)
 
-    return find
+    async def give_up(self, within_s: float) -> None:
+        """The start is refused: whoever was told to stop may do so, for so long; nobody else begins."""
+        actors = list(self._supervisor.actors.values())
+        with trio.move_on_after(within_s):
+            while self._is_stopping(actors):  # noqa: ASYNC110 - nobody announces that the last one has come to rest
+                await trio.sleep(REFUSED_POLL_S)
+        self._supervisor.let_go()
 
+    async def _mind_deadlines(self, actors: Sequence[Actor]) -> None:
+        """Whose deadline passes while the exchange has not answered yet begins then, with its cancels."""
+        await trio.sleep(LISTINGS_USUALLY_S)
+        for actor in sorted(actors, key=lambda actor: actor.execution.deadline_us):
+            while actor.is_waiting and self._services.wall.now_us() < actor.execution.deadline_us:
+                # In small steps: the wall clock may be corrected meanwhile.
+                left_s = (actor.execution.deadline_us - self._services.wall.now_us()) / 1_000_000
+                await trio.sleep(min(max(left_s, 0.0), DEADLINE_LOOK_S))
+            if actor.is_waiting:
+                actor.strike()
 
-def _has_algorithm(stored: StoredExecution, methods: Methods) -> bool:
-    """Whether it could be worked again."""
-    try:
-        usable(stored, methods)
-    except (CorruptSnapshot, UserError):
-        return False
-    return True
-
-
-def readable(stored: StoredExecution) -> Sequence[Execution]:
-    """The execution, if its snapshot can be read."""
-    try:
-        return (decode_snapshot(stored.snapshot),)
-    except CorruptSnapshot:
-        return ()
-
-
-def usable(stored: StoredExecution, methods: Methods, *, only_ends: bool = False) -> tuple[Execution, Algorithm]:
-    """An execution with its algorithm; one that ends needs none. Raises CorruptSnapshot, and UserError for a method
-    that is not known."""
-    if stored.damage is not None:
-        raise CorruptSnapshot(f"{stored.damage}; restore a backup, nothing was changed")
-    execution = decode_snapshot(stored.snapshot)
-    if execution.execution_id != stored.execution_id:
-        raise CorruptSnapshot(f"the snapshot stored for {stored.execution_id} is that of {execution.execution_id}")
-    if execution.state != stored.state:
-        raise CorruptSnapshot(
-            f"row {stored.execution_id} of execution_state is damaged, column state: it says {stored.state}, the "
-            f"snapshot {execution.state}; restore a backup, nothing was changed"
+    async def _go_on(self, loaded: Loaded, actors: list[Actor], found: Plan) -> None:
+        stopping: set[str] = set()
+        missed: list[tuple[Actor, tuple[FillReported, ...]]] = []
+        for number, (actor, (name, event)) in enumerate(zip(actors, found.events, strict=True), start=1):
+            if (taken := found.taken.get(name)) is not None:
+                actor.inbox.stop(IllegalEvent(taken))
+            if not self._supervisor.go_on(actor, event):
+                for fill in event.fills:
+                    self._supervisor.deliver(name, fill)
+                missed.append((actor, event.fills))
+                # Where its orders stand it asks itself, later than this listing.
+                stopping.update(child.client_order_id for child in actor.execution.children)
+            if number % AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+        self._supervisor.clear_quarantined()
+        self.has_listed = True
+        orphans = [order for order in found.orphans if order.client_order_id not in stopping]
+        cancel_orphans(orphans, self._services)
+        self._past.learn_of_strangers(found.strangers)
+        for execution in await doubted(self._services):
+            self._past.doubt(execution)
+        for actor in actors:
+            await actor.taken_in.wait()
+        with trio.move_on_after(TAKEN_WITHIN_S):  # what is not believed is asked about for longer
+            for actor, fills in missed:
+                await self._until_taken_in(actor, fills)
+        for execution in loaded.unscored:
+            self._services.requests.start_soon(self._score, execution)
+        self._services.log.info(
+            "recovered", executions=len(actors), orphans=len(found.orphans), quarantined=len(loaded.quarantined)
         )
-    try:
-        return execution, methods(execution.method)
-    except (CorruptSnapshot, UserError):
-        if not only_ends and execution.ending is None:
-            raise
-        return execution, NoAlgorithm()
 
+    async def _until_taken_in(self, actor: Actor, fills: Iterable[FillReported]) -> None:
+        """One that was told to stop before the listings came takes its fills in as they come."""
+        for fill in fills:
+            while (  # noqa: ASYNC110 - nobody announces what is taken in
+                self._supervisor.actors.get(actor.execution.execution_id) is actor
+                and (child := actor.execution.child(fill.client_order_id)) is not None
+                and known_fill(child, fill) is None
+            ):
+                await trio.sleep(TAKEN_POLL_S)
 
-async def doubted(services: Services) -> list[Execution]:
-    """What ended lately and was told of something that no listing had borne out before the process died. Raises
-    StoreFailed."""
-    found: list[Execution] = []
-    for stored in await services.store.lately_filled():
+    async def _score(self, execution: Execution) -> None:
+        feed = self._markets.feeds.get(execution.terms.ticker)
         try:
-            execution = decode_snapshot(stored.snapshot)
-        except CorruptSnapshot:
-            services.log.exception("ended_unreadable", execution=stored.execution_id)
-            continue
-        is_listed = (execution.ended_at_us or 0) > services.wall.now_us() - LISTED_FOR_US
-        if is_listed and is_doubted(execution):
-            found.append(execution)
-    return found
+            await score_what_had_ended(execution, feed, self._services)
+        except SaveRefused:
+            self._services.log.exception("score_refused", execution=execution.execution_id)
+        except StoreFailed as failure:
+            self._halt_for(failure)
 
 
-async def differences(
-    executions: Sequence[Execution],
-    markets: Mapping[str, MarketStatus],
-    last_saved_us: int,
-    services: Services,
-) -> Plan:
-    """What the exchange's listings tell a whole database. Raises VenueRefused."""
-    since_us = listed_since_us(executions, last_saved_us, services.wall.now_us())
-    orders, fills = await listings(services.exchange, since_us, services.log)
-    store = services.store
-    return plan(executions, orders, fills, markets, store.instance, services.wall.now_us(), epoch=store.epoch)
-
-
-async def difference(
-    execution: Execution, status: MarketStatus | None, services: Services, *, was_quarantined: bool = False
-) -> Restored:
-    """The same for one execution that begins anew while the others work. Raises VenueRefused."""
-    ticker = execution.terms.ticker
-    since_us = listed_since_us((execution,), None, services.wall.now_us())
-    orders, fills = await listings(services.exchange, since_us, services.log, ticker)
-    markets = {} if status is None else {ticker: status}
-    found = plan(
-        (execution,),
-        orders,
-        fills,
-        markets,
-        services.store.instance,
-        services.wall.now_us(),
-        epoch=services.store.epoch,
-        were_quarantined=was_quarantined,
-    )
-    ((_, event),) = found.events
-    return event
-
-
-def refuse_others(found: Plan, gone: str | None, services: Services) -> None:
-    """Raises UserError while orders of another database of ours rest in the account, unless its engine is gone."""
-    for instance, orders in sorted(found.others.items()):
-        names = ", ".join(order.client_order_id for order in orders[:NAMES_SHOWN])
-        services.log.warning("orders_of_another_engine", instance=instance, orders=len(orders), first=names)
-        if instance != gone:
-            raise UserError(
-                f"{len(orders)} live orders in this account belong to another fsm-exec database, instance {instance} "
-                f"({names}); stop its engine, or start with --other-engine-is-gone {instance} to leave them alone"
-            )
-    if found.foreign:
-        services.log.info("foreign_orders", resting=found.foreign)
-
-
-class Forgotten(msgspec.Struct, frozen=True):
-    """Orders at the exchange that this database named and does not know. `number` is the highest that an execution has
-    in their names."""
-
-    orders: tuple[OrderReport, ...]
-    number: int
-
-    def __str__(self) -> str:
-        names = ", ".join(order.client_order_id for order in self.orders[:NAMES_SHOWN])
-        bought = format_count(CountE2(sum(order.filled_e2 for order in self.orders)))
-        return (
-            f"the exchange has {len(self.orders)} orders of this database that it does not know ({names}), {bought} "
-            "contracts of them filled and in no execution here: what rests is cancelled; it lost what it acknowledged"
-        )
-
-
-async def misnamed(found: Plan, forgot: Forgotten | None, store: Store) -> list[tuple[str, OrderReport]]:
-    """Orders that have ended, of executions that have, listed under another id than the database has of them, which is
-    that of an answer that was wrong; with the execution. Raises StoreFailed."""
-    unknown = set[str]() if forgot is None else {order.client_order_id for order in forgot.orders}
-    ours = [order for order in found.unowned if order.status != "resting" and order.client_order_id not in unknown]
-    owners = await store.owners([order.order_id for order in ours])
-    return [
-        (named.execution_id, order)
-        for order in ours
-        if order.order_id not in owners and (named := name_of_ours(order.client_order_id)) is not None
-    ]
-
-
-async def forgotten(found: Plan, store: Store) -> Forgotten | None:
-    """An order is saved before it is sent, so one that was never saved here was forgotten. Raises StoreFailed."""
-    names = await store.unknown_orders([order.client_order_id for order in found.unowned])
-    unknown = set(names)
-    orders = tuple(order for order in found.unowned if order.client_order_id in unknown)
-    numbers = [number_of(named.execution_id) for name in names if (named := name_of_ours(name)) is not None]
-    return Forgotten(orders, max(numbers)) if orders else None
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """What is taken up stays, and next to nothing else is made meanwhile; yet the collector would walk over all of it
+    again and again while it grows, for a third of the time. Never around a wait for the exchange: that may be long."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -32,12 +32,12 @@ from fsm_exec.runtime import (
     engine,
     order_sender,
     reconciler,
-    start,
     submission,
 )
 from fsm_exec.runtime import (
     order_lookup as runtime_lookup,
 )
+from fsm_exec.runtime import recovery as start
 from fsm_exec.runtime.reconciler import Reconciler
 from fsm_exec.store.sqlite_store import SqliteStore
 

@@ -1,0 +1,108 @@
+"""What the exchange's listings tell of the executions of a database: what each missed, and what is none of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.execution.events import Restored
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.market.client_order_id import name_of_ours, number_of
+from fsm_exec.core.market.orders import OrderReport
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.recovery.recovery import Plan, listed_since_us, plan
+from fsm_exec.core.store_port import Store
+from fsm_exec.core.values.units import CountE2, format_count
+from fsm_exec.runtime.exchange_reads import listings
+from fsm_exec.runtime.services import Services
+
+NAMES_SHOWN = 3
+
+
+async def differences(
+    executions: Sequence[Execution],
+    markets: Mapping[str, MarketStatus],
+    last_saved_us: int,
+    services: Services,
+) -> Plan:
+    """What the exchange's listings tell a whole database. Raises VenueRefused."""
+    since_us = listed_since_us(executions, last_saved_us, services.wall.now_us())
+    orders, fills = await listings(services.exchange, since_us, services.log)
+    store = services.store
+    return plan(executions, orders, fills, markets, store.instance, services.wall.now_us(), epoch=store.epoch)
+
+
+async def difference(
+    execution: Execution, status: MarketStatus | None, services: Services, *, was_quarantined: bool = False
+) -> Restored:
+    """The same for one execution that begins anew while the others work. Raises VenueRefused."""
+    ticker = execution.terms.ticker
+    since_us = listed_since_us((execution,), None, services.wall.now_us())
+    orders, fills = await listings(services.exchange, since_us, services.log, ticker)
+    markets = {} if status is None else {ticker: status}
+    found = plan(
+        (execution,),
+        orders,
+        fills,
+        markets,
+        services.store.instance,
+        services.wall.now_us(),
+        epoch=services.store.epoch,
+        were_quarantined=was_quarantined,
+    )
+    ((_, event),) = found.events
+    return event
+
+
+def refuse_others(found: Plan, gone: str | None, services: Services) -> None:
+    """Raises UserError while orders of another database of ours rest in the account, unless its engine is gone."""
+    for instance, orders in sorted(found.others.items()):
+        names = ", ".join(order.client_order_id for order in orders[:NAMES_SHOWN])
+        services.log.warning("orders_of_another_engine", instance=instance, orders=len(orders), first=names)
+        if instance != gone:
+            raise UserError(
+                f"{len(orders)} live orders in this account belong to another fsm-exec database, instance {instance} "
+                f"({names}); stop its engine, or start with --other-engine-is-gone {instance} to leave them alone"
+            )
+    if found.foreign:
+        services.log.info("foreign_orders", resting=found.foreign)
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """Orders at the exchange that this database named and does not know. `number` is the highest that an execution has
+    in their names."""
+
+    orders: tuple[OrderReport, ...]
+    number: int
+
+    def __str__(self) -> str:
+        names = ", ".join(order.client_order_id for order in self.orders[:NAMES_SHOWN])
+        bought = format_count(CountE2(sum(order.filled_e2 for order in self.orders)))
+        return (
+            f"the exchange has {len(self.orders)} orders of this database that it does not know ({names}), {bought} "
+            "contracts of them filled and in no execution here: what rests is cancelled; it lost what it acknowledged"
+        )
+
+
+async def misnamed(found: Plan, forgot: Forgotten | None, store: Store) -> list[tuple[str, OrderReport]]:
+    """Orders that have ended, of executions that have, listed under another id than the database has of them, which is
+    that of an answer that was wrong; with the execution. Raises StoreFailed."""
+    unknown = set[str]() if forgot is None else {order.client_order_id for order in forgot.orders}
+    ours = [order for order in found.unowned if order.status != "resting" and order.client_order_id not in unknown]
+    owners = await store.owners([order.order_id for order in ours])
+    return [
+        (named.execution_id, order)
+        for order in ours
+        if order.order_id not in owners and (named := name_of_ours(order.client_order_id)) is not None
+    ]
+
+
+async def forgotten(found: Plan, store: Store) -> Forgotten | None:
+    """An order is saved before it is sent, so one that was never saved here was forgotten. Raises StoreFailed."""
+    names = await store.unknown_orders([order.client_order_id for order in found.unowned])
+    unknown = set(names)
+    orders = tuple(order for order in found.unowned if order.client_order_id in unknown)
+    numbers = [number_of(named.execution_id) for name in names if (named := name_of_ours(name)) is not None]
+    return Forgotten(orders, max(numbers)) if orders else None

@@ -1,0 +1,154 @@
+"""What the database has of its executions: those that go on, and those that cannot, with the reason."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from fsm_exec.core.algorithm.algorithm import Algorithm, NoAlgorithm
+from fsm_exec.core.errors import AlgorithmMissing, CorruptSnapshot, UserError
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.rows import StoredExecution
+from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.recovery.proof import LISTED_FOR_US, is_doubted
+from fsm_exec.runtime.services import Services
+
+Methods = Callable[[str], Algorithm]
+"""The algorithm of a stored method's name. Raises UserError for one that is not known here."""
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What the database has to go on with. `unusable` are to be quarantined now, with the reason; `quarantined` have
+    been; `given_up` are those of both that can be read; `healed` are those of the second whose algorithm was missing
+    and is there again; `unscored` have ended, and what they cost was not reckoned.
+    `number` is the highest an execution has had."""
+
+    ready: tuple[tuple[Execution, Algorithm], ...]
+    unusable: dict[str, str]
+    quarantined: dict[str, str]
+    given_up: tuple[Execution, ...]
+    healed: tuple[str, ...]
+    unscored: tuple[Execution, ...]
+    last_saved_us: int
+    number: int
+
+
+async def load(services: Services, methods: Methods) -> Loaded:
+    """Read and check what is stored. Raises StoreFailed."""
+    started = await services.store.started()
+    ready: list[tuple[Execution, Algorithm]] = []
+    unusable: dict[str, str] = {}
+    quarantined: dict[str, str] = {}
+    given_up: list[Execution] = []
+    healed: list[str] = []
+    seen: dict[MarketTerms, MarketTerms] = {}
+    methods = _asked_once(methods)
+    for stored in await services.store.unfinished():
+        if stored.quarantine is not None:
+            quarantined[stored.execution_id] = stored.quarantine
+            given_up.extend(readable(stored))
+            if AlgorithmMissing.is_reason(stored.quarantine) and _has_algorithm(stored, methods):
+                healed.append(stored.execution_id)
+            continue
+        try:
+            execution, algorithm = usable(stored, methods)
+        except (CorruptSnapshot, UserError) as error:
+            unusable[stored.execution_id] = str(error)
+            given_up.extend(readable(stored))
+            continue
+        # Each snapshot has the terms of its market whole; in memory all of a market share them, and names as well.
+        terms = seen.setdefault(execution.terms, execution.terms)
+        instance, named = sys.intern(execution.instance), sys.intern(execution.method)
+        ready.append((replace(execution, terms=terms, instance=instance, method=named), algorithm))
+    unscored: list[Execution] = []
+    for stored in await services.store.unscored():
+        try:
+            unscored.append(decode_snapshot(stored.snapshot))
+        except CorruptSnapshot:
+            services.log.exception("unscored_unreadable", execution=stored.execution_id)
+    return Loaded(
+        ready=tuple(ready),
+        unusable=unusable,
+        quarantined=quarantined,
+        given_up=tuple(given_up),
+        healed=tuple(healed),
+        unscored=tuple(unscored),
+        last_saved_us=started.last_saved_us,
+        number=started.number,
+    )
+
+
+def _asked_once(methods: Methods) -> Methods:
+    """The same, remembering what it said, a refusal too: thousands of executions may want one that is missing."""
+    said: dict[str, Algorithm | CorruptSnapshot | UserError] = {}
+
+    def find(name: str) -> Algorithm:
+        if name not in said:
+            try:
+                said[name] = methods(name)
+            except (CorruptSnapshot, UserError) as error:
+                said[name] = error
+        found = said[name]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return find
+
+
+def _has_algorithm(stored: StoredExecution, methods: Methods) -> bool:
+    """Whether it could be worked again."""
+    try:
+        usable(stored, methods)
+    except (CorruptSnapshot, UserError):
+        return False
+    return True
+
+
+def readable(stored: StoredExecution) -> Sequence[Execution]:
+    """The execution, if its snapshot can be read."""
+    try:
+        return (decode_snapshot(stored.snapshot),)
+    except CorruptSnapshot:
+        return ()
+
+
+def usable(stored: StoredExecution, methods: Methods, *, only_ends: bool = False) -> tuple[Execution, Algorithm]:
+    """An execution with its algorithm; one that ends needs none. Raises CorruptSnapshot, and UserError for a method
+    that is not known."""
+    if stored.damage is not None:
+        raise CorruptSnapshot(f"{stored.damage}; restore a backup, nothing was changed")
+    execution = decode_snapshot(stored.snapshot)
+    if execution.execution_id != stored.execution_id:
+        raise CorruptSnapshot(f"the snapshot stored for {stored.execution_id} is that of {execution.execution_id}")
+    if execution.state != stored.state:
+        raise CorruptSnapshot(
+            f"row {stored.execution_id} of execution_state is damaged, column state: it says {stored.state}, the "
+            f"snapshot {execution.state}; restore a backup, nothing was changed"
+        )
+    try:
+        return execution, methods(execution.method)
+    except (CorruptSnapshot, UserError):
+        if not only_ends and execution.ending is None:
+            raise
+        return execution, NoAlgorithm()
+
+
+async def doubted(services: Services) -> list[Execution]:
+    """What ended lately and was told of something that no listing had borne out before the process died. Raises
+    StoreFailed."""
+    found: list[Execution] = []
+    for stored in await services.store.lately_filled():
+        try:
+            execution = decode_snapshot(stored.snapshot)
+        except CorruptSnapshot:
+            services.log.exception("ended_unreadable", execution=stored.execution_id)
+            continue
+        is_listed = (execution.ended_at_us or 0) > services.wall.now_us() - LISTED_FOR_US
+        if is_listed and is_doubted(execution):
+            found.append(execution)
+    return found
