@@ -3,14 +3,97 @@
 from __future__ import annotations
 
 import os
-from typing import cast
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+import msgspec
 
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome, parse_count
-from fsm_exec.lab.episodes import Conditions, MakerFee
+from fsm_exec.lab.compare import Plan
+from fsm_exec.lab.episodes import FEE_TYPES, Conditions, MakerFee
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 
 EVERY_MAX_S, HORIZON_MAX_S, LATENCY_MAX_MS, WORKERS_MAX = 86_400, 86_400, 10_000, 256
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of an experiment as they were given."""
+
+    quantity: str
+    horizon: str
+    every: int
+    outcome: str
+    workers: int | None
+    out: Path
+    resume: bool
+    queue_model: str
+    latency_ms: int
+    maker_fee: str | None
+
+    def plan(self, tapes: tuple[str, ...], methods: tuple[str, ...], baseline: str) -> Plan:
+        """The experiment that is meant. Raises UserError."""
+        return Plan(
+            tapes=tapes,
+            methods=methods,
+            baseline=baseline,
+            quantities_e2=quantities(self.quantity),
+            horizons_us=horizons(self.horizon, self.latency_ms),
+            outcomes=outcomes(self.outcome),
+            every_us=interval(self.every),
+            conditions=conditions(self.queue_model, self.latency_ms, self.maker_fee),
+        )
+
+    def processes(self) -> int:
+        """How many work at it. Raises UserError."""
+        return workers(self.workers)
+
+
+def experiment_options(
+    *, quantity: str, horizon: str, every: int, out: str, resume: str
+) -> Callable[[Command], Command]:
+    """The options that make an `Experiment`, with these defaults (`resume` is that option's help); the command gets it
+    as `experiment`."""
+    options = (
+        click.option("--quantity", default=quantity, show_default=True, help="Contracts, separated by commas."),
+        click.option("--horizon", default=horizon, show_default=True, help="Seconds, separated by commas."),
+        click.option("--every", type=int, default=every, show_default=True, help="Seconds from one start to the next."),
+        click.option("--outcome", type=click.Choice(["yes", "no", "both"]), default="both", show_default=True),
+        click.option("--workers", type=int, help="Processes.  [default: one for each core]"),
+        click.option("--out", type=click.Path(path_type=Path), default=out, show_default=True, help="Directory."),
+        click.option("--resume", is_flag=True, help=resume),
+        click.option(
+            "--queue-model",
+            type=click.Choice(["proportional", "conservative"]),
+            default="proportional",
+            show_default=True,
+            help="Whether cancels bring our orders forward.",
+        ),
+        click.option("--latency-ms", type=int, default=200, show_default=True, help="From decision to match."),
+        click.option(
+            "--maker-fee",
+            type=click.Choice(list(FEE_TYPES)),
+            help="Per cent.  [default: that of the tape's market]",
+        ),
+    )
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def with_experiment(**values: Any) -> Any:  # noqa: ANN401 - a command's, whatever they are
+            given = {name: values.pop(name) for name in Experiment.__struct_fields__}
+            return command(experiment=Experiment(**given), **values)
+
+        decorated: Any = with_experiment
+        for option in reversed(options):
+            decorated = option(decorated)
+        return cast("Command", decorated)
+
+    return decorate
 
 
 def conditions(queue_model: str, latency_ms: int, maker_fee: str | None) -> Conditions:

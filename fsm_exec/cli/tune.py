@@ -18,10 +18,10 @@ from rich.table import Table
 from fsm_exec.algorithms.catalogue import check_own
 from fsm_exec.cli import lab_options, lab_progress
 from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
+from fsm_exec.cli.lab_options import experiment_options
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
-from fsm_exec.lab.compare import Field, Plan
-from fsm_exec.lab.episodes import FEE_TYPES
+from fsm_exec.lab.compare import Field
 from fsm_exec.lab.methods import resolve
 from fsm_exec.lab.results import open_results
 from fsm_exec.lab.tapes import short_names
@@ -60,22 +60,13 @@ class NewMethod(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--candidates", type=int, default=16, show_default=True, help="Settings tried for each seed.")
 @click.option("--seeds", default="1,2,3", show_default=True, help="Of the searches, separated by commas.")
 @click.option("--baseline", default="passive_mid", show_default=True, help="What the outcome is also held against.")
-@click.option("--quantity", default="20", show_default=True, help="Contracts, separated by commas.")
-@click.option("--horizon", default="45", show_default=True, help="Seconds, separated by commas.")
-@click.option("--every", type=int, default=300, show_default=True, help="Seconds from one start to the next.")
-@click.option("--outcome", type=click.Choice(["yes", "no", "both"]), default="both", show_default=True)
-@click.option("--workers", type=int, help="Processes.  [default: one for each core]")
-@click.option("--out", type=click.Path(path_type=Path), default="fsm-exec-tune", show_default=True, help="Directory.")
-@click.option("--resume", is_flag=True, help="Go on with what --out holds.")
-@click.option(
-    "--queue-model",
-    type=click.Choice(["proportional", "conservative"]),
-    default="proportional",
-    show_default=True,
-    help="Whether cancels bring our orders forward.",
+@experiment_options(
+    quantity="20",
+    horizon="45",
+    every=300,
+    out="fsm-exec-tune",
+    resume="Go on with what --out holds.",
 )
-@click.option("--latency-ms", type=int, default=200, show_default=True, help="From decision to match.")
-@click.option("--maker-fee", type=click.Choice(list(FEE_TYPES)), help="Per cent.  [default: that of the tape's market]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def tune(
     tapes: tuple[str, ...],
@@ -85,16 +76,7 @@ def tune(
     candidates: int,
     seeds: str,
     baseline: str,
-    quantity: str,
-    horizon: str,
-    every: int,
-    outcome: str,
-    workers: int | None,
-    out: Path,
-    resume: bool,
-    queue_model: str,
-    latency_ms: int,
-    maker_fee: str | None,
+    experiment: lab_options.Experiment,
     as_json: bool,
 ) -> None:
     """Search an algorithm's settings, leaving one tape out at a time.
@@ -112,24 +94,15 @@ def tune(
     called = name if name is not None else f"tuned_{resolve(algorithm).algorithm}"
     check_own(called, installed())
     search = draw_search(algorithm, baseline, [parse_range(text) for text in ranges], candidates, _seeds(seeds))
-    plan = Plan(
-        tapes=tapes,
-        methods=search.methods,
-        baseline=baseline,
-        quantities_e2=lab_options.quantities(quantity),
-        horizons_us=lab_options.horizons(horizon, latency_ms),
-        outcomes=lab_options.outcomes(outcome),
-        every_us=lab_options.interval(every),
-        conditions=lab_options.conditions(queue_model, latency_ms, maker_fee),
-    )
-    processes = lab_options.workers(workers)
+    plan = experiment.plan(tapes, search.methods, baseline)
+    processes = experiment.processes()
     field = Field(plan)
-    with open_results(out, resume=resume) as results:
+    with open_results(experiment.out, resume=experiment.resume) as results:
         if not lab_progress.work(field, results, processes):
             say("fsm-exec: interrupted; what is done is kept: the same command with --resume goes on", err=True)
             sys.exit(EXIT_INTERRUPTED)
         found = judge(search, field, results)
-    path = _write(called, search, found, tapes, out)
+    path = _write(called, search, found, tapes, experiment.out)
     if as_json:
         document = {**msgspec.structs.asdict(found), "method_file": None if path is None else str(path.resolve())}
         say_json(document, indent=2)
