@@ -1,4 +1,4 @@
-"""Refusals, with the exact status, code and body shape of the wire (wire reference, section 8)."""
+"""Refusals, with the exact status, code and body shape of the wire (wire/README.md 8)."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def group_limit_exceeded() -> ApiError:
 
 
 def too_many_requests() -> ApiError:
-    """A bucket is empty. No header tells when to come again."""
+    """Return the refusal for an empty bucket. No header says when to retry."""
     return ApiError(429, "", "too many requests", shape="text")
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong at the exchange: a profile says how often, a plan draws when. The same seed draws the same faults.
+"""Faults of the exchange: a profile says how often, a plan draws when. The same seed draws the same faults.
 
 A profile is a small TOML text; `per_mille` are chances of 1,000, `ms` milliseconds of exchange time. Writes and frames
 are drawn on the timeline, in the order in which the exchange executes them, each kind from a generator of its own; so a
@@ -160,7 +160,7 @@ class FaultProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What befalls one request. `done`: a request answered 500 or 503 was executed all the same."""
+    """The fault of one request. `done`: a request answered 500 or 503 was executed all the same."""
 
     kind: FaultKind = "none"
     delay_us: int = 0
@@ -184,7 +184,7 @@ PUBLIC_FRAMES: Final = frozenset({"orderbook_snapshot", "orderbook_delta", "trad
 
 
 class FaultPlan:
-    """Draws faults until `until_us` (None: for ever). `counts` tells how many of each kind have befallen anybody."""
+    """Draws faults until `until_us` (None: for ever). `counts` has the number of each kind that took effect."""
 
     def __init__(self, profile: FaultProfile, seed: int, *, until_us: int | None = None) -> None:
         self.profile = profile
@@ -199,11 +199,11 @@ class FaultPlan:
         )
 
     def is_active(self, now_us: int) -> bool:
-        """Whether anything may still go wrong."""
+        """Return whether faults are still drawn."""
         return self._until_us is None or now_us < self._until_us
 
     def stop(self, now_us: int) -> None:
-        """Nothing goes wrong any more; what is on its way arrives, and an episode that runs ends in its time."""
+        """Draw no more faults. What is on its way arrives, and a running episode ends in its time."""
         self._until_us = now_us
 
     def begin_outage(self, *channels: Channel) -> None:
@@ -215,11 +215,11 @@ class FaultPlan:
         self._down.subtract(channels)
 
     def delay_next_write(self, delay_us: int) -> None:
-        """The next write is executed that late, and never answered."""
+        """Execute the next write `delay_us` late, and never answer it."""
         self._detour = Fault("late", delay_us)
 
     def end_us(self, wanted_us: int) -> int:
-        """When something that should hold until `wanted_us` must end."""
+        """Return when something that should hold until `wanted_us` must end."""
         return wanted_us if self._until_us is None else min(wanted_us, self._until_us)
 
     def draw_write_fault(self, now_us: int) -> Fault:
@@ -236,7 +236,7 @@ class FaultPlan:
         return self._of_request("read", self.profile.reads, self._reads, now_us)
 
     def draw_private_copies(self, kind: str, now_us: int) -> tuple[Copy, ...]:
-        """The copies to send of a frame about a member's own orders."""
+        """Draw the copies to send of a frame about a member's own orders."""
         faults = self.profile.frames
         if kind in PRIVATE_FRAMES and self._down["account frames"] > 0:
             return ()
@@ -258,24 +258,24 @@ class FaultPlan:
                 return (Copy(delay_us, in_order=False),)
 
     def falsify_frame(self, kind: str, frame: bytes, now_us: int) -> tuple[bytes, ...]:
-        """What is sent for a frame about a member's own orders: itself, or a lie."""
+        """Return what is sent for a frame about a member's own orders: the frame, or a false one."""
         return self._lies.frames(kind, frame) if self._lies is not None and self.is_active(now_us) else (frame,)
 
     def falsify_answer(self, kind: str, answer: object, now_us: int) -> object:
-        """What is answered to a write of that kind: what is so, or a lie."""
+        """Return what is answered to a write of that kind: the answer, or a false one."""
         return self._lies.answer(kind, answer) if self._lies is not None and self.is_active(now_us) else answer
 
     def falsify_listing(self, what: str, page: object, now_us: int) -> object:
-        """What is shown of the listing of `orders` or `fills`: what is so, or a lie."""
+        """Return what is shown of the listing of `orders` or `fills`: the page, or a false one."""
         return self._lies.page(what, page, now_us) if self._lies is not None and self.is_active(now_us) else page
 
     @property
     def falsified_orders(self) -> AbstractSet[str]:
-        """The ids of the orders that anything was said of that is not so."""
+        """The ids of the orders about which something false was said."""
         return self._lies.about if self._lies is not None else frozenset()
 
     def draw_public_loss(self, kind: str, now_us: int) -> bool:
-        """Whether a numbered frame of a public channel is never sent."""
+        """Draw whether a numbered frame of a public channel is lost."""
         if kind in PUBLIC_FRAMES and self._down["market frames"] > 0:
             return True
         chance = self.profile.stream.gap_per_mille
@@ -286,14 +286,14 @@ class FaultPlan:
         return lost
 
     def stream_end_us(self, now_us: int) -> int | None:
-        """When a connection opened now is cut; None: not by us."""
+        """Draw when a connection opened now is cut; None: never."""
         if not self.profile.stream.life_ms or not self.is_active(now_us):
             return None
         end_us = now_us + _around_us(self.profile.stream.life_ms, self._streams)
         return end_us if self.is_active(end_us) else None
 
     def episode_start_us(self, episode: Episode, now_us: int) -> int | None:
-        """When this kind of episode comes next; None: never again."""
+        """Draw when this kind of episode comes next; None: never again."""
         if not episode.every_ms:
             return None
         start_us = now_us + _around_us(episode.every_ms, self._episodes)
@@ -320,13 +320,13 @@ class FaultPlan:
 
 
 def shipped_profile_names() -> tuple[str, ...]:
-    """The names of the profiles in the box."""
+    """Return the names of the profiles that ship with the package."""
     folder = resources.files("fsm_exec.paper") / "fault_profiles"
     return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
 
 
 def load_fault_profile(name_or_path: str) -> FaultProfile:
-    """A shipped profile by its name, or the one of a TOML file. Raises UserError naming what is wrong with it."""
+    """Load a shipped profile by its name, or one from a TOML file. Raises UserError naming what is wrong with it."""
     shipped = shipped_profile_names()
     if name_or_path in shipped:
         file = resources.files("fsm_exec.paper") / "fault_profiles" / f"{name_or_path}.toml"
@@ -345,7 +345,7 @@ def load_fault_profile(name_or_path: str) -> FaultProfile:
 
 
 def parse_profile(text: bytes, where: str) -> FaultProfile:
-    """The profile of a TOML text; `where` names it in errors. Raises UserError."""
+    """Parse a profile from TOML; `where` names it in errors. Raises UserError."""
     if len(text) > PROFILE_BYTES_MAX:
         raise UserError(f"faults {where!r}: longer than {PROFILE_BYTES_MAX} bytes; give a profile of a few lines")
     try:
@@ -355,7 +355,7 @@ def parse_profile(text: bytes, where: str) -> FaultProfile:
 
 
 def _choose(chances: Sequence[tuple[Kind, int]], rng: random.Random) -> Kind | None:
-    """One of the kinds, each with its chance of a thousand; None if none of them befalls. Draws once."""
+    """Choose one of the kinds, each with its chance of a thousand, or None. Draws once."""
     left = rng.randrange(1_000)
     for kind, chance in chances:
         if left < chance:
@@ -365,5 +365,5 @@ def _choose(chances: Sequence[tuple[Kind, int]], rng: random.Random) -> Kind | N
 
 
 def _around_us(ms: int, rng: random.Random) -> int:
-    """Microseconds between half and one and a half times `ms`."""
+    """Draw microseconds between half and one and a half times `ms`."""
     return rng.randint(ms // 2, ms + ms // 2) * US_PER_MS

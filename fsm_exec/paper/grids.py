@@ -1,6 +1,6 @@
 """Price grids by name (`price_level_structure`): the steps below, between and above two edges.
 
-A market's own `price_ranges` are authoritative; these are what the names mean (wire reference, section 5.1).
+A market's own `price_ranges` are authoritative; these are what the names mean (wire/README.md 5.1).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STEPS: dict[str, tuple[int, int, int]] = {  # outer step, middle step, lower ed
 
 
 def grid_of(structure: str) -> PriceGrid:
-    """Raises UserError for a name whose steps are not known."""
+    """Return the grid of a structure's name. Raises UserError for a name whose steps are not known."""
     steps = _STEPS.get(structure)
     if steps is None:
         raise UserError(f"price level structure {structure[:40]!r} is not known; use one of {', '.join(_STEPS)}")

@@ -1,8 +1,9 @@
-"""An exchange that says what is not so: about orders and fills, in answers, frames and listings. The truth is kept.
+"""An exchange that says what is false about orders and fills, in answers, frames and listings. Its own state stays
+true.
 
 A lie is a body in which one thing was changed; which, a seed decides. Answers and frames may be wrong whenever they are
 given. Listings may be wrong about an order or a fill for `listing_ms` after it last changed, and then tell the truth:
-that is how whoever reads them can find out what the others were worth.
+so a reader of listings can find out which of the rest was false.
 """
 
 from __future__ import annotations

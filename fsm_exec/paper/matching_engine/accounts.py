@@ -4,7 +4,7 @@ A position is netted: buying NO while holding YES sells the YES first. `revenue`
 its fee: what opens costs its price, what closes pays a dollar less the price. So cash, plus a dollar for every YES
 contract held against a NO contract, plus the fees, is the same before and after every trade.
 Resting orders reserve count x price in their own ladder and the maker fee; what closes a position reserves nothing,
-first come first. The engine's orders never sell short of this: an order without funds is refused.
+first come first. An order without funds is refused.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class SettlementRecord:
 @dataclass(slots=True, eq=False)
 class Account:
     """`orders` and `fills` are in time order; `resting` holds the live orders of each market in time order. `reserves`
-    are of the markets in which nothing has changed since they were reckoned."""
+    caches the reserves of markets in which nothing has changed since they were computed."""
 
     account_id: str
     user_id: str
@@ -103,14 +103,14 @@ class Account:
         return self.resting.setdefault(ticker, {})
 
     def add_order(self, order: Order, fees: FeeTerms) -> None:
-        """One more order, the last in time."""
+        """Add an order, the last in time."""
         self.orders.append(order)
         self.resting_in(order.ticker)[order.order_id] = order
         if (reserve := self.reserves.get(order.ticker)) is not None:
             reserve.add(order, fees)
 
     def drop_cached_reserve(self, ticker: str) -> None:
-        """An order or the position of a market is not what it was."""
+        """Drop the cached reserve of a market whose orders or position have changed."""
         self.reserves.pop(ticker, None)
 
 
@@ -133,7 +133,7 @@ class Reserve:
 
 
 def compute_reserve(account: Account, ticker: str, fees: FeeTerms, *, without: Order | None = None) -> Reserve:
-    """From the orders themselves. `without` leaves one out, to ask what its replacement may use."""
+    """Compute the reserve from the orders. `without` leaves one out, to see what its replacement may use."""
     position = account.position(ticker)
     reserve = Reserve(0, {"yes": position.closable_e2("yes"), "no": position.closable_e2("no")})
     for order in account.resting_in(ticker).values():
@@ -143,7 +143,8 @@ def compute_reserve(account: Account, ticker: str, fees: FeeTerms, *, without: O
 
 
 def cached_reserve(account: Account, ticker: str, fees: FeeTerms) -> Reserve:
-    """The same, reckoned anew only after a change: a member with thousands of orders asks at each new one."""
+    """Return the reserve, computed again only after a change: a member with thousands of orders needs it at each new
+    one."""
     known = account.reserves.get(ticker)
     if known is None:
         known = account.reserves[ticker] = compute_reserve(account, ticker, fees)

@@ -1,4 +1,4 @@
-"""What a market's quotes and prices were, minute by minute: kept as they change, told as candlesticks of any length.
+"""A market's quotes and prices, minute by minute: kept as they change, shown as candlesticks of any length.
 
 Only minutes in which something happened are kept. Prices are YES prices; a side without quotes counts as a bid of 0
 and an ask of 1 dollar, as in a market's body.
@@ -88,7 +88,7 @@ class Candle(NamedTuple):
 
 
 class Candles:
-    """One market's. What is noted comes in the order of time."""
+    """The minutes of one market. Records come in order of time."""
 
     def __init__(self) -> None:
         self._minutes: dict[int, _Minute] = {}

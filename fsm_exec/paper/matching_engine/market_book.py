@@ -73,7 +73,7 @@ class MarketBook:
         return [(p, CountE2(level.recorded_e2)) for p, level in self._ladders[outcome].items() if level.recorded_e2]
 
     def ahead_of(self, order: Order) -> CountE2:
-        """What trades before a resting order, at better prices and at its own: by price, then time."""
+        """Return how much trades before a resting order, at better prices and at its own: by price, then time."""
         ladder = self._ladders[order.outcome]
         better = sum(level.displayed_e2 for price, level in ladder.items() if price > order.price_e4)
         ahead = int(order.ahead_e2)
@@ -102,7 +102,7 @@ class MarketBook:
     # The tape
 
     def record_snapshot(self, yes: Iterable[BookLevel], no: Iterable[BookLevel]) -> list[BookEvent]:
-        """The tape states the whole book anew; orders of ours that it now crosses are filled."""
+        """Take a snapshot of the whole book from the tape; orders of ours that it crosses are filled."""
         before = {outcome: dict(self.displayed(outcome)) for outcome in OUTCOMES}
         for outcome, levels in zip(OUTCOMES, (yes, no), strict=True):
             stated = {price: count for price, count in levels if count > 0}
@@ -123,7 +123,7 @@ class MarketBook:
         return [*matches, *decreases_first]
 
     def record_change(self, outcome: Outcome, price: PriceE4, delta: CountE2) -> list[BookEvent]:
-        """The tape adds to a level or takes from it. Raises BookError when it takes more than it ever showed."""
+        """Take a change of one level from the tape. Raises BookError when it takes away more than it ever showed."""
         level = self._level(outcome, price)
         if delta < 0:
             before = level.displayed_e2
@@ -141,7 +141,8 @@ class MarketBook:
         return happened
 
     def record_trade(self, taker: Outcome, yes_price: PriceE4, count: CountE2) -> list[BookEvent]:
-        """A taker of the tape bought `taker` and hit the other ladder. Its decrease is a change of its own."""
+        """Take a trade from the tape: a taker bought `taker` and hit the other ladder. Its decrease is a change of its
+        own."""
         outcome = opposite(taker)
         price = in_outcome(yes_price, outcome)
         happened: list[BookEvent] = []

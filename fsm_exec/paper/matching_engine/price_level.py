@@ -45,11 +45,11 @@ class PriceLevel:
         return background + sum(order.remaining_e2 for order in self.orders) if self.orders else background
 
     def add(self, count: int) -> None:
-        """The tape adds `count`: behind everybody who stands here."""
+        """Add `count` from the tape, at the end of the queue."""
         self.recorded_e2 += count
 
     def remove(self, count: int) -> None:
-        """The tape takes `count` away. Raises BookError if it has less."""
+        """Remove `count` as the tape does. Raises BookError if the level has less."""
         if count > self.recorded_e2:
             raise BookError(f"a level of {self.recorded_e2} cannot lose {count}")
         before = self.background_e2
@@ -63,11 +63,11 @@ class PriceLevel:
         self._clamp()
 
     def record_trade(self, count: int) -> None:
-        """The tape says that `count` traded here: as much of the decreases to come is explained."""
+        """Record that `count` of the tape traded here: it explains as much of the decreases to come."""
         self.traded_e2 += count
 
     def reset(self, recorded: int) -> None:
-        """A snapshot states the level anew."""
+        """Set the level to what a snapshot states."""
         self.recorded_e2 = recorded
         self.consumed_e2 = 0
         self.traded_e2 = 0
@@ -92,7 +92,8 @@ class PriceLevel:
         self.orders.remove(order)
 
     def queue(self) -> Iterator[tuple[Order | None, int]]:
-        """What trades, first come first: (order, count), None for background. Nothing may change meanwhile."""
+        """Yield the queue in time order as (order, count), None for background. The level must not change while it
+        runs."""
         passed = 0
         for order in self.orders:
             if order.ahead_e2 > passed:
@@ -103,12 +104,12 @@ class PriceLevel:
             yield None, self.background_e2 - passed
 
     def advance(self, background: int) -> None:
-        """`background` contracts traded, from the front: everybody behind them comes forward."""
+        """Take `background` contracts off the front of the queue: all orders behind them move up."""
         for order in self.orders:
             order.ahead_e2 = CountE2(max(0, order.ahead_e2 - background))
 
     def consume(self, background: int) -> None:
-        """One of our orders took `background` contracts of what the tape shows here."""
+        """Record that one of our orders took `background` contracts of what the tape shows here."""
         self.consumed_e2 += background
 
     def is_empty(self) -> bool:

@@ -17,7 +17,7 @@ CROWD = "crowd"
 
 
 class Settlement:
-    """`fees_e6` is what all accounts have paid."""
+    """Books matches and results. `fees_e6` is the sum of the fees all accounts have paid."""
 
     def __init__(self, accounts: dict[str, Account]) -> None:
         self.crowd = Account(CROWD, CROWD, 0)
@@ -37,7 +37,7 @@ class Settlement:
         return [fill for fill in sides if fill is not None]
 
     def pay_out(self, market: PaperMarket, now_us: int) -> None:
-        """Settle a determined market for everybody. Free of fees; orders and fills stay as they are."""
+        """Settle a determined market for all accounts, free of fees. Orders and fills stay as they are."""
         assert market.result is not None, f"{market.ticker} has no result"
         for account in (self.crowd, *self._accounts.values()):
             position = account.positions.get(market.ticker)

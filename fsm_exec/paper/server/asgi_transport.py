@@ -14,7 +14,7 @@ import httpx
 import trio
 from starlette.types import ASGIApp
 
-SENT = "http11.send_request_body.complete"  # what a socket's transport says to whoever asked to be told
+SENT = "http11.send_request_body.complete"  # what httpcore reports to a request's `trace` extension
 
 
 class MemoryTransport(httpx.AsyncBaseTransport):
@@ -27,8 +27,8 @@ class MemoryTransport(httpx.AsyncBaseTransport):
         if self._nursery.cancel_scope.cancel_called:
             raise httpx.ConnectError("the exchange has gone", request=request)
         self._nursery.start_soon(call.run, self._app)
-        if (tell := request.extensions.get("trace")) is not None:
-            await tell(SENT, {})
+        if (trace := request.extensions.get("trace")) is not None:
+            await trace(SENT, {})
         read_s = request.extensions.get("timeout", {}).get("read")
         with trio.CancelScope() as waiting:
             if read_s is not None:

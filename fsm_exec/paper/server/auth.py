@@ -1,4 +1,4 @@
-"""Who is asking: the three access headers, checked as the exchange checks them (wire reference, section 2).
+"""Authenticates members by the three access headers, checked as the exchange checks them (wire/README.md 2).
 
 The signature is over timestamp + METHOD + path, without query and body: RSA-PSS with SHA-256 and a salt of any length,
 as the signature itself says, or plain Ed25519. The timestamp must lie within the window around the wall clock.
@@ -53,8 +53,8 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Authenticator:
-    """The keys of the exchange's members, and how much they may ask. `wall` is the clock that signatures are held
-    against; `tier` holds for all of them."""
+    """The keys and rate limits of the exchange's members. `wall` is the clock signatures are checked against; `tier`
+    holds for all members."""
 
     def __init__(self, exchange: Exchange, wall: TimeSource, *, tier: Tier = BASIC) -> None:
         self.rate_limiter = RateLimiter(wall, tier)
@@ -64,7 +64,7 @@ class Authenticator:
         self._keys: dict[str, tuple[RSAPublicKey | Ed25519PublicKey, Account]] = {}
 
     def open_account(self, cash: MoneyE6, key_type: KeyType = "rsa") -> tuple[Account, Credentials]:
-        """A new account with `cash` and a fresh key pair."""
+        """Open an account with `cash` and a fresh key pair."""
         account = self._exchange.add_account(cash)
         private: RSAPrivateKey | Ed25519PrivateKey = (
             generate_private_key(public_exponent=65_537, key_size=2_048)
@@ -79,16 +79,16 @@ class Authenticator:
         return account, Credentials(api_key_id, pem)
 
     def keys_of(self, account: Account) -> list[str]:
-        """The ids of an account's keys."""
+        """Return the ids of an account's keys."""
         return [key_id for key_id, (_, owner) in self._keys.items() if owner is account]
 
     def find_claimed(self, headers: Mapping[str, str]) -> Account | None:
-        """The account a public request names, if it is one of ours: only to charge it, nothing is checked."""
+        """Return the account a public request names, if there is one: only to charge it, nothing is checked."""
         known = self._keys.get(headers.get(KEY_HEADER, ""))
         return None if known is None else known[1]
 
     def authenticate(self, headers: Mapping[str, str], method: str, path: str) -> Account:
-        """The account that signed a request. `headers` have lower-case names. Raises ApiError 401."""
+        """Return the account that signed a request. `headers` have lower-case names. Raises ApiError 401."""
         signature = headers.get(SIGNATURE_HEADER)
         if not signature:
             raise _unauthorized("signature_is_missing_from_headers", "signature is missing from headers")

@@ -51,11 +51,11 @@ class MemoryHost:
         self.transport: httpx.AsyncBaseTransport = MemoryTransport(nursery, app)
 
     async def dial(self, nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
-        """A new connection whose tasks run in `nursery`, where a refusal is raised as ConnectionRejected."""
+        """Open a connection whose tasks run in `nursery`, where a refusal is raised as ConnectionRejected."""
         return await open_websocket(nursery, self.connect(), MEMORY_HOST, headers)
 
     def connect(self) -> trio.abc.Stream:
-        """The client's end of a new connection, before any handshake."""
+        """Return the client's end of a new connection, before any handshake."""
         client, server = memory_stream_pair()
         self._nursery.start_soon(self._serve_stream, server)
         return client
@@ -74,7 +74,7 @@ class LoopbackHost:
         self._ws_port = ws_port
 
     async def dial(self, nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:
-        """As in memory. Raises OSError if nobody listens."""
+        """Open a connection as in memory. Raises OSError if nothing listens."""
         stream = await trio.open_tcp_stream(self._address, self._ws_port)
         return await open_websocket(nursery, stream, f"{self._address}:{self._ws_port}", headers)
 
@@ -82,8 +82,8 @@ class LoopbackHost:
 async def open_websocket(
     nursery: trio.Nursery, stream: trio.abc.Stream, host: str, headers: list[tuple[bytes, bytes]]
 ) -> WebSocketConnection:
-    """A WebSocket over `stream`. A refusal is raised by the connection's own task, so in `nursery`, and the stream is
-    closed then."""
+    """Open a WebSocket over `stream`. A refusal is raised by the connection's own task, so in `nursery`, and closes the
+    stream."""
     try:
         return await wrap_client_stream(nursery, stream, host, WS_PATH, extra_headers=headers)  # type: ignore[arg-type]  # any stream will do
     except BaseException:
@@ -99,7 +99,7 @@ class _Served(NamedTuple):
 def _compose(
     exchange: Exchange, clock: Clock, gate: Authenticator, latency: Latency | None, faults: FaultPlan | None
 ) -> _Served:
-    """What every host serves. With `faults`, troubles begin now."""
+    """Compose what every host serves. With `faults`, the faults of the venue begin now."""
     gateway = LatencyGateway(exchange, clock, latency or Latency(), faults)
     stream: Serve = WsHandler(gateway, gate).serve
     if faults is not None:
@@ -173,7 +173,7 @@ async def host_on_loopback(
 
 
 def _listen(port: int, address: str) -> socket.socket:
-    """A listening socket of our own: only so is a free port known before the server runs."""
+    """Return a listening socket, so that a free port is known before the server runs."""
     listening = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,9 +1,9 @@
-"""Where requests meet the timeline: the legs of latency of REST, and the order in which writes are matched.
+"""Where requests meet the timeline: the legs of latency of REST, the order of writes, and the faults of requests.
 
-A write travels the entry leg, is executed on the timeline at the very microsecond it is due (ties by client order
-id), and its answer travels the response leg. It is executed even if whoever sent it has gone. A read is answered from
-the state at its arrival and travels the response leg. What goes wrong with either is decided here, at the moment it
-is executed, so that a seed decides it and not the order of tasks.
+A write travels the entry leg, is executed on the timeline at the very microsecond it is due (ties by client order id),
+and its answer travels the response leg. It is executed even if its sender has gone. A read is answered from the state
+at its arrival and travels the response leg. A fault of either is drawn here, at the moment it is executed, so that the
+seed decides it and not the order of tasks.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class _WriteOutcome(Generic[T]):
         self.done.set()
 
     def refuse(self, refusal: ApiError, at_us: int) -> None:
-        """Whatever was done before, this is what is said."""
+        """Answer with `refusal`, whatever was done before."""
         self.at_us, self.refusal = at_us, refusal
         self.done.set()
 
 
 class LatencyGateway:
-    """`faults` None: nothing ever goes wrong."""
+    """Passes requests to the exchange. `faults` None: nothing ever goes wrong."""
 
     def __init__(self, exchange: Exchange, clock: Clock, latency: Latency, faults: FaultPlan | None = None) -> None:
         self.exchange = exchange
@@ -88,7 +88,7 @@ class LatencyGateway:
         return outcome.value  # type: ignore[return-value]  # set by execute()
 
     async def read(self, look: Callable[[], T]) -> T:
-        """What `look` sees now, after the response leg. Raises its ApiError then."""
+        """Return what `look` sees now, after the response leg. Raises its ApiError then."""
         self.exchange.timeline.advance()
         now_us = self.clock.now_us()
         call = CURRENT_CALL.get()
@@ -102,20 +102,20 @@ class LatencyGateway:
             await self.clock.sleep_until(now_us + self.legs.response_us())
 
     def account_view(self, account: Account) -> Account:
-        """The account as its listings show it now: as it is, or as it was when the listings stopped."""
+        """Return the account as its listings show it: as it is, or as it was when the listings were frozen."""
         return self.stale_listings.account_view(account)
 
     def falsify_listing(self, what: str, page: object) -> object:
-        """A page of the listing of `orders` or `fills`, as it is told."""
+        """Return a page of the listing of `orders` or `fills`, falsified if the plan says so."""
         return page if self.faults is None else self.faults.falsify_listing(what, page, self.clock.now_us())
 
     def as_of_us(self) -> int:
-        """Up to when the listings show everything."""
+        """Return the time up to which the listings are complete."""
         return self.stale_listings.as_of_us()
 
     def _apply_fault(self, call: Call, fault: Fault) -> ApiError | None:
-        """Let `fault` decide about the answer; a refusal if the fault is one. The refusal of an answer that is never
-        sent is seen by nobody."""
+        """Let `fault` decide about the answer. Returns the refusal if the fault is one; with an answer that is never
+        sent it only ends the wait."""
         assert self.faults is not None or fault is NO_FAULT
         match fault.kind:
             case "none":
@@ -144,7 +144,7 @@ class LatencyGateway:
 
 
 def _run_unanswered(action: Callable[[], object]) -> None:
-    """A write whose sender has given up: its answer, or its refusal, is for nobody."""
+    """Run a write whose sender has given up: its answer or refusal is dropped."""
     try:
         action()
     except ApiError:

@@ -1,4 +1,4 @@
-"""What waits to be sent on one connection, each frame until its leg of latency is over.
+"""The frames that wait to be sent on one connection, each until its leg of latency is over.
 
 Public and private frames have legs of their own; order within a kind is kept, whatever the legs do, unless a fault
 says otherwise. A member that does not read is dropped when too much waits for it.
@@ -16,7 +16,7 @@ from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import Legs
 
 OUTBOX_FRAMES_MAX = 200_000  # then subscriptions are ended (error 25)
-ANSWERS_MAX = 1_000  # what may still follow to tell it; beyond, the connection is dropped
+ANSWERS_MAX = 1_000  # frames that may still follow to say so; beyond, the connection is dropped
 FRAME_KIND_MAX = 64  # bytes from the start of a frame, in which its type stands
 
 
@@ -33,26 +33,26 @@ class Outbox:
         self.overflowed = trio.Event()
 
     def is_full(self) -> bool:
-        """Too much waits: who would send more on a subscription ends it instead."""
+        """Return whether too much waits: a subscription that would send more is ended instead."""
         return len(self._heap) >= OUTBOX_FRAMES_MAX
 
     def public(self, frame: bytes, at_us: int) -> None:
-        """A frame about the market at `at_us`, or an answer that must keep its place among such frames."""
+        """Queue a frame about the market at `at_us`, or an answer that must keep its place among such frames."""
         if self._faults is not None and self._faults.draw_public_loss(_kind(frame), at_us):
             return
         self._last_public_us = max(self._last_public_us, at_us + self._legs.feed_us())
         self._put(self._last_public_us, frame)
 
     def private(self, frame: bytes, at_us: int) -> None:
-        """A frame about the member's own orders at `at_us`."""
+        """Queue a frame about the member's own orders at `at_us`."""
         kind = _kind(frame)
         copies = UNCHANGED if self._faults is None else self._faults.draw_private_copies(kind, at_us)
-        told = (frame,) if self._faults is None else self._faults.falsify_frame(kind, frame, at_us)
+        sent = (frame,) if self._faults is None else self._faults.falsify_frame(kind, frame, at_us)
         for copy in copies:
             due_us = max(self._last_private_us, at_us + self._legs.response_us() + copy.delay_us)
             if copy.in_order:
                 self._last_private_us = due_us
-            for each in told:
+            for each in sent:
                 self._put(due_us, each)
 
     def _put(self, due_us: int, frame: bytes) -> None:
@@ -65,7 +65,7 @@ class Outbox:
         self._entries += 1
 
     async def run(self, send: Callable[[str], Awaitable[None]]) -> None:
-        """Send for ever, each frame when it is due. Ends by cancellation, or with what `send` raises."""
+        """Send each frame when it is due, until cancelled or until `send` raises."""
         while True:
             self._earlier = trio.Event()
             if not self._heap:
@@ -80,5 +80,5 @@ class Outbox:
 
 
 def _kind(frame: bytes) -> str:
-    """The `type` of a frame of ours: its first value."""
+    """Return the `type` of a frame: its first value."""
     return frame[:FRAME_KIND_MAX].split(b'"', 4)[3].decode()

@@ -1,6 +1,6 @@
-"""How much a member may ask: two token buckets, for reads and for writes, and what each operation costs.
+"""Rate limits of a member: two token buckets, for reads and for writes, and what each operation costs.
 
-Refilled continuously, no windows, no penalty (wire reference, section 11). A refused request costs nothing. Requests
+Buckets refill continuously, without windows or penalty (wire/README.md 11). A refused request costs nothing. Requests
 that name no member share one bucket: the source's measurement lies between 51 and 77 of them a second.
 """
 
@@ -78,7 +78,7 @@ class TokenBucket:
         self._at_us = now_us
 
     def take(self, tokens: int, now_us: int) -> bool:
-        """Take them all, or none and answer False."""
+        """Take all `tokens`, or none and return False."""
         elapsed_us = max(0, now_us - self._at_us)
         self._at_us = max(now_us, self._at_us)
         self._level = min(self._rate.capacity * US_PER_S, self._level + elapsed_us * self._rate.refill)
@@ -113,7 +113,8 @@ class RateLimiter:
         return TIERS["advanced"] if self.tier.name == "basic" and self.is_upgraded(account) else self.tier
 
     def charge(self, account: Account | None, name: BucketName, tokens: int) -> None:
-        """Raises ApiError 429 if the bucket does not hold `tokens`; None is whoever does not say who asks."""
+        """Take `tokens` from the member's bucket. Raises ApiError 429 if it does not hold them. `account` None:
+        anonymous."""
         now_us = self._wall.now_us()
         if account is None:
             bucket = self._anonymous

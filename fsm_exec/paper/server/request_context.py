@@ -1,7 +1,7 @@
-"""One request on its way through the exchange: what kind it is, and what becomes of its answer.
+"""One request on its way through the exchange: its kind, and the fate of its answer.
 
-The desk decides the fate of an answer when it executes the request; the wire, which alone can withhold or cut it, acts
-on it. Between them lie the endpoints, which know nothing of faults: so the call travels in a context variable.
+The gateway decides the fate when it executes the request; the wire, which alone can withhold or cut the answer, acts on
+it. Between them lie the endpoints, which know nothing of faults: so the call travels in a context variable.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CURRENT_CALL: ContextVar[Call | None] = ContextVar("call", default=None)
 
 
 def kind_of(method: str, path: str) -> CallKind:
-    """What a request wants. A write that is neither a new order nor a cancel changes something."""
+    """Return the kind of a request. A write that is neither a new order nor a cancel is a change."""
     if method == "GET":
         return "read"
     if method == "DELETE" and path.startswith(_ORDERS):

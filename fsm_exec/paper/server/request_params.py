@@ -1,4 +1,4 @@
-"""A request as the endpoints see it: who asks, what the path names, and the query, checked as the exchange does."""
+"""The parameters of a request as the endpoints see them: member, path and query, checked as the exchange does."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class RequestParams(NamedTuple):
         return self.request.query_params.get(name) or None
 
     def choice(self, name: str, field: str, *known: str) -> str | None:
-        """One of the known words, or None if nothing was said."""
+        """Return one of the known words, or None if the parameter is missing."""
         value = self.text(name)
         if value is not None and value not in known:
             raise errors.invalid_query(self.operation, field, "oneof")
@@ -59,7 +59,7 @@ class RequestParams(NamedTuple):
         return tuple(word for value in values for word in value.split(",") if word)
 
     def flag(self, name: str, field: str) -> bool:
-        """Whether something is asked for; left out it is not."""
+        """Return a boolean parameter; a missing one is false."""
         text = self.text(name)
         if text is not None and text not in (*TRUE_WORDS, *FALSE_WORDS):
             raise errors.invalid_query(self.operation, field, "boolean")
@@ -108,7 +108,7 @@ class RequestParams(NamedTuple):
     def page(
         self, *statuses: str, limit_min: int = 1, limit_max: int = LIMIT_MAX, limit_default: int = LIMIT_DEFAULT
     ) -> Page:
-        """What every listing takes. `statuses`: the words its status filter knows."""
+        """Return the parameters that every listing takes. `statuses`: the words its status filter knows."""
         limit = self.bounded("limit", "Limit", default=limit_default, low=limit_min, high=limit_max)
         return Page(
             limit=limit or limit_default,
@@ -123,7 +123,7 @@ class RequestParams(NamedTuple):
         )
 
     def check_scope(self) -> None:
-        """Nobody here has another subaccount or funds on another shard."""
+        """Raise ApiError for another subaccount or shard: members have neither here."""
         self.check_subaccount()
         request_checks.check_shard(self.number("exchange_index", "ExchangeIndex"))
 

@@ -1,7 +1,6 @@
-"""The REST application: who asks is established, the buckets are charged, the body is decoded; then the endpoint acts.
+"""The REST application: authenticate the caller, charge its buckets, decode the body, then call the endpoint.
 
-Serves any host alike. Which endpoints there are stands in rest_public.py, rest_reads.py
-and rest_writes.py.
+It serves any host alike. The endpoints are listed in rest_public.py, rest_reads.py and rest_writes.py.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class RestApp:
         return answer
 
     async def _status(self, request: Request) -> Response:
-        """503 with the normal body while the exchange is down."""
+        """Answer 503 with the normal body while the exchange is down."""
         self._gate.rate_limiter.charge(self._gate.find_claimed(request.headers), "read", DEFAULT_COST)
         exchange = self._gateway.exchange
         body = await self._gateway.read(lambda: public_reads.status_body(exchange))
@@ -105,7 +104,7 @@ def _route(method: str, path: str, endpoint: Endpoint) -> Route:
         except ApiError as refusal:
             return _json(error_body(refusal), refusal.status)
         except ClientDisconnect:
-            return Response(status_code=400)  # nobody is there to read it
+            return Response(status_code=400)  # the client has gone: no one reads it
 
     return Route(API_PREFIX + path, answered, methods=[method])
 
@@ -119,7 +118,7 @@ def _json(body: object, status: int = 200) -> Response:
 
 
 def _path(request: Request) -> str:
-    """The path as it was sent, which is what was signed."""
+    """Return the path as it was sent, which is what was signed."""
     raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     return raw.partition(b"?")[0].decode("latin-1")
 

@@ -22,14 +22,14 @@ INCENTIVE_TYPES = ("all", "liquidity", "volume", "margin_maker_volume", "margin_
 
 
 class PublicReads:
-    """Every look runs at one moment of the exchange, after everything that was due."""
+    """The public reads. Each runs at one moment of the exchange, after everything that was due."""
 
     def __init__(self, gateway: LatencyGateway) -> None:
         self._gateway = gateway
         self._exchange = gateway.exchange
 
     def all(self) -> list[Read]:
-        """In the order in which paths are tried: words before names."""
+        """Return the endpoints in the order in which paths are matched: literal parts before parameters."""
         exchange = self._exchange
         return [
             Read("/exchange/schedule", "GetExchangeSchedule", lambda _: public_reads.schedule_body(exchange)),
@@ -68,7 +68,7 @@ class PublicReads:
         return {"default_cost": DEFAULT_COST, "endpoint_costs": [cost._asdict() for cost in COSTS]}
 
     def _incentives(self, params: RequestParams) -> object:
-        """No programme runs here."""
+        """List no programmes: none runs here."""
         params.choice("status", "Status", *INCENTIVE_STATUSES)
         params.choice("type", "Type", *INCENTIVE_TYPES)
         params.page(limit_max=INCENTIVES_MAX)

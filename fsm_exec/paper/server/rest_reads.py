@@ -1,4 +1,4 @@
-"""The GET endpoints of a member's own: path, what is shown, and what it costs to look."""
+"""The GET endpoints of a member: path, what it shows, what it costs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Read(NamedTuple):
 
 
 class MemberReads:
-    """Every look runs at one moment of the exchange, after everything that was due."""
+    """The reads of a member. Each runs at one moment of the exchange, after everything that was due."""
 
     def __init__(self, gateway: LatencyGateway, gate: Authenticator) -> None:
         self._gateway = gateway
@@ -34,7 +34,7 @@ class MemberReads:
         self._gate = gate
 
     def all(self) -> list[Read]:
-        """In the order in which paths are tried: words before names."""
+        """Return the endpoints in the order in which paths are matched: literal parts before parameters."""
         return [
             Read("/api_keys", "GetApiKeys", self._keys),
             Read("/account/limits", "GetAccountApiLimits", lambda a: account_reads.limits(self._gate, a.account)),
@@ -58,9 +58,9 @@ class MemberReads:
         ]
 
     def _keys(self, params: RequestParams) -> object:
-        """None here is bound to anybody's subtrader."""
-        nobodys = params.text("fcm_subtrader_id") is not None
-        return account_reads.api_keys([] if nobodys else self._gate.keys_of(params.account))
+        """List the keys; none of them belongs to a subtrader."""
+        of_subtrader = params.text("fcm_subtrader_id") is not None
+        return account_reads.api_keys([] if of_subtrader else self._gate.keys_of(params.account))
 
     def _progress(self, params: RequestParams) -> object:
         return account_reads.volume_progress(self._exchange, params.account)

@@ -20,7 +20,7 @@ EMPTY: dict[str, object] = {}
 
 
 class NoBody(msgspec.Struct):
-    """Whatever object is sent, or nothing at all."""
+    """The body of a write that takes none: any object, or nothing."""
 
 
 class Write(NamedTuple):
@@ -42,7 +42,7 @@ class Writes:
         self._budget = budget
 
     def all(self) -> list[Write]:
-        """In the order in which paths are tried: words before names."""
+        """Return the endpoints in the order in which paths are matched: literal parts before parameters."""
         orders, groups = "/portfolio/events/orders", "/portfolio/order_groups"
         group = f"{groups}/{{group_id}}"
         create, cancel = _cost_per_order(DEFAULT_COST), _cost_per_order(CANCEL_COST)
@@ -110,7 +110,7 @@ class Writes:
         return batches.cancel_batch(self._exchange, params.account, body)
 
     def _on_this_shard(self, exchange_index: int | None, ticker: str | None) -> bool:
-        """-1 demands routing by ticker; an order is looked for on the shard that is named."""
+        """Return whether the request names this exchange's shard. -1 demands routing by ticker."""
         if exchange_index == -1 and not ticker:
             raise errors.invalid_parameters("market_ticker is required to route by ticker")
         return exchange_index in (None, -1, 0)
@@ -146,14 +146,16 @@ class Writes:
     # The account
 
     def _upgrade(self, params: RequestParams, _: NoBody) -> None:
-        """For good, to whoever has sent one of its last hundred orders by the API: all of them here came so."""
+        """Grant the Advanced tier for good to a member who has sent one of its last hundred orders by the API; every
+        order here came so."""
         if not params.account.orders:
             raise errors.forbidden("no order of the last 100 was created by the API")
         self._budget.upgrade(params.account)
 
 
 def _cost_per_order(cost: int) -> Callable[[writes.BatchCreate | writes.BatchCancel], int]:
-    """A batch is charged for all its orders at once, so it must fit the bucket; one without orders is refused."""
+    """Return the cost of a batch: all its orders are charged at once, so it must fit the bucket. One without orders is
+    refused."""
 
     def of(batch: writes.BatchCreate | writes.BatchCancel) -> int:
         if not batch.orders:

@@ -1,4 +1,4 @@
-"""What goes wrong with the exchange as a whole: pauses, listings that lag, a wrong clock, an early close, a new grid.
+"""Faults of the exchange as a whole: pauses, listings that lag, a wrong clock, an early close, a new grid.
 
 Each kind comes again and again on the timeline, one episode after the other, at times its plan draws.
 """
@@ -20,7 +20,7 @@ class VenueFaults:
         self._exchange, self._gate, self._stale_listings, self._plan = exchange, gate, replica, plan
 
     def start(self) -> None:
-        """Put the first of everything on the timeline."""
+        """Schedule the first episode of every kind."""
         faults, exchange, now_us = self._plan.profile.exchange, self._exchange, self._exchange.timeline.now_us()
         self._schedule("trading pause", faults.trading_pause, exchange.pause_trading, exchange.resume_trading)
         self._schedule("exchange pause", faults.exchange_pause, exchange.pause_exchange, exchange.resume_exchange)
@@ -46,7 +46,7 @@ class VenueFaults:
         )
 
     def _schedule(self, name: str, episode: Episode, begin: Callable[[], None], end: Callable[[], None]) -> None:
-        """The next episode; its end awaits the one after it."""
+        """Schedule the next episode; its end schedules the one after it."""
         timeline = self._exchange.timeline
         start_us = self._plan.episode_start_us(episode, timeline.now_us())
         if start_us is None:

@@ -1,7 +1,7 @@
-"""The wire going wrong: answers that never come, or end in the middle, and connections that are cut.
+"""Faults of the wire: answers that never come, or end in the middle, and connections that are cut.
 
-Around the application, which knows nothing of it, and before the servers: a relay between the client and the HTTP
-server, because an application has no way to cut its server's connection without an answer.
+`FaultyApp` wraps the application, which knows nothing of faults. `Relay` stands between the client and the HTTP server,
+because an application has no way to cut its server's connection without an answer.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class FaultyApp:
-    """An ASGI application whose answers suffer what the desk decided. `cut` ends the connection of a request; without
-    it (in memory) an application that returns without an answer is a connection that was cut."""
+    """An ASGI application whose answers suffer what the gateway decided. `cut` ends the connection of a request;
+    without it (in memory) an application that returns without an answer is a connection that was cut."""
 
     def __init__(self, app: ASGIApp, clock: Clock, cut: Callable[[Scope], None] | None = None) -> None:
         self._app = app
@@ -68,7 +68,7 @@ async def _send_half(answer: list[Message], send: Send) -> None:
 
 
 class Relay:
-    """Carries bytes between clients and the HTTP server on `port`, and cuts a connection when told."""
+    """Carries bytes between clients and the HTTP server on `port`; `cut` ends one connection."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
@@ -83,7 +83,7 @@ class Relay:
             client.socket.close()
 
     async def serve(self, client: trio.SocketStream) -> None:
-        """One connection, to its end."""
+        """Serve one connection to its end."""
         with suppress(OSError):
             server = await trio.open_tcp_stream(self._host, self._port)
             name = server.socket.getsockname()[:2]
@@ -100,7 +100,7 @@ class Relay:
 
 
 async def _relay(source: trio.SocketStream, sink: trio.SocketStream, both: trio.CancelScope) -> None:
-    """Until either end has gone; then the other direction ends too: HTTP clients do not half-close."""
+    """Relay until either end has gone; then the other direction ends too, since HTTP clients do not half-close."""
     with suppress(*GONE):
         while data := await source.receive_some(RELAY_BYTES):
             await sink.send_all(data)
@@ -108,7 +108,7 @@ async def _relay(source: trio.SocketStream, sink: trio.SocketStream, both: trio.
 
 
 def with_limited_life(serve: Serve, plan: FaultPlan, clock: Clock) -> Serve:
-    """`serve`, with connections that are cut when the plan says so."""
+    """Return `serve` with connections that are cut when the plan says so."""
 
     async def serve_a_while(stream: trio.abc.Stream) -> None:
         end_us = plan.stream_end_us(clock.now_us())

@@ -1,4 +1,4 @@
-"""The commands of one WebSocket connection, and the subscriptions they make (wire reference, section 10).
+"""The commands of one WebSocket connection, and the subscriptions they make (wire/README.md 10).
 
 Answers that carry a `sid` go the way of the frames of that `sid`, so that their sequence numbers arrive in order. What
 a second subscription to a channel does is not confirmed by any source: here it is one more, with a sid of its own.
@@ -70,7 +70,7 @@ class CommandHandler:
                 refused.about.send("error", _ENCODER.encode(refused.error), self._now_us(), command_id=command.id)
 
     def close_all(self) -> None:
-        """The connection has gone."""
+        """End all subscriptions of a connection that has gone."""
         for subscription in self._subscriptions.values():
             self._exchange.publisher.remove(subscription)
 
@@ -92,7 +92,7 @@ class CommandHandler:
         action(command.id, command.params)
 
     def _answer(self, frame: dict[str, object]) -> None:
-        """An answer about no subscription; an id of 0 is none."""
+        """Send an answer that belongs to no subscription; an id of 0 counts as none."""
         shown = {name: value for name, value in frame.items() if name != "id" or value}
         self._sink.public(_ENCODER.encode(shown), self._now_us())
 
@@ -137,7 +137,7 @@ class CommandHandler:
     def _send_initial_state(
         self, subscription: Subscription, tickers: list[str], params: CommandParams, *, command_id: int = 0
     ) -> None:
-        """What a channel says of markets that are new to a subscription: the book always, the ticker if asked."""
+        """Send the state of markets that are new to a subscription: the book always, the ticker on request."""
         now_us = self._now_us()
         for ticker in tickers:
             market = self._exchange.markets[ticker]
@@ -156,7 +156,7 @@ class CommandHandler:
             subscription.send("unsubscribed", None, self._now_us(), command_id=command_id)
 
     def _on_overflow(self, subscription: Subscription) -> None:
-        """The consumer is too slow: its subscription ends, and a frame of its own tells it."""
+        """End the subscription of a consumer that is too slow, with an error frame of its own."""
         self._drop_subscription(subscription)
         error = StreamError(code=25, msg="Subscription buffer overflow")
         subscription.send_despite_overflow("error", _ENCODER.encode(error), self._now_us())
@@ -191,7 +191,7 @@ class CommandHandler:
         self._send_initial_state(subscription, added, params)
 
     def _change_markets(self, subscription: Subscription, action: str, tickers: list[str]) -> list[str]:
-        """Returns the markets that are new to the subscription. One of all markets has nothing to add."""
+        """Add or delete markets. Returns those that are new to the subscription; one of all markets has none to add."""
         held = subscription.tickers
         if action == "delete_markets":
             kept = self._exchange.markets if held is None else held
@@ -213,7 +213,8 @@ class CommandHandler:
         return subscription
 
     def _tickers(self, params: CommandParams, about: Subscription | None = None) -> list[str] | None:
-        """The markets of a command, each once; None if it names none. An unknown market is an invalid parameter."""
+        """Return the markets of a command, each once; None if it names none. An unknown market is an invalid
+        parameter."""
         markets = self._exchange.markets
         named = [*(params.market_tickers or ()), *((params.market_ticker,) if params.market_ticker else ())]
         for ticker in named:

@@ -1,10 +1,10 @@
 """A seeded background flow, so that no recording is needed: drawn whole, before any order of ours is known.
 
 A latent value walks at random, livelier at some times than at others; orders and takers follow the same slow activity.
-Limit orders arrive by their distance from the best of the other side, as they were counted on recordings, but nobody
-bids beyond the value: those that its moves leave there are pulled, the others live out a lifetime of their own. Takers
-come in bursts, with persistent sides, and lean towards the value; every trade is followed by the decrease of the level
-it hit. What a market looks like is its profile's affair.
+Limit orders arrive by their distance from the best of the other side, as they were counted on recordings, but no bid
+stands beyond the value: those that its moves leave there are pulled, the others live out a lifetime of their own.
+Takers come in bursts, with persistent sides, and lean towards the value; every trade is followed by the decrease of the
+level it hit. What a market looks like is its profile's affair.
 
 Like the other files named generator it draws with floats: what leaves it is integers.
 """
@@ -68,7 +68,7 @@ def generate(
 
 
 class _Crowd:
-    """Everybody but us. Times inside are seconds from the start of the warm-up."""
+    """All traders of the tape. Times inside are seconds from the start of the warm-up."""
 
     def __init__(self, profile: Profile, seed: int) -> None:
         self._profile = profile

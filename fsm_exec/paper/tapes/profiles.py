@@ -5,7 +5,7 @@ index-2023-04-13; each passes the gates of fidelity_gates.py against its day. Ho
 shares of small orders were counted on the day; lives, the value's steps and the takers' habits were searched on seeds
 1001 to 1008 and set by hand on 1 to 30. On 3001 to 3030, which were looked at only afterwards, all gates hold for the
 thirty together; ten days alone can miss the size of the day's largest move. What the acceptance of orders swallows
-(nobody bids beyond the value) is made up for in the first four arrival rates.
+(no bid stands beyond the value) is made up for in the first four arrival rates.
 `thin`, `moderate` and `liquid` have spreads of about 6, 4 and 2.4 cents and a touch of about 11, 26 and 250 contracts;
 they trade several times more often than the index market did, so that little time shows much.
 """
@@ -45,7 +45,7 @@ class Profile:
     # Limit orders
     arrivals: tuple[float, ...]  # at 1, 2, ... cents
     arrival_power: float
-    edge_c: float  # nobody bids nearer to the value than this
+    edge_c: float  # no bid stands nearer to the value than this
     pull_edge_c: float  # bids nearer than this are pulled,
     pull_per_s: float  # with this chance in each second
     small_shares: tuple[float, ...]  # of orders that are small, at 1, 2, ... cents; the last holds beyond
@@ -224,7 +224,7 @@ DEFAULT_PROFILE = "moderate"
 
 
 def profile_named(name: str) -> Profile:
-    """Raises UserError for a name that is none."""
+    """Return the profile of a name. Raises UserError for an unknown one."""
     try:
         return PROFILES[name]
     except KeyError:

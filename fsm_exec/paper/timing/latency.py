@@ -1,7 +1,7 @@
 """The three legs between a member and the exchange, in microseconds of exchange time.
 
 feed: a public frame from event to member; entry: a write from member to match; response: any answer, and private
-frames, from match to member. A leg is a constant, or drawn anew for each thing that travels it.
+frames, from match to member. A leg is a constant, or drawn for each thing that travels it.
 
 Drawn legs never change the order on one connection: a WebSocket frame waits for those before it (outbox), and a REST
 connection has one request under way at a time. Requests on several connections can overtake each other, as they do.

@@ -60,7 +60,8 @@ def _candles(exchange: Exchange, markets: list[PaperMarket], asked: CandleQuery)
 
 
 def _body(candle: Candle) -> dict[str, object]:
-    """A tape does not tell the open interest; the volume stands for it. A price that is unknown is left out."""
+    """Return a candle's body. A tape does not carry the open interest; the volume stands for it. A price that is
+    unknown is left out."""
     traded, previous = candle.traded, candle.previous_e4
     price = {} if traded is None else {**_bar(traded.bar), "mean_dollars": format_price(traded.mean_e4)}
     if previous is not None:

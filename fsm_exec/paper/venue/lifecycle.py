@@ -1,7 +1,7 @@
 """What the operator of the exchange does: pauses, deactivation, close, result and settlement, a change of grid.
 
 While nothing may trade, a market's tape moves on unseen: its book is kept beside, its trades did not happen, and when
-trading resumes the book is stated anew. Orders that rest stay, but for those that asked to be cancelled on a pause.
+trading resumes the book is set to it. Orders that rest stay, but for those that asked to be cancelled on a pause.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Lifecycle(Trading):
         self._sync_paused_books()
 
     def pause_exchange(self, *, resume_us: int | None = None) -> None:
-        """Nothing works; status answers 503. `resume_us` is only what members are told."""
+        """Nothing works; status answers 503. `resume_us` is only shown to members."""
         self.exchange_active = False
         self.resume_us = resume_us
         self._sync_paused_books()
@@ -97,7 +97,7 @@ class Lifecycle(Trading):
         self._sync_paused_books()
 
     def close_market(self, ticker: str) -> None:
-        """No more orders; what rests is cancelled. A close before its time is told; one in time is not."""
+        """No more orders; what rests is cancelled. A close before its time is published; one in time is not."""
         market = self.markets[ticker]
         now_us = self.timeline.now_us()
         if market.close_us != now_us:

@@ -87,7 +87,7 @@ def market_of(exchange: Exchange, ticker: str) -> PaperMarket:
 
 
 def market_body(market: PaperMarket) -> rest.Market:
-    """All required fields. A side without quotes shows 0 for a bid and 1 for an ask. A tape does not tell the open
+    """All required fields. A side without quotes shows 0 for a bid and 1 for an ask. A tape does not carry the open
     interest; the volume stands for it."""
     header = market.header
     yes_bid, yes_size = market.book.best("yes") or (PriceE4(0), CountE2(0))

@@ -1,7 +1,7 @@
-"""Who hears what: all subscriptions, and the frames made for them.
+"""Publishes events to the subscriptions: which of them get a frame, and the frames.
 
-Bodies are encoded once per event, and only when somebody listens. A book change caused by a member's own order names
-it, to that member only.
+Bodies are encoded once per event, and only if there is a subscription. A book change caused by a member's own order
+names it, to that member only.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Publisher:
         self._by_channel[subscription.channel] = kept
 
     def lose_next(self, channel: Channel) -> None:
-        """Every subscription of `channel` misses its next frame."""
+        """Have every subscription of `channel` lose its next frame."""
         for subscription in self._by_channel[channel]:
             subscription.lose_next()
 
@@ -71,7 +71,7 @@ class Publisher:
                 subscription.send("trade", body, at_us)
 
     def publish_ticker(self, market: PaperMarket, at_us: int) -> None:
-        """Told when best prices, their sizes or the last trade are not what was told last."""
+        """Publish the ticker if best prices, their sizes or the last trade differ from what was last published."""
         listeners = [s for s in self._by_channel["ticker"] if s.wants(market.ticker)]
         if not listeners:
             return
@@ -162,7 +162,7 @@ def ticker_body(market: PaperMarket, at_us: int) -> bytes:
             yes_ask_size_fp=format_count(ask_size),
             last_trade_size_fp=format_count(CountE2(market.last_size_e2)),
             volume_fp=format_count(volume),
-            open_interest_fp=format_count(volume),  # a tape does not tell it; see reading.market_body
+            open_interest_fp=format_count(volume),  # a tape does not carry it; see public_reads.market_body
             dollar_volume=volume // 100,
             dollar_open_interest=volume // 100,
             ts=at_us // 1_000_000,
@@ -197,5 +197,5 @@ def _delta_body(market: PaperMarket, change: LevelChange, at_us: int, own: Order
 
 
 def _subscriber_price(outcome: Outcome, price: PriceE4, *, yes_prices: bool) -> PriceE4:
-    """The `no` ladder's price as a subscriber asked for it: its own, or the YES price of the same offer."""
+    """Return a price of the `no` ladder as the subscriber wants it: its own, or the YES price of the same offer."""
     return complement(price) if yes_prices and outcome == "no" else price

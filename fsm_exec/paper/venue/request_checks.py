@@ -67,14 +67,14 @@ def check_client_order_id(account: Account, client_order_id: str | None) -> None
 
 
 def check_shard(exchange_index: int | None) -> None:
-    """This exchange has one shard, 0; -1 asks for routing by ticker. On any other nobody has funds."""
+    """Raise ApiError for a shard without funds. This exchange has one shard, 0; -1 requests routing by ticker."""
     if exchange_index not in (None, -1, 0):
         raise errors.user_not_found()
 
 
 def check_combination(request: rest.CreateOrder) -> None:
-    """What cannot go together, and what this exchange does not do: refused, never ignored. That a reduce-only order
-    must be immediate-or-cancel is documented, the code of its refusal is not."""
+    """Raise ApiError for fields that exclude each other and for what this exchange does not do: refused, never ignored.
+    That a reduce-only order must be immediate-or-cancel is documented, the code of its refusal is not."""
     if request.reduce_only and request.time_in_force != "immediate_or_cancel":
         raise errors.invalid_parameters("reduce_only goes with immediate_or_cancel only")
     check_subaccount(request.subaccount)
@@ -87,8 +87,8 @@ def check_subaccount(subaccount: int | None) -> None:
 
 
 def remaining_after_decrease(remaining: CountE2, request: DecreaseOrder) -> int:
-    """What is left of an order of `remaining`; zero or less if nothing is. More than there is cannot be asked for by
-    `reduce_to`; by `reduce_by` it is all there is."""
+    """Return what is left of an order of `remaining` after a decrease; zero or less if nothing is. `reduce_to` above
+    `remaining` is refused; `reduce_by` above it takes all there is."""
     if (request.reduce_by is None) == (request.reduce_to is None):
         raise errors.invalid_parameters("exactly one of reduce_by and reduce_to is required")
     if request.reduce_by is not None:

@@ -1,6 +1,6 @@
-"""What listings of orders and fills are read from: the exchange itself, or, for a while, a copy that stands still.
+"""The accounts as listings show them: the exchange's own, or, while frozen, a copy that stands still.
 
-The real exchange's reads lag behind its writes (wire reference, section 6.6). `as_of_us` is honest about it, and never
+The real exchange's reads lag behind its writes (wire/README.md 6.6). `as_of_us` is honest about it, and never
 goes back: everything up to it is in a listing read later.
 """
 
@@ -20,7 +20,7 @@ class StaleListings:
         self._copies: dict[str, Account] = {}
 
     def freeze(self) -> None:
-        """From now on listings show what is now."""
+        """Keep listings as they are now."""
         self._stopped_us = self._exchange.timeline.now_us()
         self._copies = {
             name: replace(account, orders=[copy.copy(order) for order in account.orders], fills=list(account.fills))
@@ -28,7 +28,7 @@ class StaleListings:
         }
 
     def unfreeze(self) -> None:
-        """From now on listings show what there is."""
+        """Let listings show the present state again."""
         self._stopped_us = None
         self._copies = {}
 

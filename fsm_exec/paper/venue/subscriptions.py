@@ -65,18 +65,18 @@ class Subscription:
         return self.tickers is None or ticker in self.tickers
 
     def lose_next(self) -> None:
-        """The next frame is counted and never sent: a gap, for whoever wants to see one mended."""
+        """Count the next frame without sending it: a gap, for tests and demonstrations of its repair."""
         self._to_lose += 1
 
     def send(self, kind: str, body: bytes | None, at_us: int, *, command_id: int = 0) -> None:
-        """One frame of this subscription, numbered if the channel counts."""
+        """Send one frame of this subscription, numbered if the channel counts."""
         if self._on_overflow is not None and self._sink.is_full():
             self._on_overflow(self)
             return
         self.send_despite_overflow(kind, body, at_us, command_id=command_id)
 
     def send_despite_overflow(self, kind: str, body: bytes | None, at_us: int, *, command_id: int = 0) -> None:
-        """As `send`, also when the consumer is too slow: for the frame that tells it so."""
+        """Send like `send`, also when the consumer is too slow: for the error frame that says so."""
         seq: int | None = None
         if self.channel in COUNTED or kind == "unsubscribed":  # which has a number on every channel
             self._seq += 1

@@ -1,9 +1,8 @@
 """The trading floor: markets, accounts and orders, and the mechanics every write and every tape event share.
 
-Entering an order, withdrawing it, ending it, booking what matched and telling those who listen. What a member may ask
-is checked a layer above (exchange.py), what the operator does stands between (lifecycle.py).
-A group whose limit was hit is cancelled only when the whole step has been told: an order that the same step is still
-going to fill must not be withdrawn under it.
+It matches an order, cancels it, ends it, books matches and publishes them. A member's request is checked a layer above
+(exchange.py); the operator's acts stand between (lifecycle.py). A group whose limit was reached is cancelled only when
+the whole step has been published: an order that the same step is still going to fill must not be cancelled under it.
 """
 
 from __future__ import annotations
@@ -102,7 +101,7 @@ class Trading:
         """Match an incoming order and end what does not rest. Returns the fills it made as a taker."""
         known = len(account.fills)
         self._publish(market, market.book.submit(order))
-        if order.status == "resting":  # else it filled whole, or self-trade prevention ended it: both were told
+        if order.status == "resting":  # else it filled whole, or self-trade prevention ended it: both were published
             if order.time_in_force != "good_till_canceled":
                 self._end_order(
                     order, "canceled", "ReduceOnlyCancel" if order.capped and not order.remaining_e2 else None
@@ -146,10 +145,10 @@ class Trading:
     def _group_of(self, order: Order) -> OrderGroup | None:
         return None if order.group_id is None else self.groups.get(order.group_id)
 
-    # Telling
+    # Publishing
 
     def _publish(self, market: PaperMarket, happened: list[BookEvent]) -> None:
-        """Book what happened and tell those who listen."""
+        """Book what happened and publish it."""
         now_us = self.timeline.now_us()
         if happened:
             market.clock += 1
@@ -170,7 +169,7 @@ class Trading:
             self.publisher.publish_ticker(market, now_us)
 
     def _settle(self, market: PaperMarket, match: Match, now_us: int) -> None:
-        """Print a match, book it, and tell both sides."""
+        """Print a match, book it, and publish it to both sides."""
         trade_id = self.ids.new("trade")
         yes_price = in_outcome(match.price_e4, match.outcome)
         market.record_trade(yes_price, match.count_e2, now_us)
@@ -189,7 +188,7 @@ class Trading:
             if order.filled_e2 == order.initial_e2:
                 self._end_order(order, "executed", "Trade")
                 self.publisher.publish_order(account, order)
-            elif not fill.is_taker:  # a taker is told once, when all its matches are booked
+            elif not fill.is_taker:  # a taker's order is published once, when all its matches are booked
                 self.publisher.publish_order(account, order)
 
 
