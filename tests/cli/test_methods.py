@@ -18,6 +18,7 @@ from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.lab.methods import resolve
 from fsm_exec.store import open_live_store
+from fsm_exec.store.files.migrations import SCHEMA, migrate
 from tests.cli.support import run
 
 T0_US = 1_700_000_000_000_000
@@ -192,3 +193,20 @@ def test_the_command_says_what_is_wrong_on_one_line(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("fsm-exec: ")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_methods_of_before_packages_were_kept_are_those_that_ship(tmp_path: Path) -> None:
+    """A database of the schema before: migrated, its rows are as they were, of no package, and found."""
+    path = tmp_path / "old.sqlite"
+    before = SCHEMA[:9]
+    with closing(sqlite3.connect(path)) as connection:
+        migrate(connection, None, before)
+        connection.execute(
+            "INSERT INTO methods (name, version, algorithm, config, created_at) VALUES (?, ?, ?, ?, ?)",
+            ("mine", 3, "join_bid", '{"closing_lead_s":4}', "2026-01-01T00:00:00.000000Z"),
+        )
+        connection.commit()
+        migrate(connection, None)
+    shown = asked("show", "mine@3", "--db", path)
+    assert (shown["distribution"], shown["distribution_version"]) == (None, None)
+    assert (shown["config"], methods_of(path)("mine").full_name) == ({"closing_lead_s": 4}, "mine@3")
