@@ -1,4 +1,4 @@
-"""The seed's rule: an edge worth more than 15 cents a contract is taken, any other rests.
+"""The reference design's rule: an edge worth more than 15 cents a contract is taken, any other rests.
 
 Taking is one immediate order at the worst price, sent when somebody offers within it; what it does not get rests at
 the target price. Slippage is controlled where it is for every algorithm: the worst price is 2 % above the target

@@ -1,8 +1,8 @@
 """Methods by name and version: those of the algorithms there are, and those a database holds beside them.
 
 A method never changes. Its configuration is kept whole, defaults included, so a later release with other defaults runs
-an execution of today as it was accepted. Versions are whole numbers and count up: the seed's "v1.0" is version 1. NAME
-is the newest version, NAME@VERSION that very one.
+an execution of today as it was accepted. Versions are whole numbers and count up: which of two is newer is no matter
+of taste. NAME is the newest version, NAME@VERSION that very one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fsm_exec.core.journal.rows import MethodRow
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 EXAMPLES: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
-    "aggressive_nfl": (  # the seed's example: walks on half the growth, a whole cent at once
+    "aggressive_nfl": (  # the reference design's example: walks on half the growth, a whole cent at once
         "dynamic_depth_walker",
         {"momentum_threshold_ppm": 50_000, "strong_momentum_ppm": 100_000, "step_e4": 100, "strong_step_e4": 100},
     ),

@@ -1,11 +1,11 @@
-"""The seed's walker, its idea intact and its flaws mended: rest at two or three depth levels, walk towards the market.
+"""The reference design's walker, its idea intact, its flaws mended: rest at two or three levels, walk to the market.
 
 The target is split over the best bids of others at or below the target price, and each part rests there. Every
 `walk_interval_s` a part may walk: up, when the bids of others grow (against their mean of two minutes, our own size
 removed) and the flow of orders is not against us, or when time demands it; a tick down, when the flow is clearly
 against us and we stand alone above the book. While it is, nothing walks up, for whatever reason: without new facts no
 two prices alternate. While less than `min_volume_threshold` is on offer up to the worst price there is nothing to walk
-towards: what rests stays, and new orders rest at the target (the seed's fall-back). A forecast of costlier sweeping
+towards: what rests stays, and new orders rest at the target (that design's fall-back). A forecast of costlier sweeping
 brings the walk forward. A forecast that the offers, which hold all that is left now, will not do so at the deadline
 brings the closing leg forward. No price passes the worst price, and none but the closing leg's crosses.
 

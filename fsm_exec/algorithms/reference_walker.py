@@ -1,4 +1,4 @@
-"""The seed's walker as it was written, for the lab alone: what the mended one is compared with.
+"""The reference design's walker as it was written, for the lab alone: what the mended one is compared with.
 
 As far as an engine that keeps its invariants can run it, with the charitable reading that the reference table uses:
 the best bids first, half a cent read as a cent where the grid has no half, the remainder placed again and not the
@@ -61,7 +61,7 @@ def _levels(goal: Goal, view: View) -> Ladder:
 
 
 def _split_target(progress: Progress, part: SliceProgress) -> PriceE4:
-    """The level this part was given at the beginning. It is never updated: the seed's seventh flaw."""
+    """The level this part was given at the beginning. It is never updated: the seventh flaw."""
     goal = progress.goal
     levels = _levels(goal, goal.arrival)
     if len(progress.slices) == 1 or len(levels) < part.level:

@@ -1,6 +1,6 @@
 """REST bodies of the writes beyond create, amend and cancel: decrease, batches, order groups.
 
-Field names and which of them may be missing: SDK 3.34.0 (wire reference, sections 4.1 and 4.3).
+Field names and which of them may be missing: OpenAPI 3.34.0 (wire/README.md 4.1 and 4.3).
 """
 
 from __future__ import annotations

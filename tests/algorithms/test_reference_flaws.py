@@ -1,5 +1,5 @@
-"""The flaws of the seed's walker in what it decides, each with the behaviour that took its place. Their numbers are
-those of README.md beside it; the flaws of what surrounds a decision are in test_seed_flaws_around.py."""
+"""The flaws of the reference walker in what it decides, each with the behaviour that took its place. Their numbers are
+those of README.md beside it; the flaws of what surrounds a decision are in test_reference_flaws_around.py."""
 
 from __future__ import annotations
 

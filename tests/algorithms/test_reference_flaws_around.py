@@ -1,5 +1,5 @@
-"""The flaws of the seed's walker in what surrounds a decision: tasks, time-outs, restarts, budgets, figures. Each with
-the behaviour that took its place; numbers as in README.md, the others are in test_seed_flaws.py."""
+"""The flaws of the reference walker in what surrounds a decision: tasks, time-outs, restarts, budgets, figures. Each
+with the behaviour that took its place; numbers as in README.md, the others are in test_reference_flaws.py."""
 
 from __future__ import annotations
 

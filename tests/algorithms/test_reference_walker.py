@@ -1,4 +1,4 @@
-"""The seed's walker as it was written: what the mended one is compared with."""
+"""The reference design's walker as it was written: what the mended one is compared with."""
 
 from __future__ import annotations
 

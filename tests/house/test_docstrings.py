@@ -87,6 +87,20 @@ def test_names_in_docstrings_exist() -> None:
     assert gone == [], "\n".join(gone)
 
 
+def test_files_named_in_docstrings_exist() -> None:
+    """`core/errors.py`, test_layers.py: a file of that name, in that folder if one is named."""
+    files = {path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    gone = [
+        f"{name}: {named}"
+        for name, tree in parsed()
+        for node in ast.walk(tree)
+        if isinstance(node, Documented)
+        for named in re.findall(r"(?<![\w*/.-])((?:\w+/)*\w+\.py)\b", ast.get_docstring(node) or "")
+        if not any(file == named or file.endswith(f"/{named}") for file in files)
+    ]
+    assert gone == [], "\n".join(gone)
+
+
 def test_comments_cite_what_is_in_the_repository() -> None:
     """A section of the wire reference, as `wire/README.md 6.3`, has a heading there; an invariant has its number."""
     wire, rules = (ROOT / "fsm_exec" / name for name in ("wire/README.md", "README.md"))

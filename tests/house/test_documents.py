@@ -16,7 +16,13 @@ from fsm_exec.cli.main import cli
 from tests.house.documents import KINDS, ROOT, Document, documents
 from tests.house.test_docstrings import known
 
+README_MAX = 14_000  # bytes: the front page is read whole, or not at all
 ALL = pytest.mark.parametrize("document", documents(), ids=str)
+
+
+def test_the_front_page_is_short() -> None:
+    """What does not fit has a folder it is about."""
+    assert len((ROOT / "README.md").read_bytes()) <= README_MAX
 
 
 @ALL
@@ -28,7 +34,7 @@ def test_links_lead_somewhere(document: Document) -> None:
 @ALL
 def test_files_and_tests_that_are_named_exist(document: Document) -> None:
     """A path in backticks is one of the repository, of the package or of the document's folder, and so is the name
-    behind it: `core/execution/advance.py:advance`, `tests/x.py::test_y`. `...` in a test's name is any text."""
+    behind it: `core/execution/advance.py:advance`, `tests/FILE::NAME`. `...` in a test's name is any text."""
     lost = []
     for span in document.spans:
         path, name = re.split(r"::?", f"{span}::", maxsplit=2)[:2]

@@ -47,7 +47,7 @@ class Signals(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     ln(1 + contracts within 3 cents); `cancel_*_ppm` the share of what rests there that is cancelled in a second.
     Fills to come: `sell_rate_*_e4` contracts a second that takers sell into the bids (10 s and 120 s), and
     `sell_fano_e2` the variance over the mean of these contracts in 10 s.
-    `seed_momentum_ppm`: growth of the resting bids against their mean of two minutes, for the seed's walkers only.
+    `seed_momentum_ppm`: growth of the resting bids against their mean of two minutes; the walkers want it.
 
     Of one execution, None where nobody said which: `sweep_*` for what it still wants, half of it, and the size at the
     touch; `ema_slippage_ppm` = mean (30 s) of (average ask of the remainder - mid) / mid, without fee; `dry_up_ppm`

@@ -7,7 +7,7 @@ book displayed before gives the book displayed after, and no state in between is
 The tape knows nothing of our orders, so its events are read like this:
   a taker's trade at p     fills our bids above p, best first, then at p what is beyond those ahead of us
   a new or larger bid      fills our bids of the other ladder that it reaches, at our price; what is left is displayed
-  a decrease               never fills us (see level.py)
+  a decrease               never fills us (see price_level.py)
 Public prints of a recorded trade always add to its recorded quantity.
 """
 
@@ -54,7 +54,7 @@ BookEvent: TypeAlias = Match | LevelChange | SelfTradeCancelled
 
 
 class MarketBook:
-    """`queue_model`: what the decreases of the tape do to the places of our orders (level.py)."""
+    """`queue_model`: what the decreases of the tape do to the places of our orders (price_level.py)."""
 
     def __init__(self, queue_model: QueueModel = "conservative") -> None:
         self._queue_model: QueueModel = queue_model

@@ -41,7 +41,7 @@ class Trading:
     # Setting up
 
     def add_market(self, header: TapeHeader, queue_model: QueueModel = "conservative") -> PaperMarket:
-        """`queue_model`: what the decreases of its tape do to the places of members' orders (level.py)."""
+        """`queue_model`: what the decreases of its tape do to the places of members' orders (price_level.py)."""
         assert header.ticker not in self.markets, f"{header.ticker} is already here"
         now_us = self.timeline.now_us()
         market = PaperMarket(header, now_us, queue_model)
