@@ -126,9 +126,9 @@ def test_a_users_script_type_checks_against_the_wheel(installed: Installed) -> N
     for path in (*API.glob("strategies/*.py"), *API.glob("typed/*.py")):
         (copies / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     scripts = sorted(copies.iterdir())
-    assert len(scripts) == 5
+    assert len(scripts) == 6
     right = type_checked(installed, *scripts)
-    assert (right.returncode, right.stdout) == (0, "Success: no issues found in 5 source files\n"), right.stdout
+    assert (right.returncode, right.stdout) == (0, "Success: no issues found in 6 source files\n"), right.stdout
     wrong = copies / "wrong.py"
     wrong.write_text(WRONG, encoding="utf-8")
     found = type_checked(installed, wrong)
