@@ -12,12 +12,12 @@ from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
 from fsm_exec.cli.lab_options import experiment_options
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError
-from fsm_exec.lab.cells import report
-from fsm_exec.lab.compare import Field
-from fsm_exec.lab.methods import same_as, split_names
-from fsm_exec.lab.results import open_results
-from fsm_exec.lab.sensitivity import Variation, grid, variation, variations
-from fsm_exec.lab.tapes import open_tapes
+from fsm_exec.lab.experiment.compare import Field
+from fsm_exec.lab.experiment.methods import same_as, split_names
+from fsm_exec.lab.experiment.results import open_results
+from fsm_exec.lab.experiment.sensitivity import Variation, grid, variation, variations
+from fsm_exec.lab.experiment.summary import report
+from fsm_exec.lab.experiment.tapes import open_tapes
 from fsm_exec.plugins import installed
 
 

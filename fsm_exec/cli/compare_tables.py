@@ -9,12 +9,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.cli.output import Page
-from fsm_exec.lab.cells import Bucket, Cell, Paired, Report
-from fsm_exec.lab.compare import Plan
-from fsm_exec.lab.results import FILE_NAME
-from fsm_exec.lab.sensitivity import Variation, variation
+from fsm_exec.lab.experiment.compare import Plan
+from fsm_exec.lab.experiment.results import FILE_NAME
+from fsm_exec.lab.experiment.sensitivity import Variation, variation
+from fsm_exec.lab.experiment.summary import Bucket, Cell, Paired, Report
+from fsm_exec.lab.experiment.tapes import short_names
 from fsm_exec.lab.statistics import BLOCKS_FEW
-from fsm_exec.lab.tapes import short_names
 
 PLAIN_WIDTH = 110  # of the table when nobody's terminal says how wide it is
 ROUGH = f"fewer than {BLOCKS_FEW} blocks of 15 minutes: a rough guess; longer or more tapes tell more"

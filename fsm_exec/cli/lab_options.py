@@ -13,8 +13,8 @@ import msgspec
 
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome, parse_count
-from fsm_exec.lab.compare import Plan
-from fsm_exec.lab.episodes import FEE_TYPES, Conditions, MakerFee
+from fsm_exec.lab.experiment.compare import Plan
+from fsm_exec.lab.experiment.episodes import FEE_TYPES, Conditions, MakerFee
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 
 EVERY_MAX_S, HORIZON_MAX_S, LATENCY_MAX_MS, WORKERS_MAX = 86_400, 86_400, 10_000, 256

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from fsm_exec.cli.output import Page, say
-from fsm_exec.lab.compare import Field, tasks_left, work_all
-from fsm_exec.lab.results import Results
+from fsm_exec.lab.experiment.compare import Field, tasks_left, work_all
+from fsm_exec.lab.experiment.results import Results
 
 TELL_EVERY_S = 10  # how often the time left is told where no bar can be drawn
 

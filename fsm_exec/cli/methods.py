@@ -24,7 +24,7 @@ from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import SaveRefused, UserError
 from fsm_exec.core.journal.rows import MethodRow
-from fsm_exec.lab.methods import with_settings
+from fsm_exec.lab.experiment.methods import with_settings
 from fsm_exec.plugins import installed
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.store.maintenance.read_only import open_read_only

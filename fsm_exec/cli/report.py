@@ -11,7 +11,7 @@ from fsm_exec.cli import lab_options
 from fsm_exec.cli.damage import say_damage
 from fsm_exec.cli.output import say
 from fsm_exec.core.errors import UserError
-from fsm_exec.lab.results import FILE_NAME
+from fsm_exec.lab.experiment.results import FILE_NAME
 from fsm_exec.store.files.migrations import APPLICATION_ID
 
 SQLITE_MAGIC, HEADER_BYTES, APPLICATION_ID_AT = b"SQLite format 3\0", 100, 68
@@ -78,14 +78,14 @@ def _check_free(target: Path, *, force: bool) -> None:
 def _drawing() -> Any:  # noqa: ANN401  # the module: what draws is loaded only when something is drawn
     """Raises UserError if the plotting library is missing."""
     try:
-        from fsm_exec.lab.report import drawing
+        from fsm_exec.lab.report import renderers
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("plotly"):
             raise
         raise UserError(
             "reports are drawn with plotly, which is not installed: pip install 'fsm-exec[report]'"
         ) from None
-    return drawing
+    return renderers
 
 
 def _is_database(file: Path) -> bool:

@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
-from fsm_exec.lab.simulation.hunt import Found, Lived, Options, hunt
 from fsm_exec.lab.simulation.scenario import draw, only
+from fsm_exec.lab.simulation.seed_search import Found, Lived, Options, hunt
 from fsm_exec.lab.simulation.world import Report, simulate
 from fsm_exec.paper.faults import load_fault_profile, shipped_profile_names
 from fsm_exec.paper.tapes.profiles import PROFILES, profile_named

@@ -21,11 +21,11 @@ from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
 from fsm_exec.cli.lab_options import experiment_options
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
-from fsm_exec.lab.compare import Field
-from fsm_exec.lab.methods import resolve
-from fsm_exec.lab.results import open_results
-from fsm_exec.lab.tapes import short_names
-from fsm_exec.lab.tuning import Search, Tuning, draw_search, judge, parse_range
+from fsm_exec.lab.experiment.compare import Field
+from fsm_exec.lab.experiment.methods import resolve
+from fsm_exec.lab.experiment.results import open_results
+from fsm_exec.lab.experiment.tapes import short_names
+from fsm_exec.lab.experiment.tuning import Search, Tuning, draw_search, judge, parse_range
 from fsm_exec.plugins import installed
 
 CANDIDATES_MAX, SEED_MAX = 1_000, 2**63 - 1

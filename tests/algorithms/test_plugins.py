@@ -12,7 +12,7 @@ from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.algorithms.catalogue import Catalogue, first_rows
 from fsm_exec.core.errors import AlgorithmMissing, UserError
 from fsm_exec.core.journal.rows import MethodRow
-from fsm_exec.lab.methods import resolve
+from fsm_exec.lab.experiment.methods import resolve
 from fsm_exec.plugins import GROUP, installed
 from tests.algorithms.conftest import Maker
 

@@ -40,8 +40,8 @@ from fsm_exec.kalshi.log import SilentLog
 from fsm_exec.kalshi.rate_budget import RateBudget
 from fsm_exec.kalshi.translate import create_order
 from fsm_exec.lab.algorithm_checks.stage import T0_US, Frame, Stage, submitted
-from fsm_exec.lab.arena import run_episode
-from fsm_exec.lab.episodes import Conditions, Order, Start
+from fsm_exec.lab.experiment.episode_runner import run_episode
+from fsm_exec.lab.experiment.episodes import Conditions, Order, Start
 from fsm_exec.lab.statistics import compare
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, tape_header
 from fsm_exec.runtime.engine import MethodRef, Request

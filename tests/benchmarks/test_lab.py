@@ -14,8 +14,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from fsm_exec.algorithms import method
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome
-from fsm_exec.lab.arena import Run, play_from, run_episode
-from fsm_exec.lab.episodes import Conditions, Order, Start, find_starts
+from fsm_exec.lab.experiment.episode_runner import Run, play_from, run_episode
+from fsm_exec.lab.experiment.episodes import Conditions, Order, Start, find_starts
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.timing.clock import Clock

@@ -17,9 +17,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fsm_exec.core.values.units import CountE2, PriceE4
-from fsm_exec.lab.arena import Run, run_episode
-from fsm_exec.lab.episodes import Conditions, Order, Start
-from fsm_exec.lab.methods import resolve
+from fsm_exec.lab.experiment.episode_runner import Run, run_episode
+from fsm_exec.lab.experiment.episodes import Conditions, Order, Start
+from fsm_exec.lab.experiment.methods import resolve
 from fsm_exec.paper.tapes.tape import BookSnapshot, Tape, TapeEvent, tape_header
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from fsm_exec.algorithms.catalogue import EXAMPLES, Catalogue, first_rows, row_o
 from fsm_exec.cli.methods import methods, methods_of, ship
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.journal.rows import MethodRow
-from fsm_exec.lab.methods import resolve
+from fsm_exec.lab.experiment.methods import resolve
 from fsm_exec.store import open_live_store
 from fsm_exec.store.files.migrations import SCHEMA, migrate
 from tests.cli.support import run

@@ -26,7 +26,7 @@ from fsm_exec.core.recovery import order_lookup, recovery
 from fsm_exec.core.recovery.order_lookup import reported
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 from fsm_exec.kalshi import translate
-from fsm_exec.lab.simulation import process
+from fsm_exec.lab.simulation import engine_process
 from fsm_exec.runtime import (
     dispatch,
     engine,
@@ -172,7 +172,7 @@ def full_quantity_again(patch: pytest.MonkeyPatch) -> None:
 
 def no_lock(patch: pytest.MonkeyPatch) -> None:
     """Two engines may work one database at once."""
-    patch.setattr(process, "database_lock", lambda *_, **__: nullcontext())
+    patch.setattr(engine_process, "database_lock", lambda *_, **__: nullcontext())
 
 
 def reconciled_by_position(patch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ import random
 from pathlib import Path
 
 from fsm_exec.core.values.units import CountE2, Outcome
-from fsm_exec.lab.arena import Run
-from fsm_exec.lab.results import EpisodeKey, EpisodeResult, open_results
+from fsm_exec.lab.experiment.episode_runner import Run
+from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, open_results
 from tests.cli.invoking import invoke
 
 METHODS = ("passive_mid@1", "deadline_walker@1", "join_bid@1")

@@ -16,13 +16,13 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.fees import fee_terms
 from fsm_exec.core.values.units import LINEAR_CENT, US_PER_S, CountE2, PriceE4
-from fsm_exec.lab.arena import LabError, run_episode
-from fsm_exec.lab.cells import Report, report
-from fsm_exec.lab.compare import Field, Plan, Task, tasks_left, work_all
-from fsm_exec.lab.episodes import Conditions, Order, find_starts, limits_at, passes
-from fsm_exec.lab.methods import full_name, resolve, with_settings
-from fsm_exec.lab.results import EpisodeResult, Results, open_results
-from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tape, open_tapes, short_names
+from fsm_exec.lab.experiment.compare import Field, Plan, Task, tasks_left, work_all
+from fsm_exec.lab.experiment.episode_runner import LabError, run_episode
+from fsm_exec.lab.experiment.episodes import Conditions, Order, find_starts, limits_at, passes
+from fsm_exec.lab.experiment.methods import full_name, resolve, with_settings
+from fsm_exec.lab.experiment.results import EpisodeResult, Results, open_results
+from fsm_exec.lab.experiment.summary import Report, report
+from fsm_exec.lab.experiment.tapes import NamedTape, fingerprint, open_tape, open_tapes, short_names
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, tape_header
 
@@ -326,7 +326,7 @@ def test_a_tape_without_a_start_is_refused() -> None:
 
 def test_a_cost_below_the_physical_limit_ends_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a bug, and no number of the experiment can be trusted; here the bound is falsified."""
-    monkeypatch.setattr("fsm_exec.lab.compare.bound_e7", lambda *_: 10**9)
+    monkeypatch.setattr("fsm_exec.lab.experiment.compare.bound_e7", lambda *_: 10**9)
     field = field_of(plan())
     with pytest.raises(LabError, match="physical limit"):
         field.work(Task(next(field.episodes()), ("simple_limit@1",)))

@@ -11,11 +11,11 @@ import pytest
 from fsm_exec.cli.tune import tune
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import US_PER_S, CountE2
-from fsm_exec.lab.arena import Run
-from fsm_exec.lab.compare import Field, Plan
-from fsm_exec.lab.episodes import Conditions
-from fsm_exec.lab.results import EpisodeResult, open_results
-from fsm_exec.lab.tuning import Search, draw_search, judge, parse_range
+from fsm_exec.lab.experiment.compare import Field, Plan
+from fsm_exec.lab.experiment.episode_runner import Run
+from fsm_exec.lab.experiment.episodes import Conditions
+from fsm_exec.lab.experiment.results import EpisodeResult, open_results
+from fsm_exec.lab.experiment.tuning import Search, draw_search, judge, parse_range
 
 GOOD, LUCKY, DEFAULT = "deadline_walker[a0=0.7]", "deadline_walker[a0=0.9]", "deadline_walker"
 TAPES = ("index:1", "index:2")

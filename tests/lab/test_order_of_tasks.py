@@ -16,8 +16,8 @@ import trio
 
 from fsm_exec.algorithms import SHIPPED
 from fsm_exec.core.values.units import CountE2
-from fsm_exec.lab import arena
-from fsm_exec.lab.episodes import Conditions, Order, find_starts
+from fsm_exec.lab.experiment import episode_runner
+from fsm_exec.lab.experiment.episodes import Conditions, Order, find_starts
 from fsm_exec.paper.server.asgi_transport import MemoryTransport
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape
@@ -37,10 +37,10 @@ def tape() -> Tape:
     return msgspec.structs.replace(drawn, events=events)
 
 
-def runs_of(tape: Tape, method: str) -> list[arena.Run]:
+def runs_of(tape: Tape, method: str) -> list[episode_runner.Run]:
     starts = [each for each in find_starts(tape, 60_000_000, CONDITIONS) if each.has_room(tape, ORDER.horizon_us)]
     assert len(starts) >= EPISODES
-    return [arena.run_episode(tape, start, ORDER, SHIPPED[method], CONDITIONS) for start in starts[:EPISODES]]
+    return [episode_runner.run_episode(tape, start, ORDER, SHIPPED[method], CONDITIONS) for start in starts[:EPISODES]]
 
 
 def other_seed(patch: pytest.MonkeyPatch, seed: int) -> None:
@@ -49,7 +49,7 @@ def other_seed(patch: pytest.MonkeyPatch, seed: int) -> None:
     def run(main: Callable[[], object], *, seed: int, instead: int) -> object:
         return run_virtual(main, seed=instead)  # type: ignore[arg-type]
 
-    patch.setattr(arena, "run_virtual", partial(run, instead=seed))
+    patch.setattr(episode_runner, "run_virtual", partial(run, instead=seed))
 
 
 def longer_answers(patch: pytest.MonkeyPatch, steps: int) -> None:

@@ -15,12 +15,12 @@ from plotly.offline import get_plotlyjs
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4, PriceGrid, PriceRange
-from fsm_exec.lab.cells import Report, summary
-from fsm_exec.lab.compare import Scope
-from fsm_exec.lab.report import desk
-from fsm_exec.lab.report.drawing import comparison_sections, overview_sections, render_page
+from fsm_exec.lab.experiment.compare import Scope
+from fsm_exec.lab.experiment.results import results_at
+from fsm_exec.lab.experiment.summary import Report, summary
+from fsm_exec.lab.report import method_table
 from fsm_exec.lab.report.page import Section, Table
-from fsm_exec.lab.results import results_at
+from fsm_exec.lab.report.renderers import comparison_sections, overview_sections, render_page
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import report_queries
 from tests.lab.report_sources import METHODS, TAPES, demo, experiment
@@ -245,7 +245,7 @@ def test_markouts_are_gains_of_what_was_bought(database: Path) -> None:
 )
 def test_half_is_reached_as_kaplan_and_meier_say(times: list[tuple[int, bool]], half: int | None) -> None:
     """Whoever ended without it counts until then, and proves nothing after."""
-    assert desk.half_reached(times) == half
+    assert method_table.half_reached(times) == half
 
 
 @pytest.mark.parametrize(
@@ -257,8 +257,8 @@ def test_ticks_are_those_of_the_market(bid: int, ask: int, count: int) -> None:
     grid = PriceGrid(
         (PriceRange(PriceE4(0), PriceE4(9_000), PriceE4(100)), PriceRange(PriceE4(9_000), PriceE4(10_000), PriceE4(10)))
     )
-    assert desk.ticks(grid, PriceE4(bid), PriceE4(ask)) == count
-    assert desk.ticks(LINEAR_CENT, PriceE4(100), PriceE4(200)) == 1
+    assert method_table.ticks(grid, PriceE4(bid), PriceE4(ask)) == count
+    assert method_table.ticks(LINEAR_CENT, PriceE4(100), PriceE4(200)) == 1
 
 
 def test_a_database_without_executions_is_nothing_to_report(tmp_path: Path, database: Path) -> None:

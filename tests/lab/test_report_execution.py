@@ -21,8 +21,8 @@ from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4, parse_count, 
 from fsm_exec.lab.report.execution import execution_sections
 from fsm_exec.lab.report.execution_books import Column, Touch, photographed, recorded
 from fsm_exec.lab.report.execution_costs import cost_section
-from fsm_exec.lab.report.execution_story import story_of
 from fsm_exec.lab.report.page import Section, render_page
+from fsm_exec.lab.report.timeline import story_of
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade, tape_header
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.execution_history import StoredBook, load_history

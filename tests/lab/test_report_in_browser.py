@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fsm_exec.lab.report.drawing import comparison_sections, execution_sections, overview_sections, render_page
+from fsm_exec.lab.report.renderers import comparison_sections, execution_sections, overview_sections, render_page
 from tests.lab.browser import NAMES, find_browser, new_page, running
 from tests.lab.report_sources import demo, experiment
 

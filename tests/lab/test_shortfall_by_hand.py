@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome, opposite
-from fsm_exec.lab.arena import SEED, _Faults, _measured, _work
-from fsm_exec.lab.episodes import Conditions, Order, Start, find_starts
-from fsm_exec.lab.methods import resolve
+from fsm_exec.lab.experiment.episode_runner import SEED, _Faults, _measured, _work
+from fsm_exec.lab.experiment.episodes import Conditions, Order, Start, find_starts
+from fsm_exec.lab.experiment.methods import resolve
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape
 from fsm_exec.runtime.determinism import run_virtual

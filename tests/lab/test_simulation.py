@@ -12,7 +12,6 @@ import pytest
 
 from fsm_exec.core.execution.events import QUARANTINE_CANCEL
 from fsm_exec.core.journal import crashpoints
-from fsm_exec.lab.simulation.hunt import Options, hunt, live
 from fsm_exec.lab.simulation.scenario import (
     LYING,
     AnyAction,
@@ -25,6 +24,7 @@ from fsm_exec.lab.simulation.scenario import (
     draw,
     only,
 )
+from fsm_exec.lab.simulation.seed_search import Options, hunt, live
 from fsm_exec.lab.simulation.world import Report, simulate
 from tests.lab import mutants
 

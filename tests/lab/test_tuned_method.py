@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fsm_exec.lab.tuning import draw_search, parse_range
+from fsm_exec.lab.experiment.tuning import draw_search, parse_range
 from tests.cli.invoking import invoke
 from tests.cli.support import folded
 from tests.lab.test_compare_tuning import DEFAULT, TAPES, planted

@@ -17,8 +17,8 @@ from fsm_exec.core.market.book import Book
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.lab.arena import play_from
-from fsm_exec.lab.episodes import TAIL_US, Conditions, Start, limits_at, passes
+from fsm_exec.lab.experiment.episode_runner import play_from
+from fsm_exec.lab.experiment.episodes import TAIL_US, Conditions, Start, limits_at, passes
 from fsm_exec.lab.simulation import audit
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.server.auth import Authenticator

@@ -1,6 +1,6 @@
 """The report of an experiment: what `compare` has measured, drawn.
 
-Every mean, interval and probability is that of `lab.cells`, which the command prints too; only quantiles are added
+Every mean, interval and probability is that of `lab.experiment.summary`, which the command prints too; only quantiles are added
 here. An episode counts once every method of the report has worked it. Costs are cents per contract, positive = cost;
 a difference below zero says that the method is cheaper than the baseline.
 """
@@ -13,14 +13,14 @@ from pathlib import Path
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import CountE2, format_count
-from fsm_exec.lab.cells import ALL_TAPES, Cell, Group, Paired, Report, groups_of, summary
-from fsm_exec.lab.compare import Scope
-from fsm_exec.lab.methods import full_name
+from fsm_exec.lab.experiment.compare import Scope
+from fsm_exec.lab.experiment.methods import full_name
+from fsm_exec.lab.experiment.results import EpisodeResult, Results, results_at
+from fsm_exec.lab.experiment.summary import ALL_TAPES, Cell, Group, Paired, Report, groups_of, summary
 from fsm_exec.lab.report import comparison_figures as figures
-from fsm_exec.lab.report.looks import colours
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.lab.report.quantiles import Spread, spread
-from fsm_exec.lab.results import EpisodeResult, Results, results_at
+from fsm_exec.lab.report.theme import colours
 from fsm_exec.lab.statistics import BLOCKS_FEW
 
 ROUGH = f" ~: an interval from fewer than {BLOCKS_FEW} blocks of a market and 15 minutes is rough."

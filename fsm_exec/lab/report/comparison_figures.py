@@ -11,9 +11,9 @@ from decimal import Decimal
 from plotly.graph_objects import Bar, Box, Figure, Heatmap, Scatter
 from plotly.subplots import make_subplots
 
-from fsm_exec.lab.cells import Bucket, Cell, Paired
-from fsm_exec.lab.report.looks import BASELINE, INK, dress
+from fsm_exec.lab.experiment.summary import Bucket, Cell, Paired
 from fsm_exec.lab.report.quantiles import Spread
+from fsm_exec.lab.report.theme import BASELINE, INK, dress
 
 ROW_PX, FACET_MIN_PX = 26, 220
 SURE = Decimal("0.05")

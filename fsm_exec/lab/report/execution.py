@@ -20,8 +20,8 @@ from fsm_exec.lab.report.execution_books import Books, photographed, recorded
 from fsm_exec.lab.report.execution_costs import cents_per_contract, cost_section
 from fsm_exec.lab.report.execution_figure import execution_figure
 from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, window_of
-from fsm_exec.lab.report.execution_story import Story, story_of
 from fsm_exec.lab.report.page import Section, Table
+from fsm_exec.lab.report.timeline import Story, story_of
 from fsm_exec.paper.tapes.tape import read_tape
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.execution_history import StoredBook, StoredHistory, load_books, load_history

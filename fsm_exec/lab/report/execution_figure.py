@@ -16,9 +16,9 @@ from fsm_exec.lab.report.execution_frame import BOOK_PX, Frame, Line, frame_of, 
 from fsm_exec.lab.report.execution_heat import draw_book
 from fsm_exec.lab.report.execution_marks import draw_fills, draw_marks, draw_orders, draw_walks
 from fsm_exec.lab.report.execution_rows import Row, rows_of
-from fsm_exec.lab.report.execution_story import Story
-from fsm_exec.lab.report.execution_texts import size, utc
-from fsm_exec.lab.report.looks import INK, dress
+from fsm_exec.lab.report.formatting import size, utc
+from fsm_exec.lab.report.theme import INK, dress
+from fsm_exec.lab.report.timeline import Story
 
 TROUBLE, FILLED, QUIET = "#c1121f", "#1b7f5c", "#6b7785"
 STATE_COLOURS = {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fsm_exec.core.values.units import PriceE4, format_fixed
 from fsm_exec.lab.report.execution_books import Books
-from fsm_exec.lab.report.execution_story import Story
+from fsm_exec.lab.report.timeline import Story
 
 BOOK_PX = 470
 MARGIN_US, MARGIN_SHARE = 5_000_000, 25  # at least, and one part in so many of the whole

@@ -12,7 +12,7 @@ from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.values.units import CountE2
 from fsm_exec.lab.report.execution_books import Books, Column
 from fsm_exec.lab.report.execution_frame import Frame
-from fsm_exec.lab.report.execution_texts import cents, size, utc
+from fsm_exec.lab.report.formatting import cents, size, utc
 
 BID, ASK, MID = "#0b5c94", "#b5490a", "#5c6b7a"
 BID_SCALE: Final = ((0, "#edf4fa"), (0.5, "#a9cce6"), (1, "#4a8fc0"))

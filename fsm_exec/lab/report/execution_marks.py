@@ -11,11 +11,11 @@ from plotly.graph_objects import Figure, Scatter
 from fsm_exec.core.execution.describe import short_id
 from fsm_exec.core.execution.execution import Fill
 from fsm_exec.core.values.units import format_money
+from fsm_exec.lab.report.escaping import escape
 from fsm_exec.lab.report.execution_frame import Frame
-from fsm_exec.lab.report.execution_story import Stand, Story, Walk
-from fsm_exec.lab.report.execution_texts import cents, size, utc
-from fsm_exec.lab.report.looks import INK
-from fsm_exec.lab.report.texts import escape
+from fsm_exec.lab.report.formatting import cents, size, utc
+from fsm_exec.lab.report.theme import INK
+from fsm_exec.lab.report.timeline import Stand, Story, Walk
 
 MAKER, TAKER, TROUBLE, QUIET = "#00c08b", "#ffd400", "#c1121f", "#6b7785"
 WIDTHS: Final = (2.0, 3.0, 4.0, 5.5)  # by quarters of the target that are left

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fsm_exec.core.execution.describe import short_id
-from fsm_exec.lab.report.execution_story import Bar, OrderStory, Story
+from fsm_exec.lab.report.timeline import Bar, OrderStory, Story
 
 SLICES_MAX = 16  # more than that share rows
 

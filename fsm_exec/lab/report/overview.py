@@ -15,7 +15,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.lab.report import overview_figures as figures
-from fsm_exec.lab.report.desk import (
+from fsm_exec.lab.report.method_table import (
     ENDED,
     MARKOUTS_S,
     PARTS,
@@ -26,8 +26,8 @@ from fsm_exec.lab.report.desk import (
     desk_rows,
     scored,
 )
-from fsm_exec.lab.report.looks import colours
 from fsm_exec.lab.report.page import Section, Table
+from fsm_exec.lab.report.theme import colours
 from fsm_exec.lab.review import BY_OWNER
 from fsm_exec.lab.statistics import BLOCKS_FEW
 from fsm_exec.store.maintenance.read_only import open_read_only

@@ -11,8 +11,8 @@ from typing import Final
 
 from plotly.graph_objects import Bar, Box, Figure, Scatter
 
-from fsm_exec.lab.report.desk import PARTS, DeskRow
-from fsm_exec.lab.report.looks import INK, PALETTE, dress
+from fsm_exec.lab.report.method_table import PARTS, DeskRow
+from fsm_exec.lab.report.theme import INK, PALETTE, dress
 
 ROW_PX, FRAME_PX = 34, 150
 PART_COLOURS: Final = dict(zip(PARTS, ("#B8C4CE", "#56789A", "#8FB8DE", "#E2B33C", "#A4452C", "#111111"), strict=True))

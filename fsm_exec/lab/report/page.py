@@ -14,7 +14,7 @@ from plotly.graph_objects import Figure
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
-from fsm_exec.lab.report.texts import escape
+from fsm_exec.lab.report.escaping import escape
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
 FIGURE_CONFIG = {"displayModeBar": False, "responsive": True}  # its buttons would lie over the legend: dragging zooms

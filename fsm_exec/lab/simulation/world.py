@@ -17,13 +17,12 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.values.units import US_PER_MS, MoneyE6
-from fsm_exec.lab.simulation import audit, ending, others, user
+from fsm_exec.lab.simulation import audit, final_checks, third_parties, user_actions
 from fsm_exec.lab.simulation.contradiction import contradict
 from fsm_exec.lab.simulation.disk import Disk
-from fsm_exec.lab.simulation.exchange import LateFills, WatchedExchange
+from fsm_exec.lab.simulation.engine_process import Order, Process
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.life import Life, doors_at_crash_points
-from fsm_exec.lab.simulation.process import Order, Process
 from fsm_exec.lab.simulation.scenario import (
     START_US,
     AnyAction,
@@ -43,7 +42,8 @@ from fsm_exec.lab.simulation.scenario import (
     Second,
     Submit,
 )
-from fsm_exec.lab.simulation.waiting import until
+from fsm_exec.lab.simulation.wait import until
+from fsm_exec.lab.simulation.watched_exchange import LateFills, WatchedExchange
 from fsm_exec.lab.simulation.witness import Witness
 from fsm_exec.paper.faults import FaultPlan
 from fsm_exec.paper.server.auth import Authenticator
@@ -193,7 +193,9 @@ class World:
             if action.at_ms == 0:
                 continue  # it has been waiting since before the start
             if isinstance(action, Submit):
-                nursery.start_soon(self._submit_when_up, submissions, partial(user.submit, self, submissions, action))
+                nursery.start_soon(
+                    self._submit_when_up, submissions, partial(user_actions.submit, self, submissions, action)
+                )
                 submissions += 1
             else:
                 self._act(action, nursery)
@@ -203,11 +205,11 @@ class World:
         self._set_clock_right()
         for process in self.processes:
             process.life.die_in(0)  # no death is pending any more
-        nursery.start_soon(ending.take_up_what_was_misled, self)
-        all_ended = await ending.until_ended(self)
-        await ending.until_at_rest(self)
+        nursery.start_soon(final_checks.take_up_what_was_misled, self)
+        all_ended = await final_checks.until_ended(self)
+        await final_checks.until_at_rest(self)
         self._look()
-        ending.last_look(self, all_ended=all_ended)
+        final_checks.last_look(self, all_ended=all_ended)
 
     async def _keep_alive(self, nursery: trio.Nursery) -> None:
         """Start the engine, and again whenever it has ended."""
@@ -242,11 +244,11 @@ class World:
                 nth = action.nth if isinstance(action, Cancel) else max(self.submitted, default=0)
                 name = self.submitted.get(nth)
                 if name is not None:
-                    self.process.ask(partial(user.cancel, name))
+                    self.process.ask(partial(user_actions.cancel, name))
             case Halt():
-                self.process.ask(partial(user.halt, self))
+                self.process.ask(partial(user_actions.halt, self))
             case Resume():
-                self.process.ask(user.resume)
+                self.process.ask(user_actions.resume)
             case Second():
                 nursery.start_soon(self._second, action.for_ms)
             case Jump():
@@ -266,7 +268,7 @@ class World:
             case Detour() if not self.plan.profile.lies.any:  # a listing that lies about it then would do so too long
                 self.plan.delay_next_write(action.for_ms * US_PER_MS)
             case Hit() | Hand() | Orphan():
-                others.do(self, action)
+                third_parties.do(self, action)
             case Submit() | Detour():
                 pass
 

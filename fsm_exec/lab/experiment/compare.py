@@ -23,12 +23,12 @@ import msgspec
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.fees import fee_terms
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome
-from fsm_exec.lab.arena import LabError, Run, run_episode
-from fsm_exec.lab.bound import bound_e7, static_e7
-from fsm_exec.lab.episodes import Conditions, Start, find_starts, limits_at, with_fees
-from fsm_exec.lab.methods import full_name, resolve
-from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
-from fsm_exec.lab.tapes import NamedTape, fingerprint, open_tapes
+from fsm_exec.lab.experiment.cost_bound import bound_e7, static_e7
+from fsm_exec.lab.experiment.episode_runner import LabError, Run, run_episode
+from fsm_exec.lab.experiment.episodes import Conditions, Start, find_starts, limits_at, with_fees
+from fsm_exec.lab.experiment.methods import full_name, resolve
+from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, Results
+from fsm_exec.lab.experiment.tapes import NamedTape, fingerprint, open_tapes
 from fsm_exec.paper.tapes.tape import Tape
 
 AHEAD = 4  # episodes handed to each worker before the first is back: enough never to wait, few enough to stop soon

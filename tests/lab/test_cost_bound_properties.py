@@ -12,8 +12,8 @@ import pytest
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.fees import FeeTerms, fee_terms
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, opposite
-from fsm_exec.lab.bound import bound_e7, limit_e7, static_e7
-from fsm_exec.lab.episodes import Conditions, Order, Start
+from fsm_exec.lab.experiment.cost_bound import bound_e7, limit_e7, static_e7
+from fsm_exec.lab.experiment.episodes import Conditions, Order, Start
 from fsm_exec.paper.matching_engine.market_book import BookEvent, MarketBook, Match
 from fsm_exec.paper.matching_engine.orders import Order as PaperOrder
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header

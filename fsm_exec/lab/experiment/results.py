@@ -18,8 +18,8 @@ import msgspec
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import CountE2, Outcome
-from fsm_exec.lab.arena import LabError, Run
-from fsm_exec.lab.episodes import Order
+from fsm_exec.lab.experiment.episode_runner import LabError, Run
+from fsm_exec.lab.experiment.episodes import Order
 
 FILE_NAME = "compare.sqlite"
 VERSION = 1

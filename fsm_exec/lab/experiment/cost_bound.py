@@ -36,7 +36,7 @@ from fsm_exec.core.values.units import (
     in_outcome,
     opposite,
 )
-from fsm_exec.lab.episodes import Conditions, Order, Start, events_between, ladder
+from fsm_exec.lab.experiment.episodes import Conditions, Order, Start, events_between, ladder
 from fsm_exec.paper.matching_engine.market_book import BookEvent, MarketBook, Match
 from fsm_exec.paper.matching_engine.orders import Order as PaperOrder
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade

@@ -9,9 +9,9 @@ import pytest
 from fsm_exec.algorithms import method
 from fsm_exec.core.market.fees import FeeTerms, fee_terms
 from fsm_exec.core.values.units import LINEAR_CENT, US_PER_S, CountE2, Outcome, PriceE4
-from fsm_exec.lab.arena import run_episode
-from fsm_exec.lab.bound import bound_e7, limit_e7, static_e7
-from fsm_exec.lab.episodes import Conditions, Order, Start, find_starts, limits_at
+from fsm_exec.lab.experiment.cost_bound import bound_e7, limit_e7, static_e7
+from fsm_exec.lab.experiment.episode_runner import run_episode
+from fsm_exec.lab.experiment.episodes import Conditions, Order, Start, find_starts, limits_at
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header
 

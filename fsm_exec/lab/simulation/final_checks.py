@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from fsm_exec.core.values.units import US_PER_MS
-from fsm_exec.lab.simulation import audit, user
+from fsm_exec.lab.simulation import audit, user_actions
 from fsm_exec.lab.simulation.scenario import CALM, START_US, Cancel, CancelNewest, Contradict, Halt
-from fsm_exec.lab.simulation.waiting import until
+from fsm_exec.lab.simulation.wait import until
 
 if TYPE_CHECKING:
     from fsm_exec.lab.simulation.world import World
@@ -50,7 +50,7 @@ async def take_up_what_was_misled(world: World) -> None:
         for name, _ in audit.given_up(world.disk.connection):
             if world.is_up() and world.witness.was_lied_to(name):
                 world.contradicted.add(name)
-                world.process.ask(partial(user.cancel, name))
+                world.process.ask(partial(user_actions.cancel, name))
         await trio.sleep(TAKE_UP_S)
 
 

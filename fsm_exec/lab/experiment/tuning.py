@@ -16,9 +16,9 @@ from decimal import Decimal
 import msgspec
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.lab.compare import Field, Plan
-from fsm_exec.lab.methods import resolve, with_settings
-from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
+from fsm_exec.lab.experiment.compare import Field, Plan
+from fsm_exec.lab.experiment.methods import resolve, with_settings
+from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, Results
 from fsm_exec.lab.statistics import Estimate, compare, is_non_inferior
 
 E7_OF_CENTS_E2 = 1_000  # a total in 10^-7 dollars over a count in hundredths: divided by this, cents per contract

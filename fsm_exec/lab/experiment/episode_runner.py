@@ -20,7 +20,7 @@ from fsm_exec.algorithms import Method
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.values.units import MoneyE6
-from fsm_exec.lab.episodes import Conditions, Order, Start, limits_at
+from fsm_exec.lab.experiment.episodes import Conditions, Order, Start, limits_at
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.timing.timeline import Rank
 from fsm_exec.paper.venue.exchange import Exchange

@@ -14,7 +14,7 @@ from fsm_exec.core.errors import ExecError, first_of
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
-from fsm_exec.lab.simulation.wires import DoorTransport, dialler
+from fsm_exec.lab.simulation.transports import DoorTransport, dialler
 from fsm_exec.paper_session import access_to
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine

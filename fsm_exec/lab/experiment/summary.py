@@ -13,10 +13,10 @@ from typing import NamedTuple
 import msgspec
 
 from fsm_exec.core.values.units import US_PER_S, CountE2, format_count, rounded_ratio
-from fsm_exec.lab.compare import Field, Scope
-from fsm_exec.lab.results import EpisodeKey, EpisodeResult, Results
+from fsm_exec.lab.experiment.compare import Field, Scope
+from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, Results
+from fsm_exec.lab.experiment.tapes import ALL_TAPES as ALL_TAPES  # part of what is said here
 from fsm_exec.lab.statistics import Comparison, compare, holm, is_non_inferior
-from fsm_exec.lab.tapes import ALL_TAPES as ALL_TAPES  # part of what is said here
 
 SPREAD_BUCKETS = ("below 2c", "2c to below 4c", "4c or more")
 TOUCH_BUCKETS = ("under 0.5", "0.5 to 2", "over 2")

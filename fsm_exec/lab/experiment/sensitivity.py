@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import msgspec
 
-from fsm_exec.lab.cells import Cell, Report
-from fsm_exec.lab.episodes import Conditions
-from fsm_exec.lab.tapes import ALL_TAPES
+from fsm_exec.lab.experiment.episodes import Conditions
+from fsm_exec.lab.experiment.summary import Cell, Report
+from fsm_exec.lab.experiment.tapes import ALL_TAPES
 
 SLOW_US = 1_000_000
 

@@ -1,0 +1,10 @@
+"""Experiments: many episodes under many methods, measured, stored and compared.
+
+compare           which episodes there are; runs them in as many processes as there are cores
+episode_runner    one episode: the real engine on the real paper exchange, on a clock that jumps
+episodes          when an order is given, and under which conditions (tapes: on which background)
+results           the file of results: one row for an episode and method
+summary           cells of the comparison, and how sure each difference is
+cost_bound        the cheapest way an order could have been filled, known afterwards
+methods, tuning, sensitivity   which methods; searching settings; the same under other assumptions
+"""
