@@ -16,7 +16,7 @@ from fsm_exec.lab.experiment.compare import Field
 from fsm_exec.lab.experiment.methods import same_as, split_names
 from fsm_exec.lab.experiment.results import open_results
 from fsm_exec.lab.experiment.sensitivity import Variation, grid, variation, variations
-from fsm_exec.lab.experiment.summary import report
+from fsm_exec.lab.experiment.summary import build_report
 from fsm_exec.lab.experiment.tapes import open_tapes
 from fsm_exec.plugins import installed
 
@@ -55,14 +55,14 @@ def compare(
     varied: list[Variation] = []
     with open_results(experiment.out, resume=experiment.resume) as results:
         finished = lab_progress.work(field, results, processes)
-        found = report(field, results, with_buckets=buckets)
+        found = build_report(field, results, with_buckets=buckets)
     for name, conditions in others.items():
         if not finished:
             break
         field = Field(msgspec.structs.replace(plan, conditions=conditions), named)
         with open_results(experiment.out / name, resume=experiment.resume) as results:
             finished = lab_progress.work(field, results, processes)
-            varied.append(variation(name, report(field, results)))
+            varied.append(variation(name, build_report(field, results)))
     if as_json:
         document = grid(found, varied) if sensitivity else found
         say_json(document, indent=2)

@@ -12,7 +12,7 @@ from fsm_exec.cli.output import Page
 from fsm_exec.lab.experiment.compare import Plan
 from fsm_exec.lab.experiment.results import FILE_NAME
 from fsm_exec.lab.experiment.sensitivity import Variation, variation
-from fsm_exec.lab.experiment.summary import Bucket, Cell, Paired, Report
+from fsm_exec.lab.experiment.summary import Bucket, Cell, ComparisonReport, Paired
 from fsm_exec.lab.experiment.tapes import short_names
 from fsm_exec.lab.statistics import BLOCKS_FEW
 
@@ -21,7 +21,7 @@ ROUGH = f"fewer than {BLOCKS_FEW} blocks of 15 minutes: a rough guess; longer or
 TABLE_WIDTH_MIN = 100  # in less it would be cut to nothing
 
 
-def show(plan: Plan, found: Report, varied: Sequence[Variation], out: Path) -> None:
+def show(plan: Plan, found: ComparisonReport, varied: Sequence[Variation], out: Path) -> None:
     """Print what was found; `out` is the directory that holds the results."""
     console = Page()
     if not console.is_terminal or console.width < TABLE_WIDTH_MIN:
@@ -52,7 +52,7 @@ def show(plan: Plan, found: Report, varied: Sequence[Variation], out: Path) -> N
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(found: Report, tape: str, title: str) -> Table:
+def _table(found: ComparisonReport, tape: str, title: str) -> Table:
     """All cells of one tape."""
     table = _empty_table(title)
     for heading in ("Q", "s", "method"):
@@ -114,7 +114,7 @@ def _bucket_table(buckets: Sequence[Bucket]) -> Table:
     return table
 
 
-def _variations_table(found: Report, varied: Sequence[Variation]) -> Table:
+def _variations_table(found: ComparisonReport, varied: Sequence[Variation]) -> Table:
     """The differences to the baseline under each condition, the base's first."""
     table = _empty_table("The same under other conditions, one changed at a time: delta against the baseline")
     for heading in ("Q", "s", "method"):

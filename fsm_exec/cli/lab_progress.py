@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from fsm_exec.cli.output import Page, say
-from fsm_exec.lab.experiment.compare import Field, tasks_left, work_all
+from fsm_exec.lab.experiment.compare import Field, remaining_tasks, run_tasks
 from fsm_exec.lab.experiment.results import Results
 
 TELL_EVERY_S = 10  # how often the time left is told where no bar can be drawn
@@ -19,10 +19,10 @@ TELL_EVERY_S = 10  # how often the time left is told where no bar can be drawn
 def work(field: Field, results: Results, processes: int) -> bool:
     """Work what is left of the field's plan; False if it was interrupted."""
     results.agree(field.plan.stated(), field.fingerprints())
-    tasks = tasks_left(field, results)
+    tasks = remaining_tasks(field, results)
     try:
         with _terminate_as_interrupt(), _progress(len(tasks)) as tell:
-            for done in work_all(field, tasks, results, min(processes, max(1, len(tasks)))):
+            for done in run_tasks(field, tasks, results, min(processes, max(1, len(tasks)))):
                 tell(done)
     except KeyboardInterrupt:
         return False

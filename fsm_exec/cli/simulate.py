@@ -17,8 +17,8 @@ from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.simulation.scenario import draw, only
-from fsm_exec.lab.simulation.seed_search import Found, Lived, Options, hunt
-from fsm_exec.lab.simulation.world import Report, simulate
+from fsm_exec.lab.simulation.seed_search import Finding, SearchOptions, SeedResult, search_seeds
+from fsm_exec.lab.simulation.world import HistoryReport, simulate
 from fsm_exec.paper.faults import load_fault_profile, shipped_profile_names
 from fsm_exec.paper.tapes.profiles import PROFILES, profile_named
 
@@ -51,7 +51,7 @@ class HuntResult(msgspec.Struct, kw_only=True):
     totals: Totals
     runs_per_s: str
     crash_points: list[str]
-    findings: list[Found]
+    findings: list[Finding]
 
 
 @click.command("simulate")
@@ -82,7 +82,7 @@ def simulate_command(
         profile_named(profile)
     if faults is not None:
         load_fault_profile(faults)
-    options = Options(profile=profile, faults=faults)
+    options = SearchOptions(profile=profile, faults=faults)
     if seed is not None:
         if seeds is not None or workers is not None:
             raise UserError("--seed is one history; leave out --seeds and --workers")
@@ -99,7 +99,13 @@ def simulate_command(
 
 
 def _one(
-    seed: int, steps: int | None, without: frozenset[int], options: Options, history: Path | None, *, as_json: bool
+    seed: int,
+    steps: int | None,
+    without: frozenset[int],
+    options: SearchOptions,
+    history: Path | None,
+    *,
+    as_json: bool,
 ) -> int:
     if steps is not None and steps < 0:
         raise UserError(f"--steps {steps}: give 0 or more")
@@ -123,11 +129,11 @@ def _one(
     return EXIT_FAILED if report.findings else 0
 
 
-def _many(named: str, seeds: range, options: Options, workers: int, *, as_json: bool) -> int:
-    totals, visited, findings = Totals(), set[str](), list[Found]()
+def _many(named: str, seeds: range, options: SearchOptions, workers: int, *, as_json: bool) -> int:
+    totals, visited, findings = Totals(), set[str](), list[Finding]()
     interrupted = False
     began = time.perf_counter()
-    results = hunt(seeds, options, min(workers, len(seeds)))
+    results = search_seeds(seeds, options, min(workers, len(seeds)))
     try:
         with closing(results):
             for lived in _with_progress(results, len(seeds), shown=not as_json):
@@ -163,7 +169,7 @@ def _many(named: str, seeds: range, options: Options, workers: int, *, as_json: 
     return EXIT_FAILED if findings else 0
 
 
-def _with_progress(results: Iterator[Lived], total: int, *, shown: bool) -> Iterable[Lived]:
+def _with_progress(results: Iterator[SeedResult], total: int, *, shown: bool) -> Iterable[SeedResult]:
     console = Page(stderr=True)
     if not shown or not console.is_terminal:
         yield from results
@@ -176,21 +182,21 @@ def _with_progress(results: Iterator[Lived], total: int, *, shown: bool) -> Iter
             yield lived
 
 
-def _tell(found: Found) -> None:
+def _tell(found: Finding) -> None:
     say(f"seed {found.seed}: {found.findings[0]}")
     for line in found.findings[1:]:
         say(f"    {line}")
     say(f"    again: {found.command}")
 
 
-def _add(totals: Totals, report: Report) -> None:
+def _add(totals: Totals, report: HistoryReport) -> None:
     totals.runs += 1
     totals.virtual_s += report.virtual_ms // 1_000
     for name in ("executions", "orders", "fills", "lives", "deaths", "doors", "faults"):
         setattr(totals, name, getattr(totals, name) + getattr(report, name))
 
 
-def _write(path: Path, report: Report) -> None:
+def _write(path: Path, report: HistoryReport) -> None:
     try:
         path.write_text("\n".join([*report.lines, "", report.log]), encoding="utf-8")
     except OSError as error:

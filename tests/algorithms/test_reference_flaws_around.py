@@ -41,7 +41,7 @@ from fsm_exec.kalshi.rate_budget import RateBudget
 from fsm_exec.kalshi.translate import create_order
 from fsm_exec.lab.algorithm_checks.stage import T0_US, Frame, Stage, submitted
 from fsm_exec.lab.experiment.episode_runner import run_episode
-from fsm_exec.lab.experiment.episodes import Conditions, Order, Start
+from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order
 from fsm_exec.lab.statistics import compare
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, tape_header
 from fsm_exec.runtime.engine import MethodRef, Request
@@ -326,7 +326,7 @@ async def test_flaw_31_a_budget_for_each(autojump_clock: MockClock) -> None:
     assert [name for name in served if name != "first"] == ["cancel", "amend", "create"]
 
 
-def thin_tape() -> tuple[Tape, Start]:
+def thin_tape() -> tuple[Tape, EpisodeStart]:
     """Ten offered at 0.50; after twenty seconds at 0.60 instead. It goes on for three minutes."""
     levels = ((PriceE4(4_000), CountE2(10_000)),)
     book = BookSnapshot(levels, ((PriceE4(5_000), CountE2(1_000)),))
@@ -337,7 +337,7 @@ def thin_tape() -> tuple[Tape, Start]:
         (T0_US + 180 * S, BookDelta("yes", PriceE4(3_000), CountE2(100))),
     )
     tape = Tape(header=header, events=((T0_US, book), *moves))
-    return tape, Start(0, T0_US + 5 * S, book, 1, book)
+    return tape, EpisodeStart(0, T0_US + 5 * S, book, 1, book)
 
 
 def test_flaw_32_judged_at_different_times() -> None:

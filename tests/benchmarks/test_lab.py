@@ -14,8 +14,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from fsm_exec.algorithms import method
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome
-from fsm_exec.lab.experiment.episode_runner import Run, play_from, run_episode
-from fsm_exec.lab.experiment.episodes import Conditions, Order, Start, find_starts
+from fsm_exec.lab.experiment.episode_runner import EpisodeRun, play_tape_from, run_episode
+from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, find_starts
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.timing.clock import Clock
@@ -37,7 +37,7 @@ def test_episodes_are_cheap(benchmark: BenchmarkFixture, figures: list[str]) -> 
     assert len(starts) >= 5
     work_all(tape, starts[:1])  # what is imported and compiled at the first use is not what an episode costs
     began = time.process_time()
-    runs: list[Run] = benchmark.pedantic(  # type: ignore[no-untyped-call]
+    runs: list[EpisodeRun] = benchmark.pedantic(  # type: ignore[no-untyped-call]
         work_all, args=(tape, starts), rounds=1, iterations=1
     )
     engine_s = (time.process_time() - began) / len(runs)
@@ -57,7 +57,7 @@ def test_episodes_are_cheap(benchmark: BenchmarkFixture, figures: list[str]) -> 
     )
 
 
-def work_all(tape: Tape, starts: list[Start]) -> list[Run]:
+def work_all(tape: Tape, starts: list[EpisodeStart]) -> list[EpisodeRun]:
     """Each start from both outcomes by each method."""
     return [
         run_episode(tape, start, order(outcome), method(name), CONDITIONS)
@@ -71,12 +71,12 @@ def order(outcome: Outcome) -> Order:
     return Order(outcome=outcome, quantity_e2=CountE2(10_000), horizon_us=HORIZON_S * US_PER_S)
 
 
-async def play_alone(tape: Tape, start: Start) -> int:
+async def play_alone(tape: Tape, start: EpisodeStart) -> int:
     """The window of an episode without an engine; how many events it had."""
     began_us, ends_us = start.at_us - CONDITIONS.lead_us, start.at_us + HORIZON_S * US_PER_S
     clock = Clock.starting_at(began_us)
     exchange = Exchange(Timeline(clock), seed=SEED)
-    play_from(exchange, tape, start, CONDITIONS)
+    play_tape_from(exchange, tape, start, CONDITIONS)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(exchange.timeline.run, clock)
         await clock.sleep_until(ends_us)

@@ -17,8 +17,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fsm_exec.core.values.units import CountE2, PriceE4
-from fsm_exec.lab.experiment.episode_runner import Run, run_episode
-from fsm_exec.lab.experiment.episodes import Conditions, Order, Start
+from fsm_exec.lab.experiment.episode_runner import EpisodeRun, run_episode
+from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order
 from fsm_exec.lab.experiment.methods import resolve
 from fsm_exec.paper.tapes.tape import BookSnapshot, Tape, TapeEvent, tape_header
 
@@ -29,7 +29,7 @@ THIN = [pytest.param(5, 1, 50, id="5 levels of 1"), pytest.param(1, 4, 40, id="1
 CONTRACTS, HORIZON_S = 100, 60
 
 
-def thin(levels: int, contracts: int) -> tuple[Tape, Start]:
+def thin(levels: int, contracts: int) -> tuple[Tape, EpisodeStart]:
     """A whole book a second, with its offers from 0.50 up; the order is given five seconds in."""
 
     def book(bid_contracts: int) -> BookSnapshot:  # no two books are the same, so each is one that was filled up
@@ -38,10 +38,10 @@ def thin(levels: int, contracts: int) -> tuple[Tape, Start]:
 
     events: list[TapeEvent] = [(T0_US + second * S, book(100 + second % 2)) for second in range(HORIZON_S + 60)]
     tape = Tape(header=tape_header("KXTHIN-1-A", "linear_cent", category="Testing"), events=tuple(events))
-    return tape, Start(0, T0_US + 5 * S + 500_000, book(101), 4, book(101))
+    return tape, EpisodeStart(0, T0_US + 5 * S + 500_000, book(101), 4, book(101))
 
 
-def ours(levels: int, contracts: int, horizon_s: int) -> Run:
+def ours(levels: int, contracts: int, horizon_s: int) -> EpisodeRun:
     tape, start = thin(levels, contracts)
     order = Order(outcome="yes", quantity_e2=CountE2(CONTRACTS * 100), horizon_us=horizon_s * S)
     return run_episode(tape, start, order, resolve("twap[slices=10]"), Conditions())

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from fsm_exec.core.values.units import CountE2, Outcome
-from fsm_exec.lab.experiment.episode_runner import Run
+from fsm_exec.lab.experiment.episode_runner import EpisodeRun
 from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, open_results
 from tests.cli.invoking import invoke
 
@@ -64,7 +64,7 @@ def _episode(draw: random.Random, key: EpisodeKey, methods: tuple[str, ...]) -> 
         bound_e7=bound,
         static_e7=static,
         runs={
-            name: Run(
+            name: EpisodeRun(
                 mid_e5=50_000,
                 spread_e4=100,
                 touch_e2=1_000,

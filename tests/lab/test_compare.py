@@ -16,12 +16,12 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.fees import fee_terms
 from fsm_exec.core.values.units import LINEAR_CENT, US_PER_S, CountE2, PriceE4
-from fsm_exec.lab.experiment.compare import Field, Plan, Task, tasks_left, work_all
+from fsm_exec.lab.experiment.compare import Field, Plan, Task, remaining_tasks, run_tasks
 from fsm_exec.lab.experiment.episode_runner import LabError, run_episode
-from fsm_exec.lab.experiment.episodes import Conditions, Order, find_starts, limits_at, passes
+from fsm_exec.lab.experiment.episodes import Conditions, Order, find_starts, limits_at, passes_conditions
 from fsm_exec.lab.experiment.methods import full_name, resolve, with_settings
 from fsm_exec.lab.experiment.results import EpisodeResult, Results, open_results
-from fsm_exec.lab.experiment.summary import Report, report
+from fsm_exec.lab.experiment.summary import ComparisonReport, build_report
 from fsm_exec.lab.experiment.tapes import NamedTape, fingerprint, open_tape, open_tapes, short_names
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, tape_header
@@ -55,15 +55,15 @@ def field_of(wanted: Plan) -> Field:
     return Field(wanted, tapes(wanted.tapes))
 
 
-def worked(wanted: Plan, directory: Path, *, workers: int = 1, stop_after: int | None = None) -> Report:
+def worked(wanted: Plan, directory: Path, *, workers: int = 1, stop_after: int | None = None) -> ComparisonReport:
     """Work the plan, or the beginning of it, and say what came of it."""
     field = field_of(wanted)
     with open_results(directory, resume=True) as results:
         results.agree(wanted.stated(), field.fingerprints())
-        for done in work_all(field, tasks_left(field, results), results, workers):
+        for done in run_tasks(field, remaining_tasks(field, results), results, workers):
             if done == stop_after:
                 break
-        return report(field, results, with_buckets=True)
+        return build_report(field, results, with_buckets=True)
 
 
 def book(yes: dict[int, int], no: dict[int, int]) -> Book:
@@ -89,7 +89,7 @@ def book(yes: dict[int, int], no: dict[int, int]) -> Book:
 )
 def test_the_filters_of_the_reference(yes: dict[int, int], no: dict[int, int], passed: bool) -> None:
     """Two-sided, at most 8 cents wide, bid at least 5 cents, ask at most 95."""
-    assert passes(book(yes, no)) is passed
+    assert passes_conditions(book(yes, no)) is passed
 
 
 def test_starts_come_at_intervals_and_know_their_book() -> None:
@@ -143,7 +143,7 @@ def test_starts_may_be_added_between(tmp_path: Path) -> None:
     coarse = worked(plan(every_us=14_400 * US_PER_S), tmp_path)
     assert [cell.episodes for cell in coarse.cells] == [4, 4]
     with open_results(tmp_path, resume=True) as results:
-        assert len(tasks_left(field_of(plan()), results)) == 4
+        assert len(remaining_tasks(field_of(plan()), results)) == 4
     assert [cell.episodes for cell in worked(plan(), tmp_path).cells] == [8, 8]
     assert worked(plan(every_us=14_400 * US_PER_S), tmp_path) == coarse
 

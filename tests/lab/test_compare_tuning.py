@@ -12,7 +12,7 @@ from fsm_exec.cli.tune import tune
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import US_PER_S, CountE2
 from fsm_exec.lab.experiment.compare import Field, Plan
-from fsm_exec.lab.experiment.episode_runner import Run
+from fsm_exec.lab.experiment.episode_runner import EpisodeRun
 from fsm_exec.lab.experiment.episodes import Conditions
 from fsm_exec.lab.experiment.results import EpisodeResult, open_results
 from fsm_exec.lab.experiment.tuning import Search, draw_search, judge, parse_range
@@ -57,8 +57,8 @@ def planted(search: Search, costs: dict[str, dict[str, int]], directory: Path) -
     return field, plan
 
 
-def run(shortfall_e7: int) -> Run:
-    return Run(
+def run(shortfall_e7: int) -> EpisodeRun:
+    return EpisodeRun(
         mid_e5=50_000,
         spread_e4=200,
         touch_e2=1_000,

@@ -11,7 +11,7 @@ from fsm_exec.core.market.fees import FeeTerms, fee_terms
 from fsm_exec.core.values.units import LINEAR_CENT, US_PER_S, CountE2, Outcome, PriceE4
 from fsm_exec.lab.experiment.cost_bound import bound_e7, limit_e7, static_e7
 from fsm_exec.lab.experiment.episode_runner import run_episode
-from fsm_exec.lab.experiment.episodes import Conditions, Order, Start, find_starts, limits_at
+from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, find_starts, limits_at
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header
 
@@ -35,14 +35,14 @@ def order(contracts: int, outcome: Outcome = "yes") -> Order:
     return Order(outcome=outcome, quantity_e2=count(contracts), horizon_us=HORIZON_US)
 
 
-def episode(*changes: tuple[int, Change]) -> tuple[Tape, Start]:
+def episode(*changes: tuple[int, Change]) -> tuple[Tape, EpisodeStart]:
     """YES bid 40 c for 50, NO bids 56 c for 10 (a YES ask at 44 c) and 55 c for 30 (at 45 c); then the changes, at
     seconds after the start."""
     book = BookSnapshot(((cents(40), count(50)),), ((cents(56), count(10)), (cents(55), count(30))))
     opened_us = AT_US - 10 * US_PER_S
     events = ((opened_us, book), *((AT_US + at_s * US_PER_S, change) for at_s, change in changes))
     tape = Tape(tape_header("KXLAB-A-1", "linear_cent", category="Test"), events)
-    return tape, Start(number=0, at_us=AT_US, opening=book, first=1, book=book)
+    return tape, EpisodeStart(number=0, at_us=AT_US, opening=book, first=1, book=book)
 
 
 def least(wanted: Order, *changes: tuple[int, Change], fees: FeeTerms = FEES) -> Decimal:

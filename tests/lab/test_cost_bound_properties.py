@@ -13,7 +13,7 @@ from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.fees import FeeTerms, fee_terms
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, opposite
 from fsm_exec.lab.experiment.cost_bound import bound_e7, limit_e7, static_e7
-from fsm_exec.lab.experiment.episodes import Conditions, Order, Start
+from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order
 from fsm_exec.paper.matching_engine.market_book import BookEvent, MarketBook, Match
 from fsm_exec.paper.matching_engine.orders import Order as PaperOrder
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header
@@ -29,7 +29,7 @@ class World(msgspec.Struct, frozen=True):
     """A market of some thirty events, and what is wanted in it."""
 
     tape: Tape
-    start: Start
+    start: EpisodeStart
     order: Order
     fees: FeeTerms
     mid_e5: int
@@ -61,7 +61,7 @@ def world(rng: random.Random) -> World:
     stated = BookSnapshot(tuple(standing.yes.items()), tuple(standing.no.items()))
     return World(
         tape=tape,
-        start=Start(number=0, at_us=START_US, opening=stated, first=first, book=stated),
+        start=EpisodeStart(number=0, at_us=START_US, opening=stated, first=first, book=stated),
         order=Order(outcome=rng.choice(OUTCOMES), quantity_e2=count(rng), horizon_us=HORIZON_US),
         fees=fee_terms(rng.choice(["quadratic", "quadratic_with_maker_fees"]), Decimal(rng.choice([0, 1, 2]))),
         mid_e5=45_000,

@@ -37,7 +37,7 @@ def tape() -> Tape:
     return msgspec.structs.replace(drawn, events=events)
 
 
-def runs_of(tape: Tape, method: str) -> list[episode_runner.Run]:
+def runs_of(tape: Tape, method: str) -> list[episode_runner.EpisodeRun]:
     starts = [each for each in find_starts(tape, 60_000_000, CONDITIONS) if each.has_room(tape, ORDER.horizon_us)]
     assert len(starts) >= EPISODES
     return [episode_runner.run_episode(tape, start, ORDER, SHIPPED[method], CONDITIONS) for start in starts[:EPISODES]]

@@ -17,7 +17,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4, PriceGrid, PriceRange
 from fsm_exec.lab.experiment.compare import Scope
 from fsm_exec.lab.experiment.results import results_at
-from fsm_exec.lab.experiment.summary import Report, summary
+from fsm_exec.lab.experiment.summary import ComparisonReport, summarize
 from fsm_exec.lab.report import method_table
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.lab.report.renderers import comparison_sections, overview_sections, render_page
@@ -105,7 +105,7 @@ def test_a_page_of_tables_needs_no_library() -> None:
 
 
 @pytest.fixture(scope="module")
-def told(results: Path) -> Report:
+def told(results: Path) -> ComparisonReport:
     """What `compare` says of the same results."""
     with results_at(results) as opened:
         episodes = list(opened.read(METHODS))
@@ -116,10 +116,10 @@ def told(results: Path) -> Report:
         quantities_e2=(CountE2(2_000), CountE2(10_000)),
         horizons_us=(45_000_000, 180_000_000),
     )
-    return summary(scope, episodes, unfinished=0, with_buckets=True)
+    return summarize(scope, episodes, unfinished=0, with_buckets=True)
 
 
-def test_the_table_of_an_experiment_says_what_compare_says(drawn: Made, told: Report) -> None:
+def test_the_table_of_an_experiment_says_what_compare_says(drawn: Made, told: ComparisonReport) -> None:
     """Cell by cell: episodes, fills, cost, difference with its interval, limit, hindsight, gap and writes."""
     found = {(row["contracts"], row["s"], row["method"]): row for row in lines(sections_of(drawn)["The desk's table"])}
     cells = [cell for cell in told.cells if cell.tape == "all"]
@@ -142,7 +142,7 @@ def test_the_table_of_an_experiment_says_what_compare_says(drawn: Made, told: Re
         assert (row["hindsight"], row["gap"]) == (_two(paired.static), _percent(cell.gap_closed))
 
 
-def test_buckets_and_tapes_are_those_of_compare(drawn: Made, told: Report) -> None:
+def test_buckets_and_tapes_are_those_of_compare(drawn: Made, told: ComparisonReport) -> None:
     """With the p-values adjusted by Holm."""
     sections = sections_of(drawn)
     rows = lines(sections["By liquidity"])

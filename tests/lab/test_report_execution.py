@@ -19,10 +19,10 @@ from fsm_exec.core.journal.replay import Told, told
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4, parse_count, parse_fixed, parse_price
 from fsm_exec.lab.report.execution import execution_sections
-from fsm_exec.lab.report.execution_books import Column, Touch, photographed, recorded
+from fsm_exec.lab.report.execution_books import Column, Touch, books_from_recording, books_from_snapshots
 from fsm_exec.lab.report.execution_costs import cost_section
 from fsm_exec.lab.report.page import Section, render_page
-from fsm_exec.lab.report.timeline import story_of
+from fsm_exec.lab.report.timeline import build_timeline
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade, tape_header
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.execution_history import StoredBook, load_history
@@ -122,7 +122,7 @@ def test_states_tile_the_time_from_acceptance_to_end(database: Path, pages: dict
     """No gap, no overlap: of the execution from acceptance to end, of each order from its decision to its end; and so
     they stand in the picture."""
     for one in ids(database):
-        story = story_of(history_of(database, one), [])
+        story = build_timeline(history_of(database, one), [])
         ((accepted_at,),) = rows(database, "SELECT accepted_at FROM execution_state WHERE execution_id = ?", one)
         assert (story.states[0].from_us, story.states[-1].until_us) == (from_iso(accepted_at), story.until_us)
         for bars in (story.states, *(order.bars for order in story.orders)):
@@ -290,7 +290,7 @@ def test_a_recorded_book_stands_until_its_next_change_and_not_before_a_second_sn
         tape_header("KXA-B-C", "linear_cent", category="Test"),
         ((10, book), (20, more), (30, bought), (50, book), (60, bought)),
     )
-    found = recorded(tape, "yes", 15, 58)
+    found = books_from_recording(tape, "yes", 15, 58)
     small, large = (level(4_000, 100),), (level(4_100, 300), level(4_000, 100))
     asks = (level(5_000, 200),)
     assert found.columns == (
@@ -306,7 +306,7 @@ def test_a_recorded_book_stands_until_its_next_change_and_not_before_a_second_sn
         (58, False),
     ]
     assert [(trade.at_us, trade.price_e4) for trade in found.trades] == [(30, 5_000)]
-    mirrored = recorded(tape, "no", 15, 20)
+    mirrored = books_from_recording(tape, "no", 15, 20)
     assert mirrored.columns == (Column(15, 20, (level(5_000, 200),), (level(6_000, 100),)),)
 
 
@@ -314,7 +314,7 @@ def test_a_photograph_stands_eleven_seconds_at_most_and_never_while_nobody_was_t
     """Nothing is known in between."""
     bids, asks = (level(4_000, 100),), (level(5_000, 200),)
     books = [StoredBook(at_us * US_PER_S, bids, asks) for at_us in (0, 5, 40)]
-    found = photographed(books, [(8 * US_PER_S, 30 * US_PER_S)], 100 * US_PER_S)
+    found = books_from_snapshots(books, [(8 * US_PER_S, 30 * US_PER_S)], 100 * US_PER_S)
     assert [(c.from_us // US_PER_S, c.until_us // US_PER_S) for c in found.columns] == [(0, 5), (5, 8), (40, 51)]
     gone = Touch(8 * US_PER_S, None, None, known=False)
     assert gone in found.touches

@@ -8,7 +8,7 @@ import pytest
 
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome, opposite
 from fsm_exec.lab.experiment.episode_runner import SEED, _Faults, _measured, _work
-from fsm_exec.lab.experiment.episodes import Conditions, Order, Start, find_starts
+from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, find_starts
 from fsm_exec.lab.experiment.methods import resolve
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape
@@ -80,7 +80,7 @@ def fee_e6(price_e4: int, count_e2: int) -> int:
     return -(-7 * count_e2 * price_e4 * (10_000 - price_e4) // 10**6)
 
 
-def shortfall_e7(tape: Tape, start: Start, order: Order, ended: Ended) -> int:
+def shortfall_e7(tape: Tape, start: EpisodeStart, order: Order, ended: Ended) -> int:
     """Paid and billed, and the rest taken at the deadline: the levels one by one, then two cents above the last."""
     fills = ended.execution.fills
     paid_e6 = sum(fill.count_e2 * fill.price_e4 + fill.fee_e6 for fill in fills)

@@ -24,8 +24,8 @@ from fsm_exec.lab.simulation.scenario import (
     draw,
     only,
 )
-from fsm_exec.lab.simulation.seed_search import Options, hunt, live
-from fsm_exec.lab.simulation.world import Report, simulate
+from fsm_exec.lab.simulation.seed_search import SearchOptions, run_seed, search_seeds
+from fsm_exec.lab.simulation.world import HistoryReport, simulate
 from tests.lab import mutants
 
 ROOT = Path(__file__).parents[2]
@@ -35,19 +35,19 @@ TWICE = (2, 23, 40)  # calm and stormy, with and without deaths
 
 
 @pytest.fixture(scope="module")
-def reports() -> dict[int, Report]:
+def reports() -> dict[int, HistoryReport]:
     """What the seeds of this module show, lived through once for all its tests."""
     return {seed: simulate(draw(seed)) for seed in SEEDS}
 
 
-def test_no_history_breaks_an_invariant(reports: dict[int, Report]) -> None:
+def test_no_history_breaks_an_invariant(reports: dict[int, HistoryReport]) -> None:
     """Deaths at every boundary, faults of every kind, all algorithms: the exchange's books, the database, the journals
     and what was sent agree at every step and at the end, and everything ends in time. To see one again:
     fsm-exec simulate --seed N."""
     assert {seed: report.findings for seed, report in reports.items() if report.findings} == {}
 
 
-def test_the_histories_are_worth_living_through(reports: dict[int, Report]) -> None:
+def test_the_histories_are_worth_living_through(reports: dict[int, HistoryReport]) -> None:
     """Together they fill orders, die often, meet many faults, and pass every crash point there is."""
     visited = {name for report in reports.values() for name in report.visited}
     assert visited == set(crashpoints.NAMES)
@@ -124,7 +124,7 @@ def test_keeping_lines_changes_nothing() -> None:
     assert "transition" in kept.log
 
 
-def test_other_seeds_are_other_histories(reports: dict[int, Report]) -> None:
+def test_other_seeds_are_other_histories(reports: dict[int, HistoryReport]) -> None:
     """No two of them have the same hash."""
     assert len({report.digest for report in reports.values()}) == len(SEEDS)
 
@@ -140,7 +140,7 @@ def test_leaving_actions_out_leaves_the_rest_as_it_was() -> None:
 def test_what_is_found_is_shrunk_to_a_line_that_shows_it_again() -> None:
     """With a planted fault: fewer actions, the same kind of finding, and the same hash each time."""
     with mutants.alive(mutants.cancel_done_when_sent):
-        lived = live(1, Options())
+        lived = run_seed(1, SearchOptions())
         assert lived.found is not None
         words = lived.found.command.split()
         assert words[:4] == ["fsm-exec", "simulate", "--seed", "1"]
@@ -160,8 +160,8 @@ def test_what_is_found_is_shrunk_to_a_line_that_shows_it_again() -> None:
 def test_many_workers_find_what_one_finds() -> None:
     """The same seeds, the same hashes."""
     seeds = range(1, 13)
-    one = {lived.report.seed: lived.report.digest for lived in hunt(seeds, Options(), 1)}
-    two = {lived.report.seed: lived.report.digest for lived in hunt(seeds, Options(), 2)}
+    one = {lived.report.seed: lived.report.digest for lived in search_seeds(seeds, SearchOptions(), 1)}
+    two = {lived.report.seed: lived.report.digest for lived in search_seeds(seeds, SearchOptions(), 2)}
     assert one == two
 
 

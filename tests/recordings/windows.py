@@ -17,8 +17,8 @@ from fsm_exec.core.market.book import Book
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.lab.experiment.episode_runner import play_from
-from fsm_exec.lab.experiment.episodes import TAIL_US, Conditions, Start, limits_at, passes
+from fsm_exec.lab.experiment.episode_runner import play_tape_from
+from fsm_exec.lab.experiment.episodes import TAIL_US, Conditions, EpisodeStart, limits_at, passes_conditions
 from fsm_exec.lab.simulation import audit
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.server.auth import Authenticator
@@ -61,7 +61,7 @@ class Found(NamedTuple):
     violations: list[str]
 
 
-def draw_window(tape: Tape, seed: int) -> Start:
+def draw_window(tape: Tape, seed: int) -> EpisodeStart:
     """A moment with a book on both sides and ten minutes of tape, and some, after it."""
     rng = random.Random(seed)
     first, last = tape.first_us + CONDITIONS.lead_us, tape.events[-1][0] - WINDOW_US - TAIL_US
@@ -69,23 +69,23 @@ def draw_window(tape: Tape, seed: int) -> Start:
         at_us = rng.randint(first, last)
         opening, index = _book_at(tape, at_us - CONDITIONS.lead_us)
         seen, _ = _book_at(tape, at_us - CONDITIONS.feed_us)
-        if passes(seen):
-            return Start(0, at_us, _stated(opening), index, _stated(seen))
+        if passes_conditions(seen):
+            return EpisodeStart(0, at_us, _stated(opening), index, _stated(seen))
 
 
-def work(tape: Tape, start: Start, case: Case) -> Found:
+def work(tape: Tape, start: EpisodeStart, case: Case) -> Found:
     """Give the order, wait for its end, and look for whatever must not be."""
     return run_virtual(partial(_work, tape, start, case), seed=1)
 
 
-async def _work(tape: Tape, start: Start, case: Case) -> Found:
+async def _work(tape: Tape, start: EpisodeStart, case: Case) -> Found:
     began_us = start.at_us - CONDITIONS.lead_us
     wall, clock, log_file = Wall(began_us), Clock.starting_at(began_us), io.StringIO()
     log = open_log(log_file, wall)
     exchange = Exchange(Timeline(clock), seed=1)
     gate = Authenticator(exchange, clock)
     account, credentials = gate.open_account(CASH_E6, "ed25519")
-    play_from(exchange, tape, start, CONDITIONS)
+    play_tape_from(exchange, tape, start, CONDITIONS)
     worth_e6 = audit.worth_e6(exchange)
     ticker = tape.header.ticker
     disk = _Disk(began_us)

@@ -24,8 +24,8 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.fees import fee_terms
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome
 from fsm_exec.lab.experiment.cost_bound import bound_e7, static_e7
-from fsm_exec.lab.experiment.episode_runner import LabError, Run, run_episode
-from fsm_exec.lab.experiment.episodes import Conditions, Start, find_starts, limits_at, with_fees
+from fsm_exec.lab.experiment.episode_runner import EpisodeRun, LabError, run_episode
+from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, find_starts, limits_at, with_fees
 from fsm_exec.lab.experiment.methods import full_name, resolve
 from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, Results
 from fsm_exec.lab.experiment.tapes import NamedTape, fingerprint, open_tapes
@@ -82,7 +82,7 @@ class Ground(NamedTuple):
     """A tape with its starts, by the moment they are at."""
 
     tape: Tape
-    starts: dict[int, Start]
+    starts: dict[int, EpisodeStart]
 
     def has_room(self, horizon_us: int) -> bool:
         """Whether any start has."""
@@ -154,7 +154,7 @@ class Field:
         )
 
 
-def _check(key: EpisodeKey, name: str, run: Run, first: Run, bound: int) -> None:
+def _check(key: EpisodeKey, name: str, run: EpisodeRun, first: EpisodeRun, bound: int) -> None:
     """What must hold in every episode, whatever the method."""
     if run.shortfall_e7 < bound:
         raise LabError(f"{name} in {key}: cost {run.shortfall_e7} is below the physical limit {bound}: a bug")
@@ -164,7 +164,7 @@ def _check(key: EpisodeKey, name: str, run: Run, first: Run, bound: int) -> None
         raise LabError(f"{name} in {key}: {run.filled_e2} filled: more than was asked for: a bug")
 
 
-def tasks_left(field: Field, results: Results) -> list[Task]:
+def remaining_tasks(field: Field, results: Results) -> list[Task]:
     """What is still to be worked."""
     done = results.done()
     names = field.plan.full_names.values()
@@ -176,14 +176,14 @@ def tasks_left(field: Field, results: Results) -> list[Task]:
     return tasks
 
 
-def work_all(field: Field, tasks: Sequence[Task], results: Results, workers: int) -> Iterator[int]:
+def run_tasks(field: Field, tasks: Sequence[Task], results: Results, workers: int) -> Iterator[int]:
     """Work the tasks and store what comes of them; yields how many are done, each time that grows.
 
     Closing the generator, as Ctrl-C does, keeps what is stored and drops the rest. Raises LabError, also if a worker
     dies; what was stored before stays.
     """
     if workers == 1:
-        with _interrupts_later() as interrupt_if_asked:
+        with _defer_interrupts() as interrupt_if_asked:
             for done, task in enumerate(tasks, start=1):
                 results.add(field.work(task))
                 yield done
@@ -195,9 +195,9 @@ def work_all(field: Field, tasks: Sequence[Task], results: Results, workers: int
         running: set[Future[EpisodeResult]] = set()
         done = 0
         while True:
-            with _deaf():
+            with _ignore_interrupts():
                 for task in islice(upcoming, workers * AHEAD - len(running)):
-                    running.add(pool.submit(_work, task))
+                    running.add(pool.submit(_run_task, task))
             if not running:
                 return
             ready, running = wait(running, return_when=FIRST_COMPLETED)
@@ -215,7 +215,7 @@ _field: Field | None = None  # of this worker process
 
 
 @contextmanager
-def _interrupts_later() -> Iterator[Callable[[], None]]:
+def _defer_interrupts() -> Iterator[Callable[[], None]]:
     """Ctrl-C is noted, and raised when the function yielded is called: inside an episode it would have to find its way
     out of an engine at work, which is made to end its executions first and takes its time."""
     asked = False
@@ -238,7 +238,7 @@ def _interrupts_later() -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
+def _ignore_interrupts() -> Iterator[None]:
     """Processes started inside are deaf to Ctrl-C for ever: it is for the main process, which lets them finish."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -261,6 +261,6 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(task: Task) -> EpisodeResult:
+def _run_task(task: Task) -> EpisodeResult:
     assert _field is not None, "a worker that was not begun"
     return _field.work(task)

@@ -36,7 +36,7 @@ from fsm_exec.core.values.units import (
     in_outcome,
     opposite,
 )
-from fsm_exec.lab.experiment.episodes import Conditions, Order, Start, events_between, ladder
+from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, events_between, ladder
 from fsm_exec.paper.matching_engine.market_book import BookEvent, MarketBook, Match
 from fsm_exec.paper.matching_engine.orders import Order as PaperOrder
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade
@@ -53,7 +53,7 @@ class Opportunity(NamedTuple):
     count_e2: CountE2
 
 
-def bound_e7(tape: Tape, start: Start, order: Order, fees: FeeTerms, mid_e5: int, conditions: Conditions) -> int:
+def bound_e7(tape: Tape, start: EpisodeStart, order: Order, fees: FeeTerms, mid_e5: int, conditions: Conditions) -> int:
     """The least possible shortfall, a total for the whole quantity in 10^-7 dollars, rounded down. `mid_e5` is the mid
     at arrival in the order's outcome."""
     found = [*opportunities(tape, start, order, fees, conditions), _beyond(tape, start, order, fees, conditions)]
@@ -71,7 +71,7 @@ def bound_e7(tape: Tape, start: Start, order: Order, fees: FeeTerms, mid_e5: int
 
 
 def opportunities(
-    tape: Tape, start: Start, order: Order, fees: FeeTerms, conditions: Conditions
+    tape: Tape, start: EpisodeStart, order: Order, fees: FeeTerms, conditions: Conditions
 ) -> Iterator[Opportunity]:
     """Everything that could be bought. An order withdrawn at the deadline stands until the exchange hears of it."""
     seller = opposite(order.outcome)
@@ -91,7 +91,7 @@ def opportunities(
 
 def static_e7(
     tape: Tape,
-    start: Start,
+    start: EpisodeStart,
     order: Order,
     fees: FeeTerms,
     grid: PriceGrid,
@@ -114,7 +114,7 @@ def static_e7(
 
 def limit_e7(
     tape: Tape,
-    start: Start,
+    start: EpisodeStart,
     order: Order,
     fees: FeeTerms,
     mid_e5: int,
@@ -159,7 +159,7 @@ def _all_in_e20(price: PriceE4, fees: FeeTerms, *, taker: bool) -> int:
     return price * E20_OF_E6 + rate * price * (ONE_DOLLAR_E4 - price)
 
 
-def _beyond(tape: Tape, start: Start, order: Order, fees: FeeTerms, conditions: Conditions) -> Opportunity:
+def _beyond(tape: Tape, start: EpisodeStart, order: Order, fees: FeeTerms, conditions: Conditions) -> Opportunity:
     """What completion may price beyond the visible depth: the least that it can cost, the most that it can be. The
     book at the deadline may be seen as it was a feed's delay ago, or at any moment since."""
     seller = opposite(order.outcome)

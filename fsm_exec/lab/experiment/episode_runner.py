@@ -20,7 +20,7 @@ from fsm_exec.algorithms import Method
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.values.units import MoneyE6
-from fsm_exec.lab.experiment.episodes import Conditions, Order, Start, limits_at
+from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, limits_at
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.timing.timeline import Rank
 from fsm_exec.paper.venue.exchange import Exchange
@@ -41,7 +41,7 @@ class LabError(ExecError):
     """An experiment that cannot be trusted: the run, or what was measured, contradicts what must hold."""
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class EpisodeRun(msgspec.Struct, frozen=True, kw_only=True):
     """What one method made of one episode: exact totals. `before_close_e2` is what was filled without the order of the
     closing leg; `mid_e5` the mid at arrival in the own outcome, `spread_e4` and `touch_e2` (of the side to be bought
     from) the book there; `writes` are creates, amends and cancels."""
@@ -60,7 +60,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     flags: str
 
 
-def run_episode(tape: Tape, start: Start, order: Order, method: Method, conditions: Conditions) -> Run:
+def run_episode(tape: Tape, start: EpisodeStart, order: Order, method: Method, conditions: Conditions) -> EpisodeRun:
     """Work `order` by `method` from `start` on. The same arguments give the same run. Raises LabError if the engine
     gave the execution up, or there was no book to price it by."""
     faults = _Faults()
@@ -74,7 +74,7 @@ def run_episode(tape: Tape, start: Start, order: Order, method: Method, conditio
 
 
 async def _work(
-    tape: Tape, start: Start, order: Order, method: Method, conditions: Conditions, faults: _Faults
+    tape: Tape, start: EpisodeStart, order: Order, method: Method, conditions: Conditions, faults: _Faults
 ) -> Ended:
     cash = MoneyE6(max(CASH_E6, 2 * order.quantity_e2 * E6_OF_E2))
     async with _session_on(tape, start, cash, method, conditions, faults) as session:
@@ -105,14 +105,14 @@ async def _work(
 
 @asynccontextmanager
 async def _session_on(
-    tape: Tape, start: Start, cash: MoneyE6, method: Method, conditions: Conditions, faults: _Faults
+    tape: Tape, start: EpisodeStart, cash: MoneyE6, method: Method, conditions: Conditions, faults: _Faults
 ) -> AsyncIterator[Session]:
     """An engine on an exchange that stands a little before the start and plays on from there."""
     began_us = start.at_us - conditions.lead_us
     wall = Wall(began_us)
     paper = PaperExchange.starting_at(began_us, seed=SEED)
     _, credentials = paper.gate.open_account(cash, "ed25519")  # made anew for each run, so it should not cost much
-    play_from(paper.exchange, tape, start, conditions)
+    play_tape_from(paper.exchange, tape, start, conditions)
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=began_us) as store,
         paper.in_memory(latency=conditions.legs) as host,
@@ -129,7 +129,7 @@ async def _session_on(
         yield session
 
 
-def play_from(exchange: Exchange, tape: Tape, start: Start, conditions: Conditions) -> None:
+def play_tape_from(exchange: Exchange, tape: Tape, start: EpisodeStart, conditions: Conditions) -> None:
     """Open the market with the book before the start, and put the tape's events on the timeline, one after the other.
     The run is over long before the tape is: starts are chosen so."""
     ticker, events, timeline = tape.header.ticker, tape.events, exchange.timeline
@@ -151,7 +151,7 @@ def play_from(exchange: Exchange, tape: Tape, start: Start, conditions: Conditio
     await_next()
 
 
-def _measured(ended: Ended, row: MetricsRow, where: str) -> Run:
+def _measured(ended: Ended, row: MetricsRow, where: str) -> EpisodeRun:
     execution = ended.execution
     arrival = execution.arrival
     mid_e5, bid, ask = arrival.trusted_mid_e5, arrival.best_bid, arrival.best_ask
@@ -159,7 +159,7 @@ def _measured(ended: Ended, row: MetricsRow, where: str) -> Run:
         raise LabError(f"{where}: its cost cannot be reckoned ({row.flags})")
     closing = None if execution.closing is None else execution.closing.order
     before_close = sum(child.filled_e2 for child in execution.children if child.client_order_id != closing)
-    return Run(
+    return EpisodeRun(
         mid_e5=mid_e5,
         spread_e4=ask - bid,
         touch_e2=arrival.asks[0][1],

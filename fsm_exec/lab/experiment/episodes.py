@@ -62,7 +62,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         return max(LEAD_MIN_US, LEAD_LATENCIES * self.latency_us)
 
 
-class Start(NamedTuple):
+class EpisodeStart(NamedTuple):
     """A moment to give an order at. `opening` is the book when the engine connects, `first` the index of the first
     event after that; `book` is the book at the moment itself."""
 
@@ -96,22 +96,22 @@ def with_fees(tape: Tape, conditions: Conditions) -> Tape:
     return msgspec.structs.replace(tape, header=header)
 
 
-def find_starts(tape: Tape, every_us: int, conditions: Conditions) -> list[Start]:
+def find_starts(tape: Tape, every_us: int, conditions: Conditions) -> list[EpisodeStart]:
     """The moments that pass the filters, by the book that an engine sees then. Numbers count from zero."""
-    starts: list[Start] = []
+    starts: list[EpisodeStart] = []
     last_us = tape.events[-1][0]
     openings, views, books = _Books(tape), _Books(tape), _Books(tape)  # one each: none of them ever has to go back
     at_us = tape.first_us + FIRST_START_US
     while at_us + TAIL_US <= last_us:
         openings.advance(at_us - conditions.lead_us)
         books.advance(at_us)
-        if passes(views.advance(at_us - conditions.feed_us)):
-            starts.append(Start(len(starts), at_us, openings.stated(), openings.next, books.stated()))
+        if passes_conditions(views.advance(at_us - conditions.feed_us)):
+            starts.append(EpisodeStart(len(starts), at_us, openings.stated(), openings.next, books.stated()))
         at_us += every_us
     return starts
 
 
-def passes(book: Book) -> bool:
+def passes_conditions(book: Book) -> bool:
     """Whether an order may be given on this book. The filters are the same from either outcome."""
     bid, ask = book.best_bid("yes"), book.best_ask("yes")
     if bid is None or ask is None:
@@ -131,7 +131,7 @@ def limits_at(mid_e5: int, grid: PriceGrid, fees: FeeTerms) -> Limits:
     return resolve_limits(target, grid, fees, worst=target if worst is None else worst)
 
 
-def events_between(tape: Tape, start: Start, until_us: int) -> Iterator[tuple[int, Change]]:
+def events_between(tape: Tape, start: EpisodeStart, until_us: int) -> Iterator[tuple[int, Change]]:
     """What the tape brings after the start's moment, up to and including `until_us`."""
     for index in range(start.first, len(tape.events)):
         at_us, change = tape.events[index]

@@ -18,7 +18,7 @@ import msgspec
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import CountE2, Outcome
-from fsm_exec.lab.experiment.episode_runner import LabError, Run
+from fsm_exec.lab.experiment.episode_runner import EpisodeRun, LabError
 from fsm_exec.lab.experiment.episodes import Order
 
 FILE_NAME = "compare.sqlite"
@@ -96,7 +96,7 @@ class EpisodeResult(msgspec.Struct, frozen=True, kw_only=True):
     touch_e2: int
     bound_e7: int
     static_e7: int
-    runs: dict[str, Run]
+    runs: dict[str, EpisodeRun]
 
 
 class Results:
@@ -174,7 +174,7 @@ class Results:
     def read(self, methods: Iterable[str]) -> Iterator[EpisodeResult]:
         """All episodes in order, each with those of its runs that are by these methods."""
         wanted = list(methods)
-        runs: dict[EpisodeKey, dict[str, Run]] = {}
+        runs: dict[EpisodeKey, dict[str, EpisodeRun]] = {}
         columns = "shortfall_e7, fees_e7, filled_e2, before_close_e2, writes, walks, state, reason, flags"
         for row in self._connection.execute(
             f"SELECT tape, at_us, outcome, quantity_e2, horizon_us, method, mid_e5, spread_e4, touch_e2, {columns} "
@@ -183,7 +183,7 @@ class Results:
             wanted,
         ):
             fields = dict(zip(_RUN_COLUMNS, row[6:], strict=True))
-            runs.setdefault(EpisodeKey(*row[:5]), {})[row[5]] = Run(**fields)
+            runs.setdefault(EpisodeKey(*row[:5]), {})[row[5]] = EpisodeRun(**fields)
         for row in self._connection.execute("SELECT * FROM episodes ORDER BY 1, 2, 3, 4, 5"):
             key = EpisodeKey(*row[:5])
             block, mid_e5, spread_e4, touch_e2, bound_e7, static_e7 = row[5:]

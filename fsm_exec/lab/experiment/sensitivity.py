@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from fsm_exec.lab.experiment.episodes import Conditions
-from fsm_exec.lab.experiment.summary import Cell, Report
+from fsm_exec.lab.experiment.summary import Cell, ComparisonReport
 from fsm_exec.lab.experiment.tapes import ALL_TAPES
 
 SLOW_US = 1_000_000
@@ -25,7 +25,7 @@ class Variation(msgspec.Struct, frozen=True, kw_only=True):
     cells: list[Cell]
 
 
-class Grid(Report, frozen=True, kw_only=True):
+class Grid(ComparisonReport, frozen=True, kw_only=True):
     """The report of the base, and beside it what the others say."""
 
     sensitivity: list[Variation]
@@ -41,11 +41,11 @@ def variations(base: Conditions) -> dict[str, Conditions]:
     return {name: conditions for name, conditions in changed.items() if conditions != base}
 
 
-def variation(name: str, found: Report) -> Variation:
+def variation(name: str, found: ComparisonReport) -> Variation:
     """What is kept of a variation's report."""
     together = [cell for cell in found.cells if cell.tape == ALL_TAPES]
     return Variation(name=name, unfinished=found.unfinished, cells=together or found.cells)
 
 
-def grid(base: Report, found: list[Variation]) -> Grid:
+def grid(base: ComparisonReport, found: list[Variation]) -> Grid:
     return Grid(**msgspec.structs.asdict(base), sensitivity=found)

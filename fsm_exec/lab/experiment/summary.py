@@ -83,7 +83,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     p_holm: str | None
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class ComparisonReport(msgspec.Struct, frozen=True, kw_only=True):
     """`unfinished` counts episodes of the plan that not every method has worked yet."""
 
     baseline: str
@@ -110,7 +110,7 @@ class Group(NamedTuple):
         return self.horizon_us // US_PER_S
 
 
-def report(field: Field, results: Results, *, with_buckets: bool = False) -> Report:
+def build_report(field: Field, results: Results, *, with_buckets: bool = False) -> ComparisonReport:
     """The cells the field's plan asks for, as far as they have been worked; those of no episode are left out."""
     names = field.plan.full_names
     wanted = set(field.episodes())  # more may be stored: of an earlier plan with other starts or sizes
@@ -119,10 +119,12 @@ def report(field: Field, results: Results, *, with_buckets: bool = False) -> Rep
         if episode.key in wanted and len(episode.runs) == len(names):
             runs = {name: episode.runs[full] for name, full in names.items()}
             complete.append(msgspec.structs.replace(episode, runs=runs))
-    return summary(field.plan.scope, complete, unfinished=len(wanted) - len(complete), with_buckets=with_buckets)
+    return summarize(field.plan.scope, complete, unfinished=len(wanted) - len(complete), with_buckets=with_buckets)
 
 
-def summary(scope: Scope, episodes: Sequence[EpisodeResult], *, unfinished: int, with_buckets: bool) -> Report:
+def summarize(
+    scope: Scope, episodes: Sequence[EpisodeResult], *, unfinished: int, with_buckets: bool
+) -> ComparisonReport:
     """The cells of these episodes, each worked by every method of the scope."""
     groups = groups_of(scope, episodes)
     cells: list[Cell] = []
@@ -133,7 +135,7 @@ def summary(scope: Scope, episodes: Sequence[EpisodeResult], *, unfinished: int,
             cells.append(cell)
             if more is not None:
                 paired.append(more)
-    return Report(
+    return ComparisonReport(
         baseline=scope.baseline,
         unfinished=unfinished,
         cells=cells,

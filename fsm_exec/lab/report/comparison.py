@@ -1,8 +1,8 @@
 """The report of an experiment: what `compare` has measured, drawn.
 
-Every mean, interval and probability is that of `lab.experiment.summary`, which the command prints too; only quantiles are added
-here. An episode counts once every method of the report has worked it. Costs are cents per contract, positive = cost;
-a difference below zero says that the method is cheaper than the baseline.
+Every mean, interval and probability is that of `lab.experiment.summary`, which the command prints too; only quantiles
+are added here. An episode counts once every method of the report has worked it. Costs are cents per contract, positive
+= cost; a difference below zero says that the method is cheaper than the baseline.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.lab.experiment.compare import Scope
 from fsm_exec.lab.experiment.methods import full_name
 from fsm_exec.lab.experiment.results import EpisodeResult, Results, results_at
-from fsm_exec.lab.experiment.summary import ALL_TAPES, Cell, Group, Paired, Report, groups_of, summary
+from fsm_exec.lab.experiment.summary import ALL_TAPES, Cell, ComparisonReport, Group, Paired, groups_of, summarize
 from fsm_exec.lab.report import comparison_figures as figures
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.lab.report.quantiles import Spread, spread
@@ -47,7 +47,7 @@ def comparison_sections(
         quantities_e2=tuple(sorted({e.key.quantity_e2 for e in complete})),
         horizons_us=tuple(sorted({e.key.horizon_us for e in complete})),
     )
-    found = summary(scope, complete, unfinished=len(stored) - len(complete), with_buckets=True)
+    found = summarize(scope, complete, unfinished=len(stored) - len(complete), with_buckets=True)
     return "Which method is better", _facts(scope, found, stated, len(complete)), _sections(scope, found, complete)
 
 
@@ -62,7 +62,7 @@ def _methods(results: Results, baseline: str, asked: Sequence[str] | None, path:
     return names
 
 
-def _facts(scope: Scope, found: Report, stated: dict[str, str], episodes: int) -> list[tuple[str, str]]:
+def _facts(scope: Scope, found: ComparisonReport, stated: dict[str, str], episodes: int) -> list[tuple[str, str]]:
     fee = stated.get("maker_fee", "None")
     facts = [
         ("tapes", ", ".join(tape_name(tape) for tape in scope.tapes)),
@@ -80,7 +80,7 @@ def _facts(scope: Scope, found: Report, stated: dict[str, str], episodes: int) -
     return facts
 
 
-def _sections(scope: Scope, found: Report, episodes: Sequence[EpisodeResult]) -> list[Section]:
+def _sections(scope: Scope, found: ComparisonReport, episodes: Sequence[EpisodeResult]) -> list[Section]:
     widest = ALL_TAPES if len(scope.tapes) > 1 else scope.tapes[0]
     cells = [cell for cell in found.cells if cell.tape == widest]
     more = {(p.tape, p.quantity, p.horizon, p.method): p for p in found.paired}
@@ -201,7 +201,7 @@ def _table(
     return Table(columns, rows, frozenset(columns) - {"method"})
 
 
-def _bucket_table(found: Report) -> Table:
+def _bucket_table(found: ComparisonReport) -> Table:
     columns = ("contracts", "s", "kind", "bucket", "method", "episodes", "d", "95 %", "p")
     rows = [
         (

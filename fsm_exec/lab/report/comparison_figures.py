@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from fsm_exec.lab.experiment.summary import Bucket, Cell, Paired
 from fsm_exec.lab.report.quantiles import Spread
-from fsm_exec.lab.report.theme import BASELINE, INK, dress
+from fsm_exec.lab.report.theme import BASELINE, INK, apply_theme
 
 ROW_PX, FACET_MIN_PX = 26, 220
 SURE = Decimal("0.05")
@@ -193,7 +193,7 @@ def buckets(found: Sequence[Bucket]) -> Figure:
         )
         figure.update_yaxes(autorange="reversed", row=number, col=1)
         rows += len(labels)
-    return dress(figure, height=ROW_PX * rows + 260, legend=False)
+    return apply_theme(figure, height=ROW_PX * rows + 260, legend=False)
 
 
 def _bucket_row(bucket: Bucket) -> str:
@@ -271,7 +271,7 @@ def _finish(
     figure.update_xaxes(title_text=x, row=rows)
     if y is not None:
         figure.update_yaxes(title_text=y, col=1)
-    figure = dress(figure, height=rows * (max(inner_px, 120) + 70) + 60 + (90 if legend else 0), legend=legend)
+    figure = apply_theme(figure, height=rows * (max(inner_px, 120) + 70) + 60 + (90 if legend else 0), legend=legend)
     if legend:
         figure.update_layout(legend={"y": 1.1}, margin={"t": 90})
     return figure

@@ -16,12 +16,12 @@ from fsm_exec.core.execution.execution import Execution, Fill
 from fsm_exec.core.journal.replay import Told, told
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import MoneyE6, format_count, format_fixed, format_money, rounded_ratio
-from fsm_exec.lab.report.execution_books import Books, photographed, recorded
+from fsm_exec.lab.report.execution_books import Books, books_from_recording, books_from_snapshots
 from fsm_exec.lab.report.execution_costs import cents_per_contract, cost_section
 from fsm_exec.lab.report.execution_figure import execution_figure
 from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, window_of
 from fsm_exec.lab.report.page import Section, Table
-from fsm_exec.lab.report.timeline import Story, story_of
+from fsm_exec.lab.report.timeline import Timeline, build_timeline
 from fsm_exec.paper.tapes.tape import read_tape
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.execution_history import StoredBook, StoredHistory, load_books, load_history
@@ -49,7 +49,7 @@ def execution_sections(
         last_us = max(execution.ended_at_us or rows[-1].row.at_us, execution.deadline_us)
         last_us += LOOK_AHEAD_US + (last_us - execution.accepted_at_us) // MARGIN_SHARE
         stored = load_books(looked.connection, execution.terms.ticker, execution.outcome, first_us, last_us)
-    story = story_of(rows, [book.taken_at_us for book in stored])
+    story = build_timeline(rows, [book.taken_at_us for book in stored])
     drawn = _photographs(story, rows, stored) if recording is None else _recorded(story, recording)
     return (
         _title(execution),
@@ -63,7 +63,7 @@ def execution_sections(
     )
 
 
-def _photographs(story: Story, rows: Sequence[Told], stored: Sequence[StoredBook]) -> Books:
+def _photographs(story: Timeline, rows: Sequence[Told], stored: Sequence[StoredBook]) -> Books:
     """The stored books; what a decision saw stands in where none is stored near it (they are deleted after a week)."""
     views = [
         event.view if isinstance(event, DecisionDue) else event.arrival
@@ -78,10 +78,12 @@ def _photographs(story: Story, rows: Sequence[Told], stored: Sequence[StoredBook
     ]
     from_us, until_us = window_of(story)
     every = sorted([*stored, *seen], key=lambda book: book.taken_at_us)
-    return photographed([book for book in every if from_us <= book.taken_at_us < until_us], story.outages, until_us)
+    return books_from_snapshots(
+        [book for book in every if from_us <= book.taken_at_us < until_us], story.outages, until_us
+    )
 
 
-def _recorded(story: Story, recording: Path) -> Books:
+def _recorded(story: Timeline, recording: Path) -> Books:
     """Raises UserError."""
     tape = read_tape(recording)
     execution = story.execution
@@ -95,7 +97,7 @@ def _recorded(story: Story, recording: Path) -> Books:
             f"recording {recording} does not cover {execution.execution_id}: it is of {to_iso(tape.first_us)} to "
             f"{to_iso(end_us)}, the execution of {to_iso(story.from_us)} to {to_iso(story.until_us)}"
         )
-    return recorded(tape, execution.outcome, *window_of(story))
+    return books_from_recording(tape, execution.outcome, *window_of(story))
 
 
 def _title(execution: Execution) -> str:
@@ -112,7 +114,7 @@ def _filled(execution: Execution) -> str:
     return f"{format_count(execution.filled_e2)} of {format_count(execution.target_e2)}"
 
 
-def _facts(found: StoredHistory, story: Story) -> list[tuple[str, str]]:
+def _facts(found: StoredHistory, story: Timeline) -> list[tuple[str, str]]:
     execution = story.execution
     limits, metrics, edge = execution.limits, found.metrics, execution.edge
     end = "not ended"
@@ -194,7 +196,7 @@ def _writes(execution: Execution, metrics: MetricsRow | None) -> str:
     return f"{execution.writes}: {metrics.creates} creates, {metrics.amends} amends, {metrics.cancels} cancels"
 
 
-def _note(story: Story, drawn: Books, recording: Path | None) -> str:
+def _note(story: Timeline, drawn: Books, recording: Path | None) -> str:
     outcome = story.execution.outcome.upper()
     if recording is None:
         source = (

@@ -51,7 +51,7 @@ class Books(NamedTuple):
     width_us: int | None
 
 
-def photographed(books: Sequence[StoredBook], absent: Iterable[tuple[int, int]], until_us: int) -> Books:
+def books_from_snapshots(books: Sequence[StoredBook], absent: Iterable[tuple[int, int]], until_us: int) -> Books:
     """`absent` are the times at which nobody was there."""
     columns: list[Column] = []
     gone = sorted(absent)
@@ -69,7 +69,7 @@ def photographed(books: Sequence[StoredBook], absent: Iterable[tuple[int, int]],
     return Books(tuple(columns), tuple(touches), (), None)
 
 
-def recorded(tape: Tape, outcome: Outcome, from_us: int, until_us: int) -> Books:
+def books_from_recording(tape: Tape, outcome: Outcome, from_us: int, until_us: int) -> Books:
     """The recorded book between the two times. Between a frame and a snapshot that is not the first one nothing is
     known: frames may have been missed."""
     edges, width_us = _edges(tape, from_us, until_us)

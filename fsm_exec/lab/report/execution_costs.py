@@ -15,7 +15,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.values.units import CountE2, format_fixed, rounded_ratio
 from fsm_exec.lab.report.page import Section, Table
-from fsm_exec.lab.report.theme import INK, dress
+from fsm_exec.lab.report.theme import INK, apply_theme
 
 PARTS: Final = (
     ("delay", "delay", "the mid's move from acceptance to the first order, on the whole target"),
@@ -89,7 +89,7 @@ def _waterfall(parts: list[int], target: CountE2) -> Figure:
         )
     )
     figure.update_yaxes(title_text="cents per contract")
-    return dress(figure, height=300, legend=False)
+    return apply_theme(figure, height=300, legend=False)
 
 
 def _table(parts: list[int], target: CountE2) -> Table:

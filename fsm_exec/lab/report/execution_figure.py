@@ -17,8 +17,8 @@ from fsm_exec.lab.report.execution_heat import draw_book
 from fsm_exec.lab.report.execution_marks import draw_fills, draw_marks, draw_orders, draw_walks
 from fsm_exec.lab.report.execution_rows import Row, rows_of
 from fsm_exec.lab.report.formatting import size, utc
-from fsm_exec.lab.report.theme import INK, dress
-from fsm_exec.lab.report.timeline import Story
+from fsm_exec.lab.report.theme import INK, apply_theme
+from fsm_exec.lab.report.timeline import Timeline
 
 TROUBLE, FILLED, QUIET = "#c1121f", "#1b7f5c", "#6b7785"
 STATE_COLOURS = {
@@ -37,7 +37,7 @@ ROW_PX, FILLED_PX = 20, 100
 TOP_PX, BOTTOM_PX, RIGHT_PX = 80, 120, 135
 
 
-def execution_figure(story: Story, books: Books) -> Figure:
+def execution_figure(story: Timeline, books: Books) -> Figure:
     """Book, states and fills above one another; hover shows UTC."""
     frame = frame_of(story, books)
     rows = rows_of(story)
@@ -56,7 +56,7 @@ def execution_figure(story: Story, books: Books) -> Figure:
     for line, label_e4 in spread(lines_of(story), frame):
         _draw_line(figure, line, label_e4, frame)
     _draw_moments(figure, story, frame)
-    dress(figure, height=drawn_px + TOP_PX + BOTTOM_PX)
+    apply_theme(figure, height=drawn_px + TOP_PX + BOTTOM_PX)
     figure.update_layout(
         margin={"l": 75, "r": RIGHT_PX, "t": TOP_PX, "b": BOTTOM_PX},
         barmode="overlay",
@@ -138,7 +138,7 @@ def _draw_rows(figure: Figure, rows: Sequence[Row], frame: Frame) -> None:
     )
 
 
-def _draw_filled(figure: Figure, story: Story, frame: Frame) -> None:
+def _draw_filled(figure: Figure, story: Timeline, frame: Frame) -> None:
     target = story.execution.target_e2
     points = [(story.from_us, 0)]
     for fill in story.execution.fills:
@@ -190,7 +190,7 @@ def _name(figure: Figure, text: str, y: float, colour: str, axis: str) -> None:
     )
 
 
-def _draw_moments(figure: Figure, story: Story, frame: Frame) -> None:
+def _draw_moments(figure: Figure, story: Timeline, frame: Frame) -> None:
     """Vertical lines through all three; their names at the top, one below another where they would overlap."""
     execution = story.execution
     shown = [(story.from_us, "accepted", QUIET), *((moment.at_us, moment.text, QUIET) for moment in story.moments)]

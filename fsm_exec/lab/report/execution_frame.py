@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fsm_exec.core.values.units import PriceE4, format_fixed
 from fsm_exec.lab.report.execution_books import Books
-from fsm_exec.lab.report.timeline import Story
+from fsm_exec.lab.report.timeline import Timeline
 
 BOOK_PX = 470
 MARGIN_US, MARGIN_SHARE = 5_000_000, 25  # at least, and one part in so many of the whole
@@ -49,7 +49,7 @@ class Line(NamedTuple):
     dash: str
 
 
-def window_of(story: Story) -> tuple[int, int]:
+def window_of(story: Timeline) -> tuple[int, int]:
     """From when to when: the execution and something around it, and its deadline if that is near."""
     fills = story.execution.fills
     first_us = min([story.from_us, *(fill.traded_at_us for fill in fills)])
@@ -61,7 +61,7 @@ def window_of(story: Story) -> tuple[int, int]:
     return first_us - margin_us, last_us + margin_us
 
 
-def frame_of(story: Story, books: Books) -> Frame:
+def frame_of(story: Timeline, books: Books) -> Frame:
     from_us, until_us = window_of(story)
     execution = story.execution
     ours: list[int] = [stand.price_e4 for stand in story.stands]
@@ -90,7 +90,7 @@ def frame_of(story: Story, books: Books) -> Frame:
     return Frame(story.from_us, from_us, until_us, edges[0], edges[-1], tuple(prices), tuple(edges))
 
 
-def lines_of(story: Story) -> list[Line]:
+def lines_of(story: Timeline) -> list[Line]:
     """Prices that hold all the time: the limits, the mid on arrival, the reservation price."""
     execution = story.execution
     lines = []

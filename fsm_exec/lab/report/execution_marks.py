@@ -15,7 +15,7 @@ from fsm_exec.lab.report.escaping import escape
 from fsm_exec.lab.report.execution_frame import Frame
 from fsm_exec.lab.report.formatting import cents, size, utc
 from fsm_exec.lab.report.theme import INK
-from fsm_exec.lab.report.timeline import Stand, Story, Walk
+from fsm_exec.lab.report.timeline import Stand, Timeline, Walk
 
 MAKER, TAKER, TROUBLE, QUIET = "#00c08b", "#ffd400", "#c1121f", "#6b7785"
 WIDTHS: Final = (2.0, 3.0, 4.0, 5.5)  # by quarters of the target that are left
@@ -26,7 +26,7 @@ MARKS: Final = {
 }
 
 
-def draw_orders(figure: Figure, story: Story, frame: Frame) -> None:
+def draw_orders(figure: Figure, story: Timeline, frame: Frame) -> None:
     """Solid and thicker the more is left where an order was known to rest; dotted where it was not known."""
     target = story.execution.target_e2
     named = False
@@ -77,7 +77,7 @@ def _draw_stands(
     )
 
 
-def draw_walks(figure: Figure, story: Story, frame: Frame) -> None:
+def draw_walks(figure: Figure, story: Timeline, frame: Frame) -> None:
     """A line from the old price to the new one, and a triangle at the new one."""
     if not story.walks:
         return
@@ -119,7 +119,7 @@ def _walk_text(walk: Walk) -> str:
     return f"order {short_id(walk.client_order_id)}: {prices}<br>{utc(walk.at_us)}, {asked}"
 
 
-def draw_marks(figure: Figure, story: Story, frame: Frame) -> None:
+def draw_marks(figure: Figure, story: Timeline, frame: Frame) -> None:
     for kind, (symbol, name, colour, pixels) in MARKS.items():
         marks = [mark for mark in story.marks if mark.kind == kind]
         if marks:
@@ -138,7 +138,7 @@ def draw_marks(figure: Figure, story: Story, frame: Frame) -> None:
             )
 
 
-def draw_fills(figure: Figure, story: Story, frame: Frame) -> None:
+def draw_fills(figure: Figure, story: Timeline, frame: Frame) -> None:
     """Circles whose area is the count; makers and takers in two colours."""
     fills = story.execution.fills
     most = max((fill.count_e2 for fill in fills), default=1)

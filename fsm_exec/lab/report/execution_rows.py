@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fsm_exec.core.execution.describe import short_id
-from fsm_exec.lab.report.timeline import Bar, OrderStory, Story
+from fsm_exec.lab.report.timeline import Bar, OrderTimeline, Timeline
 
 SLICES_MAX = 16  # more than that share rows
 
@@ -25,7 +25,7 @@ class Row(NamedTuple):
     ends: tuple[End, ...]
 
 
-def rows_of(story: Story) -> list[Row]:
+def rows_of(story: Timeline) -> list[Row]:
     """The execution's row first."""
     execution = story.execution
     ends = (End("execution", execution.state, story.until_us),) if execution.is_ended else ()
@@ -39,9 +39,9 @@ def rows_of(story: Story) -> list[Row]:
     return rows
 
 
-def _lanes(orders: Sequence[OrderStory]) -> list[list[OrderStory]]:
+def _lanes(orders: Sequence[OrderTimeline]) -> list[list[OrderTimeline]]:
     """Each order in the first lane whose last one has ended."""
-    lanes: list[list[OrderStory]] = []
+    lanes: list[list[OrderTimeline]] = []
     for order in sorted((o for o in orders if o.bars or o.ended_at_us is not None), key=_began_us):
         for lane in lanes:
             if _ended_us(lane[-1]) <= _began_us(order):
@@ -52,15 +52,15 @@ def _lanes(orders: Sequence[OrderStory]) -> list[list[OrderStory]]:
     return lanes
 
 
-def _began_us(order: OrderStory) -> int:
+def _began_us(order: OrderTimeline) -> int:
     return order.bars[0].from_us if order.bars else order.ended_at_us or 0
 
 
-def _ended_us(order: OrderStory) -> int:
+def _ended_us(order: OrderTimeline) -> int:
     return order.bars[-1].until_us if order.bars else order.ended_at_us or 0
 
 
-def _row(label: str, orders: Sequence[OrderStory]) -> Row:
+def _row(label: str, orders: Sequence[OrderTimeline]) -> Row:
     bars = [(f"order {short_id(order.client_order_id)}", bar) for order in orders for bar in order.bars]
     ends = [
         End(f"order {short_id(order.client_order_id)}", order.end, order.ended_at_us)

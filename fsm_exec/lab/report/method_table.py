@@ -42,7 +42,7 @@ class Scored(NamedTuple):
         return None if total is None else cents(total, self.worked.target_e2)
 
 
-class DeskRow(NamedTuple):
+class MethodTableRow(NamedTuple):
     """Cents per contract of what was asked for, but for `arrival` (paid above the mid at arrival) and `markouts`
     (gains, by seconds), which are per contract filled. Fills and `maker_share` are shares. `first_fill_s` and
     `full_fill_s`: when half of the executions have got there (Kaplan and Meier: who ended without it counts until
@@ -68,7 +68,7 @@ class DeskRow(NamedTuple):
     walks: Decimal
 
 
-def scored(executions: Iterable[WorkedExecution]) -> list[Scored]:
+def score_executions(executions: Iterable[WorkedExecution]) -> list[Scored]:
     """Those that have ended by themselves and been reckoned."""
     return [
         Scored(e, e.metrics)
@@ -77,11 +77,11 @@ def scored(executions: Iterable[WorkedExecution]) -> list[Scored]:
     ]
 
 
-def desk_rows(
+def method_rows(
     members: Sequence[Scored],
     markouts: Mapping[tuple[str, int], Markout],
     sort: Callable[[Scored], str] | None = None,
-) -> list[DeskRow]:
+) -> list[MethodTableRow]:
     """A row for each method, and within it for each of the buckets that `sort` names; in the order of their names."""
     groups: dict[tuple[str, str], list[Scored]] = defaultdict(list)
     for one in members:
@@ -147,7 +147,9 @@ def half_reached(times: Iterable[tuple[int, bool]]) -> int | None:
     return None
 
 
-def _row(method: str, bucket: str, members: Sequence[Scored], markouts: Mapping[tuple[str, int], Markout]) -> DeskRow:
+def _row(
+    method: str, bucket: str, members: Sequence[Scored], markouts: Mapping[tuple[str, int], Markout]
+) -> MethodTableRow:
     asked_e2 = sum(one.worked.target_e2 for one in members)
     fills = [parse_count(one.metrics.filled_quantity) for one in members]
     shares = [Decimal(filled) / one.worked.target_e2 for filled, one in zip(fills, members, strict=True)]
@@ -158,7 +160,7 @@ def _row(method: str, bucket: str, members: Sequence[Scored], markouts: Mapping[
     }
     gains, missing = _markouts(members, markouts)
     writes = [known for one in members if (known := _writes(one.metrics)) is not None]
-    return DeskRow(
+    return MethodTableRow(
         method=method,
         bucket=bucket,
         executions=len(members),

@@ -19,12 +19,12 @@ from fsm_exec.lab.report.method_table import (
     ENDED,
     MARKOUTS_S,
     PARTS,
-    DeskRow,
+    MethodTableRow,
     Scored,
     by_spread,
     by_touch,
-    desk_rows,
-    scored,
+    method_rows,
+    score_executions,
 )
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.lab.report.theme import colours
@@ -56,16 +56,16 @@ def overview_sections(path: Path, damage: list[str] | None = None) -> tuple[str,
         exchange, halted = load_environment(found.connection), load_halted_at(found.connection)
     if not executions:
         raise UserError(f"{path} holds no execution, so there is nothing to report")
-    members = scored(executions)
+    members = score_executions(executions)
     facts = _facts(path, executions, members, exchange, halted)
     methods = sorted({e.method for e in executions})
     hues = colours(methods)
     sections = [_endings(executions)]
     if members:
-        rows = desk_rows(members, markouts)
+        rows = method_rows(members, markouts)
         by_bucket = {
-            "quantity over the touch": desk_rows(members, markouts, by_touch),
-            "spread": desk_rows(members, markouts, by_spread(grids)),
+            "quantity over the touch": method_rows(members, markouts, by_touch),
+            "spread": method_rows(members, markouts, by_spread(grids)),
         }
         sections = [*_costs(rows, hues), _liquidity(by_bucket), *sections, _dearest(members)]
     return f"Executions of {path.name}", facts, [*sections, _newest(executions)]
@@ -102,7 +102,7 @@ def _facts(
     return facts
 
 
-def _costs(rows: Sequence[DeskRow], hues: Mapping[str, str]) -> list[Section]:
+def _costs(rows: Sequence[MethodTableRow], hues: Mapping[str, str]) -> list[Section]:
     sections = [
         Section("The desk's table", TABLE_NOTE + _rough(rows), table=_table(rows, with_bucket=False)),
         Section(
@@ -137,7 +137,7 @@ def _costs(rows: Sequence[DeskRow], hues: Mapping[str, str]) -> list[Section]:
     return sections
 
 
-def _liquidity(by_bucket: Mapping[str, Sequence[DeskRow]]) -> Section:
+def _liquidity(by_bucket: Mapping[str, Sequence[MethodTableRow]]) -> Section:
     table = _table([row for found in by_bucket.values() for row in found], with_bucket=True)
     kinds = [kind for kind, found in by_bucket.items() for _ in found]
     rows = [(kind, *texts) for kind, texts in zip(kinds, table.rows, strict=True)]
@@ -212,7 +212,7 @@ def _columns(*, with_bucket: bool) -> tuple[str, ...]:
     )
 
 
-def _table(rows: Sequence[DeskRow], *, with_bucket: bool) -> Table:
+def _table(rows: Sequence[MethodTableRow], *, with_bucket: bool) -> Table:
     columns = _columns(with_bucket=with_bucket)
     texts = [
         (
@@ -245,14 +245,14 @@ def _without_blanks(table: Table) -> Table:
     return Table(tuple(table.columns[place] for place in kept), rows, table.numbers)
 
 
-def _interval(row: DeskRow) -> str:
+def _interval(row: MethodTableRow) -> str:
     if row.estimate is None or row.estimate.low is None or row.estimate.high is None:
         return "too few"
     rough = "~" if row.estimate.blocks < BLOCKS_FEW else ""
     return f"{rough}[{row.estimate.low:+.2f}, {row.estimate.high:+.2f}]"
 
 
-def _rough(rows: Sequence[DeskRow]) -> str:
+def _rough(rows: Sequence[MethodTableRow]) -> str:
     return ROUGH if any(row.estimate is not None and row.estimate.blocks < BLOCKS_FEW for row in rows) else ""
 
 

@@ -11,15 +11,15 @@ from typing import Final
 
 from plotly.graph_objects import Bar, Box, Figure, Scatter
 
-from fsm_exec.lab.report.method_table import PARTS, DeskRow
-from fsm_exec.lab.report.theme import INK, PALETTE, dress
+from fsm_exec.lab.report.method_table import PARTS, MethodTableRow
+from fsm_exec.lab.report.theme import INK, PALETTE, apply_theme
 
 ROW_PX, FRAME_PX = 34, 150
 PART_COLOURS: Final = dict(zip(PARTS, ("#B8C4CE", "#56789A", "#8FB8DE", "#E2B33C", "#A4452C", "#111111"), strict=True))
 FILLED, OTHER_ENDS = "#3E8E6E", ("#B8C4CE", "#8FB8DE", "#E2B33C", "#A4452C", "#56789A", "#7F6000", "#CC79A7")
 
 
-def decomposition(rows: Sequence[DeskRow]) -> Figure:
+def decomposition(rows: Sequence[MethodTableRow]) -> Figure:
     """The parts of each method's cost, gains to the left, and their sum as a mark."""
     figure = Figure()
     priced = [row for row in rows if row.parts]
@@ -49,10 +49,10 @@ def decomposition(rows: Sequence[DeskRow]) -> Figure:
     )
     figure.update_layout(barmode="relative", bargap=0.35)
     _by_method(figure, names, "cents per contract asked for; positive = cost")
-    return dress(figure, height=ROW_PX * len(names) + FRAME_PX)
+    return apply_theme(figure, height=ROW_PX * len(names) + FRAME_PX)
 
 
-def fill_and_cost(rows: Sequence[DeskRow], hues: Mapping[str, str]) -> Figure:
+def fill_and_cost(rows: Sequence[MethodTableRow], hues: Mapping[str, str]) -> Figure:
     """A point for each method, with the interval of its cost."""
     figure = Figure()
     for row in rows:
@@ -73,10 +73,10 @@ def fill_and_cost(rows: Sequence[DeskRow], hues: Mapping[str, str]) -> Figure:
         )
     figure.update_xaxes(title_text="all-in cost, cents per contract asked for")
     figure.update_yaxes(title_text="share of the quantity filled", tickformat=".0%", range=[-0.03, 1.06])
-    return dress(figure, height=420)
+    return apply_theme(figure, height=420)
 
 
-def spreads(rows: Sequence[DeskRow], hues: Mapping[str, str]) -> Figure:
+def spreads(rows: Sequence[MethodTableRow], hues: Mapping[str, str]) -> Figure:
     """A box for each method: middle half, median, and whiskers from the 5th to the 95th of 100 executions."""
     figure = Figure()
     names = [row.method for row in rows if row.costs is not None]
@@ -99,10 +99,10 @@ def spreads(rows: Sequence[DeskRow], hues: Mapping[str, str]) -> Figure:
             )
         )
     _by_method(figure, names, "all-in cost of an execution, cents per contract")
-    return dress(figure, height=ROW_PX * len(names) + FRAME_PX - 40, legend=False)
+    return apply_theme(figure, height=ROW_PX * len(names) + FRAME_PX - 40, legend=False)
 
 
-def markouts(rows: Sequence[DeskRow], hues: Mapping[str, str]) -> Figure:
+def markouts(rows: Sequence[MethodTableRow], hues: Mapping[str, str]) -> Figure:
     """What the mid did after the fills: a line for each method."""
     figure = Figure()
     for row in rows:
@@ -120,7 +120,7 @@ def markouts(rows: Sequence[DeskRow], hues: Mapping[str, str]) -> Figure:
             )
     figure.update_xaxes(title_text="time after the fill", type="category")
     figure.update_yaxes(title_text="gain, cents per contract filled")
-    return dress(figure, height=380)
+    return apply_theme(figure, height=380)
 
 
 def endings(counts: Mapping[tuple[str, str], int]) -> Figure:
@@ -142,7 +142,7 @@ def endings(counts: Mapping[tuple[str, str], int]) -> Figure:
         )
     figure.update_layout(barmode="stack", bargap=0.35)
     _by_method(figure, names, "executions")
-    return dress(figure, height=ROW_PX * len(names) + FRAME_PX)
+    return apply_theme(figure, height=ROW_PX * len(names) + FRAME_PX)
 
 
 def _by_method(figure: Figure, names: Sequence[str], x: str) -> None:

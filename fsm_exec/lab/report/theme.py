@@ -18,7 +18,7 @@ def colours(methods: Iterable[str], baseline: str | None = None) -> dict[str, st
     return found if baseline is None else {baseline: BASELINE, **found}
 
 
-def dress(figure: Figure, *, height: int, legend: bool = True) -> Figure:
+def apply_theme(figure: Figure, *, height: int, legend: bool = True) -> Figure:
     """The common looks, on a finished figure; returns it."""
     figure.update_layout(
         template="plotly_white",

@@ -41,7 +41,7 @@ class Bar(NamedTuple):
     until_us: int
 
 
-class OrderStory(NamedTuple):
+class OrderTimeline(NamedTuple):
     """One order's states, and how it ended: None if it is open."""
 
     client_order_id: str
@@ -95,14 +95,14 @@ class Outage(NamedTuple):
     until_us: int
 
 
-class Story(NamedTuple):
+class Timeline(NamedTuple):
     """`until_us` is its end, or as far as anything is known of it."""
 
     execution: Execution
     from_us: int
     until_us: int
     states: tuple[Bar, ...]
-    orders: tuple[OrderStory, ...]
+    orders: tuple[OrderTimeline, ...]
     stands: tuple[Stand, ...]
     walks: tuple[Walk, ...]
     marks: tuple[Mark, ...]
@@ -110,7 +110,7 @@ class Story(NamedTuple):
     outages: tuple[Outage, ...]
 
 
-def story_of(history: Sequence[Told], signs_of_life_us: Sequence[int]) -> Story:
+def build_timeline(history: Sequence[Told], signs_of_life_us: Sequence[int]) -> Timeline:
     """`history` is not empty; `signs_of_life_us` are times at which the engine is known to have worked, beside those of
     the journal, ascending."""
     times = _times(history)
@@ -118,7 +118,7 @@ def story_of(history: Sequence[Told], signs_of_life_us: Sequence[int]) -> Story:
     until_us = last.ended_at_us if last.ended_at_us is not None else max([times[-1], *signs_of_life_us[-1:]])
     until_us = max(until_us, times[0])
     rows = list(zip(times, history, strict=True))
-    return Story(
+    return Timeline(
         execution=last,
         from_us=times[0],
         until_us=until_us,
@@ -152,7 +152,7 @@ def _bars(states: Sequence[tuple[int, str]], until_us: int) -> tuple[Bar, ...]:
     return tuple(bar for bar in bars if bar.until_us > bar.from_us)
 
 
-def _order(rows: Sequence[tuple[int, Told]], child: Child, until_us: int) -> OrderStory:
+def _order(rows: Sequence[tuple[int, Told]], child: Child, until_us: int) -> OrderTimeline:
     states: list[tuple[int, str]] = []
     ended_at_us = end = None
     for at_us, one in rows:
@@ -163,7 +163,7 @@ def _order(rows: Sequence[tuple[int, Told]], child: Child, until_us: int) -> Ord
         if now is not None:
             states.append((at_us, now.state))
     bars = _bars(states, until_us if ended_at_us is None else ended_at_us)
-    return OrderStory(child.client_order_id, child.level, bars, ended_at_us, end)
+    return OrderTimeline(child.client_order_id, child.level, bars, ended_at_us, end)
 
 
 def _stands(rows: Sequence[tuple[int, Told]], client_order_id: str, until_us: int) -> list[Stand]:

@@ -14,7 +14,7 @@ from fsm_exec.core.errors import ExecError, first_of
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
-from fsm_exec.lab.simulation.transports import DoorTransport, dialler
+from fsm_exec.lab.simulation.transports import DoorTransport, dial_in_memory
 from fsm_exec.paper_session import access_to
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine
@@ -28,7 +28,7 @@ Order: TypeAlias = Callable[[Engine], Awaitable[None]]
 """Something the user asks of a running engine."""
 
 
-class Process:
+class EngineProcess:
     """`ready` is set when the engine runs; `failed` is why it could not, or could not go on."""
 
     def __init__(self, world: World, number: int, log: FilteringBoundLogger) -> None:
@@ -91,7 +91,7 @@ class Process:
         async with (
             world.disk.open_store(life, wall.now_us()) as store,
             open_session(
-                replace(access, dial=dialler(world.host, life), transport=transport),
+                replace(access, dial=dial_in_memory(world.host, life), transport=transport),
                 store,
                 wall,
                 self._log,

@@ -10,7 +10,7 @@ import trio
 from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.lab.simulation import audit, user_actions
 from fsm_exec.lab.simulation.scenario import CALM, START_US, Cancel, CancelNewest, Contradict, Halt
-from fsm_exec.lab.simulation.wait import until
+from fsm_exec.lab.simulation.wait import wait_until
 
 if TYPE_CHECKING:
     from fsm_exec.lab.simulation.world import World
@@ -27,7 +27,7 @@ TAKEN_UP_US = 45_000_000  # after calm: what was given up has been, and a person
 KNOWN_US = 45_000_000  # of calm: the listings are read every 30 s, and what is fresh then the next time
 
 
-async def until_ended(world: World) -> bool:
+async def wait_until_ended(world: World) -> bool:
     """Whether everything ended in time."""
     connection, lies = world.disk.connection, world.plan.profile.lies.any
     while (left := audit.unfinished(connection, quarantined_too=lies)) or not world.is_up() or world.is_asked():
@@ -44,7 +44,7 @@ async def until_ended(world: World) -> bool:
     return True
 
 
-async def take_up_what_was_misled(world: World) -> None:
+async def resume_misled(world: World) -> None:
     """A person ends what was quarantined for what the exchange said: it must end, and its books must be right then."""
     while True:
         for name, _ in audit.given_up(world.disk.connection):
@@ -54,14 +54,14 @@ async def take_up_what_was_misled(world: World) -> None:
         await trio.sleep(TAKE_UP_S)
 
 
-async def until_at_rest(world: World) -> None:
+async def wait_until_at_rest(world: World) -> None:
     """Fills that nobody has told us of yet are learned from listings, in their own time."""
     connection, account, orphans = world.disk.connection, world.account, world.witness.orphans
     with trio.move_on_after(ARRIVAL_S):
-        await until(lambda: not audit.fill_differences(connection, account, orphans) and not _resting(world))
+        await wait_until(lambda: not audit.fill_differences(connection, account, orphans) and not _resting(world))
 
 
-def last_look(world: World, *, all_ended: bool) -> None:
+def check_final_books(world: World, *, all_ended: bool) -> None:
     """Every book against every other, once all is at rest."""
     connection, orphans = world.disk.connection, world.witness.orphans
     for line in (

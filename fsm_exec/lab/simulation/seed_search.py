@@ -14,19 +14,19 @@ import msgspec
 
 from fsm_exec.lab.simulation.scenario import draw
 from fsm_exec.lab.simulation.shrink import shrink
-from fsm_exec.lab.simulation.world import Report, simulate
+from fsm_exec.lab.simulation.world import HistoryReport, simulate
 
 AHEAD = 3  # seeds a worker has waiting for it, so that it never waits
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class SearchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What overrules a seed: the flow's profile and the fault profile, by name."""
 
     profile: str | None = None
     faults: str | None = None
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """A seed that shows something. `command` shows the smallest part of it again."""
 
     seed: int
@@ -34,38 +34,38 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     command: str
 
 
-class Lived(msgspec.Struct, frozen=True, kw_only=True):
+class SeedResult(msgspec.Struct, frozen=True, kw_only=True):
     """One seed's result, without its lines."""
 
-    report: Report
-    found: Found | None
+    report: HistoryReport
+    found: Finding | None
 
 
-def live(seed: int, options: Options) -> Lived:
+def run_seed(seed: int, options: SearchOptions) -> SeedResult:
     """One seed, shrunk if it shows something."""
     scenario = draw(seed, profile=options.profile, faults=options.faults)
     report = simulate(scenario)
     if not report.findings:
-        return Lived(report=report, found=None)
+        return SeedResult(report=report, found=None)
     small = shrink(scenario, report)
     overruled = [f"--{name} {value}" for name in ("profile", "faults") if (value := getattr(options, name)) is not None]
     command = small.command()
     if small.calm:
         overruled = [each for each in overruled if not each.startswith("--faults")]
-    return Lived(
-        report=report, found=Found(seed=seed, findings=report.findings, command=" ".join([command, *overruled]))
+    return SeedResult(
+        report=report, found=Finding(seed=seed, findings=report.findings, command=" ".join([command, *overruled]))
     )
 
 
-def hunt(seeds: Sequence[int], options: Options, workers: int) -> Generator[Lived, None, None]:
+def search_seeds(seeds: Sequence[int], options: SearchOptions, workers: int) -> Generator[SeedResult, None, None]:
     """All seeds, in the order in which they end. Leaving the iterator early ends the workers where they are."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
     more = iter(seeds)
-    waiting: set[Future[Lived]] = set()
+    waiting: set[Future[SeedResult]] = set()
     try:
         while True:
-            waiting |= {pool.submit(live, seed, options) for seed in islice(more, AHEAD * workers - len(waiting))}
+            waiting |= {pool.submit(run_seed, seed, options) for seed in islice(more, AHEAD * workers - len(waiting))}
             if not waiting:
                 break
             done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -78,7 +78,7 @@ def hunt(seeds: Sequence[int], options: Options, workers: int) -> Generator[Live
         pool.shutdown(cancel_futures=True)
 
 
-def _seed(lived: Lived) -> int:
+def _seed(lived: SeedResult) -> int:
     return lived.report.seed
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from fsm_exec.lab.simulation.scenario import CALM, Scenario, only
-from fsm_exec.lab.simulation.world import Report, simulate
+from fsm_exec.lab.simulation.world import HistoryReport, simulate
 from fsm_exec.paper.faults import FaultProfile
 
 RUNS_MAX = 120
@@ -23,7 +23,7 @@ class Small(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     without: tuple[int, ...]
     calm: bool
-    report: Report
+    report: HistoryReport
 
     def command(self) -> str:
         """The line that shows it again."""
@@ -35,7 +35,7 @@ class Small(msgspec.Struct, frozen=True, kw_only=True):
         return " ".join(parts)
 
 
-def shrink(scenario: Scenario, report: Report, *, run: Callable[[Scenario], Report] = simulate) -> Small:
+def shrink(scenario: Scenario, report: HistoryReport, *, run: Callable[[Scenario], HistoryReport] = simulate) -> Small:
     """The smallest failing part of `scenario` that RUNS_MAX runs find. `report` is that of the whole."""
     kind = _kind(report)
     runs = 0
@@ -85,7 +85,7 @@ def _shortest_prefix(scenario: Scenario, fails: Callable[[Scenario], bool]) -> i
     return high
 
 
-def _kind(report: Report) -> str | None:
+def _kind(report: HistoryReport) -> str | None:
     """What the first finding is about: its invariant, or its first words."""
     if not report.findings:
         return None

@@ -25,7 +25,7 @@ PARTS = 2  # fills of one order at one price
 ORPHAN_LIFE_S = 3_600
 
 
-def do(world: World, action: Hit | Hand | Orphan) -> None:
+def perform_action(world: World, action: Hit | Hand | Orphan) -> None:
     """Have it done by the exchange, in its own order of things."""
 
     def done() -> None:

@@ -42,7 +42,7 @@ class DoorTransport(httpx.AsyncBaseTransport):
         return response
 
 
-def dialler(host: MemoryHost, life: Life) -> Dial:
+def dial_in_memory(host: MemoryHost, life: Life) -> Dial:
     """A dial whose connections belong to `life`."""
 
     async def dial(nursery: trio.Nursery, headers: list[tuple[bytes, bytes]]) -> WebSocketConnection:

@@ -14,7 +14,7 @@ from fsm_exec.core.market.limits import Limits, resolve_limits
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, ONE_DOLLAR_E4, US_PER_MS, MoneyE6, PriceE4
 from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.scenario import Price, Submit
-from fsm_exec.lab.simulation.wait import until
+from fsm_exec.lab.simulation.wait import wait_until
 from fsm_exec.lab.simulation.wire_rules import all_in_e6
 from fsm_exec.runtime.engine import Engine, MethodRef, Request
 
@@ -29,7 +29,7 @@ async def submit(world: World, number: int, action: Submit, engine: Engine) -> N
     """The `number`-th submission, priced by the book, if one comes to life in time."""
     ticker, outcome = world.tickers[action.market], action.outcome
     with trio.move_on_after(BOOK_WAIT_S):
-        await until(lambda: engine.view(ticker, outcome).trusted_mid_e5 is not None)
+        await wait_until(lambda: engine.view(ticker, outcome).trusted_mid_e5 is not None)
     view = engine.view(ticker, outcome)
     limits: Limits | None = None
     cap_e6: int | None = None  # by which no order of it may be dearer, as its user reckons
@@ -97,7 +97,7 @@ async def halt(world: World, engine: Engine) -> None:
     names = [name for name, _ in audit.unfinished(world.disk.connection)]
     engine.halt()
     with trio.move_on_after(HALT_S):
-        await until(lambda: not _untouched(world, names))
+        await wait_until(lambda: not _untouched(world, names))
     for name in _untouched(world, names):
         world.witness.found(f"halt: {name} goes on {HALT_S} s after everything was halted")
 

@@ -20,7 +20,7 @@ from fsm_exec.core.values.units import US_PER_MS, MoneyE6
 from fsm_exec.lab.simulation import audit, final_checks, third_parties, user_actions
 from fsm_exec.lab.simulation.contradiction import contradict
 from fsm_exec.lab.simulation.disk import Disk
-from fsm_exec.lab.simulation.engine_process import Order, Process
+from fsm_exec.lab.simulation.engine_process import EngineProcess, Order
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.life import Life, doors_at_crash_points
 from fsm_exec.lab.simulation.scenario import (
@@ -42,7 +42,7 @@ from fsm_exec.lab.simulation.scenario import (
     Second,
     Submit,
 )
-from fsm_exec.lab.simulation.wait import until
+from fsm_exec.lab.simulation.wait import wait_until
 from fsm_exec.lab.simulation.watched_exchange import LateFills, WatchedExchange
 from fsm_exec.lab.simulation.witness import Witness
 from fsm_exec.paper.faults import FaultPlan
@@ -63,7 +63,7 @@ START_AGAIN_S = 2  # after a start that failed
 SECOND_NUMBER = 1_000  # so that its life has a name of its own
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class HistoryReport(msgspec.Struct, frozen=True, kw_only=True):
     """What one history showed. `digest` is the hash over all that happened, `events` how many; `steps` the actions
     done, `lives` the engines started, `doors` passed, `visited` the crash points among them."""
 
@@ -85,14 +85,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     log: str = ""
 
 
-def simulate(scenario: Scenario, *, keeps: bool = False) -> Report:
+def simulate(scenario: Scenario, *, keeps: bool = False) -> HistoryReport:
     """Live through `scenario`; the same one gives the same report. `keeps`: the history's lines and the engine's log
     go into it."""
     with doors_at_crash_points() as visited:
         return run_virtual(partial(_simulate, scenario, visited, keeps), seed=scenario.seed)
 
 
-async def _simulate(scenario: Scenario, visited: set[str], keeps: bool) -> Report:
+async def _simulate(scenario: Scenario, visited: set[str], keeps: bool) -> HistoryReport:
     with TemporaryDirectory(prefix="fsm-exec-simulate-") as directory:
         world = World(scenario, keeps, Path(directory))
         await _live(world)
@@ -126,7 +126,7 @@ class World:
         self.offset_us = 0  # by which the machine's clock is wrong
         self.right_us = 0  # when it was last set right
         self.contradicted: set[str] = set()
-        self._asking: dict[int, Process | None] = {}  # submissions without an answer, and who was asked
+        self._asking: dict[int, EngineProcess | None] = {}  # submissions without an answer, and who was asked
         self.history = History(self.clock.now_us, keeps=keeps)
         instance = _instance(seed)
         self.witness = Witness(self.history, instance, lambda: self.process.wall_us() - self.now_us())
@@ -144,7 +144,7 @@ class World:
         self.disk = Disk(instance, self.witness.committed)
         self.witness.connection = self.disk.connection
         self.tickers = [market.ticker for market in scenario.markets]
-        self.processes: list[Process] = []
+        self.processes: list[EngineProcess] = []
         self.submitted: dict[int, str] = {}  # execution ids by the number of the submission
         self.instance = instance
         self._at_work: list[Life] = []  # of whoever was let at the database
@@ -171,7 +171,7 @@ class World:
         return self.clock.now_us() + self.offset_us
 
     @property
-    def process(self) -> Process:
+    def process(self) -> EngineProcess:
         """The newest one, dead or alive."""
         return self.processes[-1]
 
@@ -185,7 +185,7 @@ class World:
         """The actions in their time, then calm, until everything has ended or should have."""
         nursery.start_soon(self._keep_alive, nursery)
         with trio.move_on_after(START_WAIT_S):
-            await until(self.is_up)
+            await wait_until(self.is_up)
         submissions = 0
         for number, action in self.scenario.steps:
             await self.clock.sleep_until(START_US + action.at_ms * US_PER_MS)
@@ -205,16 +205,16 @@ class World:
         self._set_clock_right()
         for process in self.processes:
             process.life.die_in(0)  # no death is pending any more
-        nursery.start_soon(final_checks.take_up_what_was_misled, self)
-        all_ended = await final_checks.until_ended(self)
-        await final_checks.until_at_rest(self)
+        nursery.start_soon(final_checks.resume_misled, self)
+        all_ended = await final_checks.wait_until_ended(self)
+        await final_checks.wait_until_at_rest(self)
         self._look()
-        final_checks.last_look(self, all_ended=all_ended)
+        final_checks.check_final_books(self, all_ended=all_ended)
 
     async def _keep_alive(self, nursery: trio.Nursery) -> None:
         """Start the engine, and again whenever it has ended."""
         while True:
-            process = Process(self, len(self.processes) + 1, self._log())
+            process = EngineProcess(self, len(self.processes) + 1, self._log())
             if self.processes:
                 process.life.inherit(self.process.life)
             else:
@@ -231,7 +231,7 @@ class World:
             else:
                 await trio.sleep(START_AGAIN_S)
 
-    def _arm_first(self, process: Process) -> None:
+    def _arm_first(self, process: EngineProcess) -> None:
         """The death that a scenario has for the very first start."""
         for _, action in self.scenario.steps:
             if isinstance(action, Crash) and action.at_ms == 0:
@@ -268,7 +268,7 @@ class World:
             case Detour() if not self.plan.profile.lies.any:  # a listing that lies about it then would do so too long
                 self.plan.delay_next_write(action.for_ms * US_PER_MS)
             case Hit() | Hand() | Orphan():
-                third_parties.do(self, action)
+                third_parties.perform_action(self, action)
             case Submit() | Detour():
                 pass
 
@@ -281,7 +281,7 @@ class World:
 
     async def _second(self, for_ms: int) -> None:
         """Somebody else's engine."""
-        other = Process(self, len(self.processes) + SECOND_NUMBER, self._log())
+        other = EngineProcess(self, len(self.processes) + SECOND_NUMBER, self._log())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(other.run)
             with trio.move_on_after(for_ms / 1_000):
@@ -302,7 +302,7 @@ class World:
     async def _submit_when_up(self, number: int, order: Order) -> None:
         """Whoever finds nobody there comes again."""
         self._asking[number] = None
-        await until(self.is_up)
+        await wait_until(self.is_up)
         self._asking[number] = self.process
         self.process.ask(partial(self._submitted, number, order))
 
@@ -335,8 +335,8 @@ class World:
     def _log(self) -> FilteringBoundLogger:
         return open_log(self._log_file, Wall(self.system_us())) if self._keeps else _SILENT
 
-    def report(self, visited: set[str]) -> Report:
-        return Report(
+    def report(self, visited: set[str]) -> HistoryReport:
+        return HistoryReport(
             seed=self.scenario.seed,
             digest=self.history.digest,
             events=self.history.count,
