@@ -9,10 +9,9 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from fsm_exec.core.errors import LocalError, UserError, VenueUnavailable
+from fsm_exec.core.errors import LocalError, UserError
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.market.account import BudgetFacts
-from fsm_exec.core.market.orders import FillListing
 from fsm_exec.runtime import ended_executions
 from fsm_exec.runtime.status import ANSWER_WITHIN_S, FeedStatus, halt_within_s
 from tests.runtime.killed_engine import a_world, ended
@@ -200,17 +199,12 @@ async def test_leaving_while_recovering_leaves_everything_as_it_is(autojump_cloc
             await three_at_work(stage)
 
         await world.killed_after(work)
-        read = world.exchange.fills
-
-        async def silent(*_: object, **__: object) -> FillListing:
-            raise VenueUnavailable("no answer in time")
-
-        world.exchange.fills = silent  # type: ignore[method-assign]
+        silent = world.exchange.silence("/portfolio/fills")
         async with world.life(wait=False) as stage:
             await trio.sleep(100)
             assert stage.engine.state == "recovering"
             assert await stage.engine.drain(cancel_orders=False)
-        world.exchange.fills = read  # type: ignore[method-assign]
+        silent.end()
         assert len(world.exchange.resting) == 3
         async with world.life() as stage:
             assert stage.engine.status().at_work == 3
