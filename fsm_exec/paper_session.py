@@ -48,8 +48,8 @@ from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import Wall, system_us
-from fsm_exec.runtime.loading import Methods
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.stored_executions import Methods
 from fsm_exec.session import Access, Session, open_session
 from fsm_exec.store import SqliteStore, open_virtual_store
 

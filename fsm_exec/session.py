@@ -28,9 +28,9 @@ from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import Wall, keep_in_step
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.lifespan import open_engine
-from fsm_exec.runtime.loading import Methods
 from fsm_exec.runtime.markouts import Results
 from fsm_exec.runtime.observer import Observer
+from fsm_exec.runtime.stored_executions import Methods
 from fsm_exec.store import SqliteStore
 
 RESULTS: Final[Mapping[str, Outcome]] = {"yes": "yes", "no": "no"}

@@ -25,11 +25,11 @@ from fsm_exec.runtime.dispatch import Dispatch
 from fsm_exec.runtime.ended_executions import Ended as Ended
 from fsm_exec.runtime.ended_executions import Past
 from fsm_exec.runtime.health import Health
-from fsm_exec.runtime.loading import Methods
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.recovery import Recovery
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.status import EngineStatus, status_of
+from fsm_exec.runtime.stored_executions import Methods
 from fsm_exec.runtime.stream_state import StreamState
 from fsm_exec.runtime.submission import GRACE_US, ends_of, submitted
 from fsm_exec.runtime.submission import MethodRef as MethodRef

@@ -21,7 +21,6 @@ from fsm_exec.runtime.confirmer import Confirmer
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.health import Health
-from fsm_exec.runtime.loading import Methods
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.monitored_exchange import Heeded
 from fsm_exec.runtime.observer import Observer
@@ -29,6 +28,7 @@ from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.runtime.reconciler import Reconciler
 from fsm_exec.runtime.services import Services
+from fsm_exec.runtime.stored_executions import Methods
 from fsm_exec.runtime.stream_listener import Router
 from fsm_exec.runtime.stream_state import StreamState
 

@@ -30,14 +30,14 @@ from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
 from fsm_exec.core.recovery.recovery import Plan
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.cost_measurement import score_what_had_ended
-from fsm_exec.runtime.differences import Forgotten, differences, forgotten, misnamed, refuse_others
 from fsm_exec.runtime.ended_executions import Past
 from fsm_exec.runtime.events import AT_ONCE
 from fsm_exec.runtime.exchange_reads import PAUSE_MAX_S
 from fsm_exec.runtime.kill_switch import cancel_orphans
-from fsm_exec.runtime.loading import Loaded, Methods, doubted, load
 from fsm_exec.runtime.markets import Markets
+from fsm_exec.runtime.missed_facts import Forgotten, differences, forgotten, misnamed, refuse_others
 from fsm_exec.runtime.services import Services
+from fsm_exec.runtime.stored_executions import Loaded, Methods, doubted, load
 from fsm_exec.runtime.supervisor import Supervisor
 
 TAKEN_WITHIN_S: Final = 5.0

@@ -44,14 +44,14 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.order_checks import IllegalWish
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.cost_measurement import run_and_score
-from fsm_exec.runtime.differences import difference
 from fsm_exec.runtime.ended_executions import Ended, Past
 from fsm_exec.runtime.events import Turnstile
 from fsm_exec.runtime.inbox import InboxOverflow
 from fsm_exec.runtime.kill_switch import cancel_all_orders_of, keep_cancelling
-from fsm_exec.runtime.loading import Methods, readable, usable
 from fsm_exec.runtime.markets import Markets
+from fsm_exec.runtime.missed_facts import difference
 from fsm_exec.runtime.services import Services
+from fsm_exec.runtime.stored_executions import Methods, readable, usable
 
 RESTARTS_MAX = 3
 RESTART_INTERVAL_S = 60.0

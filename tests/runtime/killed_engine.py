@@ -25,8 +25,8 @@ from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
 from fsm_exec.runtime.clock import Wall
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.lifespan import open_engine
-from fsm_exec.runtime.loading import Methods
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.stored_executions import Methods
 from fsm_exec.store import SqliteStore, open_virtual_store
 from tests.runtime.bent_exchange import BentExchange, open_bent_exchange
 from tests.runtime.support import INSTANCE, T0_US, TICKER, Stage
