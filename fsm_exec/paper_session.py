@@ -47,7 +47,7 @@ from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.runtime.book_recorder import DepthSettings
-from fsm_exec.runtime.clock import Wall, system_us
+from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.stored_executions import Methods
 from fsm_exec.session import Access, Session, open_session
@@ -186,7 +186,7 @@ async def open_paper_session(
     `paper` has; `log_file` takes the engine's log, one JSON object a line.
     """
     account, credentials = paper.gate.open_account(cash_e6, key_type)
-    wall = Wall(paper.clock.now_us())
+    wall = WallClock(paper.clock.now_us())
     log = open_log(io.StringIO() if log_file is None else log_file, wall)
     async with AsyncExitStack() as stack:
         if store is None:

@@ -25,7 +25,7 @@ from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket import Tap
 from fsm_exec.kalshi.websocket_dial import Dial, dial_url
 from fsm_exec.runtime.book_recorder import DepthSettings
-from fsm_exec.runtime.clock import Wall, keep_in_step
+from fsm_exec.runtime.clock import WallClock, keep_synchronized
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.markouts import Results
@@ -68,13 +68,13 @@ class Session:
     engine: Engine
     client: KalshiClient
     store: SqliteStore
-    wall: Wall
+    wall: WallClock
     observer: Observer | None
     nursery: trio.Nursery
 
 
 def connect(
-    access: Access, wall: Wall, *, seed: int | str | None = None, log: Log | None = None, tap: Tap | None = None
+    access: Access, wall: WallClock, *, seed: int | str | None = None, log: Log | None = None, tap: Tap | None = None
 ) -> AbstractAsyncContextManager[KalshiClient]:
     """A client whose connections live as long as the block.
 
@@ -93,7 +93,7 @@ def connect(
         log=log,
         allow_real_money=access.allow_real_money,
         tap=tap,
-        on_expired_signature=wall.doubt,
+        on_expired_signature=wall.request_resync,
     )
 
 
@@ -101,7 +101,7 @@ def connect(
 async def open_session(
     access: Access,
     store: SqliteStore,
-    wall: Wall,
+    wall: WallClock,
     log: FilteringBoundLogger,
     *,
     methods: Methods = method,
@@ -135,7 +135,7 @@ async def open_session(
             trio.open_nursery() as nursery,
         ):
             if true_us is not None:
-                nursery.start_soon(keep_in_step, wall, engine.clock_jumped, true_us)
+                nursery.start_soon(keep_synchronized, wall, engine.on_clock_jump, true_us)
             yield Session(engine, client, store, wall, observer, nursery)
             nursery.cancel_scope.cancel()
 

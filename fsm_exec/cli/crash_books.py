@@ -15,7 +15,7 @@ from fsm_exec.core.execution.execution import Child, Execution, PendingAmend
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.market.client_order_id import name_of_ours
 from fsm_exec.core.market.orders import FillListing, OrderListing
-from fsm_exec.runtime.engine import Ended
+from fsm_exec.runtime.engine import EndedExecution
 from fsm_exec.store.reads.execution_reads import load_executions, load_metrics
 
 KINDS: Final = ("live", "unknown", "amending", "cancelling", "settling")
@@ -51,20 +51,22 @@ def kind_of(child: Child) -> str:
     return "amending" if isinstance(child.write, PendingAmend) else "live"
 
 
-def held(database: Path) -> list[Ended]:
+def held(database: Path) -> list[EndedExecution]:
     """Every execution as its last save says, with its metrics where there are any; none while there is no database."""
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             connection.execute("BEGIN")
             return [
-                Ended(decode_snapshot(row.snapshot), load_metrics(connection, row.execution_id), row.quarantine)
+                EndedExecution(
+                    decode_snapshot(row.snapshot), load_metrics(connection, row.execution_id), row.quarantine
+                )
                 for row in load_executions(connection)
             ]
     except sqlite3.OperationalError:  # not there yet, or its tables are not
         return []
 
 
-def at_work(found: list[Ended]) -> AtWork:
+def at_work(found: list[EndedExecution]) -> AtWork:
     working = [each.execution for each in found if not each.execution.is_ended]
     children = [child for execution in working for child in execution.children if child.is_open]
     return AtWork(
@@ -73,7 +75,7 @@ def at_work(found: list[Ended]) -> AtWork:
     )
 
 
-def fates(before: AtWork, found: list[Ended]) -> Fates:
+def fates(before: AtWork, found: list[EndedExecution]) -> Fates:
     now = at_work(found).orders
     kinds = [now.get(name) for name in before.orders]
     return Fates(
@@ -83,7 +85,7 @@ def fates(before: AtWork, found: list[Ended]) -> Fates:
     )
 
 
-def disagreements(found: list[Ended], orders: OrderListing, fills: FillListing, instance: str) -> list[str]:
+def disagreements(found: list[EndedExecution], orders: OrderListing, fills: FillListing, instance: str) -> list[str]:
     """Where the database and the exchange's own listings differ, one line each: orders doubled, orphaned or not known,
     fills lost, invented or counted twice, too much bought, executions that did not end."""
     wrong = differences(found, orders, fills, instance)

@@ -33,7 +33,7 @@ from fsm_exec.control.service import About, Control
 from fsm_exec.control.watching import Watchers
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.runtime.clock import Wall, system_us
+from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.session import open_session
@@ -106,7 +106,7 @@ class DaemonLife:
 
     async def _live(self) -> None:
         wiring = self._wiring
-        wall = Wall(wiring.since_us)
+        wall = WallClock(wiring.since_us)
         log = open_log(wiring.log_file, wall)
         watchers = Watchers(wall.now_us)
         async with AsyncExitStack() as stack:
@@ -154,7 +154,7 @@ class DaemonLife:
         cancels = self._wiring.on_stop == "cancel"
         if await engine.drain(cancel_orders=cancels):
             return
-        left = orders_of(engine.left) if cancels else "requests were unanswered"
+        left = orders_of(engine.status_left) if cancels else "requests were unanswered"
         say(f"fsm-exec: {left}; the next start looks them up", err=True)
         self._is_left_live = cancels
 

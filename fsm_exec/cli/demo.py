@@ -43,7 +43,7 @@ from fsm_exec.plugins import installed
 from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import MethodRef, Request
+from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
 from fsm_exec.runtime.pacer import TICK_S, keep_pace
 from fsm_exec.session import Session
 from fsm_exec.store.files.file_modes import restrict_modes
@@ -271,7 +271,7 @@ class DemoRun:
             terms = session.engine.feeds[ticker].terms
             limits = resolve_limits(target_price(start, view) if target is None else target, view.grid, terms.fees)
         await session.engine.submit(
-            Request(
+            ExecutionRequest(
                 ticker=ticker,
                 outcome=start.outcome,
                 target_e2=start.count_e2,

@@ -36,7 +36,7 @@ from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.paper.faults import FaultPlan, FaultProfile
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange, access_to
-from fsm_exec.runtime.clock import Wall, system_us
+from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.session import connect
 
 CRASH_ALGORITHMS: Final = ("adaptive_limit", "deadline_walker", "dynamic_depth_walker", "simple_limit")
@@ -92,7 +92,7 @@ class CrashRun:
         return trio.run(self._main)
 
     async def _main(self) -> int:
-        self._wall = Wall(system_us())
+        self._wall = WallClock(system_us())
         self._began_us = self._wall.now_us()
         console, is_plain = console_of_a_demo()
         self._console = None if self._as_json else console

@@ -29,7 +29,7 @@ from fsm_exec.core.market.terms import MarketStatus
 from fsm_exec.core.values.units import US_PER_MS, US_PER_S, CountE2, Outcome, PriceE4, PriceGrid, format_money
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.runtime.clock import Wall, system_us
+from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.session import connect
 
 Verdict: TypeAlias = Literal["ok", "warn", "fail"]
@@ -145,7 +145,7 @@ def _usable(config_path: Path | None) -> tuple[Loaded | None, SigningKey | None]
 
 async def look(loaded: Loaded, key: SigningKey) -> list[Check]:
     """Ask the exchange. Ends early where nothing further could be learned."""
-    wall, heard = Wall(system_us()), Ears()
+    wall, heard = WallClock(system_us()), Ears()
     async with connect(access_of(loaded, key), wall, log=heard) as client:
         reachable = await _reachability(client)
         if reachable.verdict == "fail":
@@ -171,7 +171,7 @@ async def _reachability(client: KalshiClient) -> Check:
     return Check("exchange", "warn", f"reachable; {pause}" + (f" until about {resume[:40]}" if resume else ""))
 
 
-async def _clock(client: KalshiClient, wall: Wall, limit_ms: int) -> Check:
+async def _clock(client: KalshiClient, wall: WallClock, limit_ms: int) -> Check:
     before_us = wall.now_us()
     try:
         second_us = await client.public.fetch_clock_us()

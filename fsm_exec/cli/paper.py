@@ -37,7 +37,7 @@ from fsm_exec.paper.tapes.tape import Tape, read_tape
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange
-from fsm_exec.runtime.clock import Wall, keep_in_step, system_us
+from fsm_exec.runtime.clock import WallClock, keep_synchronized, system_us
 
 GENERATED_MARKET = "KXPAPER-DEMO-A"
 GENERATED_TAPE_S = 4 * 3_600  # a trading day's worth, and drawn in a second or two
@@ -100,7 +100,7 @@ async def _serve(
 ) -> None:
     """Until a signal."""
     with trio.open_signal_receiver(*ending_signals()) as signals, _private_directory() as directory:
-        wall = Wall(system_us())
+        wall = WallClock(system_us())
         at = PaperExchange.starting_at(system_us(), seed=seed, speed=speed, signatures_by=wall)
         _, credentials = at.gate.open_account(PLAY_CASH_E6)
         key_path = directory / "key.pem"
@@ -111,7 +111,7 @@ async def _serve(
             trio.open_nursery() as nursery,
         ):
             player = at.play(tape)
-            nursery.start_soon(keep_in_step, wall, _ignore_jump)
+            nursery.start_soon(keep_synchronized, wall, _ignore_jump)
             nursery.start_soon(_settle_at_the_end, at.exchange, player, result)
             if not ip_address(address).is_loopback:
                 say(f"fsm-exec: warning: other machines can reach {address}; its key lets them trade", err=True)

@@ -30,7 +30,7 @@ from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.translate import is_ticker
-from fsm_exec.runtime.clock import Wall, keep_in_step, system_us
+from fsm_exec.runtime.clock import WallClock, keep_synchronized, system_us
 from fsm_exec.session import connect
 from fsm_exec.wire.recording import FORMAT, Header
 
@@ -180,7 +180,7 @@ class Recorder:
 
 async def _record(loaded: Loaded, key: SigningKey, paths: dict[str, Path], seconds: int | None) -> Recorder:
     """Until a signal, or for `seconds`. Raises UserError."""
-    wall, recorder = Wall(system_us()), Recorder()
+    wall, recorder = WallClock(system_us()), Recorder()
     with trio.open_signal_receiver(*ending_signals()) as signals, ExitStack() as files:
         async with connect(access_of(loaded, key), wall, tap=recorder.see) as client, trio.open_nursery() as nursery:
             nursery.start_soon(_end_at, signals, nursery)
@@ -189,7 +189,7 @@ async def _record(loaded: Loaded, key: SigningKey, paths: dict[str, Path], secon
                 files.callback(recorder.close, writer)
                 recorder.add(ticker, writer)
             say(f"fsm-exec: recording {', '.join(paths)}; end with Ctrl-C", err=True)
-            nursery.start_soon(keep_in_step, wall, lambda _: None)
+            nursery.start_soon(keep_synchronized, wall, lambda _: None)
             nursery.start_soon(client.stream, recorder, tuple(paths))
             nursery.start_soon(recorder.keep_flushing)
             with trio.move_on_after(float("inf") if seconds is None else seconds):

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.core.values.units import MoneyE6, format_count, format_fixed, format_money, format_price, rounded_ratio
-from fsm_exec.runtime.engine import Ended
+from fsm_exec.runtime.engine import EndedExecution
 
 CENTICENTS_LEN = len("0.0000")  # the table cuts averages to what a price can show; the document has all digits
 
@@ -46,7 +46,7 @@ class DemoResult(msgspec.Struct, kw_only=True):
     executions: list[ExecutionResult]
 
 
-def result_of(ended: Ended) -> ExecutionResult:
+def result_of(ended: EndedExecution) -> ExecutionResult:
     """What the fills tell is told of a quarantined execution too; what must be reckoned is then null."""
     execution, row = ended.execution, ended.metrics
     limits = execution.limits
@@ -73,7 +73,7 @@ def result_of(ended: Ended) -> ExecutionResult:
     )
 
 
-def differences(ended: Iterable[Ended], orders: OrderListing, fills: FillListing, instance: str) -> list[str]:
+def differences(ended: Iterable[EndedExecution], orders: OrderListing, fills: FillListing, instance: str) -> list[str]:
     """Where our books and the exchange's own listings disagree, one line each: fills missing here or there, or
     different; orders of ours still alive."""
     ours = {

@@ -38,10 +38,10 @@ from fsm_exec.core.journal.rows import RefusedRow, SubmissionRow
 from fsm_exec.core.journal.to_rows import edge_figures
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_count, format_price, parse_price
-from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.clock import WallClock
+from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.feed import MarketFeed
-from fsm_exec.runtime.status import said_state
+from fsm_exec.runtime.status import reported_state
 from fsm_exec.store import SqliteStore
 from fsm_exec.store.reads.api_queries import Filter
 
@@ -66,7 +66,7 @@ class Control:
         self,
         engine: Engine,
         store: SqliteStore,
-        wall: Wall,
+        wall: WallClock,
         watchers: Watchers,
         limits: ControlLimits,
         about: About,
@@ -146,7 +146,7 @@ class Control:
             check_size(request, limits, self._limits)
             ends_us = self._hold_place(request)
             return await self._handed_over(
-                Request(
+                ExecutionRequest(
                     ticker=given.ticker,
                     outcome=given.outcome,
                     target_e2=request.target_e2,
@@ -158,7 +158,7 @@ class Control:
                 )
             )
         finally:
-            self._engine.release_place(given.key)
+            self._engine.release_capacity(given.key)
             self._accepting[given.ticker] -= 1
             if not self._accepting[given.ticker]:
                 del self._accepting[given.ticker]
@@ -166,10 +166,10 @@ class Control:
     def _hold_place(self, request: Checked) -> int:
         """The deadline, as it is now: of a horizon it is later after every wait."""
         ends_us = deadline_us(request, self._wall.now_us(), self._limits)
-        self._engine.hold_place(request.given.key, ends_us, request.method)
+        self._engine.reserve_capacity(request.given.key, ends_us, request.method)
         return ends_us
 
-    async def _handed_over(self, request: Request) -> str:
+    async def _handed_over(self, request: ExecutionRequest) -> str:
         self._check_running()  # a halt, or the end, may have come while a book was waited for
         self._saving += 1
         try:
@@ -280,7 +280,7 @@ class Control:
 
     def health(self) -> Health:
         why = self._engine.health.why_degraded()
-        state = said_state(self._engine.state, why)
+        state = reported_state(self._engine.state, why)
         return Health(ok=state == "running", state=state, why_degraded=list(why))
 
     async def status(self) -> Status:

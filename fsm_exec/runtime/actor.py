@@ -38,13 +38,13 @@ from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.core.market.orders import Write
 from fsm_exec.core.recovery.proof import is_too_old
 from fsm_exec.core.recovery.recovery import doubted
-from fsm_exec.runtime.cancel_retry import Again
-from fsm_exec.runtime.determinism import settled
-from fsm_exec.runtime.events import Latch, MayAct
+from fsm_exec.runtime.cancel_retry import CancelRetry
+from fsm_exec.runtime.determinism import wait_settled
+from fsm_exec.runtime.events import LazyEvent, Waitable
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
-from fsm_exec.runtime.order_lookup import Inquirer
-from fsm_exec.runtime.order_sender import perform, unproven
+from fsm_exec.runtime.order_lookup import OrderLookup
+from fsm_exec.runtime.order_sender import send_write, unconfirmed_event
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.submission import ends_of
 
@@ -58,27 +58,27 @@ class Actor:
     execution when they come: its actor may be another one by then, or none."""
 
     __slots__ = (  # thousands idle at once
-        "_again",
         "_algorithm",
+        "_cancel_retry",
         "_decided_us",
         "_deliver",
-        "_first",
+        "_first_event",
         "_grid",
         "_held_until_us",
-        "_inquirer",
+        "_lookup",
         "_may_act",
+        "_on_stop",
         "_services",
-        "_when_told",
-        "at_deadline",
+        "caught_up",
+        "ends_regardless",
         "execution",
         "feed",
-        "gives_up",
-        "hurry",
+        "in_flight",
         "inbox",
         "is_waiting",
-        "stopped_for",
-        "taken_in",
-        "under_way",
+        "measure_now",
+        "on_deadline",
+        "stop_reason",
     )
 
     def __init__(
@@ -91,13 +91,13 @@ class Actor:
     ) -> None:
         self.execution = execution
         self.inbox = Inbox()
-        self.hurry = Latch()  # set when the cost is to be reckoned now, not at the deadline
-        self.at_deadline: Callable[[], Awaitable[None]] | None = None  # called once, if it is still at work then
-        self.taken_in = Latch()  # what it begins with is taken in and durable
-        self.stopped_for: Reason | None = None  # whoever comes after this actor must be told, too
-        self.under_way = 0  # saves that have not returned, and requests without an answer yet
-        self._first: AnyEvent | None = None
-        self._may_act: MayAct | None = None
+        self.measure_now = LazyEvent()  # set when the cost is to be reckoned now, not at the deadline
+        self.on_deadline: Callable[[], Awaitable[None]] | None = None  # called once, if it is still at work then
+        self.caught_up = LazyEvent()  # what it begins with is taken in and durable
+        self.stop_reason: Reason | None = None  # whoever comes after this actor must be told, too
+        self.in_flight = 0  # saves that have not returned, and requests without an answer yet
+        self._first_event: AnyEvent | None = None
+        self._may_act: Waitable | None = None
         self._algorithm = algorithm
         self._grid = execution.terms.grid.seen_from(execution.outcome)
         self.feed = feed
@@ -105,11 +105,11 @@ class Actor:
         self._deliver = deliver
         self._decided_us = -DECISION_INTERVAL_US
         self._held_until_us = 0
-        self._inquirer = Inquirer(self, services, feed)
-        self._again: Again | None = None
-        self.gives_up = False  # whoever owns it wants its end, whatever contradicts
+        self._lookup = OrderLookup(self, services, feed)
+        self._cancel_retry: CancelRetry | None = None
+        self.ends_regardless = False  # whoever owns it wants its end, whatever contradicts
         self.is_waiting = False  # it has not begun, for want of what the exchange holds
-        self._when_told: Callable[[], None] | None = None
+        self._on_stop: Callable[[], None] | None = None
 
     @property
     def ends(self) -> Ends:
@@ -119,53 +119,53 @@ class Actor:
     @property
     def begins_with_drain(self) -> bool:
         """Whether its process is leaving before it has learned what the exchange holds."""
-        return isinstance(self._first, DrainRequested)
+        return isinstance(self._first_event, DrainRequested)
 
     @property
     def is_busy(self) -> bool:
         """Whether an order of it is live, unknown or settling."""
         return any(child.is_open or child.suspicion is not None for child in self.execution.children)
 
-    def wait_for_news(self, when_told: Callable[[], None] | None, may_act: MayAct | None = None) -> None:
+    def hold_until_listed(self, on_stop: Callable[[], None] | None, may_act: Waitable | None = None) -> None:
         """It is taken up again, and begins with what the exchange holds (`begin_with`). Should it be told to stop
-        before that is known, it begins at once with what its snapshot knows, goes on when it `may_act`, and `when_told`
+        before that is known, it begins at once with what its snapshot knows, goes on when it `may_act`, and `on_stop`
         is called; None: not even then."""
-        self.is_waiting, self._when_told, self._may_act = True, when_told, may_act
+        self.is_waiting, self._on_stop, self._may_act = True, on_stop, may_act
 
-    def begin_with(self, first: Restored, may_act: MayAct) -> None:
+    def begin_with(self, first: Restored, may_act: Waitable) -> None:
         """Have it take `first` in before anything else, and nothing more until `may_act`."""
-        self._first, self._may_act, self._when_told = first, may_act, None
+        self._first_event, self._may_act, self._on_stop = first, may_act, None
         self.is_waiting = False
 
     def end(self, reason: Reason) -> None:
         """Have the execution ended, and its cost reckoned now."""
-        self.stopped_for = reason
+        self.stop_reason = reason
         self._stop(StopRequested(at_us=self._services.wall.now_us(), reason=reason))
-        self.hurry.set()
+        self.measure_now.set()
 
     def drain(self) -> None:
         """Have it cancel what is live and come to rest without an end."""
         self._stop(DrainRequested(at_us=self._services.wall.now_us()))
 
-    def strike(self) -> None:
+    def expire(self) -> None:
         """Its deadline has passed while it was waiting for what the exchange holds."""
         self._stop(ClockStruck(at_us=self._services.wall.now_us()))
 
     def _stop(self, event: StopRequested | DrainRequested | ClockStruck) -> None:
-        if self._when_told is None:
+        if self._on_stop is None:
             self.inbox.offer(event)
             return
-        told, self._when_told = self._when_told, None
-        self._first, self.is_waiting = event, False
+        told, self._on_stop = self._on_stop, None
+        self._first_event, self.is_waiting = event, False
         told()
 
-    def follow(self, before: Actor) -> None:
+    def inherit_requests(self, before: Actor) -> None:
         """Take over what was asked of `before`, whose task failed."""
-        if before.stopped_for is not None:
-            self.end(before.stopped_for)
-        if before.hurry.is_set():
-            self.hurry.set()
-        self.gives_up = self.gives_up or before.gives_up
+        if before.stop_reason is not None:
+            self.end(before.stop_reason)
+        if before.measure_now.is_set():
+            self.measure_now.set()
+        self.ends_regardless = self.ends_regardless or before.ends_regardless
 
     async def run(self) -> None:
         """Until the execution has ended. Raises what went wrong; the execution is then as its last save says."""
@@ -173,23 +173,23 @@ class Actor:
         self.feed.subscribe(name, self.inbox.nudge)
         try:
             self.inbox.nudge()
-            if self._first is not None:
-                await self._begin(self._first)
-                self._first = None
-                self.taken_in.set()
+            if self._first_event is not None:
+                await self._process_first(self._first_event)
+                self._first_event = None
+                self.caught_up.set()
                 if self._may_act is not None:
                     await self._may_act.wait()
             while not self.execution.is_ended:
-                if not self._inquirer.is_needed:
-                    await self._work(None)
+                if not self._lookup.is_needed:
+                    await self._process_events(None)
                     continue
                 async with trio.open_nursery() as nursery:  # only while something is in doubt: it costs memory
-                    await self._work(nursery)
+                    await self._process_events(nursery)
                     nursery.cancel_scope.cancel()
         finally:
             self.feed.unsubscribe(name)
 
-    async def _begin(self, first: AnyEvent) -> None:
+    async def _process_first(self, first: AnyEvent) -> None:
         """With what the exchange holds; or, if it was told to stop before that was known, with the cancels of all that
         its snapshot knows. What the last process had under way is then in doubt like anything else that got lost, and
         the listings are believed when they come: less than nothing is added by a cancel."""
@@ -200,20 +200,20 @@ class Actor:
         if not isinstance(first, Restored) and lost_cancels(self.execution):
             await self.step(ClockStruck(at_us=self._services.wall.now_us()))
 
-    async def _work(self, inquiries: trio.Nursery | None) -> None:
+    async def _process_events(self, inquiries: trio.Nursery | None) -> None:
         """Until the execution has ended, or something is in doubt that was not (or nothing is any more)."""
-        while not self.execution.is_ended and self._inquirer.is_needed == (inquiries is not None):
+        while not self.execution.is_ended and self._lookup.is_needed == (inquiries is not None):
             if inquiries is not None:
-                self._inquirer.look_after(inquiries)
+                self._lookup.start_lookups(inquiries)
             try:
                 event = await self._next_event()
-                if event is not None and not self._inquirer.is_overtaken(event):
+                if event is not None and not self._lookup.is_overtaken(event):
                     await self.step(event)
                 event = None  # what it saw is not kept while it waits
             except CONTRADICTIONS as error:
-                if not self.gives_up:
+                if not self.ends_regardless:
                     raise
-                self.inbox.go_on()
+                self.inbox.clear_stop()
                 self._services.log.error("not_taken_in", execution=self.execution.execution_id, why=str(error))  # noqa: TRY400 - no bug: what the exchange says
 
     async def step(self, event: AnyEvent) -> None:
@@ -225,20 +225,20 @@ class Actor:
         point("decision.after")
         if step is None:
             return
-        self.under_way += 1  # what was decided is sent when this returns
+        self.in_flight += 1  # what was decided is sent when this returns
         try:
             await self._services.store.save(save_of(before, event, step))
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
         self.execution = step.execution
         if is_fill:
             point("fill.after")
-        self._tell(event, step)
+        self._publish(event, step)
         for write in step.effects:
-            self.under_way += 1
-            self._services.requests.start_soon(self._request, write)
+            self.in_flight += 1
+            self._services.requests.start_soon(self._send, write)
 
-    async def learn_after_end(self, until_s: float) -> None:
+    async def process_after_end(self, until_s: float) -> None:
         """Take in the next fact about an execution that has ended, or wait for one until then, on trio's clock. What
         contradicts is said, and changes nothing. Raises InboxOverflow, and what a save raises."""
         try:
@@ -248,14 +248,14 @@ class Actor:
             elif not (isinstance(event, OrderProven) and is_too_old(event, self.execution)):
                 await self.step(event)
         except CONTRADICTIONS:
-            self.inbox.go_on()
+            self.inbox.clear_stop()
             self._services.log.exception("illegal_fact_after_end", execution=self.execution.execution_id)
 
-    def _tell(self, event: AnyEvent, step: Advance) -> None:
+    def _publish(self, event: AnyEvent, step: Advance) -> None:
         """The log, the router and the account's own sizes learn what is now durable."""
         after = step.execution
         self._services.own.update(after)
-        self.feed.own_changed()
+        self.feed.refresh_own()
         for child in after.children:
             if child.order_id is not None:
                 self._services.names.learn(child.client_order_id, child.order_id)
@@ -270,20 +270,20 @@ class Actor:
                 event_type=tag_of(event),
                 seq=after.seq,
             )
-        say_notes(step, self._services)
+        log_notes(step, self._services)
         if isinstance(event, DecisionDue) and step.effects:
-            self.feed.acted(after, event.view)
+            self.feed.notify_acted(after, event.view)
         self.inbox.nudge()
 
-    async def _request(self, write: Write) -> None:
+    async def _send(self, write: Write) -> None:
         answer: AnyEvent
         try:
-            answer = await perform(self._services.exchange, write, self._services.wall, self._inquirer.said_to_exist)
+            answer = await send_write(self._services.exchange, write, self._services.wall, self._lookup.mark_existing)
         except Exception as error:  # a bug of the client's: it proves nothing, and must not end the other executions
             self._services.log.exception("request_failed", effect=write.effect_id)
-            answer = unproven(write, f"{type(error).__name__}: {error}", self._services.wall.now_us())
+            answer = unconfirmed_event(write, f"{type(error).__name__}: {error}", self._services.wall.now_us())
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
         self._deliver(self.execution.execution_id, answer)
 
     async def _next_event(self) -> AnyEvent | None:
@@ -293,17 +293,17 @@ class Actor:
             return fact
         now_us = self._services.wall.now_us()
         execution = self.execution
-        if self.at_deadline is not None and now_us >= execution.deadline_us:
-            call, self.at_deadline = self.at_deadline, None
+        if self.on_deadline is not None and now_us >= execution.deadline_us:
+            call, self.on_deadline = self.on_deadline, None
             await call()
             return None
-        struck_us = self._struck_us()
+        struck_us = self._timer_due_us()
         self._decided_us = min(self._decided_us, now_us)  # the clock may have been put back
-        look_us = self._look_us()
+        look_us = self._look_due_us()
         thinks = execution.ending is None and not execution.draining and (self.inbox.nudged or now_us >= look_us)
         decide_us = self._decided_us + DECISION_INTERVAL_US
         if now_us >= struck_us or (thinks and now_us >= decide_us):
-            await settled(execution.execution_id)
+            await wait_settled(execution.execution_id)
             if (fact := self.inbox.take()) is not None:
                 return fact
         if now_us >= struck_us:
@@ -317,7 +317,7 @@ class Actor:
             self.inbox.nudge()
             return None
         due_us = min(struck_us, look_us)
-        if self.at_deadline is not None:
+        if self.on_deadline is not None:
             due_us = min(due_us, execution.deadline_us)
         if execution.held_until_us > now_us:
             due_us = min(due_us, execution.held_until_us)
@@ -330,27 +330,27 @@ class Actor:
         left = self._services.exchange.budget().write_left
         return replace(self.feed.view_for(self.execution), grid=self._grid, write_tokens_left=left)
 
-    def _struck_us(self) -> float:
+    def _timer_due_us(self) -> float:
         """When time alone moves core next: the closing leg begins, the deadline comes, or a cancel is due again."""
         execution = self.execution
         again_us = math.inf
         if insists(execution):
-            self._again = self._again or Again()
-            again_us = self._again.due_us(execution, self._services.wall.now_us())
+            self._cancel_retry = self._cancel_retry or CancelRetry()
+            again_us = self._cancel_retry.due_us(execution, self._services.wall.now_us())
         if execution.ending is not None:
             return again_us
         unready = execution.state == "pending" or execution.draining
         closing_us = None if unready else closing_at_us(execution, self._algorithm)
         return min(again_us, execution.deadline_us, execution.deadline_us if closing_us is None else closing_us)
 
-    def _look_us(self) -> float:
+    def _look_due_us(self) -> float:
         """When the algorithm is asked next although nothing has happened."""
         every_us = self._algorithm.look_every_us
         idle = self.execution.ending is not None or self.execution.draining
         return math.inf if every_us is None or idle else self._decided_us + every_us
 
 
-def say_notes(step: Advance, services: Services) -> None:
+def log_notes(step: Advance, services: Services) -> None:
     """What a step has for people, in the log."""
     for note in step.notes:
         say = services.log.error if note.is_alarm else services.log.warning

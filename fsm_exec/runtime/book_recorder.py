@@ -20,13 +20,13 @@ from fsm_exec.core.errors import SaveRefused, UnitError
 from fsm_exec.core.market.ladder_codec import ladder_of, ladder_text
 from fsm_exec.core.market.liquidity import liquidity
 from fsm_exec.core.store_port import ObservationStore
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
 
 DAY_US: Final = 86_400_000_000
-FORGET_EVERY_S: Final = 3_600.0
-FORGET_AT_ONCE: Final = 200
-FORGET_PAUSE_S: Final = 0.25
+DELETE_EVERY_S: Final = 3_600.0
+DELETE_BATCH: Final = 200
+DELETE_PAUSE_S: Final = 0.25
 WARM_FROM_US: Final = 240_000_000  # two taus of the longest mean, and the two minutes of the momentum
 Why = Literal["interval", "decision", "arrival"]
 
@@ -39,23 +39,23 @@ class DepthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     warm_max_age_s: Annotated[int, msgspec.Meta(ge=0, le=600)] = 60
 
 
-class Depth:
+class BookRecorder:
     def __init__(
         self,
         store: ObservationStore,
         feeds: Mapping[str, MarketFeed],
-        wall: Wall,
+        wall: WallClock,
         log: FilteringBoundLogger,
         settings: DepthSettings,
     ) -> None:
         self._store, self._feeds, self._wall, self._log = store, feeds, wall, log
         self._settings = settings
 
-    def photograph(self, feed: MarketFeed, why: Why, execution_id: str | None) -> BookRow | None:
+    def snapshot_row(self, feed: MarketFeed, why: Why, execution_id: str | None) -> BookRow | None:
         """The book now; None unless the feed is live."""
         if feed.state != "live":
             return None
-        yes, no = (tuple(feed.others.side(outcome).best_first()) for outcome in ("yes", "no"))
+        yes, no = (tuple(feed.net_book.side(outcome).best_first()) for outcome in ("yes", "no"))
         return BookRow(
             ticker=feed.terms.ticker,
             execution_id=execution_id,
@@ -74,23 +74,23 @@ class Depth:
         except SaveRefused:
             self._log.exception("book_refused", ticker=row.ticker, why=row.why)
 
-    async def keep_taking(self) -> None:
+    async def record_periodically(self) -> None:
         """For ever: a book of each market that is worked, at the interval."""
         while True:
             await trio.sleep(self._settings.interval_s)
             for feed in list(self._feeds.values()):
-                row = self.photograph(feed, "interval", None) if feed.is_worked else None
+                row = self.snapshot_row(feed, "interval", None) if feed.is_worked else None
                 if row is not None:
                     await self.save(row)
 
-    async def keep_forgetting(self) -> None:
+    async def delete_expired(self) -> None:
         """For ever: what is older than its retention goes."""
         while True:
             before_us = self._wall.now_us() - self._settings.retention_days * DAY_US
-            forgotten = await self._store.forget_books(before_us, FORGET_AT_ONCE)
-            await trio.sleep(FORGET_PAUSE_S if forgotten == FORGET_AT_ONCE else FORGET_EVERY_S)
+            forgotten = await self._store.forget_books(before_us, DELETE_BATCH)
+            await trio.sleep(DELETE_PAUSE_S if forgotten == DELETE_BATCH else DELETE_EVERY_S)
 
-    async def warm(self, feed: MarketFeed) -> None:
+    async def warm_up(self, feed: MarketFeed) -> None:
         """Give a feed that has not begun the books of before, if the newest is fresh enough."""
         now_us = self._wall.now_us()
         rows = await self._store.recent_books(feed.terms.ticker, now_us - WARM_FROM_US)
@@ -104,5 +104,5 @@ class Depth:
         gap_us = max((later[0] - book[0] for book, later in pairwise(books)), default=0)
         if gap_us > 3 * self._settings.interval_s * 1_000_000:
             books = books[-1:]  # nobody was watching in between
-        feed.others.warm(books)
+        feed.net_book.warm_up(books)
         self._log.info("signals_warm", ticker=feed.terms.ticker, books=len(books))

@@ -16,7 +16,7 @@ FIRST_US = 3_000_000  # a look-up that is answered has settled it by then
 PAUSE_MAX_US = 15_000_000
 
 
-class Again:
+class CancelRetry:
     """Of one execution. The pause doubles until all of its cancels have been answered."""
 
     __slots__ = ("_due_us", "_tries")

@@ -19,7 +19,7 @@ RESYNC_PAUSE_S = 1  # after a reading: a row of refusals is one doubt
 JUMP_US = 1_000_000  # a correction above this is an event: deadlines are armed anew
 
 
-class Wall:
+class WallClock:
     """`now_us()` = an origin + the time trio's clock has run since."""
 
     def __init__(self, origin_us: int) -> None:
@@ -38,12 +38,12 @@ class Wall:
     async def sleep_until_us(self, at_us: int) -> None:
         await trio.sleep_until(self.trio_time(at_us))
 
-    def doubt(self) -> None:
+    def request_resync(self) -> None:
         """Somebody says that it is wrong: whoever keeps it in step reads the true time now, not at the interval's
         end."""
         self._doubted.set()
 
-    async def wait_doubted(self) -> None:
+    async def wait_resync_requested(self) -> None:
         """Until somebody has doubted it since this last returned."""
         await self._doubted.wait()
         self._doubted = trio.Event()
@@ -60,13 +60,15 @@ def system_us() -> int:
     return time.time_ns() // 1_000
 
 
-async def keep_in_step(wall: Wall, jumped: Callable[[int], None], true_us: Callable[[], int] = system_us) -> None:
-    """Follow the system's clock (or another) for ever, sooner where the wall is doubted; tell `jumped` about
+async def keep_synchronized(
+    wall: WallClock, on_jump: Callable[[int], None], true_us: Callable[[], int] = system_us
+) -> None:
+    """Follow the system's clock (or another) for ever, sooner where the wall is doubted; tell `on_jump` about
     corrections above a second."""
     while True:
         await trio.sleep(RESYNC_PAUSE_S)
         with trio.move_on_after(RESYNC_INTERVAL_S - RESYNC_PAUSE_S):
-            await wall.wait_doubted()
+            await wall.wait_resync_requested()
         correction = wall.set_us(true_us())
         if abs(correction) > JUMP_US:
-            jumped(correction)
+            on_jump(correction)

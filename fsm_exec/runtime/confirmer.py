@@ -24,14 +24,14 @@ from fsm_exec.core.execution.timing import PROOF_US
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.core.recovery.proof import heard_alone, order_ids, proof, row_of, unlisted
 from fsm_exec.core.recovery.recovery import OVERLAP_US
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.order_names import OrderNames
 
 LISTED_KEPT_US = 3_600_000_000  # how long it is known that a listing had a fill, of one that may still end
-ASKING_MAX_S = 10.0  # for what ended, at each look: those at work must not wait for theirs
+LOOKUPS_MAX_S = 10.0  # for what ended, at each look: those at work must not wait for theirs
 
 
-class Doubt(msgspec.Struct, frozen=True):
+class UnconfirmedOrder(msgspec.Struct, frozen=True):
     """An order of an execution that has ended, and since when what was told of it is in doubt."""
 
     execution: Execution
@@ -39,14 +39,14 @@ class Doubt(msgspec.Struct, frozen=True):
     since_us: int
 
 
-class Ended(Protocol):
+class EndedIndex(Protocol):
     """The executions that have ended, and whom they are told of."""
 
-    def doubted(self) -> Iterable[Execution]:
+    def unconfirmed(self) -> Iterable[Execution]:
         """Those that have ended with something in doubt."""
         ...
 
-    def settle(self, execution: Execution) -> None:
+    def mark_confirmed(self, execution: Execution) -> None:
         """One of them has nothing in doubt any more."""
         ...
 
@@ -61,9 +61,9 @@ class Confirmer:
     def __init__(
         self,
         exchange: Exchange,
-        ended: Ended,
+        ended: EndedIndex,
         names: OrderNames,
-        wall: Wall,
+        wall: WallClock,
         log: FilteringBoundLogger,
     ) -> None:
         self._exchange, self._ended, self._names = exchange, ended, names
@@ -74,20 +74,20 @@ class Confirmer:
         self._asked: dict[str, tuple[int, str]] = {}  # the same: when they were last asked about, and what was wrong
         self._back_us: int | None = None  # what was taken back is looked for once more
 
-    def reach_us(self) -> int | None:
+    def listing_since_us(self) -> int | None:
         """From when on the account's fills must be listed, to have all that was not looked for yet."""
         heard = [
             fill.heard_at_us or 0
-            for execution in self._ended.doubted()
+            for execution in self._ended.unconfirmed()
             for child in execution.children
             if child.client_order_id not in self._asked
-            for fill in self._unseen(child)
+            for fill in self._unlisted_fills(child)
         ]
         back_us, self._back_us = self._back_us, None
         since_us = min((*heard, *(() if back_us is None else (back_us,))), default=None)
         return None if since_us is None else since_us - OVERLAP_US
 
-    def take(self, listing: FillListing) -> None:
+    def record_listing(self, listing: FillListing) -> None:
         """What a listing of the account's fills has."""
         self._as_of_us = listing.as_of_us
         self._listed.update((key, listing.as_of_us) for report in listing.fills for key in _keys(report))
@@ -95,17 +95,17 @@ class Confirmer:
     async def confirm(self) -> None:
         """Ask about what the last listing should have had and did not; whoever was asked about longest ago comes
         first, and only so much time is spent."""
-        doubts = list(self._doubts())
+        doubts = list(self._unconfirmed_orders())
         doubts.sort(key=lambda doubt: self._asked.get(doubt.child.client_order_id, (0, ""))[0])
         due = [doubt for doubt in doubts if self._as_of_us > doubt.since_us + PROOF_US]
         orders: dict[str, OrderListing] = {}
-        until_s = trio.current_time() + ASKING_MAX_S
+        until_s = trio.current_time() + LOOKUPS_MAX_S
         for doubt in due:
             if trio.current_time() > until_s:
                 self._log.warning("doubts_wait", orders=len(due))
                 break
             try:
-                why = await self._ask(doubt, due, orders)
+                why = await self._check_order(doubt, due, orders)
             except VenueError as error:
                 why = str(error)
             name = doubt.child.client_order_id
@@ -113,22 +113,22 @@ class Confirmer:
                 self._log.error("listings_contradict", order=name, why=why)
             self._asked[name] = (self._as_of_us, why)
 
-    def _doubts(self) -> Iterable[Doubt]:
+    def _unconfirmed_orders(self) -> Iterable[UnconfirmedOrder]:
         """Those there are now; what is known of others is forgotten."""
-        found: list[Doubt] = []
+        found: list[UnconfirmedOrder] = []
         needed = set[tuple[str, str]]()
-        for execution in self._ended.doubted():
+        for execution in self._ended.unconfirmed():
             is_settled = True
             for child in execution.children:
                 needed |= {key for fill in heard_alone(child) for key in _keys(fill)}
-                since = [fill.heard_at_us or 0 for fill in self._unseen(child)]
+                since = [fill.heard_at_us or 0 for fill in self._unlisted_fills(child)]
                 if child.suspicion is not None:
                     since.append(child.suspicion.since_us)
                 if since:
                     is_settled = False
-                    found.append(Doubt(execution, child, self._begun(child, max(since))))
+                    found.append(UnconfirmedOrder(execution, child, self._since_us(child, max(since))))
             if is_settled:
-                self._ended.settle(execution)
+                self._ended.mark_confirmed(execution)
         kept_us = self._as_of_us - LISTED_KEPT_US
         self._listed = {key: at for key, at in self._listed.items() if key in needed or at > kept_us}
         names = {doubt.child.client_order_id for doubt in found}
@@ -136,15 +136,17 @@ class Confirmer:
         self._asked = {name: asked for name, asked in self._asked.items() if name in names}
         return found
 
-    def _begun(self, child: Child, since_us: int) -> int:
+    def _since_us(self, child: Child, since_us: int) -> int:
         """When a doubt began. One that began in the future began before the clock was put back."""
         now_us = self._wall.now_us()
         return since_us if since_us <= now_us else self._seen_us.setdefault(child.client_order_id, now_us)
 
-    def _unseen(self, child: Child) -> list[Fill]:
+    def _unlisted_fills(self, child: Child) -> list[Fill]:
         return [fill for fill in heard_alone(child) if self._listed.keys().isdisjoint(_keys(fill))]
 
-    async def _ask(self, doubt: Doubt, due: Sequence[Doubt], listed: dict[str, OrderListing]) -> str:
+    async def _check_order(
+        self, doubt: UnconfirmedOrder, due: Sequence[UnconfirmedOrder], listed: dict[str, OrderListing]
+    ) -> str:
         """What listings of this order alone prove is handed over; what is wrong with them, if they contradict
         themselves. `listed` has the orders of each market, which serve for all that are `due`. Raises VenueError."""
         execution, child = doubt.execution, doubt.child

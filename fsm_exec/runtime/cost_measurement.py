@@ -29,17 +29,19 @@ from fsm_exec.runtime.services import Services
 LATE_MAX_US = 5_000_000  # a book taken later than this is not the deadline's any more
 
 
-async def score_what_had_ended(execution: Execution, feed: MarketFeed | None, services: Services) -> None:
+async def measure_unscored(execution: Execution, feed: MarketFeed | None, services: Services) -> None:
     """What a process left to be reckoned when it ended: at the deadline, or now without its book if that is gone."""
     now_us, deadline_us = services.wall.now_us(), execution.deadline_us
     if feed is None or now_us > deadline_us or execution.filled_e2 >= execution.target_e2:
-        await save_row(execution, metrics(execution, None, activity=await done(execution, services)), services)
+        await save_cost_rows(
+            execution, metrics(execution, None, activity=await load_activity(execution, services)), services
+        )
         return
     await services.wall.sleep_until_us(deadline_us)
-    await score(execution, None, feed, services)
+    await measure(execution, None, feed, services)
 
 
-async def run_and_score(actor: Actor, services: Services) -> tuple[MetricsRow, DeadlineBook | None]:
+async def run_and_measure(actor: Actor, services: Services) -> tuple[MetricsRow, DeadlineBook | None]:
     """Run the actor to its end, wait for its deadline if something is unfilled, and store its metrics.
 
     Raises what the actor raises. Facts that arrive while the row is made stay in its inbox for the caller.
@@ -48,71 +50,71 @@ async def run_and_score(actor: Actor, services: Services) -> tuple[MetricsRow, D
 
     async def photograph() -> None:
         nonlocal book
-        book = await _take_book(actor.execution, actor.feed, services)
-        actor.hurry.set()
+        book = await _save_deadline_book(actor.execution, actor.feed, services)
+        actor.measure_now.set()
 
-    actor.at_deadline = photograph
+    actor.on_deadline = photograph
     await actor.run()
-    await _note(actor.execution, services)
-    if actor.execution.filled_e2 < actor.execution.target_e2 and not actor.hurry.is_set():
-        await _learn_until_deadline(actor, services)
-    return await score(actor.execution, book, actor.feed, services)
+    await _save_outage_note(actor.execution, services)
+    if actor.execution.filled_e2 < actor.execution.target_e2 and not actor.measure_now.is_set():
+        await _process_until_deadline(actor, services)
+    return await measure(actor.execution, book, actor.feed, services)
 
 
-async def _learn_until_deadline(actor: Actor, services: Services) -> None:
+async def _process_until_deadline(actor: Actor, services: Services) -> None:
     """Or until somebody outside ends everything now. What is told meanwhile is taken in: that may be a correction, and
     the deadline hours away."""
-    while not actor.hurry.is_set():
+    while not actor.measure_now.is_set():
         until_s = services.wall.trio_time(actor.execution.deadline_us)
         if trio.current_time() >= until_s:
             return
         try:
-            await actor.learn_after_end(until_s)
+            await actor.process_after_end(until_s)
         except InboxOverflow:  # the listings tell again, after the deadline
             with trio.move_on_at(until_s):
-                await actor.hurry.wait()
+                await actor.measure_now.wait()
 
 
-async def _note(execution: Execution, services: Services) -> None:
+async def _save_outage_note(execution: Execution, services: Services) -> None:
     """One that did not get what it wanted says for how long it could not act."""
     if execution.filled_e2 >= execution.target_e2 or execution.ended_at_us is None:
         return
-    if (note := services.could_not_act(execution.accepted_at_us, execution.ended_at_us)) is not None:
+    if (note := services.describe_outage(execution.accepted_at_us, execution.ended_at_us)) is not None:
         await services.store.save_note(execution.execution_id, note)
 
 
-async def score(
+async def measure(
     execution: Execution, book: DeadlineBook | None, feed: MarketFeed, services: Services
 ) -> tuple[MetricsRow, DeadlineBook | None]:
     """Store what an ended execution cost, priced by `book`, or by the book of now if it is needed."""
     if book is None and execution.filled_e2 != execution.target_e2:
-        book = await _take_book(execution, feed, services)
+        book = await _save_deadline_book(execution, feed, services)
     volume = feed.volume_since(execution.accepted_at_us)
-    row = metrics(execution, book, activity=await done(execution, services), market_volume=volume)
-    await save_row(execution, row, services)
+    row = metrics(execution, book, activity=await load_activity(execution, services), market_volume=volume)
+    await save_cost_rows(execution, row, services)
     return row, book
 
 
-async def score_again(execution: Execution, book: DeadlineBook | None, services: Services) -> MetricsRow:
+async def remeasure(execution: Execution, book: DeadlineBook | None, services: Services) -> MetricsRow:
     """The same after a late fill; what was traded in the market stays what it was."""
     earlier = await services.store.metrics(execution.execution_id)
     volume = None if earlier is None or earlier.market_volume is None else parse_count(earlier.market_volume)
-    row = metrics(execution, book, activity=await done(execution, services), market_volume=volume)
-    await save_row(execution, row, services)
+    row = metrics(execution, book, activity=await load_activity(execution, services), market_volume=volume)
+    await save_cost_rows(execution, row, services)
     return row
 
 
-async def done(execution: Execution, services: Services) -> Activity:
+async def load_activity(execution: Execution, services: Services) -> Activity:
     """What it asked of the exchange, from its journal."""
     return activity(execution, await services.store.journal(execution.execution_id))
 
 
-async def save_row(execution: Execution, row: MetricsRow, services: Services) -> None:
+async def save_cost_rows(execution: Execution, row: MetricsRow, services: Services) -> None:
     """The execution's row, and one for each of its orders."""
     await services.store.save_metrics(row, services.wall.now_us(), child_metrics(execution))
 
 
-async def _take_book(execution: Execution, feed: MarketFeed, services: Services) -> DeadlineBook:
+async def _save_deadline_book(execution: Execution, feed: MarketFeed, services: Services) -> DeadlineBook:
     view = feed.view(execution.outcome, depth=0)
     ladders = {execution.outcome: view.bids, opposite(execution.outcome): _mirrored(view.asks)}
     await services.store.save_book(
@@ -129,7 +131,7 @@ async def _take_book(execution: Execution, feed: MarketFeed, services: Services)
     return DeadlineBook(bids=view.bids, asks=view.asks, mid_e5=view.mid_e5, fresh=fresh)
 
 
-def stored_book(row: BookRow, outcome: Outcome, *, fresh: bool) -> DeadlineBook:
+def decode_book(row: BookRow, outcome: Outcome, *, fresh: bool) -> DeadlineBook:
     """The book that an execution in `outcome` was priced by, as it is stored. Its mid is None for a one-sided book."""
     yes, no = ladder_of(row.yes_depth), ladder_of(row.no_depth)
     bids, others = (yes, no) if outcome == "yes" else (no, yes)

@@ -36,7 +36,7 @@ def _allow_deterministic_scheduling(allowed: bool) -> None:
     vars(trio_run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = allowed  # typed Final, so set by name
 
 
-async def settled(name: str) -> None:
+async def wait_settled(name: str) -> None:
     """On virtual time: waits until all else that is due at this instant has happened, and those who wait for that too,
     with a name before `name`, have gone on and come to rest again. So what a decision sees, and which of two comes
     first, does not depend on the order in which tasks run. Elsewhere instants have no width: returns at once."""
@@ -45,13 +45,13 @@ async def settled(name: str) -> None:
     waiting = _deciders.get([])
     if not waiting:
         _deciders.set(waiting)
-        trio.lowlevel.spawn_system_task(_let_go_on, waiting)
+        trio.lowlevel.spawn_system_task(_release_in_turn, waiting)
     event = trio.Event()
     heapq.heappush(waiting, (name, len(waiting), event))
     await event.wait()
 
 
-async def _let_go_on(waiting: list[tuple[str, int, trio.Event]]) -> None:
+async def _release_in_turn(waiting: list[tuple[str, int, trio.Event]]) -> None:
     """One after the other."""
     while waiting:
         await trio.testing.wait_all_tasks_blocked()

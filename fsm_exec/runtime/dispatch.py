@@ -11,51 +11,51 @@ from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.market.terms import MarketStatus
 from fsm_exec.core.recovery.order_lookup import taken_elsewhere
 from fsm_exec.core.recovery.proof import is_doubted
-from fsm_exec.runtime.ended_executions import Past
+from fsm_exec.runtime.ended_executions import EndedExecutions
 from fsm_exec.runtime.kill_switch import cancel_orphans
-from fsm_exec.runtime.reconciler import Known
+from fsm_exec.runtime.reconciler import KnownExecution
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.supervisor import Supervisor
 
-LATELY_US = 120_000_000  # an end is looked at by some listings of orders, with what its last answers said
+ENDED_RECENTLY_US = 120_000_000  # an end is looked at by some listings of orders, with what its last answers said
 
 
 class Dispatch:
     """The engine as the router, the reconciler and the confirmer know it (their `FactSink`, `Executions`, `Ended`)."""
 
-    def __init__(self, supervisor: Supervisor, past: Past, services: Services) -> None:
-        self._supervisor, self._past, self._services = supervisor, past, services
+    def __init__(self, supervisor: Supervisor, ended: EndedExecutions, services: Services) -> None:
+        self._supervisor, self._ended, self._services = supervisor, ended, services
 
-    def known(self, execution_id: str) -> Known | None:
+    def known(self, execution_id: str) -> KnownExecution | None:
         """An execution as the reconciler needs it; None for one that is not here, or that a person must look at."""
         if (actor := self._supervisor.actors.get(execution_id)) is not None:
-            return Known(actor.execution, is_at_work=not actor.execution.is_ended, room=actor.inbox.room)
-        ended = self._past.ended.get(execution_id)
+            return KnownExecution(actor.execution, is_at_work=not actor.execution.is_ended, room=actor.inbox.room)
+        ended = self._ended.ended.get(execution_id)
         if ended is None or ended.quarantine is not None:
             return None
-        return Known(ended.execution, is_at_work=False, room=0)
+        return KnownExecution(ended.execution, is_at_work=False, room=0)
 
-    def work_of(self, execution_id: str) -> Execution | None:
+    def execution_of(self, execution_id: str) -> Execution | None:
         """The newest of an execution that is in memory."""
         actor = self._supervisor.actors.get(execution_id)
         if actor is not None:
             return actor.execution
-        ended = self._past.ended.get(execution_id)
+        ended = self._ended.ended.get(execution_id)
         return None if ended is None else ended.execution
 
-    def doubted(self) -> list[Execution]:
+    def unconfirmed(self) -> list[Execution]:
         """Those that have ended, and of which something is told that listings have to bear out."""
         actors = self._supervisor.actors.values()  # among them those that wait for their deadline's book
         ended = [actor.execution for actor in actors if actor.execution.is_ended]
-        return [*self._past.doubted(), *filter(is_doubted, ended)]
+        return [*self._ended.unconfirmed(), *filter(is_doubted, ended)]
 
-    def settle(self, execution: Execution) -> None:
+    def mark_confirmed(self, execution: Execution) -> None:
         """Listings have borne out what was told of one that has ended."""
-        self._past.settle(execution)
+        self._ended.mark_confirmed(execution)
 
-    def oldest_us(self) -> int | None:
+    def oldest_begun_us(self) -> int | None:
         """When the first of the executions at work began, and of those that ended just now."""
-        lately = self._past.ended_since(self._services.wall.now_us() - LATELY_US)
+        lately = self._ended.ended_since(self._services.wall.now_us() - ENDED_RECENTLY_US)
         at_work = (actor.execution for actor in self._supervisor.actors.values())
         return min((execution.begun_us for execution in (*at_work, *lately)), default=None)
 
@@ -63,11 +63,11 @@ class Dispatch:
         """Hand a fact to the execution that owns it, or to those that keep what has ended. Always taken."""
         self._supervisor.deliver(execution_id, event)
 
-    def is_elsewhere(self, execution_id: str, client_order_id: str, report: OrderReport | FillReport) -> bool:
+    def is_in_other_market(self, execution_id: str, client_order_id: str, report: OrderReport | FillReport) -> bool:
         """Whether an order of this name is in another market than its execution works, and so is none of its orders.
         If it stands in the way of one, a person has to look at the execution."""
         actor = self._supervisor.actors.get(execution_id)
-        execution = self.work_of(execution_id)
+        execution = self.execution_of(execution_id)
         if execution is None or execution.terms.ticker == report.ticker:
             return False
         self._services.log.error("name_in_another_market", order=client_order_id, ticker=report.ticker)
@@ -77,15 +77,15 @@ class Dispatch:
             actor.inbox.stop(IllegalEvent(why))
         return True
 
-    def learn_of_strangers(self, fills: Sequence[FillReport]) -> None:
+    def take_unknown_fills(self, fills: Sequence[FillReport]) -> None:
         """Fills of orders that nobody in memory has."""
-        self._past.learn_of_strangers(fills)
+        self._ended.take_unknown_fills(fills)
 
-    def orphaned(self, orders: Sequence[OrderReport]) -> None:
+    def cancel_orphans(self, orders: Sequence[OrderReport]) -> None:
         """Orders of ours that rest and that nobody works."""
         cancel_orphans(orders, self._services)
 
-    def market_changed(self, ticker: str, status: MarketStatus) -> None:
+    def publish_market_status(self, ticker: str, status: MarketStatus) -> None:
         """Tell everybody who works it."""
         for actor in self._supervisor.actors.values():
             if actor.execution.terms.ticker == ticker:

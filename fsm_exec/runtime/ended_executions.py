@@ -23,15 +23,15 @@ from fsm_exec.core.journal.to_rows import row_says, save_of
 from fsm_exec.core.market.orders import FillReport
 from fsm_exec.core.recovery.order_lookup import filled
 from fsm_exec.core.recovery.proof import is_doubted, is_too_old
-from fsm_exec.runtime.actor import say_notes
-from fsm_exec.runtime.cost_measurement import score_again, stored_book
+from fsm_exec.runtime.actor import log_notes
+from fsm_exec.runtime.cost_measurement import decode_book, remeasure
 from fsm_exec.runtime.services import Services
 
 ENDED_KEPT_MAX = 1_000
 FACTS_WAITING_MAX = 4_096  # beyond it the listings tell again
 
 
-class Ended(msgspec.Struct, frozen=True):
+class EndedExecution(msgspec.Struct, frozen=True):
     """An execution that has ended, with its metrics; `metrics` None if it was quarantined instead."""
 
     execution: Execution
@@ -39,7 +39,7 @@ class Ended(msgspec.Struct, frozen=True):
     quarantine: str | None = None
 
 
-class Past:
+class EndedExecutions:
     """`halt_for` is told of a store that failed; `forget` of the order ids of executions that leave memory."""
 
     def __init__(
@@ -48,18 +48,18 @@ class Past:
         halt_for: Callable[[StoreFailed | ServiceFailed], None],
         forget: Callable[[Sequence[str]], None],
     ) -> None:
-        self.ended: dict[str, Ended] = {}
+        self.ended: dict[str, EndedExecution] = {}
         self._doubted: dict[str, Execution] = {}  # in memory however many ended since, until listings have told
         self._books: dict[str, DeadlineBook] = {}  # those that the store cannot give back as they were
         self._services, self._halt_for, self._forget = services, halt_for, forget
         self._send, self._receive = trio.open_memory_channel[tuple[str, AnyEvent] | list[FillReport]](FACTS_WAITING_MAX)
 
-    def keep(self, ended: Ended, book: DeadlineBook | None) -> None:
+    def add(self, ended: EndedExecution, book: DeadlineBook | None) -> None:
         """One more has ended; the oldest leaves memory."""
         name = ended.execution.execution_id
         self.ended[name] = ended
         if ended.quarantine is None:
-            self.doubt(ended.execution)
+            self.track_unconfirmed(ended.execution)
         if book is not None and not (book.bids and book.asks):  # its mid is that of an earlier book
             self._books[name] = book
         while len(self.ended) > ENDED_KEPT_MAX:
@@ -68,7 +68,7 @@ class Past:
             self._books.pop(oldest, None)
             self._forget([c.order_id for c in left.execution.children if c.order_id is not None])
 
-    def drop(self, execution_id: str) -> None:
+    def remove(self, execution_id: str) -> None:
         """It is at work again."""
         self.ended.pop(execution_id, None)
         self._doubted.pop(execution_id, None)
@@ -80,31 +80,31 @@ class Past:
             if ended.quarantine is None and (ended.execution.ended_at_us or 0) >= at_us:
                 yield ended.execution
 
-    def doubt(self, execution: Execution) -> None:
+    def track_unconfirmed(self, execution: Execution) -> None:
         """The newest of one that has ended: as long as listings have to bear out what was told of it, it is kept."""
         if is_doubted(execution):
             self._doubted[execution.execution_id] = execution
         else:
             self._doubted.pop(execution.execution_id, None)
 
-    def doubted(self) -> list[Execution]:
+    def unconfirmed(self) -> list[Execution]:
         """Those that are kept so."""
         return list(self._doubted.values())
 
-    def settle(self, execution: Execution) -> None:
+    def mark_confirmed(self, execution: Execution) -> None:
         """Listings have told; if it was told of something else meanwhile, they must again."""
         if self._doubted.get(execution.execution_id) is execution:
             del self._doubted[execution.execution_id]
 
-    def learn(self, execution_id: str, event: AnyEvent) -> None:
+    def enqueue(self, execution_id: str, event: AnyEvent) -> None:
         """A fact about an execution that nobody works. Never waits."""
-        self._offer((execution_id, event))
+        self._enqueue((execution_id, event))
 
-    def learn_of_strangers(self, fills: Sequence[FillReport]) -> None:
+    def take_unknown_fills(self, fills: Sequence[FillReport]) -> None:
         """Fills of orders that nobody in memory has: ours, of an execution that ended long ago, or anybody's."""
-        self._offer(list(fills))
+        self._enqueue(list(fills))
 
-    def _offer(self, item: tuple[str, AnyEvent] | list[FillReport]) -> None:
+    def _enqueue(self, item: tuple[str, AnyEvent] | list[FillReport]) -> None:
         try:
             self._send.send_nowait(item)
         except trio.WouldBlock:
@@ -115,9 +115,9 @@ class Past:
         async for item in self._receive:
             try:
                 if isinstance(item, tuple):
-                    await self._learn(*item)
+                    await self._process_late_fact(*item)
                 else:
-                    await self._of_strangers(item, deliver)
+                    await self._process_unknown_fills(item, deliver)
             except SaveRefused:
                 self._services.log.exception("late_fact_refused")
             except StoreFailed as failure:
@@ -125,7 +125,7 @@ class Past:
             except Exception:  # one ended execution's trouble stays its own
                 self._services.log.exception("illegal_fact_after_end")
 
-    async def _of_strangers(self, fills: list[FillReport], deliver: Callable[[str, AnyEvent], None]) -> None:
+    async def _process_unknown_fills(self, fills: list[FillReport], deliver: Callable[[str, AnyEvent], None]) -> None:
         found = await self._services.store.owners(sorted({fill.order_id for fill in fills}))
         for fill in fills:
             owner = found.get(fill.order_id)
@@ -136,9 +136,9 @@ class Past:
                 # Somebody may have begun to work it meanwhile: the engine knows.
                 deliver(owner.execution_id, event)
 
-    async def _learn(self, execution_id: str, event: AnyEvent) -> None:
+    async def _process_late_fact(self, execution_id: str, event: AnyEvent) -> None:
         kept = self.ended.get(execution_id)
-        execution = await self._load(execution_id) if kept is None else kept.execution
+        execution = await self._load_execution(execution_id) if kept is None else kept.execution
         if execution is None:
             self._services.log.error("order_without_owner", execution=execution_id, kind=tag_of(event))
             return
@@ -148,18 +148,18 @@ class Past:
         if isinstance(event, OrderProven) and is_too_old(event, execution):
             return
         late = advance(execution, event, NoAlgorithm())
-        self.doubt(execution if late is None else late.execution)
+        self.track_unconfirmed(execution if late is None else late.execution)
         if late is None:
             return
         await self._services.store.save(save_of(execution, event, late))
-        say_notes(late, self._services)
+        log_notes(late, self._services)
         self._services.log.error("fact_after_end", execution=execution_id, seq=late.execution.seq)
-        book = self._books.get(execution_id) or await self._book(execution)
-        row = await score_again(late.execution, book, self._services)
+        book = self._books.get(execution_id) or await self._load_deadline_book(execution)
+        row = await remeasure(late.execution, book, self._services)
         if kept is not None and execution_id in self.ended:
-            self.ended[execution_id] = Ended(late.execution, row, kept.quarantine)
+            self.ended[execution_id] = EndedExecution(late.execution, row, kept.quarantine)
 
-    async def _load(self, execution_id: str) -> Execution | None:
+    async def _load_execution(self, execution_id: str) -> Execution | None:
         stored = await self._services.store.execution(execution_id)
         if stored is None:
             return None
@@ -168,10 +168,10 @@ class Past:
         except CorruptSnapshot as error:
             raise CorruptSnapshot(f"{execution_id}: {error}") from error
 
-    async def _book(self, execution: Execution) -> DeadlineBook | None:
+    async def _load_deadline_book(self, execution: Execution) -> DeadlineBook | None:
         row = await self._services.store.deadline_book(execution.execution_id)
         if row is None:
             return None
         earlier = await self._services.store.metrics(execution.execution_id)
         fresh = earlier is None or "not_the_deadline_book" not in earlier.flags.split(",")
-        return stored_book(row, execution.outcome, fresh=fresh)
+        return decode_book(row, execution.outcome, fresh=fresh)

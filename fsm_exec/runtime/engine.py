@@ -22,8 +22,8 @@ from fsm_exec.core.journal.to_rows import edge_figures, save_of
 from fsm_exec.core.market.client_order_id import numbered
 from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.runtime.dispatch import Dispatch
-from fsm_exec.runtime.ended_executions import Ended as Ended
-from fsm_exec.runtime.ended_executions import Past
+from fsm_exec.runtime.ended_executions import EndedExecution as EndedExecution
+from fsm_exec.runtime.ended_executions import EndedExecutions
 from fsm_exec.runtime.health import Health
 from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.recovery import Recovery
@@ -31,9 +31,9 @@ from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.status import EngineStatus, status_of
 from fsm_exec.runtime.stored_executions import Methods
 from fsm_exec.runtime.stream_state import StreamState
-from fsm_exec.runtime.submission import GRACE_US, ends_of, submitted
+from fsm_exec.runtime.submission import GRACE_US, ends_of, submitted_event
+from fsm_exec.runtime.submission import ExecutionRequest as ExecutionRequest
 from fsm_exec.runtime.submission import MethodRef as MethodRef
-from fsm_exec.runtime.submission import Request as Request
 from fsm_exec.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -44,8 +44,10 @@ if TYPE_CHECKING:
 LEAVING_S = 15.0  # how long executions may take to end when the engine's owner has failed
 DRAIN_WITHIN_S = 60.0  # longer than an unknown order needs to be known
 DRAIN_POLL_S = 0.05
-TOLD_WITHIN_S = 5.0  # that one is to end is durable long before, unless it waits for the exchange to be reconciled
-TOLD_POLL_S = 0.01
+CANCEL_DURABLE_WITHIN_S = (
+    5.0  # that one is to end is durable long before, unless it waits for the exchange to be reconciled
+)
+CANCEL_POLL_S = 0.01
 
 
 class Engine:
@@ -63,23 +65,23 @@ class Engine:
     ) -> None:
         self.state = "starting"
         self.feeds = markets.feeds
-        self._past = Past(services, self._halt_for, services.names.forget)
-        self._supervisor = Supervisor(services, markets, methods, self._past, executions, rng, self._halt_for)
+        self._ended = EndedExecutions(services, self._halt_for, services.names.forget)
+        self._supervisor = Supervisor(services, markets, methods, self._ended, executions, rng, self._halt_for)
         self.actors = self._supervisor.actors
-        self.ended = self._past.ended
+        self.ended = self._ended.ended
         self._services, self._markets, self._stream = services, markets, stream
         self.health = health
         self._count = 0
-        self._places: dict[str, Ends] = {}  # held for what is about to be submitted
+        self._reserved: dict[str, Ends] = {}  # held for what is about to be submitted
         self._stops: list[Reason] = []  # all there have been: one may come while an execution is being accepted
         self._why_halted: str | None = None
         self.failure: StoreFailed | ServiceFailed | None = None  # what it halted for, if it cannot go on
         self.failed = trio.Event()  # there is one: `wait_idle` raises it, once everything has ended
         self._refusal: ExecError | None = None  # why it never began to run
         self._recovered = trio.Event()
-        self.dispatch = Dispatch(self._supervisor, self._past, services)
-        self._recovery = Recovery(services, markets, methods, self._supervisor, self._past, self._halt_for)
-        self.left = self.status()  # as it stood when `drain` stopped waiting
+        self.dispatch = Dispatch(self._supervisor, self._ended, services)
+        self._recovery = Recovery(services, markets, methods, self._supervisor, self._ended, self._halt_for)
+        self.status_left = self.status()  # as it stood when `drain` stopped waiting
 
     # What its owner asks.
 
@@ -110,23 +112,23 @@ class Engine:
         if self.failure is not None:
             raise self.failure
 
-    def hold_place(self, name: str, deadline_us: int, algorithm: Algorithm) -> None:
+    def reserve_capacity(self, name: str, deadline_us: int, algorithm: Algorithm) -> None:
         """Keep room for an execution that is about to be submitted, under a name of the caller's, until
         `release_place`; a second time it moves to another deadline. Raises OverCapacity for one that could not be
         cancelled in time beside all there are."""
-        self._places.pop(name, None)
+        self._reserved.pop(name, None)
         now_us, new = self._services.wall.now_us(), ends_of(deadline_us, algorithm)
-        others = [*(actor.ends for actor in self.actors.values()), *self._places.values()]
+        others = [*(actor.ends for actor in self.actors.values()), *self._reserved.values()]
         why = over_capacity(new, others, self._services.exchange.budget(), grace_us=GRACE_US, now_us=now_us)
         if why is not None:
             raise OverCapacity(why)
-        self._places[name] = new
+        self._reserved[name] = new
 
-    def release_place(self, name: str) -> None:
+    def release_capacity(self, name: str) -> None:
         """It was submitted, or will not be."""
-        self._places.pop(name, None)
+        self._reserved.pop(name, None)
 
-    async def submit(self, request: Request) -> str:
+    async def submit(self, request: ExecutionRequest) -> str:
         """Accept an execution and start working it; returns its id once it is durable.
 
         Raises LocalError if the engine does not run or the request breaks a rule of core, and whatever made the engine
@@ -139,7 +141,7 @@ class Engine:
         self._count += 1
         execution_id = numbered(self._count)
         named = self._services.store.instance + self._services.store.epoch
-        event = submitted(request, execution_id, named, self.feeds[request.ticker])
+        event = submitted_event(request, execution_id, named, self.feeds[request.ticker])
         stops = len(self._stops)
         first = advance(None, event, request.method.algorithm)
         if first is None:
@@ -154,7 +156,7 @@ class Engine:
             self._halt_for(failure)
             raise
         self._log_steps(first)
-        actor = self._supervisor.hire(first.execution, request.method.algorithm)
+        actor = self._supervisor.add_actor(first.execution, request.method.algorithm)
         for reason in self._stops[stops:]:
             actor.end(reason)
         if self.state == "draining" and len(self._stops) == stops:  # begun while this was being saved
@@ -177,19 +179,19 @@ class Engine:
         """
         actor = self.actors.get(execution_id)
         if execution_id in self._supervisor.quarantined:
-            await self._supervisor.revive(execution_id, reason)
+            await self._supervisor.take_up_quarantined(execution_id, reason)
             actor = self.actors.get(execution_id)
         elif actor is not None:
             actor.end(reason)
         else:
             raise UserError(f"{execution_id} is not at work; it has ended, or there is none of that name")
-        with trio.move_on_after(TOLD_WITHIN_S):
+        with trio.move_on_after(CANCEL_DURABLE_WITHIN_S):
             while (actor := self.actors.get(execution_id, actor)) is not None:
                 if actor.execution.ending is not None or actor.execution.is_ended:
                     return
                 if execution_id not in self.actors:
                     break  # given up, or let go
-                await trio.sleep(TOLD_POLL_S)  # nobody announces it, and few wait for it
+                await trio.sleep(CANCEL_POLL_S)  # nobody announces it, and few wait for it
         raise LocalError(
             f"{execution_id} was told to end, but that is not durable yet (the engine is {self.state}); ask again"
         )
@@ -205,7 +207,7 @@ class Engine:
         if self.state != "running":
             raise LocalError(f"the engine is {self.state} and takes nothing up")
         stops = len(self._stops)
-        await self._supervisor.revive(execution_id)
+        await self._supervisor.take_up_quarantined(execution_id)
         for reason in self._stops[stops:]:  # while it was looked up
             self.actors[execution_id].end(reason)
 
@@ -223,7 +225,7 @@ class Engine:
         elif self.state == "draining":
             self.stop("halt")
         if self.state in ("halted", "draining"):
-            self._supervisor.clear_quarantined()
+            self._supervisor.cancel_quarantined()
 
     def resume(self) -> None:
         """Accept work again. Raises LocalError unless halted by `halt`, with everything recovered."""
@@ -253,28 +255,28 @@ class Engine:
         with trio.move_on_after(within_s):
             await self._recovery.loaded.wait()
             if cancel_orders:
-                self._supervisor.clear_quarantined()
+                self._supervisor.cancel_quarantined()
             while not at_rest:
                 for actor in list(self.actors.values()):
                     if cancel_orders and actor not in told:  # one that was there, or begins anew after a failure
                         actor.drain()
                     told.add(actor)
                 if not cancel_orders:
-                    self._supervisor.let_go()
+                    self._supervisor.cancel_all_tasks()
                 await trio.sleep(DRAIN_POLL_S)  # nobody announces that the last of many has come to rest
                 at_rest = told.issuperset(self.actors.values()) and not any(
-                    actor.under_way or (cancel_orders and self._is_busy(actor)) for actor in told
+                    actor.in_flight or (cancel_orders and self._is_busy(actor)) for actor in told
                 )
                 at_rest = at_rest and not (cancel_orders and self._services.loose)
-        self.left = self.status()
-        self._supervisor.let_go()
+        self.status_left = self.status()
+        self._supervisor.cancel_all_tasks()
         return at_rest
 
     def _is_busy(self, actor: Actor) -> bool:
         """It has orders that may be live, or has not taken in yet that it is to end. Those of one that is not at work
         any more are another actor's, or loose."""
         execution = actor.execution
-        is_deaf = actor.stopped_for is not None and execution.ending is None and not execution.is_ended
+        is_deaf = actor.stop_reason is not None and execution.ending is None and not execution.is_ended
         is_at_work = self.actors.get(execution.execution_id) is actor
         return is_at_work and (actor.is_busy or (is_deaf and not actor.is_waiting))
 
@@ -306,19 +308,19 @@ class Engine:
 
     async def wait_idle(self) -> None:
         """Until no execution is at work. Raises StoreFailed or ServiceFailed if the engine had to halt."""
-        await self._supervisor.wait_for_nobody()
+        await self._supervisor.wait_until_empty()
         if self.failure is not None:
             raise self.failure
 
-    async def leave(self) -> None:
+    async def end_all(self) -> None:
         """The engine's owner failed: end every execution that can still end, so that no order is left behind."""
         self.stop("halt")
         with trio.move_on_after(LEAVING_S, shield=True):
-            await self._supervisor.wait_for_nobody()
+            await self._supervisor.wait_until_empty()
 
     # What its parts tell.
 
-    def clock_jumped(self, correction_us: int) -> None:
+    def on_clock_jump(self, correction_us: int) -> None:
         """The wall clock was corrected: every wait is armed anew."""
         self._services.log.warning("clock_jumped", correction_us=correction_us)
         for actor in self.actors.values():
@@ -331,7 +333,7 @@ class Engine:
             "transition", machine="engine", subject="engine", source=source, trigger=trigger, dest=self.state
         )
 
-    async def keep(self, service: Callable[..., Awaitable[object]], *args: object) -> None:
+    async def run_service(self, service: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a task the engine cannot do without. If it ends in a bug, everything is ended instead of torn down: the
         executions can still cancel their orders and ask what became of them."""
         try:
@@ -344,9 +346,9 @@ class Engine:
                 return
             self._halt_for(ServiceFailed(f"{name} ended in {type(failure).__name__}: {failure}; see the log"))
 
-    async def keep_learning(self) -> None:
+    async def process_late_facts(self) -> None:
         """About executions that have ended, for ever."""
-        await self._past.run(self.dispatch.deliver)
+        await self._ended.run(self.dispatch.deliver)
 
     def _halt_for(self, failure: StoreFailed | ServiceFailed) -> None:
         """No new work, and every execution is made to end now. After a failed save that makes each save once more,
@@ -368,8 +370,8 @@ class Engine:
         """From `recovering` to `running`; `stream` is called when the feeds are there. What makes it impossible is
         raised by `wait_running`."""
         try:
-            stored = await self._recovery.take_up(
-                tickers, gone, stream, lambda: self.state == "draining", self._tell_stops
+            stored = await self._recovery.recover(
+                tickers, gone, stream, lambda: self.state == "draining", self._apply_stops
             )
             if stored is None:
                 return
@@ -378,9 +380,9 @@ class Engine:
                 self.fire("reconciled")
             self._recovered.set()
             await self._supervisor.may_act.open()
-            self._services.requests.start_soon(self._take_up_healed)
+            self._services.requests.start_soon(self._resume_healed)
         except ExecError as error:
-            await self._recovery.give_up(LEAVING_S)
+            await self._recovery.abandon(LEAVING_S)
             self._refusal = error
             if self.state in ("starting", "recovering"):
                 self.fire("failed")
@@ -388,7 +390,7 @@ class Engine:
             self._recovery.loaded.set()
             self._recovered.set()
 
-    async def _take_up_healed(self) -> None:
+    async def _resume_healed(self) -> None:
         """What was quarantined because its algorithm was missing goes on where it is there again, one after the other.
         One that cannot stays as it is: `resume_execution` says why."""
         for name in self._recovery.healed:
@@ -401,13 +403,13 @@ class Engine:
                     self._halt_for(error)
                     return
 
-    def _tell_stops(self) -> None:
+    def _apply_stops(self) -> None:
         """Those that came while there was nobody to be told."""
         for reason in self._stops:
             for actor in list(self.actors.values()):
                 actor.end(reason)
         if self._stops:
-            self._supervisor.clear_quarantined()
+            self._supervisor.cancel_quarantined()
 
 
 def _store_failure(failure: BaseException) -> StoreFailed | None:

@@ -6,16 +6,16 @@ from typing import Protocol
 
 import trio
 
-AT_ONCE = 64
+GATE_BATCH = 64
 
 
-class MayAct(Protocol):
+class Waitable(Protocol):
     """What an execution waits for when it has taken in what it missed, before it acts."""
 
     async def wait(self) -> None: ...
 
 
-class Latch:
+class LazyEvent:
     """What trio.Event is, for what is rarely waited for: it has no waiting room until somebody comes. Every execution
     has two, and thousands idle at once."""
 
@@ -45,7 +45,7 @@ class Latch:
         await self._waited_for.wait()
 
 
-class Turnstile:
+class StaggeredGate:
     """Shut until it is opened. Then those who wait pass a few at a time: between them the loop reads what has arrived
     and serves whoever asks, however many there are."""
 
@@ -57,7 +57,7 @@ class Turnstile:
         """Returns when all have passed that waited."""
         self._is_open = True
         while self._waiting:
-            self._waiting.unpark(count=AT_ONCE)
+            self._waiting.unpark(count=GATE_BATCH)
             await trio.lowlevel.checkpoint()
 
     async def wait(self) -> None:

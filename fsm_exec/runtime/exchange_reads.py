@@ -19,13 +19,13 @@ from fsm_exec.core.market.orders import FillListing, OrderListing
 FIRST_PAUSE_S = 0.5
 PAUSE_MAX_S = 15.0
 
-PASSING = frozenset({"header_timestamp_expired"})
+PASSING_REFUSALS = frozenset({"header_timestamp_expired"})
 """Refusals that say nothing about us but that two clocks disagree: ours is put right, or theirs."""
 
 T = TypeVar("T")
 
 
-class _Turn:
+class _PendingListing:
     """One listing that has not begun, and all who wait for it."""
 
     def __init__(self) -> None:
@@ -42,15 +42,15 @@ class SharedListings:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._locks: dict[str, trio.Lock] = {}
-        self._next: dict[str, _Turn] = {}
+        self._next: dict[str, _PendingListing] = {}
 
     async def orders(self, ticker: str, since_us: int) -> OrderListing:
         """All orders of the market placed at or after `since_us`, as of now or later. Raises VenueError."""
         turn = self._next.get(ticker)
         if turn is None:
-            turn = self._next[ticker] = _Turn()
+            turn = self._next[ticker] = _PendingListing()
             turn.since_us = since_us
-            await self._lead(ticker, turn)
+            await self._fetch(ticker, turn)
         else:
             turn.since_us = since_us if turn.since_us is None else min(turn.since_us, since_us)
             await turn.done.wait()
@@ -58,7 +58,7 @@ class SharedListings:
             raise turn.failure or VenueUnavailable("whoever listed the orders has left")
         return turn.listing
 
-    async def _lead(self, ticker: str, turn: _Turn) -> None:
+    async def _fetch(self, ticker: str, turn: _PendingListing) -> None:
         try:
             async with self._locks.setdefault(ticker, trio.Lock()):
                 self._next.pop(ticker, None)  # whoever asks from now on needs a later one
@@ -71,14 +71,14 @@ class SharedListings:
             turn.done.set()
 
 
-async def until_answered(read: Callable[[], Awaitable[T]], what: str, log: FilteringBoundLogger) -> T:
+async def retry_until_answered(read: Callable[[], Awaitable[T]], what: str, log: FilteringBoundLogger) -> T:
     """What `read` brings. Raises VenueRefused."""
     pause_s = FIRST_PAUSE_S
     while True:
         try:
             return await read()
         except (VenueUnavailable, VenueRefused) as error:
-            if isinstance(error, VenueRefused) and error.code not in PASSING:
+            if isinstance(error, VenueRefused) and error.code not in PASSING_REFUSALS:
                 raise
             what_happened = "answer_unreadable" if isinstance(error, VenueUnreadable) else "exchange_does_not_answer"
             log.warning(what_happened, what=what, again_in_s=pause_s, error=str(error))
@@ -86,12 +86,12 @@ async def until_answered(read: Callable[[], Awaitable[T]], what: str, log: Filte
         pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
 
-async def listings(
+async def fetch_listings(
     exchange: Exchange, since_us: int, log: FilteringBoundLogger, ticker: str | None = None
 ) -> tuple[tuple[OrderListing, ...], FillListing]:
     """All that is needed to tell executions accepted after `since_us` what they missed: their orders, whatever rests,
     and then the fills, so that an order listed as ended has its fills. Raises VenueRefused."""
-    orders = await until_answered(lambda: exchange.orders(ticker, since_us=since_us), "orders", log)
-    resting = await until_answered(lambda: exchange.orders(ticker, resting=True), "resting orders", log)
-    fills = await until_answered(lambda: exchange.fills(ticker, since_us=since_us), "fills", log)
+    orders = await retry_until_answered(lambda: exchange.orders(ticker, since_us=since_us), "orders", log)
+    resting = await retry_until_answered(lambda: exchange.orders(ticker, resting=True), "resting orders", log)
+    fills = await retry_until_answered(lambda: exchange.fills(ticker, since_us=since_us), "fills", log)
     return (orders, resting), fills

@@ -21,8 +21,8 @@ from fsm_exec.core.market.terms import MarketStatus, MarketTerms
 from fsm_exec.core.signals.signal_tracker import SignalTracker
 from fsm_exec.core.signals.sweep_cost import SweepWatch
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid, complement, opposite
-from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.net_book import Others
+from fsm_exec.runtime.clock import WallClock
+from fsm_exec.runtime.net_book import NetBook
 from fsm_exec.runtime.own_orders import OwnOrders
 
 MIDS_KEPT = 4_096
@@ -38,7 +38,7 @@ class MarketFeed:
     def __init__(
         self,
         terms: MarketTerms,
-        wall: Wall,
+        wall: WallClock,
         own: OwnOrders,
         on_change: Callable[[str, str, str, str], None],
         *,
@@ -51,7 +51,7 @@ class MarketFeed:
         self.book_seq = 0
         self._wall, self._own, self._on_change = wall, own, on_change
         self._heard_us = wall.now_us()
-        self.others = Others(terms.ticker, own, SignalTracker() if signals else None)
+        self.net_book = NetBook(terms.ticker, own, SignalTracker() if signals else None)
         self.volume_e2 = CountE2(0)  # contracts traded since this feed began
         self.whole_since_us: int | None = None  # since when nothing was missed; None: something is being missed
         self._trades: deque[tuple[int, CountE2]] = deque(maxlen=TRADES_KEPT)  # time, and the volume before it
@@ -59,81 +59,81 @@ class MarketFeed:
         self._mids: deque[tuple[int, int]] = deque(maxlen=MIDS_KEPT)  # exchange time, YES mid, when the mid changed
         self._mid_e5: int | None = None
         self._spread_e4: int | None = None
-        self.when_acted: Callable[[Execution, View], None] | None = None
+        self.on_acted: Callable[[Execution, View], None] | None = None
         self._listeners: dict[str, Callable[[], None]] = {}
         self._grids = {"yes": terms.grid, "no": terms.grid.mirrored()}
 
     # What the stream tells.
 
-    def connected(self) -> None:
+    def mark_connected(self) -> None:
         if self.state == "disconnected":
             self._fire("dial")
 
-    def disconnected(self) -> None:
+    def mark_disconnected(self) -> None:
         if self.state != "disconnected":
             self._fire("lost")
 
-    def gap(self) -> None:
-        self.heard()
+    def mark_gap(self) -> None:
+        self.mark_heard()
         if self.state == "live":
             self._fire("gap")
 
-    def quiet(self) -> None:
+    def mark_quiet(self) -> None:
         if self.state == "live":
             self._fire("quiet")
 
-    def heard(self) -> None:
+    def mark_heard(self) -> None:
         self._heard_us = self._wall.now_us()
         if self.state == "stale":
             self._fire("frame")
 
-    def snapshot(self, yes: Sequence[Level], no: Sequence[Level], at_us: int | None) -> None:
-        self.heard()
+    def apply_snapshot(self, yes: Sequence[Level], no: Sequence[Level], at_us: int | None) -> None:
+        self.mark_heard()
         self.book = Book(yes, no)
         self.book_seq += 1
         at_us = self._wall.now_us() if at_us is None else at_us
-        self.others.begin(self.book, at_us)
+        self.net_book.start(self.book, at_us)
         self._measure(at_us)
         if self.state in ("subscribing", "gapped"):
             self._fire("snapshot")
         else:
             self._nudge()
 
-    def change(self, outcome: Outcome, price: PriceE4, delta: CountE2, at_us: int) -> bool:
+    def apply_change(self, outcome: Outcome, price: PriceE4, delta: CountE2, at_us: int) -> bool:
         """Apply one change; False if the book cannot be trusted any more (the feed is then gapped)."""
-        self.heard()
+        self.mark_heard()
         if self.state != "live":
             return True  # before the snapshot; it will contain this
         try:
             self.book.change(outcome, price, delta)
         except BookError:
-            self.gap()
+            self.mark_gap()
             return False
         self.book_seq += 1
-        if self.others.change(self.book, outcome, price, at_us):
+        if self.net_book.apply_change(self.book, outcome, price, at_us):
             self._measure(at_us)
             self._nudge()
         return True
 
-    def own_changed(self) -> None:
+    def refresh_own(self) -> None:
         """What is ours of the book may be something else now."""
-        if self.state == "live" and self.others.own_changed(self.book):
-            self._measure(self.others.at_us)
+        if self.state == "live" and self.net_book.refresh_own(self.book):
+            self._measure(self.net_book.at_us)
             self._nudge()
 
-    def trade(self, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
+    def record_trade(self, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
         """A public trade."""
         self._trades.append((at_us, self.volume_e2))
         self.volume_e2 = CountE2(self.volume_e2 + count)
-        if self.others.tracker is not None and self.state == "live":
-            self.others.tracker.trade(taker, yes_price, count, at_us)
+        if self.net_book.tracker is not None and self.state == "live":
+            self.net_book.tracker.trade(taker, yes_price, count, at_us)
 
-    def filled(self, report: FillReport) -> None:
+    def record_own_fill(self, report: FillReport) -> None:
         """A fill of ours: what we took is no flow of others."""
-        if self.others.tracker is None or not report.is_taker or report.fill_id in self._taken:
+        if self.net_book.tracker is None or not report.is_taker or report.fill_id in self._taken:
             return
         self._taken.append(report.fill_id)
-        self.others.tracker.took(report.outcome, report.count_e2, report.at_us)
+        self.net_book.tracker.took(report.outcome, report.count_e2, report.at_us)
 
     def set_status(self, status: MarketStatus) -> bool:
         """The market opened, paused or closed; False if that is known."""
@@ -152,7 +152,7 @@ class MarketFeed:
         self._nudge()
         return True
 
-    def read(self, terms: MarketTerms) -> None:
+    def set_terms(self, terms: MarketTerms) -> None:
         """The exchange has told the market's terms; until then they were an execution's own."""
         self.set_grid(terms.grid)
         self.terms = terms
@@ -169,14 +169,14 @@ class MarketFeed:
 
     def unsubscribe(self, name: str) -> None:
         self._listeners.pop(name, None)
-        if self.others.tracker is not None:
-            self.others.tracker.watches.pop(name, None)
+        if self.net_book.tracker is not None:
+            self.net_book.tracker.watches.pop(name, None)
 
     def view_for(self, execution: Execution) -> View:
         """What this execution's next decision sees, with the signals: what taking would cost it is followed from its
         first view until it unsubscribes."""
         view = self.view(execution.outcome)
-        tracker = self.others.tracker
+        tracker = self.net_book.tracker
         if tracker is None or self.state != "live":
             return view
         name = execution.execution_id
@@ -194,10 +194,10 @@ class MarketFeed:
         before = next((volume for when_us, volume in self._trades if when_us >= at_us), self.volume_e2)
         return CountE2(self.volume_e2 - before)
 
-    def acted(self, execution: Execution, view: View) -> None:
+    def notify_acted(self, execution: Execution, view: View) -> None:
         """An execution has decided on writes, having seen `view`; both are durable."""
-        if self.when_acted is not None:
-            self.when_acted(execution, view)
+        if self.on_acted is not None:
+            self.on_acted(execution, view)
 
     def view(self, outcome: Outcome, depth: int = VIEW_DEPTH_LEVELS) -> View:
         """The market now, without signals; `depth` 0 gives every level."""
@@ -229,7 +229,7 @@ class MarketFeed:
 
     def _measure(self, at_us: int) -> None:
         """The touch is that of the others: ours may stand at the top for minutes while they move behind it."""
-        bid, offered = self.others.side("yes").best, self.others.side("no").best
+        bid, offered = self.net_book.side("yes").best, self.net_book.side("no").best
         if not bid or not offered:
             return  # a one-sided book leaves the last mid and spread standing
         ask = complement(offered)

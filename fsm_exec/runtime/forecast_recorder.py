@@ -20,9 +20,9 @@ from fsm_exec.core.signals.forecasts import Forecast, fill_forecast, made_of
 from fsm_exec.core.signals.sweep_cost import sweep_side
 from fsm_exec.core.store_port import ObservationStore
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, CountE2, complement, opposite, parse_price
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
-from fsm_exec.runtime.timer_queue import Agenda
+from fsm_exec.runtime.timer_queue import TimerQueue
 
 LAG_US: Final = 1_000_000
 LATE_US: Final = 5_000_000  # looked at later than this, the book is not that of the time any more
@@ -30,15 +30,15 @@ ORDERS_KEPT: Final = 4_096
 AT: Final = " at "
 
 
-class Forecasting:
+class ForecastRecorder:
     def __init__(
-        self, store: ObservationStore, feeds: Mapping[str, MarketFeed], wall: Wall, log: FilteringBoundLogger
+        self, store: ObservationStore, feeds: Mapping[str, MarketFeed], wall: WallClock, log: FilteringBoundLogger
     ) -> None:
         self._store, self._feeds, self._wall, self._log = store, feeds, wall, log
-        self._agenda: Agenda[None] = Agenda(wall)
+        self._timers: TimerQueue[None] = TimerQueue(wall)
         self._orders: dict[str, ChildRow] = {}  # as last heard of, the newest
 
-    def saved(self, save: ExecutionSave) -> None:
+    def on_saved(self, save: ExecutionSave) -> None:
         for child in save.children:
             self._orders.pop(child.client_order_id, None)
             self._orders[child.client_order_id] = child
@@ -46,7 +46,7 @@ class Forecasting:
             del self._orders[next(iter(self._orders))]
 
     @staticmethod
-    def of(execution: Execution, view: View) -> list[Forecast]:
+    def forecasts_of(execution: Execution, view: View) -> list[Forecast]:
         """What can be said at a decision that acted, having seen `view`."""
         if view.signals is None:
             return []
@@ -61,22 +61,22 @@ class Forecasting:
                     found.append(fill)
         return found
 
-    async def keep(self, execution: Execution, forecasts: list[Forecast]) -> None:
+    async def save(self, execution: Execution, forecasts: list[Forecast]) -> None:
         await self._store.save_forecasts(execution.execution_id, execution.terms.ticker, forecasts)
         for forecast in forecasts:
-            self._agenda.enter(forecast.due_at_us, None)
+            self._timers.push(forecast.due_at_us, None)
 
-    async def resume(self) -> None:
+    async def load_pending(self) -> None:
         """Go on where an earlier process stopped."""
         for waiting in await self._store.open_forecasts(None):
-            self._agenda.enter(waiting.forecast.due_at_us, None)
+            self._timers.push(waiting.forecast.due_at_us, None)
 
     async def run(self) -> None:
         """For ever."""
         while True:
-            due = await self._agenda.wait_due(LAG_US)
+            due = await self._timers.wait_due(LAG_US)
             waiting = await self._store.open_forecasts(due[-1][0])
-            happened = [(one.number, self._happened(one)) for one in waiting]
+            happened = [(one.number, self._outcome(one)) for one in waiting]
             if not happened:
                 continue
             try:
@@ -84,17 +84,17 @@ class Forecasting:
             except SaveRefused:
                 self._log.exception("forecasts_refused", rows=len(happened))
 
-    def _happened(self, waiting: OpenForecast) -> int | None:
+    def _outcome(self, waiting: OpenForecast) -> int | None:
         forecast = waiting.forecast
         if forecast.kind == "fill_30s":
-            return self._filled(forecast)
+            return self._fill_outcome(forecast)
         feed = self._feeds.get(waiting.ticker)
         if feed is None or feed.whole_since_us is None or feed.whole_since_us > forecast.due_at_us:
             return None
         if forecast.kind == "mid_30s":
             mid = feed.mid_before(forecast.due_at_us + 1, forecast.outcome)
             return None if mid is None else mid * 10
-        bids, offers = feed.others.side(forecast.outcome), feed.others.side(opposite(forecast.outcome))
+        bids, offers = feed.net_book.side(forecast.outcome), feed.net_book.side(opposite(forecast.outcome))
         late = self._wall.now_us() - forecast.due_at_us > LATE_US
         if late or forecast.count_e2 is None or not bids.best or not offers.best:
             return None
@@ -104,7 +104,7 @@ class Forecasting:
         mid_e6 = (bids.best + complement(offers.best)) * 50
         return (swept.value_e6 + swept.fee_e6) * ONE_CONTRACT_E2 // forecast.count_e2 - mid_e6
 
-    def _filled(self, forecast: Forecast) -> int | None:
+    def _fill_outcome(self, forecast: Forecast) -> int | None:
         name, _, price_e4 = (forecast.subject or "").partition(AT)
         order = self._orders.get(name)
         if order is None:

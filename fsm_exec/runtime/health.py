@@ -18,25 +18,25 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.errors import VenueError, VenueRefused
 from fsm_exec.core.text import one_line
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 
 Kind: TypeAlias = Literal["signature", "reads", "stream", "book"]
 READ_GRACE_US: Final = 6_000_000  # one answer that did not come is no state: the listing is read again after 5 s
 STREAM_GRACE_US: Final = 5_000_000  # a connection is lost and found again
 BOOK_GRACE_US: Final = 15_000_000
 WRITE_MEMORY_US: Final = 60_000_000  # a refused write is asked again then: nothing else would tell that it passed
-LOOK_S: Final = 1.0
+CHECK_EVERY_S: Final = 1.0
 READ_EVERY_S: Final = 5.0
-SPELLS_KEPT: Final = 512
+PERIODS_KEPT: Final = 512
 WORDS_MAX: Final = 200
 UNAUTHORIZED: Final = frozenset({401, 403})
-DOOR_CODES: Final = frozenset(
+AUTH_REFUSALS: Final = frozenset(
     {"authentication_error", "signature_is_missing_from_headers", "header_timestamp_expired", "forbidden"}
 )
 """Refusals of a write that say who asks is not let in."""
 
 
-class Spell(msgspec.Struct):
+class DegradedPeriod(msgspec.Struct):
     """One thing that was wrong, from a time to a time; `to_us` None: it still is."""
 
     kind: Kind
@@ -48,16 +48,16 @@ class Spell(msgspec.Struct):
 class Health:
     """Before `watch` only the reads are known."""
 
-    def __init__(self, wall: Wall, log: FilteringBoundLogger) -> None:
+    def __init__(self, wall: WallClock, log: FilteringBoundLogger) -> None:
         self._wall, self._log = wall, log
         self._unread: dict[str, tuple[int, str]] = {}  # by listing: since when it fails, and how
-        self._shut_out: tuple[int, str] | None = None  # since when nobody lets us in, and the exchange's words
+        self._unauthorized: tuple[int, str] | None = None  # since when nobody lets us in, and the exchange's words
         self._write_refused: tuple[int, str] | None = None
-        self._silence: Callable[[], str | None] = _nothing
-        self._trouble: Callable[[], str | None] = _nothing
+        self._why_silent: Callable[[], str | None] = _nothing
+        self._stream_error: Callable[[], str | None] = _nothing
         self._books: Callable[[], Iterable[tuple[str, str]]] = tuple
         self._since_us: dict[str, int] = {}  # what only a look can tell: since when it is so
-        self._spells: deque[Spell] = deque(maxlen=SPELLS_KEPT)
+        self._periods: deque[DegradedPeriod] = deque(maxlen=PERIODS_KEPT)
 
     def watch(
         self,
@@ -67,45 +67,45 @@ class Health:
     ) -> None:
         """`silence()` says why the stream tells nothing, None: it does; `trouble()` why it was lost, in the exchange's
         words; `books()` names the books that are needed and not live, with their state."""
-        self._silence, self._trouble, self._books = silence, trouble, books
+        self._why_silent, self._stream_error, self._books = silence, trouble, books
 
     # What requests tell.
 
-    def answered(self, listing: str | None = None) -> None:
+    def record_read(self, listing: str | None = None) -> None:
         """A read was answered; `listing` if it is one that is asked for again and again."""
-        self._shut_out = None
+        self._unauthorized = None
         if listing is not None:
             self._unread.pop(listing, None)
 
-    def failed(self, error: VenueError, listing: str | None = None) -> None:
+    def record_failed_read(self, error: VenueError, listing: str | None = None) -> None:
         """A read was not."""
         now_us, words = self._wall.now_us(), one_line(str(error))[:WORDS_MAX]
         if isinstance(error, VenueRefused) and error.status in UNAUTHORIZED:
-            since_us = now_us if self._shut_out is None else self._shut_out[0]
-            self._shut_out = (since_us, words)
+            since_us = now_us if self._unauthorized is None else self._unauthorized[0]
+            self._unauthorized = (since_us, words)
         elif listing is not None:
             since_us, _ = self._unread.get(listing, (now_us, ""))
             self._unread[listing] = (since_us, words)
 
-    def written(self, refusal: str | None, words: str = "") -> None:
+    def record_write(self, refusal: str | None, words: str = "") -> None:
         """A write was answered; `refusal` is the code of a definite no."""
-        if refusal in DOOR_CODES:
+        if refusal in AUTH_REFUSALS:
             self._write_refused = (self._wall.now_us(), one_line(f"{refusal}: {words}")[:WORDS_MAX])
         else:
-            self._shut_out = self._write_refused = None
+            self._unauthorized = self._write_refused = None
 
     # What is said.
 
     def why_degraded(self) -> tuple[str, ...]:
         """What is wrong, in words; empty: nothing."""
-        return tuple(words for _, words in self._wrong())
+        return tuple(words for _, words in self._problems())
 
-    def could_not_act(self, from_us: int, to_us: int) -> str | None:
+    def describe_outage(self, from_us: int, to_us: int) -> str | None:
         """For how long of that time something was wrong, and what was so the longest; None: for less than a second."""
-        self.look()
+        self.check()
         spells = [
             (max(spell.from_us, from_us), min(to_us if spell.to_us is None else spell.to_us, to_us), spell.words)
-            for spell in self._spells
+            for spell in self._periods
         ]
         spells = [spell for spell in spells if spell[0] < spell[1]]
         lost_us, reached_us = 0, from_us
@@ -123,33 +123,33 @@ class Health:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_reading, read)
             while True:
-                self.look()
-                await trio.sleep(LOOK_S)
+                self.check()
+                await trio.sleep(CHECK_EVERY_S)
 
     async def _keep_reading(self, read: Callable[[], Awaitable[object]]) -> NoReturn:
         while True:
             await trio.sleep(READ_EVERY_S)
-            if any(spell.to_us is None for spell in self._spells):
+            if any(spell.to_us is None for spell in self._periods):
                 with suppress(VenueError):
                     await read()
 
-    def look(self) -> None:
+    def check(self) -> None:
         now_us = self._wall.now_us()
-        wrong = dict(self._wrong())
-        for spell in self._spells:
+        wrong = dict(self._problems())
+        for spell in self._periods:
             if spell.to_us is not None:
                 continue
             spell.words = wrong.get(spell.kind, spell.words)  # the newest say the most
             if spell.kind not in wrong:
                 spell.to_us = now_us
                 self._log.warning("exchange_well_again", kind=spell.kind, words=spell.words)
-        lasting = {spell.kind for spell in self._spells if spell.to_us is None}
+        lasting = {spell.kind for spell in self._periods if spell.to_us is None}
         for kind, words in wrong.items():
             if kind not in lasting:
-                self._spells.append(Spell(kind, words, self._begun_us(kind, now_us)))
+                self._periods.append(DegradedPeriod(kind, words, self._start_us(kind, now_us)))
                 self._log.warning("degraded", kind=kind, words=words)
 
-    def _begun_us(self, kind: Kind, now_us: int) -> int:
+    def _start_us(self, kind: Kind, now_us: int) -> int:
         match kind:
             case "reads":
                 return min((since_us for since_us, _ in self._unread.values()), default=now_us)
@@ -160,32 +160,32 @@ class Health:
             case _:
                 return now_us
 
-    def _wrong(self) -> Iterable[tuple[Kind, str]]:
+    def _problems(self) -> Iterable[tuple[Kind, str]]:
         now_us = self._wall.now_us()
         if self._write_refused is not None and now_us - self._write_refused[0] > WRITE_MEMORY_US:
             self._write_refused = None
-        shut_out = self._shut_out or self._write_refused
+        shut_out = self._unauthorized or self._write_refused
         if shut_out is not None:
             yield "signature", f"the exchange does not accept our signature: {shut_out[1]}"
         for listing, (since_us, words) in self._unread.items():
             if now_us - since_us >= READ_GRACE_US:
                 yield "reads", f"the exchange's {listing} cannot be read: {words}"
                 break
-        silence = self._silence()
-        if self._lasts("stream", silence is not None, now_us, STREAM_GRACE_US):
+        silence = self._why_silent()
+        if self._has_lasted("stream", silence is not None, now_us, STREAM_GRACE_US):
             yield (
                 "stream",
-                f"the exchange's stream is not live: {one_line(self._trouble() or silence or '')[:WORDS_MAX]}",
+                f"the exchange's stream is not live: {one_line(self._stream_error() or silence or '')[:WORDS_MAX]}",
             )
         books = dict(self._books())
         for ticker in [name for name in self._since_us if name != "stream" and name not in books]:
             del self._since_us[ticker]
-        late = [name for name in books if self._lasts(name, True, now_us, BOOK_GRACE_US)]
+        late = [name for name in books if self._has_lasted(name, True, now_us, BOOK_GRACE_US)]
         if late and silence is None:
             others = "" if len(late) == 1 else f" and of {len(late) - 1} more"
             yield "book", f"the book of {late[0]} is {books[late[0]]}{others}"
 
-    def _lasts(self, name: str, is_so: bool, now_us: int, grace_us: int) -> bool:
+    def _has_lasted(self, name: str, is_so: bool, now_us: int, grace_us: int) -> bool:
         if not is_so:
             self._since_us.pop(name, None)
             return False

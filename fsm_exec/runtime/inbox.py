@@ -45,7 +45,7 @@ class Inbox:
         self._stop = why
         self._wake()
 
-    def go_on(self) -> None:
+    def clear_stop(self) -> None:
         """What it was to stop for stops it no more, unless facts were lost."""
         if not isinstance(self._stop, InboxOverflow):
             self._stop = None
@@ -71,14 +71,14 @@ class Inbox:
             return
         with trio.move_on_at(until):
             self._waiting = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._no_more)
+            await trio.lowlevel.wait_task_rescheduled(self._abort_wait)
 
     def _wake(self) -> None:
         if self._waiting is not None:
             trio.lowlevel.reschedule(self._waiting)
             self._waiting = None
 
-    def _no_more(self, _: object) -> trio.lowlevel.Abort:
+    def _abort_wait(self, _: object) -> trio.lowlevel.Abort:
         """The time is up, or the actor is let go."""
         self._waiting = None
         return trio.lowlevel.Abort.SUCCEEDED

@@ -29,12 +29,12 @@ PAUSE_S = 0.5
 PAUSE_MAX_S: Final = 15.0
 ORPHAN_PAUSE_S: Final = 2.0
 ORPHAN_ROUNDS_MAX: Final = 5  # then it is said that they are still there
-NOBODY: Final = "nobody"  # the owner of a loose order that is no execution's
+NO_OWNER: Final = "nobody"  # the owner of a loose order that is no execution's
 
 
-async def cancel_all_orders_of(execution: Execution, services: Services) -> bool:
+async def cancel_all_orders(execution: Execution, services: Services) -> bool:
     """Until no order of `execution` rests or may still arrive, or the time is up: False."""
-    left = _Left(execution, services)
+    left = _RemainingOrders(execution, services)
     cancelling_s = services.exchange.budget().cancelling_us(services.own.count()) / 1_000_000
     with trio.move_on_after(EMERGENCY_CANCEL_S + cancelling_s):
         await left.cancel_once()
@@ -45,7 +45,7 @@ async def cancel_all_orders_of(execution: Execution, services: Services) -> bool
     return not left
 
 
-async def take_off(client_order_id: str, order_id: str, execution: Execution, services: Services) -> None:
+async def cancel_order(client_order_id: str, order_id: str, execution: Execution, services: Services) -> None:
     """Cancel one order of ours that rests, or may, under the id by which it does."""
     order = CancelOrder(
         effect_id=f"{execution.execution_id}:emergency",
@@ -57,9 +57,9 @@ async def take_off(client_order_id: str, order_id: str, execution: Execution, se
     services.log.warning("emergency_cancel", order=client_order_id, answer=str(answer))
 
 
-async def keep_cancelling(execution: Execution, services: Services, is_wanted: Callable[[], bool]) -> bool:
+async def cancel_until_gone(execution: Execution, services: Services, is_wanted: Callable[[], bool]) -> bool:
     """The same for as long as it takes and `is_wanted`: at the latest the orders' expiration ends it."""
-    left, pause_s = _Left(execution, services), PAUSE_S
+    left, pause_s = _RemainingOrders(execution, services), PAUSE_S
     while left and is_wanted():
         await left.cancel_once()
         await trio.sleep(pause_s if left else 0)
@@ -67,7 +67,7 @@ async def keep_cancelling(execution: Execution, services: Services, is_wanted: C
     return not left
 
 
-class _Left:
+class _RemainingOrders:
     """The orders of one execution of which the exchange has not said yet that they have ended."""
 
     def __init__(self, execution: Execution, services: Services) -> None:
@@ -77,7 +77,7 @@ class _Left:
         self._listed_by_us = {
             child.client_order_id: child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US for child in still_open
         }
-        services.suspect(execution)
+        services.add_loose(execution)
 
     def __bool__(self) -> bool:
         return bool(self._ids)
@@ -101,9 +101,9 @@ class _Left:
             report = listed.get(name)
             if report is None:
                 if listing.as_of_us > self._listed_by_us[name] and not listing.hides(name):
-                    self._gone(name)  # it never arrived, and cannot any more
+                    self._discard(name)  # it never arrived, and cannot any more
             elif report.status != "resting":
-                self._gone(name)
+                self._discard(name)
             elif order_id != report.order_id:  # not known, or what an answer called it
                 self._ids[name] = report.order_id
                 await self._cancel(name, report.order_id)
@@ -119,9 +119,9 @@ class _Left:
         )
         self._services.log.warning("emergency_cancel", order=name, answer=str(answer))
         if isinstance(answer, Cancelled):
-            self._gone(name)
+            self._discard(name)
 
-    def _gone(self, name: str) -> None:
+    def _discard(self, name: str) -> None:
         del self._ids[name]
         self._services.loose.pop(name, None)
 
@@ -129,7 +129,7 @@ class _Left:
 def cancel_orphans(orphans: Sequence[OrderReport], services: Services) -> None:
     """Have orders of ours that nobody unfinished works cancelled until the exchange says that they are gone."""
     new = [order for order in orphans if order.client_order_id not in services.loose]
-    services.loose.update((order.client_order_id, NOBODY) for order in new)
+    services.loose.update((order.client_order_id, NO_OWNER) for order in new)
     if new:
         services.requests.start_soon(_cancel_orphans, new, services)
 

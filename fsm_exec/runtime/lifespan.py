@@ -16,20 +16,20 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.store_port import Store
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.confirmer import Confirmer
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.health import Health
 from fsm_exec.runtime.markets import Markets
-from fsm_exec.runtime.monitored_exchange import Heeded
+from fsm_exec.runtime.monitored_exchange import MonitoredExchange
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.runtime.reconciler import Reconciler
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.stored_executions import Methods
-from fsm_exec.runtime.stream_listener import Router
+from fsm_exec.runtime.stream_listener import EngineStreamListener
 from fsm_exec.runtime.stream_state import StreamState
 
 
@@ -37,7 +37,7 @@ from fsm_exec.runtime.stream_state import StreamState
 async def open_engine(
     store: Store,
     exchange: Exchange,
-    wall: Wall,
+    wall: WallClock,
     log: FilteringBoundLogger,
     tickers: Sequence[str],
     methods: Methods,
@@ -63,39 +63,39 @@ async def open_engine(
     async with trio.open_nursery() as outer:
         stream = StreamState(feeds, wall, log)
         health = Health(wall, log)
-        exchange = Heeded(exchange, health)
-        services = Services(store, exchange, wall, own, log, outer, names, health.could_not_act)
+        exchange = MonitoredExchange(exchange, health)
+        services = Services(store, exchange, wall, own, log, outer, names, health.describe_outage)
         markets = Markets(exchange, store, wall, own, stream, feeds, log, observer)
         async with trio.open_nursery() as executions:
             seeded = random.Random(f"restarts:{store.instance}") if rng is None else rng
             leaving = trio.Event()
-            crew = await executions.start(_crew, leaving)
-            engine = Engine(services, markets, stream, methods, crew, seeded, health)
-            router = Router(names, stream, feeds, engine.dispatch, wall, log)
+            nursery = await executions.start(_hold_nursery_open, leaving)
+            engine = Engine(services, markets, stream, methods, nursery, seeded, health)
+            listener = EngineStreamListener(names, stream, feeds, engine.dispatch, wall, log)
             confirmer = Confirmer(exchange, engine.dispatch, names, wall, log)
-            reconciler = Reconciler(exchange, router, stream, engine.dispatch, confirmer, wall, log)
+            reconciler = Reconciler(exchange, listener, stream, engine.dispatch, confirmer, wall, log)
 
             def begin_streaming() -> None:
-                outer.start_soon(engine.keep, exchange.stream, router, tuple(feeds))
-                outer.start_soon(engine.keep, stream.watch_silence)
-                health.watch(stream.trouble, exchange.stream_trouble, engine.books_not_live)
-                outer.start_soon(engine.keep, health.run, partial(exchange.orders, resting=True))
-                outer.start_soon(engine.keep, engine.keep_learning)
-                outer.start_soon(engine.keep, reconciler.run)
+                outer.start_soon(engine.run_service, exchange.stream, listener, tuple(feeds))
+                outer.start_soon(engine.run_service, stream.watch_silence)
+                health.watch(stream.why_silent, exchange.stream_trouble, engine.books_not_live)
+                outer.start_soon(engine.run_service, health.run, partial(exchange.orders, resting=True))
+                outer.start_soon(engine.run_service, engine.process_late_facts)
+                outer.start_soon(engine.run_service, reconciler.run)
                 if observer is not None:
-                    outer.start_soon(engine.keep, observer.run)
+                    outer.start_soon(engine.run_service, observer.run)
 
             if observer is not None:
-                await observer.resume()
+                await observer.load_pending()
             engine.fire("locked")
-            outer.start_soon(engine.keep, store.watch)
+            outer.start_soon(engine.run_service, store.watch)
             outer.start_soon(engine.recover, tuple(tickers), other_engine_is_gone, begin_streaming)
             if wait:
                 await engine.wait_running()
             try:
                 yield engine
             except BaseException:
-                await engine.leave()
+                await engine.end_all()
                 raise
             if engine.state not in ("stopped", "draining"):
                 engine.fire("drain")
@@ -106,9 +106,9 @@ async def open_engine(
         outer.cancel_scope.cancel()
 
 
-async def _crew(leaving: trio.Event, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+async def _hold_nursery_open(leaving: trio.Event, task_status: trio.TaskStatus[trio.Nursery]) -> None:
     """A nursery with nothing but executions in it, until `leaving` and the end of the last of them: so all of them can
     be let go at once, and none needs a cancel scope of its own."""
-    async with trio.open_nursery() as crew:
-        task_status.started(crew)
+    async with trio.open_nursery() as nursery:
+        task_status.started(nursery)
         await leaving.wait()

@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.text import escaped_json
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 
 
 class _Lines:
@@ -44,7 +44,7 @@ def _json(entry: object, **_: object) -> str:
         return json.dumps(entry, default=repr, sort_keys=True)
 
 
-def open_log(file: TextIO, wall: Wall) -> FilteringBoundLogger:
+def open_log(file: TextIO, wall: WallClock) -> FilteringBoundLogger:
     """A logger that writes JSON lines to `file`, stamped with the wall's time, which may be virtual."""
 
     def stamp(logger: object, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -13,8 +13,8 @@ from fsm_exec.core.errors import UserError, VenueRefused, VenueUnavailable
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.market.terms import MarketStatus, MarketTerms
 from fsm_exec.core.store_port import Store
-from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.exchange_reads import until_answered
+from fsm_exec.runtime.clock import WallClock
+from fsm_exec.runtime.exchange_reads import retry_until_answered
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.runtime.own_orders import OwnOrders
@@ -31,7 +31,7 @@ class Markets:
         self,
         exchange: Exchange,
         store: Store,
-        wall: Wall,
+        wall: WallClock,
         own: OwnOrders,
         stream: StreamState,
         feeds: dict[str, MarketFeed],
@@ -47,7 +47,7 @@ class Markets:
     async def add(self, ticker: str) -> None:
         """Read and keep a market's terms and make its feed; the stream is the caller's. Raises VenueError, UserError
         and StoreFailed."""
-        await self._keep(ticker, await self._terms(ticker))
+        await self._save_and_set(ticker, await self._fetch_terms(ticker))
 
     async def add_all(self, tickers: Sequence[str], worked: Iterable[MarketTerms]) -> dict[str, MarketStatus]:
         """The same for many in few calls, and for those that unfinished executions work, whose terms are known. One
@@ -55,25 +55,27 @@ class Markets:
         another is logged, and nothing is placed there. Returns what is known of each."""
         known = {terms.ticker: terms for terms in worked}
         wanted = list(dict.fromkeys([*tickers, *known]))
-        found = await until_answered(lambda: self._exchange.markets(wanted), "markets", self._log) if wanted else {}
+        found = (
+            await retry_until_answered(lambda: self._exchange.markets(wanted), "markets", self._log) if wanted else {}
+        )
         told: dict[str, MarketStatus] = {}
         for ticker in wanted:
             terms = found.get(ticker)
             if terms is None and ticker not in tickers:
-                status = await self._status_of_unread(ticker)
+                status = await self._fetch_status_of_unread(ticker)
                 if status is not None:
                     told[ticker] = status
-                await self._read(ticker, replace(known[ticker], status=status or "paused"))
+                await self._set_terms(ticker, replace(known[ticker], status=status or "paused"))
                 continue
             if terms is None:
-                terms = await until_answered(partial(self._exchange.market_terms, ticker), ticker, self._log)
+                terms = await retry_until_answered(partial(self._exchange.market_terms, ticker), ticker, self._log)
             told[ticker] = terms.status
-            await self._keep(ticker, terms)
+            await self._save_and_set(ticker, terms)
         return told
 
-    async def _status_of_unread(self, ticker: str) -> MarketStatus | None:
+    async def _fetch_status_of_unread(self, ticker: str) -> MarketStatus | None:
         try:
-            return (await self._terms(ticker)).status
+            return (await self._fetch_terms(ticker)).status
         except VenueRefused as error:
             self._log.warning("market_unreadable", ticker=ticker, error=str(error))
             return "closed" if error.status == 404 else None
@@ -81,7 +83,7 @@ class Markets:
             self._log.warning("market_unreadable", ticker=ticker, error=str(error))
             return None
 
-    async def expect(self, worked: Iterable[MarketTerms]) -> None:
+    async def add_provisional(self, worked: Iterable[MarketTerms]) -> None:
         """Feeds for the markets of unfinished executions, before anything is read of them: nothing is placed there
         until then. Raises StoreFailed."""
         for terms in worked:
@@ -89,24 +91,24 @@ class Markets:
                 self._unread.add(terms.ticker)
                 await self._add_feed(terms.ticker, replace(terms, status="paused"))
 
-    async def _keep(self, ticker: str, terms: MarketTerms) -> None:
+    async def _save_and_set(self, ticker: str, terms: MarketTerms) -> None:
         await self._store.save_market(terms, self._wall.now_us())
-        await self._read(ticker, terms)
+        await self._set_terms(ticker, terms)
 
-    async def _read(self, ticker: str, terms: MarketTerms) -> None:
+    async def _set_terms(self, ticker: str, terms: MarketTerms) -> None:
         if ticker in self._unread:
             self._unread.discard(ticker)
-            self.feeds[ticker].read(terms)
+            self.feeds[ticker].set_terms(terms)
         else:
             await self._add_feed(ticker, terms)
 
     async def _add_feed(self, ticker: str, terms: MarketTerms) -> None:
         if ticker not in self.feeds:  # somebody else may have been faster, and whoever has its feed must go on hearing
-            feed = self.feeds[ticker] = MarketFeed(terms, self._wall, self._own, self._moved)
+            feed = self.feeds[ticker] = MarketFeed(terms, self._wall, self._own, self._log_transition)
             if self._observer is not None:
-                await self._observer.added(feed)
+                await self._observer.add_feed(feed)
 
-    async def _terms(self, ticker: str) -> MarketTerms:
+    async def _fetch_terms(self, ticker: str) -> MarketTerms:
         """A read that found no answer is made again, a few times: nothing is at stake yet."""
         for _ in range(READ_AGAIN_MAX):
             try:
@@ -129,10 +131,10 @@ class Markets:
         """The same for the market of an execution whose terms are known, without reading anything: nothing is placed
         there before `read_worked`. Raises StoreFailed."""
         if terms.ticker not in self.feeds:
-            await self.expect((terms,))
+            await self.add_provisional((terms,))
             self._go_live(terms.ticker)
 
-    async def read_worked(self, terms: MarketTerms) -> None:
+    async def fetch_worked(self, terms: MarketTerms) -> None:
         """Have the terms of a market opened so; what cannot be read stays as it is. Raises VenueRefused."""
         if terms.ticker in self._unread:
             await self.add_all((), (terms,))
@@ -143,12 +145,12 @@ class Markets:
         self._unread.discard(ticker)
         self.feeds.pop(ticker, None)
         if self._observer is not None:
-            self._observer.removed(ticker)
+            self._observer.remove_feed(ticker)
 
     def _go_live(self, ticker: str) -> None:
         if self._stream.is_connected:
-            self.feeds[ticker].connected()
+            self.feeds[ticker].mark_connected()
         self._exchange.watch(ticker)
 
-    def _moved(self, ticker: str, source: str, trigger: str, dest: str) -> None:
+    def _log_transition(self, ticker: str, source: str, trigger: str, dest: str) -> None:
         self._log.info("transition", machine="market_feed", subject=ticker, source=source, trigger=trigger, dest=dest)

@@ -18,53 +18,53 @@ from fsm_exec.core.errors import SaveRefused, VenueError
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.store_port import ObservationStore
 from fsm_exec.core.values.units import Outcome, format_fixed
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
-from fsm_exec.runtime.timer_queue import Agenda
+from fsm_exec.runtime.timer_queue import TimerQueue
 
 HORIZONS_S: Final = (1, 5, 30, 300)
 LAG_US: Final = 1_000_000  # how long the book's frames may be on their way
 LOOK_BACK_US: Final = 86_400_000_000
 DOLLAR_E5: Final = 100_000
-NOBODY: Final = "nobody was there"
+MISSED_OFFLINE: Final = "nobody was there"
 
 
 SETTLED: Final = 0  # the horizon under which a settlement is stored
 SETTLE_EVERY_S: Final = 300.0
-ASKED_AT_ONCE: Final = 50
+RESULTS_BATCH: Final = 50
 Results: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, Outcome]]]
 """The outcomes of those of these markets that are settled. Raises VenueError."""
 
 
 class Markouts:
     def __init__(
-        self, store: ObservationStore, feeds: Mapping[str, MarketFeed], wall: Wall, log: FilteringBoundLogger
+        self, store: ObservationStore, feeds: Mapping[str, MarketFeed], wall: WallClock, log: FilteringBoundLogger
     ) -> None:
         self._store, self._feeds, self._wall, self._log = store, feeds, wall, log
-        self._agenda: Agenda[tuple[MarkoutDue, int]] = Agenda(wall)
+        self._timers: TimerQueue[tuple[MarkoutDue, int]] = TimerQueue(wall)
 
-    def saved(self, save: ExecutionSave) -> None:
+    def on_saved(self, save: ExecutionSave) -> None:
         """A step of an execution is durable: its new fills have their times before them."""
         if save.gone:  # taken back
             gone = {(row.order_id, row.fill_id) for row in save.gone}
-            self._agenda.drop(lambda item: (item[0].order_id, item[0].fill_id) in gone)
+            self._timers.discard(lambda item: (item[0].order_id, item[0].fill_id) in gone)
         for fill in save.fills:
             due = MarkoutDue(save.ticker, save.outcome, fill.order_id, fill.fill_id, fill.traded_at_us, frozenset())
-            self._match(due)
+            self._schedule(due)
 
-    def _match(self, due: MarkoutDue) -> None:
+    def _schedule(self, due: MarkoutDue) -> None:
         for horizon in HORIZONS_S:
             if horizon not in due.known:
-                self._agenda.enter(due.traded_at_us + horizon * 1_000_000, (due, horizon))
+                self._timers.push(due.traded_at_us + horizon * 1_000_000, (due, horizon))
 
-    async def resume(self) -> None:
+    async def load_pending(self) -> None:
         """Go on where an earlier process stopped. Before any execution moves."""
         now_us = self._wall.now_us()
         missed: list[MarkoutRow] = []
         for due in await self._store.markouts_due(now_us - LOOK_BACK_US):
             past = {h for h in HORIZONS_S if due.traded_at_us + h * 1_000_000 <= now_us} - due.known
-            missed += [_row(due, horizon, None, NOBODY) for horizon in sorted(past)]
-            self._match(
+            missed += [_row(due, horizon, None, MISSED_OFFLINE) for horizon in sorted(past)]
+            self._schedule(
                 MarkoutDue(due.ticker, due.outcome, due.order_id, due.fill_id, due.traded_at_us, due.known | past)
             )
         if missed:
@@ -73,18 +73,18 @@ class Markouts:
     async def run(self) -> None:
         """For ever."""
         while True:
-            rows = [self._look(due, horizon, at_us) for at_us, (due, horizon) in await self._agenda.wait_due(LAG_US)]
+            rows = [self._measure(due, horizon, at_us) for at_us, (due, horizon) in await self._timers.wait_due(LAG_US)]
             try:
                 await self._store.save_markouts(rows, self._wall.now_us())
             except SaveRefused:
                 self._log.exception("markouts_refused", rows=len(rows))
 
-    async def keep_settling(self, results: Results) -> None:
+    async def record_settlements(self, results: Results) -> None:
         """For ever: what fills of markets that have closed were worth in the end."""
         while True:
             await trio.sleep(SETTLE_EVERY_S)
             closed = [ticker for ticker in await self._store.unsettled_markets() if self._may_be_settled(ticker)]
-            for asked in batched(closed, ASKED_AT_ONCE):
+            for asked in batches_of(closed, RESULTS_BATCH):
                 try:
                     found = await results(asked)
                 except VenueError as error:
@@ -102,7 +102,7 @@ class Markouts:
         rows = [_row(fill, SETTLED, DOLLAR_E5 if fill.outcome == result else 0, None) for fill in fills]
         await self._store.save_markouts(rows, self._wall.now_us())
 
-    def _look(self, due: MarkoutDue, horizon: int, at_us: int) -> MarkoutRow:
+    def _measure(self, due: MarkoutDue, horizon: int, at_us: int) -> MarkoutRow:
         feed = self._feeds.get(due.ticker)
         if feed is None:
             return _row(due, horizon, None, "not watched any more")
@@ -117,5 +117,5 @@ def _row(due: MarkoutDue, horizon: int, mid_e5: int | None, why: str | None) -> 
     return MarkoutRow(order_id=due.order_id, fill_id=due.fill_id, horizon_s=horizon, mid=mid, why=why)
 
 
-def batched(tickers: Sequence[str], at_once: int) -> Iterator[Sequence[str]]:
+def batches_of(tickers: Sequence[str], at_once: int) -> Iterator[Sequence[str]]:
     return (tickers[begin : begin + at_once] for begin in range(0, len(tickers), at_once))

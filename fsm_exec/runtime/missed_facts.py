@@ -15,13 +15,13 @@ from fsm_exec.core.market.terms import MarketStatus
 from fsm_exec.core.recovery.recovery import Plan, listed_since_us, plan
 from fsm_exec.core.store_port import Store
 from fsm_exec.core.values.units import CountE2, format_count
-from fsm_exec.runtime.exchange_reads import listings
+from fsm_exec.runtime.exchange_reads import fetch_listings
 from fsm_exec.runtime.services import Services
 
 NAMES_SHOWN = 3
 
 
-async def differences(
+async def fetch_missed_by_all(
     executions: Sequence[Execution],
     markets: Mapping[str, MarketStatus],
     last_saved_us: int,
@@ -29,18 +29,18 @@ async def differences(
 ) -> Plan:
     """What the exchange's listings tell a whole database. Raises VenueRefused."""
     since_us = listed_since_us(executions, last_saved_us, services.wall.now_us())
-    orders, fills = await listings(services.exchange, since_us, services.log)
+    orders, fills = await fetch_listings(services.exchange, since_us, services.log)
     store = services.store
     return plan(executions, orders, fills, markets, store.instance, services.wall.now_us(), epoch=store.epoch)
 
 
-async def difference(
+async def fetch_missed(
     execution: Execution, status: MarketStatus | None, services: Services, *, was_quarantined: bool = False
 ) -> Restored:
     """The same for one execution that begins anew while the others work. Raises VenueRefused."""
     ticker = execution.terms.ticker
     since_us = listed_since_us((execution,), None, services.wall.now_us())
-    orders, fills = await listings(services.exchange, since_us, services.log, ticker)
+    orders, fills = await fetch_listings(services.exchange, since_us, services.log, ticker)
     markets = {} if status is None else {ticker: status}
     found = plan(
         (execution,),
@@ -56,7 +56,7 @@ async def difference(
     return event
 
 
-def refuse_others(found: Plan, gone: str | None, services: Services) -> None:
+def check_other_engines(found: Plan, gone: str | None, services: Services) -> None:
     """Raises UserError while orders of another database of ours rest in the account, unless its engine is gone."""
     for instance, orders in sorted(found.others.items()):
         names = ", ".join(order.client_order_id for order in orders[:NAMES_SHOWN])
@@ -70,7 +70,7 @@ def refuse_others(found: Plan, gone: str | None, services: Services) -> None:
         services.log.info("foreign_orders", resting=found.foreign)
 
 
-class Forgotten(msgspec.Struct, frozen=True):
+class ForgottenOrders(msgspec.Struct, frozen=True):
     """Orders at the exchange that this database named and does not know. `number` is the highest that an execution has
     in their names."""
 
@@ -86,7 +86,7 @@ class Forgotten(msgspec.Struct, frozen=True):
         )
 
 
-async def misnamed(found: Plan, forgot: Forgotten | None, store: Store) -> list[tuple[str, OrderReport]]:
+async def load_misnamed(found: Plan, forgot: ForgottenOrders | None, store: Store) -> list[tuple[str, OrderReport]]:
     """Orders that have ended, of executions that have, listed under another id than the database has of them, which is
     that of an answer that was wrong; with the execution. Raises StoreFailed."""
     unknown = set[str]() if forgot is None else {order.client_order_id for order in forgot.orders}
@@ -99,10 +99,10 @@ async def misnamed(found: Plan, forgot: Forgotten | None, store: Store) -> list[
     ]
 
 
-async def forgotten(found: Plan, store: Store) -> Forgotten | None:
+async def load_forgotten(found: Plan, store: Store) -> ForgottenOrders | None:
     """An order is saved before it is sent, so one that was never saved here was forgotten. Raises StoreFailed."""
     names = await store.unknown_orders([order.client_order_id for order in found.unowned])
     unknown = set(names)
     orders = tuple(order for order in found.unowned if order.client_order_id in unknown)
     numbers = [number_of(named.execution_id) for name in names if (named := name_of_ours(name)) is not None]
-    return Forgotten(orders, max(numbers)) if orders else None
+    return ForgottenOrders(orders, max(numbers)) if orders else None

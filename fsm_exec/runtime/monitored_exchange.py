@@ -29,36 +29,36 @@ T = TypeVar("T")
 Answer = TypeVar("Answer", PlaceAnswer, AmendAnswer, CancelAnswer)
 
 
-class Heeded:
+class MonitoredExchange:
     """An exchange (`core.exchange_port.Exchange`); every call is the inner one's."""
 
     def __init__(self, inner: Exchange, health: Health) -> None:
         self._inner, self._health = inner, health
 
     async def market_terms(self, ticker: str) -> MarketTerms:
-        return await self._read(self._inner.market_terms(ticker))
+        return await self._observe_read(self._inner.market_terms(ticker))
 
     async def markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
-        return await self._read(self._inner.markets(tickers))
+        return await self._observe_read(self._inner.markets(tickers))
 
     async def orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
     ) -> OrderListing:
-        return await self._read(self._inner.orders(ticker, since_us=since_us, resting=resting), "orders")
+        return await self._observe_read(self._inner.orders(ticker, since_us=since_us, resting=resting), "orders")
 
     async def fills(
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
-        return await self._read(self._inner.fills(ticker, order_id, since_us=since_us), "fills")
+        return await self._observe_read(self._inner.fills(ticker, order_id, since_us=since_us), "fills")
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
-        return self._written(await self._inner.place(order))
+        return self._observe_write(await self._inner.place(order))
 
     async def amend(self, order: AmendOrder) -> AmendAnswer:
-        return self._written(await self._inner.amend(order))
+        return self._observe_write(await self._inner.amend(order))
 
     async def cancel(self, order: CancelOrder) -> CancelAnswer:
-        return self._written(await self._inner.cancel(order))
+        return self._observe_write(await self._inner.cancel(order))
 
     async def cancel_batch(self, orders: Sequence[CancelOrder]) -> tuple[CancelAnswer, ...]:
         return await self._inner.cancel_batch(orders)
@@ -81,18 +81,18 @@ class Heeded:
     def volume_24h(self, ticker: str) -> CountE2 | None:
         return self._inner.volume_24h(ticker)
 
-    async def _read(self, asked: Awaitable[T], listing: str | None = None) -> T:
+    async def _observe_read(self, asked: Awaitable[T], listing: str | None = None) -> T:
         try:
             found = await asked
         except VenueError as error:
-            self._health.failed(error, listing)
+            self._health.record_failed_read(error, listing)
             raise
-        self._health.answered(listing)
+        self._health.record_read(listing)
         return found
 
-    def _written(self, answer: Answer) -> Answer:
+    def _observe_write(self, answer: Answer) -> Answer:
         if isinstance(answer, Refused):
-            self._health.written(answer.code, answer.message)
+            self._health.record_write(answer.code, answer.message)
         elif not isinstance(answer, NotSent | Unknown):
-            self._health.written(None)
+            self._health.record_write(None)
         return answer

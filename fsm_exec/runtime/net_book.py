@@ -17,7 +17,7 @@ from fsm_exec.runtime.own_orders import OwnOrders
 OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
 
 
-class Others:
+class NetBook:
     """`tracker` None: the ladders are kept, no signals are."""
 
     def __init__(self, ticker: str, own: OwnOrders, tracker: SignalTracker | None) -> None:
@@ -31,7 +31,7 @@ class Others:
     def side(self, outcome: Outcome) -> BidSide:
         return self._sides[outcome] if self.tracker is None else self.tracker.side(outcome)
 
-    def warm(self, books: Sequence[tuple[int, Sequence[Level], Sequence[Level]]]) -> None:
+    def warm_up(self, books: Sequence[tuple[int, Sequence[Level], Sequence[Level]]]) -> None:
         """Begin with books of before, (time, YES bids, NO bids), oldest first: the next whole book goes on from
         them."""
         if self.tracker is None or not books:
@@ -42,27 +42,27 @@ class Others:
             self.tracker.go_on(yes, no, at_us)
         self._warm = True
 
-    def begin(self, book: Book, at_us: int) -> None:
+    def start(self, book: Book, at_us: int) -> None:
         """A whole book, after a gap: or the first one after a restart, when what was known before may go on."""
         self.at_us = at_us
         for outcome in OUTCOMES:
             self._ours[outcome] = self._own.levels(self._ticker, outcome)
         yes, no = (book.bids(outcome, 0, self._ours[outcome]) for outcome in OUTCOMES)
         if self.tracker is None:
-            self._sides = {"yes": _side(yes), "no": _side(no)}
+            self._sides = {"yes": _ladder_of(yes), "no": _ladder_of(no)}
         elif self._warm:
             self.tracker.go_on(yes, no, at_us)
         else:
             self.tracker.begin(yes, no, at_us)
         self._warm = False
 
-    def change(self, book: Book, outcome: Outcome, price: PriceE4, at_us: int) -> bool:
+    def apply_change(self, book: Book, outcome: Outcome, price: PriceE4, at_us: int) -> bool:
         """A level of the book has changed; True if the touch of the others moved."""
         self.at_us = at_us
-        moved = self.own_changed(book)
+        moved = self.refresh_own(book)
         return self._put(book, outcome, price, at_us, ours=price in self._ours[outcome]) or moved
 
-    def own_changed(self, book: Book) -> bool:
+    def refresh_own(self, book: Book) -> bool:
         """What is ours may have changed; True if the touch of the others moved with it."""
         moved = False
         for each in OUTCOMES:
@@ -84,7 +84,7 @@ class Others:
         return (side.best, side.touch_e2) != top
 
 
-def _side(levels: Sequence[Level]) -> BidSide:
+def _ladder_of(levels: Sequence[Level]) -> BidSide:
     side = BidSide()
     for price, count in levels:
         side.put(price, count)

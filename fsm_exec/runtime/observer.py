@@ -18,10 +18,10 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.core.store_port import ObservationStore
-from fsm_exec.runtime.book_recorder import Depth, DepthSettings
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.book_recorder import BookRecorder, DepthSettings
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
-from fsm_exec.runtime.forecast_recorder import Forecasting
+from fsm_exec.runtime.forecast_recorder import ForecastRecorder
 from fsm_exec.runtime.markouts import Markouts, Results
 
 WAITING_MAX: Final = 1_024
@@ -34,7 +34,7 @@ class Observer:
     def __init__(
         self,
         store: ObservationStore,
-        wall: Wall,
+        wall: WallClock,
         log: FilteringBoundLogger,
         settings: DepthSettings = DEFAULT,
         results: Results | None = None,
@@ -43,56 +43,56 @@ class Observer:
         self._feeds: dict[str, MarketFeed] = {}
         feeds: Mapping[str, MarketFeed] = self._feeds
         self._log = log
-        self.depth = Depth(store, feeds, wall, log, settings)
+        self.depth = BookRecorder(store, feeds, wall, log, settings)
         self.markouts = Markouts(store, feeds, wall, log)
-        self.forecasting = Forecasting(store, feeds, wall, log)
+        self.forecasting = ForecastRecorder(store, feeds, wall, log)
         self._send, self._receive = trio.open_memory_channel[tuple[BookRow | None, Execution | None, list[Forecast]]](
             WAITING_MAX
         )
-        store.on_saved(self._saved)
+        store.on_saved(self._on_saved)
 
-    async def resume(self) -> None:
+    async def load_pending(self) -> None:
         """Go on where an earlier process stopped. Raises StoreFailed."""
-        await self.markouts.resume()
-        await self.forecasting.resume()
+        await self.markouts.load_pending()
+        await self.forecasting.load_pending()
 
-    async def added(self, feed: MarketFeed) -> None:
+    async def add_feed(self, feed: MarketFeed) -> None:
         """A market is about to be watched. Raises StoreFailed."""
         self._feeds[feed.terms.ticker] = feed
-        feed.when_acted = self._acted
-        await self.depth.warm(feed)
+        feed.on_acted = self._on_acted
+        await self.depth.warm_up(feed)
 
-    def removed(self, ticker: str) -> None:
+    def remove_feed(self, ticker: str) -> None:
         self._feeds.pop(ticker, None)
 
     async def run(self) -> None:
         """For ever. Raises StoreFailed."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.depth.keep_taking)
-            nursery.start_soon(self.depth.keep_forgetting)
+            nursery.start_soon(self.depth.record_periodically)
+            nursery.start_soon(self.depth.delete_expired)
             nursery.start_soon(self.markouts.run)
             nursery.start_soon(self.forecasting.run)
             if self._results is not None:
-                nursery.start_soon(self.markouts.keep_settling, self._results)
+                nursery.start_soon(self.markouts.record_settlements, self._results)
             async for book, execution, forecasts in self._receive:
                 if book is not None:
                     await self.depth.save(book)
                 if execution is not None and forecasts:
-                    await self.forecasting.keep(execution, forecasts)
+                    await self.forecasting.save(execution, forecasts)
 
-    def _saved(self, save: ExecutionSave) -> None:
-        self.markouts.saved(save)
-        self.forecasting.saved(save)
+    def _on_saved(self, save: ExecutionSave) -> None:
+        self.markouts.on_saved(save)
+        self.forecasting.on_saved(save)
         if save.journal.seq == 1 and (feed := self._feeds.get(save.ticker)) is not None:
-            self._note(self.depth.photograph(feed, "arrival", save.execution_id), None, [])
+            self._enqueue(self.depth.snapshot_row(feed, "arrival", save.execution_id), None, [])
 
-    def _acted(self, execution: Execution, view: View) -> None:
+    def _on_acted(self, execution: Execution, view: View) -> None:
         feed = self._feeds.get(execution.terms.ticker)
         if feed is not None:
-            book = self.depth.photograph(feed, "decision", execution.execution_id)
-            self._note(book, execution, self.forecasting.of(execution, view))
+            book = self.depth.snapshot_row(feed, "decision", execution.execution_id)
+            self._enqueue(book, execution, self.forecasting.forecasts_of(execution, view))
 
-    def _note(self, book: BookRow | None, execution: Execution | None, forecasts: list[Forecast]) -> None:
+    def _enqueue(self, book: BookRow | None, execution: Execution | None, forecasts: list[Forecast]) -> None:
         if book is None and not forecasts:
             return
         try:

@@ -33,7 +33,7 @@ from fsm_exec.core.recovery.reconcile import fill_is_news
 from fsm_exec.core.recovery.recovery import OVERLAP_US
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import Inbox
-from fsm_exec.runtime.kill_switch import take_off
+from fsm_exec.runtime.kill_switch import cancel_order
 from fsm_exec.runtime.services import Services
 
 FIRST_PAUSE_S = 0.5  # fills and reports usually come by the stream before this
@@ -45,7 +45,7 @@ MARGIN_US = 500_000  # reads lag by about 0.4 s: asked sooner, the listing is of
 NOTHING: frozenset[str] = frozenset()  # one for all: an empty set takes 200 bytes
 
 
-class Asker(Protocol):
+class LookupTarget(Protocol):
     """Whom the inquirer asks for: `execution` is its newest, `inbox` takes what is found; with `gives_up` the
     execution is to end whatever the listings say."""
 
@@ -54,15 +54,15 @@ class Asker(Protocol):
     @property
     def inbox(self) -> Inbox: ...
     @property
-    def gives_up(self) -> bool: ...
+    def ends_regardless(self) -> bool: ...
 
 
-class Inquirer:
-    __slots__ = ("_asker", "_asking", "_doubts", "_existing", "_feed", "_proven", "_services")
+class OrderLookup:
+    __slots__ = ("_doubts", "_existing", "_feed", "_proven", "_running", "_services", "_target")
 
-    def __init__(self, asker: Asker, services: Services, feed: MarketFeed) -> None:
-        self._asker, self._services, self._feed = asker, services, feed
-        self._asking = NOTHING
+    def __init__(self, target: LookupTarget, services: Services, feed: MarketFeed) -> None:
+        self._target, self._services, self._feed = target, services, feed
+        self._running = NOTHING
         self._existing = NOTHING  # a restart hears it again: the order is placed under the same id, or found
         self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is in doubt, and since when
         self._proven: tuple[tuple[OrderProven, Child], ...] = ()  # proofs not taken in yet, and what each is about
@@ -70,9 +70,9 @@ class Inquirer:
     @property
     def is_needed(self) -> bool:
         """Whether anything is in doubt."""
-        return any(needs_inquiry(child) for child in self._asker.execution.children)
+        return any(needs_inquiry(child) for child in self._target.execution.children)
 
-    def said_to_exist(self, client_order_id: str) -> None:
+    def mark_existing(self, client_order_id: str) -> None:
         """The exchange refuses to place it, for an order of its id exists: ours, or another one of our name."""
         self._existing |= {client_order_id}
 
@@ -83,12 +83,12 @@ class Inquirer:
         if before is None or not isinstance(event, OrderProven):
             return False
         self._proven = tuple(one for one in self._proven if one[0] is not event)
-        now = self._asker.execution.child(event.client_order_id)
+        now = self._target.execution.child(event.client_order_id)
         return now is not None and is_overtaken(event, before, now)
 
-    def look_after(self, nursery: trio.Nursery) -> None:
+    def start_lookups(self, nursery: trio.Nursery) -> None:
         """Start asking about every order that needs it and is not asked about yet."""
-        for child in self._asker.execution.children:
+        for child in self._target.execution.children:
             if not needs_inquiry(child):
                 continue
             name, doubt, now_us = child.client_order_id, doubt_of(child), self._services.wall.now_us()
@@ -98,52 +98,52 @@ class Inquirer:
             if known is None or known[0] != doubt or known[1] > now_us:
                 since_us = now_us if child.suspicion is None else min(now_us, child.suspicion.since_us)
                 self._doubts[name] = (doubt, since_us)
-            if name not in self._asking:
-                self._asking |= {name}
-                nursery.start_soon(self._ask_about, name)
+            if name not in self._running:
+                self._running |= {name}
+                nursery.start_soon(self._look_up, name)
 
-    async def _ask_about(self, client_order_id: str) -> None:
+    async def _look_up(self, client_order_id: str) -> None:
         try:
-            await self._ask_until_known(client_order_id)
+            await self._look_up_until_known(client_order_id)
         finally:
-            self._asking -= {client_order_id}
+            self._running -= {client_order_id}
 
-    async def _ask_until_known(self, client_order_id: str) -> None:
+    async def _look_up_until_known(self, client_order_id: str) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
-            await trio.sleep(self._until_useful(client_order_id, pause_s))
+            await trio.sleep(self._pause_s(client_order_id, pause_s))
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
-            child = self._asker.execution.child(client_order_id)
+            child = self._target.execution.child(client_order_id)
             if child is None or not needs_inquiry(child):
                 return
             try:
-                await self._ask_once(child, self._doubts[client_order_id][1])
+                await self._look_up_once(child, self._doubts[client_order_id][1])
             except VenueError as error:
                 self._services.log.warning("inquiry_failed", order=client_order_id, error=str(error))
-                await self._take_off_unseen(child)
+                await self._cancel_unlisted(child)
 
-    async def _take_off_unseen(self, child: Child) -> None:
+    async def _cancel_unlisted(self, child: Child) -> None:
         """An order that was said to have ended may rest. Where nothing of it is wanted any more and no listing tells,
         it is cancelled all the same: to one that has ended a cancel does nothing."""
-        execution, over = self._asker.execution, child.state == "settling" or not child.is_open
+        execution, over = self._target.execution, child.state == "settling" or not child.is_open
         if over and child.order_id is not None and insists(execution):
-            await take_off(child.client_order_id, child.order_id, execution, self._services)
+            await cancel_order(child.client_order_id, child.order_id, execution, self._services)
 
-    def _until_useful(self, client_order_id: str, pause_s: float) -> float:
+    def _pause_s(self, client_order_id: str, pause_s: float) -> float:
         """No longer than until a listing can settle the doubt, and once that may be, or the deadline has passed, never
         long: who waits then is late."""
         now_us = self._services.wall.now_us()
-        child = self._asker.execution.child(client_order_id)
+        child = self._target.execution.child(client_order_id)
         if child is None:
             return 0.0
         left_us = proof_from_us(child, self._doubts[client_order_id][1]) + MARGIN_US - now_us
-        if left_us <= 0 or now_us >= self._asker.execution.deadline_us:
+        if left_us <= 0 or now_us >= self._target.execution.deadline_us:
             pause_s = min(pause_s, LATE_PAUSE_MAX_S)
         return pause_s if left_us <= 0 else min(pause_s, max(left_us / 1_000_000, FIRST_PAUSE_S))
 
-    async def _ask_once(self, child: Child, doubted_us: int) -> None:
-        exchange, wall, inbox = self._services.exchange, self._services.wall, self._asker.inbox
-        execution = self._asker.execution
+    async def _look_up_once(self, child: Child, doubted_us: int) -> None:
+        exchange, wall, inbox = self._services.exchange, self._services.wall, self._target.inbox
+        execution = self._target.execution
         late = wall.now_us() > doubted_us + PROOF_US
         listing: OrderListing | None = None
         if child.state != "settling" or late or child.suspicion is not None:
@@ -153,33 +153,33 @@ class Inquirer:
             else:
                 since_us = execution.begun_us - OVERLAP_US
                 listing = await self._services.listings.orders(execution.terms.ticker, since_us)
-            now = self._asker.execution.child(child.client_order_id)
+            now = self._target.execution.child(child.client_order_id)
             if now is None or not needs_inquiry(now) or doubt_of(now) != doubt_of(child):
                 return  # the listing was slow, and answers a question nobody has any more
             if child.is_open and child.state != "settling":
                 answer = answer_of(child, listing, doubted_us, wall.now_us())
-                if exists and not self._asker.gives_up:
+                if exists and not self._target.ends_regardless:
                     check_existing(child, execution.terms.ticker, listing, answer)
                 if answer is not None and not (late and child.suspicion is not None):
                     inbox.offer(answer)
         row = None if listing is None else row_of(child, execution.terms.ticker, listing)
         fills = [await exchange.fills(execution.terms.ticker, order_id) for order_id in order_ids(child, row)]
         if late and listing is not None:
-            rests = row if self._asker.gives_up else zombie(child, execution.terms.ticker, listing)
+            rests = row if self._target.ends_regardless else zombie(child, execution.terms.ticker, listing)
             if rests is not None and rests.status == "resting":
-                await take_off(rests.client_order_id, rests.order_id, execution, self._services)
-            now = self._asker.execution.child(child.client_order_id)
+                await cancel_order(rests.client_order_id, rests.order_id, execution, self._services)
+            now = self._target.execution.child(child.client_order_id)
             if now is None or doubt_of(now) != doubt_of(child):
                 return
             found = proof(
-                self._asker.execution,
+                self._target.execution,
                 now,
                 listing,
                 fills,
                 doubted_us,
                 wall.now_us(),
                 self._mid,
-                give_up=self._asker.gives_up,
+                give_up=self._target.ends_regardless,
             )
             if isinstance(found, str):
                 inbox.stop(IllegalEvent(found))
@@ -199,4 +199,4 @@ class Inquirer:
             inbox.offer(filled(report, child.client_order_id, self._mid(report), wall.now_us(), execution))
 
     def _mid(self, report: FillReport) -> int | None:
-        return self._feed.mid_before(report.at_us, self._asker.execution.outcome)
+        return self._feed.mid_before(report.at_us, self._target.execution.outcome)

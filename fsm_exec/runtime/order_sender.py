@@ -31,11 +31,11 @@ from fsm_exec.core.market.orders import (
     Unknown,
     Write,
 )
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 
 
-async def perform(
-    exchange: Exchange, write: Write, wall: Wall, said_to_exist: Callable[[str], None] | None = None
+async def send_write(
+    exchange: Exchange, write: Write, wall: WallClock, said_to_exist: Callable[[str], None] | None = None
 ) -> AnyEvent:
     """Send one request and report what its answer proves; `said_to_exist` is told the id of an order that was refused
     because one of its id exists. Never raises for what the exchange or the network does."""
@@ -44,33 +44,33 @@ async def perform(
             placing = await exchange.place(write)
             if isinstance(placing, Unknown) and placing.exists and said_to_exist is not None:
                 said_to_exist(write.client_order_id)
-            return _placed(write, placing, wall.now_us())
+            return _place_event(write, placing, wall.now_us())
         case AmendOrder():
-            return _amended(write, await exchange.amend(write), wall.now_us())
+            return _amend_event(write, await exchange.amend(write), wall.now_us())
         case CancelOrder():
             point("cancel.before")
             answer = await exchange.cancel(write)
             point("cancel.after")
-            return _cancelled(write, answer, wall.now_us())
+            return _cancel_event(write, answer, wall.now_us())
         case _:
             assert_never(write)
 
 
-def unproven(write: Write, why: str, at_us: int) -> AnyEvent:
+def unconfirmed_event(write: Write, why: str, at_us: int) -> AnyEvent:
     """What an execution learns of a request that ended without any answer: it may have been done."""
     unknown = Unknown(why=why)
     match write:
         case PlaceOrder():
-            return _placed(write, unknown, at_us)
+            return _place_event(write, unknown, at_us)
         case AmendOrder():
-            return _amended(write, unknown, at_us)
+            return _amend_event(write, unknown, at_us)
         case CancelOrder():
-            return _cancelled(write, unknown, at_us)
+            return _cancel_event(write, unknown, at_us)
         case _:
             assert_never(write)
 
 
-def _placed(write: PlaceOrder, answer: PlaceAnswer, at_us: int) -> AnyEvent:
+def _place_event(write: PlaceOrder, answer: PlaceAnswer, at_us: int) -> AnyEvent:
     name = write.client_order_id
     match answer:
         case Refused():
@@ -90,7 +90,7 @@ def _placed(write: PlaceOrder, answer: PlaceAnswer, at_us: int) -> AnyEvent:
             )
 
 
-def _amended(write: AmendOrder, answer: AmendAnswer, at_us: int) -> AnyEvent:
+def _amend_event(write: AmendOrder, answer: AmendAnswer, at_us: int) -> AnyEvent:
     name, effect_id = write.client_order_id, write.effect_id
     match answer:
         case Refused(code="not_found"):
@@ -114,7 +114,7 @@ def _amended(write: AmendOrder, answer: AmendAnswer, at_us: int) -> AnyEvent:
             )
 
 
-def _cancelled(write: CancelOrder, answer: CancelAnswer, at_us: int) -> AnyEvent:
+def _cancel_event(write: CancelOrder, answer: CancelAnswer, at_us: int) -> AnyEvent:
     """A refused cancel is a question too: the order may have been filled, cancelled, or live on another shard."""
     name = write.client_order_id
     if isinstance(answer, Cancelled):

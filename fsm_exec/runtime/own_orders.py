@@ -30,7 +30,7 @@ class OwnOrders:
         else:
             del self._resting[side][execution.execution_id]
 
-    def forget(self, execution: Execution) -> None:
+    def remove(self, execution: Execution) -> None:
         """Nobody works it any more, and what it had is cancelled."""
         side = execution.terms.ticker, execution.outcome
         if self._resting[side].pop(execution.execution_id, None) is not None:

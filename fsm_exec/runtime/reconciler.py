@@ -21,21 +21,21 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.recovery.order_lookup import shows_what_stands
 from fsm_exec.core.recovery.reconcile import FRESH_US, dispute, fill_is_news, misnamed, order_is_news
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.confirmer import Confirmer
-from fsm_exec.runtime.stream_listener import Router
+from fsm_exec.runtime.stream_listener import EngineStreamListener
 from fsm_exec.runtime.stream_state import StreamState
 
 INTERVAL_S = 30.0
-SOON_S = 1.0  # after a reconnection: the first look
-AGAIN_S = 1.0 + FRESH_US / 1_000_000  # and the second, when what was fresh at the first is not any more
+FIRST_LOOK_S = 1.0  # after a reconnection: the first look
+SECOND_LOOK_S = 1.0 + FRESH_US / 1_000_000  # and the second, when what was fresh at the first is not any more
 RETRY_S = 5.0  # after a listing that failed
 OVERLAP_US = 60_000_000  # how far each listing of fills reaches back over the last one: reads lag, clocks differ
 UNREAD_KEPT_US = 3_600_000_000  # how long a fill that may be ours and cannot be read is listed again
 ROOM_SHARE = 2  # of an inbox: half of its room is for what the stream brings meanwhile
 
 
-class Known(msgspec.Struct, frozen=True):
+class KnownExecution(msgspec.Struct, frozen=True):
     """One execution as the reconciler sees it. `room` facts fit its inbox; `is_at_work` False: it has ended."""
 
     execution: Execution
@@ -43,14 +43,14 @@ class Known(msgspec.Struct, frozen=True):
     room: int
 
 
-class Executions(Protocol):
+class ExecutionIndex(Protocol):
     """The executions as the reconciler asks for them, and whom it tells what it finds."""
 
-    def known(self, execution_id: str) -> Known | None:
+    def known(self, execution_id: str) -> KnownExecution | None:
         """The newest durable execution; None for one that is not here, or that a person must look at."""
         ...
 
-    def oldest_us(self) -> int | None:
+    def oldest_begun_us(self) -> int | None:
         """When the first of those at work, or ended just now, was accepted; None if none is."""
         ...
 
@@ -58,11 +58,11 @@ class Executions(Protocol):
         """Hand a fact to the execution that owns it."""
         ...
 
-    def learn_of_strangers(self, fills: Sequence[FillReport]) -> None:
+    def take_unknown_fills(self, fills: Sequence[FillReport]) -> None:
         """Take fills of orders that nobody in memory has."""
         ...
 
-    def orphaned(self, orders: Sequence[OrderReport]) -> None:
+    def cancel_orphans(self, orders: Sequence[OrderReport]) -> None:
         """Take orders of ours that rest and that nobody works."""
         ...
 
@@ -74,14 +74,14 @@ class Reconciler:
     def __init__(
         self,
         exchange: Exchange,
-        router: Router,
+        listener: EngineStreamListener,
         stream: StreamState,
-        executions: Executions,
+        executions: ExecutionIndex,
         confirmer: Confirmer,
-        wall: Wall,
+        wall: WallClock,
         log: FilteringBoundLogger,
     ) -> None:
-        self._exchange, self._router, self._names, self._stream = exchange, router, router.names, stream
+        self._exchange, self._listener, self._names, self._stream = exchange, listener, listener.names, stream
         self._executions, self._confirmer = executions, confirmer
         self._wall, self._log = wall, log
         self._suspects: frozenset[str] = frozenset()
@@ -95,23 +95,23 @@ class Reconciler:
                 await self._stream.reconnected.wait()
             if self._stream.reconnected.is_set():
                 self._stream.reconnected = trio.Event()
-                await trio.sleep(SOON_S)
-                await self._until_done()
-                await trio.sleep(AGAIN_S - SOON_S)
-            await self._until_done()
+                await trio.sleep(FIRST_LOOK_S)
+                await self._reconcile_until_complete()
+                await trio.sleep(SECOND_LOOK_S - FIRST_LOOK_S)
+            await self._reconcile_until_complete()
 
     async def reconcile(self) -> bool:
         """One look at both listings; False if inboxes had no room for all of it. Raises VenueError."""
         self._room.clear()
-        told = await self._orders()
-        more, everything = await self._fills()
+        told = await self._reconcile_orders()
+        more, everything = await self._reconcile_fills()
         await self._confirmer.confirm()
         self.passes += 1
         if told + more:
             self._log.warning("reconciled", orders=told, fills=more)
         return everything
 
-    async def _until_done(self) -> None:
+    async def _reconcile_until_complete(self) -> None:
         done = False
         while not done:
             try:
@@ -121,10 +121,10 @@ class Reconciler:
             if not done:
                 await trio.sleep(RETRY_S)
 
-    async def _orders(self) -> int:
+    async def _reconcile_orders(self) -> int:
         """What executions at work are told. Of one that has ended every order has ended: what rests all the same is
         an orphan, and what is listed under another id than it was answered with is doubted."""
-        oldest_us = self._executions.oldest_us()
+        oldest_us = self._executions.oldest_begun_us()
         if oldest_us is None:
             listing = await self._exchange.orders(resting=True)
         else:
@@ -140,18 +140,18 @@ class Reconciler:
             child = None if known is None else known.execution.child(report.client_order_id)
             if report.status == "resting" and (child is None or not child.is_open):
                 unworked.append(report)
-            if known is None or (known.is_at_work and not self._takes_more(owner, known)):
+            if known is None or (known.is_at_work and not self._has_room(owner, known)):
                 continue
             is_known = child is None or (child.client_order_id, child.order_id) in listed
             why = None if child is None or is_known else misnamed(child, report)
             if not known.is_at_work and why is None:
                 continue
             if known.execution.terms.ticker != report.ticker:
-                self._router.order(report)  # another order under a name of ours
+                self._listener.order(report)  # another order under a name of ours
                 continue
             self._names.learn(report.client_order_id, report.order_id)
             if child is not None and order_is_news(known.execution, report, listing.as_of_us):
-                self._router.order(report, looked_up=shows_what_stands(child, listing.as_of_us))
+                self._listener.order(report, looked_up=shows_what_stands(child, listing.as_of_us))
                 self._room[owner] -= 1
                 told += 1
             elif (why := why or dispute(known.execution, report, listing.as_of_us)) is not None:
@@ -160,17 +160,17 @@ class Reconciler:
                 self._room[owner] = self._room.get(owner, 0) - 1
                 told += 1
         if orphans := [report for report in unworked if report.order_id in self._suspects]:
-            self._executions.orphaned(orphans)
+            self._executions.cancel_orphans(orphans)
         self._suspects = frozenset(report.order_id for report in unworked)
         return told
 
-    async def _fills(self) -> tuple[int, bool]:
-        reach_us = self._confirmer.reach_us()
+    async def _reconcile_fills(self) -> tuple[int, bool]:
+        reach_us = self._confirmer.listing_since_us()
         since_us = self._fills_since_us if reach_us is None else min(reach_us, self._fills_since_us)
         listing = await self._exchange.fills(since_us=since_us)
         told, everything = 0, True
         strangers: list[FillReport] = []
-        self._confirmer.take(listing)
+        self._confirmer.record_listing(listing)
         for report in listing.fills:
             name = self._names.name_of(report)
             owner = None if name is None else self._names.owner_of(name)
@@ -179,19 +179,19 @@ class Reconciler:
                 strangers.append(report)  # of an execution that is not in memory: the database may know it
             if name is None or owner is None or known is None or not fill_is_news(known.execution, name, report):
                 continue
-            if known.is_at_work and not self._takes_more(owner, known):
+            if known.is_at_work and not self._has_room(owner, known):
                 everything = False
                 continue
-            self._router.fill(report)
+            self._listener.fill(report)
             self._room[owner] = self._room.get(owner, 0) - 1
             told += 1
         if strangers:
-            self._executions.learn_of_strangers(strangers)
+            self._executions.take_unknown_fills(strangers)
         if everything:  # otherwise the rest has to be listed again
             may_be_ours = any(row.order_id == "" or self._names.knows(row.order_id) for row in listing.unread)
             back_us = UNREAD_KEPT_US if may_be_ours else OVERLAP_US
             self._fills_since_us = max(self._fills_since_us, listing.as_of_us - back_us)
         return told, everything
 
-    def _takes_more(self, owner: str, known: Known) -> bool:
+    def _has_room(self, owner: str, known: KnownExecution) -> bool:
         return self._room.setdefault(owner, known.room // ROOM_SHARE) > 0

@@ -29,19 +29,25 @@ from fsm_exec.core.execution.fills import known_fill
 from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
 from fsm_exec.core.recovery.recovery import Plan
 from fsm_exec.runtime.actor import Actor
-from fsm_exec.runtime.cost_measurement import score_what_had_ended
-from fsm_exec.runtime.ended_executions import Past
-from fsm_exec.runtime.events import AT_ONCE
+from fsm_exec.runtime.cost_measurement import measure_unscored
+from fsm_exec.runtime.ended_executions import EndedExecutions
+from fsm_exec.runtime.events import GATE_BATCH
 from fsm_exec.runtime.exchange_reads import PAUSE_MAX_S
 from fsm_exec.runtime.kill_switch import cancel_orphans
 from fsm_exec.runtime.markets import Markets
-from fsm_exec.runtime.missed_facts import Forgotten, differences, forgotten, misnamed, refuse_others
+from fsm_exec.runtime.missed_facts import (
+    ForgottenOrders,
+    check_other_engines,
+    fetch_missed_by_all,
+    load_forgotten,
+    load_misnamed,
+)
 from fsm_exec.runtime.services import Services
-from fsm_exec.runtime.stored_executions import Loaded, Methods, doubted, load
+from fsm_exec.runtime.stored_executions import LoadedExecutions, Methods, load_unconfirmed, load_unfinished
 from fsm_exec.runtime.supervisor import Supervisor
 
-TAKEN_WITHIN_S: Final = 5.0
-TAKEN_POLL_S: Final = 0.01
+CAUGHT_UP_WITHIN_S: Final = 5.0
+CAUGHT_UP_POLL_S: Final = 0.01
 LISTINGS_USUALLY_S: Final = 10.0  # of a start: a deadline that has passed waits for them no longer than this
 DEADLINE_LOOK_S: Final = 1.0
 REFUSED_POLL_S: Final = 0.05
@@ -57,17 +63,17 @@ class Recovery:
         markets: Markets,
         methods: Methods,
         supervisor: Supervisor,
-        past: Past,
+        ended: EndedExecutions,
         halt_for: Callable[[StoreFailed | ServiceFailed], None],
     ) -> None:
         self._services, self._markets, self._methods = services, markets, methods
-        self._supervisor, self._past, self._halt_for = supervisor, past, halt_for
+        self._supervisor, self._ended, self._halt_for = supervisor, ended, halt_for
         self.losses: list[str] = []  # what the database had acknowledged and does not have
         self.healed: tuple[str, ...] = ()  # quarantined for want of an algorithm that is there again
         self.has_listed = False  # the exchange has said what it holds
         self.loaded = trio.Event()  # whatever is unfinished can be told to stop
 
-    async def take_up(
+    async def recover(
         self,
         tickers: Sequence[str],
         gone: str | None,
@@ -83,65 +89,67 @@ class Recovery:
 
         Raises UserError (a market that is none, live orders of another database), VenueRefused and StoreFailed.
         """
-        self._say_lost(self._services.store.lost)
-        with _collector_at_rest():
-            loaded = await load(self._services, self._methods)
+        self._report_loss(self._services.store.lost)
+        with _collector_paused():
+            loaded = await load_unfinished(self._services, self._methods)
         worked = [execution.terms for execution, _ in loaded.ready]
         worked += [execution.terms for execution in loaded.unscored]
-        await self._markets.expect(worked)
-        with _collector_at_rest():
-            actors = [self._hired(execution, algorithm, gone) for execution, algorithm in loaded.ready]
+        await self._markets.add_provisional(worked)
+        with _collector_paused():
+            actors = [self._hold(execution, algorithm, gone) for execution, algorithm in loaded.ready]
         await self._keep_quarantined(loaded)
         self.loaded.set()
         tell()
-        self._services.requests.start_soon(self._mind_deadlines, actors)
+        self._services.requests.start_soon(self._start_at_deadlines, actors)
         if not tickers:
             stream()  # all feeds are there, and whoever was told to stop hears what comes of it
-        markets = await self._answered(lambda: self._markets.add_all(tickers, worked))
+        markets = await self._retry_while_stopping(lambda: self._markets.add_all(tickers, worked))
         if tickers:
             stream()  # before the listings: what they do not show any more comes by the stream
         executions = [execution for execution, _ in loaded.ready]
-        found = await self._answered(lambda: differences(executions, markets, loaded.last_saved_us, self._services))
-        refuse_others(found, gone, self._services)
+        found = await self._retry_while_stopping(
+            lambda: fetch_missed_by_all(executions, markets, loaded.last_saved_us, self._services)
+        )
+        check_other_engines(found, gone, self._services)
         if is_leaving():
             return None
-        forgot = await forgotten(found, self._services.store)
-        self._say_lost(forgot)
-        for name, order in await misnamed(found, forgot, self._services.store):
+        forgot = await load_forgotten(found, self._services.store)
+        self._report_loss(forgot)
+        for name, order in await load_misnamed(found, forgot, self._services.store):
             why = f"it is {order.order_id} at the exchange"
             told = OrderDisputed(at_us=self._services.wall.now_us(), client_order_id=order.client_order_id, why=why)
-            self._past.learn(name, told)
-        with _collector_at_rest():
-            await self._go_on(loaded, actors, found)
+            self._ended.enqueue(name, told)
+        with _collector_paused():
+            await self._start_all(loaded, actors, found)
         return max(loaded.number, 0 if forgot is None else forgot.number)
 
-    def _say_lost(self, loss: Forgotten | str | None) -> None:
+    def _report_loss(self, loss: ForgottenOrders | str | None) -> None:
         if loss is not None:
             self._services.log.error("database_older", loss=str(loss))
             self.losses.append(str(loss))
 
-    def _hired(self, execution: Execution, algorithm: Algorithm, gone: str | None) -> Actor:
+    def _hold(self, execution: Execution, algorithm: Algorithm, gone: str | None) -> Actor:
         """Of a restored copy the orders in its snapshots may still be another engine's: nothing is cancelled there
         before the listings have told, unless that engine is said to be gone."""
-        actor = self._supervisor.hire(execution, algorithm)
+        actor = self._supervisor.add_actor(execution, algorithm)
         instance = execution.instance[:INSTANCE_CHARS]  # whatever the epoch
-        self._supervisor.hold(actor, starts_if_told=instance in (self._services.store.instance, gone))
+        self._supervisor.hold_until_listed(actor, starts_on_stop=instance in (self._services.store.instance, gone))
         return actor
 
     def _is_stopping(self, actors: Iterable[Actor]) -> bool:
         """Whether somebody was told to stop and has orders that may be live."""
         return any(not actor.is_waiting and actor.is_busy for actor in actors)
 
-    async def _keep_quarantined(self, loaded: Loaded) -> None:
+    async def _keep_quarantined(self, loaded: LoadedExecutions) -> None:
         self._supervisor.quarantined.update(loaded.quarantined)
         self.healed = loaded.healed
         for execution in loaded.given_up:
-            self._services.suspect(execution)
+            self._services.add_loose(execution)
         for name, why in loaded.unusable.items():
             self._services.log.error("quarantined", execution=name, why=why)
             await self._supervisor.quarantine(name, why)
 
-    async def _answered(self, read: Callable[[], Awaitable[T]]) -> T:
+    async def _retry_while_stopping(self, read: Callable[[], Awaitable[T]]) -> T:
         """A definite no to a read ends the start, but not while somebody is being stopped: the cancels may be taken
         all the same. Raises VenueRefused."""
         while True:
@@ -153,15 +161,15 @@ class Recovery:
                 self._services.log.warning("exchange_refuses_to_tell", error=str(refused), again_in_s=PAUSE_MAX_S)
             await trio.sleep(PAUSE_MAX_S)
 
-    async def give_up(self, within_s: float) -> None:
+    async def abandon(self, within_s: float) -> None:
         """The start is refused: whoever was told to stop may do so, for so long; nobody else begins."""
         actors = list(self._supervisor.actors.values())
         with trio.move_on_after(within_s):
             while self._is_stopping(actors):  # noqa: ASYNC110 - nobody announces that the last one has come to rest
                 await trio.sleep(REFUSED_POLL_S)
-        self._supervisor.let_go()
+        self._supervisor.cancel_all_tasks()
 
-    async def _mind_deadlines(self, actors: Sequence[Actor]) -> None:
+    async def _start_at_deadlines(self, actors: Sequence[Actor]) -> None:
         """Whose deadline passes while the exchange has not answered yet begins then, with its cancels."""
         await trio.sleep(LISTINGS_USUALLY_S)
         for actor in sorted(actors, key=lambda actor: actor.execution.deadline_us):
@@ -170,41 +178,41 @@ class Recovery:
                 left_s = (actor.execution.deadline_us - self._services.wall.now_us()) / 1_000_000
                 await trio.sleep(min(max(left_s, 0.0), DEADLINE_LOOK_S))
             if actor.is_waiting:
-                actor.strike()
+                actor.expire()
 
-    async def _go_on(self, loaded: Loaded, actors: list[Actor], found: Plan) -> None:
+    async def _start_all(self, loaded: LoadedExecutions, actors: list[Actor], found: Plan) -> None:
         stopping: set[str] = set()
         missed: list[tuple[Actor, tuple[FillReported, ...]]] = []
         for number, (actor, (name, event)) in enumerate(zip(actors, found.events, strict=True), start=1):
             if (taken := found.taken.get(name)) is not None:
                 actor.inbox.stop(IllegalEvent(taken))
-            if not self._supervisor.go_on(actor, event):
+            if not self._supervisor.start_recovered(actor, event):
                 for fill in event.fills:
                     self._supervisor.deliver(name, fill)
                 missed.append((actor, event.fills))
                 # Where its orders stand it asks itself, later than this listing.
                 stopping.update(child.client_order_id for child in actor.execution.children)
-            if number % AT_ONCE == 0:
+            if number % GATE_BATCH == 0:
                 await trio.lowlevel.checkpoint()
-        self._supervisor.clear_quarantined()
+        self._supervisor.cancel_quarantined()
         self.has_listed = True
         orphans = [order for order in found.orphans if order.client_order_id not in stopping]
         cancel_orphans(orphans, self._services)
-        self._past.learn_of_strangers(found.strangers)
-        for execution in await doubted(self._services):
-            self._past.doubt(execution)
+        self._ended.take_unknown_fills(found.strangers)
+        for execution in await load_unconfirmed(self._services):
+            self._ended.track_unconfirmed(execution)
         for actor in actors:
-            await actor.taken_in.wait()
-        with trio.move_on_after(TAKEN_WITHIN_S):  # what is not believed is asked about for longer
+            await actor.caught_up.wait()
+        with trio.move_on_after(CAUGHT_UP_WITHIN_S):  # what is not believed is asked about for longer
             for actor, fills in missed:
-                await self._until_taken_in(actor, fills)
+                await self._wait_caught_up(actor, fills)
         for execution in loaded.unscored:
-            self._services.requests.start_soon(self._score, execution)
+            self._services.requests.start_soon(self._measure, execution)
         self._services.log.info(
             "recovered", executions=len(actors), orphans=len(found.orphans), quarantined=len(loaded.quarantined)
         )
 
-    async def _until_taken_in(self, actor: Actor, fills: Iterable[FillReported]) -> None:
+    async def _wait_caught_up(self, actor: Actor, fills: Iterable[FillReported]) -> None:
         """One that was told to stop before the listings came takes its fills in as they come."""
         for fill in fills:
             while (  # noqa: ASYNC110 - nobody announces what is taken in
@@ -212,12 +220,12 @@ class Recovery:
                 and (child := actor.execution.child(fill.client_order_id)) is not None
                 and known_fill(child, fill) is None
             ):
-                await trio.sleep(TAKEN_POLL_S)
+                await trio.sleep(CAUGHT_UP_POLL_S)
 
-    async def _score(self, execution: Execution) -> None:
+    async def _measure(self, execution: Execution) -> None:
         feed = self._markets.feeds.get(execution.terms.ticker)
         try:
-            await score_what_had_ended(execution, feed, self._services)
+            await measure_unscored(execution, feed, self._services)
         except SaveRefused:
             self._services.log.exception("score_refused", execution=execution.execution_id)
         except StoreFailed as failure:
@@ -225,7 +233,7 @@ class Recovery:
 
 
 @contextmanager
-def _collector_at_rest() -> Iterator[None]:
+def _collector_paused() -> Iterator[None]:
     """What is taken up stays, and next to nothing else is made meanwhile; yet the collector would walk over all of it
     again and again while it grows, for a third of the time. Never around a wait for the exchange: that may be long."""
     was_enabled = gc.isenabled()

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.store_port import Store
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.exchange_reads import SharedListings
 from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
@@ -28,22 +28,22 @@ class Services:
 
     store: Store
     exchange: Exchange
-    wall: Wall
+    wall: WallClock
     own: OwnOrders
     log: FilteringBoundLogger
     requests: trio.Nursery
     names: OrderNames
-    could_not_act: Callable[[int, int], str | None] = lambda _, __: None
+    describe_outage: Callable[[int, int], str | None] = lambda _, __: None
     loose: dict[str, str] = field(default_factory=dict)
     listings: SharedListings = field(init=False)
 
-    def suspect(self, execution: Execution) -> None:
+    def add_loose(self, execution: Execution) -> None:
         """Nobody works it any more: what is open of it, or whose end is doubted, may be live."""
         for child in execution.children:
             if child.is_open or child.suspicion is not None:
                 self.loose[child.client_order_id] = execution.execution_id
 
-    def answered_for(self, execution_id: str) -> None:
+    def remove_loose(self, execution_id: str) -> None:
         """Somebody works it again."""
         for name in [name for name, owner in self.loose.items() if owner == execution_id]:
             del self.loose[name]

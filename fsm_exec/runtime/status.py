@@ -47,7 +47,7 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     halt_within_s: int
 
 
-def said_state(state: str, why_degraded: Collection[str]) -> str:
+def reported_state(state: str, why_degraded: Collection[str]) -> str:
     """`running` is said only while the engine can act at the exchange."""
     return "degraded" if state == "running" and why_degraded else state
 
@@ -90,7 +90,7 @@ def status_of(
     unsent = sum(len(execution.unsent) for execution in found)
     live = {child.client_order_id for child in open_orders} | set(loose)
     return EngineStatus(
-        state=said_state(state, why_degraded),
+        state=reported_state(state, why_degraded),
         why_degraded=why_degraded,
         why_halted=why_halted,
         at_work=len(found),

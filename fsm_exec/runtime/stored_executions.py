@@ -21,7 +21,7 @@ Methods = Callable[[str], Algorithm]
 """The algorithm of a stored method's name. Raises UserError for one that is not known here."""
 
 
-class Loaded(msgspec.Struct, frozen=True):
+class LoadedExecutions(msgspec.Struct, frozen=True):
     """What the database has to go on with. `unusable` are to be quarantined now, with the reason; `quarantined` have
     been; `given_up` are those of both that can be read; `healed` are those of the second whose algorithm was missing
     and is there again; `unscored` have ended, and what they cost was not reckoned.
@@ -37,7 +37,7 @@ class Loaded(msgspec.Struct, frozen=True):
     number: int
 
 
-async def load(services: Services, methods: Methods) -> Loaded:
+async def load_unfinished(services: Services, methods: Methods) -> LoadedExecutions:
     """Read and check what is stored. Raises StoreFailed."""
     started = await services.store.started()
     ready: list[tuple[Execution, Algorithm]] = []
@@ -46,19 +46,19 @@ async def load(services: Services, methods: Methods) -> Loaded:
     given_up: list[Execution] = []
     healed: list[str] = []
     seen: dict[MarketTerms, MarketTerms] = {}
-    methods = _asked_once(methods)
+    methods = _cached(methods)
     for stored in await services.store.unfinished():
         if stored.quarantine is not None:
             quarantined[stored.execution_id] = stored.quarantine
-            given_up.extend(readable(stored))
+            given_up.extend(decode_if_readable(stored))
             if AlgorithmMissing.is_reason(stored.quarantine) and _has_algorithm(stored, methods):
                 healed.append(stored.execution_id)
             continue
         try:
-            execution, algorithm = usable(stored, methods)
+            execution, algorithm = decode_with_algorithm(stored, methods)
         except (CorruptSnapshot, UserError) as error:
             unusable[stored.execution_id] = str(error)
-            given_up.extend(readable(stored))
+            given_up.extend(decode_if_readable(stored))
             continue
         # Each snapshot has the terms of its market whole; in memory all of a market share them, and names as well.
         terms = seen.setdefault(execution.terms, execution.terms)
@@ -70,7 +70,7 @@ async def load(services: Services, methods: Methods) -> Loaded:
             unscored.append(decode_snapshot(stored.snapshot))
         except CorruptSnapshot:
             services.log.exception("unscored_unreadable", execution=stored.execution_id)
-    return Loaded(
+    return LoadedExecutions(
         ready=tuple(ready),
         unusable=unusable,
         quarantined=quarantined,
@@ -82,7 +82,7 @@ async def load(services: Services, methods: Methods) -> Loaded:
     )
 
 
-def _asked_once(methods: Methods) -> Methods:
+def _cached(methods: Methods) -> Methods:
     """The same, remembering what it said, a refusal too: thousands of executions may want one that is missing."""
     said: dict[str, Algorithm | CorruptSnapshot | UserError] = {}
 
@@ -103,13 +103,13 @@ def _asked_once(methods: Methods) -> Methods:
 def _has_algorithm(stored: StoredExecution, methods: Methods) -> bool:
     """Whether it could be worked again."""
     try:
-        usable(stored, methods)
+        decode_with_algorithm(stored, methods)
     except (CorruptSnapshot, UserError):
         return False
     return True
 
 
-def readable(stored: StoredExecution) -> Sequence[Execution]:
+def decode_if_readable(stored: StoredExecution) -> Sequence[Execution]:
     """The execution, if its snapshot can be read."""
     try:
         return (decode_snapshot(stored.snapshot),)
@@ -117,7 +117,9 @@ def readable(stored: StoredExecution) -> Sequence[Execution]:
         return ()
 
 
-def usable(stored: StoredExecution, methods: Methods, *, only_ends: bool = False) -> tuple[Execution, Algorithm]:
+def decode_with_algorithm(
+    stored: StoredExecution, methods: Methods, *, only_ends: bool = False
+) -> tuple[Execution, Algorithm]:
     """An execution with its algorithm; one that ends needs none. Raises CorruptSnapshot, and UserError for a method
     that is not known."""
     if stored.damage is not None:
@@ -138,7 +140,7 @@ def usable(stored: StoredExecution, methods: Methods, *, only_ends: bool = False
         return execution, NoAlgorithm()
 
 
-async def doubted(services: Services) -> list[Execution]:
+async def load_unconfirmed(services: Services) -> list[Execution]:
     """What ended lately and was told of something that no listing had borne out before the process died. Raises
     StoreFailed."""
     found: list[Execution] = []

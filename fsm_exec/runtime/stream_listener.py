@@ -18,7 +18,7 @@ from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.market.terms import MarketStatus
 from fsm_exec.core.recovery.order_lookup import filled, reported
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.stream_state import StreamState
@@ -31,25 +31,25 @@ class FactSink(Protocol):
         """Hand a fact to the execution that owns it, at work or ended. Always taken."""
         ...
 
-    def work_of(self, execution_id: str) -> Execution | None:
+    def execution_of(self, execution_id: str) -> Execution | None:
         """The newest of an execution that is in memory."""
         ...
 
-    def is_elsewhere(self, execution_id: str, client_order_id: str, report: OrderReport | FillReport) -> bool:
+    def is_in_other_market(self, execution_id: str, client_order_id: str, report: OrderReport | FillReport) -> bool:
         """Whether an order of this name is in another market than its execution works, and so is none of its
         orders."""
         ...
 
-    def learn_of_strangers(self, fills: Sequence[FillReport]) -> None:
+    def take_unknown_fills(self, fills: Sequence[FillReport]) -> None:
         """Take fills of orders that nobody in memory has."""
         ...
 
-    def market_changed(self, ticker: str, status: MarketStatus) -> None:
+    def publish_market_status(self, ticker: str, status: MarketStatus) -> None:
         """Tell everybody who works it that a market opens, pauses or closes."""
         ...
 
 
-class Router:
+class EngineStreamListener:
     """`names` say whose an order is, `facts` takes what is said of it; `stream` and `feeds` take the rest."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Router:
         stream: StreamState,
         feeds: Mapping[str, MarketFeed],
         facts: FactSink,
-        wall: Wall,
+        wall: WallClock,
         log: FilteringBoundLogger,
     ) -> None:
         self.names = names
@@ -75,17 +75,17 @@ class Router:
 
     def book_snapshot(self, ticker: str, yes: Sequence[Level], no: Sequence[Level], at_us: int | None) -> None:
         if (feed := self._feeds.get(ticker)) is not None:
-            feed.snapshot(yes, no, at_us)
+            feed.apply_snapshot(yes, no, at_us)
 
     def book_change(self, ticker: str, outcome: Outcome, price: PriceE4, delta: CountE2, at_us: int) -> None:
         feed = self._feeds.get(ticker)
-        if feed is not None and not feed.change(outcome, price, delta, at_us):
+        if feed is not None and not feed.apply_change(outcome, price, delta, at_us):
             self._log.error("book_broken", ticker=ticker, outcome=outcome, price_e4=price, delta_e2=delta)
 
     def book_gap(self, tickers: Sequence[str]) -> None:
         for ticker in tickers:
             if (feed := self._feeds.get(ticker)) is not None:
-                feed.gap()
+                feed.mark_gap()
 
     def book_broken(self, ticker: str) -> None:
         self.book_gap([ticker])
@@ -94,7 +94,7 @@ class Router:
         feed = self._feeds.get(ticker)
         if feed is not None and feed.set_status(status):
             self._log.info("market_status", ticker=ticker, status=status)
-            self._facts.market_changed(ticker, status)
+            self._facts.publish_market_status(ticker, status)
 
     def market_grid(self, ticker: str, grid: PriceGrid) -> None:
         feed = self._feeds.get(ticker)
@@ -104,27 +104,27 @@ class Router:
     def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
         self.heard()
         if (feed := self._feeds.get(ticker)) is not None:
-            feed.trade(taker, yes_price, count, at_us)
+            feed.record_trade(taker, yes_price, count, at_us)
 
     def fill(self, report: FillReport) -> None:
         name = self.names.name_of(report)
         feed = self._feeds.get(report.ticker)
         if feed is not None:
-            feed.filled(report)
+            feed.record_own_fill(report)
         if name is None:
-            self._facts.learn_of_strangers([report])
+            self._facts.take_unknown_fills([report])
             return
         owner = self.names.owner_of(name)
-        if owner is None or self._facts.is_elsewhere(owner, name, report):
+        if owner is None or self._facts.is_in_other_market(owner, name, report):
             self._log.info("fill_of_others", order_id=report.order_id, fill_id=report.fill_id)
             return
         mid = None if feed is None else feed.mid_before(report.at_us, report.outcome)
-        event = filled(report, name, mid, self._wall.now_us(), self._facts.work_of(owner))
+        event = filled(report, name, mid, self._wall.now_us(), self._facts.execution_of(owner))
         self._facts.deliver(owner, event)
 
     def order(self, report: OrderReport, *, looked_up: bool = False) -> None:
         """`looked_up`: of a listing later than all we did to the order."""
         owner = self.names.owner_of(report.client_order_id)
-        if owner is not None and not self._facts.is_elsewhere(owner, report.client_order_id, report):
+        if owner is not None and not self._facts.is_in_other_market(owner, report.client_order_id, report):
             self.names.learn(report.client_order_id, report.order_id)
             self._facts.deliver(owner, reported(report, self._wall.now_us(), looked_up=looked_up))

@@ -8,7 +8,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.values.units import US_PER_S
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
 
 QUIET_US = 25_000_000  # the exchange pings every 10 s: two missed, and a book is not to be trusted
@@ -18,7 +18,7 @@ class StreamState:
     """`is_connected`, and `reconnected`, which is set at every connection but the first: something may have been missed
     before it. Every feed is told of all of it."""
 
-    def __init__(self, feeds: Mapping[str, MarketFeed], wall: Wall, log: FilteringBoundLogger) -> None:
+    def __init__(self, feeds: Mapping[str, MarketFeed], wall: WallClock, log: FilteringBoundLogger) -> None:
         self._feeds, self._wall, self._log = feeds, wall, log
         self._heard_us = wall.now_us()
         self._was_connected = False
@@ -29,7 +29,7 @@ class StreamState:
         self.is_connected = True
         self.heard()
         for feed in self._feeds.values():
-            feed.connected()
+            feed.mark_connected()
         if self._was_connected:
             self.reconnected.set()
         self._was_connected = True
@@ -38,15 +38,15 @@ class StreamState:
         self.is_connected = False
         self._log.warning("stream_lost", why=why)
         for feed in self._feeds.values():
-            feed.disconnected()
+            feed.mark_disconnected()
 
     def heard(self) -> None:
         """Something came: a frame, or a ping."""
         self._heard_us = self._wall.now_us()
         for feed in self._feeds.values():
-            feed.heard()
+            feed.mark_heard()
 
-    def trouble(self) -> str | None:
+    def why_silent(self) -> str | None:
         """Why the stream tells nothing; None: it does."""
         if not self.is_connected:
             return "there is no connection"
@@ -59,4 +59,4 @@ class StreamState:
             await trio.sleep(1)
             if self._wall.now_us() - self._heard_us > QUIET_US:
                 for feed in self._feeds.values():
-                    feed.quiet()
+                    feed.mark_quiet()

@@ -23,7 +23,7 @@ class MethodRef(msgspec.Struct, frozen=True):
     algorithm: Algorithm
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class ExecutionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An execution to accept. `limits` None: no price could be formed, for want of a book. It ends at `deadline_us`,
     or without one `horizon_us` from now. `submission` is stored with its first save."""
 
@@ -43,7 +43,7 @@ def ends_of(deadline_us: int, algorithm: Algorithm) -> Ends:
     return Ends(deadline_us - (algorithm.closing_lead_us or 0), algorithm.resting_at_most)
 
 
-def submitted(request: Request, execution_id: str, instance: str, feed: MarketFeed) -> Submitted:
+def submitted_event(request: ExecutionRequest, execution_id: str, instance: str, feed: MarketFeed) -> Submitted:
     """The fact that begins an execution, with the book as `feed` has it now."""
     view = feed.view(request.outcome)
     return Submitted(

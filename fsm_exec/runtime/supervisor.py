@@ -43,15 +43,15 @@ from fsm_exec.core.execution.events import AnyEvent, Reason, Restored, tag_of
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.order_checks import IllegalWish
 from fsm_exec.runtime.actor import Actor
-from fsm_exec.runtime.cost_measurement import run_and_score
-from fsm_exec.runtime.ended_executions import Ended, Past
-from fsm_exec.runtime.events import Turnstile
+from fsm_exec.runtime.cost_measurement import run_and_measure
+from fsm_exec.runtime.ended_executions import EndedExecution, EndedExecutions
+from fsm_exec.runtime.events import StaggeredGate
 from fsm_exec.runtime.inbox import InboxOverflow
-from fsm_exec.runtime.kill_switch import cancel_all_orders_of, keep_cancelling
+from fsm_exec.runtime.kill_switch import cancel_all_orders, cancel_until_gone
 from fsm_exec.runtime.markets import Markets
-from fsm_exec.runtime.missed_facts import difference
+from fsm_exec.runtime.missed_facts import fetch_missed
 from fsm_exec.runtime.services import Services
-from fsm_exec.runtime.stored_executions import Methods, readable, usable
+from fsm_exec.runtime.stored_executions import Methods, decode_if_readable, decode_with_algorithm
 
 RESTARTS_MAX = 3
 RESTART_INTERVAL_S = 60.0
@@ -59,13 +59,13 @@ FIRST_PAUSE_MS = 500
 PAUSE_MAX_MS = 8_000
 JITTER_PER_MILLE = 500  # of the pause, at most, are added to it
 ANSWERS_POLL_S = 0.05
-PARTING_S = 30.0  # how long one is waited for that is being given up, by whoever wants it taken up again
+GIVE_UP_WAIT_S = 30.0  # how long one is waited for that is being given up, by whoever wants it taken up again
 
 TRANSIENT = (InboxOverflow, IllegalWish)
 """Local errors that a moment brought about: a flood of facts, a book an algorithm was not made for."""
 
 
-def may_help_to_restart(failure: BaseException) -> bool:
+def is_restartable(failure: BaseException) -> bool:
     """Whether the same execution may do better from its last snapshot; see the module."""
     return isinstance(failure, TRANSIENT) or not isinstance(failure, LocalError)
 
@@ -79,18 +79,18 @@ class Supervisor:
         services: Services,
         markets: Markets,
         methods: Methods,
-        past: Past,
+        ended: EndedExecutions,
         nursery: trio.Nursery,
         rng: random.Random,
         halt_for: Callable[[StoreFailed | ServiceFailed], None],
     ) -> None:
         self.actors: dict[str, Actor] = {}
         self.quarantined: dict[str, str] = {}
-        self.may_act = Turnstile()  # everybody has taken in what happened before the start
-        self._services, self._markets, self._methods, self._past = services, markets, methods, past
+        self.may_act = StaggeredGate()  # everybody has taken in what happened before the start
+        self._services, self._markets, self._methods, self._ended = services, markets, methods, ended
         self._nursery, self._rng, self._halt_for = nursery, rng, halt_for
         self._clearing: set[str] = set()  # quarantined executions whose orders are being cancelled, or have been
-        self._idle = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
+        self._removals = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
 
     def deliver(self, execution_id: str, event: AnyEvent) -> None:
         """Hand a fact to the execution that owns it, or to those that keep what has ended. Always taken."""
@@ -100,9 +100,9 @@ class Supervisor:
         elif execution_id in self.quarantined:  # stays as its last save says until somebody looks at it
             self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=tag_of(event))
         else:
-            self._past.learn(execution_id, event)
+            self._ended.enqueue(execution_id, event)
 
-    def hire(self, execution: Execution, algorithm: Algorithm) -> Actor:
+    def add_actor(self, execution: Execution, algorithm: Algorithm) -> Actor:
         """An actor that takes in facts from now on, and acts on them once it is started."""
         self._services.own.update(execution)
         for child in execution.children:
@@ -112,11 +112,11 @@ class Supervisor:
         self.actors[execution.execution_id] = actor
         return actor
 
-    def hold(self, actor: Actor, *, starts_if_told: bool) -> None:
+    def hold_until_listed(self, actor: Actor, *, starts_on_stop: bool) -> None:
         """It is taken up again and starts with what the exchange holds, or as soon as it is told to stop."""
-        actor.wait_for_news(partial(self.start, actor) if starts_if_told else None)
+        actor.hold_until_listed(partial(self.start, actor) if starts_on_stop else None)
 
-    def go_on(self, actor: Actor, news: Restored) -> bool:
+    def start_recovered(self, actor: Actor, news: Restored) -> bool:
         """Start one that is held, to act no sooner than everybody may; False if it has been told to stop meanwhile,
         and has begun."""
         if not actor.is_waiting:
@@ -129,19 +129,19 @@ class Supervisor:
         """Run it under its guard. Once all were let go it is not begun: it is durable, and the next start takes it
         up."""
         if self._nursery.cancel_scope.cancel_called:
-            self._gone(actor)
+            self._remove(actor)
         else:
             self._nursery.start_soon(self._guard, actor)
 
-    def let_go(self) -> None:
+    def cancel_all_tasks(self) -> None:
         """Stop working every execution where it is: what is durable is all that stays of it."""
         self._nursery.cancel_scope.cancel()
         for actor in [actor for actor in self.actors.values() if actor.is_waiting]:
-            self._gone(actor)
+            self._remove(actor)
 
-    async def wait_for_nobody(self) -> None:
+    async def wait_until_empty(self) -> None:
         while self.actors:
-            await self._idle.park()
+            await self._removals.park()
 
     async def quarantine(self, execution_id: str, why: str) -> None:
         """Keep the reason, here and in the database."""
@@ -153,84 +153,86 @@ class Supervisor:
         except StoreFailed as failure:
             self._halt_for(failure)
 
-    def clear_quarantined(self) -> None:
+    def cancel_quarantined(self) -> None:
         """Have the orders of all that are quarantined cancelled until the exchange says that they are gone."""
         for name in self.quarantined:
             if name not in self.actors:  # one that is being given up does so itself
-                self._services.requests.start_soon(self._clear_stored, name)
+                self._services.requests.start_soon(self._cancel_stored, name)
 
-    async def _clear_stored(self, execution_id: str) -> None:
+    async def _cancel_stored(self, execution_id: str) -> None:
         try:
             stored = await self._services.store.execution(execution_id)
         except StoreFailed as failure:
             self._halt_for(failure)
             return
-        for execution in () if stored is None else readable(stored):
-            await self._clear(execution)
+        for execution in () if stored is None else decode_if_readable(stored):
+            await self._cancel_quarantined(execution)
 
-    async def _clear(self, execution: Execution) -> None:
+    async def _cancel_quarantined(self, execution: Execution) -> None:
         name = execution.execution_id
         if name in self._clearing:
             return
         self._clearing.add(name)  # for good, once it is done: nothing is placed for it any more
-        if not await keep_cancelling(execution, self._services, lambda: name in self.quarantined):
+        if not await cancel_until_gone(execution, self._services, lambda: name in self.quarantined):
             self._clearing.discard(name)
 
-    async def revive(self, execution_id: str, stop_for: Reason | None = None) -> None:
+    async def take_up_quarantined(self, execution_id: str, stop_for: Reason | None = None) -> None:
         """Take a quarantined execution up again; with `stop_for` to end it. Returns when it is at work.
 
         To end it nothing is read first: its cancels depend on nothing that may be down. Raises UserError if it is not
         quarantined, cannot be read or has no known method, LocalError if it is still being given up, VenueError and
         StoreFailed.
         """
-        await self._until_parted(execution_id)
+        await self._wait_until_given_up(execution_id)
         stored = await self._services.store.execution(execution_id)
         why = self.quarantined.pop(execution_id, None)
         if stored is None or why is None:
             raise UserError(f"{execution_id} is not quarantined")
         actor: Actor | None = None
         try:
-            execution, algorithm = usable(stored, self._methods, only_ends=stop_for is not None)
+            execution, algorithm = decode_with_algorithm(stored, self._methods, only_ends=stop_for is not None)
             await self._markets.open_worked(execution.terms)
-            actor = self.hire(execution, algorithm)
-            actor.gives_up = stop_for is not None
-            await self._learn_first(actor, stop_for, was_quarantined=True)
+            actor = self.add_actor(execution, algorithm)
+            actor.ends_regardless = stop_for is not None
+            await self._catch_up_before_start(actor, stop_for, was_quarantined=True)
         except BaseException as error:
             self.quarantined[execution_id] = why
             if actor is not None:
                 self.actors.pop(execution_id, None)
-                self._services.own.forget(actor.execution)
+                self._services.own.remove(actor.execution)
             if isinstance(error, CorruptSnapshot):
                 raise UserError(f"{execution_id} cannot be taken up: {error}") from error
             raise
-        self._past.drop(execution_id)
-        self._services.answered_for(execution_id)
+        self._ended.remove(execution_id)
+        self._services.remove_loose(execution_id)
         self._clearing.discard(execution_id)
         self.start(actor)
 
-    async def _learn_first(
+    async def _catch_up_before_start(
         self, actor: Actor, stop_for: Reason | None = None, *, was_quarantined: bool = False
     ) -> None:
         """What the exchange holds of it, unless it is to stop, or is told to meanwhile. Raises VenueRefused, and
         LocalError if the process is told to leave while a quarantined one is asked about."""
-        cleared = _Cleared(actor.execution.execution_id, self._services) if was_quarantined else None
+        cleared = _QuarantineLift(actor.execution.execution_id, self._services) if was_quarantined else None
         with trio.CancelScope() as reading:
-            actor.wait_for_news(reading.cancel, cleared)
+            actor.hold_until_listed(reading.cancel, cleared)
             if stop_for is not None:
                 actor.end(stop_for)
-            await self._markets.read_worked(actor.execution.terms)
-            news = await difference(actor.execution, actor.feed.status, self._services, was_quarantined=was_quarantined)
+            await self._markets.fetch_worked(actor.execution.terms)
+            news = await fetch_missed(
+                actor.execution, actor.feed.status, self._services, was_quarantined=was_quarantined
+            )
             if actor.is_waiting:
                 actor.begin_with(news, self.may_act if cleared is None else cleared)
         if was_quarantined and actor.begins_with_drain:  # no journal would say that its orders were ended by us
             name = actor.execution.execution_id
             raise LocalError(f"{name} stays quarantined: the engine is leaving; ask the next one")
 
-    async def _until_parted(self, execution_id: str) -> None:
+    async def _wait_until_given_up(self, execution_id: str) -> None:
         """Until nobody has anything to do with a quarantined one any more. Raises LocalError if that takes too long."""
-        with trio.move_on_after(PARTING_S):
+        with trio.move_on_after(GIVE_UP_WAIT_S):
             while execution_id in self.quarantined and execution_id in self.actors:
-                await self._idle.park()
+                await self._removals.park()
             return
         raise LocalError(f"{execution_id} is still being given up, its orders are being cancelled; ask again later")
 
@@ -238,27 +240,27 @@ class Supervisor:
         """Run one execution until it has ended, is given up, or is let go."""
         name = actor.execution.execution_id
         try:
-            actor = await self._run_on(actor)
+            actor = await self._run_with_restarts(actor)
         finally:
-            self._gone(actor)
+            self._remove(actor)
         for fact in actor.inbox.drain():  # came while its cost was being reckoned
             self.deliver(name, fact)
 
-    def _gone(self, actor: Actor) -> None:
+    def _remove(self, actor: Actor) -> None:
         """Nobody works it any more."""
-        actor.taken_in.set()
+        actor.caught_up.set()
         self.actors.pop(actor.execution.execution_id, None)
-        self._idle.unpark_all()
+        self._removals.unpark_all()
 
-    async def _run_on(self, actor: Actor) -> Actor:
+    async def _run_with_restarts(self, actor: Actor) -> Actor:
         """Whatever goes wrong with it stays its own. Returns the last of its actors."""
         failures: list[float] = []
         while True:
             failure = await self._run(actor)
             if failure is None:
                 return actor
-            successor = await self._restarted(actor, failure, failures)
-            actor.taken_in.set()
+            successor = await self._restart_or_give_up(actor, failure, failures)
+            actor.caught_up.set()
             if successor is None:
                 return actor
             actor = successor
@@ -266,15 +268,15 @@ class Supervisor:
     async def _run(self, actor: Actor) -> Exception | None:
         """None when it has ended and is kept, otherwise what went wrong."""
         try:
-            row, book = await run_and_score(actor, self._services)
+            row, book = await run_and_measure(actor, self._services)
         except* Exception as group:
             failure = first_of(group)
         else:
-            self._past.keep(Ended(actor.execution, row), book)
+            self._ended.add(EndedExecution(actor.execution, row), book)
             return None
         return failure
 
-    async def _restarted(self, actor: Actor, failure: Exception, failures: list[float]) -> Actor | None:
+    async def _restart_or_give_up(self, actor: Actor, failure: Exception, failures: list[float]) -> Actor | None:
         """Its successor, with all that was asked of it; None if it was given up."""
         name = actor.execution.execution_id
         now_s = trio.current_time()
@@ -282,35 +284,35 @@ class Supervisor:
         while now_s - failures[0] > RESTART_INTERVAL_S:
             failures.pop(0)
         why = f"{type(failure).__name__}: {failure}"
-        if may_help_to_restart(failure) and len(failures) <= RESTARTS_MAX:
+        if is_restartable(failure) and len(failures) <= RESTARTS_MAX:
             self._services.log.warning("restarting", execution=name, why=why, times=len(failures), exc_info=failure)
             try:
-                return await self._successor(actor, len(failures))
+                return await self._load_successor(actor, len(failures))
             except Exception as second:
                 failure, why = second, f"{why}; then {type(second).__name__}: {second}"
         elif isinstance(failure, SaveRefused):
             number = actor.execution.seq + 1
             why += f"; the database did not take step {number}: another engine may have written it, see the journal"
-        elif may_help_to_restart(failure):
+        elif is_restartable(failure):
             why += f" ({len(failures)} times in {RESTART_INTERVAL_S:.0f} s)"
         await self._give_up(actor, failure, why)
         return None
 
-    async def _successor(self, before: Actor, times: int) -> Actor:
+    async def _load_successor(self, before: Actor, times: int) -> Actor:
         """From the last durable snapshot and what the listings show. What waited in the old inbox is dropped: after
         the answers that are still to come, nothing is known that is not looked up."""
         name = before.execution.execution_id
         pause_ms = min(FIRST_PAUSE_MS << (times - 1), PAUSE_MAX_MS)
         await trio.sleep((pause_ms + self._rng.randrange(pause_ms * JITTER_PER_MILLE // 1_000 + 1)) / 1_000)
-        while before.under_way:  # noqa: ASYNC110 - nobody announces answers, and few wait for them
+        while before.in_flight:  # noqa: ASYNC110 - nobody announces answers, and few wait for them
             await trio.sleep(ANSWERS_POLL_S)
         stored = await self._services.store.execution(name)
         if stored is None:
             raise CorruptSnapshot(f"{name} is not in the database any more")
-        execution, algorithm = usable(stored, self._methods)
-        actor = self.hire(execution, algorithm)
-        await self._learn_first(actor, before.stopped_for)
-        actor.follow(before)
+        execution, algorithm = decode_with_algorithm(stored, self._methods)
+        actor = self.add_actor(execution, algorithm)
+        await self._catch_up_before_start(actor, before.stop_reason)
+        actor.inherit_requests(before)
         return actor
 
     async def _give_up(self, actor: Actor, failure: Exception, why: str) -> None:
@@ -319,20 +321,20 @@ class Supervisor:
         self.quarantined[name] = why
         if isinstance(failure, StoreFailed) and not isinstance(failure, SaveRefused):
             self._halt_for(failure)
-            clean = await cancel_all_orders_of(actor.execution, self._services)
+            clean = await cancel_all_orders(actor.execution, self._services)
             await self.quarantine(name, why)  # in case that it can be kept after all
         else:
             await self.quarantine(name, why)  # first: a process that dies now leaves known why the orders are gone
-            clean = await cancel_all_orders_of(actor.execution, self._services)
-            while actor.under_way:  # noqa: ASYNC110 - nobody announces answers, and few wait for them
+            clean = await cancel_all_orders(actor.execution, self._services)
+            while actor.in_flight:  # noqa: ASYNC110 - nobody announces answers, and few wait for them
                 await trio.sleep(ANSWERS_POLL_S)
-        self._services.own.forget(actor.execution)
-        self._past.keep(Ended(actor.execution, None, why), None)
+        self._services.own.remove(actor.execution)
+        self._ended.add(EndedExecution(actor.execution, None, why), None)
         if not clean:
-            self._services.requests.start_soon(self._clear, actor.execution)
+            self._services.requests.start_soon(self._cancel_quarantined, actor.execution)
 
 
-class _Cleared:
+class _QuarantineLift:
     """What a revived execution waits for when it has taken in that its orders were ended by us: it is quarantined until
     then. A process that dies before finds it as it was; otherwise the next would take their end for somebody else's
     doing."""

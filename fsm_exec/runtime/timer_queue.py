@@ -9,13 +9,13 @@ from typing import Generic, TypeVar
 
 import trio
 
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 
 T = TypeVar("T")
 
 
-class Agenda(Generic[T]):
-    def __init__(self, wall: Wall) -> None:
+class TimerQueue(Generic[T]):
+    def __init__(self, wall: WallClock) -> None:
         self._wall = wall
         self._heap: list[tuple[int, int, T]] = []
         self._entered = 0
@@ -24,12 +24,12 @@ class Agenda(Generic[T]):
     def __len__(self) -> int:
         return len(self._heap)
 
-    def enter(self, due_us: int, item: T) -> None:
+    def push(self, due_us: int, item: T) -> None:
         self._entered += 1
         heapq.heappush(self._heap, (due_us, self._entered, item))
         self._sooner.set()
 
-    def drop(self, is_over: Callable[[T], bool]) -> None:
+    def discard(self, is_over: Callable[[T], bool]) -> None:
         """Whatever `is_over` says is not looked at any more. Goes through all there is."""
         self._heap = [entry for entry in self._heap if not is_over(entry[2])]
         heapq.heapify(self._heap)

@@ -44,8 +44,8 @@ from fsm_exec.lab.experiment.episode_runner import run_episode
 from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order
 from fsm_exec.lab.statistics import compare
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, tape_header
-from fsm_exec.runtime.engine import MethodRef, Request
-from fsm_exec.runtime.net_book import Others
+from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
+from fsm_exec.runtime.net_book import NetBook
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.wire.account import AccountLimits, BucketLimits
 from tests.runtime.killed_engine import a_world, ended
@@ -149,14 +149,14 @@ def test_flaw_14_own_orders_read_as_the_market() -> None:
     told.look()
     told.accept()
     own, tracker = OwnOrders(), SignalTracker()
-    others = Others(told.execution.terms.ticker, own, tracker)
+    others = NetBook(told.execution.terms.ticker, own, tracker)
     book = Book([(PriceE4(4_400), CountE2(1_000))], [(PriceE4(4_400), CountE2(1_000))])
-    others.begin(book, T0_US)
+    others.start(book, T0_US)
     for second in range(1, 60):
-        others.change(book, "no", PriceE4(4_400), T0_US + second * S)
+        others.apply_change(book, "no", PriceE4(4_400), T0_US + second * S)
     own.update(told.execution)
     book.change("yes", PriceE4(4_500), CountE2(1_000))
-    others.change(book, "yes", PriceE4(4_500), T0_US + 60 * S)
+    others.apply_change(book, "yes", PriceE4(4_500), T0_US + 60 * S)
     assert tracker.read("yes", T0_US + 61 * S).seed_momentum_ppm == 0
     ours = own.levels(told.execution.terms.ticker, "yes")
     assert ours == {4_500: 1_000}
@@ -186,7 +186,7 @@ async def test_flaw_20_exceptions_swallowed(autojump_clock: MockClock) -> None:
         async with world.life() as life:
             neighbour = await life.submit(horizon_s=600)
             name = await life.engine.submit(
-                Request(
+                ExecutionRequest(
                     ticker=TICKER,
                     outcome="yes",
                     target_e2=count(10),

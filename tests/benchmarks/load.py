@@ -32,7 +32,7 @@ from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import Store
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
 from fsm_exec.runtime.actor import Actor
-from fsm_exec.runtime.clock import Wall, system_us
+from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.order_names import OrderNames
@@ -144,7 +144,7 @@ async def run_load(open_store: OpenStore, log_path: Path) -> Outcome:
     async with open_store() as store:
         watched = WatchedStore(store)
         with log_path.open("a", encoding="utf-8", buffering=1) as log_file:
-            wall = Wall(system_us())
+            wall = WallClock(system_us())
             log = open_log(log_file, wall)
             own = OwnOrders()
             feeds = [live_feed(f"KXBENCH-{n}", wall, own) for n in range(MARKETS)]
@@ -191,7 +191,7 @@ async def work(
     await actors[name].run()
 
 
-def live_feed(ticker: str, wall: Wall, own: OwnOrders) -> MarketFeed:
+def live_feed(ticker: str, wall: WallClock, own: OwnOrders) -> MarketFeed:
     """A market with ten levels a side."""
     terms = MarketTerms(
         ticker=ticker,
@@ -203,8 +203,8 @@ def live_feed(ticker: str, wall: Wall, own: OwnOrders) -> MarketFeed:
         fees=FeeTerms(taker_e10=700_000_000, maker_e10=0),
     )
     feed = MarketFeed(terms, wall, own, lambda *_: None)
-    feed.connected()
-    feed.snapshot(BIDS, BIDS, None)
+    feed.mark_connected()
+    feed.apply_snapshot(BIDS, BIDS, None)
     return feed
 
 

@@ -38,9 +38,9 @@ from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store import open_virtual_store
@@ -101,7 +101,7 @@ def work(crowd: Crowd, database: Path | None = None) -> Result:
 
 async def _work(crowd: Crowd, database: Path | None) -> Result:
     began = time.perf_counter()
-    wall, clock = Wall(START_US), Clock.starting_at(START_US)
+    wall, clock = WallClock(START_US), Clock.starting_at(START_US)
     log = open_log(_Nowhere(), wall)
     exchange = Exchange(Timeline(clock), seed=SEED)
     gate = Authenticator(exchange, clock, tier=TIERS[crowd.tier])
@@ -182,7 +182,7 @@ async def _submit(engine: Engine, crowd: Crowd, number: int, ticker: str) -> Non
     assert target is not None
     chosen = method(crowd.methods[number % len(crowd.methods)])
     await engine.submit(
-        Request(
+        ExecutionRequest(
             ticker=ticker,
             outcome=outcome,
             target_e2=CountE2(crowd.contracts * 100),

@@ -39,7 +39,7 @@ from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import NO_LATENCY
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
-from fsm_exec.runtime.clock import Wall, system_us
+from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store import open_live_store
@@ -105,7 +105,7 @@ async def _idle_bytes(directory: Path) -> float:
     async with host_in_memory(exchange, clock, gate, latency=NO_LATENCY) as host:
 
         async def at_rest(database: str) -> int:
-            wall = Wall(system_us())
+            wall = WallClock(system_us())
             with (directory / "log").open("a", encoding="utf-8") as log_file:
                 log = open_log(log_file, wall)
                 async with (

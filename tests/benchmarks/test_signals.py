@@ -17,7 +17,7 @@ from fsm_exec.core.signals.sweep_cost import SweepWatch
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.own_orders import OwnOrders
 
@@ -33,23 +33,23 @@ TERMS = MarketTerms(
 
 def play(tape: Tape, *, signals: bool, watched: int) -> tuple[float, MarketFeed]:
     """Seconds it took, and the feed as it is at the end."""
-    feed = MarketFeed(TERMS, Wall(START_US), OwnOrders(), lambda *_: None, signals=signals)
+    feed = MarketFeed(TERMS, WallClock(START_US), OwnOrders(), lambda *_: None, signals=signals)
     feed.subscribe("e000001", lambda: None)
-    feed.connected()
+    feed.mark_connected()
     began = time.perf_counter()
     for at_us, change in tape.events:
         match change:
             case BookSnapshot():
-                feed.snapshot(change.yes, change.no, at_us)
-                tracker = feed.others.tracker
+                feed.apply_snapshot(change.yes, change.no, at_us)
+                tracker = feed.net_book.tracker
                 for n in range(watched if tracker is not None else 0):
                     assert tracker is not None
                     watch = SweepWatch("yes", FEES, CountE2(100 * (n + 1)), START_US + TAPE_S * 1_000_000)
                     tracker.watch(f"e{n}", watch, at_us)
             case BookDelta():
-                assert feed.change(change.outcome, change.price_e4, change.delta_e2, at_us)
+                assert feed.apply_change(change.outcome, change.price_e4, change.delta_e2, at_us)
             case Trade():
-                feed.trade(change.taker, change.yes_price_e4, change.count_e2, at_us)
+                feed.record_trade(change.taker, change.yes_price_e4, change.count_e2, at_us)
     return time.perf_counter() - began, feed
 
 
@@ -68,7 +68,7 @@ async def test_signals_leave_the_feed_fast(figures: list[str]) -> None:
     assert all(end == ends[0] for end in ends)
     updates = len(tape.events)
     rate = {name: updates / seconds for name, seconds in best.items()}
-    tracker = feed.others.tracker
+    tracker = feed.net_book.tracker
     assert tracker is not None
     now_us = tape.events[-1][0]
     began = time.perf_counter()

@@ -23,7 +23,7 @@ from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper_session import PaperExchange, open_paper_session
 from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import Ended, MethodRef, Request
+from fsm_exec.runtime.engine import EndedExecution, ExecutionRequest, MethodRef
 
 TAPE_S = 300
 EXECUTIONS = 10
@@ -38,7 +38,7 @@ class VirtualRun:
     """`orders` counts those that the exchange lists at the end."""
 
     virtual_s: float
-    ended: list[Ended]
+    ended: list[EndedExecution]
     orders: int
 
 
@@ -88,7 +88,7 @@ async def work_the_tape(tape: Tape, directory: Path) -> VirtualRun:
                 assert bid is not None
                 chosen = method("simple_limit")
                 await world.engine.submit(
-                    Request(
+                    ExecutionRequest(
                         ticker=ticker,
                         outcome=outcome,
                         target_e2=CountE2(2_500),

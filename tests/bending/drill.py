@@ -36,9 +36,9 @@ from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.runtime.book_recorder import DepthSettings
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
@@ -130,7 +130,7 @@ def _find(name: str) -> Algorithm:
 class Run:
     def __init__(self, cell: Cell, result: Result, log: io.StringIO) -> None:
         self._cell, self._result = cell, result
-        self._wall, self._clock = Wall(START_US), Clock.starting_at(START_US)
+        self._wall, self._clock = WallClock(START_US), Clock.starting_at(START_US)
         self._log = open_log(log, self._wall)
         self._exchange = Exchange(Timeline(self._clock), seed=1)
         self._gate = Authenticator(self._exchange, self._clock)
@@ -229,7 +229,7 @@ class Run:
     ) -> str:
         view = engine.view(self._ticker, outcome)
         return await engine.submit(
-            Request(
+            ExecutionRequest(
                 ticker=self._ticker,
                 outcome=outcome,
                 target_e2=target_e2,

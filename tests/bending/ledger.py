@@ -21,7 +21,7 @@ from fsm_exec.core.values.units import format_count, format_money, format_price
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url
-from fsm_exec.runtime.clock import Wall, system_us
+from fsm_exec.runtime.clock import WallClock, system_us
 
 KINDS: Final = ("doubled", "orphaned", "lost", "counted twice", "over target", "over cap", "unfinished", "wrong")
 
@@ -61,7 +61,7 @@ async def listed(paper: Ready) -> Books:
         api_key_id=paper.api_key_id,
         key=SigningKey.load(Path(paper.private_key_path)),
         dial=dial_url(paper.ws_url),
-        wall_us=Wall(system_us()).now_us,
+        wall_us=WallClock(system_us()).now_us,
         rng=random.Random(1),
     ) as client:
         return Books((await client.orders()).orders, (await client.fills()).fills)

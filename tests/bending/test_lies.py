@@ -27,9 +27,9 @@ from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import MethodRef, Request
+from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store import open_virtual_store
@@ -76,7 +76,7 @@ def worked(
     log = io.StringIO()
 
     async def play() -> None:
-        wall, clock = Wall(START_US), Clock.starting_at(START_US)
+        wall, clock = WallClock(START_US), Clock.starting_at(START_US)
         exchange = Exchange(Timeline(clock), seed=1)
         gate = Authenticator(exchange, clock)
         exchange.add_market(tape_header(TICKER, "linear_cent", category="Testing"))
@@ -105,7 +105,7 @@ def worked(
                 await trio.sleep(0.5)
             chosen = method("simple_limit")
             name = await engine.submit(
-                Request(
+                ExecutionRequest(
                     ticker=TICKER,
                     outcome="yes",
                     target_e2=CountE2(TEN),

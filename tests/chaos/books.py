@@ -27,7 +27,7 @@ from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.lab.simulation.audit import stored_differences
-from fsm_exec.runtime.clock import Wall, system_us
+from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.store.reads.execution_reads import load_executions
 
 OVER_BOUGHT = "over-bought: "
@@ -77,7 +77,7 @@ async def _books(paper: Ready) -> Books:
         api_key_id=paper.api_key_id,
         key=SigningKey.load(Path(paper.private_key_path)),
         dial=dial_url(paper.ws_url),
-        wall_us=Wall(system_us()).now_us,
+        wall_us=WallClock(system_us()).now_us,
         rng=random.Random(1),
     ) as client:
         return Books(await client.orders(), await client.fills())

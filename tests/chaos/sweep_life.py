@@ -21,8 +21,8 @@ from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import dial_url
-from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.clock import WallClock
+from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store import open_virtual_store
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 async def _live(life: Life) -> None:
-    wall = Wall(now_us())
+    wall = WallClock(now_us())
     with Path(life.database).with_suffix(".log").open("a", encoding="utf-8", buffering=1) as log_file:
         log = open_log(log_file, wall)
         async with (
@@ -100,7 +100,7 @@ async def _submit(engine: Engine, life: Life, below_e4: int) -> None:
     assert target is not None
     chosen = method(life.method)
     await engine.submit(
-        Request(
+        ExecutionRequest(
             ticker=life.ticker,
             outcome=life.outcome,
             target_e2=TARGET_E2,

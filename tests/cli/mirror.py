@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.values.units import CountE2
-from fsm_exec.runtime.engine import Ended
+from fsm_exec.runtime.engine import EndedExecution
 
 
-def mirrored(found: Sequence[Ended]) -> tuple[tuple[OrderReport, ...], tuple[FillReport, ...]]:
+def mirrored(found: Sequence[EndedExecution]) -> tuple[tuple[OrderReport, ...], tuple[FillReport, ...]]:
     """Every order that was accepted, and every fill. All executions have ended."""
     children = [(each.execution, child) for each in found for child in each.execution.children if child.order_id]
     orders = tuple(

@@ -18,7 +18,7 @@ from fsm_exec.cli.crash_books import disagreements, held
 from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.values.units import CountE2
-from fsm_exec.runtime.engine import Ended
+from fsm_exec.runtime.engine import EndedExecution
 from tests.cli.invoking import invoke
 from tests.cli.mirror import mirrored
 from tests.cli.support import COMMAND, assert_rows_agree, environment, folded, run
@@ -67,7 +67,9 @@ def assert_every_disagreement_is_seen(database: Path) -> None:
     instance = found[0].execution.instance[:INSTANCE_CHARS]  # without the epoch of its last start
     orders, fills = mirrored(found)
 
-    def told(orders: tuple[OrderReport, ...], fills: tuple[FillReport, ...], found: list[Ended] = found) -> str:
+    def told(
+        orders: tuple[OrderReport, ...], fills: tuple[FillReport, ...], found: list[EndedExecution] = found
+    ) -> str:
         listed = OrderListing(as_of_us=0, orders=orders), FillListing(as_of_us=0, fills=fills)
         return "; ".join(disagreements(found, *listed, instance))
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.lab.report.page import Section, render_page
 from fsm_exec.lab.report.page import Table as ReportTable
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.logs import open_log
 from tests.cli.daemons import command, live_orders, serve, submit, until
 from tests.cli.exchange import site
@@ -61,7 +61,7 @@ def test_nothing_else_prints() -> None:
 async def test_the_log() -> None:
     """A line of it is read on terminals, with `tail`."""
     file = io.StringIO()
-    open_log(file, Wall(0)).warning("row_unread", why=FOREIGN)
+    open_log(file, WallClock(0)).warning("row_unread", why=FOREIGN)
     assert is_clean(file.getvalue())
     assert json.loads(file.getvalue())["why"] == FOREIGN
 

@@ -23,8 +23,8 @@ from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
-from fsm_exec.runtime.clock import RESYNC_INTERVAL_S, RESYNC_PAUSE_S, Wall, keep_in_step
-from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.clock import RESYNC_INTERVAL_S, RESYNC_PAUSE_S, WallClock, keep_synchronized
+from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store import open_virtual_store
@@ -37,14 +37,14 @@ SOON_S = RESYNC_PAUSE_S + 2.5  # the clock is read, and what was refused is trie
 
 class Scene(NamedTuple):
     engine: Engine
-    wall: Wall
+    wall: WallClock
     account: Account
 
 
 @asynccontextmanager
 async def scene(off_us: int) -> AsyncIterator[Scene]:
     """An engine that starts with a clock that is off; the machine's own is right by now."""
-    wall, clock = Wall(START_US + off_us), Clock.starting_at(START_US)
+    wall, clock = WallClock(START_US + off_us), Clock.starting_at(START_US)
     log = open_log(io.StringIO(), wall)
     exchange = Exchange(Timeline(clock), seed=1)
     exchange.add_market(tape_header(TICKER, "linear_cent", category="Testing"))
@@ -64,12 +64,12 @@ async def scene(off_us: int) -> AsyncIterator[Scene]:
             rng=random.Random(1),
             transport=host.transport,
             log=log,
-            on_expired_signature=wall.doubt,
+            on_expired_signature=wall.request_resync,
         ) as client,
         open_engine(store, client, wall, log, [TICKER], method, wait=False) as engine,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(keep_in_step, wall, engine.clock_jumped, clock.now_us)
+        nursery.start_soon(keep_synchronized, wall, engine.on_clock_jump, clock.now_us)
         yield Scene(engine, wall, account)
         nursery.cancel_scope.cancel()
 
@@ -92,7 +92,7 @@ async def test_an_order_refused_for_a_wrong_clock_is_placed_in_seconds(autojump_
         at.wall.set_us(at.wall.now_us() - WRONG_US)
         chosen = method("simple_limit")
         await at.engine.submit(
-            Request(
+            ExecutionRequest(
                 ticker=TICKER,
                 outcome="yes",
                 target_e2=parse_count("10"),
@@ -109,19 +109,19 @@ async def test_an_order_refused_for_a_wrong_clock_is_placed_in_seconds(autojump_
 
 async def test_a_row_of_doubts_is_one_reading(autojump_clock: MockClock) -> None:
     """However many requests were refused, the clock is read once a second at most; without doubts in its turn."""
-    wall, read_s = Wall(START_US), list[float]()
+    wall, read_s = WallClock(START_US), list[float]()
 
     def true_us() -> int:
         read_s.append(trio.current_time())
         return START_US
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(keep_in_step, wall, lambda _: None, true_us)
+        nursery.start_soon(keep_synchronized, wall, lambda _: None, true_us)
         began_s = trio.current_time()
         await trio.sleep(2 * RESYNC_INTERVAL_S + 0.5)
         assert [round(at_s - began_s) for at_s in read_s] == [RESYNC_INTERVAL_S, 2 * RESYNC_INTERVAL_S]
         for _ in range(30):
-            wall.doubt()
+            wall.request_resync()
             await trio.sleep(0.1)
         assert 2 <= len(read_s) - 2 <= 4
         nursery.cancel_scope.cancel()

@@ -21,9 +21,9 @@ from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import MethodRef, Request
+from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store import open_virtual_store
@@ -51,7 +51,7 @@ def test_a_halt_has_every_order_off_the_book_within_the_time_it_states(profile: 
 
 
 async def _halt(profile: FaultProfile) -> tuple[int, float, int]:
-    wall, clock = Wall(START_US), Clock.starting_at(START_US)
+    wall, clock = WallClock(START_US), Clock.starting_at(START_US)
     log = open_log(io.StringIO(), wall)
     exchange = Exchange(Timeline(clock), seed=1)
     gate = Authenticator(exchange, clock)
@@ -81,7 +81,7 @@ async def _halt(profile: FaultProfile) -> tuple[int, float, int]:
             price = PriceE4(view.trusted_mid_e5 // 10 // 2 // 100 * 100)  # far from being filled
             for _ in range(EXECUTIONS):
                 await engine.submit(
-                    Request(
+                    ExecutionRequest(
                         ticker=player.ticker,
                         outcome="yes",
                         target_e2=parse_count("10"),

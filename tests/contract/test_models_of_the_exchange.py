@@ -23,8 +23,8 @@ from fsm_exec.core.market.orders import AmendOrder, CancelOrder, PlaceOrder, Tim
 from fsm_exec.core.recovery.order_lookup import filled, reported
 from fsm_exec.core.values.units import CountE2, PriceE4
 from fsm_exec.lab.algorithm_checks import stage
-from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.order_sender import perform
+from fsm_exec.runtime.clock import WallClock
+from fsm_exec.runtime.order_sender import send_write
 from tests.core.conftest import World
 from tests.core.test_truthful_exchange import Exchange
 from tests.runtime.bent_exchange import BentExchange, open_bent_exchange
@@ -108,7 +108,7 @@ class OnStage:
 class Both:
     """The model and the exchange, to which the same is done."""
 
-    def __init__(self, model: Model, exchange: BentExchange, wall: Wall, dice: Random) -> None:
+    def __init__(self, model: Model, exchange: BentExchange, wall: WallClock, dice: Random) -> None:
         self.model, self.exchange, self.wall, self.dice = model, exchange, wall, dice
         self.met: set[str] = set()  # kinds of answers
         self._placed: list[PlaceOrder] = []
@@ -186,7 +186,7 @@ class Both:
 
     async def send(self, write: Write) -> None:
         """The model's answer is what the execution would learn of the real one."""
-        expected = await perform(self.exchange, write, self.wall)
+        expected = await send_write(self.exchange, write, self.wall)
         answer = self.model.arrive(write)
         assert told(answer) == told(expected), write
         self.met.add(type(answer).__name__)
@@ -216,7 +216,7 @@ async def test_a_model_says_what_the_exchange_says(
     autojump_clock: MockClock, make: Callable[[], Model], seed: int
 ) -> None:
     """A hundred and twenty things in drawn order, each followed by a look at everything."""
-    wall = Wall(T0_US)
+    wall = WallClock(T0_US)
     async with open_bent_exchange(wall) as exchange:
         both = Both(make(), exchange, wall, random.Random(f"models:{seed}"))
         for _ in range(STEPS):

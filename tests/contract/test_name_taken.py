@@ -21,9 +21,9 @@ from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import MethodRef, Request
+from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store import open_virtual_store
@@ -50,7 +50,7 @@ def work_while_taken(change: dict[str, object], older_s: int) -> Outcome:
 
 
 async def _work(change: dict[str, object], older_s: int) -> Outcome:
-    wall, clock = Wall(START_US), Clock.starting_at(START_US)
+    wall, clock = WallClock(START_US), Clock.starting_at(START_US)
     log = open_log(io.StringIO(), wall)
     exchange = Exchange(Timeline(clock), seed=1)
     for ticker in (TICKER, OTHER):
@@ -89,7 +89,7 @@ async def _work(change: dict[str, object], older_s: int) -> Outcome:
         chosen = method("simple_limit")
         began_s = trio.current_time()
         name = await engine.submit(
-            Request(
+            ExecutionRequest(
                 ticker=TICKER,
                 outcome="yes",
                 target_e2=COUNT,

@@ -34,9 +34,9 @@ from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import Ended, Engine, MethodRef, Request
+from fsm_exec.runtime.engine import EndedExecution, Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store import open_virtual_store
@@ -79,7 +79,7 @@ async def _play(
     profile: FaultProfile, seed: int, tape: Tape, path: Path, result: Result, log_file: io.StringIO
 ) -> None:
     dice = random.Random(f"kills:{seed}")
-    wall, clock = Wall(START_US), Clock.starting_at(START_US)
+    wall, clock = WallClock(START_US), Clock.starting_at(START_US)
     log = open_log(log_file, wall)
     exchange = Exchange(Timeline(clock), seed=seed)
     gate = Authenticator(exchange, clock)
@@ -123,11 +123,11 @@ async def _play(
             plan.stop(wall.now_us())
             await trio.sleep(CALM_S)
             orders, fills = await client.orders(player.ticker), await client.fills(player.ticker)
-        ended: list[Ended] = []
+        ended: list[EndedExecution] = []
         for stored in await store.executions():
             execution = decode_snapshot(stored.snapshot)
             name = execution.execution_id
-            ended.append(Ended(execution, None, stored.quarantine))
+            ended.append(EndedExecution(execution, None, stored.quarantine))
             journal = await store.journal(name)
             if fold(decode_entry(row.event, row.intents) for row in journal) != execution:
                 result.wrong.append(f"{name} is not the fold of its journal")
@@ -177,7 +177,7 @@ async def _submit(engine: Engine, ticker: str, dice: random.Random) -> None:
         assert target is not None
         algorithm: Algorithm = Restless() if dice.randrange(2) else method("simple_limit")
         name = Restless.full_name if isinstance(algorithm, Restless) else method("simple_limit").full_name
-        request = Request(
+        request = ExecutionRequest(
             ticker=ticker,
             outcome=outcome,
             target_e2=CountE2(dice.randrange(1, 40) * 100),

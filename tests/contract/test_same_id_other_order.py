@@ -9,8 +9,8 @@ from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.execution.events import OrderDoubted
 from fsm_exec.core.market.orders import Placed, PlaceOrder
 from fsm_exec.core.recovery.order_lookup import answer_of
-from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.order_sender import perform
+from fsm_exec.runtime.clock import WallClock
+from fsm_exec.runtime.order_sender import send_write
 from tests.contract.conftest import Stage
 from tests.core.conftest import Driver, World
 
@@ -32,10 +32,10 @@ async def test_another_order_under_our_id_is_never_taken_for_ours(stage: Stage, 
     """Refused as existing, so in doubt; what the listing then shows has another price, count or side, and core refuses
     to know it: the execution is handed to a person, and nothing of it has changed."""
     driver, request = about_to_place(stage)
-    wall = Wall(stage.clock.now_us())
+    wall = WallClock(stage.clock.now_us())
     async with stage.client() as client:
         assert isinstance(await client.place(msgspec.structs.replace(request, **change)), Placed)
-        doubted = await perform(client, request, wall)
+        doubted = await send_write(client, request, wall)
         assert isinstance(doubted, OrderDoubted)
         assert "order_already_exists" in doubted.why
         driver.tell(msgspec.structs.replace(doubted, at_us=driver.now_us))
@@ -51,11 +51,11 @@ async def test_another_order_under_our_id_is_never_taken_for_ours(stage: Stage, 
 async def test_our_own_order_under_our_id_is_adopted(stage: Stage) -> None:
     """Sent twice, since the first answer was lost: it rests once, and the execution knows it."""
     driver, request = about_to_place(stage)
-    wall = Wall(stage.clock.now_us())
+    wall = WallClock(stage.clock.now_us())
     async with stage.client() as client:
         first = await client.place(request)
         assert isinstance(first, Placed)
-        doubted = await perform(client, request, wall)
+        doubted = await send_write(client, request, wall)
         driver.tell(msgspec.structs.replace(doubted, at_us=driver.now_us))
         answer = answer_of(driver.child, await client.orders(stage.ticker), driver.now_us, driver.now_us)
         assert answer is not None

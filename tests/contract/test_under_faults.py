@@ -45,12 +45,12 @@ from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.runtime.order_sender import perform
+from fsm_exec.runtime.order_sender import send_write
 from fsm_exec.store import SqliteStore, open_virtual_store
 from tests.contract.conftest import Stage
 
@@ -94,7 +94,7 @@ async def _play(
     outcome: Outcome,
     algorithm: MethodRef | None,
 ) -> None:
-    wall, clock = Wall(START_US), Clock.starting_at(START_US)
+    wall, clock = WallClock(START_US), Clock.starting_at(START_US)
     log = open_log(log_file, wall)
     exchange = Exchange(Timeline(clock), seed=seed)
     gate = Authenticator(exchange, clock)
@@ -144,7 +144,7 @@ async def _play(
 
 @asynccontextmanager
 async def _engine_in_the_end(
-    store: SqliteStore, client: KalshiClient, wall: Wall, log: FilteringBoundLogger, ticker: str
+    store: SqliteStore, client: KalshiClient, wall: WallClock, log: FilteringBoundLogger, ticker: str
 ) -> AsyncIterator[Engine]:
     """An engine cannot open without the terms of its markets; its owner starts it again until it can."""
     while True:
@@ -159,7 +159,7 @@ async def _engine_in_the_end(
         await trio.sleep(1)
 
 
-async def _work(engine: Engine, wall: Wall, tape: Tape, algorithm: MethodRef | None) -> None:
+async def _work(engine: Engine, wall: WallClock, tape: Tape, algorithm: MethodRef | None) -> None:
     """Start a dozen executions over the length of the tape and wait for the end of all."""
     choices = DemoChoices(
         executions=EXECUTIONS,
@@ -178,7 +178,7 @@ async def _work(engine: Engine, wall: Wall, tape: Tape, algorithm: MethodRef | N
         await engine.wait_idle()
 
 
-async def _submit(engine: Engine, wall: Wall, ticker: str, start: Start, algorithm: MethodRef | None) -> None:
+async def _submit(engine: Engine, wall: WallClock, ticker: str, start: Start, algorithm: MethodRef | None) -> None:
     """Priced by the book at its start; without a book for half a minute it has no limits, and ends so."""
     give_up_us = wall.now_us() + BOOK_WAIT_US
     view = engine.view(ticker, start.outcome)
@@ -189,7 +189,7 @@ async def _submit(engine: Engine, wall: Wall, ticker: str, start: Start, algorit
     if view.trusted_mid_e5 is not None:
         limits = resolve_limits(target_price(start, view), view.grid, engine.feeds[ticker].terms.fees)
     await engine.submit(
-        Request(
+        ExecutionRequest(
             ticker=ticker,
             outcome=start.outcome,
             target_e2=start.count_e2,
@@ -313,7 +313,7 @@ def test_the_same_seed_is_the_same_history(tmp_path: Path) -> None:
 async def test_an_amend_that_finds_no_order_is_a_question(stage: Stage) -> None:
     """As a cancel's: the order may have been filled and nobody told us yet. A refusal it is not."""
     order = stage.order("yes", "0.4300", "2.00")
-    wall = Wall(stage.clock.now_us())
+    wall = WallClock(stage.clock.now_us())
     async with stage.client() as client:
         placed = await client.place(order)
         assert isinstance(placed, Placed)
@@ -334,6 +334,6 @@ async def test_an_amend_that_finds_no_order_is_a_question(stage: Stage) -> None:
             price_e4=PriceE4(4_200),
             total_e2=order.count_e2,
         )
-        fact = await perform(client, amend, wall)
+        fact = await send_write(client, amend, wall)
     assert isinstance(fact, WriteLost)
     assert fact.effect_id == amend.effect_id

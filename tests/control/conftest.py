@@ -31,7 +31,7 @@ from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import NO_LATENCY
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
@@ -54,7 +54,7 @@ class Desk:
     watchers: Watchers
     control: Control
     http: httpx.AsyncClient
-    wall: Wall
+    wall: WallClock
     log_file: io.StringIO
     app: ASGIApp
     routes: list[Route]
@@ -106,7 +106,7 @@ def add_market(exchange: Exchange, ticker: str) -> None:
 
 @asynccontextmanager
 async def a_desk(limits: ControlLimits) -> AsyncIterator[Desk]:
-    clock, wall, log_file = Clock.starting_at(START_US), Wall(START_US), io.StringIO()
+    clock, wall, log_file = Clock.starting_at(START_US), WallClock(START_US), io.StringIO()
     exchange = Exchange(Timeline(clock), seed=1)
     for ticker in (TICKER, OTHER):
         add_market(exchange, ticker)

@@ -15,7 +15,7 @@ from fsm_exec.control import http1
 from fsm_exec.control.limits import BODY_BYTES_MAX, CONNECTIONS_MAX
 from fsm_exec.control.messages import Failed
 from fsm_exec.control.server import SPARE, listening_socket, serving
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.logs import open_log
 from tests.control.conftest import START_US, TOKEN, Desk
 
@@ -35,7 +35,7 @@ async def port(desk: Desk) -> AsyncIterator[int]:
 async def served(desk: Desk) -> AsyncIterator[int]:
     listening = listening_socket(0)
     port: int = listening.getsockname()[1]
-    async with serving(desk.app, listening, open_log(desk.log_file, Wall(START_US))):
+    async with serving(desk.app, listening, open_log(desk.log_file, WallClock(START_US))):
         yield port
 
 

@@ -80,12 +80,12 @@ def fills_by_order_total(patch: pytest.MonkeyPatch) -> None:
 
 def time_out_means_rejected(patch: pytest.MonkeyPatch) -> None:
     """An order without an answer is taken for refused."""
-    placed = order_sender._placed
+    placed = order_sender._place_event
 
     def hasty(write: PlaceOrder, answer: PlaceAnswer, at_us: int) -> AnyEvent:
         return placed(write, Refused(code="timeout", message="") if isinstance(answer, Unknown) else answer, at_us)
 
-    patch.setattr(order_sender, "_placed", hasty)
+    patch.setattr(order_sender, "_place_event", hasty)
 
 
 def not_found_means_cancelled(patch: pytest.MonkeyPatch) -> None:
@@ -252,7 +252,7 @@ def orders_never_reconciled(patch: pytest.MonkeyPatch) -> None:
     async def nothing(_: Reconciler) -> int:
         return 0
 
-    patch.setattr(Reconciler, "_orders", nothing)
+    patch.setattr(Reconciler, "_reconcile_orders", nothing)
 
 
 def fills_never_reconciled(patch: pytest.MonkeyPatch) -> None:
@@ -261,7 +261,7 @@ def fills_never_reconciled(patch: pytest.MonkeyPatch) -> None:
     async def nothing(_: Reconciler) -> tuple[int, bool]:
         return 0, True
 
-    patch.setattr(Reconciler, "_fills", nothing)
+    patch.setattr(Reconciler, "_reconcile_fills", nothing)
 
 
 def no_expiration(patch: pytest.MonkeyPatch) -> None:
@@ -310,13 +310,13 @@ def _fill_is(patch: pytest.MonkeyPatch, as_heard: Callable[[FillReported], FillR
 
 def deadline_a_second_late(patch: pytest.MonkeyPatch) -> None:
     """An execution is given a second more than was asked."""
-    submitted = submission.submitted
+    submitted = submission.submitted_event
 
     def late(*args: object) -> Submitted:
         event = submitted(*args)  # type: ignore[arg-type]
         return replace(event, deadline_us=event.deadline_us + 1_000_000)
 
-    patch.setattr(engine, "submitted", late)
+    patch.setattr(engine, "submitted_event", late)
 
 
 def halt_ends_half(patch: pytest.MonkeyPatch) -> None:

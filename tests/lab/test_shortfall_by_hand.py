@@ -13,7 +13,7 @@ from fsm_exec.lab.experiment.methods import resolve
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import Ended
+from fsm_exec.runtime.engine import EndedExecution
 
 CONDITIONS = Conditions()
 AT_US = 1_767_625_200_000_000
@@ -22,7 +22,7 @@ OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
 METHODS = ("simple_limit", "join_bid", "market", "marketable", "twap", "adaptive_limit", "deadline_walker")
 
 
-def asks_at(tape: Tape, outcome: Outcome, ended: Ended, until_us: int) -> list[tuple[int, int]]:
+def asks_at(tape: Tape, outcome: Outcome, ended: EndedExecution, until_us: int) -> list[tuple[int, int]]:
     """What was offered, best first, less what this execution had got of each level: a decrease of the tape takes away
     first what was gone already."""
     seller = opposite(outcome)
@@ -80,7 +80,7 @@ def fee_e6(price_e4: int, count_e2: int) -> int:
     return -(-7 * count_e2 * price_e4 * (10_000 - price_e4) // 10**6)
 
 
-def shortfall_e7(tape: Tape, start: EpisodeStart, order: Order, ended: Ended) -> int:
+def shortfall_e7(tape: Tape, start: EpisodeStart, order: Order, ended: EndedExecution) -> int:
     """Paid and billed, and the rest taken at the deadline: the levels one by one, then two cents above the last."""
     fills = ended.execution.fills
     paid_e6 = sum(fill.count_e2 * fill.price_e4 + fill.fee_e6 for fill in fills)

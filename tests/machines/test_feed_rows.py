@@ -9,7 +9,7 @@ import pytest
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.own_orders import OwnOrders
 from states import TABLES, Row
@@ -28,19 +28,19 @@ Drive = Callable[[MarketFeed], object]
 
 TO: dict[str, tuple[Drive, ...]] = {
     "disconnected": (),
-    "subscribing": (lambda f: f.connected(),),
-    "live": (lambda f: f.connected(), lambda f: f.snapshot([LEVEL], [LEVEL], 1)),
+    "subscribing": (lambda f: f.mark_connected(),),
+    "live": (lambda f: f.mark_connected(), lambda f: f.apply_snapshot([LEVEL], [LEVEL], 1)),
 }
-TO["gapped"] = (*TO["live"], lambda f: f.gap())
-TO["stale"] = (*TO["live"], lambda f: f.quiet())
+TO["gapped"] = (*TO["live"], lambda f: f.mark_gap())
+TO["stale"] = (*TO["live"], lambda f: f.mark_quiet())
 
 TRIGGER: dict[str, Drive] = {
-    "dial": lambda f: f.connected(),
-    "snapshot": lambda f: f.snapshot([LEVEL], [], 2),
-    "gap": lambda f: f.gap(),
-    "quiet": lambda f: f.quiet(),
-    "frame": lambda f: f.heard(),
-    "lost": lambda f: f.disconnected(),
+    "dial": lambda f: f.mark_connected(),
+    "snapshot": lambda f: f.apply_snapshot([LEVEL], [], 2),
+    "gap": lambda f: f.mark_gap(),
+    "quiet": lambda f: f.mark_quiet(),
+    "frame": lambda f: f.mark_heard(),
+    "lost": lambda f: f.mark_disconnected(),
 }
 
 
@@ -49,7 +49,7 @@ async def test_every_row_is_driven_by_what_the_stream_tells(row: Row) -> None:
     """From the row's state, what the stream tells makes exactly this transition, and everybody hears of it."""
     told: list[tuple[str, str, str, str]] = []
     nudges: list[None] = []
-    feed = MarketFeed(TERMS, Wall(0), OwnOrders(), lambda *change: told.append(change))
+    feed = MarketFeed(TERMS, WallClock(0), OwnOrders(), lambda *change: told.append(change))
     for drive in TO[row.source]:
         drive(feed)
     assert feed.state == row.source
@@ -66,7 +66,7 @@ async def test_every_row_is_driven_by_what_the_stream_tells(row: Row) -> None:
 async def test_what_a_state_has_no_row_for_moves_nothing(state: str, trigger: str) -> None:
     """The stream may tell anything at any time; the feed takes what fits its state and never raises."""
     told: list[tuple[str, str, str, str]] = []
-    feed = MarketFeed(TERMS, Wall(0), OwnOrders(), lambda *change: told.append(change))
+    feed = MarketFeed(TERMS, WallClock(0), OwnOrders(), lambda *change: told.append(change))
     for drive in TO[state]:
         drive(feed)
     told.clear()

@@ -27,9 +27,9 @@ from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import Ended, MethodRef, Request
+from fsm_exec.runtime.engine import EndedExecution, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store.files.open_database import OpenDatabase, OpenRequest, prepare
@@ -80,7 +80,7 @@ def work(tape: Tape, start: EpisodeStart, case: Case) -> Found:
 
 async def _work(tape: Tape, start: EpisodeStart, case: Case) -> Found:
     began_us = start.at_us - CONDITIONS.lead_us
-    wall, clock, log_file = Wall(began_us), Clock.starting_at(began_us), io.StringIO()
+    wall, clock, log_file = WallClock(began_us), Clock.starting_at(began_us), io.StringIO()
     log = open_log(log_file, wall)
     exchange = Exchange(Timeline(clock), seed=1)
     gate = Authenticator(exchange, clock)
@@ -108,7 +108,7 @@ async def _work(tape: Tape, start: EpisodeStart, case: Case) -> Found:
         view = engine.view(ticker, case.outcome)
         assert view.trusted_mid_e5 is not None, "the window has a book"
         await engine.submit(
-            Request(
+            ExecutionRequest(
                 ticker=ticker,
                 outcome=case.outcome,
                 target_e2=CountE2(case.contracts * 100),
@@ -133,7 +133,7 @@ async def _work(tape: Tape, start: EpisodeStart, case: Case) -> Found:
     return Found(ended.execution.reason or "", ended.execution.filled_e2, violations)
 
 
-def _broken_promises(ended: Ended, account: Account) -> list[str]:
+def _broken_promises(ended: EndedExecution, account: Account) -> list[str]:
     execution, row = ended.execution, ended.metrics
     limits, deadline_us = execution.limits, execution.deadline_us
     found: list[str] = []
@@ -158,7 +158,7 @@ def _broken_promises(ended: Ended, account: Account) -> list[str]:
     return found + _miscounted(ended, row, account)
 
 
-def _miscounted(ended: Ended, row: MetricsRow, account: Account) -> list[str]:
+def _miscounted(ended: EndedExecution, row: MetricsRow, account: Account) -> list[str]:
     """The cost that is told, against what the exchange says was paid."""
     execution, mid_e5 = ended.execution, ended.execution.arrival.trusted_mid_e5
     parts = (row.delay_e7, row.spread_e7, row.drift_e7, row.fees_e7, row.opportunity_e7, row.over_fill_e7)

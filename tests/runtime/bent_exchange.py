@@ -42,7 +42,7 @@ from fsm_exec.paper.tapes.tape import BookSnapshot
 from fsm_exec.paper.timing.latency import Latency
 from fsm_exec.paper.timing.timeline import Rank
 from fsm_exec.paper_session import PaperExchange, access_to, levels_of
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.session import connect
 from tests.bending import frames, requests
 from tests.bending.bends import Bends, Forward, Reply, Request, RequestBend, Rule
@@ -66,7 +66,9 @@ class BentExchange(PaperAccount):
     place of any call. `place_fates` and `cancel_fates` are those of the next writes, then all is well; while `mute` no
     frame about orders and fills arrives; `answer_s` is how much longer the answer to a new order takes."""
 
-    def __init__(self, client: KalshiClient, paper: PaperExchange, account: Account, bends: Bends, wall: Wall) -> None:
+    def __init__(
+        self, client: KalshiClient, paper: PaperExchange, account: Account, bends: Bends, wall: WallClock
+    ) -> None:
         super().__init__(paper.exchange, account)
         self.client, self.gate, self.clock, self.bends = client, paper.gate, paper.clock, bends
         self.place_fates: deque[Fate] = deque()
@@ -246,7 +248,7 @@ def _meets(fates_now: Callable[[], deque[Fate]]) -> RequestBend:
 
 
 @asynccontextmanager
-async def open_bent_exchange(wall: Wall) -> AsyncIterator[BentExchange]:
+async def open_bent_exchange(wall: WallClock) -> AsyncIterator[BentExchange]:
     """One account of a paper exchange with one market: 500 YES are bid for at 0.48 and offered at 0.50. Needs a virtual
     clock."""
     paper = PaperExchange.starting_at(wall.now_us() - DAY_US, tier=TIERS["prestige"])  # budgets are not tested here

@@ -22,7 +22,7 @@ from fsm_exec.core.execution.advance import fold
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.rows import StoredExecution
 from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
@@ -83,7 +83,7 @@ class World:
 
     exchange: BentExchange
     database: SqliteStore
-    wall: Wall
+    wall: WallClock
     nursery: trio.Nursery
     log: io.StringIO = field(default_factory=io.StringIO)
     methods: Methods = method
@@ -141,7 +141,7 @@ class World:
 @asynccontextmanager
 async def a_world() -> AsyncIterator[World]:
     """An exchange and an empty database; needs a virtual clock."""
-    wall = Wall(T0_US)
+    wall = WallClock(T0_US)
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=T0_US) as database,
         open_bent_exchange(wall) as exchange,

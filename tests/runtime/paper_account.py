@@ -22,7 +22,7 @@ class PaperAccount:
 
     def __init__(self, paper: Exchange, account: Account) -> None:
         self.paper, self.account = paper, account
-        self._past = {order.order_id for order in account.orders}
+        self._ended = {order.order_id for order in account.orders}
 
     # What a test sees.
 
@@ -88,7 +88,7 @@ class PaperAccount:
         return found
 
     def _orders(self) -> list[Order]:
-        return [order for order in self.account.orders if order.order_id not in self._past]
+        return [order for order in self.account.orders if order.order_id not in self._ended]
 
 
 def bid(client_order_id: str, ticker: str, cents: int, contracts: int) -> rest.CreateOrder:

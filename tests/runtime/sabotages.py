@@ -21,7 +21,7 @@ def _list_from_2096() -> None:
 
 
 def _list_from_ever() -> None:
-    whole: Any = exchange_reads.listings
+    whole: Any = exchange_reads.fetch_listings
     vars(recovery)["listings"] = lambda exchange, since_us, *rest: whole(exchange, None, *rest)
 
 

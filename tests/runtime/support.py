@@ -21,11 +21,11 @@ from fsm_exec.core.market.limits import Limits, resolve_limits
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import Store
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, Outcome, PriceE4
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.runtime.submission import MethodRef, Request
+from fsm_exec.runtime.submission import ExecutionRequest, MethodRef
 from fsm_exec.store import SqliteStore, open_virtual_store
 from tests.runtime.bent_exchange import BentExchange, open_bent_exchange
 from tests.runtime.paper_account import TICKER as TICKER
@@ -55,7 +55,7 @@ class Stage:
     exchange: BentExchange
     store: Store
     database: SqliteStore
-    wall: Wall
+    wall: WallClock
     log: io.StringIO
 
     def lines(self, event: str) -> list[dict[str, Any]]:
@@ -74,7 +74,7 @@ class Stage:
         """Work a simple_limit, within `limits` or those of `cents`; returns the execution's id."""
         chosen = method("simple_limit")
         return await self.engine.submit(
-            Request(
+            ExecutionRequest(
                 ticker=TICKER,
                 outcome=outcome,
                 target_e2=count(contracts),
@@ -120,7 +120,7 @@ class StoreBetween:
 @asynccontextmanager
 async def staged(between: type[StoreBetween] = StoreBetween) -> AsyncIterator[Stage]:
     """A running engine on a small exchange and a database in memory; needs a virtual clock."""
-    wall = Wall(T0_US)
+    wall = WallClock(T0_US)
     log = io.StringIO()
     async with open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=T0_US) as database:
         store = between(database)

@@ -21,7 +21,7 @@ async def test_orders_made_after_it_are_listed_though_the_acceptance_lies_in_the
         world.exchange.set_our_clock(HOUR_US)
         world.exchange.place_fates.append("lost back")
         name = await stage.submit(horizon_s=HORIZON_S)
-        stage.engine.clock_jumped(world.exchange.set_our_clock(-HOUR_US))
+        stage.engine.on_clock_jump(world.exchange.set_our_clock(-HOUR_US))
         await trio.sleep(100)
         assert "OrderAbsent" not in await world.events(name)
         assert await stage.history(name) == ["intended", "unknown", "resting"]
@@ -37,7 +37,7 @@ async def test_an_order_refused_for_the_wrong_time_is_placed_when_the_time_is_ri
         await trio.sleep(20)
         assert world.exchange.resting == []
         assert "OrderRefused" in await world.events(name)
-        stage.engine.clock_jumped(world.wall.set_us(world.wall.now_us() - HOUR_US))
+        stage.engine.on_clock_jump(world.wall.set_us(world.wall.now_us() - HOUR_US))
         await trio.sleep(2)
         assert len(world.exchange.resting) == 1
         stage.engine.stop("user")

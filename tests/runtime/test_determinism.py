@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio._core import _run as trio_run
 
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
 
 TASKS, ROUNDS = 12, 6
@@ -70,7 +70,7 @@ def test_virtual_time_jumps_and_the_wall_goes_with_it() -> None:
     """A day passes in no time, exactly."""
 
     async def a_day() -> int:
-        wall = Wall(1_000)
+        wall = WallClock(1_000)
         await wall.sleep_until_us(1_000 + 86_400_000_000)
         return wall.now_us()
 

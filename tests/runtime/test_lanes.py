@@ -17,13 +17,13 @@ from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper_session import PaperExchange, open_paper_session
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import Ended, MethodRef, Request
+from fsm_exec.runtime.engine import EndedExecution, ExecutionRequest, MethodRef
 from tests.cli.support import assert_rows_agree, folded
 
 HORIZON_US = 4_000_000
 
 
-async def work_a_few(database: Path, *, live: bool) -> list[Ended]:
+async def work_a_few(database: Path, *, live: bool) -> list[EndedExecution]:
     """Both algorithms on both outcomes for four seconds; asserts that the exchange's listings agree with our books."""
     tape = generate(5, 60)
     now_us = system_us() if live else tape.first_us
@@ -45,7 +45,7 @@ async def work_a_few(database: Path, *, live: bool) -> list[Ended]:
                 assert bid is not None
                 assert ask is not None
                 await world.engine.submit(
-                    Request(
+                    ExecutionRequest(
                         ticker=ticker,
                         outcome=outcome,
                         target_e2=CountE2(2_000),

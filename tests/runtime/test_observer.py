@@ -15,7 +15,7 @@ from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.signals.forecasts import score
 from fsm_exec.core.values.units import LINEAR_CENT, Outcome
 from fsm_exec.runtime.book_recorder import DepthSettings
-from fsm_exec.runtime.engine import MethodRef, Request
+from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.store.reads.observations import load_completed_forecasts
@@ -216,7 +216,7 @@ async def test_signals_go_on_after_a_short_restart(autojump_clock: MockClock) ->
             async with observed(w) as stage:
                 move(stage, "yes", 46, 1)
                 move(stage, "yes", 46, 1)
-                tracker = stage.engine.feeds[TICKER].others.tracker
+                tracker = stage.engine.feeds[TICKER].net_book.tracker
                 assert tracker is not None
                 got = tracker.read("yes", w.wall.now_us())
                 assert (got.ask_log_mean_ppm is not None) is is_warm
@@ -251,7 +251,7 @@ async def test_an_execution_goes_on_with_the_very_version_it_was_accepted_with(a
     stored = [first]
     async with a_world() as w:
         w.methods = lambda name: Catalogue(stored).find(name)
-        request = Request(
+        request = ExecutionRequest(
             ticker=TICKER,
             outcome="yes",
             target_e2=count(10),

@@ -91,7 +91,7 @@ async def test_who_asks_too_early_and_too_long_is_told_to_ask_again(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The exchange takes no cancel for a while: it is still being given up, and nothing of it is lost."""
-    monkeypatch.setattr(supervisor, "PARTING_S", 2.0)
+    monkeypatch.setattr(supervisor, "GIVE_UP_WAIT_S", 2.0)
     async with a_world() as world, world.life() as stage:
         name, order = await at_rest(stage)
         world.exchange.cancel_fates = deque(["lost there"] * LOST_FOR_LONG)

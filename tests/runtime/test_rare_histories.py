@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from fsm_exec.algorithms import method
 from fsm_exec.core.errors import StoreFailed, UserError
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store import open_virtual_store
@@ -35,7 +35,7 @@ async def two_resting(stage: Stage) -> None:
 def sleep(stage: Stage, world: World) -> None:
     """The machine slept for an hour: trio's clock knows nothing of it."""
     world.exchange.sleep(HOUR_US)
-    stage.engine.clock_jumped(HOUR_US)
+    stage.engine.on_clock_jump(HOUR_US)
 
 
 async def test_a_machine_that_slept_through_a_deadline_places_nothing(autojump_clock: MockClock) -> None:
@@ -79,7 +79,7 @@ async def test_a_clock_set_back_an_hour_sends_nothing_twice(autojump_clock: Mock
         world.exchange.set_our_clock(HOUR_US)
         await stage.submit(horizon_s=300)
         await trio.sleep(2)
-        stage.engine.clock_jumped(world.exchange.set_our_clock(-HOUR_US))
+        stage.engine.on_clock_jump(world.exchange.set_our_clock(-HOUR_US))
         await trio.sleep(600)
         assert (len(world.exchange.places), len(world.exchange.resting)) == (1, 1)
         assert len(stage.engine.actors) == 1
@@ -117,7 +117,9 @@ async def test_a_snapshot_of_a_newer_version_is_kept_and_the_others_go_on(autoju
         assert (await world.execution("e000002")).state == "filled"
 
 
-async def on_disk(path: Path, wall: Wall, exchange: BentExchange, instance: str, gone: str | None = None) -> list[str]:
+async def on_disk(
+    path: Path, wall: WallClock, exchange: BentExchange, instance: str, gone: str | None = None
+) -> list[str]:
     """One life of an engine on a file; which executions it took up. Everything live is left as it is."""
     log = open_log(io.StringIO(), wall)
     async with open_virtual_store(path, draw_instance=lambda: instance, at_us=T0_US) as store:
@@ -135,7 +137,7 @@ async def test_a_copy_refuses_to_start_while_the_originals_orders_are_live(
 ) -> None:
     """Its engine may be alive: one line with the instance and what to do, and nothing was sent. Told that it is gone,
     it starts; the original goes on with its own."""
-    wall = Wall(T0_US)
+    wall = WallClock(T0_US)
     async with open_bent_exchange(wall) as exchange:
         original, copy = tmp_path / "original.sqlite", tmp_path / "copy.sqlite"
         assert await on_disk(original, wall, exchange, INSTANCE) == ["e000001", "e000002"]
@@ -153,7 +155,7 @@ async def test_a_corrupted_page_stops_the_start_before_anything_is_sent(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
     """The rows of executions are gone: one line that says so, no request, and the file stays as it is."""
-    wall = Wall(T0_US)
+    wall = WallClock(T0_US)
     async with open_bent_exchange(wall) as exchange:
         database = tmp_path / "engine.sqlite"
         await on_disk(database, wall, exchange, INSTANCE)

@@ -13,7 +13,7 @@ from fsm_exec.core.market.orders import FillListing, FillReport, OrderReport
 from fsm_exec.core.recovery.reconcile import FRESH_US, fill_is_news, order_is_news
 from fsm_exec.core.values.units import PriceE4
 from fsm_exec.paper.tapes.tape import tape_header
-from fsm_exec.runtime.reconciler import AGAIN_S, INTERVAL_S, RETRY_S
+from fsm_exec.runtime.reconciler import INTERVAL_S, RETRY_S, SECOND_LOOK_S
 from tests.runtime.support import Stage, count, staged
 
 
@@ -55,7 +55,7 @@ async def test_a_reconnection_is_followed_by_a_look(autojump_clock: MockClock) -
         stage.exchange.fill(4, stage.order_of(execution))
         assert told(stage) == []
         await reconnect(stage)
-        await trio.sleep(AGAIN_S)
+        await trio.sleep(SECOND_LOOK_S)
         assert stage.engine.actors[execution].execution.filled_e2 == count(4)
 
 

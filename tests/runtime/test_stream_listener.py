@@ -17,12 +17,12 @@ from fsm_exec.core.market.orders import FillReport, OrderReport, Placed, PlaceOr
 from fsm_exec.core.market.terms import MarketStatus
 from fsm_exec.core.values.units import MoneyE6, PriceE4, PriceGrid, PriceRange
 from fsm_exec.paper_session import PaperExchange, open_paper_session
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
-from fsm_exec.runtime.stream_listener import Router
+from fsm_exec.runtime.stream_listener import EngineStreamListener
 from fsm_exec.runtime.stream_state import StreamState
 from tests.runtime.support import INSTANCE, T0_US, TERMS, TICKER, count, price
 
@@ -40,21 +40,21 @@ class Sink:
     def deliver(self, execution_id: str, event: AnyEvent) -> None:
         self.delivered.append((execution_id, event))
 
-    def work_of(self, execution_id: str) -> Execution | None:
+    def execution_of(self, execution_id: str) -> Execution | None:
         return None
 
-    def is_elsewhere(self, execution_id: str, client_order_id: str, report: OrderReport | FillReport) -> bool:
+    def is_in_other_market(self, execution_id: str, client_order_id: str, report: OrderReport | FillReport) -> bool:
         return False
 
-    def learn_of_strangers(self, fills: Sequence[FillReport]) -> None:
+    def take_unknown_fills(self, fills: Sequence[FillReport]) -> None:
         self.strangers += fills
 
-    def market_changed(self, ticker: str, status: MarketStatus) -> None:
+    def publish_market_status(self, ticker: str, status: MarketStatus) -> None:
         self.heard.append((ticker, status))
 
 
 class Post(NamedTuple):
-    router: Router
+    router: EngineStreamListener
     stream: StreamState
     feed: MarketFeed
     sink: Sink
@@ -71,11 +71,11 @@ class Post(NamedTuple):
 @pytest.fixture
 async def post(autojump_clock: MockClock) -> Post:
     """A router of one market."""
-    wall, log_file, sink = Wall(T0_US), io.StringIO(), Sink()
+    wall, log_file, sink = WallClock(T0_US), io.StringIO(), Sink()
     log = open_log(log_file, wall)
     feed = MarketFeed(TERMS, wall, OwnOrders(), lambda *_: None)
     stream = StreamState({TICKER: feed}, wall, log)
-    router = Router(OrderNames(INSTANCE), stream, {TICKER: feed}, sink, wall, log)
+    router = EngineStreamListener(OrderNames(INSTANCE), stream, {TICKER: feed}, sink, wall, log)
     return Post(router, stream, feed, sink, log_file)
 
 

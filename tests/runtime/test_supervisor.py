@@ -15,9 +15,9 @@ from fsm_exec.core.execution.order_checks import IllegalWish
 from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import LINEAR_CENT
-from fsm_exec.runtime.engine import MethodRef, Request
+from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
 from fsm_exec.runtime.inbox import INBOX_EVENTS_MAX, InboxOverflow
-from fsm_exec.runtime.supervisor import RESTART_INTERVAL_S, RESTARTS_MAX, may_help_to_restart
+from fsm_exec.runtime.supervisor import RESTART_INTERVAL_S, RESTARTS_MAX, is_restartable
 from tests.runtime.killed_engine import World, a_world, ended
 from tests.runtime.support import FEES, TICKER, Stage, count, price
 
@@ -48,7 +48,7 @@ class Fragile:
 
 async def submit(stage: Stage, algorithm: Fragile, horizon_s: int = 600) -> str:
     return await stage.engine.submit(
-        Request(
+        ExecutionRequest(
             ticker=TICKER,
             outcome="yes",
             target_e2=count(10),
@@ -188,8 +188,8 @@ def test_which_failures_may_be_tried_again() -> None:
     """What contradicts is not: the same fact would be looked up and raise again. What a moment brought about is."""
     again = [ZeroDivisionError(), RuntimeError(), InboxOverflow(), IllegalWish(), OSError()]
     never = [IllegalEvent(), SaveRefused()]
-    assert [may_help_to_restart(failure) for failure in again] == [True] * len(again)
-    assert [may_help_to_restart(failure) for failure in never] == [False] * len(never)
+    assert [is_restartable(failure) for failure in again] == [True] * len(again)
+    assert [is_restartable(failure) for failure in never] == [False] * len(never)
 
 
 async def test_a_contradiction_is_not_tried_again(autojump_clock: MockClock) -> None:

@@ -13,7 +13,7 @@ from fsm_exec.core.algorithm.market_view import View
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.market.orders import CancelOrder
 from fsm_exec.core.values.units import LINEAR_CENT
-from fsm_exec.runtime.engine import MethodRef, Request
+from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
 from tests.runtime.support import FEES, TICKER, Stage, count, price, staged
 
 S = 1_000_000
@@ -44,7 +44,7 @@ class Patient:
 
 async def submit(stage: Stage, algorithm: Algorithm) -> str:
     return await stage.engine.submit(
-        Request(
+        ExecutionRequest(
             ticker=TICKER,
             outcome="yes",
             target_e2=count(10),

@@ -34,9 +34,9 @@ from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
@@ -101,7 +101,7 @@ class _Soaking:
 
     async def run(self) -> list[Sample]:
         what = self._what
-        wall, clock = Wall(START_US), Clock.starting_at(START_US)
+        wall, clock = WallClock(START_US), Clock.starting_at(START_US)
         log = open_log(_Nowhere(), wall)
         exchange = Exchange(Timeline(clock), seed=SEED)
         gate = Authenticator(exchange, clock)
@@ -177,7 +177,7 @@ class _Soaking:
             raise LocalError(f"{ticker} has no price at {mid_e5}")
         self._submitted += 1
         return await engine.submit(
-            Request(
+            ExecutionRequest(
                 ticker=ticker,
                 outcome=outcome,
                 target_e2=CountE2(self._what.contracts * 100),

@@ -25,9 +25,9 @@ from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.timing.timeline import Rank
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper_session import PaperExchange, access_to
-from fsm_exec.runtime.clock import Wall
-from fsm_exec.runtime.determinism import run_virtual, settled
-from fsm_exec.runtime.engine import Ended, MethodRef, Request
+from fsm_exec.runtime.clock import WallClock
+from fsm_exec.runtime.determinism import run_virtual, wait_settled
+from fsm_exec.runtime.engine import EndedExecution, ExecutionRequest, MethodRef
 from fsm_exec.session import Session, open_session
 from fsm_exec.store import open_virtual_store
 
@@ -75,7 +75,7 @@ def run_episode(tape: Tape, start: EpisodeStart, order: Order, method: Method, c
 
 async def _work(
     tape: Tape, start: EpisodeStart, order: Order, method: Method, conditions: Conditions, faults: _Faults
-) -> Ended:
+) -> EndedExecution:
     cash = MoneyE6(max(CASH_E6, 2 * order.quantity_e2 * E6_OF_E2))
     async with _session_on(tape, start, cash, method, conditions, faults) as session:
         engine, wall = session.engine, session.wall
@@ -83,13 +83,13 @@ async def _work(
         if wall.now_us() > start.at_us:
             raise LabError(f"{ticker} at {start.at_us}: the engine was not ready in {conditions.lead_us} us")
         await wall.sleep_until_us(start.at_us)
-        await settled("submission")  # what is due at this very moment is seen, whichever task runs first
+        await wait_settled("submission")  # what is due at this very moment is seen, whichever task runs first
         view = engine.view(ticker, order.outcome)
         mid_e5 = view.trusted_mid_e5
         if mid_e5 is None:
             raise LabError(f"{ticker} at {start.at_us}: the engine sees no book on both sides at the start")
         await engine.submit(
-            Request(
+            ExecutionRequest(
                 ticker=ticker,
                 outcome=order.outcome,
                 target_e2=order.quantity_e2,
@@ -109,7 +109,7 @@ async def _session_on(
 ) -> AsyncIterator[Session]:
     """An engine on an exchange that stands a little before the start and plays on from there."""
     began_us = start.at_us - conditions.lead_us
-    wall = Wall(began_us)
+    wall = WallClock(began_us)
     paper = PaperExchange.starting_at(began_us, seed=SEED)
     _, credentials = paper.gate.open_account(cash, "ed25519")  # made anew for each run, so it should not cost much
     play_tape_from(paper.exchange, tape, start, conditions)
@@ -151,7 +151,7 @@ def play_tape_from(exchange: Exchange, tape: Tape, start: EpisodeStart, conditio
     await_next()
 
 
-def _measured(ended: Ended, row: MetricsRow, where: str) -> EpisodeRun:
+def _measured(ended: EndedExecution, row: MetricsRow, where: str) -> EpisodeRun:
     execution = ended.execution
     arrival = execution.arrival
     mid_e5, bid, ask = arrival.trusted_mid_e5, arrival.best_bid, arrival.best_ask

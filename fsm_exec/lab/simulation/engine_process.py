@@ -16,7 +16,7 @@ from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.life import LIFE, Life, LifeOver
 from fsm_exec.lab.simulation.transports import DoorTransport, dial_in_memory
 from fsm_exec.paper_session import access_to
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.session import open_session
 from fsm_exec.store.files.locks import database_lock
@@ -78,7 +78,7 @@ class EngineProcess:
 
     async def _run(self) -> None:
         world, life = self._world, self.life
-        wall = Wall(world.system_us())
+        wall = WallClock(world.system_us())
         self.wall_us = wall.now_us
         lock = ExitStack()
         lock.enter_context(database_lock(world.database, what="simulated", since=to_iso(wall.now_us())))

@@ -16,7 +16,7 @@ from fsm_exec.lab.simulation import audit
 from fsm_exec.lab.simulation.scenario import Price, Submit
 from fsm_exec.lab.simulation.wait import wait_until
 from fsm_exec.lab.simulation.wire_rules import all_in_e6
-from fsm_exec.runtime.engine import Engine, MethodRef, Request
+from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 
 if TYPE_CHECKING:
     from fsm_exec.lab.simulation.world import World
@@ -39,7 +39,7 @@ async def submit(world: World, number: int, action: Submit, engine: Engine) -> N
     process = world.process
     asked_us = process.wall_us()
     name = world.submitted[number] = await engine.submit(
-        Request(
+        ExecutionRequest(
             ticker=ticker,
             outcome=outcome,
             target_e2=action.count_e2,

@@ -52,7 +52,7 @@ from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper_session import PaperExchange
-from fsm_exec.runtime.clock import Wall
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
@@ -333,7 +333,7 @@ class World:
             self.witness.found("12: cash is not conserved")
 
     def _log(self) -> FilteringBoundLogger:
-        return open_log(self._log_file, Wall(self.system_us())) if self._keeps else _SILENT
+        return open_log(self._log_file, WallClock(self.system_us())) if self._keeps else _SILENT
 
     def report(self, visited: set[str]) -> HistoryReport:
         return HistoryReport(
