@@ -36,7 +36,7 @@ E2_PER_CONTRACT: Final = 100
 
 class Saving(NamedTuple):
     """What one trade saves, in dollars (10^-6); negative is a loss. `low_e6`, `high_e6`: its interval, None if it is
-    assumed or cannot be told."""
+    assumed or unknown."""
 
     basis: Literal["observed", "assumed"]
     e6: MoneyE6

@@ -66,15 +66,15 @@ def further_needed(found: Proportion, threshold: float) -> int | None:
     if rate is None:
         return next(number for number in count(1) if proportion((n, False) for n in range(number)).high < threshold)
 
-    def tells(further: int) -> bool:
+    def suffices(further: int) -> bool:
         number = found.number + further
         blocks = found.blocks * number // found.number
         low, high = _interval(rate, number / found.design_effect, blocks)
         return high < threshold or low > threshold
 
-    if not tells(FURTHER_MAX):
+    if not suffices(FURTHER_MAX):
         return None
-    return bisect_left(range(FURTHER_MAX + 1), True, lo=1, key=tells)
+    return bisect_left(range(FURTHER_MAX + 1), True, lo=1, key=suffices)
 
 
 def _design_effect(blocks: list[tuple[int, int]]) -> float:

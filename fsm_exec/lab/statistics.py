@@ -6,11 +6,11 @@ together), and an episode counts through its block only.
 
 The interval is the bootstrap's percentile interval of the mean, taken a little further out than its nominal level. The
 plain one is too narrow for few blocks: it uses the normal's width where Student's is due, and the spread of n values
-where that of n - 1 is due. The widening corrects both (Hesterberg 2014, "expanded percentile"), so 95 % means about
-95 % from some ten blocks on; a test holds the coverage against planted truth. With fewer it cannot: no resample lies
+where that of n - 1 is due. The widening corrects both (Hesterberg 2014, "expanded percentile"), so 95 % means about 95
+% from some ten blocks on; a test holds the coverage against planted truth. With fewer it cannot: no resample lies
 outside the blocks' own means, so three blocks would give their smallest and largest mean, which hold the truth three
-times in four. There the interval reaches at least as far as Student's of the blocks, and whoever prints it says that it
-is rough.
+times in four. There the interval reaches at least as far as Student's of the blocks, and a report that prints it says
+that it is rough.
 
 P-values are Student's of the blocks throughout: counted from resamples, none could be small enough to survive being
 adjusted for more than a few dozen questions.

@@ -2,7 +2,7 @@
 
 Group commit: all jobs of a batch share one COMMIT, and each statement runs once with the rows of all of them. A bad row
 rolls the group back; then every job has its own transaction, so the bad one fails alone. An error that is not about a
-row (disk, lock, corruption), or a failed COMMIT, is nobody's row: it is raised, and the store must not go on.
+row (disk, lock, corruption), or a failed COMMIT, belongs to no row: it is raised, and the store must not go on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ JobResult: TypeAlias = str | None
 
 
 class _FenceError(Exception):
-    """A row was not where its writer believed it: somebody else moved it, or it was never there."""
+    """A row was not where its writer believed it: another writer moved it, or it was never there."""
 
 
 # What is wrong with the rows themselves. Every other error of SQLite is about the database.

@@ -36,7 +36,7 @@ UNKNOWN: Final = EdgeFigures()
 
 
 def accepted_row(save: ExecutionSave) -> tuple[Any, ...]:
-    """Of an execution's first save."""
+    """Return the row of an execution's first save."""
     key = None if save.submission is None else save.submission.key
     asked = save.ticker, save.outcome, save.method, save.target_quantity, save.target_price
     figures = msgspec.structs.astuple(save.edge or UNKNOWN)

@@ -1,4 +1,4 @@
-"""What can be asked of the writer, and which rows each job becomes.
+"""The jobs of the writer, and the rows each of them becomes.
 
 A job becomes (statement, parameters) pairs, each of which must change exactly one row. ExecutionSave, BookRow and
 RefusedRow of the port are jobs as they are; the other structs add what the port passes beside the row.
@@ -35,21 +35,21 @@ class MetricsSave(msgspec.Struct, frozen=True):
 
 
 class Quarantine(msgspec.Struct, frozen=True):
-    """`why` None: it is over."""
+    """Sets (`why` None: ends) the quarantine of an execution."""
 
     execution_id: str
     why: str | None
 
 
 class Note(msgspec.Struct, frozen=True):
-    """What is to be said of an execution beside its reason."""
+    """A note on an execution beside its reason."""
 
     execution_id: str
     note: str
 
 
 class Binding(msgspec.Struct, frozen=True):
-    """Which exchange the database's executions are of, from now on and for good."""
+    """Binds the database to the exchange of its executions, for good."""
 
     environment: str
 
@@ -271,7 +271,8 @@ ORDER = (
 
 
 def rows_of(job: Job) -> Iterator[Row]:
-    """The rows of one job. Raises ValueError or OverflowError for bytes that are no UTF-8 and times out of range."""
+    """Yield the rows of one job. Raises ValueError or OverflowError for bytes that are no UTF-8 and times out of
+    range."""
     match job:
         case ExecutionSave():
             yield from _execution_rows(job)
@@ -323,8 +324,8 @@ def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
     if save.submission is not None:
         yield ADD_SUBMISSION, (save.submission.key, execution_id, save.submission.request.decode(), at)
     event = journal.event_type, journal.event.decode(), journal.intents.decode(), journal.steps, journal.version
-    told = save.state, save.reason, encode_step_fills(save)
-    yield ADD_EVENT, (execution_id, journal.seq, at, *event, *told)
+    after = save.state, save.reason, encode_step_fills(save)
+    yield ADD_EVENT, (execution_id, journal.seq, at, *event, *after)
     for child in save.children:
         yield PUT_CHILD, (execution_id, *msgspec.structs.astuple(child), at)
     for gone in save.gone:

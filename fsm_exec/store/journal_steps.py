@@ -1,4 +1,4 @@
-"""The journal as it is told to whoever watches: each row whole and the same, whenever it is asked for."""
+"""The journal as watchers get it: each row whole, and the same whenever it is read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FillSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepFills(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the column `fills` holds."""
+    """The content of the column `fills`."""
 
     fills: list[FillSeen] = []
     corrected: list[FillSeen] = []
@@ -37,8 +37,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     """One durable step of one execution. `position` is its place among the steps of all executions, `seq` among those
     of its own. `steps` are its changes of state for people; `state` and `reason` are those after it. `fills` are those
     that it counted; of fills counted earlier, `corrected` say from now on what stands here, and `gone` were taken back.
-    `state` is null in steps from before it was kept with them. A row that cannot be read is told with the `event_type`
-    Damaged, and why in `steps`."""
+    `state` is null in steps from before it was kept with them. A row that cannot be read has the `event_type` Damaged,
+    and the reason in `steps`."""
 
     position: int
     execution_id: str
@@ -60,27 +60,27 @@ _OF_ONE = f"{_STEPS} WHERE execution_id = ? AND seq > ? ORDER BY seq LIMIT ?"
 
 
 def load_steps_of_all(connection: sqlite3.Connection, position: int, at_most: int) -> list[Transition]:
-    """The steps after `position`, in the order in which they became durable."""
+    """Load the steps after `position`, in the order in which they became durable."""
     return [_transition(row) for row in connection.execute(_OF_ALL, (position, at_most))]
 
 
 def load_steps_of_one(connection: sqlite3.Connection, execution_id: str, seq: int, at_most: int) -> list[Transition]:
-    """The steps of one execution after number `seq`."""
+    """Load the steps of one execution after number `seq`."""
     return [_transition(row) for row in connection.execute(_OF_ONE, (execution_id, seq, at_most))]
 
 
 def load_newest_position(connection: sqlite3.Connection) -> int:
-    """Of the last step of all; 0: there is none."""
+    """Return the position of the last step of all; 0: there is none."""
     (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM execution_events").fetchone()
     return int(position)
 
 
 def encode_step_fills(save: ExecutionSave) -> str | None:
-    """What the row's column `fills` says."""
+    """Encode the column `fills` of a step's row; None if the step has none."""
     if not (save.fills or save.corrected or save.gone):
         return None
-    told = StepFills(_seen(save.fills), _seen(save.corrected), list(save.gone))
-    return msgspec.json.encode(told).decode()
+    fills = StepFills(_seen(save.fills), _seen(save.corrected), list(save.gone))
+    return msgspec.json.encode(fills).decode()
 
 
 def _seen(fills: Sequence[FillRow]) -> list[FillSeen]:
@@ -88,7 +88,7 @@ def _seen(fills: Sequence[FillRow]) -> list[FillSeen]:
 
 
 def _transition(row: Sequence[Any]) -> Transition:
-    """One that is damaged is told as that: the rows after it are not kept from anybody."""
+    """Return the step of a row. A damaged row becomes a Damaged step, so that watchers still get the rows after it."""
     *values, fills = row
     known = dict(zip(_COLUMNS, values, strict=False))
     try:

@@ -1,4 +1,4 @@
-"""The port `core.store_port.Store` over a writer, and the context in which it lives."""
+"""Implements `core.store_port.Store` over a writer, and the context that opens and closes it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ class SqliteStore:
         await self._writer.save(row)
 
     def listen(self, listener: Listener) -> None:
-        """Have `listener` told of every step and quarantine once it is durable. It must not raise, nor take long."""
+        """Have `listener` called with every step and quarantine once it is durable. It must not raise, nor take
+        long."""
         self._listeners.append(listener)
 
     def _notify(self, saved: ExecutionSave | Quarantine) -> None:
@@ -127,7 +128,7 @@ class SqliteStore:
         return len(numbers)
 
     def on_saved(self, listener: Callable[[ExecutionSave], None]) -> None:
-        """Have `listener` told of every step once it is durable. It must not raise, nor take long."""
+        """Have `listener` called with every step once it is durable. It must not raise, nor take long."""
         self.listen(lambda saved: listener(saved) if isinstance(saved, ExecutionSave) else None)
 
     async def methods(self) -> list[MethodRow]:
@@ -215,8 +216,8 @@ class SqliteStore:
         await self._writer.save(Halt(at_us))
 
     async def bind(self, environment: str) -> None:
-        """From now on the executions here are of this exchange. Raises UserError if they are of another one: taking
-        them up there could spend money that nobody meant to spend."""
+        """Bind the database to this exchange for good. Raises UserError if its executions are of another one: resuming
+        them here could spend money the user never meant to spend."""
         bound = await self._writer.read(api_queries.load_environment)
         if bound is None:
             if environment != EMBEDDED and await self.listing(api_queries.Filter(limit=1)):
@@ -250,7 +251,7 @@ class SqliteStore:
 
 @asynccontextmanager
 async def run_store(lane: Lane) -> AsyncIterator[SqliteStore]:
-    """The store while the block runs; what is queued at its end is still stored. Raises UserError at the start."""
+    """Run the store for the block; what is queued at its end is still stored. Raises UserError at the start."""
     writer = Writer(lane)
     opened = await writer.start()
     try:

@@ -1,10 +1,10 @@
-"""Group commit: one task owns the connection; whoever saves waits until the commit that holds its rows is durable.
+"""Group commit: one task owns the connection; a caller that saves waits until the commit with its rows is durable.
 
 * What arrives while a commit runs shares the next one, up to BATCH_JOBS_MAX.
 * A save is either not begun (cancelled before it was queued) or waited for to its end: the wait cannot be cancelled,
   because letting go of a queued save would leave its caller not knowing what is on disk.
 * The owner is a system task: no scope around the engine's tasks cancels it and Ctrl-C is never raised in it, so it
-  outlives everybody who waits for it. It ends when the store is closed, with the queue empty.
+  outlives every task that waits for it. It ends when the store is closed, with the queue empty.
 * A refused row fails its caller alone (SaveRefused). A failed transaction has an unknown outcome: all of its callers
   get StoreFailed, and so does every later save.
 """
@@ -25,7 +25,7 @@ from fsm_exec.store.batch import JobResult, write_batch
 from fsm_exec.store.files.open_database import OpenDatabase
 from fsm_exec.store.jobs import Job
 
-BATCH_JOBS_MAX = 1_024  # one commit: more gains little and makes everybody in it wait longer
+BATCH_JOBS_MAX = 1_024  # jobs in one commit: more gains little and makes all of them wait longer
 QUEUE_REQUESTS_MAX = 4_096  # waiting saves and reads; beyond it callers wait, cancellably, to be let in
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Lane(Protocol):
     """Where the connection lives. Used by the owner task alone."""
 
     def surroundings(self) -> AbstractAsyncContextManager[object]:
-        """What must run around everything else here. It never sees an error of the database's."""
+        """Return the context that must surround all calls of this lane. It never sees an error of the database."""
         ...
 
     async def open(self) -> OpenDatabase:
@@ -123,7 +123,8 @@ class Writer:
             await self._ended.wait()
 
     def fail(self, failure: StoreFailed) -> None:
-        """Take no save any more, nor those that wait: what they would be stored in is not to be read again."""
+        """Refuse all saves from now on, the waiting ones included: the file they would be stored in will not be read
+        again."""
         self._refusal = self._refusal or failure
         self._fail_waiting(self._saves, self._refusal)
         self._saves.clear()
@@ -138,7 +139,7 @@ class Writer:
         await self._wait(waiting)
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        """What `function` makes of the database, after every save that has returned."""
+        """Return what `function` reads from the database, after every save that has returned."""
         await self._wait_for_room()
         if self._closing:
             raise StoreFailed("the store is closed")
@@ -186,7 +187,7 @@ class Writer:
                     with trio.CancelScope(shield=True):  # trio cancels system tasks when a run ends early
                         await self._lane.close()
         finally:
-            # Nobody may be left waiting for a task that is gone.
+            # No caller may be left waiting for a task that is gone.
             self._closing = True
             self._refusal = self._refusal or StoreFailed("the store has stopped")
             self._fail_waiting([*self._saves, *self._reads], self._refusal)
@@ -198,7 +199,7 @@ class Writer:
         try:
             self._database = await self._lane.open()
         except Exception as error:
-            self._opening_error = error  # raised by `start`, in the task of whoever wanted the store
+            self._opening_error = error  # raised by `start`, in the task that opens the store
         self._opened.set()
         return self._opening_error is None
 
@@ -208,7 +209,7 @@ class Writer:
                 if self._closing:
                     return
                 await self._idle.park()
-                # Everybody who is about to save in this turn of the scheduler shares the commit.
+                # One turn of the scheduler: every task that is about to save in it shares the commit.
                 await trio.lowlevel.checkpoint()
             if self._saves:
                 await self._commit([self._saves.popleft() for _ in range(min(len(self._saves), BATCH_JOBS_MAX))])
@@ -221,7 +222,8 @@ class Writer:
         try:
             results = await self._lane.run(lambda connection: self._write_and_mark(connection, jobs))
         except Exception as error:
-            # Whatever it was, what is on disk is unknown now: nothing is saved any more.
+            # Whatever failed, what is on disk is unknown now: the commit may have happened or not. So no save is taken
+            # any more; the engine stops, and the next start reads what is really there.
             failure = error if isinstance(error, StoreFailed) else StoreFailed(f"the database failed: {error!r}")
             self._refusal = self._refusal or failure
             self._fail_waiting([*batch, *self._saves], self._refusal)
@@ -229,6 +231,7 @@ class Writer:
             return
         jobs.clear()  # aiosqlite's thread keeps the last function it was given, and so this list, until the next
         self._batch_sizes[len(batch)] += 1
+        # Callers wake only here, after the commit: one that returns from `save` may act on its step.
         for waiting, refused in zip(batch, results, strict=True):
             if refused is not None:
                 waiting.error = SaveRefused(refused)
@@ -244,7 +247,7 @@ class Writer:
         self._room.unpark()
         try:
             waiting.result = await self._lane.run(waiting.function)
-        except CorruptSnapshot as error:  # of one row, and of whoever needs that
+        except CorruptSnapshot as error:  # one damaged row: the caller that needs it fails, not the store
             waiting.error = error
         except Exception as error:
             waiting.error = StoreFailed(f"reading the database failed: {error}")
@@ -257,7 +260,7 @@ class Writer:
 
 
 def _copy_of(failure: StoreFailed) -> StoreFailed:
-    """The same for one more caller: an error that is raised twice collects the tracebacks of both."""
+    """Return a copy of the error for one more caller: one that is raised twice collects the tracebacks of both."""
     return type(failure)(str(failure))
 
 

@@ -13,7 +13,7 @@ class BucketLimits(msgspec.Struct, kw_only=True):
 
 
 class AccountLimits(msgspec.Struct, kw_only=True):
-    """Of a bucket that is not told nothing changes."""
+    """The account's limits. A bucket that is left out keeps its limits."""
 
     usage_tier: str | None = None
     read: BucketLimits | None = None
@@ -58,7 +58,7 @@ class QueuePositionRows(msgspec.Struct, kw_only=True):
 
 
 class ApiKeyRow(msgspec.Struct, kw_only=True):
-    """`scopes` is left out by an exchange that does not tell (wire/README.md 2 has the words)."""
+    """One key. An exchange may leave out `scopes` (their words: wire/README.md 2)."""
 
     api_key_id: str | None = None
     scopes: list[str] | None = None

@@ -1,6 +1,6 @@
-"""What the wire says in more than one way, read from whichever of them is there.
+"""Parses values that the wire spells in more than one way, from whichever field is there.
 
-What is left out, null or in contradiction with itself raises UnitError, naming the field.
+A value that is left out, null or contradictory raises UnitError, naming the field.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def parse_outcome(
     side: str | None = None,
     action: str | None = None,
 ) -> Outcome:
-    """What was bought, by any of the words that say so, the wire's older ones last. A word that is not known counts as
-    none; the two of today must agree."""
+    """Return the outcome that was bought, from any of the fields that say so, deprecated ones last. An unknown word
+    counts as none; the two current fields must agree."""
     by_outcome = OUTCOMES.get(outcome_side or "")
     by_book = BOOK_SIDES.get(book_side or "")
     if by_outcome and by_book and by_outcome != by_book:
@@ -39,7 +39,7 @@ def parse_outcome(
 
 
 def parse_yes_price(yes: str | None, no: str | None) -> PriceE4:
-    """The YES price of a pair that must add up to a dollar, or of the one that is there."""
+    """Return the YES price of a pair that must add up to a dollar, or from the one that is there."""
     if yes is None:
         return complement(parse_price(required_text(no, "yes_price_dollars")))
     price = parse_price(yes)
@@ -49,7 +49,7 @@ def parse_yes_price(yes: str | None, no: str | None) -> PriceE4:
 
 
 def required_text(text: str | None, field: str) -> str:
-    """What is not empty either."""
+    """Return a text that is neither missing nor empty."""
     if not text:
         raise missing_field(field)
     return text

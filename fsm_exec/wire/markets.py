@@ -80,8 +80,8 @@ class SeriesRows(msgspec.Struct, kw_only=True):
 
 
 class StatusBody(msgspec.Struct, kw_only=True):
-    """Also the body of a 500, 503 or 504 of this endpoint (wire/README.md 7). Of the two, one that is not told is taken
-    for the other."""
+    """Also the body of a 500, 503 or 504 of this endpoint (wire/README.md 7). If one of the two is left out, the other
+    stands for it."""
 
     exchange_active: bool | None = None
     trading_active: bool | None = None

@@ -1,7 +1,7 @@
-"""Pages of listings whose rows are read one by one: a row nobody here needs and nobody can read spoils no other.
+"""Pages of listings whose rows are decoded one by one, so that a row that cannot be read spoils no other.
 
-What is read of a row stands with its struct in `reading`; here is only what tells rows apart before they are read. A
-cursor that is left out or null is empty: the page is the last.
+The structs of rows are in `client_bodies`; here is only what is needed before they are decoded. A cursor that is
+left out or null is empty: the page is the last.
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ import msgspec
 
 
 class RawMarketsPage(msgspec.Struct, kw_only=True):
-    """Rows are `reading.Market`, or `markets.MarketRow`."""
+    """Rows are `client_bodies.Market`, or `markets.MarketRow`."""
 
     markets: list[msgspec.Raw]
     cursor: str | None = None
 
 
 class RawEventsPage(msgspec.Struct, kw_only=True):
-    """Rows are `reading.Event`, or `markets.EventRow`."""
+    """Rows are `client_bodies.Event`, or `markets.EventRow`."""
 
     events: list[msgspec.Raw]
     cursor: str | None = None
 
 
 class RawOrdersPage(msgspec.Struct, kw_only=True):
-    """Rows are `reading.Order`."""
+    """Rows are `client_bodies.Order`."""
 
     orders: list[msgspec.Raw]
     cursor: str | None = None
 
 
 class RawFillsPage(msgspec.Struct, kw_only=True):
-    """Rows are `reading.Fill`."""
+    """Rows are `client_bodies.Fill`."""
 
     fills: list[msgspec.Raw]
     cursor: str | None = None
@@ -52,6 +52,6 @@ class RawPositionsPage(msgspec.Struct, kw_only=True):
 
 
 class OrderIdOnly(msgspec.Struct, kw_only=True):
-    """Which order a row is about."""
+    """The one field that says which order a row is about."""
 
     order_id: str | None = None

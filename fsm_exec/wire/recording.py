@@ -41,7 +41,7 @@ class FrameLine(msgspec.Struct, kw_only=True):
 
 
 def read_recording(path: Path) -> tuple[Header, Iterator[FrameLine]]:
-    """The header, and the frames one by one. Raises UserError, from here or while iterating, for an unreadable,
+    """Read the header, and the frames one by one. Raises UserError, from here or while iterating, for an unreadable,
     truncated or foreign file; the message names the file, the line and the remedy. One that a kill left unfinished, by
     its name, is no truncated one: it ends early."""
     lines = _numbered_lines(path)
@@ -58,7 +58,7 @@ def read_recording(path: Path) -> tuple[Header, Iterator[FrameLine]]:
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The lines as they are, with their ends, header first. Raises UserError as `read_recording` does."""
+    """Read the lines as they are, with their ends, header first. Raises UserError as `read_recording` does."""
     return (line for _, line in _numbered_lines(path))
 
 

@@ -161,7 +161,8 @@ class PriceRange(msgspec.Struct, kw_only=True):
 
 
 class Market(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """All 34 required fields, so that the exchange cannot forget one; the client reads a handful (`reading.Market`)."""
+    """All 34 required fields, so that the exchange cannot forget one; the client reads a handful
+    (`client_bodies.Market`)."""
 
     ticker: str
     event_ticker: str

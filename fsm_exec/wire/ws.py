@@ -37,7 +37,7 @@ class BookDelta(msgspec.Struct, kw_only=True, omit_defaults=True):
     ts_ms: int | None = None
 
 
-# What follows is read here and written by nobody: of each message only what the client uses, and of that nothing
+# What follows is only read: of each message only what the client uses, and of that nothing
 # required which may be missing. `feeds` has the whole of each.
 
 
@@ -163,7 +163,8 @@ def decode_envelope(frame: str | bytes) -> Envelope:
 
 def decode_message(envelope: Envelope) -> Message:
     """The typed `msg`. Raises msgspec.DecodeError if it does not fit its type."""
-    if envelope.type == "ok":  # after an update msg is an object; after a listing a list, which nobody here reads
+    # After an update msg is an object; after a listing a list, which this client does not read.
+    if envelope.type == "ok":
         raw = bytes(envelope.msg)
         return msgspec.json.decode(raw, type=Ok) if raw.startswith(b"{") else Ok()
     decoder = _DECODERS.get(envelope.type)

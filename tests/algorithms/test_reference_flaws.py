@@ -250,10 +250,10 @@ def test_flaw_11_steps_off_the_grid(grid: PriceGrid, bid: int, ask: int) -> None
     assert isinstance(wish, RepriceWish)
     assert grid.contains(wish.price_e4)
     on.now_us += 5 * S
-    on.tell(DecisionDue(at_us=on.now_us, view=view_of(seen, on.now_us, grid, None)))
+    on.take_event(DecisionDue(at_us=on.now_us, view=view_of(seen, on.now_us, grid, None)))
     (amend,) = amends(on.sent)
     refusal = AmendRefused(at_us=on.now_us, client_order_id=amend.client_order_id, effect_id=amend.effect_id, code="x")
-    on.tell(refusal)
+    on.take_event(refusal)
     assert (on.execution.children[0].state, on.execution.children[0].price_e4) == ("resting", bid)
     assert on.execution.ending is None
 

@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "fsm_exec"
 
-ROOMS = ("kalshi", "paper", "wire", "store")
+ROOMS = ("kalshi", "paper", "wire", "store", "lab")
 
 RETIRED = {
     "absorb": "apply",

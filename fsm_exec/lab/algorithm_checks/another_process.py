@@ -29,7 +29,7 @@ class Question(NamedTuple):
     arguments: tuple[Any, ...]
 
 
-class NotAsked(Exception):
+class ReplayFailed(Exception):
     """The other process could not ask; the message says why."""
 
 
@@ -62,7 +62,7 @@ def ask_again(family: AnyFamily, questions: Sequence[Question]) -> list[bytes]:
     try:
         asked = pickle.dumps((family, list(questions)))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise NotAsked(f"its functions and its Config must stand at the top of a module: {error}") from error
+        raise ReplayFailed(f"its functions and its Config must stand at the top of a module: {error}") from error
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "random"}
     done = subprocess.run(
         [sys.executable, "-m", __name__], input=asked, capture_output=True, check=False, env=environment,
@@ -70,7 +70,7 @@ def ask_again(family: AnyFamily, questions: Sequence[Question]) -> list[bytes]:
     )  # fmt: skip
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise NotAsked(f"asked in another process it fails: {said[-1] if said else done.returncode}")
+        raise ReplayFailed(f"asked in another process it fails: {said[-1] if said else done.returncode}")
     answers: list[bytes] = pickle.loads(done.stdout)
     return answers
 

@@ -195,7 +195,7 @@ class Stage:
         self._check_end()
         return self.execution
 
-    def tell(self, event: AnyEvent) -> None:
+    def take_event(self, event: AnyEvent) -> None:
         """As the engine does; and as an engine would that has just loaded this execution from its journal."""
         step = advance(self.execution, event, self.method)
         again = decide(self._folded, event, self.fresh())
@@ -222,7 +222,7 @@ class Stage:
         closing_us = None if execution.state == "pending" else closing_at_us(execution, self.method)
         struck_us = min(t for t in (closing_us, execution.deadline_us) if t is not None)
         if execution.ending is None and now_us >= struck_us:
-            self.tell(ClockStruck(at_us=now_us))
+            self.take_event(ClockStruck(at_us=now_us))
             return
         every_us = self.method.look_every_us
         if self._held_us < execution.held_until_us <= now_us:
@@ -231,7 +231,7 @@ class Stage:
         if execution.ending is None and (self._nudged or (every_us and now_us >= self._looked_us + every_us)):
             self._nudged, self._looked_us = False, now_us
             assert self._view is not None
-            self.tell(DecisionDue(at_us=now_us, view=replace(self._view, at_us=now_us)))
+            self.take_event(DecisionDue(at_us=now_us, view=replace(self._view, at_us=now_us)))
 
     def _restart(self) -> None:
         """The process dies: answers under way are lost, requests under way may have arrived or not."""
@@ -240,9 +240,9 @@ class Stage:
                 self._arrive(thing)
         self._due = []
         self.method = self.fresh()
-        self.tell(Restored(at_us=self.now_us))
+        self.take_event(Restored(at_us=self.now_us))
         for fill in self.fills:
-            self.tell(replace(fill, at_us=self.now_us))
+            self.take_event(replace(fill, at_us=self.now_us))
 
     def _look_up(self) -> None:
         """Whatever is in doubt is asked about, once nothing of it is under way any more."""
@@ -258,12 +258,14 @@ class Stage:
         order = self.orders.get(child.client_order_id)
         if order is None:
             if child.state == "unknown" and self.now_us > child.sent_at_us:
-                self.tell(OrderAbsent(at_us=self.now_us, client_order_id=child.client_order_id, as_of_us=self.now_us))
+                self.take_event(
+                    OrderAbsent(at_us=self.now_us, client_order_id=child.client_order_id, as_of_us=self.now_us)
+                )
             return
         if child.state != "settling":
-            self.tell(self._statement(order, looked_up=True))
+            self.take_event(self._statement(order, looked_up=True))
         for fill in [fill for fill in self.fills if fill.client_order_id == child.client_order_id]:
-            self.tell(replace(fill, at_us=self.now_us))
+            self.take_event(replace(fill, at_us=self.now_us))
 
     # The exchange's side.
 
@@ -384,7 +386,7 @@ class Stage:
                 if answer is not None:
                     self._due.append((self.now_us + self.latency_steps * STEP_US // 2, len(self._due), answer))
             elif not self.execution.is_ended or isinstance(thing, FillReported):
-                self.tell(replace(thing, at_us=self.now_us))
+                self.take_event(replace(thing, at_us=self.now_us))
 
     def _fate(self, write: Write) -> AnyEvent | None:
         if not isinstance(write, CancelOrder) and self.now_us >= self.first.deadline_us:  # `not_after_us`
@@ -414,7 +416,7 @@ class Stage:
     def _deliver_everything(self) -> None:
         for _, _, thing in sorted(self._due, key=lambda entry: entry[:2]):
             if isinstance(thing, FillReported):
-                self.tell(replace(thing, at_us=self.now_us))
+                self.take_event(replace(thing, at_us=self.now_us))
 
     # What must hold.
 

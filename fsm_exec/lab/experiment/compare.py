@@ -183,11 +183,11 @@ def run_tasks(field: Field, tasks: Sequence[Task], results: Results, workers: in
     dies; what was stored before stays.
     """
     if workers == 1:
-        with _defer_interrupts() as interrupt_if_asked:
+        with _defer_interrupts() as raise_deferred_interrupt:
             for done, task in enumerate(tasks, start=1):
                 results.add(field.work(task))
                 yield done
-                interrupt_if_asked()
+                raise_deferred_interrupt()
         return
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker, initargs=(field.plan,))
     try:
@@ -224,15 +224,15 @@ def _defer_interrupts() -> Iterator[Callable[[], None]]:
         nonlocal asked
         asked = True
 
-    def interrupt_if_asked() -> None:
+    def raise_deferred_interrupt() -> None:
         if asked:
             raise KeyboardInterrupt
 
     before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # ignored, or somebody else's: it stays so
+    if before is signal.default_int_handler:  # ignored, or another handler: it stays so
         signal.signal(signal.SIGINT, note)
     try:
-        yield interrupt_if_asked
+        yield raise_deferred_interrupt
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -248,7 +248,7 @@ def _ignore_interrupts() -> Iterator[None]:
 
 
 def _begin_worker(plan: Plan) -> None:
-    """Without the main process there is nobody to work for."""
+    """End this worker when the main process has gone: its results would be lost."""
     global _field
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _field = Field(plan)

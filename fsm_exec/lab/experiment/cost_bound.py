@@ -8,10 +8,10 @@ To buy Q of an outcome there are only these opportunities between the arrival an
         no level is cheaper than the best recorded then, and whatever of the recorded depth an order took earlier it has
         got, so there is as much of it as the quantity exceeds that depth, and no more.
 The bound is the cost of the cheapest Q of them, less the mid at arrival. A snapshot in the middle of a tape states
-every ask anew, so every ask of it is an opportunity.
+every ask again, so every ask of it is an opportunity.
 
 Each contract an execution gets comes from one of these, at its price or a worse one; so a shortfall below the bound is
-a bug of the exchange, of the engine or of this file, and whoever compares asserts it. All of it is exact: sums are
+a bug of the exchange, of the engine or of this file, and the comparison asserts it. All of it is exact: sums are
 integers of 10^-20 dollars, because a fee is a rate of ten decimals times two prices of four times a count of two.
 
 The static bound beside it is what one limit order at one price could have cost, the price known afterwards: its own

@@ -111,7 +111,7 @@ async def _session_on(
     began_us = start.at_us - conditions.lead_us
     wall = WallClock(began_us)
     paper = PaperExchange.starting_at(began_us, seed=SEED)
-    _, credentials = paper.gate.open_account(cash, "ed25519")  # made anew for each run, so it should not cost much
+    _, credentials = paper.gate.open_account(cash, "ed25519")  # one for each run, so it should be cheap
     play_tape_from(paper.exchange, tape, start, conditions)
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=began_us) as store,

@@ -59,7 +59,7 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def fingerprint(tape: Tape) -> str:
-    """The same for the same events: tells whether a name still means what it meant."""
+    """Return a hash of the events: it shows whether a name still means the same tape."""
     digest = hashlib.sha256(repr(tape.header).encode())
     for event in tape.events:
         digest.update(repr(event).encode())

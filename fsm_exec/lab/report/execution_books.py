@@ -1,6 +1,6 @@
 """The book over time, in one outcome's terms, from what is known of it: columns that each stand for a while.
 
-Nothing is interpolated. A stored photograph stands until the next one, HOLD_US at most, and not while nobody was there;
+Nothing is interpolated. A stored photograph stands until the next one, HOLD_US at most, and not while no engine ran;
 a recorded book stands until its next change. Where nothing is known there is no column.
 """
 
@@ -14,7 +14,7 @@ from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, in_outcome
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
 from fsm_exec.store.reads.execution_history import StoredBook
 
-HOLD_US = 11_000_000  # the books of an interval come each 10 seconds unless somebody said otherwise
+HOLD_US = 11_000_000  # the books of an interval come each 10 seconds unless configured otherwise
 COLUMNS_MAX = 600
 
 
@@ -35,7 +35,7 @@ class Touch(NamedTuple):
 
 
 class MarketTrade(NamedTuple):
-    """What somebody traded: its price in the own outcome."""
+    """A public trade: its price in the own outcome."""
 
     at_us: int
     price_e4: PriceE4
@@ -52,7 +52,7 @@ class Books(NamedTuple):
 
 
 def books_from_snapshots(books: Sequence[StoredBook], absent: Iterable[tuple[int, int]], until_us: int) -> Books:
-    """`absent` are the times at which nobody was there."""
+    """Return the books from stored snapshots. `absent` are the times at which no engine ran."""
     columns: list[Column] = []
     gone = sorted(absent)
     for number, book in enumerate(books):

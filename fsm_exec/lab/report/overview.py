@@ -235,7 +235,7 @@ def _table(rows: Sequence[MethodTableRow], *, with_bucket: bool) -> Table:
 
 
 def _without_blanks(table: Table) -> Table:
-    """Without the columns in which nothing is told; no over-fill is nothing."""
+    """Return the table without its empty columns; an over-fill of zero counts as empty."""
     kept = [
         place
         for place, name in enumerate(table.columns)

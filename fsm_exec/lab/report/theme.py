@@ -1,4 +1,4 @@
-"""How all figures look: fonts, grid, and colours that the colour-blind tell apart (Okabe and Ito's)."""
+"""The theme of all figures: fonts, grid, and colours that the colour-blind can distinguish (Okabe and Ito's)."""
 
 from __future__ import annotations
 

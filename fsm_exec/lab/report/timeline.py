@@ -1,6 +1,6 @@
 """What happened to one execution, as things that can be drawn: bars, lines and marks, all times and prices integers.
 
-Read off its folded journal. Our clock may have been put back meanwhile: no row is drawn before the one ahead of it.
+Read off its folded journal. Our clock may have been put back in between: no row is drawn before the one ahead of it.
 Fills are at the exchange's time of the trade, all else at the time it reached the engine.
 """
 

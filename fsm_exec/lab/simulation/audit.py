@@ -54,7 +54,7 @@ def fill_differences(connection: sqlite3.Connection, account: Account, orphans: 
             format_count(fill.count_e2),
             format_money(fill.fee_e6),
             fill.is_taker,
-            fill.at_us // US_PER_MS,  # the stream tells no more of it
+            fill.at_us // US_PER_MS,  # the stream carries no finer time
         )
         for fill in account.fills
         if fill.order.client_order_id not in orphans
@@ -101,8 +101,8 @@ def order_differences(
 
 
 def late_fills(connection: sqlite3.Connection, booked_late: AbstractSet[str]) -> list[str]:
-    """Invariant 3: a fill is taken for late only if its order's end had been told before it was made, as of the orders
-    `booked_late`."""
+    """Invariant 3: a fill counts as late only if its order's end had been published before it was made, as of the
+    orders `booked_late`."""
     rows = connection.execute("SELECT fill_id, order_id, client_order_id FROM fills WHERE late")
     return [
         f"3: fill {fill_id} of {name} came too late for its order, which ended with it"
@@ -164,7 +164,7 @@ def reasons(connection: sqlite3.Connection) -> list[tuple[str, str]]:
 
 
 def worth_e6(exchange: Exchange) -> int:
-    """Invariant 12: cash of everybody, a dollar for each pair of contracts, and the fees. Constant."""
+    """Invariant 12: the cash of all accounts, a dollar for each pair of contracts, and the fees are constant."""
     accounts = [exchange.settlement.crowd, *exchange.accounts.values()]
     total = sum(account.cash_e6 for account in accounts) + exchange.settlement.fees_e6
     for ticker in exchange.markets:
@@ -174,14 +174,14 @@ def worth_e6(exchange: Exchange) -> int:
 
 
 def unbalanced(exchange: Exchange) -> list[str]:
-    """Invariant 12: for every YES contract somebody holds the NO."""
+    """Invariant 12: for every YES contract an account holds the NO."""
     accounts = [exchange.settlement.crowd, *exchange.accounts.values()]
     sums = {ticker: sum(account.position(ticker).count_e2 for account in accounts) for ticker in exchange.markets}
     return [f"12: the contracts of {ticker} add up to {total}" for ticker, total in sums.items() if total]
 
 
 def quarantined(connection: sqlite3.Connection) -> list[str]:
-    """No exchange that tells the truth and no death of ours may bring an execution to where only a person can help:
+    """No truthful exchange and no death of ours may bring an execution to where only a person can help:
     only a contradiction that was drawn does."""
     return [f"{name} was quarantined: {why}" for name, why in given_up(connection)]
 
@@ -210,8 +210,8 @@ def orders_given_up(connection: sqlite3.Connection) -> set[str]:
 
 
 def unfinished(connection: sqlite3.Connection, *, quarantined_too: bool = False) -> list[tuple[str, int]]:
-    """(execution, deadline in microseconds) of those that have not ended and that nobody but us can bring to it, or all
-    of them."""
+    """(execution, deadline in microseconds) of those that have not ended and that only the engine can bring to it, or
+    all of them."""
     rows = connection.execute(
         "SELECT execution_id, deadline FROM execution_state WHERE state NOT IN ('filled', 'cancelled') "
         "AND (quarantine IS NULL OR instr(quarantine, ?) OR ?) ORDER BY execution_id",

@@ -21,7 +21,7 @@ _LETTERS = str.maketrans("0123456789", "abcdefghij")
 
 
 class Disk:
-    """`instance` is what the database is called when it is created; `committed` is told after every transaction."""
+    """`instance` is the name the database is created with; `committed` is called after every transaction."""
 
     def __init__(self, instance: str, committed: Callable[[], None]) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
@@ -39,7 +39,7 @@ class Disk:
         return self._instance if self._drawn == 1 else f"{self._drawn:010d}".translate(_LETTERS)
 
     def run(self, life: Life, function: Callable[[sqlite3.Connection], T]) -> T:
-        """Run one piece of the store's work within `life`. Raises StoreFailed once it is over: nobody who could hear
+        """Run one piece of the store's work within `life`. Raises StoreFailed once it is over: no caller that could see
         it is alive."""
         token = LIFE.set(life)
         try:

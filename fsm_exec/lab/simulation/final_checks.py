@@ -30,7 +30,11 @@ KNOWN_US = 45_000_000  # of calm: the listings are read every 30 s, and what is 
 async def wait_until_ended(world: World) -> bool:
     """Whether everything ended in time."""
     connection, lies = world.disk.connection, world.plan.profile.lies.any
-    while (left := audit.unfinished(connection, quarantined_too=lies)) or not world.is_up() or world.is_asked():
+    while (
+        (left := audit.unfinished(connection, quarantined_too=lies))
+        or not world.is_up()
+        or world.has_waiting_submission()
+    ):
         late = [name for name, deadline_us in left if world.now_us() > _bound_us(world, name, deadline_us)]
         if late and world.is_up():
             for name in late:
@@ -55,7 +59,7 @@ async def resume_misled(world: World) -> None:
 
 
 async def wait_until_at_rest(world: World) -> None:
-    """Fills that nobody has told us of yet are learned from listings, in their own time."""
+    """Wait until fills the stream never carried are learned from listings, in their own time."""
     connection, account, orphans = world.disk.connection, world.account, world.witness.orphans
     with trio.move_on_after(ARRIVAL_S):
         await wait_until(lambda: not audit.fill_differences(connection, account, orphans) and not _resting(world))
@@ -87,7 +91,7 @@ def _resting(world: World) -> bool:
 
 
 def _look_for_what_is_not_known(world: World) -> None:
-    """Nobody need have told it: whatever happened has been read by now."""
+    """Compare with the exchange: what no frame carried has been read over REST by now."""
     if not world.is_up() or world.process.engine is None:
         return
     before_us = world.now_us() - KNOWN_US
@@ -100,8 +104,8 @@ def _look_for_what_is_not_known(world: World) -> None:
 
 
 def _untrue_reasons(world: World) -> list[str]:
-    """What an execution is said to have ended for must have been: somebody's hand, its user's word, a halt. Of an order
-    that a listing shows as canceled nobody can tell whether its market's close did it."""
+    """Return the reasons of executions that are untrue: a cancel by the owner, a request of the user or a halt must
+    have happened. For an order that a listing shows as canceled it stays open whether its market's close did it."""
     handled = {world.witness.owner(name) for name in world.witness.handled}
     closed = {ticker for ticker, market in world.exchange.markets.items() if market.status != "active"}
     handled |= {name for name, kept in world.witness.durable.items() if kept.execution.terms.ticker in closed}

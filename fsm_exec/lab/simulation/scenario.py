@@ -96,8 +96,8 @@ class Second(Action, frozen=True, kw_only=True):
 
 
 class Contradict(Action, frozen=True, kw_only=True):
-    """The `nth` of the executions at work, counted on from the first again, is told of a contradiction and quarantined;
-    from `for_ms` later on somebody wants it taken up again."""
+    """The `nth` of the executions at work, counted on from the first again, receives a contradictory fact and is
+    quarantined; from `for_ms` later on its user wants it resumed."""
 
     nth: int
     for_ms: int
@@ -105,7 +105,7 @@ class Contradict(Action, frozen=True, kw_only=True):
 
 class Hit(Action, frozen=True, kw_only=True):
     """Another member trades twice with the `nth` of our orders, each time with so many per mille of what is left of it.
-    `silent`: no frame tells."""
+    `silent`: no frame carries it."""
 
     nth: int
     per_mille: int
@@ -113,7 +113,7 @@ class Hit(Action, frozen=True, kw_only=True):
 
 
 class Hand(Action, frozen=True, kw_only=True):
-    """The account's owner cancels the `nth` of our orders. `silent`: no frame tells."""
+    """The account's owner cancels the `nth` of our orders. `silent`: no frame carries it."""
 
     nth: int
     silent: bool
@@ -286,9 +286,9 @@ def _contradictions(rng: random.Random, calm_ms: int, submissions: int) -> list[
 
 
 def _others(rng: random.Random, markets: int, calm_ms: int) -> list[AnyAction]:
-    """Other people's doings. Each kind has somebody whom it concerns: an execution that is patient enough to be there
-    still when what nobody told must have been learned; one that moves its order after silent trades with it; one that
-    is cancelled while its order is on a long way."""
+    """Draw actions of third parties. Each kind has an execution it concerns: one patient enough to be there still when
+    what no frame carried must have been learned; one that moves its order after silent trades with it; one that is
+    cancelled while its order is on a long way."""
     actions: list[AnyAction] = []
     for _ in range(rng.choice((0, 1, 2, 4))):
         at_ms, nth = rng.randint(1_000, calm_ms), rng.randrange(10)

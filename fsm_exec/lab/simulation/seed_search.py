@@ -84,7 +84,7 @@ def _seed(lived: SeedResult) -> int:
 
 def _begin_worker() -> None:
     """Ctrl-C reaches every process of a terminal: the one that started the others decides what it means. When that one
-    is gone, whatever ended it, nobody waits for this one."""
+    is gone, whatever ended it, no process waits for this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,7 +1,7 @@
 """What other people do to our orders: another member trades with them, their owner takes them in hand, and an order of
 ours turns up that no execution has.
 
-The owner's account is ours: what its hand does is told on the same stream, or, `silent`, is learned from listings only.
+The owner's account is ours: what it does is published on the same stream, or, `silent`, is learned from listings only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What leaves a simulated engine: requests and frames, past the doors of its life.
 
-A request that has been handed over arrives whatever becomes of its sender; an answer to a dead one is heard by nobody.
+A request that has been handed over arrives whatever becomes of its sender; an answer to a dead one is lost.
 When a life ends its streams are closed, as the kernel closes a dead process's sockets.
 """
 

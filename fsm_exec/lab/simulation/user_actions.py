@@ -103,7 +103,7 @@ async def halt(world: World, engine: Engine) -> None:
 
 
 def _untouched(world: World, names: list[str]) -> list[str]:
-    """Those that a halt has not reached. One that was given up stays as it is, until somebody takes it up."""
+    """Those that a halt has not reached. A quarantined one stays as it is until its user resumes it."""
     connection = world.disk.connection
     kept = {name: world.witness.durable[name].execution for name in names}
     return [

@@ -10,6 +10,6 @@ LOOK_AGAIN_S = 0.25
 
 
 async def wait_until(condition: Callable[[], object]) -> None:
-    """What is waited for is what the books say, and nobody tells when they change."""
+    """Poll until `condition` holds: nothing signals their changes."""
     while not condition():  # noqa: ASYNC110 - there is no event to wait for
         await trio.sleep(LOOK_AGAIN_S)

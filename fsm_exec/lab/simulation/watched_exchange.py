@@ -1,4 +1,4 @@
-"""The paper exchange under watch, with the one fault it does not have in the box: a fill that is told after the end.
+"""The paper exchange under watch, with the one fault it does not have itself: a fill that is published after the end.
 
 An exchange answers a cancel, and then finds that it had matched a part of the order before: rare, and the reason why
 nothing about an order is ever taken for its last word but its fills.
@@ -32,7 +32,8 @@ class LateFills:
         self._rng = random.Random(f"late fills:{seed}")
 
     def draw(self, now_us: int, left_e2: CountE2) -> tuple[CountE2, int, bool] | None:
-        """(count, when, whether no frame tells) for a cancel that took `left_e2` off the book now. Never all of it."""
+        """Draw (count, when, whether silently) of a late fill for a cancel that took `left_e2` off the book. Never all
+        of it."""
         chosen = self._rng.randrange(1_000) < self._per_mille
         if not chosen or left_e2 < 2 or now_us >= self._until_us:
             return None
@@ -41,7 +42,7 @@ class LateFills:
 
 
 class WatchedExchange(Exchange):
-    """The exchange, telling the witness what it executed. What happens within `silence` no frame tells."""
+    """The exchange, reporting to the witness what it executed. No frame carries what happens within `silence`."""
 
     def __init__(
         self,

@@ -74,7 +74,7 @@ class Witness:
             frozenset  # order ids of which something was said that is not so
         )
         self.orphans: set[str] = set()  # orders that were drawn under names of ours
-        self.handled: set[str] = set()  # orders that somebody else cancelled
+        self.handled: set[str] = set()  # orders that a third party cancelled
         self._names: dict[str, str] = {}  # of our orders, by the exchange's ids
 
     def found(self, what: str) -> None:

@@ -147,7 +147,7 @@ class World:
         self.processes: list[EngineProcess] = []
         self.submitted: dict[int, str] = {}  # execution ids by the number of the submission
         self.instance = instance
-        self._at_work: list[Life] = []  # of whoever was let at the database
+        self._at_work: list[Life] = []  # the lives that may use the database
         self._log_file = io.StringIO()
         self._keeps = keeps
         self._worth_e6 = audit.worth_e6(self.exchange)
@@ -157,7 +157,7 @@ class World:
 
     @contextmanager
     def silence(self) -> Iterator[None]:
-        """No frame tells of what happens meanwhile."""
+        """Let no frame carry what happens in the block."""
         self.plan.begin_outage("account frames")
         yield
         self.plan.end_outage("account frames")
@@ -300,7 +300,7 @@ class World:
     # The user
 
     async def _submit_when_up(self, number: int, order: Order) -> None:
-        """Whoever finds nobody there comes again."""
+        """Repeat a request that finds no engine running."""
         self._asking[number] = None
         await wait_until(self.is_up)
         self._asking[number] = self.process
@@ -312,8 +312,8 @@ class World:
         finally:
             del self._asking[number]
 
-    def is_asked(self) -> bool:
-        """Whether somebody still waits to be accepted. A process that is gone will accept nobody."""
+    def has_waiting_submission(self) -> bool:
+        """Return whether a submission still waits to be accepted. A process that has gone will accept none."""
         return any(asked is None or not asked.life.is_over for asked in self._asking.values())
 
     # What is looked at

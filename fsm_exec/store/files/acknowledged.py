@@ -1,8 +1,8 @@
 """What a database has acknowledged, kept beside it: a high-water mark that says when the database went back.
 
-A write-ahead log can lose commits that somebody was told of: cut, deleted or damaged in the middle, a file put back
+A write-ahead log can lose commits that were acknowledged: cut, deleted or damaged in the middle, a file put back
 from a snapshot, a disk that lies about its flushes. SQLite then opens what is left, and nothing in it says that there
-was more. So after each commit, and before anybody is told of it, the numbers of executions and journal rows are written
+was more. So after each commit, and before its callers return, the numbers of executions and journal rows are written
 to `NAME.acknowledged`. Rows are never deleted, so a database that has fewer is older than what it acknowledged.
 
 What it proves: the mark is written after the commit, so it is never ahead of an honest database, and what it says was
@@ -48,7 +48,8 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """What the mark has and the database has not. `instance`: of the mark, if it is not one of this database's."""
+    """What the mark counts and the database has not. `instance` is that of the mark, if it is not one of this
+    database's."""
 
     executions: int
     rows: int
@@ -68,7 +69,8 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 def load_counts(connection: sqlite3.Connection) -> Counts:
-    """As the database has them now. In few steps however much there is: rows are numbered as they come and stay."""
+    """Load the counts of the database. It takes few steps however large it is: rows are numbered as they come, and
+    stay."""
     executions, rows, newest = connection.execute(_NEWEST).fetchone()
     return Counts(executions or 0, rows or 0, 0 if newest is None else number_of(str(newest)))
 
@@ -86,7 +88,7 @@ def lost_since(mark: Mark | None, counts: Counts, instances: frozenset[str]) -> 
 
 
 def load_mark(database: Path) -> Mark | None:
-    """What was last acknowledged; None if nothing says so."""
+    """Load the mark of what was last acknowledged; None if there is none that can be read."""
     try:
         line, _, checksum = _mark_path(database).read_bytes()[:BYTES].rstrip().rpartition(b" ")
         if checksum != b"%08x" % zlib.crc32(line):
@@ -105,7 +107,7 @@ class MarkFile:
         self._descriptor: int | None = None
 
     def update(self, connection: sqlite3.Connection) -> None:
-        """A transaction is committed, and nobody has been told yet."""
+        """Update the mark after a commit, before any caller returns."""
         counts = load_counts(connection)
         if counts != self._counts:
             self._counts = counts

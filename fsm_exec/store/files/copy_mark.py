@@ -24,20 +24,20 @@ SEPARATOR: Final = "|"
 
 
 def is_copy(path: Path, opened_at: str) -> bool:
-    """Whether the file's mark is missing, or of another opening than the database in it knows."""
+    """Return whether the file's mark is missing, or of another opening than the database in it knows."""
     if not hasattr(os, "getxattr"):
         return False
     try:
         found = os.getxattr(path, ATTRIBUTE).decode(errors="replace")
     except OSError as error:
-        return error.errno == errno.ENODATA  # else there are no attributes here, and nothing can be told
+        return error.errno == errno.ENODATA  # else there are no attributes here, and nothing is known
     return opened_at not in found.split(SEPARATOR)
 
 
 def write_mark(path: Path, *openings: str) -> None:
-    """Mark the file as opened then: for two times until the later one is committed, for that alone afterwards. Where
-    it cannot be marked nothing happens; on a full disk the next opening may take it for a copy, which costs a
-    question."""
+    """Write the given opening times into the file's attribute: two until the later one is committed, that one alone
+    afterwards. Where it cannot be written nothing happens; on a full disk the next opening may take the file for a
+    copy, which costs the user a question."""
     if hasattr(os, "setxattr"):
         with suppress(OSError):
             os.setxattr(path, ATTRIBUTE, SEPARATOR.join(openings).encode())

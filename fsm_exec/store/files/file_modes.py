@@ -1,5 +1,6 @@
-"""A database of before, or one that was copied by other means, may be one that others can use: it is narrowed when an
-engine opens it, and that is said."""
+"""Restricts the modes of a database that other users can read: one of an earlier version, or copied by other means.
+
+It happens when an engine opens the database, and the engine says so."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ def restrict_modes(database: Path) -> list[str]:
 
 
 def _is_ours(database: Path) -> bool:
-    """Somebody else's file given by mistake keeps its rights: it is refused when it is opened."""
+    """Return whether the file is a database of ours: any other file, given by mistake, keeps its modes and is refused
+    when it is opened."""
     try:
         if not stat.S_ISREG(os.stat(database).st_mode):
             return False
@@ -48,12 +50,14 @@ def _restrict(path: Path) -> str | None:
     mode = stat.S_IMODE(found.st_mode)
     if not stat.S_ISREG(found.st_mode) or not mode & GROUP_OR_WORLD:
         return None
-    told = f"{path} could be used by others (mode {mode:03o})"
+    found_open = f"{path} could be used by others (mode {mode:03o})"
     try:
         path.chmod(mode & ~GROUP_OR_WORLD)
     except OSError as error:
-        return f"{told} and cannot be made its owner's alone ({error.strerror}); run as its owner: chmod 600 {path}"
-    return f"{told}; it is its owner's alone now"
+        return (
+            f"{found_open} and cannot be made its owner's alone ({error.strerror}); run as its owner: chmod 600 {path}"
+        )
+    return f"{found_open}; it is its owner's alone now"
 
 
 def _literal(name: str) -> str:

@@ -1,11 +1,11 @@
 """The kernel's lock on the database file itself, and whether that file is still where it was opened.
 
-The lock file beside a database says who works it, but it can be removed, and a second engine would make a new one. This
-lock is on the inode: whatever path, link or mount leads to the file, and whatever lies beside it, it is had once. It is
-of another kind than SQLite's own locks and does not touch them. It goes with the process, however that ends.
+The lock file beside a database names its holder, but it can be removed, and a second engine would make a new one. This
+lock is on the inode: whatever path, link or mount leads to the file, and whatever lies beside it, only one process has
+it. It is of another kind than SQLite's own locks and does not touch them. It goes with the process, however that ends.
 
-A file that is deleted, moved, replaced or overwritten stays open for whoever has it open, and takes every write; only
-nobody will ever read them. So the one that holds it looks, every few seconds, whether the names still lead to what it
+A file that is deleted, moved, replaced or overwritten stays open in the process that has it open, and takes every
+write, but no one will ever read them. So the holder checks every few seconds whether the names still lead to what it
 opened: the database, its write-ahead log and the log's index.
 
 Closing ANY descriptor of the file drops all locks that SQLite holds on it in this process. So the descriptor here is
@@ -56,7 +56,7 @@ class HeldFile:
         self._beside = {path: found for path in beside if (found := _identity_at(path)) is not None}
 
     def trouble(self) -> str | None:
-        """What became of the file, in one line; None: it is there. Opens nothing."""
+        """Return what became of the file, in one line; None: it is there. Opens nothing."""
         now = _identity_at(self.path)
         if now is None:
             return f"the database {self.path} was deleted or moved while it was in use"
@@ -89,7 +89,7 @@ class HoldingConnection(sqlite3.Connection):
 
 
 def _lock(path: Path) -> int:
-    """A descriptor that has the lock of the file that `path` means now."""
+    """Return a descriptor with the lock of the file `path` names now."""
     for _ in range(TRIES_MAX):
         before = _identity_at(path)
         if before in _held_here:
@@ -126,7 +126,7 @@ def _identity_at(path: Path) -> Identity | None:
 
 
 def _holder(path: Path) -> str:
-    """Who has the lock, as far as the kernel tells."""
+    """Return the process that has the lock, as far as the kernel shows it."""
     with suppress(OSError, ValueError):
         inode = os.stat(path).st_ino
         for line in _LOCKS.read_text(encoding="ascii").splitlines():

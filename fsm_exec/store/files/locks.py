@@ -1,7 +1,7 @@
 """Locks that survive dead processes: a lock of the kernel on a small file that says who holds it.
 
-The kernel lets go when a process ends, however it ends, so a file left by a dead one stops nobody; what it says is
-read only while somebody holds it. A file is removed only by its holder, still holding it, and whoever then waits with
+The kernel lets go when a process ends, however it ends, so a file left by a dead one blocks no other; its content is
+read only while a process holds it. A file is removed only by its holder, still holding it, and whoever then waits with
 the old file in its hands notices that the name means another one: two processes never hold two files of one name.
 
 A database is locked by `NAME.lock` beside its real path, so symbolic links lead to one lock; should somebody remove
@@ -27,15 +27,15 @@ from fsm_exec.store.files.owner_only import OWNER_ONLY
 
 LOCK_SUFFIX: Final = ".lock"
 TEXT_BYTES_MAX: Final = 4_096
-TRIES_MAX: Final = 100  # each lost race for a name means that somebody let go of it
+TRIES_MAX: Final = 100  # each lost race for a name means that another process released it
 
 
 class LockHeld(ExecError):
-    """Another process has it: exit code 1, for it may let go. The message says who."""
+    """Another process holds the lock: exit code 1, since it may release it. The message names the process."""
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds a lock, as its file says. `since` is ISO 8601 UTC; `database` its whole path."""
+    """The holder of a lock, as its file says. `since` is ISO 8601 UTC; `database` its whole path."""
 
     pid: int
     since: str
@@ -43,7 +43,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     what: str
 
     def description(self, thing: str) -> str:
-        """In an error about `thing`; its database is not said twice."""
+        """Describe the holder in an error about `thing`, without naming its database twice."""
         database = "" if self.database in thing else f", database {self.database}"
         return f"{self.what} (process {self.pid}, since {self.since}{database})"
 
@@ -73,20 +73,21 @@ def refuse_second_name(path: Path) -> None:
 @contextmanager
 def hold(path: Path, content: msgspec.Struct, thing: str) -> Iterator[None]:
     """Hold the lock file `path` while the block runs, with `content` in it as JSON. `thing` is what it stands for, in
-    the words of an error. Raises LockHeld if somebody else holds it, UserError if the file cannot be written."""
+    the words of an error. Raises LockHeld if another process holds it, UserError if the file cannot be written."""
     descriptor = _take(path, thing)
     try:
         _write(descriptor, msgspec.json.encode(content))
         yield
     finally:
-        with suppress(OSError):  # a directory that became read-only: a file nobody holds does no harm
-            if _still_names(path, descriptor):  # else somebody removed ours, and it is another's
+        with suppress(OSError):  # a directory that became read-only: a file without a holder does no harm
+            if _still_names(path, descriptor):  # else ours was removed, and this is another's
                 path.unlink()
         os.close(descriptor)
 
 
 def read_holder(path: Path) -> bytes | None:
-    """What the holder of the lock file `path` wrote into it; None if nobody holds it, or nothing is written yet."""
+    """Read what the holder of the lock file `path` wrote into it; None if there is no holder, or nothing is written
+    yet."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
@@ -117,10 +118,10 @@ def _take(path: Path, thing: str) -> int:
             if _still_names(path, descriptor):
                 return descriptor
         except BlockingIOError:
-            told = os.pread(descriptor, TEXT_BYTES_MAX, 0)
+            content = os.pread(descriptor, TEXT_BYTES_MAX, 0)
             os.close(descriptor)
             raise LockHeld(
-                f"{thing} is held by {_describe_holder(told, thing)}; stop it first, or use another"
+                f"{thing} is held by {_describe_holder(content, thing)}; stop it first, or use another"
             ) from None
         except OSError as error:
             os.close(descriptor)

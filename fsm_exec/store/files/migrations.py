@@ -1,7 +1,7 @@
 """Numbered migrations: `schema/NNNN_name.sql`, applied in order, each in one transaction with its version number.
 
-The version is SQLite's `user_version`; `application_id` tells our databases from others. A database that already holds
-something is copied beside itself before it is migrated. Foreign keys are off meanwhile, as rebuilding a table needs.
+The version is SQLite's `user_version`; `application_id` marks our databases. A database that already holds
+something is copied beside itself before it is migrated. Foreign keys are off during it, as rebuilding a table needs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Migration(msgspec.Struct, frozen=True):
 
 
 def shipped_migrations() -> tuple[Migration, ...]:
-    """The migrations of this package, numbered 1, 2, 3 without a gap."""
+    """Return the migrations of this package, numbered 1, 2, 3 without a gap."""
     files = resources.files("fsm_exec.store").joinpath("schema").iterdir()
     found = sorted((f.name, f.read_text(encoding="utf-8")) for f in files if f.name.endswith(".sql"))
     migrations = tuple(Migration(int(name[:4]), sql) for name, sql in found)
@@ -40,7 +40,7 @@ SCHEMA = shipped_migrations()
 
 
 def identify(connection: sqlite3.Connection, path: Path | None, newest: int = len(SCHEMA)) -> int:
-    """The schema version of this database, 0 for an empty one. Reads only.
+    """Return the schema version of this database, 0 for an empty one. Reads only.
 
     Raises UserError for a database that is not ours or newer than `newest`, sqlite3.Error for no database at all.
     """

@@ -1,4 +1,4 @@
-"""Opening a database: one synchronous function for both lanes, run in the thread that will own the connection.
+"""Opens a database: one synchronous function for both lanes, run in the thread that will own the connection.
 
 Whatever is wrong with the path or the file is found here and is a UserError of one line; a file this call created is
 removed again when it fails. A write is part of every opening, so a read-only file or a full disk shows now and not at
@@ -98,8 +98,9 @@ def open_database(opening: OpenRequest) -> OpenDatabase:
 
 
 def _with_mark(opened: OpenDatabase, path: Path) -> OpenDatabase:
-    """With the mark beside the file. What it says is lost stays there until something new is acknowledged, so a start
-    that came to nothing does not hide it from the next; nor does such a start leave a mark where there was none."""
+    """Return the database with the mark beside its file. What the mark reports as lost stays in it until something new
+    is acknowledged, so that a failed start does not hide it from the next; nor does such a start leave a mark where
+    there was none."""
     counts = load_counts(opened.connection)
     found = load_mark(path)
     instances = {opened.instance, *(name for (name,) in opened.connection.execute("SELECT instance FROM meta_history"))}
@@ -130,7 +131,8 @@ def _empty_database() -> bytes:
 
 
 def unusable_error(path: Path, error: Exception, name: str = "SQLITE_IOERR") -> UserError:
-    """One line: which database, what is wrong with it, what to do. `name` is for an error that SQLite did not name."""
+    """Return an error of one line: which database, what is wrong with it, what to do. `name` is for an error that
+    SQLite did not name."""
     if isinstance(error, UnicodeDecodeError):  # of SQLite's own error, which quotes the schema
         return UserError(
             f"cannot use the database {path}: its schema is damaged; restore a backup, or use another path"
@@ -204,8 +206,8 @@ def prepare(connection: sqlite3.Connection, path: Path | None, opening: OpenRequ
 
 
 def _identify(connection: sqlite3.Connection, path: Path | None, opening: OpenRequest) -> tuple[str, str]:
-    """The instance of this very file, and the epoch of this opening, drawn anew for each: what the database lost since
-    the last one it cannot know, so nothing that is named from now on may be named as it would have been then.
+    """Return the instance of this very file, and the epoch of this opening. Each opening draws a new epoch: the
+    database cannot know what it lost since the last one, so no name given from now on may equal one given then.
 
     A new file, or one found elsewhere than its instance was drawn, gets a new one.
 
@@ -244,7 +246,7 @@ def _identify(connection: sqlite3.Connection, path: Path | None, opening: OpenRe
         connection.execute("COMMIT")
         if path is not None:
             write_mark(path, now)
-            if not epoch:  # who it is stands in the file itself: a log that is lost does not take that along
+            if not epoch:  # the identity is in the file itself: a log that is lost does not take it along
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except BaseException:
         if connection.in_transaction:

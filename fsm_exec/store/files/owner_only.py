@@ -1,7 +1,7 @@
-"""Files for their owner alone: what an account holds and does is nobody else's to read.
+"""Creates files that only their owner may read: they show what an account holds and does.
 
-The command makes every file so by its umask; what is made here says it once more, for whoever uses the store without
-the command. SQLite gives a log the rights of its database.
+The command makes every file so by its umask; what is made here says it once more, for callers that use the store
+without the command. SQLite gives a log the rights of its database.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def copy_database(source: Path, target: Path) -> DatabaseCopy:
         report = check_database(partial, every=False)
         _sync(partial)
         try:
-            os.link(partial, target)  # fails if somebody has made such a file meanwhile; a rename would overwrite it
+            os.link(partial, target)  # fails if such a file has appeared; a rename would overwrite it
         except FileExistsError as error:
             raise _exists(target) from error
         sync_directory(target.parent)

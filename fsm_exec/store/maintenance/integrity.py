@@ -101,7 +101,7 @@ def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 
 def _metrics(connection: sqlite3.Connection) -> Iterator[Finding]:
-    """The one CHECK that no other look covers: a cost and its parts."""
+    """Check that each cost is the sum of its parts: the one rule no other check covers."""
     try:
         for (execution_id,) in connection.execute(f"SELECT execution_id FROM execution_metrics WHERE NOT ({ADDS_UP})"):
             yield Finding(execution_id, "its metrics do not add up: the parts of the shortfall are not its sum")
@@ -169,7 +169,7 @@ def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold:
 
 
 def is_damage(error: UserError) -> bool:
-    """Whether the database could not even be opened because it is damaged, and not for what its path is."""
+    """Return whether the database could not be opened because it is damaged, not because of its path."""
     if isinstance(error.__cause__, UnicodeDecodeError):
         return True
     return getattr(error.__cause__, "sqlite_errorname", "").startswith(_DAMAGE)

@@ -1,8 +1,8 @@
-"""Columns that repeat what an execution's journal says, held against it: whatever in a table is there for people and
-for queries must be what the engine would write today of the same history.
+"""Columns that repeat what an execution's journal says, held against it: what a table holds for people and for queries
+must be what the engine would write today from the same history.
 
-What is stored nowhere else is not looked at: when a cost was reckoned, the market's volume, the book at the deadline.
-Costs are reckoned again with the stored book, as it may have been fresh or not, and without it; the nearest counts.
+What is stored nowhere else is not checked: when a cost was computed, the market's volume, the book at the deadline.
+Costs are computed again with the stored book, as it may have been fresh or not, and without it; the nearest counts.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _times_of_orders(connection: sqlite3.Connection, history: Sequence[Told]) ->
 
 
 def _told(connection: sqlite3.Connection, history: Sequence[Told]) -> Iterator[str]:
-    """What each row tells whoever watches. A row of an older version may have been there before it told anything."""
+    """Compare what each row tells watchers. A row of an older version may lack these columns."""
     execution_id = history[-1].advance.execution.execution_id
     rows = connection.execute(
         "SELECT state, reason, fills FROM execution_events WHERE execution_id = ? ORDER BY seq", (execution_id,)
@@ -166,8 +166,8 @@ def _metrics(
         if one is None:
             yield f"child_metrics {child.client_order_id}: the journal knows no such order"
         else:
-            told = msgspec.structs.asdict(child)
-            yield from _unequal(f"child_metrics {child.client_order_id}", told, msgspec.structs.asdict(one))
+            stored_row = msgspec.structs.asdict(child)
+            yield from _unequal(f"child_metrics {child.client_order_id}", stored_row, msgspec.structs.asdict(one))
     for name in expected_children:
         yield f"child_metrics {name}: the row is missing"
 

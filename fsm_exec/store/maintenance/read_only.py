@@ -2,7 +2,7 @@
 
 SQLite itself writes beside a database that it only reads: with a write-ahead log it makes and rebuilds an index file.
 So a database that was closed cleanly is read where it lies, as immutable; one with a log beside it is copied, log and
-all, to a private directory and opened there. If it changes while it is copied somebody is writing, and then it is read
+all, to a private directory and opened there. If it changes while it is copied it has a writer, and then it is read
 through SQLite's own locks, which are made for that and change nothing else.
 
 Never in a process that has the same database open: closing a file drops the process's own locks on it.
@@ -43,8 +43,8 @@ class ReadOnlyDatabase(msgspec.Struct, frozen=True):
 
 @contextmanager
 def open_read_only(path: Path, *, migrated: bool = True) -> Iterator[ReadOnlyDatabase]:
-    """The database at `path`, to read only, with its own schema unless `migrated`. Raises UserError for what is none of
-    ours or cannot be read, also for an error of SQLite's inside the block."""
+    """Open the database at `path` for reading, with its own schema unless `migrated`. Raises UserError for what is none
+    of ours or cannot be read, also for an error of SQLite's inside the block."""
     path = path.absolute()
     check_exists(path)
     try:
@@ -74,7 +74,7 @@ def check_exists(path: Path) -> None:
 
 
 def _logs(path: Path) -> list[Path]:
-    """The logs beside it that hold something."""
+    """Return the logs beside it that are not empty."""
     found = [path.with_name(path.name + suffix) for suffix in LOGS]
     return [log for log in found if log.exists() and log.stat().st_size > 0]
 
@@ -125,7 +125,7 @@ def _beside_its_writer(path: Path, stack: ExitStack, newest: int) -> ReadOnlyDat
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> int:
-    """The schema version, never 0. Raises what `identify` raises, and UserError for an empty database."""
+    """Return the schema version, never 0. Raises what `identify` raises, and UserError for an empty database."""
     version = identify(connection, path)
     if version == 0:
         raise UserError(f"{path} is empty; give the path of an fsm-exec database")

@@ -1,4 +1,4 @@
-"""Reads of the database, each a function of a connection: named for who needs them.
+"""Reads of the database, each a function of a connection: named for what needs them.
 
 execution_reads   executions, their journal, orders, fills and metrics
 recovery          what a start needs beside them

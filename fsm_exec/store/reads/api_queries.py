@@ -1,4 +1,4 @@
-"""What people and programs ask about executions: lists, one in detail, and what was submitted under which key.
+"""The queries of the control API: lists of executions, one in detail, and what was submitted under which key.
 
 The answers are text as the tables hold it (decimal strings, ISO 8601 times), for showing and not for deciding.
 """
@@ -196,7 +196,7 @@ def _journal(connection: sqlite3.Connection, execution_id: str, lines: int, dama
 
 
 def load_submission(connection: sqlite3.Connection, key: str) -> EarlierSubmission | None:
-    """What was accepted under this key, if anything was."""
+    """Load what was accepted under this key, if anything was."""
     row = connection.execute(
         "SELECT execution_id, request, submitted_at FROM submissions WHERE key = ?", (key,)
     ).fetchone()
@@ -217,7 +217,7 @@ def count_unfinished(connection: sqlite3.Connection) -> int:
 
 
 def load_environment(connection: sqlite3.Connection) -> str | None:
-    """Which exchange the executions here are of; None: nobody said so."""
+    """Load the exchange the database is bound to; None: it is not bound yet."""
     (name,) = connection.execute("SELECT environment FROM meta").fetchone()
     return None if name is None else str(name)
 

@@ -1,4 +1,4 @@
-"""What the picture of an execution is drawn from: its journal, its cost, its method, and the books of meanwhile."""
+"""Loads one execution for its picture: journal, cost, method, and the books between acceptance and end."""
 
 from __future__ import annotations
 

@@ -97,22 +97,22 @@ def load_execution(connection: sqlite3.Connection, execution_id: str) -> StoredE
 
 
 def load_children(connection: sqlite3.Connection, execution_id: str) -> list[ChildRow]:
-    """The rows of `split_orders` of one execution. Raises DamagedRow."""
+    """Load the rows of `split_orders` of one execution. Raises DamagedRow."""
     names = ChildRow.__struct_fields__
     rows = connection.execute(_CHILDREN, (execution_id,))
     return [struct_of(ChildRow, "split_orders", f"{execution_id} {row[0]}", names, row) for row in rows]
 
 
 def load_fills(connection: sqlite3.Connection, execution_id: str) -> list[FillRow]:
-    """The rows of `fills` of one execution. Raises DamagedRow."""
+    """Load the rows of `fills` of one execution. Raises DamagedRow."""
     return fill_rows(connection, "WHERE execution_id = ?", (execution_id,))
 
 
 def fill_rows(
     connection: sqlite3.Connection, where: str, values: Sequence[object], damage: list[str] | None = None
 ) -> list[FillRow]:
-    """The rows of `fills` that `where` says. One that is damaged is named in `damage`; without it the first raises
-    DamagedRow."""
+    """Load the rows of `fills` that match `where`. One that is damaged is named in `damage`; without it the first
+    raises DamagedRow."""
     return list(decode_rows(connection.execute(f"{_FILLS}{where}", values), _fill_row, damage))
 
 
@@ -133,13 +133,15 @@ def load_metrics(connection: sqlite3.Connection, execution_id: str) -> MetricsRo
 
 
 def read_executions(path: Path) -> list[StoredExecution]:
-    """`executions` of a database nobody here has open. Raises UserError for what is no database of ours."""
+    """Read all executions of a database that this process has not open. Raises UserError for a file that is no database
+    of ours."""
     with _open_for_reading(path) as connection:
         return load_executions(connection)
 
 
 def read_journal(path: Path, execution_id: str) -> list[JournalRow]:
-    """`journal` of a database nobody here has open. Raises UserError for what is no database of ours."""
+    """Read the journal of an execution in a database that this process has not open. Raises UserError for a file that
+    is no database of ours."""
     with _open_for_reading(path) as connection:
         return load_journal(connection, execution_id)
 
@@ -161,7 +163,8 @@ def _decode_executions(rows: sqlite3.Cursor) -> list[StoredExecution]:
 
 
 def _stored(execution_id: object, *columns: object) -> StoredExecution:
-    """What cannot be read says so itself: whoever lists executions needs all of them."""
+    """Return the stored execution of a row; one that cannot be read carries the reason, since a list needs all of
+    them."""
     state, quarantine, version, snapshot = columns
     table = "execution_state"
     try:

@@ -1,4 +1,4 @@
-"""The methods of a database that nobody here has open, read and added to. An engine may have it open meanwhile."""
+"""Reads and adds the methods of a database that this process has not open; an engine may have it open."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_methods(path: Path, damage: list[str] | None = None) -> list[MethodRow]
 def add_method(
     path: Path, decide: Callable[[list[MethodRow]], tuple[MethodRow, Sequence[MethodRow]]], at_us: int
 ) -> MethodRow:
-    """Store the rows that `decide` makes of those there are, all or none; nobody else adds meanwhile. Returns its
+    """Store the rows that `decide` makes of those there are, all or none; no other process adds in between. Returns its
     first. Raises UserError for what is no database of ours, and what `decide` raises."""
 
     def add(connection: sqlite3.Connection) -> MethodRow:
@@ -52,7 +52,7 @@ def add_method(
 
 
 def _undamaged(connection: sqlite3.Connection) -> list[MethodRow]:
-    """Raises UserError: of what a method is the next version cannot be told else."""
+    """Load all methods. Raises UserError for a damaged one: without it the next version of its method is unknown."""
     damage: list[str] = []
     found = observations.load_methods(connection, damage)
     if damage:

@@ -125,7 +125,7 @@ def book_of(row: tuple[Any, ...]) -> BookRow:
 
 
 def load_old_books(connection: sqlite3.Connection, before_us: int, at_most: int) -> tuple[int, ...]:
-    """What retention may delete: not the books that executions were priced by."""
+    """Load the numbers of books that retention may delete: never those that executions were priced by."""
     return tuple(number for (number,) in connection.execute(_OLD, (to_iso(before_us), at_most)))
 
 

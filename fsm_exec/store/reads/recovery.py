@@ -48,7 +48,7 @@ def find_unknown_orders(connection: sqlite3.Connection, names: Sequence[str]) ->
 
 
 def load_owners(connection: sqlite3.Connection, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
-    """By the exchange's order id, for those of `order_ids` that an execution here has."""
+    """Load the owners of those of `order_ids` that an execution here has, by the exchange's order id."""
     found: dict[str, OrderOwner] = {}
     for begin in range(0, len(order_ids), IDS_AT_ONCE):
         ids = order_ids[begin : begin + IDS_AT_ONCE]
@@ -66,7 +66,7 @@ def load_owners(connection: sqlite3.Connection, order_ids: Sequence[str]) -> dic
 
 
 def load_deadline_book(connection: sqlite3.Connection, execution_id: str) -> BookRow | None:
-    """The newest book that an execution was priced by. Raises DamagedRow."""
+    """Load the newest book that an execution was priced by. Raises DamagedRow."""
     row = connection.execute(_BOOK, (execution_id,)).fetchone()
     if row is None:
         return None

@@ -1,6 +1,6 @@
-"""What the report of a database looks at: every execution with what it cost, its markouts, and the markets' grids.
+"""Loads the data of a database's report: every execution with its cost, its markouts, and the markets' grids.
 
-Read in one go, to be grouped by whoever draws. What is not known is None, and stays so.
+It is read in one go; the report groups it. What is unknown is None, and stays so.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MARKOUTS = (
 
 
 class WorkedExecution(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution. `metrics` is None until it has ended and been reckoned."""
+    """One execution. `metrics` is None until it has ended and its cost is computed."""
 
     execution_id: str
     ticker: str

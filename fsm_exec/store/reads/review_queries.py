@@ -1,4 +1,4 @@
-"""What `fsm-exec review` looks at: the executions that have ended, and the opportunities.
+"""Loads the data of `fsm-exec review`: the executions that have ended, and the opportunities.
 
 An execution without metrics (it was given up, or its cost is not reckoned yet) is there with nothing measured. The
 market's type is its category at the exchange. A method's algorithm is that of the methods table; what ships is named
