@@ -9,7 +9,6 @@ scarce: the Basic tier lets ten orders a second be placed.
 from __future__ import annotations
 
 import io
-import random
 import resource
 import statistics
 import time
@@ -28,21 +27,17 @@ from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.market.orders import CancelAnswer, CancelOrder
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
-from fsm_exec.kalshi.client import KalshiClient, open_client
-from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
+from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.paper.server.rate_limit import TIERS
 from fsm_exec.paper.tapes.generator import generate
-from fsm_exec.paper.timing.clock import Clock
-from fsm_exec.paper.timing.timeline import Timeline
-from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.session import connect
 from fsm_exec.store import open_virtual_store
 
 START_US = 1_790_856_000_000_000
@@ -101,30 +96,20 @@ def work(crowd: Crowd, database: Path | None = None) -> Result:
 
 async def _work(crowd: Crowd, database: Path | None) -> Result:
     began = time.perf_counter()
-    wall, clock = WallClock(START_US), Clock.starting_at(START_US)
+    wall = WallClock(START_US)
     log = open_log(_Nowhere(), wall)
-    exchange = Exchange(Timeline(clock), seed=SEED)
-    gate = Authenticator(exchange, clock, tier=TIERS[crowd.tier])
-    account, credentials = gate.open_account(CASH, "ed25519")
+    paper = PaperExchange.starting_at(START_US, seed=SEED, tier=TIERS[crowd.tier])
+    account, credentials = paper.gate.open_account(CASH, "ed25519")
     tape_s = WARM_UP_S + crowd.submitted_within_s + crowd.horizon_s + AFTER_S
     tickers = [f"KXMANY-26OCT01-{n:02}" for n in range(crowd.markets)]
     async with (
         open_virtual_store(database, draw_instance=lambda: INSTANCE, at_us=START_US) as store,
-        host_in_memory(exchange, clock, gate) as host,
-        open_client(
-            base_url=host.base_url,
-            api_key_id=credentials.api_key_id,
-            key=SigningKey.from_pem(credentials.private_key_pem),
-            dial=host.dial,
-            wall_us=wall.now_us,
-            rng=random.Random(SEED),
-            transport=host.transport,
-            log=log,
-        ) as client,
+        paper.in_memory() as host,
+        connect(access_to(host, credentials), wall, seed=SEED, log=log) as client,
     ):
         for number, ticker in enumerate(tickers):
             tape = generate(SEED + number, tape_s, ticker=ticker, start_us=START_US, profile=crowd.flow)
-            TapePlayer(exchange, tape).start(START_US)
+            TapePlayer(paper.exchange, tape).start(START_US)
         cancels = _watched_cancels(client)
         async with open_engine(store, client, wall, log, tickers, method) as engine:
             await trio.sleep(WARM_UP_S)

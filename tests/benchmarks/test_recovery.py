@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import gc
 import os
-import random
 import signal
 import sqlite3
 import time
@@ -26,22 +25,15 @@ import pytest
 import trio
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fsm_exec.algorithms import method
 from fsm_exec.cli.instance import draw_instance
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.values.units import MoneyE6
-from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
-from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import NO_LATENCY
-from fsm_exec.paper.timing.timeline import Timeline
-from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import WallClock, system_us
-from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.session import open_session
 from fsm_exec.store import open_live_store
 from tests.benchmarks.crowd import TICKERS, leave_in_flight, open_markets
 from tests.cli.daemons import Serve, serve
@@ -96,13 +88,11 @@ def test_memory_of_an_idle_execution(figures: list[str], tmp_path: Path) -> None
 
 async def _idle_bytes(directory: Path) -> float:
     now_us = system_us()
-    clock = Clock.starting_at(now_us)
-    exchange = Exchange(Timeline(clock), seed=1)
-    open_markets(exchange)
-    gate = Authenticator(exchange, clock)
-    account, credentials = gate.open_account(CASH, "ed25519")
-    instance = await leave_in_flight(directory / "full.sqlite", exchange, account, IDLE, now_us)
-    async with host_in_memory(exchange, clock, gate, latency=NO_LATENCY) as host:
+    paper = PaperExchange.starting_at(now_us, seed=1)
+    open_markets(paper.exchange)
+    account, credentials = paper.gate.open_account(CASH, "ed25519")
+    instance = await leave_in_flight(directory / "full.sqlite", paper.exchange, account, IDLE, now_us)
+    async with paper.in_memory(latency=NO_LATENCY) as host:
 
         async def at_rest(database: str) -> int:
             wall = WallClock(system_us())
@@ -110,18 +100,17 @@ async def _idle_bytes(directory: Path) -> float:
                 log = open_log(log_file, wall)
                 async with (
                     open_live_store(directory / database, draw_instance=draw_instance, at_us=now_us) as store,
-                    open_client(
-                        base_url=host.base_url,
-                        api_key_id=credentials.api_key_id,
-                        key=SigningKey.from_pem(credentials.private_key_pem),
-                        dial=host.dial,
-                        wall_us=wall.now_us,
-                        rng=random.Random(1),
-                        transport=host.transport,
-                        log=log,
-                    ) as client,
-                    open_engine(store, client, wall, log, TICKERS, method, other_engine_is_gone=instance) as engine,
+                    open_session(
+                        access_to(host, credentials),
+                        store,
+                        wall,
+                        log,
+                        tickers=TICKERS,
+                        other_engine_is_gone=instance,
+                        seed=1,
+                    ) as session,
                 ):
+                    engine = session.engine
                     await trio.sleep(1)
                     gc.collect()
                     traced = tracemalloc.get_traced_memory()[0]

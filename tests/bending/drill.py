@@ -7,7 +7,6 @@ clock jumps.
 from __future__ import annotations
 
 import io
-import random
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
@@ -24,17 +23,11 @@ from fsm_exec.core.execution.execution import PendingAmend
 from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
-from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape, tape_header
-from fsm_exec.paper.timing.clock import Clock
-from fsm_exec.paper.timing.timeline import Timeline
-from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
@@ -42,7 +35,7 @@ from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
-from fsm_exec.session import results_of
+from fsm_exec.session import connect, results_of
 from fsm_exec.store import open_virtual_store
 from tests.bending.bends import Bends
 from tests.bending.calls import CALLS, CANCELS_DOWN, DOWN, How, Outage
@@ -130,10 +123,10 @@ def _find(name: str) -> Algorithm:
 class Run:
     def __init__(self, cell: Cell, result: Result, log: io.StringIO) -> None:
         self._cell, self._result = cell, result
-        self._wall, self._clock = WallClock(START_US), Clock.starting_at(START_US)
+        self._wall = WallClock(START_US)
         self._log = open_log(log, self._wall)
-        self._exchange = Exchange(Timeline(self._clock), seed=1)
-        self._gate = Authenticator(self._exchange, self._clock)
+        self._paper = PaperExchange.starting_at(START_US, seed=1)
+        self._clock, self._exchange, self._gate = self._paper.clock, self._paper.exchange, self._paper.gate
         self._account: Account
         self._bends = Bends()
         self._outage_over = trio.Event()
@@ -147,18 +140,9 @@ class Run:
             self._exchange.add_market(tape_header(ticker, "linear_cent", category="Testing"))
         async with (
             open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=START_US) as store,
-            host_in_memory(self._exchange, self._clock, self._gate) as host,
+            self._paper.in_memory() as host,
             bent(host, self._bends) as way,
-            open_client(
-                base_url=way.base_url,
-                api_key_id=credentials.api_key_id,
-                key=SigningKey.from_pem(credentials.private_key_pem),
-                dial=way.dial,
-                wall_us=self._wall.now_us,
-                rng=random.Random(1),
-                transport=way.transport,
-                log=self._log,
-            ) as client,
+            connect(access_to(way, credentials), self._wall, seed=1, log=self._log) as client,
             trio.open_nursery() as nursery,
         ):
             player.start(self._wall.now_us())

@@ -5,7 +5,6 @@ What must not be comes back by kind: doubled, orphaned, lost, counted twice, ove
 
 from __future__ import annotations
 
-import random
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -18,10 +17,9 @@ import msgspec
 from fsm_exec.cli.paper_file import Ready
 from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.values.units import format_count, format_money, format_price
-from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.runtime.clock import WallClock, system_us
+from fsm_exec.session import Access, connect
 
 KINDS: Final = ("doubled", "orphaned", "lost", "counted twice", "over target", "over cap", "unfinished", "wrong")
 
@@ -56,13 +54,10 @@ class Books(NamedTuple):
 
 async def listed(paper: Ready) -> Books:
     """What the exchange itself says, asked without the proxy. Raises VenueError."""
-    async with open_client(
-        base_url=paper.rest_url,
-        api_key_id=paper.api_key_id,
-        key=SigningKey.load(Path(paper.private_key_path)),
-        dial=dial_url(paper.ws_url),
-        wall_us=WallClock(system_us()).now_us,
-        rng=random.Random(1),
+    async with connect(
+        Access.by_urls(paper.rest_url, paper.ws_url, paper.api_key_id, SigningKey.load(Path(paper.private_key_path))),
+        WallClock(system_us()),
+        seed=1,
     ) as client:
         return Books((await client.orders()).orders, (await client.fills()).fills)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import random
 from collections.abc import Callable
 from typing import Any
 
@@ -18,20 +17,14 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, parse_count, parse_price
-from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
-from fsm_exec.paper.timing.clock import Clock
-from fsm_exec.paper.timing.timeline import Timeline
-from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
-from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.session import open_session
 from fsm_exec.store import open_virtual_store
 from tests.bending import frames, requests
 from tests.bending.bends import Bends
@@ -76,31 +69,21 @@ def worked(
     log = io.StringIO()
 
     async def play() -> None:
-        wall, clock = WallClock(START_US), Clock.starting_at(START_US)
-        exchange = Exchange(Timeline(clock), seed=1)
-        gate = Authenticator(exchange, clock)
-        exchange.add_market(tape_header(TICKER, "linear_cent", category="Testing"))
+        wall = WallClock(START_US)
+        paper = PaperExchange.starting_at(START_US, seed=1)
+        paper.exchange.add_market(tape_header(TICKER, "linear_cent", category="Testing"))
         depth = ((parse_price("0.48"), parse_count("500")),), ((parse_price("0.48"), parse_count("500")),)
-        exchange.apply(TICKER, BookSnapshot(*depth))
-        account, credentials = gate.open_account(CASH, "ed25519")
+        paper.exchange.apply(TICKER, BookSnapshot(*depth))
+        account, credentials = paper.gate.open_account(CASH, "ed25519")
         bends, said = Bends(), open_log(log, wall)
         install(bends)
         async with (
             open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=START_US) as store,
-            host_in_memory(exchange, clock, gate) as host,
+            paper.in_memory() as host,
             bent(host, bends) as way,
-            open_client(
-                base_url=way.base_url,
-                api_key_id=credentials.api_key_id,
-                key=SigningKey.from_pem(credentials.private_key_pem),
-                dial=way.dial,
-                wall_us=wall.now_us,
-                rng=random.Random(1),
-                transport=way.transport,
-                log=said,
-            ) as client,
-            open_engine(store, client, wall, said, [TICKER], method) as engine,
+            open_session(access_to(way, credentials), store, wall, said, tickers=[TICKER], seed=1) as session,
         ):
+            engine = session.engine
             while engine.view(TICKER, "yes").trusted_mid_e5 is None:  # noqa: ASYNC110 - nobody announces it
                 await trio.sleep(0.5)
             chosen = method("simple_limit")

@@ -6,7 +6,6 @@ disagrees comes back as a line that begins with the kind of the fault.
 
 from __future__ import annotations
 
-import random
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -23,11 +22,10 @@ from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.market.client_order_id import name_of_ours
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.core.values.units import format_count, format_money, format_price
-from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.lab.simulation.audit import stored_differences
 from fsm_exec.runtime.clock import WallClock, system_us
+from fsm_exec.session import Access, connect
 from fsm_exec.store.reads.execution_reads import load_executions
 
 OVER_BOUGHT = "over-bought: "
@@ -72,13 +70,10 @@ async def _verdict(database: Path, paper: Ready, patience_s: float, lies: bool) 
 
 
 async def _books(paper: Ready) -> Books:
-    async with open_client(
-        base_url=paper.rest_url,
-        api_key_id=paper.api_key_id,
-        key=SigningKey.load(Path(paper.private_key_path)),
-        dial=dial_url(paper.ws_url),
-        wall_us=WallClock(system_us()).now_us,
-        rng=random.Random(1),
+    async with connect(
+        Access.by_urls(paper.rest_url, paper.ws_url, paper.api_key_id, SigningKey.load(Path(paper.private_key_path))),
+        WallClock(system_us()),
+        seed=1,
     ) as client:
         return Books(await client.orders(), await client.fills())
 

@@ -6,7 +6,6 @@ not there. Both end by themselves when nothing is at work any more, unless they 
 
 from __future__ import annotations
 
-import random
 import sys
 from pathlib import Path
 from typing import Final
@@ -18,13 +17,12 @@ from fsm_exec.algorithms import method
 from fsm_exec.core.journal import crashpoints
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import CountE2, Outcome
-from fsm_exec.kalshi.client import open_client
 from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.session import Access, connect
 from fsm_exec.store import open_virtual_store
 from tests.chaos.engine_process import die_at
 from tests.chaos.fast_clock import FastClock, now_us
@@ -71,13 +69,10 @@ async def _live(life: Life) -> None:
         log = open_log(log_file, wall)
         async with (
             open_virtual_store(Path(life.database), draw_instance=lambda: INSTANCE, at_us=wall.now_us()) as store,
-            open_client(
-                base_url=life.rest_url,
-                api_key_id=life.api_key_id,
-                key=SigningKey.load(Path(life.key_path)),
-                dial=dial_url(life.ws_url),
-                wall_us=wall.now_us,
-                rng=random.Random(1),
+            connect(
+                Access.by_urls(life.rest_url, life.ws_url, life.api_key_id, SigningKey.load(Path(life.key_path))),
+                wall,
+                seed=1,
                 log=log,
             ) as client,
             open_engine(store, client, wall, log, [life.ticker], method) as engine,

@@ -12,12 +12,11 @@ import trio
 
 from fsm_exec.core.values.units import MoneyE6, parse_count, parse_price
 from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import LoopbackHost, host_on_loopback
+from fsm_exec.paper.server.hosting import LoopbackHost
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
-from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import NO_LATENCY
-from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper_session import PaperExchange
 from fsm_exec.runtime.clock import system_us
 from tests.cli.support import COMMAND, environment
 
@@ -73,17 +72,15 @@ class Site:
 @asynccontextmanager
 async def site(directory: Path) -> AsyncIterator[Site]:
     now_us = system_us()
-    clock = Clock.starting_at(now_us)
-    exchange = Exchange(Timeline(clock), seed=1)
+    paper = PaperExchange.starting_at(now_us, seed=1)
     for ticker in (TICKER, OTHER):
-        exchange.add_market(tape_header(ticker, "linear_cent", category="Testing"))
+        paper.exchange.add_market(tape_header(ticker, "linear_cent", category="Testing"))
         sides = [tuple((parse_price(p), parse_count("10")) for p in prices) for prices in (("0.44", "0.45"), ("0.47",))]
-        exchange.apply(ticker, BookSnapshot(*sides))
-    gate = Authenticator(exchange, clock)
-    _, credentials = gate.open_account(MoneyE6(1_000_000_000))
+        paper.exchange.apply(ticker, BookSnapshot(*sides))
+    _, credentials = paper.gate.open_account(MoneyE6(1_000_000_000))
     credentials.write_private_key(directory / "key.pem")
-    async with host_on_loopback(exchange, clock, gate, latency=NO_LATENCY) as host:
-        made = Site(exchange, gate, host, directory, directory / "config.toml", credentials.api_key_id)
+    async with paper.on_loopback(latency=NO_LATENCY) as host:
+        made = Site(paper.exchange, paper.gate, host, directory, directory / "config.toml", credentials.api_key_id)
         made.write_config()
         try:
             yield made

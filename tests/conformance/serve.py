@@ -15,14 +15,12 @@ import msgspec
 import trio
 
 from fsm_exec.core.values.units import MoneyE6, Outcome, parse_change, parse_count, parse_price
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import LOOPBACK, host_on_loopback
+from fsm_exec.paper.server.hosting import LOOPBACK
 from fsm_exec.paper.server.rate_limit import TIERS
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, tape_header
-from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import NO_LATENCY
-from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper_session import PaperExchange
 from fsm_exec.runtime.clock import system_us
 
 TICKERS = ("KXTEST-26OCT01-A", "KXTEST-26OCT01-B", "KXTEST-26OCT02-A")
@@ -63,20 +61,18 @@ class Operator:
 
 
 async def main(directory: Path) -> None:
-    clock = Clock.starting_at(system_us())
-    exchange = Exchange(Timeline(clock), seed=3)
+    paper = PaperExchange.starting_at(system_us(), seed=3, tier=TIERS["prestige"])
     opening = BookSnapshot(*(tuple((parse_price(p), parse_count(c)) for p, c in side) for side in (YES, NO)))
     for ticker, structure in zip(TICKERS, STRUCTURES, strict=True):
-        exchange.add_market(tape_header(ticker, structure, category="Testing"))
-        exchange.apply(ticker, opening)
-    gate = Authenticator(exchange, clock, tier=TIERS["prestige"])
+        paper.exchange.add_market(tape_header(ticker, structure, category="Testing"))
+        paper.exchange.apply(ticker, opening)
     members = {}
     for name, cash in CASH.items():
-        _, credentials = gate.open_account(cash, "ed25519" if name == "poor" else "rsa")
+        _, credentials = paper.gate.open_account(cash, "ed25519" if name == "poor" else "rsa")
         path = directory / f"{name}.pem"
         credentials.write_private_key(path)
         members[name] = {"api_key_id": credentials.api_key_id, "private_key_path": str(path)}
-    operator = Operator(exchange)
+    operator = Operator(paper.exchange)
 
     async def control(stream: trio.SocketStream) -> None:
         raw = b""
@@ -86,7 +82,7 @@ async def main(directory: Path) -> None:
                 operator.obey(line.decode())
                 await stream.send_all(b"ok\n")
 
-    async with host_on_loopback(exchange, clock, gate, latency=NO_LATENCY) as host, trio.open_nursery() as nursery:
+    async with paper.on_loopback(latency=NO_LATENCY) as host, trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host=LOOPBACK)
         ready = {
             "rest_url": host.rest_url,

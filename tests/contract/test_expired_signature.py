@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -14,19 +13,13 @@ from trio.testing import MockClock
 from fsm_exec.algorithms import method
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import LINEAR_CENT, parse_count, parse_price
-from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
-from fsm_exec.paper.timing.clock import Clock
-from fsm_exec.paper.timing.timeline import Timeline
-from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import RESYNC_INTERVAL_S, RESYNC_PAUSE_S, WallClock, keep_synchronized
 from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
-from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.session import open_session
 from fsm_exec.store import open_virtual_store
 from tests.contract.test_under_faults import CASH, INSTANCE, START_US
 
@@ -44,34 +37,28 @@ class Scene(NamedTuple):
 @asynccontextmanager
 async def scene(off_us: int) -> AsyncIterator[Scene]:
     """An engine that starts with a clock that is off; the machine's own is right by now."""
-    wall, clock = WallClock(START_US + off_us), Clock.starting_at(START_US)
+    wall = WallClock(START_US + off_us)
     log = open_log(io.StringIO(), wall)
-    exchange = Exchange(Timeline(clock), seed=1)
-    exchange.add_market(tape_header(TICKER, "linear_cent", category="Testing"))
+    paper = PaperExchange.starting_at(START_US, seed=1)
+    paper.exchange.add_market(tape_header(TICKER, "linear_cent", category="Testing"))
     ten = parse_count("10")
-    exchange.apply(TICKER, BookSnapshot(((parse_price("0.45"), ten),), ((parse_price("0.47"), ten),)))
-    gate = Authenticator(exchange, clock)
-    account, credentials = gate.open_account(CASH, "ed25519")
+    paper.exchange.apply(TICKER, BookSnapshot(((parse_price("0.45"), ten),), ((parse_price("0.47"), ten),)))
+    account, credentials = paper.gate.open_account(CASH, "ed25519")
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=START_US) as store,
-        host_in_memory(exchange, clock, gate) as host,
-        open_client(
-            base_url=host.base_url,
-            api_key_id=credentials.api_key_id,
-            key=SigningKey.from_pem(credentials.private_key_pem),
-            dial=host.dial,
-            wall_us=wall.now_us,
-            rng=random.Random(1),
-            transport=host.transport,
-            log=log,
-            on_expired_signature=wall.request_resync,
-        ) as client,
-        open_engine(store, client, wall, log, [TICKER], method, wait=False) as engine,
-        trio.open_nursery() as nursery,
+        paper.in_memory() as host,
+        open_session(
+            access_to(host, credentials),
+            store,
+            wall,
+            log,
+            tickers=[TICKER],
+            true_us=paper.clock.now_us,
+            wait=False,
+            seed=1,
+        ) as session,
     ):
-        nursery.start_soon(keep_synchronized, wall, engine.on_clock_jump, clock.now_us)
-        yield Scene(engine, wall, account)
-        nursery.cancel_scope.cancel()
+        yield Scene(session.engine, wall, account)
 
 
 async def test_a_start_with_a_wrong_clock_takes_seconds(autojump_clock: MockClock) -> None:

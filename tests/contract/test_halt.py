@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import random
 
 import pytest
 import trio
@@ -11,21 +10,16 @@ import trio
 from fsm_exec.algorithms import method
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import PriceE4, parse_count
-from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, FrameFaults, RequestFaults, StreamFaults
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.generator import generate
-from fsm_exec.paper.timing.clock import Clock
-from fsm_exec.paper.timing.timeline import Timeline
-from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.session import connect
 from fsm_exec.store import open_virtual_store
 from tests.contract.test_under_faults import CASH, INSTANCE, START_US
 
@@ -51,25 +45,15 @@ def test_a_halt_has_every_order_off_the_book_within_the_time_it_states(profile: 
 
 
 async def _halt(profile: FaultProfile) -> tuple[int, float, int]:
-    wall, clock = WallClock(START_US), Clock.starting_at(START_US)
+    wall = WallClock(START_US)
     log = open_log(io.StringIO(), wall)
-    exchange = Exchange(Timeline(clock), seed=1)
-    gate = Authenticator(exchange, clock)
-    account, credentials = gate.open_account(CASH, "ed25519")
-    player = TapePlayer(exchange, generate(1, 600, start_us=START_US))
+    paper = PaperExchange.starting_at(START_US, seed=1)
+    account, credentials = paper.gate.open_account(CASH, "ed25519")
+    player = TapePlayer(paper.exchange, generate(1, 600, start_us=START_US))
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=START_US) as store,
-        host_in_memory(exchange, clock, gate, faults=FaultPlan(profile, 1)) as host,
-        open_client(
-            base_url=host.base_url,
-            api_key_id=credentials.api_key_id,
-            key=SigningKey.from_pem(credentials.private_key_pem),
-            dial=host.dial,
-            wall_us=wall.now_us,
-            rng=random.Random(1),
-            transport=host.transport,
-            log=log,
-        ) as client,
+        paper.in_memory(faults=FaultPlan(profile, 1)) as host,
+        connect(access_to(host, credentials), wall, seed=1, log=log) as client,
     ):
         player.start(wall.now_us())
         async with open_engine(store, client, wall, log, [player.ticker], method) as engine:

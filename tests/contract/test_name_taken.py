@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import random
 
 import msgspec
 import pytest
@@ -13,19 +12,13 @@ from fsm_exec.algorithms import method
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.market.orders import Placed, PlaceOrder
 from fsm_exec.core.values.units import LINEAR_CENT, parse_count, parse_price
-from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
-from fsm_exec.paper.timing.clock import Clock
-from fsm_exec.paper.timing.timeline import Timeline
-from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
-from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.session import open_session
 from fsm_exec.store import open_virtual_store
 from tests.contract.test_under_faults import CASH, INSTANCE, START_US
 
@@ -50,29 +43,19 @@ def work_while_taken(change: dict[str, object], older_s: int) -> Outcome:
 
 
 async def _work(change: dict[str, object], older_s: int) -> Outcome:
-    wall, clock = WallClock(START_US), Clock.starting_at(START_US)
+    wall = WallClock(START_US)
     log = open_log(io.StringIO(), wall)
-    exchange = Exchange(Timeline(clock), seed=1)
+    paper = PaperExchange.starting_at(START_US, seed=1)
     for ticker in (TICKER, OTHER):
-        exchange.add_market(tape_header(ticker, "linear_cent", category="Testing"))
-        exchange.apply(ticker, BookSnapshot(((parse_price("0.45"), COUNT),), ((parse_price("0.47"), COUNT),)))
-    gate = Authenticator(exchange, clock)
-    account, credentials = gate.open_account(CASH, "ed25519")
+        paper.exchange.add_market(tape_header(ticker, "linear_cent", category="Testing"))
+        paper.exchange.apply(ticker, BookSnapshot(((parse_price("0.45"), COUNT),), ((parse_price("0.47"), COUNT),)))
+    account, credentials = paper.gate.open_account(CASH, "ed25519")
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=START_US) as store,
-        host_in_memory(exchange, clock, gate) as host,
-        open_client(
-            base_url=host.base_url,
-            api_key_id=credentials.api_key_id,
-            key=SigningKey.from_pem(credentials.private_key_pem),
-            dial=host.dial,
-            wall_us=wall.now_us,
-            rng=random.Random(1),
-            transport=host.transport,
-            log=log,
-        ) as client,
-        open_engine(store, client, wall, log, [TICKER, OTHER], method) as engine,
+        paper.in_memory() as host,
+        open_session(access_to(host, credentials), store, wall, log, tickers=[TICKER, OTHER], seed=1) as session,
     ):
+        engine, client = session.engine, session.client
         taken = PlaceOrder(
             effect_id="elsewhere",
             client_order_id=NAME,

@@ -23,22 +23,17 @@ from fsm_exec.core.execution.advance import fold
 from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import CountE2, Outcome
-from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, load_fault_profile
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape
-from fsm_exec.paper.timing.clock import Clock
-from fsm_exec.paper.timing.timeline import Timeline
-from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import EndedExecution, Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.session import connect
 from fsm_exec.store import open_virtual_store
 from tests.contract.test_under_faults import CALM_S, CASH, HELL, INSTANCE, START_US, TAPE_S, Restless
 from tests.runtime.killed_engine import Behind, Door
@@ -79,26 +74,16 @@ async def _play(
     profile: FaultProfile, seed: int, tape: Tape, path: Path, result: Result, log_file: io.StringIO
 ) -> None:
     dice = random.Random(f"kills:{seed}")
-    wall, clock = WallClock(START_US), Clock.starting_at(START_US)
+    wall = WallClock(START_US)
     log = open_log(log_file, wall)
-    exchange = Exchange(Timeline(clock), seed=seed)
-    gate = Authenticator(exchange, clock)
-    account, credentials = gate.open_account(CASH, "ed25519")
+    paper = PaperExchange.starting_at(START_US, seed=seed)
+    account, credentials = paper.gate.open_account(CASH, "ed25519")
     plan = FaultPlan(profile, seed)
-    player = TapePlayer(exchange, tape)
+    player = TapePlayer(paper.exchange, tape)
     async with (
         open_virtual_store(path, draw_instance=lambda: INSTANCE, at_us=START_US) as store,
-        host_in_memory(exchange, clock, gate, faults=plan) as host,
-        open_client(
-            base_url=host.base_url,
-            api_key_id=credentials.api_key_id,
-            key=SigningKey.from_pem(credentials.private_key_pem),
-            dial=host.dial,
-            wall_us=wall.now_us,
-            rng=random.Random(seed),
-            transport=host.transport,
-            log=log,
-        ) as client,
+        paper.in_memory(faults=plan) as host,
+        connect(access_to(host, credentials), wall, seed=seed, log=log) as client,
         trio.open_nursery() as nursery,
     ):
         player.start(wall.now_us())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import random
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,8 +23,7 @@ from fsm_exec.core.execution.events import WriteLost
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.market.orders import AmendOrder, CancelOrder, Placed
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
-from fsm_exec.kalshi.client import KalshiClient, open_client
-from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.paper.faults import (
     Episode,
     ExchangeFaults,
@@ -37,20 +35,17 @@ from fsm_exec.paper.faults import (
     load_fault_profile,
     shipped_profile_names,
 )
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape
-from fsm_exec.paper.timing.clock import Clock
-from fsm_exec.paper.timing.timeline import Timeline
-from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.order_sender import send_write
+from fsm_exec.session import connect
 from fsm_exec.store import SqliteStore, open_virtual_store
 from tests.contract.conftest import Stage
 
@@ -94,26 +89,16 @@ async def _play(
     outcome: Outcome,
     algorithm: MethodRef | None,
 ) -> None:
-    wall, clock = WallClock(START_US), Clock.starting_at(START_US)
+    wall = WallClock(START_US)
     log = open_log(log_file, wall)
-    exchange = Exchange(Timeline(clock), seed=seed)
-    gate = Authenticator(exchange, clock)
-    account, credentials = gate.open_account(CASH, "ed25519")
+    paper = PaperExchange.starting_at(START_US, seed=seed)
+    account, credentials = paper.gate.open_account(CASH, "ed25519")
     plan = FaultPlan(profile, seed)
-    player = TapePlayer(exchange, tape)
+    player = TapePlayer(paper.exchange, tape)
     async with (
         open_virtual_store(database, draw_instance=lambda: INSTANCE, at_us=START_US) as store,
-        host_in_memory(exchange, clock, gate, faults=plan) as host,
-        open_client(
-            base_url=host.base_url,
-            api_key_id=credentials.api_key_id,
-            key=SigningKey.from_pem(credentials.private_key_pem),
-            dial=host.dial,
-            wall_us=wall.now_us,
-            rng=random.Random(seed),
-            transport=host.transport,
-            log=log,
-        ) as client,
+        paper.in_memory(faults=plan) as host,
+        connect(access_to(host, credentials), wall, seed=seed, log=log) as client,
     ):
         player.start(wall.now_us())
         async with _engine_in_the_end(store, client, wall, log, player.ticker) as engine:

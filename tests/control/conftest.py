@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,19 +21,14 @@ from fsm_exec.control.messages import Accepted, ErrorBody, Failed
 from fsm_exec.control.service import About, Control
 from fsm_exec.control.watching import Watchers
 from fsm_exec.core.values.units import MoneyE6, parse_count, parse_price
-from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
-from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import NO_LATENCY
-from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine
-from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.session import open_session
 from fsm_exec.store import SqliteStore, open_virtual_store
 from tests.control.specified import check_answer
 
@@ -106,29 +100,19 @@ def add_market(exchange: Exchange, ticker: str) -> None:
 
 @asynccontextmanager
 async def a_desk(limits: ControlLimits) -> AsyncIterator[Desk]:
-    clock, wall, log_file = Clock.starting_at(START_US), WallClock(START_US), io.StringIO()
-    exchange = Exchange(Timeline(clock), seed=1)
+    wall, log_file = WallClock(START_US), io.StringIO()
+    paper = PaperExchange.starting_at(START_US, seed=1)
     for ticker in (TICKER, OTHER):
-        add_market(exchange, ticker)
-    gate = Authenticator(exchange, clock)
-    _, credentials = gate.open_account(MoneyE6(1_000_000_000), "ed25519")
+        add_market(paper.exchange, ticker)
+    _, credentials = paper.gate.open_account(MoneyE6(1_000_000_000), "ed25519")
     log: FilteringBoundLogger = open_log(log_file, wall)
     watchers = Watchers(wall.now_us)
     async with (
         open_virtual_store(None, draw_instance=lambda: "a" * 10, at_us=START_US) as store,
-        host_in_memory(exchange, clock, gate, latency=NO_LATENCY) as host,
-        open_client(
-            base_url=host.base_url,
-            api_key_id=credentials.api_key_id,
-            key=SigningKey.from_pem(credentials.private_key_pem),
-            dial=host.dial,
-            wall_us=wall.now_us,
-            rng=random.Random(1),
-            transport=host.transport,
-            log=log,
-        ) as client,
-        open_engine(store, client, wall, log, [], method) as engine,
+        paper.in_memory(latency=NO_LATENCY) as host,
+        open_session(access_to(host, credentials), store, wall, log, seed=1) as session,
     ):
+        engine = session.engine
         store.listen(watchers.tell)
         about = About(version="1", environment="paper", database="memory", since_us=START_US)
         control = Control(engine, store, wall, watchers, limits, about, method)
@@ -141,7 +125,7 @@ async def a_desk(limits: ControlLimits) -> AsyncIterator[Desk]:
             headers=headers,
             event_hooks={"response": [check_answer]},
         ) as http:
-            yield Desk(exchange, engine, store, watchers, control, http, wall, log_file, app.app, app.routes)
+            yield Desk(paper.exchange, engine, store, watchers, control, http, wall, log_file, app.app, app.routes)
 
 
 @pytest.fixture

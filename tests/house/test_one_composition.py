@@ -46,3 +46,38 @@ def test_the_parts_are_put_together_in_one_place() -> None:
         for name in calls(path):
             found[name].add(path.relative_to(ROOT).as_posix())
     assert found == HOMES
+
+
+TESTED_APART = {
+    "benchmarks/test_lab.py": "the exchange without a host is what the lab is measured beside",
+    "benchmarks/test_paper_server.py": "the host is what is measured",
+    "bending/drill.py": "engines are cut off from an exchange and a store that go on",
+    "benchmarks/many.py": "the client's cancels are watched before an engine is there",
+    "bending/test_bending.py": "a client over what bends it, without an engine",
+    "chaos/sweep.py": "the clock runs faster than trio's",
+    "chaos/sweep_life.py": "crash points are armed between client and engine",
+    "cli/test_paper_command.py": "a client of the served exchange",
+    "contract/conftest.py": "the client, over both hosts, is what is tested",
+    "contract/test_halt.py": "the tape begins between client and engine",
+    "contract/test_restarts_under_faults.py": "engines are cut off from an exchange and a store that go on",
+    "contract/test_under_faults.py": "the engine is opened again until it can be",
+    "contract/test_what_is_needed.py": "the client, over answers that lack something, is what is tested",
+    "kalshi/test_environment.py": "the client is what is tested",
+    "kalshi/test_rate_budget.py": "the client is what is tested",
+    "kalshi/test_tls.py": "the client is what is tested",
+    "paper/support.py": "the exchange and its hosts are what is tested",
+    "paper/test_faults.py": "the exchange and its hosts are what is tested",
+    "paper/test_hosting.py": "the exchange and its hosts are what is tested",
+    "paper/test_virtual_lane.py": "the exchange and its hosts are what is tested",
+    "runtime/killed_engine.py": "engines are cut off from an exchange and a store that go on",
+    "runtime/support.py": "the engine is what is tested",
+    "runtime/test_rare_histories.py": "the engine is what is tested",
+    "soak/soaking.py": "tapes begin between client and engine",
+}
+"""Tests that call a constructor themselves, and why."""
+
+
+def test_tests_use_it_too() -> None:
+    """All but those that say why not; and none says so that does use it."""
+    found = {path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("*.py") if calls(path)}
+    assert found == set(TESTED_APART)

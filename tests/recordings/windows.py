@@ -15,23 +15,17 @@ from fsm_exec.algorithms import Method
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
-from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.lab.experiment.episode_runner import play_tape_from
 from fsm_exec.lab.experiment.episodes import TAIL_US, Conditions, EpisodeStart, limits_at, passes_conditions
 from fsm_exec.lab.simulation import audit
 from fsm_exec.paper.matching_engine.accounts import Account
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape
-from fsm_exec.paper.timing.clock import Clock
-from fsm_exec.paper.timing.timeline import Timeline
-from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import EndedExecution, ExecutionRequest, MethodRef
-from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.session import open_session
 from fsm_exec.store.files.open_database import OpenDatabase, OpenRequest, prepare
 from fsm_exec.store.sqlite_store import SqliteStore, run_store
 
@@ -80,30 +74,22 @@ def work(tape: Tape, start: EpisodeStart, case: Case) -> Found:
 
 async def _work(tape: Tape, start: EpisodeStart, case: Case) -> Found:
     began_us = start.at_us - CONDITIONS.lead_us
-    wall, clock, log_file = WallClock(began_us), Clock.starting_at(began_us), io.StringIO()
+    wall, log_file = WallClock(began_us), io.StringIO()
     log = open_log(log_file, wall)
-    exchange = Exchange(Timeline(clock), seed=1)
-    gate = Authenticator(exchange, clock)
-    account, credentials = gate.open_account(CASH_E6, "ed25519")
-    play_tape_from(exchange, tape, start, CONDITIONS)
-    worth_e6 = audit.worth_e6(exchange)
+    paper = PaperExchange.starting_at(began_us, seed=1)
+    account, credentials = paper.gate.open_account(CASH_E6, "ed25519")
+    play_tape_from(paper.exchange, tape, start, CONDITIONS)
+    worth_e6 = audit.worth_e6(paper.exchange)
     ticker = tape.header.ticker
     disk = _Disk(began_us)
     async with (
         disk.open_store() as store,
-        host_in_memory(exchange, clock, gate, latency=CONDITIONS.legs) as host,
-        open_client(
-            base_url=host.base_url,
-            api_key_id=credentials.api_key_id,
-            key=SigningKey.from_pem(credentials.private_key_pem),
-            dial=host.dial,
-            wall_us=wall.now_us,
-            rng=random.Random(1),
-            transport=host.transport,
-            log=log,
-        ) as client,
-        open_engine(store, client, wall, log, [ticker], lambda _: case.method) as engine,
+        paper.in_memory(latency=CONDITIONS.legs) as host,
+        open_session(
+            access_to(host, credentials), store, wall, log, tickers=[ticker], methods=lambda _: case.method, seed=1
+        ) as session,
     ):
+        engine = session.engine
         await wall.sleep_until_us(start.at_us)
         view = engine.view(ticker, case.outcome)
         assert view.trusted_mid_e5 is not None, "the window has a book"
@@ -121,15 +107,15 @@ async def _work(tape: Tape, start: EpisodeStart, case: Case) -> Found:
         (ended,) = engine.ended.values()
     violations = [
         *audit.quarantined(disk.connection),
-        *audit.unbalanced(exchange),
+        *audit.unbalanced(paper.exchange),
         *audit.stored_differences(disk.connection),
         *audit.fill_differences(disk.connection, account),
         *audit.order_differences(disk.connection, account, INSTANCE),
         *(line for line in log_file.getvalue().splitlines() if '"level":"error"' in line or '"restarting"' in line),
         *_broken_promises(ended, account),
     ]
-    if audit.worth_e6(exchange) != worth_e6:
-        violations.append(f"12: money was {worth_e6} and is {audit.worth_e6(exchange)}")
+    if audit.worth_e6(paper.exchange) != worth_e6:
+        violations.append(f"12: money was {worth_e6} and is {audit.worth_e6(paper.exchange)}")
     return Found(ended.execution.reason or "", ended.execution.filled_e2, violations)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import os
-import random
 import sys
 import tempfile
 from collections import Counter
@@ -25,21 +24,16 @@ from fsm_exec.algorithms import method
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
-from fsm_exec.kalshi.client import open_client
-from fsm_exec.kalshi.signing import SigningKey
-from fsm_exec.paper.server.auth import Authenticator
-from fsm_exec.paper.server.hosting import host_in_memory
 from fsm_exec.paper.tapes.generator import generate
-from fsm_exec.paper.timing.clock import Clock
-from fsm_exec.paper.timing.timeline import Timeline
-from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
+from fsm_exec.paper_session import PaperExchange, access_to
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
+from fsm_exec.session import connect
 from fsm_exec.store import open_virtual_store
 from tests.soak.sizes import sizes
 
@@ -101,31 +95,21 @@ class _Soaking:
 
     async def run(self) -> list[Sample]:
         what = self._what
-        wall, clock = WallClock(START_US), Clock.starting_at(START_US)
+        wall = WallClock(START_US)
         log = open_log(_Nowhere(), wall)
-        exchange = Exchange(Timeline(clock), seed=SEED)
-        gate = Authenticator(exchange, clock)
-        _, credentials = gate.open_account(CASH, "ed25519")
+        paper = PaperExchange.starting_at(START_US, seed=SEED)
+        _, credentials = paper.gate.open_account(CASH, "ed25519")
         tickers = [f"KXSOAK-26OCT01-{n:02}" for n in range(what.markets)]
         samples: list[Sample] = []
         database = self._directory / "soak.sqlite"
         async with (
             open_virtual_store(database, draw_instance=lambda: INSTANCE, at_us=START_US) as store,
-            host_in_memory(exchange, clock, gate) as host,
-            open_client(
-                base_url=host.base_url,
-                api_key_id=credentials.api_key_id,
-                key=SigningKey.from_pem(credentials.private_key_pem),
-                dial=host.dial,
-                wall_us=wall.now_us,
-                rng=random.Random(SEED),
-                transport=host.transport,
-                log=log,
-            ) as client,
+            paper.in_memory() as host,
+            connect(access_to(host, credentials), wall, seed=SEED, log=log) as client,
         ):
             for number, ticker in enumerate(tickers):
                 tape = generate(SEED + number, what.seconds + 600, ticker=ticker, start_us=START_US)
-                TapePlayer(exchange, tape).start(START_US)
+                TapePlayer(paper.exchange, tape).start(START_US)
             observer = Observer(store, wall, log)
             async with (
                 open_engine(store, client, wall, log, tickers, method, observer=observer) as engine,
