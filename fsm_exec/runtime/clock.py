@@ -1,6 +1,6 @@
 """Wall time: the only one there is, in integer microseconds, hung on trio's clock.
 
-Everything that happens in the engine is stamped by a `Wall`, and waits are made in trio's time, so a virtual clock
+Everything that happens in the engine is stamped by a `WallClock`, and waits are made in trio's time, so a virtual clock
 moves both together. In the live lane the offset to trio's clock is read again at intervals, and at once when the
 exchange refuses a signature as expired: the system's clock may be set, and a suspended machine wakes up later than it
 knows.

@@ -114,7 +114,7 @@ class Engine:
 
     def reserve_capacity(self, name: str, deadline_us: int, algorithm: Algorithm) -> None:
         """Keep room for an execution that is about to be submitted, under a name of the caller's, until
-        `release_place`; a second time it moves to another deadline. Raises OverCapacity for one that could not be
+        `release_capacity`; a second time it moves to another deadline. Raises OverCapacity for one that could not be
         cancelled in time beside all there are."""
         self._reserved.pop(name, None)
         now_us, new = self._services.wall.now_us(), ends_of(deadline_us, algorithm)

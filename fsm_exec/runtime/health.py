@@ -1,8 +1,8 @@
 """Whether the engine can act at the exchange: it can be read, our signature is accepted, and the streams are live.
 
-Nothing is decided here. What every request brings is seen on its way (`Heeded`), the stream is looked at once a second,
-and what is wrong is said in words: `degraded` is `running` with such words. It passes by itself: the listings of the
-account are read at least every half minute, and again every few seconds while they fail.
+Nothing is decided here. What every request brings is seen on its way (`MonitoredExchange`), the stream is looked at
+once a second, and what is wrong is said in words: `degraded` is `running` with such words. It passes by itself: the
+listings of the account are read at least every half minute, and again every few seconds while they fail.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ class Markets:
 
     async def open_worked(self, terms: MarketTerms) -> None:
         """The same for the market of an execution whose terms are known, without reading anything: nothing is placed
-        there before `read_worked`. Raises StoreFailed."""
+        there before `fetch_worked`. Raises StoreFailed."""
         if terms.ticker not in self.feeds:
             await self.add_provisional((terms,))
             self._go_live(terms.ticker)

@@ -46,7 +46,7 @@ NOTHING: frozenset[str] = frozenset()  # one for all: an empty set takes 200 byt
 
 
 class LookupTarget(Protocol):
-    """Whom the inquirer asks for: `execution` is its newest, `inbox` takes what is found; with `gives_up` the
+    """Whom the inquirer asks for: `execution` is its newest, `inbox` takes what is found; with `ends_regardless` the
     execution is to end whatever the listings say."""
 
     @property

@@ -1,7 +1,7 @@
 """Starting is recovering: what the database left unfinished is joined with what the exchange holds, and goes on.
 
-1. Snapshots are read (loading.py); one that cannot be, or whose method is not known, is quarantined with the reason,
-   and kept.
+1. Snapshots are read (stored_executions.py); one that cannot be, or whose method is not known, is quarantined with the
+   reason, and kept.
 2. The markets' terms are read in few calls, then the account's orders and fills.
 3. Live orders of another database of ours: the start is refused, before anything was sent, unless told that its engine
    is gone. Foreign orders are left alone. Resting orders of this database that nobody unfinished works are cancelled.
@@ -9,7 +9,7 @@
 4. Each execution takes in what it missed, as one durable fact. When all have, the engine runs.
 
 An exchange that does not answer is asked again for as long as it takes. What its listings tell is found in
-differences.py; here are the steps in their order, and here they meet the supervisor, the markets and the past.
+missed_facts.py; here are the steps in their order, and here they meet the supervisor, the markets and the past.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class Services:
     """`requests` is the nursery of requests under way: it outlives the actors, so an answer is never cut off by the
     end of the one who asked. `names` say which execution an order belongs to. `listings` are shared by all who are in
     doubt.
-    `could_not_act(from_us, to_us)` says for how long of that time nothing could be done at the exchange, and why.
+    `describe_outage(from_us, to_us)` says for how long of that time nothing could be done at the exchange, and why.
     `loose` are orders that no execution at work answers for and that may be live, by client order id: those of
     quarantined executions, with its id, and those that nobody owns."""
 

@@ -12,9 +12,10 @@ What follows a failure depends on whether trying again can help:
   RESTARTS_MAX times in RESTART_INTERVAL_S: quarantined.
 
 Quarantined: the reason is kept in the database and shown, its orders are cancelled, its snapshot stays. It is left by
-`revive`, once the cancels are done and no answer is to come any more that was meant for the task that failed: the
-snapshot is loaded again, what the exchange holds is looked up, and it goes on with what remains, until its deadline, or
-ends. That its orders are gone is our doing, and no reason to end: whoever takes it up again wants it worked.
+`take_up_quarantined`, once the cancels are done and no answer is to come any more that was meant for the task that
+failed: the snapshot is loaded again, what the exchange holds is looked up, and it goes on with what remains, until its
+deadline, or ends. That its orders are gone is our doing, and no reason to end: whoever takes it up again wants it
+worked.
 
 One that is taken up to be ended ends, whatever contradicts: what cannot be is said and left out, and an order that
 listings still do not agree about after twice the signature window and the read lag is given up with the fills that are
