@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from fsm_exec.algorithms.algorithm_types import Family as Family
     from fsm_exec.algorithms.algorithm_types import Settings as Settings
     from fsm_exec.algorithms.toolkit import ClosingSettings as ClosingSettings
-    from fsm_exec.algorithms.toolkit import allowed as allowed
     from fsm_exec.algorithms.toolkit import apportion as apportion
-    from fsm_exec.algorithms.toolkit import between as between
-    from fsm_exec.algorithms.toolkit import lowest as lowest
+    from fsm_exec.algorithms.toolkit import cap_to_grid as cap_to_grid
+    from fsm_exec.algorithms.toolkit import lowest_price as lowest_price
+    from fsm_exec.algorithms.toolkit import offers_within as offers_within
+    from fsm_exec.algorithms.toolkit import price_between as price_between
     from fsm_exec.algorithms.toolkit import rest_at as rest_at
+    from fsm_exec.algorithms.toolkit import single_slice as single_slice
     from fsm_exec.algorithms.toolkit import slices_of as slices_of
     from fsm_exec.algorithms.toolkit import tick_above as tick_above
     from fsm_exec.algorithms.toolkit import to_nearest as to_nearest
     from fsm_exec.algorithms.toolkit import touch as touch
-    from fsm_exec.algorithms.toolkit import whole as whole
-    from fsm_exec.algorithms.toolkit import within as within
     from fsm_exec.control.client import AsyncClient as AsyncClient
     from fsm_exec.control.client import Client as Client
     from fsm_exec.control.client_errors import ControlError as ControlError
@@ -44,19 +44,19 @@ if TYPE_CHECKING:
     from fsm_exec.control.messages import Submission as Submission
     from fsm_exec.control.messages import Told as Told
     from fsm_exec.control.messages import Transition as Transition
-    from fsm_exec.core.algorithm.algorithm import CloseWish as CloseWish
-    from fsm_exec.core.algorithm.algorithm import GiveUpWish as GiveUpWish
+    from fsm_exec.core.algorithm.algorithm import Action as Action
+    from fsm_exec.core.algorithm.algorithm import AmendAction as AmendAction
+    from fsm_exec.core.algorithm.algorithm import CancelAction as CancelAction
+    from fsm_exec.core.algorithm.algorithm import CloseAction as CloseAction
+    from fsm_exec.core.algorithm.algorithm import GiveUpAction as GiveUpAction
     from fsm_exec.core.algorithm.algorithm import Goal as Goal
-    from fsm_exec.core.algorithm.algorithm import PlaceWish as PlaceWish
+    from fsm_exec.core.algorithm.algorithm import PlaceAction as PlaceAction
     from fsm_exec.core.algorithm.algorithm import Progress as Progress
-    from fsm_exec.core.algorithm.algorithm import RepriceWish as RepriceWish
     from fsm_exec.core.algorithm.algorithm import Slice as Slice
     from fsm_exec.core.algorithm.algorithm import SliceProgress as SliceProgress
-    from fsm_exec.core.algorithm.algorithm import TransferWish as TransferWish
-    from fsm_exec.core.algorithm.algorithm import Wish as Wish
-    from fsm_exec.core.algorithm.algorithm import WithdrawWish as WithdrawWish
+    from fsm_exec.core.algorithm.algorithm import TransferAction as TransferAction
     from fsm_exec.core.algorithm.algorithm import Working as Working
-    from fsm_exec.core.algorithm.market_view import View as View
+    from fsm_exec.core.algorithm.market_view import MarketView as MarketView
     from fsm_exec.core.errors import ExecError as ExecError
     from fsm_exec.core.errors import UserError as UserError
     from fsm_exec.core.values.units import CountE2 as CountE2
@@ -66,17 +66,17 @@ if TYPE_CHECKING:
 _HOMES = {
     "fsm_exec.algorithms.toolkit": (
         "ClosingSettings",
-        "allowed",
+        "cap_to_grid",
         "apportion",
-        "between",
-        "lowest",
+        "price_between",
+        "lowest_price",
         "rest_at",
         "slices_of",
         "tick_above",
         "to_nearest",
         "touch",
-        "whole",
-        "within",
+        "single_slice",
+        "offers_within",
     ),
     "fsm_exec.algorithms.algorithm_types": ("Family", "Settings"),
     "fsm_exec.control.client": ("AsyncClient", "Client"),
@@ -95,22 +95,22 @@ _HOMES = {
         "Transition",
     ),
     "fsm_exec.core.algorithm.algorithm": (
-        "CloseWish",
-        "GiveUpWish",
+        "CloseAction",
+        "GiveUpAction",
         "Goal",
-        "PlaceWish",
+        "PlaceAction",
         "Progress",
-        "RepriceWish",
+        "AmendAction",
         "Slice",
         "SliceProgress",
-        "TransferWish",
-        "Wish",
-        "WithdrawWish",
+        "TransferAction",
+        "Action",
+        "CancelAction",
         "Working",
     ),
     "fsm_exec.core.errors": ("ExecError", "UserError"),
     "fsm_exec.core.values.units": ("CountE2", "PriceE4", "PriceGrid"),
-    "fsm_exec.core.algorithm.market_view": ("View",),
+    "fsm_exec.core.algorithm.market_view": ("MarketView",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.toolkit import ClosingSettings, allowed, rest_at, whole
-from fsm_exec.core.algorithm.algorithm import Goal, Progress, RepriceWish, Slice, Wish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.algorithms.toolkit import ClosingSettings, cap_to_grid, rest_at, single_slice
+from fsm_exec.core.algorithm.algorithm import Action, AmendAction, Goal, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.values.units import US_PER_S, PriceE4
 
 LOOK_EVERY_US = US_PER_S
@@ -28,11 +28,11 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
         return LOOK_EVERY_US
 
 
-def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
-    return whole(goal)
+def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
+    return single_slice(goal)
 
 
-def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
     part = progress.slices[0]
     working = part.working
     if working is None:
@@ -41,7 +41,7 @@ def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
     if working.busy or progress.walks >= config.steps_max or progress.at_us < due_us:
         return ()
     price = _after(progress.goal, progress.walks + 1, config)
-    return (RepriceWish(level=part.level, price_e4=price),) if price > working.price_e4 else ()
+    return (AmendAction(level=part.level, price_e4=price),) if price > working.price_e4 else ()
 
 
 def _after(goal: Goal, steps: int, config: Config) -> PriceE4:
@@ -50,6 +50,6 @@ def _after(goal: Goal, steps: int, config: Config) -> PriceE4:
     for _ in range(steps):
         stepped = goal.grid.ceil(price + config.step_e4)
         if stepped is None or stepped > goal.limits.worst_e4:
-            return allowed(goal, goal.limits.worst_e4)
+            return cap_to_grid(goal, goal.limits.worst_e4)
         price = stepped
     return price

@@ -12,8 +12,8 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from fsm_exec.core.algorithm.algorithm import Goal, Progress, Slice, Wish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.algorithm import Action, Goal, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import UserError
 
 
@@ -49,8 +49,8 @@ class Method:
     algorithm: str
     config: Settings
     lab_only: bool
-    plan_bound: Callable[[Goal, View], tuple[Slice, ...]]
-    replan_bound: Callable[[Progress, View], tuple[Wish, ...]]
+    plan_bound: Callable[[Goal, MarketView], tuple[Slice, ...]]
+    replan_bound: Callable[[Progress, MarketView], tuple[Action, ...]]
 
     @property
     def full_name(self) -> str:
@@ -69,10 +69,10 @@ class Method:
     def resting_at_most(self) -> int:
         return self.config.resting_at_most
 
-    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+    def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return self.plan_bound(goal, view)
 
-    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]:
+    def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]:
         return self.replan_bound(progress, view)
 
 
@@ -92,8 +92,8 @@ class Family(Generic[SettingsT]):
 
     name: str
     config_type: type[SettingsT]
-    plan: Callable[[Goal, View, SettingsT], tuple[Slice, ...]]
-    replan: Callable[[Progress, View, SettingsT], tuple[Wish, ...]]
+    plan: Callable[[Goal, MarketView, SettingsT], tuple[Slice, ...]]
+    replan: Callable[[Progress, MarketView, SettingsT], tuple[Action, ...]]
     lab_only: bool = False
 
     def method(self, name: str, version: int, settings: Mapping[str, object]) -> Method:

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.toolkit import ClosingSettings, rest_at, whole, within
-from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, Slice, Wish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.algorithms.toolkit import ClosingSettings, offers_within, rest_at, single_slice
+from fsm_exec.core.algorithm.algorithm import Action, Goal, PlaceAction, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
 
 
 class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -22,16 +22,22 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     take_above_e6: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 150_000
 
 
-def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
-    return whole(goal)
+def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
+    return single_slice(goal)
 
 
-def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
     goal, part = progress.goal, progress.slices[0]
     takes = goal.edge is not None and goal.edge.expected_value_e6 > config.take_above_e6
-    if takes and not part.sent and part.working is None and part.free_e2 and within(view.asks, goal.limits.worst_e4):
+    if (
+        takes
+        and not part.sent
+        and part.working is None
+        and part.free_e2
+        and offers_within(view.asks, goal.limits.worst_e4)
+    ):
         return (
-            PlaceWish(
+            PlaceAction(
                 level=part.level,
                 price_e4=goal.limits.worst_e4,
                 count_e2=part.free_e2,

@@ -118,7 +118,7 @@ class Catalogue:
         package = Origin(row.distribution, row.distribution_version or "").requirement
         return f"{what} of the package {package}, which is not installed; pip install {package}, and start again"
 
-    def added(self, name: str, algorithm: str, settings: Mapping[str, object]) -> tuple[MethodRow, bool]:
+    def prepare_method(self, name: str, algorithm: str, settings: Mapping[str, object]) -> tuple[MethodRow, bool]:
         """The method of this name with this configuration, and whether it is new: the next version, or the newest as
         it is if nothing differs. Raises UserError for a bad name, an unknown algorithm, and settings it refuses."""
         check_own(name, self._registry)

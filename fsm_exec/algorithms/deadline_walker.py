@@ -26,26 +26,26 @@ import msgspec
 
 from fsm_exec.algorithms.toolkit import (
     ClosingSettings,
-    allowed,
-    between,
+    cap_to_grid,
     check_weight,
+    price_between,
+    single_slice,
     tick_above,
     to_nearest,
     touch,
-    whole,
 )
 from fsm_exec.core.algorithm.algorithm import (
+    Action,
+    AmendAction,
+    CancelAction,
     Goal,
-    PlaceWish,
+    PlaceAction,
     Progress,
-    RepriceWish,
     Slice,
     SliceProgress,
-    Wish,
-    WithdrawWish,
     Working,
 )
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, US_PER_S, CountE2, PriceE4
 
 CONTEXT = Context(prec=18)  # our own: a changed precision somewhere else must not change a price
@@ -99,11 +99,11 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
         return self.look_every_ms * 1_000
 
 
-def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
-    return whole(goal)
+def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
+    return single_slice(goal)
 
 
-def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
     part = progress.slices[0]
     take = _take(progress, part, view, config)
     if part.working is not None:
@@ -112,9 +112,11 @@ def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
         return ()
     if take:
         return (
-            PlaceWish(
+            PlaceAction(
                 level=part.level,
-                price_e4=allowed(progress.goal, view.asks[0][0]),  # the offer that is cheap enough, and none above it
+                price_e4=cap_to_grid(
+                    progress.goal, view.asks[0][0]
+                ),  # the offer that is cheap enough, and none above it
                 count_e2=take,
                 time_in_force="immediate_or_cancel",
             ),
@@ -122,17 +124,17 @@ def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
     price = _wanted(progress, view, config)
     if view.best_ask is not None and price >= view.best_ask:
         return ()  # the book leaves no price at which one can only rest
-    return (PlaceWish(level=part.level, price_e4=price, count_e2=part.free_e2, post_only=True),)
+    return (PlaceAction(level=part.level, price_e4=price, count_e2=part.free_e2, post_only=True),)
 
 
-def _move(progress: Progress, working: Working, take: CountE2, view: View, config: Config) -> tuple[Wish, ...]:
+def _move(progress: Progress, working: Working, take: CountE2, view: MarketView, config: Config) -> tuple[Action, ...]:
     """What becomes of the order there is."""
     level = progress.slices[0].level
     scarce = view.write_tokens_left is not None and view.write_tokens_left < config.tokens_min
     if working.busy or scarce or not _is_sound(progress.goal, view, config):
         return ()
     if take and _may_write(progress, TAKER_LEG_WRITES, config):
-        return (WithdrawWish(level=level),)
+        return (CancelAction(level=level),)
     if not _may_write(progress, 1, config):
         return ()
     wanted = _wanted(progress, view, config)
@@ -141,36 +143,36 @@ def _move(progress: Progress, working: Working, take: CountE2, view: View, confi
     up = wanted >= working.price_e4 + (config.up_ticks + extra) * tick
     # Nothing below the best bid of others is ever wanted, so an order that is to come down stands alone above it.
     down = wanted <= working.price_e4 - (config.down_ticks + extra) * tick
-    return (RepriceWish(level=level, price_e4=wanted),) if up or down else ()
+    return (AmendAction(level=level, price_e4=wanted),) if up or down else ()
 
 
 def _may_write(progress: Progress, writes: int, config: Config) -> bool:
     return progress.writes + writes + CLOSING_WRITES <= config.write_budget
 
 
-def _is_sound(goal: Goal, view: View, config: Config) -> bool:
+def _is_sound(goal: Goal, view: MarketView, config: Config) -> bool:
     """Whether this book may move an order."""
     return view.is_tradable and view.is_two_sided and not _is_blown_up(goal, view, config)
 
 
-def _is_blown_up(goal: Goal, view: View, config: Config) -> bool:
+def _is_blown_up(goal: Goal, view: MarketView, config: Config) -> bool:
     usual_e4 = goal.arrival.spread_e4
     if usual_e4 is None or not view.is_two_sided:
         return False
     return view.asks[0][0] - view.bids[0][0] > config.guard_spread_factor * usual_e4 + config.guard_spread_e4
 
 
-def _wanted(progress: Progress, view: View, config: Config) -> PriceE4:
+def _wanted(progress: Progress, view: MarketView, config: Config) -> PriceE4:
     """The ramp's price now, to the nearest tick, below the ask and within the worst price."""
     goal = progress.goal
     best = touch(goal.arrival if _is_blown_up(goal, view, config) else view)
     if best is None:
-        return allowed(goal, min(goal.limits.target_e4, _below_ask(view)))
+        return cap_to_grid(goal, min(goal.limits.target_e4, _below_ask(view)))
     bid, ask = best
     share_ppm = min(max(0, _ramp_ppm(progress, config) + _pressure_ppm(view, config)), PPM)
     low, high = _range(progress, bid, ask, config)
-    wanted = to_nearest(goal, between(low, high, share_ppm))
-    return allowed(goal, min(wanted, ask - 1, _below_ask(view)))
+    wanted = to_nearest(goal, price_between(low, high, share_ppm))
+    return cap_to_grid(goal, min(wanted, ask - 1, _below_ask(view)))
 
 
 def _range(progress: Progress, bid: PriceE4, ask: PriceE4, config: Config) -> tuple[PriceE4, PriceE4]:
@@ -183,7 +185,7 @@ def _range(progress: Progress, bid: PriceE4, ask: PriceE4, config: Config) -> tu
     return PriceE4(low), PriceE4(low + config.patient_spread_e4)
 
 
-def _below_ask(view: View) -> int:
+def _below_ask(view: MarketView) -> int:
     """The highest price that does not take."""
     return 9_999 if view.best_ask is None else view.best_ask - 1
 
@@ -198,7 +200,7 @@ def _ramp_ppm(progress: Progress, config: Config) -> int:
     return int(CONTEXT.multiply(a, Decimal(PPM)))
 
 
-def _pressure_ppm(view: View, config: Config) -> int:
+def _pressure_ppm(view: MarketView, config: Config) -> int:
     """What the signals add to a, in millionths; positive: buyers press."""
     signals, pressure = view.signals, Decimal(0)
     if signals is not None and signals.imbalance_ppm is not None:
@@ -208,7 +210,7 @@ def _pressure_ppm(view: View, config: Config) -> int:
     return int(pressure)
 
 
-def _take(progress: Progress, part: SliceProgress, view: View, config: Config) -> CountE2:
+def _take(progress: Progress, part: SliceProgress, view: MarketView, config: Config) -> CountE2:
     """What is to be taken from the touch now: all that the expected flow will not fill in time, if it is a contract
     or more and cheap enough for the hour; else nothing."""
     goal = progress.goal

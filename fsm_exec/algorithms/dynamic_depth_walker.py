@@ -18,18 +18,18 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from fsm_exec.algorithms.toolkit import ClosingSettings, apportion, slices_of, whole, within
+from fsm_exec.algorithms.toolkit import ClosingSettings, apportion, offers_within, single_slice, slices_of
 from fsm_exec.core.algorithm.algorithm import (
-    CloseWish,
+    Action,
+    AmendAction,
+    CloseAction,
     Goal,
-    PlaceWish,
+    PlaceAction,
     Progress,
-    RepriceWish,
     Slice,
     SliceProgress,
-    Wish,
 )
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, US_PER_S, PriceE4
 
@@ -73,20 +73,20 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
         return self.levels
 
 
-def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     """Two or three slices where the book has that many levels to rest at, else one. They sum to the target."""
     levels = _resting_levels(goal, view, config)
     if _is_thin(goal, view, config) or len(levels) < len(TWO_LEVELS):
-        return whole(goal)
+        return single_slice(goal)
     weights = TWO_LEVELS if config.splits == "60_40" else tuple(count for _, count in levels)
     return slices_of(apportion(goal.target_e2, weights))
 
 
-def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
     goal = progress.goal
     if _dries_up(progress, view, config):
-        return (CloseWish(),)
-    wishes: list[Wish] = []
+        return (CloseAction(),)
+    wishes: list[Action] = []
     # One budget for the whole execution. An amend whose answer is outstanding may become a walk, and counts as one.
     walks_left = config.max_walks - progress.walks - sum(1 for s in progress.slices if s.working and s.working.busy)
     for part in progress.slices:
@@ -94,27 +94,27 @@ def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
         if working is None:
             price = _resting_price(goal, view, config, part.level)
             if part.free_e2 > 0 and price is not None:
-                wishes.append(PlaceWish(level=part.level, price_e4=price, count_e2=part.free_e2, post_only=True))
+                wishes.append(PlaceAction(level=part.level, price_e4=price, count_e2=part.free_e2, post_only=True))
         elif walks_left > 0 and not working.busy:
             price = _walked_to(progress, part, working.price_e4, view, config)
             if price is not None:
-                wishes.append(RepriceWish(level=part.level, price_e4=price))
+                wishes.append(AmendAction(level=part.level, price_e4=price))
                 walks_left -= 1
     return tuple(wishes)
 
 
-def _is_thin(goal: Goal, view: View, config: Config) -> bool:
+def _is_thin(goal: Goal, view: MarketView, config: Config) -> bool:
     """Less than the threshold can be bought up to the worst price: the liquidity to take, not the bids beside us."""
-    offered = sum(count for _, count in within(view.asks, goal.limits.worst_e4))
+    offered = sum(count for _, count in offers_within(view.asks, goal.limits.worst_e4))
     return offered < config.min_volume_threshold * ONE_CONTRACT_E2
 
 
-def _resting_levels(goal: Goal, view: View, config: Config) -> Ladder:
+def _resting_levels(goal: Goal, view: MarketView, config: Config) -> Ladder:
     """The best bids of others that we may join: at or below the target, best first."""
     return tuple(level for level in view.bids if level[0] <= goal.limits.target_e4)[: config.levels]
 
 
-def _resting_price(goal: Goal, view: View, config: Config, level: int) -> PriceE4 | None:
+def _resting_price(goal: Goal, view: MarketView, config: Config, level: int) -> PriceE4 | None:
     """Where slice `level` joins the book; at the target where there is no such level, or nothing to walk towards."""
     levels = _resting_levels(goal, view, config)
     if _is_thin(goal, view, config) or not levels:
@@ -122,7 +122,7 @@ def _resting_price(goal: Goal, view: View, config: Config, level: int) -> PriceE
     return _not_crossing(goal, view, levels[min(level, len(levels)) - 1][0])
 
 
-def _not_crossing(goal: Goal, view: View, price: int) -> PriceE4 | None:
+def _not_crossing(goal: Goal, view: MarketView, price: int) -> PriceE4 | None:
     """On the grid, at most the worst price, and below the best offer."""
     top = min(price, goal.limits.worst_e4)
     if view.best_ask is not None:
@@ -130,7 +130,9 @@ def _not_crossing(goal: Goal, view: View, price: int) -> PriceE4 | None:
     return goal.grid.floor(top)
 
 
-def _walked_to(progress: Progress, part: SliceProgress, price: PriceE4, view: View, config: Config) -> PriceE4 | None:
+def _walked_to(
+    progress: Progress, part: SliceProgress, price: PriceE4, view: MarketView, config: Config
+) -> PriceE4 | None:
     """The next price of a slice's order; None while it is to stay. A one-sided book, or a feed that is not live, is
     no reason to chase."""
     goal, working = progress.goal, part.working
@@ -150,13 +152,13 @@ def _walked_to(progress: Progress, part: SliceProgress, price: PriceE4, view: Vi
     return _up(goal, view, price, config.step_e4) if _is_late(progress, config) else None
 
 
-def _down(goal: Goal, view: View, price: PriceE4) -> PriceE4 | None:
+def _down(goal: Goal, view: MarketView, price: PriceE4) -> PriceE4 | None:
     """A tick lower, where that is still no worse than the best bid of others; else the price comes to us as it is."""
     down = goal.grid.floor(price - 1)
     return None if down is None or down < view.bids[0][0] else down
 
 
-def _up(goal: Goal, view: View, price: PriceE4, step: int) -> PriceE4 | None:
+def _up(goal: Goal, view: MarketView, price: PriceE4, step: int) -> PriceE4 | None:
     """At least `step` higher, on the grid; None if that is no higher: the same price again would cost the place in
     the queue for nothing."""
     wanted = goal.grid.ceil(price + step)
@@ -172,24 +174,24 @@ def _is_late(progress: Progress, config: Config) -> bool:
     return progress.walks * whole < config.max_walks * elapsed
 
 
-def _momentum_ppm(view: View) -> int:
+def _momentum_ppm(view: MarketView) -> int:
     """Growth of the bids of others; 0, no reason to walk, without enough snapshots."""
     momentum = None if view.signals is None else view.signals.seed_momentum_ppm
     return 0 if momentum is None else momentum
 
 
-def _flow_ppm(view: View) -> int:
+def _flow_ppm(view: MarketView) -> int:
     """The scaled order-flow imbalance, positive towards a higher price; 0 where it is not known."""
     flow = None if view.signals is None else view.signals.ofi_z_ppm
     return 0 if flow is None else flow
 
 
-def _sweeping_gets_dear(view: View, config: Config) -> bool:
+def _sweeping_gets_dear(view: MarketView, config: Config) -> bool:
     forecast = None if view.signals is None else view.signals.ema_slippage_ppm
     return forecast is not None and forecast > config.early_walk_slippage_ppm
 
 
-def _dries_up(progress: Progress, view: View, config: Config) -> bool:
+def _dries_up(progress: Progress, view: MarketView, config: Config) -> bool:
     """Only on a live, two-sided book, for an empty side is no forecast; and only while the offers hold all that is
     left: what never held it does not dry up, and to close then would give up the rest."""
     risk = None if view.signals is None else view.signals.dry_up_ppm
@@ -197,4 +199,4 @@ def _dries_up(progress: Progress, view: View, config: Config) -> bool:
         return False
     goal = progress.goal
     left = goal.target_e2 - sum(part.filled_e2 for part in progress.slices)
-    return sum(count for _, count in within(view.asks, goal.limits.worst_e4)) >= left
+    return sum(count for _, count in offers_within(view.asks, goal.limits.worst_e4)) >= left

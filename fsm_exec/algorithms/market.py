@@ -6,26 +6,26 @@ The exchange has no market orders; this is one with a bound. It is sent again on
 from __future__ import annotations
 
 from fsm_exec.algorithms.algorithm_types import Settings
-from fsm_exec.core.algorithm.algorithm import GiveUpWish, Goal, PlaceWish, Progress, Slice, Wish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.algorithm import Action, GiveUpAction, Goal, PlaceAction, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
 
 
 class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Nothing to choose."""
 
 
-def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     return (Slice(level=1, count_e2=goal.target_e2),)
 
 
-def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
     part = progress.slices[0]
     if part.working is not None or part.free_e2 == 0:
         return ()
     if part.sent:
-        return (GiveUpWish(reason="no_liquidity"),)
+        return (GiveUpAction(reason="no_liquidity"),)
     return (
-        PlaceWish(
+        PlaceAction(
             level=1,
             price_e4=progress.goal.limits.worst_e4,
             count_e2=part.free_e2,

@@ -12,9 +12,9 @@ with money.
 from __future__ import annotations
 
 from fsm_exec.algorithms.algorithm_types import Settings
-from fsm_exec.algorithms.toolkit import allowed, apportion, slices_of, whole
-from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, Slice, SliceProgress, Wish, WithdrawWish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.algorithms.toolkit import apportion, cap_to_grid, single_slice, slices_of
+from fsm_exec.core.algorithm.algorithm import Action, CancelAction, Goal, PlaceAction, Progress, Slice, SliceProgress
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, US_PER_S, PriceE4
 
@@ -38,25 +38,25 @@ class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return len(SPLIT)
 
 
-def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     levels = _levels(goal, view)
     if sum(count for _, count in levels) < THRESHOLD_CONTRACTS * ONE_CONTRACT_E2 or len(levels) < len(SPLIT):
-        return whole(goal)
+        return single_slice(goal)
     return slices_of(apportion(goal.target_e2, SPLIT))
 
 
-def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
-    wishes: list[Wish] = []
+def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
+    wishes: list[Action] = []
     for part in progress.slices:
         if part.working is None and part.free_e2 > 0:
             price = _price(progress, part, view)
-            wishes.append(PlaceWish(level=part.level, price_e4=price, count_e2=part.free_e2))
+            wishes.append(PlaceAction(level=part.level, price_e4=price, count_e2=part.free_e2))
         elif part.working is not None and not part.working.busy and _walks(progress, part, view):
-            wishes.append(WithdrawWish(level=part.level))
+            wishes.append(CancelAction(level=part.level))
     return tuple(wishes)
 
 
-def _levels(goal: Goal, view: View) -> Ladder:
+def _levels(goal: Goal, view: MarketView) -> Ladder:
     return tuple(level for level in view.bids if level[0] <= goal.limits.target_e4)
 
 
@@ -69,16 +69,16 @@ def _split_target(progress: Progress, part: SliceProgress) -> PriceE4:
     return levels[part.level - 1][0]
 
 
-def _price(progress: Progress, part: SliceProgress, view: View) -> PriceE4:
+def _price(progress: Progress, part: SliceProgress, view: MarketView) -> PriceE4:
     target = _split_target(progress, part)
     if part.sent == 0:
-        return allowed(progress.goal, target)
+        return cap_to_grid(progress.goal, target)
     step = STRONG_STEP_E4 if (_momentum_ppm(view) or 0) > STRONG_PPM else STEP_E4
     raised = progress.goal.grid.ceil(target + step)
-    return allowed(progress.goal, target if raised is None else raised)
+    return cap_to_grid(progress.goal, target if raised is None else raised)
 
 
-def _walks(progress: Progress, part: SliceProgress, view: View) -> bool:
+def _walks(progress: Progress, part: SliceProgress, view: MarketView) -> bool:
     walked = sum(max(0, other.sent - 1) for other in progress.slices)
     momentum = _momentum_ppm(view)
     return (
@@ -91,7 +91,7 @@ def _walks(progress: Progress, part: SliceProgress, view: View) -> bool:
     )
 
 
-def _momentum_ppm(view: View) -> int | None:
+def _momentum_ppm(view: MarketView) -> int | None:
     """(size now - its two-minute mean) / mean of the bids. As written it would count our own size too; the engine
     shows no algorithm its own orders as the market's."""
     return None if view.signals is None else view.signals.seed_momentum_ppm

@@ -9,9 +9,17 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.toolkit import BaselineSettings, allowed, between, rest_at, to_nearest, touch, whole
-from fsm_exec.core.algorithm.algorithm import Goal, Progress, Slice, Wish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.algorithms.toolkit import (
+    BaselineSettings,
+    cap_to_grid,
+    price_between,
+    rest_at,
+    single_slice,
+    to_nearest,
+    touch,
+)
+from fsm_exec.core.algorithm.algorithm import Action, Goal, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.values.units import PPM
 
 
@@ -21,12 +29,12 @@ class Config(BaselineSettings, frozen=True, forbid_unknown_fields=True, kw_only=
     fraction_ppm: Annotated[int, msgspec.Meta(ge=0, le=PPM)] = 650_000
 
 
-def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
-    return whole(goal)
+def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
+    return single_slice(goal)
 
 
-def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
     goal = progress.goal
     best = touch(goal.arrival)
-    price = goal.limits.target_e4 if best is None else to_nearest(goal, between(*best, config.fraction_ppm))
-    return rest_at(progress, allowed(goal, price))
+    price = goal.limits.target_e4 if best is None else to_nearest(goal, price_between(*best, config.fraction_ppm))
+    return rest_at(progress, cap_to_grid(goal, price))

@@ -12,8 +12,8 @@ from typing import Annotated
 import msgspec
 
 from fsm_exec.algorithms.algorithm_types import Settings
-from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, Slice, Wish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.algorithm import Action, Goal, PlaceAction, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, US_PER_S, CountE2, PriceE4, PriceGrid
 
@@ -43,13 +43,13 @@ def check_weight(name: str, value: Decimal, low: Decimal | int, high: int) -> No
         raise ValueError(f"{name} {value} is not between {low} and {high}")
 
 
-def allowed(goal: Goal, price: int) -> PriceE4:
+def cap_to_grid(goal: Goal, price: int) -> PriceE4:
     """The highest price of the grid at or below `price` and the worst price; the grid's lowest if there is none."""
     found = goal.grid.floor(min(price, goal.limits.worst_e4))
-    return lowest(goal.grid) if found is None else found
+    return lowest_price(goal.grid) if found is None else found
 
 
-def lowest(grid: PriceGrid) -> PriceE4:
+def lowest_price(grid: PriceGrid) -> PriceE4:
     """The cheapest price of a grid. Every grid has one."""
     found = grid.ceil(1)
     return PriceE4(1) if found is None else found
@@ -61,17 +61,17 @@ def tick_above(grid: PriceGrid, price: PriceE4) -> int:
     return 0 if above is None else above - price
 
 
-def between(bid: PriceE4, ask: PriceE4, share_ppm: int) -> int:
+def price_between(bid: PriceE4, ask: PriceE4, share_ppm: int) -> int:
     """`share_ppm` of the way from the bid to the ask, rounded down."""
     return bid + share_ppm * (ask - bid) // PPM
 
 
 def to_nearest(goal: Goal, price: int) -> int:
     """`price` and half a tick: rounded down to the grid afterwards, that is the nearest price."""
-    return price + tick_above(goal.grid, allowed(goal, price)) // 2
+    return price + tick_above(goal.grid, cap_to_grid(goal, price)) // 2
 
 
-def touch(view: View) -> tuple[PriceE4, PriceE4] | None:
+def touch(view: MarketView) -> tuple[PriceE4, PriceE4] | None:
     """The best bid and ask; of a one-sided book those of the last two-sided one, as its mid and spread tell. None if
     there was none yet."""
     if view.is_two_sided:
@@ -82,22 +82,22 @@ def touch(view: View) -> tuple[PriceE4, PriceE4] | None:
     return PriceE4(bid), PriceE4(bid + view.spread_e4)
 
 
-def within(asks: Ladder, worst: PriceE4) -> Ladder:
+def offers_within(asks: Ladder, worst: PriceE4) -> Ladder:
     """The offers that may be taken."""
     return tuple(level for level in asks if level[0] <= worst)
 
 
-def whole(goal: Goal) -> tuple[Slice, ...]:
+def single_slice(goal: Goal) -> tuple[Slice, ...]:
     """One slice of everything."""
     return (Slice(level=1, count_e2=goal.target_e2),)
 
 
-def rest_at(progress: Progress, price: PriceE4, *, post_only: bool = False) -> tuple[Wish, ...]:
+def rest_at(progress: Progress, price: PriceE4, *, post_only: bool = False) -> tuple[Action, ...]:
     """One order of slice 1 for all that is free, at a price that never changes; nothing while there is one."""
     part = progress.slices[0]
     if part.working is not None or part.free_e2 == 0:
         return ()
-    return (PlaceWish(level=part.level, price_e4=price, count_e2=part.free_e2, post_only=post_only),)
+    return (PlaceAction(level=part.level, price_e4=price, count_e2=part.free_e2, post_only=post_only),)
 
 
 def apportion(total: CountE2, weights: Sequence[int]) -> tuple[CountE2, ...]:

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.toolkit import ClosingLeadS, ClosingSettings, apportion, slices_of, within
-from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, Slice, SliceProgress, TransferWish, Wish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.algorithms.toolkit import ClosingLeadS, ClosingSettings, apportion, offers_within, slices_of
+from fsm_exec.core.algorithm.algorithm import Action, Goal, PlaceAction, Progress, Slice, SliceProgress, TransferAction
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.values.units import PPM, US_PER_S, CountE2
 
 LOOK_EVERY_US = US_PER_S
@@ -38,11 +38,11 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
         return min(LOOK_EVERY_US, self.retry_ms * 1_000)
 
 
-def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     return slices_of(apportion(goal.target_e2, [1] * config.slices))
 
 
-def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
     goal = progress.goal
     due = _due(progress, config)
     wanted = CountE2(sum(part.free_e2 for part in due))
@@ -53,11 +53,11 @@ def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
         or (placed_us and progress.at_us < max(placed_us) + config.retry_ms * 1_000)
         or due[-1].fruitless >= config.fruitless_max
         or not view.is_tradable
-        or not within(view.asks, goal.limits.worst_e4)
+        or not offers_within(view.asks, goal.limits.worst_e4)
     ):
         return ()
     newest = due[-1]
-    order = PlaceWish(
+    order = PlaceAction(
         level=newest.level,
         price_e4=goal.limits.worst_e4,
         count_e2=wanted,
@@ -77,9 +77,9 @@ def _due(progress: Progress, config: Config) -> tuple[SliceProgress, ...]:
     return tuple(part for n, part in enumerate(progress.slices) if n * interval_us <= passed_us) or progress.slices[:1]
 
 
-def _caught_up(earlier: tuple[SliceProgress, ...], newest: SliceProgress) -> tuple[TransferWish, ...]:
+def _caught_up(earlier: tuple[SliceProgress, ...], newest: SliceProgress) -> tuple[TransferAction, ...]:
     return tuple(
-        TransferWish(from_level=part.level, to_level=newest.level, count_e2=part.free_e2)
+        TransferAction(from_level=part.level, to_level=newest.level, count_e2=part.free_e2)
         for part in earlier
         if part.free_e2
     )

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.toolkit import ClosingSettings, apportion, whole, within
-from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, Slice, Wish
-from fsm_exec.core.algorithm.market_view import VIEW_DEPTH_LEVELS, View
+from fsm_exec.algorithms.toolkit import ClosingSettings, apportion, offers_within, single_slice
+from fsm_exec.core.algorithm.algorithm import Action, Goal, PlaceAction, Progress, Slice
+from fsm_exec.core.algorithm.market_view import VIEW_DEPTH_LEVELS, MarketView
 from fsm_exec.core.market.book import Ladder
 
 
@@ -26,19 +26,19 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
         return self.levels_max
 
 
-def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
+def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     offers = _offers(goal, config)
     if not offers:
-        return whole(goal)
+        return single_slice(goal)
     counts = apportion(goal.target_e2, [count for _, count in offers])
     return tuple(Slice(level=n, count_e2=count) for n, count in enumerate(counts, start=1) if count)
 
 
-def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
     goal = progress.goal
     offers = _offers(goal, config)
     return tuple(
-        PlaceWish(
+        PlaceAction(
             level=part.level,
             price_e4=offers[part.level - 1][0] if offers else goal.limits.target_e4,
             count_e2=part.free_e2,
@@ -50,5 +50,5 @@ def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
 
 def _offers(goal: Goal, config: Config) -> Ladder:
     """Those the plan was made from, on the grid the execution was accepted under."""
-    within_limits = within(goal.arrival.asks, goal.limits.worst_e4)[: config.levels_max]
+    within_limits = offers_within(goal.arrival.asks, goal.limits.worst_e4)[: config.levels_max]
     return tuple(level for level in within_limits if goal.grid.contains(level[0]))

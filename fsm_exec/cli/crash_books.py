@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from fsm_exec.cli.results import differences
-from fsm_exec.core.execution.execution import Child, Execution, PendingAmend
+from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingAmend
 from fsm_exec.core.journal.snapshot import decode_snapshot
-from fsm_exec.core.market.client_order_id import name_of_ours
+from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.runtime.engine import EndedExecution
 from fsm_exec.store.reads.execution_reads import load_executions, load_metrics
@@ -42,7 +42,7 @@ class Fates(msgspec.Struct, frozen=True, kw_only=True):
     asking: int
 
 
-def kind_of(child: Child) -> str:
+def kind_of(child: ChildOrder) -> str:
     """One of KINDS; the child is open."""
     if child.state in ("intended", "unknown"):
         return "unknown"
@@ -109,7 +109,7 @@ def disagreements(found: list[EndedExecution], orders: OrderListing, fills: Fill
 
 def _bought(orders: OrderListing, fills: FillListing) -> Counter[str]:
     """Hundredths of contracts by execution, as the exchange says."""
-    owners = {order.order_id: name_of_ours(order.client_order_id) for order in orders.orders}
+    owners = {order.order_id: parse_order_name(order.client_order_id) for order in orders.orders}
     bought: Counter[str] = Counter()
     for fill in fills.fills:
         owner = owners.get(fill.order_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fsm_exec.algorithms import AnyMethod
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, format_fixed
 
@@ -67,7 +67,7 @@ def schedule(choices: DemoChoices, tape_us: int) -> list[Start]:
     return starts
 
 
-def target_price(start: Start, view: View) -> PriceE4:
+def target_price(start: Start, view: MarketView) -> PriceE4:
     """The best ask for `market`; otherwise the mid, rounded down to the grid. The view must be two-sided."""
     bid, ask = view.bids[0][0], view.asks[0][0]
     if start.method.algorithm == "market":

@@ -181,7 +181,7 @@ def add(
 
     def decide(there: list[MethodRow]) -> tuple[MethodRow, Sequence[MethodRow]]:
         nonlocal is_new
-        row, is_new = Catalogue(there, installed()).added(wanted.name, wanted.algorithm, wanted.config)
+        row, is_new = Catalogue(there, installed()).prepare_method(wanted.name, wanted.algorithm, wanted.config)
         missing = [r for r in _catalogue(None).versions(wanted.name) if not any(t.name == wanted.name for t in there)]
         return row, [*missing, *([row] if is_new else [])]
 

@@ -22,11 +22,11 @@ from fsm_exec.cli.methods import methods_in
 from fsm_exec.cli.output import Page, say_json
 from fsm_exec.cli.which_database import meant
 from fsm_exec.core.errors import CorruptSnapshot, UserError
-from fsm_exec.core.execution.describe import listed, moved, words
+from fsm_exec.core.execution.describe import describe, describe_all, describe_change
 from fsm_exec.core.execution.events import tag_of
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.consistency import row_differences, snapshot_differences
-from fsm_exec.core.journal.replay import Redecision, Told, redecided, told
+from fsm_exec.core.journal.replay import Redecision, ReplayedRow, find_redecisions, replay_rows
 from fsm_exec.core.journal.rows import ChildRow, FillRow, JournalRow, StoredExecution
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_count, format_price
@@ -112,19 +112,19 @@ def _known(executions: list[StoredExecution]) -> str:
     return f"it has {', '.join(ids[:IDS_SHOWN])}{more}"
 
 
-def _told(rows: list[JournalRow]) -> tuple[list[Told], str | None]:
+def _told(rows: list[JournalRow]) -> tuple[list[ReplayedRow], str | None]:
     """As much of the history as can be folded, and what ended it."""
-    history: list[Told] = []
+    history: list[ReplayedRow] = []
     if not rows:
         return history, "the journal is empty"
     try:
-        history.extend(told(rows))
+        history.extend(replay_rows(rows))
     except CorruptSnapshot as error:
         return history, str(error)
     return history, None
 
 
-def _differences(found: Found, history: list[Told]) -> list[str]:
+def _differences(found: Found, history: list[ReplayedRow]) -> list[str]:
     folded = history[-1].advance.execution
     differences = [
         f"row {one.row.seq}: its steps are {one.row.steps or 'none'!r}, today's tables give "
@@ -143,7 +143,7 @@ def _differences(found: Found, history: list[Told]) -> list[str]:
     return differences + row_differences(folded, found.children, found.fills)
 
 
-def _redecided(database: Path, stored: StoredExecution, history: list[Told]) -> list[Redecision] | str:
+def _redecided(database: Path, stored: StoredExecution, history: list[ReplayedRow]) -> list[Redecision] | str:
     """By the method as the execution's own database has it. Text: why it cannot be asked."""
     if not history:
         return "nothing could be folded"
@@ -152,10 +152,12 @@ def _redecided(database: Path, stored: StoredExecution, history: list[Told]) -> 
         algorithm = methods_in(database)(name)
     except (UserError, CorruptSnapshot) as error:
         return f"{stored.execution_id} was worked by {name}, which this program cannot run: {error}"
-    return redecided(history, algorithm)
+    return find_redecisions(history, algorithm)
 
 
-def _document(db: Path, execution_id: str, history: list[Told], verdict: Verdict, until: int | None) -> dict[str, Any]:
+def _document(
+    db: Path, execution_id: str, history: list[ReplayedRow], verdict: Verdict, until: int | None
+) -> dict[str, Any]:
     redecision: object = verdict.redecision
     if isinstance(redecision, str):
         redecision = {"unavailable": redecision}
@@ -188,7 +190,7 @@ def _document(db: Path, execution_id: str, history: list[Told], verdict: Verdict
     }
 
 
-def _print(history: list[Told], verdict: Verdict, last: int) -> None:
+def _print(history: list[ReplayedRow], verdict: Verdict, last: int) -> None:
     console = Page(soft_wrap=not sys.stdout.isatty())
     if sys.stdout.isatty():
         console.print(_table(history))
@@ -202,7 +204,7 @@ def _print(history: list[Told], verdict: Verdict, last: int) -> None:
         console.print(Text(line))
 
 
-def _table(history: list[Told]) -> Table:
+def _table(history: list[ReplayedRow]) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("seq", justify="right")
     table.add_column("at (UTC)", no_wrap=True)
@@ -212,18 +214,18 @@ def _table(history: list[Told]) -> Table:
         table.add_row(
             str(one.row.seq),
             to_iso(one.row.at_us)[11:-4],
-            Text(words(one.event)),
-            Text("\n".join((*map(moved, one.advance.changes), *map(str, one.advance.notes)))),
-            Text("\n".join(listed(one.advance.effects))),
+            Text(describe(one.event)),
+            Text("\n".join((*map(describe_change, one.advance.changes), *map(str, one.advance.notes)))),
+            Text("\n".join(describe_all(one.advance.effects))),
         )
     return table
 
 
-def _line(one: Told) -> str:
-    parts = [f"{one.row.seq:>4} {to_iso(one.row.at_us)} {words(one.event)}"]
-    parts += map(moved, one.advance.changes)
+def _line(one: ReplayedRow) -> str:
+    parts = [f"{one.row.seq:>4} {to_iso(one.row.at_us)} {describe(one.event)}"]
+    parts += map(describe_change, one.advance.changes)
     parts += map(str, one.advance.notes)
-    parts += [f"request {text}" for text in listed(one.advance.effects)]
+    parts += [f"request {text}" for text in describe_all(one.advance.effects)]
     return " | ".join(parts)
 
 
@@ -266,4 +268,4 @@ def _verdict_lines(verdict: Verdict, rows: int, last: int) -> list[str]:
 
 
 def _decisions(intents: tuple[msgspec.Struct, ...] | str) -> str:
-    return intents if isinstance(intents, str) else "; ".join(listed(intents)) or "nothing"
+    return intents if isinstance(intents, str) else "; ".join(describe_all(intents)) or "nothing"

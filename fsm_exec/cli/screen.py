@@ -18,7 +18,7 @@ from rich.text import Text
 
 from fsm_exec.cli.output import Page
 from fsm_exec.cli.results import trimmed
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.values.units import CountE2, PriceE4, format_count, format_price
 from fsm_exec.runtime.engine import Engine
@@ -119,7 +119,7 @@ class LiveTable:
         return Group(head, table)
 
     def _row(self, engine: Engine, execution: Execution, now_us: int) -> list[str | Text | ProgressBar]:
-        view: View | None = None if execution.is_ended else engine.view(execution.terms.ticker, execution.outcome)
+        view: MarketView | None = None if execution.is_ended else engine.view(execution.terms.ticker, execution.outcome)
         price = next((c.price_e4 for c in execution.children if c.is_open), None)
         state = (execution.reason or "") if execution.state == "cancelled" else execution.state
         return [

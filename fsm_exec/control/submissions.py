@@ -13,7 +13,7 @@ from fsm_exec.control import refusals
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.messages import EdgeGiven, Submission
 from fsm_exec.core.errors import CorruptSnapshot, UserError
-from fsm_exec.core.market.edge import PPM_DECIMALS, Edge, checked_edge
+from fsm_exec.core.market.edge import PPM_DECIMALS, Edge, make_edge
 from fsm_exec.core.market.limits import MAX_SLIPPAGE, Limits, largest_within, resolve_limits
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.times import is_time, to_iso
@@ -157,7 +157,7 @@ def _slippage(text: str | None) -> Decimal:
 
 
 def _edge(given: EdgeGiven) -> Edge:
-    return checked_edge(parse_fixed(given.model_probability, PPM_DECIMALS), parse_money(given.expected_value))
+    return make_edge(parse_fixed(given.model_probability, PPM_DECIMALS), parse_money(given.expected_value))
 
 
 def _time_us(text: str) -> int:

@@ -7,13 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutDue, MarkoutRow, MetricsRow, OpenForecast
-from fsm_exec.core.journal.rows import (
-    ExecutionSave,
-    JournalRow,
-    OrderOwner,
-    Started,
-    StoredExecution,
-)
+from fsm_exec.core.journal.rows import ExecutionSave, JournalRow, OrderOwner, StartPoint, StoredExecution
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.signals.forecasts import Forecast
 
@@ -50,7 +44,7 @@ class Store(Protocol):
         """Raise DatabaseLost once the database is not where it was opened; return at once if it cannot be lost."""
         ...
 
-    async def started(self) -> Started: ...
+    async def started(self) -> StartPoint: ...
     async def unfinished(self) -> list[StoredExecution]: ...
     async def unscored(self) -> list[StoredExecution]:
         """Those that have ended, and whose cost was not reckoned before the process did."""

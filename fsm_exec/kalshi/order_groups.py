@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from fsm_exec.core.market.account import GroupAnswer, GroupChanged, GroupMade, GroupMadeAnswer, OrderGroup
+from fsm_exec.core.market.account import GroupAnswer, GroupChanged, GroupCreateAnswer, GroupCreated, OrderGroup
 from fsm_exec.core.values.units import CountE2, format_count, parse_count
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode
@@ -20,11 +20,11 @@ class KalshiGroups:
     def __init__(self, endpoints: Endpoints) -> None:
         self._endpoints = endpoints
 
-    async def create(self, limit_e2: CountE2) -> GroupMadeAnswer:
+    async def create(self, limit_e2: CountE2) -> GroupCreateAnswer:
         """Create a group. An answer that gets lost leaves a group behind that is never used, which is harmless."""
 
-        def made(content: bytes) -> GroupMade:
-            return GroupMade(translate.order_id_of(decode(content, client_bodies.GroupMade).order_group_id))
+        def made(content: bytes) -> GroupCreated:
+            return GroupCreated(translate.order_id_of(decode(content, client_bodies.GroupMade).order_group_id))
 
         return await self._endpoints.send_write("group_make", "POST", f"{GROUPS}/create", made, body=_limit(limit_e2))
 

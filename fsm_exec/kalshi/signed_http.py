@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 import httpx
 import trio
 
-from fsm_exec.core.journal.crashpoints import is_watched, point
+from fsm_exec.core.journal.crashpoints import crashpoint, is_watched
 from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.kalshi import extra_responses
 from fsm_exec.kalshi.log import Log
@@ -49,7 +49,7 @@ Query: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 async def _mark_when_sent(what: str, _: object) -> None:
     """Pass the crash point `send.after` when httpcore reports the last byte of a request as handed to the socket."""
     if what == SENT:
-        point("send.after")
+        crashpoint("send.after")
 
 
 class AnswerTooLong(httpx.DecodingError):
@@ -153,15 +153,15 @@ class SignedHttp:
         if is_watched():
             request.extensions["trace"] = _mark_when_sent
         with trio.move_on_after(within_s):
-            point("send.before")
+            crashpoint("send.before")
             response = await self._http.send(request, stream=True)
-            point("answer.before")
+            crashpoint("answer.before")
             try:
                 content = await self._read(response)
             finally:
                 if await extra_responses.close_response(response):
                     self._log.warning("http_answered_twice", method=method, path=signed_path)
-            point("answer.after")
+            crashpoint("answer.after")
             self._log.debug("http", method=method, path=signed_path, status=response.status_code)
             if response.status_code == TOO_MANY_REQUESTS:
                 self.budget.record_rate_limited(charge.bucket)

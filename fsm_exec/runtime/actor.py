@@ -13,14 +13,13 @@ import trio
 from msgspec.structs import replace
 
 from fsm_exec.core.algorithm.algorithm import Algorithm
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import IllegalEvent, IllegalTrigger
 from fsm_exec.core.execution.advance import Advance, advance
-from fsm_exec.core.execution.cancel_capacity import Ends
+from fsm_exec.core.execution.cancel_capacity import CancelDemand
 from fsm_exec.core.execution.closing_leg import closing_at_us
 from fsm_exec.core.execution.events import (
     AnyEvent,
-    ClockStruck,
     DecisionDue,
     DrainRequested,
     FillReported,
@@ -28,16 +27,17 @@ from fsm_exec.core.execution.events import (
     Reason,
     Restored,
     StopRequested,
+    TimerFired,
     tag_of,
 )
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.invariants import InvariantBroken
-from fsm_exec.core.execution.order_checks import insists, lost_cancels
-from fsm_exec.core.journal.crashpoints import point
+from fsm_exec.core.execution.order_checks import resend_cancel_intents, wants_nothing_more
+from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.core.market.orders import Write
 from fsm_exec.core.recovery.proof import is_too_old
-from fsm_exec.core.recovery.recovery import doubted
+from fsm_exec.core.recovery.recovery import unconfirmed_write_event
 from fsm_exec.runtime.cancel_retry import CancelRetry
 from fsm_exec.runtime.determinism import wait_settled
 from fsm_exec.runtime.events import LazyEvent, Waitable
@@ -112,7 +112,7 @@ class Actor:
         self._on_stop: Callable[[], None] | None = None
 
     @property
-    def ends(self) -> Ends:
+    def ends(self) -> CancelDemand:
         """When it will ask for its cancels."""
         return ends_of(self.execution.deadline_us, self._algorithm)
 
@@ -149,9 +149,9 @@ class Actor:
 
     def expire(self) -> None:
         """Its deadline has passed while it was waiting for what the exchange holds."""
-        self._stop(ClockStruck(at_us=self._services.wall.now_us()))
+        self._stop(TimerFired(at_us=self._services.wall.now_us()))
 
-    def _stop(self, event: StopRequested | DrainRequested | ClockStruck) -> None:
+    def _stop(self, event: StopRequested | DrainRequested | TimerFired) -> None:
         if self._on_stop is None:
             self.inbox.offer(event)
             return
@@ -196,9 +196,9 @@ class Actor:
         left = () if isinstance(first, Restored) else self.execution.outbox
         await self.step(first)
         for entry in left:
-            await self.step(doubted(entry, self._services.wall.now_us()))
-        if not isinstance(first, Restored) and lost_cancels(self.execution):
-            await self.step(ClockStruck(at_us=self._services.wall.now_us()))
+            await self.step(unconfirmed_write_event(entry, self._services.wall.now_us()))
+        if not isinstance(first, Restored) and resend_cancel_intents(self.execution):
+            await self.step(TimerFired(at_us=self._services.wall.now_us()))
 
     async def _process_events(self, inquiries: trio.Nursery | None) -> None:
         """Until the execution has ended, or something is in doubt that was not (or nothing is any more)."""
@@ -220,9 +220,9 @@ class Actor:
         """Take one fact in; return when its consequences are durable and on their way."""
         before = self.execution
         is_fill = isinstance(event, FillReported)
-        point("fill.before" if is_fill else "decision.before")
+        crashpoint("fill.before" if is_fill else "decision.before")
         step = advance(before, event, self._algorithm)
-        point("decision.after")
+        crashpoint("decision.after")
         if step is None:
             return
         self.in_flight += 1  # what was decided is sent when this returns
@@ -232,7 +232,7 @@ class Actor:
             self.in_flight -= 1
         self.execution = step.execution
         if is_fill:
-            point("fill.after")
+            crashpoint("fill.after")
         self._publish(event, step)
         for write in step.effects:
             self.in_flight += 1
@@ -307,7 +307,7 @@ class Actor:
             if (fact := self.inbox.take()) is not None:
                 return fact
         if now_us >= struck_us:
-            return ClockStruck(at_us=now_us)
+            return TimerFired(at_us=now_us)
         if thinks and now_us >= decide_us:
             self.inbox.nudged = False
             self._decided_us = now_us
@@ -324,7 +324,7 @@ class Actor:
         await self.inbox.wait(self._services.wall.trio_time(min(due_us, decide_us) if thinks else due_us))
         return None
 
-    def _view(self) -> View:
+    def _view(self) -> MarketView:
         """In the grid the execution was accepted under, whatever the market's is by now, and with what the account may
         still write: algorithms write less where it is scarce."""
         left = self._services.exchange.budget().write_left
@@ -334,7 +334,7 @@ class Actor:
         """When time alone moves core next: the closing leg begins, the deadline comes, or a cancel is due again."""
         execution = self.execution
         again_us = math.inf
-        if insists(execution):
+        if wants_nothing_more(execution):
             self._cancel_retry = self._cancel_retry or CancelRetry()
             again_us = self._cancel_retry.due_us(execution, self._services.wall.now_us())
         if execution.ending is not None:

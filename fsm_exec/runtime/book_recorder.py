@@ -17,8 +17,8 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.costs.rows import BookRow
 from fsm_exec.core.errors import SaveRefused, UnitError
-from fsm_exec.core.market.ladder_codec import ladder_of, ladder_text
-from fsm_exec.core.market.liquidity import liquidity
+from fsm_exec.core.market.ladder_codec import decode_ladder, encode_ladder
+from fsm_exec.core.market.liquidity import measure_liquidity
 from fsm_exec.core.store_port import ObservationStore
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
@@ -61,9 +61,9 @@ class BookRecorder:
             execution_id=execution_id,
             taken_at_us=self._wall.now_us(),
             why=why,
-            yes_depth=ladder_text(yes),
-            no_depth=ladder_text(no),
-            liquidity=liquidity(yes, no),
+            yes_depth=encode_ladder(yes),
+            no_depth=encode_ladder(no),
+            liquidity=measure_liquidity(yes, no),
             volume_e2=feed.volume_e2,
             category=feed.terms.category,
         )
@@ -97,7 +97,7 @@ class BookRecorder:
         if not rows or now_us - rows[-1].taken_at_us > self._settings.warm_max_age_s * 1_000_000:
             return
         try:
-            books = [(row.taken_at_us, ladder_of(row.yes_depth), ladder_of(row.no_depth)) for row in rows]
+            books = [(row.taken_at_us, decode_ladder(row.yes_depth), decode_ladder(row.no_depth)) for row in rows]
         except (msgspec.DecodeError, UnitError) as error:
             self._log.warning("stored_books_unreadable", ticker=feed.terms.ticker, error=str(error))
             return

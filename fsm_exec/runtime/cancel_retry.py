@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.execution.order_checks import lost_cancels
+from fsm_exec.core.execution.order_checks import resend_cancel_intents
 
 FIRST_US = 3_000_000  # a look-up that is answered has settled it by then
 PAUSE_MAX_US = 15_000_000
@@ -30,7 +30,7 @@ class CancelRetry:
         if not any(child.state == "cancelling" for child in execution.children):
             self._due_us, self._tries = None, 0
             return math.inf
-        if not lost_cancels(execution):
+        if not resend_cancel_intents(execution):
             self._due_us = None  # sent, and not answered yet
             return math.inf
         if self._due_us is None:

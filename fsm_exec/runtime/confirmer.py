@@ -18,11 +18,11 @@ from structlog.typing import FilteringBoundLogger
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.execution.events import AnyEvent, OrderProven
-from fsm_exec.core.execution.execution import Child, Execution, Fill
-from fsm_exec.core.execution.fills import Named, names_of
+from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill
+from fsm_exec.core.execution.fills import FillNames, names_of
 from fsm_exec.core.execution.timing import PROOF_US
 from fsm_exec.core.market.orders import FillListing, OrderListing
-from fsm_exec.core.recovery.proof import heard_alone, order_ids, proof, row_of, unlisted
+from fsm_exec.core.recovery.proof import frame_only_fills, order_ids, prove, row_of, unlisted_fills
 from fsm_exec.core.recovery.recovery import OVERLAP_US
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.order_names import OrderNames
@@ -35,7 +35,7 @@ class UnconfirmedOrder(msgspec.Struct, frozen=True):
     """An order of an execution that has ended, and since when what was told of it is in doubt."""
 
     execution: Execution
-    child: Child
+    child: ChildOrder
     since_us: int
 
 
@@ -120,7 +120,7 @@ class Confirmer:
         for execution in self._ended.unconfirmed():
             is_settled = True
             for child in execution.children:
-                needed |= {key for fill in heard_alone(child) for key in _keys(fill)}
+                needed |= {key for fill in frame_only_fills(child) for key in _keys(fill)}
                 since = [fill.heard_at_us or 0 for fill in self._unlisted_fills(child)]
                 if child.suspicion is not None:
                     since.append(child.suspicion.since_us)
@@ -136,13 +136,13 @@ class Confirmer:
         self._asked = {name: asked for name, asked in self._asked.items() if name in names}
         return found
 
-    def _since_us(self, child: Child, since_us: int) -> int:
+    def _since_us(self, child: ChildOrder, since_us: int) -> int:
         """When a doubt began. One that began in the future began before the clock was put back."""
         now_us = self._wall.now_us()
         return since_us if since_us <= now_us else self._seen_us.setdefault(child.client_order_id, now_us)
 
-    def _unlisted_fills(self, child: Child) -> list[Fill]:
-        return [fill for fill in heard_alone(child) if self._listed.keys().isdisjoint(_keys(fill))]
+    def _unlisted_fills(self, child: ChildOrder) -> list[Fill]:
+        return [fill for fill in frame_only_fills(child) if self._listed.keys().isdisjoint(_keys(fill))]
 
     async def _check_order(
         self, doubt: UnconfirmedOrder, due: Sequence[UnconfirmedOrder], listed: dict[str, OrderListing]
@@ -158,18 +158,18 @@ class Confirmer:
         row = row_of(child, ticker, orders)
         ids = dict.fromkeys((*order_ids(child, row), *self._names.ids_of(child.client_order_id)))
         fills = [await self._exchange.fills(ticker, order_id) for order_id in ids]
-        found = proof(execution, child, orders, fills, doubt.since_us, self._wall.now_us(), lambda _: None)
+        found = prove(execution, child, orders, fills, doubt.since_us, self._wall.now_us(), lambda _: None)
         if not isinstance(found, OrderProven):
             return found or ""
         self._listed.update((key, found.as_of_us) for fill in found.fills for key in _keys(fill))
-        for fill in unlisted(child, found.fills):  # should this listing be what is wrong, the next has it
+        for fill in unlisted_fills(child, found.fills):  # should this listing be what is wrong, the next has it
             at_us = fill.heard_at_us or fill.traded_at_us
             self._back_us = at_us if self._back_us is None else min(at_us, self._back_us)
         self._ended.deliver(execution.execution_id, found)
         return ""
 
 
-class _OfOrder(Named, Protocol):
+class _OfOrder(FillNames, Protocol):
     @property
     def order_id(self) -> str: ...
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import trio
 
 from fsm_exec.core.algorithm.market_view import mid_of
-from fsm_exec.core.costs.message_counts import Activity, activity
-from fsm_exec.core.costs.metrics import DeadlineBook, child_metrics, metrics
+from fsm_exec.core.costs.message_counts import MessageCounts, count_messages
+from fsm_exec.core.costs.metrics import DeadlineBook, compute_child_metrics, compute_metrics
 from fsm_exec.core.costs.rows import BookRow, MetricsRow
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.book import Ladder
-from fsm_exec.core.market.ladder_codec import ladder_of, ladder_text
+from fsm_exec.core.market.ladder_codec import decode_ladder, encode_ladder
 from fsm_exec.core.values.units import (
     Outcome,
     complement,
@@ -34,7 +34,7 @@ async def measure_unscored(execution: Execution, feed: MarketFeed | None, servic
     now_us, deadline_us = services.wall.now_us(), execution.deadline_us
     if feed is None or now_us > deadline_us or execution.filled_e2 >= execution.target_e2:
         await save_cost_rows(
-            execution, metrics(execution, None, activity=await load_activity(execution, services)), services
+            execution, compute_metrics(execution, None, activity=await load_activity(execution, services)), services
         )
         return
     await services.wall.sleep_until_us(deadline_us)
@@ -90,7 +90,7 @@ async def measure(
     if book is None and execution.filled_e2 != execution.target_e2:
         book = await _save_deadline_book(execution, feed, services)
     volume = feed.volume_since(execution.accepted_at_us)
-    row = metrics(execution, book, activity=await load_activity(execution, services), market_volume=volume)
+    row = compute_metrics(execution, book, activity=await load_activity(execution, services), market_volume=volume)
     await save_cost_rows(execution, row, services)
     return row, book
 
@@ -99,19 +99,19 @@ async def remeasure(execution: Execution, book: DeadlineBook | None, services: S
     """The same after a late fill; what was traded in the market stays what it was."""
     earlier = await services.store.metrics(execution.execution_id)
     volume = None if earlier is None or earlier.market_volume is None else parse_count(earlier.market_volume)
-    row = metrics(execution, book, activity=await load_activity(execution, services), market_volume=volume)
+    row = compute_metrics(execution, book, activity=await load_activity(execution, services), market_volume=volume)
     await save_cost_rows(execution, row, services)
     return row
 
 
-async def load_activity(execution: Execution, services: Services) -> Activity:
+async def load_activity(execution: Execution, services: Services) -> MessageCounts:
     """What it asked of the exchange, from its journal."""
-    return activity(execution, await services.store.journal(execution.execution_id))
+    return count_messages(execution, await services.store.journal(execution.execution_id))
 
 
 async def save_cost_rows(execution: Execution, row: MetricsRow, services: Services) -> None:
     """The execution's row, and one for each of its orders."""
-    await services.store.save_metrics(row, services.wall.now_us(), child_metrics(execution))
+    await services.store.save_metrics(row, services.wall.now_us(), compute_child_metrics(execution))
 
 
 async def _save_deadline_book(execution: Execution, feed: MarketFeed, services: Services) -> DeadlineBook:
@@ -123,8 +123,8 @@ async def _save_deadline_book(execution: Execution, feed: MarketFeed, services: 
             execution_id=execution.execution_id,
             taken_at_us=view.at_us,
             why="deadline",
-            yes_depth=ladder_text(ladders["yes"]),
-            no_depth=ladder_text(ladders["no"]),
+            yes_depth=encode_ladder(ladders["yes"]),
+            no_depth=encode_ladder(ladders["no"]),
         )
     )
     fresh = view.feed == "live" and 0 <= view.at_us - execution.deadline_us <= LATE_MAX_US
@@ -133,7 +133,7 @@ async def _save_deadline_book(execution: Execution, feed: MarketFeed, services: 
 
 def decode_book(row: BookRow, outcome: Outcome, *, fresh: bool) -> DeadlineBook:
     """The book that an execution in `outcome` was priced by, as it is stored. Its mid is None for a one-sided book."""
-    yes, no = ladder_of(row.yes_depth), ladder_of(row.no_depth)
+    yes, no = decode_ladder(row.yes_depth), decode_ladder(row.no_depth)
     bids, others = (yes, no) if outcome == "yes" else (no, yes)
     asks = _mirrored(others)
     mid = mid_of(bids[0][0], asks[0][0]) if bids and asks else None

@@ -9,7 +9,7 @@ from fsm_exec.core.execution.events import AnyEvent, MarketChanged
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.market.terms import MarketStatus
-from fsm_exec.core.recovery.order_lookup import taken_elsewhere
+from fsm_exec.core.recovery.order_lookup import why_in_another_market
 from fsm_exec.core.recovery.proof import is_doubted
 from fsm_exec.runtime.ended_executions import EndedExecutions
 from fsm_exec.runtime.kill_switch import cancel_orphans
@@ -72,7 +72,7 @@ class Dispatch:
             return False
         self._services.log.error("name_in_another_market", order=client_order_id, ticker=report.ticker)
         child = execution.child(client_order_id)
-        why = None if child is None else taken_elsewhere(child, execution.terms.ticker, report)
+        why = None if child is None else why_in_another_market(child, execution.terms.ticker, report)
         if actor is not None and why is not None:
             actor.inbox.stop(IllegalEvent(why))
         return True

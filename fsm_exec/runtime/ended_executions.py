@@ -19,9 +19,9 @@ from fsm_exec.core.execution.advance import advance
 from fsm_exec.core.execution.events import AnyEvent, OrderProven, tag_of
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.snapshot import decode_snapshot
-from fsm_exec.core.journal.to_rows import row_says, save_of
+from fsm_exec.core.journal.to_rows import row_matches, save_of
 from fsm_exec.core.market.orders import FillReport
-from fsm_exec.core.recovery.order_lookup import filled
+from fsm_exec.core.recovery.order_lookup import fill_event
 from fsm_exec.core.recovery.proof import is_doubted, is_too_old
 from fsm_exec.runtime.actor import log_notes
 from fsm_exec.runtime.cost_measurement import decode_book, remeasure
@@ -131,8 +131,8 @@ class EndedExecutions:
             owner = found.get(fill.order_id)
             if owner is None:
                 self._services.log.info("fill_of_others", order_id=fill.order_id, fill_id=fill.fill_id)
-            elif not any(row_says(row, fill) for row in owner.fills):
-                event = filled(fill, owner.client_order_id, None, self._services.wall.now_us())
+            elif not any(row_matches(row, fill) for row in owner.fills):
+                event = fill_event(fill, owner.client_order_id, None, self._services.wall.now_us())
                 # Somebody may have begun to work it meanwhile: the engine knows.
                 deliver(owner.execution_id, event)
 

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from fsm_exec.core.errors import ExecError, LocalError, OverCapacity, SaveRefused, ServiceFailed, StoreFailed, UserError
 from fsm_exec.core.execution.advance import Advance, advance
-from fsm_exec.core.execution.cancel_capacity import Ends, over_capacity
+from fsm_exec.core.execution.cancel_capacity import CancelDemand, why_over_capacity
 from fsm_exec.core.execution.events import Reason
 from fsm_exec.core.execution.machine import step
 from fsm_exec.core.journal.to_rows import edge_figures, save_of
-from fsm_exec.core.market.client_order_id import numbered
+from fsm_exec.core.market.client_order_id import execution_id_of
 from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.runtime.dispatch import Dispatch
 from fsm_exec.runtime.ended_executions import EndedExecution as EndedExecution
@@ -38,7 +38,7 @@ from fsm_exec.runtime.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from fsm_exec.core.algorithm.algorithm import Algorithm
-    from fsm_exec.core.algorithm.market_view import View
+    from fsm_exec.core.algorithm.market_view import MarketView
     from fsm_exec.runtime.actor import Actor
 
 LEAVING_S = 15.0  # how long executions may take to end when the engine's owner has failed
@@ -72,7 +72,7 @@ class Engine:
         self._services, self._markets, self._stream = services, markets, stream
         self.health = health
         self._count = 0
-        self._reserved: dict[str, Ends] = {}  # held for what is about to be submitted
+        self._reserved: dict[str, CancelDemand] = {}  # held for what is about to be submitted
         self._stops: list[Reason] = []  # all there have been: one may come while an execution is being accepted
         self._why_halted: str | None = None
         self.failure: StoreFailed | ServiceFailed | None = None  # what it halted for, if it cannot go on
@@ -85,7 +85,7 @@ class Engine:
 
     # What its owner asks.
 
-    def view(self, ticker: str, outcome: Outcome) -> View:
+    def view(self, ticker: str, outcome: Outcome) -> MarketView:
         return self.feeds[ticker].view(outcome)
 
     def volume_24h(self, ticker: str) -> CountE2 | None:
@@ -119,7 +119,7 @@ class Engine:
         self._reserved.pop(name, None)
         now_us, new = self._services.wall.now_us(), ends_of(deadline_us, algorithm)
         others = [*(actor.ends for actor in self.actors.values()), *self._reserved.values()]
-        why = over_capacity(new, others, self._services.exchange.budget(), grace_us=GRACE_US, now_us=now_us)
+        why = why_over_capacity(new, others, self._services.exchange.budget(), grace_us=GRACE_US, now_us=now_us)
         if why is not None:
             raise OverCapacity(why)
         self._reserved[name] = new
@@ -139,7 +139,7 @@ class Engine:
         if self.state != "running":
             raise LocalError(f"the engine is {self.state} and accepts no work")
         self._count += 1
-        execution_id = numbered(self._count)
+        execution_id = execution_id_of(self._count)
         named = self._services.store.instance + self._services.store.epoch
         event = submitted_event(request, execution_id, named, self.feeds[request.ticker])
         stops = len(self._stops)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm.market_view import VIEW_DEPTH_LEVELS, View, mid_of
+from fsm_exec.core.algorithm.market_view import VIEW_DEPTH_LEVELS, MarketView, mid_of
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.machine import step
 from fsm_exec.core.market.book import Book, BookError, Level
@@ -59,7 +59,7 @@ class MarketFeed:
         self._mids: deque[tuple[int, int]] = deque(maxlen=MIDS_KEPT)  # exchange time, YES mid, when the mid changed
         self._mid_e5: int | None = None
         self._spread_e4: int | None = None
-        self.on_acted: Callable[[Execution, View], None] | None = None
+        self.on_acted: Callable[[Execution, MarketView], None] | None = None
         self._listeners: dict[str, Callable[[], None]] = {}
         self._grids = {"yes": terms.grid, "no": terms.grid.mirrored()}
 
@@ -172,7 +172,7 @@ class MarketFeed:
         if self.net_book.tracker is not None:
             self.net_book.tracker.watches.pop(name, None)
 
-    def view_for(self, execution: Execution) -> View:
+    def view_for(self, execution: Execution) -> MarketView:
         """What this execution's next decision sees, with the signals: what taking would cost it is followed from its
         first view until it unsubscribes."""
         view = self.view(execution.outcome)
@@ -194,18 +194,18 @@ class MarketFeed:
         before = next((volume for when_us, volume in self._trades if when_us >= at_us), self.volume_e2)
         return CountE2(self.volume_e2 - before)
 
-    def notify_acted(self, execution: Execution, view: View) -> None:
+    def notify_acted(self, execution: Execution, view: MarketView) -> None:
         """An execution has decided on writes, having seen `view`; both are durable."""
         if self.on_acted is not None:
             self.on_acted(execution, view)
 
-    def view(self, outcome: Outcome, depth: int = VIEW_DEPTH_LEVELS) -> View:
+    def view(self, outcome: Outcome, depth: int = VIEW_DEPTH_LEVELS) -> MarketView:
         """The market now, without signals; `depth` 0 gives every level."""
         now_us = self._wall.now_us()
         ticker = self.terms.ticker
         other = opposite(outcome)
         mid = self._mid_e5
-        return View(
+        return MarketView(
             at_us=now_us,
             book_seq=self.book_seq,
             feed=self.state,

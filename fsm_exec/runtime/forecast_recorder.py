@@ -11,12 +11,12 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.costs.rows import OpenForecast
 from fsm_exec.core.errors import SaveRefused
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.rows import ChildRow, ExecutionSave
-from fsm_exec.core.signals.forecasts import Forecast, fill_forecast, made_of
+from fsm_exec.core.signals.forecasts import Forecast, fill_forecast, forecasts_of
 from fsm_exec.core.signals.sweep_cost import sweep_side
 from fsm_exec.core.store_port import ObservationStore
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, CountE2, complement, opposite, parse_price
@@ -46,11 +46,11 @@ class ForecastRecorder:
             del self._orders[next(iter(self._orders))]
 
     @staticmethod
-    def forecasts_of(execution: Execution, view: View) -> list[Forecast]:
+    def forecasts_of(execution: Execution, view: MarketView) -> list[Forecast]:
         """What can be said at a decision that acted, having seen `view`."""
         if view.signals is None:
             return []
-        found = made_of(view.signals, execution.outcome, view.trusted_mid_e5, execution.deadline_us)
+        found = forecasts_of(view.signals, execution.outcome, view.trusted_mid_e5, execution.deadline_us)
         ahead = dict(view.bids)
         for child in execution.children:
             if child.state == "intended" and child.time_in_force == "good_till_canceled":

@@ -9,10 +9,10 @@ import msgspec
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.execution.events import Restored
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.market.client_order_id import name_of_ours, number_of
+from fsm_exec.core.market.client_order_id import number_of, parse_order_name
 from fsm_exec.core.market.orders import OrderReport
 from fsm_exec.core.market.terms import MarketStatus
-from fsm_exec.core.recovery.recovery import Plan, listed_since_us, plan
+from fsm_exec.core.recovery.recovery import RecoveryPlan, listed_since_us, plan_recovery
 from fsm_exec.core.store_port import Store
 from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.runtime.exchange_reads import fetch_listings
@@ -26,12 +26,12 @@ async def fetch_missed_by_all(
     markets: Mapping[str, MarketStatus],
     last_saved_us: int,
     services: Services,
-) -> Plan:
+) -> RecoveryPlan:
     """What the exchange's listings tell a whole database. Raises VenueRefused."""
     since_us = listed_since_us(executions, last_saved_us, services.wall.now_us())
     orders, fills = await fetch_listings(services.exchange, since_us, services.log)
     store = services.store
-    return plan(executions, orders, fills, markets, store.instance, services.wall.now_us(), epoch=store.epoch)
+    return plan_recovery(executions, orders, fills, markets, store.instance, services.wall.now_us(), epoch=store.epoch)
 
 
 async def fetch_missed(
@@ -42,7 +42,7 @@ async def fetch_missed(
     since_us = listed_since_us((execution,), None, services.wall.now_us())
     orders, fills = await fetch_listings(services.exchange, since_us, services.log, ticker)
     markets = {} if status is None else {ticker: status}
-    found = plan(
+    found = plan_recovery(
         (execution,),
         orders,
         fills,
@@ -56,9 +56,9 @@ async def fetch_missed(
     return event
 
 
-def check_other_engines(found: Plan, gone: str | None, services: Services) -> None:
+def check_other_engines(found: RecoveryPlan, gone: str | None, services: Services) -> None:
     """Raises UserError while orders of another database of ours rest in the account, unless its engine is gone."""
-    for instance, orders in sorted(found.others.items()):
+    for instance, orders in sorted(found.of_other_instances.items()):
         names = ", ".join(order.client_order_id for order in orders[:NAMES_SHOWN])
         services.log.warning("orders_of_another_engine", instance=instance, orders=len(orders), first=names)
         if instance != gone:
@@ -66,8 +66,8 @@ def check_other_engines(found: Plan, gone: str | None, services: Services) -> No
                 f"{len(orders)} live orders in this account belong to another fsm-exec database, instance {instance} "
                 f"({names}); stop its engine, or start with --other-engine-is-gone {instance} to leave them alone"
             )
-    if found.foreign:
-        services.log.info("foreign_orders", resting=found.foreign)
+    if found.foreign_count:
+        services.log.info("foreign_orders", resting=found.foreign_count)
 
 
 class ForgottenOrders(msgspec.Struct, frozen=True):
@@ -86,7 +86,9 @@ class ForgottenOrders(msgspec.Struct, frozen=True):
         )
 
 
-async def load_misnamed(found: Plan, forgot: ForgottenOrders | None, store: Store) -> list[tuple[str, OrderReport]]:
+async def load_misnamed(
+    found: RecoveryPlan, forgot: ForgottenOrders | None, store: Store
+) -> list[tuple[str, OrderReport]]:
     """Orders that have ended, of executions that have, listed under another id than the database has of them, which is
     that of an answer that was wrong; with the execution. Raises StoreFailed."""
     unknown = set[str]() if forgot is None else {order.client_order_id for order in forgot.orders}
@@ -95,14 +97,14 @@ async def load_misnamed(found: Plan, forgot: ForgottenOrders | None, store: Stor
     return [
         (named.execution_id, order)
         for order in ours
-        if order.order_id not in owners and (named := name_of_ours(order.client_order_id)) is not None
+        if order.order_id not in owners and (named := parse_order_name(order.client_order_id)) is not None
     ]
 
 
-async def load_forgotten(found: Plan, store: Store) -> ForgottenOrders | None:
+async def load_forgotten(found: RecoveryPlan, store: Store) -> ForgottenOrders | None:
     """An order is saved before it is sent, so one that was never saved here was forgotten. Raises StoreFailed."""
     names = await store.unknown_orders([order.client_order_id for order in found.unowned])
     unknown = set(names)
     orders = tuple(order for order in found.unowned if order.client_order_id in unknown)
-    numbers = [number_of(named.execution_id) for name in names if (named := name_of_ours(name)) is not None]
+    numbers = [number_of(named.execution_id) for name in names if (named := parse_order_name(name)) is not None]
     return ForgottenOrders(orders, max(numbers)) if orders else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fsm_exec.core.market.bid_ladder import BidSide
+from fsm_exec.core.market.bid_ladder import BidLadder
 from fsm_exec.core.market.book import Book, Level
 from fsm_exec.core.signals.signal_tracker import SignalTracker
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
@@ -23,12 +23,12 @@ class NetBook:
     def __init__(self, ticker: str, own: OwnOrders, tracker: SignalTracker | None) -> None:
         self._ticker, self._own = ticker, own
         self.tracker = tracker
-        self._sides: dict[Outcome, BidSide] = {"yes": BidSide(), "no": BidSide()}
+        self._sides: dict[Outcome, BidLadder] = {"yes": BidLadder(), "no": BidLadder()}
         self._ours: dict[Outcome, dict[PriceE4, CountE2]] = {"yes": {}, "no": {}}
         self._warm = False
         self.at_us = 0  # of the newest book
 
-    def side(self, outcome: Outcome) -> BidSide:
+    def side(self, outcome: Outcome) -> BidLadder:
         return self._sides[outcome] if self.tracker is None else self.tracker.side(outcome)
 
     def warm_up(self, books: Sequence[tuple[int, Sequence[Level], Sequence[Level]]]) -> None:
@@ -84,8 +84,8 @@ class NetBook:
         return (side.best, side.touch_e2) != top
 
 
-def _ladder_of(levels: Sequence[Level]) -> BidSide:
-    side = BidSide()
+def _ladder_of(levels: Sequence[Level]) -> BidLadder:
+    side = BidLadder()
     for price, count in levels:
         side.put(price, count)
     return side

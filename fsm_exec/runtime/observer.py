@@ -12,7 +12,7 @@ from typing import Final
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.costs.rows import BookRow
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.rows import ExecutionSave
@@ -86,7 +86,7 @@ class Observer:
         if save.journal.seq == 1 and (feed := self._feeds.get(save.ticker)) is not None:
             self._enqueue(self.depth.snapshot_row(feed, "arrival", save.execution_id), None, [])
 
-    def _on_acted(self, execution: Execution, view: View) -> None:
+    def _on_acted(self, execution: Execution, view: MarketView) -> None:
         feed = self._feeds.get(execution.terms.ticker)
         if feed is not None:
             book = self.depth.snapshot_row(feed, "decision", execution.execution_id)

@@ -16,19 +16,19 @@ import trio
 
 from fsm_exec.core.errors import IllegalEvent, VenueError
 from fsm_exec.core.execution.events import AnyEvent, OrderProven
-from fsm_exec.core.execution.execution import Child, Execution
-from fsm_exec.core.execution.order_checks import insists
+from fsm_exec.core.execution.execution import ChildOrder, Execution
+from fsm_exec.core.execution.order_checks import wants_nothing_more
 from fsm_exec.core.execution.timing import PROOF_US
 from fsm_exec.core.market.orders import FillReport, OrderListing
 from fsm_exec.core.recovery.order_lookup import (
-    answer_of,
     check_existing,
     doubt_of,
-    filled,
-    needs_inquiry,
+    event_from_listing,
+    fill_event,
+    needs_lookup,
     proof_from_us,
 )
-from fsm_exec.core.recovery.proof import is_overtaken, order_ids, proof, row_of, zombie
+from fsm_exec.core.recovery.proof import is_overtaken, order_ids, prove, row_of, zombie_row
 from fsm_exec.core.recovery.reconcile import fill_is_news
 from fsm_exec.core.recovery.recovery import OVERLAP_US
 from fsm_exec.runtime.feed import MarketFeed
@@ -65,12 +65,12 @@ class OrderLookup:
         self._running = NOTHING
         self._existing = NOTHING  # a restart hears it again: the order is placed under the same id, or found
         self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is in doubt, and since when
-        self._proven: tuple[tuple[OrderProven, Child], ...] = ()  # proofs not taken in yet, and what each is about
+        self._proven: tuple[tuple[OrderProven, ChildOrder], ...] = ()  # proofs not taken in yet, and what each is about
 
     @property
     def is_needed(self) -> bool:
         """Whether anything is in doubt."""
-        return any(needs_inquiry(child) for child in self._target.execution.children)
+        return any(needs_lookup(child) for child in self._target.execution.children)
 
     def mark_existing(self, client_order_id: str) -> None:
         """The exchange refuses to place it, for an order of its id exists: ours, or another one of our name."""
@@ -89,7 +89,7 @@ class OrderLookup:
     def start_lookups(self, nursery: trio.Nursery) -> None:
         """Start asking about every order that needs it and is not asked about yet."""
         for child in self._target.execution.children:
-            if not needs_inquiry(child):
+            if not needs_lookup(child):
                 continue
             name, doubt, now_us = child.client_order_id, doubt_of(child), self._services.wall.now_us()
             known = self._doubts.get(name)
@@ -114,7 +114,7 @@ class OrderLookup:
             await trio.sleep(self._pause_s(client_order_id, pause_s))
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
             child = self._target.execution.child(client_order_id)
-            if child is None or not needs_inquiry(child):
+            if child is None or not needs_lookup(child):
                 return
             try:
                 await self._look_up_once(child, self._doubts[client_order_id][1])
@@ -122,11 +122,11 @@ class OrderLookup:
                 self._services.log.warning("inquiry_failed", order=client_order_id, error=str(error))
                 await self._cancel_unlisted(child)
 
-    async def _cancel_unlisted(self, child: Child) -> None:
+    async def _cancel_unlisted(self, child: ChildOrder) -> None:
         """An order that was said to have ended may rest. Where nothing of it is wanted any more and no listing tells,
         it is cancelled all the same: to one that has ended a cancel does nothing."""
         execution, over = self._target.execution, child.state == "settling" or not child.is_open
-        if over and child.order_id is not None and insists(execution):
+        if over and child.order_id is not None and wants_nothing_more(execution):
             await cancel_order(child.client_order_id, child.order_id, execution, self._services)
 
     def _pause_s(self, client_order_id: str, pause_s: float) -> float:
@@ -141,7 +141,7 @@ class OrderLookup:
             pause_s = min(pause_s, LATE_PAUSE_MAX_S)
         return pause_s if left_us <= 0 else min(pause_s, max(left_us / 1_000_000, FIRST_PAUSE_S))
 
-    async def _look_up_once(self, child: Child, doubted_us: int) -> None:
+    async def _look_up_once(self, child: ChildOrder, doubted_us: int) -> None:
         exchange, wall, inbox = self._services.exchange, self._services.wall, self._target.inbox
         execution = self._target.execution
         late = wall.now_us() > doubted_us + PROOF_US
@@ -154,10 +154,10 @@ class OrderLookup:
                 since_us = execution.begun_us - OVERLAP_US
                 listing = await self._services.listings.orders(execution.terms.ticker, since_us)
             now = self._target.execution.child(child.client_order_id)
-            if now is None or not needs_inquiry(now) or doubt_of(now) != doubt_of(child):
+            if now is None or not needs_lookup(now) or doubt_of(now) != doubt_of(child):
                 return  # the listing was slow, and answers a question nobody has any more
             if child.is_open and child.state != "settling":
-                answer = answer_of(child, listing, doubted_us, wall.now_us())
+                answer = event_from_listing(child, listing, doubted_us, wall.now_us())
                 if exists and not self._target.ends_regardless:
                     check_existing(child, execution.terms.ticker, listing, answer)
                 if answer is not None and not (late and child.suspicion is not None):
@@ -165,13 +165,13 @@ class OrderLookup:
         row = None if listing is None else row_of(child, execution.terms.ticker, listing)
         fills = [await exchange.fills(execution.terms.ticker, order_id) for order_id in order_ids(child, row)]
         if late and listing is not None:
-            rests = row if self._target.ends_regardless else zombie(child, execution.terms.ticker, listing)
+            rests = row if self._target.ends_regardless else zombie_row(child, execution.terms.ticker, listing)
             if rests is not None and rests.status == "resting":
                 await cancel_order(rests.client_order_id, rests.order_id, execution, self._services)
             now = self._target.execution.child(child.client_order_id)
             if now is None or doubt_of(now) != doubt_of(child):
                 return
-            found = proof(
+            found = prove(
                 self._target.execution,
                 now,
                 listing,
@@ -196,7 +196,7 @@ class OrderLookup:
             and (child.order_id is None or report.order_id == child.order_id)
         ]
         for report in new[: inbox.room // 2]:  # the rest is asked for again
-            inbox.offer(filled(report, child.client_order_id, self._mid(report), wall.now_us(), execution))
+            inbox.offer(fill_event(report, child.client_order_id, self._mid(report), wall.now_us(), execution))
 
     def _mid(self, report: FillReport) -> int | None:
         return self._feed.mid_before(report.at_us, self._target.execution.outcome)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fsm_exec.core.market.client_order_id import name_of_ours
+from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.core.market.orders import FillReport
 
 
@@ -42,7 +42,7 @@ class OrderNames:
         """The exchange calls this order of ours `order_id`."""
         self._client_ids[order_id] = client_order_id
         if not client_order_id.startswith(self._prefix):
-            named = name_of_ours(client_order_id)
+            named = parse_order_name(client_order_id)
             if named is not None:
                 self._adopted[client_order_id] = named.execution_id
 

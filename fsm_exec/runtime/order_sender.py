@@ -12,12 +12,12 @@ from fsm_exec.core.execution.events import (
     AnyEvent,
     CancelAnswered,
     OrderAccepted,
-    OrderDoubted,
+    OrderNotSent,
     OrderRefused,
-    OrderWithdrawn,
-    WriteLost,
+    PlaceUnconfirmed,
+    WriteUnconfirmed,
 )
-from fsm_exec.core.journal.crashpoints import point
+from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
@@ -48,9 +48,9 @@ async def send_write(
         case AmendOrder():
             return _amend_event(write, await exchange.amend(write), wall.now_us())
         case CancelOrder():
-            point("cancel.before")
+            crashpoint("cancel.before")
             answer = await exchange.cancel(write)
-            point("cancel.after")
+            crashpoint("cancel.after")
             return _cancel_event(write, answer, wall.now_us())
         case _:
             assert_never(write)
@@ -76,10 +76,10 @@ def _place_event(write: PlaceOrder, answer: PlaceAnswer, at_us: int) -> AnyEvent
         case Refused():
             return OrderRefused(at_us=at_us, client_order_id=name, code=answer.code, message=answer.message)
         case NotSent():
-            return OrderWithdrawn(at_us=at_us, client_order_id=name, why=answer.why)
+            return OrderNotSent(at_us=at_us, client_order_id=name, why=answer.why)
         case Unknown():
             why = answer.why if answer.code is None else answer.message
-            return OrderDoubted(at_us=at_us, client_order_id=name, why=why, code=answer.code)
+            return PlaceUnconfirmed(at_us=at_us, client_order_id=name, why=why, code=answer.code)
         case _:
             return OrderAccepted(
                 at_us=at_us,
@@ -95,7 +95,9 @@ def _amend_event(write: AmendOrder, answer: AmendAnswer, at_us: int) -> AnyEvent
     match answer:
         case Refused(code="not_found"):
             # As with a cancel: the order may have been filled, and its frames may still be on their way.
-            return WriteLost(at_us=at_us, client_order_id=name, effect_id=effect_id, why=f"refused: {answer.code}")
+            return WriteUnconfirmed(
+                at_us=at_us, client_order_id=name, effect_id=effect_id, why=f"refused: {answer.code}"
+            )
         case Refused():
             return AmendRefused(
                 at_us=at_us, client_order_id=name, effect_id=effect_id, code=answer.code, message=answer.message
@@ -103,7 +105,9 @@ def _amend_event(write: AmendOrder, answer: AmendAnswer, at_us: int) -> AnyEvent
         case NotSent():
             return AmendRefused(at_us=at_us, client_order_id=name, effect_id=effect_id, code="not_sent")
         case Unknown():
-            return WriteLost(at_us=at_us, client_order_id=name, effect_id=effect_id, why=answer.why, code=answer.code)
+            return WriteUnconfirmed(
+                at_us=at_us, client_order_id=name, effect_id=effect_id, why=answer.why, code=answer.code
+            )
         case _:
             return AmendAnswered(
                 at_us=at_us,
@@ -122,4 +126,4 @@ def _cancel_event(write: CancelOrder, answer: CancelAnswer, at_us: int) -> AnyEv
             at_us=at_us, client_order_id=name, order_id=answer.order_id, reduced_by_e2=answer.reduced_by_e2
         )
     why = f"refused: {answer.code}" if isinstance(answer, Refused) else answer.why
-    return WriteLost(at_us=at_us, client_order_id=name, effect_id=write.effect_id, why=why)
+    return WriteUnconfirmed(at_us=at_us, client_order_id=name, effect_id=write.effect_id, why=why)

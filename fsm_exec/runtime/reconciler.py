@@ -19,8 +19,8 @@ from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.execution.events import AnyEvent, OrderDisputed
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.orders import FillReport, OrderReport
-from fsm_exec.core.recovery.order_lookup import shows_what_stands
-from fsm_exec.core.recovery.reconcile import FRESH_US, dispute, fill_is_news, misnamed, order_is_news
+from fsm_exec.core.recovery.order_lookup import is_after_our_changes
+from fsm_exec.core.recovery.reconcile import FRESH_US, fill_is_news, order_is_news, why_disputed, why_misnamed
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.confirmer import Confirmer
 from fsm_exec.runtime.stream_listener import EngineStreamListener
@@ -143,7 +143,7 @@ class Reconciler:
             if known is None or (known.is_at_work and not self._has_room(owner, known)):
                 continue
             is_known = child is None or (child.client_order_id, child.order_id) in listed
-            why = None if child is None or is_known else misnamed(child, report)
+            why = None if child is None or is_known else why_misnamed(child, report)
             if not known.is_at_work and why is None:
                 continue
             if known.execution.terms.ticker != report.ticker:
@@ -151,10 +151,10 @@ class Reconciler:
                 continue
             self._names.learn(report.client_order_id, report.order_id)
             if child is not None and order_is_news(known.execution, report, listing.as_of_us):
-                self._listener.order(report, looked_up=shows_what_stands(child, listing.as_of_us))
+                self._listener.order(report, looked_up=is_after_our_changes(child, listing.as_of_us))
                 self._room[owner] -= 1
                 told += 1
-            elif (why := why or dispute(known.execution, report, listing.as_of_us)) is not None:
+            elif (why := why or why_disputed(known.execution, report, listing.as_of_us)) is not None:
                 name = report.client_order_id
                 self._executions.deliver(owner, OrderDisputed(at_us=self._wall.now_us(), client_order_id=name, why=why))
                 self._room[owner] = self._room.get(owner, 0) - 1

@@ -27,7 +27,7 @@ from fsm_exec.core.execution.events import FillReported, OrderDisputed
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.fills import known_fill
 from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
-from fsm_exec.core.recovery.recovery import Plan
+from fsm_exec.core.recovery.recovery import RecoveryPlan
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.cost_measurement import measure_unscored
 from fsm_exec.runtime.ended_executions import EndedExecutions
@@ -180,11 +180,11 @@ class Recovery:
             if actor.is_waiting:
                 actor.expire()
 
-    async def _start_all(self, loaded: LoadedExecutions, actors: list[Actor], found: Plan) -> None:
+    async def _start_all(self, loaded: LoadedExecutions, actors: list[Actor], found: RecoveryPlan) -> None:
         stopping: set[str] = set()
         missed: list[tuple[Actor, tuple[FillReported, ...]]] = []
         for number, (actor, (name, event)) in enumerate(zip(actors, found.events, strict=True), start=1):
-            if (taken := found.taken.get(name)) is not None:
+            if (taken := found.conflicts.get(name)) is not None:
                 actor.inbox.stop(IllegalEvent(taken))
             if not self._supervisor.start_recovered(actor, event):
                 for fill in event.fills:
@@ -198,7 +198,7 @@ class Recovery:
         self.has_listed = True
         orphans = [order for order in found.orphans if order.client_order_id not in stopping]
         cancel_orphans(orphans, self._services)
-        self._ended.take_unknown_fills(found.strangers)
+        self._ended.take_unknown_fills(found.unknown_fills)
         for execution in await load_unconfirmed(self._services):
             self._ended.track_unconfirmed(execution)
         for actor in actors:

@@ -16,7 +16,7 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.book import Level
 from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.market.terms import MarketStatus
-from fsm_exec.core.recovery.order_lookup import filled, reported
+from fsm_exec.core.recovery.order_lookup import fill_event, order_event
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
@@ -119,7 +119,7 @@ class EngineStreamListener:
             self._log.info("fill_of_others", order_id=report.order_id, fill_id=report.fill_id)
             return
         mid = None if feed is None else feed.mid_before(report.at_us, report.outcome)
-        event = filled(report, name, mid, self._wall.now_us(), self._facts.execution_of(owner))
+        event = fill_event(report, name, mid, self._wall.now_us(), self._facts.execution_of(owner))
         self._facts.deliver(owner, event)
 
     def order(self, report: OrderReport, *, looked_up: bool = False) -> None:
@@ -127,4 +127,4 @@ class EngineStreamListener:
         owner = self.names.owner_of(report.client_order_id)
         if owner is not None and not self._facts.is_in_other_market(owner, report.client_order_id, report):
             self.names.learn(report.client_order_id, report.order_id)
-            self._facts.deliver(owner, reported(report, self._wall.now_us(), looked_up=looked_up))
+            self._facts.deliver(owner, order_event(report, self._wall.now_us(), looked_up=looked_up))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fsm_exec.core.algorithm.algorithm import Algorithm
-from fsm_exec.core.execution.cancel_capacity import Ends
+from fsm_exec.core.execution.cancel_capacity import CancelDemand
 from fsm_exec.core.execution.events import Submitted
 from fsm_exec.core.journal.rows import SubmissionRow
 from fsm_exec.core.market.edge import Edge
@@ -38,9 +38,9 @@ class ExecutionRequest(msgspec.Struct, frozen=True, kw_only=True):
     submission: SubmissionRow | None = None
 
 
-def ends_of(deadline_us: int, algorithm: Algorithm) -> Ends:
+def ends_of(deadline_us: int, algorithm: Algorithm) -> CancelDemand:
     """When an execution worked by it asks for its cancels, and of how many orders."""
-    return Ends(deadline_us - (algorithm.closing_lead_us or 0), algorithm.resting_at_most)
+    return CancelDemand(deadline_us - (algorithm.closing_lead_us or 0), algorithm.resting_at_most)
 
 
 def submitted_event(request: ExecutionRequest, execution_id: str, instance: str, feed: MarketFeed) -> Submitted:

@@ -42,7 +42,7 @@ from fsm_exec.core.errors import (
 )
 from fsm_exec.core.execution.events import AnyEvent, Reason, Restored, tag_of
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.execution.order_checks import IllegalWish
+from fsm_exec.core.execution.order_checks import IllegalAction
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.cost_measurement import run_and_measure
 from fsm_exec.runtime.ended_executions import EndedExecution, EndedExecutions
@@ -62,7 +62,7 @@ JITTER_PER_MILLE = 500  # of the pause, at most, are added to it
 ANSWERS_POLL_S = 0.05
 GIVE_UP_WAIT_S = 30.0  # how long one is waited for that is being given up, by whoever wants it taken up again
 
-TRANSIENT = (InboxOverflow, IllegalWish)
+TRANSIENT = (InboxOverflow, IllegalAction)
 """Local errors that a moment brought about: a flood of facts, a book an algorithm was not made for."""
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 from fsm_exec.core.errors import StoreFailed
-from fsm_exec.core.journal.crashpoints import point
+from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS
 from fsm_exec.store.jobs import ORDER, Job, rows_of
 
@@ -62,12 +62,12 @@ def _transaction(connection: sqlite3.Connection, jobs: Sequence[Job]) -> JobResu
     except _ROW_ERRORS as error:
         connection.execute("ROLLBACK")
         return str(error)
-    point("commit.before")
+    crashpoint("commit.before")
     try:
         connection.execute("COMMIT")
     except _ROW_ERRORS as error:
         raise sqlite3.OperationalError(f"COMMIT failed: {error}") from error
-    point("commit.after")
+    crashpoint("commit.after")
     return None
 
 

@@ -18,7 +18,7 @@ from fsm_exec.core.journal.rows import (
     MethodRow,
     OrderOwner,
     RefusedRow,
-    Started,
+    StartPoint,
     StoredExecution,
 )
 from fsm_exec.core.market.terms import MarketTerms
@@ -150,7 +150,7 @@ class SqliteStore:
     async def unfinished(self) -> list[StoredExecution]:
         return await self._writer.read(execution_reads.load_unfinished)
 
-    async def started(self) -> Started:
+    async def started(self) -> StartPoint:
         found = await self._writer.read(recovery.load_start)
         return replace(found, number=max(found.number, self._opened.number))
 

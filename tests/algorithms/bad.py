@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from fsm_exec.algorithms import AnyFamily, Family, Settings, join_bid
-from fsm_exec.algorithms.toolkit import allowed, rest_at, whole
-from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, RepriceWish, Slice, Wish, WithdrawWish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.algorithms.toolkit import cap_to_grid, rest_at, single_slice
+from fsm_exec.core.algorithm.algorithm import Action, AmendAction, CancelAction, Goal, PlaceAction, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.values.units import CountE2, PriceE4
 
 Config = join_bid.Config
@@ -27,91 +27,91 @@ class Floating(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     share: float = 0.5  # the rule it breaks
 
 
-def plan(goal: Goal, view: View, config: Settings) -> tuple[Slice, ...]:
-    return whole(goal)
+def plan(goal: Goal, view: MarketView, config: Settings) -> tuple[Slice, ...]:
+    return single_slice(goal)
 
 
-def replan(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
-    return rest_at(progress, allowed(progress.goal, view.best_bid or 100))
+def replan(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
+    return rest_at(progress, cap_to_grid(progress.goal, view.best_bid or 100))
 
 
-def half_a_plan(goal: Goal, view: View, config: Settings) -> tuple[Slice, ...]:
+def half_a_plan(goal: Goal, view: MarketView, config: Settings) -> tuple[Slice, ...]:
     return (Slice(level=1, count_e2=CountE2(goal.target_e2 - 1)),)
 
 
-def float_price(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
-    return rest_at(progress, PriceE4(allowed(progress.goal, 5_000) * 1.0))  # type: ignore[arg-type]
+def float_price(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
+    return rest_at(progress, PriceE4(cap_to_grid(progress.goal, 5_000) * 1.0))  # type: ignore[arg-type]
 
 
-def beyond_target(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def beyond_target(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     part = progress.slices[0]
     if part.working is not None or not part.free_e2:
         return ()
-    price = allowed(progress.goal, 5_000)
-    return (PlaceWish(level=1, price_e4=price, count_e2=CountE2(part.free_e2 + 100)),)
+    price = cap_to_grid(progress.goal, 5_000)
+    return (PlaceAction(level=1, price_e4=price, count_e2=CountE2(part.free_e2 + 100)),)
 
 
-def over_cap(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def over_cap(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     above = progress.goal.grid.ceil(progress.goal.limits.worst_e4 + 1)
     return rest_at(progress, progress.goal.limits.worst_e4 if above is None else above)
 
 
-def off_the_grid(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
-    return rest_at(progress, PriceE4(allowed(progress.goal, 5_000) - 1))
+def off_the_grid(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
+    return rest_at(progress, PriceE4(cap_to_grid(progress.goal, 5_000) - 1))
 
 
-def by_the_clock(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def by_the_clock(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     return replan(progress, view, config) if time.time() > 1 else ()
 
 
-def by_the_calendar(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def by_the_calendar(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     return replan(progress, view, config) if datetime.now(UTC).year > 1 else ()
 
 
-def by_dice(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def by_dice(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     return replan(progress, view, config) if random.randrange(2) else ()
 
 
-def chatty(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def chatty(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     print("deciding")  # noqa: T201 - the rule it breaks
     return replan(progress, view, config)
 
 
-def counting(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def counting(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     SEEN.append(progress.at_us)
     return replan(progress, view, config) if len(SEEN) % 2 else ()
 
 
-def first_impression(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def first_impression(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     """Remembers a price for good: asked again in this process it always says the same."""
     first = FIRST.setdefault("bid", view.best_bid or 100)
-    return rest_at(progress, allowed(progress.goal, first))
+    return rest_at(progress, cap_to_grid(progress.goal, first))
 
 
-def by_a_set(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def by_a_set(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     """The order of a set of text is another in each process."""
     words = {f"{word}{progress.goal.target_e2}" for word in WORDS}
     place = list(words).index(f"bid{progress.goal.target_e2}")
-    return rest_at(progress, allowed(progress.goal, progress.goal.limits.worst_e4 - place * 100))
+    return rest_at(progress, cap_to_grid(progress.goal, progress.goal.limits.worst_e4 - place * 100))
 
 
-def raising(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def raising(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     return replan(progress, view, config) if view.bids[0][0] else ()  # of an empty side
 
 
-def leaving(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def leaving(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     raise SystemExit(3)
 
 
-def a_list(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def a_list(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     return list(replan(progress, view, config))  # type: ignore[return-value]
 
 
-def restless(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def restless(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     order = progress.slices[0].working
     if order is None:
         return replan(progress, view, config)
-    return () if order.busy else (WithdrawWish(level=1),)
+    return () if order.busy else (CancelAction(level=1),)
 
 
 class Impatient(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -120,14 +120,14 @@ class Impatient(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return 1_000_000
 
 
-def swaying(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def swaying(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     order = progress.slices[0].working
     if order is None:
         return replan(progress, view, config)
     if order.busy or progress.at_us < order.moved_at_us + 20_000_000:
         return ()
-    low, high = allowed(progress.goal, 100), allowed(progress.goal, 300)
-    return (RepriceWish(level=1, price_e4=low if order.price_e4 != low else high),)
+    low, high = cap_to_grid(progress.goal, 100), cap_to_grid(progress.goal, 300)
+    return (AmendAction(level=1, price_e4=low if order.price_e4 != low else high),)
 
 
 class Uneven(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -136,17 +136,17 @@ class Uneven(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return 1.5  # type: ignore[return-value]
 
 
-def halves(goal: Goal, view: View, config: Settings) -> tuple[Slice, ...]:
+def halves(goal: Goal, view: MarketView, config: Settings) -> tuple[Slice, ...]:
     half = CountE2(goal.target_e2 // 2)
     parts = ((1, half), (2, CountE2(goal.target_e2 - half)))
     return tuple(Slice(level=level, count_e2=count) for level, count in parts if count)
 
 
-def crowded(progress: Progress, view: View, config: Settings) -> tuple[Wish, ...]:
+def crowded(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     """Two orders at once, of which its configuration says one."""
-    price = allowed(progress.goal, view.best_bid or 100)
+    price = cap_to_grid(progress.goal, view.best_bid or 100)
     return tuple(
-        PlaceWish(level=part.level, price_e4=price, count_e2=part.free_e2)
+        PlaceAction(level=part.level, price_e4=price, count_e2=part.free_e2)
         for part in progress.slices
         if part.working is None and part.free_e2
     )

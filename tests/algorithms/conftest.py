@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES, Method
-from fsm_exec.core.algorithm.algorithm import Goal, Progress, SliceProgress, Wish, Working
-from fsm_exec.core.algorithm.market_view import View, mid_of
+from fsm_exec.core.algorithm.algorithm import Action, Goal, Progress, SliceProgress, Working
+from fsm_exec.core.algorithm.market_view import MarketView, mid_of
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import resolve_limits
@@ -32,9 +32,9 @@ class Desk:
         self.view = self.book(ladder((4_000, 20)), ladder((5_000, 20)))
         self.goal = self.goal_of()
 
-    def book(self, bids: Ladder, asks: Ladder, **changes: object) -> View:
+    def book(self, bids: Ladder, asks: Ladder, **changes: object) -> MarketView:
         two_sided = bool(bids and asks)
-        view = View(
+        view = MarketView(
             at_us=0,
             book_seq=1,
             feed="live",
@@ -50,7 +50,7 @@ class Desk:
 
     def goal_of(
         self, *, contracts: int = 10, target: int = 4_500, worst: int = 6_000, grid: PriceGrid = LINEAR_CENT,
-        arrival: View | None = None,
+        arrival: MarketView | None = None,
     ) -> Goal:  # fmt: skip
         fees = FeeTerms(700_000_000, 0)
         return Goal(
@@ -70,7 +70,7 @@ class Desk:
         )
         return Progress(goal=self.goal, at_us=round(at_s * S), walks=walks, writes=writes, slices=slices)
 
-    def wishes(self, *parts: SliceProgress, at_s: float = 0, walks: int = 0, writes: int = 0) -> tuple[Wish, ...]:
+    def wishes(self, *parts: SliceProgress, at_s: float = 0, walks: int = 0, writes: int = 0) -> tuple[Action, ...]:
         return self.method.replan(self.progress(*parts, at_s=at_s, walks=walks, writes=writes), self.view)
 
 

@@ -12,21 +12,21 @@ from msgspec.structs import replace
 from fsm_exec.algorithms import SHIPPED, SHIPPED_FAMILIES, market, method, simple_limit
 from fsm_exec.core.algorithm.algorithm import (
     Algorithm,
-    GiveUpWish,
+    GiveUpAction,
     Goal,
-    PlaceWish,
+    PlaceAction,
     Progress,
     Slice,
     SliceProgress,
     Working,
 )
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import Limits
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
 
-VIEW = View(
+VIEW = MarketView(
     at_us=1,
     book_seq=1,
     feed="live",
@@ -85,10 +85,10 @@ def test_simple_limit_rests_at_the_target() -> None:
     config = simple_limit.Config()
     for view in (VIEW, replace(VIEW, asks=()), replace(VIEW, bids=(), asks=()), replace(VIEW, mid_e5=None)):
         wishes = simple_limit.replan(progress(), view, config)
-        assert wishes == (PlaceWish(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(1_000)),)
-    assert PlaceWish(level=1, price_e4=PriceE4(1), count_e2=CountE2(1)).time_in_force == "good_till_canceled"
+        assert wishes == (PlaceAction(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(1_000)),)
+    assert PlaceAction(level=1, price_e4=PriceE4(1), count_e2=CountE2(1)).time_in_force == "good_till_canceled"
     assert simple_limit.replan(progress(free=300, sent=2), VIEW, config) == (
-        PlaceWish(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(300)),
+        PlaceAction(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(300)),
     )
 
 
@@ -104,10 +104,10 @@ def test_market_takes_once_at_the_worst_price() -> None:
     """An immediate-or-cancel order; what it does not get is given up."""
     config = market.Config()
     assert market.replan(progress(), VIEW, config) == (
-        PlaceWish(level=1, price_e4=PriceE4(5_100), count_e2=CountE2(1_000), time_in_force="immediate_or_cancel"),
+        PlaceAction(level=1, price_e4=PriceE4(5_100), count_e2=CountE2(1_000), time_in_force="immediate_or_cancel"),
     )
-    assert market.replan(progress(sent=1), VIEW, config) == (GiveUpWish(reason="no_liquidity"),)
-    assert market.replan(progress(free=400, sent=1), VIEW, config) == (GiveUpWish(reason="no_liquidity"),)
+    assert market.replan(progress(sent=1), VIEW, config) == (GiveUpAction(reason="no_liquidity"),)
+    assert market.replan(progress(free=400, sent=1), VIEW, config) == (GiveUpAction(reason="no_liquidity"),)
 
 
 def test_market_waits_for_its_order_and_is_content_when_filled() -> None:
@@ -130,7 +130,7 @@ def test_the_same_arguments_give_the_same_answer(name: str, free: int, sent: int
     assert algorithm.replan(copy.deepcopy(seen), copy.deepcopy(VIEW)) == first
     assert seen == before
     for wish in first:
-        if isinstance(wish, PlaceWish):
+        if isinstance(wish, PlaceAction):
             assert wish.price_e4 <= GOAL.limits.worst_e4
             assert wish.count_e2 == free
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES
-from fsm_exec.core.algorithm.algorithm import PlaceWish, RepriceWish, WithdrawWish
+from fsm_exec.core.algorithm.algorithm import AmendAction, CancelAction, PlaceAction
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.signals.signals import Signals
 from fsm_exec.core.values.units import CountE2, PriceE4, PriceGrid, PriceRange
@@ -28,7 +28,7 @@ def test_the_ramp(make: Maker, at_s: int, price: int) -> None:
     """bid + (0.6 + 0.5 (t/H)^2) x (ask - bid), to the nearest tick, a tick below the ask at most."""
     desk = make.desk("deadline_walker", BARE)
     assert desk.wishes(at_s=at_s) == (
-        PlaceWish(level=1, price_e4=PriceE4(price), count_e2=CountE2(1_000), post_only=True),
+        PlaceAction(level=1, price_e4=PriceE4(price), count_e2=CountE2(1_000), post_only=True),
     )
 
 
@@ -36,7 +36,7 @@ def test_the_ramp(make: Maker, at_s: int, price: int) -> None:
 def test_a_wide_spread_is_waited_out_while_there_is_time(make: Maker, at_s: int, price: int) -> None:
     """More than 45 s before the deadline the ramp runs within 2 cents around the mid (0.44 to 0.46), not within 10."""
     desk = make.desk("deadline_walker")
-    assert [wish.price_e4 for wish in desk.wishes(at_s=at_s) if isinstance(wish, PlaceWish)] == [price]
+    assert [wish.price_e4 for wish in desk.wishes(at_s=at_s) if isinstance(wish, PlaceAction)] == [price]
 
 
 def test_a_spread_that_is_not_wide_leaves_nothing_to_wait_for(make: Maker) -> None:
@@ -44,16 +44,18 @@ def test_a_spread_that_is_not_wide_leaves_nothing_to_wait_for(make: Maker) -> No
     for settings in ({}, BARE):
         desk = make.desk("deadline_walker", settings)
         desk.view = desk.book(make.ladder((4_400, 20)), make.ladder((4_600, 20)))
-        assert desk.wishes() == (PlaceWish(level=1, price_e4=PriceE4(4_500), count_e2=CountE2(1_000), post_only=True),)
+        assert desk.wishes() == (
+            PlaceAction(level=1, price_e4=PriceE4(4_500), count_e2=CountE2(1_000), post_only=True),
+        )
 
 
 def test_it_moves_up_by_a_tick_and_down_only_by_three_when_alone(make: Maker) -> None:
     """The same price is never sent again."""
     desk = make.desk("deadline_walker", BARE)  # wants 0.46 at the start
     assert desk.wishes(make.resting(4_600)) == ()
-    assert desk.wishes(make.resting(4_500)) == (RepriceWish(level=1, price_e4=PriceE4(4_600)),)
+    assert desk.wishes(make.resting(4_500)) == (AmendAction(level=1, price_e4=PriceE4(4_600)),)
     assert desk.wishes(make.resting(4_800)) == ()
-    assert desk.wishes(make.resting(4_900)) == (RepriceWish(level=1, price_e4=PriceE4(4_600)),)
+    assert desk.wishes(make.resting(4_900)) == (AmendAction(level=1, price_e4=PriceE4(4_600)),)
     desk.view = desk.book(make.ladder((4_900, 20)), make.ladder((5_000, 20)))
     assert desk.wishes(make.resting(4_900)) == (), (
         "somebody else bids as much: its place in the queue is worth something"
@@ -65,9 +67,9 @@ def test_a_finer_grid_needs_three_more_ticks(make: Maker) -> None:
     desk = make.desk("deadline_walker", BARE)
     desk.goal = desk.goal_of(grid=FINE)
     assert desk.wishes(make.resting(4_570)) == ()
-    assert desk.wishes(make.resting(4_560)) == (RepriceWish(level=1, price_e4=PriceE4(4_600)),)
+    assert desk.wishes(make.resting(4_560)) == (AmendAction(level=1, price_e4=PriceE4(4_600)),)
     assert desk.wishes(make.resting(4_650)) == ()
-    assert desk.wishes(make.resting(4_660)) == (RepriceWish(level=1, price_e4=PriceE4(4_600)),)
+    assert desk.wishes(make.resting(4_660)) == (AmendAction(level=1, price_e4=PriceE4(4_600)),)
 
 
 def test_an_empty_side_is_no_reason_to_chase(make: Maker) -> None:
@@ -75,19 +77,19 @@ def test_an_empty_side_is_no_reason_to_chase(make: Maker) -> None:
     desk = make.desk("deadline_walker", BARE)
     desk.view = desk.book(make.ladder((4_000, 20)), (), mid_e5=45_000, spread_e4=1_000)
     assert desk.wishes(make.resting(4_000), at_s=90) == ()
-    assert desk.wishes() == (PlaceWish(level=1, price_e4=PriceE4(4_600), count_e2=CountE2(1_000), post_only=True),)
+    assert desk.wishes() == (PlaceAction(level=1, price_e4=PriceE4(4_600), count_e2=CountE2(1_000), post_only=True),)
     desk.view = desk.book((), make.ladder((4_300, 20)), mid_e5=45_000, spread_e4=1_000)
-    assert desk.wishes() == (PlaceWish(level=1, price_e4=PriceE4(4_200), count_e2=CountE2(1_000), post_only=True),)
+    assert desk.wishes() == (PlaceAction(level=1, price_e4=PriceE4(4_200), count_e2=CountE2(1_000), post_only=True),)
 
 
 def test_a_spread_blown_apart_moves_nothing(make: Maker) -> None:
     """Above twice the arrival's and two cents; a new order is priced by the arrival. At exactly that it goes on."""
     desk = make.desk("deadline_walker", BARE)
     desk.view = desk.book(make.ladder((3_000, 20)), make.ladder((5_200, 20)))
-    assert desk.wishes(make.resting(3_500)) == (RepriceWish(level=1, price_e4=PriceE4(4_300)),)
+    assert desk.wishes(make.resting(3_500)) == (AmendAction(level=1, price_e4=PriceE4(4_300)),)
     desk.view = desk.book(make.ladder((2_900, 20)), make.ladder((5_200, 20)))
     assert desk.wishes(make.resting(3_500)) == ()
-    assert desk.wishes() == (PlaceWish(level=1, price_e4=PriceE4(4_600), count_e2=CountE2(1_000), post_only=True),)
+    assert desk.wishes() == (PlaceAction(level=1, price_e4=PriceE4(4_600), count_e2=CountE2(1_000), post_only=True),)
 
 
 @pytest.mark.parametrize("trouble", [{"feed": "stale"}, {"feed": "gapped"}, {"status": "paused"}])
@@ -120,7 +122,7 @@ def test_it_never_bids_above_the_worst_price_nor_where_it_would_take(make: Maker
     """With an offer at the grid's lowest price there is nowhere to rest."""
     desk = make.desk("deadline_walker")
     desk.goal = desk.goal_of(target=4_100, worst=4_200)
-    assert desk.wishes() == (PlaceWish(level=1, price_e4=PriceE4(4_200), count_e2=CountE2(1_000), post_only=True),)
+    assert desk.wishes() == (PlaceAction(level=1, price_e4=PriceE4(4_200), count_e2=CountE2(1_000), post_only=True),)
     desk.view = desk.book((), make.ladder((100, 20)))
     assert desk.wishes() == ()
 
@@ -139,24 +141,24 @@ def test_signals_move_the_price_only_where_they_are_given_weight(make: Maker) ->
     ):
         desk = make.desk("deadline_walker", BARE | settings)
         desk.view = pressing
-        assert [wish.price_e4 for wish in desk.wishes() if isinstance(wish, PlaceWish)] == [price]
+        assert [wish.price_e4 for wish in desk.wishes() if isinstance(wish, PlaceAction)] == [price]
         desk.view = replace(view, signals=Signals(at_us=0))
-        assert [wish.price_e4 for wish in desk.wishes() if isinstance(wish, PlaceWish)] == [4_600], "nothing known"
+        assert [wish.price_e4 for wish in desk.wishes() if isinstance(wish, PlaceAction)] == [4_600], "nothing known"
 
 
 def test_the_taker_leg_is_off_unless_switched_on(make: Maker) -> None:
     """Ten contracts, a flow of 0.05 a second: at 20 s six will not fill in time, and the ask is cheap enough."""
     cheap = {"taker_leg": True, "flow_e2_per_s": 5, "taker_start_e4": 1_000, "taker_slope_e4": 0}
     off, on = make.desk("deadline_walker"), make.desk("deadline_walker", cheap)
-    assert all(isinstance(wish, RepriceWish | PlaceWish) for wish in off.wishes(make.resting(4_000), at_s=20))
-    assert on.wishes(make.resting(4_000), at_s=20) == (WithdrawWish(level=1),)
+    assert all(isinstance(wish, AmendAction | PlaceAction) for wish in off.wishes(make.resting(4_000), at_s=20))
+    assert on.wishes(make.resting(4_000), at_s=20) == (CancelAction(level=1),)
     part = replace(make.fresh(1, 1_000), last_placed_at_us=0, sent=1)
     assert on.wishes(part, at_s=20) == (
-        PlaceWish(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(600), time_in_force="immediate_or_cancel"),
+        PlaceAction(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(600), time_in_force="immediate_or_cancel"),
     )
     just_taken = replace(part, last_placed_at_us=19_000_000)
     (quote,) = on.wishes(just_taken, at_s=20)
-    assert isinstance(quote, PlaceWish)
+    assert isinstance(quote, PlaceAction)
     assert quote.post_only, "the quote comes back before the next taking"
 
 
@@ -166,10 +168,10 @@ def test_the_taker_leg_takes_the_touch_at_most_and_never_a_dear_one(make: Maker)
     desk.view = desk.book(make.ladder((4_000, 20)), make.ladder((5_000, 2), (5_100, 50)))
     part = make.fresh(1, 1_000)
     (quote,) = desk.wishes(part, at_s=60)
-    assert isinstance(quote, PlaceWish)
+    assert isinstance(quote, PlaceAction)
     assert quote.post_only, "0.50 is above 0.45 + 0.03 + 0.018"
     (take,) = desk.wishes(part, at_s=67)
-    assert isinstance(take, PlaceWish)
+    assert isinstance(take, PlaceAction)
     assert (take.time_in_force, take.count_e2) == ("immediate_or_cancel", 200)
 
 

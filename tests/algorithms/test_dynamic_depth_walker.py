@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES
-from fsm_exec.core.algorithm.algorithm import CloseWish, PlaceWish, RepriceWish, SliceProgress, Wish
+from fsm_exec.core.algorithm.algorithm import Action, AmendAction, CloseAction, PlaceAction, SliceProgress
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.signals.signals import Signals
 from fsm_exec.core.values.units import CountE2, PriceE4, PriceGrid, PriceRange
@@ -36,12 +36,12 @@ def show(desk: Desk, **signals: int) -> None:
     desk.view = replace(desk.view, signals=replace(Signals(at_us=0), **signals))
 
 
-def place(level: int, price: int, contracts: int) -> PlaceWish:
-    return PlaceWish(level=level, price_e4=PriceE4(price), count_e2=CountE2(contracts * 100), post_only=True)
+def place(level: int, price: int, contracts: int) -> PlaceAction:
+    return PlaceAction(level=level, price_e4=PriceE4(price), count_e2=CountE2(contracts * 100), post_only=True)
 
 
-def to(price: int, level: int = 1) -> tuple[Wish, ...]:
-    return (RepriceWish(level=level, price_e4=PriceE4(price)),)
+def to(price: int, level: int = 1) -> tuple[Action, ...]:
+    return (AmendAction(level=level, price_e4=PriceE4(price)),)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_without_a_new_fact_no_two_prices_alternate(make: Maker, flow: int, mome
         wishes = desk.wishes(make.resting(price), at_s=10 * walk + 5, walks=0)
         if wishes:
             (wish,) = wishes
-            assert isinstance(wish, RepriceWish)
+            assert isinstance(wish, AmendAction)
             went.append(wish.price_e4 - price)
             price = wish.price_e4
     assert all(step > 0 for step in went) or all(step < 0 for step in went)
@@ -227,7 +227,7 @@ def test_offers_that_dry_up_bring_the_closing_leg_forward(make: Maker, risk: int
     """While they hold all that is left: what never held it does not dry up, and to close would give up the rest."""
     desk = market(make, dry_up_ppm=risk)
     desk.view = replace(desk.view, asks=make.ladder((5_000, offered), (6_100, 500)))
-    assert (desk.wishes(make.resting(4_400)) == (CloseWish(),)) is closes
+    assert (desk.wishes(make.resting(4_400)) == (CloseAction(),)) is closes
     desk.view = replace(desk.view, bids=())
     assert desk.wishes(make.resting(4_400)) == (), "an empty side is no forecast"
 
@@ -237,7 +237,7 @@ def test_filled_contracts_need_no_offers(make: Maker) -> None:
     desk = market(make, dry_up_ppm=900_000)
     desk.view = replace(desk.view, asks=make.ladder((5_000, 1)))
     part = replace(make.resting(4_400), filled_e2=CountE2(900))
-    assert desk.wishes(part) == (CloseWish(),)
+    assert desk.wishes(part) == (CloseAction(),)
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES, Method
 from fsm_exec.algorithms.toolkit import apportion
-from fsm_exec.core.algorithm.algorithm import CloseWish, RepriceWish, Wish
+from fsm_exec.core.algorithm.algorithm import Action, AmendAction, CloseAction
 from fsm_exec.core.execution.events import AmendRefused, DecisionDue
 from fsm_exec.core.execution.order_checks import progress_of
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.edge import Edge
 from fsm_exec.core.market.orders import AmendOrder, CancelOrder, PlaceOrder, Write
-from fsm_exec.core.signals.order_flow import SeedMomentum
+from fsm_exec.core.signals.order_flow import ReferenceMomentum
 from fsm_exec.core.signals.signal_tracker import SignalTracker
 from fsm_exec.core.signals.signals import Signals
 from fsm_exec.core.signals.sweep_cost import SweepWatch
@@ -110,7 +110,7 @@ def amends(writes: list[Write]) -> list[AmendOrder]:
     return [write for write in writes if isinstance(write, AmendOrder)]
 
 
-def wishes(on: Stage, seen: Frame, at_s: int) -> tuple[Wish, ...]:
+def wishes(on: Stage, seen: Frame, at_s: int) -> tuple[Action, ...]:
     """What its method wishes now, on this book."""
     at_us = T0_US + at_s * S
     view = view_of(seen, at_us, on.first.terms.grid.seen_from(on.first.outcome), None)
@@ -234,7 +234,7 @@ def test_flaw_10_a_cap_in_per_cent(target: int, ask: int, walked: int) -> None:
     seen = frame(((target, 50),), ((ask, 100),), signals=RISING)
     on = resting(stage(lambda _: seen, target=target, worst=ask, contracts=1))
     (wish,) = wishes(on, seen, 10)
-    assert isinstance(wish, RepriceWish)
+    assert isinstance(wish, AmendAction)
     assert wish.price_e4 == walked
 
 
@@ -247,7 +247,7 @@ def test_flaw_11_steps_off_the_grid(grid: PriceGrid, bid: int, ask: int) -> None
     seen = frame(((bid, 50),), ((ask, 100),), signals=RISING)
     on = resting(stage(lambda _: seen, target=bid, worst=ask, contracts=2, grid=grid))
     (wish,) = wishes(on, seen, 10)
-    assert isinstance(wish, RepriceWish)
+    assert isinstance(wish, AmendAction)
     assert grid.contains(wish.price_e4)
     on.now_us += 5 * S
     on.take_event(DecisionDue(at_us=on.now_us, view=view_of(seen, on.now_us, grid, None)))
@@ -263,7 +263,7 @@ def test_flaw_12_walks_up_only() -> None:
     on = resting(stage(lambda _: frame(), contracts=1))
     falling = {"ofi_z_ppm": -2_000_000}
     assert wishes(on, frame(((4_200, 50),), ASKS, signals=falling), 10) == (
-        RepriceWish(level=1, price_e4=PriceE4(4_300)),
+        AmendAction(level=1, price_e4=PriceE4(4_300)),
     )
     assert wishes(on, frame(signals=falling | RISING), 50) == ()
 
@@ -286,7 +286,7 @@ def test_flaw_13_supply_read_as_demand() -> None:
 
 def test_flaw_15_momentum_that_only_grows() -> None:
     """A size that stays is no growth after two minutes, and one that shrinks is a negative one."""
-    momentum = SeedMomentum()
+    momentum = ReferenceMomentum()
     momentum.put(1_000, 0)
     momentum.put(2_000, 60 * S)
     assert (momentum.ppm(61 * S) or 0) > 800_000
@@ -387,4 +387,4 @@ def test_flaw_30_a_forecast_of_its_own_past() -> None:
     on = resting(stage(lambda _: frame()))
     assert wishes(on, frame(signals=RISING | cheap), 3) == ()
     assert len(wishes(on, frame(signals=RISING | dear), 3)) == 2
-    assert wishes(on, frame(signals={"dry_up_ppm": 900_000}), 3) == (CloseWish(),)
+    assert wishes(on, frame(signals={"dry_up_ppm": 900_000}), 3) == (CloseAction(),)

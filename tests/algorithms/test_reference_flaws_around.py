@@ -14,20 +14,20 @@ import trio.testing
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import SHIPPED, SHIPPED_FAMILIES, Method, method
-from fsm_exec.core.algorithm.algorithm import Goal, Progress, Slice, Wish
-from fsm_exec.core.algorithm.market_view import View
-from fsm_exec.core.costs.metrics import DeadlineBook, metrics
+from fsm_exec.core.algorithm.algorithm import Action, Goal, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
+from fsm_exec.core.costs.metrics import DeadlineBook, compute_metrics
 from fsm_exec.core.execution.advance import advance
 from fsm_exec.core.execution.events import (
     AnyEvent,
     DecisionDue,
     FillReported,
     MarketChanged,
-    OrderAbsent,
     OrderAccepted,
-    OrderDoubted,
+    OrderNotFound,
     OrderRefused,
     OrderReported,
+    PlaceUnconfirmed,
 )
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.book import Book
@@ -171,10 +171,10 @@ class Raising:
     closing_lead_us: int | None = None
     resting_at_most = 1
 
-    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+    def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return (Slice(level=1, count_e2=goal.target_e2),)
 
-    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]:
+    def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]:
         raise ZeroDivisionError("a bug in an algorithm")
 
 
@@ -234,9 +234,9 @@ def test_flaw_22_retry_doubles() -> None:
     told = Told()
     (first,) = told.look()
     assert isinstance(first, PlaceOrder)
-    told.tell(OrderDoubted(at_us=told.at_us, client_order_id=first.client_order_id, why="timeout"))
+    told.tell(PlaceUnconfirmed(at_us=told.at_us, client_order_id=first.client_order_id, why="timeout"))
     assert [told.look() for _ in range(20)] == [()] * 20
-    told.tell(OrderAbsent(at_us=told.at_us, client_order_id=first.client_order_id, as_of_us=told.at_us))
+    told.tell(OrderNotFound(at_us=told.at_us, client_order_id=first.client_order_id, as_of_us=told.at_us))
     (second,) = told.sent[1:] or told.look()
     assert isinstance(second, PlaceOrder)
     assert (second.client_order_id, second.count_e2) == (first.client_order_id, first.count_e2)
@@ -251,7 +251,7 @@ def test_flaw_23_an_order_cancelled_with_fills() -> None:
     told.fill(order, 2, 3, 4_480)
     told.fill(order, 2, 3, 4_480)
     told.cancelled(order, 4)
-    row = metrics(told.execution, book_at_deadline(5_000))
+    row = compute_metrics(told.execution, book_at_deadline(5_000))
     assert (row.filled_quantity, row.average_fill_price) == ("4.00", "0.446000")
 
 
@@ -260,7 +260,7 @@ def test_flaw_24_failures_averaged_as_zero() -> None:
     told = Told()
     told.look()
     told.cancelled(told.accept(), 0)
-    row = metrics(told.execution, book_at_deadline(5_000))
+    row = compute_metrics(told.execution, book_at_deadline(5_000))
     assert (row.slippage, row.average_fill_price, row.time_to_first_fill) == (None, None, None)
     assert row.shortfall_e7 is not None
     assert row.shortfall_e7 > 0
@@ -273,7 +273,7 @@ def test_flaw_25_slippage_without_a_benchmark() -> None:
     order = told.accept()
     told.fill(order, 1, 6, 4_500)
     told.cancelled(order, 6)
-    cheap, dear = (metrics(told.execution, book_at_deadline(ask)).shortfall_e7 for ask in (4_600, 5_600))
+    cheap, dear = (compute_metrics(told.execution, book_at_deadline(ask)).shortfall_e7 for ask in (4_600, 5_600))
     assert cheap is not None
     assert dear is not None
     paid = 600 * 4_500 * 10 + 10_000 * 10  # 6 contracts and their fee, in 10^-7 dollars

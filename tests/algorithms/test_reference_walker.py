@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm.algorithm import PlaceWish, SliceProgress, WithdrawWish
+from fsm_exec.core.algorithm.algorithm import CancelAction, PlaceAction, SliceProgress
 from fsm_exec.core.signals.signals import Signals
 from fsm_exec.core.values.units import CountE2, PriceE4
 
@@ -24,8 +24,8 @@ def market(make: Maker, bids: tuple[tuple[int, int], ...] = ((4_400, 30), (4_300
     return desk
 
 
-def place(level: int, price: int, contracts: int) -> PlaceWish:
-    return PlaceWish(level=level, price_e4=PriceE4(price), count_e2=CountE2(contracts * 100))
+def place(level: int, price: int, contracts: int) -> PlaceAction:
+    return PlaceAction(level=level, price_e4=PriceE4(price), count_e2=CountE2(contracts * 100))
 
 
 def second(make: Maker, price: int) -> SliceProgress:
@@ -51,7 +51,7 @@ def test_growth_of_the_bids_cancels_every_part_each_four_seconds(make: Maker) ->
     desk = market(make, momentum=100_001)
     parts = make.resting(4_400, contracts=6), second(make, 4_300)
     assert desk.wishes(*parts, at_s=3.9) == ()
-    assert desk.wishes(*parts, at_s=4) == (WithdrawWish(level=1), WithdrawWish(level=2))
+    assert desk.wishes(*parts, at_s=4) == (CancelAction(level=1), CancelAction(level=2))
     for momentum in (100_000, 0, -500_000):
         assert market(make, momentum=momentum).wishes(*parts, at_s=99) == ()
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES, Method
 from fsm_exec.algorithms.toolkit import apportion
-from fsm_exec.core.algorithm.algorithm import PlaceWish, TransferWish
+from fsm_exec.core.algorithm.algorithm import PlaceAction, TransferAction
 from fsm_exec.core.market.orders import PlaceOrder
 from fsm_exec.core.values.units import CountE2, PriceE4
 from fsm_exec.lab.algorithm_checks.stage import Frame, Stage, submitted
@@ -94,7 +94,7 @@ def test_slices_come_due_evenly_over_most_of_the_time(make: Maker) -> None:
     parts = [make.fresh(level, 1_000) for level in range(1, 9)]
     assert desk.wishes(*parts, at_s=9.8) == (_take(1, 1_000),)
     assert desk.wishes(*parts, at_s=9.9) == (
-        TransferWish(from_level=1, to_level=2, count_e2=CountE2(1_000)),
+        TransferAction(from_level=1, to_level=2, count_e2=CountE2(1_000)),
         _take(2, 2_000),
     )
     assert desk.wishes(*parts, at_s=70)[-1] == _take(8, 8_000)
@@ -141,7 +141,7 @@ def test_apportioning_loses_nothing(total: int, weights: list[int]) -> None:
         assert abs(part * sum(weights) - total * weight) < 200 * sum(weights)
 
 
-def _take(level: int, count_e2: int) -> PlaceWish:
-    return PlaceWish(
+def _take(level: int, count_e2: int) -> PlaceAction:
+    return PlaceAction(
         level=level, price_e4=PriceE4(6_000), count_e2=CountE2(count_e2), time_in_force="immediate_or_cancel"
     )

@@ -16,9 +16,10 @@ TO_TRADE = """
 """
 ERRORS = "ControlError DaemonAbsent DaemonFailed ExecError Refused UserError"
 TO_WRITE_AN_ALGORITHM = """
-    CloseWish ClosingSettings CountE2 Family GiveUpWish Goal PlaceWish PriceE4 PriceGrid Progress RepriceWish Settings
-    Slice SliceProgress TransferWish View Wish WithdrawWish Working
-    allowed apportion between lowest rest_at slices_of tick_above to_nearest touch whole within
+    Action AmendAction CancelAction CloseAction ClosingSettings CountE2 Family GiveUpAction Goal MarketView PlaceAction
+    PriceE4 PriceGrid Progress Settings Slice SliceProgress TransferAction Working
+    apportion cap_to_grid lowest_price offers_within price_between rest_at single_slice slices_of tick_above to_nearest
+    touch
 """
 SURFACE = sorted(f"{TO_TRADE} {ERRORS} {TO_WRITE_AN_ALGORITHM}".split())
 

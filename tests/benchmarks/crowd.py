@@ -13,7 +13,7 @@ import trio
 
 from fsm_exec.algorithms import method
 from fsm_exec.cli.instance import draw_instance
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.execution.advance import advance
 from fsm_exec.core.execution.events import DecisionDue, OrderAccepted, Submitted
 from fsm_exec.core.journal.rows import ExecutionSave
@@ -72,7 +72,7 @@ def _history(
     ticker = TICKERS[number % MARKETS]
     market = exchange.markets[ticker]
     grid = market.header.grid
-    arrival = View(
+    arrival = MarketView(
         at_us=now_us,
         book_seq=1,
         feed="live",

@@ -19,7 +19,7 @@ from fsm_exec.cli.paper_file import Ready
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.snapshot import decode_snapshot
-from fsm_exec.core.market.client_order_id import name_of_ours
+from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.core.values.units import format_count, format_money, format_price
 from fsm_exec.kalshi.signing import SigningKey
@@ -137,7 +137,7 @@ def _fills(connection: sqlite3.Connection, books: Books) -> list[str]:
 
 def _executions(held: dict[str, tuple[Execution, str | None]], books: Books) -> list[str]:
     """Each has ended, counts what the exchange executed for it, and did not buy too much."""
-    names = {order.order_id: name_of_ours(order.client_order_id) for order in books.orders.orders}
+    names = {order.order_id: parse_order_name(order.client_order_id) for order in books.orders.orders}
     bought: Counter[str] = Counter()
     for fill in books.fills.fills:
         named = names.get(fill.order_id)

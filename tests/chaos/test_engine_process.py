@@ -16,7 +16,7 @@ TEN_S_OF_DEMO = {"decision.before", "commit.after", "send.after", "answer.after"
 
 
 @pytest.mark.parametrize("point", ["commit.before", "send.after"])
-def test_it_dies_at_the_nth_visit_of_a_point(tmp_path: Path, point: crashpoints.Name) -> None:
+def test_it_dies_at_the_nth_visit_of_a_point(tmp_path: Path, point: crashpoints.CrashpointName) -> None:
     """By SIGKILL, and not a visit later."""
     visits = tmp_path / "visits"
     process = start(

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from fsm_exec.control.messages import Accepted
-from fsm_exec.core.market.client_order_id import name_of_ours
+from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.store.files.copy_mark import ATTRIBUTE
 from tests.cli.daemons import command, listed, live_orders, serve, status, submit, until
 from tests.cli.exchange import TICKER, Site, site
@@ -103,7 +103,7 @@ async def test_a_log_cut_at_any_commit_never_leads_to_a_name_used_twice(tmp_path
             assert live_orders(exchange) == []
         names = [order.client_order_id for order in exchange.exchange.orders.values()]
         assert len(set(names)) == len(names)
-        assert len({named.epoch for name in names if (named := name_of_ours(name)) is not None}) > CUTS, names
+        assert len({named.epoch for name in names if (named := parse_order_name(name)) is not None}) > CUTS, names
         assert quarantined > 0
         told = (tmp_path / "engine.sqlite.log").read_text(encoding="utf-8")
         assert "exists" not in told

@@ -10,7 +10,7 @@ import trio
 
 from fsm_exec.core.errors import VenueRefused
 from fsm_exec.core.exchange_port import Exchange
-from fsm_exec.core.market.account import GroupChanged, GroupMade
+from fsm_exec.core.market.account import GroupChanged, GroupCreated
 from fsm_exec.core.market.orders import (
     AllCancelled,
     Cancelled,
@@ -157,7 +157,7 @@ async def test_a_group_lives_and_cancels_its_orders(stage: Stage) -> None:
     """Made, joined, triggered, refused until reset, deleted."""
     async with stage.client() as client:
         made = await client.groups.create(CountE2(500))
-        assert isinstance(made, GroupMade)
+        assert isinstance(made, GroupCreated)
         group_id = made.group_id
         joined = await placed(client, stage.order("yes", "0.4300", "1.00", order_group_id=group_id))
         group = await client.groups.fetch(group_id)

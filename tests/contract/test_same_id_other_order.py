@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.execution.events import OrderDoubted
+from fsm_exec.core.execution.events import PlaceUnconfirmed
 from fsm_exec.core.market.orders import Placed, PlaceOrder
-from fsm_exec.core.recovery.order_lookup import answer_of
+from fsm_exec.core.recovery.order_lookup import event_from_listing
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.order_sender import send_write
 from tests.contract.conftest import Stage
@@ -36,11 +36,11 @@ async def test_another_order_under_our_id_is_never_taken_for_ours(stage: Stage, 
     async with stage.client() as client:
         assert isinstance(await client.place(msgspec.structs.replace(request, **change)), Placed)
         doubted = await send_write(client, request, wall)
-        assert isinstance(doubted, OrderDoubted)
+        assert isinstance(doubted, PlaceUnconfirmed)
         assert "order_already_exists" in doubted.why
         driver.tell(msgspec.structs.replace(doubted, at_us=driver.now_us))
         before = driver.execution
-        answer = answer_of(driver.child, await client.orders(stage.ticker), driver.now_us, driver.now_us)
+        answer = event_from_listing(driver.child, await client.orders(stage.ticker), driver.now_us, driver.now_us)
         assert answer is not None
         with pytest.raises(IllegalEvent):
             driver.tell(answer)
@@ -57,7 +57,7 @@ async def test_our_own_order_under_our_id_is_adopted(stage: Stage) -> None:
         assert isinstance(first, Placed)
         doubted = await send_write(client, request, wall)
         driver.tell(msgspec.structs.replace(doubted, at_us=driver.now_us))
-        answer = answer_of(driver.child, await client.orders(stage.ticker), driver.now_us, driver.now_us)
+        answer = event_from_listing(driver.child, await client.orders(stage.ticker), driver.now_us, driver.now_us)
         assert answer is not None
         driver.tell(answer)
         assert (driver.child.state, driver.child.order_id) == ("resting", first.order_id)

@@ -16,10 +16,10 @@ from structlog.typing import FilteringBoundLogger
 from fsm_exec.algorithms import method
 from fsm_exec.cli.demo_plan import BOOK_WAIT_US, DemoChoices, Start, schedule, target_price
 from fsm_exec.cli.results import differences
-from fsm_exec.core.algorithm.algorithm import Goal, PlaceWish, Progress, RepriceWish, Slice, Wish, WithdrawWish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.algorithm import Action, AmendAction, CancelAction, Goal, PlaceAction, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.execution.events import WriteLost
+from fsm_exec.core.execution.events import WriteUnconfirmed
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.market.orders import AmendOrder, CancelOrder, Placed
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
@@ -196,12 +196,12 @@ class Restless:
     closing_lead_us: int | None = None
     resting_at_most = 1
 
-    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+    def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         half = CountE2(goal.target_e2 // 200 * 100)
         return (Slice(level=1, count_e2=CountE2(goal.target_e2 - half)), Slice(level=2, count_e2=half))
 
-    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]:
-        wishes: list[Wish] = []
+    def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]:
+        wishes: list[Action] = []
         for part in progress.slices:
             mood = zlib.crc32(f"{progress.at_us}:{part.level}".encode())
             price = self._price(progress.goal, view, mood)
@@ -209,7 +209,7 @@ class Restless:
                 if part.free_e2 > 0:
                     hurried = mood % 7 == 0
                     wishes.append(
-                        PlaceWish(
+                        PlaceAction(
                             level=part.level,
                             price_e4=progress.goal.limits.worst_e4 if hurried else price,
                             count_e2=CountE2(max(1, part.free_e2 // 2)) if mood % 3 else part.free_e2,
@@ -219,12 +219,12 @@ class Restless:
             elif part.working.busy:
                 continue
             elif mood % 5 == 0:
-                wishes.append(RepriceWish(level=part.level, price_e4=price))
+                wishes.append(AmendAction(level=part.level, price_e4=price))
             elif mood % 11 == 0:
-                wishes.append(WithdrawWish(level=part.level))
+                wishes.append(CancelAction(level=part.level))
         return tuple(wishes)
 
-    def _price(self, goal: Goal, view: View, mood: int) -> PriceE4:
+    def _price(self, goal: Goal, view: MarketView, mood: int) -> PriceE4:
         """Somewhere at or below the worst price."""
         lower = PriceE4(goal.limits.worst_e4 - (mood >> 8) % 5 * 100)
         return view.grid.floor(max(100, lower)) or goal.limits.worst_e4
@@ -320,5 +320,5 @@ async def test_an_amend_that_finds_no_order_is_a_question(stage: Stage) -> None:
             total_e2=order.count_e2,
         )
         fact = await send_write(client, amend, wall)
-    assert isinstance(fact, WriteLost)
+    assert isinstance(fact, WriteUnconfirmed)
     assert fact.effect_id == amend.effect_id

@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import SHIPPED
-from fsm_exec.core.algorithm.algorithm import Algorithm, Goal, PlaceWish, Progress, RepriceWish, Slice, Wish
-from fsm_exec.core.algorithm.market_view import View, mid_of
+from fsm_exec.core.algorithm.algorithm import Action, Algorithm, AmendAction, Goal, PlaceAction, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView, mid_of
 from fsm_exec.core.execution.advance import Advance, advance, apply
 from fsm_exec.core.execution.draft import StateChange
 from fsm_exec.core.execution.events import (
@@ -22,7 +22,7 @@ from fsm_exec.core.execution.events import (
     StopRequested,
     Submitted,
 )
-from fsm_exec.core.execution.execution import Child, Execution, PendingAmend
+from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingAmend
 from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot, encode_event, encode_intents, encode_snapshot
 from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.core.market.book import Ladder
@@ -57,18 +57,18 @@ class Scripted:
         self.counts_e2 = counts_e2 or (1_000,)
         self.closing_lead_us = closing_lead_us
         self.resting_at_most = 3
-        self.wishes: tuple[Wish, ...] | None = None
+        self.wishes: tuple[Action, ...] | None = None
         self.progress: Progress | None = None
 
-    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+    def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return tuple(Slice(level=n, count_e2=CountE2(count)) for n, count in enumerate(self.counts_e2, start=1))
 
-    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]:
+    def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]:
         self.progress = progress
         if self.wishes is not None:
             return self.wishes
         return tuple(
-            PlaceWish(level=part.level, price_e4=progress.goal.limits.target_e4, count_e2=part.free_e2)
+            PlaceAction(level=part.level, price_e4=progress.goal.limits.target_e4, count_e2=part.free_e2)
             for part in progress.slices
             if part.working is None and part.free_e2
         )
@@ -92,11 +92,11 @@ class Driver:
         return self._execution
 
     @property
-    def children(self) -> tuple[Child, ...]:
+    def children(self) -> tuple[ChildOrder, ...]:
         return self.execution.children
 
     @property
-    def child(self) -> Child:
+    def child(self) -> ChildOrder:
         """The newest order."""
         return self.execution.children[-1]
 
@@ -136,13 +136,13 @@ class Driver:
         fields.setdefault("at_us", self.now_us)
         return self.tell(kind(**fields))  # type: ignore[arg-type]  # msgspec decodes what it keeps: see `tell`
 
-    def look(self, view: View | None = None, **changes: object) -> Advance | None:
+    def look(self, view: MarketView | None = None, **changes: object) -> Advance | None:
         """A decision is due, not before a hold is over; the view is a live book 0.49 / 0.51 unless changed."""
         self.now_us = max(self.now_us + 1_000, self.execution.held_until_us)
         seen = World.view(self.now_us) if view is None else view
         return self.tell(DecisionDue(at_us=self.now_us, view=replace(seen, **changes)))
 
-    def place(self) -> Child:
+    def place(self) -> ChildOrder:
         """Plan and place; the new order is intended."""
         self.look()
         assert self.child.state == "intended"
@@ -255,7 +255,7 @@ class Driver:
 
     def reprice(self, price: int) -> PendingAmend:
         """Decide on a new price for the order of slice 1; the amend is in flight."""
-        self.script.wishes = (RepriceWish(level=1, price_e4=PriceE4(price)),)
+        self.script.wishes = (AmendAction(level=1, price_e4=PriceE4(price)),)
         self.look()
         self.script.wishes = ()
         write = self.child.write
@@ -299,9 +299,9 @@ class World:
         status: MarketStatus = "open",
         grid: PriceGrid = LINEAR_CENT,
         own_other: int | None = None,
-    ) -> View:
+    ) -> MarketView:
         two_sided = bool(bids and asks)
-        return View(
+        return MarketView(
             at_us=at_us,
             book_seq=1,
             feed=feed,
@@ -323,7 +323,7 @@ class World:
         outcome: Outcome = "yes",
         target_e4: int = 5_000,
         limits: Limits | None = None,
-        arrival: View | None = None,
+        arrival: MarketView | None = None,
         method: str = "test@1",
         terms: MarketTerms | None = None,
     ) -> Submitted:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsm_exec.core.algorithm.algorithm import RepriceWish, WithdrawWish
-from fsm_exec.core.execution.events import AmendAnswered, AmendRefused, CancelAnswered, Restored, WriteLost
+from fsm_exec.core.algorithm.algorithm import AmendAction, CancelAction
+from fsm_exec.core.execution.events import AmendAnswered, AmendRefused, CancelAnswered, Restored, WriteUnconfirmed
 from fsm_exec.core.execution.execution import PendingAmend
 from fsm_exec.core.market.orders import CancelOrder
 from fsm_exec.core.values.units import CountE2, PriceE4
@@ -41,10 +41,10 @@ def test_a_frame_from_before_the_amend_is_ignored_after_it(working: Driver) -> N
 def test_a_lost_amend_may_only_be_followed_by_a_cancel(working: Driver) -> None:
     """Neither a second amend nor a new order."""
     write = working.reprice(5_100)
-    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
-    working.script.wishes = (RepriceWish(level=1, price_e4=PriceE4(4_900)),)
+    working.fact(WriteUnconfirmed, effect_id=write.effect_id, why="timeout")
+    working.script.wishes = (AmendAction(level=1, price_e4=PriceE4(4_900)),)
     assert working.look() is None
-    working.script.wishes = (WithdrawWish(level=1),)
+    working.script.wishes = (CancelAction(level=1),)
     step = working.look()
     assert step is not None
     assert isinstance(step.effects[0], CancelOrder)
@@ -54,7 +54,7 @@ def test_a_lost_amend_may_only_be_followed_by_a_cancel(working: Driver) -> None:
 def test_a_lost_amend_is_settled_by_the_look_up(working: Driver, price: PriceE4, walks: int) -> None:
     """It landed or it did not; either way the order can be changed again."""
     write = working.reprice(5_100)
-    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
+    working.fact(WriteUnconfirmed, effect_id=write.effect_id, why="timeout")
     working.report("resting", price_e4=price, looked_up=True)
     assert (working.child.price_e4, working.child.walks, working.child.write) == (price, walks, None)
 
@@ -62,9 +62,9 @@ def test_a_lost_amend_is_settled_by_the_look_up(working: Driver, price: PriceE4,
 def test_an_amend_that_landed_under_a_lost_cancel_is_adopted(working: Driver) -> None:
     """The order lives at the price of the amend nobody answered: from then on that is its price."""
     write = working.reprice(5_100)
-    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
+    working.fact(WriteUnconfirmed, effect_id=write.effect_id, why="timeout")
     working.stop()
-    working.fact(WriteLost, effect_id=working.last_effect(), why="timeout")
+    working.fact(WriteUnconfirmed, effect_id=working.last_effect(), why="timeout")
     step = working.report("resting", price_e4=P51, looked_up=True)
     assert step is not None
     assert isinstance(step.effects[0], CancelOrder)
@@ -82,13 +82,13 @@ def test_a_listing_asked_for_another_doubt_does_not_answer_for_an_amend_in_fligh
     assert (working.child.price_e4, working.child.walks) == (P51, 1)
 
 
-@pytest.mark.parametrize("answer", [WriteLost, AmendRefused])
+@pytest.mark.parametrize("answer", [WriteUnconfirmed, AmendRefused])
 def test_the_outcome_of_one_write_leaves_another_in_the_outbox(
-    working: Driver, answer: type[WriteLost | AmendRefused]
+    working: Driver, answer: type[WriteUnconfirmed | AmendRefused]
 ) -> None:
     """A write that is still in flight must be doubted after a restart."""
     write = working.reprice(5_100)
-    other = {"why": "late"} if answer is WriteLost else {"code": "late"}
+    other = {"why": "late"} if answer is WriteUnconfirmed else {"code": "late"}
     assert working.fact(answer, effect_id="e1:2:1", **other) is None
     assert [entry.effect_id for entry in working.execution.outbox] == [write.effect_id]
     working.fact(Restored)
@@ -122,7 +122,7 @@ def test_a_stop_while_an_amend_is_in_flight_waits_for_its_answer(working: Driver
     step = working.stop()
     assert step is not None
     assert step.effects == ()
-    step = working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
+    step = working.fact(WriteUnconfirmed, effect_id=write.effect_id, why="timeout")
     assert step is not None
     assert isinstance(step.effects[0], CancelOrder)
 
@@ -138,7 +138,7 @@ def test_an_answer_about_another_kind_of_write_or_another_order_leaves_the_outbo
 def test_a_frame_about_an_order_that_has_ended_is_not_judged(working: Driver) -> None:
     """The cancel ended it; that it stood at the price of a lost amend, as its last frame says, harms nobody."""
     write = working.reprice(5_100)
-    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
+    working.fact(WriteUnconfirmed, effect_id=write.effect_id, why="timeout")
     working.stop()
     working.fact(CancelAnswered, reduced_by_e2=CountE2(900))
     assert working.child.state == "settling"
@@ -150,11 +150,11 @@ def test_a_frame_about_an_order_that_has_ended_is_not_judged(working: Driver) ->
 def test_a_lost_cancel_does_not_settle_the_lost_amend_it_overtook(working: Driver) -> None:
     """The look-up finds the order live at the old price; the amend may still arrive, and does."""
     write = working.reprice(5_100)
-    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
-    working.script.wishes = (WithdrawWish(level=1),)
+    working.fact(WriteUnconfirmed, effect_id=write.effect_id, why="timeout")
+    working.script.wishes = (CancelAction(level=1),)
     working.look()
     working.script.wishes = ()
-    working.fact(WriteLost, effect_id=working.last_effect(), why="timeout")
+    working.fact(WriteUnconfirmed, effect_id=working.last_effect(), why="timeout")
     working.report("resting", looked_up=True)
     assert working.child.state == "resting"
     assert isinstance(working.child.write, PendingAmend)

@@ -18,44 +18,51 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fsm_exec.core.algorithm.algorithm import (
+    Action,
     Algorithm,
-    GiveUpWish,
+    AmendAction,
+    CancelAction,
+    GiveUpAction,
     Goal,
-    PlaceWish,
+    PlaceAction,
     Progress,
-    RepriceWish,
     Slice,
-    TransferWish,
-    Wish,
-    WithdrawWish,
+    TransferAction,
 )
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.execution.advance import advance, apply, decide, fold
+from fsm_exec.core.execution.advance import advance, apply, decide_at, fold
 from fsm_exec.core.execution.events import (
     AmendAnswered,
     AmendRefused,
     AnyEvent,
     CancelAnswered,
-    ClockStruck,
     DecisionDue,
     DrainRequested,
     FillReported,
     MarketChanged,
-    OrderAbsent,
     OrderAccepted,
     OrderDisputed,
-    OrderDoubted,
+    OrderNotFound,
+    OrderNotSent,
     OrderProven,
     OrderRefused,
     OrderReported,
-    OrderWithdrawn,
+    PlaceUnconfirmed,
     Restored,
     StopRequested,
-    WriteLost,
+    TimerFired,
+    WriteUnconfirmed,
 )
-from fsm_exec.core.execution.execution import CHILD_ENDS, EXECUTION_ENDS, Child, Execution, PendingAmend, PendingCancel
-from fsm_exec.core.execution.order_checks import IllegalWish
+from fsm_exec.core.execution.execution import (
+    CHILD_ENDS,
+    EXECUTION_ENDS,
+    ChildOrder,
+    Execution,
+    PendingAmend,
+    PendingCancel,
+)
+from fsm_exec.core.execution.order_checks import IllegalAction
 from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
@@ -79,36 +86,36 @@ class Wild:
         self.closing_lead_us = closing_lead_us
         self.resting_at_most = 3
 
-    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+    def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         if not self.honest and view.book_seq % 5 == 0:
             return (Slice(level=view.book_seq % 2, count_e2=CountE2(goal.target_e2 - 1)),)
         third = goal.target_e2 // 3
         counts = third, third, goal.target_e2 - 2 * third
         return tuple(Slice(level=n, count_e2=CountE2(count)) for n, count in enumerate(counts, start=1))
 
-    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]:
+    def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]:
         dice = Random(view.book_seq)
         if dice.randrange(40) == 0:
-            return (GiveUpWish(reason="cap"),)
-        wishes: list[Wish] = []
+            return (GiveUpAction(reason="cap"),)
+        wishes: list[Action] = []
         source = progress.slices[dice.randrange(len(progress.slices))]
         if dice.randrange(4) == 0 and (source.free_e2 or not self.honest):
             others = [part.level for part in progress.slices if part is not source]
             part_e2 = CountE2(dice.randint(1, max(1, source.free_e2)))
-            return (TransferWish(from_level=source.level, to_level=dice.choice(others), count_e2=part_e2),)
+            return (TransferAction(from_level=source.level, to_level=dice.choice(others), count_e2=part_e2),)
         for part in progress.slices:
             illegal = not self.honest and dice.randrange(4) == 0
             price = PriceE4(progress.goal.limits.worst_e4 - 100 * dice.randrange(3) + (50 if illegal else 0))
             if part.working is None or illegal:
                 if part.free_e2 or illegal:
                     count = part.free_e2 + dice.randint(0, 3) if illegal else dice.randint(1, part.free_e2)
-                    wishes.append(PlaceWish(level=part.level, price_e4=price, count_e2=CountE2(count)))
+                    wishes.append(PlaceAction(level=part.level, price_e4=price, count_e2=CountE2(count)))
             elif dice.randrange(3) == 0:
-                wishes.append(RepriceWish(level=part.level, price_e4=price))
+                wishes.append(AmendAction(level=part.level, price_e4=price))
             elif dice.randrange(3) == 0:
-                wishes.append(WithdrawWish(level=part.level))
+                wishes.append(CancelAction(level=part.level))
             if illegal and dice.randrange(2):
-                wishes.append(WithdrawWish(level=dice.randrange(5)))
+                wishes.append(CancelAction(level=dice.randrange(5)))
         return tuple(wishes)
 
 
@@ -139,7 +146,7 @@ class Teller:
         frozen = encode_snapshot(before)
         sent = len(driver.in_flight)
         try:
-            intents = decide(before, event, driver.algorithm)
+            intents = decide_at(before, event, driver.algorithm)
             parts = apply(before, event, intents)
             step = driver.tell(event)
         except LocalError:
@@ -191,15 +198,15 @@ class Teller:
                 code = CODES[self.draw(0, len(CODES) - 1)]
                 return OrderRefused(at_us=at_us, client_order_id=name, code=code, message="")
             case 2:
-                return OrderDoubted(at_us=at_us, client_order_id=name, why="")
+                return PlaceUnconfirmed(at_us=at_us, client_order_id=name, why="")
             case 3:
-                return OrderWithdrawn(at_us=at_us, client_order_id=name, why="")
+                return OrderNotSent(at_us=at_us, client_order_id=name, why="")
             case 4:
-                return OrderAbsent(at_us=at_us, client_order_id=name, as_of_us=at_us + self.draw(-2_000, 2_000))
+                return OrderNotFound(at_us=at_us, client_order_id=name, as_of_us=at_us + self.draw(-2_000, 2_000))
             case 5:
                 return CancelAnswered(at_us=at_us, client_order_id=name, order_id=order_id, reduced_by_e2=rest)
             case 6:
-                return WriteLost(at_us=at_us, client_order_id=name, effect_id=write_id, why="")
+                return WriteUnconfirmed(at_us=at_us, client_order_id=name, effect_id=write_id, why="")
             case 7:
                 return AmendAnswered(
                     at_us=at_us,
@@ -232,7 +239,7 @@ class Teller:
             case 4 | 6 | 7:
                 near_us = self.driver.execution.deadline_us + self.draw(-1_000, 1_000)
                 self.driver.now_us = max(self.driver.now_us, near_us)
-                return ClockStruck(at_us=self.driver.now_us)
+                return TimerFired(at_us=self.driver.now_us)
             case 5:
                 return self._world.submitted()
             case _:
@@ -262,7 +269,7 @@ class Teller:
             instance="bbbbbbbbbb" if self.draw(0, 9) == 0 else None,
         )
 
-    def proven(self, child: Child, at_us: int) -> OrderProven:
+    def proven(self, child: ChildOrder, at_us: int) -> OrderProven:
         """Late listings have the order ended with some of its fills, and perhaps one more."""
         order_id = child.order_id or f"id-{child.client_order_id}"
         kept = [fill for fill in (*child.fills, *child.late) if self.draw(0, 4)]
@@ -308,7 +315,7 @@ class Teller:
             ),
         )
 
-    def filled(self, child: Child, name: str, order_id: str, at_us: int, count: CountE2) -> FillReported:
+    def filled(self, child: ChildOrder, name: str, order_id: str, at_us: int, count: CountE2) -> FillReported:
         return FillReported(
             at_us=at_us,
             client_order_id=name,
@@ -322,7 +329,7 @@ class Teller:
             mid_e5=None,
         )
 
-    def reported(self, child: Child, name: str, order_id: str, at_us: int, rest: CountE2) -> OrderReported:
+    def reported(self, child: ChildOrder, name: str, order_id: str, at_us: int, rest: CountE2) -> OrderReported:
         prices = [child.price_e4] * 3
         if isinstance(child.write, PendingAmend):
             prices.append(child.write.price_e4)
@@ -361,7 +368,7 @@ class Teller:
                     assert self.tell(answer), f"a true answer raises: {answer} for {child}"
         raise AssertionError(f"it hangs: {self.driver.execution}")
 
-    def answer(self, execution: Execution, child: Child, at_us: int) -> AnyEvent:
+    def answer(self, execution: Execution, child: ChildOrder, at_us: int) -> AnyEvent:
         """What a truthful exchange would say next about `child`; only what the engine would be told or ask."""
         name, order_id = child.client_order_id, child.order_id or f"id-{child.client_order_id}"
         written = {entry.effect_id: entry.kind for entry in execution.outbox if entry.client_order_id == name}
@@ -384,13 +391,13 @@ class Teller:
             )
         if child.state == "intended":
             assert "place" in written.values(), f"nobody will ever answer for {child}"
-            return OrderDoubted(at_us=at_us, client_order_id=name, why="")
+            return PlaceUnconfirmed(at_us=at_us, client_order_id=name, why="")
         if child.state == "unknown" and order_id.startswith("id-") and child.reported_e2 == 0 and self.draw(0, 1):
-            return OrderAbsent(at_us=at_us, client_order_id=name, as_of_us=at_us)
+            return OrderNotFound(at_us=at_us, client_order_id=name, as_of_us=at_us)
         if child.write is not None and not child.write.lost:
             assert child.write.effect_id in written, f"nobody will ever answer for {child}"
             if self.draw(0, 1):
-                return WriteLost(at_us=at_us, client_order_id=name, effect_id=child.write.effect_id, why="")
+                return WriteUnconfirmed(at_us=at_us, client_order_id=name, effect_id=child.write.effect_id, why="")
             if isinstance(child.write, PendingCancel):
                 gone = CountE2(child.count_e2 - filled)
                 return CancelAnswered(at_us=at_us, client_order_id=name, order_id=order_id, reduced_by_e2=gone)
@@ -464,7 +471,7 @@ def test_any_history_keeps_the_invariants_and_can_end(
 
 
 def test_a_wild_algorithm_is_refused_and_nothing_changes(world: World) -> None:
-    """Of two thousand decisions many raise IllegalWish and none leaves a trace; the others keep the invariants."""
+    """Of two thousand decisions many raise IllegalAction and none leaves a trace; the others keep the invariants."""
     driver = world.drive(Wild(honest=False))
     refused = 0
     for number in range(2_000):
@@ -473,7 +480,7 @@ def test_a_wild_algorithm_is_refused_and_nothing_changes(world: World) -> None:
         view = replace(world.view(driver.now_us), book_seq=number)
         try:
             driver.tell(DecisionDue(at_us=driver.now_us, view=view))
-        except IllegalWish:
+        except IllegalAction:
             refused += 1
             assert driver.execution is before
         check(before, driver.execution)

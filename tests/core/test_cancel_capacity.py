@@ -7,7 +7,13 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsm_exec.core.execution.cancel_capacity import ANSWERS_US, HALT_TOKENS_S, OTHERS_PER_MILLE, Ends, over_capacity
+from fsm_exec.core.execution.cancel_capacity import (
+    ANSWERS_US,
+    HALT_TOKENS_S,
+    OTHERS_PER_MILLE,
+    CancelDemand,
+    why_over_capacity,
+)
 from fsm_exec.core.market.account import BudgetFacts
 from fsm_exec.core.values.units import US_PER_S
 
@@ -18,15 +24,15 @@ BASIC = BudgetFacts(
 )
 
 
-def accepted(asked: list[Ends], budget: BudgetFacts = BASIC) -> list[Ends]:
-    taken: list[Ends] = []
+def accepted(asked: list[CancelDemand], budget: BudgetFacts = BASIC) -> list[CancelDemand]:
+    taken: list[CancelDemand] = []
     for one in asked:
-        if over_capacity(one, taken, budget, grace_us=GRACE_US, now_us=NOW_US) is None:
+        if why_over_capacity(one, taken, budget, grace_us=GRACE_US, now_us=NOW_US) is None:
             taken.append(one)
     return taken
 
 
-def latest_us(taken: list[Ends], budget: BudgetFacts) -> Fraction:
+def latest_us(taken: list[CancelDemand], budget: BudgetFacts) -> Fraction:
     """By how much the last cancel of anybody is paid after it was asked for: a bucket served in the order of asking,
     which has nothing in it but what is kept, and of whose refill others take their share."""
     per_us = Fraction(budget.write_per_s * (1_000 - OTHERS_PER_MILLE), 1_000 * US_PER_S)
@@ -44,7 +50,7 @@ def latest_us(taken: list[Ends], budget: BudgetFacts) -> Fraction:
 
 
 ASKED = st.lists(
-    st.builds(Ends, st.integers(-3, 30).map(lambda s: NOW_US + s * US_PER_S // 2), st.integers(1, 40)),
+    st.builds(CancelDemand, st.integers(-3, 30).map(lambda s: NOW_US + s * US_PER_S // 2), st.integers(1, 40)),
     max_size=60,
 )
 BUDGETS = st.builds(
@@ -64,7 +70,7 @@ BUDGETS = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(asked=ASKED, budget=BUDGETS)
-def test_what_is_accepted_is_paid_in_time(asked: list[Ends], budget: BudgetFacts) -> None:
+def test_what_is_accepted_is_paid_in_time(asked: list[CancelDemand], budget: BudgetFacts) -> None:
     """In whatever order they came; and a halt finds the tokens for all of them within its bound."""
     taken = accepted(asked, budget)
     assert latest_us(taken, budget) <= GRACE_US - ANSWERS_US + 1
@@ -74,11 +80,11 @@ def test_what_is_accepted_is_paid_in_time(asked: list[Ends], budget: BudgetFacts
 
 @settings(max_examples=100, deadline=None)
 @given(asked=ASKED, budget=BUDGETS)
-def test_nobody_is_refused_for_nothing(asked: list[Ends], budget: BudgetFacts) -> None:
+def test_nobody_is_refused_for_nothing(asked: list[CancelDemand], budget: BudgetFacts) -> None:
     """Whoever is refused would have made a cancel late, or a halt too long."""
-    taken: list[Ends] = []
+    taken: list[CancelDemand] = []
     for one in asked:
-        if over_capacity(one, taken, budget, grace_us=GRACE_US, now_us=NOW_US) is None:
+        if why_over_capacity(one, taken, budget, grace_us=GRACE_US, now_us=NOW_US) is None:
             taken.append(one)
             continue
         tokens = (sum(other.orders for other in taken) + one.orders) * budget.cancel_tokens
@@ -89,25 +95,27 @@ def test_nobody_is_refused_for_nothing(asked: list[Ends], budget: BudgetFacts) -
 def test_the_lowest_tier() -> None:
     """100 tokens a second, a cancel 2: 4 s of four fifths and the 18 that are kept are 338 tokens, 169 orders at once.
     Ten seconds later there is room for as many again, and a halt has room for 1,509."""
-    at_once = [Ends(NOW_US + 60 * US_PER_S, 1)] * 500
+    at_once = [CancelDemand(NOW_US + 60 * US_PER_S, 1)] * 500
     assert len(accepted(at_once)) == 169
-    twice = [*at_once, *[Ends(NOW_US + 70 * US_PER_S, 1)] * 500]
+    twice = [*at_once, *[CancelDemand(NOW_US + 70 * US_PER_S, 1)] * 500]
     assert len(accepted(twice)) == 2 * 169
-    assert len(accepted([Ends(NOW_US + 60 * US_PER_S, 3)] * 500)) == 56
-    spread = [Ends(NOW_US + n * US_PER_S, 1) for n in range(60, 5_000)]
+    assert len(accepted([CancelDemand(NOW_US + 60 * US_PER_S, 3)] * 500)) == 56
+    spread = [CancelDemand(NOW_US + n * US_PER_S, 1) for n in range(60, 5_000)]
     assert len(accepted(spread)) == 1_509
-    assert accepted([Ends(NOW_US + 60 * US_PER_S, 200)]) == []
+    assert accepted([CancelDemand(NOW_US + 60 * US_PER_S, 200)]) == []
 
 
 def test_the_reason_has_the_numbers() -> None:
     """How many, of what, from when to when; of a halt too."""
-    every = [Ends(NOW_US + 60 * US_PER_S, 1)] * 169
-    why = over_capacity(every[0], every, BASIC, grace_us=GRACE_US, now_us=NOW_US)
+    every = [CancelDemand(NOW_US + 60 * US_PER_S, 1)] * 169
+    why = why_over_capacity(every[0], every, BASIC, grace_us=GRACE_US, now_us=NOW_US)
     assert why is not None
     assert "170 executions would have orders to cancel for 340 write tokens from 2023-11-14T22:14:20" in why
     assert "there are 338 at 100 a second; give another deadline, or wait for some to end" in why
-    spread = [Ends(NOW_US + n * US_PER_S, 1) for n in range(1_509)]
-    halt = over_capacity(Ends(NOW_US + 9_000 * US_PER_S, 1), spread, BASIC, grace_us=GRACE_US, now_us=NOW_US)
+    spread = [CancelDemand(NOW_US + n * US_PER_S, 1) for n in range(1_509)]
+    halt = why_over_capacity(
+        CancelDemand(NOW_US + 9_000 * US_PER_S, 1), spread, BASIC, grace_us=GRACE_US, now_us=NOW_US
+    )
     assert halt is not None
     assert "1510 executions could have 1510 orders live" in halt
     assert "3020 write tokens within 30 s: there are 3018" in halt

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsm_exec.core.algorithm.algorithm import PlaceWish, WithdrawWish
+from fsm_exec.core.algorithm.algorithm import CancelAction, PlaceAction
 from fsm_exec.core.execution.advance import fold
 from fsm_exec.core.execution.closing_leg import closing_at_us
 from fsm_exec.core.execution.events import (
     BeginClosing,
+    Cancel,
     CancelAnswered,
-    ClockStruck,
     DecisionDue,
     GiveUp,
     MakePlan,
-    OrderAbsent,
-    OrderDoubted,
+    OrderNotFound,
     OrderRefused,
     Place,
+    PlaceUnconfirmed,
     Restored,
+    TimerFired,
     Transfer,
-    Withdraw,
 )
 from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
 from fsm_exec.core.market.orders import CancelOrder, PlaceOrder
@@ -52,7 +52,7 @@ def strike(driver: Driver) -> None:
     due_us = closing_at_us(driver.execution, driver.algorithm)
     assert due_us is not None
     driver.now_us = due_us
-    driver.tell(ClockStruck(at_us=due_us))
+    driver.tell(TimerFired(at_us=due_us))
 
 
 def cancelled(driver: Driver) -> None:
@@ -72,11 +72,11 @@ def test_the_leg_begins_at_its_time_by_cancelling_everything(resting: Driver) ->
     """Not a moment before; one journaled step."""
     due_us = closing_at_us(resting.execution, resting.algorithm)
     assert due_us == resting.execution.deadline_us - LEAD_US
-    assert resting.tell(ClockStruck(at_us=due_us - 1)) is None
-    step = resting.tell(ClockStruck(at_us=due_us))
+    assert resting.tell(TimerFired(at_us=due_us - 1)) is None
+    step = resting.tell(TimerFired(at_us=due_us))
     assert step is not None
     assert step.intents[0] == BeginClosing()
-    assert [type(intent) for intent in step.intents[1:]] == [Withdraw] * 3
+    assert [type(intent) for intent in step.intents[1:]] == [Cancel] * 3
     assert [type(write) for write in step.effects] == [CancelOrder] * 3
     assert closing_at_us(resting.execution, resting.algorithm) is None, "it begins once"
 
@@ -124,7 +124,7 @@ def test_the_last_order_is_not_cancelled_when_its_fill_is_told_before_its_answer
     assert step is not None
     assert step.effects == ()
     assert resting.look() is None
-    step = resting.fact(OrderDoubted, why="timeout")
+    step = resting.fact(PlaceUnconfirmed, why="timeout")
     assert step is not None
     assert [type(effect) for effect in step.effects] == [CancelOrder]
 
@@ -133,10 +133,10 @@ def test_nothing_is_sent_while_an_order_is_unknown(world: World) -> None:
     """Its fate must be proven first; it is not sent again, as it is not the leg's own."""
     driver = world.drive(world.scripted(closing_lead_us=LEAD_US))
     driver.place()
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     strike(driver)
     assert driver.look() is None
-    driver.fact(OrderAbsent, as_of_us=driver.now_us)
+    driver.fact(OrderNotFound, as_of_us=driver.now_us)
     assert driver.child.state == "rejected"
     driver.look()
     assert (driver.child.attempt, driver.child.time_in_force) == (2, "immediate_or_cancel")
@@ -146,9 +146,9 @@ def test_an_order_proven_absent_as_the_leg_begins_is_not_sent_again(world: World
     """The proof and the hour come with the same event."""
     driver = world.drive(world.scripted(closing_lead_us=LEAD_US))
     driver.place()
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     driver.now_us = driver.execution.deadline_us - LEAD_US
-    step = driver.fact(OrderAbsent, as_of_us=driver.now_us)
+    step = driver.fact(OrderNotFound, as_of_us=driver.now_us)
     assert step is not None
     assert (step.intents, step.effects) == ((BeginClosing(),), ())
     assert driver.child.state == "cancelled"
@@ -174,8 +174,8 @@ def test_an_order_that_never_reached_the_exchange_is_placed_again(resting: Drive
     step = resting.look()
     assert step is not None
     assert [type(write) for write in step.effects] == [PlaceOrder]
-    resting.fact(OrderDoubted, why="timeout")
-    step = resting.fact(OrderAbsent, as_of_us=resting.now_us + 500)
+    resting.fact(PlaceUnconfirmed, why="timeout")
+    step = resting.fact(OrderNotFound, as_of_us=resting.now_us + 500)
     assert step is not None
     assert step.effects[0].client_order_id == resting.child.client_order_id, "the same request with the same id"
 
@@ -207,7 +207,7 @@ def test_the_algorithm_is_not_asked_any_more(resting: Driver) -> None:
     """Whatever it would wish for."""
     strike(resting)
     cancelled(resting)
-    resting.script.wishes = (PlaceWish(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(600)),)
+    resting.script.wishes = (PlaceAction(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(600)),)
     resting.script.progress = None
     resting.look()
     assert resting.script.progress is None
@@ -235,7 +235,7 @@ def test_without_a_lead_there_is_no_leg(working: Driver) -> None:
     """The deadline cancels what rests."""
     assert closing_at_us(working.execution, working.algorithm) is None
     working.now_us = working.execution.deadline_us
-    working.tell(ClockStruck(at_us=working.now_us))
+    working.tell(TimerFired(at_us=working.now_us))
     assert working.execution.closing is None
     assert working.child.state == "cancelling"
 
@@ -247,7 +247,7 @@ def test_the_leg_begins_although_more_may_be_bought_than_is_wanted(world: World)
     driver.place()
     driver.accept()
     first = driver.child
-    driver.script.wishes = (WithdrawWish(level=1),)
+    driver.script.wishes = (CancelAction(level=1),)
     driver.look()
     driver.fact(CancelAnswered, reduced_by_e2=first.count_e2)
     driver.script.wishes = None

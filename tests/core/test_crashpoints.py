@@ -41,7 +41,7 @@ def test_without_a_hook_nothing_happens() -> None:
     """As in production."""
     assert crashpoints.is_watched() is False
     for name in crashpoints.NAMES:
-        crashpoints.point(name)
+        crashpoints.crashpoint(name)
 
 
 def test_a_hook_hears_every_visit_and_may_end_the_world() -> None:
@@ -52,16 +52,16 @@ def test_a_hook_hears_every_visit_and_may_end_the_world() -> None:
 
     heard: list[str] = []
 
-    def hook(name: crashpoints.Name) -> None:
+    def hook(name: crashpoints.CrashpointName) -> None:
         heard.append(name)
         if name == "commit.after":
             raise _TheEndError
 
     assert crashpoints.install(hook) is None
     try:
-        crashpoints.point("send.before")
+        crashpoints.crashpoint("send.before")
         with pytest.raises(_TheEndError):
-            crashpoints.point("commit.after")
+            crashpoints.crashpoint("commit.after")
     finally:
         assert crashpoints.install(None) is hook
     assert heard == ["send.before", "commit.after"]

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm.algorithm import WithdrawWish
+from fsm_exec.core.algorithm.algorithm import CancelAction
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.execution.events import OrderAbsent, OrderDoubted, OrderReported, WriteLost
-from fsm_exec.core.execution.execution import Child
+from fsm_exec.core.execution.events import OrderNotFound, OrderReported, PlaceUnconfirmed, WriteUnconfirmed
+from fsm_exec.core.execution.execution import ChildOrder
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.market.orders import OrderListing, OrderReport, UnreadRow
-from fsm_exec.core.recovery.order_lookup import answer_of, doubt_of, needs_inquiry
+from fsm_exec.core.recovery.order_lookup import doubt_of, event_from_listing, needs_lookup
 from fsm_exec.core.values.units import CountE2
 from tests.core.conftest import T0_US, Driver, World
 
 
-def listed(child: Child, as_of_us: int) -> OrderListing:
+def listed(child: ChildOrder, as_of_us: int) -> OrderListing:
     """The child as it was at its first price, resting."""
     report = OrderReport(
         client_order_id=child.client_order_id,
@@ -35,10 +35,10 @@ def listed(child: Child, as_of_us: int) -> OrderListing:
 
 
 def lose_a_cancel(working: Driver) -> None:
-    working.script.wishes = (WithdrawWish(level=1),)
+    working.script.wishes = (CancelAction(level=1),)
     working.look()
     working.script.wishes = ()
-    working.fact(WriteLost, effect_id=working.last_effect(), why="timeout")
+    working.fact(WriteUnconfirmed, effect_id=working.last_effect(), why="timeout")
     assert working.child.state == "cancelling"
 
 
@@ -47,7 +47,7 @@ def test_a_listing_of_before_the_doubt_does_not_settle_it(working: Driver, after
     """Reads lag behind writes: what a listing shows may be older than the write it is asked about."""
     lose_a_cancel(working)
     doubted_us = working.now_us
-    answer = answer_of(working.child, listed(working.child, doubted_us + after_us), doubted_us, doubted_us)
+    answer = event_from_listing(working.child, listed(working.child, doubted_us + after_us), doubted_us, doubted_us)
     assert isinstance(answer, OrderReported)
     assert answer.looked_up == settles
     working.tell(replace(answer, at_us=working.now_us + 1))
@@ -59,8 +59,8 @@ def test_a_cancel_answered_404_proves_nothing_and_neither_does_an_empty_listing(
     """It may be on another shard (wire/README.md 8): it is live until a listing that has it says that it ended."""
     lose_a_cancel(working)
     empty = OrderListing(as_of_us=working.now_us + after_us, orders=())
-    assert answer_of(working.child, empty, working.now_us, empty.as_of_us) is None
-    assert needs_inquiry(working.child)
+    assert event_from_listing(working.child, empty, working.now_us, empty.as_of_us) is None
+    assert needs_lookup(working.child)
     assert working.execution.free_e2 == 0, "nothing is placed in its stead"
     working.report("canceled", looked_up=True)
     assert working.child.state == "cancelled"
@@ -69,9 +69,9 @@ def test_a_cancel_answered_404_proves_nothing_and_neither_does_an_empty_listing(
 def test_a_lost_amend_is_waited_for_longer(working: Driver) -> None:
     """It may land as long as its signature is valid."""
     write = working.reprice(5_100)
-    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
+    working.fact(WriteUnconfirmed, effect_id=write.effect_id, why="timeout")
     for after_us, settles in ((READ_LAG_US + 1, False), (SIGNATURE_WINDOW_US + READ_LAG_US + 1, True)):
-        answer = answer_of(working.child, listed(working.child, T0_US + after_us), T0_US, T0_US)
+        answer = event_from_listing(working.child, listed(working.child, T0_US + after_us), T0_US, T0_US)
         assert isinstance(answer, OrderReported)
         assert answer.looked_up == settles
 
@@ -79,11 +79,11 @@ def test_a_lost_amend_is_waited_for_longer(working: Driver) -> None:
 def test_another_lost_write_is_another_doubt(working: Driver) -> None:
     """So that the time one has waited is not counted for the next."""
     write = working.reprice(5_100)
-    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
+    working.fact(WriteUnconfirmed, effect_id=write.effect_id, why="timeout")
     first = doubt_of(working.child)
     working.report("resting", looked_up=True)
     write = working.reprice(5_100)
-    working.fact(WriteLost, effect_id=write.effect_id, why="timeout")
+    working.fact(WriteUnconfirmed, effect_id=write.effect_id, why="timeout")
     assert doubt_of(working.child) != first
 
 
@@ -107,10 +107,10 @@ def test_absence_is_counted_from_the_answer_that_never_came_not_from_the_decisio
     driver.place()
     decided_us = driver.now_us
     driver.now_us += 5_000_000  # the commit waited
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     assert driver.child.sent_at_us == driver.now_us
     with pytest.raises(IllegalEvent):
-        driver.fact(OrderAbsent, as_of_us=decided_us + 4_000_000)
+        driver.fact(OrderNotFound, as_of_us=decided_us + 4_000_000)
 
 
 @pytest.mark.parametrize(("named", "absent"), [("itself", False), ("", False), ("fxbbbbbbbbbb-e9-1-1", True)])
@@ -118,10 +118,10 @@ def test_a_row_that_cannot_be_read_hides_its_order(world: World, named: str, abs
     """Nobody is absent of whom a listing may have a row; of all others it proves what it always does."""
     driver = world.drive()
     driver.place()
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     child = driver.child
     row = UnreadRow(client_order_id=child.client_order_id if named == "itself" else named, why="status is missing")
     late_us = child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US + 1
     listing = OrderListing(as_of_us=late_us, orders=(), unread=(row,))
-    answer = answer_of(child, listing, child.sent_at_us, late_us)
-    assert isinstance(answer, OrderAbsent) == absent
+    answer = event_from_listing(child, listing, child.sent_at_us, late_us)
+    assert isinstance(answer, OrderNotFound) == absent

@@ -11,11 +11,11 @@ from fsm_exec.core.errors import IllegalEvent, IllegalTrigger
 from fsm_exec.core.execution.events import (
     AmendAnswered,
     CancelAnswered,
-    OrderAbsent,
-    OrderDoubted,
+    OrderNotFound,
+    OrderNotSent,
     OrderRefused,
-    OrderWithdrawn,
-    WriteLost,
+    PlaceUnconfirmed,
+    WriteUnconfirmed,
 )
 from fsm_exec.core.values.units import CountE2
 from states import TABLES
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 TO: dict[str, Callable[[Driver], object]] = {
     "intended": lambda d: None,
-    "unknown": lambda d: d.fact(OrderDoubted, why=""),
+    "unknown": lambda d: d.fact(PlaceUnconfirmed, why=""),
     "resting": lambda d: d.accept(),
     "partial": lambda d: (d.accept(), d.fill("f1", 100)),
     "cancelling": lambda d: (d.accept(), d.stop()),
@@ -41,11 +41,11 @@ def counted(driver: Driver) -> int:
 
 
 def absent(driver: Driver) -> object:
-    return driver.fact(OrderAbsent, as_of_us=driver.now_us + 1)
+    return driver.fact(OrderNotFound, as_of_us=driver.now_us + 1)
 
 
 def lost(driver: Driver) -> object:
-    driver.fact(WriteLost, effect_id=driver.last_effect(), why="")
+    driver.fact(WriteUnconfirmed, effect_id=driver.last_effect(), why="")
     return driver.report("resting", counted(driver), looked_up=True)
 
 
@@ -64,9 +64,9 @@ WHOLE = ("settling", "fill_counted", "filled")  # only an order that ended whole
 # (source, trigger, dest): what is told in the source state so that the order makes the transition.
 CHILD: dict[tuple[str, str, str], Callable[[Driver], object]] = {
     ("intended", "accepted", "resting"): lambda d: d.accept(),
-    ("intended", "doubted", "unknown"): lambda d: d.fact(OrderDoubted, why=""),
+    ("intended", "doubted", "unknown"): lambda d: d.fact(PlaceUnconfirmed, why=""),
     ("intended", "refused", "rejected"): lambda d: d.fact(OrderRefused, code="invalid_price", message=""),
-    ("intended", "withdrawn", "cancelled"): lambda d: d.fact(OrderWithdrawn, why=""),
+    ("intended", "withdrawn", "cancelled"): lambda d: d.fact(OrderNotSent, why=""),
     ("unknown", "accepted", "resting"): lambda d: d.report("resting", looked_up=True),
     ("unknown", "absent", "intended"): absent,
     ("unknown", "absent", "rejected"): lambda d: (d.stop(), absent(d)),
@@ -165,11 +165,11 @@ def test_a_fact_without_a_row_raises_and_changes_nothing(world: World, state: st
     elif state == "filled":
         driver.fill("f1", 1_000)
     elif state == "cancelled":
-        driver.fact(OrderWithdrawn, why="")
+        driver.fact(OrderNotSent, why="")
     else:
         driver.fact(OrderRefused, code="invalid_price", message="")
     facts: dict[str, Callable[[], object]] = {
-        "withdrawn": lambda: driver.fact(OrderWithdrawn, why=""),
+        "withdrawn": lambda: driver.fact(OrderNotSent, why=""),
         "absent": lambda: absent(driver),
     }
     if state not in TO:

@@ -7,7 +7,7 @@ import math
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fsm_exec.core.signals.forecasts import dry_up_ppm, fill_forecast, fill_mean_e2, fill_ppm, made_of, score
+from fsm_exec.core.signals.forecasts import dry_up_ppm, fill_forecast, fill_mean_e2, fill_ppm, forecasts_of, score
 from fsm_exec.core.signals.signals import Signals, SweepCost
 from fsm_exec.core.values.units import PPM, CountE2
 
@@ -91,14 +91,14 @@ def test_only_what_can_be_said_is_said() -> None:
     signals = Signals(
         at_us=10 * S, micro_price_e5=50_200, sweep_remaining=sweep, dry_up_ppm=120_000, depth_ask_e2=CountE2(400)
     )
-    made = {f.kind: (f.value_e6, f.last_value_e6, f.due_at_us) for f in made_of(signals, "yes", 50_000, 100 * S)}
+    made = {f.kind: (f.value_e6, f.last_value_e6, f.due_at_us) for f in forecasts_of(signals, "yes", 50_000, 100 * S)}
     assert made == {
         "sweep_cost": (18_000, 20_000, 100 * S),
         "dry_up": (120_000, PPM, 100 * S),
         "mid_30s": (502_000, 500_000, 40 * S),
     }
-    assert [f.kind for f in made_of(signals, "yes", 50_000, 10 * S)] == ["mid_30s"]
-    assert made_of(Signals(at_us=0), "yes", None, S) == []
+    assert [f.kind for f in forecasts_of(signals, "yes", 50_000, 10 * S)] == ["mid_30s"]
+    assert forecasts_of(Signals(at_us=0), "yes", None, S) == []
     assert fill_forecast(signals, "yes", "c1", CountE2(0), CountE2(100)) is None
 
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.core.costs.metrics import metrics
+from fsm_exec.core.costs.metrics import compute_metrics
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.execution.events import CancelAnswered, OrderDisputed, OrderProven, WriteLost
+from fsm_exec.core.execution.events import CancelAnswered, OrderDisputed, OrderProven, WriteUnconfirmed
 from fsm_exec.core.execution.execution import Fill
 from fsm_exec.core.execution.fills import is_same_fill
 from fsm_exec.core.execution.timing import PROOF_US
-from fsm_exec.core.journal.to_rows import fill_rows, fills_corrected, fills_gone
+from fsm_exec.core.journal.to_rows import corrected_fill_rows, fill_rows, gone_fill_keys
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
-from fsm_exec.core.recovery.order_lookup import needs_inquiry
-from fsm_exec.core.recovery.proof import CONTRADICTS_US, LISTED_FOR_US, is_too_old, proof
+from fsm_exec.core.recovery.order_lookup import needs_lookup
+from fsm_exec.core.recovery.proof import CONTRADICTS_US, LISTED_FOR_US, is_too_old, prove
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def test_a_frame_that_cannot_be_true_is_said_and_not_counted(working: Driver, fi
     assert [note.is_alarm for note in step.notes] == [True]
     assert "ALARM" in step.steps
     assert (working.execution.filled_e2, working.child.reported_e2, working.child.state) == (0, 0, "resting")
-    assert needs_inquiry(working.child)
+    assert needs_lookup(working.child)
 
 
 def test_what_cannot_be_true_and_is_listed_is_counted_and_said(working: Driver) -> None:
@@ -158,14 +158,14 @@ def test_a_fill_of_a_frame_is_what_the_listing_says_of_it_and_so_is_its_cost(wor
     assert [note.is_alarm for note in step.notes] == [True]
     (fill,) = working.execution.fills
     assert (fill.price_e4, fill.count_e2, fill.fee_e6, fill.is_taker) == (4_900, 300, 5, False)
-    assert [(row.price, row.quantity) for row in fills_corrected(before, working.child)] == [("0.4900", "3.00")]
+    assert [(row.price, row.quantity) for row in corrected_fill_rows(before, working.child)] == [("0.4900", "3.00")]
     assert working.child.counted_e2 == 300
     working.stop()
     working.fact(CancelAnswered, reduced_by_e2=CountE2(600))
     assert working.child.state == "settling"  # 4.00 were stated, 3.00 are listed
     working.prove("canceled", ("T", 300), price_e4=PriceE4(4_900), fee_e6=MoneyE6(5))
     assert (working.state, working.execution.filled_e2) == ("cancelled", 300)
-    row = metrics(working.execution, None)
+    row = compute_metrics(working.execution, None)
     assert (row.filled_quantity, row.average_fill_price, row.fees, row.maker_fees) == (
         "3.00",
         "0.490000",
@@ -183,7 +183,7 @@ def test_a_fill_that_no_listing_has_is_taken_back_and_the_rest_is_worked_again(w
     step = working.prove("resting", ("U", 100))
     assert step is not None
     assert (fills_of(working), working.child.reported_e2, working.child.state) == ({"U": 100}, 100, "partial")
-    assert [(row.order_id, row.fill_id) for row in fills_gone(before, working.child)] == [(before.order_id, "T")]
+    assert [(row.order_id, row.fill_id) for row in gone_fill_keys(before, working.child)] == [(before.order_id, "T")]
     assert any("taken back" in note.what for note in step.notes)
     assert working.child.suspicion is None
 
@@ -246,7 +246,7 @@ def test_an_order_that_was_accepted_and_is_nowhere(working: Driver) -> None:
     with pytest.raises(IllegalEvent, match="no listing has it"):
         working.prove(None)
     working.stop()
-    working.fact(WriteLost, effect_id=working.last_effect(), why="404")
+    working.fact(WriteUnconfirmed, effect_id=working.last_effect(), why="404")
     working.prove(None)
     assert (working.child.state, working.state) == ("cancelled", "cancelled")
 
@@ -294,7 +294,7 @@ def test_listings_prove_only_what_they_agree_about_and_are_late_enough_for(worki
 
     def found(later_us: int, *listed: int, give_up: bool = False) -> object:
         orders, fills = listings(working, since_us + later_us, *listed)
-        return proof(
+        return prove(
             working.execution, working.child, orders, fills, since_us, since_us + later_us, lambda _: None,
             give_up=give_up,
         )  # fmt: skip
@@ -316,11 +316,11 @@ def test_a_fill_that_was_just_heard_of_may_not_be_listed_yet(working: Driver) ->
     working.now_us += PROOF_US
     working.frame("U", 100)
     orders, fills = listings(working, working.now_us + 1_000, 0)
-    seen = proof(working.execution, working.child, orders, fills, since_us, working.now_us, lambda _: None)
+    seen = prove(working.execution, working.child, orders, fills, since_us, working.now_us, lambda _: None)
     assert seen is None
     later = working.now_us + PROOF_US + 1
     orders, fills = listings(working, later, 0)
-    assert proof(working.execution, working.child, orders, fills, since_us, later, lambda _: None) is not None
+    assert prove(working.execution, working.child, orders, fills, since_us, later, lambda _: None) is not None
 
 
 def test_listings_that_are_empty_take_no_fill_back_that_one_of_them_had(working: Driver) -> None:
@@ -333,7 +333,7 @@ def test_listings_that_are_empty_take_no_fill_back_that_one_of_them_had(working:
     def found(later_us: int) -> object:
         as_of_us = since_us + later_us
         orders, fills = OrderListing(as_of_us=as_of_us, orders=()), [FillListing(as_of_us=as_of_us, fills=())]
-        return proof(working.execution, working.child, orders, fills, since_us, as_of_us, lambda _: None)
+        return prove(working.execution, working.child, orders, fills, since_us, as_of_us, lambda _: None)
 
     assert found(PROOF_US + 1) is None
     assert "no listing has the order any more" in str(found(CONTRADICTS_US + 1))
@@ -347,7 +347,7 @@ def test_what_the_exchange_has_put_away_is_not_taken_back(working: Driver) -> No
     def found(later_us: int) -> object:
         as_of_us = since_us + later_us
         orders, fills = OrderListing(as_of_us=as_of_us, orders=()), [FillListing(as_of_us=as_of_us, fills=())]
-        return proof(working.execution, working.child, orders, fills, since_us, as_of_us, lambda _: None)
+        return prove(working.execution, working.child, orders, fills, since_us, as_of_us, lambda _: None)
 
     assert isinstance(found(CONTRADICTS_US + 1), OrderProven)
     assert "no listing has the order any more" in str(found(LISTED_FOR_US + CONTRADICTS_US))
@@ -360,7 +360,7 @@ def test_a_fill_that_was_heard_before_the_clock_was_put_back_is_not_new_for_an_h
     working.frame("U", 100)
     now_us = working.now_us - hour_us
     orders, fills = listings(working, now_us, 0)
-    found = proof(working.execution, working.child, orders, fills, now_us - PROOF_US - 1, now_us, lambda _: None)
+    found = prove(working.execution, working.child, orders, fills, now_us - PROOF_US - 1, now_us, lambda _: None)
     assert isinstance(found, OrderProven)
 
 
@@ -369,7 +369,7 @@ def test_a_proof_is_too_old_for_what_was_heard_after_it(working: Driver) -> None
     since_us = working.now_us
     working.now_us += PROOF_US + 1
     orders, fills = listings(working, working.now_us, 0)
-    found = proof(working.execution, working.child, orders, fills, since_us, working.now_us, lambda _: None)
+    found = prove(working.execution, working.child, orders, fills, since_us, working.now_us, lambda _: None)
     assert isinstance(found, OrderProven)
     assert not is_too_old(found, working.execution)
     working.frame("U", 1_000)

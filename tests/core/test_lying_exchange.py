@@ -20,19 +20,19 @@ from fsm_exec.core.execution.events import (
     AnyEvent,
     CancelAnswered,
     FillReported,
-    OrderAbsent,
     OrderAccepted,
     OrderDisputed,
+    OrderNotFound,
     OrderProven,
     OrderReported,
     StopRequested,
 )
-from fsm_exec.core.execution.execution import Child
+from fsm_exec.core.execution.execution import ChildOrder
 from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
-from fsm_exec.core.recovery.order_lookup import answer_of, filled, needs_inquiry, reported
-from fsm_exec.core.recovery.proof import order_ids, proof, row_of, zombie
-from fsm_exec.core.recovery.reconcile import dispute, fill_is_news, order_is_news
+from fsm_exec.core.recovery.order_lookup import event_from_listing, fill_event, needs_lookup, order_event
+from fsm_exec.core.recovery.proof import order_ids, prove, row_of, zombie_row
+from fsm_exec.core.recovery.reconcile import fill_is_news, order_is_news, why_disputed
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 from tests.core.test_truthful_exchange import Exchange, Ladder, Order, one_step
 
@@ -194,34 +194,34 @@ class Liar(Exchange):
             if child is None:
                 continue
             if not execution.is_ended and order_is_news(execution, report, listing.as_of_us):
-                self.tell(reported(report, self.now(), looked_up=child.write is None))
-            elif not execution.is_ended and (why := dispute(execution, report, listing.as_of_us)) is not None:
+                self.tell(order_event(report, self.now(), looked_up=child.write is None))
+            elif not execution.is_ended and (why := why_disputed(execution, report, listing.as_of_us)) is not None:
                 self.tell(OrderDisputed(at_us=self.now(), client_order_id=child.client_order_id, why=why))
         for fill in self.fills_now().fills:
             name = fill.order_id.removeprefix("id-")
             if fill_is_news(self.driver.execution, name, fill):
-                self.tell(filled(fill, name, None, self.now(), self.driver.execution))
+                self.tell(fill_event(fill, name, None, self.now(), self.driver.execution))
 
-    def inquire(self, child: Child) -> None:
+    def inquire(self, child: ChildOrder) -> None:
         """As the inquirer does, and as is asked about what has ended."""
         name, ticker = child.client_order_id, self.driver.execution.terms.ticker
         order = self.orders.get(name)
-        asked = zombie(child, ticker, self.orders_now()) if self.why is None else None
+        asked = zombie_row(child, ticker, self.orders_now()) if self.why is None else None
         if order is not None and order.status == "resting" and (asked is not None or self.why is not None):
             order.status = "canceled"  # taken off by its name
         listing = self.orders_now()
         heard = [fill.heard_at_us for fill in (*child.fills, *child.late) if fill.heard_at_us is not None]
-        since_us = self.since.setdefault(name, child.sent_at_us) if needs_inquiry(child) else max(heard, default=0)
+        since_us = self.since.setdefault(name, child.sent_at_us) if needs_lookup(child) else max(heard, default=0)
         if child.is_open and child.state != "settling":
-            answer = answer_of(child, listing, since_us, self.now())
+            answer = event_from_listing(child, listing, since_us, self.now())
             if answer is not None and child.suspicion is None:
-                if not isinstance(answer, OrderAbsent) or child.state == "unknown":
+                if not isinstance(answer, OrderNotFound) or child.state == "unknown":
                     self.tell(answer)
                 return
         fills = [self.fills_now(order_id) for order_id in order_ids(child, row_of(child, ticker, listing))]
         now = self.driver.execution.child(name)
         assert now is not None
-        found = proof(
+        found = prove(
             self.driver.execution, now, listing, fills, since_us, self.now(), lambda _: None,
             give_up=self.why is not None,
         )  # fmt: skip
@@ -249,9 +249,9 @@ class Liar(Exchange):
                 assert child is not None
                 unlisted = any(fill.heard_at_us is not None for fill in (*child.fills, *child.late))
                 if (
-                    needs_inquiry(child)
+                    needs_lookup(child)
                     or (self.driver.execution.is_ended and unlisted)
-                    or zombie(child, self.driver.execution.terms.ticker, self.orders_now())
+                    or zombie_row(child, self.driver.execution.terms.ticker, self.orders_now())
                 ):
                     self.inquire(child)
             if self.driver.execution.is_ended and self.books() == self.truth():

@@ -9,10 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fsm_exec.core.costs.message_counts import Activity, activity
-from fsm_exec.core.costs.metrics import DeadlineBook, child_metrics, completion_cost, metrics, unwind_value
+from fsm_exec.core.costs.message_counts import MessageCounts, count_messages
+from fsm_exec.core.costs.metrics import (
+    DeadlineBook,
+    completion_cost,
+    compute_child_metrics,
+    compute_metrics,
+    unwind_value,
+)
 from fsm_exec.core.errors import CorruptSnapshot
-from fsm_exec.core.execution.execution import Child, Execution, Fill
+from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill
 from fsm_exec.core.journal.rows import JournalRow
 from fsm_exec.core.market.edge import Edge
 from fsm_exec.core.market.fees import FeeTerms
@@ -44,7 +50,7 @@ def ended(
     are seconds after it."""
     t0_us = world.t0_us
     moved = [replace(f, traded_at_us=t0_us + f.traded_at_us) for f in fills]
-    child = Child(
+    child = ChildOrder(
         client_order_id="c1",
         level=1,
         attempt=1,
@@ -91,7 +97,7 @@ def test_every_column_by_hand(world: World) -> None:
         first_mid=50_500,
         walks=2,
     )
-    row = metrics(execution, book(world))
+    row = compute_metrics(execution, book(world))
     assert (row.target_quantity, row.filled_quantity, row.fill_rate) == ("10.00", "6.00", "0.600000")
     assert (row.target_price, row.average_fill_price, row.slippage) == ("0.5000", "0.496667", "-0.006667")
     assert (row.time_to_first_fill, row.time_to_full_fill) == (3, None)
@@ -114,14 +120,14 @@ def test_every_column_by_hand(world: World) -> None:
 def test_a_full_fill_needs_no_book(world: World) -> None:
     """Nothing is left to complete; the last fill tells how long it took."""
     execution = ended(world, [fill(2, 700, 5_000, at_s=59), fill(1, 300, 5_000, at_s=7)])
-    row = metrics(execution, None)
+    row = compute_metrics(execution, None)
     assert (row.fill_rate, row.time_to_first_fill, row.time_to_full_fill) == ("1.000000", 7, 59)
     assert (row.opportunity_e7, row.shortfall, row.flags) == (0, "0.000000", "")
 
 
 def test_nothing_filled_is_unknown_and_not_zero(world: World) -> None:
     """No average, no slippage, no times; the shortfall is the whole completion."""
-    row = metrics(ended(world, []), book(world))
+    row = compute_metrics(ended(world, []), book(world))
     assert (row.filled_quantity, row.fill_rate) == ("0.00", "0.000000")
     assert (row.average_fill_price, row.slippage) == (None, None)
     assert (row.time_to_first_fill, row.time_to_full_fill) == (None, None)
@@ -132,21 +138,23 @@ def test_a_missing_arrival_mid_leaves_the_shortfall_unknown(world: World) -> Non
     """A one-sided book, or a feed that was not live: named, never zero; the fees are still known."""
     for arrival in (world.view(asks=()), world.view(feed="stale")):
         execution = replace(ended(world, [fill(1, 1_000, 5_000, fee=9)]), arrival=arrival)
-        row = metrics(execution, book(world))
+        row = compute_metrics(execution, book(world))
         assert (row.arrival_mid, row.shortfall, row.delay_e7, row.shortfall_e7) == (None, None, None, None)
         assert (row.fees, row.fees_e7, row.flags) == ("0.000009", 90, "no_arrival_mid")
 
 
 def test_a_missing_book_at_the_deadline_leaves_the_shortfall_unknown(world: World) -> None:
     """An unfilled rest cannot be priced by nothing."""
-    row = metrics(ended(world, []), None)
+    row = compute_metrics(ended(world, []), None)
     assert (row.shortfall, row.opportunity_e7, row.flags) == (None, None, "no_deadline_book")
 
 
 def test_what_is_not_sure_is_flagged_once(world: World) -> None:
     """Mids that are missing are replaced by the first one; the identity still holds."""
     fills = [fill(1, 100, 4_900, mid=None), fill(2, 100, 4_900, mid=None)]
-    row = metrics(ended(world, fills, late=(fill(3, 100, 4_900, mid=None),)), book(world, ((5_200, 100),), fresh=False))
+    row = compute_metrics(
+        ended(world, fills, late=(fill(3, 100, 4_900, mid=None),)), book(world, ((5_200, 100),), fresh=False)
+    )
     assert sorted(row.flags.split(",")) == ["beyond_depth", "fill_mid_missing", "late_fill", "not_the_deadline_book"]
     assert row.drift_e7 == 0
 
@@ -154,7 +162,7 @@ def test_what_is_not_sure_is_flagged_once(world: World) -> None:
 def test_a_late_fill_counts(world: World) -> None:
     """It was bought; beyond the target it is an over-fill, priced by selling it back."""
     execution = ended(world, [fill(1, 1_000, 5_000, at_s=5)], late=(fill(2, 200, 5_000, at_s=70),))
-    row = metrics(execution, book(world))
+    row = compute_metrics(execution, book(world))
     assert (row.filled_quantity, row.fill_rate, row.flags) == ("12.00", "1.200000", "late_fill")
     unwound = 2 * 480_000 - 34_944  # two contracts at the bid of 0.48 less the taker's fee
     assert row.over_fill_e7 == 2 * 5_000_000 - unwound * 10
@@ -191,7 +199,7 @@ def test_a_no_execution_is_judged_in_its_own_outcome(world: World) -> None:
     driver.place()
     driver.accept()
     driver.fill("f1", 1_000, price_e4=4_000, mid_e5=40_500)
-    row = metrics(driver.execution, None)
+    row = compute_metrics(driver.execution, None)
     assert (row.target_price, row.average_fill_price, row.arrival_mid) == ("0.4000", "0.400000", "0.40000")
     # The first order was decided on a mid of 0.50: ten cents of delay, won back before the fill.
     assert (row.delay_e7, row.spread_e7, row.drift_e7) == (10_000_000, -500_000, -9_500_000)
@@ -203,7 +211,7 @@ def test_an_execution_without_limits_has_metrics_too(world: World) -> None:
     submitted = replace(world.submitted(arrival=world.view(bids=(), asks=())), limits=None)
     driver = world.drive("simple_limit", submitted)
     assert (driver.state, driver.execution.reason) == ("cancelled", "no_book")
-    row = metrics(driver.execution, None)
+    row = compute_metrics(driver.execution, None)
     assert (row.target_price, row.slippage, row.shortfall, row.splits_used) == (None, None, None, 0)
 
 
@@ -216,7 +224,7 @@ def test_the_arrival_and_what_was_paid_against_it(world: World) -> None:
     )
     taken = replace(fill(2, 400, 5_100, fee=70), is_taker=True)
     execution = replace(ended(world, [fill(1, 400, 5_000, fee=30), taken]), arrival=arrival)
-    row = metrics(execution, book(world))
+    row = compute_metrics(execution, book(world))
     assert (row.arrival_bid, row.arrival_ask) == ("0.4900", "0.5100")
     assert (row.arrival_bid_size, row.arrival_ask_size) == ("3.00", "1.00")
     assert (row.arrival_bid_depth_1c, row.arrival_bid_depth_3c, row.arrival_bid_depth_5c) == ("3.00", "8.00", "15.50")
@@ -229,7 +237,7 @@ def test_the_arrival_and_what_was_paid_against_it(world: World) -> None:
 
 def test_what_is_not_known_of_the_arrival_is_null(world: World) -> None:
     """No live feed: nothing; one side empty: no mid, no slippage; levels that may go on beyond those seen: no depth."""
-    dead = metrics(replace(ended(world, [fill(1, 1_000, 5_000)]), arrival=world.view(feed="stale")), None)
+    dead = compute_metrics(replace(ended(world, [fill(1, 1_000, 5_000)]), arrival=world.view(feed="stale")), None)
     assert (dead.arrival_bid, dead.arrival_ask_depth_1c, dead.price_improvement, dead.maker_share) == (
         None,
         None,
@@ -238,11 +246,11 @@ def test_what_is_not_known_of_the_arrival_is_null(world: World) -> None:
     )
     deep = world.ladder(*((4_900 - 10 * n, 100) for n in range(10)))
     one = replace(ended(world, [fill(1, 1_000, 5_000)]), arrival=world.view(bids=deep, asks=()))
-    row = metrics(one, None)
+    row = compute_metrics(one, None)
     assert (row.arrival_bid, row.arrival_ask, row.arrival_micro_price) == ("0.4900", None, None)
     assert (row.arrival_bid_depth_1c, row.arrival_bid_depth_3c, row.arrival_ask_depth_5c) == (None, None, "0.00")
     assert (row.arrival_slippage, row.half_spread_ratio, row.price_improvement) == (None, None, None)
-    nothing = metrics(ended(world, []), book(world))
+    nothing = compute_metrics(ended(world, []), book(world))
     assert (nothing.arrival_slippage, nothing.price_improvement, nothing.maker_share) == (None, None, None)
 
 
@@ -250,33 +258,35 @@ def test_perold_prices_the_rest_at_the_mid_of_the_deadline(world: World) -> None
     """Six bought a cent above the mid, four missed while it rose by two cents; without that mid it is not known."""
     execution = ended(world, [fill(1, 600, 5_100, fee=100)])
     late = replace(book(world), mid_e5=52_000)
-    assert metrics(execution, late).perold_e7 == 600 * 1_000 + 1_000 + 400 * 2_000
-    assert metrics(execution, replace(late, mid_e5=None)).perold_e7 is None
-    assert metrics(ended(world, [fill(1, 1_000, 5_100)]), None).perold_e7 == 1_000 * 1_000
+    assert compute_metrics(execution, late).perold_e7 == 600 * 1_000 + 1_000 + 400 * 2_000
+    assert compute_metrics(execution, replace(late, mid_e5=None)).perold_e7 is None
+    assert compute_metrics(ended(world, [fill(1, 1_000, 5_100)]), None).perold_e7 == 1_000 * 1_000
 
 
 def test_the_edge_form_does_not_chase_beyond_the_reservation_price(world: World) -> None:
     """The rest costs what completing it costs, at most the model probability, at least nothing."""
     start = ended(world, [fill(1, 600, 5_000)])
-    assert metrics(start, book(world)).edge_opportunity_e7 is None
+    assert compute_metrics(start, book(world)).edge_opportunity_e7 is None
     for probability_ppm, per_contract_e7 in ((900_000, 374_720), (510_000, 100_000), (400_000, 0)):
         edge = Edge(probability_ppm=probability_ppm, expected_value_e6=MoneyE6(0))
-        row = metrics(replace(start, edge=edge), book(world))
+        row = compute_metrics(replace(start, edge=edge), book(world))
         assert row.edge_opportunity_e7 == 4 * per_contract_e7
     full = replace(ended(world, [fill(1, 1_000, 5_000)]), edge=Edge(probability_ppm=1, expected_value_e6=MoneyE6(0)))
-    assert metrics(full, None).edge_opportunity_e7 == 0
+    assert compute_metrics(full, None).edge_opportunity_e7 == 0
 
 
 def test_writes_tokens_and_refusals(world: World) -> None:
     """Counted from the journal; per contract and per fill only where something was filled; none refused is ''."""
-    done = Activity(creates=2, amends=3, cancels=1, refused=(("post_only_cross", 2), ("invalid", 1)))
-    row = metrics(ended(world, [fill(1, 200, 5_000), fill(2, 200, 5_000)]), book(world), activity=done)
+    done = MessageCounts(creates=2, amends=3, cancels=1, refused=(("post_only_cross", 2), ("invalid", 1)))
+    row = compute_metrics(ended(world, [fill(1, 200, 5_000), fill(2, 200, 5_000)]), book(world), activity=done)
     assert (row.creates, row.amends, row.cancels, row.write_tokens) == (2, 3, 1, 52)
     assert (row.writes_per_contract, row.tokens_per_contract) == ("1.500000", "13.000000")
     assert (row.cancels_per_fill, row.rejected, row.unresolved) == ("0.500000", "post_only_cross:2,invalid:1", 0)
-    none = metrics(ended(world, []), book(world), activity=Activity(creates=1, amends=0, cancels=1, refused=()))
+    none = compute_metrics(
+        ended(world, []), book(world), activity=MessageCounts(creates=1, amends=0, cancels=1, refused=())
+    )
     assert (none.writes_per_contract, none.cancels_per_fill, none.rejected) == (None, None, "")
-    assert metrics(ended(world, []), book(world)).creates is None
+    assert compute_metrics(ended(world, []), book(world)).creates is None
 
 
 def test_the_journal_tells_what_was_asked(world: World) -> None:
@@ -290,10 +300,10 @@ def test_the_journal_tells_what_was_asked(world: World) -> None:
         journal_row(6, "AmendRefused", b'{"code":"invalid_order"}', b"[]"),
         journal_row(7, "StopRequested", b"{}", b"[]"),
     ]
-    done = activity(replace(ended(world, []), writes=4), rows)
-    assert done == Activity(creates=2, amends=1, cancels=1, refused=(("invalid_order", 2),))
+    done = count_messages(replace(ended(world, []), writes=4), rows)
+    assert done == MessageCounts(creates=2, amends=1, cancels=1, refused=(("invalid_order", 2),))
     with pytest.raises(CorruptSnapshot):
-        activity(ended(world, []), [journal_row(1, "Submitted", b"{}", b"no")])
+        count_messages(ended(world, []), [journal_row(1, "Submitted", b"{}", b"no")])
 
 
 def journal_row(seq: int, event_type: str, event: bytes, intents: bytes) -> JournalRow:
@@ -303,16 +313,16 @@ def journal_row(seq: int, event_type: str, event: bytes, intents: bytes) -> Jour
 def test_participation_needs_the_volume_of_the_market(world: World) -> None:
     """A volume below what we filled ourselves was not heard whole: it is not used, and flagged."""
     execution = ended(world, [fill(1, 1_000, 5_000)])
-    row = metrics(execution, None, market_volume=CountE2(4_000))
+    row = compute_metrics(execution, None, market_volume=CountE2(4_000))
     assert (row.market_volume, row.participation, row.flags) == ("40.00", "0.250000", "")
-    short = metrics(execution, None, market_volume=CountE2(900))
+    short = compute_metrics(execution, None, market_volume=CountE2(900))
     assert (short.market_volume, short.participation, short.flags) == (None, None, "volume_incomplete")
-    assert metrics(execution, None).participation is None
+    assert compute_metrics(execution, None).participation is None
 
 
 def test_each_order_has_its_own_row(world: World) -> None:
     """Late fills included; times count from when it was sent; one that never reached the exchange is there too."""
-    first, second = child_metrics(
+    first, second = compute_child_metrics(
         ended(world, [fill(1, 600, 5_000, at_s=3, mid=49_000)], late=(fill(2, 400, 4_900, at_s=9),), walks=2)
     )
     assert (first.client_order_id, first.quantity, first.filled_quantity, first.fill_rate) == (
@@ -352,7 +362,7 @@ def test_the_decomposition_adds_up_exactly(
     """Delay + spread + drift + fees + opportunity + over-fill = cash paid + completion - unwound - ten arrival mids."""
     made = [fill(n, count, price, fee=fee, mid=mid) for n, (count, price, fee, mid) in enumerate(fills)]
     ladders = book(world, tuple(sorted(asks.items())), tuple(sorted(bids.items(), reverse=True)))
-    row = metrics(ended(world, made, first_mid=first_mid), ladders)
+    row = compute_metrics(ended(world, made, first_mid=first_mid), ladders)
     parts = (row.delay_e7, row.spread_e7, row.drift_e7, row.fees_e7, row.opportunity_e7, row.over_fill_e7)
     assert None not in parts
     assert row.shortfall_e7 == sum(part for part in parts if part is not None)
@@ -366,7 +376,7 @@ def test_the_decomposition_adds_up_exactly(
 
 def test_fills_at_the_mid_cost_nothing_but_fees(world: World) -> None:
     """Whichever order they came in."""
-    row = metrics(ended(world, [fill(1, 500, 5_000, fee=10), fill(2, 500, 5_000, fee=20)]), None)
+    row = compute_metrics(ended(world, [fill(1, 500, 5_000, fee=10), fill(2, 500, 5_000, fee=20)]), None)
     assert (row.spread_e7, row.drift_e7, row.delay_e7) == (0, 0, 0)
     assert row.shortfall_e7 == row.fees_e7 == 300
     with pytest.raises(AttributeError):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fsm_exec.core.algorithm.algorithm import (
-    PlaceWish,
+    Action,
+    AmendAction,
+    PlaceAction,
     Progress,
-    RepriceWish,
     SliceProgress,
-    TransferWish,
-    Wish,
+    TransferAction,
     Working,
 )
 from fsm_exec.core.execution.events import (
@@ -24,7 +24,7 @@ from fsm_exec.core.execution.events import (
     Place,
     Transfer,
 )
-from fsm_exec.core.execution.order_checks import IllegalWish, progress_of
+from fsm_exec.core.execution.order_checks import IllegalAction, progress_of
 from fsm_exec.core.values.units import CountE2, PriceE4
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_no_amend_while_a_refusal_asks_for_patience(world: World, working: Drive
     """Too many requests: the next one waits as long as a place would."""
     write = working.reprice(5_100)
     working.fact(AmendRefused, effect_id=write.effect_id, code="too_many_requests")
-    working.script.wishes = (RepriceWish(level=1, price_e4=PriceE4(5_100)),)
+    working.script.wishes = (AmendAction(level=1, price_e4=PriceE4(5_100)),)
     until_us = working.execution.held_until_us
     assert until_us > working.now_us
     assert working.tell(DecisionDue(at_us=until_us - 1, view=world.view(until_us - 1))) is None
@@ -101,8 +101,8 @@ def test_a_transfer_is_one_journaled_change_and_the_sum_stays(world: World) -> N
     """With the order that needs it in the same step, and also as part of the plan's own."""
     script = world.scripted(600, 400)
     script.wishes = (
-        TransferWish(from_level=1, to_level=2, count_e2=CountE2(600)),
-        PlaceWish(level=2, price_e4=PriceE4(5_000), count_e2=CountE2(1_000)),
+        TransferAction(from_level=1, to_level=2, count_e2=CountE2(600)),
+        PlaceAction(level=2, price_e4=PriceE4(5_000), count_e2=CountE2(1_000)),
     )
     driver = world.drive(script)
     step = driver.look()
@@ -116,9 +116,9 @@ def test_what_was_moved_can_be_moved_back(world: World) -> None:
     """A slice that has nothing left is still one."""
     script = world.scripted(600, 400)
     driver = world.drive(script)
-    script.wishes = (TransferWish(from_level=1, to_level=2, count_e2=CountE2(600)),)
+    script.wishes = (TransferAction(from_level=1, to_level=2, count_e2=CountE2(600)),)
     driver.look()
-    script.wishes = (TransferWish(from_level=2, to_level=1, count_e2=CountE2(1_000)),)
+    script.wishes = (TransferAction(from_level=2, to_level=1, count_e2=CountE2(1_000)),)
     driver.look()
     assert [(s.level, s.count_e2) for s in driver.execution.slices] == [(1, 1_000), (2, 0)]
 
@@ -126,32 +126,32 @@ def test_what_was_moved_can_be_moved_back(world: World) -> None:
 @pytest.mark.parametrize(
     "wishes",
     [
-        (TransferWish(from_level=1, to_level=2, count_e2=CountE2(501)),),  # 100 of 600 are filled or rest
-        (TransferWish(from_level=2, to_level=1, count_e2=CountE2(0)),),
-        (TransferWish(from_level=2, to_level=1, count_e2=CountE2(-1)),),
-        (TransferWish(from_level=2, to_level=2, count_e2=CountE2(1)),),
-        (TransferWish(from_level=3, to_level=1, count_e2=CountE2(1)),),
-        (TransferWish(from_level=1, to_level=3, count_e2=CountE2(1)),),
+        (TransferAction(from_level=1, to_level=2, count_e2=CountE2(501)),),  # 100 of 600 are filled or rest
+        (TransferAction(from_level=2, to_level=1, count_e2=CountE2(0)),),
+        (TransferAction(from_level=2, to_level=1, count_e2=CountE2(-1)),),
+        (TransferAction(from_level=2, to_level=2, count_e2=CountE2(1)),),
+        (TransferAction(from_level=3, to_level=1, count_e2=CountE2(1)),),
+        (TransferAction(from_level=1, to_level=3, count_e2=CountE2(1)),),
         (
-            PlaceWish(level=2, price_e4=PriceE4(5_000), count_e2=CountE2(100)),
-            TransferWish(from_level=2, to_level=1, count_e2=CountE2(1)),
+            PlaceAction(level=2, price_e4=PriceE4(5_000), count_e2=CountE2(100)),
+            TransferAction(from_level=2, to_level=1, count_e2=CountE2(1)),
         ),
         (
-            TransferWish(from_level=2, to_level=1, count_e2=CountE2(400)),
-            PlaceWish(level=2, price_e4=PriceE4(5_000), count_e2=CountE2(1)),
+            TransferAction(from_level=2, to_level=1, count_e2=CountE2(400)),
+            PlaceAction(level=2, price_e4=PriceE4(5_000), count_e2=CountE2(1)),
         ),
     ],
 )
-def test_only_what_is_free_can_be_moved(world: World, wishes: tuple[Wish, ...]) -> None:
+def test_only_what_is_free_can_be_moved(world: World, wishes: tuple[Action, ...]) -> None:
     """Not what an order holds, not to or from nowhere, and not after it was asked for in the same decision."""
     script = world.scripted(600, 400)
-    script.wishes = (PlaceWish(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(100)),)
+    script.wishes = (PlaceAction(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(100)),)
     driver = world.drive(script)
     driver.look()
     driver.accept()
     script.wishes = wishes
     before = driver.execution
-    with pytest.raises(IllegalWish):
+    with pytest.raises(IllegalAction):
         driver.look()
     assert driver.execution is before
 

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm.algorithm import RepriceWish
+from fsm_exec.core.algorithm.algorithm import AmendAction
 from fsm_exec.core.errors import IllegalEvent, LocalError
 from fsm_exec.core.execution.advance import Advance
 from fsm_exec.core.execution.events import (
+    Cancel,
     CancelAnswered,
-    ClockStruck,
-    Forgo,
-    OrderAbsent,
-    OrderDoubted,
+    DropUnsent,
+    OrderNotFound,
+    OrderNotSent,
     OrderRefused,
-    OrderWithdrawn,
-    PlaceAgain,
+    PlaceUnconfirmed,
+    ResendPlace,
     Restored,
-    Withdraw,
-    WriteLost,
+    TimerFired,
+    WriteUnconfirmed,
 )
 from fsm_exec.core.market.orders import CancelOrder, PlaceOrder
-from fsm_exec.core.recovery.order_lookup import needs_inquiry
+from fsm_exec.core.recovery.order_lookup import needs_lookup
 from fsm_exec.core.values.units import CountE2, PriceE4
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ def test_that_it_was_never_sent_after_the_order_was_seen_is_a_contradiction(worl
     refuses(
         driver,
         LocalError,
-        lambda: driver.fact(OrderWithdrawn, why="no connection"),
-        lambda: driver.fact(OrderAbsent, as_of_us=driver.now_us + 10**9),
+        lambda: driver.fact(OrderNotSent, why="no connection"),
+        lambda: driver.fact(OrderNotFound, as_of_us=driver.now_us + 10**9),
     )
 
 
@@ -103,7 +103,7 @@ def test_a_refusal_after_a_doubt_settles_nothing(world: World) -> None:
     """A doubted order is settled by proof only."""
     driver = world.drive()
     driver.place()
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     driver.fact(OrderRefused, code="invalid_price", message="")
     assert (driver.child.state, driver.child.suspicion is not None) == ("unknown", True)
 
@@ -158,7 +158,7 @@ def test_an_unknown_order_that_turns_out_another_is_refused(world: World) -> Non
     """An order under our id is proof only if it is the one that was sent."""
     driver = world.drive()
     driver.place()
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     refuses(driver, IllegalEvent, lambda: driver.report("resting", price_e4=P51, looked_up=True))
 
 
@@ -198,7 +198,7 @@ def test_what_contradicts_and_may_be_wrong_itself_is_not_believed_and_asked_abou
     after = working.child
     assert after.suspicion is not None
     assert replace(after, suspicion=None) == before
-    assert needs_inquiry(after)
+    assert needs_lookup(after)
 
 
 # Doubt and proof.
@@ -208,7 +208,7 @@ def test_a_doubted_place_that_turns_up_goes_on_as_if_answered(world: World) -> N
     """Found by a look-up, with its fills."""
     driver = world.drive()
     driver.place()
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     assert (driver.child.state, driver.execution.free_e2) == ("unknown", 0)
     driver.report("resting", 300, looked_up=True)
     assert (driver.child.state, driver.child.reported_e2, driver.state) == ("resting", 300, "walking")
@@ -218,7 +218,7 @@ def test_a_doubted_place_that_turns_up_ended_is_settled(world: World) -> None:
     """An order that filled and ended while we did not know of it is counted whole."""
     driver = world.drive()
     driver.place()
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     driver.report("executed", 1_000, looked_up=True)
     assert driver.child.state == "settling"
     driver.fill("f1", 1_000)
@@ -230,7 +230,7 @@ def test_a_doubt_after_the_stream_showed_the_order_is_no_doubt(world: World) -> 
     driver = world.drive()
     driver.place()
     driver.report("resting")
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     assert (driver.child.state, driver.execution.outbox) == ("resting", ())
 
 
@@ -239,10 +239,10 @@ def test_an_absent_order_is_sent_again_with_the_same_id(world: World) -> None:
     driver = world.drive()
     driver.place()
     (first,) = driver.in_flight
-    driver.fact(OrderDoubted, why="timeout")
-    step = driver.fact(OrderAbsent, as_of_us=driver.now_us + 33_000_000)
+    driver.fact(PlaceUnconfirmed, why="timeout")
+    step = driver.fact(OrderNotFound, as_of_us=driver.now_us + 33_000_000)
     assert step is not None
-    assert step.intents == (PlaceAgain(client_order_id=driver.child.client_order_id),)
+    assert step.intents == (ResendPlace(client_order_id=driver.child.client_order_id),)
     (again,) = step.effects
     assert isinstance(first, PlaceOrder)
     assert isinstance(again, PlaceOrder)
@@ -262,9 +262,9 @@ def test_an_absence_older_than_the_request_proves_nothing(world: World) -> None:
     driver = world.drive()
     driver.place()
     sent_us = driver.now_us
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     with pytest.raises(IllegalEvent):
-        driver.fact(OrderAbsent, as_of_us=sent_us)
+        driver.fact(OrderNotFound, as_of_us=sent_us)
     assert driver.child.state == "unknown"
 
 
@@ -272,8 +272,8 @@ def test_an_absence_learned_at_the_deadline_ends_the_order(world: World) -> None
     """After its deadline nothing is sent again, and nothing is left waiting for an answer that cannot come."""
     driver = world.drive()
     driver.place()
-    driver.fact(OrderDoubted, why="timeout")
-    step = driver.fact(OrderAbsent, as_of_us=driver.now_us + 33_000_000, at_us=world.t0_us + world.horizon_us)
+    driver.fact(PlaceUnconfirmed, why="timeout")
+    step = driver.fact(OrderNotFound, as_of_us=driver.now_us + 33_000_000, at_us=world.t0_us + world.horizon_us)
     assert step is not None
     assert step.effects == ()
     assert (driver.child.state, driver.state, driver.execution.reason) == ("rejected", "cancelled", "deadline")
@@ -283,10 +283,10 @@ def test_an_absence_while_ending_rejects_the_order(world: World) -> None:
     """An execution that is ending sends nothing again."""
     driver = world.drive()
     driver.place()
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     driver.stop()
     assert driver.state == "split"
-    driver.fact(OrderAbsent, as_of_us=driver.now_us + 33_000_000)
+    driver.fact(OrderNotFound, as_of_us=driver.now_us + 33_000_000)
     assert (driver.child.state, driver.state, driver.execution.reason) == ("rejected", "cancelled", "user")
 
 
@@ -294,9 +294,9 @@ def test_an_order_proven_absent_that_turns_up_alive_is_a_contradiction(world: Wo
     """It would be an orphan: the execution must not look away."""
     driver = world.drive()
     driver.place()
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     driver.stop()
-    driver.fact(OrderAbsent, as_of_us=driver.now_us + 33_000_000)
+    driver.fact(OrderNotFound, as_of_us=driver.now_us + 33_000_000)
     refuses(
         driver,
         IllegalEvent,
@@ -314,7 +314,7 @@ def test_a_restart_doubts_every_place_in_the_outbox_and_marks_writes_lost(world:
     names = [child.client_order_id for child in driver.children]
     driver.fact(OrderRefused, client_order_id=names[2], code="invalid_price", message="")
     driver.accept(client_order_id=names[0], remaining=500)
-    script.wishes = (RepriceWish(level=1, price_e4=P51),)
+    script.wishes = (AmendAction(level=1, price_e4=P51),)
     driver.look()
     driver.fact(Restored)
     first, second, third = driver.children
@@ -329,7 +329,7 @@ def test_an_order_never_sent_frees_its_quantity(world: World) -> None:
     """It is placed again as a new attempt."""
     driver = world.drive()
     first = driver.place()
-    driver.fact(OrderWithdrawn, why="no connection")
+    driver.fact(OrderNotSent, why="no connection")
     assert (driver.child.state, driver.execution.free_e2) == ("cancelled", 1_000)
     driver.look()
     assert driver.child.client_order_id != first.client_order_id
@@ -356,7 +356,7 @@ def test_a_fill_that_completes_during_the_cancel_fills(working: Driver) -> None:
     lost = working.last_effect()
     working.fill("f1", 1_000)
     assert (working.child.state, working.state, working.execution.reason) == ("filled", "filled", "completed")
-    assert working.fact(WriteLost, effect_id=lost, why="404") is None
+    assert working.fact(WriteUnconfirmed, effect_id=lost, why="404") is None
 
 
 def test_a_cancels_answer_after_the_streams_end_changes_nothing(working: Driver) -> None:
@@ -371,7 +371,7 @@ def test_a_cancels_answer_after_the_streams_end_changes_nothing(working: Driver)
 def test_a_lost_cancel_is_looked_up_and_sent_again(working: Driver) -> None:
     """Only a look-up says that the order lives; then the ending execution cancels it again, in the same step."""
     working.stop()
-    working.fact(WriteLost, effect_id=working.last_effect(), why="timeout")
+    working.fact(WriteUnconfirmed, effect_id=working.last_effect(), why="timeout")
     assert working.child.state == "cancelling"
     assert working.report("resting") is None, "a frame may be older than the cancel"
     step = working.report("resting", looked_up=True)
@@ -386,7 +386,7 @@ def test_a_lost_cancel_is_looked_up_and_sent_again(working: Driver) -> None:
 def test_a_lost_cancel_of_an_order_that_ended_is_settled_by_the_look_up(working: Driver) -> None:
     """Filled in the meantime: the fills are asked for."""
     working.stop()
-    working.fact(WriteLost, effect_id=working.last_effect(), why="404")
+    working.fact(WriteUnconfirmed, effect_id=working.last_effect(), why="404")
     working.report("executed", 1_000, looked_up=True)
     assert working.child.state == "settling"
     working.fill("f1", 1_000)
@@ -402,7 +402,7 @@ def test_a_stop_before_the_answer_to_a_place_cancels_once_the_order_is_known(wor
     assert step.effects == ()
     step = driver.accept()
     assert step is not None
-    assert step.intents == (Withdraw(client_order_id=driver.child.client_order_id),)
+    assert step.intents == (Cancel(client_order_id=driver.child.client_order_id),)
 
 
 def test_the_exchanges_own_cancel_ends_the_execution_with_its_reason(world: World) -> None:
@@ -477,12 +477,12 @@ def test_an_absent_order_that_a_late_fill_leaves_no_room_for_is_given_up(world: 
     first, second = driver.children
     driver.accept(client_order_id=first.client_order_id, remaining=first.count_e2)
     driver.fact(CancelAnswered, client_order_id=first.client_order_id, reduced_by_e2=first.count_e2)
-    driver.fact(OrderDoubted, client_order_id=second.client_order_id, why="timeout")
+    driver.fact(PlaceUnconfirmed, client_order_id=second.client_order_id, why="timeout")
     driver.fill("late", 700, client_order_id=first.client_order_id)
     assert driver.execution.free_e2 == -200
-    step = driver.fact(OrderAbsent, client_order_id=second.client_order_id, as_of_us=driver.now_us + 33_000_000)
+    step = driver.fact(OrderNotFound, client_order_id=second.client_order_id, as_of_us=driver.now_us + 33_000_000)
     assert step is not None
-    assert (step.intents, step.effects) == ((Forgo(client_order_id=second.client_order_id),), ())
+    assert (step.intents, step.effects) == ((DropUnsent(client_order_id=second.client_order_id),), ())
     assert [child.state for child in driver.children] == ["cancelled", "cancelled"]
     assert (driver.execution.free_e2, driver.execution.unsent) == (300, ())
     driver.stop()
@@ -502,13 +502,13 @@ def test_the_deadline_ends_an_execution_in_every_state(world: World) -> None:
         elif at_work != "pending":
             driver.place()
         if at_work == "unknown":
-            driver.fact(OrderDoubted, why="timeout")
+            driver.fact(PlaceUnconfirmed, why="timeout")
         elif at_work in ("resting", "partial"):
             driver.accept()
         if at_work == "partial":
             driver.fill("f1", 100)
-        assert driver.fact(ClockStruck, at_us=deadline_us - 1) is None
-        step = driver.fact(ClockStruck, at_us=deadline_us)
+        assert driver.fact(TimerFired, at_us=deadline_us - 1) is None
+        step = driver.fact(TimerFired, at_us=deadline_us)
         assert step is not None
         assert all(isinstance(effect, CancelOrder) for effect in step.effects)
         assert len(step.effects) == (at_work in ("resting", "partial"))

@@ -15,14 +15,14 @@ from fsm_exec.core.execution.events import (
     AmendAnswered,
     CancelAnswered,
     DrainRequested,
-    OrderAbsent,
-    OrderDoubted,
+    OrderNotFound,
     OrderRefused,
-    WriteLost,
+    PlaceUnconfirmed,
+    WriteUnconfirmed,
 )
 from fsm_exec.core.execution.execution import Execution, PendingCancel
 from fsm_exec.core.execution.timing import READ_LAG_US
-from fsm_exec.core.market.client_order_id import OrderName, name_of_ours
+from fsm_exec.core.market.client_order_id import OrderName, parse_order_name
 from fsm_exec.core.market.orders import (
     CancelOrder,
     FillListing,
@@ -33,11 +33,11 @@ from fsm_exec.core.market.orders import (
     PlaceOrder,
 )
 from fsm_exec.core.market.terms import MarketStatus
-from fsm_exec.core.recovery.recovery import OVERLAP_US, Plan, listed_since_us, plan
+from fsm_exec.core.recovery.recovery import OVERLAP_US, RecoveryPlan, listed_since_us, plan_recovery
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
-    from fsm_exec.core.execution.execution import Child
+    from fsm_exec.core.execution.execution import ChildOrder
     from tests.core.conftest import Driver, World
 
 INSTANCE = "aaaaaaaaaa"
@@ -45,7 +45,7 @@ S = 1_000_000
 DOWN_US = 20 * S  # how long nobody worked, unless said otherwise
 
 
-def order(child: Child, status: OrderStatus = "resting", filled: int = 0, **changes: object) -> OrderReport:
+def order(child: ChildOrder, status: OrderStatus = "resting", filled: int = 0, **changes: object) -> OrderReport:
     """What a listing says about one of our orders, at the price and count we hold."""
     report = OrderReport(
         order_id=child.order_id or f"at-exchange-{child.client_order_id}",
@@ -62,7 +62,7 @@ def order(child: Child, status: OrderStatus = "resting", filled: int = 0, **chan
     return replace(report, **changes)
 
 
-def fill(child: Child, number: int, count: int) -> FillReport:
+def fill(child: ChildOrder, number: int, count: int) -> FillReport:
     """As a listing has it: without our id."""
     return FillReport(
         fill_id=f"f{number}",
@@ -85,11 +85,11 @@ def planned(
     *,
     market: MarketStatus | None = "open",
     now_us: int = 0,
-) -> Plan:
+) -> RecoveryPlan:
     listing = OrderListing(as_of_us=now_us, orders=tuple(orders))
     markets: dict[str, MarketStatus] = {} if market is None else {"KXTEST-1": market}
     made = FillListing(as_of_us=now_us, fills=tuple(fills or ()))
-    return plan(executions, [listing], made, markets, INSTANCE, now_us)
+    return plan_recovery(executions, [listing], made, markets, INSTANCE, now_us)
 
 
 def restart(
@@ -98,7 +98,7 @@ def restart(
     fills: list[FillReport] | None = None,
     market: MarketStatus | None = "open",
     down_us: int = DOWN_US,
-) -> Plan:
+) -> RecoveryPlan:
     """Down for a while, then told by a new process what the exchange holds."""
     driver.now_us += down_us
     found = planned([driver.execution], list(orders), fills, market=market, now_us=driver.now_us)
@@ -179,8 +179,8 @@ def test_a_place_that_is_not_listed_waits_for_proof_from_the_restart_on(world: W
     restart(driver)
     began_us = driver.now_us
     with pytest.raises(IllegalEvent):
-        driver.fact(OrderAbsent, as_of_us=began_us)
-    driver.fact(OrderAbsent, as_of_us=began_us + 33 * S)
+        driver.fact(OrderNotFound, as_of_us=began_us)
+    driver.fact(OrderNotFound, as_of_us=began_us + 33 * S)
     (again,) = driver.in_flight
     assert isinstance(again, PlaceOrder)
     assert again.client_order_id == child.client_order_id
@@ -213,7 +213,7 @@ def test_a_cancel_lost_before_the_end_is_sent_again_too(working: Driver) -> None
     """Its look-up ended with the process that asked."""
     working.stop()
     effect = working.last_effect()
-    working.fact(WriteLost, effect_id=effect, why="no answer")
+    working.fact(WriteUnconfirmed, effect_id=effect, why="no answer")
     restart(working, order(working.child))
     assert [type(write) for write in working.in_flight] == [CancelOrder]
 
@@ -397,7 +397,7 @@ def test_a_fill_of_an_execution_that_had_placed_nothing_comes_to_light(world: Wo
     child = later.place()
     found = restart(driver, order(child, "resting", 100), fills=[fill(child, 1, 100)])
     assert [report.client_order_id for report in found.orphans] == [child.client_order_id]
-    assert [report.fill_id for report in found.strangers] == ["f1"]
+    assert [report.fill_id for report in found.unknown_fills] == ["f1"]
 
 
 # Whose an order is.
@@ -418,8 +418,10 @@ def test_what_rests_and_nobody_works_is_told_apart(working: Driver) -> None:
         ],
     )
     assert [report.order_id for report in found.orphans] == ["o9"]
-    assert {name: [r.order_id for r in reports] for name, reports in found.others.items()} == {"bbbbbbbbbb": ["ob"]}
-    assert found.foreign == 2
+    assert {name: [r.order_id for r in reports] for name, reports in found.of_other_instances.items()} == {
+        "bbbbbbbbbb": ["ob"]
+    }
+    assert found.foreign_count == 2
 
 
 def test_a_restart_while_nothing_is_unfinished_finds_orphans_too(working: Driver) -> None:
@@ -450,7 +452,7 @@ def test_an_order_that_ended_here_and_rests_there_is_cancelled_as_an_orphan(work
 )
 def test_an_order_is_ours_by_its_whole_name(text: str, name: OrderName | None) -> None:
     """Somebody else's prefix is not enough."""
-    assert name_of_ours(text) == name
+    assert parse_order_name(text) == name
 
 
 def test_listings_reach_back_to_the_oldest_execution_or_the_last_save(working: Driver, world: World) -> None:
@@ -483,10 +485,10 @@ def test_an_unknown_order_proven_absent_while_draining_is_not_sent_again(world: 
     """It is over; the next start places anew."""
     driver = world.drive(world.scripted())
     driver.place()
-    driver.fact(OrderDoubted, why="no answer")
+    driver.fact(PlaceUnconfirmed, why="no answer")
     driver.fact(DrainRequested)
     driver.now_us += 60 * S
-    driver.fact(OrderAbsent, as_of_us=driver.now_us)
+    driver.fact(OrderNotFound, as_of_us=driver.now_us)
     assert states(driver) == ["rejected"]
     assert len(driver.in_flight) == 1
 
@@ -578,11 +580,11 @@ def test_an_order_of_our_name_in_another_market_is_not_ours(world: World) -> Non
     filled_there = [replace(fill(driver.child, 1, 500), ticker="KXTEST-2")]
     found = planned([driver.execution], [elsewhere], filled_there, now_us=driver.now_us)
     ((_, event),) = found.events
-    assert (event.orders, event.fills, len(found.strangers)) == ((), (), 1)
-    assert "KXTEST-2, not KXTEST-1" in found.taken[name]
+    assert (event.orders, event.fills, len(found.unknown_fills)) == ((), (), 1)
+    assert "KXTEST-2, not KXTEST-1" in found.conflicts[name]
     driver.accept()
     ours = order(driver.child, filled=200)
     for listed in ([ours, replace(elsewhere, order_id="another")], [replace(elsewhere, order_id="another"), ours]):
         found = planned([driver.execution], listed, now_us=driver.now_us)
         ((_, event),) = found.events
-        assert ([told.order_id for told in event.orders], dict(found.taken)) == ([ours.order_id], {})
+        assert ([told.order_id for told in event.orders], dict(found.conflicts)) == ([ours.order_id], {})

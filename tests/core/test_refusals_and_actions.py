@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fsm_exec.core.algorithm.algorithm import GiveUpWish, PlaceWish, RepriceWish, WithdrawWish
+from fsm_exec.core.algorithm.algorithm import AmendAction, CancelAction, GiveUpAction, PlaceAction
 from fsm_exec.core.execution.events import (
     AmendAnswered,
     AmendRefused,
+    Cancel,
     CancelAnswered,
     DecisionDue,
     GiveUp,
     MarketChanged,
-    OrderAbsent,
     OrderAccepted,
-    OrderDoubted,
+    OrderNotFound,
     OrderRefused,
-    Withdraw,
+    PlaceUnconfirmed,
 )
-from fsm_exec.core.execution.order_checks import IllegalWish
+from fsm_exec.core.execution.order_checks import IllegalAction
 from fsm_exec.core.values.units import CountE2, PriceE4
 
 if TYPE_CHECKING:
@@ -128,10 +128,10 @@ def test_an_order_sent_again_during_a_pause_is_refused_once_and_placed_anew_when
     nothing until the hold is over and the market is open, and then a new attempt."""
     driver = world.drive()
     first = driver.place()
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     driver.fact(MarketChanged, status="paused")
     driver.in_flight.clear()
-    driver.fact(OrderAbsent, as_of_us=driver.now_us + 1)
+    driver.fact(OrderNotFound, as_of_us=driver.now_us + 1)
     assert [write.client_order_id for write in driver.in_flight] == [first.client_order_id]
     driver.fact(OrderRefused, code="trading_is_paused", message="")
     assert (driver.child.state, driver.execution.refusals, driver.execution.ending) == ("rejected", 0, None)
@@ -179,23 +179,23 @@ def test_three_orders_cancelled_for_meeting_our_own_end_the_execution(world: Wor
 @pytest.mark.parametrize(
     "wishes",
     [
-        (PlaceWish(level=1, price_e4=P50, count_e2=CountE2(100)),),  # the slice has an order
-        (PlaceWish(level=9, price_e4=P50, count_e2=CountE2(100)),),
-        (RepriceWish(level=2, price_e4=P51),),
-        (RepriceWish(level=1, price_e4=PriceE4(5_200)),),  # beyond the worst price
-        (RepriceWish(level=1, price_e4=PriceE4(5_050)),),  # off the grid
-        (RepriceWish(level=1, price_e4=P51), RepriceWish(level=1, price_e4=PriceE4(4_900))),
-        (RepriceWish(level=1, price_e4=P51), WithdrawWish(level=1)),
-        (WithdrawWish(level=1), WithdrawWish(level=1)),
+        (PlaceAction(level=1, price_e4=P50, count_e2=CountE2(100)),),  # the slice has an order
+        (PlaceAction(level=9, price_e4=P50, count_e2=CountE2(100)),),
+        (AmendAction(level=2, price_e4=P51),),
+        (AmendAction(level=1, price_e4=PriceE4(5_200)),),  # beyond the worst price
+        (AmendAction(level=1, price_e4=PriceE4(5_050)),),  # off the grid
+        (AmendAction(level=1, price_e4=P51), AmendAction(level=1, price_e4=PriceE4(4_900))),
+        (AmendAction(level=1, price_e4=P51), CancelAction(level=1)),
+        (CancelAction(level=1), CancelAction(level=1)),
     ],
 )
 def test_a_wish_that_breaks_a_rule_is_refused_whole(
-    working: Driver, wishes: tuple[PlaceWish | RepriceWish | WithdrawWish, ...]
+    working: Driver, wishes: tuple[PlaceAction | AmendAction | CancelAction, ...]
 ) -> None:
     """Two writes to one order, a second order in a slice, a price beyond the limits: nothing of it happens."""
     working.script.wishes = wishes
     before = working.execution
-    with pytest.raises(IllegalWish):
+    with pytest.raises(IllegalAction):
         working.look()
     assert working.execution is before
 
@@ -203,27 +203,31 @@ def test_a_wish_that_breaks_a_rule_is_refused_whole(
 @pytest.mark.parametrize(
     "wishes",
     [
-        (PlaceWish(level=1, price_e4=P50, count_e2=CountE2(0)),),
-        (PlaceWish(level=1, price_e4=P50, count_e2=CountE2(-100)),),
-        (PlaceWish(level=1, price_e4=P50, count_e2=CountE2(501)),),
+        (PlaceAction(level=1, price_e4=P50, count_e2=CountE2(0)),),
+        (PlaceAction(level=1, price_e4=P50, count_e2=CountE2(-100)),),
+        (PlaceAction(level=1, price_e4=P50, count_e2=CountE2(501)),),
         (
-            PlaceWish(level=1, price_e4=P50, count_e2=CountE2(500)),
-            PlaceWish(level=1, price_e4=P50, count_e2=CountE2(500)),
+            PlaceAction(level=1, price_e4=P50, count_e2=CountE2(500)),
+            PlaceAction(level=1, price_e4=P50, count_e2=CountE2(500)),
         ),
-        (PlaceWish(level=1, price_e4=PriceE4(0), count_e2=CountE2(100)),),
-        (PlaceWish(level=1, price_e4=PriceE4(10_000), count_e2=CountE2(100)),),
-        (PlaceWish(level=1, price_e4=PriceE4(5_200), count_e2=CountE2(100)),),
-        (PlaceWish(level=1, price_e4=P50, count_e2=CountE2(100), time_in_force="immediate_or_cancel", post_only=True),),
+        (PlaceAction(level=1, price_e4=PriceE4(0), count_e2=CountE2(100)),),
+        (PlaceAction(level=1, price_e4=PriceE4(10_000), count_e2=CountE2(100)),),
+        (PlaceAction(level=1, price_e4=PriceE4(5_200), count_e2=CountE2(100)),),
+        (
+            PlaceAction(
+                level=1, price_e4=P50, count_e2=CountE2(100), time_in_force="immediate_or_cancel", post_only=True
+            ),
+        ),
     ],
 )
-def test_an_order_that_breaks_a_rule_is_refused_whole(world: World, wishes: tuple[PlaceWish, ...]) -> None:
+def test_an_order_that_breaks_a_rule_is_refused_whole(world: World, wishes: tuple[PlaceAction, ...]) -> None:
     """Too much, too dear, twice, or a shape the exchange is known to refuse."""
     script = world.scripted(500, 500)
     driver = world.drive(script)
     driver.look(status="paused")  # planned, and nothing placed
     script.wishes = wishes
     before = driver.execution
-    with pytest.raises(IllegalWish):
+    with pytest.raises(IllegalAction):
         driver.look()
     assert driver.execution is before
 
@@ -231,24 +235,24 @@ def test_an_order_that_breaks_a_rule_is_refused_whole(world: World, wishes: tupl
 @pytest.mark.parametrize(
     ("wishes", "why"),
     [
-        ((PlaceWish(level=1, price_e4=5_000.0, count_e2=CountE2(100)),), "price_e4 5000.0 is no int"),  # type: ignore[arg-type]
-        ((PlaceWish(level=1, price_e4=P50, count_e2=100.0),), "count_e2 100.0 is no int"),  # type: ignore[arg-type]
-        ((PlaceWish(level=True, price_e4=P50, count_e2=CountE2(100)),), "level True is no int"),
-        ((PlaceWish(level=1, price_e4=P50, count_e2=CountE2(100), post_only=1),), "post_only 1 is no bool"),  # type: ignore[arg-type]
-        ((PlaceWish(level=1, price_e4=P50, count_e2=CountE2(100), time_in_force="gtc"),), "'gtc' is not one of"),  # type: ignore[arg-type]
-        ((GiveUpWish(reason="bored"),), "'bored' is not one of"),  # type: ignore[arg-type]
+        ((PlaceAction(level=1, price_e4=5_000.0, count_e2=CountE2(100)),), "price_e4 5000.0 is no int"),  # type: ignore[arg-type]
+        ((PlaceAction(level=1, price_e4=P50, count_e2=100.0),), "count_e2 100.0 is no int"),  # type: ignore[arg-type]
+        ((PlaceAction(level=True, price_e4=P50, count_e2=CountE2(100)),), "level True is no int"),
+        ((PlaceAction(level=1, price_e4=P50, count_e2=CountE2(100), post_only=1),), "post_only 1 is no bool"),  # type: ignore[arg-type]
+        ((PlaceAction(level=1, price_e4=P50, count_e2=CountE2(100), time_in_force="gtc"),), "'gtc' is not one of"),  # type: ignore[arg-type]
+        ((GiveUpAction(reason="bored"),), "'bored' is not one of"),  # type: ignore[arg-type]
         ([], "answered a list, not a tuple"),
         (("buy",), "answered with a str"),
     ],
 )
-def test_a_wish_of_the_wrong_kind_is_refused_whole(world: World, wishes: tuple[PlaceWish, ...], why: str) -> None:
+def test_a_wish_of_the_wrong_kind_is_refused_whole(world: World, wishes: tuple[PlaceAction, ...], why: str) -> None:
     """Nothing checks a struct when it is made: what would be saved and never loaded again does not get so far."""
     script = world.scripted(500, 500)
     driver = world.drive(script)
     driver.look(status="paused")  # planned, and nothing placed
     script.wishes = wishes
     before = driver.execution
-    with pytest.raises(IllegalWish, match=why):
+    with pytest.raises(IllegalAction, match=why):
         driver.look()
     assert driver.execution is before
 
@@ -258,11 +262,11 @@ def test_a_wish_for_an_order_without_an_answer_is_held(world: World) -> None:
     script = world.scripted()
     driver = world.drive(script)
     driver.place()
-    script.wishes = (RepriceWish(level=1, price_e4=P51),)
+    script.wishes = (AmendAction(level=1, price_e4=P51),)
     assert driver.look() is None
-    driver.fact(OrderDoubted, why="timeout")
+    driver.fact(PlaceUnconfirmed, why="timeout")
     assert driver.look() is None
-    script.wishes = (WithdrawWish(level=1),)
+    script.wishes = (CancelAction(level=1),)
     assert driver.look() is None
 
 
@@ -286,10 +290,10 @@ def test_an_immediate_order_that_stops_short_of_the_book_waits(world: World) -> 
 
 def test_giving_up_cancels_and_keeps_the_reason(working: Driver) -> None:
     """The first reason stays, whatever comes after."""
-    working.script.wishes = (GiveUpWish(reason="cap"),)
+    working.script.wishes = (GiveUpAction(reason="cap"),)
     step = working.look()
     assert step is not None
-    assert step.intents == (GiveUp(reason="cap"), Withdraw(client_order_id=working.child.client_order_id))
+    assert step.intents == (GiveUp(reason="cap"), Cancel(client_order_id=working.child.client_order_id))
     working.stop()
     working.fact(MarketChanged, status="closed")
     working.fact(CancelAnswered, reduced_by_e2=CountE2(1_000))

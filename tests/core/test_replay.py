@@ -7,12 +7,12 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm.algorithm import Goal, Progress, Slice, Wish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.algorithm import Action, Goal, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import CorruptSnapshot
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.consistency import row_differences, snapshot_differences
-from fsm_exec.core.journal.replay import fold_rows, redecided, told
+from fsm_exec.core.journal.replay import find_redecisions, fold_rows, replay_rows
 from fsm_exec.core.journal.rows import ExecutionSave, FillRow, JournalRow
 from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, encode_snapshot
 from fsm_exec.core.journal.to_rows import child_row, fill_rows
@@ -32,7 +32,7 @@ def journal(saves: list[ExecutionSave]) -> list[JournalRow]:
 def test_each_row_is_told_with_what_it_did(saved: tuple[list[ExecutionSave], Execution]) -> None:
     """The transitions are those that were journaled, the states follow each other, and the end is the execution."""
     saves, execution = saved
-    history = list(told(journal(saves)))
+    history = list(replay_rows(journal(saves)))
     assert [one.row.seq for one in history] == list(range(1, len(saves) + 1))
     assert not any(one.steps_differ for one in history)
     for before, after in pairwise(history):
@@ -71,7 +71,7 @@ def test_a_row_that_is_missing_or_out_of_place_is_named() -> None:
             fold_rows(broken)
     seen: list[int] = []
     with pytest.raises(CorruptSnapshot):
-        seen.extend(one.row.seq for one in told([*rows[:4], *rows[5:]]))
+        seen.extend(one.row.seq for one in replay_rows([*rows[:4], *rows[5:]]))
     assert seen == [1, 2, 3, 4]
 
 
@@ -133,10 +133,10 @@ class Idle:
     closing_lead_us: int | None = None
     resting_at_most = 1
 
-    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+    def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return (Slice(level=1, count_e2=goal.target_e2),)
 
-    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]:
+    def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]:
         return ()
 
 
@@ -144,17 +144,17 @@ def test_only_what_an_algorithm_decides_otherwise_is_listed() -> None:
     """The same algorithm decides the same at every row; another one differs where the first had wishes, and what it
     must not do there is said instead of done."""
     driver = HISTORIES["filled"]()
-    history = list(told(journal(saves_of("filled", "e1")[0])))
-    found = redecided(history, Idle())
+    history = list(replay_rows(journal(saves_of("filled", "e1")[0])))
+    found = find_redecisions(history, Idle())
     assert [(one.seq, one.today) for one in found if not isinstance(one.today, str)]
     assert {type(one.event).__name__ for one in history if one.row.seq in {d.seq for d in found}} == {"DecisionDue"}
     driver.script.wishes = None
-    first = redecided(history[:2], driver.algorithm)
+    first = find_redecisions(history[:2], driver.algorithm)
     assert first == []
-    impossible = redecided(history[:2], Broken())
-    assert [one.today for one in impossible] == ["IllegalWish: the plan's slices are not 1000 in parts above zero"]
+    impossible = find_redecisions(history[:2], Broken())
+    assert [one.today for one in impossible] == ["IllegalAction: the plan's slices are not 1000 in parts above zero"]
 
 
 class Broken(Idle):
-    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+    def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return ()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fsm_exec.core.algorithm.algorithm import PlaceWish
+from fsm_exec.core.algorithm.algorithm import PlaceAction
 from fsm_exec.core.execution.events import CancelAnswered, Restored
 from fsm_exec.core.market.orders import FillListing, OrderListing
-from fsm_exec.core.recovery.recovery import plan
+from fsm_exec.core.recovery.recovery import plan_recovery
 from fsm_exec.core.values.units import CountE2, PriceE4
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def test_a_new_order_is_named_by_the_new_instance(working: Driver) -> None:
     old = working.child.client_order_id
     working.fact(Restored, instance=NEW)
     working.fact(CancelAnswered, client_order_id=old, reduced_by_e2=CountE2(1_000))
-    wish = PlaceWish(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(1_000))
+    wish = PlaceAction(level=1, price_e4=PriceE4(5_000), count_e2=CountE2(1_000))
     working.script.wishes = (wish,)
     working.look()
     assert [child.client_order_id for child in working.children] == [old, f"fx{NEW}-e1-1-2"]
@@ -34,5 +34,5 @@ def test_recovery_tells_an_execution_its_database_is_another(working: Driver) ->
     """Only if it is: an ordinary restart says nothing of it, and journals nothing for it."""
     execution = working.execution
     for instance, told in ((NEW, NEW), (execution.instance, None)):
-        ((_, event),) = plan((execution,), *NOTHING, {}, instance, working.now_us).events
+        ((_, event),) = plan_recovery((execution,), *NOTHING, {}, instance, working.now_us).events
         assert event.instance == told

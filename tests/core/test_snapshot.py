@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm.algorithm import RepriceWish
+from fsm_exec.core.algorithm.algorithm import AmendAction
 from fsm_exec.core.errors import CorruptSnapshot
 from fsm_exec.core.execution.advance import fold
 from fsm_exec.core.execution.events import (
@@ -18,13 +18,13 @@ from fsm_exec.core.execution.events import (
     AnyEvent,
     AnyIntent,
     CancelAnswered,
-    ClockStruck,
     MarketChanged,
-    OrderAbsent,
-    OrderDoubted,
+    OrderNotFound,
+    OrderNotSent,
     OrderRefused,
-    OrderWithdrawn,
+    PlaceUnconfirmed,
     Restored,
+    TimerFired,
 )
 from fsm_exec.core.journal.snapshot import (
     SNAPSHOT_VERSION,
@@ -56,12 +56,12 @@ def worked(world: World) -> Driver:
     driver.place()
     one, two, three = (child.client_order_id for child in driver.children)
     driver.accept(client_order_id=one, remaining=300)
-    driver.script.wishes = (RepriceWish(level=1, price_e4=PriceE4(5_100)),)
+    driver.script.wishes = (AmendAction(level=1, price_e4=PriceE4(5_100)),)
     driver.look()
     driver.fact(AmendAnswered, client_order_id=one, filled_e2=None, remaining_e2=CountE2(300))
     driver.fill("f1", 100, client_order_id=one)
-    driver.fact(OrderDoubted, client_order_id=two, why="timeout \u00fc\u2603")
-    driver.fact(OrderAbsent, client_order_id=two, as_of_us=driver.now_us + 33_000_000)
+    driver.fact(PlaceUnconfirmed, client_order_id=two, why="timeout \u00fc\u2603")
+    driver.fact(OrderNotFound, client_order_id=two, as_of_us=driver.now_us + 33_000_000)
     driver.fact(OrderRefused, client_order_id=three, code="x", message='"quoted" \\ and more')
     driver.fact(Restored)
     driver.fact(MarketChanged, status="closed")
@@ -134,7 +134,7 @@ def test_foreign_bytes_are_refused(raw: bytes) -> None:
         decode_entry(raw, b"[]")
     if raw != b"[]":
         with pytest.raises(CorruptSnapshot):
-            decode_entry(encode_event(ClockStruck(at_us=1)), raw)
+            decode_entry(encode_event(TimerFired(at_us=1)), raw)
 
 
 @pytest.mark.parametrize(
@@ -174,13 +174,13 @@ def test_a_journal_without_effect_or_beginning_is_refused(worked: Driver) -> Non
     with pytest.raises(CorruptSnapshot):
         fold([])
     with pytest.raises(CorruptSnapshot):
-        fold([*entries, (ClockStruck(at_us=worked.now_us), ())])
+        fold([*entries, (TimerFired(at_us=worked.now_us), ())])
 
 
 def test_tables_name_their_versions() -> None:
     """A snapshot tells under which tables it was made."""
     assert TABLE_VERSIONS == "1.2"
-    assert OrderWithdrawn.__struct_config__.forbid_unknown_fields
+    assert OrderNotSent.__struct_config__.forbid_unknown_fields
 
 
 def test_names_on_disk_stay() -> None:

@@ -5,7 +5,7 @@ The exchange here is a model in plain integers, since a history of forty steps i
 of a message must be a number that Hypothesis can shrink. It is held to the paper exchange, as the client hears it, by
 tests/contract/test_models_of_the_exchange.py. What it does to orders is drawn, and so is which of its news arrive:
 answers get lost, requests wander about and arrive late, fills come early, twice or not at all, frames lag, the process
-is killed and restored. Look-ups are as the engine makes them: only for what `needs_inquiry` names.
+is killed and restored. Look-ups are as the engine makes them: only for what `needs_lookup` names.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from fsm_exec.core.algorithm.algorithm import (
+    Action,
     Algorithm,
+    AmendAction,
+    CancelAction,
     Goal,
-    PlaceWish,
+    PlaceAction,
     Progress,
-    RepriceWish,
     Slice,
-    Wish,
-    WithdrawWish,
 )
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.execution.advance import fold
 from fsm_exec.core.execution.events import (
     AmendAnswered,
     AmendRefused,
     AnyEvent,
     CancelAnswered,
-    ClockStruck,
     DecisionDue,
     FillReported,
-    OrderAbsent,
     OrderAccepted,
-    OrderDoubted,
+    OrderNotFound,
+    OrderNotSent,
     OrderRefused,
     OrderReported,
-    OrderWithdrawn,
+    PlaceUnconfirmed,
     Restored,
     StopRequested,
-    WriteLost,
+    TimerFired,
+    WriteUnconfirmed,
 )
 from fsm_exec.core.execution.execution import PendingAmend
 from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
 from fsm_exec.core.market.orders import AmendOrder, OrderStatus, PlaceOrder, Write
-from fsm_exec.core.recovery.order_lookup import needs_inquiry
+from fsm_exec.core.recovery.order_lookup import needs_lookup
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 
 if TYPE_CHECKING:
@@ -72,24 +72,24 @@ class Ladder:
         self.closing_lead_us = closing_lead_us
         self.resting_at_most = 3
 
-    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+    def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         parts = goal.target_e2 // 2, goal.target_e2 // 4, goal.target_e2 - goal.target_e2 // 2 - goal.target_e2 // 4
         return tuple(Slice(level=n, count_e2=CountE2(count)) for n, count in enumerate(parts, start=1))
 
-    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]:
+    def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]:
         dice = Random(view.book_seq)
-        wishes: list[Wish] = []
+        wishes: list[Action] = []
         for part in progress.slices:
             price = PriceE4(progress.goal.limits.worst_e4 - 100 * dice.randrange(4))
             if part.working is None and part.free_e2:
                 count = CountE2(dice.randint(1, part.free_e2))
-                wishes.append(PlaceWish(level=part.level, price_e4=price, count_e2=count))
+                wishes.append(PlaceAction(level=part.level, price_e4=price, count_e2=count))
             elif part.working is not None:
                 choice = dice.randrange(3)
                 if choice == 0:
-                    wishes.append(RepriceWish(level=part.level, price_e4=price))
+                    wishes.append(AmendAction(level=part.level, price_e4=price))
                 elif choice == 1:
-                    wishes.append(WithdrawWish(level=part.level))
+                    wishes.append(CancelAction(level=part.level))
         return tuple(wishes)
 
 
@@ -140,7 +140,7 @@ class Exchange:
         order = self.orders.get(name)
         if isinstance(write, PlaceOrder):
             if order is not None:
-                return OrderDoubted(at_us=0, client_order_id=name, why="409 exists")
+                return PlaceUnconfirmed(at_us=0, client_order_id=name, why="409 exists")
             order = Order(write, f"id-{name}", write.price_e4)
             self.orders[name] = order
             self.trade(order, self.draw(3) * self.draw(1 + order.left_e2))
@@ -160,7 +160,7 @@ class Exchange:
         assert order is not None
         if isinstance(write, AmendOrder):
             if order.status != "resting":
-                return WriteLost(at_us=0, client_order_id=name, effect_id=write.effect_id, why="404")
+                return WriteUnconfirmed(at_us=0, client_order_id=name, effect_id=write.effect_id, why="404")
             order.price_e4 = write.price_e4
             self.trade(order, self.draw(2) * self.draw(1 + order.left_e2))
             self.frame(order)
@@ -173,7 +173,7 @@ class Exchange:
                 remaining_e2=CountE2(order.left_e2) if says != 2 else None,
             )
         if order.status != "resting":
-            return WriteLost(at_us=0, client_order_id=name, effect_id=write.effect_id, why="404")
+            return WriteUnconfirmed(at_us=0, client_order_id=name, effect_id=write.effect_id, why="404")
         order.status = "canceled"
         self.frame(order)
         return CancelAnswered(
@@ -236,13 +236,13 @@ class Exchange:
         elif fate == 6:
             return refusal(write)
         elif isinstance(write, PlaceOrder):
-            return OrderWithdrawn(at_us=0, client_order_id=write.client_order_id, why="no connection")
+            return OrderNotSent(at_us=0, client_order_id=write.client_order_id, why="no connection")
         return doubt(write)
 
     def look_up(self, name: str) -> None:
         """As the engine's inquirer: the order's statement or the proof of its absence, then its fills."""
         child = self.driver.execution.child(name)
-        if child is None or not needs_inquiry(child):
+        if child is None or not needs_lookup(child):
             return
         order = self.orders.get(name)
         on_its_way = any(write.client_order_id == name for write in self.wandering)
@@ -250,7 +250,7 @@ class Exchange:
             pass
         elif order is None:
             if child.state == "unknown" and not on_its_way:
-                self.tell(OrderAbsent(at_us=self.now(), client_order_id=name, as_of_us=self.driver.now_us))
+                self.tell(OrderNotFound(at_us=self.now(), client_order_id=name, as_of_us=self.driver.now_us))
             return
         else:
             final = not (isinstance(child.write, PendingAmend) and on_its_way)
@@ -293,8 +293,8 @@ def at(event: AnyEvent, at_us: int) -> AnyEvent:
 
 def doubt(write: Write) -> AnyEvent:
     if isinstance(write, PlaceOrder):
-        return OrderDoubted(at_us=0, client_order_id=write.client_order_id, why="timeout")
-    return WriteLost(at_us=0, client_order_id=write.client_order_id, effect_id=write.effect_id, why="timeout")
+        return PlaceUnconfirmed(at_us=0, client_order_id=write.client_order_id, why="timeout")
+    return WriteUnconfirmed(at_us=0, client_order_id=write.client_order_id, effect_id=write.effect_id, why="timeout")
 
 
 def refusal(write: Write) -> AnyEvent:
@@ -340,7 +340,7 @@ def one_step(exchange: Exchange, choice: int, world: World) -> None:
         case 11 if draw(12) == 0:
             exchange.tell(StopRequested(at_us=exchange.now(), reason="user"))
         case 12 if draw(6) == 0:
-            exchange.tell(ClockStruck(at_us=exchange.now(15_000_000)))
+            exchange.tell(TimerFired(at_us=exchange.now(15_000_000)))
         case _:
             feed = ("live", "live", "live", "stale")[draw(4)]
             view = replace(world.view(exchange.now(), feed=feed), book_seq=draw(10_000))

@@ -10,8 +10,8 @@ import pytest
 
 from fsm_exec.core.errors import CorruptSnapshot
 from fsm_exec.core.execution.advance import fold
-from fsm_exec.core.journal.snapshot import as_today, decode_entry, decode_snapshot, encode_snapshot
-from fsm_exec.core.journal.upcasting import TODAYS_TABLES, Json, Upcast, Version, checked
+from fsm_exec.core.journal.snapshot import decode_entry, decode_snapshot, encode_snapshot, upgrade_snapshot
+from fsm_exec.core.journal.upcasting import CURRENT_TABLES, Json, Upcast, Version, check_versions
 from tests.golden.histories import HISTORIES
 
 
@@ -44,7 +44,7 @@ def with_children(found: Json) -> Json:
 INVENTED = (
     Version(1, tables="0.1", upcast=Upcast(snapshot=with_orders, event=with_limits, intent=with_maker)),
     Version(2, tables="0.1", upcast=Upcast(snapshot=with_children)),
-    Version(3, tables=TODAYS_TABLES),
+    Version(3, tables=CURRENT_TABLES),
 )
 
 
@@ -77,7 +77,7 @@ def test_an_old_snapshot_and_an_old_journal_are_raised_step_by_step(name: str) -
     old = as_version_1(encode_snapshot(driver.execution))
     assert decode_snapshot(old, INVENTED) == driver.execution
     journal = [decode_entry(*entry_as_version_1(*entry), 1, INVENTED) for entry in driver.journal]
-    assert encode_snapshot(fold(journal)) == as_today(old, INVENTED)
+    assert encode_snapshot(fold(journal)) == upgrade_snapshot(old, INVENTED)
 
 
 def test_a_journal_may_be_of_several_versions() -> None:
@@ -92,7 +92,7 @@ def test_a_journal_may_be_of_several_versions() -> None:
     ("version", "tables", "says"),
     [
         (4, "9.9", r"snapshot of version 4 \(tables 9\.9\), by a newer fsm-exec; this one reads versions up to 3"),
-        (1, TODAYS_TABLES, r"version 1 \(tables 1\.\d+\), which no fsm-exec has written"),
+        (1, CURRENT_TABLES, r"version 1 \(tables 1\.\d+\), which no fsm-exec has written"),
         (3, "0.1", r"version 3 \(tables 0\.1\), which no fsm-exec has written"),
         (0, "0.1", "which no fsm-exec has written"),
         (-1, "0.1", "which no fsm-exec has written"),
@@ -127,9 +127,9 @@ def test_an_old_journal_row_of_another_shape_is_refused() -> None:
 @pytest.mark.parametrize(
     ("versions", "says"),
     [
-        ((Version(2, tables=TODAYS_TABLES),), "without a gap"),
-        ((Version(1, tables="0.1"), Version(2, tables=TODAYS_TABLES)), "needs an upcast"),
-        ((Version(1, tables=TODAYS_TABLES, upcast=Upcast()),), "the newest has none"),
+        ((Version(2, tables=CURRENT_TABLES),), "without a gap"),
+        ((Version(1, tables="0.1"), Version(2, tables=CURRENT_TABLES)), "needs an upcast"),
+        ((Version(1, tables=CURRENT_TABLES, upcast=Upcast()),), "the newest has none"),
         ((Version(1, tables="0.1"),), r"the tables are of version \d+\.\d+: add a Version"),
         ((), "needs an upcast|without a gap|newest"),
     ],
@@ -137,4 +137,4 @@ def test_an_old_journal_row_of_another_shape_is_refused() -> None:
 def test_a_mistake_in_the_versions_is_found_at_import(versions: tuple[Version, ...], says: str) -> None:
     """A table with a new version, a missing step or a gap stops the program before it reads anything."""
     with pytest.raises(TypeError, match=says):
-        checked(versions)
+        check_versions(versions)

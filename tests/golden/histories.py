@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm.algorithm import PlaceWish, WithdrawWish
+from fsm_exec.core.algorithm.algorithm import CancelAction, PlaceAction
 from fsm_exec.core.execution.events import (
     AmendAnswered,
     CancelAnswered,
-    ClockStruck,
     MarketChanged,
-    OrderAbsent,
-    OrderDoubted,
+    OrderNotFound,
+    OrderNotSent,
     OrderRefused,
-    OrderWithdrawn,
+    PlaceUnconfirmed,
     Restored,
-    WriteLost,
+    TimerFired,
+    WriteUnconfirmed,
 )
 from fsm_exec.core.market.edge import Edge
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
@@ -48,8 +48,8 @@ def walking() -> Driver:
     one, two, three = (child.client_order_id for child in driver.children)
     driver.accept(client_order_id=one, remaining=300)
     driver.accept(client_order_id=three, remaining=400)
-    driver.fact(OrderDoubted, client_order_id=two, why='timeout "\u00fc\u2603"\n')
-    driver.script.wishes = (WithdrawWish(level=3),)
+    driver.fact(PlaceUnconfirmed, client_order_id=two, why='timeout "\u00fc\u2603"\n')
+    driver.script.wishes = (CancelAction(level=3),)
     driver.look()
     return driver
 
@@ -60,7 +60,7 @@ def restored() -> Driver:
     driver.place()
     driver.fact(Restored)
     driver.now_us += 60_000
-    driver.fact(OrderAbsent, as_of_us=driver.now_us + 33_000_000)
+    driver.fact(OrderNotFound, as_of_us=driver.now_us + 33_000_000)
     driver.fact(Restored)
     return driver
 
@@ -80,9 +80,9 @@ def overtaken_amend() -> Driver:
     """An amend got lost, and a cancel after it too; a look-up then finds the order alive where the amend put it."""
     driver = _working()
     amend = driver.reprice(5_100)
-    driver.fact(WriteLost, effect_id=amend.effect_id, why="connection lost")
+    driver.fact(WriteUnconfirmed, effect_id=amend.effect_id, why="connection lost")
     driver.stop()
-    driver.fact(WriteLost, effect_id=driver.last_effect(), why="timeout")
+    driver.fact(WriteUnconfirmed, effect_id=driver.last_effect(), why="timeout")
     driver.report("resting", price_e4=PriceE4(5_100), looked_up=True)
     return driver
 
@@ -102,11 +102,11 @@ def filled() -> Driver:
     driver = World.drive(World.scripted(400, 600))
     driver.place()
     one, two = (child.client_order_id for child in driver.children)
-    driver.fact(OrderWithdrawn, client_order_id=one, why="no tokens left")
+    driver.fact(OrderNotSent, client_order_id=one, why="no tokens left")
     driver.accept(client_order_id=two, remaining=600)
     driver.fill("f1", 600, client_order_id=two, is_taker=True, fee_e6=105_000)
     driver.script.wishes = (
-        PlaceWish(level=1, price_e4=PriceE4(5_100), count_e2=CountE2(400), time_in_force="immediate_or_cancel"),
+        PlaceAction(level=1, price_e4=PriceE4(5_100), count_e2=CountE2(400), time_in_force="immediate_or_cancel"),
     )
     driver.look()
     driver.accept(filled=400, remaining=0)
@@ -149,7 +149,7 @@ def deadline() -> Driver:
     """The deadline came with an order at work; its cancel is in flight."""
     driver = _working()
     driver.now_us = driver.execution.deadline_us
-    driver.fact(ClockStruck)
+    driver.fact(TimerFired)
     return driver
 
 
@@ -164,7 +164,7 @@ def closing() -> Driver:
     driver.accept(client_order_id=one, remaining=600)
     driver.accept(client_order_id=two, remaining=400)
     driver.now_us = driver.execution.deadline_us - 5_000_000
-    driver.fact(ClockStruck)
+    driver.fact(TimerFired)
     driver.fact(CancelAnswered, client_order_id=one, reduced_by_e2=CountE2(600))
     driver.fact(CancelAnswered, client_order_id=two, reduced_by_e2=CountE2(400))
     driver.look(write_tokens_left=90)
@@ -178,10 +178,10 @@ def suspected() -> Driver:
     one, two = (child.client_order_id for child in driver.children)
     driver.script.wishes = ()
     answer = {"client_order_id": one, "why": "Size exceeds the limit", "code": "order_size_exceeds_limit"}
-    driver.fact(OrderDoubted, **answer)
+    driver.fact(PlaceUnconfirmed, **answer)
     driver.now_us += 33_000_000
-    driver.fact(OrderAbsent, client_order_id=one, as_of_us=driver.now_us)
-    driver.fact(OrderDoubted, **answer)
+    driver.fact(OrderNotFound, client_order_id=one, as_of_us=driver.now_us)
+    driver.fact(PlaceUnconfirmed, **answer)
     driver.accept(client_order_id=two, remaining=400)
     driver.frame("T1", 50_000, client_order_id=two)
     return driver

@@ -17,6 +17,22 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION
 from states import TABLES
 
+CALLED = {
+    "Amend": "Reprice",
+    "Cancel": "Withdraw",
+    "ChildOrder": "Child",
+    "DropUnsent": "Forgo",
+    "MarketView": "View",
+    "OrderNotFound": "OrderAbsent",
+    "OrderNotSent": "OrderWithdrawn",
+    "PlaceUnconfirmed": "OrderDoubted",
+    "ResendCancel": "WithdrawAgain",
+    "ResendPlace": "PlaceAgain",
+    "TimerFired": "ClockStruck",
+    "WriteUnconfirmed": "WriteLost",
+}
+"""What the descriptions call a class that has another name since the first of them was written: they never change."""
+
 
 def schema() -> str:
     """All of it, for the version of today."""
@@ -45,8 +61,9 @@ def _fields(struct: type[msgspec.Struct]) -> Iterator[str]:
 
 def _collect(kind: object, found: dict[str, type[msgspec.Struct]]) -> None:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        if found.setdefault(kind.__name__, kind) is not kind:
-            raise TypeError(f"two structs are called {kind.__name__}")
+        name = CALLED.get(kind.__name__, kind.__name__)
+        if found.setdefault(name, kind) is not kind:
+            raise TypeError(f"two structs are called {name}")
         for field in msgspec.structs.fields(kind):
             _collect(field.type, found)
     for part in get_args(kind):
@@ -69,4 +86,4 @@ def _spelled(kind: object) -> str:
     name = getattr(kind, "__name__", None)
     if name is None:
         raise TypeError(f"no spelling for {kind!r}")
-    return str(name)
+    return CALLED.get(str(name), str(name))

@@ -14,7 +14,7 @@ import trio
 import trio_websocket
 from trio.testing import memory_stream_pair
 
-from fsm_exec.core.market.account import GroupAnswer, GroupMadeAnswer
+from fsm_exec.core.market.account import GroupAnswer, GroupCreateAnswer
 from fsm_exec.core.market.book import Level
 from fsm_exec.core.market.orders import (
     AmendAnswer,
@@ -40,7 +40,7 @@ from fsm_exec.kalshi.websocket import KalshiStream
 from fsm_exec.wire.rest import WS_PATH
 
 AnyAnswer: TypeAlias = (
-    PlaceAnswer | AmendAnswer | DecreaseAnswer | CancelAnswer | CancelAllAnswer | GroupMadeAnswer | GroupAnswer
+    PlaceAnswer | AmendAnswer | DecreaseAnswer | CancelAnswer | CancelAllAnswer | GroupCreateAnswer | GroupAnswer
 )
 
 NOW_US = 1_790_856_000_123_456  # 2026-10-01T12:00:00.123456Z

@@ -12,7 +12,7 @@ from fsm_exec.core.errors import VenueRefused, VenueUnavailable
 from fsm_exec.core.market.account import (
     Balance,
     GroupChanged,
-    GroupMade,
+    GroupCreated,
     OrderGroup,
     Position,
     PublicTrade,
@@ -199,7 +199,7 @@ async def test_order_groups(kit: Kit, network: Network) -> None:
     network.answer(200, {"is_auto_cancel_enabled": True, "orders": ["o-1"], "contracts_limit_fp": "12.50"})
     network.answer(200, {"order_groups": [{"id": "g-1", "is_auto_cancel_enabled": False}]})
     groups = KalshiGroups(Endpoints(kit.http(network)))
-    assert await groups.create(CountE2(1_250)) == GroupMade("g-1")
+    assert await groups.create(CountE2(1_250)) == GroupCreated("g-1")
     changes = [
         await groups.set_limit("g-1", CountE2(300)),
         await groups.reset("g-1"),

@@ -18,7 +18,7 @@ from msgspec.inspect import is_struct_type
 from msgspec.structs import fields
 
 from fsm_exec.core.errors import UserError, VenueError
-from fsm_exec.core.market.account import GroupChanged, GroupMade
+from fsm_exec.core.market.account import GroupChanged, GroupCreated
 from fsm_exec.core.market.orders import AllCancelled, Amended, Cancelled, Decreased, NotSent, Placed, Refused, Unknown
 from fsm_exec.kalshi.account import KalshiAccount
 from fsm_exec.kalshi.endpoints import Endpoints
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from tests.kalshi.conftest import Kit, Network
 
 OUTCOMES = (
-    Placed, Amended, Decreased, Cancelled, AllCancelled, GroupMade, GroupChanged, Refused, NotSent, Unknown,
+    Placed, Amended, Decreased, Cancelled, AllCancelled, GroupCreated, GroupChanged, Refused, NotSent, Unknown,
 )  # fmt: skip
 STATUSES = st.sampled_from([200, 201, 204, 206, 301, 400, 401, 403, 404, 409, 410, 418, 429, 500, 502, 503, 504])
 SCALARS = (

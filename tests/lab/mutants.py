@@ -16,14 +16,22 @@ from msgspec.structs import replace
 from fsm_exec.core.errors import StoreFailed
 from fsm_exec.core.execution import advance, apply_event
 from fsm_exec.core.execution.draft import Draft
-from fsm_exec.core.execution.events import AnyEvent, FillReported, OrderReported, Reason, Restored, Submitted, WriteLost
-from fsm_exec.core.execution.execution import Child, Execution, Fill, PendingCancel
+from fsm_exec.core.execution.events import (
+    AnyEvent,
+    FillReported,
+    OrderReported,
+    Reason,
+    Restored,
+    Submitted,
+    WriteUnconfirmed,
+)
+from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill, PendingCancel
 from fsm_exec.core.execution.fills import known_fill
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.orders import CancelOrder, FillReport, OrderReport, PlaceAnswer, PlaceOrder, Refused, Unknown
 from fsm_exec.core.recovery import order_lookup, recovery
-from fsm_exec.core.recovery.order_lookup import reported
+from fsm_exec.core.recovery.order_lookup import order_event
 from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
 from fsm_exec.kalshi import translate
 from fsm_exec.lab.simulation import engine_process
@@ -62,7 +70,7 @@ def save_after_send(patch: pytest.MonkeyPatch) -> None:
 
 def fills_by_order_total(patch: pytest.MonkeyPatch) -> None:
     """A fill is taken for known when the count has reached what the order was said to have filled."""
-    filled = apply_event.TAKEN[FillReported]
+    filled = apply_event.HANDLERS[FillReported]
 
     def hasty(draft: Draft, event: FillReported) -> None:
         child = draft.child(event.client_order_id)
@@ -73,7 +81,7 @@ def fills_by_order_total(patch: pytest.MonkeyPatch) -> None:
         child = execution.child(client_order_id)
         return child is not None and not child.counted_e2 >= child.reported_e2 > 0
 
-    patch.setitem(apply_event.TAKEN, FillReported, hasty)
+    patch.setitem(apply_event.HANDLERS, FillReported, hasty)
     for module in (reconciler, runtime_lookup):
         patch.setattr(module, "fill_is_news", is_news)
 
@@ -90,21 +98,21 @@ def time_out_means_rejected(patch: pytest.MonkeyPatch) -> None:
 
 def not_found_means_cancelled(patch: pytest.MonkeyPatch) -> None:
     """A cancel answered 404 is taken for done."""
-    lost = apply_event._write_lost
+    lost = apply_event._apply_write_unconfirmed
 
-    def hasty(draft: Draft, event: WriteLost) -> None:
+    def hasty(draft: Draft, event: WriteUnconfirmed) -> None:
         child = draft.child(event.client_order_id)
         if "not_found" in event.why and isinstance(child.write, PendingCancel):
-            apply_event._ended(draft, child, child.reported_e2)
+            apply_event._end_order(draft, child, child.reported_e2)
         else:
             lost(draft, event)
 
-    patch.setattr(apply_event, "_write_lost", hasty)
+    patch.setattr(apply_event, "_apply_write_unconfirmed", hasty)
 
 
 def new_id_on_resend(patch: pytest.MonkeyPatch) -> None:
     """What is sent again gets another client order id."""
-    place, placing = advance._place, advance._placing
+    place, placing = advance._place, advance._place_write
     first = False
 
     def placed(*args: object) -> PlaceOrder:
@@ -115,58 +123,58 @@ def new_id_on_resend(patch: pytest.MonkeyPatch) -> None:
         finally:
             first = False
 
-    def again(draft: Draft, child: Child, effect_id: str) -> PlaceOrder:
+    def again(draft: Draft, child: ChildOrder, effect_id: str) -> PlaceOrder:
         order = placing(draft, child, effect_id)
         return order if first else replace(order, client_order_id=f"{order.client_order_id}-again")
 
     patch.setattr(advance, "_place", placed)
-    patch.setattr(advance, "_placing", again)
+    patch.setattr(advance, "_place_write", again)
 
 
 def cancel_done_when_sent(patch: pytest.MonkeyPatch) -> None:
     """An order counts as cancelled as soon as its cancel is on its way."""
-    cancelling = advance._cancelling
+    cancelling = advance._cancel_write
 
-    def hasty(draft: Draft, child: Child, effect_id: str) -> CancelOrder:
+    def hasty(draft: Draft, child: ChildOrder, effect_id: str) -> CancelOrder:
         order = cancelling(draft, child, effect_id)
         sent = draft.child(child.client_order_id)
-        apply_event._ended(draft, sent, sent.reported_e2)
+        apply_event._end_order(draft, sent, sent.reported_e2)
         return order
 
-    patch.setattr(advance, "_cancelling", hasty)
+    patch.setattr(advance, "_cancel_write", hasty)
 
 
 def late_frame_dropped(patch: pytest.MonkeyPatch) -> None:
     """A fill that is heard of after its order's end is thrown away."""
-    filled = apply_event.TAKEN[FillReported]
+    filled = apply_event.HANDLERS[FillReported]
 
     def deaf(draft: Draft, event: FillReported) -> None:
         if draft.child(event.client_order_id).is_open:
             filled(draft, event)
 
-    patch.setitem(apply_event.TAKEN, FillReported, deaf)
+    patch.setitem(apply_event.HANDLERS, FillReported, deaf)
 
 
 def outbox_forgotten(patch: pytest.MonkeyPatch) -> None:
     """A new process does not ask what became of the writes that were under way."""
-    restored = apply_event._restored
+    restored = apply_event._apply_restored
 
     def forgetful(draft: Draft, event: Restored) -> None:
         draft.update(outbox=())
         restored(draft, event)
 
-    patch.setattr(apply_event, "_restored", forgetful)
+    patch.setattr(apply_event, "_apply_restored", forgetful)
 
 
 def full_quantity_again(patch: pytest.MonkeyPatch) -> None:
     """After a partial fill the whole of it is placed again. The engine's own assertion is taken out, too."""
 
-    committed = Child.committed_e2.fget  # type: ignore[attr-defined]
+    committed = ChildOrder.committed_e2.fget  # type: ignore[attr-defined]
 
-    def of_open(child: Child) -> CountE2:
+    def of_open(child: ChildOrder) -> CountE2:
         return committed(child) if child.is_open else CountE2(0)
 
-    patch.setattr(Child, "committed_e2", property(of_open))
+    patch.setattr(ChildOrder, "committed_e2", property(of_open))
     patch.setattr(advance, "check", lambda _: None)
 
 
@@ -185,14 +193,14 @@ def reconciled_by_position(patch: pytest.MonkeyPatch) -> None:
         for child, report in zip(execution.children, listed, strict=False):
             if recovery._is_news(child, report):
                 named = replace(report, client_order_id=child.client_order_id)
-                yield reported(named, now_us, looked_up=False, child=child)
+                yield order_event(named, now_us, looked_up=False, child=child)
 
     patch.setattr(recovery, "_news_of_orders", by_position)
 
 
 def fill_after_end_reopens(patch: pytest.MonkeyPatch) -> None:
     """A fill after an order's end brings it back to work."""
-    filled = apply_event.TAKEN[FillReported]
+    filled = apply_event.HANDLERS[FillReported]
 
     def reopening(draft: Draft, event: FillReported) -> None:
         child = draft.child(event.client_order_id)
@@ -218,7 +226,7 @@ def fill_after_end_reopens(patch: pytest.MonkeyPatch) -> None:
             reported_e2=max(child.reported_e2, counted),
         )
 
-    patch.setitem(apply_event.TAKEN, FillReported, reopening)
+    patch.setitem(apply_event.HANDLERS, FillReported, reopening)
 
 
 def cap_ignores_the_fee(patch: pytest.MonkeyPatch) -> None:
@@ -277,20 +285,20 @@ def short_signature_window(patch: pytest.MonkeyPatch) -> None:
 
 def restored_fills_dropped(patch: pytest.MonkeyPatch) -> None:
     """What was bought while the engine was away is left to be heard of later."""
-    restored = apply_event._restored
-    patch.setattr(apply_event, "_restored", lambda draft, event: restored(draft, replace(event, fills=())))
+    restored = apply_event._apply_restored
+    patch.setattr(apply_event, "_apply_restored", lambda draft, event: restored(draft, replace(event, fills=())))
 
 
 def same_price_taken_as_known(patch: pytest.MonkeyPatch) -> None:
     """A second fill of an order at the price of the first is taken for the first."""
-    filled = apply_event.TAKEN[FillReported]
+    filled = apply_event.HANDLERS[FillReported]
 
     def hasty(draft: Draft, event: FillReported) -> None:
         child = draft.child(event.client_order_id)
         if all(fill.price_e4 != event.price_e4 for fill in child.fills):
             filled(draft, event)
 
-    patch.setitem(apply_event.TAKEN, FillReported, hasty)
+    patch.setitem(apply_event.HANDLERS, FillReported, hasty)
 
 
 def taker_flag_flipped(patch: pytest.MonkeyPatch) -> None:
@@ -304,8 +312,8 @@ def fill_time_is_now(patch: pytest.MonkeyPatch) -> None:
 
 
 def _fill_is(patch: pytest.MonkeyPatch, as_heard: Callable[[FillReported], FillReported]) -> None:
-    filled = apply_event.TAKEN[FillReported]
-    patch.setitem(apply_event.TAKEN, FillReported, lambda draft, event: filled(draft, as_heard(event)))
+    filled = apply_event.HANDLERS[FillReported]
+    patch.setitem(apply_event.HANDLERS, FillReported, lambda draft, event: filled(draft, as_heard(event)))
 
 
 def deadline_a_second_late(patch: pytest.MonkeyPatch) -> None:
@@ -331,12 +339,12 @@ def halt_ends_half(patch: pytest.MonkeyPatch) -> None:
 
 def amend_reports_nothing(patch: pytest.MonkeyPatch) -> None:
     """What the answer to an amend says of fills is not kept."""
-    walked = apply_event._walked
+    walked = apply_event._count_walk
 
-    def deaf(draft: Draft, child: Child, price: PriceE4, _: CountE2 | None, at_us: int) -> Child:
+    def deaf(draft: Draft, child: ChildOrder, price: PriceE4, _: CountE2 | None, at_us: int) -> ChildOrder:
         return walked(draft, child, price, None, at_us)
 
-    patch.setattr(apply_event, "_walked", deaf)
+    patch.setattr(apply_event, "_count_walk", deaf)
 
 
 MUTANTS: Mapping[Mutant, str] = {

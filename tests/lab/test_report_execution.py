@@ -15,7 +15,7 @@ from plotly.graph_objects import Figure
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.execution.events import Restored
-from fsm_exec.core.journal.replay import Told, told
+from fsm_exec.core.journal.replay import ReplayedRow, replay_rows
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4, parse_count, parse_fixed, parse_price
 from fsm_exec.lab.report.execution import execution_sections
@@ -78,9 +78,9 @@ def points(figure: Figure, *names: str) -> list[tuple[int, int]]:
     return sorted((round(x * 1e6), round(y * 100)) for x, y in marks)
 
 
-def history_of(database: Path, execution_id: str) -> list[Told]:
+def history_of(database: Path, execution_id: str) -> list[ReplayedRow]:
     with open_read_only(database) as looked:
-        return list(told(load_history(looked.connection, execution_id).journal))
+        return list(replay_rows(load_history(looked.connection, execution_id).journal))
 
 
 def test_each_fill_is_a_circle_at_its_time_and_price(database: Path, pages: dict[str, list[Section]]) -> None:

@@ -9,7 +9,7 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from fsm_exec.core.execution.execution import Child, Execution
+from fsm_exec.core.execution.execution import ChildOrder, Execution
 from fsm_exec.core.market.orders import FillReport
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
 from fsm_exec.runtime.clock import WallClock
@@ -48,7 +48,7 @@ def live(watched: Watched) -> Watched:
 
 def resting(live: Watched, outcome: Outcome, cents: int, contracts: int, filled: int = 0) -> None:
     """An order of ours stands in the book, and the feed's owner has told so."""
-    child = Child(
+    child = ChildOrder(
         client_order_id=f"fx{INSTANCE}-e000001-1-1",
         level=1,
         attempt=1,

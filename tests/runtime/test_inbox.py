@@ -8,12 +8,12 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fsm_exec.core.execution.events import AnyEvent, ClockStruck
+from fsm_exec.core.execution.events import AnyEvent, TimerFired
 from fsm_exec.runtime.inbox import INBOX_EVENTS_MAX, Inbox, InboxOverflow
 
 
 def facts(number: int) -> list[AnyEvent]:
-    return [ClockStruck(at_us=n) for n in range(number)]
+    return [TimerFired(at_us=n) for n in range(number)]
 
 
 def test_facts_come_out_in_the_order_they_went_in() -> None:
@@ -30,9 +30,9 @@ def test_a_fact_too_many_is_never_lost_in_silence() -> None:
     for fact in facts(INBOX_EVENTS_MAX):
         inbox.offer(fact)
     assert inbox.room == 0
-    assert inbox.take() == ClockStruck(at_us=0)
-    inbox.offer(ClockStruck(at_us=1_000))
-    inbox.offer(ClockStruck(at_us=1_001))
+    assert inbox.take() == TimerFired(at_us=0)
+    inbox.offer(TimerFired(at_us=1_000))
+    inbox.offer(TimerFired(at_us=1_001))
     for _ in range(2):
         with pytest.raises(InboxOverflow):
             inbox.take()
@@ -56,7 +56,7 @@ async def test_waiting_ends_when_something_arrives(autojump_clock: MockClock, wh
         nursery.start_soon(inbox.wait, math.inf)
         await wait_all_tasks_blocked()
         if what == "fact":
-            inbox.offer(ClockStruck(at_us=0))
+            inbox.offer(TimerFired(at_us=0))
         else:
             inbox.nudge()
     assert trio.current_time() == 0
@@ -67,7 +67,7 @@ async def test_waiting_ends_at_the_time_given(autojump_clock: MockClock) -> None
     inbox = Inbox()
     await inbox.wait(3.0)
     assert trio.current_time() == 3
-    inbox.offer(ClockStruck(at_us=0))
+    inbox.offer(TimerFired(at_us=0))
     await inbox.wait(9.0)
     assert trio.current_time() == 3
 

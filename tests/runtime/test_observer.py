@@ -247,7 +247,7 @@ async def test_what_executions_cost_says_how_they_were_worked(autojump_clock: Mo
 
 async def test_an_execution_goes_on_with_the_very_version_it_was_accepted_with(autojump_clock: MockClock) -> None:
     """A later version of its method changes nothing about it, also after its process was killed."""
-    first, _ = Catalogue().added("mine", "adaptive_limit", {})
+    first, _ = Catalogue().prepare_method("mine", "adaptive_limit", {})
     stored = [first]
     async with a_world() as w:
         w.methods = lambda name: Catalogue(stored).find(name)
@@ -265,7 +265,7 @@ async def test_an_execution_goes_on_with_the_very_version_it_was_accepted_with(a
             await trio.sleep(1)
 
         await w.killed_after(work)
-        second, is_new = Catalogue(stored).added("mine", "simple_limit", {})
+        second, is_new = Catalogue(stored).prepare_method("mine", "simple_limit", {})
         stored.append(second)
         assert (is_new, Catalogue(stored).find("mine").full_name) == (True, "mine@2")
         async with w.life() as stage:

@@ -6,12 +6,12 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.algorithm.algorithm import Goal, Progress, Slice, Wish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.algorithm import Action, Goal, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import IllegalEvent, SaveRefused
 from fsm_exec.core.execution.advance import advance
 from fsm_exec.core.execution.events import StopRequested
-from fsm_exec.core.execution.order_checks import IllegalWish
+from fsm_exec.core.execution.order_checks import IllegalAction
 from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import LINEAR_CENT
@@ -35,10 +35,10 @@ class Fragile:
         self.fuse = 0  # how many looks will raise
         self.burnt = 0
 
-    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+    def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return self.sound.plan(goal, view)
 
-    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]:
+    def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]:
         if self.fuse:
             self.fuse -= 1
             self.burnt += 1
@@ -186,7 +186,7 @@ async def test_a_step_that_somebody_else_has_written_quarantines(autojump_clock:
 
 def test_which_failures_may_be_tried_again() -> None:
     """What contradicts is not: the same fact would be looked up and raise again. What a moment brought about is."""
-    again = [ZeroDivisionError(), RuntimeError(), InboxOverflow(), IllegalWish(), OSError()]
+    again = [ZeroDivisionError(), RuntimeError(), InboxOverflow(), IllegalAction(), OSError()]
     never = [IllegalEvent(), SaveRefused()]
     assert [is_restartable(failure) for failure in again] == [True] * len(again)
     assert [is_restartable(failure) for failure in never] == [False] * len(never)

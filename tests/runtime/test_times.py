@@ -8,8 +8,8 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES
-from fsm_exec.core.algorithm.algorithm import Algorithm, Goal, PlaceWish, Progress, Slice, Wish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.algorithm import Action, Algorithm, Goal, PlaceAction, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.market.orders import CancelOrder
 from fsm_exec.core.values.units import LINEAR_CENT
@@ -31,15 +31,15 @@ class Patient:
         self.look_every_us = look_every_us
         self.asked_us: list[int] = []
 
-    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+    def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return (Slice(level=1, count_e2=goal.target_e2),)
 
-    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]:
+    def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]:
         self.asked_us.append(progress.at_us)
         part = progress.slices[0]
         if part.working is not None:
             return ()
-        return (PlaceWish(level=1, price_e4=progress.goal.limits.target_e4, count_e2=part.free_e2),)
+        return (PlaceAction(level=1, price_e4=progress.goal.limits.target_e4, count_e2=part.free_e2),)
 
 
 async def submit(stage: Stage, algorithm: Algorithm) -> str:

@@ -51,7 +51,7 @@ ROLLING = (
     "MarketFeed._mids",
     "MarketFeed._taken",
     "MarketFeed._trades",
-    "SeedMomentum._samples",
+    "ReferenceMomentum._samples",
 )
 """Windows over the recent past, each with a bound of its own that a short soak does not reach."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import trio
 
-from fsm_exec.core.costs.metrics import metrics
+from fsm_exec.core.costs.metrics import compute_metrics
 from fsm_exec.core.execution.advance import apply
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.rows import ExecutionSave
@@ -51,7 +51,7 @@ def fill(path: Path, names: Iterable[str] = HISTORIES) -> dict[str, Execution]:
                     await store.save(save)
                 executions[execution.execution_id] = execution
                 if execution.is_ended and execution.limits is not None:
-                    await store.save_metrics(metrics(execution, None), AT_US)
+                    await store.save_metrics(compute_metrics(execution, None), AT_US)
 
     trio.run(main)
     return executions

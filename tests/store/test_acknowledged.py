@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from fsm_exec.core.market.client_order_id import EPOCH_CHARS, client_order_id, name_of_ours, number_of, numbered
+from fsm_exec.core.market.client_order_id import (
+    EPOCH_CHARS,
+    client_order_id,
+    execution_id_of,
+    number_of,
+    parse_order_name,
+)
 from fsm_exec.store import SqliteStore, open_virtual_store
 from fsm_exec.store.files.acknowledged import SUFFIX, Counts, Lost, Mark, load_mark, lost_since
 from fsm_exec.store.maintenance.backups import copy_database
@@ -33,8 +39,8 @@ async def test_the_mark_says_what_was_acknowledged_at_every_moment(
     async with open_file_store() as store:
         assert load_mark(database) is None
         for number in (1, 2, 3):
-            await store.save(samples.save(numbered(number)))
-            await store.save(samples.save(numbered(number), 2))
+            await store.save(samples.save(execution_id_of(number)))
+            await store.save(samples.save(execution_id_of(number), 2))
             assert load_mark(database) == Mark(store.instance, Counts(number, 2 * number, number))
         assert (store.lost, (await store.started()).number) == (None, 3)
     async with open_file_store() as store:
@@ -53,7 +59,7 @@ async def test_a_log_cut_at_any_commit_is_noticed_and_counted(
         instance = store.instance
         for number in range(1, 6):
             images.append(logged(database).read_bytes())
-            await store.save(samples.save(numbered(number)))
+            await store.save(samples.save(execution_id_of(number)))
         inode = database.stat().st_ino
         shutil.copy(database, tmp_path / "kept")
         shutil.copy(database.with_name(database.name + SUFFIX), tmp_path / "mark")
@@ -68,7 +74,7 @@ async def test_a_log_cut_at_any_commit_is_noticed_and_counted(
                 assert store.lost == str(Lost(5 - kept, 5 - kept))
                 assert (await store.started()).number == 5
         async with open_virtual_store(database, draw_instance=draw_instance, at_us=samples.at_us) as store:
-            await store.save(samples.save(numbered(6)))
+            await store.save(samples.save(execution_id_of(6)))
         async with open_virtual_store(database, draw_instance=draw_instance, at_us=samples.at_us) as store:
             assert (store.lost, (await store.started()).number) == (None, 6)
 
@@ -86,7 +92,7 @@ async def test_every_opening_is_an_epoch_of_its_own(open_file_store: OpenStore, 
     orders = [client_order_id(instance + epoch, "e000007", 2, 3) for instance, epoch in names]
     assert len(set(orders)) == 4
     for order, (instance, epoch) in zip(orders, names, strict=True):
-        named = name_of_ours(order)
+        named = parse_order_name(order)
         assert named is not None
         assert (named.instance, named.execution_id, named.level, named.attempt) == (instance, "e000007", 2, 3)
         assert named.epoch == epoch
@@ -98,9 +104,9 @@ async def test_two_copies_that_both_lost_their_tails_share_no_name(
     """Each has its own instance, and an epoch."""
     database = tmp_path / "engine.sqlite"
     async with open_virtual_store(database, draw_instance=draw_instance, at_us=samples.at_us) as store:
-        await store.save(samples.save(numbered(1)))
+        await store.save(samples.save(execution_id_of(1)))
         log = logged(database).read_bytes()
-        await store.save(samples.save(numbered(2)))
+        await store.save(samples.save(execution_id_of(2)))
         shutil.copy(database, tmp_path / "kept")
     seen = set()
     for name in ("one", "two"):
@@ -120,10 +126,10 @@ async def test_an_older_file_put_back_and_another_file_are_said(
 
     async with open_virtual_store(database, draw_instance=draw_instance, at_us=samples.at_us) as store:
         instance = store.instance
-        await store.save(samples.save(numbered(1)))
+        await store.save(samples.save(execution_id_of(1)))
     copy_database(database, tmp_path / "backup")
     async with open_virtual_store(database, draw_instance=draw_instance, at_us=samples.at_us) as store:
-        await store.save(samples.save(numbered(2)))
+        await store.save(samples.save(execution_id_of(2)))
     (tmp_path / "backup").replace(database)
     async with open_virtual_store(database, draw_instance=draw_instance, at_us=samples.at_us) as store:
         assert store.lost == str(Lost(1, 1))
@@ -143,7 +149,7 @@ async def test_a_mark_that_cannot_be_read_proves_nothing_and_stops_nobody(
     mark.write_bytes(content)
     async with open_file_store() as store:
         assert (load_mark(database), store.lost) == (None, None)
-        await store.save(samples.save(numbered(1)))
+        await store.save(samples.save(execution_id_of(1)))
         assert load_mark(database) == Mark(store.instance, Counts(1, 1, 1))
 
 
@@ -153,8 +159,8 @@ async def test_a_mark_that_cannot_be_written_stops_nobody(
     """A directory of that name: nothing is proved, everything is saved."""
     database.with_name(database.name + SUFFIX).mkdir()
     async with open_file_store() as store:
-        await store.save(samples.save(numbered(1)))
-        assert len(await store.journal(numbered(1))) == 1
+        await store.save(samples.save(execution_id_of(1)))
+        assert len(await store.journal(execution_id_of(1))) == 1
 
 
 KILLED = """

@@ -16,7 +16,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.market.edge import Edge
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import Limits
@@ -34,7 +34,7 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True):
     deadline_us: int
     grid: PriceGrid
     fees: FeeTerms
-    arrival: View
+    arrival: MarketView
     edge: Edge | None = None
 
 
@@ -87,7 +87,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     slices: tuple[SliceProgress, ...]
 
 
-class PlaceWish(msgspec.Struct, frozen=True, kw_only=True):
+class PlaceAction(msgspec.Struct, frozen=True, kw_only=True):
     level: int
     price_e4: PriceE4
     count_e2: CountE2
@@ -95,18 +95,18 @@ class PlaceWish(msgspec.Struct, frozen=True, kw_only=True):
     post_only: bool = False
 
 
-class RepriceWish(msgspec.Struct, frozen=True, kw_only=True):
+class AmendAction(msgspec.Struct, frozen=True, kw_only=True):
     """A new price for the slice's working order; its total stays."""
 
     level: int
     price_e4: PriceE4
 
 
-class WithdrawWish(msgspec.Struct, frozen=True, kw_only=True):
+class CancelAction(msgspec.Struct, frozen=True, kw_only=True):
     level: int
 
 
-class TransferWish(msgspec.Struct, frozen=True, kw_only=True):
+class TransferAction(msgspec.Struct, frozen=True, kw_only=True):
     """Move `count_e2` of what is free from one slice to another; the sum stays the target. Of one decision, transfers
     count before the orders wished for after them."""
 
@@ -118,17 +118,17 @@ class TransferWish(msgspec.Struct, frozen=True, kw_only=True):
 GiveUpReason: TypeAlias = Literal["no_liquidity", "cap"]
 
 
-class GiveUpWish(msgspec.Struct, frozen=True, kw_only=True):
+class GiveUpAction(msgspec.Struct, frozen=True, kw_only=True):
     """End the execution: cancel what is live, keep what is filled."""
 
     reason: GiveUpReason
 
 
-class CloseWish(msgspec.Struct, frozen=True, kw_only=True):
+class CloseAction(msgspec.Struct, frozen=True, kw_only=True):
     """Begin the closing leg now, before its time: what could still be bought later is drying up."""
 
 
-Wish: TypeAlias = PlaceWish | RepriceWish | WithdrawWish | TransferWish | CloseWish | GiveUpWish
+Action: TypeAlias = PlaceAction | AmendAction | CancelAction | TransferAction | CloseAction | GiveUpAction
 
 
 class Algorithm(Protocol):
@@ -144,8 +144,8 @@ class Algorithm(Protocol):
     def closing_lead_us(self) -> int | None: ...
     @property
     def resting_at_most(self) -> int: ...
-    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]: ...
-    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]: ...
+    def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]: ...
+    def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]: ...
 
 
 class NoAlgorithm:
@@ -155,8 +155,8 @@ class NoAlgorithm:
     closing_lead_us: int | None = None
     resting_at_most: int = 0
 
-    def plan(self, goal: Goal, view: View) -> tuple[Slice, ...]:
+    def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return ()
 
-    def replan(self, progress: Progress, view: View) -> tuple[Wish, ...]:
+    def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]:
         return ()

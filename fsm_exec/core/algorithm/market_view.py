@@ -12,7 +12,7 @@ from fsm_exec.core.values.units import PriceE4, PriceGrid
 VIEW_DEPTH_LEVELS = 10
 
 
-class View(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+class MarketView(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """One market from one outcome at one moment, with all resting size of this account removed.
 
     `bids` and `asks` are the best ten levels, best first. `mid_e5` and `spread_e4` are those of the last two-sided

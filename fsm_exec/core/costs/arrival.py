@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from fsm_exec.core.algorithm.market_view import VIEW_DEPTH_LEVELS, View
+from fsm_exec.core.algorithm.market_view import VIEW_DEPTH_LEVELS, MarketView
 from fsm_exec.core.execution.execution import Fill
 from fsm_exec.core.market.liquidity import depth_within
 from fsm_exec.core.values.units import CountE2, format_count, format_fixed, format_price, rounded_ratio
@@ -33,7 +33,7 @@ class PaidColumns(TypedDict):
     maker_share: str | None
 
 
-def arrival_columns(arrival: View) -> ArrivalColumns:
+def arrival_columns(arrival: MarketView) -> ArrivalColumns:
     """All None where the feed was not live. Depth within n cents is what stands at the best price and less than n
     cents behind it; None where the ten levels of a view do not reach so far."""
     live = arrival.feed == "live"
@@ -63,7 +63,7 @@ def arrival_columns(arrival: View) -> ArrivalColumns:
     )
 
 
-def paid_columns(fills: tuple[Fill, ...], arrival: View) -> PaidColumns:
+def paid_columns(fills: tuple[Fill, ...], arrival: MarketView) -> PaidColumns:
     """Of what was filled only: beside the shortfall, never alone. The ratio is 1 for who paid the touch, below 0 for
     who earned; the improvement is a gain."""
     filled = CountE2(sum(fill.count_e2 for fill in fills))

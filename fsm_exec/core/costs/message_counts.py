@@ -20,10 +20,11 @@ CREATE_TOKENS: Final = 10  # the exchange's own, of July 2026: create and amend 
 AMEND_TOKENS: Final = 10
 CANCEL_TOKENS: Final = 2
 REFUSALS: Final = frozenset({"OrderRefused", "AmendRefused"})
-CREATES: Final = frozenset({"Place", "PlaceAgain"})
+CREATES: Final = frozenset({"Place", "PlaceAgain"})  # as the journal names them
+AMEND: Final = "Reprice"
 
 
-class Activity(msgspec.Struct, frozen=True, kw_only=True):
+class MessageCounts(msgspec.Struct, frozen=True, kw_only=True):
     """`refused` has the exchange's codes, most frequent first."""
 
     creates: int
@@ -52,7 +53,7 @@ _INTENTS = msgspec.json.Decoder(list[_Tagged])
 _REFUSAL = msgspec.json.Decoder(_Coded)
 
 
-def activity(execution: Execution, journal: Iterable[JournalRow]) -> Activity:
+def count_messages(execution: Execution, journal: Iterable[JournalRow]) -> MessageCounts:
     """Raises CorruptSnapshot for a journal that cannot be read."""
     intents: Counter[str] = Counter()
     refused: Counter[str] = Counter()
@@ -64,8 +65,8 @@ def activity(execution: Execution, journal: Iterable[JournalRow]) -> Activity:
     except msgspec.DecodeError as error:
         raise CorruptSnapshot(f"{execution.execution_id}: a journal row cannot be read: {error}") from error
     creates = sum(intents[name] for name in CREATES)
-    amends = intents["Reprice"]
-    return Activity(
+    amends = intents[AMEND]
+    return MessageCounts(
         creates=creates,
         amends=amends,
         cancels=max(0, execution.writes - creates - amends),

@@ -20,10 +20,10 @@ from typing import TypedDict
 import msgspec
 
 from fsm_exec.core.costs.arrival import arrival_columns, paid_columns
-from fsm_exec.core.costs.message_counts import Activity
+from fsm_exec.core.costs.message_counts import MessageCounts
 from fsm_exec.core.costs.rows import ChildMetricsRow, MetricsRow
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.execution.execution import Child, Execution, Fill
+from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.market.completion import BEYOND_DEPTH_E4, COMPLETION_PRICE_MAX_E4, completion_cost, unwind_value
 from fsm_exec.core.values.units import (
@@ -41,14 +41,14 @@ __all__ = [
     "COMPLETION_PRICE_MAX_E4",
     "DeadlineBook",
     "Decomposition",
-    "child_metrics",
     "completion_cost",
-    "metrics",
+    "compute_child_metrics",
+    "compute_metrics",
     "unwind_value",
 ]
 
 
-class ActivityColumns(TypedDict, total=False):
+class MessageColumns(TypedDict, total=False):
     creates: int
     amends: int
     cancels: int
@@ -84,11 +84,11 @@ class Decomposition(msgspec.Struct, frozen=True, kw_only=True):
         return self.delay + self.spread + self.drift + self.fees + self.opportunity + self.over_fill
 
 
-def metrics(
+def compute_metrics(
     execution: Execution,
     deadline: DeadlineBook | None,
     *,
-    activity: Activity | None = None,
+    activity: MessageCounts | None = None,
     market_volume: CountE2 | None = None,
 ) -> MetricsRow:
     """The row of an ended execution. `deadline` may be None only where nothing depends on it (all was filled).
@@ -144,16 +144,16 @@ def metrics(
         flags=",".join(dict.fromkeys(flags)),
         **arrival_columns(execution.arrival),
         **paid_columns(fills, execution.arrival),
-        **_activity_columns(activity, fills),
+        **_message_columns(activity, fills),
     )
 
 
-def child_metrics(execution: Execution) -> tuple[ChildMetricsRow, ...]:
+def compute_child_metrics(execution: Execution) -> tuple[ChildMetricsRow, ...]:
     """A row for each order that was decided, in that order."""
     return tuple(_child_row(execution, child) for child in execution.children)
 
 
-def _child_row(execution: Execution, child: Child) -> ChildMetricsRow:
+def _child_row(execution: Execution, child: ChildOrder) -> ChildMetricsRow:
     fills = tuple(sorted((*child.fills, *child.late), key=lambda fill: (fill.traded_at_us, fill.fill_id)))
     filled = sum(fill.count_e2 for fill in fills)
     paid = paid_columns(fills, execution.arrival)
@@ -237,11 +237,11 @@ def _unresolved(execution: Execution) -> int:
     )
 
 
-def _activity_columns(activity: Activity | None, fills: tuple[Fill, ...]) -> ActivityColumns:
+def _message_columns(activity: MessageCounts | None, fills: tuple[Fill, ...]) -> MessageColumns:
     if activity is None:
-        return ActivityColumns()
+        return MessageColumns()
     filled = sum(fill.count_e2 for fill in fills)
-    columns = ActivityColumns(
+    columns = MessageColumns(
         creates=activity.creates,
         amends=activity.amends,
         cancels=activity.cancels,

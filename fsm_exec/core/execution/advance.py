@@ -14,26 +14,26 @@ from msgspec.structs import replace
 
 from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import CorruptSnapshot, IllegalEvent
-from fsm_exec.core.execution.apply_event import absorb, begin
-from fsm_exec.core.execution.decide import choose
+from fsm_exec.core.execution.apply_event import apply_event, begin
+from fsm_exec.core.execution.decide import decide
 from fsm_exec.core.execution.draft import Draft, Note, StateChange
 from fsm_exec.core.execution.events import (
+    Amend,
     AnyEvent,
     AnyIntent,
     BeginClosing,
-    Forgo,
+    Cancel,
+    DropUnsent,
     GiveUp,
     MakePlan,
     Place,
-    PlaceAgain,
-    Reprice,
+    ResendCancel,
+    ResendPlace,
     Submitted,
     Transfer,
-    Withdraw,
-    WithdrawAgain,
     tag_of,
 )
-from fsm_exec.core.execution.execution import Child, Closing, Execution, OutboxEntry, PendingAmend, PendingCancel
+from fsm_exec.core.execution.execution import ChildOrder, Closing, Execution, OutboxEntry, PendingAmend, PendingCancel
 from fsm_exec.core.execution.invariants import check
 from fsm_exec.core.market.client_order_id import client_order_id
 from fsm_exec.core.market.orders import AmendOrder, CancelOrder, PlaceOrder, Write
@@ -55,25 +55,25 @@ class Advance(msgspec.Struct, frozen=True, gc=False):
         return "; ".join(map(str, (*self.changes, *self.notes)))
 
 
-def decide(execution: Execution | None, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyIntent, ...]:
+def decide_at(execution: Execution | None, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyIntent, ...]:
     """What to do about `event`. `execution` is None before the first event. Raises LocalError."""
-    draft = _absorbed(execution, event)
+    draft = _draft_after(execution, event)
     draft.settle(event.at_us)
-    return choose(draft.execution, event, algorithm)
+    return decide(draft.execution, event, algorithm)
 
 
 def apply(execution: Execution | None, event: AnyEvent, intents: tuple[AnyIntent, ...]) -> Advance | None:
     """`execution` after `event` and its intents; None if nothing changed. Raises LocalError."""
-    draft = _absorbed(execution, event)
+    draft = _draft_after(execution, event)
     draft.settle(event.at_us)
     return _carry_out(execution, draft, event, intents)
 
 
 def advance(execution: Execution | None, event: AnyEvent, algorithm: Algorithm) -> Advance | None:
     """`apply` of `decide`, taking the fact in only once. Raises LocalError; `execution` is then as it was."""
-    draft = _absorbed(execution, event)
+    draft = _draft_after(execution, event)
     draft.settle(event.at_us)
-    return _carry_out(execution, draft, event, choose(draft.execution, event, algorithm))
+    return _carry_out(execution, draft, event, decide(draft.execution, event, algorithm))
 
 
 def fold(journal: Iterable[tuple[AnyEvent, tuple[AnyIntent, ...]]]) -> Execution:
@@ -89,9 +89,9 @@ def fold(journal: Iterable[tuple[AnyEvent, tuple[AnyIntent, ...]]]) -> Execution
     return execution
 
 
-def _absorbed(execution: Execution | None, event: AnyEvent) -> Draft:
+def _draft_after(execution: Execution | None, event: AnyEvent) -> Draft:
     if execution is not None:
-        return absorb(execution, event)
+        return apply_event(execution, event)
     if not isinstance(event, Submitted):
         raise IllegalEvent(f"the first event is {tag_of(event)}, not Submitted")
     return begin(event)
@@ -116,16 +116,16 @@ def _carry_out(
                 _begin_closing(draft, event.at_us)
             case Place():
                 effects.append(_place(draft, intent, effect_id, event.at_us))
-            case PlaceAgain():
+            case ResendPlace():
                 child = draft.put(draft.child(intent.client_order_id), sent_at_us=event.at_us)
-                effects.append(_placing(draft, child, effect_id))
-            case Reprice():
-                effects.append(_amending(draft, draft.child(intent.client_order_id), intent, effect_id))
-            case Withdraw():
-                effects.append(_cancelling(draft, draft.child(intent.client_order_id), effect_id))
-            case WithdrawAgain():
-                effects.append(_cancelling_again(draft, draft.child(intent.client_order_id), effect_id))
-            case Forgo():
+                effects.append(_place_write(draft, child, effect_id))
+            case Amend():
+                effects.append(_amend_write(draft, draft.child(intent.client_order_id), intent, effect_id))
+            case Cancel():
+                effects.append(_cancel_write(draft, draft.child(intent.client_order_id), effect_id))
+            case ResendCancel():
+                effects.append(_resend_cancel_write(draft, draft.child(intent.client_order_id), effect_id))
+            case DropUnsent():
                 draft.fire_child(draft.child(intent.client_order_id), "withdrawn")
             case GiveUp():
                 draft.end(intent.reason, event.at_us)
@@ -147,7 +147,7 @@ def _place(draft: Draft, intent: Place, effect_id: str, at_us: int) -> PlaceOrde
     execution = draft.execution
     attempt = 1 + sum(child.level == intent.level for child in execution.children)
     rests = intent.time_in_force == "good_till_canceled"
-    child = Child(
+    child = ChildOrder(
         client_order_id=client_order_id(execution.instance, execution.execution_id, intent.level, attempt),
         level=intent.level,
         attempt=attempt,
@@ -164,10 +164,10 @@ def _place(draft: Draft, intent: Place, effect_id: str, at_us: int) -> PlaceOrde
         draft.update(closing=replace(execution.closing, order=child.client_order_id))
     if execution.first_write_at_us is None:
         draft.update(first_write_at_us=at_us, first_write_mid_e5=intent.mid_e5)
-    return _placing(draft, child, effect_id)
+    return _place_write(draft, child, effect_id)
 
 
-def _placing(draft: Draft, child: Child, effect_id: str) -> PlaceOrder:
+def _place_write(draft: Draft, child: ChildOrder, effect_id: str) -> PlaceOrder:
     draft.update(outbox=(*draft.execution.outbox, OutboxEntry(effect_id, "place", child.client_order_id)))
     return PlaceOrder(
         effect_id=effect_id,
@@ -183,8 +183,8 @@ def _placing(draft: Draft, child: Child, effect_id: str) -> PlaceOrder:
     )
 
 
-def _amending(draft: Draft, child: Child, intent: Reprice, effect_id: str) -> AmendOrder:
-    order_id = _known(child)
+def _amend_write(draft: Draft, child: ChildOrder, intent: Amend, effect_id: str) -> AmendOrder:
+    order_id = _known_order_id(child)
     write = PendingAmend(effect_id=effect_id, price_e4=intent.price_e4, total_e2=child.count_e2)
     draft.put(child, write=write)
     draft.update(outbox=(*draft.execution.outbox, OutboxEntry(effect_id, "amend", child.client_order_id)))
@@ -200,8 +200,8 @@ def _amending(draft: Draft, child: Child, intent: Reprice, effect_id: str) -> Am
     )
 
 
-def _cancelling(draft: Draft, child: Child, effect_id: str) -> CancelOrder:
-    order_id = _known(child)
+def _cancel_write(draft: Draft, child: ChildOrder, effect_id: str) -> CancelOrder:
+    order_id = _known_order_id(child)
     # A lost amend is overtaken here: its total is the child's own count (totals never change), its price is kept.
     doubtful = child.write.price_e4 if isinstance(child.write, PendingAmend) else None
     child = draft.put(child, write=PendingCancel(effect_id=effect_id, doubtful_price_e4=doubtful))
@@ -209,15 +209,15 @@ def _cancelling(draft: Draft, child: Child, effect_id: str) -> CancelOrder:
     return _cancel_order(draft, child, order_id, effect_id)
 
 
-def _cancelling_again(draft: Draft, child: Child, effect_id: str) -> CancelOrder:
-    order_id = _known(child)
+def _resend_cancel_write(draft: Draft, child: ChildOrder, effect_id: str) -> CancelOrder:
+    order_id = _known_order_id(child)
     if child.state != "cancelling" or not isinstance(child.write, PendingCancel):
         raise IllegalEvent(f"order {child.client_order_id} has no cancel to be sent again")
     child = draft.put(child, write=replace(child.write, effect_id=effect_id, lost=False))
     return _cancel_order(draft, child, order_id, effect_id)
 
 
-def _cancel_order(draft: Draft, child: Child, order_id: str, effect_id: str) -> CancelOrder:
+def _cancel_order(draft: Draft, child: ChildOrder, order_id: str, effect_id: str) -> CancelOrder:
     draft.update(outbox=(*draft.execution.outbox, OutboxEntry(effect_id, "cancel", child.client_order_id)))
     return CancelOrder(
         effect_id=effect_id,
@@ -227,7 +227,7 @@ def _cancel_order(draft: Draft, child: Child, order_id: str, effect_id: str) -> 
     )
 
 
-def _known(child: Child) -> str:
+def _known_order_id(child: ChildOrder) -> str:
     if child.order_id is None:
         raise IllegalEvent(f"order {child.client_order_id} has no id at the exchange yet")
     return child.order_id

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, assert_never
 from msgspec.structs import replace
 
 from fsm_exec.core.errors import IllegalEvent, Implausible, LocalError
-from fsm_exec.core.execution.corrections import correct
+from fsm_exec.core.execution.corrections import apply_proof
 from fsm_exec.core.execution.draft import Draft
 from fsm_exec.core.execution.events import (
     QUARANTINE_CANCEL,
@@ -26,26 +26,26 @@ from fsm_exec.core.execution.events import (
     AmendRefused,
     AnyEvent,
     CancelAnswered,
-    ClockStruck,
     DecisionDue,
     DrainRequested,
     FillReported,
     MarketChanged,
-    OrderAbsent,
     OrderAccepted,
     OrderDisputed,
-    OrderDoubted,
+    OrderNotFound,
+    OrderNotSent,
     OrderProven,
     OrderRefused,
     OrderReported,
-    OrderWithdrawn,
+    PlaceUnconfirmed,
     Reason,
     Restored,
     StopRequested,
     Submitted,
-    WriteLost,
+    TimerFired,
+    WriteUnconfirmed,
 )
-from fsm_exec.core.execution.execution import HOLD_MAX_US, Child, Execution, PendingAmend, PendingCancel, Suspicion
+from fsm_exec.core.execution.execution import HOLD_MAX_US, ChildOrder, Execution, PendingAmend, PendingCancel, Suspicion
 from fsm_exec.core.execution.fills import take_fill
 from fsm_exec.core.execution.invariants import check
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
@@ -79,7 +79,7 @@ CANCEL_ENDS: dict[str, Reason] = {
 CANCEL_GOES_ON = frozenset({"HaltCancel", "SelfTradeCancel", "PostOnlyCrossCancel"})
 """The same, where the next decision may place again."""
 
-Told: TypeAlias = OrderAccepted | OrderRefused | CancelAnswered | AmendAnswered | OrderReported | FillReported
+OrderStatement: TypeAlias = OrderAccepted | OrderRefused | CancelAnswered | AmendAnswered | OrderReported | FillReported
 """What answers, frames and listings say about one order."""
 
 BEFORE_ANSWER = frozenset({"intended", "unknown"})
@@ -113,7 +113,7 @@ def begin(event: Submitted) -> Draft:
     return draft
 
 
-def absorb(execution: Execution, event: AnyEvent) -> Draft:
+def apply_event(execution: Execution, event: AnyEvent) -> Draft:
     """A draft that knows `event`. If nothing changed, `draft.execution is execution`.
 
     Raises IllegalEvent or IllegalTrigger for what cannot be; `execution` itself is never touched.
@@ -124,7 +124,7 @@ def absorb(execution: Execution, event: AnyEvent) -> Draft:
     match event:
         case Submitted():
             raise IllegalEvent(f"{execution.execution_id} was submitted already")
-        case DecisionDue() | ClockStruck():
+        case DecisionDue() | TimerFired():
             pass
         case StopRequested():
             draft.end(event.reason, event.at_us)
@@ -134,52 +134,52 @@ def absorb(execution: Execution, event: AnyEvent) -> Draft:
         case DrainRequested():
             _drain(draft)
         case Restored():
-            _restored(draft, event)
-        case OrderDoubted():
-            _doubted(draft, event)
-        case OrderWithdrawn():
+            _apply_restored(draft, event)
+        case PlaceUnconfirmed():
+            _apply_place_unconfirmed(draft, event)
+        case OrderNotSent():
             child = draft.child(event.client_order_id)
             draft.clear_outbox(child.client_order_id, "place")
             draft.fire_child(child, "withdrawn")
             _hold(draft, event.at_us)
-        case OrderAbsent():
-            _absent(draft, event)
-        case WriteLost():
-            _write_lost(draft, event)
+        case OrderNotFound():
+            _apply_not_found(draft, event)
+        case WriteUnconfirmed():
+            _apply_write_unconfirmed(draft, event)
         case AmendRefused():
-            _amend_refused(draft, event)
+            _apply_amend_refused(draft, event)
         case OrderAccepted() | OrderRefused() | CancelAnswered() | AmendAnswered() | OrderReported() | FillReported():
-            _doubting(draft, event)
+            _apply_or_suspect(draft, event)
         case OrderProven():
-            _proven(draft, event)
+            _apply_proven(draft, event)
         case OrderDisputed():
-            _disputed(draft, event)
+            _apply_disputed(draft, event)
         case _:
             assert_never(event)
     return draft
 
 
-def _identified(child: Child, order_id: str) -> Child:
+def _with_order_id(child: ChildOrder, order_id: str) -> ChildOrder:
     """The child with its exchange id. Raises Implausible if it is known under another one."""
     if child.order_id is not None and child.order_id != order_id:
         raise Implausible(f"order {child.client_order_id} is {child.order_id} at the exchange, not {order_id}")
     return child if child.order_id == order_id else replace(child, order_id=order_id)
 
 
-def _check_not_forgotten(child: Child, lives: bool) -> None:
+def _check_not_forgotten(child: ChildOrder, lives: bool) -> None:
     """An order that ended here without ever having been seen at the exchange must not turn up there alive."""
     if lives and not child.is_open and child.order_id is None:
         raise IllegalEvent(f"order {child.client_order_id} is {child.state} here and lives at the exchange")
 
 
-def _raised(child: Child, filled: int) -> Child:
+def _raise_reported(child: ChildOrder, filled: int) -> ChildOrder:
     """`reported` never falls but by proof, and never passes the order's count. Raises Implausible."""
     if not 0 <= filled <= max(child.count_e2, child.write.total_e2 if isinstance(child.write, PendingAmend) else 0):
         raise Implausible(f"order {child.client_order_id} of {child.count_e2} is said to be filled {filled}")
     return replace(child, reported_e2=CountE2(filled)) if filled > child.reported_e2 else child
 
 
-def _ended(draft: Draft, child: Child, final: int) -> Child:
+def _end_order(draft: Draft, child: ChildOrder, final: int) -> ChildOrder:
     """The exchange's end with `final` filled, which `child` has been told. Writes in flight no longer matter: their
     answers change nothing. Raises Implausible if more was stated before: those fills would be waited for in vain."""
     if child.state not in ENDABLE:
@@ -192,7 +192,7 @@ def _ended(draft: Draft, child: Child, final: int) -> Child:
     return draft.fire_child(replace(child, write=None), "ended")
 
 
-def _sent_by(child: Child, at_us: int) -> Child:
+def _with_latest_send(child: ChildOrder, at_us: int) -> ChildOrder:
     """The request was signed after the decision, when its commit was done, and at the latest now: proof of absence
     counts from here."""
     return replace(child, sent_at_us=max(child.sent_at_us, at_us))
@@ -206,7 +206,7 @@ def _drain(draft: Draft) -> None:
         draft.fire_child(child, "withdrawn")
 
 
-def _restored(draft: Draft, event: Restored) -> None:
+def _apply_restored(draft: Draft, event: Restored) -> None:
     """Places and amends are looked up before anything else is done about them; lost cancels are sent again by
     whoever decides. Then what the listings show: where an order stands before its fills, which it may be told of."""
     if draft.execution.draining:
@@ -217,22 +217,22 @@ def _restored(draft: Draft, event: Restored) -> None:
         child = draft.child(entry.client_order_id)
         draft.clear_outbox(child.client_order_id, entry.kind)
         if entry.kind == "place" and child.state == "intended":
-            draft.fire_child(_sent_by(child, event.at_us), "doubted")
+            draft.fire_child(_with_latest_send(child, event.at_us), "doubted")
         elif child.write is not None and child.write.effect_id == entry.effect_id:
             draft.put(child, write=replace(child.write, lost=True))
     if event.market == "closed":
         draft.end("market_closed", event.at_us)
     for report in event.orders:
-        _doubting(draft, report)
+        _apply_or_suspect(draft, report)
     for fill in event.fills:
-        _doubting(draft, fill)
+        _apply_or_suspect(draft, fill)
 
 
-def _accepted(draft: Draft, event: OrderAccepted) -> None:
-    child = _identified(draft.child(event.client_order_id), event.order_id)
+def _apply_accepted(draft: Draft, event: OrderAccepted) -> None:
+    child = _with_order_id(draft.child(event.client_order_id), event.order_id)
     if event.filled_e2 + event.remaining_e2 > child.count_e2:
         raise Implausible(f"order {child.client_order_id}: filled and remaining exceed its count {child.count_e2}")
-    child = _raised(child, event.filled_e2)
+    child = _raise_reported(child, event.filled_e2)
     draft.clear_outbox(child.client_order_id, "place")
     if child.state in BEFORE_ANSWER:
         child = draft.fire_child(child, "accepted")
@@ -240,17 +240,17 @@ def _accepted(draft: Draft, event: OrderAccepted) -> None:
         _check_not_forgotten(draft.child(event.client_order_id), True)
         child = draft.put(child)  # a fill, or a frame of the stream, came first
     if event.remaining_e2 > 0:
-        _taken(draft, child)
+        _reset_refusals(draft, child)
         return
     cut_short = child.state in ENDABLE and child.time_in_force == "good_till_canceled"
-    _ended(draft, child, event.filled_e2)
+    _end_order(draft, child, event.filled_e2)
     if cut_short and event.filled_e2 < child.count_e2:
         # It should rest and does not: the exchange took it off for what it would have met. The frame that says so
         # comes later, when the order has ended; uncounted, the next decision would place it again for ever.
         _count_refusal(draft, "PostOnlyCrossCancel" if child.post_only else "SelfTradeCancel", event.at_us)
 
 
-def _taken(draft: Draft, child: Child) -> None:
+def _reset_refusals(draft: Draft, child: ChildOrder) -> None:
     """The exchange has taken an order: a row of refusals ends."""
     if child.is_open and (draft.execution.refusals or draft.execution.holds):
         draft.update(refusals=0, holds=0)
@@ -263,17 +263,17 @@ def _hold(draft: Draft, at_us: int) -> None:
     draft.update(holds=holds, held_until_us=at_us + pause_us)
 
 
-def _refused(draft: Draft, event: OrderRefused) -> None:
+def _apply_refused(draft: Draft, event: OrderRefused) -> None:
     child = draft.child(event.client_order_id)
     if child.is_open and child.state != "intended":
         raise Implausible(f"order {child.client_order_id} is {child.state}, and was refused: {event.code}")
     draft.clear_outbox(child.client_order_id, "place")
     draft.fire_child(child, "refused")
-    _say_refusal(draft, child, event.code, event.message)
+    _record_refusal(draft, child, event.code, event.message)
     _count_refusal(draft, event.code, event.at_us)
 
 
-def _say_refusal(draft: Draft, child: Child, code: str, message: str) -> None:
+def _record_refusal(draft: Draft, child: ChildOrder, code: str, message: str) -> None:
     """The exchange's own words, for whoever asks why."""
     words = f"{code}: {message}" if message else code
     draft.note(child.client_order_id, f"refused, {words}")
@@ -291,7 +291,7 @@ def _count_refusal(draft: Draft, code: str, at_us: int) -> None:
         draft.end("self_trade" if code == "SelfTradeCancel" else "rejected", at_us)
 
 
-def _doubted(draft: Draft, event: OrderDoubted) -> None:
+def _apply_place_unconfirmed(draft: Draft, event: PlaceUnconfirmed) -> None:
     child = draft.child(event.client_order_id)
     draft.clear_outbox(child.client_order_id, "place")
     if child.state != "intended":
@@ -299,14 +299,14 @@ def _doubted(draft: Draft, event: OrderDoubted) -> None:
     if event.code is not None:
         if event.code in draft.execution.proven_no:  # the same answer as to an order that was proven absent
             draft.fire_child(child, "refused")
-            _say_refusal(draft, child, event.code, event.why)
+            _record_refusal(draft, child, event.code, event.why)
             _count_refusal(draft, event.code, event.at_us)
             return
         draft.note(child.client_order_id, f"an answer that is not listed as a refusal, {event.code}: {event.why}")
-    draft.fire_child(_sent_by(replace(child, answer=event.code), event.at_us), "doubted")
+    draft.fire_child(_with_latest_send(replace(child, answer=event.code), event.at_us), "doubted")
 
 
-def _absent(draft: Draft, event: OrderAbsent) -> None:
+def _apply_not_found(draft: Draft, event: OrderNotFound) -> None:
     child = draft.child(event.client_order_id)
     if event.as_of_us <= child.sent_at_us:
         raise IllegalEvent(f"a listing as of {event.as_of_us} proves nothing about an order sent later")
@@ -316,17 +316,17 @@ def _absent(draft: Draft, event: OrderAbsent) -> None:
     draft.fire_child(child, "absent")
 
 
-def _cancelled(draft: Draft, event: CancelAnswered) -> None:
-    child = _identified(draft.child(event.client_order_id), event.order_id)
+def _apply_cancelled(draft: Draft, event: CancelAnswered) -> None:
+    child = _with_order_id(draft.child(event.client_order_id), event.order_id)
     if not 0 <= event.reduced_by_e2 <= child.count_e2:
         raise Implausible(f"order {child.client_order_id} of {child.count_e2} was reduced by {event.reduced_by_e2}")
     draft.clear_outbox(child.client_order_id, "cancel")
     if child.is_open and child.state != "settling":
         final = child.count_e2 - event.reduced_by_e2
-        _ended(draft, _raised(child, final), final)
+        _end_order(draft, _raise_reported(child, final), final)
 
 
-def _write_lost(draft: Draft, event: WriteLost) -> None:
+def _apply_write_unconfirmed(draft: Draft, event: WriteUnconfirmed) -> None:
     child = draft.child(event.client_order_id)
     draft.clear_effect(child.client_order_id, event.effect_id, "amend", "cancel")
     if child.write is not None and child.write.effect_id == event.effect_id and not child.write.lost:
@@ -337,8 +337,8 @@ def _write_lost(draft: Draft, event: WriteLost) -> None:
         draft.put(child, write=write)
 
 
-def _amended(draft: Draft, event: AmendAnswered) -> None:
-    child = _identified(draft.child(event.client_order_id), event.order_id)
+def _apply_amended(draft: Draft, event: AmendAnswered) -> None:
+    child = _with_order_id(draft.child(event.client_order_id), event.order_id)
     draft.clear_outbox(child.client_order_id, "amend")
     if not isinstance(child.write, PendingAmend) or not child.is_open:
         return
@@ -346,42 +346,42 @@ def _amended(draft: Draft, event: AmendAnswered) -> None:
         # Filled at the new price, or cancelled for what it would have met: only a look-up can tell.
         draft.put(child, write=replace(child.write, lost=True))
         return
-    child = _repriced(draft, child, event.filled_e2, event.at_us)
+    child = _complete_amend(draft, child, event.filled_e2, event.at_us)
     if event.remaining_e2 == 0 and event.filled_e2 is not None:
-        _ended(draft, child, event.filled_e2)
+        _end_order(draft, child, event.filled_e2)
 
 
-def _amend_refused(draft: Draft, event: AmendRefused) -> None:
+def _apply_amend_refused(draft: Draft, event: AmendRefused) -> None:
     child = draft.child(event.client_order_id)
     draft.clear_effect(child.client_order_id, event.effect_id, "amend")
     if isinstance(child.write, PendingAmend) and child.write.effect_id == event.effect_id:
         draft.put(child, write=None)
         if event.code != NOT_SENT:
-            _say_refusal(draft, child, event.code, event.message)
+            _record_refusal(draft, child, event.code, event.message)
         _count_refusal(draft, event.code, event.at_us)
 
 
-def _repriced(draft: Draft, child: Child, filled: CountE2 | None, at_us: int) -> Child:
+def _complete_amend(draft: Draft, child: ChildOrder, filled: CountE2 | None, at_us: int) -> ChildOrder:
     """The amend in flight is done."""
     if not isinstance(child.write, PendingAmend):
         raise IllegalEvent(f"order {child.client_order_id} has no amend in flight")
     amended = replace(child, count_e2=child.write.total_e2, write=None)
-    return _walked(draft, amended, child.write.price_e4, filled, at_us)
+    return _count_walk(draft, amended, child.write.price_e4, filled, at_us)
 
 
-def _walked(draft: Draft, child: Child, price: PriceE4, filled: CountE2 | None, at_us: int) -> Child:
+def _count_walk(draft: Draft, child: ChildOrder, price: PriceE4, filled: CountE2 | None, at_us: int) -> ChildOrder:
     """The exchange has taken a new price: a walk."""
     moved = replace(child, price_e4=price, walks=child.walks + 1, moved_at_us=at_us)
-    child = draft.put(_raised(moved, filled or 0))
+    child = draft.put(_raise_reported(moved, filled or 0))
     draft.update(walks=draft.execution.walks + 1)
-    _taken(draft, child)
+    _reset_refusals(draft, child)
     if draft.execution.state in ("walking", "partial"):
         draft.fire("walked")
     return child
 
 
-def _reported(draft: Draft, event: OrderReported) -> None:
-    child = _identified(draft.child(event.client_order_id), event.order_id)
+def _apply_reported(draft: Draft, event: OrderReported) -> None:
+    child = _with_order_id(draft.child(event.client_order_id), event.order_id)
     contradicts = IllegalEvent if event.looked_up else Implausible
     if event.outcome != draft.execution.outcome:
         raise contradicts(f"order {child.client_order_id} is for {event.outcome}")
@@ -415,34 +415,34 @@ def _reported(draft: Draft, event: OrderReported) -> None:
         draft.clear_outbox(child.client_order_id, "place")
         child = draft.fire_child(child, "accepted")
         if event.status == "resting":
-            _taken(draft, child)
+            _reset_refusals(draft, child)
     # Each write has one outcome: a look-up answers only for what is lost, as the answer is still to come otherwise.
     settles = event.status != "resting" or (event.looked_up and child.write is not None and child.write.lost)
     if amend_landed and settles:
         draft.clear_outbox(child.client_order_id, "amend")
-        child = _repriced(draft, child, event.filled_e2, event.at_us)
+        child = _complete_amend(draft, child, event.filled_e2, event.at_us)
     elif overtaken_landed and settles and cancel is not None:
         known = replace(child, write=replace(cancel, doubtful_price_e4=None))
-        child = _walked(draft, known, event.price_e4, event.filled_e2, event.at_us)
-    child = draft.put(_raised(child, event.filled_e2))
+        child = _count_walk(draft, known, event.price_e4, event.filled_e2, event.at_us)
+    child = draft.put(_raise_reported(child, event.filled_e2))
     if event.status != "resting":
-        _ended_by_exchange(draft, child, event)
+        _end_by_exchange(draft, child, event)
     elif event.looked_up and child.write is not None and child.write.lost:
         if isinstance(child.write, PendingCancel):
             alive = replace(
                 child,
-                write=_still_doubted(child, child.write),
+                write=_overtaken_amend(child, child.write),
                 late_cancel_until_us=event.at_us + SIGNATURE_WINDOW_US + READ_LAG_US,
             )
             draft.fire_child(alive, "still_live")
         else:
             draft.put(child, write=None)  # the amend never landed: the order stands as it was
             if child.write.answer is not None:  # and the exchange had said so
-                _say_refusal(draft, child, child.write.answer, "")
+                _record_refusal(draft, child, child.write.answer, "")
                 _count_refusal(draft, child.write.answer, event.at_us)
 
 
-def _check_possible(draft: Draft, child: Child) -> None:
+def _check_possible(draft: Draft, child: ChildOrder) -> None:
     """Raises Implausible if a frame says that somebody put the order where it breaks an invariant of ours."""
     children = tuple(child if one.client_order_id == child.client_order_id else one for one in draft.execution.children)
     try:
@@ -451,7 +451,7 @@ def _check_possible(draft: Draft, child: Child) -> None:
         raise Implausible(f"{error}") from error
 
 
-def _still_doubted(child: Child, cancel: PendingCancel) -> PendingAmend | None:
+def _overtaken_amend(child: ChildOrder, cancel: PendingCancel) -> PendingAmend | None:
     """The lost amend that a lost cancel overtook: that the cancel was not done says nothing about it."""
     if cancel.doubtful_price_e4 is None:
         return None
@@ -460,10 +460,10 @@ def _still_doubted(child: Child, cancel: PendingCancel) -> PendingAmend | None:
     )
 
 
-def _ended_by_exchange(draft: Draft, child: Child, event: OrderReported) -> None:
+def _end_by_exchange(draft: Draft, child: ChildOrder, event: OrderReported) -> None:
     asked = child.state == "cancelling" or event.at_us <= child.late_cancel_until_us
     was_open = child.state in ENDABLE
-    _ended(draft, child, event.filled_e2)
+    _end_order(draft, child, event.filled_e2)
     if not was_open or asked or event.status == "executed" or child.time_in_force != "good_till_canceled":
         return
     if event.cause in CANCEL_GOES_ON:
@@ -477,47 +477,47 @@ def _ended_by_exchange(draft: Draft, child: Child, event: OrderReported) -> None
         draft.end("external", event.at_us)  # somebody else cancelled it: never fight the owner
 
 
-def _filled(draft: Draft, event: FillReported) -> None:
+def _apply_filled(draft: Draft, event: FillReported) -> None:
     if draft.execution.state == "pending":
         raise IllegalEvent(f"{draft.execution.execution_id} has a fill before any order")
-    take_fill(draft, event, _identified(draft.child(event.client_order_id), event.order_id))
+    take_fill(draft, event, _with_order_id(draft.child(event.client_order_id), event.order_id))
 
 
-def _proven(draft: Draft, event: OrderProven) -> None:
+def _apply_proven(draft: Draft, event: OrderProven) -> None:
     """The listings' word stands; then the row is taken in as any that was looked up."""
     child = draft.child(event.client_order_id)
     lives = event.order is not None and event.order.status == "resting"
     if lives and not child.is_open and not event.given_up:
         raise IllegalEvent(f"order {child.client_order_id} is {child.state} here and lives at the exchange")
-    child = correct(draft, event)
+    child = apply_proof(draft, event)
     if not child.is_open:
         return
     if event.order is not None:
-        _reported(draft, event.order)
+        _apply_reported(draft, event.order)
     elif child.state not in BEFORE_ANSWER:
         if draft.execution.ending is None and not draft.execution.draining:
             raise IllegalEvent(f"order {child.client_order_id} was said to be {child.order_id}, and no listing has it")
         draft.alarm(child.client_order_id, f"no listing has it, as {child.order_id} or under its name")
-        _ended(draft, child, child.reported_e2)
+        _end_order(draft, child, child.reported_e2)
 
 
-def _disputed(draft: Draft, event: OrderDisputed) -> None:
+def _apply_disputed(draft: Draft, event: OrderDisputed) -> None:
     _suspect(draft, draft.child(event.client_order_id), event.why, event.at_us)
 
 
-def _suspect(draft: Draft, child: Child, why: str, at_us: int) -> None:
+def _suspect(draft: Draft, child: ChildOrder, why: str, at_us: int) -> None:
     """Listings that are late enough are to tell what is true of it. The first suspicion stays until they have."""
     if child.suspicion is None:
         draft.alarm(child.client_order_id, why)
         draft.put(child, suspicion=Suspicion(why, at_us))
 
 
-def _doubting(draft: Draft, event: Told) -> None:
+def _apply_or_suspect(draft: Draft, event: OrderStatement) -> None:
     """Take in what an answer, a frame or a listing says. What contradicts us and may be wrong itself is not believed
     and not lost either: an answer leaves its write in doubt, and the order is asked about until listings tell."""
     before, changes, notes = draft.execution, len(draft.changes), len(draft.notes)
     try:
-        TAKEN[type(event)](draft, event)
+        HANDLERS[type(event)](draft, event)
     except Implausible as error:
         draft.execution = before
         del draft.changes[changes:], draft.notes[notes:]
@@ -525,7 +525,7 @@ def _doubting(draft: Draft, event: Told) -> None:
         if isinstance(event, OrderAccepted):
             draft.clear_outbox(child.client_order_id, "place")
             if child.state == "intended":
-                child = draft.fire_child(_sent_by(child, event.at_us), "doubted")
+                child = draft.fire_child(_with_latest_send(child, event.at_us), "doubted")
         elif isinstance(event, OrderRefused):
             draft.clear_outbox(child.client_order_id, "place")
         elif isinstance(event, CancelAnswered | AmendAnswered) and child.write is not None:
@@ -534,11 +534,11 @@ def _doubting(draft: Draft, event: Told) -> None:
         _suspect(draft, child, f"not believed: {error}", event.at_us)
 
 
-TAKEN: dict[type, Callable[[Draft, Any], None]] = {
-    OrderAccepted: _accepted,
-    OrderRefused: _refused,
-    CancelAnswered: _cancelled,
-    AmendAnswered: _amended,
-    OrderReported: _reported,
-    FillReported: _filled,
+HANDLERS: dict[type, Callable[[Draft, Any], None]] = {
+    OrderAccepted: _apply_accepted,
+    OrderRefused: _apply_refused,
+    CancelAnswered: _apply_cancelled,
+    AmendAnswered: _apply_amended,
+    OrderReported: _apply_reported,
+    FillReported: _apply_filled,
 }

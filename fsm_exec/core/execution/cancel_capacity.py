@@ -29,18 +29,20 @@ HALT_TOKENS_S: Final = 30
 the most that `halt_within_s` ever states while no order is unknown."""
 
 
-class Ends(NamedTuple):
+class CancelDemand(NamedTuple):
     """When an execution asks for its cancels (at its closing leg, or its deadline), and of how many orders at most."""
 
     asks_at_us: int
     orders: int
 
 
-def over_capacity(new: Ends, others: Iterable[Ends], budget: BudgetFacts, *, grace_us: int, now_us: int) -> str | None:
+def why_over_capacity(
+    new: CancelDemand, others: Iterable[CancelDemand], budget: BudgetFacts, *, grace_us: int, now_us: int
+) -> str | None:
     """Why `new` cannot be accepted beside `others`, with the numbers; None: it can. Those whose time has come already
     ask now."""
-    every = sorted(Ends(max(now_us, one.asks_at_us), one.orders) for one in (new, *others))
-    new = Ends(max(now_us, new.asks_at_us), new.orders)
+    every = sorted(CancelDemand(max(now_us, one.asks_at_us), one.orders) for one in (new, *others))
+    new = CancelDemand(max(now_us, new.asks_at_us), new.orders)
     live = sum(one.orders for one in every)
     needed, given = live * budget.cancel_tokens, budget.cancel_reserve + HALT_TOKENS_S * budget.write_per_s
     if needed > given:
@@ -48,10 +50,12 @@ def over_capacity(new: Ends, others: Iterable[Ends], budget: BudgetFacts, *, gra
             f"{len(every)} executions could have {live} orders live, for whose cancels a halt must find {needed} write "
             f"tokens within {HALT_TOKENS_S} s: there are {given}; wait for some to end"
         )
-    return _crowded(every.index(new), every, budget, grace_us, now_us)
+    return _why_crowded(every.index(new), every, budget, grace_us, now_us)
 
 
-def _crowded(new: int, every: Sequence[Ends], budget: BudgetFacts, grace_us: int, now_us: int) -> str | None:
+def _why_crowded(
+    new: int, every: Sequence[CancelDemand], budget: BudgetFacts, grace_us: int, now_us: int
+) -> str | None:
     """Whatever is asked for from one moment to another must be there by the end of the last one's grace; looked at for
     the worst such stretch of time with number `new` of `every` in it. Tokens are in millionths here, so that what a
     microsecond brings is whole."""

@@ -12,20 +12,20 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from fsm_exec.core.algorithm.algorithm import Algorithm, PlaceWish
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.algorithm import Algorithm, PlaceAction
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.execution.events import (
     AnyEvent,
     AnyIntent,
     BeginClosing,
     DecisionDue,
     GiveUp,
-    OrderDoubted,
+    PlaceUnconfirmed,
     Restored,
     Transfer,
 )
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.execution.order_checks import cancels, gathered, place
+from fsm_exec.core.execution.order_checks import cancel_intents, place_intent, slices_with_all_in
 
 
 def closing_at_us(execution: Execution, algorithm: Algorithm) -> int | None:
@@ -39,35 +39,35 @@ def closing_at_us(execution: Execution, algorithm: Algorithm) -> int | None:
 
 def begin_closing(seen: Execution) -> tuple[AnyIntent, ...]:
     """No more decisions of the algorithm: what is live is cancelled. What has no answer yet follows when it has."""
-    return (BeginClosing(), *cancels(seen))
+    return (BeginClosing(), *cancel_intents(seen))
 
 
-def closing_leg(seen: Execution, event: AnyEvent) -> tuple[AnyIntent, ...]:
+def closing_intents(seen: Execution, event: AnyEvent) -> tuple[AnyIntent, ...]:
     """What the leg does about `event`, once it has begun."""
     if any(child.is_open for child in seen.children):
         # The last order cannot rest: heard of before its answer it is left to end by itself. Without an answer, or in a
         # new process, nothing else would tell that it has.
-        own = None if seen.closing is None or isinstance(event, OrderDoubted | Restored) else seen.closing.order
-        return tuple(cancel for cancel in cancels(seen) if cancel.client_order_id != own)
+        own = None if seen.closing is None or isinstance(event, PlaceUnconfirmed | Restored) else seen.closing.order
+        return tuple(cancel for cancel in cancel_intents(seen) if cancel.client_order_id != own)
     last = None if seen.closing is None or seen.closing.order is None else seen.child(seen.closing.order)
     if last is not None and last.order_id is not None:
         return (GiveUp(reason="no_liquidity"),)
     return _last_order(seen, event.view) if isinstance(event, DecisionDue) else ()
 
 
-def _last_order(seen: Execution, view: View) -> tuple[AnyIntent, ...]:
+def _last_order(seen: Execution, view: MarketView) -> tuple[AnyIntent, ...]:
     if seen.limits is None or seen.free_e2 <= 0:
         return ()
     level = min(part.level for part in seen.slices)
-    slices = gathered(seen, level)
-    wish = PlaceWish(
+    slices = slices_with_all_in(seen, level)
+    wish = PlaceAction(
         level=level,
         price_e4=seen.limits.worst_e4,
         count_e2=seen.free_e2,
         time_in_force="immediate_or_cancel",
     )
     moved = replace(seen, slices=slices)
-    order = place(moved, wish, view, seen.free_e2)
+    order = place_intent(moved, wish, view, seen.free_e2)
     if order is None:
         return ()
     return (order,) if slices == seen.slices else (Transfer(slices=slices), order)

@@ -8,12 +8,19 @@ from msgspec.structs import replace
 from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.execution.draft import Draft
 from fsm_exec.core.execution.events import OrderProven
-from fsm_exec.core.execution.execution import Child, Fill
-from fsm_exec.core.execution.fills import corrected, counted, is_same_fill, over, says_the_same, shown
+from fsm_exec.core.execution.execution import ChildOrder, Fill
+from fsm_exec.core.execution.fills import (
+    corrected_fill,
+    describe_fill,
+    drop_writes_of_ended,
+    fill_of,
+    is_same_content,
+    is_same_fill,
+)
 from fsm_exec.core.values.units import CountE2, format_count
 
 
-def correct(draft: Draft, event: OrderProven) -> Child:
+def apply_proof(draft: Draft, event: OrderProven) -> ChildOrder:
     """The order with the fills and the id that the listings prove, in the state that they leave it in before its row is
     looked at. Says what was corrected."""
     child = draft.child(event.client_order_id)
@@ -24,18 +31,20 @@ def correct(draft: Draft, event: OrderProven) -> Child:
         for fill in fills:
             told = next((one for one in found if is_same_fill(fill, one)), None)
             if told is None:
-                draft.alarm(name, f"fill {fill.fill_id}, {shown(fill)}, is not listed: it is taken back")
+                draft.alarm(name, f"fill {fill.fill_id}, {describe_fill(fill)}, is not listed: it is taken back")
                 continue
             found.remove(told)
-            after = fill if says_the_same(fill, told) else corrected(fill, told)
-            if shown(after) != shown(fill):
-                draft.alarm(name, f"fill {fill.fill_id} was {shown(fill)}; it is listed as {shown(after)}")
+            after = fill if is_same_content(fill, told) else corrected_fill(fill, told)
+            if describe_fill(after) != describe_fill(fill):
+                draft.alarm(
+                    name, f"fill {fill.fill_id} was {describe_fill(fill)}; it is listed as {describe_fill(after)}"
+                )
             kept[late].append(after)
     total: int = sum(fill.count_e2 for fill in kept[False])
     for told in found:
         fits = child.is_open and total + told.count_e2 <= child.count_e2
         total += told.count_e2 if fits else 0
-        kept[not fits].append(counted(told))
+        kept[not fits].append(fill_of(told))
     while total > child.count_e2:
         fill = kept[False].pop()
         total -= fill.count_e2
@@ -65,10 +74,10 @@ def correct(draft: Draft, event: OrderProven) -> Child:
         if execution.state == "pending":
             raise IllegalEvent(f"{execution.execution_id} has a fill before any order")
         draft.fire("filled_some")
-    return _moved(draft, child, event)
+    return _move_state(draft, child, event)
 
 
-def _moved(draft: Draft, child: Child, event: OrderProven) -> Child:
+def _move_state(draft: Draft, child: ChildOrder, event: OrderProven) -> ChildOrder:
     if not child.is_open:
         return child
     lives = event.order is not None and event.order.status == "resting"
@@ -88,5 +97,5 @@ def _moved(draft: Draft, child: Child, event: OrderProven) -> Child:
             )
     elif child.state in ("resting", "partial") and (child.counted_e2 > 0) != (child.state == "partial"):
         child = draft.fire_child(child, "corrected")
-    over(draft, child)
+    drop_writes_of_ended(draft, child)
     return child if child.is_open else draft.child(child.client_order_id)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from fsm_exec.core.algorithm.algorithm import Slice
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.execution.draft import StateChange
 from fsm_exec.core.execution.events import tag_of
 from fsm_exec.core.values.times import to_iso
@@ -22,7 +22,7 @@ from fsm_exec.core.values.units import (
     format_price,
 )
 
-NOT_TOLD = frozenset({"at_us", "terms", "arrival", "execution_id", "instance", "effect_id", "ticker"})
+OMITTED = frozenset({"at_us", "terms", "arrival", "execution_id", "instance", "effect_id", "ticker"})
 """What stands elsewhere in the same line, or is too long for one."""
 PPM_DIGITS = 6
 US_DIGITS = 6
@@ -30,7 +30,7 @@ MID_DIGITS = 5
 YEAR_US = 366 * 86_400 * US_PER_S  # longer than any span kept here: above it a number of microseconds is a date
 
 
-def words(struct: msgspec.Struct) -> str:
+def describe(struct: msgspec.Struct) -> str:
     """`Place level 1, price 0.5100, count 10.00`; the name is that of its kind on disk."""
     told = ", ".join(f"{name} {value}" for name, value in _values(struct))
     return f"{tag_of(struct)} {told}".rstrip()
@@ -41,26 +41,26 @@ def short_id(client_order_id: str) -> str:
     return "-".join(client_order_id.split("-")[-2:])
 
 
-def moved(change: StateChange) -> str:
+def describe_change(change: StateChange) -> str:
     subject = "execution" if change.machine == "execution" else short_id(change.subject)
     return f"{subject}: {change.source} -{change.trigger}-> {change.dest}"
 
 
-def listed(structs: tuple[msgspec.Struct, ...]) -> list[str]:
-    return [words(struct) for struct in structs]
+def describe_all(structs: tuple[msgspec.Struct, ...]) -> list[str]:
+    return [describe(struct) for struct in structs]
 
 
 def _values(struct: msgspec.Struct) -> Iterator[tuple[str, str]]:
     for name in struct.__struct_fields__:
         value = getattr(struct, name)
-        if value is None or value is False or name in NOT_TOLD:
+        if value is None or value is False or name in OMITTED:
             continue
         label, _, unit = name.rpartition("_")
         if name == "client_order_id":
             yield "order", short_id(value)
         elif isinstance(value, int) and unit in UNITS:
             yield label.replace("_", " "), UNITS[unit](value)
-        elif isinstance(value, View):
+        elif isinstance(value, MarketView):
             yield "book", _book(value)
         elif isinstance(value, tuple):
             yield name, " + ".join(format_count(one.count_e2) for one in value if isinstance(one, Slice))
@@ -70,7 +70,7 @@ def _values(struct: msgspec.Struct) -> Iterator[tuple[str, str]]:
             yield name.replace("_", " "), "yes" if value is True else " ".join(str(value).split())
 
 
-def _book(view: View) -> str:
+def _book(view: MarketView) -> str:
     bid, ask = ("none" if price is None else format_price(price) for price in (view.best_bid, view.best_ask))
     return f"{bid}/{ask} {view.feed}" + ("" if view.status == "open" else f" {view.status}")
 

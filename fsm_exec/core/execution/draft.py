@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.execution.events import Reason
-from fsm_exec.core.execution.execution import CHILD_LIVE, Child, Ending, Execution
+from fsm_exec.core.execution.execution import CHILD_LIVE, ChildOrder, Ending, Execution
 from fsm_exec.core.execution.machine import bind, step
 
 
@@ -45,7 +45,7 @@ class ChildGuards:
 
     state: str
 
-    def __init__(self, child: Child, goes_on: bool) -> None:
+    def __init__(self, child: ChildOrder, goes_on: bool) -> None:
         self._child, self._goes_on = child, goes_on
 
     def execution_goes_on(self) -> bool:
@@ -104,14 +104,14 @@ class Draft:
     def update(self, **fields: object) -> None:
         self.execution = replace(self.execution, **fields)
 
-    def child(self, client_order_id: str) -> Child:
+    def child(self, client_order_id: str) -> ChildOrder:
         """Raises IllegalEvent if the order is not this execution's."""
         child = self.execution.child(client_order_id)
         if child is None:
             raise IllegalEvent(f"order {client_order_id} is not of execution {self.execution.execution_id}")
         return child
 
-    def put(self, child: Child, **fields: object) -> Child:
+    def put(self, child: ChildOrder, **fields: object) -> ChildOrder:
         """Replace the child of the same id, or add it."""
         if fields:
             child = replace(child, **fields)
@@ -124,7 +124,7 @@ class Draft:
         self.update(children=(*children, child))
         return child
 
-    def fire_child(self, child: Child, trigger: str) -> Child:
+    def fire_child(self, child: ChildOrder, trigger: str) -> ChildOrder:
         """Move the child (as given, which may be newer than the draft's). Raises IllegalTrigger."""
         guards = ChildGuards(child, self.execution.works_with(child))
         dest = step("child_order", child.state, trigger, guards)

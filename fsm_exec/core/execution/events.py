@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from fsm_exec.core.algorithm.algorithm import Slice
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.market.edge import Edge
 from fsm_exec.core.market.limits import Limits
 from fsm_exec.core.market.orders import OrderStatus, TimeInForce
@@ -67,17 +67,17 @@ class Submitted(Event, frozen=True, tag="Submitted", forbid_unknown_fields=True,
     deadline_us: int
     grace_us: int
     terms: MarketTerms
-    arrival: View
+    arrival: MarketView
     edge: Edge | None = None
 
 
 class DecisionDue(Event, frozen=True, tag="DecisionDue", forbid_unknown_fields=True, kw_only=True):
     """Time to think. Journaled only if something came of it."""
 
-    view: View
+    view: MarketView
 
 
-class ClockStruck(Event, frozen=True, tag="ClockStruck", forbid_unknown_fields=True, kw_only=True):
+class TimerFired(Event, frozen=True, tag="ClockStruck", forbid_unknown_fields=True, kw_only=True):
     """A time this execution waits for has come."""
 
 
@@ -109,7 +109,7 @@ class OrderRefused(Event, frozen=True, tag="OrderRefused", forbid_unknown_fields
     message: str
 
 
-class OrderDoubted(Event, frozen=True, tag="OrderDoubted", forbid_unknown_fields=True, kw_only=True):
+class PlaceUnconfirmed(Event, frozen=True, tag="OrderDoubted", forbid_unknown_fields=True, kw_only=True):
     """A place without proof of its outcome. `code` is the exchange's, where it said a definite no that is not listed
     as a refusal."""
 
@@ -118,14 +118,14 @@ class OrderDoubted(Event, frozen=True, tag="OrderDoubted", forbid_unknown_fields
     code: str | None = None
 
 
-class OrderWithdrawn(Event, frozen=True, tag="OrderWithdrawn", forbid_unknown_fields=True, kw_only=True):
+class OrderNotSent(Event, frozen=True, tag="OrderWithdrawn", forbid_unknown_fields=True, kw_only=True):
     """A place that was never handed to the socket."""
 
     client_order_id: str
     why: str
 
 
-class OrderAbsent(Event, frozen=True, tag="OrderAbsent", forbid_unknown_fields=True, kw_only=True):
+class OrderNotFound(Event, frozen=True, tag="OrderAbsent", forbid_unknown_fields=True, kw_only=True):
     """Proof that an unknown order is not at the exchange: a listing complete up to `as_of_us` does not have it."""
 
     client_order_id: str
@@ -147,9 +147,9 @@ class AmendRefused(Event, frozen=True, tag="AmendRefused", forbid_unknown_fields
     message: str = ""
 
 
-class WriteLost(Event, frozen=True, tag="WriteLost", forbid_unknown_fields=True, kw_only=True):
+class WriteUnconfirmed(Event, frozen=True, tag="WriteLost", forbid_unknown_fields=True, kw_only=True):
     """A cancel that was not done, or an amend without proof: a question, answered by a look-up. `code` as in
-    `OrderDoubted`."""
+    `PlaceUnconfirmed`."""
 
     client_order_id: str
     effect_id: str
@@ -241,18 +241,18 @@ class Restored(Event, frozen=True, tag="Restored", forbid_unknown_fields=True, k
 AnyEvent: TypeAlias = (
     Submitted
     | DecisionDue
-    | ClockStruck
+    | TimerFired
     | StopRequested
     | MarketChanged
     | DrainRequested
     | Restored
     | OrderAccepted
     | OrderRefused
-    | OrderDoubted
-    | OrderWithdrawn
-    | OrderAbsent
+    | PlaceUnconfirmed
+    | OrderNotSent
+    | OrderNotFound
     | CancelAnswered
-    | WriteLost
+    | WriteUnconfirmed
     | AmendAnswered
     | AmendRefused
     | OrderReported
@@ -289,28 +289,28 @@ class Place(Intent, frozen=True, tag="Place", forbid_unknown_fields=True, kw_onl
     mid_e5: int | None
 
 
-class PlaceAgain(Intent, frozen=True, tag="PlaceAgain", forbid_unknown_fields=True, kw_only=True):
+class ResendPlace(Intent, frozen=True, tag="PlaceAgain", forbid_unknown_fields=True, kw_only=True):
     """The same request with the same id, after proof that the first one never arrived."""
 
     client_order_id: str
 
 
-class Reprice(Intent, frozen=True, tag="Reprice", forbid_unknown_fields=True, kw_only=True):
+class Amend(Intent, frozen=True, tag="Reprice", forbid_unknown_fields=True, kw_only=True):
     client_order_id: str
     price_e4: PriceE4
 
 
-class Withdraw(Intent, frozen=True, tag="Withdraw", forbid_unknown_fields=True, kw_only=True):
+class Cancel(Intent, frozen=True, tag="Withdraw", forbid_unknown_fields=True, kw_only=True):
     client_order_id: str
 
 
-class WithdrawAgain(Intent, frozen=True, tag="WithdrawAgain", forbid_unknown_fields=True, kw_only=True):
+class ResendCancel(Intent, frozen=True, tag="WithdrawAgain", forbid_unknown_fields=True, kw_only=True):
     """A cancel that got lost, or that a restart found without an outcome, once more: it can do nothing twice."""
 
     client_order_id: str
 
 
-class Forgo(Intent, frozen=True, tag="Forgo", forbid_unknown_fields=True, kw_only=True):
+class DropUnsent(Intent, frozen=True, tag="Forgo", forbid_unknown_fields=True, kw_only=True):
     """Not to send an order again that was proven never to have arrived: nothing is wanted of it any more."""
 
     client_order_id: str
@@ -321,5 +321,5 @@ class GiveUp(Intent, frozen=True, tag="GiveUp", forbid_unknown_fields=True, kw_o
 
 
 AnyIntent: TypeAlias = (
-    MakePlan | Transfer | BeginClosing | Place | PlaceAgain | Reprice | Withdraw | WithdrawAgain | Forgo | GiveUp
+    MakePlan | Transfer | BeginClosing | Place | ResendPlace | Amend | Cancel | ResendCancel | DropUnsent | GiveUp
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import msgspec
 
 from fsm_exec.core.algorithm.algorithm import Goal, Slice
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.execution.events import Reason
 from fsm_exec.core.market.edge import Edge
@@ -75,7 +75,7 @@ class PendingCancel(msgspec.Struct, frozen=True, gc=False, tag="cancel", forbid_
     doubtful_price_e4: PriceE4 | None = None
 
 
-class Child(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+class ChildOrder(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """One order. `counted_e2` is the sum of `fills`; `reported_e2` the highest filled count any answer or frame stated,
     which only a proof by listings takes down (`core.recovery.proof`). `answer` is the exchange's word for a definite no
     to its place that is not listed as a refusal. `late` holds fills beyond the count or after the end. `sent_at_us` is
@@ -171,7 +171,7 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     deadline_us: int
     grace_us: int
     terms: MarketTerms
-    arrival: View
+    arrival: MarketView
     edge: Edge | None = None
     seq: int = 0
     state: str = "pending"
@@ -180,7 +180,7 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     ending: Ending | None = None
     closing: Closing | None = None
     slices: tuple[Slice, ...] = ()
-    children: tuple[Child, ...] = ()
+    children: tuple[ChildOrder, ...] = ()
     outbox: tuple[OutboxEntry, ...] = ()
     first_write_at_us: int | None = None
     first_write_mid_e5: int | None = None
@@ -197,7 +197,7 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     def is_ended(self) -> bool:
         return self.state in EXECUTION_ENDS
 
-    def works_with(self, child: Child) -> bool:
+    def works_with(self, child: ChildOrder) -> bool:
         """Whether this order may still be sent: not once the execution is ending or draining, and in the closing leg
         only its own."""
         if self.ending is not None or self.draining:
@@ -221,7 +221,7 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
         return self.held_until_us - HOLD_MAX_US <= at_us < self.held_until_us
 
     @property
-    def unsent(self) -> tuple[Child, ...]:
+    def unsent(self) -> tuple[ChildOrder, ...]:
         """Orders proven absent: nobody is sending them, nobody will answer for them."""
         sending = {entry.client_order_id for entry in self.outbox}
         return tuple(c for c in self.children if c.state == "intended" and c.client_order_id not in sending)
@@ -258,7 +258,7 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
             edge=self.edge,
         )
 
-    def child(self, client_order_id: str) -> Child | None:
+    def child(self, client_order_id: str) -> ChildOrder | None:
         for child in self.children:
             if child.client_order_id == client_order_id:
                 return child

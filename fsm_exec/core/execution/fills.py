@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from fsm_exec.core.errors import IllegalEvent, Implausible
 from fsm_exec.core.execution.draft import Draft
 from fsm_exec.core.execution.events import FillReported
-from fsm_exec.core.execution.execution import Child, Execution, Fill, PendingAmend, PendingCancel, Suspicion
+from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill, PendingAmend, PendingCancel, Suspicion
 from fsm_exec.core.market.orders import FillReport
 from fsm_exec.core.values.units import (
     ONE_DOLLAR_E4,
@@ -38,7 +38,7 @@ TIME_APART_US = 2_000
 """The stream tells milliseconds, the listing finer."""
 
 
-class Named(Protocol):
+class FillNames(Protocol):
     """The names of a fill."""
 
     @property
@@ -49,18 +49,18 @@ class Named(Protocol):
     def listed_id(self) -> str | None: ...
 
 
-def names_of(fill: Named) -> set[str]:
+def names_of(fill: FillNames) -> set[str]:
     return {name for name in (fill.fill_id, fill.trade_id, fill.listed_id) if name is not None}
 
 
-def is_same_fill(one: Named, other: Named) -> bool:
+def is_same_fill(one: FillNames, other: FillNames) -> bool:
     """Of two fills of one order; see the module."""
     if one.trade_id is not None and other.trade_id is not None:
         return one.trade_id == other.trade_id
     return not names_of(one).isdisjoint(names_of(other))
 
 
-def known_fill(child: Child, told: Named) -> Fill | None:
+def known_fill(child: ChildOrder, told: FillNames) -> Fill | None:
     """The fill of the order that `told` is about, if it is counted."""
     for fill in (*child.fills, *child.late):
         if is_same_fill(fill, told):
@@ -73,7 +73,7 @@ def own_price(report: FillReport, execution: Execution) -> PriceE4:
     return report.price_e4 if report.outcome == execution.outcome else complement(report.price_e4)
 
 
-def says_the_same(fill: Fill, told: FillReported) -> bool:
+def is_same_content(fill: Fill, told: FillReported) -> bool:
     """Whether a listing's row has in it what was counted, and no name that was not known."""
     if (fill.price_e4, fill.count_e2, fill.fee_e6, fill.is_taker) != (
         told.price_e4,
@@ -93,7 +93,7 @@ def is_same_time(known_us: int, listed_us: int, *, undated: bool) -> bool:
     return listed_us % US_PER_S == 0 and known_us // US_PER_S == listed_us // US_PER_S
 
 
-def counted(told: FillReported) -> Fill:
+def fill_of(told: FillReported) -> Fill:
     """The fill that `told` makes."""
     is_heard = told.listed_id is None and told.trade_id is not None
     return Fill(
@@ -111,7 +111,7 @@ def counted(told: FillReported) -> Fill:
     )
 
 
-def corrected(fill: Fill, told: FillReported) -> Fill:
+def corrected_fill(fill: Fill, told: FillReported) -> Fill:
     """What was counted as the listing has it. The name it is counted by and the mid before it stay."""
     listed_id = told.listed_id if told.listed_id not in (None, fill.fill_id) else fill.listed_id
     is_same = is_same_time(fill.traded_at_us, told.traded_at_us, undated=told.undated)
@@ -129,7 +129,7 @@ def corrected(fill: Fill, told: FillReported) -> Fill:
     )
 
 
-def shown(fill: Fill | FillReported) -> str:
+def describe_fill(fill: Fill | FillReported) -> str:
     role = "taker" if fill.is_taker else "maker"
     return (
         f"{format_count(fill.count_e2)} at {format_price(fill.price_e4)}, fee {format_money(fill.fee_e6)}, {role}, "
@@ -137,7 +137,7 @@ def shown(fill: Fill | FillReported) -> str:
     )
 
 
-def impossible(execution: Execution, child: Child, told: FillReported) -> str | None:
+def why_impossible(execution: Execution, child: ChildOrder, told: FillReported) -> str | None:
     """Why this fill of `child`, not counted yet, cannot be; None if it can."""
     if told.outcome not in (None, execution.outcome):
         return f"it is for {told.outcome}, the order is for {execution.outcome}"
@@ -156,7 +156,7 @@ def impossible(execution: Execution, child: Child, told: FillReported) -> str | 
     return None
 
 
-def _worst_price(execution: Execution, child: Child) -> PriceE4 | None:
+def _worst_price(execution: Execution, child: ChildOrder) -> PriceE4 | None:
     """The highest price the order can have been filled at: after a walk it may have been at any that was allowed."""
     if execution.limits is None or child.walks:
         return None if execution.limits is None else max(execution.limits.worst_e4, child.price_e4)
@@ -168,7 +168,7 @@ def _worst_price(execution: Execution, child: Child) -> PriceE4 | None:
     return max(prices)
 
 
-def take_fill(draft: Draft, told: FillReported, child: Child) -> None:
+def take_fill(draft: Draft, told: FillReported, child: ChildOrder) -> None:
     """Count a fill of `child`, which has been identified; or compare it with what was counted. Raises IllegalEvent, and
     Implausible for a frame that cannot be true."""
     same = [fill for fill in (*child.fills, *child.late) if is_same_fill(fill, told)]
@@ -179,40 +179,40 @@ def take_fill(draft: Draft, told: FillReported, child: Child) -> None:
     if told.trade_id is None and told.listed_id is None:
         if told.count_e2 <= 0 or told.fee_e6 < 0:
             raise IllegalEvent(f"fill {told.fill_id} of {told.count_e2} contracts with fee {told.fee_e6}")
-    elif (why := impossible(draft.execution, child, told)) is not None:
+    elif (why := why_impossible(draft.execution, child, told)) is not None:
         if told.listed_id is None or told.count_e2 <= 0:
             raise Implausible(f"fill {told.fill_id} of order {child.client_order_id}: {why}")
         draft.alarm(child.client_order_id, f"fill {told.fill_id} is listed, and so it is counted, although {why}")
-    fill = counted(told)
+    fill = fill_of(told)
     total = CountE2(child.counted_e2 + told.count_e2)
     if not child.is_open or total > child.count_e2 or (child.state == "settling" and total > child.reported_e2):
         draft.put(child, late=(*child.late, fill))
     else:
         child = replace(child, fills=(*child.fills, fill), counted_e2=total, reported_e2=max(child.reported_e2, total))
         draft.clear_outbox(child.client_order_id, "place")
-        over(draft, draft.fire_child(child, "fill_counted"))
+        drop_writes_of_ended(draft, draft.fire_child(child, "fill_counted"))
     if not draft.execution.is_ended:
         draft.fire("filled_some")
 
 
-def over(draft: Draft, child: Child) -> None:
+def drop_writes_of_ended(draft: Draft, child: ChildOrder) -> None:
     """An order that has just ended waits for no write any more."""
     if not child.is_open:
         draft.clear_outbox(child.client_order_id, "amend", "cancel")
         draft.put(child, write=None)
 
 
-def _compare(draft: Draft, child: Child, same: Sequence[Fill], told: FillReported) -> None:
+def _compare(draft: Draft, child: ChildOrder, same: Sequence[Fill], told: FillReported) -> None:
     """What a listing says of a fill that is counted: it is right."""
     fill, *again = same
-    if not again and says_the_same(fill, told):
+    if not again and is_same_content(fill, told):
         return
-    after = corrected(fill, told)
+    after = corrected_fill(fill, told)
     name = child.client_order_id
     if told.count_e2 <= 0:
         raise Implausible(f"fill {told.fill_id} of order {name} is listed with {told.count_e2} contracts")
-    if (shown(after)) != shown(fill):
-        draft.alarm(name, f"fill {fill.fill_id} was {shown(fill)}; it is listed as {shown(after)}")
+    if (describe_fill(after)) != describe_fill(fill):
+        draft.alarm(name, f"fill {fill.fill_id} was {describe_fill(fill)}; it is listed as {describe_fill(after)}")
     for other in again:
         draft.alarm(name, f"fill {other.fill_id} is fill {fill.fill_id} once more, and was counted twice")
     kept = tuple(after if one is fill else one for one in child.fills if one not in again)
@@ -227,7 +227,7 @@ def _compare(draft: Draft, child: Child, same: Sequence[Fill], told: FillReporte
         why = f"fill {fill.fill_id} was counted for more than it is listed with"
         child = replace(child, suspicion=Suspicion(why, told.at_us))  # what was stated beside it may be wrong, too
     if child.is_open and total != was:
-        over(draft, draft.fire_child(child, "corrected"))
+        drop_writes_of_ended(draft, draft.fire_child(child, "corrected"))
     else:
         draft.put(child)
     if not draft.execution.is_ended and total > was:

@@ -1,7 +1,7 @@
 """From wishes to intents: what is allowed, what has to wait, and what is the algorithm's bug.
 
 A wish the moment forbids (feed not live, market paused, our own order in the way, an answer outstanding) comes to
-nothing, and the algorithm is asked again. A wish that breaks an invariant raises IllegalWish. No order is ever placed
+nothing, and the algorithm is asked again. A wish that breaks an invariant raises IllegalAction. No order is ever placed
 or moved but through here, the closing leg's included.
 
 An immediate order that our own order on the other outcome would hold short of the whole book waits: sent a tick short
@@ -15,20 +15,20 @@ from typing import Final, get_args
 from msgspec.structs import replace
 
 from fsm_exec.core.algorithm.algorithm import (
+    Action,
+    AmendAction,
     GiveUpReason,
-    PlaceWish,
+    PlaceAction,
     Progress,
-    RepriceWish,
     Slice,
     SliceProgress,
-    TransferWish,
-    Wish,
+    TransferAction,
     Working,
 )
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.execution.events import Place, Reprice, Withdraw, WithdrawAgain
-from fsm_exec.core.execution.execution import Child, Execution
+from fsm_exec.core.execution.events import Amend, Cancel, Place, ResendCancel
+from fsm_exec.core.execution.execution import ChildOrder, Execution
 from fsm_exec.core.market.orders import TimeInForce
 from fsm_exec.core.values.units import CountE2, PriceE4, complement
 
@@ -36,7 +36,7 @@ _TYPES: Final = dict.fromkeys(("level", "from_level", "to_level", "price_e4", "c
 _WORDS: Final = {"time_in_force": get_args(TimeInForce), "reason": get_args(GiveUpReason)}
 
 
-class IllegalWish(LocalError):
+class IllegalAction(LocalError):
     """An algorithm wished for what an invariant forbids."""
 
 
@@ -52,51 +52,51 @@ def progress_of(seen: Execution, at_us: int) -> Progress:
     return Progress(goal=seen.goal, at_us=at_us, walks=seen.walks, writes=seen.writes, slices=tuple(slices))
 
 
-def checked_plan(seen: Execution, slices: tuple[Slice, ...]) -> tuple[Slice, ...]:
-    """Raises IllegalWish unless the slices are the target in parts above zero."""
+def check_plan(seen: Execution, slices: tuple[Slice, ...]) -> tuple[Slice, ...]:
+    """Raises IllegalAction unless the slices are the target in parts above zero."""
     check_kinds("plan", slices, (Slice,))
     levels = [s.level for s in slices]
     if sum(s.count_e2 for s in slices) != seen.target_e2 or any(s.count_e2 <= 0 for s in slices):
-        raise IllegalWish(f"the plan's slices are not {seen.target_e2} in parts above zero")
+        raise IllegalAction(f"the plan's slices are not {seen.target_e2} in parts above zero")
     if len(set(levels)) != len(levels) or any(level < 1 for level in levels):
-        raise IllegalWish(f"the plan's levels {levels} are not distinct numbers from 1")
+        raise IllegalAction(f"the plan's levels {levels} are not distinct numbers from 1")
     return slices
 
 
-def checked_wishes(wishes: tuple[Wish, ...]) -> tuple[Wish, ...]:
-    """Raises IllegalWish for what is no wish, or holds what its type forbids."""
-    check_kinds("replan", wishes, get_args(Wish))
+def check_actions(wishes: tuple[Action, ...]) -> tuple[Action, ...]:
+    """Raises IllegalAction for what is no wish, or holds what its type forbids."""
+    check_kinds("replan", wishes, get_args(Action))
     return wishes
 
 
 def check_kinds(asked: str, answer: object, kinds: tuple[type, ...]) -> None:
     """Structs do not check what they are made of, and algorithms come from anybody: a float that slips in here would be
-    saved as one, and never be loaded again. Raises IllegalWish."""
+    saved as one, and never be loaded again. Raises IllegalAction."""
     if not isinstance(answer, tuple):
-        raise IllegalWish(f"{asked} answered a {type(answer).__name__}, not a tuple")
+        raise IllegalAction(f"{asked} answered a {type(answer).__name__}, not a tuple")
     for one in answer:
         if type(one) not in kinds:
-            raise IllegalWish(f"{asked} answered with a {type(one).__name__} in the tuple")
+            raise IllegalAction(f"{asked} answered with a {type(one).__name__} in the tuple")
         for name in one.__struct_fields__:
             value = getattr(one, name)
             if name in _WORDS and value not in _WORDS[name]:
-                raise IllegalWish(f"{type(one).__name__}: {name} {value!r} is not one of {list(_WORDS[name])}")
+                raise IllegalAction(f"{type(one).__name__}: {name} {value!r} is not one of {list(_WORDS[name])}")
             if name in _TYPES and type(value) is not _TYPES[name]:
-                raise IllegalWish(f"{type(one).__name__}: {name} {value!r} is no {_TYPES[name].__name__}")
+                raise IllegalAction(f"{type(one).__name__}: {name} {value!r} is no {_TYPES[name].__name__}")
 
 
-def transferred(seen: Execution, wish: TransferWish) -> tuple[Slice, ...]:
-    """The slices after the transfer; the sum stays. Raises IllegalWish for what is not free to be moved."""
+def slices_after_transfer(seen: Execution, wish: TransferAction) -> tuple[Slice, ...]:
+    """The slices after the transfer; the sum stays. Raises IllegalAction for what is not free to be moved."""
     source = _slice(seen, wish.from_level)
     _slice(seen, wish.to_level)
     free = _slice_progress(seen, source).free_e2
     if wish.from_level == wish.to_level or not 0 < wish.count_e2 <= free:
-        raise IllegalWish(f"{wish.count_e2} cannot move from slice {wish.from_level} to {wish.to_level}")
+        raise IllegalAction(f"{wish.count_e2} cannot move from slice {wish.from_level} to {wish.to_level}")
     change = {wish.from_level: -wish.count_e2, wish.to_level: wish.count_e2}
     return tuple(replace(s, count_e2=CountE2(s.count_e2 + change.get(s.level, 0))) for s in seen.slices)
 
 
-def gathered(seen: Execution, level: int) -> tuple[Slice, ...]:
+def slices_with_all_in(seen: Execution, level: int) -> tuple[Slice, ...]:
     """The slices when all that is free anywhere belongs to slice `level`; the sum stays."""
     others = {
         part.level: CountE2(part.count_e2 - max(0, _slice_progress(seen, part).free_e2))
@@ -107,11 +107,11 @@ def gathered(seen: Execution, level: int) -> tuple[Slice, ...]:
     return tuple(replace(part, count_e2=others.get(part.level, rest)) for part in seen.slices)
 
 
-def cancels(seen: Execution, level: int | None = None) -> tuple[Withdraw, ...]:
+def cancel_intents(seen: Execution, level: int | None = None) -> tuple[Cancel, ...]:
     """Everything that can be cancelled now, of one slice or of all: live under a known id with no write outstanding.
     A lost amend may only be followed by a cancel."""
     return tuple(
-        Withdraw(client_order_id=child.client_order_id)
+        Cancel(client_order_id=child.client_order_id)
         for child in seen.children
         if level in (None, child.level)
         and child.state in ("resting", "partial")
@@ -120,30 +120,30 @@ def cancels(seen: Execution, level: int | None = None) -> tuple[Withdraw, ...]:
     )
 
 
-def lost_cancels(seen: Execution) -> tuple[WithdrawAgain, ...]:
+def resend_cancel_intents(seen: Execution) -> tuple[ResendCancel, ...]:
     """Cancels without an outcome, of a process before this one or of this one: sending one again can do no harm."""
     return tuple(
-        WithdrawAgain(client_order_id=child.client_order_id)
+        ResendCancel(client_order_id=child.client_order_id)
         for child in seen.children
         if child.state == "cancelling" and child.write is not None and child.write.lost
     )
 
 
-def insists(seen: Execution) -> bool:
+def wants_nothing_more(seen: Execution) -> bool:
     """Whether nothing of this execution is wanted at the exchange any more, so that a cancel is sent until it is
     answered. While it goes on, a look-up alone tells what became of one that got lost."""
     return seen.ending is not None or seen.draining or seen.closing is not None
 
 
-def place(seen: Execution, wish: PlaceWish, view: View, free: CountE2) -> Place | None:
+def place_intent(seen: Execution, wish: PlaceAction, view: MarketView, free: CountE2) -> Place | None:
     """The order, a tick short where our own order on the other outcome stands; None while the moment forbids it."""
     part = _slice(seen, wish.level)
     if any(child.level == wish.level and child.is_open for child in seen.children):
-        raise IllegalWish(f"slice {wish.level} has an order already; a new one needs the old one's end")
+        raise IllegalAction(f"slice {wish.level} has an order already; a new one needs the old one's end")
     if not 0 < wish.count_e2 <= min(free, _slice_progress(seen, part).free_e2):
-        raise IllegalWish(f"slice {wish.level}: {wish.count_e2} is not free to be placed")
+        raise IllegalAction(f"slice {wish.level}: {wish.count_e2} is not free to be placed")
     if wish.post_only and wish.time_in_force != "good_till_canceled":
-        raise IllegalWish(f"slice {wish.level}: {wish.time_in_force} and post only can do nothing")
+        raise IllegalAction(f"slice {wish.level}: {wish.time_in_force} and post only can do nothing")
     _check_price(seen, wish.price_e4, taker=not wish.post_only)
     if not view.is_tradable or seen.is_held(view.at_us):
         return None
@@ -162,27 +162,27 @@ def place(seen: Execution, wish: PlaceWish, view: View, free: CountE2) -> Place 
     )
 
 
-def reprice(seen: Execution, wish: RepriceWish, view: View) -> tuple[Reprice, ...]:
+def amend_intents(seen: Execution, wish: AmendAction, view: MarketView) -> tuple[Amend, ...]:
     """Every amend counts as a taker: it can cross, and nothing says that post-only survives it."""
     child = _open_child(seen, wish.level)
     if child is None:
-        raise IllegalWish(f"slice {wish.level} has no order to give a new price")
+        raise IllegalAction(f"slice {wish.level} has no order to give a new price")
     _check_price(seen, wish.price_e4, taker=True)
     price = _short_of_own(wish.price_e4, view)
     busy = child.write is not None or child.state not in ("resting", "partial")
     if busy or price is None or price == child.price_e4 or not view.is_tradable or seen.is_held(view.at_us):
         return ()
-    return (Reprice(client_order_id=child.client_order_id, price_e4=price),)
+    return (Amend(client_order_id=child.client_order_id, price_e4=price),)
 
 
 def _slice(seen: Execution, level: int) -> Slice:
     for part in seen.slices:
         if part.level == level:
             return part
-    raise IllegalWish(f"there is no slice {level}")
+    raise IllegalAction(f"there is no slice {level}")
 
 
-def _open_child(seen: Execution, level: int) -> Child | None:
+def _open_child(seen: Execution, level: int) -> ChildOrder | None:
     return next((child for child in seen.children if child.level == level and child.is_open), None)
 
 
@@ -197,11 +197,11 @@ def _slice_progress(seen: Execution, part: Slice) -> SliceProgress:
         sent=sum(child.order_id is not None for child in children),
         last_placed_at_us=max((child.sent_at_us for child in children), default=None),
         working=None if working is None else _working(working),
-        fruitless=_fruitless(children),
+        fruitless=_count_fruitless(children),
     )
 
 
-def _fruitless(children: list[Child]) -> int:
+def _count_fruitless(children: list[ChildOrder]) -> int:
     """Of the newest that have ended, how many in a row bought nothing."""
     count = 0
     for child in reversed(children):
@@ -211,7 +211,7 @@ def _fruitless(children: list[Child]) -> int:
     return count
 
 
-def _working(child: Child) -> Working:
+def _working(child: ChildOrder) -> Working:
     return Working(
         price_e4=child.price_e4,
         count_e2=child.count_e2,
@@ -224,19 +224,19 @@ def _working(child: Child) -> Working:
     )
 
 
-def _reaches(price: PriceE4, view: View) -> bool:
+def _reaches(price: PriceE4, view: MarketView) -> bool:
     return view.best_ask is not None and price >= view.best_ask
 
 
 def _check_price(seen: Execution, price: PriceE4, *, taker: bool) -> None:
     limits, terms = seen.limits, seen.terms
     if limits is None or not terms.grid.seen_from(seen.outcome).contains(price):
-        raise IllegalWish(f"price {price} is not on the grid")
+        raise IllegalAction(f"price {price} is not on the grid")
     if price > limits.worst_e4 or terms.fees.all_in(price, taker=taker) > limits.cap_e6:
-        raise IllegalWish(f"price {price} is beyond the worst price {limits.worst_e4} or the cap {limits.cap_e6}")
+        raise IllegalAction(f"price {price} is beyond the worst price {limits.worst_e4} or the cap {limits.cap_e6}")
 
 
-def _short_of_own(price: PriceE4, view: View) -> PriceE4 | None:
+def _short_of_own(price: PriceE4, view: MarketView) -> PriceE4 | None:
     """`price`, lowered to a tick below the price at which it would meet our own bid for the other outcome."""
     if view.own_other_best_e4 is None or price < complement(view.own_other_best_e4):
         return price

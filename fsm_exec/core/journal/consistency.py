@@ -12,9 +12,9 @@ import msgspec
 
 from fsm_exec.core.execution.events import tag_of
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.journal.replay import Told
+from fsm_exec.core.journal.replay import ReplayedRow
 from fsm_exec.core.journal.rows import ChildRow, FillRow
-from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, as_today, encode_snapshot
+from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, encode_snapshot, upgrade_snapshot
 from fsm_exec.core.journal.to_rows import child_row, fill_rows
 from fsm_exec.core.journal.upcasting import VERSIONS, Version
 
@@ -27,7 +27,7 @@ def snapshot_differences(
 ) -> list[str]:
     """Where the snapshot is not the fold, byte for byte. `oldest` is the lowest version in the journal: what versions
     after it began to keep is not compared, as the snapshots from before could not know it. Raises CorruptSnapshot."""
-    stored, expected = as_today(raw, versions), encode_snapshot(folded)
+    stored, expected = upgrade_snapshot(raw, versions), encode_snapshot(folded)
     if stored == expected:
         return []
     ignored = {name for version in versions[oldest:] for name in version.began_keeping}
@@ -35,14 +35,14 @@ def snapshot_differences(
     found = list(_differences("", one, other, ignored))
     if not found and not ignored:
         return ["snapshot: it says what the journal says in other bytes; another build of this version wrote it"]
-    return _shortened(f"snapshot: {line}" for line in found)
+    return _first_lines(f"snapshot: {line}" for line in found)
 
 
 def row_differences(folded: Execution, children: Sequence[ChildRow], fills: Sequence[FillRow]) -> list[str]:
     """Where the rows of `split_orders` and `fills` are not what the journal makes them."""
     expected = [child_row(child) for child in folded.children]
     expected_fills = [row for child in folded.children for row in fill_rows(None, child)]
-    return _shortened(
+    return _first_lines(
         (
             *_row_differences(
                 "split_orders",
@@ -58,7 +58,7 @@ def row_differences(folded: Execution, children: Sequence[ChildRow], fills: Sequ
     )
 
 
-def journal_differences(told: Told) -> list[str]:
+def journal_differences(told: ReplayedRow) -> list[str]:
     """Where a row's columns for people are not what its event makes them. Rows of older versions moved by other tables
     and had other events: of those only the time is compared."""
     row = told.row
@@ -107,7 +107,7 @@ def _short(value: object) -> str:
     return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}..."
 
 
-def _shortened(lines: Iterator[str] | Sequence[str]) -> list[str]:
+def _first_lines(lines: Iterator[str] | Sequence[str]) -> list[str]:
     every = list(lines)
     rest = len(every) - DIFFERENCES_MAX
     return every if rest <= 0 else [*every[:DIFFERENCES_MAX], f"and {rest} more differences"]

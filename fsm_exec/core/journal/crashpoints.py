@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
-Name: TypeAlias = Literal[
+CrashpointName: TypeAlias = Literal[
     "decision.before",  # a fact was taken from the inbox; nothing is computed
     "decision.after",  # what it means is computed, in memory only
     "commit.before",  # all rows are written, the transaction is open
@@ -29,9 +29,9 @@ Name: TypeAlias = Literal[
     "lock.before",  # the database's lock is about to be taken
     "lock.after",  # it is ours; nothing is recovered yet
 ]
-Hook: TypeAlias = Callable[[Name], None]
+Hook: TypeAlias = Callable[[CrashpointName], None]
 
-NAMES: tuple[Name, ...] = get_args(Name)
+NAMES: tuple[CrashpointName, ...] = get_args(CrashpointName)
 
 
 class _Listener:
@@ -46,7 +46,7 @@ class _Listener:
 _LISTENER = _Listener()
 
 
-def point(name: Name) -> None:
+def crashpoint(name: CrashpointName) -> None:
     """The process may die here. May raise whatever an installed hook raises; without one, nothing happens."""
     if _LISTENER.hook is not None:
         _LISTENER.hook(name)

@@ -14,7 +14,7 @@ import msgspec
 
 from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import CorruptSnapshot, LocalError
-from fsm_exec.core.execution.advance import Advance, apply, decide
+from fsm_exec.core.execution.advance import Advance, apply, decide_at
 from fsm_exec.core.execution.events import AnyEvent, AnyIntent
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.rows import JournalRow
@@ -24,7 +24,7 @@ NOTED_SINCE = 3
 """The version of a journal row from which on its text has notes for people, too."""
 
 
-class Told(msgspec.Struct, frozen=True, gc=False):
+class ReplayedRow(msgspec.Struct, frozen=True, gc=False):
     """One row: the execution before it (None before the first), the fact, the intents, and what came of them."""
 
     row: JournalRow
@@ -48,7 +48,7 @@ class Redecision(msgspec.Struct, frozen=True, gc=False):
     today: tuple[AnyIntent, ...] | str
 
 
-def told(rows: Iterable[JournalRow]) -> Iterator[Told]:
+def replay_rows(rows: Iterable[JournalRow]) -> Iterator[ReplayedRow]:
     """Each row in turn. Raises CorruptSnapshot that names the first row that cannot be folded; those before it have
     been told."""
     execution: Execution | None = None
@@ -62,27 +62,27 @@ def told(rows: Iterable[JournalRow]) -> Iterator[Told]:
             raise CorruptSnapshot(f"row {row.seq} ({row.event_type}) cannot be folded: {error}") from error
         if advance is None:
             raise CorruptSnapshot(f"row {row.seq} ({row.event_type}) changes nothing")
-        yield Told(row, execution, event, intents, advance)
+        yield ReplayedRow(row, execution, event, intents, advance)
         execution = advance.execution
 
 
 def fold_rows(rows: Iterable[JournalRow]) -> Execution:
     """The execution that these rows, of whatever versions, describe. Raises CorruptSnapshot."""
     execution: Execution | None = None
-    for one in told(rows):
+    for one in replay_rows(rows):
         execution = one.advance.execution
     if execution is None:
         raise CorruptSnapshot("the journal is empty")
     return execution
 
 
-def redecided(history: Sequence[Told], algorithm: Algorithm) -> list[Redecision]:
+def find_redecisions(history: Sequence[ReplayedRow], algorithm: Algorithm) -> list[Redecision]:
     """The rows at which today's code, with this algorithm, decides otherwise than the journal says."""
     found = []
     for one in history:
         today: tuple[AnyIntent, ...] | str
         try:
-            today = decide(one.before, one.event, algorithm)
+            today = decide_at(one.before, one.event, algorithm)
         except LocalError as error:
             today = f"{type(error).__name__}: {error}"
         if today != one.intents:

@@ -143,7 +143,7 @@ class StoredExecution(msgspec.Struct, frozen=True, kw_only=True):
     damage: str | None = None
 
 
-class Started(msgspec.Struct, frozen=True):
+class StartPoint(msgspec.Struct, frozen=True):
     """The highest number an execution of this database was ever given, and when one of them last moved; if none ever
     did, when the database got its instance."""
 

@@ -20,17 +20,17 @@ from fsm_exec.core.errors import CorruptSnapshot
 from fsm_exec.core.execution.events import AnyEvent, AnyIntent
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.upcasting import (
-    TODAYS_TABLES,
+    CURRENT_TABLES,
     VERSIONS,
     Json,
     Version,
     check_readable,
-    raise_entry,
-    raise_snapshot,
+    upcast_entry,
+    upcast_snapshot,
 )
 
 SNAPSHOT_VERSION = VERSIONS[-1].number
-TABLE_VERSIONS = TODAYS_TABLES
+TABLE_VERSIONS = CURRENT_TABLES
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last for bytes nested without end
 
@@ -77,13 +77,13 @@ def decode_snapshot(raw: bytes, versions: tuple[Version, ...] = VERSIONS) -> Exe
             )
         if envelope.version == versions[-1].number:
             return _EXECUTION.decode(envelope.execution)
-        raised = raise_snapshot(_OBJECT.decode(envelope.execution), envelope.version, versions)
+        raised = upcast_snapshot(_OBJECT.decode(envelope.execution), envelope.version, versions)
         return _EXECUTION.decode(_ENCODER.encode(raised))
     except UNREADABLE as error:
         raise CorruptSnapshot(f"the snapshot cannot be read: {error}; restore a backup, nothing was changed") from error
 
 
-def as_today(raw: bytes, versions: tuple[Version, ...] = VERSIONS) -> bytes:
+def upgrade_snapshot(raw: bytes, versions: tuple[Version, ...] = VERSIONS) -> bytes:
     """The snapshot as the fold of its journal must encode to: itself if it is of today's version, else what it is
     when raised. Raises CorruptSnapshot."""
     execution = decode_snapshot(raw, versions)
@@ -105,7 +105,7 @@ def decode_entry(
     check_readable("journal row", version, versions=versions)
     try:
         if version != versions[-1].number:
-            raised = raise_entry(_OBJECT.decode(event), _OBJECTS.decode(intents), version, versions)
+            raised = upcast_entry(_OBJECT.decode(event), _OBJECTS.decode(intents), version, versions)
             event, intents = _ENCODER.encode(raised[0]), _ENCODER.encode(raised[1])
         return _EVENT.decode(event), _INTENTS.decode(intents)
     except UNREADABLE as error:

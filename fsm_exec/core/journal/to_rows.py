@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fsm_exec.core.execution.advance import Advance
 from fsm_exec.core.execution.events import AnyEvent, tag_of
-from fsm_exec.core.execution.execution import Child, Execution, Fill
+from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill
 from fsm_exec.core.execution.fills import is_same_fill, is_same_time
 from fsm_exec.core.journal.rows import ChildRow, EdgeFigures, ExecutionSave, FillGone, FillRow, JournalRow
 from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, encode_event, encode_intents, encode_snapshot
@@ -55,8 +55,10 @@ def save_of(before: Execution | None, event: AnyEvent, step: Advance) -> Executi
         ),
         children=tuple(child_row(child) for child in changed),
         fills=tuple(row for child in changed for row in fill_rows(known.get(child.client_order_id), child)),
-        corrected=tuple(row for child in changed for row in fills_corrected(known.get(child.client_order_id), child)),
-        gone=tuple(row for child in changed for row in fills_gone(known.get(child.client_order_id), child)),
+        corrected=tuple(
+            row for child in changed for row in corrected_fill_rows(known.get(child.client_order_id), child)
+        ),
+        gone=tuple(row for child in changed for row in gone_fill_keys(known.get(child.client_order_id), child)),
         refusal=after.refusal,
     )
 
@@ -70,7 +72,7 @@ def edge_figures(edge: Edge | None, volume_24h_e2: CountE2 | None) -> EdgeFigure
     )
 
 
-def child_row(child: Child) -> ChildRow:
+def child_row(child: ChildOrder) -> ChildRow:
     """The order's row in `split_orders`."""
     status = CHILD_STATUS[child.state]
     if child.state in ("cancelling", "settling") and child.counted_e2:
@@ -90,7 +92,7 @@ def child_row(child: Child) -> ChildRow:
     )
 
 
-def fill_rows(before: Child | None, after: Child) -> list[FillRow]:
+def fill_rows(before: ChildOrder | None, after: ChildOrder) -> list[FillRow]:
     """The rows in `fills` that are new since `before`; all of them for None."""
     if before is not None and before.fills is after.fills and before.late is after.late:
         return []
@@ -98,7 +100,7 @@ def fill_rows(before: Child | None, after: Child) -> list[FillRow]:
     return [row for row in _rows(after) if (row.order_id, row.fill_id) not in known]
 
 
-def fills_corrected(before: Child | None, after: Child) -> list[FillRow]:
+def corrected_fill_rows(before: ChildOrder | None, after: ChildOrder) -> list[FillRow]:
     """The rows in `fills` that were there at `before` and say something else now."""
     if before is None or (before.fills is after.fills and before.late is after.late):
         return []
@@ -106,7 +108,7 @@ def fills_corrected(before: Child | None, after: Child) -> list[FillRow]:
     return [row for row in _rows(after) if were.get((row.order_id, row.fill_id), row) != row]
 
 
-def _rows(child: Child) -> list[FillRow]:
+def _rows(child: ChildOrder) -> list[FillRow]:
     return [
         fill_row(fill, child.client_order_id, late=late)
         for late, fills in ((False, child.fills), (True, child.late))
@@ -118,7 +120,7 @@ def _key(fill: Fill) -> tuple[str, str]:
     return fill.order_id, fill.fill_id
 
 
-def fills_gone(before: Child | None, after: Child) -> list[FillGone]:
+def gone_fill_keys(before: ChildOrder | None, after: ChildOrder) -> list[FillGone]:
     """The keys of the rows in `fills` that were there at `before` and are no more."""
     if before is None or (before.fills is after.fills and before.late is after.late):
         return []
@@ -142,7 +144,7 @@ def fill_row(fill: Fill, client_order_id: str, *, late: bool) -> FillRow:
     )
 
 
-def row_says(row: FillRow, told: FillReport) -> bool:
+def row_matches(row: FillRow, told: FillReport) -> bool:
     """Whether a stored fill is the one that is told, and with the same content as far as a listing must agree."""
     if not is_same_fill(row, told):
         return False

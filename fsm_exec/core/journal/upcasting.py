@@ -6,7 +6,7 @@ the journal names the version that wrote it. What is older is raised, step by st
 structs see it; what is newer is refused by name, and nothing stored is ever changed or deleted by reading it.
 
 Invariant 6 across versions: the fold of the journal, each row raised to today's version, is the snapshot raised to
-today's version, byte for byte once encoded (`snapshot.as_today`). For a snapshot of today's version that is the stored
+today's version, byte for byte once encoded (`upgrade_snapshot`). For a snapshot of today's version that is the stored
 text itself. So every step must agree with `apply`: raising a journal and then folding it gives what raising the old
 snapshot gives, at every row. The golden files prove it. One exception, named: what a version began to keep (a counter,
 a time) no older snapshot can tell; of an execution with older rows such fields are not compared
@@ -17,9 +17,9 @@ When a struct, a table or the meaning of an event has changed (a test fails and 
 1. A changed row of `states/`: raise that table's `version`.
 2. Append `Version(n, tables=...)` to VERSIONS, and give the one before it its `upcast` to n: an `Upcast` of functions
    from the JSON object of version n - 1 to that of version n. Leave a function out where nothing changed in its kind;
-   a new field whose default means "as it was" needs no function at all, only the new version. Remember that a `View`
-   lies in snapshots (`arrival`) and in the events Submitted (`arrival`) and DecisionDue (`view`). A new field that
-   `apply` fills from old events too (it counts or remembers) is named in the new version's `began_keeping`.
+   a new field whose default means "as it was" needs no function at all, only the new version. Remember that a
+   `MarketView` lies in snapshots (`arrival`) and in the events Submitted (`arrival`) and DecisionDue (`view`). A new
+   field that `apply` fills from old events too (it counts or remembers) is named in the new version's `began_keeping`.
 3. If `apply` now makes something else of an old event (a fixed bug too), the upcast of events must add what lets it do
    as it did then: a field that says so, whose default means today's way.
 4. `python -m tests.golden.generate` writes the golden files of version n. Those of older versions are never touched.
@@ -42,7 +42,7 @@ UNSHAPED = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 """What a function below meets in an object that is not of the version it claims."""
 
 
-def _as_it_is(found: Json) -> Json:
+def _unchanged(found: Json) -> Json:
     return found
 
 
@@ -51,9 +51,9 @@ class Upcast:
     """One version to the next. Each function owns the object it is given (an event's or intent's kind is its `type`)
     and may change it in place; pure beyond that."""
 
-    snapshot: Callable[[Json], Json] = field(default=_as_it_is)
-    event: Callable[[Json], Json] = field(default=_as_it_is)
-    intent: Callable[[Json], Json] = field(default=_as_it_is)
+    snapshot: Callable[[Json], Json] = field(default=_unchanged)
+    event: Callable[[Json], Json] = field(default=_unchanged)
+    intent: Callable[[Json], Json] = field(default=_unchanged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +68,21 @@ class Version:
     began_keeping: tuple[str, ...] = ()
 
 
-TODAYS_TABLES = f"{TABLES['execution'].version}.{TABLES['child_order'].version}"
+CURRENT_TABLES = f"{TABLES['execution'].version}.{TABLES['child_order'].version}"
 
 
-def checked(versions: tuple[Version, ...]) -> tuple[Version, ...]:
+def check_versions(versions: tuple[Version, ...]) -> tuple[Version, ...]:
     """`versions`, if every one leads to today's. Raises TypeError: a mistake of ours, found at import."""
     if [version.number for version in versions] != list(range(1, len(versions) + 1)):
         raise TypeError("the versions are not numbered 1, 2, 3 without a gap")
     if [version.upcast is None for version in versions] != [False] * (len(versions) - 1) + [True]:
         raise TypeError("every version but the newest needs an upcast, and the newest has none")
-    if versions[-1].tables != TODAYS_TABLES:
-        raise TypeError(f"the tables are of version {TODAYS_TABLES}: add a Version for them in {__name__}")
+    if versions[-1].tables != CURRENT_TABLES:
+        raise TypeError(f"the tables are of version {CURRENT_TABLES}: add a Version for them in {__name__}")
     return versions
 
 
-VERSIONS = checked(
+VERSIONS = check_versions(
     (
         Version(1, tables="1.1", upcast=Upcast()),
         # The edge, the closing leg, transfers between slices, the tokens a view saw: all with a default of "none".
@@ -108,24 +108,24 @@ def check_readable(kind: str, number: int, tables: str | None = None, versions: 
         )
 
 
-def raise_snapshot(found: Json, number: int, versions: tuple[Version, ...] = VERSIONS) -> Json:
+def upcast_snapshot(found: Json, number: int, versions: tuple[Version, ...] = VERSIONS) -> Json:
     """The execution of a snapshot of version `number` as the newest version has it. Raises CorruptSnapshot."""
     for version in versions[number - 1 : -1]:
-        found = _raised(version, "snapshot", found)
+        found = _upcast(version, "snapshot", found)
     return found
 
 
-def raise_entry(
+def upcast_entry(
     event: Json, intents: list[Json], number: int, versions: tuple[Version, ...] = VERSIONS
 ) -> tuple[Json, list[Json]]:
     """The two halves of a journal row of version `number` as the newest version has them. Raises CorruptSnapshot."""
     for version in versions[number - 1 : -1]:
-        event = _raised(version, "event", event)
-        intents = [_raised(version, "intent", intent) for intent in intents]
+        event = _upcast(version, "event", event)
+        intents = [_upcast(version, "intent", intent) for intent in intents]
     return event, intents
 
 
-def _raised(version: Version, kind: str, found: Json) -> Json:
+def _upcast(version: Version, kind: str, found: Json) -> Json:
     if version.upcast is None:
         raise TypeError(f"version {version.number} leads nowhere")
     upcasts = {"snapshot": version.upcast.snapshot, "event": version.upcast.event, "intent": version.upcast.intent}

@@ -68,7 +68,7 @@ class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
     order_ids: tuple[str, ...] | None = None
 
 
-class GroupMade(msgspec.Struct, frozen=True):
+class GroupCreated(msgspec.Struct, frozen=True):
     group_id: str
 
 
@@ -78,7 +78,7 @@ class GroupChanged(msgspec.Struct, frozen=True):
     group_id: str
 
 
-GroupMadeAnswer: TypeAlias = GroupMade | Refused | NotSent | Unknown
+GroupCreateAnswer: TypeAlias = GroupCreated | Refused | NotSent | Unknown
 GroupAnswer: TypeAlias = GroupChanged | Refused | NotSent | Unknown
 
 

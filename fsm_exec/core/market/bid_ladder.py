@@ -15,7 +15,7 @@ from fsm_exec.core.values.units import CountE2, PriceE4
 NEAR_E4: Final = 300  # "within 3 cents": the best price and what is less than 3 cents behind it
 
 
-class BidSide:
+class BidLadder:
     """`best` and `touch_e2` are 0 for an empty side: no price is 0."""
 
     __slots__ = ("_counts", "_prices", "best", "near_e2", "total_e2", "touch_e2")
@@ -51,7 +51,7 @@ class BidSide:
                 self._find_best()
         return before
 
-    def held(self, price: PriceE4) -> CountE2:
+    def count_at(self, price: PriceE4) -> CountE2:
         return self._counts.get(price, CountE2(0))
 
     def within(self, distance_e4: int) -> CountE2:

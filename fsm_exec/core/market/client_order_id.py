@@ -36,7 +36,7 @@ def client_order_id(named: str, execution_id: str, level: int, attempt: int) -> 
     return f"fx{instance}-{execution_id}-{level}-{attempt}{'-' if epoch else ''}{epoch}"
 
 
-def name_of_ours(client_order_id: str) -> OrderName | None:
+def parse_order_name(client_order_id: str) -> OrderName | None:
     """None for an order that no database of ours named."""
     found = _OURS.fullmatch(client_order_id)
     if found is None:
@@ -44,7 +44,7 @@ def name_of_ours(client_order_id: str) -> OrderName | None:
     return OrderName(found[1], found[2], int(found[3]), int(found[4]), found[5] or "")
 
 
-def numbered(number: int) -> str:
+def execution_id_of(number: int) -> str:
     """The id of the execution that was accepted as this one of its database."""
     return f"e{number:06d}"
 

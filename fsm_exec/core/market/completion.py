@@ -12,7 +12,7 @@ BEYOND_DEPTH_E4: Final = 200  # more than is visible costs the last level + 2 ce
 COMPLETION_PRICE_MAX_E4: Final = 9_900
 
 
-def beyond(last_e4: int) -> PriceE4:
+def price_beyond_depth(last_e4: int) -> PriceE4:
     """The price of what the visible offers do not hold; `last_e4` is their last price, the maximum if there is none."""
     return PriceE4(min(last_e4 + BEYOND_DEPTH_E4, COMPLETION_PRICE_MAX_E4))
 
@@ -22,7 +22,7 @@ def completion_cost(asks: Ladder, count: CountE2, fees: FeeTerms) -> tuple[Money
     takes, left = sweep(asks, count)
     cost = sum(price * size + fees.model_fee(price, size, taker=True) for price, size in takes)
     if left:
-        price = beyond(asks[-1][0] if asks else COMPLETION_PRICE_MAX_E4)
+        price = price_beyond_depth(asks[-1][0] if asks else COMPLETION_PRICE_MAX_E4)
         cost += price * left + fees.model_fee(price, left, taker=True)
     return MoneyE6(cost), bool(left)
 

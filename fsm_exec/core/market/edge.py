@@ -19,7 +19,7 @@ class Edge(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw
     expected_value_e6: MoneyE6
 
 
-def checked_edge(probability_ppm: int, expected_value_e6: MoneyE6) -> Edge:
+def make_edge(probability_ppm: int, expected_value_e6: MoneyE6) -> Edge:
     """Raises UserError for a probability that is none, or a value no contract of one dollar can have."""
     if not 0 <= probability_ppm <= CERTAIN_PPM:
         raise UserError(f"model probability {probability_ppm} ppm is not between 0 and {CERTAIN_PPM}")

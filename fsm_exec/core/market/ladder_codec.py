@@ -10,10 +10,10 @@ from fsm_exec.core.values.units import format_count, format_price, parse_count, 
 _ROWS = msgspec.json.Decoder(list[tuple[str, str]])
 
 
-def ladder_text(ladder: Ladder) -> bytes:
+def encode_ladder(ladder: Ladder) -> bytes:
     return msgspec.json.encode([(format_price(price), format_count(count)) for price, count in ladder])
 
 
-def ladder_of(text: bytes) -> Ladder:
+def decode_ladder(text: bytes) -> Ladder:
     """Raises msgspec.DecodeError and UnitError for anything else."""
     return tuple((parse_price(price), parse_count(count)) for price, count in _ROWS.decode(text))

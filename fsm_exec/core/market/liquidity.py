@@ -23,7 +23,7 @@ class Liquidity(msgspec.Struct, frozen=True, kw_only=True):
     spread_e4: int | None
 
 
-def liquidity(yes: Ladder, no: Ladder) -> Liquidity:
+def measure_liquidity(yes: Ladder, no: Ladder) -> Liquidity:
     """`yes` and `no` are bids of the two outcomes, best first."""
     yes_total, no_total = (CountE2(sum(count for _, count in side)) for side in (yes, no))
     return Liquidity(

@@ -1,7 +1,9 @@
 """What listings prove, after a doubt or a restart.
 
-order_lookup             which orders must be looked up, and what one listing says of them
-proof                    what the listings of orders and fills prove together
-reconcile                whether a listed order or fill is news to an execution
-recovery                 what each execution missed while nobody listened, and which orders have no owner
+Its modules:
+
+    order_lookup             which orders must be looked up, and what one listing says of them
+    proof                    what the listings of orders and fills prove together
+    reconcile                whether a listed order or fill is news to an execution
+    recovery                 what each execution missed while nobody listened, and which orders have no owner
 """

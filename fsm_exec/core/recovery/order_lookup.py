@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.execution.events import AnyEvent, FillReported, OrderAbsent, OrderReported
-from fsm_exec.core.execution.execution import Child, Execution, PendingAmend
+from fsm_exec.core.execution.events import AnyEvent, FillReported, OrderNotFound, OrderReported
+from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingAmend
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.market.orders import FillReport, OrderListing, OrderReport
 from fsm_exec.core.values.units import complement
 
 
-def needs_inquiry(child: Child) -> bool:
+def needs_lookup(child: ChildOrder) -> bool:
     """An order whose fate, or whose fills, only a listing can tell."""
     if child.state in ("unknown", "settling") or child.suspicion is not None:
         return True
     return child.is_open and child.write is not None and child.write.lost
 
 
-def doubt_of(child: Child) -> str:
+def doubt_of(child: ChildOrder) -> str:
     """What is asked about an order that needs an inquiry: the lost write, or its state. Each doubt begins anew."""
     doubt = child.state if child.write is None or not child.write.lost else child.write.effect_id
     return doubt if child.suspicion is None else f"{doubt} {child.suspicion.since_us}"
 
 
-def proof_from_us(child: Child, asked_since_us: int) -> int:
+def proof_from_us(child: ChildOrder, asked_since_us: int) -> int:
     """From when on a listing settles what is asked about an order, whatever it shows: that it never arrived, or that a
     lost write is done with. It must be asked then, not at the end of a long pause."""
     if child.state == "unknown":
@@ -32,14 +32,14 @@ def proof_from_us(child: Child, asked_since_us: int) -> int:
     return asked_since_us + window_us + READ_LAG_US
 
 
-def shows_what_stands(child: Child, as_of_us: int) -> bool:
+def is_after_our_changes(child: ChildOrder, as_of_us: int) -> bool:
     """Whether a listing of that time is later than all we did to the order, so that another price or count in it is
     somebody else's doing and no echo of ours."""
     changed_us = child.sent_at_us if child.moved_at_us is None else child.moved_at_us
     return child.write is None and as_of_us > changed_us + READ_LAG_US
 
 
-def answer_of(child: Child, listing: OrderListing, asked_since_us: int, at_us: int) -> AnyEvent | None:
+def event_from_listing(child: ChildOrder, listing: OrderListing, asked_since_us: int, at_us: int) -> AnyEvent | None:
     """What a listing says about one order: where it stands, or proof that it does not exist; None if it proves
     nothing yet. `asked_since_us` is when the doubt began, at the latest."""
     for report in listing.orders:
@@ -48,15 +48,15 @@ def answer_of(child: Child, listing: OrderListing, asked_since_us: int, at_us: i
             # Beyond that a lost cancel may simply be sent again; a lost amend may still land while its signature holds.
             window_us = SIGNATURE_WINDOW_US if isinstance(child.write, PendingAmend) else 0
             final = listing.as_of_us > asked_since_us + window_us + READ_LAG_US
-            return reported(report, at_us, looked_up=final, child=child)
+            return order_event(report, at_us, looked_up=final, child=child)
     if listing.hides(child.client_order_id):
         return None  # it is there, or may be
     if child.state == "unknown" and listing.as_of_us > child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US:
-        return OrderAbsent(at_us=at_us, client_order_id=child.client_order_id, as_of_us=listing.as_of_us)
+        return OrderNotFound(at_us=at_us, client_order_id=child.client_order_id, as_of_us=listing.as_of_us)
     return None
 
 
-def check_existing(child: Child, ticker: str, listing: OrderListing, answer: AnyEvent | None) -> None:
+def check_existing(child: ChildOrder, ticker: str, listing: OrderListing, answer: AnyEvent | None) -> None:
     """Of an order that cannot be placed because one of its id exists, by a listing of the whole account: raises
     IllegalEvent if that one is of another market than `ticker`, or if no listing has it although by now it would. What
     else must agree (side, price, count) is compared when the answer is taken in."""
@@ -66,11 +66,11 @@ def check_existing(child: Child, ticker: str, listing: OrderListing, answer: Any
             raise IllegalEvent(
                 f"order {name} cannot be placed: another order of this name is in market {report.ticker}, not {ticker}"
             )
-    if isinstance(answer, OrderAbsent):
+    if isinstance(answer, OrderNotFound):
         raise IllegalEvent(f"order {name} cannot be placed: the exchange says that it exists, and lists none such")
 
 
-def taken_elsewhere(child: Child, ticker: str, report: OrderReport | FillReport) -> str | None:
+def why_in_another_market(child: ChildOrder, ticker: str, report: OrderReport | FillReport) -> str | None:
     """Why a statement about an order of this name contradicts what we hold: it is of another market than `ticker`, so
     of another order, and ours has not been seen at the exchange under an id of its own. None if it does not."""
     is_another = child.order_id is not None and child.order_id != report.order_id
@@ -80,7 +80,7 @@ def taken_elsewhere(child: Child, ticker: str, report: OrderReport | FillReport)
     return f"order {child.client_order_id}: another order of this name is in market {report.ticker}, not {ticker}"
 
 
-def reported(report: OrderReport, at_us: int, *, looked_up: bool, child: Child | None = None) -> OrderReported:
+def order_event(report: OrderReport, at_us: int, *, looked_up: bool, child: ChildOrder | None = None) -> OrderReported:
     """The statement as an event. A listing gives no reasons; of `child`, if it is given, one is concluded where only
     one can be."""
     cause = report.reason if report.reason is not None or child is None else _cause(child, report)
@@ -99,7 +99,7 @@ def reported(report: OrderReport, at_us: int, *, looked_up: bool, child: Child |
     )
 
 
-def _cause(child: Child, report: OrderReport) -> str | None:
+def _cause(child: ChildOrder, report: OrderReport) -> str | None:
     """Why an order ended that was never known to rest: it was taken off for what it would have met. Whether somebody
     cancelled it in the moment between cannot be told; placed again, it would meet the same and the third ends it."""
     never_rested = child.state in ("intended", "unknown") and child.time_in_force == "good_till_canceled"
@@ -110,7 +110,7 @@ def _cause(child: Child, report: OrderReport) -> str | None:
     return "PostOnlyCrossCancel" if child.post_only else "SelfTradeCancel"
 
 
-def filled(
+def fill_event(
     report: FillReport, client_order_id: str, mid_e5: int | None, at_us: int, execution: Execution | None = None
 ) -> FillReported:
     """The statement as an event; its price in the outcome of `execution`, if that is given."""

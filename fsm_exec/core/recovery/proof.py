@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from fsm_exec.core.execution.events import FillReported, OrderProven
-from fsm_exec.core.execution.execution import Child, Execution, Fill
+from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill
 from fsm_exec.core.execution.fills import is_same_fill
 from fsm_exec.core.execution.timing import PROOF_US
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
-from fsm_exec.core.recovery.order_lookup import filled, reported
+from fsm_exec.core.recovery.order_lookup import fill_event, order_event
 from fsm_exec.core.values.units import CountE2, format_count
 
 CONTRADICTS_US = 2 * PROOF_US
@@ -25,14 +25,14 @@ LISTED_FOR_US = 30 * 24 * 3_600 * 1_000_000
 """How long an order that has ended is listed at least: the exchange puts it away after about three months."""
 
 
-def row_of(child: Child, ticker: str, orders: OrderListing) -> OrderReport | None:
+def row_of(child: ChildOrder, ticker: str, orders: OrderListing) -> OrderReport | None:
     """The order's row. Of two orders of its name the one that rests, then the one whose id we know."""
     rows = [row for row in orders.orders if row.client_order_id == child.client_order_id and row.ticker == ticker]
     rows.sort(key=lambda row: (row.status != "resting", row.order_id != child.order_id))
     return rows[0] if rows else None
 
 
-def order_ids(child: Child, row: OrderReport | None) -> tuple[str, ...]:
+def order_ids(child: ChildOrder, row: OrderReport | None) -> tuple[str, ...]:
     """Under which the order's fills are to be listed: an answer may have given it another id than the listing does."""
     ids = (
         None if row is None else row.order_id,
@@ -42,9 +42,9 @@ def order_ids(child: Child, row: OrderReport | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(order_id for order_id in ids if order_id is not None))
 
 
-def proof(
+def prove(
     execution: Execution,
-    child: Child,
+    child: ChildOrder,
     orders: OrderListing,
     fills: Sequence[FillListing],
     since_us: int,
@@ -62,13 +62,13 @@ def proof(
     row = row_of(child, execution.terms.ticker, orders)
     names = order_ids(child, row)
     told = _distinct(
-        filled(report, child.client_order_id, mid_of(report), at_us, execution)
+        fill_event(report, child.client_order_id, mid_of(report), at_us, execution)
         for listing in fills
         for report in listing.fills
     )
     if _fresh(child, told, as_of_us, at_us):
         return None
-    why = _contradiction(child, row, told, as_of_us)
+    why = _why_contradicted(child, row, told, as_of_us)
     if orders.hides(child.client_order_id) or any(listing.hides(name) for name in names for listing in fills):
         why = f"a row about order {child.client_order_id} cannot be read"
     lasts = as_of_us > since_us + CONTRADICTS_US
@@ -79,20 +79,20 @@ def proof(
         at_us=at_us,
         client_order_id=child.client_order_id,
         as_of_us=as_of_us,
-        order=None if row is None else reported(row, at_us, looked_up=True, child=child),
+        order=None if row is None else order_event(row, at_us, looked_up=True, child=child),
         fills=told,
         given_up=given_up,
     )
 
 
-def heard_alone(child: Child) -> list[Fill]:
+def frame_only_fills(child: ChildOrder) -> list[Fill]:
     """The fills that only frames have told of."""
     return [fill for fill in (*child.fills, *child.late) if fill.heard_at_us is not None]
 
 
 def is_doubted(execution: Execution) -> bool:
     """Whether something was told of its orders that listings must bear out, or correct."""
-    return any(child.suspicion is not None or heard_alone(child) for child in execution.children)
+    return any(child.suspicion is not None or frame_only_fills(child) for child in execution.children)
 
 
 def is_too_old(event: OrderProven, execution: Execution) -> bool:
@@ -101,37 +101,39 @@ def is_too_old(event: OrderProven, execution: Execution) -> bool:
     return child is not None and bool(_fresh(child, event.fills, event.as_of_us, event.at_us))
 
 
-def _fresh(child: Child, told: Sequence[FillReported], as_of_us: int, at_us: int) -> list[Fill]:
+def _fresh(child: ChildOrder, told: Sequence[FillReported], as_of_us: int, at_us: int) -> list[Fill]:
     """Fills that listings as of then need not have yet; `at_us` is now. One heard in the future was heard before the
     clock was put back."""
     return [
         fill
-        for fill in unlisted(child, told)
+        for fill in unlisted_fills(child, told)
         if fill.heard_at_us is not None and as_of_us - PROOF_US < fill.heard_at_us <= at_us + PROOF_US
     ]
 
 
-def is_overtaken(event: OrderProven, before: Child, now: Child) -> bool:
+def is_overtaken(event: OrderProven, before: ChildOrder, now: ChildOrder) -> bool:
     """Whether the order, which was `before` when the proof was found, has been told meanwhile of what the listings are
     too old to have: its end, or another fill. What they say would undo it."""
     known = (*before.fills, *before.late)
-    if any(fill not in known for fill in unlisted(now, event.fills)):
+    if any(fill not in known for fill in unlisted_fills(now, event.fills)):
         return True
     ended = _is_over(now) and not _is_over(before)
     return ended and (event.order is None or event.order.status == "resting")
 
 
-def _is_over(child: Child) -> bool:
+def _is_over(child: ChildOrder) -> bool:
     return not child.is_open or child.state == "settling"
 
 
-def zombie(child: Child, ticker: str, orders: OrderListing) -> OrderReport | None:
+def zombie_row(child: ChildOrder, ticker: str, orders: OrderListing) -> OrderReport | None:
     """The row of an order that has ended here and rests at the exchange: it must be taken off."""
     row = None if child.is_open else row_of(child, ticker, orders)
     return row if row is not None and row.status == "resting" else None
 
 
-def _contradiction(child: Child, row: OrderReport | None, told: Sequence[FillReported], as_of_us: int) -> str | None:
+def _why_contradicted(
+    child: ChildOrder, row: OrderReport | None, told: Sequence[FillReported], as_of_us: int
+) -> str | None:
     name = child.client_order_id
     listed = sum(fill.count_e2 for fill in told)
     says = 0 if row is None else row.filled_e2
@@ -156,6 +158,6 @@ def _distinct(fills: Iterable[FillReported]) -> tuple[FillReported, ...]:
     return tuple(sorted(found, key=lambda fill: (fill.traded_at_us, fill.fill_id)))
 
 
-def unlisted(child: Child, told: Sequence[FillReported]) -> list[Fill]:
+def unlisted_fills(child: ChildOrder, told: Sequence[FillReported]) -> list[Fill]:
     """The order's fills that are not among those told."""
     return [fill for fill in (*child.fills, *child.late) if not any(is_same_fill(fill, other) for other in told)]

@@ -7,11 +7,11 @@ changed to the stream, which also says why.
 
 from __future__ import annotations
 
-from fsm_exec.core.execution.execution import Child, Execution
-from fsm_exec.core.execution.fills import known_fill, says_the_same
+from fsm_exec.core.execution.execution import ChildOrder, Execution
+from fsm_exec.core.execution.fills import is_same_content, known_fill
 from fsm_exec.core.execution.timing import READ_LAG_US
 from fsm_exec.core.market.orders import FillReport, OrderReport
-from fsm_exec.core.recovery.order_lookup import filled, needs_inquiry
+from fsm_exec.core.recovery.order_lookup import fill_event, needs_lookup
 from fsm_exec.core.values.units import CountE2, format_count
 
 FRESH_US = 3_000_000
@@ -23,7 +23,7 @@ def order_is_news(execution: Execution, report: OrderReport, as_of_us: int) -> b
     child = execution.child(report.client_order_id)
     if child is None or not child.is_open or child.state == "intended" or child.write is not None:
         return False
-    if needs_inquiry(child):
+    if needs_lookup(child):
         return False
     if report.changed_at_us is not None and as_of_us - report.changed_at_us < FRESH_US:
         return False
@@ -38,14 +38,16 @@ def order_is_news(execution: Execution, report: OrderReport, as_of_us: int) -> b
 
 def fill_is_news(execution: Execution, client_order_id: str, report: FillReport) -> bool:
     """Whether `execution` has not counted this fill of its order yet, or not as it is listed."""
-    child: Child | None = execution.child(client_order_id)
+    child: ChildOrder | None = execution.child(client_order_id)
     if child is None:
         return False
     known = known_fill(child, report)
-    return known is None or not says_the_same(known, filled(report, client_order_id, None, report.at_us, execution))
+    return known is None or not is_same_content(
+        known, fill_event(report, client_order_id, None, report.at_us, execution)
+    )
 
 
-def misnamed(child: Child, report: OrderReport) -> str | None:
+def why_misnamed(child: ChildOrder, report: OrderReport) -> str | None:
     """Why an order that has ended is not listed under the id that it was answered with; None if it is, or may be. A
     fill is joined by that id, so it must be right, also of an order that came to nothing."""
     if child.is_open or child.suspicion is not None or child.order_id in (None, report.order_id):
@@ -53,11 +55,11 @@ def misnamed(child: Child, report: OrderReport) -> str | None:
     return f"it is {report.order_id} at the exchange, not {child.order_id}"
 
 
-def dispute(execution: Execution, report: OrderReport, as_of_us: int) -> str | None:
+def why_disputed(execution: Execution, report: OrderReport, as_of_us: int) -> str | None:
     """Why a listing contradicts what `execution` was told of an order of its, although it is later than that; None if
     it does not. Whatever a write under way, or a doubt, is to tell anyway is left to it."""
     child = execution.child(report.client_order_id)
-    if child is None or child.suspicion is not None or needs_inquiry(child) or child.write is not None:
+    if child is None or child.suspicion is not None or needs_lookup(child) or child.write is not None:
         return None
     if report.changed_at_us is not None and as_of_us - report.changed_at_us < FRESH_US:
         return None

@@ -25,16 +25,16 @@ from fsm_exec.core.execution.events import (
     QUARANTINE_CANCEL,
     AnyEvent,
     FillReported,
-    OrderDoubted,
     OrderReported,
+    PlaceUnconfirmed,
     Restored,
-    WriteLost,
+    WriteUnconfirmed,
 )
-from fsm_exec.core.execution.execution import Child, Execution, OutboxEntry
-from fsm_exec.core.market.client_order_id import name_of_ours
+from fsm_exec.core.execution.execution import ChildOrder, Execution, OutboxEntry
+from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.market.terms import MarketStatus
-from fsm_exec.core.recovery.order_lookup import filled, reported, shows_what_stands, taken_elsewhere
+from fsm_exec.core.recovery.order_lookup import fill_event, is_after_our_changes, order_event, why_in_another_market
 from fsm_exec.core.recovery.reconcile import fill_is_news
 from fsm_exec.core.values.units import format_count
 
@@ -42,19 +42,19 @@ OVERLAP_US = 60_000_000
 """How far listings reach back beyond what they are asked for: clocks differ, reads lag."""
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class RecoveryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """`events` has one for every execution, in the order they were given. `orphans` are orders of this database that
-    rest and that none of the executions works; `others` those of other databases of ours that rest, by instance;
-    `foreign` counts resting orders of anybody else's. `strangers` are fills of orders that no execution here has.
-    `taken` has the executions of whose names another order is, in another market or unknown to them, and what is to be
-    said of it. `unowned` are all listed orders of this database that none of the executions has."""
+    rest and that none of the executions works; `of_other_instances` those of other databases of ours that rest, by
+    instance; `foreign_count` of anybody else's rest. `unknown_fills` are of orders that no execution here has.
+    `conflicts` has the executions of whose names another order is, in another market or unknown to them, and what is to
+    be said of it. `unowned` are all listed orders of this database that none of the executions has."""
 
     events: tuple[tuple[str, Restored], ...]
     orphans: tuple[OrderReport, ...]
-    others: Mapping[str, tuple[OrderReport, ...]]
-    foreign: int
-    strangers: tuple[FillReport, ...]
-    taken: Mapping[str, str]
+    of_other_instances: Mapping[str, tuple[OrderReport, ...]]
+    foreign_count: int
+    unknown_fills: tuple[FillReport, ...]
+    conflicts: Mapping[str, str]
     unowned: tuple[OrderReport, ...]
 
 
@@ -66,17 +66,17 @@ def listed_since_us(restored: Iterable[Execution], last_saved_us: int | None, no
     return max(0, min([*begun, last_us]) - OVERLAP_US)
 
 
-def doubted(left: OutboxEntry, at_us: int) -> AnyEvent:
+def unconfirmed_write_event(left: OutboxEntry, at_us: int) -> AnyEvent:
     """What an execution that is told to stop, before the exchange has said anything, learns of a write that its last
     process had under way: it may have been done. `Restored` says the same of all of them, with what the listings show.
     """
     name, why = left.client_order_id, "the process that sent it is gone"
     if left.kind == "place":
-        return OrderDoubted(at_us=at_us, client_order_id=name, why=why)
-    return WriteLost(at_us=at_us, client_order_id=name, effect_id=left.effect_id, why=why)
+        return PlaceUnconfirmed(at_us=at_us, client_order_id=name, why=why)
+    return WriteUnconfirmed(at_us=at_us, client_order_id=name, effect_id=left.effect_id, why=why)
 
 
-def plan(
+def plan_recovery(
     restored: Sequence[Execution],
     orders: Sequence[OrderListing],
     fills: FillListing,
@@ -86,7 +86,7 @@ def plan(
     *,
     epoch: str = "",
     were_quarantined: bool = False,
-) -> Plan:
+) -> RecoveryPlan:
     """See the module. Of `orders`, which may be several listings, later ones are later looks. A market that is not in
     `markets` could not be read. `were_quarantined`: all of `restored`."""
     listed = {report.order_id: report for listing in orders for report in listing.orders}
@@ -107,8 +107,8 @@ def plan(
             continue
         child = owner.child(name)
         if child is not None and fill_is_news(owner, name, fill):
-            news.setdefault(owner.execution_id, []).append(filled(fill, name, None, now_us, owner))
-    news_of = _after_quarantine if were_quarantined else _news_of_orders
+            news.setdefault(owner.execution_id, []).append(fill_event(fill, name, None, now_us, owner))
+    news_of = _news_after_quarantine if were_quarantined else _news_of_orders
     events = tuple(
         (
             execution.execution_id,
@@ -124,18 +124,18 @@ def plan(
     )
     orphans, others, foreign = _not_worked(listed.values(), owners, instance)
     unowned = tuple(_unowned(listed.values(), owners, instance))
-    return Plan(
+    return RecoveryPlan(
         events=events,
         orphans=orphans,
-        others=others,
-        foreign=foreign,
-        strangers=tuple(strangers),
-        taken=_taken(listed.values(), owners) | _forgotten(unowned, restored),
+        of_other_instances=others,
+        foreign_count=foreign,
+        unknown_fills=tuple(strangers),
+        conflicts=_conflicts(listed.values(), owners) | _unknown_to_database(unowned, restored),
         unowned=unowned,
     )
 
 
-def _children(executions: Iterable[Execution]) -> Iterable[tuple[str, Child]]:
+def _children(executions: Iterable[Execution]) -> Iterable[tuple[str, ChildOrder]]:
     return ((child.client_order_id, child) for execution in executions for child in execution.children)
 
 
@@ -149,16 +149,16 @@ def _news_of_orders(
     for child in execution.children:
         report = by_name.get(child.client_order_id)
         if report is not None and _is_news(child, report):
-            stands = shows_what_stands(child, looked_us[report.order_id])
-            yield reported(report, now_us, looked_up=stands, child=child)
+            stands = is_after_our_changes(child, looked_us[report.order_id])
+            yield order_event(report, now_us, looked_up=stands, child=child)
 
 
-def _taken(listed: Iterable[OrderReport], owners: Mapping[str, Execution]) -> dict[str, str]:
+def _conflicts(listed: Iterable[OrderReport], owners: Mapping[str, Execution]) -> dict[str, str]:
     found: dict[str, str] = {}
     for report in listed:
         owner = owners.get(report.client_order_id)
         child = None if owner is None else owner.child(report.client_order_id)
-        why = None if owner is None or child is None else taken_elsewhere(child, owner.terms.ticker, report)
+        why = None if owner is None or child is None else why_in_another_market(child, owner.terms.ticker, report)
         if owner is not None and why is not None:
             found.setdefault(owner.execution_id, why)
     return found
@@ -166,18 +166,18 @@ def _taken(listed: Iterable[OrderReport], owners: Mapping[str, Execution]) -> di
 
 def _unowned(listed: Iterable[OrderReport], owners: Mapping[str, Execution], instance: str) -> Iterable[OrderReport]:
     for report in listed:
-        named = name_of_ours(report.client_order_id)
+        named = parse_order_name(report.client_order_id)
         if named is not None and named.instance == instance and report.client_order_id not in owners:
             yield report
 
 
-def _forgotten(unowned: Iterable[OrderReport], restored: Sequence[Execution]) -> dict[str, str]:
+def _unknown_to_database(unowned: Iterable[OrderReport], restored: Sequence[Execution]) -> dict[str, str]:
     """An order is saved before it is sent. One that bears an execution's name and that its snapshot does not have was
     forgotten by the database; what it bought is missing in what the execution still wants, so a person must look."""
     names = {execution.execution_id for execution in restored}
     found: dict[str, str] = {}
     for report in unowned:
-        named = name_of_ours(report.client_order_id)
+        named = parse_order_name(report.client_order_id)
         if named is not None and named.execution_id in names:
             found.setdefault(
                 named.execution_id,
@@ -187,7 +187,7 @@ def _forgotten(unowned: Iterable[OrderReport], restored: Sequence[Execution]) ->
     return found
 
 
-def _after_quarantine(
+def _news_after_quarantine(
     execution: Execution, by_name: Mapping[str, OrderReport], looked_us: Mapping[str, int], now_us: int
 ) -> Iterable[OrderReported]:
     """What is news, and of every order that is as we left it that a cancel of ours may be on its way to it."""
@@ -197,15 +197,15 @@ def _after_quarantine(
         if told is not None:
             by_whom = told.cause if told.cause == "ExpiryCancel" else QUARANTINE_CANCEL
             yield replace(told, cause=by_whom)
-        elif report is not None and child.is_open and child.state != "settling" and _stands(child, report):
-            yield replace(reported(report, now_us, looked_up=False), cause=QUARANTINE_CANCEL)
+        elif report is not None and child.is_open and child.state != "settling" and _stands_as_left(child, report):
+            yield replace(order_event(report, now_us, looked_up=False), cause=QUARANTINE_CANCEL)
 
 
-def _stands(child: Child, report: OrderReport) -> bool:
+def _stands_as_left(child: ChildOrder, report: OrderReport) -> bool:
     return (report.price_e4, report.count_e2) == (child.price_e4, child.count_e2)
 
 
-def _is_news(child: Child, report: OrderReport) -> bool:
+def _is_news(child: ChildOrder, report: OrderReport) -> bool:
     if not child.is_open:
         # Ended here without ever having been seen there, and alive: a contradiction that must come to light.
         return child.order_id is None and report.status == "resting"
@@ -213,7 +213,7 @@ def _is_news(child: Child, report: OrderReport) -> bool:
         return False  # its end is known, its fills come by themselves
     if report.status != "resting" or child.state in ("intended", "unknown"):
         return True
-    return report.filled_e2 > child.reported_e2 or (not _stands(child, report) and child.write is None)
+    return report.filled_e2 > child.reported_e2 or (not _stands_as_left(child, report) and child.write is None)
 
 
 def _not_worked(
@@ -225,7 +225,7 @@ def _not_worked(
     for report in listed:
         if report.status != "resting":
             continue
-        named = name_of_ours(report.client_order_id)
+        named = parse_order_name(report.client_order_id)
         if named is None:
             foreign += 1
         elif named.instance != instance:

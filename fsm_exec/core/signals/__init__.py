@@ -1,8 +1,10 @@
 """Signals: what a book and its trades say about the next moments. Integers only.
 
-signals                  the struct an algorithm sees
-signal_tracker           keeps all of it up to date, change by change
-sweep_cost               what buying through the book costs, against its usual value
-order_flow               cancels, takers, and the momentum of the reference design
-forecasts                probabilities of a fill and of a dry book, and how they are scored
+Its modules:
+
+    signals                  the struct an algorithm sees
+    signal_tracker           keeps all of it up to date, change by change
+    sweep_cost               what buying through the book costs, against its usual value
+    order_flow               cancels, takers, and the momentum of the reference design
+    forecasts                probabilities of a fill and of a dry book, and how they are scored
 """

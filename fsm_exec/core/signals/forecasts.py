@@ -53,7 +53,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     subject: str | None = None
 
 
-class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
+class ForecastScore(msgspec.Struct, frozen=True, kw_only=True):
     """Forecasts of one kind beside what happened: `loss` theirs, `last_value_loss` that of "nothing changes". Of a
     quantity the mean pinball loss at its quantile in dollars a contract (half the mean absolute error for a median);
     of a probability the Brier score."""
@@ -113,7 +113,7 @@ def fill_ppm(mean_e2: int, fano_e2: int, needed: CountE2) -> int:
         return min(PPM, max(0, int((1 - below) * PPM)))
 
 
-def made_of(signals: Signals, outcome: Outcome, mid_e5: int | None, deadline_us: int) -> list[Forecast]:
+def forecasts_of(signals: Signals, outcome: Outcome, mid_e5: int | None, deadline_us: int) -> list[Forecast]:
     """The forecasts of one view, those that can be made."""
     at_us = signals.at_us
     found: list[Forecast] = []
@@ -165,7 +165,7 @@ def _forecast(
     )
 
 
-def score(kind: str, rows: Iterable[tuple[int, int, int]]) -> Outcomes | None:
+def score(kind: str, rows: Iterable[tuple[int, int, int]]) -> ForecastScore | None:
     """Judge (forecast, last value, what happened), in millionths; None without any."""
     loss = last = number = 0
     for forecast, last_value, happened in rows:
@@ -175,7 +175,7 @@ def score(kind: str, rows: Iterable[tuple[int, int, int]]) -> Outcomes | None:
     if number == 0:
         return None
     unit = number * PPM * PPM
-    return Outcomes(
+    return ForecastScore(
         kind=kind,
         number=number,
         loss=rounded_ratio(loss, unit, 6),

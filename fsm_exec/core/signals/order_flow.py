@@ -27,7 +27,7 @@ SAMPLES: Final = 120  # of the reference design's momentum: two minutes, one a s
 SAMPLES_MIN: Final = 30
 
 
-class Cancels:
+class CancelFlow:
     """Cancelled contracts, near the best price only."""
 
     __slots__ = ("_balances", "sum")
@@ -36,14 +36,14 @@ class Cancels:
         self.sum = DecayedSum(CANCEL_TAU_US)
         self._balances: dict[PriceE4, tuple[int, int]] = {}  # price: (balance, when)
 
-    def decreased(self, price: PriceE4, by: CountE2, at_us: int) -> None:
+    def record_decrease(self, price: PriceE4, by: CountE2, at_us: int) -> None:
         balance = self._balance(price, at_us)
         cancelled = by - min(by, max(balance, 0))
         if cancelled:
             self.sum.add(cancelled, at_us)
         self._keep(price, balance - by, at_us)
 
-    def traded(self, price: PriceE4, count: CountE2, at_us: int) -> None:
+    def record_trade(self, price: PriceE4, count: CountE2, at_us: int) -> None:
         balance = self._balance(price, at_us)
         mistaken = min(count, max(-balance, 0))
         if mistaken:
@@ -61,7 +61,7 @@ class Cancels:
             self._balances.pop(price, None)
 
 
-class Takers:
+class TakerFlow:
     """Contracts sold into one side's bids: fast and slow rates, and how unevenly they come."""
 
     __slots__ = ("_bucket", "_first", "_squares", "_volume", "_volumes", "_weights", "fast", "slow", "trades")
@@ -76,7 +76,7 @@ class Takers:
         """Count buckets without trades from here on."""
         self._bucket = self._first = at_us // BUCKET_US
 
-    def sold(self, count: CountE2, at_us: int) -> None:
+    def record_sale(self, count: CountE2, at_us: int) -> None:
         self.fast.add(count, at_us)
         self.slow.add(count, at_us)
         bucket = at_us // BUCKET_US
@@ -113,7 +113,7 @@ class Takers:
         return weights, volumes, squares
 
 
-class SeedMomentum:
+class ReferenceMomentum:
     """(size now - mean size of the last two minutes) / mean, from a snapshot a second: the formula of the reference
     design, kept for its walkers. Each sample is what stood at the full second."""
 

@@ -18,10 +18,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from fsm_exec.core.market.bid_ladder import NEAR_E4, BidSide
+from fsm_exec.core.market.bid_ladder import NEAR_E4, BidLadder
 from fsm_exec.core.market.book import Level
 from fsm_exec.core.signals.forecasts import DEPTH_TAU_US, dry_up_ppm
-from fsm_exec.core.signals.order_flow import CANCEL_TAU_US, FAST_TAU_US, SLOW_TAU_US, Cancels, SeedMomentum, Takers
+from fsm_exec.core.signals.order_flow import (
+    CANCEL_TAU_US,
+    FAST_TAU_US,
+    SLOW_TAU_US,
+    CancelFlow,
+    ReferenceMomentum,
+    TakerFlow,
+)
 from fsm_exec.core.signals.signals import Signals
 from fsm_exec.core.signals.sweep_cost import SweepWatch
 from fsm_exec.core.values.ewma import DecayedMean, DecayedSum
@@ -42,10 +49,10 @@ class _Half:
     __slots__ = ("cancels", "depth", "log_depth", "momentum", "side", "takers")
 
     def __init__(self) -> None:
-        self.side = BidSide()
-        self.cancels = Cancels()
-        self.takers = Takers()
-        self.momentum = SeedMomentum()
+        self.side = BidLadder()
+        self.cancels = CancelFlow()
+        self.takers = TakerFlow()
+        self.momentum = ReferenceMomentum()
         self.depth = DecayedMean(CANCEL_TAU_US)
         self.log_depth = DecayedMean(DEPTH_TAU_US)
 
@@ -70,7 +77,7 @@ class SignalTracker:
         self._trade_us: int | None = None
         self._events = self._trades = 0
 
-    def side(self, outcome: Outcome) -> BidSide:
+    def side(self, outcome: Outcome) -> BidLadder:
         """The bids of the others for this outcome."""
         return self._halves[outcome].side
 
@@ -105,7 +112,7 @@ class SignalTracker:
                 side.put(price, count)
             self._moved(outcome, half, *top, at_us)
             half.measure_depth(self._event_us)
-            half.cancels, half.takers = Cancels(), Takers()
+            half.cancels, half.takers = CancelFlow(), TakerFlow()
             half.takers.begin(at_us)
         self._trades_since_us = at_us
         for watch in self.watches.values():
@@ -123,7 +130,7 @@ class SignalTracker:
         if side.near_e2 != near:
             half.measure_depth(at_us)
         if count < before and not ours and price > best - NEAR_E4:
-            half.cancels.decreased(price, CountE2(before - count), at_us)
+            half.cancels.record_decrease(price, CountE2(before - count), at_us)
         for watch in self.watches.values():
             if moved or watch.concerns(outcome, price):
                 self._measure(watch, at_us)
@@ -148,14 +155,14 @@ class SignalTracker:
         half = self._halves[hit]
         self._trades += 1
         self._trade_us = at_us
-        half.takers.sold(count, at_us)
-        half.cancels.traded(in_outcome(yes_price, hit), count, at_us)
+        half.takers.record_sale(count, at_us)
+        half.cancels.record_trade(in_outcome(yes_price, hit), count, at_us)
         self._flow.add(count if taker == "yes" else -count, at_us)
 
     def took(self, taker: Outcome, count: CountE2, at_us: int) -> None:
         """So much of the public trades was our own taking."""
         half = self._halves[opposite(taker)]
-        half.takers.sold(CountE2(-count), at_us)
+        half.takers.record_sale(CountE2(-count), at_us)
         self._flow.add(-count if taker == "yes" else count, at_us)
 
     def watch(self, name: str, watch: SweepWatch, at_us: int) -> None:
@@ -240,7 +247,7 @@ class SignalTracker:
         return max(-OFI_Z_MAX_PPM, min(OFI_Z_MAX_PPM, ofi * PPM // usual))
 
 
-def _micro_price(bids: BidSide, offers: BidSide) -> int:
+def _micro_price(bids: BidLadder, offers: BidLadder) -> int:
     """The mid weighted by the sizes of the opposite sides: near the ask when the bid is large."""
     both = bids.touch_e2 + offers.touch_e2
     return 10 * (bids.best * offers.touch_e2 + complement(offers.best) * bids.touch_e2) // both

@@ -14,8 +14,8 @@ from typing import Final
 
 import msgspec
 
-from fsm_exec.core.market.bid_ladder import BidSide
-from fsm_exec.core.market.completion import COMPLETION_PRICE_MAX_E4, beyond
+from fsm_exec.core.market.bid_ladder import BidLadder
+from fsm_exec.core.market.completion import COMPLETION_PRICE_MAX_E4, price_beyond_depth
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.signals.signals import SweepCost
 from fsm_exec.core.values.ewma import DecayedMean
@@ -35,7 +35,7 @@ LONG_TAU_US: Final = 120_000_000
 Z_MAX_PPM: Final = 10 * PPM
 
 
-class Swept(msgspec.Struct, frozen=True, gc=False):
+class SweepTotals(msgspec.Struct, frozen=True, gc=False):
     """Totals of taking `count_e2`; `last_e4` is the worst price paid among the visible offers."""
 
     value_e6: int
@@ -44,7 +44,7 @@ class Swept(msgspec.Struct, frozen=True, gc=False):
     beyond_depth: bool
 
 
-def sweep_side(offers: BidSide, count: CountE2, fees: FeeTerms) -> Swept:
+def sweep_side(offers: BidLadder, count: CountE2, fees: FeeTerms) -> SweepTotals:
     """Take `count` from the offers, which are bids for the other outcome. The fee is rounded up once for all."""
     value = rate = 0
     left = int(count)
@@ -58,13 +58,13 @@ def sweep_side(offers: BidSide, count: CountE2, fees: FeeTerms) -> Swept:
         if left == 0:
             break
     if left:
-        dear = beyond(price)
+        dear = price_beyond_depth(price)
         value += left * dear
         rate += left * dear * (ONE_DOLLAR_E4 - dear)
-    return Swept(value, ceil_div(fees.taker_e10 * rate, 10**14), price, left > 0)
+    return SweepTotals(value, ceil_div(fees.taker_e10 * rate, 10**14), price, left > 0)
 
 
-class _Series:
+class _CostSeries:
     """c_q of one q."""
 
     __slots__ = ("beyond_depth", "count", "long", "short")
@@ -112,14 +112,14 @@ class SweepWatch:
 
     def restart(self) -> None:
         """After a gap: what was usual before says nothing."""
-        self._remaining, self._half, self._touch = _Series(), _Series(), _Series()
+        self._remaining, self._half, self._touch = _CostSeries(), _CostSeries(), _CostSeries()
         self._slippage = DecayedMean(SHORT_TAU_US)
 
     def concerns(self, side: Outcome, price: PriceE4) -> bool:
         """Whether a change behind the touch, at this bid, can change the cost."""
         return side != self.outcome and price >= self._reach
 
-    def measure(self, bids: BidSide, offers: BidSide, at_us: int) -> None:
+    def measure(self, bids: BidLadder, offers: BidLadder, at_us: int) -> None:
         """The book has changed."""
         remaining, half, touch = self._remaining, self._half, self._touch
         if not bids.best or not offers.best or not self.remaining:

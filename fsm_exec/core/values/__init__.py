@@ -1,7 +1,9 @@
 """Exact numbers: nothing here is a float, and every unit is in a name.
 
-units                    prices, counts, money and grids in integers; parsing and formatting
-fixed_point              logarithm, exponential and normal distribution in integers
-ewma                     sums and means that fade with time
-times                    microseconds of UTC, and their text
+Its modules:
+
+    units                    prices, counts, money and grids in integers; parsing and formatting
+    fixed_point              logarithm, exponential and normal distribution in integers
+    ewma                     sums and means that fade with time
+    times                    microseconds of UTC, and their text
 """

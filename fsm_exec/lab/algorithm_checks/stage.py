@@ -17,28 +17,28 @@ from random import Random
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import Method
-from fsm_exec.core.algorithm.market_view import View, mid_of
-from fsm_exec.core.execution.advance import advance, apply, decide
+from fsm_exec.core.algorithm.market_view import MarketView, mid_of
+from fsm_exec.core.execution.advance import advance, apply, decide_at
 from fsm_exec.core.execution.closing_leg import closing_at_us
 from fsm_exec.core.execution.events import (
     AmendAnswered,
     AmendRefused,
     AnyEvent,
     CancelAnswered,
-    ClockStruck,
     DecisionDue,
     FillReported,
-    OrderAbsent,
     OrderAccepted,
-    OrderDoubted,
+    OrderNotFound,
+    OrderNotSent,
     OrderRefused,
     OrderReported,
-    OrderWithdrawn,
+    PlaceUnconfirmed,
     Restored,
     Submitted,
-    WriteLost,
+    TimerFired,
+    WriteUnconfirmed,
 )
-from fsm_exec.core.execution.execution import Child, Execution
+from fsm_exec.core.execution.execution import ChildOrder, Execution
 from fsm_exec.core.journal.snapshot import decode_entry, encode_event, encode_intents, encode_snapshot
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.market.edge import Edge
@@ -46,7 +46,7 @@ from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import Limits, resolve_limits
 from fsm_exec.core.market.orders import AmendOrder, CancelOrder, OrderStatus, PlaceOrder, Write
 from fsm_exec.core.market.terms import MarketStatus, MarketTerms
-from fsm_exec.core.recovery.order_lookup import needs_inquiry
+from fsm_exec.core.recovery.order_lookup import needs_lookup
 from fsm_exec.core.signals.signals import Signals
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, Outcome, PriceE4, PriceGrid
 
@@ -126,10 +126,10 @@ def submitted(
     )
 
 
-def view_of(frame: Frame, at_us: int, grid: PriceGrid, last: View | None) -> View:
+def view_of(frame: Frame, at_us: int, grid: PriceGrid, last: MarketView | None) -> MarketView:
     two_sided = bool(frame.bids and frame.asks)
     bid, ask = (frame.bids[0][0], frame.asks[0][0]) if two_sided else (PriceE4(0), PriceE4(0))
-    return View(
+    return MarketView(
         at_us=at_us,
         book_seq=1,
         feed=frame.feed,
@@ -166,7 +166,7 @@ class Stage:
     _looked_us: int = 0
     _held_us: int = 0
     _frame: Frame | None = None
-    _view: View | None = None
+    _view: MarketView | None = None
 
     def __post_init__(self) -> None:
         self.now_us = self.first.at_us
@@ -198,7 +198,7 @@ class Stage:
     def take_event(self, event: AnyEvent) -> None:
         """As the engine does; and as an engine would that has just loaded this execution from its journal."""
         step = advance(self.execution, event, self.method)
-        again = decide(self._folded, event, self.fresh())
+        again = decide_at(self._folded, event, self.fresh())
         if step is None:
             assert again == ()
             return
@@ -222,7 +222,7 @@ class Stage:
         closing_us = None if execution.state == "pending" else closing_at_us(execution, self.method)
         struck_us = min(t for t in (closing_us, execution.deadline_us) if t is not None)
         if execution.ending is None and now_us >= struck_us:
-            self.take_event(ClockStruck(at_us=now_us))
+            self.take_event(TimerFired(at_us=now_us))
             return
         every_us = self.method.look_every_us
         if self._held_us < execution.held_until_us <= now_us:
@@ -248,18 +248,18 @@ class Stage:
         """Whatever is in doubt is asked about, once nothing of it is under way any more."""
         under_way = {thing.client_order_id for _, _, thing in self._due if isinstance(thing, Write)}
         for child in self.execution.children:
-            if needs_inquiry(child) and child.client_order_id not in under_way and not self._answer_due(child):
+            if needs_lookup(child) and child.client_order_id not in under_way and not self._answer_due(child):
                 self._answer_inquiry(child)
 
-    def _answer_due(self, child: Child) -> bool:
+    def _answer_due(self, child: ChildOrder) -> bool:
         return any(getattr(thing, "client_order_id", None) == child.client_order_id for _, _, thing in self._due)
 
-    def _answer_inquiry(self, child: Child) -> None:
+    def _answer_inquiry(self, child: ChildOrder) -> None:
         order = self.orders.get(child.client_order_id)
         if order is None:
             if child.state == "unknown" and self.now_us > child.sent_at_us:
                 self.take_event(
-                    OrderAbsent(at_us=self.now_us, client_order_id=child.client_order_id, as_of_us=self.now_us)
+                    OrderNotFound(at_us=self.now_us, client_order_id=child.client_order_id, as_of_us=self.now_us)
                 )
             return
         if child.state != "settling":
@@ -287,7 +287,7 @@ class Stage:
         order = self.orders.get(name)
         if isinstance(write, PlaceOrder):
             if order is not None:
-                return OrderDoubted(at_us=0, client_order_id=name, why="409 exists")
+                return PlaceUnconfirmed(at_us=0, client_order_id=name, why="409 exists")
             if self._frame is not None and self._frame.status != "open":
                 return OrderRefused(at_us=0, client_order_id=name, code="trading_is_paused", message="")
             if write.post_only and self._best_ask() <= write.price_e4:
@@ -307,7 +307,7 @@ class Stage:
         assert order is not None
         if isinstance(write, AmendOrder):
             if order.status != "resting":
-                return WriteLost(at_us=0, client_order_id=name, effect_id=write.effect_id, why="404")
+                return WriteUnconfirmed(at_us=0, client_order_id=name, effect_id=write.effect_id, why="404")
             order.price_e4 = write.price_e4
             self._match(order, maker=False)
             return AmendAnswered(
@@ -318,7 +318,7 @@ class Stage:
                 remaining_e2=CountE2(order.left_e2),
             )
         if order.status != "resting":
-            return WriteLost(at_us=0, client_order_id=name, effect_id=write.effect_id, why="404")
+            return WriteUnconfirmed(at_us=0, client_order_id=name, effect_id=write.effect_id, why="404")
         order.status = "canceled"
         return CancelAnswered(
             at_us=0, client_order_id=name, order_id=order.order_id, reduced_by_e2=CountE2(order.left_e2)
@@ -410,7 +410,7 @@ class Stage:
 
     def _not_sent(self, write: PlaceOrder | AmendOrder) -> AnyEvent:
         if isinstance(write, PlaceOrder):
-            return OrderWithdrawn(at_us=0, client_order_id=write.client_order_id, why="no connection")
+            return OrderNotSent(at_us=0, client_order_id=write.client_order_id, why="no connection")
         return AmendRefused(at_us=0, client_order_id=write.client_order_id, effect_id=write.effect_id, code="not_sent")
 
     def _deliver_everything(self) -> None:
@@ -447,5 +447,5 @@ class Stage:
 
 def _doubt(write: Write) -> AnyEvent:
     if isinstance(write, PlaceOrder):
-        return OrderDoubted(at_us=0, client_order_id=write.client_order_id, why="timeout")
-    return WriteLost(at_us=0, client_order_id=write.client_order_id, effect_id=write.effect_id, why="timeout")
+        return PlaceUnconfirmed(at_us=0, client_order_id=write.client_order_id, why="timeout")
+    return WriteUnconfirmed(at_us=0, client_order_id=write.client_order_id, effect_id=write.effect_id, why="timeout")

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from fsm_exec.core.market.book import Ladder
-from fsm_exec.core.market.completion import COMPLETION_PRICE_MAX_E4, beyond, completion_cost
+from fsm_exec.core.market.completion import COMPLETION_PRICE_MAX_E4, completion_cost, price_beyond_depth
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.values.units import (
     ONE_DOLLAR_E4,
@@ -170,7 +170,7 @@ def _beyond(tape: Tape, start: EpisodeStart, order: Order, fees: FeeTerms, condi
 
     def look() -> None:
         depths.append(sum(standing.values()))
-        prices.append(beyond(complement(max(standing)) if standing else COMPLETION_PRICE_MAX_E4))
+        prices.append(price_beyond_depth(complement(max(standing)) if standing else COMPLETION_PRICE_MAX_E4))
 
     for at_us, change in events_between(tape, start, deadline_us):
         if at_us > deadline_us - conditions.feed_us:

@@ -10,10 +10,10 @@ import msgspec
 
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.execution.describe import listed, moved, short_id, words
+from fsm_exec.core.execution.describe import describe, describe_all, describe_change, short_id
 from fsm_exec.core.execution.events import DecisionDue, Submitted
 from fsm_exec.core.execution.execution import Execution, Fill
-from fsm_exec.core.journal.replay import Told, told
+from fsm_exec.core.journal.replay import ReplayedRow, replay_rows
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import MoneyE6, format_count, format_fixed, format_money, rounded_ratio
 from fsm_exec.lab.report.execution_books import Books, books_from_recording, books_from_snapshots
@@ -41,7 +41,7 @@ def execution_sections(
     """
     with open_read_only(database) as looked:
         found = load_history(looked.connection, execution_id)
-        rows = list(told(found.journal))
+        rows = list(replay_rows(found.journal))
         if not rows:
             raise UserError(f"execution {execution_id} has no journal; see: fsm-exec db check")
         execution = rows[-1].advance.execution
@@ -63,7 +63,7 @@ def execution_sections(
     )
 
 
-def _photographs(story: Timeline, rows: Sequence[Told], stored: Sequence[StoredBook]) -> Books:
+def _photographs(story: Timeline, rows: Sequence[ReplayedRow], stored: Sequence[StoredBook]) -> Books:
     """The stored books; what a decision saw stands in where none is stored near it (they are deleted after a week)."""
     views = [
         event.view if isinstance(event, DecisionDue) else event.arrival
@@ -263,16 +263,16 @@ def _signed(cents_e3: int) -> str:
     return ("+" if cents_e3 > 0 else "") + format_fixed(cents_e3, 3)
 
 
-def _happened(rows: Sequence[Told]) -> Section:
+def _happened(rows: Sequence[ReplayedRow]) -> Section:
     start_us = rows[0].row.at_us
     lines = [
         (
             str(one.row.seq),
             format_fixed(one.row.at_us - start_us, 6),
             to_iso(one.row.at_us)[11:-1],
-            words(one.event),
-            "; ".join(map(moved, one.advance.changes)),
-            "; ".join(listed(one.intents)),
+            describe(one.event),
+            "; ".join(map(describe_change, one.advance.changes)),
+            "; ".join(describe_all(one.intents)),
         )
         for one in rows
     ]

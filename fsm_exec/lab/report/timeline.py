@@ -10,27 +10,27 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from fsm_exec.core.execution.describe import words
+from fsm_exec.core.execution.describe import describe
 from fsm_exec.core.execution.events import (
+    Amend,
     AmendRefused,
+    Cancel,
     CancelAnswered,
     DrainRequested,
-    OrderAbsent,
-    OrderDoubted,
+    OrderNotFound,
+    OrderNotSent,
     OrderRefused,
-    OrderWithdrawn,
-    Reprice,
+    PlaceUnconfirmed,
+    ResendCancel,
     Restored,
     StopRequested,
-    Withdraw,
-    WithdrawAgain,
-    WriteLost,
+    WriteUnconfirmed,
 )
-from fsm_exec.core.execution.execution import CHILD_ENDS, CHILD_LIVE, Child, Execution
-from fsm_exec.core.journal.replay import Told
+from fsm_exec.core.execution.execution import CHILD_ENDS, CHILD_LIVE, ChildOrder, Execution
+from fsm_exec.core.journal.replay import ReplayedRow
 from fsm_exec.core.values.units import CountE2, PriceE4
 
-TROUBLES = (OrderRefused, OrderDoubted, OrderWithdrawn, OrderAbsent, AmendRefused, WriteLost)
+TROUBLES = (OrderRefused, PlaceUnconfirmed, OrderNotSent, OrderNotFound, AmendRefused, WriteUnconfirmed)
 
 
 class Bar(NamedTuple):
@@ -110,7 +110,7 @@ class Timeline(NamedTuple):
     outages: tuple[Outage, ...]
 
 
-def build_timeline(history: Sequence[Told], signs_of_life_us: Sequence[int]) -> Timeline:
+def build_timeline(history: Sequence[ReplayedRow], signs_of_life_us: Sequence[int]) -> Timeline:
     """`history` is not empty; `signs_of_life_us` are times at which the engine is known to have worked, beside those of
     the journal, ascending."""
     times = _times(history)
@@ -132,7 +132,7 @@ def build_timeline(history: Sequence[Told], signs_of_life_us: Sequence[int]) -> 
     )
 
 
-def _times(history: Sequence[Told]) -> list[int]:
+def _times(history: Sequence[ReplayedRow]) -> list[int]:
     times: list[int] = []
     for one in history:
         times.append(max([one.row.at_us, *times[-1:]]))
@@ -152,7 +152,7 @@ def _bars(states: Sequence[tuple[int, str]], until_us: int) -> tuple[Bar, ...]:
     return tuple(bar for bar in bars if bar.until_us > bar.from_us)
 
 
-def _order(rows: Sequence[tuple[int, Told]], child: Child, until_us: int) -> OrderTimeline:
+def _order(rows: Sequence[tuple[int, ReplayedRow]], child: ChildOrder, until_us: int) -> OrderTimeline:
     states: list[tuple[int, str]] = []
     ended_at_us = end = None
     for at_us, one in rows:
@@ -166,7 +166,7 @@ def _order(rows: Sequence[tuple[int, Told]], child: Child, until_us: int) -> Ord
     return OrderTimeline(child.client_order_id, child.level, bars, ended_at_us, end)
 
 
-def _stands(rows: Sequence[tuple[int, Told]], client_order_id: str, until_us: int) -> list[Stand]:
+def _stands(rows: Sequence[tuple[int, ReplayedRow]], client_order_id: str, until_us: int) -> list[Stand]:
     found: list[Stand] = []
     for at_us, one in rows:
         child = one.advance.execution.child(client_order_id)
@@ -185,7 +185,7 @@ def _stands(rows: Sequence[tuple[int, Told]], client_order_id: str, until_us: in
     return [stand for stand in found if stand.until_us > stand.from_us]
 
 
-def _walks(rows: Sequence[tuple[int, Told]]) -> list[Walk]:
+def _walks(rows: Sequence[tuple[int, ReplayedRow]]) -> list[Walk]:
     found: list[Walk] = []
     asked: dict[str, int] = {}
     for at_us, one in rows:
@@ -195,33 +195,33 @@ def _walks(rows: Sequence[tuple[int, Told]]) -> list[Walk]:
                 asked_at_us = asked.get(child.client_order_id) if child.walks > before.walks else None
                 found.append(Walk(child.client_order_id, at_us, asked_at_us, before.price_e4, child.price_e4))
         for intent in one.intents:
-            if isinstance(intent, Reprice):
+            if isinstance(intent, Amend):
                 asked[intent.client_order_id] = at_us
     return found
 
 
-def _marks(rows: Sequence[tuple[int, Told]]) -> list[Mark]:
+def _marks(rows: Sequence[tuple[int, ReplayedRow]]) -> list[Mark]:
     found: list[Mark] = []
     for at_us, one in rows:
         if isinstance(one.event, CancelAnswered):
-            found.append(_mark("cancel answered", one.event.client_order_id, at_us, one, words(one.event)))
+            found.append(_mark("cancel answered", one.event.client_order_id, at_us, one, describe(one.event)))
         elif isinstance(one.event, TROUBLES):
-            found.append(_mark("trouble", one.event.client_order_id, at_us, one, words(one.event)))
+            found.append(_mark("trouble", one.event.client_order_id, at_us, one, describe(one.event)))
         found += [
-            _mark("cancel sent", intent.client_order_id, at_us, one, words(intent))
+            _mark("cancel sent", intent.client_order_id, at_us, one, describe(intent))
             for intent in one.intents
-            if isinstance(intent, Withdraw | WithdrawAgain)
+            if isinstance(intent, Cancel | ResendCancel)
         ]
     return found
 
 
-def _mark(kind: str, client_order_id: str, at_us: int, one: Told, text: str) -> Mark:
+def _mark(kind: str, client_order_id: str, at_us: int, one: ReplayedRow, text: str) -> Mark:
     child = one.advance.execution.child(client_order_id)
     assert child is not None, "the fold refuses an event about an order that is not there"
     return Mark(kind, client_order_id, at_us, child.price_e4, text)
 
 
-def _moments(rows: Sequence[tuple[int, Told]]) -> list[Moment]:
+def _moments(rows: Sequence[tuple[int, ReplayedRow]]) -> list[Moment]:
     """What changes how the whole execution is worked."""
     found: list[Moment] = []
     for at_us, one in rows:
@@ -235,7 +235,7 @@ def _moments(rows: Sequence[tuple[int, Told]]) -> list[Moment]:
     return found
 
 
-def _outages(rows: Sequence[tuple[int, Told]], signs_of_life_us: Sequence[int]) -> list[Outage]:
+def _outages(rows: Sequence[tuple[int, ReplayedRow]], signs_of_life_us: Sequence[int]) -> list[Outage]:
     found: list[Outage] = []
     for (before_us, _), (at_us, one) in pairwise(rows):
         if isinstance(one.event, Restored):

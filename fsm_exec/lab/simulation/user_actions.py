@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.algorithm.market_view import View
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import Limits, resolve_limits
@@ -57,7 +57,7 @@ async def submit(world: World, number: int, action: Submit, engine: Engine) -> N
         world.witness.found(line)
 
 
-def _limits(view: View, action: Submit, fees: FeeTerms) -> tuple[Limits, int]:
+def _limits(view: MarketView, action: Submit, fees: FeeTerms) -> tuple[Limits, int]:
     """What `action` asks for at this book, and the cap that its user has in mind."""
     price = _price(view, action.price)
     if action.bound == "cap":
@@ -118,7 +118,7 @@ async def resume(engine: Engine) -> None:
     engine.resume()
 
 
-def _price(view: View, wanted: Price) -> PriceE4:
+def _price(view: MarketView, wanted: Price) -> PriceE4:
     """A target price of that kind. The view must be two-sided."""
     bid, ask = view.bids[0][0], view.asks[0][0]
     if wanted == "cross":

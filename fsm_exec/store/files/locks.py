@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from fsm_exec.core.errors import ExecError, UserError
-from fsm_exec.core.journal.crashpoints import point
+from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.store.files.owner_only import OWNER_ONLY
 
 LOCK_SUFFIX: Final = ".lock"
@@ -54,9 +54,9 @@ def database_lock(database: Path, *, what: str, since: str) -> Iterator[None]:
     path = _real_path(database)
     refuse_second_name(path)
     holder = Holder(pid=os.getpid(), since=since, database=str(path), what=what)
-    point("lock.before")
+    crashpoint("lock.before")
     with hold(path.with_name(path.name + LOCK_SUFFIX), holder, f"the database {path}"):
-        point("lock.after")
+        crashpoint("lock.after")
         yield
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.journal.crashpoints import point
+from fsm_exec.core.journal.crashpoints import crashpoint
 from fsm_exec.store.files.owner_only import OWNER_ONLY
 
 APPLICATION_ID = 1_718_840_696  # the letters fsmx; 0001_initial.sql writes it
@@ -68,7 +68,7 @@ def migrate(
     missing = [m for m in migrations if m.version > version]
     copy = copy_beside(connection, path, version) if missing and version > 0 and path is not None else None
     for migration in missing:
-        point("migrate.before")
+        crashpoint("migrate.before")
         try:
             connection.executescript(
                 f"BEGIN IMMEDIATE;\n{migration.sql}\n;PRAGMA user_version = {migration.version};\nCOMMIT;"
@@ -77,7 +77,7 @@ def migrate(
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
-        point("migrate.after")
+        crashpoint("migrate.after")
     return copy
 
 

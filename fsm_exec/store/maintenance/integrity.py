@@ -14,7 +14,7 @@ import msgspec
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.execution.execution import EXECUTION_ENDS
 from fsm_exec.core.journal.consistency import journal_differences, row_differences, snapshot_differences
-from fsm_exec.core.journal.replay import Told, told
+from fsm_exec.core.journal.replay import ReplayedRow, replay_rows
 from fsm_exec.core.journal.rows import StoredExecution
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.text import one_line
@@ -147,8 +147,8 @@ def _execution(connection: sqlite3.Connection, stored: StoredExecution, *, fold:
         return
     try:
         rows = execution_reads.load_journal(connection, stored.execution_id)
-        history: list[Told] = []
-        for one in told(rows):
+        history: list[ReplayedRow] = []
+        for one in replay_rows(rows):
             history.append(one)
             yield from journal_differences(one)
         if not history:

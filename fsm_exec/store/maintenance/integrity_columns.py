@@ -14,16 +14,16 @@ from typing import Final
 import msgspec
 
 from fsm_exec.core.algorithm.market_view import mid_of
-from fsm_exec.core.costs.message_counts import activity
-from fsm_exec.core.costs.metrics import ActivityColumns, DeadlineBook, child_metrics, metrics
+from fsm_exec.core.costs.message_counts import count_messages
+from fsm_exec.core.costs.metrics import DeadlineBook, MessageColumns, compute_child_metrics, compute_metrics
 from fsm_exec.core.costs.rows import ChildMetricsRow, MetricsRow
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.journal.replay import Told
+from fsm_exec.core.journal.replay import ReplayedRow
 from fsm_exec.core.journal.rows import JournalRow
 from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION
 from fsm_exec.core.journal.to_rows import edge_figures, save_of
 from fsm_exec.core.market.book import Book
-from fsm_exec.core.market.ladder_codec import ladder_of
+from fsm_exec.core.market.ladder_codec import decode_ladder
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_count, format_price, parse_count
 from fsm_exec.store.damaged_rows import struct_of
@@ -42,7 +42,9 @@ class _Versioned(msgspec.Struct):
     version: int
 
 
-def column_differences(connection: sqlite3.Connection, snapshot: bytes, history: Sequence[Told]) -> Iterator[str]:
+def column_differences(
+    connection: sqlite3.Connection, snapshot: bytes, history: Sequence[ReplayedRow]
+) -> Iterator[str]:
     """A line for each column of an execution's rows that is not what its whole `history` makes it. Raises
     CorruptSnapshot."""
     folded = history[-1].advance.execution
@@ -97,7 +99,7 @@ def _row(
         yield from _unequal(table, dict(zip(expected, row, strict=True)), expected)
 
 
-def _times_of_orders(connection: sqlite3.Connection, history: Sequence[Told]) -> Iterator[str]:
+def _times_of_orders(connection: sqlite3.Connection, history: Sequence[ReplayedRow]) -> Iterator[str]:
     """Each order's row was written with the last step that changed the order."""
     execution_id = history[-1].advance.execution.execution_id
     written: dict[object, str] = {}
@@ -113,7 +115,7 @@ def _times_of_orders(connection: sqlite3.Connection, history: Sequence[Told]) ->
             yield from _unequal(f"split_orders {name}", {"updated_at": at}, {"updated_at": written[name]})
 
 
-def _told(connection: sqlite3.Connection, history: Sequence[Told]) -> Iterator[str]:
+def _told(connection: sqlite3.Connection, history: Sequence[ReplayedRow]) -> Iterator[str]:
     """Compare what each row tells watchers. A row of an older version may lack these columns."""
     execution_id = history[-1].advance.execution.execution_id
     rows = connection.execute(
@@ -136,17 +138,17 @@ def _metrics(
         yield "execution_metrics: it has a cost, and has not ended"
         return
     volume = None if stored.market_volume is None else parse_count(stored.market_volume)
-    done = activity(folded, rows)
+    done = count_messages(folded, rows)
     skipped: frozenset[str] = frozenset()
     if stored.maker_fees is None:  # reckoned before there were such columns
         skipped = _LATER
     elif not with_activity or stored.creates is None:
-        skipped = frozenset(ActivityColumns.__annotations__) | {"unresolved"}
+        skipped = frozenset(MessageColumns.__annotations__) | {"unresolved"}
     if "volume_incomplete" in stored.flags.split(","):
         skipped |= {"flags"}
     found = []
     for book in (None, *_deadline_books(connection, folded)):
-        expected = metrics(folded, book, activity=done, market_volume=volume)
+        expected = compute_metrics(folded, book, activity=done, market_volume=volume)
         lines = _unequal(
             "execution_metrics",
             msgspec.structs.asdict(stored),
@@ -157,7 +159,7 @@ def _metrics(
     rows_there = connection.execute(_CHILD_METRICS, (folded.execution_id,)).fetchall()
     if not rows_there:  # of before there was such a table, or it placed nothing
         return
-    expected_children = {row.client_order_id: row for row in child_metrics(folded)}
+    expected_children = {row.client_order_id: row for row in compute_child_metrics(folded)}
     for row in rows_there:
         child = struct_of(
             ChildMetricsRow, "child_metrics", f"{row[0]} {row[1]}", ChildMetricsRow.__struct_fields__, row
@@ -176,7 +178,7 @@ def _deadline_books(connection: sqlite3.Connection, folded: Execution) -> list[D
     row = recovery.load_deadline_book(connection, folded.execution_id)
     if row is None:
         return []
-    book = Book(ladder_of(row.yes_depth), ladder_of(row.no_depth))
+    book = Book(decode_ladder(row.yes_depth), decode_ladder(row.no_depth))
     bids, asks = book.bids(folded.outcome), book.asks(folded.outcome)
     mid = mid_of(bids[0][0], asks[0][0]) if bids and asks else None
     return [DeadlineBook(bids=bids, asks=asks, mid_e5=mid, fresh=fresh) for fresh in (True, False)]

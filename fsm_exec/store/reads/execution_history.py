@@ -10,7 +10,7 @@ from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.journal.rows import JournalRow, MethodRow, StoredExecution
 from fsm_exec.core.market.book import Book, Ladder
-from fsm_exec.core.market.ladder_codec import ladder_of
+from fsm_exec.core.market.ladder_codec import decode_ladder
 from fsm_exec.core.values.times import from_iso, to_iso
 from fsm_exec.core.values.units import Outcome, parse_fixed
 from fsm_exec.store.reads import execution_reads
@@ -80,7 +80,7 @@ def load_books(
     rows = connection.execute(_BOOKS, (ticker, to_iso(since_us), to_iso(until_us)))
     try:
         return [
-            _seen_from(outcome, from_iso(taken_at), ladder_of(yes.encode()), ladder_of(no.encode()))
+            _seen_from(outcome, from_iso(taken_at), decode_ladder(yes.encode()), decode_ladder(no.encode()))
             for taken_at, yes, no in rows
         ]
     except (ValueError, TypeError, AttributeError, msgspec.DecodeError, UserError) as error:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from fsm_exec.core.costs.rows import BookRow
-from fsm_exec.core.journal.rows import FillRow, OrderOwner, Started
-from fsm_exec.core.market.client_order_id import name_of_ours
+from fsm_exec.core.journal.rows import FillRow, OrderOwner, StartPoint
+from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.store.files.acknowledged import load_counts
 from fsm_exec.store.reads.execution_reads import fill_rows
@@ -27,21 +27,21 @@ _LAST = "SELECT (SELECT max(updated_at) FROM execution_state), (SELECT created_a
 _KNOWN = "SELECT 1 FROM split_orders WHERE execution_id = ? AND client_order_id = ?"
 
 
-def load_start(connection: sqlite3.Connection) -> Started:
+def load_start(connection: sqlite3.Connection) -> StartPoint:
     """A time that is damaged is none: what is older is listed too then, which costs a moment."""
     (last, created) = connection.execute(_LAST).fetchone()
     number = load_counts(connection).number
     for at in (last, created):
         with suppress(ValueError, TypeError):
-            return Started(number, from_iso(at))
-    return Started(number, 0)
+            return StartPoint(number, from_iso(at))
+    return StartPoint(number, 0)
 
 
 def find_unknown_orders(connection: sqlite3.Connection, names: Sequence[str]) -> list[str]:
     """Those client order ids of ours under which no order was ever saved here."""
     found = []
     for name in names:
-        named = name_of_ours(name)
+        named = parse_order_name(name)
         if named is not None and connection.execute(_KNOWN, (named.execution_id, name)).fetchone() is None:
             found.append(name)
     return found

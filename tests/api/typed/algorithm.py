@@ -5,19 +5,19 @@ from typing import Annotated
 from msgspec import Meta
 
 from fsm_exec import (
+    Action,
+    AmendAction,
+    CancelAction,
     ClosingSettings,
     Family,
     Goal,
-    PlaceWish,
+    MarketView,
+    PlaceAction,
     Progress,
-    RepriceWish,
     Slice,
-    View,
-    Wish,
-    WithdrawWish,
-    allowed,
+    cap_to_grid,
+    single_slice,
     touch,
-    whole,
 )
 
 
@@ -31,21 +31,21 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
         return 1_000_000
 
 
-def plan(goal: Goal, view: View, config: Config) -> tuple[Slice, ...]:
-    return whole(goal)
+def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
+    return single_slice(goal)
 
 
-def replan(progress: Progress, view: View, config: Config) -> tuple[Wish, ...]:
+def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
     part = progress.slices[0]
     seen = touch(view)
     if seen is None:
-        return () if part.working is None else (WithdrawWish(level=part.level),)
-    price = allowed(progress.goal, seen[0] - 100 * config.below_ticks)
+        return () if part.working is None else (CancelAction(level=part.level),)
+    price = cap_to_grid(progress.goal, seen[0] - 100 * config.below_ticks)
     if part.working is None:
-        return (PlaceWish(level=part.level, price_e4=price, count_e2=part.free_e2),) if part.free_e2 else ()
+        return (PlaceAction(level=part.level, price_e4=price, count_e2=part.free_e2),) if part.free_e2 else ()
     if part.working.busy or part.working.price_e4 == price:
         return ()
-    return (RepriceWish(level=part.level, price_e4=price),)
+    return (AmendAction(level=part.level, price_e4=price),)
 
 
 FAMILY = Family("rests_below", Config, plan, replan)
