@@ -19,7 +19,7 @@ import trio
 import fsm_exec
 import states
 from fsm_exec.cli.config import Loaded, load
-from fsm_exec.cli.connection import access_of
+from fsm_exec.cli.exchange.access import access_of
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError, VenueError, VenueRefused

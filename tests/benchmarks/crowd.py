@@ -12,7 +12,7 @@ from pathlib import Path
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.cli.instance import draw_instance
+from fsm_exec.cli.database.instance import draw_instance
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.execution.advance import advance
 from fsm_exec.core.execution.events import DecisionDue, OrderAccepted, Submitted

@@ -25,7 +25,7 @@ import pytest
 import trio
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from fsm_exec.cli.instance import draw_instance
+from fsm_exec.cli.database.instance import draw_instance
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.values.units import MoneyE6

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import trio
 
-from fsm_exec.cli.paper_file import Ready
+from fsm_exec.cli.exchange.paper_file import Ready
 from tests.chaos.zygote import Forked, Zygote
 
 START_S: Final = 240.0  # until a process is ready where one must be

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from fsm_exec.cli.paper_file import Ready
+from fsm_exec.cli.exchange.paper_file import Ready
 from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.values.units import format_count, format_money, format_price
 from fsm_exec.kalshi.signing import SigningKey

@@ -21,7 +21,7 @@ import trio
 from trio.testing import memory_stream_pair
 from trio_websocket import WebSocketConnection
 
-from fsm_exec.cli.paper_file import Ready
+from fsm_exec.cli.exchange.paper_file import Ready
 from fsm_exec.kalshi.websocket_dial import Dial, dial_url
 from fsm_exec.paper.server.hosting import LOOPBACK, LoopbackHost, MemoryHost, open_websocket
 from fsm_exec.wire.rest import API_PREFIX, WS_PATH

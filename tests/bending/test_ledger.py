@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from fsm_exec.cli.crash_books import held
+from fsm_exec.cli.demo.crash_audit import held
 from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.values.units import CountE2, PriceE4
 from tests.bending.ledger import MISNAMED, Books, compared

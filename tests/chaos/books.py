@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 import trio
 
-from fsm_exec.cli.paper_file import Ready
+from fsm_exec.cli.exchange.paper_file import Ready
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.snapshot import decode_snapshot

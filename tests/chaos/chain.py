@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import httpx
 import msgspec
 
-from fsm_exec.cli.paper_file import Ready
+from fsm_exec.cli.exchange.paper_file import Ready
 from fsm_exec.control.client import Client
 from fsm_exec.control.messages import Submission
 from fsm_exec.core.errors import ExecError

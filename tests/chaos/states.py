@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, TypeVar
 
-from fsm_exec.cli.crash_books import KINDS as KINDS
-from fsm_exec.cli.crash_books import kind_of
+from fsm_exec.cli.demo.crash_audit import KINDS as KINDS
+from fsm_exec.cli.demo.crash_audit import kind_of
 from fsm_exec.core.journal.rows import StoredExecution
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.store.reads.execution_reads import load_unfinished as unfinished_of

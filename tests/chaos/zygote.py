@@ -34,9 +34,9 @@ PATIENCE_S = 120  # for the interpreter and its imports on a busy machine
 IMPORTED = (
     "fsm_exec.__main__",
     "fsm_exec.cli.main",
-    "fsm_exec.cli.serve",
-    "fsm_exec.cli.paper",
-    "fsm_exec.cli.methods",
+    "fsm_exec.cli.daemon.serve",
+    "fsm_exec.cli.exchange.paper",
+    "fsm_exec.cli.database.methods",
     "hypercorn.trio",
     "hypercorn.protocol.h11",
     "trio_websocket",

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fsm_exec.cli.crash_books import disagreements, held
+from fsm_exec.cli.demo.crash_audit import disagreements, held
 from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.values.units import CountE2

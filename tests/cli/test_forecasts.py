@@ -7,7 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from fsm_exec.cli.forecasts import forecasts
+from fsm_exec.cli.database.forecasts import forecasts
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.store import open_live_store

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.algorithms.catalogue import EXAMPLES, Catalogue, first_rows, row_of
-from fsm_exec.cli.methods import methods, methods_of, ship
+from fsm_exec.cli.database.methods import methods, methods_of, ship
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.lab.experiment.methods import resolve

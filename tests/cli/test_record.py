@@ -13,8 +13,8 @@ import msgspec
 import pytest
 import trio
 
-from fsm_exec.cli.record import FLUSH_S
-from fsm_exec.cli.recording_file import RecordingWriter, recover
+from fsm_exec.cli.exchange.record import FLUSH_S
+from fsm_exec.cli.exchange.recording_file import RecordingWriter, recover
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import CountE2, parse_count, parse_price
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, read_tape

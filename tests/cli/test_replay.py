@@ -135,7 +135,7 @@ def test_without_a_name_it_is_this_users_database(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The daemon's, if it is the only one; with none or several there, what to do is said."""
-    monkeypatch.setattr("fsm_exec.cli.which_database.data_directory", lambda: tmp_path / "data")
+    monkeypatch.setattr("fsm_exec.cli.database.default_database.data_directory", lambda: tmp_path / "data")
     (tmp_path / "data").mkdir()
     done = invoke(tmp_path, "replay", "e1")
     assert (done.returncode, done.stderr) == (2, f"fsm-exec: no database in {tmp_path / 'data'}; name one with --db\n")

@@ -6,7 +6,7 @@ import trio
 from msgspec.structs import replace
 from trio.testing import MockClock
 
-from fsm_exec.cli.results import result_of
+from fsm_exec.cli.demo.results import result_of
 from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.values.units import MoneyE6
 from tests.runtime.support import staged

@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.cli.results import differences
+from fsm_exec.cli.demo.results import differences
 from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.execution.advance import fold

@@ -14,8 +14,8 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.algorithms import method
-from fsm_exec.cli.demo_plan import BOOK_WAIT_US, DemoChoices, Start, schedule, target_price
-from fsm_exec.cli.results import differences
+from fsm_exec.cli.demo.plan import BOOK_WAIT_US, DemoChoices, Start, schedule, target_price
+from fsm_exec.cli.demo.results import differences
 from fsm_exec.core.algorithm.algorithm import Action, AmendAction, CancelAction, Goal, PlaceAction, Progress, Slice
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import VenueError

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import pytest
 
-from fsm_exec.cli.compare import compare
+from fsm_exec.cli.lab.compare import compare
 from fsm_exec.core.errors import UserError
 
 ROOT = Path(__file__).parents[2]

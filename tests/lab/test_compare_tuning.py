@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fsm_exec.cli.tune import tune
+from fsm_exec.cli.lab.tune import tune
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import US_PER_S, CountE2
 from fsm_exec.lab.experiment.compare import Field, Plan

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fsm_exec.cli.fidelity import fidelity
+from fsm_exec.cli.lab.fidelity import fidelity
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
 from fsm_exec.paper.tapes.fidelity import (

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from fsm_exec.algorithms import method
-from fsm_exec.cli.demo_database import open_demo_store
-from fsm_exec.cli.results import differences
+from fsm_exec.cli.demo.database import open_demo_store
+from fsm_exec.cli.demo.results import differences
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.paper.tapes.generator import generate

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from fsm_exec.cli.exchange.recording_file import RecordingWriter
 from fsm_exec.cli.log_file import open_log_file
-from fsm_exec.cli.recording_file import RecordingWriter
 from fsm_exec.store import open_live_store, open_virtual_store
 from fsm_exec.store.files.file_modes import restrict_modes
 from fsm_exec.store.files.locks import database_lock

@@ -16,9 +16,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.algorithms.catalogue import check_own
-from fsm_exec.cli import lab_options, lab_progress
 from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
-from fsm_exec.cli.lab_options import experiment_options
+from fsm_exec.cli.lab import options, progress
+from fsm_exec.cli.lab.options import experiment_options
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.experiment.compare import Field
@@ -43,8 +43,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewMethod(msgspec.Struct, frozen=True, kw_only=True):
-    """The file of a search that won, as `cli.methods.MethodFile` reads it. `config` has all settings, also those left
-    at their defaults."""
+    """The file of a search that won, as `cli.database.methods.MethodFile` reads it. `config` has all settings, also
+    those left at their defaults."""
 
     name: str
     algorithm: str
@@ -76,7 +76,7 @@ def tune(
     candidates: int,
     seeds: str,
     baseline: str,
-    experiment: lab_options.Experiment,
+    experiment: options.Experiment,
     as_json: bool,
 ) -> None:
     """Search an algorithm's settings, leaving one tape out at a time.
@@ -98,7 +98,7 @@ def tune(
     processes = experiment.processes()
     field = Field(plan)
     with open_results(experiment.out, resume=experiment.resume) as results:
-        if not lab_progress.work(field, results, processes):
+        if not progress.work(field, results, processes):
             say("fsm-exec: interrupted; what is done is kept: the same command with --resume goes on", err=True)
             sys.exit(EXIT_INTERRUPTED)
         found = judge(search, field, results)
@@ -111,7 +111,7 @@ def tune(
 
 
 def _seeds(text: str) -> tuple[int, ...]:
-    parts = lab_options.split("--seeds", text)
+    parts = options.split("--seeds", text)
     if not all(part.isascii() and part.isdigit() and int(part) <= SEED_MAX for part in parts):
         raise UserError(f"--seeds {text!r}: give whole numbers separated by commas")
     return tuple(dict.fromkeys(int(part) for part in parts))

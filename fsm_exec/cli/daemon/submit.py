@@ -6,7 +6,7 @@ import secrets
 
 import click
 
-from fsm_exec.cli.daemon import Client, print_json, talks_to_daemon
+from fsm_exec.cli.daemon.client_command import Client, print_json, talks_to_daemon
 from fsm_exec.cli.output import say
 from fsm_exec.control.client import DaemonAbsent, checked_submission
 from fsm_exec.core.errors import UserError

@@ -14,23 +14,17 @@ from typing import TextIO
 import click
 import trio
 
-from fsm_exec.cli.demo_crash import CRASH_ALGORITHMS, CRASH_HORIZON_S, CRASH_PROFILE, CrashRun, check_crash
-from fsm_exec.cli.demo_database import new_database_path, open_demo_store
-from fsm_exec.cli.demo_options import LIVE_SPEED, check_on_grid, checked, pace
-from fsm_exec.cli.demo_plan import (
-    BOOK_WAIT_US,
-    DemoChoices,
-    Start,
-    schedule,
-    target_price,
-)
-from fsm_exec.cli.endings import ending_signals
+from fsm_exec.cli.database.methods import methods_of
+from fsm_exec.cli.demo.crash import CRASH_ALGORITHMS, CRASH_HORIZON_S, CRASH_PROFILE, CrashRun, check_crash
+from fsm_exec.cli.demo.database import new_database_path, open_demo_store
+from fsm_exec.cli.demo.options import LIVE_SPEED, check_on_grid, checked, pace
+from fsm_exec.cli.demo.plan import BOOK_WAIT_US, DemoChoices, Start, schedule, target_price
+from fsm_exec.cli.demo.results import DemoResult, ExecutionResult, differences, result_of, table_of
+from fsm_exec.cli.demo.screen import LiveTable, NoScreen, PlainLines, Screen, console_of_a_demo
+from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from fsm_exec.cli.log_file import log_path, open_log_file
-from fsm_exec.cli.methods import methods_of
 from fsm_exec.cli.output import say, say_json
-from fsm_exec.cli.results import DemoResult, ExecutionResult, differences, result_of, table_of
-from fsm_exec.cli.screen import LiveTable, NoScreen, PlainLines, Screen, console_of_a_demo
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.limits import Limits, resolve_limits
 from fsm_exec.core.values.times import to_iso

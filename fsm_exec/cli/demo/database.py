@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fsm_exec.cli.instance import draw_instance
-from fsm_exec.cli.methods import ship
+from fsm_exec.cli.database.instance import draw_instance
+from fsm_exec.cli.database.methods import ship
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.journal.rows import StoredExecution
 from fsm_exec.store import EMBEDDED, SqliteStore, open_live_store, open_virtual_store

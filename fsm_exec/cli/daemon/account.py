@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fsm_exec.cli.config import Config, Loaded, load
-from fsm_exec.cli.paper_file import paper_at
+from fsm_exec.cli.exchange.paper_file import paper_at
 from fsm_exec.core.errors import UserError
 from fsm_exec.kalshi import environment
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from fsm_exec.cli.demo_plan import DEFAULT_ALGORITHMS, DemoChoices
-from fsm_exec.cli.methods import methods_in, methods_of
+from fsm_exec.cli.database.methods import methods_in, methods_of
+from fsm_exec.cli.demo.plan import DEFAULT_ALGORITHMS, DemoChoices
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.values.units import Outcome, format_price, parse_count, parse_price
 from fsm_exec.paper.tapes.tape import Tape

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from fsm_exec.cli import lab_options
-from fsm_exec.cli.damage import say_damage
+from fsm_exec.cli.database.damage import say_damage
+from fsm_exec.cli.lab import options
 from fsm_exec.cli.output import say
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.experiment.results import FILE_NAME
@@ -48,7 +48,7 @@ def report(
     drawing = _drawing()
     damage: list[str] = []
     if experiment:
-        names = None if methods is None else lab_options.split("--methods", methods)
+        names = None if methods is None else options.split("--methods", methods)
         title, facts, sections = drawing.comparison_sections(file, baseline=baseline, methods=names)
     elif execution is not None:
         title, facts, sections = drawing.execution_sections(file, execution, recording)

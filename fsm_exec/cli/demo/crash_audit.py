@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from fsm_exec.cli.results import differences
+from fsm_exec.cli.demo.results import differences
 from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingAmend
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.market.client_order_id import parse_order_name

@@ -20,7 +20,7 @@ from rich.table import Table
 from fsm_exec.algorithms import Method
 from fsm_exec.algorithms.catalogue import Catalogue, first_rows
 from fsm_exec.algorithms.registry import Origin
-from fsm_exec.cli.damage import say_damage
+from fsm_exec.cli.database.damage import say_damage
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import SaveRefused, UserError
 from fsm_exec.core.journal.rows import MethodRow

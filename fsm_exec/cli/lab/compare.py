@@ -7,9 +7,9 @@ import sys
 import click
 import msgspec
 
-from fsm_exec.cli import compare_tables, lab_options, lab_progress
 from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
-from fsm_exec.cli.lab_options import experiment_options
+from fsm_exec.cli.lab import compare_tables, options, progress
+from fsm_exec.cli.lab.options import experiment_options
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.experiment.compare import Field
@@ -39,7 +39,7 @@ def compare(
     tapes: tuple[str, ...],
     methods: str | None,
     baseline: str,
-    experiment: lab_options.Experiment,
+    experiment: options.Experiment,
     sensitivity: bool,
     buckets: bool,
     as_json: bool,
@@ -49,19 +49,19 @@ def compare(
     processes = experiment.processes()
     others = variations(plan.conditions) if sensitivity else {}
     slowest_us = max(conditions.latency_us for conditions in (plan.conditions, *others.values()))
-    lab_options.horizons(experiment.horizon, slowest_us // 1_000)
+    options.horizons(experiment.horizon, slowest_us // 1_000)
     named = open_tapes(plan.tapes)
     field = Field(plan, named)
     varied: list[Variation] = []
     with open_results(experiment.out, resume=experiment.resume) as results:
-        finished = lab_progress.work(field, results, processes)
+        finished = progress.work(field, results, processes)
         found = build_report(field, results, with_buckets=buckets)
     for name, conditions in others.items():
         if not finished:
             break
         field = Field(msgspec.structs.replace(plan, conditions=conditions), named)
         with open_results(experiment.out / name, resume=experiment.resume) as results:
-            finished = lab_progress.work(field, results, processes)
+            finished = progress.work(field, results, processes)
             varied.append(variation(name, build_report(field, results)))
     if as_json:
         document = grid(found, varied) if sensitivity else found

@@ -7,8 +7,8 @@ from typing import Final
 
 import click
 
-from fsm_exec.cli.daemon import Client, print_json, talks_to_daemon
-from fsm_exec.cli.open_orders import orders_of
+from fsm_exec.cli.daemon.client_command import Client, print_json, talks_to_daemon
+from fsm_exec.cli.daemon.open_orders import orders_of
 from fsm_exec.cli.output import say
 from fsm_exec.core.errors import ExecError
 

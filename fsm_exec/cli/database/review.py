@@ -9,8 +9,8 @@ from typing import Final, cast, get_args
 
 import click
 
-from fsm_exec.cli import review_tables
-from fsm_exec.cli.damage import say_damage
+from fsm_exec.cli.database import review_tables
+from fsm_exec.cli.database.damage import say_damage
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import DAY_S

@@ -13,9 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fsm_exec.cli.crash_books import KINDS, AtWork, Fates, held, kind_of
-from fsm_exec.cli.results import ExecutionResult
-from fsm_exec.cli.screen import BAR_WIDTH, COLOURS
+from fsm_exec.cli.demo.crash_audit import KINDS, AtWork, Fates, held, kind_of
+from fsm_exec.cli.demo.results import ExecutionResult
+from fsm_exec.cli.demo.screen import BAR_WIDTH, COLOURS
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.values.units import format_count, format_fixed
 

@@ -18,10 +18,10 @@ import click
 import trio
 
 from fsm_exec.cli.config import Loaded, load
-from fsm_exec.cli.connection import access_of
-from fsm_exec.cli.endings import ending_signals
+from fsm_exec.cli.end_signals import ending_signals
+from fsm_exec.cli.exchange.access import access_of
+from fsm_exec.cli.exchange.recording_file import RecordingWriter, recover
 from fsm_exec.cli.output import say, say_json
-from fsm_exec.cli.recording_file import RecordingWriter, recover
 from fsm_exec.core.errors import UserError, VenueRefused, VenueUnreadable
 from fsm_exec.core.market.book import Level
 from fsm_exec.core.market.orders import FillReport, OrderReport

@@ -23,9 +23,9 @@ from typing import cast
 import click
 import trio
 
-from fsm_exec.cli.endings import ending_signals
+from fsm_exec.cli.end_signals import ending_signals
+from fsm_exec.cli.exchange.paper_file import Ready, told
 from fsm_exec.cli.output import say, say_json
-from fsm_exec.cli.paper_file import Ready, told
 from fsm_exec.core.errors import UserError, first_of
 from fsm_exec.core.values.units import Outcome
 from fsm_exec.kalshi.translate import is_ticker

@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from fsm_exec.cli.database.default_database import meant
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
-from fsm_exec.cli.which_database import meant
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.runtime.clock import system_us

@@ -12,8 +12,8 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsm_exec.cli.daemon import Client, console, print_json, talks_to_daemon, where_the_daemon_is
-from fsm_exec.cli.open_orders import orders_of
+from fsm_exec.cli.daemon.client_command import Client, console, print_json, talks_to_daemon, where_the_daemon_is
+from fsm_exec.cli.daemon.open_orders import orders_of
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX
 from fsm_exec.control.messages import (

@@ -19,15 +19,15 @@ import trio
 from rich.console import Console
 from rich.table import Table
 
-from fsm_exec.cli.crash_books import at_work, disagreements, fates, held
-from fsm_exec.cli.crash_engine import EngineProcess, Ready
-from fsm_exec.cli.crash_story import Compared, CrashResult, KillTold, Story, found_at_kill, found_at_restart
-from fsm_exec.cli.demo_plan import BOOK_WAIT_US, DemoChoices, Start, schedule
-from fsm_exec.cli.endings import ending_signals
+from fsm_exec.cli.demo.crash_audit import at_work, disagreements, fates, held
+from fsm_exec.cli.demo.crash_engine import EngineProcess, Ready
+from fsm_exec.cli.demo.crash_screen import Compared, CrashResult, KillTold, Story, found_at_kill, found_at_restart
+from fsm_exec.cli.demo.plan import BOOK_WAIT_US, DemoChoices, Start, schedule
+from fsm_exec.cli.demo.results import result_of, table_of
+from fsm_exec.cli.demo.screen import console_of_a_demo
+from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from fsm_exec.cli.output import say, say_json
-from fsm_exec.cli.results import result_of, table_of
-from fsm_exec.cli.screen import console_of_a_demo
 from fsm_exec.control.client import Client, DaemonAbsent
 from fsm_exec.control.messages import Accepted, Submission
 from fsm_exec.core.errors import ExecError, UserError

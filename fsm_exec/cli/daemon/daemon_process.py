@@ -19,12 +19,12 @@ import msgspec
 import trio
 
 from fsm_exec.cli.config import Loaded
-from fsm_exec.cli.connection import access_of
-from fsm_exec.cli.endings import ending_signals
+from fsm_exec.cli.daemon.open_orders import orders_of
+from fsm_exec.cli.database.instance import draw_instance
+from fsm_exec.cli.database.methods import methods_of, say_broken_packages, ship
+from fsm_exec.cli.end_signals import ending_signals
+from fsm_exec.cli.exchange.access import access_of
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
-from fsm_exec.cli.instance import draw_instance
-from fsm_exec.cli.methods import methods_of, say_broken_packages, ship
-from fsm_exec.cli.open_orders import orders_of
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.app import ControlApp
 from fsm_exec.control.presence import Daemon, announced

@@ -16,8 +16,8 @@ from pathlib import Path
 import click
 import trio
 
-from fsm_exec.cli.account import account_of
-from fsm_exec.cli.daemon_life import DaemonLife, OnStop, Wiring
+from fsm_exec.cli.daemon.account import account_of
+from fsm_exec.cli.daemon.daemon_process import DaemonLife, OnStop, Wiring
 from fsm_exec.cli.log_file import open_log_file
 from fsm_exec.cli.output import say
 from fsm_exec.control.places import database_path, made, token_path

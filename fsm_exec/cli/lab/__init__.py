@@ -1,0 +1,10 @@
+"""Commands of the lab: `fsm-exec compare`, `tune`, `simulate`, `report`, `fidelity` and `algorithms`.
+
+compare, compare_tables   several methods on the same episodes, and the tables that show how they did
+tune                      settings of an algorithm, searched on some days and judged on others
+simulate                  one seed, one history: where does the engine break its promise
+report                    one HTML file of what was measured
+fidelity                  how much generated markets are like recorded ones
+algorithms                which there are, and whether one keeps the rules
+options, progress         options of experiments as numbers; the bar, and what Ctrl-C keeps
+"""
