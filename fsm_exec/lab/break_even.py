@@ -104,7 +104,7 @@ def _cost(rows: Sequence[EndedRow]) -> Fraction:
 
 
 def _half_width(rows: Sequence[EndedRow]) -> float | None:
-    """Of the interval of the same; None for too few blocks to say."""
+    """Return half the width of the interval of the same difference; None for too few blocks."""
     mean = float(_cost(rows))
     residuals: dict[tuple[str, int], float] = defaultdict(float)
     for row in rows:

@@ -43,7 +43,7 @@ class Proportion(NamedTuple):
 
 
 def proportion(draws: Iterable[tuple[Hashable, bool]]) -> Proportion:
-    """Of (block, whether it happened)."""
+    """Estimate a proportion from pairs of (block, whether it happened)."""
     counts: dict[Hashable, list[int]] = defaultdict(lambda: [0, 0])
     for block, happened in draws:
         counts[block][0] += happened

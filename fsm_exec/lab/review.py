@@ -96,7 +96,7 @@ class Verdict(NamedTuple):
 
 
 def figures(ended: Sequence[EndedRow], opportunities: Sequence[OpportunityRow]) -> Figures:
-    """Of all that is given."""
+    """Compute the figures of all the rows."""
     trades = [row for row in ended if row.filled_e2 is None or row.filled_e2]
     limits = [row for row in ended if row.algorithm not in NO_LIMIT and row.target_price is not None]
     return Figures(
@@ -141,7 +141,7 @@ def percent(share: float) -> str:
 
 
 def interval(found: Proportion) -> str:
-    """Of a rate, in per cent."""
+    """Return the interval of a rate as text, in per cent."""
     return f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 

@@ -157,7 +157,7 @@ def _resampled_means(blocks: Sequence[Block], seed: int, resamples: int) -> list
 
 
 def _standard_error(blocks: Sequence[Block], mean: float) -> float:
-    """Of the mean as a ratio of two sums over blocks."""
+    """Return the standard error of the mean as a ratio of two sums over blocks."""
     squares = math.fsum((block.total - mean * block.episodes) ** 2 for block in blocks)
     return math.sqrt(squares * len(blocks) / (len(blocks) - 1)) / sum(block.episodes for block in blocks)
 

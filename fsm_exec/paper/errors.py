@@ -100,7 +100,8 @@ def group_not_found(group_id: str) -> ApiError:
 
 
 def group_limit_exceeded() -> ApiError:
-    """As above; the group is triggered and takes no orders until it is reset."""
+    """Return the refusal of an order for a triggered group, which takes none until it is reset. No source has its
+    status."""
     return ApiError(400, "exceeded_order_group_risk_limit", "exceeded order group risk limit")
 
 

@@ -124,7 +124,7 @@ class GroupMade(msgspec.Struct, kw_only=True):
 
 
 class Group(msgspec.Struct, kw_only=True):
-    """Of a listing it has its `id` and not its orders."""
+    """An order group. In a listing it has its `id` and lacks its orders."""
 
     id: str | None = None
     is_auto_cancel_enabled: bool | None = None

@@ -44,7 +44,8 @@ def _by_name(name: str) -> Method:
 
 
 def full_name(name: str) -> str:
-    """As it is stored: NAME@VERSION, or the text itself if that states its settings. Raises as `resolve`."""
+    """Return a method's name as it is stored: NAME@VERSION, or the text itself if that states its settings. Raises as
+    `resolve`."""
     found = resolve(name)
     return name if _WITH_SETTINGS.fullmatch(name) else found.full_name
 

@@ -32,7 +32,7 @@ class Grid(ComparisonReport, frozen=True, kw_only=True):
 
 
 def variations(base: Conditions) -> dict[str, Conditions]:
-    """By the name of their directory; only those that differ from `base`."""
+    """Return the variations by the name of their directory; only those that differ from `base`."""
     changed = {
         "queue-conservative": msgspec.structs.replace(base, queue_model="conservative"),
         "latency-1000ms": msgspec.structs.replace(base, latency_us=SLOW_US),

@@ -145,7 +145,7 @@ def summarize(
 
 
 def groups_of(scope: Scope, episodes: Sequence[EpisodeResult]) -> list[Group]:
-    """By tape, and of all tapes together if there are several."""
+    """Group the episodes by tape, and all tapes together if there are several."""
     tapes = [*scope.tapes, ALL_TAPES] if len(scope.tapes) > 1 else list(scope.tapes)
     groups = []
     for tape in tapes:
@@ -209,7 +209,7 @@ def _cell(scope: Scope, group: Group, method: str) -> tuple[Cell, Paired | None]
 
 
 def _buckets(scope: Scope, groups: Sequence[Group]) -> list[Bucket]:
-    """Of the widest groups only: parts of parts say nothing."""
+    """Summarize the buckets of the widest groups only: parts of parts are too small."""
     found: list[tuple[Bucket, str, float | None]] = []
     widest = ALL_TAPES if len(scope.tapes) > 1 else scope.tapes[0]
     for group in groups:
@@ -252,7 +252,7 @@ def _buckets(scope: Scope, groups: Sequence[Group]) -> list[Bucket]:
 
 
 def _difference(scope: Scope, group: Group, method: str, figure: Callable[[EpisodeResult, str], float]) -> Comparison:
-    """Of the method against the baseline. The draws depend on what is compared and on nothing else."""
+    """Compare the method with the baseline. The draws depend on what is compared and on nothing else."""
     blocks: dict[EpisodeKey, Hashable] = {e.key: (e.key.tape, e.block) for e in group.episodes}
     seed = zlib.crc32(repr((group.tape, group.quantity_e2, group.horizon_us, method, scope.baseline)).encode())
     found = compare(

@@ -62,7 +62,7 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the chosen settings on unseen tapes, against a method: cents per contract, shares of the quantity filled."""
+    """The tuned settings against a method on held-out tapes: cents per contract, shares of the quantity filled."""
 
     against: str
     episodes: int

@@ -8,5 +8,5 @@ from fsm_exec.core.text import clean
 
 
 def escape(text: str) -> str:
-    """As HTML text or an attribute's value."""
+    """Escape text for HTML or an attribute's value."""
     return html.escape(clean(text))

@@ -183,7 +183,7 @@ def _row(
 
 
 def _estimate(priced: Sequence[Scored]) -> Estimate:
-    """Of the mean cost in cents: blocks of a market and a quarter of an hour, weighed by what was asked for."""
+    """Estimate the mean cost in cents from blocks of a market and a quarter of an hour, weighted by quantity."""
     blocks: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
     for one in priced:
         total = blocks[one.worked.ticker, one.worked.accepted_us // BLOCK_US]

@@ -155,7 +155,7 @@ def log_mean_sd(sizes: Sequence[int]) -> tuple[float, float]:
 
 
 def median(ordered: Sequence[int]) -> float:
-    """Of sorted values; 0 of none."""
+    """Return the median of sorted values; 0 without values."""
     if not ordered:
         return 0.0
     middle = len(ordered) // 2

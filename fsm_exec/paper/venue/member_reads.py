@@ -198,7 +198,7 @@ def queue_position(exchange: Exchange, account: Account, order_id: str) -> dict[
 
 
 def queue_positions(exchange: Exchange, account: Account, page: Page) -> dict[str, object]:
-    """Of every resting order in the markets asked for."""
+    """Return the queue positions of every resting order in the markets of the page."""
     resting = [
         order
         for ticker, orders in account.resting.items()

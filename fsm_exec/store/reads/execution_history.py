@@ -35,8 +35,8 @@ class StoredHistory(msgspec.Struct, frozen=True):
     metrics: MetricsRow | None
     method: MethodRow | None
     markouts: dict[tuple[str, str], dict[int, int | None]]
-    """By order id and fill id, then by horizon in seconds (0 is the settlement): the mid in the own outcome, in 10^-5
-    dollars; None was missed."""
+    """Markouts by order id and fill id, then by horizon in seconds (0 is the settlement): the mid in the own outcome,
+    in 10^-5 dollars; None was missed."""
 
 
 class StoredBook(msgspec.Struct, frozen=True):

@@ -130,7 +130,7 @@ def load_old_books(connection: sqlite3.Connection, before_us: int, at_most: int)
 
 
 def load_methods(connection: sqlite3.Connection, damage: list[str] | None = None) -> list[MethodRow]:
-    """By name and version. One that is damaged is named in `damage`, or left out."""
+    """Load the methods, by name and version. One that is damaged is named in `damage`, or left out."""
     return list(decode_rows(connection.execute(_METHODS), _method, [] if damage is None else damage))
 
 
@@ -143,8 +143,9 @@ def _method(row: tuple[Any, ...]) -> MethodRow:
 def load_completed_forecasts(
     connection: sqlite3.Connection, damage: list[str] | None = None
 ) -> dict[str, list[tuple[int, int, int]]]:
-    """By kind: (forecast, last value, what came), in millionths, as `core.signals.forecasts.score` takes them. One that
-    is damaged is named in `damage`; without it the first raises DamagedRow."""
+    """Load the completed forecasts, by kind: (forecast, last value, what came), in millionths, as
+    `core.signals.forecasts.score` takes them. One that is damaged is named in `damage`; without it the first raises
+    DamagedRow."""
     found: dict[str, list[tuple[int, int, int]]] = {}
     for kind, values in decode_rows(connection.execute(_SCORES), _score, damage):
         found.setdefault(kind, []).append(values)

@@ -44,8 +44,8 @@ class WorkedExecution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Markout(msgspec.Struct, kw_only=True):
-    """Of one execution's fills at one horizon: a total in 10^-7 dollars (positive = gain) over `count_e2`; of
-    `missing_e2` the mid is not known."""
+    """The markout of one execution's fills at one horizon: a total in 10^-7 dollars (positive = gain) over `count_e2`;
+    of `missing_e2` the mid is not known."""
 
     gain_e7: int = 0
     count_e2: int = 0
@@ -59,7 +59,7 @@ def load_worked(connection: sqlite3.Connection, damage: list[str] | None = None)
 
 
 def load_markouts(connection: sqlite3.Connection, damage: list[str] | None = None) -> dict[tuple[str, int], Markout]:
-    """By execution and horizon in seconds. As `worked`."""
+    """Load the markouts, by execution and horizon in seconds. Damage is reported as by `load_worked`."""
     found: dict[tuple[str, int], Markout] = {}
     for execution_id, horizon_s, price, count_e2, mid in decode_rows(connection.execute(_MARKOUTS), _markout, damage):
         total = found.setdefault((execution_id, horizon_s), Markout())
@@ -88,7 +88,7 @@ def _hundred_thousandths(value: str) -> int:
 
 
 def load_grids(connection: sqlite3.Connection, damage: list[str] | None = None) -> dict[str, PriceGrid]:
-    """The YES prices each market allows, by ticker. As `worked`."""
+    """Load the YES prices each market allows, by ticker. Damage is reported as by `load_worked`."""
     rows = connection.execute("SELECT ticker, price_ranges FROM markets ORDER BY ticker")
     return dict(decode_rows(rows, _named_grid, damage))
 
