@@ -34,16 +34,16 @@ if TYPE_CHECKING:
     from fsm_exec.control.client_errors import DaemonFailed as DaemonFailed
     from fsm_exec.control.client_errors import Refused as Refused
     from fsm_exec.control.event_parser import Step as Step
-    from fsm_exec.control.messages import Accepted as Accepted
-    from fsm_exec.control.messages import EdgeGiven as EdgeGiven
-    from fsm_exec.control.messages import ExecutionDetail as ExecutionDetail
-    from fsm_exec.control.messages import ExecutionSummary as ExecutionSummary
-    from fsm_exec.control.messages import FillSeen as FillSeen
-    from fsm_exec.control.messages import QuarantineSeen as QuarantineSeen
-    from fsm_exec.control.messages import Status as Status
-    from fsm_exec.control.messages import Submission as Submission
-    from fsm_exec.control.messages import Told as Told
-    from fsm_exec.control.messages import Transition as Transition
+    from fsm_exec.control.schema import Accepted as Accepted
+    from fsm_exec.control.schema import EdgeGiven as EdgeGiven
+    from fsm_exec.control.schema import ExecutionDetail as ExecutionDetail
+    from fsm_exec.control.schema import ExecutionSummary as ExecutionSummary
+    from fsm_exec.control.schema import FillSeen as FillSeen
+    from fsm_exec.control.schema import QuarantineSeen as QuarantineSeen
+    from fsm_exec.control.schema import Status as Status
+    from fsm_exec.control.schema import Submission as Submission
+    from fsm_exec.control.schema import Told as Told
+    from fsm_exec.control.schema import Transition as Transition
     from fsm_exec.core.algorithm.algorithm import Action as Action
     from fsm_exec.core.algorithm.algorithm import AmendAction as AmendAction
     from fsm_exec.core.algorithm.algorithm import CancelAction as CancelAction
@@ -82,7 +82,7 @@ _HOMES = {
     "fsm_exec.control.client": ("AsyncClient", "Client"),
     "fsm_exec.control.client_errors": ("ControlError", "DaemonAbsent", "DaemonFailed", "Refused"),
     "fsm_exec.control.event_parser": ("Step",),
-    "fsm_exec.control.messages": (
+    "fsm_exec.control.schema": (
         "Accepted",
         "EdgeGiven",
         "ExecutionDetail",

@@ -31,12 +31,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.control import messages, refusals
-from fsm_exec.control.access import Door
-from fsm_exec.control.answers import JSON, answer, body_of, failed, place_of, query_of
+from fsm_exec.control import api_errors, schema
+from fsm_exec.control.auth import Door
 from fsm_exec.control.endpoints import ENDPOINTS, Endpoint, Name
 from fsm_exec.control.events import EventStream
 from fsm_exec.control.openapi import openapi
+from fsm_exec.control.responses import JSON, answer, body_of, failed, place_of, query_of
 from fsm_exec.control.service import Control
 from fsm_exec.core.errors import ExecError
 
@@ -73,12 +73,12 @@ class ControlApp:
             try:
                 return await handler(request)
             except ExecError as error:
-                return failed(refusals.of_error(error))
+                return failed(api_errors.of_error(error))
             except ClientDisconnect:
-                return failed(refusals.cut_off())  # who has gone will not read it, who let us wait will
+                return failed(api_errors.cut_off())  # who has gone will not read it, who let us wait will
             except Exception:  # one request's bug must not take the daemon down
                 self._log.exception("control_failed", path=endpoint.full_path)
-                return failed(refusals.Refusal(500, "internal", "the daemon failed at this; its log says more"))
+                return failed(api_errors.Refusal(500, "internal", "the daemon failed at this; its log says more"))
 
         return Route(endpoint.full_path, answered, methods=[endpoint.method])
 
@@ -87,18 +87,18 @@ class ControlApp:
         return answer(health, 200 if health.ok else 503)
 
     async def _status(self, request: Request) -> Response:
-        query_of(request, messages.NoQuery)
+        query_of(request, schema.NoQuery)
         return answer(await self._control.status())
 
     async def _submit(self, request: Request) -> Response:
-        accepted = await self._control.submit(await body_of(request, messages.Submission))
+        accepted = await self._control.submit(await body_of(request, schema.Submission))
         return answer(accepted, 201 if accepted.is_new else 200)
 
     async def _list(self, request: Request) -> Response:
-        return answer(await self._control.page(query_of(request, messages.ListQuery)))
+        return answer(await self._control.page(query_of(request, schema.ListQuery)))
 
     async def _show(self, request: Request) -> Response:
-        lines = query_of(request, messages.ShowQuery).journal_lines
+        lines = query_of(request, schema.ShowQuery).journal_lines
         return answer(await self._control.show(_execution_id(request), lines))
 
     async def _watch_one(self, request: Request) -> Response:
@@ -111,35 +111,35 @@ class ControlApp:
         return EventStream(partial(self._control.teller.tell_all, place_of(request)))
 
     async def _cancel(self, request: Request) -> Response:
-        await body_of(request, messages.NoQuery)
+        await body_of(request, schema.NoQuery)
         return answer(await self._control.cancel(_execution_id(request)), 202)
 
     async def _resume_one(self, request: Request) -> Response:
-        await body_of(request, messages.NoQuery)
+        await body_of(request, schema.NoQuery)
         return answer(await self._control.resume_execution(_execution_id(request)), 202)
 
     async def _halt(self, request: Request) -> Response:
-        await body_of(request, messages.NoQuery)
+        await body_of(request, schema.NoQuery)
         return answer(await self._control.halt(), 202)
 
     async def _resume(self, request: Request) -> Response:
-        await body_of(request, messages.NoQuery)
+        await body_of(request, schema.NoQuery)
         return answer(await self._control.resume())
 
     async def _openapi(self, request: Request) -> Response:
-        query_of(request, messages.NoQuery)
+        query_of(request, schema.NoQuery)
         return Response(openapi(self._control.version), media_type=JSON)
 
 
 def _execution_id(request: Request) -> str:
     name: str = request.path_params["execution_id"]
     if not EXECUTION_ID.fullmatch(name):
-        raise refusals.not_found(f"{name[:40]!r} is no execution's id; they look like e000001")
+        raise api_errors.not_found(f"{name[:40]!r} is no execution's id; they look like e000001")
     return name
 
 
 async def _no_such_page(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     if status == 405:
-        return failed(refusals.Refusal(405, "wrong_method", f"{request.method} is not for this path"))
-    return failed(refusals.Refusal(status, "not_found", "no such path; they begin with /v1/"))
+        return failed(api_errors.Refusal(405, "wrong_method", f"{request.method} is not for this path"))
+    return failed(api_errors.Refusal(status, "not_found", "no such path; they begin with /v1/"))

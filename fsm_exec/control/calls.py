@@ -11,7 +11,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from fsm_exec.control.client_errors import UNREADABLE, DaemonFailed
-from fsm_exec.control.messages import (
+from fsm_exec.control.schema import (
     Accepted,
     ExecutionDetail,
     Health,

@@ -29,9 +29,10 @@ import msgspec
 
 from fsm_exec.control import calls
 from fsm_exec.control.client_errors import ControlError, DaemonAbsent, DaemonFailed, Refused
+from fsm_exec.control.discovery import finder
 from fsm_exec.control.event_parser import Step
-from fsm_exec.control.finding import finder
-from fsm_exec.control.messages import (
+from fsm_exec.control.remote import JOURNAL_LINES, PATIENCE_S, RemoteDaemon, say_nothing
+from fsm_exec.control.schema import (
     Accepted,
     ExecutionDetail,
     ExecutionState,
@@ -43,7 +44,6 @@ from fsm_exec.control.messages import (
     Submission,
     Told,
 )
-from fsm_exec.control.remote import JOURNAL_LINES, PATIENCE_S, RemoteDaemon, say_nothing
 from fsm_exec.control.transports import BlockingTransport, LoopTransport, run
 from fsm_exec.core.errors import UserError
 

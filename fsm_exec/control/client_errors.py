@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from fsm_exec.control.messages import Failed
+from fsm_exec.control.schema import Failed
 from fsm_exec.core.errors import ExecError, UserError
 
 USERS_FAULT: Final = frozenset({400, 401, 403, 404, 405, 409, 413, 422})

@@ -8,7 +8,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from fsm_exec.control.messages import (
+from fsm_exec.control.api_errors import ErrorCode
+from fsm_exec.control.schema import (
     Accepted,
     ExecutionDetail,
     Health,
@@ -21,7 +22,6 @@ from fsm_exec.control.messages import (
     Told,
     WatchQuery,
 )
-from fsm_exec.control.refusals import ErrorCode
 
 VERSION_PREFIX: Final = "/v1"
 Name: TypeAlias = Literal[

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 from fsm_exec.control.calls import decode
 from fsm_exec.control.client_errors import DaemonAbsent
-from fsm_exec.control.messages import Ended, QuarantineSeen, Transition
+from fsm_exec.control.schema import Ended, QuarantineSeen, Transition
 
 Step: TypeAlias = Transition | QuarantineSeen
 HAS_ENDED = "has ended"

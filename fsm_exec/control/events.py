@@ -16,9 +16,9 @@ import trio
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from fsm_exec.control.answers import failed
-from fsm_exec.control.messages import Ended, QuarantineSeen, Transition
-from fsm_exec.control.refusals import Refusal
+from fsm_exec.control.api_errors import Refusal
+from fsm_exec.control.responses import failed
+from fsm_exec.control.schema import Ended, QuarantineSeen, Transition
 
 KEEP_ALIVE_S: Final = 15
 Emit: TypeAlias = Callable[[bytes], Awaitable[None]]

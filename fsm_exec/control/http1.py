@@ -19,10 +19,10 @@ import trio
 from starlette.types import ASGIApp, Message
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.control.access import HOLDS_TOKEN
-from fsm_exec.control.answers import JSON
-from fsm_exec.control.messages import ErrorBody, Failed
-from fsm_exec.control.refusals import Refusal
+from fsm_exec.control.api_errors import Refusal
+from fsm_exec.control.auth import HOLDS_TOKEN
+from fsm_exec.control.responses import JSON
+from fsm_exec.control.schema import ErrorBody, Failed
 
 HEAD_S: Final = 5.0  # for a head to be there, after the connection or the last answer
 BODY_S: Final = 10.0  # for a body to be there, after its head

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from fsm_exec.control.answers import JSON, LAST_EVENT_ID
+from fsm_exec.control.api_errors import ErrorCode
 from fsm_exec.control.endpoints import ENDPOINTS, Endpoint, EventStream
-from fsm_exec.control.messages import INSTANCE, Ended, Failed, NoQuery, QuarantineSeen, Transition
-from fsm_exec.control.refusals import ErrorCode
+from fsm_exec.control.responses import JSON, LAST_EVENT_ID
+from fsm_exec.control.schema import INSTANCE, Ended, Failed, NoQuery, QuarantineSeen, Transition
 
 Schema = dict[str, Any]
 EXECUTION_ID_PATTERN: Final = "^e[0-9]{6,18}$"

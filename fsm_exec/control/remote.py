@@ -19,10 +19,10 @@ import msgspec
 from fsm_exec.control import calls
 from fsm_exec.control.calls import STATUS, Call
 from fsm_exec.control.client_errors import DaemonAbsent, DaemonFailed, error_of
+from fsm_exec.control.discovery import Address, Find
 from fsm_exec.control.event_parser import EventParser, Step
-from fsm_exec.control.finding import Address, Find
 from fsm_exec.control.limits import PAGE_MAX
-from fsm_exec.control.messages import INSTANCE, ExecutionDetail, ExecutionSummary, ListQuery
+from fsm_exec.control.schema import INSTANCE, ExecutionDetail, ExecutionSummary, ListQuery
 from fsm_exec.control.transports import Sent, Transport
 from fsm_exec.core.text import one_line
 

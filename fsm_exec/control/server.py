@@ -18,10 +18,10 @@ import trio
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.control.answers import failed
+from fsm_exec.control.api_errors import too_many_connections
 from fsm_exec.control.http1 import HEAD_BYTES_MAX, Connection, plain_answer
 from fsm_exec.control.limits import CONNECTIONS_MAX
-from fsm_exec.control.refusals import too_many_connections
+from fsm_exec.control.responses import failed
 from fsm_exec.core.errors import UserError
 
 LOOPBACK: Final = "127.0.0.1"

@@ -16,9 +16,12 @@ import msgspec
 import trio
 
 from fsm_exec.algorithms import Method
-from fsm_exec.control import refusals
+from fsm_exec.control import api_errors
+from fsm_exec.control.admission import Checked, canonical, check_market, check_size, checked, deadline_us, limits_for
+from fsm_exec.control.broadcast import Watchers
+from fsm_exec.control.journal_stream import Teller
 from fsm_exec.control.limits import ControlLimits
-from fsm_exec.control.messages import (
+from fsm_exec.control.schema import (
     Accepted,
     ExecutionDetail,
     Health,
@@ -29,9 +32,6 @@ from fsm_exec.control.messages import (
     Submission,
     Told,
 )
-from fsm_exec.control.submissions import Checked, canonical, check_market, check_size, checked, deadline_us, limits_for
-from fsm_exec.control.telling import Teller
-from fsm_exec.control.watching import Watchers
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed
 from fsm_exec.core.execution.execution import EXECUTION_ENDS
 from fsm_exec.core.journal.rows import RefusedRow, SubmissionRow
@@ -100,7 +100,7 @@ class Control:
             earlier = await self._store.submission(given.key)
             if earlier is not None:
                 if earlier.request != wanted:
-                    raise refusals.conflict(
+                    raise api_errors.conflict(
                         f"key {given.key!r} was used at {earlier.submitted_at} for another request "
                         f"({earlier.execution_id}); use a new key"
                     )
@@ -125,7 +125,7 @@ class Control:
             quantity=format_count(request.target_e2),
             target_price=None if given.target_price is None else format_price(parse_price(given.target_price)),
             edge=edge_figures(request.edge, self._engine.volume_24h(given.ticker)),
-            refusal=refusals.of_error(refused).code,
+            refusal=api_errors.of_error(refused).code,
         )
         with suppress(SaveRefused, StoreFailed):  # the caller is to hear why it was refused, not what became of a note
             await self._store.save_refused(row)
@@ -137,7 +137,7 @@ class Control:
         self._accepting[given.ticker] += 1
         try:
             if await self._store.unfinished_count() + self._accepting.total() > self._limits.max_unfinished_executions:
-                raise refusals.over_limit(
+                raise api_errors.over_limit(
                     f"max_unfinished_executions = {self._limits.max_unfinished_executions} are at work; "
                     "wait for some to end"
                 )
@@ -183,9 +183,9 @@ class Control:
             raise self._engine.failure  # it will not run again: say why, not only that
         state = "stopping" if self._is_closed else self._engine.state
         if state != "running":
-            raise refusals.not_running(f"the engine is {state} and accepts no work")
+            raise api_errors.not_running(f"the engine is {state} and accepts no work")
         if why := self._engine.health.why_degraded():
-            raise refusals.degraded(f"nothing can be done at the exchange now: {'; '.join(why)}")
+            raise api_errors.degraded(f"nothing can be done at the exchange now: {'; '.join(why)}")
 
     async def close(self) -> None:
         """From now on nothing is accepted, and what is being saved has been: whoever brings the engine to rest then
@@ -251,20 +251,20 @@ class Control:
     async def show(self, execution_id: str, journal_lines: int) -> ExecutionDetail:
         detail = await self._store.detail(execution_id, journal_lines)
         if detail is None:
-            raise refusals.unknown_execution(execution_id)
+            raise api_errors.unknown_execution(execution_id)
         return detail
 
     async def cancel(self, execution_id: str) -> Told:
         state = (await self.show(execution_id, 0)).execution.state
         if state in EXECUTION_ENDS:
-            raise refusals.conflict(f"execution {execution_id} has ended already ({state})")
+            raise api_errors.conflict(f"execution {execution_id} has ended already ({state})")
         await self._engine.cancel(execution_id)
         return Told(execution_id=execution_id, state=state)
 
     async def resume_execution(self, execution_id: str) -> Told:
         execution = (await self.show(execution_id, 0)).execution
         if execution.quarantine is None:
-            raise refusals.conflict(f"execution {execution_id} is not quarantined, it is {execution.state}")
+            raise api_errors.conflict(f"execution {execution_id} is not quarantined, it is {execution.state}")
         await self._engine.resume_execution(execution_id)
         return Told(execution_id=execution_id, state=execution.state)
 

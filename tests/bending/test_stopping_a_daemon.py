@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import trio
 
-from fsm_exec.control.messages import Status
+from fsm_exec.control.schema import Status
 from tests.bending import frames, requests
 from tests.bending.bends import Bends, RequestBend
 from tests.bending.proxy import bending_proxy

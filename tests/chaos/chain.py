@@ -20,7 +20,7 @@ import msgspec
 
 from fsm_exec.cli.exchange.paper_file import Ready
 from fsm_exec.control.client import Client
-from fsm_exec.control.messages import Submission
+from fsm_exec.control.schema import Submission
 from fsm_exec.core.errors import ExecError
 from tests.chaos.books import Verdict, verdict
 from tests.chaos.states import WATCHED, at_work, shows, unfinished

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from fsm_exec.control.messages import Accepted, ExecutionDetail, Page, Status
+from fsm_exec.control.schema import Accepted, ExecutionDetail, Page, Status
 from tests.cli.exchange import TICKER, Site
 from tests.cli.invoking import invoke
 from tests.cli.support import COMMAND, environment

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 import trio
 
-from fsm_exec.control.messages import Health, Status
+from fsm_exec.control.schema import Health, Status
 from tests.cli.invoking import invoke
 from tests.cli.support import COMMAND, environment
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from fsm_exec.control.messages import Accepted
+from fsm_exec.control.schema import Accepted
 from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.store.files.copy_mark import ATTRIBUTE
 from tests.cli.daemons import command, listed, live_orders, serve, status, submit, until

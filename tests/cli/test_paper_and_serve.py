@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from fsm_exec.control.messages import Accepted, Transition
+from fsm_exec.control.schema import Accepted, Transition
 from tests.cli.daemons import Ready
 from tests.cli.invoking import invoke
 from tests.cli.support import COMMAND, environment

@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from fsm_exec.control.limits import BODY_BYTES_MAX
-from fsm_exec.control.messages import Status, Transition
+from fsm_exec.control.schema import Status, Transition
 from tests.cli import daemons
 from tests.cli.daemons import command, live_orders, refused, serve, show, states, status, submit, until
 from tests.cli.exchange import TICKER, site

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from fsm_exec.control.messages import Transition
+from fsm_exec.control.schema import Transition
 from fsm_exec.core.values.units import parse_count, parse_price
 from fsm_exec.paper.tapes.tape import BookSnapshot
 from tests.cli.daemons import END_S, Serve, serve, status, submit, until

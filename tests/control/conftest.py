@@ -16,10 +16,10 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.algorithms import method
 from fsm_exec.control.app import ControlApp
+from fsm_exec.control.broadcast import Watchers
 from fsm_exec.control.limits import ControlLimits
-from fsm_exec.control.messages import Accepted, ErrorBody, Failed
+from fsm_exec.control.schema import Accepted, ErrorBody, Failed
 from fsm_exec.control.service import About, Control
-from fsm_exec.control.watching import Watchers
 from fsm_exec.core.values.units import MoneyE6, parse_count, parse_price
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timing.latency import NO_LATENCY

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from fsm_exec.control.limits import ControlLimits
-from fsm_exec.control.messages import Status
+from fsm_exec.control.schema import Status
 from fsm_exec.core.execution.cancel_capacity import ANSWERS_US, HALT_TOKENS_S
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.values.times import to_iso

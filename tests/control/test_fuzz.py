@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fsm_exec.control.limits import ControlLimits
-from fsm_exec.control.messages import Submission
+from fsm_exec.control.schema import Submission
 from tests.control.conftest import TICKER, a_desk, error_of, request
 
 JSON = st.recursive(

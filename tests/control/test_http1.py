@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from fsm_exec.control import http1
 from fsm_exec.control.limits import BODY_BYTES_MAX, CONNECTIONS_MAX
-from fsm_exec.control.messages import Failed
+from fsm_exec.control.schema import Failed
 from fsm_exec.control.server import SPARE, listening_socket, serving
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.logs import open_log

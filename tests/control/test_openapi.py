@@ -13,8 +13,8 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from fsm_exec.control import calls
-from fsm_exec.control.messages import ListQuery, Submission
-from fsm_exec.control.refusals import ErrorCode
+from fsm_exec.control.api_errors import ErrorCode
+from fsm_exec.control.schema import ListQuery, Submission
 from tests.control.conftest import Desk, error_of
 from tests.control.specified import DOCUMENT, check, operation_of
 

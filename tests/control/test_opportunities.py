@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import trio
 
-from fsm_exec.control.messages import Accepted
+from fsm_exec.control.schema import Accepted
 from fsm_exec.core.errors import StoreFailed
 from fsm_exec.core.journal.rows import RefusedRow
 from fsm_exec.core.values.units import parse_count, parse_price

@@ -20,7 +20,7 @@ import click
 import trio
 
 from fsm_exec.control.client import Client, DaemonFailed
-from fsm_exec.control.messages import Submission
+from fsm_exec.control.schema import Submission
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.paper.tapes.generator import generate

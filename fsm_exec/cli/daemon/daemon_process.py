@@ -27,10 +27,10 @@ from fsm_exec.cli.exchange.access import access_of
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.app import ControlApp
-from fsm_exec.control.presence import Daemon, announced
+from fsm_exec.control.broadcast import Watchers
+from fsm_exec.control.daemon_registry import Daemon, announced
 from fsm_exec.control.server import serving, url_of
 from fsm_exec.control.service import About, Control
-from fsm_exec.control.watching import Watchers
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import WallClock, system_us

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fsm_exec.control.messages import Status
+from fsm_exec.control.schema import Status
 from fsm_exec.runtime.status import EngineStatus
 
 

@@ -20,8 +20,8 @@ from fsm_exec.cli.daemon.account import account_of
 from fsm_exec.cli.daemon.daemon_process import DaemonLife, OnStop, Wiring
 from fsm_exec.cli.log_file import open_log_file
 from fsm_exec.cli.output import say
-from fsm_exec.control.places import database_path, made, token_path
-from fsm_exec.control.presence import account_lock
+from fsm_exec.control.daemon_registry import account_lock
+from fsm_exec.control.paths import database_path, made, token_path
 from fsm_exec.control.server import listening_socket
 from fsm_exec.control.token import ensure_token
 from fsm_exec.core.errors import UserError

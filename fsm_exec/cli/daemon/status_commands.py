@@ -16,7 +16,7 @@ from fsm_exec.cli.daemon.client_command import Client, console, print_json, talk
 from fsm_exec.cli.daemon.open_orders import orders_of
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX
-from fsm_exec.control.messages import (
+from fsm_exec.control.schema import (
     ExecutionDetail,
     ExecutionState,
     ExecutionSummary,

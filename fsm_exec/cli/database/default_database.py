@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fsm_exec.control.places import data_directory
+from fsm_exec.control.paths import data_directory
 from fsm_exec.core.errors import UserError
 
 

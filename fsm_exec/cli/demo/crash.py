@@ -29,7 +29,7 @@ from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.client import Client, DaemonAbsent
-from fsm_exec.control.messages import Accepted, Submission
+from fsm_exec.control.schema import Accepted, Submission
 from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.core.values.units import PriceE4, complement, format_count, format_fixed, format_price, opposite
 from fsm_exec.kalshi.client import KalshiClient

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from fsm_exec.control.places import made, papers_directory
+from fsm_exec.control.paths import made, papers_directory
 from fsm_exec.core.errors import UserError
 
 OWNER_ONLY = 0o600

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import trio
 
+from fsm_exec.control.api_errors import too_many_watchers
 from fsm_exec.control.limits import WATCHERS_MAX
-from fsm_exec.control.messages import QuarantineSeen
-from fsm_exec.control.refusals import too_many_watchers
+from fsm_exec.control.schema import QuarantineSeen
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.store.jobs import Quarantine

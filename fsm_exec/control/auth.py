@@ -13,9 +13,9 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fsm_exec.control import refusals
-from fsm_exec.control.answers import failed
-from fsm_exec.control.messages import INSTANCE
+from fsm_exec.control import api_errors
+from fsm_exec.control.responses import failed
+from fsm_exec.control.schema import INSTANCE
 
 OPEN_PATHS: Final = frozenset({"/v1/health"})
 NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -49,18 +49,18 @@ class Door:
                 return
         await self._app(scope, receive, send)
 
-    def _refusal(self, request: Request) -> refusals.Refusal | None:
+    def _refusal(self, request: Request) -> api_errors.Refusal | None:
         if not _is_our_name(request.headers):
-            return refusals.wrong_host()
+            return api_errors.wrong_host()
         for name in ONCE:
             if len(request.headers.getlist(name)) > 1:
-                return refusals.duplicate(f"the header {name}")
+                return api_errors.duplicate(f"the header {name}")
         if request.scope["path"] in OPEN_PATHS:
             return None
         if not self._holds_token(request.headers):
-            return refusals.unauthorized()
+            return api_errors.unauthorized()
         if request.headers.get(INSTANCE, self._instance) != self._instance:
-            return refusals.other_database(self._instance)
+            return api_errors.other_database(self._instance)
         request.scope.setdefault("state", {})[HOLDS_TOKEN] = True
         return None
 

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 import trio
 
+from fsm_exec.control.api_errors import Refusal
 from fsm_exec.control.events import Emit
-from fsm_exec.control.messages import QuarantineSeen, Transition
-from fsm_exec.control.refusals import Refusal
-from fsm_exec.control.telling import ROWS_AT_ONCE
+from fsm_exec.control.journal_stream import ROWS_AT_ONCE
+from fsm_exec.control.schema import QuarantineSeen, Transition
 from tests.control.conftest import OTHER, Desk, error_of
 
 Tell = Callable[[int | None, Emit], Awaitable[None]]
@@ -141,7 +141,7 @@ async def test_no_cut_loses_or_repeats_a_row(desk: Desk, seed: int) -> None:
 
 async def test_more_rows_than_are_read_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader far behind gets all of them, in their order."""
-    monkeypatch.setattr("fsm_exec.control.telling.ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("fsm_exec.control.journal_stream.ROWS_AT_ONCE", 3)
     assert ROWS_AT_ONCE > 3
     (name, *_) = await work(desk, 4)
     desk.watchers.close()

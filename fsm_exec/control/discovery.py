@@ -8,8 +8,8 @@ from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from fsm_exec.control.client_errors import DaemonAbsent
-from fsm_exec.control.places import token_path
-from fsm_exec.control.presence import running_daemons
+from fsm_exec.control.daemon_registry import running_daemons
+from fsm_exec.control.paths import token_path
 from fsm_exec.control.token import read_token
 from fsm_exec.core.errors import UserError
 

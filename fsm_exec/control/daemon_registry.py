@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from fsm_exec.control.places import daemons_directory, locks_directory, made
+from fsm_exec.control.paths import daemons_directory, locks_directory, made
 from fsm_exec.store.files.locks import LOCK_SUFFIX, Holder, hold, read_holder
 
 HASH_DIGITS: Final = 24

@@ -9,9 +9,9 @@ from decimal import Decimal
 import msgspec
 
 from fsm_exec.algorithms import Method
-from fsm_exec.control import refusals
+from fsm_exec.control import api_errors
 from fsm_exec.control.limits import ControlLimits
-from fsm_exec.control.messages import EdgeGiven, Submission
+from fsm_exec.control.schema import EdgeGiven, Submission
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.market.edge import PPM_DECIMALS, Edge, make_edge
 from fsm_exec.core.market.limits import MAX_SLIPPAGE, Limits, largest_within, resolve_limits
@@ -128,20 +128,20 @@ def deadline_us(request: Checked, now_us: int, limits: ControlLimits) -> int:
     if at_us <= now_us:
         raise UserError(f"deadline {given.deadline!r} has passed, it is {to_iso(now_us)}; give a later one")
     if at_us - now_us > limits.max_horizon_s * US_PER_S:
-        raise refusals.over_limit(f"the deadline is more than max_horizon_s = {limits.max_horizon_s} s away")
+        raise api_errors.over_limit(f"the deadline is more than max_horizon_s = {limits.max_horizon_s} s away")
     return at_us
 
 
 def check_size(request: Checked, price: Limits, limits: ControlLimits) -> None:
     """Raises Refusal for more than one execution may buy."""
     if request.target_e2 > limits.max_quantity_contracts * E2_PER_CONTRACT:
-        raise refusals.over_limit(
+        raise api_errors.over_limit(
             f"quantity {format_count(request.target_e2)} is above max_quantity_contracts = "
             f"{limits.max_quantity_contracts}"
         )
     notional = MoneyE6(ceil_div(request.target_e2 * price.cap_e6, E2_PER_CONTRACT))
     if notional > limits.max_notional_dollars * E6_PER_DOLLAR:
-        raise refusals.over_limit(
+        raise api_errors.over_limit(
             f"quantity x cap = {format_money(notional)} dollars is above max_notional_dollars = "
             f"{limits.max_notional_dollars}"
         )

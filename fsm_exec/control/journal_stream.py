@@ -17,10 +17,10 @@ from typing import Final
 
 import trio
 
-from fsm_exec.control import refusals
+from fsm_exec.control import api_errors
+from fsm_exec.control.broadcast import Watcher, Watchers
 from fsm_exec.control.events import ALIVE, KEEP_ALIVE_S, Emit, of_end, of_place, of_quarantine, of_step
-from fsm_exec.control.messages import QuarantineSeen
-from fsm_exec.control.watching import Watcher, Watchers
+from fsm_exec.control.schema import QuarantineSeen
 from fsm_exec.core.execution.execution import EXECUTION_ENDS
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.store import SqliteStore
@@ -50,7 +50,9 @@ class Teller:
             newest = await self._store.newest_position()
             place = newest if after is None else after
             if place > newest:
-                raise refusals.ahead(f"no step has position {place}, the newest is {newest}; is it another database's?")
+                raise api_errors.ahead(
+                    f"no step has position {place}, the newest is {newest}; is it another database's?"
+                )
             await emit(of_place(place))
             for execution_id, why in self._quarantined().items():
                 await emit(of_quarantine(self._quarantine(execution_id, why)))
@@ -75,11 +77,11 @@ class Teller:
         with self._watchers.watch(execution_id) as watcher:
             detail = await self._store.detail(execution_id, 0)
             if detail is None:
-                raise refusals.unknown_execution(execution_id)
+                raise api_errors.unknown_execution(execution_id)
             execution = detail.execution
             seq = execution.seq - 1 if after is None else after
             if seq > execution.seq:
-                raise refusals.ahead(
+                raise api_errors.ahead(
                     f"{execution_id} has no step {seq}, its newest is {execution.seq}; is it another database's?"
                 )
             await emit(of_place(seq))

@@ -8,9 +8,9 @@ import pytest
 import trio
 
 from fsm_exec.algorithms import Method
+from fsm_exec.control.admission import checked
 from fsm_exec.control.limits import ControlLimits
-from fsm_exec.control.messages import Accepted, Failed, Submission
-from fsm_exec.control.submissions import checked
+from fsm_exec.control.schema import Accepted, Failed, Submission
 from fsm_exec.core.errors import AlgorithmMissing, UserError
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.values.units import MoneyE6, PriceE4, format_price

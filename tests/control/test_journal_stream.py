@@ -9,10 +9,10 @@ import msgspec
 import pytest
 import trio
 
+from fsm_exec.control.api_errors import Refusal
+from fsm_exec.control.broadcast import Watchers
 from fsm_exec.control.limits import WATCHERS_MAX
-from fsm_exec.control.messages import Page, Status, Transition
-from fsm_exec.control.refusals import Refusal
-from fsm_exec.control.watching import Watchers
+from fsm_exec.control.schema import Page, Status, Transition
 from fsm_exec.core.errors import LocalError
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.store.reads.api_queries import ExecutionDetail

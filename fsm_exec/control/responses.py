@@ -12,9 +12,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fsm_exec.control import refusals
+from fsm_exec.control import api_errors
 from fsm_exec.control.limits import BODY_BYTES_MAX
-from fsm_exec.control.messages import ErrorBody, Failed, WatchQuery
+from fsm_exec.control.schema import ErrorBody, Failed, WatchQuery
 
 JSON = "application/json"
 LAST_EVENT_ID = "Last-Event-ID"
@@ -28,7 +28,7 @@ def answer(body: msgspec.Struct, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, media_type=JSON)
 
 
-def failed(refusal: refusals.Refusal) -> Response:
+def failed(refusal: api_errors.Refusal) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
     body = Failed(error=ErrorBody(code=refusal.code, message=refusal.message))
     return Response(msgspec.json.encode(body), refusal.status, headers, JSON)
@@ -41,12 +41,12 @@ async def body_of(request: Request, kind: type[S]) -> S:
         async for chunk in chunks:
             raw += chunk
             if len(raw) > BODY_BYTES_MAX:
-                raise refusals.too_large(BODY_BYTES_MAX)
+                raise api_errors.too_large(BODY_BYTES_MAX)
     try:
         body = msgspec.json.decode(raw or b"{}", type=kind)
         json.loads(raw or b"{}", object_pairs_hook=_once)  # msgspec lets the last of two win
     except (ValueError, RecursionError) as error:  # of msgspec's and json's own kinds
-        raise refusals.bad_request(f"the body is not what this takes: {error}") from None
+        raise api_errors.bad_request(f"the body is not what this takes: {error}") from None
     return body
 
 
@@ -54,7 +54,7 @@ def _once(pairs: list[tuple[str, object]]) -> None:
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
-            raise refusals.duplicate(f"the field {name[:NAME_SHOWN]!r}")
+            raise api_errors.duplicate(f"the field {name[:NAME_SHOWN]!r}")
 
 
 def query_of(request: Request, kind: type[S]) -> S:
@@ -63,7 +63,7 @@ def query_of(request: Request, kind: type[S]) -> S:
     values = dict(told)
     if len(values) != len(told):
         twice = next(name for name, _ in told if [other for other, _ in told].count(name) > 1)
-        raise refusals.duplicate(f"the parameter {twice[:NAME_SHOWN]!r}")
+        raise api_errors.duplicate(f"the parameter {twice[:NAME_SHOWN]!r}")
     return _converted(values, kind, "the query")
 
 
@@ -82,7 +82,7 @@ def _converted(values: dict[str, str], kind: type[S], where: str) -> S:
     try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
-        raise refusals.bad_request(f"{where} is not what this takes: {error}") from None
+        raise api_errors.bad_request(f"{where} is not what this takes: {error}") from None
 
 
 @cache
