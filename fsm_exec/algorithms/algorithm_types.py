@@ -103,10 +103,10 @@ class Family(Generic[SettingsT]):
             config = msgspec.convert(settings, self.config_type)
         except msgspec.ValidationError as error:
             raise UserError(f"method {name!r} ({self.name}): {error}") from error
-        for told, least in (("look_every_us", 1), ("closing_lead_us", 1), ("resting_at_most", 0)):
-            value = getattr(config, told)
-            if not (value is None and told != "resting_at_most") and (type(value) is not int or value < least):
-                raise UserError(f"method {name!r} ({self.name}): {told} {value!r} is no whole number from {least}")
+        for setting, least in (("look_every_us", 1), ("closing_lead_us", 1), ("resting_at_most", 0)):
+            value = getattr(config, setting)
+            if not (value is None and setting != "resting_at_most") and (type(value) is not int or value < least):
+                raise UserError(f"method {name!r} ({self.name}): {setting} {value!r} is no whole number from {least}")
         return self._bind(name, version, config)
 
     def _bind(self, name: str, version: int, config: SettingsT) -> Method:

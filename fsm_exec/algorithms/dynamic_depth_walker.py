@@ -86,7 +86,7 @@ def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action
     goal = progress.goal
     if _dries_up(progress, view, config):
         return (CloseAction(),)
-    wishes: list[Action] = []
+    actions: list[Action] = []
     # One budget for the whole execution. An amend whose answer is outstanding may become a walk, and counts as one.
     walks_left = config.max_walks - progress.walks - sum(1 for s in progress.slices if s.working and s.working.busy)
     for part in progress.slices:
@@ -94,13 +94,13 @@ def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action
         if working is None:
             price = _resting_price(goal, view, config, part.level)
             if part.free_e2 > 0 and price is not None:
-                wishes.append(PlaceAction(level=part.level, price_e4=price, count_e2=part.free_e2, post_only=True))
+                actions.append(PlaceAction(level=part.level, price_e4=price, count_e2=part.free_e2, post_only=True))
         elif walks_left > 0 and not working.busy:
             price = _walked_to(progress, part, working.price_e4, view, config)
             if price is not None:
-                wishes.append(AmendAction(level=part.level, price_e4=price))
+                actions.append(AmendAction(level=part.level, price_e4=price))
                 walks_left -= 1
-    return tuple(wishes)
+    return tuple(actions)
 
 
 def _is_thin(goal: Goal, view: MarketView, config: Config) -> bool:

@@ -46,14 +46,14 @@ def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
 
 
 def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
-    wishes: list[Action] = []
+    actions: list[Action] = []
     for part in progress.slices:
         if part.working is None and part.free_e2 > 0:
             price = _price(progress, part, view)
-            wishes.append(PlaceAction(level=part.level, price_e4=price, count_e2=part.free_e2))
+            actions.append(PlaceAction(level=part.level, price_e4=price, count_e2=part.free_e2))
         elif part.working is not None and not part.working.busy and _walks(progress, part, view):
-            wishes.append(CancelAction(level=part.level))
-    return tuple(wishes)
+            actions.append(CancelAction(level=part.level))
+    return tuple(actions)
 
 
 def _levels(goal: Goal, view: MarketView) -> Ladder:

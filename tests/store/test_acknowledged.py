@@ -167,7 +167,7 @@ KILLED = """
 import pathlib, sys, trio
 sys.path.insert(0, sys.argv[2])
 from fsm_exec.store import open_live_store
-from fsm_exec.core.market.client_order_id import numbered
+from fsm_exec.core.market.client_order_id import execution_id_of
 from tests.store.conftest import Samples
 
 async def main():
@@ -175,7 +175,7 @@ async def main():
     async with open_live_store(pathlib.Path(sys.argv[1]), draw_instance=lambda: "a" * 10, at_us=0) as store:
         while True:
             number += 1
-            await store.save(samples.save(numbered(number)))
+            await store.save(samples.save(execution_id_of(number)))
             print(number, flush=True)
 
 trio.run(main)

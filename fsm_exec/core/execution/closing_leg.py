@@ -60,14 +60,14 @@ def _last_order(seen: Execution, view: MarketView) -> tuple[AnyIntent, ...]:
         return ()
     level = min(part.level for part in seen.slices)
     slices = slices_with_all_in(seen, level)
-    wish = PlaceAction(
+    action = PlaceAction(
         level=level,
         price_e4=seen.limits.worst_e4,
         count_e2=seen.free_e2,
         time_in_force="immediate_or_cancel",
     )
     moved = replace(seen, slices=slices)
-    order = place_intent(moved, wish, view, seen.free_e2)
+    order = place_intent(moved, action, view, seen.free_e2)
     if order is None:
         return ()
     return (order,) if slices == seen.slices else (Transfer(slices=slices), order)

@@ -29,22 +29,22 @@ def apply_proof(draft: Draft, event: OrderProven) -> ChildOrder:
     kept: dict[bool, list[Fill]] = {False: [], True: []}
     for late, fills in ((False, child.fills), (True, child.late)):
         for fill in fills:
-            told = next((one for one in found if is_same_fill(fill, one)), None)
-            if told is None:
+            stated = next((one for one in found if is_same_fill(fill, one)), None)
+            if stated is None:
                 draft.alarm(name, f"fill {fill.fill_id}, {describe_fill(fill)}, is not listed: it is taken back")
                 continue
-            found.remove(told)
-            after = fill if is_same_content(fill, told) else corrected_fill(fill, told)
+            found.remove(stated)
+            after = fill if is_same_content(fill, stated) else corrected_fill(fill, stated)
             if describe_fill(after) != describe_fill(fill):
                 draft.alarm(
                     name, f"fill {fill.fill_id} was {describe_fill(fill)}; it is listed as {describe_fill(after)}"
                 )
             kept[late].append(after)
     total: int = sum(fill.count_e2 for fill in kept[False])
-    for told in found:
-        fits = child.is_open and total + told.count_e2 <= child.count_e2
-        total += told.count_e2 if fits else 0
-        kept[not fits].append(fill_of(told))
+    for stated in found:
+        fits = child.is_open and total + stated.count_e2 <= child.count_e2
+        total += stated.count_e2 if fits else 0
+        kept[not fits].append(fill_of(stated))
     while total > child.count_e2:
         fill = kept[False].pop()
         total -= fill.count_e2

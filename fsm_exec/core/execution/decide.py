@@ -79,8 +79,8 @@ def decide(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
         if closes:
             return (*planned, BeginClosing())
         seen = replace(seen, slices=slices)  # the plan and its first orders are one decision: waiting costs
-    wishes = check_actions(algorithm.replan(progress_of(seen, event.at_us), event.view))
-    granted = _intents_of(seen, wishes, event.view)
+    actions = check_actions(algorithm.replan(progress_of(seen, event.at_us), event.view))
+    granted = _intents_of(seen, actions, event.view)
     if any(isinstance(intent, BeginClosing) for intent in granted):
         again = ()  # the leg sends its own order only
     return (*planned, *again, *granted)
@@ -91,35 +91,39 @@ def _repeats_cancels(seen: Execution, event: AnyEvent) -> bool:
     return isinstance(event, TimerFired) and wants_nothing_more(seen)
 
 
-def _intents_of(seen: Execution, wishes: tuple[Action, ...], view: MarketView) -> tuple[AnyIntent, ...]:
-    """The intents that come of `wishes`. Raises IllegalAction, and then nothing comes of any of them."""
+def _intents_of(seen: Execution, actions: tuple[Action, ...], view: MarketView) -> tuple[AnyIntent, ...]:
+    """The intents that come of `actions`. Raises IllegalAction, and then nothing comes of any of them."""
     intents: list[AnyIntent] = []
     before = seen.slices
     free = seen.free_e2
     touched: set[int] = set()
-    for wish in wishes:
-        if isinstance(wish, PlaceAction | AmendAction | CancelAction):
-            if wish.level in touched:
-                raise IllegalAction(f"two wishes for slice {wish.level} in one decision; one write in flight per order")
-            touched.add(wish.level)
-        match wish:
+    for action in actions:
+        if isinstance(action, PlaceAction | AmendAction | CancelAction):
+            if action.level in touched:
+                raise IllegalAction(
+                    f"two wishes for slice {action.level} in one decision; one write in flight per order"
+                )
+            touched.add(action.level)
+        match action:
             case PlaceAction():
-                placed = place_intent(seen, wish, view, free)
+                placed = place_intent(seen, action, view, free)
                 if placed is not None:
                     free = CountE2(free - placed.count_e2)
                     intents.append(placed)
             case AmendAction():
-                intents += amend_intents(seen, wish, view)
+                intents += amend_intents(seen, action, view)
             case CancelAction():
-                intents += cancel_intents(seen, wish.level)
+                intents += cancel_intents(seen, action.level)
             case TransferAction():
-                if touched & {wish.from_level, wish.to_level}:
-                    raise IllegalAction(f"slice {wish.from_level} or {wish.to_level} is asked for before it is resized")
-                seen = replace(seen, slices=slices_after_transfer(seen, wish))
+                if touched & {action.from_level, action.to_level}:
+                    raise IllegalAction(
+                        f"slice {action.from_level} or {action.to_level} is asked for before it is resized"
+                    )
+                seen = replace(seen, slices=slices_after_transfer(seen, action))
             case CloseAction():
                 return begin_closing(seen)
             case GiveUpAction():
-                return (GiveUp(reason=wish.reason), *cancel_intents(seen))
+                return (GiveUp(reason=action.reason), *cancel_intents(seen))
             case _:
-                assert_never(wish)
+                assert_never(action)
     return tuple(intents) if seen.slices == before else (Transfer(slices=seen.slices), *intents)

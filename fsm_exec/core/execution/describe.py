@@ -32,8 +32,8 @@ YEAR_US = 366 * 86_400 * US_PER_S  # longer than any span kept here: above it a 
 
 def describe(struct: msgspec.Struct) -> str:
     """`Place level 1, price 0.5100, count 10.00`; the name is that of its kind on disk."""
-    told = ", ".join(f"{name} {value}" for name, value in _values(struct))
-    return f"{tag_of(struct)} {told}".rstrip()
+    fields = ", ".join(f"{name} {value}" for name, value in _values(struct))
+    return f"{tag_of(struct)} {fields}".rstrip()
 
 
 def short_id(client_order_id: str) -> str:

@@ -60,10 +60,10 @@ def is_same_fill(one: FillNames, other: FillNames) -> bool:
     return not names_of(one).isdisjoint(names_of(other))
 
 
-def known_fill(child: ChildOrder, told: FillNames) -> Fill | None:
-    """The fill of the order that `told` is about, if it is counted."""
+def known_fill(child: ChildOrder, stated: FillNames) -> Fill | None:
+    """The fill of the order that `stated` is about, if it is counted."""
     for fill in (*child.fills, *child.late):
-        if is_same_fill(fill, told):
+        if is_same_fill(fill, stated):
             return fill
     return None
 
@@ -73,17 +73,17 @@ def own_price(report: FillReport, execution: Execution) -> PriceE4:
     return report.price_e4 if report.outcome == execution.outcome else complement(report.price_e4)
 
 
-def is_same_content(fill: Fill, told: FillReported) -> bool:
+def is_same_content(fill: Fill, stated: FillReported) -> bool:
     """Whether a listing's row has in it what was counted, and no name that was not known."""
     if (fill.price_e4, fill.count_e2, fill.fee_e6, fill.is_taker) != (
-        told.price_e4,
-        told.count_e2,
-        told.fee_e6,
-        told.is_taker,
+        stated.price_e4,
+        stated.count_e2,
+        stated.fee_e6,
+        stated.is_taker,
     ):
         return False
-    is_same = is_same_time(fill.traded_at_us, told.traded_at_us, undated=told.undated)
-    return is_same and names_of(told) <= names_of(fill) and fill.order_id == told.order_id
+    is_same = is_same_time(fill.traded_at_us, stated.traded_at_us, undated=stated.undated)
+    return is_same and names_of(stated) <= names_of(fill) and fill.order_id == stated.order_id
 
 
 def is_same_time(known_us: int, listed_us: int, *, undated: bool) -> bool:
@@ -93,37 +93,37 @@ def is_same_time(known_us: int, listed_us: int, *, undated: bool) -> bool:
     return listed_us % US_PER_S == 0 and known_us // US_PER_S == listed_us // US_PER_S
 
 
-def fill_of(told: FillReported) -> Fill:
-    """The fill that `told` makes."""
-    is_heard = told.listed_id is None and told.trade_id is not None
+def fill_of(stated: FillReported) -> Fill:
+    """The fill that `stated` makes."""
+    is_heard = stated.listed_id is None and stated.trade_id is not None
     return Fill(
-        fill_id=told.fill_id,
-        order_id=told.order_id,
-        price_e4=told.price_e4,
-        count_e2=told.count_e2,
-        fee_e6=told.fee_e6,
-        is_taker=told.is_taker,
-        traded_at_us=told.traded_at_us,
-        mid_e5=told.mid_e5,
-        trade_id=told.trade_id,
-        listed_id=told.listed_id if told.listed_id != told.fill_id else None,
-        heard_at_us=told.at_us if is_heard else None,
+        fill_id=stated.fill_id,
+        order_id=stated.order_id,
+        price_e4=stated.price_e4,
+        count_e2=stated.count_e2,
+        fee_e6=stated.fee_e6,
+        is_taker=stated.is_taker,
+        traded_at_us=stated.traded_at_us,
+        mid_e5=stated.mid_e5,
+        trade_id=stated.trade_id,
+        listed_id=stated.listed_id if stated.listed_id != stated.fill_id else None,
+        heard_at_us=stated.at_us if is_heard else None,
     )
 
 
-def corrected_fill(fill: Fill, told: FillReported) -> Fill:
+def corrected_fill(fill: Fill, stated: FillReported) -> Fill:
     """What was counted as the listing has it. The name it is counted by and the mid before it stay."""
-    listed_id = told.listed_id if told.listed_id not in (None, fill.fill_id) else fill.listed_id
-    is_same = is_same_time(fill.traded_at_us, told.traded_at_us, undated=told.undated)
+    listed_id = stated.listed_id if stated.listed_id not in (None, fill.fill_id) else fill.listed_id
+    is_same = is_same_time(fill.traded_at_us, stated.traded_at_us, undated=stated.undated)
     return replace(
         fill,
-        order_id=told.order_id,
-        price_e4=told.price_e4,
-        count_e2=told.count_e2,
-        fee_e6=told.fee_e6,
-        is_taker=told.is_taker,
-        traded_at_us=fill.traded_at_us if is_same else told.traded_at_us,
-        trade_id=told.trade_id if fill.trade_id is None else fill.trade_id,
+        order_id=stated.order_id,
+        price_e4=stated.price_e4,
+        count_e2=stated.count_e2,
+        fee_e6=stated.fee_e6,
+        is_taker=stated.is_taker,
+        traded_at_us=fill.traded_at_us if is_same else stated.traded_at_us,
+        trade_id=stated.trade_id if fill.trade_id is None else fill.trade_id,
         listed_id=listed_id,
         heard_at_us=None,
     )
@@ -137,22 +137,22 @@ def describe_fill(fill: Fill | FillReported) -> str:
     )
 
 
-def why_impossible(execution: Execution, child: ChildOrder, told: FillReported) -> str | None:
+def why_impossible(execution: Execution, child: ChildOrder, stated: FillReported) -> str | None:
     """Why this fill of `child`, not counted yet, cannot be; None if it can."""
-    if told.outcome not in (None, execution.outcome):
-        return f"it is for {told.outcome}, the order is for {execution.outcome}"
-    if not 0 < told.price_e4 < ONE_DOLLAR_E4:
-        return f"its price is {told.price_e4} (10^-4 dollars)"
+    if stated.outcome not in (None, execution.outcome):
+        return f"it is for {stated.outcome}, the order is for {execution.outcome}"
+    if not 0 < stated.price_e4 < ONE_DOLLAR_E4:
+        return f"its price is {stated.price_e4} (10^-4 dollars)"
     worst = _worst_price(execution, child)
-    if worst is not None and told.price_e4 > worst:
-        return f"its price {format_price(told.price_e4)} is beyond the limit {format_price(worst)}"
-    total = child.filled_e2 + told.count_e2
-    if told.count_e2 <= 0 or total > child.count_e2:
+    if worst is not None and stated.price_e4 > worst:
+        return f"its price {format_price(stated.price_e4)} is beyond the limit {format_price(worst)}"
+    total = child.filled_e2 + stated.count_e2
+    if stated.count_e2 <= 0 or total > child.count_e2:
         filled = f"{format_count(child.filled_e2)} of {format_count(child.count_e2)}"
-        return f"it is of {format_count(told.count_e2)}, and {filled} are filled"
-    most = 2 * execution.terms.fees.model_fee(told.price_e4, told.count_e2, taker=True) + FEE_ROUNDING_E6
-    if not 0 <= told.fee_e6 <= most:
-        return f"its fee is {told.fee_e6} (10^-6 dollars), at most {most} can be"
+        return f"it is of {format_count(stated.count_e2)}, and {filled} are filled"
+    most = 2 * execution.terms.fees.model_fee(stated.price_e4, stated.count_e2, taker=True) + FEE_ROUNDING_E6
+    if not 0 <= stated.fee_e6 <= most:
+        return f"its fee is {stated.fee_e6} (10^-6 dollars), at most {most} can be"
     return None
 
 
@@ -168,23 +168,23 @@ def _worst_price(execution: Execution, child: ChildOrder) -> PriceE4 | None:
     return max(prices)
 
 
-def take_fill(draft: Draft, told: FillReported, child: ChildOrder) -> None:
+def take_fill(draft: Draft, stated: FillReported, child: ChildOrder) -> None:
     """Count a fill of `child`, which has been identified; or compare it with what was counted. Raises IllegalEvent, and
     Implausible for a frame that cannot be true."""
-    same = [fill for fill in (*child.fills, *child.late) if is_same_fill(fill, told)]
+    same = [fill for fill in (*child.fills, *child.late) if is_same_fill(fill, stated)]
     if same:
-        if told.listed_id is not None:
-            _compare(draft, child, same, told)
+        if stated.listed_id is not None:
+            _compare(draft, child, same, stated)
         return
-    if told.trade_id is None and told.listed_id is None:
-        if told.count_e2 <= 0 or told.fee_e6 < 0:
-            raise IllegalEvent(f"fill {told.fill_id} of {told.count_e2} contracts with fee {told.fee_e6}")
-    elif (why := why_impossible(draft.execution, child, told)) is not None:
-        if told.listed_id is None or told.count_e2 <= 0:
-            raise Implausible(f"fill {told.fill_id} of order {child.client_order_id}: {why}")
-        draft.alarm(child.client_order_id, f"fill {told.fill_id} is listed, and so it is counted, although {why}")
-    fill = fill_of(told)
-    total = CountE2(child.counted_e2 + told.count_e2)
+    if stated.trade_id is None and stated.listed_id is None:
+        if stated.count_e2 <= 0 or stated.fee_e6 < 0:
+            raise IllegalEvent(f"fill {stated.fill_id} of {stated.count_e2} contracts with fee {stated.fee_e6}")
+    elif (why := why_impossible(draft.execution, child, stated)) is not None:
+        if stated.listed_id is None or stated.count_e2 <= 0:
+            raise Implausible(f"fill {stated.fill_id} of order {child.client_order_id}: {why}")
+        draft.alarm(child.client_order_id, f"fill {stated.fill_id} is listed, and so it is counted, although {why}")
+    fill = fill_of(stated)
+    total = CountE2(child.counted_e2 + stated.count_e2)
     if not child.is_open or total > child.count_e2 or (child.state == "settling" and total > child.reported_e2):
         draft.put(child, late=(*child.late, fill))
     else:
@@ -202,15 +202,15 @@ def drop_writes_of_ended(draft: Draft, child: ChildOrder) -> None:
         draft.put(child, write=None)
 
 
-def _compare(draft: Draft, child: ChildOrder, same: Sequence[Fill], told: FillReported) -> None:
+def _compare(draft: Draft, child: ChildOrder, same: Sequence[Fill], stated: FillReported) -> None:
     """What a listing says of a fill that is counted: it is right."""
     fill, *again = same
-    if not again and is_same_content(fill, told):
+    if not again and is_same_content(fill, stated):
         return
-    after = corrected_fill(fill, told)
+    after = corrected_fill(fill, stated)
     name = child.client_order_id
-    if told.count_e2 <= 0:
-        raise Implausible(f"fill {told.fill_id} of order {name} is listed with {told.count_e2} contracts")
+    if stated.count_e2 <= 0:
+        raise Implausible(f"fill {stated.fill_id} of order {name} is listed with {stated.count_e2} contracts")
     if (describe_fill(after)) != describe_fill(fill):
         draft.alarm(name, f"fill {fill.fill_id} was {describe_fill(fill)}; it is listed as {describe_fill(after)}")
     for other in again:
@@ -225,7 +225,7 @@ def _compare(draft: Draft, child: ChildOrder, same: Sequence[Fill], told: FillRe
     child = replace(child, fills=kept, late=late, counted_e2=total, reported_e2=CountE2(max(child.reported_e2, total)))
     if total < was and child.suspicion is None:
         why = f"fill {fill.fill_id} was counted for more than it is listed with"
-        child = replace(child, suspicion=Suspicion(why, told.at_us))  # what was stated beside it may be wrong, too
+        child = replace(child, suspicion=Suspicion(why, stated.at_us))  # what was stated beside it may be wrong, too
     if child.is_open and total != was:
         drop_writes_of_ended(draft, draft.fire_child(child, "corrected"))
     else:

@@ -63,10 +63,10 @@ def check_plan(seen: Execution, slices: tuple[Slice, ...]) -> tuple[Slice, ...]:
     return slices
 
 
-def check_actions(wishes: tuple[Action, ...]) -> tuple[Action, ...]:
+def check_actions(actions: tuple[Action, ...]) -> tuple[Action, ...]:
     """Raises IllegalAction for what is no wish, or holds what its type forbids."""
-    check_kinds("replan", wishes, get_args(Action))
-    return wishes
+    check_kinds("replan", actions, get_args(Action))
+    return actions
 
 
 def check_kinds(asked: str, answer: object, kinds: tuple[type, ...]) -> None:
@@ -85,14 +85,14 @@ def check_kinds(asked: str, answer: object, kinds: tuple[type, ...]) -> None:
                 raise IllegalAction(f"{type(one).__name__}: {name} {value!r} is no {_TYPES[name].__name__}")
 
 
-def slices_after_transfer(seen: Execution, wish: TransferAction) -> tuple[Slice, ...]:
+def slices_after_transfer(seen: Execution, action: TransferAction) -> tuple[Slice, ...]:
     """The slices after the transfer; the sum stays. Raises IllegalAction for what is not free to be moved."""
-    source = _slice(seen, wish.from_level)
-    _slice(seen, wish.to_level)
+    source = _slice(seen, action.from_level)
+    _slice(seen, action.to_level)
     free = _slice_progress(seen, source).free_e2
-    if wish.from_level == wish.to_level or not 0 < wish.count_e2 <= free:
-        raise IllegalAction(f"{wish.count_e2} cannot move from slice {wish.from_level} to {wish.to_level}")
-    change = {wish.from_level: -wish.count_e2, wish.to_level: wish.count_e2}
+    if action.from_level == action.to_level or not 0 < action.count_e2 <= free:
+        raise IllegalAction(f"{action.count_e2} cannot move from slice {action.from_level} to {action.to_level}")
+    change = {action.from_level: -action.count_e2, action.to_level: action.count_e2}
     return tuple(replace(s, count_e2=CountE2(s.count_e2 + change.get(s.level, 0))) for s in seen.slices)
 
 
@@ -135,40 +135,40 @@ def wants_nothing_more(seen: Execution) -> bool:
     return seen.ending is not None or seen.draining or seen.closing is not None
 
 
-def place_intent(seen: Execution, wish: PlaceAction, view: MarketView, free: CountE2) -> Place | None:
+def place_intent(seen: Execution, action: PlaceAction, view: MarketView, free: CountE2) -> Place | None:
     """The order, a tick short where our own order on the other outcome stands; None while the moment forbids it."""
-    part = _slice(seen, wish.level)
-    if any(child.level == wish.level and child.is_open for child in seen.children):
-        raise IllegalAction(f"slice {wish.level} has an order already; a new one needs the old one's end")
-    if not 0 < wish.count_e2 <= min(free, _slice_progress(seen, part).free_e2):
-        raise IllegalAction(f"slice {wish.level}: {wish.count_e2} is not free to be placed")
-    if wish.post_only and wish.time_in_force != "good_till_canceled":
-        raise IllegalAction(f"slice {wish.level}: {wish.time_in_force} and post only can do nothing")
-    _check_price(seen, wish.price_e4, taker=not wish.post_only)
+    part = _slice(seen, action.level)
+    if any(child.level == action.level and child.is_open for child in seen.children):
+        raise IllegalAction(f"slice {action.level} has an order already; a new one needs the old one's end")
+    if not 0 < action.count_e2 <= min(free, _slice_progress(seen, part).free_e2):
+        raise IllegalAction(f"slice {action.level}: {action.count_e2} is not free to be placed")
+    if action.post_only and action.time_in_force != "good_till_canceled":
+        raise IllegalAction(f"slice {action.level}: {action.time_in_force} and post only can do nothing")
+    _check_price(seen, action.price_e4, taker=not action.post_only)
     if not view.is_tradable or seen.is_held(view.at_us):
         return None
-    price = _short_of_own(wish.price_e4, view)
+    price = _short_of_own(action.price_e4, view)
     if price is None:
         return None
-    if price < wish.price_e4 and wish.time_in_force != "good_till_canceled" and not _reaches(price, view):
+    if price < action.price_e4 and action.time_in_force != "good_till_canceled" and not _reaches(price, view):
         return None  # an immediate order that stops short of the whole book would only be used up: it waits
     return Place(
-        level=wish.level,
+        level=action.level,
         price_e4=price,
-        count_e2=wish.count_e2,
-        time_in_force=wish.time_in_force,
-        post_only=wish.post_only,
+        count_e2=action.count_e2,
+        time_in_force=action.time_in_force,
+        post_only=action.post_only,
         mid_e5=view.mid_e5,
     )
 
 
-def amend_intents(seen: Execution, wish: AmendAction, view: MarketView) -> tuple[Amend, ...]:
+def amend_intents(seen: Execution, action: AmendAction, view: MarketView) -> tuple[Amend, ...]:
     """Every amend counts as a taker: it can cross, and nothing says that post-only survives it."""
-    child = _open_child(seen, wish.level)
+    child = _open_child(seen, action.level)
     if child is None:
-        raise IllegalAction(f"slice {wish.level} has no order to give a new price")
-    _check_price(seen, wish.price_e4, taker=True)
-    price = _short_of_own(wish.price_e4, view)
+        raise IllegalAction(f"slice {action.level} has no order to give a new price")
+    _check_price(seen, action.price_e4, taker=True)
+    price = _short_of_own(action.price_e4, view)
     busy = child.write is not None or child.state not in ("resting", "partial")
     if busy or price is None or price == child.price_e4 or not view.is_tradable or seen.is_held(view.at_us):
         return ()

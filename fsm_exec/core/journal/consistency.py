@@ -58,13 +58,13 @@ def row_differences(folded: Execution, children: Sequence[ChildRow], fills: Sequ
     )
 
 
-def journal_differences(told: ReplayedRow) -> list[str]:
+def journal_differences(replayed: ReplayedRow) -> list[str]:
     """Where a row's columns for people are not what its event makes them. Rows of older versions moved by other tables
     and had other events: of those only the time is compared."""
-    row = told.row
-    said: dict[str, object] = {"at_us": told.event.at_us}
+    row = replayed.row
+    said: dict[str, object] = {"at_us": replayed.event.at_us}
     if row.version == SNAPSHOT_VERSION:
-        said |= {"event_type": tag_of(told.event), "steps": told.advance.steps}
+        said |= {"event_type": tag_of(replayed.event), "steps": replayed.advance.steps}
     return [
         f"row {row.seq} of the journal: {name} is {_short(getattr(row, name))}, its event says {_short(value)}"
         for name, value in said.items()

@@ -144,18 +144,18 @@ def fill_row(fill: Fill, client_order_id: str, *, late: bool) -> FillRow:
     )
 
 
-def row_matches(row: FillRow, told: FillReport) -> bool:
+def row_matches(row: FillRow, stated: FillReport) -> bool:
     """Whether a stored fill is the one that is told, and with the same content as far as a listing must agree."""
-    if not is_same_fill(row, told):
+    if not is_same_fill(row, stated):
         return False
-    if told.listed_id is None:
+    if stated.listed_id is None:
         return True
-    if not is_same_time(row.traded_at_us, told.at_us, undated=told.undated):
+    if not is_same_time(row.traded_at_us, stated.at_us, undated=stated.undated):
         return False
     known = (row.price, row.quantity, row.fee, row.is_taker)
     return known == (
-        format_price(told.price_e4),
-        format_count(told.count_e2),
-        format_money(told.fee_e6),
-        told.is_taker,
+        format_price(stated.price_e4),
+        format_count(stated.count_e2),
+        format_money(stated.fee_e6),
+        stated.is_taker,
     )

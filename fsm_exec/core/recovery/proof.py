@@ -61,14 +61,14 @@ def prove(
         return None
     row = row_of(child, execution.terms.ticker, orders)
     names = order_ids(child, row)
-    told = _distinct(
+    stated = _distinct(
         fill_event(report, child.client_order_id, mid_of(report), at_us, execution)
         for listing in fills
         for report in listing.fills
     )
-    if _fresh(child, told, as_of_us, at_us):
+    if _fresh(child, stated, as_of_us, at_us):
         return None
-    why = _why_contradicted(child, row, told, as_of_us)
+    why = _why_contradicted(child, row, stated, as_of_us)
     if orders.hides(child.client_order_id) or any(listing.hides(name) for name in names for listing in fills):
         why = f"a row about order {child.client_order_id} cannot be read"
     lasts = as_of_us > since_us + CONTRADICTS_US
@@ -80,7 +80,7 @@ def prove(
         client_order_id=child.client_order_id,
         as_of_us=as_of_us,
         order=None if row is None else order_event(row, at_us, looked_up=True, child=child),
-        fills=told,
+        fills=stated,
         given_up=given_up,
     )
 
@@ -101,12 +101,12 @@ def is_too_old(event: OrderProven, execution: Execution) -> bool:
     return child is not None and bool(_fresh(child, event.fills, event.as_of_us, event.at_us))
 
 
-def _fresh(child: ChildOrder, told: Sequence[FillReported], as_of_us: int, at_us: int) -> list[Fill]:
+def _fresh(child: ChildOrder, stated: Sequence[FillReported], as_of_us: int, at_us: int) -> list[Fill]:
     """Fills that listings as of then need not have yet; `at_us` is now. One heard in the future was heard before the
     clock was put back."""
     return [
         fill
-        for fill in unlisted_fills(child, told)
+        for fill in unlisted_fills(child, stated)
         if fill.heard_at_us is not None and as_of_us - PROOF_US < fill.heard_at_us <= at_us + PROOF_US
     ]
 
@@ -132,10 +132,10 @@ def zombie_row(child: ChildOrder, ticker: str, orders: OrderListing) -> OrderRep
 
 
 def _why_contradicted(
-    child: ChildOrder, row: OrderReport | None, told: Sequence[FillReported], as_of_us: int
+    child: ChildOrder, row: OrderReport | None, stated: Sequence[FillReported], as_of_us: int
 ) -> str | None:
     name = child.client_order_id
-    listed = sum(fill.count_e2 for fill in told)
+    listed = sum(fill.count_e2 for fill in stated)
     says = 0 if row is None else row.filled_e2
     if says != listed:
         return (
@@ -158,6 +158,6 @@ def _distinct(fills: Iterable[FillReported]) -> tuple[FillReported, ...]:
     return tuple(sorted(found, key=lambda fill: (fill.traded_at_us, fill.fill_id)))
 
 
-def unlisted_fills(child: ChildOrder, told: Sequence[FillReported]) -> list[Fill]:
+def unlisted_fills(child: ChildOrder, stated: Sequence[FillReported]) -> list[Fill]:
     """The order's fills that are not among those told."""
-    return [fill for fill in (*child.fills, *child.late) if not any(is_same_fill(fill, other) for other in told)]
+    return [fill for fill in (*child.fills, *child.late) if not any(is_same_fill(fill, other) for other in stated)]

@@ -98,12 +98,12 @@ def plan_recovery(
     named = {child.order_id: name for name, child in _children(restored) if child.order_id is not None}
     named |= {order_id: report.client_order_id for order_id, report in listed.items() if report.client_order_id}
     news: dict[str, list[FillReported]] = {}
-    strangers: list[FillReport] = []
+    unknown_fills: list[FillReport] = []
     for fill in fills.fills:
         name = fill.client_order_id or named.get(fill.order_id)
         owner = None if name is None else owners.get(name)
         if name is None or owner is None or fill.ticker != owner.terms.ticker:
-            strangers.append(fill)
+            unknown_fills.append(fill)
             continue
         child = owner.child(name)
         if child is not None and fill_is_news(owner, name, fill):
@@ -129,7 +129,7 @@ def plan_recovery(
         orphans=orphans,
         of_other_instances=others,
         foreign_count=foreign,
-        unknown_fills=tuple(strangers),
+        unknown_fills=tuple(unknown_fills),
         conflicts=_conflicts(listed.values(), owners) | _unknown_to_database(unowned, restored),
         unowned=unowned,
     )
@@ -193,10 +193,10 @@ def _news_after_quarantine(
     """What is news, and of every order that is as we left it that a cancel of ours may be on its way to it."""
     news = {report.client_order_id: report for report in _news_of_orders(execution, by_name, looked_us, now_us)}
     for child in execution.children:
-        told, report = news.get(child.client_order_id), by_name.get(child.client_order_id)
-        if told is not None:
-            by_whom = told.cause if told.cause == "ExpiryCancel" else QUARANTINE_CANCEL
-            yield replace(told, cause=by_whom)
+        stated, report = news.get(child.client_order_id), by_name.get(child.client_order_id)
+        if stated is not None:
+            by_whom = stated.cause if stated.cause == "ExpiryCancel" else QUARANTINE_CANCEL
+            yield replace(stated, cause=by_whom)
         elif report is not None and child.is_open and child.state != "settling" and _stands_as_left(child, report):
             yield replace(order_event(report, now_us, looked_up=False), cause=QUARANTINE_CANCEL)
 
