@@ -1,8 +1,8 @@
-"""Depth tracking: the books of worked markets, stored at an interval, on arrival and at each decision that acts.
+"""The recorder of books: those of worked markets, stored at an interval, on arrival and at each decision that acts.
 
-Stored without our own size, with the liquidity figures of the reference design, what was traded so far and the market's
-category. Those of an interval serve the signals after a restart, unless the newest is too old; they, and those of
-decisions, are deleted after some days, a few at a time, so that no delete holds up the saves of orders.
+They are stored net of our own orders, with the liquidity figures of the reference design, the volume so far and the
+market's category. Those of the interval warm the signals up after a restart, unless the newest is too old; they, and
+those of decisions, are deleted after some days, a few at a time, so that no delete holds up the saves of orders.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Why = Literal["interval", "decision", "arrival"]
 
 
 class DepthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`warm_max_age_s`: an older book says nothing about now, and the signals begin anew after a restart."""
+    """`warm_max_age_s`: with an older book than that the signals begin anew after a restart."""
 
     interval_s: Annotated[int, msgspec.Meta(ge=1, le=3_600)] = 10
     retention_days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 7
@@ -40,6 +40,8 @@ class DepthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class BookRecorder:
+    """Stores books, deletes old ones, and loads the newest after a restart."""
+
     def __init__(
         self,
         store: ObservationStore,
@@ -52,7 +54,7 @@ class BookRecorder:
         self._settings = settings
 
     def snapshot_row(self, feed: MarketFeed, why: Why, execution_id: str | None) -> BookRow | None:
-        """The book now; None unless the feed is live."""
+        """Build the row of the book as it is now; None unless the feed is live."""
         if feed.state != "live":
             return None
         yes, no = (tuple(feed.net_book.side(outcome).best_first()) for outcome in ("yes", "no"))
@@ -69,13 +71,14 @@ class BookRecorder:
         )
 
     async def save(self, row: BookRow) -> None:
+        """Store a row; one that the database refuses is logged. Raises StoreFailed."""
         try:
             await self._store.save_book(row)
         except SaveRefused:
             self._log.exception("book_refused", ticker=row.ticker, why=row.why)
 
     async def record_periodically(self) -> None:
-        """For ever: a book of each market that is worked, at the interval."""
+        """Store a book of each worked market at the interval, forever."""
         while True:
             await trio.sleep(self._settings.interval_s)
             for feed in list(self._feeds.values()):
@@ -84,14 +87,14 @@ class BookRecorder:
                     await self.save(row)
 
     async def delete_expired(self) -> None:
-        """For ever: what is older than its retention goes."""
+        """Delete books that are older than their retention, forever."""
         while True:
             before_us = self._wall.now_us() - self._settings.retention_days * DAY_US
             forgotten = await self._store.forget_books(before_us, DELETE_BATCH)
             await trio.sleep(DELETE_PAUSE_S if forgotten == DELETE_BATCH else DELETE_EVERY_S)
 
     async def warm_up(self, feed: MarketFeed) -> None:
-        """Give a feed that has not begun the books of before, if the newest is fresh enough."""
+        """Load stored books into a feed that has not begun, if the newest is fresh enough."""
         now_us = self._wall.now_us()
         rows = await self._store.recent_books(feed.terms.ticker, now_us - WARM_FROM_US)
         if not rows or now_us - rows[-1].taken_at_us > self._settings.warm_max_age_s * 1_000_000:

@@ -1,8 +1,8 @@
-"""When a cancel that got lost is sent again: by the clock alone, so that no read has to be up for it.
+"""When a lost cancel is sent again: by the clock alone, so that no read has to be up for it.
 
-A look-up usually tells first where the order stands. Where reads are down as well, or the exchange refuses for a while
-(no connection, no tokens, a signature it does not take), the cancel is asked for again and again: it can do nothing
-twice, and an order that is to go may go at any moment.
+A look-up usually shows first where the order stands. Where reads are down as well, or the exchange refuses for a while
+(no connection, no tokens, a signature it does not accept), the cancel is repeated: it can do nothing twice, and an
+order that is to be cancelled may be cancelled at any moment.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PAUSE_MAX_US = 15_000_000
 
 
 class CancelRetry:
-    """Of one execution. The pause doubles until all of its cancels have been answered."""
+    """The retry schedule of one execution. The pause doubles until all of its cancels have been answered."""
 
     __slots__ = ("_due_us", "_tries")
 
@@ -26,7 +26,7 @@ class CancelRetry:
         self._tries = 0
 
     def due_us(self, execution: Execution, now_us: int) -> float:
-        """When the lost cancels are due, in wall time; never, if there are none."""
+        """Return the wall time at which the lost cancels are due; infinity if there are none."""
         if not any(child.state == "cancelling" for child in execution.children):
             self._due_us, self._tries = None, 0
             return math.inf

@@ -1,9 +1,10 @@
-"""Executions that have ended, and of which something was told that no listing has borne out: they are looked into.
+"""The confirmer: looks up executions that have ended with events that no listing has confirmed.
 
-A fill that only a frame has told of is in the listings once they are late enough, or was never made. What the account's
-listing has by itself is settled; it reaches back as far as what was not looked for yet, so that a thousand fills of an
-earlier process cost no more than one. Only an order with a fill that it does not have is asked about by itself: what
-its row and its fills say together (core.recovery.proof) is the truth. Of executions at work the inquiry does the same.
+A fill that only a frame has shown is in the listings once they are late enough, or was never made. What the account's
+listing has is confirmed by it; it reaches back as far as what was not looked for yet, so that a thousand fills of an
+earlier process cost no more than one. Only an order with a fill that the listing lacks is asked about by itself: what
+its row and its fills prove together (core.recovery.proof) is the truth. For executions at work order_lookup does the
+same.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ LOOKUPS_MAX_S = 10.0  # for what ended, at each look: those at work must not wai
 
 
 class UnconfirmedOrder(msgspec.Struct, frozen=True):
-    """An order of an execution that has ended, and since when what was told of it is in doubt."""
+    """An order of an ended execution, and since when an event about it is unconfirmed."""
 
     execution: Execution
     child: ChildOrder
@@ -40,23 +41,23 @@ class UnconfirmedOrder(msgspec.Struct, frozen=True):
 
 
 class EndedIndex(Protocol):
-    """The executions that have ended, and whom they are told of."""
+    """The executions that have ended, and the receiver of events about them."""
 
     def unconfirmed(self) -> Iterable[Execution]:
-        """Those that have ended with something in doubt."""
+        """Return the executions that have ended with anything unconfirmed."""
         ...
 
     def mark_confirmed(self, execution: Execution) -> None:
-        """One of them has nothing in doubt any more."""
+        """Record that nothing of one of them is unconfirmed any more."""
         ...
 
     def deliver(self, execution_id: str, event: AnyEvent) -> None:
-        """Hand a fact to the execution that owns it."""
+        """Hand an event to the execution that owns it."""
         ...
 
 
 class Confirmer:
-    """Asks listings about the executions that have ended with something in doubt, until they have nothing more."""
+    """Looks up the unconfirmed orders of ended executions, until none is left."""
 
     def __init__(
         self,
@@ -75,7 +76,8 @@ class Confirmer:
         self._back_us: int | None = None  # what was taken back is looked for once more
 
     def listing_since_us(self) -> int | None:
-        """From when on the account's fills must be listed, to have all that was not looked for yet."""
+        """Return from when on the account's fills must be listed to have all that was not looked for yet; None if there
+        is nothing."""
         heard = [
             fill.heard_at_us or 0
             for execution in self._ended.unconfirmed()
@@ -88,13 +90,13 @@ class Confirmer:
         return None if since_us is None else since_us - OVERLAP_US
 
     def record_listing(self, listing: FillListing) -> None:
-        """What a listing of the account's fills has."""
+        """Record which fills a listing of the account has."""
         self._as_of_us = listing.as_of_us
         self._listed.update((key, listing.as_of_us) for report in listing.fills for key in _keys(report))
 
     async def confirm(self) -> None:
-        """Ask about what the last listing should have had and did not; whoever was asked about longest ago comes
-        first, and only so much time is spent."""
+        """Look up what the last listing should have had and did not; orders asked about longest ago come first, and
+        only so much time is spent."""
         doubts = list(self._unconfirmed_orders())
         doubts.sort(key=lambda doubt: self._asked.get(doubt.child.client_order_id, (0, ""))[0])
         due = [doubt for doubt in doubts if self._as_of_us > doubt.since_us + PROOF_US]
@@ -114,7 +116,7 @@ class Confirmer:
             self._asked[name] = (self._as_of_us, why)
 
     def _unconfirmed_orders(self) -> Iterable[UnconfirmedOrder]:
-        """Those there are now; what is known of others is forgotten."""
+        """Return the orders that are unconfirmed now, and forget what is known of others."""
         found: list[UnconfirmedOrder] = []
         needed = set[tuple[str, str]]()
         for execution in self._ended.unconfirmed():
@@ -137,7 +139,7 @@ class Confirmer:
         return found
 
     def _since_us(self, child: ChildOrder, since_us: int) -> int:
-        """When a doubt began. One that began in the future began before the clock was put back."""
+        """Return when an order became unconfirmed. A time in the future is of before the clock was put back."""
         now_us = self._wall.now_us()
         return since_us if since_us <= now_us else self._seen_us.setdefault(child.client_order_id, now_us)
 
@@ -147,8 +149,8 @@ class Confirmer:
     async def _check_order(
         self, doubt: UnconfirmedOrder, due: Sequence[UnconfirmedOrder], listed: dict[str, OrderListing]
     ) -> str:
-        """What listings of this order alone prove is handed over; what is wrong with them, if they contradict
-        themselves. `listed` has the orders of each market, which serve for all that are `due`. Raises VenueError."""
+        """Deliver what listings of this order alone prove; return the contradiction in them, or an empty text. `listed`
+        has the orders of each market, which serve for all that are `due`. Raises VenueError."""
         execution, child = doubt.execution, doubt.child
         ticker = execution.terms.ticker
         if ticker not in listed:

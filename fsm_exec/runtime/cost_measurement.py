@@ -48,12 +48,12 @@ async def run_and_measure(actor: Actor, services: Services) -> tuple[MetricsRow,
     """
     book: DeadlineBook | None = None
 
-    async def photograph() -> None:
+    async def record_book() -> None:
         nonlocal book
         book = await _save_deadline_book(actor.execution, actor.feed, services)
         actor.measure_now.set()
 
-    actor.on_deadline = photograph
+    actor.on_deadline = record_book
     await actor.run()
     await _save_outage_note(actor.execution, services)
     if actor.execution.filled_e2 < actor.execution.target_e2 and not actor.measure_now.is_set():

@@ -37,9 +37,9 @@ def _allow_deterministic_scheduling(allowed: bool) -> None:
 
 
 async def wait_settled(name: str) -> None:
-    """On virtual time: waits until all else that is due at this instant has happened, and those who wait for that too,
-    with a name before `name`, have gone on and come to rest again. So what a decision sees, and which of two comes
-    first, does not depend on the order in which tasks run. Elsewhere instants have no width: returns at once."""
+    """On virtual time, wait until all else that is due at this instant has happened, and until the callers whose `name`
+    sorts before this one have gone on and come to rest. So what a decision sees, and which of two comes first, does not
+    depend on the order in which tasks run. On real time instants have no width: return at once."""
     if not isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock):
         return
     waiting = _deciders.get([])
@@ -52,7 +52,7 @@ async def wait_settled(name: str) -> None:
 
 
 async def _release_in_turn(waiting: list[tuple[str, int, trio.Event]]) -> None:
-    """One after the other."""
+    """Release the waiting callers one after the other, in the order of their names."""
     while waiting:
         await trio.testing.wait_all_tasks_blocked()
         heapq.heappop(waiting)[-1].set()

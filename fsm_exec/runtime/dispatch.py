@@ -1,4 +1,4 @@
-"""Whom a fact is about: the execution at work that owns it, those that keep what has ended, or nobody here."""
+"""Dispatch of events: to the execution at work that owns them, to those that have ended, or nowhere."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ ENDED_RECENTLY_US = 120_000_000  # an end is looked at by some listings of order
 
 
 class Dispatch:
-    """The engine as the router, the reconciler and the confirmer know it (their `FactSink`, `Executions`, `Ended`)."""
+    """The engine as the listener, the reconciler and the confirmer see it (their `FactSink`, `ExecutionIndex`,
+    `EndedIndex`)."""
 
     def __init__(self, supervisor: Supervisor, ended: EndedExecutions, services: Services) -> None:
         self._supervisor, self._ended, self._services = supervisor, ended, services
 
     def known(self, execution_id: str) -> KnownExecution | None:
-        """An execution as the reconciler needs it; None for one that is not here, or that a person must look at."""
+        """Return an execution as the reconciler needs it; None for one that is not here, or is quarantined."""
         if (actor := self._supervisor.actors.get(execution_id)) is not None:
             return KnownExecution(actor.execution, is_at_work=not actor.execution.is_ended, room=actor.inbox.room)
         ended = self._ended.ended.get(execution_id)
@@ -36,7 +37,7 @@ class Dispatch:
         return KnownExecution(ended.execution, is_at_work=False, room=0)
 
     def execution_of(self, execution_id: str) -> Execution | None:
-        """The newest of an execution that is in memory."""
+        """Return the newest state of an execution in memory, or None."""
         actor = self._supervisor.actors.get(execution_id)
         if actor is not None:
             return actor.execution
@@ -44,28 +45,28 @@ class Dispatch:
         return None if ended is None else ended.execution
 
     def unconfirmed(self) -> list[Execution]:
-        """Those that have ended, and of which something is told that listings have to bear out."""
+        """Return the executions that have ended with events that listings have not confirmed yet."""
         actors = self._supervisor.actors.values()  # among them those that wait for their deadline's book
         ended = [actor.execution for actor in actors if actor.execution.is_ended]
         return [*self._ended.unconfirmed(), *filter(is_doubted, ended)]
 
     def mark_confirmed(self, execution: Execution) -> None:
-        """Listings have borne out what was told of one that has ended."""
+        """Record that listings have confirmed all events of an ended execution."""
         self._ended.mark_confirmed(execution)
 
     def oldest_begun_us(self) -> int | None:
-        """When the first of the executions at work began, and of those that ended just now."""
+        """Return when the first of the executions began that are at work or ended recently."""
         lately = self._ended.ended_since(self._services.wall.now_us() - ENDED_RECENTLY_US)
         at_work = (actor.execution for actor in self._supervisor.actors.values())
         return min((execution.begun_us for execution in (*at_work, *lately)), default=None)
 
     def deliver(self, execution_id: str, event: AnyEvent) -> None:
-        """Hand a fact to the execution that owns it, or to those that keep what has ended. Always taken."""
+        """Hand an event to the execution that owns it, at work or ended. It is always accepted."""
         self._supervisor.deliver(execution_id, event)
 
     def is_in_other_market(self, execution_id: str, client_order_id: str, report: OrderReport | FillReport) -> bool:
-        """Whether an order of this name is in another market than its execution works, and so is none of its orders.
-        If it stands in the way of one, a person has to look at the execution."""
+        """Return whether an order of this name is in another market than its execution works, and so is none of its
+        orders. If it stands in the way of one, the execution is stopped for a person to look at."""
         actor = self._supervisor.actors.get(execution_id)
         execution = self.execution_of(execution_id)
         if execution is None or execution.terms.ticker == report.ticker:
@@ -78,15 +79,15 @@ class Dispatch:
         return True
 
     def take_unknown_fills(self, fills: Sequence[FillReport]) -> None:
-        """Fills of orders that nobody in memory has."""
+        """Take fills of orders that no execution in memory has."""
         self._ended.take_unknown_fills(fills)
 
     def cancel_orphans(self, orders: Sequence[OrderReport]) -> None:
-        """Orders of ours that rest and that nobody works."""
+        """Cancel orders of ours that rest and that no execution works."""
         cancel_orphans(orders, self._services)
 
     def publish_market_status(self, ticker: str, status: MarketStatus) -> None:
-        """Tell everybody who works it."""
+        """Pass the status on to every execution that works the market."""
         for actor in self._supervisor.actors.values():
             if actor.execution.terms.ticker == ticker:
                 actor.inbox.offer(MarketChanged(at_us=self._services.wall.now_us(), status=status))

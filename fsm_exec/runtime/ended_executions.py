@@ -96,7 +96,7 @@ class EndedExecutions:
         if self._doubted.get(execution.execution_id) is execution:
             del self._doubted[execution.execution_id]
 
-    def enqueue(self, execution_id: str, event: AnyEvent) -> None:
+    def take_late_fact(self, execution_id: str, event: AnyEvent) -> None:
         """A fact about an execution that nobody works. Never waits."""
         self._enqueue((execution_id, event))
 

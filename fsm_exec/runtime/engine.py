@@ -1,7 +1,7 @@
-"""The engine: the states of its table and what its owner may ask of it.
+"""The engine: the states of its table and the operations of its owner.
 
 Starting is recovering: what the database left unfinished is taken up (runtime.recovery) before it accepts anything.
-It is made by runtime.lifespan; what comes from outside reaches executions by runtime.dispatch.
+runtime.lifespan opens it; runtime.dispatch brings events from outside to the executions.
 """
 
 from __future__ import annotations
@@ -86,10 +86,11 @@ class Engine:
     # What its owner asks.
 
     def view(self, ticker: str, outcome: Outcome) -> MarketView:
+        """Return the market as it is now, in the terms of `outcome`."""
         return self.feeds[ticker].view(outcome)
 
     def volume_24h(self, ticker: str) -> CountE2 | None:
-        """Contracts traded in 24 hours, as the exchange last said; None is unknown."""
+        """Return the contracts traded in 24 hours, by the exchange's last word; None is unknown."""
         return self._services.exchange.volume_24h(ticker)
 
     async def open_market(self, ticker: str) -> None:
@@ -97,14 +98,14 @@ class Engine:
         await self._markets.open(ticker)
 
     def close_market(self, ticker: str) -> None:
-        """Watch it no more. Raises LocalError while an execution works it."""
+        """Stop watching a market. Raises LocalError while an execution works it."""
         working = [name for name, actor in self.actors.items() if actor.execution.terms.ticker == ticker]
         if working:
             raise LocalError(f"{ticker} is worked by {working[0]}")
         self._markets.close(ticker)
 
     async def wait_running(self) -> None:
-        """Until everything unfinished has taken in what it missed. Raises what made the start impossible: UserError,
+        """Wait until every unfinished execution has caught up. Raises what made the start impossible: UserError,
         VenueRefused, StoreFailed."""
         await self._recovered.wait()
         if self._refusal is not None:
@@ -113,8 +114,8 @@ class Engine:
             raise self.failure
 
     def reserve_capacity(self, name: str, deadline_us: int, algorithm: Algorithm) -> None:
-        """Keep room for an execution that is about to be submitted, under a name of the caller's, until
-        `release_capacity`; a second time it moves to another deadline. Raises OverCapacity for one that could not be
+        """Reserve the cancels of an execution that is about to be submitted, under a name of the caller's, until
+        `release_capacity`; a second call moves it to another deadline. Raises OverCapacity for one that could not be
         cancelled in time beside all there are."""
         self._reserved.pop(name, None)
         now_us, new = self._services.wall.now_us(), ends_of(deadline_us, algorithm)
@@ -125,7 +126,7 @@ class Engine:
         self._reserved[name] = new
 
     def release_capacity(self, name: str) -> None:
-        """It was submitted, or will not be."""
+        """Release a reservation: the execution was submitted, or will not be."""
         self._reserved.pop(name, None)
 
     async def submit(self, request: ExecutionRequest) -> str:
@@ -171,11 +172,11 @@ class Engine:
             actor.end(reason)
 
     async def cancel(self, execution_id: str, reason: Reason = "user") -> None:
-        """End one execution; a quarantined one is loaded again for it. Returns when that it is to end is durable: no
-        restart forgets it then.
+        """End one execution; a quarantined one is loaded again for it. Returns when its ending is durable: no restart
+        forgets it then.
 
-        Raises UserError for one that is not at work (any more), LocalError if it is told and not durable yet, and what
-        `resume_execution` raises.
+        Raises UserError for one that is not at work, LocalError if it is asked to end and that is not durable yet, and
+        what `resume_execution` raises.
         """
         actor = self.actors.get(execution_id)
         if execution_id in self._supervisor.quarantined:
@@ -215,8 +216,8 @@ class Engine:
         """Accept nothing more and end every execution. `status().halt_within_s` says how long that may take.
 
         It depends on nothing that may be down: what the snapshots know is cancelled at once, and until the exchange
-        says that nothing is live. Said again, it begins again with those that are quarantined. Of a process that is
-        leaving it ends the executions too, which would else wait for the next one.
+        confirms that nothing is live. A second call begins again with those that are quarantined. In a process that is
+        leaving it ends the executions too, which would otherwise wait for the next process.
         """
         if self.state in ("recovering", "running"):
             self._why_halted = why
@@ -241,10 +242,11 @@ class Engine:
     async def drain(self, *, cancel_orders: bool, within_s: float = DRAIN_WITHIN_S) -> bool:
         """Come to rest without ending any execution: all of them are taken up at the next start.
 
-        With `cancel_orders` every live order is cancelled by a journaled decision, as it is if everything was told to
-        end before; without, they stay live and are adopted. Nothing new is placed. False if orders were still live or
-        unknown, or requests unanswered, after `within_s`: the next start looks them up. Before the exchange has said
-        what it holds, what the snapshots know is cancelled. Raises LocalError if there is nothing to drain.
+        With `cancel_orders` every live order is cancelled by a journaled decision, as it is if every execution was
+        asked to end before; without, they stay live and are adopted. Nothing new is placed. Returns False if orders
+        were still live or unknown, or requests unanswered, after `within_s`: the next start looks them up. Before the
+        exchange's listings have come, what the snapshots know is cancelled. Raises LocalError if there is nothing to
+        drain.
         """
         if self.state not in ("recovering", "running", "halted"):
             raise LocalError(f"the engine is {self.state}")
@@ -273,8 +275,8 @@ class Engine:
         return at_rest
 
     def _is_busy(self, actor: Actor) -> bool:
-        """It has orders that may be live, or has not taken in yet that it is to end. Those of one that is not at work
-        any more are another actor's, or loose."""
+        """Return whether an actor has orders that may be live, or has not yet taken in that it is to end. Those of an
+        actor that is not at work any more belong to its successor, or are loose."""
         execution = actor.execution
         is_deaf = actor.stop_reason is not None and execution.ending is None and not execution.is_ended
         is_at_work = self.actors.get(execution.execution_id) is actor
@@ -282,10 +284,11 @@ class Engine:
 
     @property
     def losses(self) -> list[str]:
-        """What the database had acknowledged and did not have at the start, a line each. Complete once it runs."""
+        """What the database had acknowledged and did not have at the start, one line each. Complete once it runs."""
         return list(self._recovery.losses)
 
     def status(self) -> EngineStatus:
+        """Return the state of the engine and of all orders."""
         return status_of(
             self.state,
             self._why_halted,
@@ -301,19 +304,19 @@ class Engine:
         )
 
     def books_not_live(self) -> Iterable[tuple[str, str]]:
-        """Of the markets that are worked and open, those whose book is not live, with the feed's state."""
+        """Return the worked and open markets whose book is not live, with the feed's state."""
         tickers = dict.fromkeys(actor.execution.terms.ticker for actor in self.actors.values())
         feeds = [(ticker, feed) for ticker in tickers if (feed := self.feeds.get(ticker)) is not None]
         return [(ticker, feed.state) for ticker, feed in feeds if feed.status == "open" and feed.state != "live"]
 
     async def wait_idle(self) -> None:
-        """Until no execution is at work. Raises StoreFailed or ServiceFailed if the engine had to halt."""
+        """Wait until no execution is at work. Raises StoreFailed or ServiceFailed if the engine had to halt."""
         await self._supervisor.wait_until_empty()
         if self.failure is not None:
             raise self.failure
 
     async def end_all(self) -> None:
-        """The engine's owner failed: end every execution that can still end, so that no order is left behind."""
+        """End every execution that can still end, because the engine's owner failed: no order is to be left behind."""
         self.stop("halt")
         with trio.move_on_after(LEAVING_S, shield=True):
             await self._supervisor.wait_until_empty()
@@ -321,12 +324,13 @@ class Engine:
     # What its parts tell.
 
     def on_clock_jump(self, correction_us: int) -> None:
-        """The wall clock was corrected: every wait is armed anew."""
+        """Wake every actor: the wall clock was corrected, and every wait is computed anew."""
         self._services.log.warning("clock_jumped", correction_us=correction_us)
         for actor in self.actors.values():
             actor.inbox.nudge()
 
     def fire(self, trigger: str) -> None:
+        """Make a transition of the engine's table, and log it."""
         source = self.state
         self.state = step("engine", source, trigger)
         self._services.log.info(
@@ -335,7 +339,7 @@ class Engine:
 
     async def run_service(self, service: Callable[..., Awaitable[object]], *args: object) -> None:
         """Run a task the engine cannot do without. If it ends in a bug, everything is ended instead of torn down: the
-        executions can still cancel their orders and ask what became of them."""
+        executions can still cancel their orders and look up what became of them."""
         try:
             await service(*args)
         except Exception as failure:
@@ -347,12 +351,12 @@ class Engine:
             self._halt_for(ServiceFailed(f"{name} ended in {type(failure).__name__}: {failure}; see the log"))
 
     async def process_late_facts(self) -> None:
-        """About executions that have ended, for ever."""
+        """Process events about executions that have ended, forever."""
         await self._ended.run(self.dispatch.deliver)
 
     def _halt_for(self, failure: StoreFailed | ServiceFailed) -> None:
-        """No new work, and every execution is made to end now. After a failed save that makes each save once more,
-        which fails, so that its orders are cancelled now and not when it next hears something."""
+        """Halt for a failure: no new work, and every execution is made to end now. After a failed save that makes each
+        of them save once more, which fails, so that its orders are cancelled now and not at its next event."""
         if self.failure is not None:
             return
         self.failure = failure
@@ -367,8 +371,8 @@ class Engine:
             self._services.log.info("transition", step=str(change))
 
     async def recover(self, tickers: Sequence[str], gone: str | None, stream: Callable[[], None]) -> None:
-        """From `recovering` to `running`; `stream` is called when the feeds are there. What makes it impossible is
-        raised by `wait_running`."""
+        """Bring the engine from `recovering` to `running`; `stream` is called when the feeds are there. What makes it
+        impossible is raised by `wait_running`."""
         try:
             stored = await self._recovery.recover(
                 tickers, gone, stream, lambda: self.state == "draining", self._apply_stops
@@ -391,8 +395,8 @@ class Engine:
             self._recovered.set()
 
     async def _resume_healed(self) -> None:
-        """What was quarantined because its algorithm was missing goes on where it is there again, one after the other.
-        One that cannot stays as it is: `resume_execution` says why."""
+        """Resume, one after the other, the executions that were quarantined because their algorithm was missing, and is
+        there again. One that cannot be resumed stays as it is: `resume_execution` raises the reason."""
         for name in self._recovery.healed:
             try:
                 await self.resume_execution(name)
@@ -404,7 +408,7 @@ class Engine:
                     return
 
     def _apply_stops(self) -> None:
-        """Those that came while there was nobody to be told."""
+        """Apply the stops that came before there were actors."""
         for reason in self._stops:
             for actor in list(self.actors.values()):
                 actor.end(reason)
@@ -413,7 +417,7 @@ class Engine:
 
 
 def _store_failure(failure: BaseException) -> StoreFailed | None:
-    """The database's failure that this is, or that a nursery wrapped."""
+    """Return the database's failure that this is, or that a nursery wrapped; None for any other."""
     if isinstance(failure, BaseExceptionGroup):
         return next((found for part in failure.exceptions if (found := _store_failure(part)) is not None), None)
     return failure if isinstance(failure, StoreFailed) else None

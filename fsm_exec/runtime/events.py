@@ -1,4 +1,5 @@
-"""Two kinds of event for a crowd: one that costs nothing while nobody waits, one that lets thousands pass in turn."""
+"""Two kinds of event for thousands of waiters: one that costs nothing while it is not waited for, one that releases
+waiters in batches."""
 
 from __future__ import annotations
 
@@ -10,14 +11,14 @@ GATE_BATCH = 64
 
 
 class Waitable(Protocol):
-    """What an execution waits for when it has taken in what it missed, before it acts."""
+    """What an execution waits for after it has caught up and before it acts."""
 
     async def wait(self) -> None: ...
 
 
 class LazyEvent:
-    """What trio.Event is, for what is rarely waited for: it has no waiting room until somebody comes. Every execution
-    has two, and thousands idle at once."""
+    """A trio.Event that allocates its waiting room only when a task waits. Every execution has two, and thousands idle
+    at once."""
 
     __slots__ = ("_is_set", "_waited_for")
 
@@ -26,17 +27,18 @@ class LazyEvent:
         self._waited_for: trio.Event | None = None
 
     def is_set(self) -> bool:
+        """Return whether `set` has been called."""
         return self._is_set
 
     def set(self) -> None:
-        """Let everybody go on who waits, now and later."""
+        """Release all waiters, present and future."""
         self._is_set = True
         if self._waited_for is not None:
             self._waited_for.set()
             self._waited_for = None
 
     async def wait(self) -> None:
-        """Until it is set. A checkpoint, also if it is."""
+        """Wait until it is set. A checkpoint even if it is already."""
         if self._is_set:
             await trio.lowlevel.checkpoint()
             return
@@ -46,22 +48,22 @@ class LazyEvent:
 
 
 class StaggeredGate:
-    """Shut until it is opened. Then those who wait pass a few at a time: between them the loop reads what has arrived
-    and serves whoever asks, however many there are."""
+    """A gate that is closed until `open`, then releases its waiters in small batches: between two batches the event
+    loop reads what has arrived and answers requests, however many wait."""
 
     def __init__(self) -> None:
         self._is_open = False
         self._waiting = trio.lowlevel.ParkingLot()
 
     async def open(self) -> None:
-        """Returns when all have passed that waited."""
+        """Open the gate; return when all that waited have passed."""
         self._is_open = True
         while self._waiting:
             self._waiting.unpark(count=GATE_BATCH)
             await trio.lowlevel.checkpoint()
 
     async def wait(self) -> None:
-        """Until it is open."""
+        """Wait until the gate is open."""
         if self._is_open:
             await trio.lowlevel.checkpoint()
         else:

@@ -1,7 +1,7 @@
-"""Reading what the exchange holds, again and again until it answers.
+"""Reads of the exchange that are repeated until it answers, and listings that callers share.
 
-A read that found no answer is worth repeating for ever: nothing is lost by waiting, and nothing may be decided without
-it. A definite no (a revoked key, an account that is closed) is the caller's to tell.
+A read that found no answer is worth repeating forever: nothing is lost by waiting, and nothing may be decided without
+it. A definite refusal (a revoked key, a closed account) is raised for the caller to handle.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class _PendingListing:
-    """One listing that has not begun, and all who wait for it."""
+    """One listing that has not begun, and the callers that wait for it."""
 
     def __init__(self) -> None:
         self.since_us: int | None = None
@@ -36,8 +36,8 @@ class _PendingListing:
 
 
 class SharedListings:
-    """A market's orders, listed once for all who ask before the listing begins; of one market one at a time. However
-    many orders are in doubt, the exchange is asked about as often as about one."""
+    """Listings of a market's orders, each made once for all callers that asked before it began, one at a time per
+    market. However many orders are unconfirmed, the exchange is asked as often as for one."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -45,7 +45,7 @@ class SharedListings:
         self._next: dict[str, _PendingListing] = {}
 
     async def orders(self, ticker: str, since_us: int) -> OrderListing:
-        """All orders of the market placed at or after `since_us`, as of now or later. Raises VenueError."""
+        """Fetch all orders of the market placed at or after `since_us`, as of now or later. Raises VenueError."""
         turn = self._next.get(ticker)
         if turn is None:
             turn = self._next[ticker] = _PendingListing()
@@ -59,6 +59,7 @@ class SharedListings:
         return turn.listing
 
     async def _fetch(self, ticker: str, turn: _PendingListing) -> None:
+        """Fetch the listing for all callers that share it. Its failure is theirs, too."""
         try:
             async with self._locks.setdefault(ticker, trio.Lock()):
                 self._next.pop(ticker, None)  # whoever asks from now on needs a later one
@@ -72,7 +73,7 @@ class SharedListings:
 
 
 async def retry_until_answered(read: Callable[[], Awaitable[T]], what: str, log: FilteringBoundLogger) -> T:
-    """What `read` brings. Raises VenueRefused."""
+    """Call `read` until it answers, with growing pauses; return its result. Raises VenueRefused."""
     pause_s = FIRST_PAUSE_S
     while True:
         try:
@@ -89,8 +90,8 @@ async def retry_until_answered(read: Callable[[], Awaitable[T]], what: str, log:
 async def fetch_listings(
     exchange: Exchange, since_us: int, log: FilteringBoundLogger, ticker: str | None = None
 ) -> tuple[tuple[OrderListing, ...], FillListing]:
-    """All that is needed to tell executions accepted after `since_us` what they missed: their orders, whatever rests,
-    and then the fills, so that an order listed as ended has its fills. Raises VenueRefused."""
+    """Fetch what shows executions accepted after `since_us` what they missed: their orders, all resting orders, and
+    then the fills, so that an order listed as ended has its fills. Raises VenueRefused."""
     orders = await retry_until_answered(lambda: exchange.orders(ticker, since_us=since_us), "orders", log)
     resting = await retry_until_answered(lambda: exchange.orders(ticker, resting=True), "resting orders", log)
     fills = await retry_until_answered(lambda: exchange.fills(ticker, since_us=since_us), "fills", log)

@@ -1,7 +1,7 @@
-"""Forecasts beside what came: made when a decision acts, completed when their time has come.
+"""Forecasts and their outcomes: made when a decision acts, completed when their time has come.
 
-What an order came to is heard of from the store. A forecast about an order that was moved or withdrawn before its time
-says nothing, and is stored as missed; so is one that came due while nobody was there, or whose feed had a gap.
+The outcome of an order comes from the store. A forecast about an order that was amended or cancelled before its time
+proves nothing, and is stored as missed; so is one that came due while no engine ran, or whose feed had a gap.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ AT: Final = " at "
 
 
 class ForecastRecorder:
+    """Stores forecasts, and later what happened."""
+
     def __init__(
         self, store: ObservationStore, feeds: Mapping[str, MarketFeed], wall: WallClock, log: FilteringBoundLogger
     ) -> None:
@@ -39,6 +41,7 @@ class ForecastRecorder:
         self._orders: dict[str, ChildRow] = {}  # as last heard of, the newest
 
     def on_saved(self, save: ExecutionSave) -> None:
+        """Keep the newest states of the orders in a durable step."""
         for child in save.children:
             self._orders.pop(child.client_order_id, None)
             self._orders[child.client_order_id] = child
@@ -47,7 +50,7 @@ class ForecastRecorder:
 
     @staticmethod
     def forecasts_of(execution: Execution, view: MarketView) -> list[Forecast]:
-        """What can be said at a decision that acted, having seen `view`."""
+        """Make the forecasts of a decision that acted, having seen `view`."""
         if view.signals is None:
             return []
         found = forecasts_of(view.signals, execution.outcome, view.trusted_mid_e5, execution.deadline_us)
@@ -62,17 +65,18 @@ class ForecastRecorder:
         return found
 
     async def save(self, execution: Execution, forecasts: list[Forecast]) -> None:
+        """Store forecasts, and schedule their completion. Raises StoreFailed."""
         await self._store.save_forecasts(execution.execution_id, execution.terms.ticker, forecasts)
         for forecast in forecasts:
             self._timers.push(forecast.due_at_us, None)
 
     async def load_pending(self) -> None:
-        """Go on where an earlier process stopped."""
+        """Schedule the open forecasts of an earlier process. Raises StoreFailed."""
         for waiting in await self._store.open_forecasts(None):
             self._timers.push(waiting.forecast.due_at_us, None)
 
     async def run(self) -> None:
-        """For ever."""
+        """Complete due forecasts, forever. Raises StoreFailed."""
         while True:
             due = await self._timers.wait_due(LAG_US)
             waiting = await self._store.open_forecasts(due[-1][0])

@@ -1,8 +1,8 @@
-"""Whether the engine can act at the exchange: it can be read, our signature is accepted, and the streams are live.
+"""Whether the engine can act at the exchange: reads are answered, our signature is accepted, and the streams are live.
 
-Nothing is decided here. What every request brings is seen on its way (`MonitoredExchange`), the stream is looked at
-once a second, and what is wrong is said in words: `degraded` is `running` with such words. It passes by itself: the
-listings of the account are read at least every half minute, and again every few seconds while they fail.
+Nothing is decided here. The outcome of every request is recorded (`MonitoredExchange`), the stream is checked once a
+second, and every problem has a text: `degraded` is `running` with such texts. It passes by itself: the listings of the
+account are read at least every half minute, and again every few seconds while they fail.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ AUTH_REFUSALS: Final = frozenset(
 
 
 class DegradedPeriod(msgspec.Struct):
-    """One thing that was wrong, from a time to a time; `to_us` None: it still is."""
+    """One problem, from a time to a time; `to_us` None: it lasts."""
 
     kind: Kind
     words: str
@@ -46,7 +46,7 @@ class DegradedPeriod(msgspec.Struct):
 
 
 class Health:
-    """Before `watch` only the reads are known."""
+    """The state of our access to the exchange. Before `watch` it covers reads and writes only."""
 
     def __init__(self, wall: WallClock, log: FilteringBoundLogger) -> None:
         self._wall, self._log = wall, log
@@ -65,20 +65,20 @@ class Health:
         trouble: Callable[[], str | None],
         books: Callable[[], Iterable[tuple[str, str]]],
     ) -> None:
-        """`silence()` says why the stream tells nothing, None: it does; `trouble()` why it was lost, in the exchange's
-        words; `books()` names the books that are needed and not live, with their state."""
+        """Set what is checked once a second: `silence()` returns why the stream is silent, or None; `trouble()` why it
+        was lost, in the exchange's words; `books()` the books that are needed and not live, with their state."""
         self._why_silent, self._stream_error, self._books = silence, trouble, books
 
     # What requests tell.
 
     def record_read(self, listing: str | None = None) -> None:
-        """A read was answered; `listing` if it is one that is asked for again and again."""
+        """Record an answered read; `listing` names one that is read again and again."""
         self._unauthorized = None
         if listing is not None:
             self._unread.pop(listing, None)
 
     def record_failed_read(self, error: VenueError, listing: str | None = None) -> None:
-        """A read was not."""
+        """Record a read that failed with `error`."""
         now_us, words = self._wall.now_us(), one_line(str(error))[:WORDS_MAX]
         if isinstance(error, VenueRefused) and error.status in UNAUTHORIZED:
             since_us = now_us if self._unauthorized is None else self._unauthorized[0]
@@ -88,7 +88,7 @@ class Health:
             self._unread[listing] = (since_us, words)
 
     def record_write(self, refusal: str | None, words: str = "") -> None:
-        """A write was answered; `refusal` is the code of a definite no."""
+        """Record an answered write; `refusal` is the code of a definite refusal."""
         if refusal in AUTH_REFUSALS:
             self._write_refused = (self._wall.now_us(), one_line(f"{refusal}: {words}")[:WORDS_MAX])
         else:
@@ -97,11 +97,11 @@ class Health:
     # What is said.
 
     def why_degraded(self) -> tuple[str, ...]:
-        """What is wrong, in words; empty: nothing."""
+        """Return the texts of all present problems; none if empty."""
         return tuple(words for _, words in self._problems())
 
     def describe_outage(self, from_us: int, to_us: int) -> str | None:
-        """For how long of that time something was wrong, and what was so the longest; None: for less than a second."""
+        """Describe how much of the given period had a problem, and which lasted longest; None below a second."""
         self.check()
         spells = [
             (max(spell.from_us, from_us), min(to_us if spell.to_us is None else spell.to_us, to_us), spell.words)
@@ -118,8 +118,8 @@ class Health:
         return f"could not act for {lost_us // 1_000_000} of {(to_us - from_us) // 1_000_000} s: {words}"
 
     async def run(self, read: Callable[[], Awaitable[object]]) -> NoReturn:
-        """Look once a second, for ever: what was wrong, and from when to when, is kept for those that end. While
-        anything is, `read` asks the exchange for something, so that it is known what, and when it has passed."""
+        """Check once a second, forever, and keep what was wrong from when to when. While anything is, call `read` every
+        few seconds, so that it is known when the problem has passed."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_reading, read)
             while True:
@@ -134,6 +134,7 @@ class Health:
                     await read()
 
     def check(self) -> None:
+        """Begin and end periods by what is wrong now."""
         now_us = self._wall.now_us()
         wrong = dict(self._problems())
         for spell in self._periods:

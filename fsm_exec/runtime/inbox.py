@@ -1,8 +1,8 @@
-"""An actor's inbox: facts in order, bounded, and a nudge that needs no room.
+"""An actor's inbox: a bounded queue of events, and a nudge that takes no room.
 
-A fact is never dropped in silence: a full inbox means that the exchange outruns us, and its actor stops with
-InboxOverflow (whoever offers is a reader that must go on). A nudge only says that the view may have changed; any
-number of them is one.
+An event is never dropped in silence: a full inbox means that the exchange sends faster than the execution can follow,
+and its actor stops with InboxOverflow (the caller of `offer` reads the stream and must go on). A nudge only says that
+the view may have changed; any number of them is one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ INBOX_EVENTS_MAX = 256
 
 
 class InboxOverflow(LocalError):
-    """More facts than an actor can take in: it stops, and is reconciled from the exchange's listings."""
+    """More events came than an actor can take in: it stops, and is reconciled from the exchange's listings."""
 
 
 class Inbox:
+    """A bounded queue of events with one reader, the actor."""
+
     __slots__ = ("_events", "_stop", "_waiting", "nudged")
 
     def __init__(self) -> None:
@@ -30,10 +32,11 @@ class Inbox:
 
     @property
     def room(self) -> int:
+        """How many more events fit."""
         return INBOX_EVENTS_MAX - len(self._events)
 
     def offer(self, event: AnyEvent) -> None:
-        """Never raises and never waits; one fact too many stops the actor."""
+        """Add an event. Never raises and never waits; one event too many stops the actor."""
         if self.room > 0:
             self._events.append(event)
         else:
@@ -41,32 +44,34 @@ class Inbox:
         self._wake()
 
     def stop(self, why: LocalError) -> None:
-        """Have the actor stop with `why`, before it takes in anything else."""
+        """Have the actor stop with `why`, before it takes another event."""
         self._stop = why
         self._wake()
 
     def clear_stop(self) -> None:
-        """What it was to stop for stops it no more, unless facts were lost."""
+        """Withdraw what `stop` was given, unless events were lost."""
         if not isinstance(self._stop, InboxOverflow):
             self._stop = None
 
     def nudge(self) -> None:
+        """Wake the actor because its view may have changed."""
         self.nudged = True
         self._wake()
 
     def take(self) -> AnyEvent | None:
-        """The oldest fact, or None. Raises InboxOverflow once a fact found no room, and what `stop` was given."""
+        """Return the oldest event, or None. Raises InboxOverflow once an event found no room, and what `stop` was
+        given."""
         if self._stop is not None:
             raise self._stop
         return self._events.pop(0) if self._events else None
 
     def drain(self) -> list[AnyEvent]:
-        """All facts that nobody took, for whoever comes after the actor."""
+        """Remove and return all events, for the actor's successor."""
         facts, self._events = self._events, []
         return facts
 
     async def wait(self, until: float) -> None:
-        """Until something arrives, or trio's time `until`. Spurious returns are fine."""
+        """Wait until something arrives, or until trio's time `until`. Spurious returns are fine."""
         if self._events or self._stop is not None:
             return
         with trio.move_on_at(until):
@@ -79,6 +84,6 @@ class Inbox:
             self._waiting = None
 
     def _abort_wait(self, _: object) -> trio.lowlevel.Abort:
-        """The time is up, or the actor is let go."""
+        """Give the wait up: the time is over, or the actor's task is cancelled."""
         self._waiting = None
         return trio.lowlevel.Abort.SUCCEEDED

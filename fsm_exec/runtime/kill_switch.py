@@ -1,13 +1,13 @@
-"""Leaving nothing live behind: the one exception to "save first".
+"""The kill switch: leave no order live, without "save first", the only place where that rule does not hold.
 
-An execution that cannot go on (its save failed, or a fact contradicts what it holds) has its orders cancelled without
-a saved decision; so has one that was quarantined earlier, when everything is to stop, and an order of ours that nobody
-works. What is known by its id at the exchange is cancelled at once, whether anything can be read or not. The rest is
-found in the exchange's own listing, by client order id, so that an order whose answer was still on its way is found
-too. What the cancels did is learned by reconciliation.
+An execution that cannot go on (its save failed, or an event contradicts what it holds) has its orders cancelled without
+a saved decision; so has one that is quarantined when everything is to stop, and an order of ours that no execution
+works. Orders whose exchange id is known are cancelled at once, whether anything can be read or not. The others are
+found in the exchange's listing by client order id, so that an order whose answer was still on its way is found too.
+Reconciliation learns what the cancels did.
 
-A disk that fails makes every execution come here at once: they share listings, and have the time that the cancels of
-all live orders take.
+A disk that fails brings every execution here at once: they share listings, and have as long as the cancels of all live
+orders take.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ NO_OWNER: Final = "nobody"  # the owner of a loose order that is no execution's
 
 
 async def cancel_all_orders(execution: Execution, services: Services) -> bool:
-    """Until no order of `execution` rests or may still arrive, or the time is up: False."""
+    """Cancel the orders of `execution` until none rests or may still arrive, or the time is over; return whether none
+    is left."""
     left = _RemainingOrders(execution, services)
     cancelling_s = services.exchange.budget().cancelling_us(services.own.count()) / 1_000_000
     with trio.move_on_after(EMERGENCY_CANCEL_S + cancelling_s):
@@ -46,7 +47,7 @@ async def cancel_all_orders(execution: Execution, services: Services) -> bool:
 
 
 async def cancel_order(client_order_id: str, order_id: str, execution: Execution, services: Services) -> None:
-    """Cancel one order of ours that rests, or may, under the id by which it does."""
+    """Cancel one order of ours that rests, or may rest, under the given exchange id."""
     order = CancelOrder(
         effect_id=f"{execution.execution_id}:emergency",
         client_order_id=client_order_id,
@@ -58,7 +59,8 @@ async def cancel_order(client_order_id: str, order_id: str, execution: Execution
 
 
 async def cancel_until_gone(execution: Execution, services: Services, is_wanted: Callable[[], bool]) -> bool:
-    """The same for as long as it takes and `is_wanted`: at the latest the orders' expiration ends it."""
+    """Cancel as `cancel_all_orders` does, without a limit of time, while `is_wanted`: at the latest the orders'
+    expiration ends it. Return whether none is left."""
     left, pause_s = _RemainingOrders(execution, services), PAUSE_S
     while left and is_wanted():
         await left.cancel_once()
@@ -68,7 +70,7 @@ async def cancel_until_gone(execution: Execution, services: Services, is_wanted:
 
 
 class _RemainingOrders:
-    """The orders of one execution of which the exchange has not said yet that they have ended."""
+    """The orders of one execution that the exchange has not yet confirmed as ended."""
 
     def __init__(self, execution: Execution, services: Services) -> None:
         self._execution, self._services = execution, services
@@ -83,7 +85,7 @@ class _RemainingOrders:
         return bool(self._ids)
 
     async def cancel_once(self) -> None:
-        """Cancel what is known, and what the listing shows alive."""
+        """Cancel the orders whose id is known, and those that the listing shows resting."""
         async with trio.open_nursery() as nursery:
             for name, order_id in self._ids.items():
                 if order_id is not None:
@@ -127,7 +129,8 @@ class _RemainingOrders:
 
 
 def cancel_orphans(orphans: Sequence[OrderReport], services: Services) -> None:
-    """Have orders of ours that nobody unfinished works cancelled until the exchange says that they are gone."""
+    """Start cancelling orders of ours that no unfinished execution works, until the exchange confirms that they are
+    gone."""
     new = [order for order in orphans if order.client_order_id not in services.loose]
     services.loose.update((order.client_order_id, NO_OWNER) for order in new)
     if new:

@@ -1,4 +1,4 @@
-"""The structured log: one JSON line per transition, and whatever else went other than planned, in one file."""
+"""The structured log: one JSON line per transition and per unplanned event, in one file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from fsm_exec.runtime.clock import WallClock
 
 
 class _Lines:
-    """What structlog writes to. A line that the disk does not take is lost, never raised: the log tells what happened
-    and must not decide it, least of all in the middle of a step or while orders are being cancelled."""
+    """The file structlog writes to. A line that the disk does not take is lost, never raised: the log records what
+    happened and must not decide it, least of all in the middle of a step or while orders are being cancelled."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -36,8 +36,8 @@ _ENCODER = msgspec.json.Encoder(order="sorted", enc_hook=repr)
 
 
 def _json(entry: object, **_: object) -> str:
-    """Several times faster than the standard library, which stays for what msgspec refuses: a log must not fail. What
-    an exchange wrote may stand in a line, and a line is read on terminals."""
+    """Encode an entry as one line. msgspec is several times faster than the standard library, which stays for what
+    msgspec refuses: a log must not fail. Text of the exchange is escaped, for a line is read on terminals."""
     try:
         return escaped_json(_ENCODER.encode(entry).decode())
     except (ValueError, TypeError):  # a lone surrogate, say

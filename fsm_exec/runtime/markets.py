@@ -1,4 +1,4 @@
-"""The markets an engine works: opened at the start or while it runs, closed when nobody needs them."""
+"""The markets an engine works: opened at the start or while it runs, closed when no execution needs them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READ_AGAIN_S = 2
 
 
 class Markets:
-    """`feeds` is shared with the router, which tells each feed what the stream brings."""
+    """`feeds` is shared with the stream's listener, which updates each feed from the stream."""
 
     def __init__(
         self,
@@ -45,14 +45,14 @@ class Markets:
         self._unread: set[str] = set()  # tickers whose terms are an execution's own so far
 
     async def add(self, ticker: str) -> None:
-        """Read and keep a market's terms and make its feed; the stream is the caller's. Raises VenueError, UserError
-        and StoreFailed."""
+        """Fetch and store a market's terms and make its feed; the caller subscribes to the stream. Raises VenueError,
+        UserError and StoreFailed."""
         await self._save_and_set(ticker, await self._fetch_terms(ticker))
 
     async def add_all(self, tickers: Sequence[str], worked: Iterable[MarketTerms]) -> dict[str, MarketStatus]:
-        """The same for many in few calls, and for those that unfinished executions work, whose terms are known. One
-        of those that cannot be read any more stops nobody: a market that is gone is closed; what is wrong with
-        another is logged, and nothing is placed there. Returns what is known of each."""
+        """Add many markets in few calls, and those that unfinished executions work, whose terms are known. One of those
+        that cannot be read any more does not stop the others: a market that is gone is closed; the trouble of another
+        is logged, and nothing is placed there. Returns the status of each as far as it is known."""
         known = {terms.ticker: terms for terms in worked}
         wanted = list(dict.fromkeys([*tickers, *known]))
         found = (
@@ -84,8 +84,8 @@ class Markets:
             return None
 
     async def add_provisional(self, worked: Iterable[MarketTerms]) -> None:
-        """Feeds for the markets of unfinished executions, before anything is read of them: nothing is placed there
-        until then. Raises StoreFailed."""
+        """Add feeds for the markets of unfinished executions with the terms they hold, paused: nothing is placed there
+        until the terms are fetched. Raises StoreFailed."""
         for terms in worked:
             if terms.ticker not in self.feeds:
                 self._unread.add(terms.ticker)
@@ -109,7 +109,7 @@ class Markets:
                 await self._observer.add_feed(feed)
 
     async def _fetch_terms(self, ticker: str) -> MarketTerms:
-        """A read that found no answer is made again, a few times: nothing is at stake yet."""
+        """Fetch a market's terms; a read that found no answer is repeated a few times: nothing is at stake yet."""
         for _ in range(READ_AGAIN_MAX):
             try:
                 return await self._exchange.market_terms(ticker)
@@ -119,8 +119,8 @@ class Markets:
         return await self._exchange.market_terms(ticker)
 
     async def open(self, ticker: str) -> None:
-        """Add a market to a stream that runs: its feed waits for a snapshot. An open one is left as it is. Raises as
-        `add`."""
+        """Add a market to a stream that runs: its feed waits for a snapshot. An open one is left as it is. Raises what
+        `add` raises."""
         is_new = ticker not in self.feeds
         if is_new or ticker in self._unread:
             await self.add(ticker)
@@ -128,19 +128,20 @@ class Markets:
             self._go_live(ticker)
 
     async def open_worked(self, terms: MarketTerms) -> None:
-        """The same for the market of an execution whose terms are known, without reading anything: nothing is placed
-        there before `fetch_worked`. Raises StoreFailed."""
+        """Open the market of an execution whose terms are known, without a read: nothing is placed there before
+        `fetch_worked`. Raises StoreFailed."""
         if terms.ticker not in self.feeds:
             await self.add_provisional((terms,))
             self._go_live(terms.ticker)
 
     async def fetch_worked(self, terms: MarketTerms) -> None:
-        """Have the terms of a market opened so; what cannot be read stays as it is. Raises VenueRefused."""
+        """Fetch the terms of a market that `open_worked` opened; one that cannot be read stays as it is. Raises
+        VenueRefused."""
         if terms.ticker in self._unread:
             await self.add_all((), (terms,))
 
     def close(self, ticker: str) -> None:
-        """Forget a market: what still comes about it is nobody's."""
+        """Remove a market; what still comes about it is ignored."""
         self._exchange.unwatch(ticker)
         self._unread.discard(ticker)
         self.feeds.pop(ticker, None)

@@ -1,8 +1,8 @@
-"""Markouts: the mid 1, 5, 30 and 300 seconds after each fill, looked up when its time has come, and the settlement.
+"""Markouts: the mid 1, 5, 30 and 300 seconds after each fill, measured when its time has come, and the settlement.
 
-A fill is heard of from the store once it is durable, so a markout never stands before its fill. After a restart the
-fills of before whose time is yet to come go on; what came due while nobody was there is stored as missed. A settlement
-waits for as long as it takes, through restarts.
+A fill comes from the store once it is durable, so a markout never stands before its fill. After a restart the earlier
+fills whose time is yet to come go on; those that came due while no engine ran are stored as missed. A settlement waits
+for as long as it takes, through restarts.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ Results: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, Outcome]]]
 
 
 class Markouts:
+    """Schedules and stores the markouts of all fills."""
+
     def __init__(
         self, store: ObservationStore, feeds: Mapping[str, MarketFeed], wall: WallClock, log: FilteringBoundLogger
     ) -> None:
@@ -44,7 +46,7 @@ class Markouts:
         self._timers: TimerQueue[tuple[MarkoutDue, int]] = TimerQueue(wall)
 
     def on_saved(self, save: ExecutionSave) -> None:
-        """A step of an execution is durable: its new fills have their times before them."""
+        """Schedule the new fills of a durable step, and drop those that it took back."""
         if save.gone:  # taken back
             gone = {(row.order_id, row.fill_id) for row in save.gone}
             self._timers.discard(lambda item: (item[0].order_id, item[0].fill_id) in gone)
@@ -58,7 +60,7 @@ class Markouts:
                 self._timers.push(due.traded_at_us + horizon * 1_000_000, (due, horizon))
 
     async def load_pending(self) -> None:
-        """Go on where an earlier process stopped. Before any execution moves."""
+        """Load what an earlier process left unmeasured, before any execution moves."""
         now_us = self._wall.now_us()
         missed: list[MarkoutRow] = []
         for due in await self._store.markouts_due(now_us - LOOK_BACK_US):
@@ -71,7 +73,7 @@ class Markouts:
             await self._store.save_markouts(missed, now_us)
 
     async def run(self) -> None:
-        """For ever."""
+        """Measure and store due markouts, forever."""
         while True:
             rows = [self._measure(due, horizon, at_us) for at_us, (due, horizon) in await self._timers.wait_due(LAG_US)]
             try:
@@ -80,7 +82,7 @@ class Markouts:
                 self._log.exception("markouts_refused", rows=len(rows))
 
     async def record_settlements(self, results: Results) -> None:
-        """For ever: what fills of markets that have closed were worth in the end."""
+        """Store what fills of closed markets were worth in the end, forever."""
         while True:
             await trio.sleep(SETTLE_EVERY_S)
             closed = [ticker for ticker in await self._store.unsettled_markets() if self._may_be_settled(ticker)]

@@ -1,4 +1,5 @@
-"""What the exchange's listings tell of the executions of a database: what each missed, and what is none of theirs."""
+"""What executions missed while no engine ran: fetched from the exchange's listings, with the orders that are not
+theirs."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ async def fetch_missed_by_all(
     last_saved_us: int,
     services: Services,
 ) -> RecoveryPlan:
-    """What the exchange's listings tell a whole database. Raises VenueRefused."""
+    """Fetch what all executions of a database missed. Raises VenueRefused."""
     since_us = listed_since_us(executions, last_saved_us, services.wall.now_us())
     orders, fills = await fetch_listings(services.exchange, since_us, services.log)
     store = services.store
@@ -37,7 +38,7 @@ async def fetch_missed_by_all(
 async def fetch_missed(
     execution: Execution, status: MarketStatus | None, services: Services, *, was_quarantined: bool = False
 ) -> Restored:
-    """The same for one execution that begins anew while the others work. Raises VenueRefused."""
+    """Fetch what one execution missed that restarts while the others work. Raises VenueRefused."""
     ticker = execution.terms.ticker
     since_us = listed_since_us((execution,), None, services.wall.now_us())
     orders, fills = await fetch_listings(services.exchange, since_us, services.log, ticker)
@@ -57,7 +58,8 @@ async def fetch_missed(
 
 
 def check_other_engines(found: RecoveryPlan, gone: str | None, services: Services) -> None:
-    """Raises UserError while orders of another database of ours rest in the account, unless its engine is gone."""
+    """Raise UserError while orders of another database of ours rest in the account, unless its engine is said to be
+    gone."""
     for instance, orders in sorted(found.of_other_instances.items()):
         names = ", ".join(order.client_order_id for order in orders[:NAMES_SHOWN])
         services.log.warning("orders_of_another_engine", instance=instance, orders=len(orders), first=names)
@@ -71,8 +73,8 @@ def check_other_engines(found: RecoveryPlan, gone: str | None, services: Service
 
 
 class ForgottenOrders(msgspec.Struct, frozen=True):
-    """Orders at the exchange that this database named and does not know. `number` is the highest that an execution has
-    in their names."""
+    """Orders at the exchange that bear this database's name and that it does not know. `number` is the highest that an
+    execution has in their names."""
 
     orders: tuple[OrderReport, ...]
     number: int
@@ -89,8 +91,8 @@ class ForgottenOrders(msgspec.Struct, frozen=True):
 async def load_misnamed(
     found: RecoveryPlan, forgot: ForgottenOrders | None, store: Store
 ) -> list[tuple[str, OrderReport]]:
-    """Orders that have ended, of executions that have, listed under another id than the database has of them, which is
-    that of an answer that was wrong; with the execution. Raises StoreFailed."""
+    """Find ended orders of ended executions that are listed under another id than the database has, whose answer was
+    wrong; with the execution's id. Raises StoreFailed."""
     unknown = set[str]() if forgot is None else {order.client_order_id for order in forgot.orders}
     ours = [order for order in found.unowned if order.status != "resting" and order.client_order_id not in unknown]
     owners = await store.owners([order.order_id for order in ours])
@@ -102,7 +104,8 @@ async def load_misnamed(
 
 
 async def load_forgotten(found: RecoveryPlan, store: Store) -> ForgottenOrders | None:
-    """An order is saved before it is sent, so one that was never saved here was forgotten. Raises StoreFailed."""
+    """Find the orders that this database forgot: an order is saved before it is sent, so it knew each of them once.
+    Raises StoreFailed."""
     names = await store.unknown_orders([order.client_order_id for order in found.unowned])
     unknown = set(names)
     orders = tuple(order for order in found.unowned if order.client_order_id in unknown)

@@ -1,4 +1,4 @@
-"""The exchange with an eye on what becomes of every request: what `health` is told by."""
+"""The exchange as an adapter that reports the outcome of every request to `health`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Answer = TypeVar("Answer", PlaceAnswer, AmendAnswer, CancelAnswer)
 
 
 class MonitoredExchange:
-    """An exchange (`core.exchange_port.Exchange`); every call is the inner one's."""
+    """An exchange (`core.exchange_port.Exchange`) that passes every call to the inner one."""
 
     def __init__(self, inner: Exchange, health: Health) -> None:
         self._inner, self._health = inner, health

@@ -1,7 +1,7 @@
-"""The book of the others: what a feed's market holds without this account, in order, with its signals.
+"""The market's book net of our own orders, sorted, with its signals.
 
-Own size is known from the executions and not from the book, so the two may disagree for a moment; what is ours is
-never taken for more than stands there. Which of the two is told first at one moment makes no difference after it.
+Our own size is known from the executions and not from the book, so the two may disagree for a moment; never more than a
+level holds is taken out of it. Which of the two changes first makes no difference once both have.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
 
 
 class NetBook:
-    """`tracker` None: the ladders are kept, no signals are."""
+    """The ladders of both outcomes, net of our own orders. `tracker` None: no signals are kept."""
 
     def __init__(self, ticker: str, own: OwnOrders, tracker: SignalTracker | None) -> None:
         self._ticker, self._own = ticker, own
@@ -29,10 +29,11 @@ class NetBook:
         self.at_us = 0  # of the newest book
 
     def side(self, outcome: Outcome) -> BidLadder:
+        """Return the net bid ladder for `outcome`."""
         return self._sides[outcome] if self.tracker is None else self.tracker.side(outcome)
 
     def warm_up(self, books: Sequence[tuple[int, Sequence[Level], Sequence[Level]]]) -> None:
-        """Begin with books of before, (time, YES bids, NO bids), oldest first: the next whole book goes on from
+        """Load books of an earlier process, (time, YES bids, NO bids), oldest first: the next snapshot continues from
         them."""
         if self.tracker is None or not books:
             return
@@ -43,7 +44,7 @@ class NetBook:
         self._warm = True
 
     def start(self, book: Book, at_us: int) -> None:
-        """A whole book, after a gap: or the first one after a restart, when what was known before may go on."""
+        """Take a whole book, after a gap or as the first one after a restart; after `warm_up` the signals continue."""
         self.at_us = at_us
         for outcome in OUTCOMES:
             self._ours[outcome] = self._own.levels(self._ticker, outcome)
@@ -57,13 +58,13 @@ class NetBook:
         self._warm = False
 
     def apply_change(self, book: Book, outcome: Outcome, price: PriceE4, at_us: int) -> bool:
-        """A level of the book has changed; True if the touch of the others moved."""
+        """Apply a change of one level; return whether the net touch moved."""
         self.at_us = at_us
         moved = self.refresh_own(book)
         return self._put(book, outcome, price, at_us, ours=price in self._ours[outcome]) or moved
 
     def refresh_own(self, book: Book) -> bool:
-        """What is ours may have changed; True if the touch of the others moved with it."""
+        """Take in that our own orders may have changed; return whether the net touch moved."""
         moved = False
         for each in OUTCOMES:
             ours = self._own.levels(self._ticker, each)

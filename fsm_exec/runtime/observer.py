@@ -1,7 +1,7 @@
-"""Everything that watches the markets beside the executions: depth, forecasts and markouts.
+"""The observers of the markets beside the executions: books, forecasts and markouts.
 
-It never holds up a decision: what it is told it notes at once and stores later, and when it cannot keep up it drops
-what it was to store and says so. Whoever opens an engine may give it one, or none.
+They never hold up a decision: what is to be stored is queued at once and stored later, and when the queue is full it is
+dropped and logged. The caller that opens an engine may give it an observer, or none.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEFAULT: Final = DepthSettings()
 
 
 class Observer:
-    """`results` tells which markets are settled, and how; without it nothing is learned of settlements."""
+    """`results` returns the outcomes of settled markets; without it no settlement is recorded."""
 
     def __init__(
         self,
@@ -52,21 +52,22 @@ class Observer:
         store.on_saved(self._on_saved)
 
     async def load_pending(self) -> None:
-        """Go on where an earlier process stopped. Raises StoreFailed."""
+        """Load what an earlier process left to be measured. Raises StoreFailed."""
         await self.markouts.load_pending()
         await self.forecasting.load_pending()
 
     async def add_feed(self, feed: MarketFeed) -> None:
-        """A market is about to be watched. Raises StoreFailed."""
+        """Observe a market, beginning with the books stored of it. Raises StoreFailed."""
         self._feeds[feed.terms.ticker] = feed
         feed.on_acted = self._on_acted
         await self.depth.warm_up(feed)
 
     def remove_feed(self, ticker: str) -> None:
+        """Observe a market no more."""
         self._feeds.pop(ticker, None)
 
     async def run(self) -> None:
-        """For ever. Raises StoreFailed."""
+        """Store what is queued, and run the periodic observers, forever. Raises StoreFailed."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.depth.record_periodically)
             nursery.start_soon(self.depth.delete_expired)

@@ -1,11 +1,11 @@
-"""Asking the exchange about one execution's orders whose fate is not known, until a listing tells.
+"""The look-up of one execution's orders whose state at the exchange is unknown, until a listing shows it.
 
-One question at a time per order, bounded by a growing pause; what is found becomes a fact in the inbox. Nothing here
-decides: no timer turns an unknown order into a dead one.
+One question at a time per order, with a growing pause between two; what is found becomes an event in the inbox. Nothing
+here decides: no timer turns an unknown order into a dead one.
 
-What is still in doubt when listings are late enough to be the truth (core.recovery.proof) is corrected by them.
-Listings that contradict themselves for long are said, and a person has to look; if its owner has given the execution
-up, it ends.
+What is still unconfirmed when listings are late enough to be the truth (core.recovery.proof) is corrected by them.
+Listings that contradict themselves for long stop the execution for a person to look at; one whose owner has given it up
+ends.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ NOTHING: frozenset[str] = frozenset()  # one for all: an empty set takes 200 byt
 
 
 class LookupTarget(Protocol):
-    """Whom the inquirer asks for: `execution` is its newest, `inbox` takes what is found; with `ends_regardless` the
-    execution is to end whatever the listings say."""
+    """The execution that is looked up for: `execution` is its newest state, `inbox` takes what is found; with
+    `ends_regardless` it is to end whatever the listings show."""
 
     @property
     def execution(self) -> Execution: ...
@@ -58,6 +58,8 @@ class LookupTarget(Protocol):
 
 
 class OrderLookup:
+    """Looks up the orders of one execution, each in a task of its own."""
+
     __slots__ = ("_doubts", "_existing", "_feed", "_proven", "_running", "_services", "_target")
 
     def __init__(self, target: LookupTarget, services: Services, feed: MarketFeed) -> None:
@@ -69,16 +71,17 @@ class OrderLookup:
 
     @property
     def is_needed(self) -> bool:
-        """Whether anything is in doubt."""
+        """Whether any order has to be looked up."""
         return any(needs_lookup(child) for child in self._target.execution.children)
 
     def mark_existing(self, client_order_id: str) -> None:
-        """The exchange refuses to place it, for an order of its id exists: ours, or another one of our name."""
+        """Record that the exchange refused to place an order because one of its id exists: ours, or another under our
+        name."""
         self._existing |= {client_order_id}
 
     def is_overtaken(self, event: AnyEvent) -> bool:
-        """Whether it is a proof that has waited in the inbox behind what it is too old for. The order is asked about
-        again, if it still has to be."""
+        """Return whether an event is a proof that waited in the inbox behind an event that makes it too old. The order
+        is looked up again, if it still has to be."""
         before = next((child for found, child in self._proven if found is event), None)
         if before is None or not isinstance(event, OrderProven):
             return False
@@ -87,7 +90,7 @@ class OrderLookup:
         return now is not None and is_overtaken(event, before, now)
 
     def start_lookups(self, nursery: trio.Nursery) -> None:
-        """Start asking about every order that needs it and is not asked about yet."""
+        """Start looking up every order that needs it and is not looked up yet."""
         for child in self._target.execution.children:
             if not needs_lookup(child):
                 continue
@@ -123,15 +126,15 @@ class OrderLookup:
                 await self._cancel_unlisted(child)
 
     async def _cancel_unlisted(self, child: ChildOrder) -> None:
-        """An order that was said to have ended may rest. Where nothing of it is wanted any more and no listing tells,
-        it is cancelled all the same: to one that has ended a cancel does nothing."""
+        """Cancel an order that was reported ended and may rest, when nothing of it is wanted any more and no listing
+        can be read: to an order that has ended a cancel does nothing."""
         execution, over = self._target.execution, child.state == "settling" or not child.is_open
         if over and child.order_id is not None and wants_nothing_more(execution):
             await cancel_order(child.client_order_id, child.order_id, execution, self._services)
 
     def _pause_s(self, client_order_id: str, pause_s: float) -> float:
-        """No longer than until a listing can settle the doubt, and once that may be, or the deadline has passed, never
-        long: who waits then is late."""
+        """Return how long to wait: not beyond the time from which a listing can settle the question, and never long
+        once that time, or the deadline, has passed."""
         now_us = self._services.wall.now_us()
         child = self._target.execution.child(client_order_id)
         if child is None:
@@ -142,6 +145,7 @@ class OrderLookup:
         return pause_s if left_us <= 0 else min(pause_s, max(left_us / 1_000_000, FIRST_PAUSE_S))
 
     async def _look_up_once(self, child: ChildOrder, doubted_us: int) -> None:
+        """List the order and its fills once, and offer what they show to the inbox. Raises VenueError."""
         exchange, wall, inbox = self._services.exchange, self._services.wall, self._target.inbox
         execution = self._target.execution
         late = wall.now_us() > doubted_us + PROOF_US

@@ -21,25 +21,25 @@ class OrderNames:
         self._adopted: dict[str, str] = {}  # execution by client order id: orders a copy had under its old name
 
     def owner_of(self, client_order_id: str) -> str | None:
-        """The id of the execution an order of this database belongs to; None for anybody else's."""
+        """Return the id of the execution an order of this database belongs to; None for any other order."""
         if not client_order_id.startswith(self._prefix):
             return self._adopted.get(client_order_id)
         return client_order_id.removeprefix(self._prefix).split("-", 1)[0]
 
     def name_of(self, report: FillReport) -> str | None:
-        """The client order id of a fill's order, as far as it is known."""
+        """Return the client order id of a fill's order, or None while it is not known."""
         return report.client_order_id or self._client_ids.get(report.order_id)
 
     def knows(self, order_id: str) -> bool:
-        """Whether the name of this order is known: it is, or was, of an execution in memory."""
+        """Return whether this exchange order id is, or was, one of an execution in memory."""
         return order_id in self._client_ids
 
     def ids_of(self, client_order_id: str) -> tuple[str, ...]:
-        """Under which the exchange has named this order: one, unless a message was wrong."""
+        """Return the ids under which the exchange has named this order: one, unless a message was wrong."""
         return tuple(order_id for order_id, name in self._client_ids.items() if name == client_order_id)
 
     def learn(self, client_order_id: str, order_id: str) -> None:
-        """The exchange calls this order of ours `order_id`."""
+        """Record that the exchange calls this order of ours `order_id`."""
         self._client_ids[order_id] = client_order_id
         if not client_order_id.startswith(self._prefix):
             named = parse_order_name(client_order_id)
@@ -47,7 +47,7 @@ class OrderNames:
                 self._adopted[client_order_id] = named.execution_id
 
     def forget(self, order_ids: Iterable[str]) -> None:
-        """Orders of an execution that has left memory: the store knows whose they are."""
+        """Remove the orders of an execution that has left memory: the store knows their owners."""
         for order_id in order_ids:
             name = self._client_ids.pop(order_id, None)
             if name is not None:

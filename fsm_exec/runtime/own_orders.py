@@ -1,4 +1,4 @@
-"""This account's resting size per market and level, as far as the engine knows: what is taken out of every view."""
+"""This account's resting size per market and level, as far as the engine knows it: it is taken out of every view."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
 
 
 class OwnOrders:
-    """Kept by the actors: each tells its execution after every durable step."""
+    """Our resting orders. Each actor updates its own execution after every durable step."""
 
     def __init__(self) -> None:
         self._resting: dict[tuple[str, Outcome], dict[str, tuple[tuple[PriceE4, CountE2], ...]]] = defaultdict(dict)
         self._levels: dict[tuple[str, Outcome], dict[PriceE4, CountE2]] = {}  # summed up; dropped when it may be wrong
 
     def update(self, execution: Execution) -> None:
+        """Replace what `execution` has resting."""
         resting = tuple(
             (child.price_e4, CountE2(child.count_e2 - max(child.counted_e2, child.reported_e2)))
             for child in execution.children
@@ -31,17 +32,17 @@ class OwnOrders:
             del self._resting[side][execution.execution_id]
 
     def remove(self, execution: Execution) -> None:
-        """Nobody works it any more, and what it had is cancelled."""
+        """Remove an execution that is not worked any more, and whose orders are cancelled."""
         side = execution.terms.ticker, execution.outcome
         if self._resting[side].pop(execution.execution_id, None) is not None:
             self._levels.pop(side, None)
 
     def count(self) -> int:
-        """How many of our orders are live."""
+        """Return how many of our orders are live."""
         return sum(len(orders) for side in self._resting.values() for orders in side.values())
 
     def levels(self, ticker: str, outcome: Outcome) -> dict[PriceE4, CountE2]:
-        """Our bids for `outcome`, in its own terms. Not to be changed by the caller."""
+        """Return our bids for `outcome` by price. The caller must not change the mapping."""
         levels = self._levels.get((ticker, outcome))
         if levels is not None:
             return levels
@@ -52,4 +53,5 @@ class OwnOrders:
         return levels
 
     def best(self, ticker: str, outcome: Outcome) -> PriceE4 | None:
+        """Return our highest bid for `outcome`, or None."""
         return max(self.levels(ticker, outcome), default=None)

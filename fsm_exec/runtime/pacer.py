@@ -16,7 +16,7 @@ TICK_S = 0.25  # of virtual time
 
 
 async def keep_pace(speed: float | None, on_tick: Callable[[], None]) -> None:
-    """Call `on_tick` at each tick, for ever, and hold virtual time to `speed` times the real one (None: no limit)."""
+    """Call `on_tick` at each tick, forever, and hold virtual time to `speed` times the real one (None: no limit)."""
     began_virtual, began_real = trio.current_time(), time.perf_counter()
     while True:
         await trio.sleep(TICK_S)

@@ -1,8 +1,8 @@
-"""What the stream lost is read: orders and fills of the whole account, at intervals and after every reconnection.
+"""The reconciler: lists orders and fills of the whole account, at intervals and after every reconnection.
 
 The account's own channels carry no numbers, so a frame that never came leaves no gap to see. What a listing shows and
-an execution does not know becomes an ordinary fact in its inbox, through the router; repeats change nothing. The
-listings pay the client's read budget like any other request.
+an execution does not know becomes an ordinary event in its inbox, through the stream's listener; repeats change
+nothing. The listings pay the client's read budget like any other request.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROOM_SHARE = 2  # of an inbox: half of its room is for what the stream brings me
 
 
 class KnownExecution(msgspec.Struct, frozen=True):
-    """One execution as the reconciler sees it. `room` facts fit its inbox; `is_at_work` False: it has ended."""
+    """One execution as the reconciler sees it. `room` events fit its inbox; `is_at_work` False: it has ended."""
 
     execution: Execution
     is_at_work: bool
@@ -44,32 +44,32 @@ class KnownExecution(msgspec.Struct, frozen=True):
 
 
 class ExecutionIndex(Protocol):
-    """The executions as the reconciler asks for them, and whom it tells what it finds."""
+    """The executions as the reconciler looks them up, and the receiver of what it finds."""
 
     def known(self, execution_id: str) -> KnownExecution | None:
-        """The newest durable execution; None for one that is not here, or that a person must look at."""
+        """Return the newest durable execution; None for one that is not here, or is quarantined."""
         ...
 
     def oldest_begun_us(self) -> int | None:
-        """When the first of those at work, or ended just now, was accepted; None if none is."""
+        """Return when the first of those at work, or ended recently, was accepted; None if there is none."""
         ...
 
     def deliver(self, execution_id: str, event: AnyEvent) -> None:
-        """Hand a fact to the execution that owns it."""
+        """Hand an event to the execution that owns it."""
         ...
 
     def take_unknown_fills(self, fills: Sequence[FillReport]) -> None:
-        """Take fills of orders that nobody in memory has."""
+        """Take fills of orders that no execution in memory has."""
         ...
 
     def cancel_orphans(self, orders: Sequence[OrderReport]) -> None:
-        """Take orders of ours that rest and that nobody works."""
+        """Cancel orders of ours that rest and that no execution works."""
         ...
 
 
 class Reconciler:
-    """An order counts as an orphan when two looks in a row have shown it so: the first may be behind its end.
-    `confirmer` looks after the executions that have ended."""
+    """Lists and compares. An order counts as an orphan when two looks in a row have shown it so: the first may be
+    behind its end. `confirmer` looks up the executions that have ended."""
 
     def __init__(
         self,
@@ -90,6 +90,7 @@ class Reconciler:
         self.passes = 0
 
     async def run(self) -> NoReturn:
+        """Reconcile at the interval, and twice after each reconnection, forever."""
         while True:
             with trio.move_on_after(INTERVAL_S):
                 await self._stream.reconnected.wait()
@@ -101,7 +102,7 @@ class Reconciler:
             await self._reconcile_until_complete()
 
     async def reconcile(self) -> bool:
-        """One look at both listings; False if inboxes had no room for all of it. Raises VenueError."""
+        """Compare both listings once; return False if inboxes had no room for all of it. Raises VenueError."""
         self._room.clear()
         told = await self._reconcile_orders()
         more, everything = await self._reconcile_fills()
@@ -122,8 +123,9 @@ class Reconciler:
                 await trio.sleep(RETRY_S)
 
     async def _reconcile_orders(self) -> int:
-        """What executions at work are told. Of one that has ended every order has ended: what rests all the same is
-        an orphan, and what is listed under another id than it was answered with is doubted."""
+        """List orders and deliver what is news to executions at work; return how many events. Every order of an ended
+        execution has ended: one that rests all the same is an orphan, and one that is listed under another id than it
+        was answered with is disputed."""
         oldest_us = self._executions.oldest_begun_us()
         if oldest_us is None:
             listing = await self._exchange.orders(resting=True)

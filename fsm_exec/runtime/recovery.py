@@ -1,15 +1,16 @@
-"""Starting is recovering: what the database left unfinished is joined with what the exchange holds, and goes on.
+"""Starting is recovering: the database's unfinished executions are compared with the exchange, and go on.
 
 1. Snapshots are read (stored_executions.py); one that cannot be, or whose method is not known, is quarantined with the
    reason, and kept.
 2. The markets' terms are read in few calls, then the account's orders and fills.
-3. Live orders of another database of ours: the start is refused, before anything was sent, unless told that its engine
-   is gone. Foreign orders are left alone. Resting orders of this database that nobody unfinished works are cancelled.
-   Orders that it named and does not know prove that it lost what it had acknowledged, which is said.
-4. Each execution takes in what it missed, as one durable fact. When all have, the engine runs.
+3. Live orders of another database of ours: the start is refused, before anything was sent, unless its engine is
+   declared gone. Foreign orders are left alone. Resting orders of this database that no unfinished execution works are
+   cancelled. Orders that bear its name and that it does not know prove that it lost what it had acknowledged, which is
+   reported.
+4. Each execution takes in what it missed, as one durable event. When all have, the engine runs.
 
-An exchange that does not answer is asked again for as long as it takes. What its listings tell is found in
-missed_facts.py; here are the steps in their order, and here they meet the supervisor, the markets and the past.
+An exchange that does not answer is asked again for as long as it takes. missed_facts.py fetches what its listings show;
+here are the steps in their order, joined with the supervisor, the markets and the ended executions.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ T = TypeVar("T")
 
 
 class Recovery:
-    """The start of an engine. `halt_for` is told of a store that failed while what had ended was reckoned."""
+    """The start of an engine. `halt_for` is called with a store's failure while earlier ends are measured."""
 
     def __init__(
         self,
@@ -81,13 +82,15 @@ class Recovery:
         is_leaving: Callable[[], bool],
         tell: Callable[[], None],
     ) -> int | None:
-        """Everything unfinished is at work when this returns, has taken in what it missed, and waits at
-        `supervisor.may_act`. `stream` is called when the feeds are there; `tell` when all are there that can be told
-        to stop, and have not begun: whoever is then begins at once, and what the exchange holds reaches it when it is
-        known. Returns the highest number an execution of this database ever had; None if the engine began to leave
-        meanwhile.
+        """Take everything unfinished up; when this returns, all of it is at work, has caught up, and waits at
+        `supervisor.may_act`.
 
-        Raises UserError (a market that is none, live orders of another database), VenueRefused and StoreFailed.
+        `stream` is called when the feeds are there; `tell` when all actors are there that can be stopped, and have not
+        begun: those that are stopped then begin at once, and what the exchange holds reaches them when it is known.
+        Returns the highest number an execution of this database ever had; None if the engine began to leave before the
+        listings had come.
+
+        Raises UserError (a market that does not exist, live orders of another database), VenueRefused and StoreFailed.
         """
         self._report_loss(self._services.store.lost)
         with _collector_paused():
@@ -118,7 +121,7 @@ class Recovery:
         for name, order in await load_misnamed(found, forgot, self._services.store):
             why = f"it is {order.order_id} at the exchange"
             told = OrderDisputed(at_us=self._services.wall.now_us(), client_order_id=order.client_order_id, why=why)
-            self._ended.enqueue(name, told)
+            self._ended.take_late_fact(name, told)
         with _collector_paused():
             await self._start_all(loaded, actors, found)
         return max(loaded.number, 0 if forgot is None else forgot.number)
@@ -129,18 +132,19 @@ class Recovery:
             self.losses.append(str(loss))
 
     def _hold(self, execution: Execution, algorithm: Algorithm, gone: str | None) -> Actor:
-        """Of a restored copy the orders in its snapshots may still be another engine's: nothing is cancelled there
-        before the listings have told, unless that engine is said to be gone."""
+        """Add an actor that waits for the listings. In a restored copy the orders of the snapshots may be another
+        engine's now: nothing of it is cancelled before the listings have come, unless that engine is declared gone."""
         actor = self._supervisor.add_actor(execution, algorithm)
         instance = execution.instance[:INSTANCE_CHARS]  # whatever the epoch
         self._supervisor.hold_until_listed(actor, starts_on_stop=instance in (self._services.store.instance, gone))
         return actor
 
     def _is_stopping(self, actors: Iterable[Actor]) -> bool:
-        """Whether somebody was told to stop and has orders that may be live."""
+        """Return whether any of the actors was stopped and has orders that may be live."""
         return any(not actor.is_waiting and actor.is_busy for actor in actors)
 
     async def _keep_quarantined(self, loaded: LoadedExecutions) -> None:
+        """Take over the quarantined executions, and quarantine those that cannot be used."""
         self._supervisor.quarantined.update(loaded.quarantined)
         self.healed = loaded.healed
         for execution in loaded.given_up:
@@ -150,8 +154,8 @@ class Recovery:
             await self._supervisor.quarantine(name, why)
 
     async def _retry_while_stopping(self, read: Callable[[], Awaitable[T]]) -> T:
-        """A definite no to a read ends the start, but not while somebody is being stopped: the cancels may be taken
-        all the same. Raises VenueRefused."""
+        """Call `read`. A definite refusal ends the start, but not while an actor is being stopped: its cancels may be
+        accepted all the same. Raises VenueRefused."""
         while True:
             try:
                 return await read()
@@ -162,7 +166,7 @@ class Recovery:
             await trio.sleep(PAUSE_MAX_S)
 
     async def abandon(self, within_s: float) -> None:
-        """The start is refused: whoever was told to stop may do so, for so long; nobody else begins."""
+        """Give the start up: actors that were stopped have `within_s` to finish; the others do not begin."""
         actors = list(self._supervisor.actors.values())
         with trio.move_on_after(within_s):
             while self._is_stopping(actors):  # noqa: ASYNC110 - nobody announces that the last one has come to rest
@@ -170,7 +174,7 @@ class Recovery:
         self._supervisor.cancel_all_tasks()
 
     async def _start_at_deadlines(self, actors: Sequence[Actor]) -> None:
-        """Whose deadline passes while the exchange has not answered yet begins then, with its cancels."""
+        """Start the actors whose deadline passes before the exchange has answered, with their cancels."""
         await trio.sleep(LISTINGS_USUALLY_S)
         for actor in sorted(actors, key=lambda actor: actor.execution.deadline_us):
             while actor.is_waiting and self._services.wall.now_us() < actor.execution.deadline_us:
@@ -181,6 +185,7 @@ class Recovery:
                 actor.expire()
 
     async def _start_all(self, loaded: LoadedExecutions, actors: list[Actor], found: RecoveryPlan) -> None:
+        """Start all actors with what they missed, and wait until they have caught up."""
         stopping: set[str] = set()
         missed: list[tuple[Actor, tuple[FillReported, ...]]] = []
         for number, (actor, (name, event)) in enumerate(zip(actors, found.events, strict=True), start=1):
@@ -213,7 +218,7 @@ class Recovery:
         )
 
     async def _wait_caught_up(self, actor: Actor, fills: Iterable[FillReported]) -> None:
-        """One that was told to stop before the listings came takes its fills in as they come."""
+        """Wait until an actor that was stopped before the listings came has taken these fills in."""
         for fill in fills:
             while (  # noqa: ASYNC110 - nobody announces what is taken in
                 self._supervisor.actors.get(actor.execution.execution_id) is actor
@@ -223,6 +228,7 @@ class Recovery:
                 await trio.sleep(CAUGHT_UP_POLL_S)
 
     async def _measure(self, execution: Execution) -> None:
+        """Measure an execution that an earlier process left unmeasured."""
         feed = self._markets.feeds.get(execution.terms.ticker)
         try:
             await measure_unscored(execution, feed, self._services)
@@ -234,8 +240,9 @@ class Recovery:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """What is taken up stays, and next to nothing else is made meanwhile; yet the collector would walk over all of it
-    again and again while it grows, for a third of the time. Never around a wait for the exchange: that may be long."""
+    """Pause the garbage collector: what is loaded stays, and next to nothing else is made in that time; yet the
+    collector would walk over all of it again and again while it grows, for a third of the time. Never around a wait for
+    the exchange: that may be long."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

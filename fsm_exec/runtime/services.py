@@ -1,4 +1,4 @@
-"""What every actor is handed: the outside, the time, and the markets."""
+"""What every actor is given: store, exchange, clock, and what executions share."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from fsm_exec.runtime.own_orders import OwnOrders
 
 @dataclass(frozen=True)
 class Services:
-    """`requests` is the nursery of requests under way: it outlives the actors, so an answer is never cut off by the
-    end of the one who asked. `names` say which execution an order belongs to. `listings` are shared by all who are in
-    doubt.
-    `describe_outage(from_us, to_us)` says for how long of that time nothing could be done at the exchange, and why.
-    `loose` are orders that no execution at work answers for and that may be live, by client order id: those of
-    quarantined executions, with its id, and those that nobody owns."""
+    """`requests` is the nursery of requests in flight: it outlives the actors, so an answer is never cut off by the end
+    of the actor that asked. `names` map orders to executions. `listings` are shared by all order look-ups.
+    `describe_outage(from_us, to_us)` describes for how long of that time nothing could be done at the exchange, and
+    why. `loose` has the orders that no working execution answers for and that may be live, by client order id: those of
+    quarantined executions, with its id, and those without an owner."""
 
     store: Store
     exchange: Exchange
@@ -38,13 +37,13 @@ class Services:
     listings: SharedListings = field(init=False)
 
     def add_loose(self, execution: Execution) -> None:
-        """Nobody works it any more: what is open of it, or whose end is doubted, may be live."""
+        """Record the open orders of an execution that stopped, and those whose end is doubted, as loose."""
         for child in execution.children:
             if child.is_open or child.suspicion is not None:
                 self.loose[child.client_order_id] = execution.execution_id
 
     def remove_loose(self, execution_id: str) -> None:
-        """Somebody works it again."""
+        """Remove the loose orders of an execution that is worked again."""
         for name in [name for name, owner in self.loose.items() if owner == execution_id]:
             del self.loose[name]
 

@@ -1,4 +1,4 @@
-"""How the engine stands, in one frozen struct for whoever asks."""
+"""The engine's status, in one frozen struct."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reported_state(state: str, why_degraded: Collection[str]) -> str:
-    """`running` is said only while the engine can act at the exchange."""
+    """Return the state to report: `running` only while the engine can act at the exchange, otherwise `degraded`."""
     return "degraded" if state == "running" and why_degraded else state
 
 
 def halt_within_s(open_orders: int, unknown_orders: int, budget: BudgetFacts) -> int:
-    """Within how many seconds a halt begun now has every order off the book, while the exchange answers.
+    """Return within how many seconds a halt begun now has every order off the book, while the exchange answers.
 
     The time for the tokens of as many cancels as there are open orders (cancels go before all else), and twice the time
-    within which a request is answered or given up: that of a place under way, then that of its cancel. If the outcome
+    within which a request is answered or given up: that of a place in flight, then that of its cancel. If the outcome
     of a place is unknown: the time until a listing can prove it either way (signature window + read lag), and the
     longest pause between two looks then.
     """

@@ -1,4 +1,4 @@
-"""What the database has of its executions: those that go on, and those that cannot, with the reason."""
+"""The executions of the database: those that can go on, and those that cannot, with the reason."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ Methods = Callable[[str], Algorithm]
 
 
 class LoadedExecutions(msgspec.Struct, frozen=True):
-    """What the database has to go on with. `unusable` are to be quarantined now, with the reason; `quarantined` have
-    been; `given_up` are those of both that can be read; `healed` are those of the second whose algorithm was missing
-    and is there again; `unscored` have ended, and what they cost was not reckoned.
-    `number` is the highest an execution has had."""
+    """What a start loads. `unusable` are to be quarantined now, with the reason; `quarantined` have been; `given_up`
+    are those of both that can be read; `healed` are the quarantined whose algorithm was missing and is there again;
+    `unscored` have ended, and their cost was not measured. `number` is the highest an execution has had."""
 
     ready: tuple[tuple[Execution, Algorithm], ...]
     unusable: dict[str, str]
@@ -38,7 +37,7 @@ class LoadedExecutions(msgspec.Struct, frozen=True):
 
 
 async def load_unfinished(services: Services, methods: Methods) -> LoadedExecutions:
-    """Read and check what is stored. Raises StoreFailed."""
+    """Load and check all unfinished executions. Raises StoreFailed."""
     started = await services.store.started()
     ready: list[tuple[Execution, Algorithm]] = []
     unusable: dict[str, str] = {}
@@ -83,7 +82,8 @@ async def load_unfinished(services: Services, methods: Methods) -> LoadedExecuti
 
 
 def _cached(methods: Methods) -> Methods:
-    """The same, remembering what it said, a refusal too: thousands of executions may want one that is missing."""
+    """Return `methods` with a memory of its results, refusals too: thousands of executions may want one that is
+    missing."""
     said: dict[str, Algorithm | CorruptSnapshot | UserError] = {}
 
     def find(name: str) -> Algorithm:
@@ -101,7 +101,7 @@ def _cached(methods: Methods) -> Methods:
 
 
 def _has_algorithm(stored: StoredExecution, methods: Methods) -> bool:
-    """Whether it could be worked again."""
+    """Return whether a stored execution could be worked again."""
     try:
         decode_with_algorithm(stored, methods)
     except (CorruptSnapshot, UserError):
@@ -110,7 +110,7 @@ def _has_algorithm(stored: StoredExecution, methods: Methods) -> bool:
 
 
 def decode_if_readable(stored: StoredExecution) -> Sequence[Execution]:
-    """The execution, if its snapshot can be read."""
+    """Return the execution if its snapshot can be read, otherwise nothing."""
     try:
         return (decode_snapshot(stored.snapshot),)
     except CorruptSnapshot:
@@ -120,8 +120,8 @@ def decode_if_readable(stored: StoredExecution) -> Sequence[Execution]:
 def decode_with_algorithm(
     stored: StoredExecution, methods: Methods, *, only_ends: bool = False
 ) -> tuple[Execution, Algorithm]:
-    """An execution with its algorithm; one that ends needs none. Raises CorruptSnapshot, and UserError for a method
-    that is not known."""
+    """Decode an execution and find its algorithm; one that ends needs none. Raises CorruptSnapshot, and UserError for a
+    method that is not known."""
     if stored.damage is not None:
         raise CorruptSnapshot(f"{stored.damage}; restore a backup, nothing was changed")
     execution = decode_snapshot(stored.snapshot)
@@ -141,7 +141,7 @@ def decode_with_algorithm(
 
 
 async def load_unconfirmed(services: Services) -> list[Execution]:
-    """What ended lately and was told of something that no listing had borne out before the process died. Raises
+    """Load the executions that ended recently with events that no listing had confirmed before the process died. Raises
     StoreFailed."""
     found: list[Execution] = []
     for stored in await services.store.lately_filled():

@@ -1,7 +1,7 @@
-"""The stream's listener: books go to their feeds, facts about orders to the execution that owns them.
+"""The stream's listener: books go to their feeds, events about orders to the execution that owns them.
 
-An order is ours by its client order id (`order_names`). A fill is joined by order id only; what cannot be joined is
-logged and left alone: the owner asks for its fills before it ends.
+An order is ours by its client order id (`order_names`). A fill is joined to its order by order id only; a fill that
+cannot be joined is logged and left alone: its owner asks for its fills before it ends.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from fsm_exec.runtime.stream_state import StreamState
 
 
 class FactSink(Protocol):
-    """Whom facts about executions are handed to, whatever has become of the execution."""
+    """The receiver of events about executions, at work or ended."""
 
     def deliver(self, execution_id: str, event: AnyEvent) -> None:
-        """Hand a fact to the execution that owns it, at work or ended. Always taken."""
+        """Hand an event to the execution that owns it, at work or ended. It is always accepted."""
         ...
 
     def execution_of(self, execution_id: str) -> Execution | None:
-        """The newest of an execution that is in memory."""
+        """Return the newest state of an execution in memory, or None."""
         ...
 
     def is_in_other_market(self, execution_id: str, client_order_id: str, report: OrderReport | FillReport) -> bool:
-        """Whether an order of this name is in another market than its execution works, and so is none of its
+        """Return whether an order of this name is in another market than its execution works, and so is none of its
         orders."""
         ...
 
     def take_unknown_fills(self, fills: Sequence[FillReport]) -> None:
-        """Take fills of orders that nobody in memory has."""
+        """Take fills of orders that no execution in memory has."""
         ...
 
     def publish_market_status(self, ticker: str, status: MarketStatus) -> None:
-        """Tell everybody who works it that a market opens, pauses or closes."""
+        """Pass on that a market opens, pauses or closes, to every execution that works it."""
         ...
 
 
 class EngineStreamListener:
-    """`names` say whose an order is, `facts` takes what is said of it; `stream` and `feeds` take the rest."""
+    """`names` map orders to executions, `facts` takes the events; `stream` and `feeds` take the rest."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class EngineStreamListener:
         self._facts.deliver(owner, event)
 
     def order(self, report: OrderReport, *, looked_up: bool = False) -> None:
-        """`looked_up`: of a listing later than all we did to the order."""
+        """Pass a report of an order on. `looked_up`: of a listing later than all we did to the order."""
         owner = self.names.owner_of(report.client_order_id)
         if owner is not None and not self._facts.is_in_other_market(owner, report.client_order_id, report):
             self.names.learn(report.client_order_id, report.order_id)

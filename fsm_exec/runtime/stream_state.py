@@ -1,4 +1,4 @@
-"""Whether the stream tells anything: its connection, and for how long it has been silent."""
+"""The state of the stream: its connection, and for how long it has been silent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUIET_US = 25_000_000  # the exchange pings every 10 s: two missed, and a book i
 
 class StreamState:
     """`is_connected`, and `reconnected`, which is set at every connection but the first: something may have been missed
-    before it. Every feed is told of all of it."""
+    before it. Every feed follows it."""
 
     def __init__(self, feeds: Mapping[str, MarketFeed], wall: WallClock, log: FilteringBoundLogger) -> None:
         self._feeds, self._wall, self._log = feeds, wall, log
@@ -41,20 +41,20 @@ class StreamState:
             feed.mark_disconnected()
 
     def heard(self) -> None:
-        """Something came: a frame, or a ping."""
+        """Record that a frame or a ping came."""
         self._heard_us = self._wall.now_us()
         for feed in self._feeds.values():
             feed.mark_heard()
 
     def why_silent(self) -> str | None:
-        """Why the stream tells nothing; None: it does."""
+        """Return why the stream brings nothing; None if it works."""
         if not self.is_connected:
             return "there is no connection"
         silent_us = self._wall.now_us() - self._heard_us
         return f"it is silent for {silent_us // US_PER_S} s" if silent_us > QUIET_US else None
 
     async def watch_silence(self) -> None:
-        """Mark the feeds stale when nothing at all has come for too long. Runs for ever."""
+        """Mark the feeds stale when nothing at all has come for too long. Runs forever."""
         while True:
             await trio.sleep(1)
             if self._wall.now_us() - self._heard_us > QUIET_US:

@@ -1,4 +1,4 @@
-"""What an execution is accepted from: a request, in the words of its owner, and the first fact that it becomes."""
+"""What an execution is accepted from: a request in its owner's words, and the first event made of it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ GRACE_US = 5_000_000
 
 
 class MethodRef(msgspec.Struct, frozen=True):
-    """What the engine needs to know of a method: its full name and the algorithm it binds."""
+    """The engine's part of a method: its full name and the algorithm it binds."""
 
     full_name: str
     algorithm: Algorithm
 
 
 class ExecutionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """An execution to accept. `limits` None: no price could be formed, for want of a book. It ends at `deadline_us`,
-    or without one `horizon_us` from now. `submission` is stored with its first save."""
+    """An execution to accept. `limits` None: no price could be formed, for want of a book. It ends at `deadline_us`, or
+    without one `horizon_us` from now. `submission` is stored with its first save."""
 
     ticker: str
     outcome: Outcome
@@ -39,12 +39,12 @@ class ExecutionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ends_of(deadline_us: int, algorithm: Algorithm) -> CancelDemand:
-    """When an execution worked by it asks for its cancels, and of how many orders."""
+    """Return when an execution with this deadline will send its cancels, and of how many orders."""
     return CancelDemand(deadline_us - (algorithm.closing_lead_us or 0), algorithm.resting_at_most)
 
 
 def submitted_event(request: ExecutionRequest, execution_id: str, instance: str, feed: MarketFeed) -> Submitted:
-    """The fact that begins an execution, with the book as `feed` has it now."""
+    """Build the event that begins an execution, with the book as `feed` has it now."""
     view = feed.view(request.outcome)
     return Submitted(
         at_us=view.at_us,

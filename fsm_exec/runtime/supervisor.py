@@ -1,25 +1,25 @@
 """Supervision: each execution under its own guard, one for one. The trouble of one is never that of another.
 
-What follows a failure depends on whether trying again can help:
+What follows a failure depends on whether a retry can help:
 
-* A contradiction (IllegalEvent, IllegalTrigger, InvariantBroken, an unreadable snapshot): quarantined at once. The fact
-  that raised is still true at the exchange; a fresh start would look it up and meet it again.
+* A contradiction (IllegalEvent, IllegalTrigger, InvariantBroken, an unreadable snapshot): quarantined at once. The
+  event that raised is still true at the exchange; a fresh start would look it up and meet it again.
 * A save that the database refuses: quarantined at once. It would refuse the same row again; above all, it refuses a
-  step whose number somebody else has taken.
+  step whose number another engine has written.
 * A store that failed: the engine halts, and every execution with it.
 * All else (an inbox that overflowed, a bug in an algorithm or in this program that one moment brought about): the task
-  begins anew from its last durable snapshot, after a growing, jittered pause, with what the listings show. More than
+  restarts from its last durable snapshot, after a growing, jittered pause, with what the listings show. More than
   RESTARTS_MAX times in RESTART_INTERVAL_S: quarantined.
 
-Quarantined: the reason is kept in the database and shown, its orders are cancelled, its snapshot stays. It is left by
-`take_up_quarantined`, once the cancels are done and no answer is to come any more that was meant for the task that
-failed: the snapshot is loaded again, what the exchange holds is looked up, and it goes on with what remains, until its
-deadline, or ends. That its orders are gone is our doing, and no reason to end: whoever takes it up again wants it
-worked.
+Quarantined: the reason is kept in the database and shown, its orders are cancelled, its snapshot stays. An execution
+leaves it by `take_up_quarantined`, once the cancels are done and no answer is to come any more that was meant for the
+task that failed: the snapshot is loaded again, what the exchange holds is looked up, and it goes on with what remains,
+until its deadline, or ends. We cancelled its orders ourselves, so their absence does not end it: its owner resumed it
+to have it worked.
 
-One that is taken up to be ended ends, whatever contradicts: what cannot be is said and left out, and an order that
-listings still do not agree about after twice the signature window and the read lag is given up with the fills that are
-listed.
+One that is taken up to be ended ends, whatever contradicts: what cannot be processed is logged and left out, and an
+order that listings still do not agree about after twice the signature window and the read lag is given up with the
+fills that are listed.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ TRANSIENT = (InboxOverflow, IllegalAction)
 
 
 def is_restartable(failure: BaseException) -> bool:
-    """Whether the same execution may do better from its last snapshot; see the module."""
+    """Return whether the same execution may do better from its last snapshot; see the module."""
     return isinstance(failure, TRANSIENT) or not isinstance(failure, LocalError)
 
 
 class Supervisor:
-    """`actors` are at work, `quarantined` are not, and why. `nursery` has nothing else in it: it is cancelled to let
-    everybody go. `halt_for` is told of a store that failed."""
+    """`actors` are at work; `quarantined` are not, with the reasons. `nursery` has nothing else in it: it is cancelled
+    to stop all actors. `halt_for` is called with a store's failure."""
 
     def __init__(
         self,
@@ -94,17 +94,17 @@ class Supervisor:
         self._removals = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
 
     def deliver(self, execution_id: str, event: AnyEvent) -> None:
-        """Hand a fact to the execution that owns it, or to those that keep what has ended. Always taken."""
+        """Hand an event to the execution that owns it, at work or ended. It is always accepted."""
         actor = self.actors.get(execution_id)
         if actor is not None:
             actor.inbox.offer(event)
         elif execution_id in self.quarantined:  # stays as its last save says until somebody looks at it
             self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=tag_of(event))
         else:
-            self._ended.enqueue(execution_id, event)
+            self._ended.take_late_fact(execution_id, event)
 
     def add_actor(self, execution: Execution, algorithm: Algorithm) -> Actor:
-        """An actor that takes in facts from now on, and acts on them once it is started."""
+        """Add an actor that takes events from now on, and acts on them once it is started."""
         self._services.own.update(execution)
         for child in execution.children:
             if child.order_id is not None:
@@ -114,12 +114,12 @@ class Supervisor:
         return actor
 
     def hold_until_listed(self, actor: Actor, *, starts_on_stop: bool) -> None:
-        """It is taken up again and starts with what the exchange holds, or as soon as it is told to stop."""
+        """Hold an actor that is taken up again until the exchange's listings are known; with `starts_on_stop` a stop
+        starts it earlier."""
         actor.hold_until_listed(partial(self.start, actor) if starts_on_stop else None)
 
     def start_recovered(self, actor: Actor, news: Restored) -> bool:
-        """Start one that is held, to act no sooner than everybody may; False if it has been told to stop meanwhile,
-        and has begun."""
+        """Start an actor that is held, to act no sooner than all may; return False if a stop has started it already."""
         if not actor.is_waiting:
             return False
         actor.begin_with(news, self.may_act)
@@ -127,8 +127,8 @@ class Supervisor:
         return True
 
     def start(self, actor: Actor) -> None:
-        """Run it under its guard. Once all were let go it is not begun: it is durable, and the next start takes it
-        up."""
+        """Run an actor under its guard. Once `cancel_all_tasks` was called it is not begun: it is durable, and the next
+        start takes it up."""
         if self._nursery.cancel_scope.cancel_called:
             self._remove(actor)
         else:
@@ -141,11 +141,12 @@ class Supervisor:
             self._remove(actor)
 
     async def wait_until_empty(self) -> None:
+        """Wait until no execution is at work."""
         while self.actors:
             await self._removals.park()
 
     async def quarantine(self, execution_id: str, why: str) -> None:
-        """Keep the reason, here and in the database."""
+        """Record the reason of a quarantine, here and in the database."""
         self.quarantined[execution_id] = why
         try:
             await self._services.store.quarantine(execution_id, why)
@@ -155,7 +156,7 @@ class Supervisor:
             self._halt_for(failure)
 
     def cancel_quarantined(self) -> None:
-        """Have the orders of all that are quarantined cancelled until the exchange says that they are gone."""
+        """Start cancelling the orders of all quarantined executions, until the exchange confirms that they are gone."""
         for name in self.quarantined:
             if name not in self.actors:  # one that is being given up does so itself
                 self._services.requests.start_soon(self._cancel_stored, name)
@@ -212,8 +213,8 @@ class Supervisor:
     async def _catch_up_before_start(
         self, actor: Actor, stop_for: Reason | None = None, *, was_quarantined: bool = False
     ) -> None:
-        """What the exchange holds of it, unless it is to stop, or is told to meanwhile. Raises VenueRefused, and
-        LocalError if the process is told to leave while a quarantined one is asked about."""
+        """Fetch what the exchange holds of an execution, unless it is to stop, or is stopped during the read. Raises
+        VenueRefused, and LocalError if the process starts to leave while a quarantined one is looked up."""
         cleared = _QuarantineLift(actor.execution.execution_id, self._services) if was_quarantined else None
         with trio.CancelScope() as reading:
             actor.hold_until_listed(reading.cancel, cleared)
@@ -230,7 +231,7 @@ class Supervisor:
             raise LocalError(f"{name} stays quarantined: the engine is leaving; ask the next one")
 
     async def _wait_until_given_up(self, execution_id: str) -> None:
-        """Until nobody has anything to do with a quarantined one any more. Raises LocalError if that takes too long."""
+        """Wait until the failed actor of a quarantined execution is gone. Raises LocalError if that takes too long."""
         with trio.move_on_after(GIVE_UP_WAIT_S):
             while execution_id in self.quarantined and execution_id in self.actors:
                 await self._removals.park()
@@ -238,7 +239,7 @@ class Supervisor:
         raise LocalError(f"{execution_id} is still being given up, its orders are being cancelled; ask again later")
 
     async def _guard(self, actor: Actor) -> None:
-        """Run one execution until it has ended, is given up, or is let go."""
+        """Run one execution until it has ended, is quarantined, or its task is cancelled."""
         name = actor.execution.execution_id
         try:
             actor = await self._run_with_restarts(actor)
@@ -248,13 +249,13 @@ class Supervisor:
             self.deliver(name, fact)
 
     def _remove(self, actor: Actor) -> None:
-        """Nobody works it any more."""
+        """Remove an actor whose task has ended."""
         actor.caught_up.set()
         self.actors.pop(actor.execution.execution_id, None)
         self._removals.unpark_all()
 
     async def _run_with_restarts(self, actor: Actor) -> Actor:
-        """Whatever goes wrong with it stays its own. Returns the last of its actors."""
+        """Run an execution, restarting it after failures that a restart may mend. Returns its last actor."""
         failures: list[float] = []
         while True:
             failure = await self._run(actor)
@@ -267,7 +268,7 @@ class Supervisor:
             actor = successor
 
     async def _run(self, actor: Actor) -> Exception | None:
-        """None when it has ended and is kept, otherwise what went wrong."""
+        """Run an actor to its end; return what went wrong, or None when it has ended and is kept."""
         try:
             row, book = await run_and_measure(actor, self._services)
         except* Exception as group:
@@ -278,7 +279,7 @@ class Supervisor:
         return failure
 
     async def _restart_or_give_up(self, actor: Actor, failure: Exception, failures: list[float]) -> Actor | None:
-        """Its successor, with all that was asked of it; None if it was given up."""
+        """Return the failed actor's successor, with all that was asked of it; None if the execution was quarantined."""
         name = actor.execution.execution_id
         now_s = trio.current_time()
         failures.append(now_s)
@@ -300,8 +301,8 @@ class Supervisor:
         return None
 
     async def _load_successor(self, before: Actor, times: int) -> Actor:
-        """From the last durable snapshot and what the listings show. What waited in the old inbox is dropped: after
-        the answers that are still to come, nothing is known that is not looked up."""
+        """Make an actor from the last durable snapshot and what the listings show. Events that waited in the old inbox
+        are dropped: after the answers that are still to come, the listings show all of them."""
         name = before.execution.execution_id
         pause_ms = min(FIRST_PAUSE_MS << (times - 1), PAUSE_MAX_MS)
         await trio.sleep((pause_ms + self._rng.randrange(pause_ms * JITTER_PER_MILLE // 1_000 + 1)) / 1_000)
@@ -317,6 +318,7 @@ class Supervisor:
         return actor
 
     async def _give_up(self, actor: Actor, failure: Exception, why: str) -> None:
+        """Quarantine an execution and cancel its orders."""
         name = actor.execution.execution_id
         self._services.log.error("quarantined", execution=name, why=why, exc_info=failure)
         self.quarantined[name] = why
@@ -336,13 +338,13 @@ class Supervisor:
 
 
 class _QuarantineLift:
-    """What a revived execution waits for when it has taken in that its orders were ended by us: it is quarantined until
-    then. A process that dies before finds it as it was; otherwise the next would take their end for somebody else's
-    doing."""
+    """What a resumed execution waits for after it has taken in that we ended its orders: it is quarantined until then.
+    A process that dies before finds it as it was; otherwise the next process would take their end for another's doing.
+    """
 
     def __init__(self, execution_id: str, services: Services) -> None:
         self._execution_id, self._services = execution_id, services
 
     async def wait(self) -> None:
-        """Until the database calls it quarantined no more."""
+        """Remove the quarantine in the database."""
         await self._services.store.quarantine(self._execution_id, None)

@@ -1,4 +1,4 @@
-"""Times at which something is to be looked at, soonest first, and waiting for the next."""
+"""A queue of due times, soonest first, and the wait for the next one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ T = TypeVar("T")
 
 
 class TimerQueue(Generic[T]):
+    """Items by due time. Times are wall microseconds; items of one time keep the order in which they came."""
+
     def __init__(self, wall: WallClock) -> None:
         self._wall = wall
         self._heap: list[tuple[int, int, T]] = []
@@ -25,17 +27,18 @@ class TimerQueue(Generic[T]):
         return len(self._heap)
 
     def push(self, due_us: int, item: T) -> None:
+        """Add an item that is due at `due_us`."""
         self._entered += 1
         heapq.heappush(self._heap, (due_us, self._entered, item))
         self._sooner.set()
 
     def discard(self, is_over: Callable[[T], bool]) -> None:
-        """Whatever `is_over` says is not looked at any more. Goes through all there is."""
+        """Remove all items for which `is_over` is true. Takes time in proportion to the queue."""
         self._heap = [entry for entry in self._heap if not is_over(entry[2])]
         heapq.heapify(self._heap)
 
     async def wait_due(self, lag_us: int) -> list[tuple[int, T]]:
-        """Everything that was due `lag_us` ago, once anything is; in order of time, then of entering."""
+        """Wait until any item was due `lag_us` ago; return all that were, in order of time, then of adding."""
         while True:
             now_us = self._wall.now_us() - lag_us
             due: list[tuple[int, T]] = []

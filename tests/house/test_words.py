@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "fsm_exec"
 
-ROOMS = ("kalshi", "paper", "wire", "store", "lab")
+ROOMS = ("kalshi", "paper", "wire", "store", "lab", "runtime")
 
 RETIRED = {
     "absorb": "apply",
@@ -28,10 +28,13 @@ RETIRED = {
     "desk": "gateway",
     "dialling": "dial",
     "doubt": "unconfirmed, poll",
+    "emergency": "kill switch",
     "everybody": "the role",
     "grouping": "groups",
+    "heeded": "monitored",
     "hire": "add, start",
     "hurry": "measure now",
+    "inquirer": "look-up",
     "inspected": "read only",
     "keeper": "poller",
     "latch": "event",
@@ -41,17 +44,22 @@ RETIRED = {
     "narrowing": "restrict",
     "nobody": "the role",
     "obey": "handle",
+    "orphaned": "cancel orphans",
+    "parting": "give up",
+    "photograph": "snapshot, record",
     "picturing": "history",
     "rages": "is active",
     "reckon": "compute",
     "replica": "stale listings",
     "somebody": "the role",
     "strangers": "unknown orders",
+    "strike": "expire, fire",
     "tell": "call, notify, publish, report",
     "telling": "calling, notifying",
     "tells": "calls, notifies",
     "told": "called, notified, published",
     "troubles": "faults",
+    "turnstile": "gate",
     "whoever": "the role",
     "wish": "action",
     "wishes": "actions",
