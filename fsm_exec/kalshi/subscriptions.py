@@ -184,7 +184,10 @@ class Subscriptions:
         self._asked.pop(ticker, None)
 
     def _subscribe(self, channels: tuple[str, ...], tickers: list[str] | None, now_s: float) -> bytes:
-        command = self._command("subscribe", ws.CommandParams(channels=list(channels), market_tickers=tickers))
+        # The default of `use_yes_price` is announced to change; NO's book would then be read at the wrong prices.
+        no_prices = False if "orderbook_delta" in channels else None
+        params = ws.CommandParams(channels=list(channels), market_tickers=tickers, use_yes_price=no_prices)
+        command = self._command("subscribe", params)
         self._awaiting_ack.update({(self._last_id, channel): now_s for channel in channels})
         return command
 

@@ -211,7 +211,7 @@ class CommandParams(msgspec.Struct, kw_only=True, omit_defaults=True):
     sid: int | None = None
     sids: list[int] | None = None
     action: Literal["add_markets", "delete_markets", "get_snapshot"] | str | None = None  # noqa: PYI051 - documents the known ones
-    use_yes_price: bool = False
+    use_yes_price: bool | None = None
     send_initial_snapshot: bool = False
     skip_ticker_ack: bool = False
 

@@ -92,7 +92,8 @@ async def test_one_connection_subscribes_to_everything(
         account, markets = await peer.command(), await peer.command()
         assert account["cmd"] == markets["cmd"] == "subscribe"
         assert account["params"] == {"channels": ["fill", "user_orders"]}
-        assert markets["params"] == {"channels": ["orderbook_delta", "trade"], "market_tickers": [A, B]}
+        books = {"channels": ["orderbook_delta", "trade"], "market_tickers": [A, B], "use_yes_price": False}
+        assert markets["params"] == books, "in whose prices NO's book comes is said, whatever the default"
         assert account["id"] != markets["id"]
         assert account["id"] > 0
         names = {name.lower() for name, _ in server.handshakes[0]}

@@ -126,7 +126,7 @@ class CommandHandler:
             self._account.account_id,
             self._sink,
             None if tickers is None else dict.fromkeys(tickers),
-            yes_prices=params.use_yes_price,
+            yes_prices=bool(params.use_yes_price),
             on_overflow=self._on_overflow,
         )
         self._subscriptions[subscription.sid] = subscription
