@@ -1,8 +1,8 @@
 """The feed of one market: whether its order book can be trusted now.
 
 Only in `live` is the book what the exchange shows. `gapped`: a sequence number is missing, a snapshot was asked for.
-`stale`: connected, but silent for longer than the heartbeat allows. There is no end: a feed lives as long as somebody
-trades its market.
+`stale`: connected, but silent for longer than the heartbeat allows. There is no end: a feed lives as long as an
+execution trades its market.
 """
 
 from states._table import Row, Table, checked, rows

@@ -23,7 +23,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     @property
     def look_every_us(self) -> int | None:
-        """How often time alone may change the wishes; None: only the book and facts do."""
+        """How often time alone may change the actions; None: only the book and facts do."""
         return None
 
     @property

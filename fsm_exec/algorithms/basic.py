@@ -1,8 +1,8 @@
 """The reference design's rule: an edge worth more than 15 cents a contract is taken, any other rests.
 
-Taking is one immediate order at the worst price, sent when somebody offers within it; what it does not get rests at
+Taking is one immediate order at the worst price, sent when there is an offer within it; what it does not get rests at
 the target price. Slippage is controlled where it is for every algorithm: the worst price is 2 % above the target
-unless whoever submits says otherwise, and no order is ever above it.
+unless the submitter says otherwise, and no order is ever above it.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ class Offer(msgspec.Struct, frozen=True):
 
 
 class Registry:
-    """Raises nothing when it is made: a broken package is told of by whoever asks for its algorithm."""
+    """The algorithms that ship and those that packages offer. A broken package raises only where its algorithm is asked
+    for."""
 
     def __init__(self, shipped: Mapping[str, AnyFamily], offers: Iterable[Offer] = ()) -> None:
         self._shipped = dict(shipped)

@@ -1,4 +1,5 @@
-"""Slices in time: each comes due N seconds after the one before it and is taken when somebody offers within the limit.
+"""Slices in time: each comes due N seconds after the one before it and is taken when there is an offer within the
+limit.
 
 What a slice does not get is never lost: it moves into the newest slice that is due and is tried again as soon as
 something is offered, until the deadline; after the last slice there is nothing left to wait for but offers. The slices

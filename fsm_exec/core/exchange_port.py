@@ -67,7 +67,7 @@ class Exchange(Protocol):
 
     async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
         """Keep one stream of these markets and of the account's own orders and fills up, for ever, reconnecting as
-        needed; tell `listener`. Ends only by cancellation. `tickers` are watched from the start."""
+        needed; call `listener`. Ends only by cancellation. `tickers` are watched from the start."""
         ...
 
     def watch(self, ticker: str) -> None:
@@ -81,12 +81,12 @@ class Exchange(Protocol):
         ...
 
     def unwatch(self, ticker: str) -> None:
-        """Have the stream drop a market; nothing more is told of it. Not watched: nothing happens."""
+        """Have the stream drop a market; the listener hears no more of it. A market that is not watched is ignored."""
         ...
 
 
 class StreamListener(Protocol):
-    """Told synchronously by the stream's reader; never blocks it. Times are the exchange's."""
+    """The stream's reader calls it synchronously; it never blocks. Times are the exchange's."""
 
     def connected(self) -> None:
         """A new connection: subscriptions were sent, nothing has arrived yet."""
@@ -103,10 +103,10 @@ class StreamListener(Protocol):
 
     def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None: ...
     def market_status(self, ticker: str, status: MarketStatus) -> None:
-        """A watched market stands so, as far as is known: told when it changes, and again and again."""
+        """A watched market stands so, as far as is known: reported when it changes, and again and again."""
 
     def market_grid(self, ticker: str, grid: PriceGrid) -> None:
-        """A watched market takes these YES prices: told as its status is."""
+        """A watched market takes these YES prices: reported as its status is."""
 
     def fill(self, report: FillReport) -> None: ...
     def order(self, report: OrderReport) -> None: ...

@@ -56,7 +56,7 @@ class Store(Protocol):
 
     async def execution(self, execution_id: str) -> StoredExecution | None: ...
     async def owners(self, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
-        """By the exchange's order id; orders of nobody here are not in the answer."""
+        """Find the owners of orders by the exchange's order id; orders of no execution here are not in the answer."""
         ...
 
     async def unknown_orders(self, names: Sequence[str]) -> list[str]:
@@ -105,5 +105,5 @@ class ObservationStore(Protocol):
         ...
 
     def on_saved(self, listener: Callable[[ExecutionSave], None]) -> None:
-        """Have `listener` told of every step of every execution once it is durable."""
+        """Call `listener` with every step of every execution once it is durable."""
         ...

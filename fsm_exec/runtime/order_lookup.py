@@ -22,9 +22,9 @@ from fsm_exec.core.execution.timing import PROOF_US
 from fsm_exec.core.market.orders import FillReport, OrderListing
 from fsm_exec.core.recovery.order_lookup import (
     check_existing,
-    doubt_of,
     event_from_listing,
     fill_event,
+    lookup_key,
     needs_lookup,
     proof_from_us,
 )
@@ -94,7 +94,7 @@ class OrderLookup:
         for child in self._target.execution.children:
             if not needs_lookup(child):
                 continue
-            name, doubt, now_us = child.client_order_id, doubt_of(child), self._services.wall.now_us()
+            name, doubt, now_us = child.client_order_id, lookup_key(child), self._services.wall.now_us()
             known = self._doubts.get(name)
             # Another doubt than before: what was known when the last one began proves nothing about it. One that began
             # in the future began before the clock was put back, and would not end for as long.
@@ -158,7 +158,7 @@ class OrderLookup:
                 since_us = execution.begun_us - OVERLAP_US
                 listing = await self._services.listings.orders(execution.terms.ticker, since_us)
             now = self._target.execution.child(child.client_order_id)
-            if now is None or not needs_lookup(now) or doubt_of(now) != doubt_of(child):
+            if now is None or not needs_lookup(now) or lookup_key(now) != lookup_key(child):
                 return  # the listing was slow, and answers a question nobody has any more
             if child.is_open and child.state != "settling":
                 answer = event_from_listing(child, listing, doubted_us, wall.now_us())
@@ -173,7 +173,7 @@ class OrderLookup:
             if rests is not None and rests.status == "resting":
                 await cancel_order(rests.client_order_id, rests.order_id, execution, self._services)
             now = self._target.execution.child(child.client_order_id)
-            if now is None or doubt_of(now) != doubt_of(child):
+            if now is None or lookup_key(now) != lookup_key(child):
                 return
             found = prove(
                 self._target.execution,

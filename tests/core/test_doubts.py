@@ -11,7 +11,7 @@ from fsm_exec.core.execution.events import OrderNotFound, OrderReported, PlaceUn
 from fsm_exec.core.execution.execution import ChildOrder
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.market.orders import OrderListing, OrderReport, UnreadRow
-from fsm_exec.core.recovery.order_lookup import doubt_of, event_from_listing, needs_lookup
+from fsm_exec.core.recovery.order_lookup import event_from_listing, lookup_key, needs_lookup
 from fsm_exec.core.values.units import CountE2
 from tests.core.conftest import T0_US, Driver, World
 
@@ -80,11 +80,11 @@ def test_another_lost_write_is_another_doubt(working: Driver) -> None:
     """So that the time one has waited is not counted for the next."""
     write = working.reprice(5_100)
     working.fact(WriteUnconfirmed, effect_id=write.effect_id, why="timeout")
-    first = doubt_of(working.child)
+    first = lookup_key(working.child)
     working.report("resting", looked_up=True)
     write = working.reprice(5_100)
     working.fact(WriteUnconfirmed, effect_id=write.effect_id, why="timeout")
-    assert doubt_of(working.child) != first
+    assert lookup_key(working.child) != first
 
 
 @pytest.mark.parametrize(("later_us", "reason"), [(20_000_000, None), (40_000_000, "external")])

@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "fsm_exec"
 
-ROOMS = ("kalshi", "paper", "wire", "store", "lab", "runtime")
+ROOMS = ("core", "algorithms", "kalshi", "paper", "wire", "store", "lab", "runtime")
 
 RETIRED = {
     "absorb": "apply",
@@ -50,6 +50,7 @@ RETIRED = {
     "picturing": "history",
     "rages": "is active",
     "reckon": "compute",
+    "reprice": "amend",
     "replica": "stale listings",
     "somebody": "the role",
     "strangers": "unknown orders",

@@ -1,7 +1,7 @@
 """What an algorithm is: two pure functions that never see an order id.
 
-`plan` splits the target into slices once; `replan` is asked at every decision and answers with wishes. Core turns
-wishes into orders, holds those the moment forbids (feed not live, our own order in the way) and refuses those that
+`plan` splits the target into slices once; `replan` is asked at every decision and answers with actions. Core turns
+actions into orders, holds those the moment forbids (feed not live, our own order in the way) and refuses those that
 break an invariant. Both must give the same answer to the same arguments, at any time, in any process: all that an
 algorithm remembers is in `Progress`, so it goes on after a restart as if there had been none.
 
@@ -134,7 +134,7 @@ Action: TypeAlias = PlaceAction | AmendAction | CancelAction | TransferAction | 
 class Algorithm(Protocol):
     """An algorithm with its configuration already bound: what `advance` is handed.
 
-    `look_every_us`: how often time alone may change its wishes; None: only the book and facts do. `closing_lead_us`:
+    `look_every_us`: how often time alone may change its actions; None: only the book and facts do. `closing_lead_us`:
     how long before the deadline the closing leg begins; None: there is none. `resting_at_most`: how many orders it may
     have at the exchange at once. All are read anew at every load."""
 

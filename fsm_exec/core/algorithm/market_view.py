@@ -15,11 +15,11 @@ VIEW_DEPTH_LEVELS = 10
 class MarketView(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """One market from one outcome at one moment, with all resting size of this account removed.
 
-    `bids` and `asks` are the best ten levels, best first. `mid_e5` and `spread_e4` are those of the last two-sided
-    book (None before the first). `own_other_best_e4` is our own best bid for the other outcome, in its own terms.
-    `feed` is the state of the market_feed machine; nothing in a view can be trusted unless it is "live".
-    `write_tokens_left` is what the account's rate budget still holds (None: nobody counts). `signals` is everything
-    smoothed over time (None: nobody observes this market).
+    `bids` and `asks` are the best ten levels, best first. `mid_e5` and `spread_e4` are those of the last two-sided book
+    (None before the first). `own_other_best_e4` is our own best bid for the other outcome, in its own terms. `feed` is
+    the state of the market_feed machine; nothing in a view can be trusted unless it is "live". `write_tokens_left` is
+    what the account's rate budget still holds (None: not counted). `signals` is everything smoothed over time (None:
+    this market is not observed).
     """
 
     at_us: int

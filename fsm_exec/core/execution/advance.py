@@ -1,4 +1,4 @@
-"""One step of an execution: absorb the fact, decide, carry the decision out on the draft.
+"""One step of an execution: apply the event, decide, carry the decision out on the draft.
 
 `advance(execution, event, algorithm)` = `apply(execution, event, decide(execution, event, algorithm))`. The journal
 keeps event and intents, so the fold uses `apply` alone and survives changes of an algorithm.
@@ -41,7 +41,8 @@ from fsm_exec.core.values.units import ceil_div
 
 
 class Advance(msgspec.Struct, frozen=True, gc=False):
-    """The next execution, the writes to perform once it is durable, what moved on the way, and what to tell people."""
+    """The next execution, the writes to send once it is durable, the state changes on the way, and the notes for
+    people."""
 
     execution: Execution
     intents: tuple[AnyIntent, ...]
@@ -70,7 +71,7 @@ def apply(execution: Execution | None, event: AnyEvent, intents: tuple[AnyIntent
 
 
 def advance(execution: Execution | None, event: AnyEvent, algorithm: Algorithm) -> Advance | None:
-    """`apply` of `decide`, taking the fact in only once. Raises LocalError; `execution` is then as it was."""
+    """`apply` of `decide_at`, with the event applied only once. Raises LocalError; `execution` is then as it was."""
     draft = _draft_after(execution, event)
     draft.settle(event.at_us)
     return _carry_out(execution, draft, event, decide(draft.execution, event, algorithm))

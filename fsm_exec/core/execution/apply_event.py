@@ -1,13 +1,13 @@
-"""Taking a fact in: how each event changes an execution, before anybody decides anything about it.
+"""Applying an event: how each fact changes an execution, before anything is decided about it.
 
 A fact that contradicts what we hold (an order proven absent that lives, a listing with another price than was sent)
-raises IllegalEvent and changes nothing; the runtime then quarantines the execution instead of guessing. One that may be
-wrong itself (another order id, more filled than there is, a cancel that took off what was filled) is said and not
-believed: listings later than it by the signature window and the read lag tell what is true (core.recovery.proof).
+raises IllegalEvent and changes nothing; the runtime then quarantines the execution instead of guessing. A fact that may
+be wrong itself (another order id, more filled than there is, a cancel that took off what was filled) is noted and not
+believed: listings later than it by the signature window and the read lag settle what is true (core.recovery.proof).
 
-An order amended or decreased by somebody else is no contradiction: the execution ends (`external`), for its owner
-wishes so. After an answer that says nothing about an order (paused, no tokens, never sent) nothing is placed for 1, 2,
-4 ... 30 s: trying at every decision would leave thousands of attempts in a snapshot.
+An order amended or decreased from outside is no contradiction: the execution ends (`external`), because its owner wants
+it so. After an answer that says nothing about an order (paused, no tokens, never sent) nothing is placed for 1, 2, 4
+... 30 s: trying at every decision would leave thousands of attempts in a snapshot.
 """
 
 from __future__ import annotations
@@ -180,8 +180,9 @@ def _raise_reported(child: ChildOrder, filled: int) -> ChildOrder:
 
 
 def _end_order(draft: Draft, child: ChildOrder, final: int) -> ChildOrder:
-    """The exchange's end with `final` filled, which `child` has been told. Writes in flight no longer matter: their
-    answers change nothing. Raises Implausible if more was stated before: those fills would be waited for in vain."""
+    """End the order as the exchange did, with `final` filled, which `child` already holds. Writes in flight no longer
+    matter: their answers change nothing. Raises Implausible if more was stated before: those fills would be waited for
+    in vain."""
     if child.state not in ENDABLE:
         return draft.put(child)
     if child.reported_e2 > final:
@@ -193,13 +194,13 @@ def _end_order(draft: Draft, child: ChildOrder, final: int) -> ChildOrder:
 
 
 def _with_latest_send(child: ChildOrder, at_us: int) -> ChildOrder:
-    """The request was signed after the decision, when its commit was done, and at the latest now: proof of absence
-    counts from here."""
+    """Move `sent_at_us` to `at_us`: the request was signed after the commit of its decision, and at the latest now, so
+    proof of absence counts from here."""
     return replace(child, sent_at_us=max(child.sent_at_us, at_us))
 
 
 def _drain(draft: Draft) -> None:
-    """Nothing is sent any more but cancels; what is proven not to be at the exchange stays away from it."""
+    """Stop sending anything but cancels; an order that is proven not to be at the exchange stays away from it."""
     if not draft.execution.draining:
         draft.update(draining=True)
     for child in draft.execution.unsent:
@@ -207,8 +208,9 @@ def _drain(draft: Draft) -> None:
 
 
 def _apply_restored(draft: Draft, event: Restored) -> None:
-    """Places and amends are looked up before anything else is done about them; lost cancels are sent again by
-    whoever decides. Then what the listings show: where an order stands before its fills, which it may be told of."""
+    """Mark every write of the last process as unconfirmed, then apply what the listings show. Places and amends are
+    looked up before anything else is done about them; `decide` sends lost cancels again. Rows of orders are applied
+    before fills."""
     if draft.execution.draining:
         draft.update(draining=False)
     if event.instance is not None:
@@ -251,13 +253,14 @@ def _apply_accepted(draft: Draft, event: OrderAccepted) -> None:
 
 
 def _reset_refusals(draft: Draft, child: ChildOrder) -> None:
-    """The exchange has taken an order: a row of refusals ends."""
+    """Reset the counts of refusals and holds: the exchange has taken an order."""
     if child.is_open and (draft.execution.refusals or draft.execution.holds):
         draft.update(refusals=0, holds=0)
 
 
 def _hold(draft: Draft, at_us: int) -> None:
-    """Place nothing for a while, longer each time in a row: a pause of hours must not become thousands of attempts."""
+    """Hold back new orders for a while, longer each time in a row: a pause of hours must not become thousands of
+    attempts."""
     holds = draft.execution.holds + 1
     pause_us = min(HOLD_FIRST_US << min(holds - 1, 10), HOLD_MAX_US)
     draft.update(holds=holds, held_until_us=at_us + pause_us)
@@ -274,7 +277,7 @@ def _apply_refused(draft: Draft, event: OrderRefused) -> None:
 
 
 def _record_refusal(draft: Draft, child: ChildOrder, code: str, message: str) -> None:
-    """The exchange's own words, for whoever asks why."""
+    """Keep the exchange's own words in a note and in `refusal`, which the API shows."""
     words = f"{code}: {message}" if message else code
     draft.note(child.client_order_id, f"refused, {words}")
     draft.update(refusal=words)
@@ -343,7 +346,8 @@ def _apply_amended(draft: Draft, event: AmendAnswered) -> None:
     if not isinstance(child.write, PendingAmend) or not child.is_open:
         return
     if event.remaining_e2 == 0 and event.filled_e2 is None:
-        # Filled at the new price, or cancelled for what it would have met: only a look-up can tell.
+        # The order filled at the new price, or was cancelled because it would have crossed: only a look-up decides
+        # which.
         draft.put(child, write=replace(child.write, lost=True))
         return
     child = _complete_amend(draft, child, event.filled_e2, event.at_us)
@@ -362,7 +366,7 @@ def _apply_amend_refused(draft: Draft, event: AmendRefused) -> None:
 
 
 def _complete_amend(draft: Draft, child: ChildOrder, filled: CountE2 | None, at_us: int) -> ChildOrder:
-    """The amend in flight is done."""
+    """Complete the amend in flight: the order has its price and total."""
     if not isinstance(child.write, PendingAmend):
         raise IllegalEvent(f"order {child.client_order_id} has no amend in flight")
     amended = replace(child, count_e2=child.write.total_e2, write=None)
@@ -370,7 +374,7 @@ def _complete_amend(draft: Draft, child: ChildOrder, filled: CountE2 | None, at_
 
 
 def _count_walk(draft: Draft, child: ChildOrder, price: PriceE4, filled: CountE2 | None, at_us: int) -> ChildOrder:
-    """The exchange has taken a new price: a walk."""
+    """Count a walk: the exchange has taken a new price."""
     moved = replace(child, price_e4=price, walks=child.walks + 1, moved_at_us=at_us)
     child = draft.put(_raise_reported(moved, filled or 0))
     draft.update(walks=draft.execution.walks + 1)
@@ -381,6 +385,11 @@ def _count_walk(draft: Draft, child: ChildOrder, price: PriceE4, filled: CountE2
 
 
 def _apply_reported(draft: Draft, event: OrderReported) -> None:
+    """Apply the exchange's statement about an order: end it, settle its write, or take over where it stands now.
+
+    The statement may come from a frame, which can be older than what we know, or from a look-up, which was asked for
+    after the doubt began. A frame that contradicts us may simply be late, so it raises Implausible and is checked by
+    listings; a look-up that contradicts us raises IllegalEvent."""
     child = _with_order_id(draft.child(event.client_order_id), event.order_id)
     contradicts = IllegalEvent if event.looked_up else Implausible
     if event.outcome != draft.execution.outcome:
@@ -392,6 +401,10 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
         return  # ended at the exchange: where it stood no longer matters, and its fills come by themselves
     if event.cause == QUARANTINE_CANCEL:
         child = replace(child, late_cancel_until_us=event.at_us + SIGNATURE_WINDOW_US + READ_LAG_US)
+    # Where may the order stand without anything having been done from outside? Where it was sent; where an amend in
+    # flight puts it; and where a lost amend put it before a cancel overtook it. Each is known by price and count alone,
+    # because a statement does not name the amend it
+    # includes.
     amend = child.write if isinstance(child.write, PendingAmend) else None
     amend_landed = amend is not None and (event.price_e4, event.count_e2) == (amend.price_e4, amend.total_e2)
     cancel = child.write if isinstance(child.write, PendingCancel) else None
@@ -401,17 +414,19 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
         if child.walks and not event.looked_up:
             return  # a frame from before the last amend
         if child.state in BEFORE_ANSWER:
+            # Seen for the first time, and not as it was sent: then this is not our order.
             raise contradicts(
                 f"order {child.client_order_id} stands at {event.price_e4} for {event.count_e2} at the exchange, "
                 f"it was sent at {child.price_e4} for {child.count_e2}"
             )
-        # Somebody else amended or decreased it: never fight the owner. Where it stands now is taken over, unless that
-        # breaks an invariant (beyond the cap, more than the target): then the step is refused.
+        # The order was amended or decreased from outside: never fight the owner. Where it stands now is taken over,
+        # unless that breaks an invariant (beyond the cap, more than the target): then the step is refused.
         child = replace(child, price_e4=event.price_e4, count_e2=event.count_e2)
         if not event.looked_up:
             _check_possible(draft, child)
         draft.end("external", event.at_us)
     if child.state in BEFORE_ANSWER:
+        # The statement overtook the answer to the place, or replaces one that was lost: it proves the same.
         draft.clear_outbox(child.client_order_id, "place")
         child = draft.fire_child(child, "accepted")
         if event.status == "resting":
@@ -422,6 +437,7 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
         draft.clear_outbox(child.client_order_id, "amend")
         child = _complete_amend(draft, child, event.filled_e2, event.at_us)
     elif overtaken_landed and settles and cancel is not None:
+        # The amend counts as a walk; the cancel that overtook it keeps waiting for its own outcome.
         known = replace(child, write=replace(cancel, doubtful_price_e4=None))
         child = _count_walk(draft, known, event.price_e4, event.filled_e2, event.at_us)
     child = draft.put(_raise_reported(child, event.filled_e2))
@@ -429,6 +445,8 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
         _end_by_exchange(draft, child, event)
     elif event.looked_up and child.write is not None and child.write.lost:
         if isinstance(child.write, PendingCancel):
+            # The order is alive after the cancel was lost. The cancel may still arrive while its signature holds; an
+            # end until then is our own doing and must not end the execution as if the owner had cancelled.
             alive = replace(
                 child,
                 write=_overtaken_amend(child, child.write),
@@ -443,7 +461,8 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
 
 
 def _check_possible(draft: Draft, child: ChildOrder) -> None:
-    """Raises Implausible if a frame says that somebody put the order where it breaks an invariant of ours."""
+    """Raise Implausible if a frame puts the order where it breaks an invariant of ours: a listing has to confirm
+    that."""
     children = tuple(child if one.client_order_id == child.client_order_id else one for one in draft.execution.children)
     try:
         check(replace(draft.execution, children=children))
@@ -452,7 +471,8 @@ def _check_possible(draft: Draft, child: ChildOrder) -> None:
 
 
 def _overtaken_amend(child: ChildOrder, cancel: PendingCancel) -> PendingAmend | None:
-    """The lost amend that a lost cancel overtook: that the cancel was not done says nothing about it."""
+    """Return the lost amend that a lost cancel overtook, or None: that the cancel was not done says nothing about the
+    amend."""
     if cancel.doubtful_price_e4 is None:
         return None
     return PendingAmend(
@@ -474,7 +494,7 @@ def _end_by_exchange(draft: Draft, child: ChildOrder, event: OrderReported) -> N
     elif child.expiration_s is not None and event.at_us >= child.expiration_s * 1_000_000:
         draft.end("deadline", event.at_us)
     else:
-        draft.end("external", event.at_us)  # somebody else cancelled it: never fight the owner
+        draft.end("external", event.at_us)  # the owner cancelled it from outside: never fight the owner
 
 
 def _apply_filled(draft: Draft, event: FillReported) -> None:
@@ -506,15 +526,16 @@ def _apply_disputed(draft: Draft, event: OrderDisputed) -> None:
 
 
 def _suspect(draft: Draft, child: ChildOrder, why: str, at_us: int) -> None:
-    """Listings that are late enough are to tell what is true of it. The first suspicion stays until they have."""
+    """Mark the order as suspect until listings that are late enough settle what is true of it. The first suspicion
+    stays until then."""
     if child.suspicion is None:
         draft.alarm(child.client_order_id, why)
         draft.put(child, suspicion=Suspicion(why, at_us))
 
 
 def _apply_or_suspect(draft: Draft, event: OrderStatement) -> None:
-    """Take in what an answer, a frame or a listing says. What contradicts us and may be wrong itself is not believed
-    and not lost either: an answer leaves its write in doubt, and the order is asked about until listings tell."""
+    """Apply what an answer, a frame or a listing says. If it contradicts us and may be wrong itself it is not believed
+    and not lost either: an answer leaves its write unconfirmed, and the order is looked up until listings settle it."""
     before, changes, notes = draft.execution, len(draft.changes), len(draft.notes)
     try:
         HANDLERS[type(event)](draft, event)

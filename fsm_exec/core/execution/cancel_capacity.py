@@ -9,7 +9,7 @@ What is assumed: every execution has all the orders live that its method may hav
 cancels and no more; a fifth of what flows in goes to cancels that are asked for otherwise; and the last second of the
 grace is for the answers. A closing leg asks for its cancels when it begins, and needs them done as long after that as
 others after their deadline; its own order is paid by what is left over, for it comes after every cancel and ends by
-itself. How busy the machine is nobody knows beforehand: this is about tokens.
+itself. How busy the machine will be cannot be known beforehand: this is about tokens.
 """
 
 from __future__ import annotations

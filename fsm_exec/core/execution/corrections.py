@@ -21,12 +21,13 @@ from fsm_exec.core.values.units import CountE2, format_count
 
 
 def apply_proof(draft: Draft, event: OrderProven) -> ChildOrder:
-    """The order with the fills and the id that the listings prove, in the state that they leave it in before its row is
-    looked at. Says what was corrected."""
+    """Give the order the fills and the id that the listings prove, and the state in which they leave it before its row
+    is applied; return it. Every correction is noted as an alarm."""
     child = draft.child(event.client_order_id)
     name = child.client_order_id
     found = list(event.fills)
     kept: dict[bool, list[Fill]] = {False: [], True: []}
+    # First what is counted: each fill is listed (and takes the listing's content), or it never was and is taken back.
     for late, fills in ((False, child.fills), (True, child.late)):
         for fill in fills:
             stated = next((one for one in found if is_same_fill(fill, one)), None)
@@ -41,6 +42,8 @@ def apply_proof(draft: Draft, event: OrderProven) -> ChildOrder:
                 )
             kept[late].append(after)
     total: int = sum(fill.count_e2 for fill in kept[False])
+    # Then what is listed and not counted yet. A fill that the order has no room for, or that comes after its end, is
+    # kept as a late one: the execution has bought it all the same.
     for stated in found:
         fits = child.is_open and total + stated.count_e2 <= child.count_e2
         total += stated.count_e2 if fits else 0

@@ -2,7 +2,7 @@
 
 The ending flag outranks everything: once it stands, only cancels follow; so it is while the process leaves. Then the
 closing leg, if its time has come. Otherwise the algorithm is asked, and `core.execution.order_checks` says what becomes
-of its wishes. The plan and the first orders are one decision: two would be a quarter of a second and a
+of its actions. The plan and the first orders are one decision: two would be a quarter of a second and a
 commit apart, for nothing.
 """
 
@@ -54,12 +54,15 @@ from fsm_exec.core.values.units import CountE2
 
 
 def decide(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyIntent, ...]:
-    """The intents of an execution that has already absorbed `event`. Raises IllegalAction."""
+    """Return the intents of an execution to which `event` has been applied already. Raises IllegalAction."""
     if seen.is_ended:
         return ()
+    # The order of these questions is the order of what matters: an ending outranks the closing leg, the leg outranks
+    # the algorithm. A cancel without an outcome is sent again in every case, because a second one can do no harm.
     resent = resend_cancel_intents(seen) if isinstance(event, Restored) or _repeats_cancels(seen, event) else ()
     forgone = tuple(DropUnsent(client_order_id=child.client_order_id) for child in seen.unsent)
     if seen.ending is not None or seen.draining:
+        # Nothing may reach the exchange any more but cancels: an order that was proven absent is not sent again.
         return (*resent, *forgone, *cancel_intents(seen))
     closing_us = closing_at_us(seen, algorithm)
     closes = closing_us is not None and event.at_us >= closing_us
@@ -87,12 +90,12 @@ def decide(seen: Execution, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyI
 
 
 def _repeats_cancels(seen: Execution, event: AnyEvent) -> bool:
-    """Whether a time has come at which what is to be cancelled is asked for again: a look-up may never answer."""
+    """Whether it is time to send cancels again that have no outcome: a look-up may never answer."""
     return isinstance(event, TimerFired) and wants_nothing_more(seen)
 
 
 def _intents_of(seen: Execution, actions: tuple[Action, ...], view: MarketView) -> tuple[AnyIntent, ...]:
-    """The intents that come of `actions`. Raises IllegalAction, and then nothing comes of any of them."""
+    """Turn `actions` into intents. Raises IllegalAction, and then none of them counts."""
     intents: list[AnyIntent] = []
     before = seen.slices
     free = seen.free_e2

@@ -184,8 +184,8 @@ class FillReported(Event, frozen=True, tag="FillReported", forbid_unknown_fields
     """`mid_e5` is the mid of the own outcome just before the fill, as far as the feed knew. `price_e4` is in that
     outcome, too; `outcome` is the one the exchange named, None: it was not kept (before version 3).
 
-    With a `listed_id` a listing told of it, and what was counted is compared with it; with a `trade_id` alone a frame
-    did, which is believed as far as it can be true. Without either it is taken as it is."""
+    With a `listed_id` it comes from a listing, and what was counted is compared with it; with a `trade_id` alone it
+    comes from a frame, which is believed as far as it can be true. Without either it is taken as it is."""
 
     client_order_id: str
     order_id: str
@@ -218,7 +218,7 @@ class OrderProven(Event, frozen=True, tag="OrderProven", forbid_unknown_fields=T
 
 
 class OrderDisputed(Event, frozen=True, tag="OrderDisputed", forbid_unknown_fields=True, kw_only=True):
-    """A listing contradicts what was said about an order before: later ones are to tell."""
+    """A listing contradicts what was said about an order before: later ones settle it."""
 
     client_order_id: str
     why: str

@@ -32,8 +32,8 @@ HOLD_MAX_US = 30_000_000
 class Fill(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """A fill that is counted. `fill_id` is the name it was first counted by and never changes; which fill it is, its
     trade and its order say (`core.execution.fills.is_same_fill`). `listed_id` is the listing's name for it, where that
-    is another or came first. `heard_at_us`: only a frame has told of it, then; a listing that does not have it takes it
-    back."""
+    is another or came first. `heard_at_us`: only a frame has reported it, then; a listing that does not have it takes
+    it back."""
 
     fill_id: str
     order_id: str
@@ -67,7 +67,7 @@ class PendingAmend(msgspec.Struct, frozen=True, gc=False, tag="amend", forbid_un
 
 
 class PendingCancel(msgspec.Struct, frozen=True, gc=False, tag="cancel", forbid_unknown_fields=True, kw_only=True):
-    """`lost`: refused or without proof, so only a look-up can tell whether the order lives. `doubtful_price_e4` is
+    """`lost`: refused or without proof, so only a look-up decides whether the order lives. `doubtful_price_e4` is
     the price of an amend that got lost before this cancel: the order may stand there too."""
 
     effect_id: str
@@ -222,7 +222,7 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
 
     @property
     def unsent(self) -> tuple[ChildOrder, ...]:
-        """Orders proven absent: nobody is sending them, nobody will answer for them."""
+        """Orders proven absent: no task is sending them, and no answer will come."""
         sending = {entry.client_order_id for entry in self.outbox}
         return tuple(c for c in self.children if c.state == "intended" and c.client_order_id not in sending)
 

@@ -35,7 +35,7 @@ from fsm_exec.core.values.units import (
 FEE_ROUNDING_E6 = 10_000
 """A fee is rounded up to a cent for each fill."""
 TIME_APART_US = 2_000
-"""The stream tells milliseconds, the listing finer."""
+"""The stream states milliseconds, the listing finer."""
 
 
 class FillNames(Protocol):

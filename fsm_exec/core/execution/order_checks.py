@@ -1,8 +1,8 @@
-"""From wishes to intents: what is allowed, what has to wait, and what is the algorithm's bug.
+"""From actions to intents: what is allowed, what has to wait, and what is the algorithm's bug.
 
-A wish the moment forbids (feed not live, market paused, our own order in the way, an answer outstanding) comes to
-nothing, and the algorithm is asked again. A wish that breaks an invariant raises IllegalAction. No order is ever placed
-or moved but through here, the closing leg's included.
+An action that the moment forbids (feed not live, market paused, our own order in the way, an answer outstanding) is
+dropped, and the algorithm is asked again. An action that breaks an invariant raises IllegalAction. No order is ever
+placed or moved but through here, the closing leg's included.
 
 An immediate order that our own order on the other outcome would hold short of the whole book waits: sent a tick short
 it would be used up for nothing.
@@ -53,7 +53,7 @@ def progress_of(seen: Execution, at_us: int) -> Progress:
 
 
 def check_plan(seen: Execution, slices: tuple[Slice, ...]) -> tuple[Slice, ...]:
-    """Raises IllegalAction unless the slices are the target in parts above zero."""
+    """Return the slices. Raise IllegalAction unless they are the target in parts above zero."""
     check_kinds("plan", slices, (Slice,))
     levels = [s.level for s in slices]
     if sum(s.count_e2 for s in slices) != seen.target_e2 or any(s.count_e2 <= 0 for s in slices):
@@ -64,7 +64,7 @@ def check_plan(seen: Execution, slices: tuple[Slice, ...]) -> tuple[Slice, ...]:
 
 
 def check_actions(actions: tuple[Action, ...]) -> tuple[Action, ...]:
-    """Raises IllegalAction for what is no wish, or holds what its type forbids."""
+    """Return the actions. Raise IllegalAction for anything that is not an action, or holds what its type forbids."""
     check_kinds("replan", actions, get_args(Action))
     return actions
 
@@ -202,7 +202,7 @@ def _slice_progress(seen: Execution, part: Slice) -> SliceProgress:
 
 
 def _count_fruitless(children: list[ChildOrder]) -> int:
-    """Of the newest that have ended, how many in a row bought nothing."""
+    """Count how many of the latest ended orders, in a row, had no fill."""
     count = 0
     for child in reversed(children):
         if child.filled_e2:

@@ -15,11 +15,11 @@ CrashpointName: TypeAlias = Literal[
     "decision.before",  # a fact was taken from the inbox; nothing is computed
     "decision.after",  # what it means is computed, in memory only
     "commit.before",  # all rows are written, the transaction is open
-    "commit.after",  # durable; nobody who waits for it knows
+    "commit.after",  # durable; no waiting task knows yet
     "send.before",  # a request is signed and about to be handed to the socket
     "send.after",  # its last byte is with the socket
     "answer.before",  # the head of an answer has come, its body is not read
-    "answer.after",  # the whole answer is there; nobody has looked at it
+    "answer.after",  # the whole answer is there, not yet read
     "fill.before",  # a fill was taken from the inbox
     "fill.after",  # the fill is durable and counted
     "cancel.before",  # a durable cancel is about to be asked for
@@ -35,7 +35,7 @@ NAMES: tuple[CrashpointName, ...] = get_args(CrashpointName)
 
 
 class _Listener:
-    """Whoever is told in this process: what a fork inherits, so it cannot be an argument."""
+    """The hook of this process: a fork inherits it, so it cannot be an argument."""
 
     __slots__ = ("hook",)
 
@@ -53,7 +53,7 @@ def crashpoint(name: CrashpointName) -> None:
 
 
 def install(hook: Hook | None) -> Hook | None:
-    """Have `hook` told of every visit in this process; None: nobody. Returns the one before. For tests and simulation
+    """Install `hook` for every visit in this process; None: no hook. Return the one before. For tests and simulation
     only: nothing in production calls it."""
     before, _LISTENER.hook = _LISTENER.hook, hook
     return before

@@ -1,9 +1,9 @@
-"""A journal, told again: each row with what it did, and what today's code would decide there. Pure.
+"""A journal replayed: each row with what it did, and what today's code would decide there. Pure.
 
-`told` folds with `apply` alone, so it needs neither an algorithm nor an exchange. `redecided` asks an algorithm at
-every row, from the state that the journal says it had then: it compares decisions, it does not play another history.
-What was decided to be nothing was never journaled, so a decision that only today's algorithm would make there is not
-seen.
+`replay_rows` folds with `apply` alone, so it needs neither an algorithm nor an exchange. `find_redecisions` asks an
+algorithm at every row, from the state that the journal says it had then: it compares decisions, it does not play
+another history. What was decided to be nothing was never journaled, so a decision that only today's algorithm would
+make there is not seen.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Redecision(msgspec.Struct, frozen=True, gc=False):
 
 
 def replay_rows(rows: Iterable[JournalRow]) -> Iterator[ReplayedRow]:
-    """Each row in turn. Raises CorruptSnapshot that names the first row that cannot be folded; those before it have
-    been told."""
+    """Yield each row in turn. Raises CorruptSnapshot that names the first row that cannot be folded, after those before
+    it."""
     execution: Execution | None = None
     for number, row in enumerate(rows, start=1):
         if row.seq != number:
@@ -67,7 +67,7 @@ def replay_rows(rows: Iterable[JournalRow]) -> Iterator[ReplayedRow]:
 
 
 def fold_rows(rows: Iterable[JournalRow]) -> Execution:
-    """The execution that these rows, of whatever versions, describe. Raises CorruptSnapshot."""
+    """Fold rows of any versions into the execution that they describe. Raises CorruptSnapshot."""
     execution: Execution | None = None
     for one in replay_rows(rows):
         execution = one.advance.execution

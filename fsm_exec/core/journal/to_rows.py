@@ -145,7 +145,7 @@ def fill_row(fill: Fill, client_order_id: str, *, late: bool) -> FillRow:
 
 
 def row_matches(row: FillRow, stated: FillReport) -> bool:
-    """Whether a stored fill is the one that is told, and with the same content as far as a listing must agree."""
+    """Whether a stored fill is the one that is reported, with the same content as far as a listing must agree."""
     if not is_same_fill(row, stated):
         return False
     if stated.listed_id is None:

@@ -1,7 +1,7 @@
 """One market's order book: two ladders of bids, as Kalshi sends them, seen from either outcome.
 
 Only bids exist on the wire. A bid for NO at n is an offer of YES at 1 - n, so from one outcome the asks are the other
-outcome's bids, mirrored. Inside, each side is a dict from price to count; ladders are sorted when somebody looks.
+outcome's bids, mirrored. Inside, each side is a dict from price to count; ladders are sorted when they are read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The reason to trade, as whoever submits an execution states it. Core carries it; algorithms may act on it."""
+"""The reason to trade, as the submitter of an execution states it. Core carries it; algorithms may act on it."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ CancelAllAnswer: TypeAlias = AllCancelled | Refused | NotSent | Unknown
 class OrderReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One order as the exchange states it, from a listing or from the private stream.
 
-    `client_order_id` is empty for an order that has none: it is somebody else's.
+    `client_order_id` is empty for an order that has none: it is not ours.
     `reason` is the exchange's `last_update_reason` (the stream's only), `at_us` the exchange's time of the statement.
     `changed_at_us` is when the order itself last changed, where the exchange tells.
     """

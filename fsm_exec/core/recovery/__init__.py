@@ -5,5 +5,5 @@ Its modules:
     order_lookup             which orders must be looked up, and what one listing says of them
     proof                    what the listings of orders and fills prove together
     reconcile                whether a listed order or fill is news to an execution
-    recovery                 what each execution missed while nobody listened, and which orders have no owner
+    recovery                 what each execution missed between two processes, and which orders have no owner
 """

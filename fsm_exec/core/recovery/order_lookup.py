@@ -1,4 +1,5 @@
-"""What must be asked of the exchange, derived from the execution: nothing of it is stored, a restart asks anew."""
+"""Which orders must be looked up, and what one listing proves about them. All of it is derived from the execution:
+nothing is stored, and a restart looks up again."""
 
 from __future__ import annotations
 
@@ -11,21 +12,22 @@ from fsm_exec.core.values.units import complement
 
 
 def needs_lookup(child: ChildOrder) -> bool:
-    """An order whose fate, or whose fills, only a listing can tell."""
+    """Whether only a listing can settle the order's fate, or its fills."""
     if child.state in ("unknown", "settling") or child.suspicion is not None:
         return True
     return child.is_open and child.write is not None and child.write.lost
 
 
-def doubt_of(child: ChildOrder) -> str:
-    """What is asked about an order that needs an inquiry: the lost write, or its state. Each doubt begins anew."""
+def lookup_key(child: ChildOrder) -> str:
+    """Name the doubt about an order that needs a look-up: the lost write, or its state. A new name starts the clock of
+    proof again."""
     doubt = child.state if child.write is None or not child.write.lost else child.write.effect_id
     return doubt if child.suspicion is None else f"{doubt} {child.suspicion.since_us}"
 
 
 def proof_from_us(child: ChildOrder, asked_since_us: int) -> int:
-    """From when on a listing settles what is asked about an order, whatever it shows: that it never arrived, or that a
-    lost write is done with. It must be asked then, not at the end of a long pause."""
+    """Return the time from which a listing settles the doubt, whatever it shows: that the order never arrived, or that
+    a lost write is over. The look-up must happen then, not at the end of a long pause."""
     if child.state == "unknown":
         return child.sent_at_us + SIGNATURE_WINDOW_US + READ_LAG_US
     window_us = SIGNATURE_WINDOW_US if isinstance(child.write, PendingAmend) else 0
@@ -33,15 +35,15 @@ def proof_from_us(child: ChildOrder, asked_since_us: int) -> int:
 
 
 def is_after_our_changes(child: ChildOrder, as_of_us: int) -> bool:
-    """Whether a listing of that time is later than all we did to the order, so that another price or count in it is
-    somebody else's doing and no echo of ours."""
+    """Whether a listing of that time is later than all we did to the order, so that another price or count in it was
+    set from outside and is no echo of ours."""
     changed_us = child.sent_at_us if child.moved_at_us is None else child.moved_at_us
     return child.write is None and as_of_us > changed_us + READ_LAG_US
 
 
 def event_from_listing(child: ChildOrder, listing: OrderListing, asked_since_us: int, at_us: int) -> AnyEvent | None:
-    """What a listing says about one order: where it stands, or proof that it does not exist; None if it proves
-    nothing yet. `asked_since_us` is when the doubt began, at the latest."""
+    """Return the event that a listing gives for one order: where it stands, or proof that it does not exist; None if it
+    proves nothing yet. `asked_since_us` is when the doubt began, at the latest."""
     for report in listing.orders:
         if report.client_order_id == child.client_order_id:
             # A listing of before the doubt is old news: it may contradict what was answered since (wire/README.md 6.6).
@@ -57,9 +59,9 @@ def event_from_listing(child: ChildOrder, listing: OrderListing, asked_since_us:
 
 
 def check_existing(child: ChildOrder, ticker: str, listing: OrderListing, answer: AnyEvent | None) -> None:
-    """Of an order that cannot be placed because one of its id exists, by a listing of the whole account: raises
-    IllegalEvent if that one is of another market than `ticker`, or if no listing has it although by now it would. What
-    else must agree (side, price, count) is compared when the answer is taken in."""
+    """Check a listing of the whole account after a refusal because the client order id exists: raise IllegalEvent if
+    that order is in another market than `ticker`, or if no listing has it although by now it would. What else must
+    agree (side, price, count) is compared when the answer is taken in."""
     name = child.client_order_id
     for report in listing.orders:
         if report.client_order_id == name and report.ticker != ticker:
@@ -71,8 +73,9 @@ def check_existing(child: ChildOrder, ticker: str, listing: OrderListing, answer
 
 
 def why_in_another_market(child: ChildOrder, ticker: str, report: OrderReport | FillReport) -> str | None:
-    """Why a statement about an order of this name contradicts what we hold: it is of another market than `ticker`, so
-    of another order, and ours has not been seen at the exchange under an id of its own. None if it does not."""
+    """Return why a statement about an order of this name contradicts what we hold: it is in another market than
+    `ticker`, so it is another order, and ours has not been seen at the exchange under an id of its own. None if it does
+    not."""
     is_another = child.order_id is not None and child.order_id != report.order_id
     lives = child.is_open or (isinstance(report, OrderReport) and report.status == "resting")
     if report.ticker == ticker or is_another or not lives:
@@ -81,8 +84,8 @@ def why_in_another_market(child: ChildOrder, ticker: str, report: OrderReport | 
 
 
 def order_event(report: OrderReport, at_us: int, *, looked_up: bool, child: ChildOrder | None = None) -> OrderReported:
-    """The statement as an event. A listing gives no reasons; of `child`, if it is given, one is concluded where only
-    one can be."""
+    """Return the statement as an event. A listing gives no reasons; with `child`, one is concluded where only one is
+    possible."""
     cause = report.reason if report.reason is not None or child is None else _cause(child, report)
     return OrderReported(
         at_us=at_us,
@@ -100,8 +103,9 @@ def order_event(report: OrderReport, at_us: int, *, looked_up: bool, child: Chil
 
 
 def _cause(child: ChildOrder, report: OrderReport) -> str | None:
-    """Why an order ended that was never known to rest: it was taken off for what it would have met. Whether somebody
-    cancelled it in the moment between cannot be told; placed again, it would meet the same and the third ends it."""
+    """Conclude why an order ended that was never known to rest: the exchange took it off because it would have crossed.
+    A cancel from outside in that moment looks the same; placed again, the order would cross again, and the third
+    refusal ends the execution."""
     never_rested = child.state in ("intended", "unknown") and child.time_in_force == "good_till_canceled"
     if not never_rested or report.status != "canceled":
         return None
@@ -113,7 +117,7 @@ def _cause(child: ChildOrder, report: OrderReport) -> str | None:
 def fill_event(
     report: FillReport, client_order_id: str, mid_e5: int | None, at_us: int, execution: Execution | None = None
 ) -> FillReported:
-    """The statement as an event; its price in the outcome of `execution`, if that is given."""
+    """Return the statement as an event; its price is in the outcome of `execution`, if that is given."""
     is_other = execution is not None and report.outcome != execution.outcome
     return FillReported(
         at_us=at_us,

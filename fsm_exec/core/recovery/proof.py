@@ -33,7 +33,8 @@ def row_of(child: ChildOrder, ticker: str, orders: OrderListing) -> OrderReport 
 
 
 def order_ids(child: ChildOrder, row: OrderReport | None) -> tuple[str, ...]:
-    """Under which the order's fills are to be listed: an answer may have given it another id than the listing does."""
+    """Return the ids under which the order's fills must be listed: an answer may have given it another id than the
+    listing does."""
     ids = (
         None if row is None else row.order_id,
         child.order_id,
@@ -86,17 +87,17 @@ def prove(
 
 
 def frame_only_fills(child: ChildOrder) -> list[Fill]:
-    """The fills that only frames have told of."""
+    """Return the fills that only frames have reported."""
     return [fill for fill in (*child.fills, *child.late) if fill.heard_at_us is not None]
 
 
 def is_doubted(execution: Execution) -> bool:
-    """Whether something was told of its orders that listings must bear out, or correct."""
+    """Whether listings must confirm or correct something that was said about its orders."""
     return any(child.suspicion is not None or frame_only_fills(child) for child in execution.children)
 
 
 def is_too_old(event: OrderProven, execution: Execution) -> bool:
-    """Whether the order has been told meanwhile of a fill that these listings are too old to have."""
+    """Whether a fill has been reported since that these listings are too old to have."""
     child = execution.child(event.client_order_id)
     return child is not None and bool(_fresh(child, event.fills, event.as_of_us, event.at_us))
 
@@ -112,7 +113,7 @@ def _fresh(child: ChildOrder, stated: Sequence[FillReported], as_of_us: int, at_
 
 
 def is_overtaken(event: OrderProven, before: ChildOrder, now: ChildOrder) -> bool:
-    """Whether the order, which was `before` when the proof was found, has been told meanwhile of what the listings are
+    """Whether something has happened to the order, which was `before` when the proof was found, that the listings are
     too old to have: its end, or another fill. What they say would undo it."""
     known = (*before.fills, *before.late)
     if any(fill not in known for fill in unlisted_fills(now, event.fills)):
@@ -126,7 +127,8 @@ def _is_over(child: ChildOrder) -> bool:
 
 
 def zombie_row(child: ChildOrder, ticker: str, orders: OrderListing) -> OrderReport | None:
-    """The row of an order that has ended here and rests at the exchange: it must be taken off."""
+    """Return the row of an order that has ended here and rests at the exchange, where it must be cancelled; None if
+    there is none."""
     row = None if child.is_open else row_of(child, ticker, orders)
     return row if row is not None and row.status == "resting" else None
 
@@ -159,5 +161,5 @@ def _distinct(fills: Iterable[FillReported]) -> tuple[FillReported, ...]:
 
 
 def unlisted_fills(child: ChildOrder, stated: Sequence[FillReported]) -> list[Fill]:
-    """The order's fills that are not among those told."""
+    """Return the order's fills that are not among those listed."""
     return [fill for fill in (*child.fills, *child.late) if not any(is_same_fill(fill, other) for other in stated)]

@@ -1,8 +1,8 @@
-"""What a bulk listing tells an execution that it does not know: the facts whose frames were lost. Pure.
+"""What a bulk listing adds to an execution: the facts whose frames were lost. Pure.
 
 A listing is behind what was answered since (wire/README.md 6.6) and gives no reasons, so it never overrules: an order
-with a write under way is left to that write's answer, one in doubt to the inquiry about it, and one that has just
-changed to the stream, which also says why.
+with a write under way is left to that write's answer, an unconfirmed one to its look-up, and one that has just changed
+to the stream, which also says why.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from fsm_exec.core.recovery.order_lookup import fill_event, needs_lookup
 from fsm_exec.core.values.units import CountE2, format_count
 
 FRESH_US = 3_000_000
-"""A change listed this soon after it was made is still the stream's to tell."""
+"""A change listed this soon after it was made is left to the stream."""
 
 
 def order_is_news(execution: Execution, report: OrderReport, as_of_us: int) -> bool:
-    """Whether `execution` should be told that its order stands as `report` says, listed as of `as_of_us`."""
+    """Whether `execution` does not know yet that its order stands as `report` says, listed as of `as_of_us`."""
     child = execution.child(report.client_order_id)
     if child is None or not child.is_open or child.state == "intended" or child.write is not None:
         return False
@@ -56,8 +56,8 @@ def why_misnamed(child: ChildOrder, report: OrderReport) -> str | None:
 
 
 def why_disputed(execution: Execution, report: OrderReport, as_of_us: int) -> str | None:
-    """Why a listing contradicts what `execution` was told of an order of its, although it is later than that; None if
-    it does not. Whatever a write under way, or a doubt, is to tell anyway is left to it."""
+    """Return why a listing contradicts what `execution` holds of an order, although it is later than that; None if it
+    does not. An order with a write under way, or a doubt, is left to that write or look-up."""
     child = execution.child(report.client_order_id)
     if child is None or child.suspicion is not None or needs_lookup(child) or child.write is not None:
         return None

@@ -1,17 +1,17 @@
-"""Recovery: what a process that has just begun, or an execution's task begun anew, must be told. Pure.
+"""Recovery: the events with which a new process, or a restarted task of an execution, begins. Pure.
 
 In: the executions as their last saves say, what the exchange's listings show, the markets' status. Out: one `Restored`
-for each execution, and the orders that nobody here works.
+for each execution, and the resting orders that no execution works.
 
 * Orders are joined by market and client order id, fills by order id; nothing is concluded from positions, from the
   order of a list, or from sums.
-* What a listing does not show proves nothing here: a look-up asks until a listing is late enough (core.inquiry).
-* A listing may be behind what was answered before the end of the last process. So what may pass (where an order
-  rests) is never taken as the outcome of a write in doubt; what cannot (its end, a fill) is taken at once.
-* An execution for which there is nothing to tell, and nothing was under way, is left as it is: it only learns the epoch
-  of this opening, for the names of its next orders.
-* The orders of one that was quarantined were cancelled by us, and no journal says so: whoever takes it up again wants
-  it to go on, so their end, also one that is still to come, is told as ours.
+* What a listing does not show proves nothing here: a look-up repeats until a listing is late enough (`order_lookup`).
+* A listing may lag behind what was answered before the last process ended. Its terminal states and fills are trusted at
+  once, because they cannot change any more; `resting` is never taken as the outcome of an unconfirmed write.
+* An execution that missed nothing and had nothing under way stays as it is: it only learns the epoch of this opening,
+  for the names of its next orders.
+* The orders of a quarantined execution were cancelled by us, and no journal says so. An operator who resumes it wants
+  it to go on, so the end of such an order, also one that is still to come, counts as ours.
 """
 
 from __future__ import annotations
@@ -59,16 +59,18 @@ class RecoveryPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def listed_since_us(restored: Iterable[Execution], last_saved_us: int | None, now_us: int) -> int:
-    """From when on orders and fills must be listed: the oldest of these executions, or shortly before the last thing
-    that was saved, whichever is earlier; a fill of an order that had ended may have come after it."""
+    """Return the time from which orders and fills must be listed: the start of the oldest of these executions, or
+    shortly before the last save, whichever is earlier; a fill of an order that had ended may have come after that
+    save."""
     begun = [execution.begun_us for execution in restored]
     last_us = now_us if last_saved_us is None else min(now_us, last_saved_us)
     return max(0, min([*begun, last_us]) - OVERLAP_US)
 
 
 def unconfirmed_write_event(left: OutboxEntry, at_us: int) -> AnyEvent:
-    """What an execution that is told to stop, before the exchange has said anything, learns of a write that its last
-    process had under way: it may have been done. `Restored` says the same of all of them, with what the listings show.
+    """Return the event that marks one write of the last process as unconfirmed: it may have been done. It is for an
+    execution that must stop before the exchange has said anything; `Restored` says the same of all writes at once, with
+    what the listings show.
     """
     name, why = left.client_order_id, "the process that sent it is gone"
     if left.kind == "place":
@@ -87,13 +89,16 @@ def plan_recovery(
     epoch: str = "",
     were_quarantined: bool = False,
 ) -> RecoveryPlan:
-    """See the module. Of `orders`, which may be several listings, later ones are later looks. A market that is not in
-    `markets` could not be read. `were_quarantined`: all of `restored`."""
+    """Plan the recovery of `restored` by the rules of the module. `orders` may be several listings, later ones fetched
+    later. A market that is not in `markets` could not be read. `were_quarantined` holds for all of `restored`."""
+    # An order may be in several listings: the later look wins, together with the time at which it was made.
     listed = {report.order_id: report for listing in orders for report in listing.orders}
     looked_us = {report.order_id: listing.as_of_us for listing in orders for report in listing.orders}
     by_market: dict[str, dict[str, OrderReport]] = {}
     for report in listed.values():
         by_market.setdefault(report.ticker, {})[report.client_order_id] = report
+    # A listed fill names only the exchange's order id. Which order of ours that is, the snapshots say, and the listed
+    # orders beside them: of an order whose answer was lost only the listing knows the id.
     owners = {child.client_order_id: execution for execution in restored for child in execution.children}
     named = {child.order_id: name for name, child in _children(restored) if child.order_id is not None}
     named |= {order_id: report.client_order_id for order_id, report in listed.items() if report.client_order_id}
@@ -102,12 +107,15 @@ def plan_recovery(
     for fill in fills.fills:
         name = fill.client_order_id or named.get(fill.order_id)
         owner = None if name is None else owners.get(name)
+        # The market must agree too: in another one an order of this name is another order (see `_conflicts`).
         if name is None or owner is None or fill.ticker != owner.terms.ticker:
             unknown_fills.append(fill)
             continue
         child = owner.child(name)
         if child is not None and fill_is_news(owner, name, fill):
             news.setdefault(owner.execution_id, []).append(fill_event(fill, name, None, now_us, owner))
+    # One event for each execution, whether it missed anything or not: `Restored` also says that what stood in its
+    # outbox is unconfirmed now, and nothing is decided before all of it has been applied.
     news_of = _news_after_quarantine if were_quarantined else _news_of_orders
     events = tuple(
         (
@@ -172,8 +180,9 @@ def _unowned(listed: Iterable[OrderReport], owners: Mapping[str, Execution], ins
 
 
 def _unknown_to_database(unowned: Iterable[OrderReport], restored: Sequence[Execution]) -> dict[str, str]:
-    """An order is saved before it is sent. One that bears an execution's name and that its snapshot does not have was
-    forgotten by the database; what it bought is missing in what the execution still wants, so a person must look."""
+    """Find orders that the database forgot. An order is saved before it is sent, so one that bears an execution's name
+    and is not in its snapshot was lost; what it bought is missing in what the execution still wants, so a person must
+    look."""
     names = {execution.execution_id for execution in restored}
     found: dict[str, str] = {}
     for report in unowned:
@@ -190,7 +199,8 @@ def _unknown_to_database(unowned: Iterable[OrderReport], restored: Sequence[Exec
 def _news_after_quarantine(
     execution: Execution, by_name: Mapping[str, OrderReport], looked_us: Mapping[str, int], now_us: int
 ) -> Iterable[OrderReported]:
-    """What is news, and of every order that is as we left it that a cancel of ours may be on its way to it."""
+    """Yield what is news; and for every order that stands as we left it, that a cancel of ours may be on its way to
+    it."""
     news = {report.client_order_id: report for report in _news_of_orders(execution, by_name, looked_us, now_us)}
     for child in execution.children:
         stated, report = news.get(child.client_order_id), by_name.get(child.client_order_id)
@@ -233,7 +243,8 @@ def _not_worked(
         else:
             owner = owners.get(report.client_order_id)
             child = None if owner is None else owner.child(report.client_order_id)
-            # One that ended here under its id: the listing is behind, or it lives on; a second cancel tells.
+            # An order that ended here under its id: the listing lags, or the order lives on; a second cancel settles
+            # it.
             if child is None or (not child.is_open and child.order_id is not None):
                 orphans.append(report)
     return tuple(orphans), others, foreign

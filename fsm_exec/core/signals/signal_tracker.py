@@ -39,8 +39,8 @@ FLOW_TAU_US: Final = 15_000_000
 TOUCH_TAU_US: Final = 60_000_000
 TOUCH_MIN_E2: Final = 500
 OFI_Z_MAX_PPM: Final = 3 * PPM
-EVENTS_MIN: Final = 2  # changes of the book before anything smoothed is told
-AGE_MAX_US: Final = 300_000_000  # nothing smoothed is told of a book that has not changed for five minutes
+EVENTS_MIN: Final = 2  # changes of the book before anything smoothed is given
+AGE_MAX_US: Final = 300_000_000  # nothing smoothed is given of a book that has not changed for five minutes
 
 
 class _Half:
@@ -81,7 +81,7 @@ class SignalTracker:
         """The bids of the others for this outcome."""
         return self._halves[outcome].side
 
-    # What the feed tells.
+    # What the feed reports.
 
     def begin(self, yes: Iterable[Level], no: Iterable[Level], at_us: int) -> None:
         """A whole book: all that was known about the flow before is forgotten."""

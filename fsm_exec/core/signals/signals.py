@@ -6,7 +6,7 @@ in the feed until it is warm again, and where the book has one side. The counts 
 reads them demand more. Units are in the names: `_ppm` millionths, `_e2` hundredths (of contracts), `_e4` 10^-4
 contracts a second in a `_rate`, `_e5` and `_e6` 10^-5 and 10^-6 dollars a contract, `_us` microseconds.
 
-How each is formed is told where it is formed: core.tracker, core.flow, core.sweeps, core.forecasts.
+Each is explained where it is formed: `signal_tracker`, `order_flow`, `sweep_cost`, `forecasts`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Signals(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     `sell_fano_e2` the variance over the mean of these contracts in 10 s.
     `seed_momentum_ppm`: growth of the resting bids against their mean of two minutes; the walkers want it.
 
-    Of one execution, None where nobody said which: `sweep_*` for what it still wants, half of it, and the size at the
+    Of one execution, None where none was named: `sweep_*` for what it still wants, half of it, and the size at the
     touch; `ema_slippage_ppm` = mean (30 s) of (average ask of the remainder - mid) / mid, without fee; `dry_up_ppm`
     the chance that the offers within 3 cents will not hold the remainder when its time is up.
     """
