@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fsm_exec.control.client_errors import Refused as Refused
     from fsm_exec.control.event_parser import Step as Step
     from fsm_exec.control.schema import Accepted as Accepted
+    from fsm_exec.control.schema import Acknowledged as Acknowledged
     from fsm_exec.control.schema import EdgeGiven as EdgeGiven
     from fsm_exec.control.schema import ExecutionDetail as ExecutionDetail
     from fsm_exec.control.schema import ExecutionSummary as ExecutionSummary
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from fsm_exec.control.schema import QuarantineSeen as QuarantineSeen
     from fsm_exec.control.schema import Status as Status
     from fsm_exec.control.schema import Submission as Submission
-    from fsm_exec.control.schema import Told as Told
     from fsm_exec.control.schema import Transition as Transition
     from fsm_exec.core.algorithm.algorithm import Action as Action
     from fsm_exec.core.algorithm.algorithm import AmendAction as AmendAction
@@ -91,7 +91,7 @@ _HOMES = {
         "QuarantineSeen",
         "Status",
         "Submission",
-        "Told",
+        "Acknowledged",
         "Transition",
     ),
     "fsm_exec.core.algorithm.algorithm": (

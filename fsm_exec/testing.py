@@ -37,7 +37,7 @@ from fsm_exec.control.discovery import Address
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.memory_transport import MemoryTransport
 from fsm_exec.control.remote import RemoteDaemon
-from fsm_exec.control.service import About, Control
+from fsm_exec.control.service import Control, DaemonInfo
 from fsm_exec.control.transports import LoopTransport
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE
@@ -98,8 +98,8 @@ async def open_desk(families: Sequence[AnyFamily] = ()) -> AsyncIterator[PaperDe
         trio.open_nursery() as nursery,
     ):
         watchers = Watchers(session.wall.now_us)
-        session.store.listen(watchers.tell)
-        about = About(version="testing", environment="paper", database=":memory:", since_us=START_US)
+        session.store.listen(watchers.notify)
+        about = DaemonInfo(version="testing", environment="paper", database=":memory:", since_us=START_US)
         control = Control(session.engine, session.store, session.wall, watchers, ControlLimits(), about, find_method)
         app = ControlApp(control, _ADDRESS.token, open_log(io.StringIO(), session.wall)).app
         transport = _OnVirtualTime(MemoryTransport(nursery, app))

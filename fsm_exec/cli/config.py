@@ -43,7 +43,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     depth: DepthSettings = DepthSettings()
 
 
-class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration that can be used: the exchange it means, and the key's file."""
 
     path: Path
@@ -52,9 +52,9 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     key_path: Path
 
 
-def load(wanted: Path | None, variables: Mapping[str, str] | None = None) -> Loaded:
+def load_config(wanted: Path | None, variables: Mapping[str, str] | None = None) -> LoadedConfig:
     """Read the configuration. `variables` are the process's unless given. Raises UserError."""
-    path = _where(wanted, os.environ if variables is None else variables)
+    path = _config_path(wanted, os.environ if variables is None else variables)
     try:
         with path.open("rb") as file:
             text = file.read(CONFIG_MAX_BYTES + 1)
@@ -72,27 +72,27 @@ def load(wanted: Path | None, variables: Mapping[str, str] | None = None) -> Loa
     config = msgspec.structs.replace(config, api_key_id=config.api_key_id.strip())  # copied with its line's end, say
     try:
         check_key_id(config.api_key_id)
-        exchange = _exchange(config)
+        exchange = _choose_exchange(config)
     except UserError as error:
         raise UserError(f"configuration {path}: {error}") from error
-    return Loaded(path=path, config=config, exchange=exchange, key_path=_key_path(path, config))
+    return LoadedConfig(path=path, config=config, exchange=exchange, key_path=_key_path(path, config))
 
 
-def _where(wanted: Path | None, variables: Mapping[str, str]) -> Path:
+def _config_path(wanted: Path | None, variables: Mapping[str, str]) -> Path:
     if wanted is not None:
         return wanted
     named = variables.get(CONFIG_VARIABLE)
-    return Path(named) if named else user_directory() / FILE_NAME
+    return Path(named) if named else user_config_directory() / FILE_NAME
 
 
-def user_directory() -> Path:
+def user_config_directory() -> Path:
     """Where this platform keeps a user's configuration of this program."""
     import platformdirs  # only here: a command that is told its configuration needs no platform's opinion
 
     return platformdirs.user_config_path("fsm-exec", appauthor=False)
 
 
-def _exchange(config: Config) -> Environment:
+def _choose_exchange(config: Config) -> Environment:
     if config.environment == "paper":
         if config.allow_real_money:
             raise UserError('allow_real_money is set but the environment is "paper": remove it')

@@ -18,7 +18,7 @@ import trio
 
 import fsm_exec
 import states
-from fsm_exec.cli.config import Loaded, load
+from fsm_exec.cli.config import LoadedConfig, load_config
 from fsm_exec.cli.exchange.access import access_of
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
@@ -43,7 +43,7 @@ REFUSALS: Final = {
 }
 
 
-class Ears:
+class StreamProbe:
     """Hears whether a stream answers, and why it does not: a listener and a log."""
 
     def __init__(self) -> None:
@@ -93,10 +93,10 @@ class Check(msgspec.Struct, frozen=True):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def doctor(config_path: Path | None, as_json: bool) -> None:
     """Look at the installation, the configuration, the key and the exchange."""
-    checks = list(_local(config_path))
-    loaded, key = _usable(config_path)
+    checks = list(_check_installation(config_path))
+    loaded, key = _load_usable(config_path)
     if loaded is not None and key is not None:
-        checks += trio.run(partial(look, loaded, key))
+        checks += trio.run(partial(check_account, loaded, key))
     if as_json:
         say_json({"checks": [msgspec.to_builtins(check) for check in checks]})
     else:
@@ -107,10 +107,10 @@ def doctor(config_path: Path | None, as_json: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
-def _local(config_path: Path | None) -> Iterator[Check]:
+def _check_installation(config_path: Path | None) -> Iterator[Check]:
     yield states_check(Path(states.__file__ or ""), Path(fsm_exec.__file__ or ""))
     try:
-        loaded = load(config_path)
+        loaded = load_config(config_path)
     except UserError as error:
         yield Check("configuration", "fail", str(error))
         return
@@ -135,31 +135,31 @@ def states_check(states_file: Path, package_file: Path) -> Check:
     return Check("states", "fail", text)
 
 
-def _usable(config_path: Path | None) -> tuple[Loaded | None, SigningKey | None]:
+def _load_usable(config_path: Path | None) -> tuple[LoadedConfig | None, SigningKey | None]:
     try:
-        loaded = load(config_path)
+        loaded = load_config(config_path)
         return loaded, SigningKey.load(loaded.key_path)
     except UserError:
         return None, None  # told already
 
 
-async def look(loaded: Loaded, key: SigningKey) -> list[Check]:
+async def check_account(loaded: LoadedConfig, key: SigningKey) -> list[Check]:
     """Ask the exchange. Ends early where nothing further could be learned."""
-    wall, heard = WallClock(system_us()), Ears()
+    wall, heard = WallClock(system_us()), StreamProbe()
     async with connect(access_of(loaded, key), wall, log=heard) as client:
-        reachable = await _reachability(client)
+        reachable = await _check_reachability(client)
         if reachable.verdict == "fail":
             return [reachable]
-        checks = [reachable, await _clock(client, wall, loaded.config.max_clock_skew_ms)]
-        signed = await _signature(client)
+        checks = [reachable, await _check_clock(client, wall, loaded.config.max_clock_skew_ms)]
+        signed = await _check_signature(client)
         checks.append(signed)
         if signed.verdict != "fail":
-            checks += [await _account(client), await _scopes(client, loaded.config.api_key_id)]
-            checks.append(await _stream(client, heard))
+            checks += [await _check_balance_access(client), await _check_scopes(client, loaded.config.api_key_id)]
+            checks.append(await _check_stream(client, heard))
         return checks
 
 
-async def _reachability(client: KalshiClient) -> Check:
+async def _check_reachability(client: KalshiClient) -> Check:
     try:
         status = await client.public.fetch_status()
     except VenueError as error:
@@ -171,7 +171,7 @@ async def _reachability(client: KalshiClient) -> Check:
     return Check("exchange", "warn", f"reachable; {pause}" + (f" until about {resume[:40]}" if resume else ""))
 
 
-async def _clock(client: KalshiClient, wall: WallClock, limit_ms: int) -> Check:
+async def _check_clock(client: KalshiClient, wall: WallClock, limit_ms: int) -> Check:
     before_us = wall.now_us()
     try:
         second_us = await client.public.fetch_clock_us()
@@ -197,7 +197,7 @@ def clock_check(before_us: int, after_us: int, second_us: int, limit_ms: int) ->
     return Check("clock", "ok", text)
 
 
-async def _signature(client: KalshiClient) -> Check:
+async def _check_signature(client: KalshiClient) -> Check:
     try:
         limits = await client.account.fetch_limits()
     except VenueRefused as error:
@@ -211,7 +211,7 @@ async def _signature(client: KalshiClient) -> Check:
     return Check("signature", "ok", f"accepted; tier {(limits.usage_tier or 'not told')[:40]}, tokens: {rates}")
 
 
-async def _account(client: KalshiClient) -> Check:
+async def _check_balance_access(client: KalshiClient) -> Check:
     try:
         balance = await client.account.fetch_balance()
         held = [position for position in await client.account.fetch_positions() if position.count_e2]
@@ -222,7 +222,7 @@ async def _account(client: KalshiClient) -> Check:
     return Check("account", "ok", f"{format_money(balance.available_e6)} dollars available, {len(held)} positions held")
 
 
-async def _scopes(client: KalshiClient, api_key_id: str) -> Check:
+async def _check_scopes(client: KalshiClient, api_key_id: str) -> Check:
     try:
         rows = await client.account.fetch_api_keys()
     except VenueError as error:
@@ -236,7 +236,7 @@ async def _scopes(client: KalshiClient, api_key_id: str) -> Check:
     return Check("permissions", "ok", shown)
 
 
-async def _stream(client: KalshiClient, heard: Ears) -> Check:
+async def _check_stream(client: KalshiClient, heard: StreamProbe) -> Check:
     """A handshake, and the answer to the subscriptions."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.stream, heard, ())

@@ -84,7 +84,7 @@ def main() -> None:
     """Run the command that the arguments name; called by `fsm_exec.__main__`."""
     if not __debug__:
         _fail(EXIT_USAGE, "python -O switches checks off that guard money; run without -O")
-    _leave_no_core()
+    _disable_core_dumps()
     os.umask(OWNER_ALONE)  # books, logs, reports, recordings: whatever is made is its owner's alone
     if sys.stdout is None:  # closed by whoever started us
         _fail(EXIT_USAGE, "standard output is closed; open it, or send it to a file")
@@ -101,14 +101,14 @@ def main() -> None:
     except UserError as error:
         _fail(EXIT_USAGE, str(error))
     except ExecError as error:
-        _fail(EXIT_FAILED, _said(error))
+        _fail(EXIT_FAILED, _message_of(error))
     except OSError as error:
         _fail_of_output(error)
     except BaseExceptionGroup as group:
         _fail_of_group(group)
 
 
-def _leave_no_core() -> None:
+def _disable_core_dumps() -> None:
     """No picture of the memory is written when the process dies: a private key may be in it."""
     with suppress(ImportError, ValueError, OSError):
         import resource  # not on every platform
@@ -130,11 +130,11 @@ def _fail_of_group(group: BaseExceptionGroup[BaseException]) -> None:
             error: BaseException = first_of(found)
             if isinstance(error, OSError | SystemExit):
                 _fail_of_output(error)
-            _fail(code, _said(error) or "interrupted")
+            _fail(code, _message_of(error) or "interrupted")
     raise group
 
 
-def _said(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     remedy = ""
     if isinstance(error, SaveRefused):
         remedy = "; the database took no row of it: let no other process use the same --db"

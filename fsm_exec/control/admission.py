@@ -35,10 +35,10 @@ from fsm_exec.core.values.units import (
 E2_PER_CONTRACT = 100
 E6_PER_DOLLAR = 1_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-ACCEPTS = ("open", "paused")  # of a paused market the orders wait
+OPEN_STATUSES = ("open", "paused")  # of a paused market the orders wait
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
+class CheckedSubmission(msgspec.Struct, frozen=True, kw_only=True):
     """A submission whose numbers are numbers. `canonical` is the request as it is stored and compared: the same
     request always gives the same bytes."""
 
@@ -50,27 +50,27 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     canonical: bytes
 
 
-def canonical(given: Submission) -> bytes:
+def canonical_request(given: Submission) -> bytes:
     """The request as JSON with every number in its full form, without what was left out: a field that a later version
     adds changes nothing. Raises UserError for a number or time that is none."""
-    told = msgspec.structs.asdict(given)
-    told["quantity"] = format_count(parse_count(given.quantity))
+    fields = msgspec.structs.asdict(given)
+    fields["quantity"] = format_count(parse_count(given.quantity))
     for name in ("target_price", "worst_price"):
-        if told[name] is not None:
-            told[name] = format_price(parse_price(told[name]))
+        if fields[name] is not None:
+            fields[name] = format_price(parse_price(fields[name]))
     if given.cap is not None:
-        told["cap"] = format_money(parse_money(given.cap))
+        fields["cap"] = format_money(parse_money(given.cap))
     if given.max_slippage is not None:
-        told["max_slippage"] = format_fixed(parse_fixed(given.max_slippage, PPM_DECIMALS), PPM_DECIMALS)
+        fields["max_slippage"] = format_fixed(parse_fixed(given.max_slippage, PPM_DECIMALS), PPM_DECIMALS)
     if given.deadline is not None:
-        told["deadline"] = to_iso(_time_us(given.deadline))
+        fields["deadline"] = to_iso(_parse_time_us(given.deadline))
     if given.edge is not None:
-        told["edge"] = msgspec.structs.asdict(given.edge)
-    kept = {name: value for name, value in told.items() if value is not None and name != "key"}
+        fields["edge"] = msgspec.structs.asdict(given.edge)
+    kept = {name: value for name, value in fields.items() if value is not None and name != "key"}
     return msgspec.json.encode(kept, order="sorted")
 
 
-def checked(given: Submission, find: Callable[[str], Method]) -> Checked:
+def check_submission(given: Submission, find: Callable[[str], Method]) -> CheckedSubmission:
     """What can be checked without the market and the time. `find` knows the methods. Raises UserError."""
     target_e2 = parse_count(given.quantity)
     if target_e2 <= 0:
@@ -87,17 +87,17 @@ def checked(given: Submission, find: Callable[[str], Method]) -> Checked:
         raise UserError(f"method {given.method!r} cannot be used: {error}") from error
     if found.lab_only:
         raise UserError(f"method {given.method!r} is for the lab only; choose another one")
-    return Checked(
+    return CheckedSubmission(
         given=given,
         target_e2=target_e2,
-        edge=None if given.edge is None else _edge(given.edge),
+        edge=None if given.edge is None else _parse_edge(given.edge),
         method=found,
-        deadline_us=None if given.deadline is None else _time_us(given.deadline),
-        canonical=canonical(given),
+        deadline_us=None if given.deadline is None else _parse_time_us(given.deadline),
+        canonical=canonical_request(given),
     )
 
 
-def limits_for(request: Checked, terms: MarketTerms) -> Limits:
+def limits_for(request: CheckedSubmission, terms: MarketTerms) -> Limits:
     """The hard limits on this market. Without a target the highest price allowed is the target. Raises UserError."""
     given = request.given
     grid, fees = terms.grid.seen_from(given.outcome), terms.fees
@@ -108,16 +108,16 @@ def limits_for(request: Checked, terms: MarketTerms) -> Limits:
         target = worst if cap is None else largest_within(cap, grid, fees)
     if target is None:
         raise UserError(f"cap {given.cap} allows no price at all; raise it")
-    return resolve_limits(target, grid, fees, cap=cap, worst=worst, max_slippage=_slippage(given.max_slippage))
+    return resolve_limits(target, grid, fees, cap=cap, worst=worst, max_slippage=_parse_slippage(given.max_slippage))
 
 
 def check_market(terms: MarketTerms, status: str) -> None:
     """Raises UserError for a market that takes no orders now."""
-    if status not in ACCEPTS:
+    if status not in OPEN_STATUSES:
         raise UserError(f"market {terms.ticker} is {status}; choose one that is open")
 
 
-def deadline_us(request: Checked, now_us: int, limits: ControlLimits) -> int:
+def deadline_us(request: CheckedSubmission, now_us: int, limits: ControlLimits) -> int:
     """Raises UserError for a deadline that has passed, Refusal for one too far away."""
     given = request.given
     if request.deadline_us is None:
@@ -132,7 +132,7 @@ def deadline_us(request: Checked, now_us: int, limits: ControlLimits) -> int:
     return at_us
 
 
-def check_size(request: Checked, price: Limits, limits: ControlLimits) -> None:
+def check_size(request: CheckedSubmission, price: Limits, limits: ControlLimits) -> None:
     """Raises Refusal for more than one execution may buy."""
     if request.target_e2 > limits.max_quantity_contracts * E2_PER_CONTRACT:
         raise api_errors.over_limit(
@@ -147,7 +147,7 @@ def check_size(request: Checked, price: Limits, limits: ControlLimits) -> None:
         )
 
 
-def _slippage(text: str | None) -> Decimal:
+def _parse_slippage(text: str | None) -> Decimal:
     if text is None:
         return MAX_SLIPPAGE
     value = parse_fixed(text, PPM_DECIMALS)
@@ -156,11 +156,11 @@ def _slippage(text: str | None) -> Decimal:
     return Decimal(value).scaleb(-PPM_DECIMALS)
 
 
-def _edge(given: EdgeGiven) -> Edge:
+def _parse_edge(given: EdgeGiven) -> Edge:
     return make_edge(parse_fixed(given.model_probability, PPM_DECIMALS), parse_money(given.expected_value))
 
 
-def _time_us(text: str) -> int:
+def _parse_time_us(text: str) -> int:
     """A point in time from ISO 8601 with its zone. Raises UserError."""
     try:
         at = datetime.fromisoformat(text)

@@ -86,7 +86,7 @@ def too_large(limit_bytes: int) -> Refusal:
     return Refusal(413, "too_large", f"the request is larger than {limit_bytes} bytes")
 
 
-def cut_off() -> Refusal:
+def incomplete_body() -> Refusal:
     return Refusal(400, "bad_request", "the body did not come to its end, or its chunks break the protocol")
 
 
@@ -119,7 +119,7 @@ def degraded(message: str) -> Refusal:
     return Refusal(503, "degraded", message)
 
 
-def of_error(error: ExecError) -> Refusal:
+def refusal_of(error: ExecError) -> Refusal:
     """What an error of the engine is to whoever asked."""
     match error:
         case Refusal():

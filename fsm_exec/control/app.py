@@ -32,11 +32,11 @@ from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.control import api_errors, schema
-from fsm_exec.control.auth import Door
+from fsm_exec.control.auth import AuthMiddleware
 from fsm_exec.control.endpoints import ENDPOINTS, Endpoint, Name
 from fsm_exec.control.events import EventStream
-from fsm_exec.control.openapi import openapi
-from fsm_exec.control.responses import JSON, answer, body_of, failed, place_of, query_of
+from fsm_exec.control.openapi import openapi_document
+from fsm_exec.control.responses import JSON, error_response, json_response, parse_after, parse_query, read_body
 from fsm_exec.control.service import Control
 from fsm_exec.core.errors import ExecError
 
@@ -64,71 +64,74 @@ class ControlApp:
             "openapi": self._openapi,
         }
         self.routes = [self._route(endpoint, handlers[endpoint.name]) for endpoint in ENDPOINTS]
-        inner = Starlette(routes=self.routes, exception_handlers={HTTPException: _no_such_page})
+        inner = Starlette(routes=self.routes, exception_handlers={HTTPException: _respond_to_http_error})
         inner.router.redirect_slashes = False  # who does not follow it would take `/v1/halt/` for a halt
-        self.app: ASGIApp = Door(inner, token, control.instance)
+        self.app: ASGIApp = AuthMiddleware(inner, token, control.instance)
 
     def _route(self, endpoint: Endpoint, handler: Handler) -> Route:
         async def answered(request: Request) -> Response:
             try:
                 return await handler(request)
             except ExecError as error:
-                return failed(api_errors.of_error(error))
+                return error_response(api_errors.refusal_of(error))
             except ClientDisconnect:
-                return failed(api_errors.cut_off())  # who has gone will not read it, who let us wait will
+                # A caller that has gone will not read it; one that let us wait will.
+                return error_response(api_errors.incomplete_body())
             except Exception:  # one request's bug must not take the daemon down
                 self._log.exception("control_failed", path=endpoint.full_path)
-                return failed(api_errors.Refusal(500, "internal", "the daemon failed at this; its log says more"))
+                return error_response(
+                    api_errors.Refusal(500, "internal", "the daemon failed at this; its log says more")
+                )
 
         return Route(endpoint.full_path, answered, methods=[endpoint.method])
 
     async def _health(self, _: Request) -> Response:
         health = self._control.health()
-        return answer(health, 200 if health.ok else 503)
+        return json_response(health, 200 if health.ok else 503)
 
     async def _status(self, request: Request) -> Response:
-        query_of(request, schema.NoQuery)
-        return answer(await self._control.status())
+        parse_query(request, schema.NoQuery)
+        return json_response(await self._control.status())
 
     async def _submit(self, request: Request) -> Response:
-        accepted = await self._control.submit(await body_of(request, schema.Submission))
-        return answer(accepted, 201 if accepted.is_new else 200)
+        accepted = await self._control.submit(await read_body(request, schema.Submission))
+        return json_response(accepted, 201 if accepted.is_new else 200)
 
     async def _list(self, request: Request) -> Response:
-        return answer(await self._control.page(query_of(request, schema.ListQuery)))
+        return json_response(await self._control.page(parse_query(request, schema.ListQuery)))
 
     async def _show(self, request: Request) -> Response:
-        lines = query_of(request, schema.ShowQuery).journal_lines
-        return answer(await self._control.show(_execution_id(request), lines))
+        lines = parse_query(request, schema.ShowQuery).journal_lines
+        return json_response(await self._control.show(_execution_id(request), lines))
 
     async def _watch_one(self, request: Request) -> Response:
         execution_id = _execution_id(request)
-        after = place_of(request)
+        after = parse_after(request)
         await self._control.show(execution_id, 0)  # an unknown one is refused before anything streams
-        return EventStream(partial(self._control.teller.tell_one, execution_id, after))
+        return EventStream(partial(self._control.journal_stream.stream_one, execution_id, after))
 
     async def _watch_all(self, request: Request) -> Response:
-        return EventStream(partial(self._control.teller.tell_all, place_of(request)))
+        return EventStream(partial(self._control.journal_stream.stream_all, parse_after(request)))
 
     async def _cancel(self, request: Request) -> Response:
-        await body_of(request, schema.NoQuery)
-        return answer(await self._control.cancel(_execution_id(request)), 202)
+        await read_body(request, schema.NoQuery)
+        return json_response(await self._control.cancel(_execution_id(request)), 202)
 
     async def _resume_one(self, request: Request) -> Response:
-        await body_of(request, schema.NoQuery)
-        return answer(await self._control.resume_execution(_execution_id(request)), 202)
+        await read_body(request, schema.NoQuery)
+        return json_response(await self._control.resume_execution(_execution_id(request)), 202)
 
     async def _halt(self, request: Request) -> Response:
-        await body_of(request, schema.NoQuery)
-        return answer(await self._control.halt(), 202)
+        await read_body(request, schema.NoQuery)
+        return json_response(await self._control.halt(), 202)
 
     async def _resume(self, request: Request) -> Response:
-        await body_of(request, schema.NoQuery)
-        return answer(await self._control.resume())
+        await read_body(request, schema.NoQuery)
+        return json_response(await self._control.resume())
 
     async def _openapi(self, request: Request) -> Response:
-        query_of(request, schema.NoQuery)
-        return Response(openapi(self._control.version), media_type=JSON)
+        parse_query(request, schema.NoQuery)
+        return Response(openapi_document(self._control.version), media_type=JSON)
 
 
 def _execution_id(request: Request) -> str:
@@ -138,8 +141,8 @@ def _execution_id(request: Request) -> str:
     return name
 
 
-async def _no_such_page(request: Request, error: Exception) -> Response:
+async def _respond_to_http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     if status == 405:
-        return failed(api_errors.Refusal(405, "wrong_method", f"{request.method} is not for this path"))
-    return failed(api_errors.Refusal(status, "not_found", "no such path; they begin with /v1/"))
+        return error_response(api_errors.Refusal(405, "wrong_method", f"{request.method} is not for this path"))
+    return error_response(api_errors.Refusal(status, "not_found", "no such path; they begin with /v1/"))

@@ -14,13 +14,13 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fsm_exec.control import api_errors
-from fsm_exec.control.responses import failed
+from fsm_exec.control.responses import error_response
 from fsm_exec.control.schema import INSTANCE
 
 OPEN_PATHS: Final = frozenset({"/v1/health"})
-NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
+HOST_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SCHEME: Final = "bearer"
-ONCE: Final = (
+SINGLE_HEADERS: Final = (
     "authorization",
     "content-length",
     "content-type",
@@ -34,7 +34,7 @@ HOLDS_TOKEN: Final = "holds_token"
 """Set in the request's `state` once that is known: such a caller keeps its connection when others must go."""
 
 
-class Door:
+class AuthMiddleware:
     """Lets a request through to `app`, or answers it. `instance` is the database's: a caller that names the one it
     means is not answered by another, whose keys and rows are others."""
 
@@ -45,14 +45,14 @@ class Door:
         if scope["type"] == "http":
             refusal = self._refusal(Request(scope))
             if refusal is not None:
-                await failed(refusal)(scope, receive, send)
+                await error_response(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
     def _refusal(self, request: Request) -> api_errors.Refusal | None:
         if not _is_our_name(request.headers):
             return api_errors.wrong_host()
-        for name in ONCE:
+        for name in SINGLE_HEADERS:
             if len(request.headers.getlist(name)) > 1:
                 return api_errors.duplicate(f"the header {name}")
         if request.scope["path"] in OPEN_PATHS:
@@ -66,15 +66,15 @@ class Door:
 
     def _holds_token(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        told = given.strip().encode("latin-1", errors="replace")
-        return scheme.lower() == SCHEME and hmac.compare_digest(told, self._token)
+        given_value = given.strip().encode("latin-1", errors="replace")
+        return scheme.lower() == SCHEME and hmac.compare_digest(given_value, self._token)
 
 
 def _is_our_name(headers: Headers) -> bool:
-    told = headers.getlist("host")
-    if len(told) != 1:
+    hosts = headers.getlist("host")
+    if len(hosts) != 1:
         return False
-    name, colon, port = told[0].rpartition(":")
+    name, colon, port = hosts[0].rpartition(":")
     if not colon or "]" in port:  # no port, or the colons of an address
-        return told[0].lower() in NAMES
-    return name.lower() in NAMES and port.isdigit()
+        return hosts[0].lower() in HOST_NAMES
+    return name.lower() in HOST_NAMES and port.isdigit()

@@ -1,7 +1,7 @@
 """Waking whoever watches once there is something new: what is told comes from the database, never from here.
 
-`tell` is called by the store, synchronously, once a step is durable. It wakes and remembers nothing of the step, so no
-watcher costs the engine more than a flag, however slowly it reads. Only how quarantines stand is kept, the latest of
+`notify` is called by the store, synchronously, once a step is durable. It wakes and remembers nothing of the step, so
+no watcher costs the engine more than a flag, however slowly it reads. Only how quarantines stand is kept, the latest of
 each execution: that is no row of the journal.
 """
 
@@ -32,16 +32,16 @@ class Watcher:
     def wake(self) -> None:
         self._news.set()
 
-    def note(self, quarantine: QuarantineSeen) -> None:
+    def add_quarantine(self, quarantine: QuarantineSeen) -> None:
         self._quarantines[quarantine.execution_id] = quarantine
         self.wake()
 
-    def quarantines(self) -> list[QuarantineSeen]:
+    def take_quarantines(self) -> list[QuarantineSeen]:
         """What became of quarantines since this was last asked."""
         noted, self._quarantines = list(self._quarantines.values()), {}
         return noted
 
-    async def news(self) -> None:
+    async def wait_for_news(self) -> None:
         """Until something happened since the last time this returned."""
         await self._news.wait()
         self._news = trio.Event()
@@ -71,7 +71,7 @@ class Watchers:
         finally:
             self._all.discard(watcher)
 
-    def tell(self, saved: ExecutionSave | Quarantine) -> None:
+    def notify(self, saved: ExecutionSave | Quarantine) -> None:
         """For `SqliteStore.listen`."""
         concerned = [one for one in self._all if one.execution_id in (None, saved.execution_id)]
         if not concerned:
@@ -79,7 +79,7 @@ class Watchers:
         if isinstance(saved, Quarantine):
             seen = QuarantineSeen(execution_id=saved.execution_id, at=to_iso(self._now_us()), why=saved.why)
             for watcher in concerned:
-                watcher.note(seen)
+                watcher.add_quarantine(seen)
             return
         for watcher in concerned:
             watcher.wake()

@@ -13,6 +13,7 @@ import msgspec
 from fsm_exec.control.client_errors import UNREADABLE, DaemonFailed
 from fsm_exec.control.schema import (
     Accepted,
+    Acknowledged,
     ExecutionDetail,
     Health,
     ListQuery,
@@ -21,7 +22,6 @@ from fsm_exec.control.schema import (
     ShowQuery,
     Status,
     Submission,
-    Told,
     WatchQuery,
 )
 from fsm_exec.core.errors import UserError
@@ -44,11 +44,11 @@ class Call(NamedTuple, Generic[S_co]):
 
     @property
     def params(self) -> dict[str, str]:
-        return {name: _text(value) for name, value in _without_nothing(self.query).items()}
+        return {name: _text(value) for name, value in _without_none(self.query).items()}
 
     @property
     def content(self) -> bytes | None:
-        return None if self.body is None else msgspec.json.encode(_without_nothing(self.body))
+        return None if self.body is None else msgspec.json.encode(_without_none(self.body))
 
 
 STATUS: Final = Call("GET", "/v1/status", Status)
@@ -69,18 +69,18 @@ def show(execution_id: str, journal_lines: int) -> Call[ExecutionDetail]:
     return Call("GET", _path(execution_id), ExecutionDetail, ShowQuery(journal_lines=journal_lines))
 
 
-def cancel(execution_id: str) -> Call[Told]:
-    return Call("POST", _path(execution_id, "/cancel"), Told)
+def cancel(execution_id: str) -> Call[Acknowledged]:
+    return Call("POST", _path(execution_id, "/cancel"), Acknowledged)
 
 
-def resume_execution(execution_id: str) -> Call[Told]:
-    return Call("POST", _path(execution_id, "/resume"), Told, is_repeatable=False)
+def resume_execution(execution_id: str) -> Call[Acknowledged]:
+    return Call("POST", _path(execution_id, "/resume"), Acknowledged, is_repeatable=False)
 
 
-def events(execution_id: str | None, after: int | None) -> tuple[str, dict[str, str]]:
+def stream_request(execution_id: str | None, after: int | None) -> tuple[str, dict[str, str]]:
     """Path and parameters of a stream: of one execution, or of all."""
     path = "/v1/events" if execution_id is None else _path(execution_id, "/events")
-    return path, {name: _text(value) for name, value in _without_nothing(WatchQuery(after=after)).items()}
+    return path, {name: _text(value) for name, value in _without_none(WatchQuery(after=after)).items()}
 
 
 def decode(content: bytes, kind: type[S]) -> S:
@@ -97,7 +97,7 @@ def _path(execution_id: str, rest: str = "") -> str:
     return f"/v1/executions/{execution_id}{rest}"
 
 
-def _without_nothing(struct: msgspec.Struct) -> dict[str, object]:
+def _without_none(struct: msgspec.Struct) -> dict[str, object]:
     return {name: value for name, value in msgspec.structs.asdict(struct).items() if value is not None}
 
 

@@ -34,6 +34,7 @@ from fsm_exec.control.event_parser import Step
 from fsm_exec.control.remote import JOURNAL_LINES, PATIENCE_S, RemoteDaemon, say_nothing
 from fsm_exec.control.schema import (
     Accepted,
+    Acknowledged,
     ExecutionDetail,
     ExecutionState,
     ExecutionSummary,
@@ -42,7 +43,6 @@ from fsm_exec.control.schema import (
     Page,
     Status,
     Submission,
-    Told,
 )
 from fsm_exec.control.transports import BlockingTransport, LoopTransport, run
 from fsm_exec.core.errors import UserError
@@ -97,7 +97,7 @@ class Client:
     def _follow(self, execution_id: str | None, after: int | None) -> Iterator[Step]:
         steps = self._daemon.follow(execution_id, after)
         try:
-            while (step := run(_next(steps))) is not None:
+            while (step := run(_next_or_none(steps))) is not None:
                 yield step
         finally:
             run(steps.aclose())
@@ -127,12 +127,12 @@ class Client:
         """One page of the list, as the API has it."""
         return run(self._daemon.ask(calls.page(query)))
 
-    def cancel(self, execution_id: str) -> Told:
+    def cancel(self, execution_id: str) -> Acknowledged:
         """Ends an execution: what is live is cancelled, what is filled is kept. `wait` returns when it has ended. One
         that has ended already is Refused with the code `conflict`."""
         return run(self._daemon.ask(calls.cancel(execution_id)))
 
-    def resume_execution(self, execution_id: str) -> Told:
+    def resume_execution(self, execution_id: str) -> Acknowledged:
         """Takes a quarantined execution up again. It is sent once: DaemonAbsent may mean that it is done."""
         return run(self._daemon.ask(calls.resume_execution(execution_id)))
 
@@ -219,10 +219,10 @@ class AsyncClient:
         query = ListQuery(state=state, ticker=ticker, unfinished=unfinished, quarantined=quarantined)
         return await self._daemon.executions(query, limit)
 
-    async def cancel(self, execution_id: str) -> Told:
+    async def cancel(self, execution_id: str) -> Acknowledged:
         return await self._daemon.ask(calls.cancel(execution_id))
 
-    async def resume_execution(self, execution_id: str) -> Told:
+    async def resume_execution(self, execution_id: str) -> Acknowledged:
         return await self._daemon.ask(calls.resume_execution(execution_id))
 
     async def halt(self) -> Status:
@@ -238,14 +238,14 @@ class AsyncClient:
         return await self._daemon.ask(calls.HEALTH)
 
 
-async def _next(steps: AsyncIterator[Step]) -> Step | None:
+async def _next_or_none(steps: AsyncIterator[Step]) -> Step | None:
     return await anext(steps, None)
 
 
-def checked_submission(told: Mapping[str, object]) -> Submission:
+def parse_submission(values: Mapping[str, object]) -> Submission:
     """A submission from loose values. Raises UserError, as the daemon would."""
     try:
-        return msgspec.convert(told, Submission)
+        return msgspec.convert(values, Submission)
     except msgspec.ValidationError as error:
         raise UserError(str(error)) from None
 
@@ -258,5 +258,5 @@ __all__ = [
     "DaemonFailed",
     "Refused",
     "Step",
-    "checked_submission",
+    "parse_submission",
 ]

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from fsm_exec.control.paths import daemons_directory, locks_directory, made
+from fsm_exec.control.paths import daemons_directory, ensure_directory, locks_directory
 from fsm_exec.store.files.locks import LOCK_SUFFIX, Holder, hold, read_holder
 
 HASH_DIGITS: Final = 24
@@ -33,27 +33,27 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     environment: str
 
 
-def account_lock(
+def lock_account(
     *, environment: str, address: str, api_key_id: str, subaccount: int, database: Path, what: str, since: str
 ) -> AbstractContextManager[None]:
     """One engine for one account on this host. `address` counts on a paper exchange only, where any two may know the
     same key. Raises LockHeld and UserError."""
     where = f"{environment} {address}" if environment == "paper" else environment
     digest = hashlib.sha256(f"{where}\0{api_key_id}\0{subaccount}".encode()).hexdigest()[:HASH_DIGITS]
-    path = made(locks_directory()) / f"account-{environment}-{digest}{LOCK_SUFFIX}"
+    path = ensure_directory(locks_directory()) / f"account-{environment}-{digest}{LOCK_SUFFIX}"
     holder = Holder(pid=os.getpid(), since=since, database=os.path.realpath(database), what=what)
     return hold(path, holder, f"the {environment} account of this key")
 
 
 @contextmanager
-def announced(daemon: Daemon) -> Iterator[None]:
+def register_daemon(daemon: Daemon) -> Iterator[None]:
     """The commands of this user find the daemon while the block runs."""
     name = hashlib.sha256(daemon.database.encode()).hexdigest()[:HASH_DIGITS]
-    with hold(made(daemons_directory()) / f"{name}{LOCK_SUFFIX}", daemon, "the daemon's file"):
+    with hold(ensure_directory(daemons_directory()) / f"{name}{LOCK_SUFFIX}", daemon, "the daemon's file"):
         yield
 
 
-def running_daemons() -> list[Daemon]:
+def load_running_daemons() -> list[Daemon]:
     """All that run now and were started by this user."""
     found = []
     for path in sorted(daemons_directory().glob(f"*{LOCK_SUFFIX}")):

@@ -8,12 +8,12 @@ from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from fsm_exec.control.client_errors import DaemonAbsent
-from fsm_exec.control.daemon_registry import running_daemons
+from fsm_exec.control.daemon_registry import load_running_daemons
 from fsm_exec.control.paths import token_path
 from fsm_exec.control.token import read_token
 from fsm_exec.core.errors import UserError
 
-OURS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Address(NamedTuple):
@@ -36,14 +36,14 @@ def finder(url: str | None, token_file: Path | str | None) -> Find:
     file = None if token_file is None else Path(token_file)
     if url is None:
         return lambda database: find_daemon(None, file, database)
-    address = checked_url(url)
+    address = parse_url(url)
     return lambda _: find_daemon(address, file)
 
 
 def find_daemon(url: str | None, token_file: Path | None, database: str | None = None) -> Address:
     """The daemon at `url`, or the only one of this user that runs (on `database`, if that is told). Raises DaemonAbsent
     if none does, UserError if several do or the token cannot be read."""
-    running = [one for one in running_daemons() if database in (None, one.database)]
+    running = [one for one in load_running_daemons() if database in (None, one.database)]
     if url is None:
         if not running:
             raise DaemonAbsent("no daemon of this user runs; start one with: fsm-exec serve, or give --url")
@@ -51,19 +51,19 @@ def find_daemon(url: str | None, token_file: Path | None, database: str | None =
             shown = ", ".join(f"{daemon.url} ({daemon.database})" for daemon in running)
             raise UserError(f"several daemons run, give one with --url: {shown}")
         url = running[0].url
-    address = checked_url(url)
+    address = parse_url(url)
     if token_file is None:
         token_file = next((Path(daemon.token_file) for daemon in running if daemon.url == address), token_path())
     return Address(address, read_token(token_file))
 
 
-def checked_url(url: str) -> str:
+def parse_url(url: str) -> str:
     """The base address. Raises UserError unless it is on this machine: it is told the token."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    if parts.scheme != "http" or host not in OURS or parts.path not in ("", "/"):
+    if parts.scheme != "http" or host not in LOOPBACK_HOSTS or parts.path not in ("", "/"):
         raise UserError(f"{url[:100]!r} is not a daemon's address; it looks like http://127.0.0.1:PORT")
     return url.rstrip("/")

@@ -11,6 +11,7 @@ import msgspec
 from fsm_exec.control.api_errors import ErrorCode
 from fsm_exec.control.schema import (
     Accepted,
+    Acknowledged,
     ExecutionDetail,
     Health,
     ListQuery,
@@ -19,7 +20,6 @@ from fsm_exec.control.schema import (
     ShowQuery,
     Status,
     Submission,
-    Told,
     WatchQuery,
 )
 
@@ -137,7 +137,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "POST",
         f"{_ONE}/cancel",
         "End an execution: cancel what is live, keep what is filled.",
-        {202: Told},
+        {202: Acknowledged},
         _codes(_BODY, _UNKNOWN, _CONFLICT),
         body=NoQuery,
     ),
@@ -146,7 +146,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "POST",
         f"{_ONE}/resume",
         "Take a quarantined execution up again.",
-        {202: Told},
+        {202: Acknowledged},
         _codes(_BODY, _UNKNOWN, _CONFLICT),
         body=NoQuery,
     ),

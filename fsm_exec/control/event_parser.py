@@ -12,7 +12,7 @@ Step: TypeAlias = Transition | QuarantineSeen
 HAS_ENDED = "has ended"
 
 
-class Heard(NamedTuple):
+class ParsedEvent(NamedTuple):
     """`place` is the row to go on after. `step` None: the stream says only that, or that the daemon lives. `is_end`:
     the execution has ended, and no more will come."""
 
@@ -28,7 +28,7 @@ class EventParser:
         self._place = place
         self._kind = self._data = ""
 
-    def feed(self, line: str) -> Heard | None:
+    def feed(self, line: str) -> ParsedEvent | None:
         """What this line completes, if it does: an event is whole only with its blank line, one that was cut is none.
         Raises DaemonAbsent if the daemon says that it stops, DaemonFailed for what no daemon says."""
         name, _, value = line.partition(": ")
@@ -44,13 +44,13 @@ class EventParser:
         self._kind = self._data = ""
         match kind:
             case "step":
-                return Heard(self._place, decode(data, Transition))
+                return ParsedEvent(self._place, decode(data, Transition))
             case "quarantine":
-                return Heard(self._place, decode(data, QuarantineSeen))
+                return ParsedEvent(self._place, decode(data, QuarantineSeen))
             case "end":
                 why = decode(data, Ended).why
                 if not why.endswith(HAS_ENDED):
                     raise DaemonAbsent(why)
-                return Heard(self._place, None, is_end=True)
+                return ParsedEvent(self._place, None, is_end=True)
             case _:
-                return Heard(self._place, None)
+                return ParsedEvent(self._place, None)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from fsm_exec.control.api_errors import Refusal
-from fsm_exec.control.responses import failed
+from fsm_exec.control.responses import error_response
 from fsm_exec.control.schema import Ended, QuarantineSeen, Transition
 
 KEEP_ALIVE_S: Final = 15
@@ -27,19 +27,19 @@ Producer: TypeAlias = Callable[[Emit], Awaitable[None]]
 ALIVE: Final = b": alive\n\n"
 
 
-def of_place(place: int) -> bytes:
+def encode_place(place: int) -> bytes:
     return b": from here on\nid: %d\n\n" % place
 
 
-def of_step(place: int, step: Transition) -> bytes:
+def encode_step(place: int, step: Transition) -> bytes:
     return b"id: %d\nevent: step\ndata: %s\n\n" % (place, msgspec.json.encode(step))
 
 
-def of_quarantine(quarantine: QuarantineSeen) -> bytes:
+def encode_quarantine(quarantine: QuarantineSeen) -> bytes:
     return b"event: quarantine\ndata: %s\n\n" % msgspec.json.encode(quarantine)
 
 
-def of_end(why: str) -> bytes:
+def encode_end(why: str) -> bytes:
     return b"event: end\ndata: %s\n\n" % msgspec.json.encode(Ended(why=why))
 
 
@@ -58,29 +58,29 @@ class EventStream(Response):
             nonlocal begun
             if not begun:
                 begun = True
-                await send(_start())
+                await send(_start_message())
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
+            nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
             try:
                 await self._produce(emit)
             except Refusal as refusal:
                 if begun:
-                    await emit(of_end(refusal.message))
+                    await emit(encode_end(refusal.message))
                 else:
-                    await failed(refusal)(scope, receive, send)
+                    await error_response(refusal)(scope, receive, send)
             if begun:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             nursery.cancel_scope.cancel()
 
 
-async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
+async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
 
 
-def _start() -> Message:
+def _start_message() -> Message:
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     return {"type": "http.response.start", "status": 200, "headers": headers}

@@ -50,17 +50,17 @@ class Connection:
         self.idle_since = trio.current_time()
 
     @property
-    def may_go(self) -> bool:
+    def is_droppable(self) -> bool:
         """Nobody who holds the token is being answered."""
         return not self._state.get(HOLDS_TOKEN)
 
     def drop(self) -> None:
         self._scope.cancel()
 
-    def rest(self) -> None:
+    def finish(self) -> None:
         """Answer what is under way, and take nothing more."""
         self._is_last = True
-        if self.may_go:
+        if self.is_droppable:
             self.drop()
 
     async def serve(self) -> None:
@@ -68,7 +68,7 @@ class Connection:
         try:
             with self._scope:
                 try:
-                    while await self._one():
+                    while await self._serve_one():
                         self._h11.start_next_cycle()
                     await self._linger()
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -76,7 +76,7 @@ class Connection:
         finally:
             await trio.aclose_forcefully(self._stream)
 
-    async def _one(self) -> bool:
+    async def _serve_one(self) -> bool:
         """Whether another request may follow."""
         self.idle_since = trio.current_time()
         head: h11.Request | None = None
@@ -87,16 +87,16 @@ class Connection:
             except h11.RemoteProtocolError as error:
                 refusal = Refusal(error.error_status_hint, "bad_request", f"the request is no HTTP/1.1: {error}")
         if head is not None:
-            refusal = _unfit(head)
+            refusal = _refusal_of_head(head)
         if refusal is not None:
             await self._refuse(refusal)
             return False
         if head is None:
             return False
-        exchange = _Exchange(self._h11, self._stream, head, is_last=self._is_last)
+        exchange = _RequestResponse(self._h11, self._stream, head, is_last=self._is_last)
         with exchange.scope:
             try:
-                await self._app({**exchange.environ(), "state": self._state}, exchange.receive, exchange.send)
+                await self._app({**exchange.asgi_scope(), "state": self._state}, exchange.receive, exchange.send)
             except Exception:  # a bug in one answer must not take the daemon down
                 self._log.exception("control_failed", path=exchange.path)
                 if self._h11.our_state is not h11.SEND_RESPONSE:
@@ -105,7 +105,7 @@ class Connection:
                 return False
             finally:
                 self._state = {}
-        return not self._is_last and exchange.is_whole()
+        return not self._is_last and exchange.is_complete()
 
     async def _head(self) -> h11.Request | None:
         """The next one; None: there is none to come. Raises RemoteProtocolError, for one that is too long too."""
@@ -122,7 +122,7 @@ class Connection:
 
     async def _refuse(self, refusal: Refusal) -> None:
         with trio.move_on_after(LINGER_S):
-            await self._stream.send_all(plain_answer(refusal))
+            await self._stream.send_all(raw_response(refusal))
 
     async def _linger(self) -> None:
         with trio.move_on_after(LINGER_S):
@@ -132,7 +132,7 @@ class Connection:
                 left -= len(read)
 
 
-class _Exchange:
+class _RequestResponse:
     """One request and its answer, as ASGI has them. `scope` is cancelled when the caller has gone."""
 
     def __init__(
@@ -146,7 +146,7 @@ class _Exchange:
         raw, _, self._query = head.target.partition(b"?")
         self._raw_path, self.path = raw, unquote(raw.decode("ascii"))
 
-    def environ(self) -> dict[str, Any]:
+    def asgi_scope(self) -> dict[str, Any]:
         """What ASGI calls the scope."""
         return {
             "type": "http",
@@ -166,7 +166,7 @@ class _Exchange:
     async def receive(self) -> Message:
         """The body, piece by piece; then, once the caller has gone, that."""
         if not self._has_body:
-            await self._until_gone()
+            await self._wait_until_gone()
             return {"type": "http.disconnect"}
         if self._h11.they_are_waiting_for_100_continue:
             await self._send(h11.InformationalResponse(status_code=100, headers=[]))
@@ -201,7 +201,7 @@ class _Exchange:
         if not message.get("more_body", False):
             await self._send(h11.EndOfMessage())
 
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Both have said all they had to say, so that another request can follow."""
         try:
             while self._h11.our_state is h11.DONE and self._h11.their_state is h11.SEND_BODY:
@@ -231,7 +231,7 @@ class _Exchange:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
 
-    async def _until_gone(self) -> None:
+    async def _wait_until_gone(self) -> None:
         """What comes meanwhile is the beginning of the next request; more than a head's worth of it is no caller's."""
         left = HEAD_BYTES_MAX
         while left > 0 and (data := await self._read()):
@@ -239,7 +239,7 @@ class _Exchange:
             left -= len(data)
 
 
-def plain_answer(refusal: Refusal) -> bytes:
+def raw_response(refusal: Refusal) -> bytes:
     """The last answer of a connection, where there is no request to answer by the rules."""
     body = msgspec.json.encode(Failed(error=ErrorBody(code=refusal.code, message=refusal.message)))
     head = (
@@ -249,7 +249,7 @@ def plain_answer(refusal: Refusal) -> bytes:
     return head.encode() + body
 
 
-def _unfit(head: h11.Request) -> Refusal | None:
+def _refusal_of_head(head: h11.Request) -> Refusal | None:
     names = [name for name, _ in head.headers]
     if head.http_version != b"1.1":
         return Refusal(505, "http_version", "this daemon speaks HTTP/1.1 and nothing else")

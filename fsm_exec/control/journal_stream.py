@@ -19,7 +19,7 @@ import trio
 
 from fsm_exec.control import api_errors
 from fsm_exec.control.broadcast import Watcher, Watchers
-from fsm_exec.control.events import ALIVE, KEEP_ALIVE_S, Emit, of_end, of_place, of_quarantine, of_step
+from fsm_exec.control.events import ALIVE, KEEP_ALIVE_S, Emit, encode_end, encode_place, encode_quarantine, encode_step
 from fsm_exec.control.schema import QuarantineSeen
 from fsm_exec.core.execution.execution import EXECUTION_ENDS
 from fsm_exec.core.values.times import to_iso
@@ -30,7 +30,7 @@ GATHER_S: Final = 0.05
 """Between two looks for the rows of all executions: a busy engine writes hundreds a second, each of which wakes."""
 
 
-class Teller:
+class JournalStream:
     """`quarantined` has the reasons of the executions that are quarantined now."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Teller:
         self._store, self._watchers = store, watchers
         self._quarantined, self._now_us = quarantined, now_us
 
-    async def tell_all(self, after: int | None, emit: Emit) -> None:
+    async def stream_all(self, after: int | None, emit: Emit) -> None:
         """The steps of all executions after position `after` (None: from now on), until the daemon stops. Raises
         Refusal if too many watch, or if there is no such position."""
         with self._watchers.watch(None) as watcher:
@@ -53,25 +53,25 @@ class Teller:
                 raise api_errors.ahead(
                     f"no step has position {place}, the newest is {newest}; is it another database's?"
                 )
-            await emit(of_place(place))
+            await emit(encode_place(place))
             for execution_id, why in self._quarantined().items():
-                await emit(of_quarantine(self._quarantine(execution_id, why)))
+                await emit(encode_quarantine(self._quarantine_seen(execution_id, why)))
 
             while True:
                 is_last_look = watcher.is_over
                 found = await self._store.steps_of_all(place, ROWS_AT_ONCE)
                 for step in found:
                     place = step.position
-                    await emit(of_step(place, step))
+                    await emit(encode_step(place, step))
                 if len(found) == ROWS_AT_ONCE:
                     continue
                 if is_last_look:
                     break
-                await _wait(watcher, emit)
+                await _wait_for_news(watcher, emit)
                 await trio.sleep(GATHER_S)
-        await emit(of_end("the daemon stops"))
+        await emit(encode_end("the daemon stops"))
 
-    async def tell_one(self, execution_id: str, after: int | None, emit: Emit) -> None:
+    async def stream_one(self, execution_id: str, after: int | None, emit: Emit) -> None:
         """The steps of one execution after number `after` (None: its last one), and all that follow, to its end.
         Raises Refusal if too many watch, or if there is no such execution or step."""
         with self._watchers.watch(execution_id) as watcher:
@@ -84,9 +84,9 @@ class Teller:
                 raise api_errors.ahead(
                     f"{execution_id} has no step {seq}, its newest is {execution.seq}; is it another database's?"
                 )
-            await emit(of_place(seq))
+            await emit(encode_place(seq))
             if execution.quarantine is not None:
-                await emit(of_quarantine(self._quarantine(execution_id, execution.quarantine)))
+                await emit(encode_quarantine(self._quarantine_seen(execution_id, execution.quarantine)))
 
             state: str | None = execution.state
             while True:
@@ -94,29 +94,29 @@ class Teller:
                 found = await self._store.steps_of_one(execution_id, seq, ROWS_AT_ONCE)
                 for step in found:
                     seq, state = step.seq, step.state or state
-                    await emit(of_step(seq, step))
+                    await emit(encode_step(seq, step))
                 if len(found) == ROWS_AT_ONCE:
                     continue
                 if state in EXECUTION_ENDS:
-                    await emit(of_end(f"{execution_id} has ended"))
+                    await emit(encode_end(f"{execution_id} has ended"))
                     return
                 if is_last_look:
                     break
-                await _wait(watcher, emit)
-        await emit(of_end("the daemon stops"))
+                await _wait_for_news(watcher, emit)
+        await emit(encode_end("the daemon stops"))
 
-    def _quarantine(self, execution_id: str, why: str) -> QuarantineSeen:
+    def _quarantine_seen(self, execution_id: str, why: str) -> QuarantineSeen:
         return QuarantineSeen(execution_id=execution_id, at=to_iso(self._now_us()), why=why)
 
 
-async def _wait(watcher: Watcher, emit: Emit) -> None:
+async def _wait_for_news(watcher: Watcher, emit: Emit) -> None:
     """Until there is something new; now and then a sign of life meanwhile."""
     woken = False
     while not woken:
         with trio.move_on_after(KEEP_ALIVE_S):
-            await watcher.news()
+            await watcher.wait_for_news()
             woken = True
         if not woken:
             await emit(ALIVE)
-    for quarantine in watcher.quarantines():
-        await emit(of_quarantine(quarantine))
+    for quarantine in watcher.take_quarantines():
+        await emit(encode_quarantine(quarantine))

@@ -20,7 +20,7 @@ class MemoryTransport(httpx.AsyncBaseTransport):
         self._nursery, self._app = nursery, app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        call = _Call(request, await request.aread())
+        call = _AsgiCall(request, await request.aread())
         self._nursery.start_soon(call.run, self._app)
         await call.begun.wait()
         if call.start is None:
@@ -29,7 +29,7 @@ class MemoryTransport(httpx.AsyncBaseTransport):
         return httpx.Response(start["status"], headers=start["headers"], stream=_Body(call), request=request)
 
 
-class _Call:
+class _AsgiCall:
     """One request, and its answer as it comes."""
 
     def __init__(self, request: httpx.Request, body: bytes) -> None:
@@ -77,7 +77,7 @@ class _Call:
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, call: _Call) -> None:
+    def __init__(self, call: _AsgiCall) -> None:
         self._call = call
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -20,9 +20,9 @@ _REF: Final = "#/components/schemas/{name}"
 
 
 @cache
-def openapi(version: str) -> bytes:
+def openapi_document(version: str) -> bytes:
     """The document of the daemon of this version."""
-    kinds = {kind for endpoint in ENDPOINTS for kind in _kinds_of(endpoint)} | {Failed, *_EVENTS.values()}
+    kinds = {kind for endpoint in ENDPOINTS for kind in _structs_of(endpoint)} | {Failed, *_EVENTS.values()}
     ordered = sorted(kinds, key=str)
     _, components = msgspec.json.schema_components(ordered, ref_template=_REF)
     paths: Schema = {}
@@ -46,16 +46,16 @@ def openapi(version: str) -> bytes:
     return msgspec.json.encode(document)
 
 
-def _kinds_of(endpoint: Endpoint) -> set[type[msgspec.Struct]]:
+def _structs_of(endpoint: Endpoint) -> set[type[msgspec.Struct]]:
     structs = {kind for kind in endpoint.answers.values() if not isinstance(kind, str)}
     return structs if endpoint.body is None else structs | {endpoint.body}
 
 
 def _operation(endpoint: Endpoint) -> Schema:
     parameters = _parameters(endpoint)
-    answers = {str(status): _answer(kind) for status, kind in endpoint.answers.items()}
+    answers = {str(status): _success_response(kind) for status, kind in endpoint.answers.items()}
     refusals = {
-        str(status): _refused(codes) for status, codes in endpoint.refusals.items() if str(status) not in answers
+        str(status): _error_response(codes) for status, codes in endpoint.refusals.items() if str(status) not in answers
     }
     made: Schema = {
         "operationId": endpoint.name,
@@ -80,9 +80,9 @@ def _parameters(endpoint: Endpoint) -> list[Schema]:
     _, components = msgspec.json.schema_components([endpoint.query], ref_template=_REF)
     (described,) = components.values()
     for name, field in described["properties"].items():
-        found.append({"name": name, "in": "query", "required": False, "schema": _portable(_not_null(field))})
+        found.append({"name": name, "in": "query", "required": False, "schema": _portable(_without_null(field))})
     if EventStream in endpoint.answers.values():
-        schema = _portable(_not_null(described["properties"]["after"]))
+        schema = _portable(_without_null(described["properties"]["after"]))
         found.append({"name": LAST_EVENT_ID, "in": "header", "required": False, "schema": schema})
     if endpoint.needs_token:
         what = "`instance` of the status: a daemon of another database refuses the request"
@@ -91,7 +91,7 @@ def _parameters(endpoint: Endpoint) -> list[Schema]:
     return found
 
 
-def _answer(kind: type[msgspec.Struct] | str) -> Schema:
+def _success_response(kind: type[msgspec.Struct] | str) -> Schema:
     if not isinstance(kind, str):
         return {"description": kind.__name__, "content": {JSON: {"schema": _ref(kind)}}}
     if kind == EventStream:
@@ -101,7 +101,7 @@ def _answer(kind: type[msgspec.Struct] | str) -> Schema:
     return {"description": "An OpenAPI document", "content": {JSON: {"schema": {"type": "object"}}}}
 
 
-def _refused(codes: tuple[ErrorCode, ...]) -> Schema:
+def _error_response(codes: tuple[ErrorCode, ...]) -> Schema:
     """An error, with the codes that this status can have here."""
     code = {"properties": {"error": {"properties": {"code": {"enum": sorted(codes)}}}}}
     return {"description": ", ".join(sorted(codes)), "content": {JSON: {"schema": {"allOf": [_ref(Failed), code]}}}}
@@ -111,7 +111,7 @@ def _ref(kind: type[msgspec.Struct]) -> Schema:
     return {"$ref": _REF.format(name=kind.__name__)}
 
 
-def _not_null(field: Schema) -> Schema:
+def _without_null(field: Schema) -> Schema:
     """A parameter is left out, never null."""
     kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
     return kinds[0] if len(kinds) == 1 else field
@@ -121,7 +121,7 @@ def _portable(schema: object) -> object:
     """Patterns as every tool reads them, not only Python."""
     match schema:
         case {"pattern": str(pattern), **rest}:
-            return {name: _portable(part) for name, part in rest.items()} | {"pattern": _anchored(pattern)}
+            return {name: _portable(part) for name, part in rest.items()} | {"pattern": _anchor(pattern)}
         case dict():
             return {name: _portable(part) for name, part in schema.items()}
         case list():
@@ -130,5 +130,5 @@ def _portable(schema: object) -> object:
             return schema
 
 
-def _anchored(pattern: str) -> str:
+def _anchor(pattern: str) -> str:
     return re.sub(r"^\\A(.*)\\Z$", r"^\1$", pattern)

@@ -49,7 +49,7 @@ def database_path(environment: str) -> Path:
     return data_directory() / f"{environment}.sqlite"
 
 
-def made(directory: Path) -> Path:
+def ensure_directory(directory: Path) -> Path:
     """`directory`, made for its owner alone if it was not there. Raises UserError."""
     try:
         directory.mkdir(mode=OWNER_ONLY_DIRECTORY, parents=True, exist_ok=True)

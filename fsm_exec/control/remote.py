@@ -23,7 +23,7 @@ from fsm_exec.control.discovery import Address, Find
 from fsm_exec.control.event_parser import EventParser, Step
 from fsm_exec.control.limits import PAGE_MAX
 from fsm_exec.control.schema import INSTANCE, ExecutionDetail, ExecutionSummary, ListQuery
-from fsm_exec.control.transports import Sent, Transport
+from fsm_exec.control.transports import OutgoingRequest, Transport
 from fsm_exec.core.text import one_line
 
 PAUSE_S: Final = 0.2  # before the first new try; each is twice the last
@@ -63,7 +63,7 @@ class RemoteDaemon:
     async def connect(self) -> None:
         """Find the daemon, and remember which it is if it is to be found again. At once or not at all: a daemon that
         was never there is not waited for."""
-        await self._found()
+        await self._resolve()
 
     async def close(self) -> None:
         for stream in list(self._streams.values()):
@@ -75,14 +75,14 @@ class RemoteDaemon:
         outage: _Outage | None = None
         while True:
             try:
-                return await self._ask_at(await self._found(), call)
+                return await self._ask_at(await self._resolve(), call)
             except (DaemonAbsent, DaemonFailed) as error:
-                if not await self._is_worth_another_try(call, error):
+                if not await self._may_retry(call, error):
                     raise
-                outage = outage or self._outage(error, "asking again as soon as it runs")
+                outage = outage or self._begin_outage(error, "asking again as soon as it runs")
                 await outage.wait(error)
 
-    async def _is_worth_another_try(self, call: Call[S], error: DaemonAbsent | DaemonFailed) -> bool:
+    async def _may_retry(self, call: Call[S], error: DaemonAbsent | DaemonFailed) -> bool:
         """A daemon we know has gone, or is between two lives: a halt is none, it lasts until somebody ends it."""
         if self._identity is None:
             return False
@@ -146,7 +146,7 @@ class RemoteDaemon:
                     self._address = None
                     if self._identity is None or (isinstance(error, DaemonFailed) and not has_begun):
                         raise
-                    outage = outage or self._outage(error, f"going on after row {place} as soon as it runs")
+                    outage = outage or self._begin_outage(error, f"going on after row {place} as soon as it runs")
                     await outage.wait(error)
         finally:
             del self._streams[name]
@@ -156,16 +156,16 @@ class RemoteDaemon:
         self, execution_id: str | None, place: int | None
     ) -> AsyncIterator[tuple[Address, AsyncIterator[str]]]:
         """Who answers, and the lines of its stream after row `place`."""
-        address = await self._found()
-        path, params = calls.events(execution_id, place)
-        sent = Sent("GET", address.url + path, self._headers(address), params)
-        with _translated(address, _gone(address)):
+        address = await self._resolve()
+        path, params = calls.stream_request(execution_id, place)
+        sent = OutgoingRequest("GET", address.url + path, self._headers(address), params)
+        with _map_errors(address, _gone_message(address)):
             async with self._transport.stream(sent) as stream:
                 if stream.status != 200:
                     raise error_of(stream.status, stream.content)
                 yield address, stream.lines
 
-    async def _found(self) -> Address:
+    async def _resolve(self) -> Address:
         """The daemon that answers, which is the one we know if we know any. Raises DaemonAbsent if it does not
         answer, Refused if another database does."""
         if self._address is not None:
@@ -184,23 +184,23 @@ class RemoteDaemon:
         return token if self._identity is None else token | {INSTANCE: self._identity.instance}
 
     async def _ask_at(self, address: Address, call: Call[S]) -> S:
-        sent = Sent(call.method, address.url + call.path, self._headers(address), call.params, call.content)
-        with _translated(address, None):
+        sent = OutgoingRequest(call.method, address.url + call.path, self._headers(address), call.params, call.content)
+        with _map_errors(address, None):
             reply = await self._transport.fetch(sent)
         if reply.status not in call.good:
             raise error_of(reply.status, reply.content)
         return calls.decode(reply.content, call.answer)
 
-    def _outage(self, error: DaemonAbsent | DaemonFailed, what_follows: str) -> _Outage:
+    def _begin_outage(self, error: DaemonAbsent | DaemonFailed, what_follows: str) -> _Outage:
         self._when_gone(f"{one_line(str(error))}; {what_follows}")
         return _Outage(self._transport, self._patience_s)
 
 
 def _raise_gone(address: Address) -> NoReturn:
-    raise DaemonAbsent(_gone(address))
+    raise DaemonAbsent(_gone_message(address))
 
 
-def _gone(address: Address) -> str:
+def _gone_message(address: Address) -> str:
     return f"the daemon at {address.url} is gone"
 
 
@@ -222,7 +222,7 @@ class _Outage:
 
 
 @contextmanager
-def _translated(address: Address, cut: str | None) -> Iterator[None]:
+def _map_errors(address: Address, cut: str | None) -> Iterator[None]:
     """`cut` says what it means that the answer did not come to its end; None: what was asked may be done."""
     try:
         yield

@@ -24,17 +24,17 @@ _FLAGS: Final = {"true": True, "false": False}
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-def answer(body: msgspec.Struct, status: int = 200) -> Response:
+def json_response(body: msgspec.Struct, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, media_type=JSON)
 
 
-def failed(refusal: api_errors.Refusal) -> Response:
+def error_response(refusal: api_errors.Refusal) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
     body = Failed(error=ErrorBody(code=refusal.code, message=refusal.message))
     return Response(msgspec.json.encode(body), refusal.status, headers, JSON)
 
 
-async def body_of(request: Request, kind: type[S]) -> S:
+async def read_body(request: Request, kind: type[S]) -> S:
     """The request's body; none at all is an empty object. Raises Refusal."""
     raw = b""
     async with aclosing(request.stream()) as chunks:  # what is not read to its end must be closed
@@ -44,34 +44,34 @@ async def body_of(request: Request, kind: type[S]) -> S:
                 raise api_errors.too_large(BODY_BYTES_MAX)
     try:
         body = msgspec.json.decode(raw or b"{}", type=kind)
-        json.loads(raw or b"{}", object_pairs_hook=_once)  # msgspec lets the last of two win
+        json.loads(raw or b"{}", object_pairs_hook=_refuse_duplicates)  # msgspec lets the last of two win
     except (ValueError, RecursionError) as error:  # of msgspec's and json's own kinds
         raise api_errors.bad_request(f"the body is not what this takes: {error}") from None
     return body
 
 
-def _once(pairs: list[tuple[str, object]]) -> None:
+def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
             raise api_errors.duplicate(f"the field {name[:NAME_SHOWN]!r}")
 
 
-def query_of(request: Request, kind: type[S]) -> S:
+def parse_query(request: Request, kind: type[S]) -> S:
     """The query's parameters, each at most once, numbers in plain digits. Raises Refusal."""
-    told = request.query_params.multi_items()
-    values = dict(told)
-    if len(values) != len(told):
-        twice = next(name for name, _ in told if [other for other, _ in told].count(name) > 1)
+    pairs = request.query_params.multi_items()
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        twice = next(name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1)
         raise api_errors.duplicate(f"the parameter {twice[:NAME_SHOWN]!r}")
-    return _converted(values, kind, "the query")
+    return _convert(values, kind, "the query")
 
 
-def _converted(values: dict[str, str], kind: type[S], where: str) -> S:
+def _convert(values: dict[str, str], kind: type[S], where: str) -> S:
     """Text is text; of all else only the plainest form counts, for `1e2`, `+5` and a full-width digit are somebody's
     mistake."""
     plain: dict[str, object] = dict(values)
-    texts = _texts(kind)
+    texts = _text_fields(kind)
     for name, value in values.items():
         if name in texts:
             continue
@@ -86,7 +86,7 @@ def _converted(values: dict[str, str], kind: type[S], where: str) -> S:
 
 
 @cache
-def _texts(kind: type[msgspec.Struct]) -> frozenset[str]:
+def _text_fields(kind: type[msgspec.Struct]) -> frozenset[str]:
     """The fields that take any text."""
     found = set()
     for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]  # it is a struct's
@@ -96,11 +96,11 @@ def _texts(kind: type[msgspec.Struct]) -> frozenset[str]:
     return frozenset(found)
 
 
-def place_of(request: Request) -> int | None:
+def parse_after(request: Request) -> int | None:
     """After which row a stream begins. The header wins: a browser that reconnects sends it beside the `after` of its
     first request. Raises Refusal."""
-    after = query_of(request, WatchQuery).after
-    told = request.headers.get(LAST_EVENT_ID)
-    if not told:  # a browser that has seen no id yet sends it empty
+    after = parse_query(request, WatchQuery).after
+    header = request.headers.get(LAST_EVENT_ID)
+    if not header:  # a browser that has seen no id yet sends it empty
         return after
-    return _converted({"after": told}, WatchQuery, f"the header {LAST_EVENT_ID}").after
+    return _convert({"after": header}, WatchQuery, f"the header {LAST_EVENT_ID}").after

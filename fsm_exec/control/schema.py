@@ -103,7 +103,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked is on its way; `show` or `watch` tell what comes of it."""
 
     execution_id: str
@@ -172,6 +172,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 __all__ = [
     "INSTANCE",
     "Accepted",
+    "Acknowledged",
     "EdgeGiven",
     "Ended",
     "ErrorBody",
@@ -191,7 +192,6 @@ __all__ = [
     "ShowQuery",
     "Status",
     "Submission",
-    "Told",
     "Transition",
     "WatchQuery",
 ]

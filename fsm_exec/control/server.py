@@ -19,9 +19,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.control.api_errors import too_many_connections
-from fsm_exec.control.http1 import HEAD_BYTES_MAX, Connection, plain_answer
+from fsm_exec.control.http1 import HEAD_BYTES_MAX, Connection, raw_response
 from fsm_exec.control.limits import CONNECTIONS_MAX
-from fsm_exec.control.responses import failed
+from fsm_exec.control.responses import error_response
 from fsm_exec.core.errors import UserError
 
 LOOPBACK: Final = "127.0.0.1"
@@ -33,7 +33,7 @@ TURNED_AWAY_MAX: Final = 16  # that are told why, at once
 TURN_AWAY_S: Final = 0.2
 
 
-def listening_socket(port: int) -> socket.socket:
+def bind_socket(port: int) -> socket.socket:
     """Bound, so that the port is known before the server runs; 0: a free one. Raises UserError."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -64,22 +64,22 @@ class Server:
         if is_full and len(self._all) >= CONNECTIONS_MAX + SPARE:
             await self._turn_away(stream)
             return
-        connection = Connection(self._urgent if is_full else self._app, stream, self._log, is_last=is_full)
+        connection = Connection(self._serve_urgent_only if is_full else self._app, stream, self._log, is_last=is_full)
         self._all.add(connection)
         try:
             await connection.serve()
         finally:
             self._all.discard(connection)
 
-    async def _urgent(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_urgent_only(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is answered although there is no place left."""
         path = scope["path"]
-        app = self._app if path in URGENT or path.endswith("/cancel") else failed(too_many_connections())
+        app = self._app if path in URGENT or path.endswith("/cancel") else error_response(too_many_connections())
         await app(scope, receive, send)
 
     def _make_room(self) -> bool:
         """By the one that has waited longest; False: to all of them somebody who holds the token listens."""
-        longest = min((one for one in self._all if one.may_go), key=lambda one: one.idle_since, default=None)
+        longest = min((one for one in self._all if one.is_droppable), key=lambda one: one.idle_since, default=None)
         if longest is None:
             return False
         self._all.discard(longest)
@@ -90,19 +90,19 @@ class Server:
         if self._turned_away < TURNED_AWAY_MAX:
             self._turned_away += 1
             with trio.move_on_after(TURN_AWAY_S), suppress(trio.BrokenResourceError):
-                await stream.send_all(plain_answer(too_many_connections()))
+                await stream.send_all(raw_response(too_many_connections()))
                 await stream.send_eof()
                 await stream.receive_some(HEAD_BYTES_MAX)  # closed with something unread, the answer would be lost
             self._turned_away -= 1
         await trio.aclose_forcefully(stream)
 
-    def rest(self) -> None:
+    def finish(self) -> None:
         for connection in list(self._all):
-            connection.rest()
+            connection.finish()
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, listening: socket.socket, log: FilteringBoundLogger) -> AsyncIterator[None]:
+async def run_server(app: ASGIApp, listening: socket.socket, log: FilteringBoundLogger) -> AsyncIterator[None]:
     """Answer on `listening`, which is ours from here on, while the block runs; requests under way get a little time
     at its end."""
     listening.listen(BACKLOG)
@@ -118,5 +118,5 @@ async def serving(app: ASGIApp, listening: socket.socket, log: FilteringBoundLog
             yield
         finally:
             accepting.cancel_scope.cancel()
-            server.rest()
+            server.finish()
             connections.cancel_scope.deadline = trio.current_time() + SHUTDOWN_S

@@ -17,12 +17,21 @@ import trio
 
 from fsm_exec.algorithms import Method
 from fsm_exec.control import api_errors
-from fsm_exec.control.admission import Checked, canonical, check_market, check_size, checked, deadline_us, limits_for
+from fsm_exec.control.admission import (
+    CheckedSubmission,
+    canonical_request,
+    check_market,
+    check_size,
+    check_submission,
+    deadline_us,
+    limits_for,
+)
 from fsm_exec.control.broadcast import Watchers
-from fsm_exec.control.journal_stream import Teller
+from fsm_exec.control.journal_stream import JournalStream
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.schema import (
     Accepted,
+    Acknowledged,
     ExecutionDetail,
     Health,
     ListQuery,
@@ -30,7 +39,6 @@ from fsm_exec.control.schema import (
     Page,
     Status,
     Submission,
-    Told,
 )
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed
 from fsm_exec.core.execution.execution import EXECUTION_ENDS
@@ -50,7 +58,7 @@ IDLE_S: Final = 600.0
 IDLE_LOOK_S: Final = 30.0
 
 
-class About(msgspec.Struct, frozen=True, kw_only=True):
+class DaemonInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What the daemon knows of itself from its start on."""
 
     version: str
@@ -60,7 +68,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Control:
-    """`watchers.tell` must be listening to the store."""
+    """`watchers.notify` must be listening to the store."""
 
     def __init__(
         self,
@@ -69,13 +77,13 @@ class Control:
         wall: WallClock,
         watchers: Watchers,
         limits: ControlLimits,
-        about: About,
+        info: DaemonInfo,
         find_method: Callable[[str], Method],
     ) -> None:
         self._engine, self._store, self._wall = engine, store, wall
-        self.teller = Teller(store, watchers, lambda: engine.status().quarantined, wall.now_us)
+        self.journal_stream = JournalStream(store, watchers, lambda: engine.status().quarantined, wall.now_us)
         self._find_method = find_method
-        self._watchers, self._limits, self._about = watchers, limits, about
+        self._watchers, self._limits, self._info = watchers, limits, info
         self._keys: dict[str, _KeyLock] = {}  # submissions under way
         self._accepting: Counter[str] = Counter()
         self._names = itertools.count(1)
@@ -91,12 +99,12 @@ class Control:
     @property
     def version(self) -> str:
         """The daemon's."""
-        return self._about.version
+        return self._info.version
 
     async def submit(self, given: Submission) -> Accepted:
         """Answers once the execution is durable. Raises Refusal, UserError and what the engine raises."""
-        wanted = canonical(given)
-        async with self._alone_with(given.key):
+        wanted = canonical_request(given)
+        async with self._lock_key(given.key):
             earlier = await self._store.submission(given.key)
             if earlier is not None:
                 if earlier.request != wanted:
@@ -105,15 +113,15 @@ class Control:
                         f"({earlier.execution_id}); use a new key"
                     )
                 return Accepted(execution_id=earlier.execution_id, key=given.key, is_new=False)
-            request = checked(given, self._find_method)
+            request = check_submission(given, self._find_method)
             try:
                 execution_id = await self._accept(request)
             except ExecError as refused:
-                await self._keep_refused(request, refused)
+                await self._save_refusal(request, refused)
                 raise
         return Accepted(execution_id=execution_id, key=given.key, is_new=True)
 
-    async def _keep_refused(self, request: Checked, refused: ExecError) -> None:
+    async def _save_refusal(self, request: CheckedSubmission, refused: ExecError) -> None:
         """An opportunity that was let go by. What could not be read at all is none, and never comes here."""
         given = request.given
         row = RefusedRow(
@@ -125,15 +133,15 @@ class Control:
             quantity=format_count(request.target_e2),
             target_price=None if given.target_price is None else format_price(parse_price(given.target_price)),
             edge=edge_figures(request.edge, self._engine.volume_24h(given.ticker)),
-            refusal=api_errors.of_error(refused).code,
+            refusal=api_errors.refusal_of(refused).code,
         )
         with suppress(SaveRefused, StoreFailed):  # the caller is to hear why it was refused, not what became of a note
             await self._store.save_refused(row)
 
-    async def _accept(self, request: Checked) -> str:
+    async def _accept(self, request: CheckedSubmission) -> str:
         given = request.given
         self._check_running()  # what can be refused at once is refused before anything is asked of the exchange
-        self._hold_place(request)
+        self._reserve_capacity(request)
         self._accepting[given.ticker] += 1
         try:
             if await self._store.unfinished_count() + self._accepting.total() > self._limits.max_unfinished_executions:
@@ -141,11 +149,11 @@ class Control:
                     f"max_unfinished_executions = {self._limits.max_unfinished_executions} are at work; "
                     "wait for some to end"
                 )
-            feed = await self._watched(given.ticker)
+            feed = await self._open_market(given.ticker)
             limits = limits_for(request, feed.terms)
             check_size(request, limits, self._limits)
-            ends_us = self._hold_place(request)
-            return await self._handed_over(
+            ends_us = self._reserve_capacity(request)
+            return await self._hand_over(
                 ExecutionRequest(
                     ticker=given.ticker,
                     outcome=given.outcome,
@@ -163,13 +171,13 @@ class Control:
             if not self._accepting[given.ticker]:
                 del self._accepting[given.ticker]
 
-    def _hold_place(self, request: Checked) -> int:
+    def _reserve_capacity(self, request: CheckedSubmission) -> int:
         """The deadline, as it is now: of a horizon it is later after every wait."""
         ends_us = deadline_us(request, self._wall.now_us(), self._limits)
         self._engine.reserve_capacity(request.given.key, ends_us, request.method)
         return ends_us
 
-    async def _handed_over(self, request: ExecutionRequest) -> str:
+    async def _hand_over(self, request: ExecutionRequest) -> str:
         self._check_running()  # a halt, or the end, may have come while a book was waited for
         self._saving += 1
         try:
@@ -194,18 +202,18 @@ class Control:
         while self._saving:
             await self._saved.park()
 
-    async def _watched(self, ticker: str) -> MarketFeed:
+    async def _open_market(self, ticker: str) -> MarketFeed:
         """The market, opened if need be, and its book if one comes soon: without one the execution is accepted all
         the same, and its arrival is unknown. Raises UserError for a market that takes no orders."""
         await self._engine.open_market(ticker)
         feed = self._engine.feeds[ticker]
         check_market(feed.terms, feed.status)
         with trio.move_on_after(BOOK_WAIT_S):
-            await self._until_live(feed)
+            await self._wait_until_live(feed)
         check_market(feed.terms, feed.status)
         return feed
 
-    async def _until_live(self, feed: MarketFeed) -> None:
+    async def _wait_until_live(self, feed: MarketFeed) -> None:
         changed = trio.Event()
         name = f"submission {next(self._names)}"
         feed.subscribe(name, lambda: changed.set())
@@ -230,7 +238,7 @@ class Control:
                     self._engine.close_market(ticker)
 
     @asynccontextmanager
-    async def _alone_with(self, key: str) -> AsyncIterator[None]:
+    async def _lock_key(self, key: str) -> AsyncIterator[None]:
         """Of two requests with one key the second waits for the first, and then finds what it did."""
         lock = self._keys.setdefault(key, _KeyLock())
         lock.users += 1
@@ -243,8 +251,8 @@ class Control:
                 del self._keys[key]
 
     async def page(self, query: ListQuery) -> Page:
-        told = msgspec.structs.asdict(query)
-        found = await self._store.listing(Filter(**{**told, "limit": query.limit + 1}))
+        filters = msgspec.structs.asdict(query)
+        found = await self._store.listing(Filter(**{**filters, "limit": query.limit + 1}))
         shown = found[: query.limit]
         return Page(executions=shown, next_before=shown[-1].execution_id if len(found) > len(shown) else None)
 
@@ -254,19 +262,19 @@ class Control:
             raise api_errors.unknown_execution(execution_id)
         return detail
 
-    async def cancel(self, execution_id: str) -> Told:
+    async def cancel(self, execution_id: str) -> Acknowledged:
         state = (await self.show(execution_id, 0)).execution.state
         if state in EXECUTION_ENDS:
             raise api_errors.conflict(f"execution {execution_id} has ended already ({state})")
         await self._engine.cancel(execution_id)
-        return Told(execution_id=execution_id, state=state)
+        return Acknowledged(execution_id=execution_id, state=state)
 
-    async def resume_execution(self, execution_id: str) -> Told:
+    async def resume_execution(self, execution_id: str) -> Acknowledged:
         execution = (await self.show(execution_id, 0)).execution
         if execution.quarantine is None:
             raise api_errors.conflict(f"execution {execution_id} is not quarantined, it is {execution.state}")
         await self._engine.resume_execution(execution_id)
-        return Told(execution_id=execution_id, state=execution.state)
+        return Acknowledged(execution_id=execution_id, state=execution.state)
 
     async def halt(self) -> Status:
         self._engine.halt()
@@ -286,16 +294,16 @@ class Control:
     async def status(self) -> Status:
         engine = self._engine.status()
         return Status(
-            version=self._about.version,
+            version=self._info.version,
             state=engine.state,
             why_degraded=list(engine.why_degraded),
             why_halted=engine.why_halted,
             halt_within_s=engine.halt_within_s,
-            environment=self._about.environment,
+            environment=self._info.environment,
             instance=self._store.instance,
-            database=self._about.database,
+            database=self._info.database,
             pid=os.getpid(),
-            since=to_iso(self._about.since_us),
+            since=to_iso(self._info.since_us),
             unfinished=await self._store.unfinished_count(),
             at_work=engine.at_work,
             quarantined=engine.quarantined,

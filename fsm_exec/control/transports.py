@@ -27,7 +27,7 @@ _STREAM_TIMEOUT: Final = httpx.Timeout(QUIET_S, connect=CONNECT_S)
 _LIMITS: Final = httpx.Limits(keepalive_expiry=KEPT_S)
 
 
-class Sent(NamedTuple):
+class OutgoingRequest(NamedTuple):
     """A request as it goes out: to this machine only and through no proxy, for its headers have the token."""
 
     method: str
@@ -53,8 +53,8 @@ class Stream(NamedTuple):
 class Transport(Protocol):
     """All that a client needs of the world. `fetch` and `stream` raise httpx.TransportError."""
 
-    async def fetch(self, sent: Sent) -> Reply: ...
-    def stream(self, sent: Sent) -> AbstractAsyncContextManager[Stream]: ...
+    async def fetch(self, sent: OutgoingRequest) -> Reply: ...
+    def stream(self, sent: OutgoingRequest) -> AbstractAsyncContextManager[Stream]: ...
     async def read_files(self, read: Callable[[], T]) -> T:
         """The result of `read`, which reads a few small files."""
 
@@ -71,14 +71,14 @@ class LoopTransport:
     def __init__(self, http: httpx.AsyncBaseTransport | None = None) -> None:
         self._http = httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False, transport=http)
 
-    async def fetch(self, sent: Sent) -> Reply:
+    async def fetch(self, sent: OutgoingRequest) -> Reply:
         answer = await self._http.request(
             sent.method, sent.url, params=sent.params, content=sent.content, headers=sent.headers
         )
         return Reply(answer.status_code, answer.content)
 
     @asynccontextmanager
-    async def stream(self, sent: Sent) -> AsyncIterator[Stream]:
+    async def stream(self, sent: OutgoingRequest) -> AsyncIterator[Stream]:
         async with self._http.stream(
             sent.method, sent.url, params=sent.params, headers=sent.headers, timeout=_STREAM_TIMEOUT
         ) as answer:
@@ -113,19 +113,19 @@ class BlockingTransport:
     def __init__(self) -> None:
         self._http = httpx.Client(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False)
 
-    async def fetch(self, sent: Sent) -> Reply:
+    async def fetch(self, sent: OutgoingRequest) -> Reply:
         answer = self._http.request(
             sent.method, sent.url, params=sent.params, content=sent.content, headers=sent.headers
         )
         return Reply(answer.status_code, answer.content)
 
     @asynccontextmanager
-    async def stream(self, sent: Sent) -> AsyncIterator[Stream]:
+    async def stream(self, sent: OutgoingRequest) -> AsyncIterator[Stream]:
         with self._http.stream(
             sent.method, sent.url, params=sent.params, headers=sent.headers, timeout=_STREAM_TIMEOUT
         ) as answer:
             content = b"" if answer.status_code == 200 else answer.read()
-            yield Stream(answer.status_code, content, _Unsuspended(answer.iter_lines()))
+            yield Stream(answer.status_code, content, _AsyncLines(answer.iter_lines()))
 
     async def read_files(self, read: Callable[[], T]) -> T:
         return read()
@@ -140,13 +140,13 @@ class BlockingTransport:
         self._http.close()
 
 
-class _Unsuspended:
+class _AsyncLines:
     """An iterator as an asynchronous one."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
 
-    def __aiter__(self) -> _Unsuspended:
+    def __aiter__(self) -> _AsyncLines:
         return self
 
     async def __anext__(self) -> str:

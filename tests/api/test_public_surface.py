@@ -11,8 +11,8 @@ import fsm_exec
 from tests.cli.support import ROOT, environment
 
 TO_TRADE = """
-    Accepted AsyncClient Client EdgeGiven ExecutionDetail ExecutionSummary FillSeen QuarantineSeen Status Step
-    Submission Told Transition
+    Accepted Acknowledged AsyncClient Client EdgeGiven ExecutionDetail ExecutionSummary FillSeen QuarantineSeen Status
+    Step Submission Transition
 """
 ERRORS = "ControlError DaemonAbsent DaemonFailed ExecError Refused UserError"
 TO_WRITE_AN_ALGORITHM = """

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import trio
 
-from fsm_exec.cli.exchange.paper_file import Ready
+from fsm_exec.cli.exchange.paper_file import PaperReady
 from tests.chaos.zygote import Forked, Zygote
 
 START_S: Final = 240.0  # until a process is ready where one must be
@@ -22,7 +22,7 @@ CONFIG: Final = "proxy.toml"
 class Daemons:
     """`told` is what the exchange said. Whoever uses this writes the configuration CONFIG into the directory."""
 
-    told: Ready
+    told: PaperReady
 
     def __init__(self, zygote: Zygote, directory: Path) -> None:
         self._zygote, self._where = zygote, directory
@@ -38,7 +38,7 @@ class Daemons:
         exchange = await self.fork(arguments, "paper")
         line = await self.first_line(exchange, START_S)
         assert line is not None, exchange.err.read_text()
-        self.told = msgspec.json.decode(line, type=Ready)
+        self.told = msgspec.json.decode(line, type=PaperReady)
         return exchange
 
     async def serve(self, *more: str) -> Forked:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from fsm_exec.cli.exchange.paper_file import Ready
+from fsm_exec.cli.exchange.paper_file import PaperReady
 from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.values.units import format_count, format_money, format_price
 from fsm_exec.kalshi.signing import SigningKey
@@ -52,7 +52,7 @@ class Books(NamedTuple):
     fills: tuple[FillReport, ...]
 
 
-async def listed(paper: Ready) -> Books:
+async def listed(paper: PaperReady) -> Books:
     """What the exchange itself says, asked without the proxy. Raises VenueError."""
     async with connect(
         Access.by_urls(paper.rest_url, paper.ws_url, paper.api_key_id, SigningKey.load(Path(paper.private_key_path))),

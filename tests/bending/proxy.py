@@ -21,7 +21,7 @@ import trio
 from trio.testing import memory_stream_pair
 from trio_websocket import WebSocketConnection
 
-from fsm_exec.cli.exchange.paper_file import Ready
+from fsm_exec.cli.exchange.paper_file import PaperReady
 from fsm_exec.kalshi.websocket_dial import Dial, dial_url
 from fsm_exec.paper.server.hosting import LOOPBACK, LoopbackHost, MemoryHost, open_websocket
 from fsm_exec.wire.rest import API_PREFIX, WS_PATH
@@ -40,7 +40,7 @@ class Proxy(NamedTuple):
     ws_url: str
     bends: Bends
 
-    def config(self, paper: Ready, path: Path) -> Path:
+    def config(self, paper: PaperReady, path: Path) -> Path:
         """Write the configuration of a daemon that goes through this proxy to `paper`: `serve --config PATH`."""
         values = {
             "environment": "paper",
@@ -52,7 +52,7 @@ class Proxy(NamedTuple):
         path.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
         return path
 
-    def ready(self, paper: Ready) -> Ready:
+    def ready(self, paper: PaperReady) -> PaperReady:
         """What `fsm-exec paper` would say if it stood where the proxy stands."""
         return msgspec.structs.replace(paper, rest_url=self.rest_url, ws_url=self.ws_url)
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 import trio
 
-from fsm_exec.cli.exchange.paper_file import Ready
+from fsm_exec.cli.exchange.paper_file import PaperReady
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.snapshot import decode_snapshot
@@ -48,13 +48,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     wrong: list[str]
 
 
-def verdict(database: Path, paper: Ready, patience_s: float, *, lies: bool = False) -> Verdict:
+def verdict(database: Path, paper: PaperReady, patience_s: float, *, lies: bool = False) -> Verdict:
     """Compare, again and again until all agree or `patience_s` are over: a listing of an exchange that misbehaves may
     be behind. `lies`: it may also have said that less was bought than was, so that more was bought."""
     return trio.run(_verdict, database, paper, patience_s, lies)
 
 
-async def _verdict(database: Path, paper: Ready, patience_s: float, lies: bool) -> Verdict:
+async def _verdict(database: Path, paper: PaperReady, patience_s: float, lies: bool) -> Verdict:
     found = Verdict(executions=0, orders=0, fills=0, wrong=["the exchange could not be asked"])
     with trio.move_on_after(patience_s):
         while found.wrong:
@@ -69,7 +69,7 @@ async def _verdict(database: Path, paper: Ready, patience_s: float, lies: bool) 
     return found
 
 
-async def _books(paper: Ready) -> Books:
+async def _books(paper: PaperReady) -> Books:
     async with connect(
         Access.by_urls(paper.rest_url, paper.ws_url, paper.api_key_id, SigningKey.load(Path(paper.private_key_path))),
         WallClock(system_us()),

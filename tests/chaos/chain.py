@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import httpx
 import msgspec
 
-from fsm_exec.cli.exchange.paper_file import Ready
+from fsm_exec.cli.exchange.paper_file import PaperReady
 from fsm_exec.control.client import Client
 from fsm_exec.control.schema import Submission
 from fsm_exec.core.errors import ExecError
@@ -96,7 +96,7 @@ class Chain:
         paper = self._zygote.fork(self._paper_arguments(), self._directory, "paper")
         told = self._first_line(paper)
         assert told is not None, f"paper: {paper.err.read_text()}"
-        self._paper = msgspec.json.decode(told, type=Ready)
+        self._paper = msgspec.json.decode(told, type=PaperReady)
         self._settle_in()
         while plans and len(self.outcome.wrong) < WRONG_MAX:
             plan = plans.popleft()

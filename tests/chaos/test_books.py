@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from fsm_exec.cli.demo.crash_audit import held
+from fsm_exec.cli.demo.crash_audit import load_saved
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.values.units import CountE2
 from tests.chaos.books import Books, compared
@@ -25,7 +25,7 @@ def test_every_kind_of_fault_is_found(tmp_path: Path) -> None:
     bought; an execution quarantined or not ended; rows that are not their journal's. And nothing where all agree."""
     assert invoke(tmp_path, *DEMO).returncode == 0
     database = tmp_path / "d.sqlite"
-    orders, fills = mirrored(held(database))
+    orders, fills = mirrored(load_saved(database))
 
     def kinds(orders: tuple[OrderReport, ...], fills: tuple[FillReport, ...], tampered: str = "") -> set[str]:
         copy = tmp_path / "copy.sqlite"

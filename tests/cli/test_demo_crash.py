@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fsm_exec.cli.demo.crash_audit import disagreements, held
+from fsm_exec.cli.demo.crash_audit import disagreements, load_saved
 from fsm_exec.core.market.client_order_id import INSTANCE_CHARS
 from fsm_exec.core.market.orders import FillListing, FillReport, OrderListing, OrderReport
 from fsm_exec.core.values.units import CountE2
@@ -63,7 +63,7 @@ def test_two_kills_and_the_exchange_agrees(tmp_path: Path) -> None:
 def assert_every_disagreement_is_seen(database: Path) -> None:
     """What would be exit 1: a fill lost, invented or told otherwise, an order doubled, orphaned, lost or at rest, an
     execution that bought too much or did not end."""
-    found = held(database)
+    found = load_saved(database)
     instance = found[0].execution.instance[:INSTANCE_CHARS]  # without the epoch of its last start
     orders, fills = mirrored(found)
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.algorithms.catalogue import EXAMPLES, Catalogue, first_rows, row_of
-from fsm_exec.cli.database.methods import methods, methods_of, ship
+from fsm_exec.cli.database.methods import method_finder, methods, save_shipped_methods
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.lab.experiment.methods import resolve
@@ -28,7 +28,7 @@ T0_US = 1_700_000_000_000_000
 async def database(tmp_path: Path) -> Path:
     path = tmp_path / "engine.sqlite"
     async with open_live_store(path, draw_instance=lambda: "abcdefghij", at_us=T0_US) as store:
-        await ship(store, T0_US)
+        await save_shipped_methods(store, T0_US)
     return path
 
 
@@ -56,7 +56,7 @@ async def test_what_ships_is_written_once(database: Path) -> None:
     first = stored(database)
     assert {(name, version) for name, version, *_ in first} == {(name, 1) for name in (*SHIPPED_FAMILIES, *EXAMPLES)}
     async with open_live_store(database, draw_instance=lambda: "abcdefghij", at_us=T0_US + 1) as store:
-        await ship(store, T0_US + 1)
+        await save_shipped_methods(store, T0_US + 1)
     assert stored(database) == first
     walker = dict(
         zip(("algorithm", "config"), next(row[2:] for row in first if row[0] == "aggressive_nfl"), strict=True)
@@ -71,11 +71,11 @@ async def test_a_method_is_found_by_name_and_by_version(database: Path) -> None:
     assert (added["version"], added["added"], added["config"]["walk_interval_s"]) == (1, True, 30)
     again = asked("add", "slow", "--db", database, "--algorithm", "dynamic_depth_walker", "--set", "walk_interval_s=60")
     assert (again["version"], again["added"]) == (2, True)
-    find = methods_of(database)
+    find = method_finder(database)
     assert [find(name).full_name for name in ("slow", "slow@1", "slow@2")] == ["slow@2", "slow@1", "slow@2"]
     assert getattr(find("slow@1").config, "walk_interval_s") == 30  # noqa: B009 - the type is the algorithm's own
     assert find("aggressive_nfl").algorithm == "dynamic_depth_walker"
-    assert methods_of(None)("aggressive_nfl@1").full_name == "aggressive_nfl@1"
+    assert method_finder(None)("aggressive_nfl@1").full_name == "aggressive_nfl@1"
 
 
 async def test_the_same_configuration_again_changes_nothing(database: Path) -> None:
@@ -157,7 +157,7 @@ async def test_what_is_shown_of_a_method_is_its_name_in_experiments(database: Pa
     added = asked("add", "mine", "--db", database, *walker, *settings)
     assert added["in_experiments"] == "deadline_walker[a0=0.61;up_ticks=3]"
     for row in asked("list", "--db", database)["methods"]:
-        same, found = resolve(row["in_experiments"]), methods_of(database)(f"{row['name']}@{row['version']}")
+        same, found = resolve(row["in_experiments"]), method_finder(database)(f"{row['name']}@{row['version']}")
         assert (same.algorithm, same.config) == (found.algorithm, found.config)
     shown = CliRunner().invoke(methods, ["show", "mine", "--db", str(database)]).output
     assert shown.splitlines()[-1] == "in experiments: deadline_walker[a0=0.61;up_ticks=3]"
@@ -209,4 +209,4 @@ def test_methods_of_before_packages_were_kept_are_those_that_ship(tmp_path: Path
         migrate(connection, None)
     shown = asked("show", "mine@3", "--db", path)
     assert (shown["distribution"], shown["distribution_version"]) == (None, None)
-    assert (shown["config"], methods_of(path)("mine").full_name) == ({"closing_lead_s": 4}, "mine@3")
+    assert (shown["config"], method_finder(path)("mine").full_name) == ({"closing_lead_s": 4}, "mine@3")

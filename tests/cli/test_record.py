@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from fsm_exec.cli.exchange.record import FLUSH_S
-from fsm_exec.cli.exchange.recording_file import RecordingWriter, recover
+from fsm_exec.cli.exchange.recording_file import RecordingWriter, recover_unfinished
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import CountE2, parse_count, parse_price
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, read_tape
@@ -253,22 +253,22 @@ def test_a_cut_anywhere_is_a_recording_that_ends_early(tmp_path: Path) -> None:
 def test_what_was_left_is_kept_under_a_free_name(tmp_path: Path) -> None:
     """Again and again; one without a frame goes; a file that is no recording is left alone, and so is a held one."""
     path, part = tmp_path / "day.jsonl.gz", tmp_path / "day.jsonl.gz.part"
-    assert recover(path) is None
+    assert recover_unfinished(path) is None
     raw = left_behind(path, 3)
     for number in (1, 2):
         part.write_bytes(raw)
-        found = recover(path)
+        found = recover_unfinished(path)
         assert found == (part, tmp_path / f"day.cut-{number}.jsonl.gz", 3)
         assert len(list(read_recording(tmp_path / f"day.cut-{number}.jsonl.gz")[1])) == 3
     for nothing in (b"", left_behind(path, 0)):
         part.write_bytes(nothing)
-        assert recover(path) == (part, None, 0)
+        assert recover_unfinished(path) == (part, None, 0)
     assert names(tmp_path) == ["day.cut-1.jsonl.gz", "day.cut-2.jsonl.gz"]
     part.write_bytes(b"a download of somebody's")
     with pytest.raises(UserError, match="no recording header"):
-        recover(path)
+        recover_unfinished(path)
     part.unlink()
     writer = RecordingWriter(path, HEADER)
     with pytest.raises(UserError, match="another `record`"):
-        recover(path)
+        recover_unfinished(path)
     writer.close()

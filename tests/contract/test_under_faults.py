@@ -14,7 +14,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.algorithms import method
-from fsm_exec.cli.demo.plan import BOOK_WAIT_US, DemoChoices, Start, schedule, target_price
+from fsm_exec.cli.demo.plan import BOOK_WAIT_US, DemoChoices, PlannedStart, schedule, target_price
 from fsm_exec.cli.demo.results import differences
 from fsm_exec.core.algorithm.algorithm import Action, AmendAction, CancelAction, Goal, PlaceAction, Progress, Slice
 from fsm_exec.core.algorithm.market_view import MarketView
@@ -163,7 +163,9 @@ async def _work(engine: Engine, wall: WallClock, tape: Tape, algorithm: MethodRe
         await engine.wait_idle()
 
 
-async def _submit(engine: Engine, wall: WallClock, ticker: str, start: Start, algorithm: MethodRef | None) -> None:
+async def _submit(
+    engine: Engine, wall: WallClock, ticker: str, start: PlannedStart, algorithm: MethodRef | None
+) -> None:
     """Priced by the book at its start; without a book for half a minute it has no limits, and ends so."""
     give_up_us = wall.now_us() + BOOK_WAIT_US
     view = engine.view(ticker, start.outcome)

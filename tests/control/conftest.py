@@ -19,7 +19,7 @@ from fsm_exec.control.app import ControlApp
 from fsm_exec.control.broadcast import Watchers
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.schema import Accepted, ErrorBody, Failed
-from fsm_exec.control.service import About, Control
+from fsm_exec.control.service import Control, DaemonInfo
 from fsm_exec.core.values.units import MoneyE6, parse_count, parse_price
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timing.latency import NO_LATENCY
@@ -113,8 +113,8 @@ async def a_desk(limits: ControlLimits) -> AsyncIterator[Desk]:
         open_session(access_to(host, credentials), store, wall, log, seed=1) as session,
     ):
         engine = session.engine
-        store.listen(watchers.tell)
-        about = About(version="1", environment="paper", database="memory", since_us=START_US)
+        store.listen(watchers.notify)
+        about = DaemonInfo(version="1", environment="paper", database="memory", since_us=START_US)
         control = Control(engine, store, wall, watchers, limits, about, method)
         app = ControlApp(control, TOKEN, log)
         transport = httpx.ASGITransport(app.app)

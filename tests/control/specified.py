@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 from jsonschema import Draft202012Validator
 
-from fsm_exec.control.openapi import openapi
+from fsm_exec.control.openapi import openapi_document
 
 Schema = dict[str, Any]
-DOCUMENT: Schema = json.loads(openapi("1"))
+DOCUMENT: Schema = json.loads(openapi_document("1"))
 NOWHERE = (404, 405)  # what a path, or a method, that does not exist may be answered with
 
 
@@ -67,7 +67,7 @@ def operation_of(method: str, path: str) -> Schema | None:
 @cache
 def _strict() -> Schema:
     """The document with every struct closed: an answer has no field that is not described."""
-    document: Schema = json.loads(openapi("1"))
+    document: Schema = json.loads(openapi_document("1"))
     for schema in document["components"]["schemas"].values():
         if "properties" in schema:
             schema.setdefault("additionalProperties", False)

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from fsm_exec.algorithms import Method
-from fsm_exec.control.admission import checked
+from fsm_exec.control.admission import check_submission
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.schema import Accepted, Failed, Submission
 from fsm_exec.core.errors import AlgorithmMissing, UserError
@@ -254,4 +254,4 @@ def test_a_method_whose_algorithm_is_gone_is_refused_and_says_what_to_install() 
 
     given = Submission(ticker=TICKER, outcome="yes", quantity="1", method="gone", key="k", cap="0.5", horizon_s=60)
     with pytest.raises(UserError, match=r"method 'gone' cannot be used: .*pip install that==1\.0"):
-        checked(given, find)
+        check_submission(given, find)

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from fsm_exec.control import http1
 from fsm_exec.control.limits import BODY_BYTES_MAX, CONNECTIONS_MAX
 from fsm_exec.control.schema import Failed
-from fsm_exec.control.server import SPARE, listening_socket, serving
+from fsm_exec.control.server import SPARE, bind_socket, run_server
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.logs import open_log
 from tests.control.conftest import START_US, TOKEN, Desk
@@ -33,9 +33,9 @@ async def port(desk: Desk) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def served(desk: Desk) -> AsyncIterator[int]:
-    listening = listening_socket(0)
+    listening = bind_socket(0)
     port: int = listening.getsockname()[1]
-    async with serving(desk.app, listening, open_log(desk.log_file, WallClock(START_US))):
+    async with run_server(desk.app, listening, open_log(desk.log_file, WallClock(START_US))):
         yield port
 
 

@@ -98,7 +98,7 @@ async def test_the_steps_of_one_are_told_to_its_end(desk: Desk) -> None:
         chunks.append(chunk)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(desk.control.teller.tell_one, name, 0, emit)
+        nursery.start_soon(desk.control.journal_stream.stream_one, name, 0, emit)
         await trio.testing.wait_all_tasks_blocked(0.01)
         await desk.http.post(f"/v1/executions/{name}/cancel")
     steps = steps_in(chunks)
@@ -110,7 +110,7 @@ async def test_the_steps_of_one_are_told_to_its_end(desk: Desk) -> None:
     async def emit_again(chunk: bytes) -> None:
         again.append(chunk)
 
-    await desk.control.teller.tell_one(name, None, emit_again)
+    await desk.control.journal_stream.stream_one(name, None, emit_again)
     assert [step.seq for step in steps_in(again)] == [steps[-1].seq], (
         "of one that has ended: its last step, and the end"
     )

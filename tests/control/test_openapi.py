@@ -76,7 +76,7 @@ def test_the_client_asks_for_what_is_described() -> None:
             (schema,) = (content["schema"] for content in told["content"].values())
             assert schema == {"$ref": f"#/components/schemas/{call.answer.__name__}"} or "allOf" in schema
     for execution_id in (None, "e000001"):
-        path, params = calls.events(execution_id, 5)
+        path, params = calls.stream_request(execution_id, 5)
         operation = operation_of("GET", path)
         assert operation is not None
         assert "text/event-stream" in operation["responses"]["200"]["content"]

@@ -85,7 +85,7 @@ async def test_a_row_tells_the_same_whenever_it_is_asked(desk: Desk) -> None:
         for number in range(4):
             crossing: dict[str, object] = {"outcome": "no", "target_price": "0.56", "method": "market"}
             name = await desk.accepted(key=f"k{number}", quantity="3", **(crossing if number % 2 else {}))
-            live[name] = Reader(partial(desk.control.teller.tell_one, name), 0)
+            live[name] = Reader(partial(desk.control.journal_stream.stream_one, name), 0)
             nursery.start_soon(live[name].read)
         await trio.sleep(0.2)
         for name in list(live)[::2]:
@@ -115,14 +115,14 @@ async def test_a_row_tells_the_same_whenever_it_is_asked(desk: Desk) -> None:
 async def test_no_cut_loses_or_repeats_a_row(desk: Desk, seed: int) -> None:
     """Readers that are cut anywhere, while the engine works and after, have what an uninterrupted one has."""
     rng = random.Random(seed)
-    whole = Reader(desk.control.teller.tell_all, 0)
-    pieces = [Reader(desk.control.teller.tell_all, 0) for _ in range(5)]
+    whole = Reader(desk.control.journal_stream.stream_all, 0)
+    pieces = [Reader(desk.control.journal_stream.stream_all, 0) for _ in range(5)]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(whole.read)
         for reader in pieces:
             nursery.start_soon(reader.read_in_pieces, random.Random(rng.random()))
         names = await work(desk, 8)
-        ones = [Reader(partial(desk.control.teller.tell_one, name), 0) for name in names]
+        ones = [Reader(partial(desk.control.journal_stream.stream_one, name), 0) for name in names]
         async with trio.open_nursery() as afterwards:
             for reader in ones:
                 afterwards.start_soon(reader.read_in_pieces, random.Random(rng.random()))
@@ -145,10 +145,10 @@ async def test_more_rows_than_are_read_at_once(desk: Desk, monkeypatch: pytest.M
     assert ROWS_AT_ONCE > 3
     (name, *_) = await work(desk, 4)
     desk.watchers.close()
-    reader = Reader(desk.control.teller.tell_all, 0)
+    reader = Reader(desk.control.journal_stream.stream_all, 0)
     await reader.read()
     assert [place for place, _ in reader.rows] == list(range(1, len(await all_rows(desk)) + 1))
-    one = Reader(partial(desk.control.teller.tell_one, name), 0)
+    one = Reader(partial(desk.control.journal_stream.stream_one, name), 0)
     await one.read()
     assert len(one.rows) > 3
     assert [place for place, _ in one.rows] == list(range(1, len(one.rows) + 1))
@@ -194,8 +194,8 @@ async def test_quarantines_are_told_as_they_stand(desk: Desk) -> None:
         chunks.append(chunk)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(desk.control.teller.tell_one, name, None, emit)
-        nursery.start_soon(desk.control.teller.tell_all, None, emit)
+        nursery.start_soon(desk.control.journal_stream.stream_one, name, None, emit)
+        nursery.start_soon(desk.control.journal_stream.stream_all, None, emit)
         await trio.sleep(0.1)
         await desk.store.quarantine(waiting, "why not")
         await desk.store.quarantine(waiting, None)
@@ -213,5 +213,5 @@ async def test_an_unknown_execution(desk: Desk) -> None:
     async def emit(_: bytes) -> None: ...
 
     with pytest.raises(Refusal) as refused:
-        await desk.control.teller.tell_one("e000099", None, emit)
+        await desk.control.journal_stream.stream_one("e000099", None, emit)
     assert refused.value.status == 404

@@ -23,7 +23,7 @@ from fsm_exec.store.reads import api_queries, execution_reads
 from fsm_exec.store.reads.execution_history import load_history
 from fsm_exec.store.reads.observations import load_completed_forecasts, load_methods
 from fsm_exec.store.reads.report_queries import load_grids, load_markouts, load_worked
-from fsm_exec.store.reads.review_queries import load_ended, load_opportunities
+from fsm_exec.store.reads.review_queries import load_opportunities, load_saved
 from tests.cli.invoking import invoke
 from tests.store.flips import cells, changed
 
@@ -112,7 +112,7 @@ def read_everything(path: Path) -> None:
                 in_one_line(lambda read=read, one=one: read(connection, one.execution_id))  # type: ignore[misc]
         api_queries.load_listing(connection, api_queries.Filter(limit=100))
         load_steps_of_all(connection, 0, 10_000)
-        load_ended(connection, 0, damage)
+        load_saved(connection, 0, damage)
         load_opportunities(connection, 0, damage)
         load_worked(connection, damage)
         load_markouts(connection, damage)

@@ -17,7 +17,7 @@ from fsm_exec.control.client import Client
 PLAIN_WIDTH: Final = 140  # when nobody's terminal says how wide it is
 
 
-def where_the_daemon_is(command: Callable[..., None]) -> Callable[..., None]:
+def daemon_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds --url, --token-file and --json."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."),
@@ -33,10 +33,10 @@ def where_the_daemon_is(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def talks_to_daemon(command: Callable[..., None]) -> Callable[..., None]:
+def daemon_command(command: Callable[..., None]) -> Callable[..., None]:
     """Adds the same; hands the command a client and whether JSON is wanted."""
 
-    @where_the_daemon_is
+    @daemon_options
     @wraps(command)
     def with_daemon(url: str | None, token_file: Path | None, *args: object, **kwargs: object) -> None:
         with Client(url, token_file, patience_s=0) as daemon:  # a person decides whether to ask again
@@ -45,7 +45,7 @@ def talks_to_daemon(command: Callable[..., None]) -> Callable[..., None]:
     return with_daemon
 
 
-def console() -> Console:
+def open_console() -> Console:
     """A table cut to nothing says nothing: without a terminal there is room."""
     made = Page()
     return made if made.is_terminal and not made.is_dumb_terminal else Page(width=PLAIN_WIDTH)
@@ -55,4 +55,4 @@ def print_json(document: msgspec.Struct) -> None:
     say_json(document, indent=2)
 
 
-__all__ = ["Client", "console", "print_json", "talks_to_daemon", "where_the_daemon_is"]
+__all__ = ["Client", "daemon_command", "daemon_options", "open_console", "print_json"]

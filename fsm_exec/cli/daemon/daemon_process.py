@@ -18,19 +18,19 @@ from typing import Literal, TextIO, TypeAlias
 import msgspec
 import trio
 
-from fsm_exec.cli.config import Loaded
-from fsm_exec.cli.daemon.open_orders import orders_of
+from fsm_exec.cli.config import LoadedConfig
+from fsm_exec.cli.daemon.open_orders import describe_open_orders
 from fsm_exec.cli.database.instance import draw_instance
-from fsm_exec.cli.database.methods import methods_of, say_broken_packages, ship
+from fsm_exec.cli.database.methods import method_finder, save_shipped_methods, say_broken_packages
 from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.exchange.access import access_of
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.app import ControlApp
 from fsm_exec.control.broadcast import Watchers
-from fsm_exec.control.daemon_registry import Daemon, announced
-from fsm_exec.control.server import serving, url_of
-from fsm_exec.control.service import About, Control
+from fsm_exec.control.daemon_registry import Daemon, register_daemon
+from fsm_exec.control.server import run_server, url_of
+from fsm_exec.control.service import Control, DaemonInfo
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.runtime.clock import WallClock, system_us
@@ -43,10 +43,10 @@ OnStop: TypeAlias = Literal["cancel", "leave"]
 
 
 @dataclass(frozen=True)
-class Wiring:
+class DaemonParts:
     """What the command found out before anything runs; the locks are held. `listening` is bound already."""
 
-    account: Loaded
+    account: LoadedConfig
     key: SigningKey
     database: Path
     token: str
@@ -59,7 +59,7 @@ class Wiring:
     as_json: bool
 
 
-class Ready(msgspec.Struct, frozen=True, kw_only=True):
+class DaemonReady(msgspec.Struct, frozen=True, kw_only=True):
     """Said once, when executions are accepted."""
 
     control_url: str
@@ -72,10 +72,10 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     state: str
 
 
-class DaemonLife:
-    def __init__(self, wiring: Wiring) -> None:
-        self._wiring = wiring
-        self._url = url_of(wiring.listening)
+class DaemonProcess:
+    def __init__(self, parts: DaemonParts) -> None:
+        self._parts = parts
+        self._url = url_of(parts.listening)
         self._stop = trio.Event()
         self._is_up = False
         self._is_left_live = False  # what was to be cancelled may be live
@@ -87,14 +87,14 @@ class DaemonLife:
             trio.CancelScope() as life,
         ):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._follow, signals, life)
-                await self._live()
+                nursery.start_soon(self._handle_signals, signals, life)
+                await self._run_engine()
                 nursery.cancel_scope.cancel()
         if life.cancelled_caught:
             return EXIT_INTERRUPTED
         return EXIT_FAILED if self._is_left_live else 0
 
-    async def _follow(self, signals: AsyncIterator[int], life: trio.CancelScope) -> None:
+    async def _handle_signals(self, signals: AsyncIterator[int], life: trio.CancelScope) -> None:
         """The first signal lets the engine rest, the second ends the process where it stands: what is durable is all
         that counts. Before the engine is there the first one ends it all."""
         async for _ in signals:
@@ -104,30 +104,30 @@ class DaemonLife:
             if not self._is_up:
                 life.cancel()
 
-    async def _live(self) -> None:
-        wiring = self._wiring
-        wall = WallClock(wiring.since_us)
-        log = open_log(wiring.log_file, wall)
+    async def _run_engine(self) -> None:
+        parts = self._parts
+        wall = WallClock(parts.since_us)
+        log = open_log(parts.log_file, wall)
         watchers = Watchers(wall.now_us)
         async with AsyncExitStack() as stack:
-            opening = open_live_store(wiring.database, draw_instance=draw_instance, at_us=wiring.since_us)
+            opening = open_live_store(parts.database, draw_instance=draw_instance, at_us=parts.since_us)
             store = await stack.enter_async_context(opening)
-            await store.bind(wiring.account.exchange.name)
-            store.listen(watchers.tell)
-            await ship(store, wall.now_us())
+            await store.bind(parts.account.exchange.name)
+            store.listen(watchers.notify)
+            await save_shipped_methods(store, wall.now_us())
             say_broken_packages()
-            find_method = methods_of(wiring.database)
+            find_method = method_finder(parts.database)
             was_halted = await store.halted_at() is not None
             session = await stack.enter_async_context(
                 open_session(
-                    access_of(wiring.account, wiring.key),
+                    access_of(parts.account, parts.key),
                     store,
                     wall,
                     log,
                     methods=find_method,
-                    depth=wiring.account.config.depth,
+                    depth=parts.account.config.depth,
                     true_us=system_us,
-                    other_engine_is_gone=wiring.other_engine_is_gone,
+                    other_engine_is_gone=parts.other_engine_is_gone,
                     wait=False,
                 )
             )
@@ -135,15 +135,15 @@ class DaemonLife:
             if was_halted:  # before anybody is taken up: none of them may place anything first
                 engine.halt("halted before this start")
             self._is_up = True
-            control = Control(engine, store, wall, watchers, wiring.account.config.limits, self._about(), find_method)
+            control = Control(engine, store, wall, watchers, parts.account.config.limits, self._info(), find_method)
             session.nursery.start_soon(control.close_idle_markets)
-            app = ControlApp(control, wiring.token, log)
-            await stack.enter_async_context(serving(app.app, wiring.listening, log))
+            app = ControlApp(control, parts.token, log)
+            await stack.enter_async_context(run_server(app.app, parts.listening, log))
             stack.callback(watchers.close)  # before the server waits for the streams to end
-            stack.enter_context(announced(self._daemon()))
-            await self._until_the_end(engine, store, control)
+            stack.enter_context(register_daemon(self._registry_entry()))
+            await self._run_until_stopped(engine, store, control)
 
-    async def _until_the_end(self, engine: Engine, store: SqliteStore, control: Control) -> None:
+    async def _run_until_stopped(self, engine: Engine, store: SqliteStore, control: Control) -> None:
         """Until a signal, or until the engine cannot go on: then what went wrong is raised."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._announce, engine, store)
@@ -151,32 +151,32 @@ class DaemonLife:
             await self._stop.wait()
             nursery.cancel_scope.cancel()
         await control.close()
-        cancels = self._wiring.on_stop == "cancel"
+        cancels = self._parts.on_stop == "cancel"
         if await engine.drain(cancel_orders=cancels):
             return
-        left = orders_of(engine.status_left) if cancels else "requests were unanswered"
+        left = describe_open_orders(engine.status_left) if cancels else "requests were unanswered"
         say(f"fsm-exec: {left}; the next start looks them up", err=True)
         self._is_left_live = cancels
 
     async def _announce(self, engine: Engine, store: SqliteStore) -> None:
         await engine.wait_running()
-        told = engine.status()
+        status = engine.status()
         for loss in engine.losses:
             say(f"fsm-exec: {loss}", err=True)
-        ready = Ready(
+        ready = DaemonReady(
             control_url=self._url,
-            token_file=str(self._wiring.token_file),
-            database=str(self._wiring.database),
-            environment=self._wiring.account.exchange.name,
+            token_file=str(self._parts.token_file),
+            database=str(self._parts.database),
+            environment=self._parts.account.exchange.name,
             instance=store.instance,
-            restored=told.at_work,
-            quarantined=len(told.quarantined),
-            state=told.state,
+            restored=status.at_work,
+            quarantined=len(status.quarantined),
+            state=status.state,
         )
-        if self._wiring.as_json:
+        if self._parts.as_json:
             say_json(ready)
             return
-        halted = "; HALTED, see: fsm-exec resume" if told.state == "halted" else ""
+        halted = "; HALTED, see: fsm-exec resume" if status.state == "halted" else ""
         say(
             f"serving {ready.environment} at {ready.control_url}, token {ready.token_file}, database {ready.database}, "
             f"{ready.restored} executions restored, {ready.quarantined} quarantined{halted}"
@@ -187,23 +187,23 @@ class DaemonLife:
         await engine.failed.wait()
         await engine.wait_idle()
 
-    def _daemon(self) -> Daemon:
-        wiring = self._wiring
+    def _registry_entry(self) -> Daemon:
+        parts = self._parts
         return Daemon(
             url=self._url,
-            token_file=str(wiring.token_file),
+            token_file=str(parts.token_file),
             pid=os.getpid(),
-            since=to_iso(wiring.since_us),
-            database=str(wiring.database),
-            environment=wiring.account.exchange.name,
+            since=to_iso(parts.since_us),
+            database=str(parts.database),
+            environment=parts.account.exchange.name,
         )
 
-    def _about(self) -> About:
-        return About(
+    def _info(self) -> DaemonInfo:
+        return DaemonInfo(
             version=_version(),
-            environment=self._wiring.account.exchange.name,
-            database=str(self._wiring.database),
-            since_us=self._wiring.since_us,
+            environment=self._parts.account.exchange.name,
+            database=str(self._parts.database),
+            since_us=self._parts.since_us,
         )
 
 

@@ -6,17 +6,17 @@ from fsm_exec.control.schema import Status
 from fsm_exec.runtime.status import EngineStatus
 
 
-def orders_of(told: Status | EngineStatus) -> str:
+def describe_open_orders(status: Status | EngineStatus) -> str:
     """Never that nothing is live, unless the exchange has said so."""
-    if told.nothing_live:
+    if status.nothing_live:
         return "nothing is live"
-    if not told.live_orders:
+    if not status.live_orders:
         return "the exchange has not said yet what it holds"
     parts = {
-        "not heard of": told.unknown_orders,
-        "settling": told.settling_orders,
-        "of quarantined executions or nobody's": told.loose_orders,
+        "not heard of": status.unknown_orders,
+        "settling": status.settling_orders,
+        "of quarantined executions or nobody's": status.loose_orders,
     }
     which = ", ".join(f"{number} {what}" for what, number in parts.items() if number)
-    orders = "1 order" if told.live_orders == 1 else f"{told.live_orders} orders"
+    orders = "1 order" if status.live_orders == 1 else f"{status.live_orders} orders"
     return f"{orders} may be live" + (f" ({which})" if which else "")

@@ -16,13 +16,13 @@ from pathlib import Path
 import click
 import trio
 
-from fsm_exec.cli.daemon.account import account_of
-from fsm_exec.cli.daemon.daemon_process import DaemonLife, OnStop, Wiring
+from fsm_exec.cli.daemon.account import load_account
+from fsm_exec.cli.daemon.daemon_process import DaemonParts, DaemonProcess, OnStop
 from fsm_exec.cli.log_file import open_log_file
 from fsm_exec.cli.output import say
-from fsm_exec.control.daemon_registry import account_lock
-from fsm_exec.control.paths import database_path, made, token_path
-from fsm_exec.control.server import listening_socket
+from fsm_exec.control.daemon_registry import lock_account
+from fsm_exec.control.paths import database_path, ensure_directory, token_path
+from fsm_exec.control.server import bind_socket
 from fsm_exec.control.token import ensure_token
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
@@ -62,20 +62,20 @@ def serve(
     as_json: bool,
 ) -> None:
     """Work orders for whoever holds the token, until a signal."""
-    account = account_of(config, paper)
+    account = load_account(config, paper)
     key = SigningKey.load(account.key_path)
     name = account.exchange.name
     since_us = system_us()
     since = to_iso(since_us)
     database = _database(db, name)
     if token_file is None:
-        made(token_path().parent)
+        ensure_directory(token_path().parent)
     token_file = Path(os.path.abspath(token_path() if token_file is None else token_file))
     token = ensure_token(token_file)
     with ExitStack() as held:
         held.enter_context(database_lock(database, what=WHAT, since=since))
         held.enter_context(
-            account_lock(
+            lock_account(
                 environment=name,
                 address=account.exchange.rest_url,
                 api_key_id=account.config.api_key_id,
@@ -88,8 +88,8 @@ def serve(
         for line in restrict_modes(database):
             say(f"fsm-exec: {line}", err=True)
         log_file = held.enter_context(open_log_file(database))
-        listening = held.enter_context(listening_socket(port))
-        wiring = Wiring(
+        listening = held.enter_context(bind_socket(port))
+        parts = DaemonParts(
             account=account,
             key=key,
             database=database,
@@ -102,7 +102,7 @@ def serve(
             other_engine_is_gone=other_engine_is_gone,
             as_json=as_json,
         )
-        code = trio.run(DaemonLife(wiring).run)
+        code = trio.run(DaemonProcess(parts).run)
     sys.exit(code)
 
 
@@ -110,7 +110,7 @@ def _database(wanted: Path | None, environment: str) -> Path:
     """The database's real path. Raises UserError."""
     path = database_path(environment) if wanted is None else wanted
     if wanted is None:
-        made(path.parent)
+        ensure_directory(path.parent)
     if not path.name:
         raise UserError(f"--db {str(path)!r} is a directory; give the path of a file")
     try:

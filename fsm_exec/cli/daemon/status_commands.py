@@ -12,8 +12,8 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsm_exec.cli.daemon.client_command import Client, console, print_json, talks_to_daemon, where_the_daemon_is
-from fsm_exec.cli.daemon.open_orders import orders_of
+from fsm_exec.cli.daemon.client_command import Client, daemon_command, daemon_options, open_console, print_json
+from fsm_exec.cli.daemon.open_orders import describe_open_orders
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX
 from fsm_exec.control.schema import (
@@ -36,14 +36,14 @@ SECONDS_LEN = len("2023-04-10T18:00:00")  # what a person reads of a time
 @click.option("--quarantined", is_flag=True, help="Only those the engine does not act for.")
 @click.option("--before", help="Those before this execution: the next page.")
 @click.option("--limit", type=click.IntRange(1, PAGE_MAX), default=50, show_default=True)
-@talks_to_daemon
+@daemon_command
 def list_executions(daemon: Client, *, as_json: bool, **query: object) -> None:
     """List executions, newest first."""
     page = daemon.page(msgspec.convert(query, ListQuery))
     if as_json:
         print_json(page)
         return
-    console().print(_table_of(page.executions))
+    open_console().print(_table_of(page.executions))
     if page.next_before is not None:
         say(f"more: fsm-exec list --before {page.next_before}")
 
@@ -55,7 +55,7 @@ ORDER_COUNTS: Final = frozenset({"live_orders", "unknown_orders", "settling_orde
 @click.command()
 @click.argument("execution_id")
 @click.option("--journal", "lines", type=click.IntRange(0, JOURNAL_LINES_MAX), default=10, show_default=True)
-@talks_to_daemon
+@daemon_command
 def show(daemon: Client, execution_id: str, lines: int, *, as_json: bool) -> None:
     """Show one execution: its orders, fills, cost, and the last lines of its journal."""
     detail = daemon.show(execution_id, lines)
@@ -68,7 +68,7 @@ def show(daemon: Client, execution_id: str, lines: int, *, as_json: bool) -> Non
 @click.command()
 @click.argument("execution_id", required=False)
 @click.option("--after", type=click.IntRange(0, ROW_MAX), help="Begin after this row; 0: with the first.")
-@where_the_daemon_is
+@daemon_options
 def watch(
     url: str | None, token_file: Path | None, execution_id: str | None, after: int | None, *, as_json: bool
 ) -> None:
@@ -91,20 +91,20 @@ def watch(
 
 
 @click.command()
-@talks_to_daemon
+@daemon_command
 def status(daemon: Client, *, as_json: bool) -> None:
     """Show the state of the engine, and how soon a halt would leave nothing live."""
-    told = daemon.status()
+    status = daemon.status()
     if as_json:
-        print_json(told)
+        print_json(status)
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, value in msgspec.structs.asdict(told).items():
+    for name, value in msgspec.structs.asdict(status).items():
         if name not in ORDER_COUNTS:
             table.add_row(name, _shown(value))
         elif name == "live_orders":
-            table.add_row("orders", orders_of(told))
-    console().print(table)
+            table.add_row("orders", describe_open_orders(status))
+    open_console().print(table)
 
 
 def _shown(value: object) -> str:
@@ -146,14 +146,14 @@ def _state_of(execution: ExecutionSummary) -> str:
         return f"{execution.state}, QUARANTINED"
     if execution.reason in (None, "completed"):
         return execution.state
-    told = "" if execution.note is None else ", could not act"
+    detail = "" if execution.note is None else ", could not act"
     if execution.refusal is not None and execution.reason == "rejected":
-        told += f", {execution.refusal.split(':', 1)[0]}"
-    return f"{execution.state} ({execution.reason}{told})"
+        detail += f", {execution.refusal.split(':', 1)[0]}"
+    return f"{execution.state} ({execution.reason}{detail})"
 
 
 def _print_detail(detail: ExecutionDetail) -> None:
-    page = console()
+    page = open_console()
     execution = detail.execution
     heads = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in msgspec.structs.asdict(execution).items():
@@ -177,7 +177,7 @@ def _print_rows(title: str, rows: Sequence[msgspec.Struct], columns: tuple[str, 
         table.add_column(column.replace("_", " "))
     for row in rows:
         table.add_row(*(_word(getattr(row, column)) for column in columns))
-    console().print(table)
+    open_console().print(table)
 
 
 def _word(value: object) -> str:

@@ -6,9 +6,9 @@ import secrets
 
 import click
 
-from fsm_exec.cli.daemon.client_command import Client, print_json, talks_to_daemon
+from fsm_exec.cli.daemon.client_command import Client, daemon_command, print_json
 from fsm_exec.cli.output import say
-from fsm_exec.control.client import DaemonAbsent, checked_submission
+from fsm_exec.control.client import DaemonAbsent, parse_submission
 from fsm_exec.core.errors import UserError
 
 KEY_BYTES = 12
@@ -28,7 +28,7 @@ KEY_BYTES = 12
 @click.option("--model-probability", help="The edge: the model's probability of the outcome, as 0.62.")
 @click.option("--expected-value", help="The edge: dollars per contract after the taker fee.")
 @click.option("--key", help="Your own name for it: the same key is accepted once.  [default: a new one]")
-@talks_to_daemon
+@daemon_command
 def submit(
     daemon: Client,
     ticker: str,
@@ -53,14 +53,14 @@ def submit(
         else {"model_probability": model_probability, "expected_value": expected_value}
     )
     chosen = secrets.token_hex(KEY_BYTES) if key is None else key
-    submission = checked_submission(
+    submission = parse_submission(
         {"key": chosen, "ticker": ticker, "outcome": outcome, "quantity": quantity, "edge": edge, **rest}
     )
     try:
         accepted = daemon.submit(submission)
     except DaemonAbsent as error:
-        told = f"{error}; to ask again without buying twice, add --key {chosen}"
-        raise DaemonAbsent(told, may_be_done=error.may_be_done) from error
+        message = f"{error}; to ask again without buying twice, add --key {chosen}"
+        raise DaemonAbsent(message, may_be_done=error.may_be_done) from error
     if as_json:
         print_json(accepted)
     else:

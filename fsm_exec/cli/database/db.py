@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from fsm_exec.cli.database.default_database import meant
+from fsm_exec.cli.database.default_database import resolve_database
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError
@@ -23,7 +23,7 @@ _db = click.option(
     "--db",
     "path",
     type=click.Path(path_type=Path),
-    callback=lambda _, __, value: meant(value),
+    callback=lambda _, __, value: resolve_database(value),
     help="The database.  [default: this user's]",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")

@@ -8,7 +8,7 @@ from fsm_exec.control.paths import data_directory
 from fsm_exec.core.errors import UserError
 
 
-def meant(path: Path | None) -> Path:
+def resolve_database(path: Path | None) -> Path:
     """`path`, or the one database there is. Raises UserError, with their names, if there are several or none."""
     if path is not None:
         return path

@@ -27,8 +27,8 @@ def forecasts(db: Path, as_json: bool) -> None:
         completed = load_completed_forecasts(found.connection, damage)
     judged = [one for kind, rows in sorted(completed.items()) if (one := score(kind, rows)) is not None]
     if as_json:
-        told = [{**msgspec.structs.asdict(one), "beats_last_value": one.beats_last_value} for one in judged]
-        say_json({"forecasts": told})
+        rows = [{**msgspec.structs.asdict(one), "beats_last_value": one.beats_last_value} for one in judged]
+        say_json({"forecasts": rows})
         say_damage(damage)
         return
     table = Table(box=SIMPLE_HEAD)

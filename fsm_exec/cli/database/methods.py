@@ -47,7 +47,7 @@ class MethodFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     evidence: dict[str, object] = {}
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class MethodSpec(msgspec.Struct, frozen=True):
     """What `add` was asked for, file and options together."""
 
     name: str
@@ -55,7 +55,7 @@ class Wanted(msgspec.Struct, frozen=True):
     config: dict[str, object]
 
 
-def methods_of(database: Path | None) -> Callable[[str], Method]:
+def method_finder(database: Path | None) -> Callable[[str], Method]:
     """How a name becomes a method: NAME or NAME@VERSION, of this database (looked at anew for each that was not asked
     for before, so what is added while an engine runs is found) or of those there are without one. The function raises
     UserError for one that does not exist, AlgorithmMissing for one whose package is not installed, CorruptSnapshot for
@@ -66,7 +66,7 @@ def methods_of(database: Path | None) -> Callable[[str], Method]:
     def find(name: str) -> Method:
         method = known.get(name)
         if method is None:
-            method = _catalogue(database).find(name)
+            method = _load_catalogue(database).find(name)
             if method.full_name == name:  # what it is never changes; a name alone may get a newer version
                 known[name] = method
         return method
@@ -74,14 +74,14 @@ def methods_of(database: Path | None) -> Callable[[str], Method]:
     return find
 
 
-def methods_in(database: Path) -> Callable[[str], Method]:
-    """As `methods_of`, of a database that nobody in this process has open: what it holds now, with not a byte of it
+def stored_method_finder(database: Path) -> Callable[[str], Method]:
+    """As `method_finder`, of a database that nobody in this process has open: what it holds now, with not a byte of it
     changed, whatever its schema. Raises UserError for what is no database of ours."""
     with open_read_only(database) as looked:
         return Catalogue(observations.load_methods(looked.connection), installed()).find
 
 
-async def ship(store: MethodStore, at_us: int) -> None:
+async def save_shipped_methods(store: MethodStore, at_us: int) -> None:
     """Write the first method of each algorithm into a database that has none of its name yet: an execution's method is
     then found in its own database, whatever ships or is installed later."""
     there = {row.name for row in await store.methods()}
@@ -91,7 +91,7 @@ async def ship(store: MethodStore, at_us: int) -> None:
             await store.save_methods(missing, at_us)
 
 
-def _catalogue(database: Path | None) -> Catalogue:
+def _load_catalogue(database: Path | None) -> Catalogue:
     return Catalogue(read_methods(database) if database is not None else (), installed())
 
 
@@ -146,7 +146,7 @@ def say_broken_packages() -> None:
 @_json
 def show(name: str, db: Path | None, as_json: bool) -> None:
     """The whole configuration of NAME or NAME@VERSION, and what `fsm-exec compare --methods` calls it."""
-    row = _catalogue(db).row(name)
+    row = _load_catalogue(db).row(name)
     if as_json:
         say_json(_shown(row))
         return
@@ -176,13 +176,15 @@ def add(
     NAME may be left out if the file says one: `fsm-exec methods add --db DATABASE --file DIR/method.json` takes what
     `fsm-exec tune --out DIR` found. From then on `--method NAME` of `fsm-exec submit` means the newest version.
     """
-    wanted = _wanted(name, path, algorithm, settings)
+    wanted = _spec_of(name, path, algorithm, settings)
     is_new = False
 
     def decide(there: list[MethodRow]) -> tuple[MethodRow, Sequence[MethodRow]]:
         nonlocal is_new
         row, is_new = Catalogue(there, installed()).prepare_method(wanted.name, wanted.algorithm, wanted.config)
-        missing = [r for r in _catalogue(None).versions(wanted.name) if not any(t.name == wanted.name for t in there)]
+        missing = [
+            r for r in _load_catalogue(None).versions(wanted.name) if not any(t.name == wanted.name for t in there)
+        ]
         return row, [*missing, *([row] if is_new else [])]
 
     row = add_method(db, decide, system_us())
@@ -192,9 +194,9 @@ def add(
         say(f"{row.name}@{row.version} {'added' if is_new else 'is there already, unchanged'}")
 
 
-def _wanted(name: str | None, path: Path | None, algorithm: str | None, settings: tuple[str, ...]) -> Wanted:
+def _spec_of(name: str | None, path: Path | None, algorithm: str | None, settings: tuple[str, ...]) -> MethodSpec:
     """Raises UserError."""
-    given = _read(path) if path is not None else None
+    given = _load_file(path) if path is not None else None
     if given is None and algorithm is None:
         raise UserError("give --file or --algorithm")
     called = name or (given.name if given is not None else None)
@@ -203,11 +205,11 @@ def _wanted(name: str | None, path: Path | None, algorithm: str | None, settings
     if given is not None and algorithm is not None and algorithm != given.algorithm:
         raise UserError(f"--algorithm {algorithm} and the file's {given.algorithm} differ; give one of them")
     config = dict(given.config) if given is not None else {}
-    config.update(_setting(text) for text in settings)
-    return Wanted(called, algorithm or (given.algorithm if given is not None else ""), config)
+    config.update(_parse_setting(text) for text in settings)
+    return MethodSpec(called, algorithm or (given.algorithm if given is not None else ""), config)
 
 
-def _setting(text: str) -> tuple[str, object]:
+def _parse_setting(text: str) -> tuple[str, object]:
     """A value is a whole number, true, false, or text."""
     key, equals, value = text.partition("=")
     if not key or not equals:
@@ -217,7 +219,7 @@ def _setting(text: str) -> tuple[str, object]:
     return key, int(value) if value.removeprefix("-").isdecimal() and value.isascii() else value
 
 
-def _read(path: Path) -> MethodFile:
+def _load_file(path: Path) -> MethodFile:
     try:
         with path.open("rb") as file:
             raw = file.read(FILE_MAX_BYTES + 1)

@@ -17,8 +17,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from fsm_exec.cli.database.default_database import meant
-from fsm_exec.cli.database.methods import methods_in
+from fsm_exec.cli.database.default_database import resolve_database
+from fsm_exec.cli.database.methods import stored_method_finder
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import Page, say_json
 from fsm_exec.core.errors import CorruptSnapshot, UserError
@@ -36,7 +36,7 @@ from fsm_exec.store.reads import execution_reads
 IDS_SHOWN: Final = 8
 
 
-class Found(msgspec.Struct, frozen=True):
+class StoredHistory(msgspec.Struct, frozen=True):
     """What the database has of one execution."""
 
     stored: StoredExecution
@@ -45,7 +45,7 @@ class Found(msgspec.Struct, frozen=True):
     fills: list[FillRow]
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class ReplayVerdict(msgspec.Struct, frozen=True):
     """`checked`: the whole journal was folded and held against the rest. `redecision` None: not asked for."""
 
     checked: bool
@@ -65,17 +65,17 @@ def replay(execution_id: str, db: Path | None, until: int | None, redecide: bool
     Needs no exchange and changes nothing: use it on a running engine's database, or on a crashed one's copy (with its
     -wal file, if there is one).
     """
-    database = meant(db)
-    found = _found(database, execution_id)
+    database = resolve_database(db)
+    found = _load_history(database, execution_id)
     last = len(found.rows)
     if until is not None and until > last:
         raise UserError(f"execution {execution_id} has the rows 1 to {last}; give --until one of them")
-    history, broken = _told(found.rows[:until])
+    history, broken = _fold_rows(found.rows[:until])
     whole = until is None or until == last
     differences = [broken] if broken else []
     if whole and not broken:
         differences += _differences(found, history)
-    verdict = Verdict(whole, differences, _redecided(database, found.stored, history) if redecide else None)
+    verdict = ReplayVerdict(whole, differences, _redecide(database, found.stored, history) if redecide else None)
     if as_json:
         say_json(_document(database, execution_id, history, verdict, until))
     else:
@@ -84,17 +84,16 @@ def replay(execution_id: str, db: Path | None, until: int | None, redecide: bool
         sys.exit(EXIT_FAILED)
 
 
-def _found(db: Path, execution_id: str) -> Found:
+def _load_history(db: Path, execution_id: str) -> StoredHistory:
     """Raises UserError for an unknown execution, or a database that is none."""
     with open_read_only(db) as looked:
         connection = looked.connection
         stored = execution_reads.load_execution(connection, execution_id)
         if stored is None:
-            raise UserError(
-                f"there is no execution {execution_id} in {db}; {_known(execution_reads.load_executions(connection))}"
-            )
+            known = _known_ids(execution_reads.load_executions(connection))
+            raise UserError(f"there is no execution {execution_id} in {db}; {known}")
         try:
-            return Found(
+            return StoredHistory(
                 stored,
                 execution_reads.load_journal(connection, execution_id),
                 execution_reads.load_children(connection, execution_id),
@@ -104,7 +103,7 @@ def _found(db: Path, execution_id: str) -> Found:
             raise CorruptSnapshot(f"{db}: a row of {execution_id} cannot be read: {error}; restore a backup") from error
 
 
-def _known(executions: list[StoredExecution]) -> str:
+def _known_ids(executions: list[StoredExecution]) -> str:
     ids = [one.execution_id for one in executions]
     if not ids:
         return "it has none"
@@ -112,7 +111,7 @@ def _known(executions: list[StoredExecution]) -> str:
     return f"it has {', '.join(ids[:IDS_SHOWN])}{more}"
 
 
-def _told(rows: list[JournalRow]) -> tuple[list[ReplayedRow], str | None]:
+def _fold_rows(rows: list[JournalRow]) -> tuple[list[ReplayedRow], str | None]:
     """As much of the history as can be folded, and what ended it."""
     history: list[ReplayedRow] = []
     if not rows:
@@ -124,7 +123,7 @@ def _told(rows: list[JournalRow]) -> tuple[list[ReplayedRow], str | None]:
     return history, None
 
 
-def _differences(found: Found, history: list[ReplayedRow]) -> list[str]:
+def _differences(found: StoredHistory, history: list[ReplayedRow]) -> list[str]:
     folded = history[-1].advance.execution
     differences = [
         f"row {one.row.seq}: its steps are {one.row.steps or 'none'!r}, today's tables give "
@@ -143,20 +142,20 @@ def _differences(found: Found, history: list[ReplayedRow]) -> list[str]:
     return differences + row_differences(folded, found.children, found.fills)
 
 
-def _redecided(database: Path, stored: StoredExecution, history: list[ReplayedRow]) -> list[Redecision] | str:
+def _redecide(database: Path, stored: StoredExecution, history: list[ReplayedRow]) -> list[Redecision] | str:
     """By the method as the execution's own database has it. Text: why it cannot be asked."""
     if not history:
         return "nothing could be folded"
     name = history[0].advance.execution.method
     try:
-        algorithm = methods_in(database)(name)
+        algorithm = stored_method_finder(database)(name)
     except (UserError, CorruptSnapshot) as error:
         return f"{stored.execution_id} was worked by {name}, which this program cannot run: {error}"
     return find_redecisions(history, algorithm)
 
 
 def _document(
-    db: Path, execution_id: str, history: list[ReplayedRow], verdict: Verdict, until: int | None
+    db: Path, execution_id: str, history: list[ReplayedRow], verdict: ReplayVerdict, until: int | None
 ) -> dict[str, Any]:
     redecision: object = verdict.redecision
     if isinstance(redecision, str):
@@ -190,7 +189,7 @@ def _document(
     }
 
 
-def _print(history: list[ReplayedRow], verdict: Verdict, last: int) -> None:
+def _print(history: list[ReplayedRow], verdict: ReplayVerdict, last: int) -> None:
     console = Page(soft_wrap=not sys.stdout.isatty())
     if sys.stdout.isatty():
         console.print(_table(history))
@@ -245,7 +244,7 @@ def _state_lines(execution: Execution) -> list[str]:
     return lines
 
 
-def _verdict_lines(verdict: Verdict, rows: int, last: int) -> list[str]:
+def _verdict_lines(verdict: ReplayVerdict, rows: int, last: int) -> list[str]:
     lines = [f"differs: {line}" for line in verdict.differences]
     if not verdict.checked:
         lines.append(f"not checked: row {rows} of {last}; the snapshot and the rows are of the last one")

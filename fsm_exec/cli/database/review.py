@@ -19,7 +19,7 @@ from fsm_exec.lab.break_even import BreakEven, assumed_saving, break_even, obser
 from fsm_exec.lab.review import By, figures, grouped, verdict
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.store.maintenance.read_only import open_read_only
-from fsm_exec.store.reads.review_queries import EndedRow, load_ended, load_opportunities
+from fsm_exec.store.reads.review_queries import EndedRow, load_opportunities, load_saved
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DAYS_DIGITS_MAX: Final = 6
@@ -46,21 +46,21 @@ def review(
     as_json: bool,
 ) -> None:
     """Judge weeks of trading: does slippage, do fill failures, do thin markets call for the depth walker?"""
-    kinds = _kinds(by)
-    since_us = _since_us(since)
-    cost_e6 = _cost_e6(hours, hourly_cost)
+    kinds = _parse_kinds(by)
+    since_us = _parse_since_us(since)
+    cost_e6 = _parse_cost_e6(hours, hourly_cost)
     percent = None if saving is None else parse_fixed(saving, PERCENT_DECIMALS)
     if percent is not None and percent <= 0:
         raise UserError(f"--saving {saving} is not above 0; give a percentage like 1.5")
     with open_read_only(database) as found:
         damage: list[str] = []
         rows, chances = (
-            load_ended(found.connection, since_us, damage),
+            load_saved(found.connection, since_us, damage),
             load_opportunities(found.connection, since_us, damage),
         )
         (environment,) = found.connection.execute("SELECT environment FROM meta").fetchone()
     everything = figures(rows, chances)
-    told = review_tables.Review(
+    review = review_tables.Review(
         figures=everything,
         groups={kind: grouped(kind, rows, chances) for kind in kinds},
         verdict=verdict(everything),
@@ -68,15 +68,15 @@ def review(
         is_play=environment in PLAY,
     )
     if as_json:
-        say_json(review_tables.document(told))
+        say_json(review_tables.document(review))
     elif not rows:
         say(f"{database}: no execution has ended{' since then' if since else ''}, so there is nothing to review")
     else:
-        review_tables.show(told, Page(), cost_asked=cost_e6 is not None)
+        review_tables.show(review, Page(), cost_asked=cost_e6 is not None)
     say_damage(damage)
 
 
-def _kinds(text: str) -> list[By]:
+def _parse_kinds(text: str) -> list[By]:
     known: Sequence[str] = get_args(By)
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in names:
@@ -85,7 +85,7 @@ def _kinds(text: str) -> list[By]:
     return cast("list[By]", names)
 
 
-def _since_us(text: str | None) -> int:
+def _parse_since_us(text: str | None) -> int:
     if text is None:
         return 0
     try:
@@ -101,7 +101,7 @@ def _since_us(text: str | None) -> int:
     return max(0, (at - EPOCH) // timedelta(microseconds=1))
 
 
-def _cost_e6(hours: str | None, hourly_cost: str | None) -> MoneyE6 | None:
+def _parse_cost_e6(hours: str | None, hourly_cost: str | None) -> MoneyE6 | None:
     if (hours is None) != (hourly_cost is None):
         raise UserError("give --hours and --hourly-cost together, or neither")
     if hours is None or hourly_cost is None:

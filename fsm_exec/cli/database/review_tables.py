@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from fsm_exec.cli.demo.results import trimmed
+from fsm_exec.cli.demo.results import trim_dollars
 from fsm_exec.cli.output import Page
 from fsm_exec.core.values.units import format_money
 from fsm_exec.lab.break_even import BreakEven
@@ -34,28 +34,34 @@ class Review(NamedTuple):
     is_play: bool
 
 
-def document(told: Review) -> dict[str, Any]:
+def document(review: Review) -> dict[str, Any]:
     """As JSON: shares and dollars are decimal strings, null is unknown."""
     return {
-        **_figures(told.figures),
-        "groups": {kind: {name: _figures(each) for name, each in found.items()} for kind, found in told.groups.items()},
-        "break_even": None if told.break_even is None else _break_even(told.break_even),
-        "verdict": told.verdict._asdict(),
+        **_figures(review.figures),
+        "groups": {
+            kind: {name: _figures(each) for name, each in found.items()} for kind, found in review.groups.items()
+        },
+        "break_even": None if review.break_even is None else _break_even(review.break_even),
+        "verdict": review.verdict._asdict(),
     }
 
 
-def show(told: Review, console: Console, *, cost_asked: bool) -> None:
+def show(review: Review, console: Console, *, cost_asked: bool) -> None:
     """The same for a person, within 100 columns."""
     if not console.is_terminal or console.width < PLAIN_WIDTH:
         console = Page(width=PLAIN_WIDTH)
-    console.print(_triggers(told.figures))
-    for kind, found in told.groups.items():
+    console.print(_triggers(review.figures))
+    for kind, found in review.groups.items():
         console.print()
         console.print(_groups(kind, found))
         if len(found) > GROUPS_SHOWN:
             console.print(f"and {len(found) - GROUPS_SHOWN} more; --json has all", highlight=False)
     console.print()
-    for line in (*_notes(told), *_break_even_lines(told.break_even, asked=cost_asked), _verdict_line(told.verdict)):
+    for line in (
+        *_notes(review),
+        *_break_even_lines(review.break_even, asked=cost_asked),
+        _verdict_line(review.verdict),
+    ):
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -104,14 +110,14 @@ def _interval(measure: Measure) -> str:
     return interval(measure.found)
 
 
-def _notes(told: Review) -> list[str]:
+def _notes(review: Review) -> list[str]:
     lines = [
         "slippage: (average fill - target) / target; nought or less for a limit at its target by construction, hence",
         "the arrival mid beside it; blocks: a market and 15 minutes, whose draws count together; unknown: in no share",
     ]
-    if told.figures.ended_by_owner:
-        lines.append(f"{told.figures.ended_by_owner} of the executions were ended by their owner or a halt")
-    if told.is_play:
+    if review.figures.ended_by_owner:
+        lines.append(f"{review.figures.ended_by_owner} of the executions were ended by their owner or a halt")
+    if review.is_play:
         lines.append("volume: a play exchange counts only what its tape has traded so far")
     return lines
 
@@ -133,7 +139,7 @@ def _break_even_lines(found: BreakEven | None, *, asked: bool) -> list[str]:
         least, most = (f"{each:,}" if each is not None else "never" for each in (found.at_least, found.at_most))
         trades += f" [{least}, {most}]"
     return [
-        f"break-even: ${trimmed(format_money(found.cost_e6))} at ${format_money(saving.e6)}{span} saved a trade "
+        f"break-even: ${trim_dollars(format_money(found.cost_e6))} at ${format_money(saving.e6)}{span} saved a trade "
         f"({basis}): paid {trades}"
     ]
 

@@ -19,10 +19,17 @@ import trio
 from rich.console import Console
 from rich.table import Table
 
-from fsm_exec.cli.demo.crash_audit import at_work, disagreements, fates, held
-from fsm_exec.cli.demo.crash_engine import EngineProcess, Ready
-from fsm_exec.cli.demo.crash_screen import Compared, CrashResult, KillTold, Story, found_at_kill, found_at_restart
-from fsm_exec.cli.demo.plan import BOOK_WAIT_US, DemoChoices, Start, schedule
+from fsm_exec.cli.demo.crash_audit import disagreements, load_saved, order_fates, unfinished_work
+from fsm_exec.cli.demo.crash_engine import EngineProcess, EngineReady
+from fsm_exec.cli.demo.crash_screen import (
+    BooksCompared,
+    CrashResult,
+    CrashScreen,
+    KillReport,
+    describe_kill,
+    describe_restart,
+)
+from fsm_exec.cli.demo.plan import BOOK_WAIT_US, DemoChoices, PlannedStart, schedule
 from fsm_exec.cli.demo.results import result_of, table_of
 from fsm_exec.cli.demo.screen import console_of_a_demo
 from fsm_exec.cli.end_signals import ending_signals
@@ -53,7 +60,7 @@ CANCEL_S: Final = 15
 UNLIMITED: Final = "[limits]\nmax_quantity_contracts = 1000000000\nmax_notional_dollars = 1000000000"
 
 
-def check_crash(speed: str | None, horizon: int, db: Path) -> None:
+def check_crash_options(speed: str | None, horizon: int, db: Path) -> None:
     """Raises UserError for options that make no sense with --crash."""
     if speed not in (None, "1"):
         raise UserError(f"--speed {speed} and --crash: real processes die in real time; leave --speed out")
@@ -82,7 +89,7 @@ class CrashRun:
         self._tape, self._name, self._choices, self._seed, self._db = tape, tape_name, choices, seed, db
         self._plan = None if faults is None else FaultPlan(faults, seed)
         self._as_json = as_json
-        self._kills: list[KillTold] = []
+        self._kills: list[KillReport] = []
         self._unanswered: list[Submission] = []
         self._interrupted = False
         self._instance = ""
@@ -96,12 +103,12 @@ class CrashRun:
         self._began_us = self._wall.now_us()
         console, is_plain = console_of_a_demo()
         self._console = None if self._as_json else console
-        self._story = Story(self._console, self._db, self._began_us, is_plain=is_plain)
+        self._story = CrashScreen(self._console, self._db, self._began_us, is_plain=is_plain)
         try:
             with tempfile.TemporaryDirectory(prefix="fsm-exec-crash-") as directory:
                 async with self._exchange(Path(directory)) as client:
                     self._engine = EngineProcess(Path(directory) / "config.toml", self._db, Path(directory) / "token")
-                    compared = await self._interruptible(client)
+                    compared = await self._run_until_interrupted(client)
         finally:
             self._story.close()
         return self._report(compared)
@@ -131,15 +138,15 @@ class CrashRun:
             self._say("exchange", f"paper exchange at {host.rest_url}, playing {self._name}")
             yield client
 
-    async def _interruptible(self, client: KalshiClient) -> Compared | None:
+    async def _run_until_interrupted(self, client: KalshiClient) -> BooksCompared | None:
         """The story, or as much of it as Ctrl-C leaves; no process of ours is alive afterwards."""
-        compared: Compared | None = None
+        compared: BooksCompared | None = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._draw)
+            nursery.start_soon(self._keep_drawing)
             try:
                 with trio.CancelScope() as scope:
                     await nursery.start(self._follow_signals, scope)
-                    compared = await self._tell(client)
+                    compared = await self._run_story(client)
                 if self._interrupted:
                     await self._wind_down()
             finally:
@@ -159,20 +166,20 @@ class CrashRun:
                 self._interrupted = True
                 scope.cancel()
 
-    async def _draw(self) -> None:
+    async def _keep_drawing(self) -> None:
         while True:
             self._story.draw(self._wall.now_us())
             await trio.sleep(DRAW_S)
 
     # The story.
 
-    async def _tell(self, client: KalshiClient) -> Compared:
+    async def _run_story(self, client: KalshiClient) -> BooksCompared:
         await self._start()
         half = len(self._starts) - len(self._starts) // KILLS
         for number, starts in enumerate((self._starts[:half], self._starts[half:])):
             await self._work_and_kill(starts, number * half)
-        await self._until_answered()  # first: what is accepted only now has to end too
-        await self._until_all_ended()
+        await self._wait_answered()  # first: what is accepted only now has to end too
+        await self._wait_all_ended()
         pid = self._engine.pid
         code = await self._engine.stop()
         self._story.engine(pid, "stopped")
@@ -180,7 +187,7 @@ class CrashRun:
             raise ExecError(f"the engine did not come to rest: {self._engine.errors() or code}")
         return await self._compare(client)
 
-    async def _start(self) -> Ready:
+    async def _start(self) -> EngineReady:
         ready = await self._engine.start()
         self._instance = ready.instance
         self._story.engine(self._engine.pid, "running")
@@ -188,7 +195,7 @@ class CrashRun:
             self._say("start", f"the engine is process {self._engine.pid}: fsm-exec serve, database {self._db}")
         return ready
 
-    async def _work_and_kill(self, starts: list[Start], first: int) -> None:
+    async def _work_and_kill(self, starts: list[PlannedStart], first: int) -> None:
         """Submit `starts`, let them work, and kill the engine when the last one's order is on its way."""
         began_us = self._wall.now_us()
         for number, start in enumerate(starts[:-1], first):
@@ -200,11 +207,11 @@ class CrashRun:
                 last = await self._submission(starts[-1], first + len(starts) - 1)
                 nursery.start_soon(self._submit, last)
             with trio.move_on_after(STEER_S):
-                await _until(self._is_the_moment, LOOK_S)
+                await _wait_until(self._may_kill, LOOK_S)
             await self._kill_and_restart()
 
-    def _is_the_moment(self) -> bool:
-        work = at_work(held(self._db))
+    def _may_kill(self) -> bool:
+        work = unfinished_work(load_saved(self._db))
         return work.count("unknown") > 0 and work.count("live") > 0
 
     async def _kill_and_restart(self) -> None:
@@ -212,19 +219,19 @@ class CrashRun:
         await self._engine.kill()
         killed_us = self._wall.now_us()
         self._story.engine(pid, "killed")
-        work = at_work(held(self._db))
-        self._say("killed", f"process {pid} with SIGKILL: {found_at_kill(work)}")
+        work = unfinished_work(load_saved(self._db))
+        self._say("killed", f"process {pid} with SIGKILL: {describe_kill(work)}")
         started_us = self._wall.now_us()
         ready = await self._start()
         took_ms = (self._wall.now_us() - started_us) // 1_000
-        became = fates(work, held(self._db))
+        became = order_fates(work, load_saved(self._db))
         self._say(
             "restart",
             f"process {self._engine.pid} works again after {format_fixed(took_ms // 10, 2)} s: "
-            f"{found_at_restart(ready.restored, became)}",
+            f"{describe_restart(ready.restored, became)}",
         )
         self._kills.append(
-            KillTold(
+            KillReport(
                 at_ms=(killed_us - self._began_us) // 1_000,
                 pid=pid,
                 executions=work.executions,
@@ -236,9 +243,9 @@ class CrashRun:
                 asking=became.asking,
             )
         )
-        await self._until_answered()
+        await self._wait_answered()
 
-    async def _submission(self, start: Start, number: int) -> Submission:
+    async def _submission(self, start: PlannedStart, number: int) -> Submission:
         """Priced by the exchange's book as it stands."""
         price = self._choices.target_price_e4
         give_up_us = self._wall.now_us() + BOOK_WAIT_US
@@ -258,7 +265,7 @@ class CrashRun:
             horizon_s=self._choices.horizon_us // 1_000_000,
         )
 
-    def _price(self, start: Start) -> PriceE4 | None:
+    def _price(self, start: PlannedStart) -> PriceE4 | None:
         """As in the demo: the best ask for `market`, otherwise the mid, rounded down to the grid."""
         own, other = (self._market.book.best(side) for side in (start.outcome, opposite(start.outcome)))
         if own is None or other is None:
@@ -272,31 +279,31 @@ class CrashRun:
     async def _submit(self, submission: Submission) -> None:
         """Whoever gets no answer asks again under the same key, when the engine is there again."""
         try:
-            await self._engine.ask(partial(_submitted, submission=submission))
+            await self._engine.ask(partial(_submit_to, submission=submission))
         except DaemonAbsent:
             self._unanswered.append(submission)
 
-    async def _until_answered(self) -> None:
+    async def _wait_answered(self) -> None:
         while self._unanswered:
             submission = self._unanswered.pop()
-            accepted = await self._engine.ask(partial(_submitted, submission=submission))
+            accepted = await self._engine.ask(partial(_submit_to, submission=submission))
             known = (
                 "accepted now" if accepted.is_new else "accepted before the kill, so it is the same one, not a second"
             )
             self._say("asked", f"again for {accepted.execution_id}, whose answer the kill had cut off: {known}")
 
-    async def _until_all_ended(self) -> None:
+    async def _wait_all_ended(self) -> None:
         with trio.move_on_after(self._choices.horizon_us // 1_000_000 + END_S):
-            await _until(lambda: all(each.metrics is not None for each in held(self._db)), DRAW_S)
-        self._say("end", f"{len(held(self._db))} executions have ended")
+            await _wait_until(lambda: all(each.metrics is not None for each in load_saved(self._db)), DRAW_S)
+        self._say("end", f"{len(load_saved(self._db))} executions have ended")
 
-    async def _compare(self, client: KalshiClient) -> Compared:
+    async def _compare(self, client: KalshiClient) -> BooksCompared:
         if self._plan is not None:  # the books are compared in calm: what is on its way arrives first
             self._plan.stop(self._wall.now_us())
             await trio.sleep(CALM_S)
         orders, fills = await client.orders(), await client.fills()
-        wrong = disagreements(held(self._db), orders, fills, self._instance)
-        return Compared(orders=len(orders.orders), fills=len(fills.fills), differences=wrong)
+        wrong = disagreements(load_saved(self._db), orders, fills, self._instance)
+        return BooksCompared(orders=len(orders.orders), fills=len(fills.fills), differences=wrong)
 
     # The end.
 
@@ -311,14 +318,14 @@ class CrashRun:
         await self._engine.stop()
 
     def _unfinished(self) -> list[str]:
-        return [each.execution.execution_id for each in held(self._db) if not each.execution.is_ended]
+        return [each.execution.execution_id for each in load_saved(self._db) if not each.execution.is_ended]
 
     async def _cancel(self, execution_id: str) -> None:
         with suppress(UserError):  # it has just ended
             await self._engine.ask(lambda daemon: daemon.cancel(execution_id))
 
-    def _report(self, compared: Compared | None) -> int:
-        found = held(self._db)
+    def _report(self, compared: BooksCompared | None) -> int:
+        found = load_saved(self._db)
         results = [result_of(each) for each in found]
         if self._console is None:
             document = CrashResult(
@@ -333,7 +340,7 @@ class CrashRun:
             say(f"fsm-exec: {line}", err=True)
         return EXIT_FAILED if compared.differences else 0
 
-    def _print(self, console: Console, table: Table, compared: Compared | None) -> None:
+    def _print(self, console: Console, table: Table, compared: BooksCompared | None) -> None:
         console.print(table)
         if compared is not None:
             wrong = len(compared.differences)
@@ -352,10 +359,10 @@ class CrashRun:
         self._story.line(self._wall.now_us(), word, text)
 
 
-async def _until(holds: Callable[[], bool], every_s: float) -> None:
+async def _wait_until(holds: Callable[[], bool], every_s: float) -> None:
     while not holds():  # noqa: ASYNC110 - another process is watched
         await trio.sleep(every_s)
 
 
-def _submitted(daemon: Client, submission: Submission) -> Accepted:
+def _submit_to(daemon: Client, submission: Submission) -> Accepted:
     return daemon.submit(submission)

@@ -23,7 +23,7 @@ KINDS: Final = ("live", "unknown", "amending", "cancelling", "settling")
 live, and told to be at another price."""
 
 
-class AtWork(msgspec.Struct, frozen=True, kw_only=True):
+class UnfinishedWork(msgspec.Struct, frozen=True, kw_only=True):
     """The unfinished executions of a database, and their orders that have not ended, by client order id."""
 
     executions: int
@@ -33,7 +33,7 @@ class AtWork(msgspec.Struct, frozen=True, kw_only=True):
         return sum(each == kind for each in self.orders.values())
 
 
-class Fates(msgspec.Struct, frozen=True, kw_only=True):
+class OrderFates(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the orders that a kill found, as the next start knows it when it is ready. `adopted`: live, and
     worked on; `ended`: filled or cancelled meanwhile; `asking`: not proven yet, so nothing is done about them."""
 
@@ -51,7 +51,7 @@ def kind_of(child: ChildOrder) -> str:
     return "amending" if isinstance(child.write, PendingAmend) else "live"
 
 
-def held(database: Path) -> list[EndedExecution]:
+def load_saved(database: Path) -> list[EndedExecution]:
     """Every execution as its last save says, with its metrics where there are any; none while there is no database."""
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
@@ -66,19 +66,19 @@ def held(database: Path) -> list[EndedExecution]:
         return []
 
 
-def at_work(found: list[EndedExecution]) -> AtWork:
+def unfinished_work(found: list[EndedExecution]) -> UnfinishedWork:
     working = [each.execution for each in found if not each.execution.is_ended]
     children = [child for execution in working for child in execution.children if child.is_open]
-    return AtWork(
+    return UnfinishedWork(
         executions=len(working),
         orders={child.client_order_id: kind_of(child) for child in children},
     )
 
 
-def fates(before: AtWork, found: list[EndedExecution]) -> Fates:
-    now = at_work(found).orders
+def order_fates(before: UnfinishedWork, found: list[EndedExecution]) -> OrderFates:
+    now = unfinished_work(found).orders
     kinds = [now.get(name) for name in before.orders]
-    return Fates(
+    return OrderFates(
         adopted=sum(kind not in (None, "unknown") for kind in kinds),
         ended=kinds.count(None),
         asking=kinds.count("unknown"),
@@ -101,13 +101,13 @@ def disagreements(found: list[EndedExecution], orders: OrderListing, fills: Fill
                 f"order {order.client_order_id} is {order.order_id}, filled {order.filled_e2}, at the exchange and "
                 f"{child.order_id}, filled {child.filled_e2}, in the database"
             )
-    bought = _bought(orders, fills)
+    bought = _bought_by_execution(orders, fills)
     for each in found:
-        wrong += _of_execution(each.execution, each.quarantine, bought[each.execution.execution_id])
+        wrong += _execution_differences(each.execution, each.quarantine, bought[each.execution.execution_id])
     return wrong
 
 
-def _bought(orders: OrderListing, fills: FillListing) -> Counter[str]:
+def _bought_by_execution(orders: OrderListing, fills: FillListing) -> Counter[str]:
     """Hundredths of contracts by execution, as the exchange says."""
     owners = {order.order_id: parse_order_name(order.client_order_id) for order in orders.orders}
     bought: Counter[str] = Counter()
@@ -118,7 +118,7 @@ def _bought(orders: OrderListing, fills: FillListing) -> Counter[str]:
     return bought
 
 
-def _of_execution(execution: Execution, quarantine: str | None, bought_e2: int) -> list[str]:
+def _execution_differences(execution: Execution, quarantine: str | None, bought_e2: int) -> list[str]:
     name = execution.execution_id
     wrong = [] if quarantine is None else [f"{name} was quarantined: {quarantine}"]
     if not execution.is_ended:

@@ -24,7 +24,7 @@ LINE_BYTES_MAX: Final = 65_536
 T = TypeVar("T")
 
 
-class Ready(msgspec.Struct):
+class EngineReady(msgspec.Struct):
     """What is needed of the line that `serve --json` says when it runs."""
 
     control_url: str
@@ -53,7 +53,7 @@ class EngineProcess:
         """Whether it can be asked."""
         return self._client is not None
 
-    async def start(self) -> Ready:
+    async def start(self) -> EngineReady:
         """A process that accepts executions. Raises UserError or ExecError with what it said, if it does not start."""
         with self._errors.open("wb") as errors:
             self._process = await trio.lowlevel.open_process(
@@ -66,11 +66,11 @@ class EngineProcess:
             )
         line = b""
         with trio.move_on_after(START_S):
-            line = await self._first_line()
+            line = await self._read_first_line()
         try:
-            ready = msgspec.json.decode(line, type=Ready)
+            ready = msgspec.json.decode(line, type=EngineReady)
         except msgspec.DecodeError:
-            raise await self._why_not() from None
+            raise await self._start_error() from None
         client = Client(ready.control_url, ready.token_file, patience_s=0)
         self._client = self._connection.enter_context(client)
         return ready
@@ -89,7 +89,7 @@ class EngineProcess:
             with trio.CancelScope(shield=True):
                 process.kill()
                 await process.wait()
-                await self._forget(process)
+                await self._reap(process)
 
     async def stop(self) -> int | None:
         """SIGTERM; its exit code, None if it had to be killed."""
@@ -100,7 +100,7 @@ class EngineProcess:
         with trio.move_on_after(REST_S):
             code = await process.wait()
             self._process = None
-            await self._forget(process)
+            await self._reap(process)
             return code
         await self.kill()
         return None
@@ -108,14 +108,14 @@ class EngineProcess:
     def errors(self) -> str:
         return " ".join(self._errors.read_text(encoding="utf-8", errors="replace").split())
 
-    async def _forget(self, process: trio.Process) -> None:
+    async def _reap(self, process: trio.Process) -> None:
         if process.stdout is not None:
             await process.stdout.aclose()
         if self._client is not None:
             self._client = None
             self._connection.close()
 
-    async def _first_line(self) -> bytes:
+    async def _read_first_line(self) -> bytes:
         assert self._process is not None
         assert self._process.stdout is not None
         said = b""
@@ -126,7 +126,7 @@ class EngineProcess:
             said += more
         return said.partition(b"\n")[0]
 
-    async def _why_not(self) -> ExecError:
+    async def _start_error(self) -> ExecError:
         process = self._process
         code = None
         if process is not None:

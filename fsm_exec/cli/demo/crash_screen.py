@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fsm_exec.cli.demo.crash_audit import KINDS, AtWork, Fates, held, kind_of
+from fsm_exec.cli.demo.crash_audit import KINDS, OrderFates, UnfinishedWork, kind_of, load_saved
 from fsm_exec.cli.demo.results import ExecutionResult
 from fsm_exec.cli.demo.screen import BAR_WIDTH, COLOURS
 from fsm_exec.core.execution.execution import Execution
@@ -23,10 +23,10 @@ STYLES: Final = {"killed": "bold red", "restart": "bold green", "agree": "bold g
 WORD_WIDTH: Final = 8
 
 
-class KillTold(msgspec.Struct, kw_only=True):
+class KillReport(msgspec.Struct, kw_only=True):
     """One kill of the document. Times in milliseconds: of the kill since the demo began, and from the new process's
     start until it accepted executions; `restored` of them were at work again then, the others had ended by what the
-    exchange told. `orders` are those that had not ended at the kill, by kind; the rest is `Fates`."""
+    exchange told. `orders` are those that had not ended at the kill, by kind; the rest is `OrderFates`."""
 
     at_ms: int
     pid: int
@@ -39,7 +39,7 @@ class KillTold(msgspec.Struct, kw_only=True):
     asking: int
 
 
-class Compared(msgspec.Struct, kw_only=True):
+class BooksCompared(msgspec.Struct, kw_only=True):
     """The exchange's own listings: how many orders and fills it holds, and where the database differs."""
 
     orders: int
@@ -52,12 +52,12 @@ class CrashResult(msgspec.Struct, kw_only=True):
 
     db: str
     tape: str
-    kills: list[KillTold]
+    kills: list[KillReport]
     executions: list[ExecutionResult]
-    compared: Compared | None
+    compared: BooksCompared | None
 
 
-class Story:
+class CrashScreen:
     """`console` None: nothing is said. `began_us` and all times are wall time."""
 
     def __init__(self, console: Console | None, database: Path, began_us: int, *, is_plain: bool) -> None:
@@ -80,20 +80,20 @@ class Story:
 
     def draw(self, now_us: int) -> None:
         if self._live is not None:
-            self._live.update(self._drawn(now_us), refresh=True)
+            self._live.update(self._layout(now_us), refresh=True)
 
     def close(self) -> None:
         if self._live is not None:
             self._live.stop()
 
-    def _drawn(self, now_us: int) -> Group:
+    def _layout(self, now_us: int) -> Group:
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
         for heading in ("id", "method", "side", "state", "filled"):
             table.add_column(heading, no_wrap=True)
         table.add_column("progress", width=BAR_WIDTH)
         for heading in ("orders", "left"):
             table.add_column(heading, justify="right", no_wrap=True)
-        for each in held(self._database):
+        for each in load_saved(self._database):
             table.add_row(*_row(each.execution, now_us))
         return Group(self._engine, table)
 
@@ -114,12 +114,12 @@ def _row(execution: Execution, now_us: int) -> list[str | Text | ProgressBar]:
     ]
 
 
-def found_at_kill(work: AtWork) -> str:
+def describe_kill(work: UnfinishedWork) -> str:
     orders = ", ".join(f"{work.count(kind)} {kind}" for kind in KINDS if work.count(kind)) or "none"
     return f"{_plural(work.executions, 'execution')} unfinished, orders: {orders}"
 
 
-def found_at_restart(restored: int, became: Fates) -> str:
+def describe_restart(restored: int, became: OrderFates) -> str:
     parts = [f"{became.adopted} adopted", f"{became.ended} ended meanwhile"]
     if became.asking:
         parts.append(f"{became.asking} not proven yet (asked for until they are)")

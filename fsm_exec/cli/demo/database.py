@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fsm_exec.cli.database.instance import draw_instance
-from fsm_exec.cli.database.methods import ship
+from fsm_exec.cli.database.methods import save_shipped_methods
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.journal.rows import StoredExecution
 from fsm_exec.store import EMBEDDED, SqliteStore, open_live_store, open_virtual_store
@@ -22,7 +22,7 @@ async def open_demo_store(db: Path, at_us: int, *, live: bool) -> AsyncIterator[
     open_store = open_live_store if live else open_virtual_store
     async with open_store(db, draw_instance=draw_instance, at_us=at_us) as store:
         await store.bind(EMBEDDED)
-        await ship(store, at_us)
+        await save_shipped_methods(store, at_us)
         _refuse_unfinished(await store.unfinished(), str(db))
         yield store
 

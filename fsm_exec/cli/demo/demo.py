@@ -14,11 +14,11 @@ from typing import TextIO
 import click
 import trio
 
-from fsm_exec.cli.database.methods import methods_of
-from fsm_exec.cli.demo.crash import CRASH_ALGORITHMS, CRASH_HORIZON_S, CRASH_PROFILE, CrashRun, check_crash
+from fsm_exec.cli.database.methods import method_finder
+from fsm_exec.cli.demo.crash import CRASH_ALGORITHMS, CRASH_HORIZON_S, CRASH_PROFILE, CrashRun, check_crash_options
 from fsm_exec.cli.demo.database import new_database_path, open_demo_store
-from fsm_exec.cli.demo.options import LIVE_SPEED, check_on_grid, checked, pace
-from fsm_exec.cli.demo.plan import BOOK_WAIT_US, DemoChoices, Start, schedule, target_price
+from fsm_exec.cli.demo.options import LIVE_SPEED, check_on_grid, parse_choices, parse_speed
+from fsm_exec.cli.demo.plan import BOOK_WAIT_US, DemoChoices, PlannedStart, schedule, target_price
 from fsm_exec.cli.demo.results import DemoResult, ExecutionResult, differences, result_of, table_of
 from fsm_exec.cli.demo.screen import LiveTable, NoScreen, PlainLines, Screen, console_of_a_demo
 from fsm_exec.cli.end_signals import ending_signals
@@ -95,15 +95,15 @@ def demo(
         profile = profile or (CRASH_PROFILE if recording is None else None)
     path = new_database_path(db)
     if crash:
-        check_crash(speed, horizon, path)
-    choices = checked(executions, quantity, horizon, algorithms, outcome, target_price, path)
+        check_crash_options(speed, horizon, path)
+    choices = parse_choices(executions, quantity, horizon, algorithms, outcome, target_price, path)
     trouble = None if faults is None else load_fault_profile(faults)
     tape, name = _tape(recording, profile, seed)
     check_on_grid(choices, tape)
     if crash:
         sys.exit(CrashRun(tape, name, choices, seed, path, trouble, as_json=as_json).run())
     starts = schedule(choices, tape.length_us)
-    run = DemoRun(tape, name, starts, choices, pace(speed, tape), seed, path, trouble, as_json=as_json)
+    run = DemoRun(tape, name, starts, choices, parse_speed(speed, tape), seed, path, trouble, as_json=as_json)
     sys.exit(run.run())
 
 
@@ -125,7 +125,7 @@ class DemoRun:
         self,
         tape: Tape,
         tape_name: str,
-        starts: list[Start],
+        starts: list[PlannedStart],
         choices: DemoChoices,
         speed: float | None,
         seed: int,
@@ -198,7 +198,7 @@ class DemoRun:
                 store=store,
                 live=self._live,
                 log_file=log_file,
-                methods=methods_of(self._db),
+                methods=method_finder(self._db),
                 key_type="rsa",
                 faults=self._faults,
                 depth=DepthSettings(),
@@ -249,7 +249,7 @@ class DemoRun:
         with trio.move_on_at(session.wall.trio_time(at_us)):
             await self._interrupted.wait()
 
-    async def _submit(self, session: Session, start: Start) -> None:
+    async def _submit(self, session: Session, start: PlannedStart) -> None:
         """Price the order by the book at its start, or give up after half a minute without a book."""
         ticker = self._tape.header.ticker
         give_up_us = session.wall.now_us() + BOOK_WAIT_US

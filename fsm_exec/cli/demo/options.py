@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from fsm_exec.cli.database.methods import methods_in, methods_of
+from fsm_exec.cli.database.methods import method_finder, stored_method_finder
 from fsm_exec.cli.demo.plan import DEFAULT_ALGORITHMS, DemoChoices
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.values.units import Outcome, format_price, parse_count, parse_price
@@ -16,7 +16,7 @@ REAL_TIME_S = 30  # how long the demo takes if no speed is asked for
 LIVE_SPEED = 1
 
 
-def checked(
+def parse_choices(
     executions: int,
     quantity: str | None,
     horizon: int,
@@ -45,7 +45,7 @@ def checked(
             price = parse_price(target_price)
         except UnitError as error:
             raise UserError(f"--target-price: {error}; give dollars between 0 and 1 on the market's grid") from error
-    find = methods_in(db) if db.is_file() and db.stat().st_size > 0 else methods_of(None)
+    find = stored_method_finder(db) if db.is_file() and db.stat().st_size > 0 else method_finder(None)
     return DemoChoices(
         executions=executions,
         quantity_e2=count,
@@ -65,7 +65,7 @@ def check_on_grid(choices: DemoChoices, tape: Tape) -> None:
         )
 
 
-def pace(text: str | None, tape: Tape) -> float | None:
+def parse_speed(text: str | None, tape: Tape) -> float | None:
     """Virtual seconds a real second; None is as fast as it goes. Raises UserError."""
     if text is None:
         return max(LIVE_SPEED + 1, tape.length_us / 1_000_000 / REAL_TIME_S)

@@ -28,7 +28,7 @@ class DemoChoices:
 
 
 @dataclass(frozen=True)
-class Start:
+class PlannedStart:
     """One execution to come. `after_us` counts from the tape's start."""
 
     after_us: int
@@ -37,7 +37,7 @@ class Start:
     count_e2: CountE2
 
 
-def schedule(choices: DemoChoices, tape_us: int) -> list[Start]:
+def schedule(choices: DemoChoices, tape_us: int) -> list[PlannedStart]:
     """Starts spread evenly from a minute after the tape's start to its end less the horizon.
 
     Outcomes alternate fastest, then algorithms, then sizes, so that a dozen executions show every combination.
@@ -57,7 +57,7 @@ def schedule(choices: DemoChoices, tape_us: int) -> list[Start]:
         turn, of_outcome = divmod(i, len(outcomes))
         turn, of_method = divmod(turn, len(choices.methods))
         starts.append(
-            Start(
+            PlannedStart(
                 after_us=FIRST_START_US + span_us * i // choices.executions,
                 method=choices.methods[of_method],
                 outcome=outcomes[of_outcome],
@@ -67,7 +67,7 @@ def schedule(choices: DemoChoices, tape_us: int) -> list[Start]:
     return starts
 
 
-def target_price(start: Start, view: MarketView) -> PriceE4:
+def target_price(start: PlannedStart, view: MarketView) -> PriceE4:
     """The best ask for `market`; otherwise the mid, rounded down to the grid. The view must be two-sided."""
     bid, ask = view.bids[0][0], view.asks[0][0]
     if start.method.algorithm == "market":

@@ -116,16 +116,16 @@ def table_of(results: list[ExecutionResult]) -> Table:
             r.outcome,
             r.state if r.reason in ("completed", None) else r.reason,
             f"{_short(r.filled_quantity)}/{_short(r.target_quantity)}",
-            "-" if r.target_price is None else trimmed(r.target_price),
-            "-" if r.average_fill_price is None else trimmed(r.average_fill_price[:CENTICENTS_LEN]),
+            "-" if r.target_price is None else trim_dollars(r.target_price),
+            "-" if r.average_fill_price is None else trim_dollars(r.average_fill_price[:CENTICENTS_LEN]),
             "-" if r.shortfall is None else _cents(r.shortfall),
-            trimmed(r.fees),
+            trim_dollars(r.fees),
             "-" if r.time_to_full_fill is None else str(r.time_to_full_fill),
         )
     return table
 
 
-def trimmed(dollars: str) -> str:
+def trim_dollars(dollars: str) -> str:
     """Without the zeros that say nothing, but with two decimals at least."""
     whole, _, fraction = dollars.partition(".")
     return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fsm_exec.cli.demo.results import trimmed
+from fsm_exec.cli.demo.results import trim_dollars
 from fsm_exec.cli.output import Page
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.execution.execution import Execution
@@ -150,4 +150,4 @@ def _filled(execution: Execution) -> str:
 
 
 def _price(price: PriceE4 | None) -> str:
-    return "-" if price is None else trimmed(format_price(price))
+    return "-" if price is None else trim_dollars(format_price(price))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fsm_exec.cli.config import Loaded
+from fsm_exec.cli.config import LoadedConfig
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.session import Access
 
 
-def access_of(loaded: Loaded, key: SigningKey) -> Access:
+def access_of(loaded: LoadedConfig, key: SigningKey) -> Access:
     """Raises UserError for an address that is none."""
     return Access.by_urls(
         loaded.exchange.rest_url,

@@ -24,7 +24,7 @@ import click
 import trio
 
 from fsm_exec.cli.end_signals import ending_signals
-from fsm_exec.cli.exchange.paper_file import Ready, told
+from fsm_exec.cli.exchange.paper_file import PaperReady, publish_ready
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError, first_of
 from fsm_exec.core.values.units import Outcome
@@ -76,16 +76,16 @@ def paper(
     host: str,
 ) -> None:
     """Serve a paper exchange until interrupted. Prints one JSON line when it is ready."""
-    address = _address(host)
+    address = _parse_host(host)
     if port and port == ws_port:
         raise UserError(f"--port and --ws-port are both {port}; give two different ports")
     what_goes_wrong = None if faults is None else load_fault_profile(faults)
-    tape = _tape(recording, profile, market, seed)
+    tape = _load_tape(recording, profile, market, seed)
     outcome = cast("Outcome | None", result)
     try:
         trio.run(partial(_serve, tape, what_goes_wrong, seed, speed, outcome, address, port, ws_port))
     except* OSError as group:
-        raise _of_socket(group, address, port, ws_port) from group
+        raise _socket_error(group, address, port, ws_port) from group
 
 
 async def _serve(
@@ -112,12 +112,12 @@ async def _serve(
         ):
             player = at.play(tape)
             nursery.start_soon(keep_synchronized, wall, _ignore_jump)
-            nursery.start_soon(_settle_at_the_end, at.exchange, player, result)
+            nursery.start_soon(_settle_at_end, at.exchange, player, result)
             if not ip_address(address).is_loopback:
                 say(f"fsm-exec: warning: other machines can reach {address}; its key lets them trade", err=True)
-            ready = Ready(served.rest_url, served.ws_url, credentials.api_key_id, str(key_path), [player.ticker])
-            with told(ready) as is_told:
-                _announce(ready, with_hint=is_told)
+            ready = PaperReady(served.rest_url, served.ws_url, credentials.api_key_id, str(key_path), [player.ticker])
+            with publish_ready(ready) as is_published:
+                _announce(ready, with_hint=is_published)
                 await anext(aiter(signals))
             nursery.cancel_scope.cancel()
 
@@ -126,20 +126,20 @@ def _ignore_jump(_: int) -> None:
     """Signatures are held against the corrected wall; the exchange's own time has no part in it."""
 
 
-async def _settle_at_the_end(exchange: Exchange, player: TapePlayer, result: Outcome | None) -> None:
+async def _settle_at_end(exchange: Exchange, player: TapePlayer, result: Outcome | None) -> None:
     """The market closes with its tape; with a result it is settled too."""
     await player.ended.wait()
     if result is not None and exchange.markets[player.ticker].status == "closed":
         exchange.determine_market(player.ticker, result)
 
 
-def _announce(ready: Ready, *, with_hint: bool) -> None:
+def _announce(ready: PaperReady, *, with_hint: bool) -> None:
     say_json(ready)
     if with_hint and sys.stderr.isatty():
         say(f"an engine for it: fsm-exec serve --paper {ready.rest_url}", err=True)
 
 
-def _tape(recording: Path | None, profile: str | None, market: str | None, seed: int) -> Tape:
+def _load_tape(recording: Path | None, profile: str | None, market: str | None, seed: int) -> Tape:
     """What the market plays. Raises UserError."""
     if recording is not None:
         if profile is not None:
@@ -154,7 +154,7 @@ def _tape(recording: Path | None, profile: str | None, market: str | None, seed:
     return generate(seed, GENERATED_TAPE_S, profile=profile or DEFAULT_PROFILE, ticker=ticker)
 
 
-def _address(host: str) -> str:
+def _parse_host(host: str) -> str:
     """An address to listen at. Raises UserError for a name: what it stands for may change."""
     if host == "localhost":
         return LOOPBACK
@@ -174,7 +174,7 @@ def _private_directory() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _of_socket(group: BaseExceptionGroup[OSError], address: str, port: int, ws_port: int) -> UserError | OSError:
+def _socket_error(group: BaseExceptionGroup[OSError], address: str, port: int, ws_port: int) -> UserError | OSError:
     """The error of a port or an address that cannot be had, said so; any other as it is."""
     error = first_of(group)
     asked = ", ".join(f"{name} {number}" for name, number in (("--port", port), ("--ws-port", ws_port)) if number)

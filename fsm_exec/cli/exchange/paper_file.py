@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from fsm_exec.control.paths import made, papers_directory
+from fsm_exec.control.paths import ensure_directory, papers_directory
 from fsm_exec.core.errors import UserError
 
 OWNER_ONLY = 0o600
 FILE_BYTES_MAX = 64 * 1_024
 
 
-class Ready(msgspec.Struct):
+class PaperReady(msgspec.Struct):
     """What a client needs to know, on one line of stdout."""
 
     rest_url: str
@@ -32,13 +32,13 @@ class Ready(msgspec.Struct):
 
 
 @contextmanager
-def told(ready: Ready) -> Iterator[bool]:
+def publish_ready(ready: PaperReady) -> Iterator[bool]:
     """`serve --paper` finds this exchange while the block runs; False if the file could not be written, which is no
     reason not to serve."""
     path = None
     with suppress(OSError, UserError):
-        path = _path(ready.rest_url)
-        made(path.parent)
+        path = _path_of(ready.rest_url)
+        ensure_directory(path.parent)
         path.unlink(missing_ok=True)  # of one that was killed
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY)
         with os.fdopen(descriptor, "wb") as file:
@@ -51,13 +51,13 @@ def told(ready: Ready) -> Iterator[bool]:
                 path.unlink()
 
 
-def paper_at(url: str) -> Ready:
+def load_ready(url: str) -> PaperReady:
     """The running `fsm-exec paper` of this user whose REST address is `url`, with or without its path. Raises
     UserError."""
-    path = _path(url)
+    path = _path_of(url)
     try:
         with path.open("rb") as file:
-            return msgspec.json.decode(file.read(FILE_BYTES_MAX), type=Ready)
+            return msgspec.json.decode(file.read(FILE_BYTES_MAX), type=PaperReady)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         raise UserError(
             f"--paper {url[:100]!r}: no fsm-exec paper of this user serves there; start one and give its rest_url, or "
@@ -65,7 +65,7 @@ def paper_at(url: str) -> Ready:
         ) from None
 
 
-def _path(url: str) -> Path:
+def _path_of(url: str) -> Path:
     try:
         port = urlsplit(url).port
     except ValueError:

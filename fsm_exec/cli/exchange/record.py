@@ -17,10 +17,10 @@ from typing import Final
 import click
 import trio
 
-from fsm_exec.cli.config import Loaded, load
+from fsm_exec.cli.config import LoadedConfig, load_config
 from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.exchange.access import access_of
-from fsm_exec.cli.exchange.recording_file import RecordingWriter, recover
+from fsm_exec.cli.exchange.recording_file import RecordingWriter, recover_unfinished
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError, VenueRefused, VenueUnreadable
 from fsm_exec.core.market.book import Level
@@ -50,7 +50,7 @@ FLUSH_S: Final = 2
 def record(tickers: tuple[str, ...], out: Path, config_path: Path | None, seconds: int | None, as_json: bool) -> None:
     """Record the books and trades of markets until interrupted."""
     paths = paths_of(tickers, out)
-    loaded = load(config_path)
+    loaded = load_config(config_path)
     key = SigningKey.load(loaded.key_path)
     recorder = trio.run(partial(_record, loaded, key, paths, seconds))
     rows = [{"market": ticker, **recorder.count(ticker)} for ticker in paths]
@@ -128,10 +128,10 @@ class Recorder:
             self.failure = writer.path, error
             self.failed.set()
 
-    def see(self, frame: str | bytes, at_us: int) -> None:
+    def record_frame(self, frame: str | bytes, at_us: int) -> None:
         self._frame = frame, at_us
 
-    def _keep(self, ticker: str) -> None:
+    def _write_pending(self, ticker: str) -> None:
         writer = self._writers.get(ticker)
         if writer is not None and ticker in self._started:
             frame, at_us = self._frame
@@ -147,10 +147,10 @@ class Recorder:
 
     def book_snapshot(self, ticker: str, yes: Sequence[Level], no: Sequence[Level], at_us: int | None) -> None:
         self._started.add(ticker)
-        self._keep(ticker)
+        self._write_pending(ticker)
 
     def book_change(self, ticker: str, outcome: Outcome, price: PriceE4, delta: CountE2, at_us: int) -> None:
-        self._keep(ticker)
+        self._write_pending(ticker)
 
     def book_gap(self, tickers: Sequence[str]) -> None:
         for ticker in tickers:
@@ -160,7 +160,7 @@ class Recorder:
         self.book_gap([ticker])
 
     def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
-        self._keep(ticker)
+        self._write_pending(ticker)
 
     def market_status(self, ticker: str, status: MarketStatus) -> None:
         """Not recorded: a tape is of the book."""
@@ -178,14 +178,17 @@ class Recorder:
         """A recording shows by its times when nothing came."""
 
 
-async def _record(loaded: Loaded, key: SigningKey, paths: dict[str, Path], seconds: int | None) -> Recorder:
+async def _record(loaded: LoadedConfig, key: SigningKey, paths: dict[str, Path], seconds: int | None) -> Recorder:
     """Until a signal, or for `seconds`. Raises UserError."""
     wall, recorder = WallClock(system_us()), Recorder()
     with trio.open_signal_receiver(*ending_signals()) as signals, ExitStack() as files:
-        async with connect(access_of(loaded, key), wall, tap=recorder.see) as client, trio.open_nursery() as nursery:
+        async with (
+            connect(access_of(loaded, key), wall, tap=recorder.record_frame) as client,
+            trio.open_nursery() as nursery,
+        ):
             nursery.start_soon(_end_at, signals, nursery)
             for ticker, path in paths.items():
-                writer = await _open(client, ticker, path)
+                writer = await _open_writer(client, ticker, path)
                 files.callback(recorder.close, writer)
                 recorder.add(ticker, writer)
             say(f"fsm-exec: recording {', '.join(paths)}; end with Ctrl-C", err=True)
@@ -206,7 +209,7 @@ async def _end_at(signals: AsyncIterator[int], nursery: trio.Nursery) -> None:
     nursery.cancel_scope.cancel()
 
 
-async def _open(client: KalshiClient, ticker: str, path: Path) -> RecordingWriter:
+async def _open_writer(client: KalshiClient, ticker: str, path: Path) -> RecordingWriter:
     try:
         market = await client.public.fetch_market(ticker)
     except VenueRefused as error:
@@ -217,7 +220,7 @@ async def _open(client: KalshiClient, ticker: str, path: Path) -> RecordingWrite
         raise VenueUnreadable(f"market {ticker}: its price_level_structure is missing, which a recording must name")
     try:
         path.parent.mkdir(exist_ok=True)
-        if (left := recover(path)) is not None:
+        if (left := recover_unfinished(path)) is not None:
             where = f"its {left.frames} frames are in {left.kept}" if left.kept else "it held no frame and is gone"
             say(f"fsm-exec: {left.part} was left by a recording that was killed; {where}", err=True)
         header = Header(format=FORMAT, ticker=ticker, price_level_structure=market.price_level_structure)

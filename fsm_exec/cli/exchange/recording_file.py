@@ -75,7 +75,7 @@ class RecordingWriter:
             return False
 
 
-class LeftBehind(NamedTuple):
+class Recovered(NamedTuple):
     """A recording that a kill had left unfinished, and where its frames are now; nowhere if it held none."""
 
     part: Path
@@ -83,7 +83,7 @@ class LeftBehind(NamedTuple):
     frames: int
 
 
-def recover(path: Path) -> LeftBehind | None:
+def recover_unfinished(path: Path) -> Recovered | None:
     """Make what `PATH.part` holds a recording of its own, if there is one that nobody writes. Raises UserError for one
     that somebody does write or that cannot be read, OSError for a file that cannot be written."""
     part = part_of(path)
@@ -111,7 +111,7 @@ def recover(path: Path) -> LeftBehind | None:
         else:
             making.unlink()
         part.unlink()
-        return LeftBehind(part, kept, max(0, frames))
+        return Recovered(part, kept, max(0, frames))
 
 
 def part_of(path: Path) -> Path:

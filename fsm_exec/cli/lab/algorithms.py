@@ -23,7 +23,7 @@ from fsm_exec.plugins import installed
 CASES_MAX, SEED_MAX = 100_000, 2**31 - 1
 
 
-class Listed(msgspec.Struct, frozen=True, kw_only=True):
+class AlgorithmRow(msgspec.Struct, frozen=True, kw_only=True):
     """An algorithm; `distribution` None: it ships with fsm-exec."""
 
     name: str
@@ -32,7 +32,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     lab_only: bool
 
 
-class Checked(msgspec.Struct, frozen=True, kw_only=True):
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     algorithm: str
     distribution: str | None
     version: str | None
@@ -49,7 +49,7 @@ def algorithms() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def list_algorithms(as_json: bool) -> None:
     """Every algorithm that can be used, and where it is from. What cannot is said on stderr."""
-    found = [_listed(name, family.lab_only) for name, family in installed().usable().items()]
+    found = [_row_of(name, family.lab_only) for name, family in installed().usable().items()]
     say_broken_packages()
     if as_json:
         say_json({"algorithms": found})
@@ -86,9 +86,11 @@ def check(name: str, cases: int, seed: int, as_json: bool) -> None:
             say(_line(verdict))
     passed = all(verdict.why is None for verdict in verdicts)
     if as_json:
-        one = _listed(name, family.lab_only)
+        one = _row_of(name, family.lab_only)
         say_json(
-            Checked(algorithm=name, distribution=one.distribution, version=one.version, passed=passed, checks=verdicts)
+            CheckResult(
+                algorithm=name, distribution=one.distribution, version=one.version, passed=passed, checks=verdicts
+            )
         )
     else:
         say(f"{name} {'keeps all of them' if passed else 'is not to be traded with'}")
@@ -96,9 +98,9 @@ def check(name: str, cases: int, seed: int, as_json: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
-def _listed(name: str, lab_only: bool) -> Listed:
+def _row_of(name: str, lab_only: bool) -> AlgorithmRow:
     origin = installed().origin(name)
-    return Listed(
+    return AlgorithmRow(
         name=name,
         distribution=None if origin is None else origin.distribution,
         version=None if origin is None else origin.version,

@@ -39,29 +39,29 @@ def compare(
     tapes: tuple[str, ...],
     methods: str | None,
     baseline: str,
-    experiment: options.Experiment,
+    experiment: options.ExperimentOptions,
     sensitivity: bool,
     buckets: bool,
     as_json: bool,
 ) -> None:
     """Compare methods on recorded or generated tapes."""
-    plan = experiment.plan(tapes, _methods(methods, baseline), baseline)
+    plan = experiment.plan(tapes, _parse_methods(methods, baseline), baseline)
     processes = experiment.processes()
     others = variations(plan.conditions) if sensitivity else {}
     slowest_us = max(conditions.latency_us for conditions in (plan.conditions, *others.values()))
-    options.horizons(experiment.horizon, slowest_us // 1_000)
+    options.parse_horizons(experiment.horizon, slowest_us // 1_000)
     named = open_tapes(plan.tapes)
     field = Field(plan, named)
     varied: list[Variation] = []
     with open_results(experiment.out, resume=experiment.resume) as results:
-        finished = progress.work(field, results, processes)
+        finished = progress.run_episodes(field, results, processes)
         found = build_report(field, results, with_buckets=buckets)
     for name, conditions in others.items():
         if not finished:
             break
         field = Field(msgspec.structs.replace(plan, conditions=conditions), named)
         with open_results(experiment.out / name, resume=experiment.resume) as results:
-            finished = progress.work(field, results, processes)
+            finished = progress.run_episodes(field, results, processes)
             varied.append(variation(name, build_report(field, results)))
     if as_json:
         document = grid(found, varied) if sensitivity else found
@@ -73,7 +73,7 @@ def compare(
         sys.exit(EXIT_INTERRUPTED)
 
 
-def _methods(text: str | None, baseline: str) -> tuple[str, ...]:
+def _parse_methods(text: str | None, baseline: str) -> tuple[str, ...]:
     """The baseline first, then the others as they were given; without any, all algorithms there are but the baseline
     itself. Raises UserError."""
     if text is None:

@@ -26,7 +26,7 @@ PLAIN_WIDTH = 100  # of the table when nobody's terminal says how wide it is
 DIGITS = 4  # of a figure in the document
 
 
-class Row(msgspec.Struct, kw_only=True):
+class StatisticRow(msgspec.Struct, kw_only=True):
     """One statistic. Figures are rounded; null = no gate, or nothing to compare with."""
 
     statistic: str
@@ -44,7 +44,7 @@ class Comparison(msgspec.Struct, kw_only=True):
     gates: int
     passed: int
     failed: list[str]
-    rows: list[Row]
+    rows: list[StatisticRow]
 
 
 class FidelityResult(msgspec.Struct, kw_only=True):
@@ -70,7 +70,7 @@ def fidelity(recordings: tuple[Path, ...], profile: str, seeds: str, seconds: in
     """Compare generated markets with recorded ones, gate by gate."""
     if not SECONDS_MIN <= seconds <= LENGTH_MAX_S:
         raise UserError(f"--seconds {seconds}: give a number from {SECONDS_MIN} to {LENGTH_MAX_S}")
-    numbers = _seeds(seeds)
+    numbers = _parse_seeds(seeds)
     recorded = [(path.name, measure(read_tape(path))) for path in recordings]  # first: it may be refused
     generated = [measure(generate(seed, seconds, profile=profile)) for seed in numbers]
     comparisons = [_comparison(name, judge(figures, generated)) for name, figures in recorded]
@@ -83,7 +83,7 @@ def fidelity(recordings: tuple[Path, ...], profile: str, seeds: str, seconds: in
         _print(result)
 
 
-def _seeds(text: str) -> Sequence[int]:
+def _parse_seeds(text: str) -> Sequence[int]:
     """Raises UserError unless it is A-B or A, with 0 <= A <= B."""
     first, _, last = text.partition("-")
     numbers = (first, last or first)
@@ -103,7 +103,7 @@ def _comparison(name: str | None, verdicts: list[Verdict]) -> Comparison:
         passed=sum(verdict.passed is True for verdict in gated),
         failed=[verdict.statistic for verdict in gated if not verdict.passed],
         rows=[
-            Row(
+            StatisticRow(
                 statistic=verdict.statistic,
                 unit=verdict.unit,
                 recorded=_rounded(verdict.recorded),

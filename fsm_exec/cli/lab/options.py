@@ -22,7 +22,7 @@ EVERY_MAX_S, HORIZON_MAX_S, LATENCY_MAX_MS, WORKERS_MAX = 86_400, 86_400, 10_000
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+class ExperimentOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of an experiment as they were given."""
 
     quantity: str
@@ -42,23 +42,23 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
             tapes=tapes,
             methods=methods,
             baseline=baseline,
-            quantities_e2=quantities(self.quantity),
-            horizons_us=horizons(self.horizon, self.latency_ms),
-            outcomes=outcomes(self.outcome),
-            every_us=interval(self.every),
-            conditions=conditions(self.queue_model, self.latency_ms, self.maker_fee),
+            quantities_e2=parse_quantities(self.quantity),
+            horizons_us=parse_horizons(self.horizon, self.latency_ms),
+            outcomes=parse_outcomes(self.outcome),
+            every_us=parse_interval_us(self.every),
+            conditions=parse_conditions(self.queue_model, self.latency_ms, self.maker_fee),
         )
 
     def processes(self) -> int:
         """How many work at it. Raises UserError."""
-        return workers(self.workers)
+        return worker_count(self.workers)
 
 
 def experiment_options(
     *, quantity: str, horizon: str, every: int, out: str, resume: str
 ) -> Callable[[Command], Command]:
-    """The options that make an `Experiment`, with these defaults (`resume` is that option's help); the command gets it
-    as `experiment`."""
+    """The options that make `ExperimentOptions`, with these defaults (`resume` is that option's help); the command gets
+    it as `experiment`."""
     options = (
         click.option("--quantity", default=quantity, show_default=True, help="Contracts, separated by commas."),
         click.option("--horizon", default=horizon, show_default=True, help="Seconds, separated by commas."),
@@ -85,8 +85,8 @@ def experiment_options(
     def decorate(command: Command) -> Command:
         @wraps(command)
         def with_experiment(**values: Any) -> Any:  # noqa: ANN401 - a command's, whatever they are
-            given = {name: values.pop(name) for name in Experiment.__struct_fields__}
-            return command(experiment=Experiment(**given), **values)
+            given = {name: values.pop(name) for name in ExperimentOptions.__struct_fields__}
+            return command(experiment=ExperimentOptions(**given), **values)
 
         decorated: Any = with_experiment
         for option in reversed(options):
@@ -96,7 +96,7 @@ def experiment_options(
     return decorate
 
 
-def conditions(queue_model: str, latency_ms: int, maker_fee: str | None) -> Conditions:
+def parse_conditions(queue_model: str, latency_ms: int, maker_fee: str | None) -> Conditions:
     """Raises UserError for a latency that makes no sense; the others are choices already checked."""
     if not 0 <= latency_ms <= LATENCY_MAX_MS:
         raise UserError(f"--latency-ms {latency_ms}: give milliseconds from 0 to {LATENCY_MAX_MS}")
@@ -107,20 +107,20 @@ def conditions(queue_model: str, latency_ms: int, maker_fee: str | None) -> Cond
     )
 
 
-def interval(every: int) -> int:
+def parse_interval_us(every: int) -> int:
     """In microseconds. Raises UserError."""
     if not 1 <= every <= EVERY_MAX_S:
         raise UserError(f"--every {every}: give seconds from 1 to {EVERY_MAX_S}")
     return every * US_PER_S
 
 
-def outcomes(outcome: str) -> tuple[Outcome, ...]:
+def parse_outcomes(outcome: str) -> tuple[Outcome, ...]:
     return ("yes", "no") if outcome == "both" else (cast("Outcome", outcome),)
 
 
-def quantities(text: str) -> tuple[CountE2, ...]:
+def parse_quantities(text: str) -> tuple[CountE2, ...]:
     found: list[CountE2] = []
-    for part in split("--quantity", text):
+    for part in split_list("--quantity", text):
         try:
             count = parse_count(part)
         except UnitError as error:
@@ -131,18 +131,18 @@ def quantities(text: str) -> tuple[CountE2, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def horizons(text: str, latency_ms: int) -> tuple[int, ...]:
+def parse_horizons(text: str, latency_ms: int) -> tuple[int, ...]:
     """In microseconds. Raises UserError."""
     least_s = latency_ms * 4 // 1_000 + 1  # an order must be able to get there, trade, and be heard of
     found: list[int] = []
-    for part in split("--horizon", text):
+    for part in split_list("--horizon", text):
         if not (part.isascii() and part.isdigit() and least_s <= int(part) <= HORIZON_MAX_S):
             raise UserError(f"--horizon {part[:40]}: give whole seconds from {least_s} to {HORIZON_MAX_S}")
         found.append(int(part) * US_PER_S)
     return tuple(dict.fromkeys(found))
 
 
-def workers(asked: int | None) -> int:
+def worker_count(asked: int | None) -> int:
     if asked is None:
         return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     if not 1 <= asked <= WORKERS_MAX:
@@ -150,7 +150,7 @@ def workers(asked: int | None) -> int:
     return asked
 
 
-def split(option: str, text: str) -> list[str]:
+def split_list(option: str, text: str) -> list[str]:
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
         raise UserError(f"{option} {text!r}: give values separated by single commas")

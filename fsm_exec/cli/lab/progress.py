@@ -13,17 +13,17 @@ from fsm_exec.cli.output import Page, say
 from fsm_exec.lab.experiment.compare import Field, remaining_tasks, run_tasks
 from fsm_exec.lab.experiment.results import Results
 
-TELL_EVERY_S = 10  # how often the time left is told where no bar can be drawn
+PRINT_EVERY_S = 10  # how often the time left is told where no bar can be drawn
 
 
-def work(field: Field, results: Results, processes: int) -> bool:
+def run_episodes(field: Field, results: Results, processes: int) -> bool:
     """Work what is left of the field's plan; False if it was interrupted."""
     results.agree(field.plan.stated(), field.fingerprints())
     tasks = remaining_tasks(field, results)
     try:
-        with _terminate_as_interrupt(), _progress(len(tasks)) as tell:
+        with _terminate_as_interrupt(), _progress(len(tasks)) as print_time_left:
             for done in run_tasks(field, tasks, results, min(processes, max(1, len(tasks)))):
-                tell(done)
+                print_time_left(done)
     except KeyboardInterrupt:
         return False
     return True
@@ -66,14 +66,14 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
             task = bar.add_task("", total=total)
             yield lambda done: bar.update(task, completed=done)
         return
-    began = told = time.monotonic()
+    began = printed = time.monotonic()
 
-    def tell(done: int) -> None:
-        nonlocal told
+    def print_time_left(done: int) -> None:
+        nonlocal printed
         now = time.monotonic()
-        if now - told >= TELL_EVERY_S or done == total:
-            told = now
+        if now - printed >= PRINT_EVERY_S or done == total:
+            printed = now
             left = (now - began) / done * (total - done)
             say(f"fsm-exec: {done} of {total} episodes, about {left:.0f} s left", err=True)
 
-    yield tell
+    yield print_time_left

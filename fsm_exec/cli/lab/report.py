@@ -45,10 +45,10 @@ def report(
         raise UserError(f"{file} is an experiment; {GIVEN_PER_EXECUTION}")
     target = out or file.with_name(f"{file.stem}{'-' + execution if execution else ''}.html")
     _check_free(target, force=force)
-    drawing = _drawing()
+    drawing = _import_drawing()
     damage: list[str] = []
     if experiment:
-        names = None if methods is None else options.split("--methods", methods)
+        names = None if methods is None else options.split_list("--methods", methods)
         title, facts, sections = drawing.comparison_sections(file, baseline=baseline, methods=names)
     elif execution is not None:
         title, facts, sections = drawing.execution_sections(file, execution, recording)
@@ -75,7 +75,7 @@ def _check_free(target: Path, *, force: bool) -> None:
         raise UserError(f"{target} is no page, so it is not written over; give another --out")
 
 
-def _drawing() -> Any:  # noqa: ANN401  # the module: what draws is loaded only when something is drawn
+def _import_drawing() -> Any:  # noqa: ANN401  # the module: what draws is loaded only when something is drawn
     """Raises UserError if the plotting library is missing."""
     try:
         from fsm_exec.lab.report import renderers

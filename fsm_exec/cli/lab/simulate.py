@@ -42,7 +42,7 @@ class Totals(msgspec.Struct, kw_only=True):
     faults: int = 0
 
 
-class HuntResult(msgspec.Struct, kw_only=True):
+class SearchResult(msgspec.Struct, kw_only=True):
     """The document of --json for several seeds. `runs_per_s` is a decimal string: histories a real second."""
 
     seeds: str
@@ -87,7 +87,7 @@ def simulate_command(
         if seeds is not None or workers is not None:
             raise UserError("--seed is one history; leave out --seeds and --workers")
         _check_number("--seed", seed, SEED_MAX)
-        sys.exit(_one(seed, steps, _numbers(without), options, history, as_json=as_json))
+        sys.exit(_run_one(seed, steps, _parse_numbers(without), options, history, as_json=as_json))
     for name, value in (("--steps", steps), ("--without", without), ("--history", history)):
         if value is not None:
             raise UserError(f"{name} is for one history; give it with --seed N")
@@ -95,10 +95,10 @@ def simulate_command(
     if not 1 <= count <= WORKERS_MAX:
         raise UserError(f"--workers {count}: give a number from 1 to {WORKERS_MAX}")
     named = seeds or DEFAULT_SEEDS
-    sys.exit(_many(named, _range(named), options, count, as_json=as_json))
+    sys.exit(_run_many(named, _parse_range(named), options, count, as_json=as_json))
 
 
-def _one(
+def _run_one(
     seed: int,
     steps: int | None,
     without: frozenset[int],
@@ -129,7 +129,7 @@ def _one(
     return EXIT_FAILED if report.findings else 0
 
 
-def _many(named: str, seeds: range, options: SearchOptions, workers: int, *, as_json: bool) -> int:
+def _run_many(named: str, seeds: range, options: SearchOptions, workers: int, *, as_json: bool) -> int:
     totals, visited, findings = Totals(), set[str](), list[Finding]()
     interrupted = False
     began = time.perf_counter()
@@ -142,11 +142,11 @@ def _many(named: str, seeds: range, options: SearchOptions, workers: int, *, as_
                 if lived.found is not None:
                     findings.append(lived.found)
                     if not as_json:
-                        _tell(lived.found)
+                        _print_finding(lived.found)
     except KeyboardInterrupt:
         interrupted = True  # what was found is told
     per_s = totals.runs * 100_000 // max(1, round((time.perf_counter() - began) * 1_000))  # hundredths
-    result = HuntResult(
+    result = SearchResult(
         seeds=named,
         workers=workers,
         interrupted=interrupted,
@@ -182,7 +182,7 @@ def _with_progress(results: Iterator[SeedResult], total: int, *, shown: bool) ->
             yield lived
 
 
-def _tell(found: Finding) -> None:
+def _print_finding(found: Finding) -> None:
     say(f"seed {found.seed}: {found.findings[0]}")
     for line in found.findings[1:]:
         say(f"    {line}")
@@ -203,7 +203,7 @@ def _write(path: Path, report: HistoryReport) -> None:
         raise UserError(f"--history {path}: cannot be written ({error.strerror}); give another path") from error
 
 
-def _range(text: str) -> range:
+def _parse_range(text: str) -> range:
     """Raises UserError."""
     first, dash, last = text.partition("-")
     if not (dash and first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
@@ -220,7 +220,7 @@ def _check_number(name: str, value: int, most: int) -> None:
         raise UserError(f"{name} {value}: give a whole number from 0 to {most}")
 
 
-def _numbers(text: str | None) -> frozenset[int]:
+def _parse_numbers(text: str | None) -> frozenset[int]:
     """Raises UserError."""
     if text is None:
         return frozenset()

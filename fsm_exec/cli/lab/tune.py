@@ -76,7 +76,7 @@ def tune(
     candidates: int,
     seeds: str,
     baseline: str,
-    experiment: options.Experiment,
+    experiment: options.ExperimentOptions,
     as_json: bool,
 ) -> None:
     """Search an algorithm's settings, leaving one tape out at a time.
@@ -93,12 +93,12 @@ def tune(
         raise UserError(f"--candidates {candidates}: give a number from 2 to {CANDIDATES_MAX}")
     called = name if name is not None else f"tuned_{resolve(algorithm).algorithm}"
     check_own(called, installed())
-    search = draw_search(algorithm, baseline, [parse_range(text) for text in ranges], candidates, _seeds(seeds))
+    search = draw_search(algorithm, baseline, [parse_range(text) for text in ranges], candidates, _parse_seeds(seeds))
     plan = experiment.plan(tapes, search.methods, baseline)
     processes = experiment.processes()
     field = Field(plan)
     with open_results(experiment.out, resume=experiment.resume) as results:
-        if not progress.work(field, results, processes):
+        if not progress.run_episodes(field, results, processes):
             say("fsm-exec: interrupted; what is done is kept: the same command with --resume goes on", err=True)
             sys.exit(EXIT_INTERRUPTED)
         found = judge(search, field, results)
@@ -110,8 +110,8 @@ def tune(
         _print(called, found, path)
 
 
-def _seeds(text: str) -> tuple[int, ...]:
-    parts = options.split("--seeds", text)
+def _parse_seeds(text: str) -> tuple[int, ...]:
+    parts = options.split_list("--seeds", text)
     if not all(part.isascii() and part.isdigit() and int(part) <= SEED_MAX for part in parts):
         raise UserError(f"--seeds {text!r}: give whole numbers separated by commas")
     return tuple(dict.fromkeys(int(part) for part in parts))

@@ -66,7 +66,7 @@ class OpportunityRow(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str | None
 
 
-def load_ended(connection: sqlite3.Connection, since_us: int, damage: list[str] | None = None) -> list[EndedRow]:
+def load_saved(connection: sqlite3.Connection, since_us: int, damage: list[str] | None = None) -> list[EndedRow]:
     """Those accepted at or after `since_us`, in the order of their acceptance. One that is damaged is named in
     `damage`; without it the first raises DamagedRow."""
     return list(decode_rows(connection.execute(_ENDED, (to_iso(since_us),)), _named_ended, damage))
