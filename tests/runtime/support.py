@@ -70,15 +70,17 @@ class Stage:
         outcome: Outcome = "yes",
         cents: int = 48,
         limits: Limits | None = None,
+        method_name: str | None = None,
     ) -> str:
-        """Work a simple_limit, within `limits` or those of `cents`; returns the execution's id."""
+        """Work a simple_limit, within `limits` or those of `cents`, stored under `method_name` where it is given;
+        returns the execution's id."""
         chosen = method("simple_limit")
         return await self.engine.submit(
             ExecutionRequest(
                 ticker=TICKER,
                 outcome=outcome,
                 target_e2=count(contracts),
-                method=MethodRef(chosen.full_name, chosen),
+                method=MethodRef(method_name or chosen.full_name, chosen),
                 limits=limits or resolve_limits(price(cents), LINEAR_CENT, FEES),
                 horizon_us=horizon_s * 1_000_000,
             )

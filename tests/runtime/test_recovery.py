@@ -486,23 +486,21 @@ async def test_the_trouble_of_one_stops_nobody_else(autojump_clock: MockClock) -
     async with a_world() as world:
 
         async def work(stage: Stage) -> None:
-            for _ in range(3):
+            await stage.submit(horizon_s=300, method_name="forgotten@1")
+            for _ in range(2):
                 await stage.submit(horizon_s=300)
             await trio.sleep(2)
 
         await world.killed_after(work)
         first, second, third = sorted(world.exchange.resting)
         world.exchange.lists_as(second, lambda row: row.update(outcome_side="no", book_side="ask"))
-        calls = 0
 
-        def forgotten(name: str) -> Algorithm:
-            nonlocal calls
-            calls += 1
-            if calls == 1:
+        def find(name: str) -> Algorithm:
+            if name == "forgotten@1":
                 raise UserError(f"unknown method {name}")
             return known(name)
 
-        known, world.methods = world.methods, forgotten
+        known, world.methods = world.methods, find
         async with world.life() as stage:
             status = stage.engine.status()
             assert (stage.engine.state, status.at_work, sorted(status.quarantined)) == (
