@@ -221,4 +221,4 @@ async def test_a_model_says_what_the_exchange_says(
         both = Both(make(), exchange, wall, random.Random(f"models:{seed}"))
         for _ in range(STEPS):
             await both.step()
-        assert {"OrderAccepted", "OrderDoubted", "AmendAnswered", "CancelAnswered", "WriteLost"} <= both.met
+        assert {"OrderAccepted", "PlaceUnconfirmed", "AmendAnswered", "CancelAnswered", "WriteUnconfirmed"} <= both.met
