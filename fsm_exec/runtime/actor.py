@@ -1,4 +1,4 @@
-"""One execution at work: its own task, its own inbox, one fact at a time. Decide, save, act.
+"""One execution at work: its own task, its own inbox, one event at a time. Decide, save, act.
 
 The order of three things in `Actor.step` is the promise of the whole engine: `advance` decides, `store.save` puts the
 decision and what it will send on disk, and only after that do the requests start.
@@ -54,8 +54,8 @@ CONTRADICTIONS = (IllegalEvent, IllegalTrigger, InvariantBroken)
 
 
 class Actor:
-    """Holds the newest durable execution. Only its own task replaces it. `deliver` hands answers to whoever owns the
-    execution when they come: its actor may be another one by then, or none."""
+    """Holds the newest durable execution. Only its own task replaces it. `deliver` hands answers to the execution's
+    actor when they come: that may be a successor by then, or none."""
 
     __slots__ = (  # thousands idle at once
         "_algorithm",
@@ -91,10 +91,10 @@ class Actor:
     ) -> None:
         self.execution = execution
         self.inbox = Inbox()
-        self.measure_now = LazyEvent()  # set when the cost is to be reckoned now, not at the deadline
-        self.on_deadline: Callable[[], Awaitable[None]] | None = None  # called once, if it is still at work then
-        self.caught_up = LazyEvent()  # what it begins with is taken in and durable
-        self.stop_reason: Reason | None = None  # whoever comes after this actor must be told, too
+        self.measure_now = LazyEvent()  # set when the cost is to be measured now, not at the deadline
+        self.on_deadline: Callable[[], Awaitable[None]] | None = None  # called once, unless it has ended by then
+        self.caught_up = LazyEvent()  # its first event is processed and durable
+        self.stop_reason: Reason | None = None  # its successor has to stop for it, too
         self.in_flight = 0  # saves that have not returned, and requests without an answer yet
         self._first_event: AnyEvent | None = None
         self._may_act: Waitable | None = None
@@ -107,18 +107,18 @@ class Actor:
         self._held_until_us = 0
         self._lookup = OrderLookup(self, services, feed)
         self._cancel_retry: CancelRetry | None = None
-        self.ends_regardless = False  # whoever owns it wants its end, whatever contradicts
-        self.is_waiting = False  # it has not begun, for want of what the exchange holds
+        self.ends_regardless = False  # its owner wants its end, whatever contradicts
+        self.is_waiting = False  # held until the exchange's listings are known
         self._on_stop: Callable[[], None] | None = None
 
     @property
     def ends(self) -> CancelDemand:
-        """When it will ask for its cancels."""
+        """When the execution will send its cancels, and of how many orders."""
         return ends_of(self.execution.deadline_us, self._algorithm)
 
     @property
     def begins_with_drain(self) -> bool:
-        """Whether its process is leaving before it has learned what the exchange holds."""
+        """Whether its process began to leave before the exchange's listings had come."""
         return isinstance(self._first_event, DrainRequested)
 
     @property
@@ -127,37 +127,38 @@ class Actor:
         return any(child.is_open or child.suspicion is not None for child in self.execution.children)
 
     def hold_until_listed(self, on_stop: Callable[[], None] | None, may_act: Waitable | None = None) -> None:
-        """It is taken up again, and begins with what the exchange holds (`begin_with`). Should it be told to stop
-        before that is known, it begins at once with what its snapshot knows, goes on when it `may_act`, and `on_stop`
-        is called; None: not even then."""
+        """Wait for what the exchange holds (`begin_with`). A stop before that is known begins the execution at once
+        with what its snapshot knows, calls `on_stop`, and lets it go on when it `may_act`; with `on_stop` None it waits
+        all the same."""
         self.is_waiting, self._on_stop, self._may_act = True, on_stop, may_act
 
     def begin_with(self, first: Restored, may_act: Waitable) -> None:
-        """Have it take `first` in before anything else, and nothing more until `may_act`."""
+        """Have the execution process `first` before anything else, and nothing more until `may_act`."""
         self._first_event, self._may_act, self._on_stop = first, may_act, None
         self.is_waiting = False
 
     def end(self, reason: Reason) -> None:
-        """Have the execution ended, and its cost reckoned now."""
+        """Have the execution ended, and its cost measured now."""
         self.stop_reason = reason
         self._stop(StopRequested(at_us=self._services.wall.now_us(), reason=reason))
         self.measure_now.set()
 
     def drain(self) -> None:
-        """Have it cancel what is live and come to rest without an end."""
+        """Have the execution cancel what is live and come to rest without an end."""
         self._stop(DrainRequested(at_us=self._services.wall.now_us()))
 
     def expire(self) -> None:
-        """Its deadline has passed while it was waiting for what the exchange holds."""
+        """Begin the execution because its deadline passed while it waited for what the exchange holds."""
         self._stop(TimerFired(at_us=self._services.wall.now_us()))
 
     def _stop(self, event: StopRequested | DrainRequested | TimerFired) -> None:
+        """Offer a stop to the inbox; one that comes while the execution is held begins it."""
         if self._on_stop is None:
             self.inbox.offer(event)
             return
-        told, self._on_stop = self._on_stop, None
+        on_stop, self._on_stop = self._on_stop, None
         self._first_event, self.is_waiting = event, False
-        told()
+        on_stop()
 
     def inherit_requests(self, before: Actor) -> None:
         """Take over what was asked of `before`, whose task failed."""
@@ -168,7 +169,8 @@ class Actor:
         self.ends_regardless = self.ends_regardless or before.ends_regardless
 
     async def run(self) -> None:
-        """Until the execution has ended. Raises what went wrong; the execution is then as its last save says."""
+        """Work the execution until it has ended. Raises what went wrong; the execution is then as its last save
+        says."""
         name = self.execution.execution_id
         self.feed.subscribe(name, self.inbox.nudge)
         try:
@@ -183,16 +185,16 @@ class Actor:
                 if not self._lookup.is_needed:
                     await self._process_events(None)
                     continue
-                async with trio.open_nursery() as nursery:  # only while something is in doubt: it costs memory
+                async with trio.open_nursery() as nursery:  # only while a look-up is needed: it costs memory
                     await self._process_events(nursery)
                     nursery.cancel_scope.cancel()
         finally:
             self.feed.unsubscribe(name)
 
     async def _process_first(self, first: AnyEvent) -> None:
-        """With what the exchange holds; or, if it was told to stop before that was known, with the cancels of all that
-        its snapshot knows. What the last process had under way is then in doubt like anything else that got lost, and
-        the listings are believed when they come: less than nothing is added by a cancel."""
+        """Process what the exchange holds; or, after a stop that came before it was known, cancel all that the snapshot
+        knows. What the last process had in flight is then unconfirmed like any lost write, and the listings correct it
+        when they come: a cancel too many does no harm."""
         left = () if isinstance(first, Restored) else self.execution.outbox
         await self.step(first)
         for entry in left:
@@ -200,16 +202,16 @@ class Actor:
         if not isinstance(first, Restored) and resend_cancel_intents(self.execution):
             await self.step(TimerFired(at_us=self._services.wall.now_us()))
 
-    async def _process_events(self, inquiries: trio.Nursery | None) -> None:
-        """Until the execution has ended, or something is in doubt that was not (or nothing is any more)."""
-        while not self.execution.is_ended and self._lookup.is_needed == (inquiries is not None):
-            if inquiries is not None:
-                self._lookup.start_lookups(inquiries)
+    async def _process_events(self, lookups: trio.Nursery | None) -> None:
+        """Process events until the execution has ended, or until a look-up begins to be needed or is needed no more."""
+        while not self.execution.is_ended and self._lookup.is_needed == (lookups is not None):
+            if lookups is not None:
+                self._lookup.start_lookups(lookups)
             try:
                 event = await self._next_event()
                 if event is not None and not self._lookup.is_overtaken(event):
                     await self.step(event)
-                event = None  # what it saw is not kept while it waits
+                event = None  # the view it holds is not kept in memory during the wait
             except CONTRADICTIONS as error:
                 if not self.ends_regardless:
                     raise
@@ -217,7 +219,7 @@ class Actor:
                 self._services.log.error("not_taken_in", execution=self.execution.execution_id, why=str(error))  # noqa: TRY400 - no bug: what the exchange says
 
     async def step(self, event: AnyEvent) -> None:
-        """Take one fact in; return when its consequences are durable and on their way."""
+        """Process one event; return when its consequences are durable and on their way."""
         before = self.execution
         is_fill = isinstance(event, FillReported)
         crashpoint("fill.before" if is_fill else "decision.before")
@@ -225,12 +227,14 @@ class Actor:
         crashpoint("decision.after")
         if step is None:
             return
-        self.in_flight += 1  # what was decided is sent when this returns
+        # Saved first, sent after: a process that dies between the two has the writes in its outbox and looks them up.
+        # Sent first, it could die without knowing of an order that is live.
+        self.in_flight += 1  # the decided writes are sent when this returns
         try:
             await self._services.store.save(save_of(before, event, step))
         finally:
             self.in_flight -= 1
-        self.execution = step.execution
+        self.execution = step.execution  # not before the save: a save that fails leaves the last durable state
         if is_fill:
             crashpoint("fill.after")
         self._publish(event, step)
@@ -239,8 +243,8 @@ class Actor:
             self._services.requests.start_soon(self._send, write)
 
     async def process_after_end(self, until_s: float) -> None:
-        """Take in the next fact about an execution that has ended, or wait for one until then, on trio's clock. What
-        contradicts is said, and changes nothing. Raises InboxOverflow, and what a save raises."""
+        """Process the next event about an execution that has ended, or wait for one until `until_s` of trio's clock.
+        One that contradicts is logged and changes nothing. Raises InboxOverflow, and what a save raises."""
         try:
             event = self.inbox.take()
             if event is None:
@@ -252,7 +256,7 @@ class Actor:
             self._services.log.exception("illegal_fact_after_end", execution=self.execution.execution_id)
 
     def _publish(self, event: AnyEvent, step: Advance) -> None:
-        """The log, the router and the account's own sizes learn what is now durable."""
+        """Pass what is now durable on to the log, the order names and the account's own sizes."""
         after = step.execution
         self._services.own.update(after)
         self.feed.refresh_own()
@@ -276,6 +280,7 @@ class Actor:
         self.inbox.nudge()
 
     async def _send(self, write: Write) -> None:
+        """Send a write and deliver its answer."""
         answer: AnyEvent
         try:
             answer = await send_write(self._services.exchange, write, self._services.wall, self._lookup.mark_existing)
@@ -287,36 +292,41 @@ class Actor:
         self._deliver(self.execution.execution_id, answer)
 
     async def _next_event(self) -> AnyEvent | None:
-        """The next fact, or the next decision or time that is due; None after a wait that brought nothing yet."""
-        fact = self.inbox.take()
-        if fact is not None:
-            return fact
+        """Return the next event, or the next decision or timer that is due; None after a wait that brought nothing
+        yet."""
+        # Events first: a decision made while a fill waits in the inbox would be made from a state known to be old.
+        event = self.inbox.take()
+        if event is not None:
+            return event
         now_us = self._services.wall.now_us()
         execution = self.execution
+        # The deadline's book comes before the deadline's timer: after that step, a save and cancels, it would be later.
         if self.on_deadline is not None and now_us >= execution.deadline_us:
             call, self.on_deadline = self.on_deadline, None
             await call()
             return None
-        struck_us = self._timer_due_us()
+        timer_us = self._timer_due_us()
         self._decided_us = min(self._decided_us, now_us)  # the clock may have been put back
         look_us = self._look_due_us()
+        # Nudges are many and decisions are rare: at most one an interval, however fast the book moves.
         thinks = execution.ending is None and not execution.draining and (self.inbox.nudged or now_us >= look_us)
         decide_us = self._decided_us + DECISION_INTERVAL_US
-        if now_us >= struck_us or (thinks and now_us >= decide_us):
+        if now_us >= timer_us or (thinks and now_us >= decide_us):
+            # On virtual time, events of this very instant may still be on their way to the inbox.
             await wait_settled(execution.execution_id)
-            if (fact := self.inbox.take()) is not None:
-                return fact
-        if now_us >= struck_us:
+            if (event := self.inbox.take()) is not None:
+                return event
+        if now_us >= timer_us:  # before a decision: it may be the deadline, after which nothing is placed
             return TimerFired(at_us=now_us)
         if thinks and now_us >= decide_us:
             self.inbox.nudged = False
             self._decided_us = now_us
             return DecisionDue(at_us=now_us, view=self._view())
         if execution.ending is None and self._held_until_us < execution.held_until_us <= now_us:
-            self._held_until_us = execution.held_until_us  # a hold is over: think again, once
+            self._held_until_us = execution.held_until_us  # a hold is over: decide again, once
             self.inbox.nudge()
             return None
-        due_us = min(struck_us, look_us)
+        due_us = min(timer_us, look_us)
         if self.on_deadline is not None:
             due_us = min(due_us, execution.deadline_us)
         if execution.held_until_us > now_us:
@@ -325,33 +335,34 @@ class Actor:
         return None
 
     def _view(self) -> MarketView:
-        """In the grid the execution was accepted under, whatever the market's is by now, and with what the account may
-        still write: algorithms write less where it is scarce."""
+        """Return the market for a decision: in the grid the execution was accepted under, whatever the market's is by
+        now, and with the write tokens left: algorithms write less where they are scarce."""
         left = self._services.exchange.budget().write_left
         return replace(self.feed.view_for(self.execution), grid=self._grid, write_tokens_left=left)
 
     def _timer_due_us(self) -> float:
-        """When time alone moves core next: the closing leg begins, the deadline comes, or a cancel is due again."""
+        """Return when time alone moves core next: the closing leg begins, the deadline comes, or a cancel is due
+        again."""
         execution = self.execution
-        again_us = math.inf
+        retry_us = math.inf
         if wants_nothing_more(execution):
             self._cancel_retry = self._cancel_retry or CancelRetry()
-            again_us = self._cancel_retry.due_us(execution, self._services.wall.now_us())
+            retry_us = self._cancel_retry.due_us(execution, self._services.wall.now_us())
         if execution.ending is not None:
-            return again_us
+            return retry_us
         unready = execution.state == "pending" or execution.draining
         closing_us = None if unready else closing_at_us(execution, self._algorithm)
-        return min(again_us, execution.deadline_us, execution.deadline_us if closing_us is None else closing_us)
+        return min(retry_us, execution.deadline_us, execution.deadline_us if closing_us is None else closing_us)
 
     def _look_due_us(self) -> float:
-        """When the algorithm is asked next although nothing has happened."""
+        """Return when the algorithm is called next although nothing has happened."""
         every_us = self._algorithm.look_every_us
         idle = self.execution.ending is not None or self.execution.draining
         return math.inf if every_us is None or idle else self._decided_us + every_us
 
 
 def log_notes(step: Advance, services: Services) -> None:
-    """What a step has for people, in the log."""
+    """Log what a step has to report to people."""
     for note in step.notes:
-        say = services.log.error if note.is_alarm else services.log.warning
-        say("alarm" if note.is_alarm else "note", order=note.subject, what=note.what, seq=step.execution.seq)
+        log = services.log.error if note.is_alarm else services.log.warning
+        log("alarm" if note.is_alarm else "note", order=note.subject, what=note.what, seq=step.execution.seq)

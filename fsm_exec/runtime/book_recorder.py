@@ -32,7 +32,7 @@ Why = Literal["interval", "decision", "arrival"]
 
 
 class DepthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`warm_max_age_s`: with an older book than that the signals begin anew after a restart."""
+    """`warm_max_age_s`: with an older book than that the signals start from nothing after a restart."""
 
     interval_s: Annotated[int, msgspec.Meta(ge=1, le=3_600)] = 10
     retention_days: Annotated[int, msgspec.Meta(ge=1, le=3_650)] = 7
@@ -106,6 +106,6 @@ class BookRecorder:
             return
         gap_us = max((later[0] - book[0] for book, later in pairwise(books)), default=0)
         if gap_us > 3 * self._settings.interval_s * 1_000_000:
-            books = books[-1:]  # nobody was watching in between
+            books = books[-1:]  # no engine watched in between
         feed.net_book.warm_up(books)
         self._log.info("signals_warm", ticker=feed.terms.ticker, books=len(books))

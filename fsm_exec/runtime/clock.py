@@ -14,8 +14,8 @@ from collections.abc import Callable
 import trio
 
 RESYNC_INTERVAL_S = 10
-RESYNC_PAUSE_S = 1  # after a reading: a row of refusals is one doubt
-JUMP_US = 1_000_000  # a correction above this is an event: deadlines are armed anew
+RESYNC_PAUSE_S = 1  # after a reading: a row of refusals is one request
+JUMP_US = 1_000_000  # a correction above this is logged, and every wait is computed again
 
 
 class WallClock:
@@ -25,7 +25,7 @@ class WallClock:
         """Take the present moment as the origin. Must be called inside trio."""
         self._origin_us = origin_us
         self._started_s = trio.current_time()
-        self._doubted = trio.Event()
+        self._resync_requested = trio.Event()
 
     def now_us(self) -> int:
         """Return the wall time in microseconds since 1970."""
@@ -41,12 +41,12 @@ class WallClock:
 
     def request_resync(self) -> None:
         """Have `keep_synchronized` read the true time now and not at the end of its interval."""
-        self._doubted.set()
+        self._resync_requested.set()
 
     async def wait_resync_requested(self) -> None:
         """Wait until a resync has been requested since this last returned."""
-        await self._doubted.wait()
-        self._doubted = trio.Event()
+        await self._resync_requested.wait()
+        self._resync_requested = trio.Event()
 
     def set_us(self, true_us: int) -> int:
         """Correct the offset so that now is `true_us`; return the correction in microseconds."""

@@ -29,7 +29,7 @@ from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.order_names import OrderNames
 
 LISTED_KEPT_US = 3_600_000_000  # how long it is known that a listing had a fill, of one that may still end
-LOOKUPS_MAX_S = 10.0  # for what ended, at each look: those at work must not wait for theirs
+LOOKUPS_MAX_S = 10.0  # for ended executions, at each look: those at work must not wait for theirs
 
 
 class UnconfirmedOrder(msgspec.Struct, frozen=True):
@@ -72,7 +72,9 @@ class Confirmer:
         self._listed: dict[tuple[str, str], int] = {}  # fills that listings have had, and as of when the last one
         self._as_of_us = 0
         self._seen_us: dict[str, int] = {}  # orders in doubt, by client order id: when they were first seen here
-        self._asked: dict[str, tuple[int, str]] = {}  # the same: when they were last asked about, and what was wrong
+        self._looked_up: dict[
+            str, tuple[int, str]
+        ] = {}  # the same: when they were last asked about, and what was wrong
         self._back_us: int | None = None  # what was taken back is looked for once more
 
     def listing_since_us(self) -> int | None:
@@ -82,7 +84,7 @@ class Confirmer:
             fill.heard_at_us or 0
             for execution in self._ended.unconfirmed()
             for child in execution.children
-            if child.client_order_id not in self._asked
+            if child.client_order_id not in self._looked_up
             for fill in self._unlisted_fills(child)
         ]
         back_us, self._back_us = self._back_us, None
@@ -98,7 +100,7 @@ class Confirmer:
         """Look up what the last listing should have had and did not; orders asked about longest ago come first, and
         only so much time is spent."""
         doubts = list(self._unconfirmed_orders())
-        doubts.sort(key=lambda doubt: self._asked.get(doubt.child.client_order_id, (0, ""))[0])
+        doubts.sort(key=lambda doubt: self._looked_up.get(doubt.child.client_order_id, (0, ""))[0])
         due = [doubt for doubt in doubts if self._as_of_us > doubt.since_us + PROOF_US]
         orders: dict[str, OrderListing] = {}
         until_s = trio.current_time() + LOOKUPS_MAX_S
@@ -111,9 +113,9 @@ class Confirmer:
             except VenueError as error:
                 why = str(error)
             name = doubt.child.client_order_id
-            if why and self._asked.get(name, (0, ""))[1] != why:
+            if why and self._looked_up.get(name, (0, ""))[1] != why:
                 self._log.error("listings_contradict", order=name, why=why)
-            self._asked[name] = (self._as_of_us, why)
+            self._looked_up[name] = (self._as_of_us, why)
 
     def _unconfirmed_orders(self) -> Iterable[UnconfirmedOrder]:
         """Return the orders that are unconfirmed now, and forget what is known of others."""
@@ -135,7 +137,7 @@ class Confirmer:
         self._listed = {key: at for key, at in self._listed.items() if key in needed or at > kept_us}
         names = {doubt.child.client_order_id for doubt in found}
         self._seen_us = {name: at for name, at in self._seen_us.items() if name in names}
-        self._asked = {name: asked for name, asked in self._asked.items() if name in names}
+        self._looked_up = {name: asked for name, asked in self._looked_up.items() if name in names}
         return found
 
     def _since_us(self, child: ChildOrder, since_us: int) -> int:

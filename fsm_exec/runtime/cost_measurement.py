@@ -1,4 +1,4 @@
-"""Measuring what an execution cost: the book at its deadline, then the row of metrics.
+"""The measurement of what an execution cost: the book at its deadline, then the row of metrics.
 
 The unfilled rest is priced by the book at the deadline, also when the execution gave up earlier; one that its user
 stopped is priced when it stopped. The book is stored before the row, so the row can always be computed again.
@@ -30,7 +30,7 @@ LATE_MAX_US = 5_000_000  # a book taken later than this is not the deadline's an
 
 
 async def measure_unscored(execution: Execution, feed: MarketFeed | None, services: Services) -> None:
-    """What a process left to be reckoned when it ended: at the deadline, or now without its book if that is gone."""
+    """Measure what an earlier process left unmeasured: at the deadline, or now without its book if that is gone."""
     now_us, deadline_us = services.wall.now_us(), execution.deadline_us
     if feed is None or now_us > deadline_us or execution.filled_e2 >= execution.target_e2:
         await save_cost_rows(
@@ -44,7 +44,7 @@ async def measure_unscored(execution: Execution, feed: MarketFeed | None, servic
 async def run_and_measure(actor: Actor, services: Services) -> tuple[MetricsRow, DeadlineBook | None]:
     """Run the actor to its end, wait for its deadline if something is unfilled, and store its metrics.
 
-    Raises what the actor raises. Facts that arrive while the row is made stay in its inbox for the caller.
+    Raises what the actor raises. Events that arrive while the row is made stay in its inbox for the caller.
     """
     book: DeadlineBook | None = None
 
@@ -62,21 +62,21 @@ async def run_and_measure(actor: Actor, services: Services) -> tuple[MetricsRow,
 
 
 async def _process_until_deadline(actor: Actor, services: Services) -> None:
-    """Or until somebody outside ends everything now. What is told meanwhile is taken in: that may be a correction, and
-    the deadline hours away."""
+    """Process events until the deadline, or until everything is ended now. One may be a correction, and the deadline is
+    hours away."""
     while not actor.measure_now.is_set():
         until_s = services.wall.trio_time(actor.execution.deadline_us)
         if trio.current_time() >= until_s:
             return
         try:
             await actor.process_after_end(until_s)
-        except InboxOverflow:  # the listings tell again, after the deadline
+        except InboxOverflow:  # the listings show it again, after the deadline
             with trio.move_on_at(until_s):
                 await actor.measure_now.wait()
 
 
 async def _save_outage_note(execution: Execution, services: Services) -> None:
-    """One that did not get what it wanted says for how long it could not act."""
+    """Store for how long an execution could not act, if it did not get what it wanted."""
     if execution.filled_e2 >= execution.target_e2 or execution.ended_at_us is None:
         return
     if (note := services.describe_outage(execution.accepted_at_us, execution.ended_at_us)) is not None:
@@ -96,7 +96,7 @@ async def measure(
 
 
 async def remeasure(execution: Execution, book: DeadlineBook | None, services: Services) -> MetricsRow:
-    """The same after a late fill; what was traded in the market stays what it was."""
+    """Store the cost anew after a late fill; what was traded in the market stays what it was."""
     earlier = await services.store.metrics(execution.execution_id)
     volume = None if earlier is None or earlier.market_volume is None else parse_count(earlier.market_volume)
     row = compute_metrics(execution, book, activity=await load_activity(execution, services), market_volume=volume)
@@ -105,12 +105,12 @@ async def remeasure(execution: Execution, book: DeadlineBook | None, services: S
 
 
 async def load_activity(execution: Execution, services: Services) -> MessageCounts:
-    """What it asked of the exchange, from its journal."""
+    """Load what an execution asked of the exchange, from its journal."""
     return count_messages(execution, await services.store.journal(execution.execution_id))
 
 
 async def save_cost_rows(execution: Execution, row: MetricsRow, services: Services) -> None:
-    """The execution's row, and one for each of its orders."""
+    """Store the execution's row, and one for each of its orders."""
     await services.store.save_metrics(row, services.wall.now_us(), compute_child_metrics(execution))
 
 
@@ -132,7 +132,7 @@ async def _save_deadline_book(execution: Execution, feed: MarketFeed, services: 
 
 
 def decode_book(row: BookRow, outcome: Outcome, *, fresh: bool) -> DeadlineBook:
-    """The book that an execution in `outcome` was priced by, as it is stored. Its mid is None for a one-sided book."""
+    """Decode the stored book that an execution in `outcome` was priced by. Its mid is None for a one-sided book."""
     yes, no = decode_ladder(row.yes_depth), decode_ladder(row.no_depth)
     bids, others = (yes, no) if outcome == "yes" else (no, yes)
     asks = _mirrored(others)
@@ -141,5 +141,5 @@ def decode_book(row: BookRow, outcome: Outcome, *, fresh: bool) -> DeadlineBook:
 
 
 def _mirrored(ladder: Ladder) -> Ladder:
-    """Offers of one outcome as the bids for the other that they are."""
+    """Return offers of one outcome as bids for the other, and back."""
     return tuple((complement(price), count) for price, count in ladder)

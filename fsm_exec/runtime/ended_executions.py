@@ -1,7 +1,7 @@
-"""Executions that have ended: the newest of them in memory, all of them in the store, and what still comes about them.
+"""Executions that have ended: the newest of them in memory, all of them in the store, and the events that still come.
 
-A repeat changes nothing; a fill after the end is stored as late, journaled, and rewrites what the execution cost. Only
-so many stay in memory, however long the engine runs; a fact about an older one loads its snapshot again.
+A repeat changes nothing; a fill after the end is stored as late, journaled, and changes what the execution cost. Only
+so many stay in memory, however long the engine runs; an event about an older one loads its snapshot again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fsm_exec.runtime.cost_measurement import decode_book, remeasure
 from fsm_exec.runtime.services import Services
 
 ENDED_KEPT_MAX = 1_000
-FACTS_WAITING_MAX = 4_096  # beyond it the listings tell again
+FACTS_WAITING_MAX = 4_096  # beyond it the listings show them again
 
 
 class EndedExecution(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class EndedExecution(msgspec.Struct, frozen=True):
 
 
 class EndedExecutions:
-    """`halt_for` is told of a store that failed; `forget` of the order ids of executions that leave memory."""
+    """`halt_for` is called with a store's failure; `forget` with the order ids of executions that leave memory."""
 
     def __init__(
         self,
@@ -49,13 +49,13 @@ class EndedExecutions:
         forget: Callable[[Sequence[str]], None],
     ) -> None:
         self.ended: dict[str, EndedExecution] = {}
-        self._doubted: dict[str, Execution] = {}  # in memory however many ended since, until listings have told
+        self._unconfirmed: dict[str, Execution] = {}  # in memory however many ended since, until listings confirm them
         self._books: dict[str, DeadlineBook] = {}  # those that the store cannot give back as they were
         self._services, self._halt_for, self._forget = services, halt_for, forget
         self._send, self._receive = trio.open_memory_channel[tuple[str, AnyEvent] | list[FillReport]](FACTS_WAITING_MAX)
 
     def add(self, ended: EndedExecution, book: DeadlineBook | None) -> None:
-        """One more has ended; the oldest leaves memory."""
+        """Add an execution that has ended; the oldest leaves memory."""
         name = ended.execution.execution_id
         self.ended[name] = ended
         if ended.quarantine is None:
@@ -69,39 +69,41 @@ class EndedExecutions:
             self._forget([c.order_id for c in left.execution.children if c.order_id is not None])
 
     def remove(self, execution_id: str) -> None:
-        """It is at work again."""
+        """Remove an execution that is at work again."""
         self.ended.pop(execution_id, None)
-        self._doubted.pop(execution_id, None)
+        self._unconfirmed.pop(execution_id, None)
         self._books.pop(execution_id, None)
 
     def ended_since(self, at_us: int) -> Iterator[Execution]:
-        """Those in memory that have ended since then."""
+        """Return those in memory that have ended since then."""
         for ended in self.ended.values():
             if ended.quarantine is None and (ended.execution.ended_at_us or 0) >= at_us:
                 yield ended.execution
 
     def track_unconfirmed(self, execution: Execution) -> None:
-        """The newest of one that has ended: as long as listings have to bear out what was told of it, it is kept."""
+        """Keep the newest state of an ended execution for as long as listings have to confirm events about it."""
         if is_doubted(execution):
-            self._doubted[execution.execution_id] = execution
+            self._unconfirmed[execution.execution_id] = execution
         else:
-            self._doubted.pop(execution.execution_id, None)
+            self._unconfirmed.pop(execution.execution_id, None)
 
     def unconfirmed(self) -> list[Execution]:
-        """Those that are kept so."""
-        return list(self._doubted.values())
+        """Return the executions that are kept so."""
+        return list(self._unconfirmed.values())
 
     def mark_confirmed(self, execution: Execution) -> None:
-        """Listings have told; if it was told of something else meanwhile, they must again."""
-        if self._doubted.get(execution.execution_id) is execution:
-            del self._doubted[execution.execution_id]
+        """Stop keeping an execution whose events listings have confirmed; one that has changed since must be confirmed
+        again."""
+        if self._unconfirmed.get(execution.execution_id) is execution:
+            del self._unconfirmed[execution.execution_id]
 
     def take_late_fact(self, execution_id: str, event: AnyEvent) -> None:
-        """A fact about an execution that nobody works. Never waits."""
+        """Queue an event about an execution that no actor works. Never waits."""
         self._enqueue((execution_id, event))
 
     def take_unknown_fills(self, fills: Sequence[FillReport]) -> None:
-        """Fills of orders that nobody in memory has: ours, of an execution that ended long ago, or anybody's."""
+        """Queue fills of orders that no execution in memory has: ours, of one that ended long ago, or another
+        trader's."""
         self._enqueue(list(fills))
 
     def _enqueue(self, item: tuple[str, AnyEvent] | list[FillReport]) -> None:
@@ -111,7 +113,7 @@ class EndedExecutions:
             self._services.log.exception("late_facts_overflow", waiting=FACTS_WAITING_MAX)
 
     async def run(self, deliver: Callable[[str, AnyEvent], None]) -> None:
-        """Take such facts in for ever, one after the other; `deliver` those of executions that are at work again."""
+        """Process queued events forever, one after the other; `deliver` those of executions that are at work again."""
         async for item in self._receive:
             try:
                 if isinstance(item, tuple):
@@ -122,7 +124,7 @@ class EndedExecutions:
                 self._services.log.exception("late_fact_refused")
             except StoreFailed as failure:
                 self._halt_for(failure)
-            except Exception:  # one ended execution's trouble stays its own
+            except Exception:  # the trouble of one ended execution stays its own
                 self._services.log.exception("illegal_fact_after_end")
 
     async def _process_unknown_fills(self, fills: list[FillReport], deliver: Callable[[str, AnyEvent], None]) -> None:
@@ -133,7 +135,7 @@ class EndedExecutions:
                 self._services.log.info("fill_of_others", order_id=fill.order_id, fill_id=fill.fill_id)
             elif not any(row_matches(row, fill) for row in owner.fills):
                 event = fill_event(fill, owner.client_order_id, None, self._services.wall.now_us())
-                # Somebody may have begun to work it meanwhile: the engine knows.
+                # An actor may work it again since the query: `deliver` looks.
                 deliver(owner.execution_id, event)
 
     async def _process_late_fact(self, execution_id: str, event: AnyEvent) -> None:
@@ -144,9 +146,11 @@ class EndedExecutions:
             return
         if not execution.is_ended:
             self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=tag_of(event))
-            return  # stays as its last save says until a person, or a restart, looks at it
+            return  # quarantined: it stays as its last save says until a person, or a restart, looks at it
         if isinstance(event, OrderProven) and is_too_old(event, execution):
             return
+        # No algorithm: an execution that has ended places nothing, whatever it learns. A repeat of a known event gives
+        # None.
         late = advance(execution, event, NoAlgorithm())
         self.track_unconfirmed(execution if late is None else late.execution)
         if late is None:
@@ -154,6 +158,7 @@ class EndedExecutions:
         await self._services.store.save(save_of(execution, event, late))
         log_notes(late, self._services)
         self._services.log.error("fact_after_end", execution=execution_id, seq=late.execution.seq)
+        # The cost is computed again from the same book, so that only the fill makes the difference.
         book = self._books.get(execution_id) or await self._load_deadline_book(execution)
         row = await remeasure(late.execution, book, self._services)
         if kept is not None and execution_id in self.ended:

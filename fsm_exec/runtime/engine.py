@@ -45,7 +45,7 @@ LEAVING_S = 15.0  # how long executions may take to end when the engine's owner 
 DRAIN_WITHIN_S = 60.0  # longer than an unknown order needs to be known
 DRAIN_POLL_S = 0.05
 CANCEL_DURABLE_WITHIN_S = (
-    5.0  # that one is to end is durable long before, unless it waits for the exchange to be reconciled
+    5.0  # an ending is durable long before, unless the execution waits for the exchange's listings
 )
 CANCEL_POLL_S = 0.01
 
@@ -72,7 +72,7 @@ class Engine:
         self._services, self._markets, self._stream = services, markets, stream
         self.health = health
         self._count = 0
-        self._reserved: dict[str, CancelDemand] = {}  # held for what is about to be submitted
+        self._reserved: dict[str, CancelDemand] = {}  # reserved for what is about to be submitted
         self._stops: list[Reason] = []  # all there have been: one may come while an execution is being accepted
         self._why_halted: str | None = None
         self.failure: StoreFailed | ServiceFailed | None = None  # what it halted for, if it cannot go on
@@ -83,7 +83,7 @@ class Engine:
         self._recovery = Recovery(services, markets, methods, self._supervisor, self._ended, self._halt_for)
         self.status_left = self.status()  # as it stood when `drain` stopped waiting
 
-    # What its owner asks.
+    # Operations of its owner.
 
     def view(self, ticker: str, outcome: Outcome) -> MarketView:
         """Return the market as it is now, in the terms of `outcome`."""
@@ -191,8 +191,8 @@ class Engine:
                 if actor.execution.ending is not None or actor.execution.is_ended:
                     return
                 if execution_id not in self.actors:
-                    break  # given up, or let go
-                await trio.sleep(CANCEL_POLL_S)  # nobody announces it, and few wait for it
+                    break  # given up, or its task was cancelled
+                await trio.sleep(CANCEL_POLL_S)  # polled: no event marks it, and few wait for it
         raise LocalError(
             f"{execution_id} was told to end, but that is not durable yet (the engine is {self.state}); ask again"
         )
@@ -251,23 +251,23 @@ class Engine:
         if self.state not in ("recovering", "running", "halted"):
             raise LocalError(f"the engine is {self.state}")
         self.fire("drain")
-        cancel_orders = cancel_orders or bool(self._stops)  # none is left to an execution that is to end
+        cancel_orders = cancel_orders or bool(self._stops)  # an execution that is to end keeps none
         at_rest = False
-        told: set[Actor] = set()
+        asked: set[Actor] = set()
         with trio.move_on_after(within_s):
             await self._recovery.loaded.wait()
             if cancel_orders:
                 self._supervisor.cancel_quarantined()
             while not at_rest:
                 for actor in list(self.actors.values()):
-                    if cancel_orders and actor not in told:  # one that was there, or begins anew after a failure
+                    if cancel_orders and actor not in asked:  # one that was there, or a successor after a failure
                         actor.drain()
-                    told.add(actor)
+                    asked.add(actor)
                 if not cancel_orders:
                     self._supervisor.cancel_all_tasks()
-                await trio.sleep(DRAIN_POLL_S)  # nobody announces that the last of many has come to rest
-                at_rest = told.issuperset(self.actors.values()) and not any(
-                    actor.in_flight or (cancel_orders and self._is_busy(actor)) for actor in told
+                await trio.sleep(DRAIN_POLL_S)  # polled: no event marks that the last of many has come to rest
+                at_rest = asked.issuperset(self.actors.values()) and not any(
+                    actor.in_flight or (cancel_orders and self._is_busy(actor)) for actor in asked
                 )
                 at_rest = at_rest and not (cancel_orders and self._services.loose)
         self.status_left = self.status()
@@ -321,7 +321,7 @@ class Engine:
         with trio.move_on_after(LEAVING_S, shield=True):
             await self._supervisor.wait_until_empty()
 
-    # What its parts tell.
+    # Calls of its parts.
 
     def on_clock_jump(self, correction_us: int) -> None:
         """Wake every actor: the wall clock was corrected, and every wait is computed anew."""

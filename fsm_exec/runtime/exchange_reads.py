@@ -62,7 +62,7 @@ class SharedListings:
         """Fetch the listing for all callers that share it. Its failure is theirs, too."""
         try:
             async with self._locks.setdefault(ticker, trio.Lock()):
-                self._next.pop(ticker, None)  # whoever asks from now on needs a later one
+                self._next.pop(ticker, None)  # a caller that asks from now on needs a later one
                 turn.listing = await self._exchange.orders(ticker, since_us=turn.since_us)
         except VenueError as error:
             turn.failure = error

@@ -1,7 +1,7 @@
 """One market's feed: the newest book, its trustworthiness, and the mids a fill will be judged against.
 
-Book changes never enter an inbox. The feed keeps the book; whoever works this market is nudged when the touch moves,
-and looks when it is ready. The states are those of the market_feed table.
+Book changes never enter an inbox. The feed keeps the book; the executions that work this market are nudged when the
+touch moves, and read it when they are ready. The states are those of the market_feed table.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ YES_PLUS_NO_E5 = 100_000  # mid(yes) + mid(no) is a dollar
 
 
 class MarketFeed:
-    """`on_change(ticker, source, trigger, state)` is told of every transition, for the log. `signals` False: only the
-    book is kept."""
+    """`on_change(ticker, source, trigger, state)` is called with every transition, for the log. `signals` False: only
+    the book is kept."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class MarketFeed:
         self.volume_e2 = CountE2(0)  # contracts traded since this feed began
         self.whole_since_us: int | None = None  # since when nothing was missed; None: something is being missed
         self._trades: deque[tuple[int, CountE2]] = deque(maxlen=TRADES_KEPT)  # time, and the volume before it
-        self._taken: deque[str] = deque(maxlen=FILLS_KEPT)  # own fills that were trades, told more than once
+        self._taken: deque[str] = deque(maxlen=FILLS_KEPT)  # own fills that were trades, reported more than once
         self._mids: deque[tuple[int, int]] = deque(maxlen=MIDS_KEPT)  # exchange time, YES mid, when the mid changed
         self._mid_e5: int | None = None
         self._spread_e4: int | None = None
@@ -63,31 +63,37 @@ class MarketFeed:
         self._listeners: dict[str, Callable[[], None]] = {}
         self._grids = {"yes": terms.grid, "no": terms.grid.mirrored()}
 
-    # What the stream tells.
+    # Updates from the stream.
 
     def mark_connected(self) -> None:
+        """Take in that the stream is connected."""
         if self.state == "disconnected":
             self._fire("dial")
 
     def mark_disconnected(self) -> None:
+        """Take in that the connection is lost."""
         if self.state != "disconnected":
             self._fire("lost")
 
     def mark_gap(self) -> None:
+        """Take in that changes of the book were lost: it is not trusted until the next snapshot."""
         self.mark_heard()
         if self.state == "live":
             self._fire("gap")
 
     def mark_quiet(self) -> None:
+        """Take in that nothing has come on the stream for too long."""
         if self.state == "live":
             self._fire("quiet")
 
     def mark_heard(self) -> None:
+        """Take in that something has come on the stream."""
         self._heard_us = self._wall.now_us()
         if self.state == "stale":
             self._fire("frame")
 
     def apply_snapshot(self, yes: Sequence[Level], no: Sequence[Level], at_us: int | None) -> None:
+        """Replace the book; `at_us` is the exchange's time, None if it gave none."""
         self.mark_heard()
         self.book = Book(yes, no)
         self.book_seq += 1
@@ -100,7 +106,7 @@ class MarketFeed:
             self._nudge()
 
     def apply_change(self, outcome: Outcome, price: PriceE4, delta: CountE2, at_us: int) -> bool:
-        """Apply one change; False if the book cannot be trusted any more (the feed is then gapped)."""
+        """Apply one change; return False if the book cannot be trusted any more (the feed is then gapped)."""
         self.mark_heard()
         if self.state != "live":
             return True  # before the snapshot; it will contain this
@@ -116,27 +122,27 @@ class MarketFeed:
         return True
 
     def refresh_own(self) -> None:
-        """What is ours of the book may be something else now."""
+        """Take in that our own orders may have changed."""
         if self.state == "live" and self.net_book.refresh_own(self.book):
             self._measure(self.net_book.at_us)
             self._nudge()
 
     def record_trade(self, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
-        """A public trade."""
+        """Record a public trade."""
         self._trades.append((at_us, self.volume_e2))
         self.volume_e2 = CountE2(self.volume_e2 + count)
         if self.net_book.tracker is not None and self.state == "live":
             self.net_book.tracker.trade(taker, yes_price, count, at_us)
 
     def record_own_fill(self, report: FillReport) -> None:
-        """A fill of ours: what we took is no flow of others."""
+        """Take a fill of ours out of the flow: what we took is no flow of other traders."""
         if self.net_book.tracker is None or not report.is_taker or report.fill_id in self._taken:
             return
         self._taken.append(report.fill_id)
         self.net_book.tracker.took(report.outcome, report.count_e2, report.at_us)
 
     def set_status(self, status: MarketStatus) -> bool:
-        """The market opened, paused or closed; False if that is known."""
+        """Set the market's status; return False if it is unchanged."""
         if status == self.status:
             return False
         self.status = status
@@ -144,7 +150,7 @@ class MarketFeed:
         return True
 
     def set_grid(self, grid: PriceGrid) -> bool:
-        """The market takes other YES prices from now on; False if these are known."""
+        """Set the YES prices the market accepts; return False if they are unchanged."""
         if grid == self.terms.grid:
             return False
         self.terms = replace(self.terms, grid=grid)
@@ -153,27 +159,30 @@ class MarketFeed:
         return True
 
     def set_terms(self, terms: MarketTerms) -> None:
-        """The exchange has told the market's terms; until then they were an execution's own."""
+        """Set the terms the exchange gave; until then they were an execution's own."""
         self.set_grid(terms.grid)
         self.terms = terms
         self.set_status(terms.status)
 
-    # What executions ask.
+    # What executions read.
 
     def subscribe(self, name: str, nudge: Callable[[], None]) -> None:
+        """Have `nudge` called whenever the view may have changed."""
         self._listeners[name] = nudge
 
     @property
     def is_worked(self) -> bool:
+        """Whether an execution works this market."""
         return bool(self._listeners)
 
     def unsubscribe(self, name: str) -> None:
+        """Stop the nudges, and the signals that were computed for this execution."""
         self._listeners.pop(name, None)
         if self.net_book.tracker is not None:
             self.net_book.tracker.watches.pop(name, None)
 
     def view_for(self, execution: Execution) -> MarketView:
-        """What this execution's next decision sees, with the signals: what taking would cost it is followed from its
+        """Return what this execution's next decision sees, with the signals: the cost of taking is followed from its
         first view until it unsubscribes."""
         view = self.view(execution.outcome)
         tracker = self.net_book.tracker
@@ -186,7 +195,7 @@ class MarketFeed:
         return replace(view, signals=tracker.read(execution.outcome, view.at_us, name))
 
     def volume_since(self, at_us: int) -> CountE2 | None:
-        """Contracts traded since then; None if something was missed meanwhile."""
+        """Return the contracts traded since then; None if something was missed in that time."""
         if self.whole_since_us is None or self.whole_since_us > at_us:
             return None
         if len(self._trades) == TRADES_KEPT and self._trades[0][0] >= at_us:
@@ -195,12 +204,12 @@ class MarketFeed:
         return CountE2(self.volume_e2 - before)
 
     def notify_acted(self, execution: Execution, view: MarketView) -> None:
-        """An execution has decided on writes, having seen `view`; both are durable."""
+        """Pass on that an execution has decided on writes, having seen `view`; both are durable."""
         if self.on_acted is not None:
             self.on_acted(execution, view)
 
     def view(self, outcome: Outcome, depth: int = VIEW_DEPTH_LEVELS) -> MarketView:
-        """The market now, without signals; `depth` 0 gives every level."""
+        """Return the market now, without signals; `depth` 0 gives every level."""
         now_us = self._wall.now_us()
         ticker = self.terms.ticker
         other = opposite(outcome)
@@ -220,7 +229,7 @@ class MarketFeed:
         )
 
     def mid_before(self, at_us: int, outcome: Outcome) -> int | None:
-        """The mid that stood just before exchange time `at_us`; None if it is older than what is kept."""
+        """Return the mid that stood just before exchange time `at_us`; None if it is older than what is kept."""
         found = bisect_left(self._mids, (at_us, -1))
         if found == 0:
             return None
@@ -228,7 +237,8 @@ class MarketFeed:
         return mid if outcome == "yes" else YES_PLUS_NO_E5 - mid
 
     def _measure(self, at_us: int) -> None:
-        """The touch is that of the others: ours may stand at the top for minutes while they move behind it."""
+        """Compute mid and spread from the net book: ours may stand at the top for minutes while the other orders move
+        behind it."""
         bid, offered = self.net_book.side("yes").best, self.net_book.side("no").best
         if not bid or not offered:
             return  # a one-sided book leaves the last mid and spread standing

@@ -24,7 +24,7 @@ Kind: TypeAlias = Literal["signature", "reads", "stream", "book"]
 READ_GRACE_US: Final = 6_000_000  # one answer that did not come is no state: the listing is read again after 5 s
 STREAM_GRACE_US: Final = 5_000_000  # a connection is lost and found again
 BOOK_GRACE_US: Final = 15_000_000
-WRITE_MEMORY_US: Final = 60_000_000  # a refused write is asked again then: nothing else would tell that it passed
+WRITE_MEMORY_US: Final = 60_000_000  # a refusal of a write counts for so long: nothing else would show that it passed
 CHECK_EVERY_S: Final = 1.0
 READ_EVERY_S: Final = 5.0
 PERIODS_KEPT: Final = 512
@@ -51,12 +51,12 @@ class Health:
     def __init__(self, wall: WallClock, log: FilteringBoundLogger) -> None:
         self._wall, self._log = wall, log
         self._unread: dict[str, tuple[int, str]] = {}  # by listing: since when it fails, and how
-        self._unauthorized: tuple[int, str] | None = None  # since when nobody lets us in, and the exchange's words
+        self._unauthorized: tuple[int, str] | None = None  # since when we are refused, and the exchange's words
         self._write_refused: tuple[int, str] | None = None
         self._why_silent: Callable[[], str | None] = _nothing
         self._stream_error: Callable[[], str | None] = _nothing
         self._books: Callable[[], Iterable[tuple[str, str]]] = tuple
-        self._since_us: dict[str, int] = {}  # what only a look can tell: since when it is so
+        self._since_us: dict[str, int] = {}  # since when it is so, for what is checked once a second
         self._periods: deque[DegradedPeriod] = deque(maxlen=PERIODS_KEPT)
 
     def watch(
@@ -69,7 +69,7 @@ class Health:
         was lost, in the exchange's words; `books()` the books that are needed and not live, with their state."""
         self._why_silent, self._stream_error, self._books = silence, trouble, books
 
-    # What requests tell.
+    # Outcomes of requests.
 
     def record_read(self, listing: str | None = None) -> None:
         """Record an answered read; `listing` names one that is read again and again."""
@@ -94,7 +94,7 @@ class Health:
         else:
             self._unauthorized = self._write_refused = None
 
-    # What is said.
+    # What is reported.
 
     def why_degraded(self) -> tuple[str, ...]:
         """Return the texts of all present problems; none if empty."""

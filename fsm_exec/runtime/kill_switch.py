@@ -28,8 +28,8 @@ EMERGENCY_CANCEL_S = 10.0
 PAUSE_S = 0.5
 PAUSE_MAX_S: Final = 15.0
 ORPHAN_PAUSE_S: Final = 2.0
-ORPHAN_ROUNDS_MAX: Final = 5  # then it is said that they are still there
-NO_OWNER: Final = "nobody"  # the owner of a loose order that is no execution's
+ORPHAN_ROUNDS_MAX: Final = 5  # then they are logged as still there
+NO_OWNER: Final = "nobody"  # the owner of a loose order of no execution; a status shows it
 
 
 async def cancel_all_orders(execution: Execution, services: Services) -> bool:
@@ -141,7 +141,7 @@ async def _cancel_orphans(orphans: Sequence[OrderReport], services: Services) ->
     left = {order.order_id: order for order in orphans}
     number, pause_s = 0, ORPHAN_PAUSE_S
     while left:
-        async with trio.open_nursery() as nursery:  # one that is not answered keeps nobody waiting
+        async with trio.open_nursery() as nursery:  # one that is not answered does not delay the others
             for order in left.values():
                 nursery.start_soon(_cancel_orphan, order, number, services)
         number += 1

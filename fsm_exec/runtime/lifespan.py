@@ -1,7 +1,7 @@
-"""Opening an engine: its parts are put together, started, and taken apart again in the one safe order.
+"""The lifespan of an engine: its parts are put together, started, and taken apart again in the one safe order.
 
 Executions run in one nursery under a supervisor, requests and the stream in an outer one, and the store outside of
-both, so that an answer on its way and a save under way always find somebody to receive them.
+both, so that an answer on its way and a save in flight always find their receiver.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ async def open_engine(
     rng: random.Random | None = None,
     observer: Observer | None = None,
 ) -> AsyncIterator[Engine]:
-    """An engine on these markets and those of the database's unfinished executions, which go on.
+    """Open an engine on these markets and those of the database's unfinished executions, which go on.
 
     It runs when the block begins; with `wait` False it may still be recovering, see `Engine.wait_running`. The body
     decides when work ends: leaving it ends every execution (`halt`), unless it was drained. `methods` finds the
@@ -55,8 +55,8 @@ async def open_engine(
     `rng` spreads restarts, by default from the database's own name. `observer` watches the markets beside the
     executions; without one no depth, forecasts and markouts are stored.
 
-    Raises UserError (a market that is none; live orders of another database), VenueRefused (the exchange says no to
-    reading, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
+    Raises UserError (a market that does not exist; live orders of another database), VenueRefused (the exchange refuses
+    reads, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
     """
     feeds: dict[str, MarketFeed] = {}
     own, names = OwnOrders(), OrderNames(store.instance)
@@ -107,8 +107,8 @@ async def open_engine(
 
 
 async def _hold_nursery_open(leaving: trio.Event, task_status: trio.TaskStatus[trio.Nursery]) -> None:
-    """A nursery with nothing but executions in it, until `leaving` and the end of the last of them: so all of them can
-    be let go at once, and none needs a cancel scope of its own."""
+    """Hold a nursery with nothing but executions in it, until `leaving` and the end of the last of them: so all of them
+    can be cancelled at once, and none needs a cancel scope of its own."""
     async with trio.open_nursery() as nursery:
         task_status.started(nursery)
         await leaving.wait()

@@ -58,20 +58,20 @@ class Markets:
         found = (
             await retry_until_answered(lambda: self._exchange.markets(wanted), "markets", self._log) if wanted else {}
         )
-        told: dict[str, MarketStatus] = {}
+        statuses: dict[str, MarketStatus] = {}
         for ticker in wanted:
             terms = found.get(ticker)
             if terms is None and ticker not in tickers:
                 status = await self._fetch_status_of_unread(ticker)
                 if status is not None:
-                    told[ticker] = status
+                    statuses[ticker] = status
                 await self._set_terms(ticker, replace(known[ticker], status=status or "paused"))
                 continue
             if terms is None:
                 terms = await retry_until_answered(partial(self._exchange.market_terms, ticker), ticker, self._log)
-            told[ticker] = terms.status
+            statuses[ticker] = terms.status
             await self._save_and_set(ticker, terms)
-        return told
+        return statuses
 
     async def _fetch_status_of_unread(self, ticker: str) -> MarketStatus | None:
         try:
@@ -103,7 +103,7 @@ class Markets:
             await self._add_feed(ticker, terms)
 
     async def _add_feed(self, ticker: str, terms: MarketTerms) -> None:
-        if ticker not in self.feeds:  # somebody else may have been faster, and whoever has its feed must go on hearing
+        if ticker not in self.feeds:  # another task may have been faster, and executions hold its feed
             feed = self.feeds[ticker] = MarketFeed(terms, self._wall, self._own, self._log_transition)
             if self._observer is not None:
                 await self._observer.add_feed(feed)

@@ -38,7 +38,7 @@ from fsm_exec.runtime.services import Services
 
 FIRST_PAUSE_S = 0.5  # fills and reports usually come by the stream before this
 PAUSE_MAX_S = 15.0
-LATE_PAUSE_MAX_S = 2.0  # after the deadline, or once a listing can settle the doubt: within the grace of 5 s
+LATE_PAUSE_MAX_S = 2.0  # after the deadline, or once a listing can settle it: within the grace of 5 s
 MARGIN_US = 500_000  # reads lag by about 0.4 s: asked sooner, the listing is of before
 
 
@@ -65,9 +65,11 @@ class OrderLookup:
     def __init__(self, target: LookupTarget, services: Services, feed: MarketFeed) -> None:
         self._target, self._services, self._feed = target, services, feed
         self._running = NOTHING
-        self._existing = NOTHING  # a restart hears it again: the order is placed under the same id, or found
-        self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is in doubt, and since when
-        self._proven: tuple[tuple[OrderProven, ChildOrder], ...] = ()  # proofs not taken in yet, and what each is about
+        self._existing = NOTHING  # a restart learns it again: the order is placed under the same id, or found
+        self._doubts: dict[str, tuple[str, int]] = {}  # by order: what is unknown, and since when
+        self._proven: tuple[
+            tuple[OrderProven, ChildOrder], ...
+        ] = ()  # proofs that wait in the inbox, and the order each was made for
 
     @property
     def is_needed(self) -> bool:
@@ -96,8 +98,8 @@ class OrderLookup:
                 continue
             name, doubt, now_us = child.client_order_id, lookup_key(child), self._services.wall.now_us()
             known = self._doubts.get(name)
-            # Another doubt than before: what was known when the last one began proves nothing about it. One that began
-            # in the future began before the clock was put back, and would not end for as long.
+            # Another question than before: a listing that was late enough for the last one proves nothing about it. A
+            # question of a time in the future was asked before the clock was put back, and would stay open for as long.
             if known is None or known[0] != doubt or known[1] > now_us:
                 since_us = now_us if child.suspicion is None else min(now_us, child.suspicion.since_us)
                 self._doubts[name] = (doubt, since_us)
@@ -148,6 +150,8 @@ class OrderLookup:
         """List the order and its fills once, and offer what they show to the inbox. Raises VenueError."""
         exchange, wall, inbox = self._services.exchange, self._services.wall, self._target.inbox
         execution = self._target.execution
+        # Late enough that no write can still arrive and no read lag hides it: then the listing is the truth, also
+        # against what answers and frames said. Before that it only adds what is new.
         late = wall.now_us() > doubted_us + PROOF_US
         listing: OrderListing | None = None
         if child.state != "settling" or late or child.suspicion is not None:
@@ -159,7 +163,7 @@ class OrderLookup:
                 listing = await self._services.listings.orders(execution.terms.ticker, since_us)
             now = self._target.execution.child(child.client_order_id)
             if now is None or not needs_lookup(now) or lookup_key(now) != lookup_key(child):
-                return  # the listing was slow, and answers a question nobody has any more
+                return  # the listing was slow, and the question has changed
             if child.is_open and child.state != "settling":
                 answer = event_from_listing(child, listing, doubted_us, wall.now_us())
                 if exists and not self._target.ends_regardless:
@@ -199,7 +203,7 @@ class OrderLookup:
             if fill_is_news(execution, child.client_order_id, report)
             and (child.order_id is None or report.order_id == child.order_id)
         ]
-        for report in new[: inbox.room // 2]:  # the rest is asked for again
+        for report in new[: inbox.room // 2]:  # the rest is listed again
             inbox.offer(fill_event(report, child.client_order_id, self._mid(report), wall.now_us(), execution))
 
     def _mid(self, report: FillReport) -> int | None:

@@ -1,4 +1,4 @@
-"""Performing a write that is durable, and turning its answer into the fact the execution will learn."""
+"""Sending a write that is durable, and turning its answer into the event the execution will process."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from fsm_exec.runtime.clock import WallClock
 async def send_write(
     exchange: Exchange, write: Write, wall: WallClock, said_to_exist: Callable[[str], None] | None = None
 ) -> AnyEvent:
-    """Send one request and report what its answer proves; `said_to_exist` is told the id of an order that was refused
-    because one of its id exists. Never raises for what the exchange or the network does."""
+    """Send one request and return the event its answer proves; `said_to_exist` is called with the id of an order that
+    was refused because one of its id exists. Never raises for what the exchange or the network does."""
     match write:
         case PlaceOrder():
             placing = await exchange.place(write)
@@ -57,7 +57,7 @@ async def send_write(
 
 
 def unconfirmed_event(write: Write, why: str, at_us: int) -> AnyEvent:
-    """What an execution learns of a request that ended without any answer: it may have been done."""
+    """Return the event for a request that ended without any answer: it may have been done."""
     unknown = Unknown(why=why)
     match write:
         case PlaceOrder():
@@ -119,7 +119,8 @@ def _amend_event(write: AmendOrder, answer: AmendAnswer, at_us: int) -> AnyEvent
 
 
 def _cancel_event(write: CancelOrder, answer: CancelAnswer, at_us: int) -> AnyEvent:
-    """A refused cancel is a question too: the order may have been filled, cancelled, or live on another shard."""
+    """Return the event for a cancel's answer. A refused cancel is a question too: the order may have been filled,
+    cancelled, or live on another shard."""
     name = write.client_order_id
     if isinstance(answer, Cancelled):
         return CancelAnswered(

@@ -32,7 +32,7 @@ SECOND_LOOK_S = 1.0 + FRESH_US / 1_000_000  # and the second, when what was fres
 RETRY_S = 5.0  # after a listing that failed
 OVERLAP_US = 60_000_000  # how far each listing of fills reaches back over the last one: reads lag, clocks differ
 UNREAD_KEPT_US = 3_600_000_000  # how long a fill that may be ours and cannot be read is listed again
-ROOM_SHARE = 2  # of an inbox: half of its room is for what the stream brings meanwhile
+ROOM_SHARE = 2  # of an inbox: half of its room is kept for what the stream brings
 
 
 class KnownExecution(msgspec.Struct, frozen=True):
@@ -104,12 +104,12 @@ class Reconciler:
     async def reconcile(self) -> bool:
         """Compare both listings once; return False if inboxes had no room for all of it. Raises VenueError."""
         self._room.clear()
-        told = await self._reconcile_orders()
-        more, everything = await self._reconcile_fills()
+        orders = await self._reconcile_orders()
+        fills, everything = await self._reconcile_fills()
         await self._confirmer.confirm()
         self.passes += 1
-        if told + more:
-            self._log.warning("reconciled", orders=told, fills=more)
+        if orders + fills:
+            self._log.warning("reconciled", orders=orders, fills=fills)
         return everything
 
     async def _reconcile_until_complete(self) -> None:
@@ -127,11 +127,13 @@ class Reconciler:
         execution has ended: one that rests all the same is an orphan, and one that is listed under another id than it
         was answered with is disputed."""
         oldest_us = self._executions.oldest_begun_us()
+        # From the oldest execution on, so that an order which has ended is listed with its end. With none at work only
+        # what rests can matter: it would be an orphan.
         if oldest_us is None:
             listing = await self._exchange.orders(resting=True)
         else:
             listing = await self._exchange.orders(since_us=oldest_us - OVERLAP_US)
-        told = 0
+        news = 0
         unworked: list[OrderReport] = []
         listed = {(report.client_order_id, report.order_id) for report in listing.orders}
         for report in listing.orders:
@@ -142,6 +144,7 @@ class Reconciler:
             child = None if known is None else known.execution.child(report.client_order_id)
             if report.status == "resting" and (child is None or not child.is_open):
                 unworked.append(report)
+            # An inbox without room is served by the next pass: one event too many would stop its execution.
             if known is None or (known.is_at_work and not self._has_room(owner, known)):
                 continue
             is_known = child is None or (child.client_order_id, child.order_id) in listed
@@ -155,30 +158,31 @@ class Reconciler:
             if child is not None and order_is_news(known.execution, report, listing.as_of_us):
                 self._listener.order(report, looked_up=is_after_our_changes(child, listing.as_of_us))
                 self._room[owner] -= 1
-                told += 1
+                news += 1
             elif (why := why or why_disputed(known.execution, report, listing.as_of_us)) is not None:
                 name = report.client_order_id
                 self._executions.deliver(owner, OrderDisputed(at_us=self._wall.now_us(), client_order_id=name, why=why))
                 self._room[owner] = self._room.get(owner, 0) - 1
-                told += 1
+                news += 1
+        # Seen twice: the first look may be older than the frame that ended the order.
         if orphans := [report for report in unworked if report.order_id in self._suspects]:
             self._executions.cancel_orphans(orphans)
         self._suspects = frozenset(report.order_id for report in unworked)
-        return told
+        return news
 
     async def _reconcile_fills(self) -> tuple[int, bool]:
         reach_us = self._confirmer.listing_since_us()
         since_us = self._fills_since_us if reach_us is None else min(reach_us, self._fills_since_us)
         listing = await self._exchange.fills(since_us=since_us)
-        told, everything = 0, True
-        strangers: list[FillReport] = []
+        news, everything = 0, True
+        unknown: list[FillReport] = []
         self._confirmer.record_listing(listing)
         for report in listing.fills:
             name = self._names.name_of(report)
             owner = None if name is None else self._names.owner_of(name)
             known = None if owner is None else self._executions.known(owner)
             if name is None or (owner is not None and known is None):
-                strangers.append(report)  # of an execution that is not in memory: the database may know it
+                unknown.append(report)  # of an execution that is not in memory: the database may know it
             if name is None or owner is None or known is None or not fill_is_news(known.execution, name, report):
                 continue
             if known.is_at_work and not self._has_room(owner, known):
@@ -186,14 +190,16 @@ class Reconciler:
                 continue
             self._listener.fill(report)
             self._room[owner] = self._room.get(owner, 0) - 1
-            told += 1
-        if strangers:
-            self._executions.take_unknown_fills(strangers)
-        if everything:  # otherwise the rest has to be listed again
+            news += 1
+        if unknown:
+            self._executions.take_unknown_fills(unknown)
+        # The window moves on only when every event found room; otherwise the rest has to be listed again. It stays back
+        # for rows that could not be read and may be ours.
+        if everything:
             may_be_ours = any(row.order_id == "" or self._names.knows(row.order_id) for row in listing.unread)
             back_us = UNREAD_KEPT_US if may_be_ours else OVERLAP_US
             self._fills_since_us = max(self._fills_since_us, listing.as_of_us - back_us)
-        return told, everything
+        return news, everything
 
     def _has_room(self, owner: str, known: KnownExecution) -> bool:
         return self._room.setdefault(owner, known.room // ROOM_SHARE) > 0

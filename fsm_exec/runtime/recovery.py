@@ -72,7 +72,7 @@ class Recovery:
         self.losses: list[str] = []  # what the database had acknowledged and does not have
         self.healed: tuple[str, ...] = ()  # quarantined for want of an algorithm that is there again
         self.has_listed = False  # the exchange has said what it holds
-        self.loaded = trio.Event()  # whatever is unfinished can be told to stop
+        self.loaded = trio.Event()  # every unfinished execution can be stopped
 
     async def recover(
         self,
@@ -80,15 +80,15 @@ class Recovery:
         gone: str | None,
         stream: Callable[[], None],
         is_leaving: Callable[[], bool],
-        tell: Callable[[], None],
+        apply_stops: Callable[[], None],
     ) -> int | None:
         """Take everything unfinished up; when this returns, all of it is at work, has caught up, and waits at
         `supervisor.may_act`.
 
-        `stream` is called when the feeds are there; `tell` when all actors are there that can be stopped, and have not
-        begun: those that are stopped then begin at once, and what the exchange holds reaches them when it is known.
-        Returns the highest number an execution of this database ever had; None if the engine began to leave before the
-        listings had come.
+        `stream` is called when the feeds are there; `apply_stops` when all actors are there that can be stopped, and
+        have not begun: those that are stopped then begin at once, and what the exchange holds reaches them when it is
+        known. Returns the highest number an execution of this database ever had; None if the engine began to leave
+        before the listings had come.
 
         Raises UserError (a market that does not exist, live orders of another database), VenueRefused and StoreFailed.
         """
@@ -102,10 +102,10 @@ class Recovery:
             actors = [self._hold(execution, algorithm, gone) for execution, algorithm in loaded.ready]
         await self._keep_quarantined(loaded)
         self.loaded.set()
-        tell()
+        apply_stops()
         self._services.requests.start_soon(self._start_at_deadlines, actors)
         if not tickers:
-            stream()  # all feeds are there, and whoever was told to stop hears what comes of it
+            stream()  # all feeds are there, and actors that were stopped hear what comes of it
         markets = await self._retry_while_stopping(lambda: self._markets.add_all(tickers, worked))
         if tickers:
             stream()  # before the listings: what they do not show any more comes by the stream
@@ -120,8 +120,8 @@ class Recovery:
         self._report_loss(forgot)
         for name, order in await load_misnamed(found, forgot, self._services.store):
             why = f"it is {order.order_id} at the exchange"
-            told = OrderDisputed(at_us=self._services.wall.now_us(), client_order_id=order.client_order_id, why=why)
-            self._ended.take_late_fact(name, told)
+            dispute = OrderDisputed(at_us=self._services.wall.now_us(), client_order_id=order.client_order_id, why=why)
+            self._ended.take_late_fact(name, dispute)
         with _collector_paused():
             await self._start_all(loaded, actors, found)
         return max(loaded.number, 0 if forgot is None else forgot.number)
@@ -169,7 +169,7 @@ class Recovery:
         """Give the start up: actors that were stopped have `within_s` to finish; the others do not begin."""
         actors = list(self._supervisor.actors.values())
         with trio.move_on_after(within_s):
-            while self._is_stopping(actors):  # noqa: ASYNC110 - nobody announces that the last one has come to rest
+            while self._is_stopping(actors):  # noqa: ASYNC110 - no event marks that the last one has come to rest
                 await trio.sleep(REFUSED_POLL_S)
         self._supervisor.cancel_all_tasks()
 
@@ -178,7 +178,7 @@ class Recovery:
         await trio.sleep(LISTINGS_USUALLY_S)
         for actor in sorted(actors, key=lambda actor: actor.execution.deadline_us):
             while actor.is_waiting and self._services.wall.now_us() < actor.execution.deadline_us:
-                # In small steps: the wall clock may be corrected meanwhile.
+                # In small steps: the wall clock may be corrected during the sleep.
                 left_s = (actor.execution.deadline_us - self._services.wall.now_us()) / 1_000_000
                 await trio.sleep(min(max(left_s, 0.0), DEADLINE_LOOK_S))
             if actor.is_waiting:
@@ -220,7 +220,7 @@ class Recovery:
     async def _wait_caught_up(self, actor: Actor, fills: Iterable[FillReported]) -> None:
         """Wait until an actor that was stopped before the listings came has taken these fills in."""
         for fill in fills:
-            while (  # noqa: ASYNC110 - nobody announces what is taken in
+            while (  # noqa: ASYNC110 - no event marks what an actor has processed
                 self._supervisor.actors.get(actor.execution.execution_id) is actor
                 and (child := actor.execution.child(fill.client_order_id)) is not None
                 and known_fill(child, fill) is None

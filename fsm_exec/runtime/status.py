@@ -27,9 +27,10 @@ class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
     `why_degraded`, which other states may have too. `quarantined` has the reasons. `live_orders` counts every order
     that is live or may be: whatever the exchange has not said to have ended with all its fills counted here. Of them,
     `unknown_orders` were sent and not heard of since, `settling_orders` have ended there and miss fills here, or their
-    end is doubted, and `loose_orders` are those of quarantined executions and of nobody. `oldest_unknown_us` is how
-    long the oldest place without proof has been so. `nothing_live` is said by the exchange's word alone: there are none
-    of these, and its listings have been read since the start. `halt_within_s`: see `halt_within_s`."""
+    end is doubted, and `loose_orders` are those of quarantined executions and those without an owner.
+    `oldest_unknown_us` is how long the oldest place without proof has been so. `nothing_live` is said by the exchange's
+    word alone: there are none of these, and its listings have been read since the start. `halt_within_s`: see
+    `halt_within_s`."""
 
     state: str
     why_degraded: tuple[str, ...]

@@ -60,7 +60,7 @@ FIRST_PAUSE_MS = 500
 PAUSE_MAX_MS = 8_000
 JITTER_PER_MILLE = 500  # of the pause, at most, are added to it
 ANSWERS_POLL_S = 0.05
-GIVE_UP_WAIT_S = 30.0  # how long one is waited for that is being given up, by whoever wants it taken up again
+GIVE_UP_WAIT_S = 30.0  # how long `take_up_quarantined` waits for an actor that is being given up
 
 TRANSIENT = (InboxOverflow, IllegalAction)
 """Local errors that a moment brought about: a flood of facts, a book an algorithm was not made for."""
@@ -87,18 +87,18 @@ class Supervisor:
     ) -> None:
         self.actors: dict[str, Actor] = {}
         self.quarantined: dict[str, str] = {}
-        self.may_act = StaggeredGate()  # everybody has taken in what happened before the start
+        self.may_act = StaggeredGate()  # opens when all have caught up with what happened before the start
         self._services, self._markets, self._methods, self._ended = services, markets, methods, ended
         self._nursery, self._rng, self._halt_for = nursery, rng, halt_for
         self._clearing: set[str] = set()  # quarantined executions whose orders are being cancelled, or have been
-        self._removals = trio.lowlevel.ParkingLot()  # whoever waits for executions to end
+        self._removals = trio.lowlevel.ParkingLot()  # tasks that wait for an actor to be removed
 
     def deliver(self, execution_id: str, event: AnyEvent) -> None:
         """Hand an event to the execution that owns it, at work or ended. It is always accepted."""
         actor = self.actors.get(execution_id)
         if actor is not None:
             actor.inbox.offer(event)
-        elif execution_id in self.quarantined:  # stays as its last save says until somebody looks at it
+        elif execution_id in self.quarantined:  # stays as its last save says until a person looks at it
             self._services.log.warning("fact_for_quarantined", execution=execution_id, kind=tag_of(event))
         else:
             self._ended.take_late_fact(execution_id, event)
@@ -158,7 +158,7 @@ class Supervisor:
     def cancel_quarantined(self) -> None:
         """Start cancelling the orders of all quarantined executions, until the exchange confirms that they are gone."""
         for name in self.quarantined:
-            if name not in self.actors:  # one that is being given up does so itself
+            if name not in self.actors:  # one that is being given up cancels its own
                 self._services.requests.start_soon(self._cancel_stored, name)
 
     async def _cancel_stored(self, execution_id: str) -> None:
@@ -226,7 +226,7 @@ class Supervisor:
             )
             if actor.is_waiting:
                 actor.begin_with(news, self.may_act if cleared is None else cleared)
-        if was_quarantined and actor.begins_with_drain:  # no journal would say that its orders were ended by us
+        if was_quarantined and actor.begins_with_drain:  # no journal would show that its orders were ended by us
             name = actor.execution.execution_id
             raise LocalError(f"{name} stays quarantined: the engine is leaving; ask the next one")
 
@@ -245,7 +245,7 @@ class Supervisor:
             actor = await self._run_with_restarts(actor)
         finally:
             self._remove(actor)
-        for fact in actor.inbox.drain():  # came while its cost was being reckoned
+        for fact in actor.inbox.drain():  # came while its cost was being measured
             self.deliver(name, fact)
 
     def _remove(self, actor: Actor) -> None:
@@ -282,6 +282,7 @@ class Supervisor:
         """Return the failed actor's successor, with all that was asked of it; None if the execution was quarantined."""
         name = actor.execution.execution_id
         now_s = trio.current_time()
+        # Only failures close together count: one a day is what restarts are for, four a minute are a fault that stays.
         failures.append(now_s)
         while now_s - failures[0] > RESTART_INTERVAL_S:
             failures.pop(0)
@@ -290,7 +291,7 @@ class Supervisor:
             self._services.log.warning("restarting", execution=name, why=why, times=len(failures), exc_info=failure)
             try:
                 return await self._load_successor(actor, len(failures))
-            except Exception as second:
+            except Exception as second:  # the start of the successor failed: both reasons are kept
                 failure, why = second, f"{why}; then {type(second).__name__}: {second}"
         elif isinstance(failure, SaveRefused):
             number = actor.execution.seq + 1
@@ -306,7 +307,7 @@ class Supervisor:
         name = before.execution.execution_id
         pause_ms = min(FIRST_PAUSE_MS << (times - 1), PAUSE_MAX_MS)
         await trio.sleep((pause_ms + self._rng.randrange(pause_ms * JITTER_PER_MILLE // 1_000 + 1)) / 1_000)
-        while before.in_flight:  # noqa: ASYNC110 - nobody announces answers, and few wait for them
+        while before.in_flight:  # noqa: ASYNC110 - no event marks an answer, and few wait for them
             await trio.sleep(ANSWERS_POLL_S)
         stored = await self._services.store.execution(name)
         if stored is None:
@@ -329,7 +330,7 @@ class Supervisor:
         else:
             await self.quarantine(name, why)  # first: a process that dies now leaves known why the orders are gone
             clean = await cancel_all_orders(actor.execution, self._services)
-            while actor.in_flight:  # noqa: ASYNC110 - nobody announces answers, and few wait for them
+            while actor.in_flight:  # noqa: ASYNC110 - no event marks an answer, and few wait for them
                 await trio.sleep(ANSWERS_POLL_S)
         self._services.own.remove(actor.execution)
         self._ended.add(EndedExecution(actor.execution, None, why), None)
