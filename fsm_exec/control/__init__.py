@@ -1,1 +1,18 @@
-"""The daemon's control: its API on loopback, the token that opens it, and the typed client the commands use."""
+"""The daemon's control API on loopback, the token that opens it, and its client.
+
+The daemon's side, from the socket inwards:
+
+    server, http1        one socket on loopback, so many connections; one connection of HTTP/1.1
+    auth, token          which name was asked, and whether the caller holds the token; the token's file
+    app, endpoints       paths and handlers; the list of endpoints that the OpenAPI document (openapi) is made of too
+    responses, api_errors, schema   bodies and queries; errors with their codes; the structs of both sides
+    service, admission   what each endpoint does; how a submission is checked (limits: what is accepted at most)
+    journal_stream, broadcast, events   rows for a reader, what wakes the reader, rows as server-sent events
+
+The client's side:
+
+    client               Client and AsyncClient; client_errors has what they raise
+    remote, calls        a daemon that is asked again, and found again; its requests as values
+    transports, memory_transport, event_parser   how a client waits; no socket at all; events from lines
+    discovery            which daemon runs: daemon_registry has those that do, paths says where files lie
+"""

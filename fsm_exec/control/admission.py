@@ -1,4 +1,6 @@
-"""From what a caller submits to what the engine accepts: numbers, prices, times, limits, each refused in one line."""
+"""Admission checks a submission before the engine accepts it: numbers, prices, times and limits.
+
+Each refusal is one line."""
 
 from __future__ import annotations
 
@@ -51,8 +53,9 @@ class CheckedSubmission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def canonical_request(given: Submission) -> bytes:
-    """The request as JSON with every number in its full form, without what was left out: a field that a later version
-    adds changes nothing. Raises UserError for a number or time that is none."""
+    """Return the request as JSON with every number in its full form and without absent fields.
+
+    A field that a later version adds changes nothing. Raises UserError for a number or time that is none."""
     fields = msgspec.structs.asdict(given)
     fields["quantity"] = format_count(parse_count(given.quantity))
     for name in ("target_price", "worst_price"):
@@ -71,7 +74,7 @@ def canonical_request(given: Submission) -> bytes:
 
 
 def check_submission(given: Submission, find: Callable[[str], Method]) -> CheckedSubmission:
-    """What can be checked without the market and the time. `find` knows the methods. Raises UserError."""
+    """Check what needs neither the market nor the time. `find` knows the methods. Raises UserError."""
     target_e2 = parse_count(given.quantity)
     if target_e2 <= 0:
         raise UserError("quantity must be above 0 contracts")
@@ -98,7 +101,8 @@ def check_submission(given: Submission, find: Callable[[str], Method]) -> Checke
 
 
 def limits_for(request: CheckedSubmission, terms: MarketTerms) -> Limits:
-    """The hard limits on this market. Without a target the highest price allowed is the target. Raises UserError."""
+    """Return the hard limits on this market. Without a target the highest price allowed is the target. Raises
+    UserError."""
     given = request.given
     grid, fees = terms.grid.seen_from(given.outcome), terms.fees
     cap = None if given.cap is None else parse_money(given.cap)
@@ -118,7 +122,7 @@ def check_market(terms: MarketTerms, status: str) -> None:
 
 
 def deadline_us(request: CheckedSubmission, now_us: int, limits: ControlLimits) -> int:
-    """Raises UserError for a deadline that has passed, Refusal for one too far away."""
+    """Return the deadline in wall time. Raises UserError for one that has passed, Refusal for one too far away."""
     given = request.given
     if request.deadline_us is None:
         assert given.horizon_s is not None, "checked() saw to it"
@@ -161,7 +165,7 @@ def _parse_edge(given: EdgeGiven) -> Edge:
 
 
 def _parse_time_us(text: str) -> int:
-    """A point in time from ISO 8601 with its zone. Raises UserError."""
+    """Parse a time in ISO 8601 with its zone. Raises UserError."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

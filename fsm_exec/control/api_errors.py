@@ -69,12 +69,12 @@ def unknown_execution(execution_id: str) -> Refusal:
 
 
 def ahead(message: str) -> Refusal:
-    """A reader knows of rows that are not here: another database's, or this one lost its end."""
+    """The reader knows rows that are not here: they are another database's, or this one lost its end."""
     return Refusal(409, "ahead", message)
 
 
 def other_database(instance: str) -> Refusal:
-    """The caller says which database it means: a key that was used there would be new here."""
+    """The caller names another database: a key that was used there would be new here."""
     return Refusal(409, "other_database", f"the daemon has another database now, of instance {instance}; begin anew")
 
 
@@ -99,7 +99,7 @@ def over_limit(message: str) -> Refusal:
 
 
 def duplicate(what: str) -> Refusal:
-    """Which of the two is meant nobody can know, and the next reader may choose the other."""
+    """One thing is given twice: another reader of the request may choose the other one."""
     return Refusal(400, "duplicate", f"{what} is given twice")
 
 
@@ -120,7 +120,7 @@ def degraded(message: str) -> Refusal:
 
 
 def refusal_of(error: ExecError) -> Refusal:
-    """What an error of the engine is to whoever asked."""
+    """Return the answer of the API to an error of the engine."""
     match error:
         case Refusal():
             return error

@@ -12,8 +12,8 @@
     POST /v1/halt, POST /v1/resume        202, 200
     GET  /v1/openapi.json                 all of this, for programs
 
-Every error is {"error": {"code", "message"}}. Who means the daemon of one database says so in the header
-Fsm-Exec-Instance (`instance` of the status), and is refused by that of another: 409 other_database.
+Every error is {"error": {"code", "message"}}. A caller that means the daemon of one database names it in the header
+Fsm-Exec-Instance (`instance` of the status); the daemon of another database refuses it with 409 other_database.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ EXECUTION_ID: Final = re.compile(r"e[0-9]{6,18}", re.ASCII)
 
 
 class ControlApp:
-    """Holds the endpoints; `app` is the application of `routes`, behind its door."""
+    """The handlers of the endpoints. `app` is the application of `routes` behind the authentication."""
 
     def __init__(self, control: Control, token: str, log: FilteringBoundLogger) -> None:
         self._control, self._log = control, log

@@ -1,4 +1,4 @@
-"""The door of the control API: which name it was asked by, and whether the caller holds the token.
+"""The authentication of the control API checks the host name of a request and the caller's token.
 
 The Host header is checked because a web page can make a browser send requests to 127.0.0.1 under a name of its own (DNS
 rebinding). Health alone needs no token: it tells no more than that something runs.
@@ -35,8 +35,8 @@ HOLDS_TOKEN: Final = "holds_token"
 
 
 class AuthMiddleware:
-    """Lets a request through to `app`, or answers it. `instance` is the database's: a caller that names the one it
-    means is not answered by another, whose keys and rows are others."""
+    """Passes a request on to `app`, or refuses it. `instance` is the database's: a request that names another instance
+    is refused, for that one has other keys and rows."""
 
     def __init__(self, app: ASGIApp, token: str, instance: str) -> None:
         self._app, self._token, self._instance = app, token.encode(), instance

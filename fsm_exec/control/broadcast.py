@@ -1,8 +1,8 @@
-"""Waking whoever watches once there is something new: what is told comes from the database, never from here.
+"""The broadcast wakes readers when there is something new; what they read comes from the database.
 
 `notify` is called by the store, synchronously, once a step is durable. It wakes and remembers nothing of the step, so
-no watcher costs the engine more than a flag, however slowly it reads. Only how quarantines stand is kept, the latest of
-each execution: that is no row of the journal.
+no watcher costs the engine more than a flag, however slowly it reads. Only the latest quarantine of each execution is
+kept, because a quarantine is no row of the journal.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Watcher:
         self.wake()
 
     def take_quarantines(self) -> list[QuarantineSeen]:
-        """What became of quarantines since this was last asked."""
+        """Return the quarantines that changed since the last call."""
         noted, self._quarantines = list(self._quarantines.values()), {}
         return noted
 
     async def wait_for_news(self) -> None:
-        """Until something happened since the last time this returned."""
+        """Wait until something has happened since the last return."""
         await self._news.wait()
         self._news = trio.Event()
 
@@ -60,7 +60,7 @@ class Watchers:
 
     @contextmanager
     def watch(self, execution_id: str | None) -> Iterator[Watcher]:
-        """Be woken by every step from now on of one execution, or of all. Raises Refusal if too many watch."""
+        """Wake the watcher at every further step of one execution, or of all. Raises Refusal if too many watch."""
         if len(self._all) >= WATCHERS_MAX:
             raise too_many_watchers()
         watcher = Watcher(execution_id)
@@ -72,7 +72,7 @@ class Watchers:
             self._all.discard(watcher)
 
     def notify(self, saved: ExecutionSave | Quarantine) -> None:
-        """For `SqliteStore.listen`."""
+        """Wake the watchers of what was saved; called by the store (`SqliteStore.listen`)."""
         concerned = [one for one in self._all if one.execution_id in (None, saved.execution_id)]
         if not concerned:
             return
@@ -85,7 +85,7 @@ class Watchers:
             watcher.wake()
 
     def close(self) -> None:
-        """The daemon stops: nobody waits any longer."""
+        """Wake every watcher for the last time: the daemon stops."""
         self._is_over = True
         for watcher in self._all:
             watcher.is_over = True

@@ -1,7 +1,7 @@
 """The requests of the control API as values: what is sent, what the answer is, and whether it may be sent again.
 
 A call whose answer got lost may be sent again if a second time changes nothing: a submission is accepted once under its
-key, an end can be asked for twice. To resume twice is something else: in between somebody may have halted.
+key, an execution can be ended twice. A resume is sent once, for a halt may have come in between.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ S_co = TypeVar("S_co", bound=msgspec.Struct, covariant=True)
 
 
 class Call(NamedTuple, Generic[S_co]):
-    """`answer` is the struct of a good answer, which has one of the statuses `good`. `is_repeatable`: it may be sent
-    again when its answer got lost."""
+    """A request. `answer` is the struct of a good answer, which has one of the statuses `good`. `is_repeatable`: it may
+    be sent again when its answer got lost."""
 
     method: str
     path: str
@@ -78,13 +78,13 @@ def resume_execution(execution_id: str) -> Call[Acknowledged]:
 
 
 def stream_request(execution_id: str | None, after: int | None) -> tuple[str, dict[str, str]]:
-    """Path and parameters of a stream: of one execution, or of all."""
+    """Return path and parameters of the stream of one execution, or of all."""
     path = "/v1/events" if execution_id is None else _path(execution_id, "/events")
     return path, {name: _text(value) for name, value in _without_none(WatchQuery(after=after)).items()}
 
 
 def decode(content: bytes, kind: type[S]) -> S:
-    """Raises DaemonFailed for what no daemon of this version says."""
+    """Decode an answer. Raises DaemonFailed for what no daemon of this version says."""
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -12,10 +12,10 @@
 
 Both find the daemon of this user that runs, or take its `url` and `token_file`. A daemon that goes away is looked for
 again for `patience_s`: what may be sent twice is sent again, a stream goes on after the last row it has. A submission
-is accepted once under its key, so whoever lost an answer, or died and does not know, sends it again as it is.
+is accepted once under its key, so a caller that lost an answer, or died and does not know, sends it again as it is.
 
-Every method raises Refused, DaemonFailed and DaemonAbsent (ControlError has the API's `code`), and UserError if it
-cannot be told which daemon is meant or if another database answers now.
+Every method raises Refused, DaemonFailed and DaemonAbsent (ControlError has the API's `code`), and UserError if it is
+unclear which daemon is meant or if another database answers now.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from fsm_exec.core.errors import UserError
 
 
 class Client:
-    """Blocks its thread; needs no loop. `when_gone` is told, in one line, that the daemon has gone."""
+    """Blocks its thread; needs no loop. `when_gone` is called with one line when the daemon has gone."""
 
     def __init__(
         self,
@@ -84,13 +84,13 @@ class Client:
         return run(self._daemon.ask(calls.submit(submission)))
 
     def follow(self, execution_id: str, after: int | None = 0) -> Iterator[Step]:
-        """The steps of an execution to its end, after step `after` (its `seq`; None: the one before its newest), as
-        they become durable: each once, over whatever restarts. A QuarantineSeen between them says that the engine
+        """Yields the steps of an execution to its end, after step `after` (its `seq`; None: the one before its newest),
+        as they become durable: each once, over whatever restarts. A QuarantineSeen between them says that the engine
         stops acting for it, or acts again."""
         return self._follow(execution_id, after)
 
     def follow_all(self, after: int | None = None) -> Iterator[Step]:
-        """The steps of all executions for ever, after the one with position `after` (None: from when the first
+        """Yields the steps of all executions for ever, after the one with position `after` (None: from when the first
         is asked for)."""
         return self._follow(None, after)
 
@@ -103,11 +103,11 @@ class Client:
             run(steps.aclose())
 
     def wait(self, execution_id: str) -> ExecutionDetail:
-        """What came of an execution, once it has ended. Its `metrics` may follow a moment later."""
+        """Returns what came of an execution, once it has ended. Its `metrics` may follow a moment later."""
         return run(self._daemon.wait(execution_id))
 
     def show(self, execution_id: str, journal_lines: int = JOURNAL_LINES) -> ExecutionDetail:
-        """One execution with its orders, fills, cost and the last lines of its journal."""
+        """Returns one execution with its orders, fills, cost and the last lines of its journal."""
         return run(self._daemon.ask(calls.show(execution_id, journal_lines)))
 
     def list(
@@ -119,12 +119,12 @@ class Client:
         quarantined: bool = False,
         limit: int | None = None,
     ) -> list[ExecutionSummary]:
-        """The newest `limit` executions (None: all), newest first, without what the filters leave out."""
+        """Returns the newest `limit` executions (None: all) that pass the filters, newest first."""
         query = ListQuery(state=state, ticker=ticker, unfinished=unfinished, quarantined=quarantined)
         return run(self._daemon.executions(query, limit))
 
     def page(self, query: ListQuery) -> Page:
-        """One page of the list, as the API has it."""
+        """Returns one page of the list, as the API has it."""
         return run(self._daemon.ask(calls.page(query)))
 
     def cancel(self, execution_id: str) -> Acknowledged:
@@ -142,15 +142,15 @@ class Client:
         return run(self._daemon.ask(calls.HALT))
 
     def resume(self) -> Status:
-        """Accepts new executions again. It is sent once: in between somebody may have halted."""
+        """Accepts new executions again. It is sent once, for a halt may have come in between."""
         return run(self._daemon.ask(calls.RESUME))
 
     def status(self) -> Status:
-        """The state of the engine, of its markets and of what is live."""
+        """Returns the state of the engine, of its markets and of what is live."""
         return run(self._daemon.ask(calls.STATUS))
 
     def health(self) -> Health:
-        """Whether it accepts work."""
+        """Returns whether the daemon accepts work."""
         return run(self._daemon.ask(calls.HEALTH))
 
 
@@ -171,7 +171,7 @@ class AsyncClient:
 
     @classmethod
     def of(cls, daemon: RemoteDaemon) -> Self:
-        """A client of a daemon that is found and reached in some other way, as in `fsm_exec.testing`."""
+        """Returns a client of a daemon that is found and reached in another way, as in `fsm_exec.testing`."""
         made = cls.__new__(cls)
         made._daemon = daemon
         return made
@@ -243,7 +243,7 @@ async def _next_or_none(steps: AsyncIterator[Step]) -> Step | None:
 
 
 def parse_submission(values: Mapping[str, object]) -> Submission:
-    """A submission from loose values. Raises UserError, as the daemon would."""
+    """Build a submission from loose values. Raises UserError, as the daemon would."""
     try:
         return msgspec.convert(values, Submission)
     except msgspec.ValidationError as error:

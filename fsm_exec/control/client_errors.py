@@ -1,9 +1,9 @@
-"""What a call of the client can raise, sorted by whose fault it is.
+"""The errors of the client, sorted by whose fault they are.
 
 ControlError             `code` is the API's, for programs; the text is one line for people
   - Refused                the request as it is: the caller's to change. A UserError too
   - DaemonFailed           the daemon could not do it, which is not the caller's fault
-  - DaemonAbsent           nobody answers: nothing was asked, or the answer got lost. `code` is `absent`
+  - DaemonAbsent           no daemon answers: nothing was asked, or the answer got lost. `code` is `absent`
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class DaemonFailed(ControlError):
 
 
 class DaemonAbsent(ControlError):
-    """Nobody answers. `may_be_done`: the answer got lost, and what was asked may be done; False: nothing was asked."""
+    """No daemon answers. `may_be_done`: the answer got lost, and what was asked may be done; False: nothing was
+    asked."""
 
     def __init__(self, message: str, *, may_be_done: bool = False) -> None:
         super().__init__(ABSENT, message)
@@ -45,7 +46,7 @@ class DaemonAbsent(ControlError):
 
 
 def error_of(status: int, content: bytes) -> Refused | DaemonFailed:
-    """The error that an answer of the API is."""
+    """Return the error that an answer of the API stands for."""
     try:
         error = msgspec.json.decode(content, type=Failed).error
     except (msgspec.DecodeError, UnicodeDecodeError):

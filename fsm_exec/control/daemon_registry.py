@@ -1,4 +1,4 @@
-"""Who runs here: what holds a daemon to one account, and how the commands find it.
+"""The daemons that run on this host: a lock holds each to one account, and a file lets the commands find it.
 
 Both are lock files (store.locks), so a dead daemon is neither in the way nor found. The account's lock has the key's id
 in its name only as a hash. Two databases with two keys of one account pass it; the engine sees that by the other
@@ -36,8 +36,8 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
 def lock_account(
     *, environment: str, address: str, api_key_id: str, subaccount: int, database: Path, what: str, since: str
 ) -> AbstractContextManager[None]:
-    """One engine for one account on this host. `address` counts on a paper exchange only, where any two may know the
-    same key. Raises LockHeld and UserError."""
+    """Hold the lock of an account: one engine works it on this host. `address` counts on a paper exchange only, where
+    any two may know the same key. Raises LockHeld and UserError."""
     where = f"{environment} {address}" if environment == "paper" else environment
     digest = hashlib.sha256(f"{where}\0{api_key_id}\0{subaccount}".encode()).hexdigest()[:HASH_DIGITS]
     path = ensure_directory(locks_directory()) / f"account-{environment}-{digest}{LOCK_SUFFIX}"
@@ -47,14 +47,14 @@ def lock_account(
 
 @contextmanager
 def register_daemon(daemon: Daemon) -> Iterator[None]:
-    """The commands of this user find the daemon while the block runs."""
+    """Let the commands of this user find the daemon while the block runs."""
     name = hashlib.sha256(daemon.database.encode()).hexdigest()[:HASH_DIGITS]
     with hold(ensure_directory(daemons_directory()) / f"{name}{LOCK_SUFFIX}", daemon, "the daemon's file"):
         yield
 
 
 def load_running_daemons() -> list[Daemon]:
-    """All that run now and were started by this user."""
+    """Load the daemons that run now and were started by this user."""
     found = []
     for path in sorted(daemons_directory().glob(f"*{LOCK_SUFFIX}")):
         text = read_holder(path)

@@ -1,4 +1,4 @@
-"""How a client finds the daemon: told by address, or the one that runs."""
+"""A client finds the daemon at a given address, or the one that runs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Address(NamedTuple):
 
 
 Find: TypeAlias = Callable[[str | None], Address]
-"""Finds the daemon, for the first time (None) or again: then of the database that is told."""
+"""Finds the daemon: any (None), or again the one of the given database."""
 
 
 def finder(url: str | None, token_file: Path | str | None) -> Find:
-    """Finds the daemon at `url` whenever it is asked, or if that is None whichever runs. Raises UserError for an
+    """Return a function that finds the daemon at `url`, or without one the daemon that runs. Raises UserError for an
     address that is none."""
     file = None if token_file is None else Path(token_file)
     if url is None:
@@ -41,7 +41,7 @@ def finder(url: str | None, token_file: Path | str | None) -> Find:
 
 
 def find_daemon(url: str | None, token_file: Path | None, database: str | None = None) -> Address:
-    """The daemon at `url`, or the only one of this user that runs (on `database`, if that is told). Raises DaemonAbsent
+    """Find the daemon at `url`, or the only one of this user that runs (on `database`, if given). Raises DaemonAbsent
     if none does, UserError if several do or the token cannot be read."""
     running = [one for one in load_running_daemons() if database in (None, one.database)]
     if url is None:
@@ -58,7 +58,7 @@ def find_daemon(url: str | None, token_file: Path | None, database: str | None =
 
 
 def parse_url(url: str) -> str:
-    """The base address. Raises UserError unless it is on this machine: it is told the token."""
+    """Parse a base address. Raises UserError unless it is on this machine: the token is sent there."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

@@ -43,7 +43,8 @@ EventStream: Final = "text/event-stream"
 
 
 class Endpoint(NamedTuple):
-    """`answers` has the struct of each good status, or what else it is; `refusals` the codes of each other status."""
+    """An endpoint. `answers` has the struct of each good status, or what else it is; `refusals` the codes of each other
+    status."""
 
     name: Name
     method: Literal["GET", "POST"]
@@ -61,7 +62,7 @@ class Endpoint(NamedTuple):
 
 
 def _codes(*more: Codes) -> Codes:
-    """What can be refused anywhere, and `more`."""
+    """Return the codes that any endpoint can answer, and `more`."""
     found: dict[int, tuple[ErrorCode, ...]] = {}
     for codes in (_ANYWHERE, *more):
         for status, names in codes.items():

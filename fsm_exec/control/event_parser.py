@@ -1,4 +1,4 @@
-"""Server-sent events from their lines: what the daemon's stream says, one step at a time."""
+"""The parser turns the lines of the daemon's stream into server-sent events, one step at a time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ HAS_ENDED = "has ended"
 
 
 class ParsedEvent(NamedTuple):
-    """`place` is the row to go on after. `step` None: the stream says only that, or that the daemon lives. `is_end`:
-    the execution has ended, and no more will come."""
+    """An event of the stream. `place` is the row to go on after. `step` None: the stream says only that, or that the
+    daemon lives. `is_end`: the execution has ended, and no more will come."""
 
     place: int | None
     step: Step | None
@@ -22,15 +22,15 @@ class ParsedEvent(NamedTuple):
 
 
 class EventParser:
-    """Is fed the lines of one stream that began after row `place`."""
+    """Parses the lines of one stream that began after row `place`."""
 
     def __init__(self, place: int | None) -> None:
         self._place = place
         self._kind = self._data = ""
 
     def feed(self, line: str) -> ParsedEvent | None:
-        """What this line completes, if it does: an event is whole only with its blank line, one that was cut is none.
-        Raises DaemonAbsent if the daemon says that it stops, DaemonFailed for what no daemon says."""
+        """Return the event that this line completes, if it does. An event is whole only with its blank line; one that
+        was cut is none. Raises DaemonAbsent if the daemon says that it stops, DaemonFailed for what no daemon says."""
         name, _, value = line.partition(": ")
         if name == "id" and value.isdecimal():
             self._place = int(value)

@@ -1,9 +1,9 @@
-"""Steps as server-sent events: what a browser, curl and the client read, one JSON document each.
+"""Steps are encoded as server-sent events for a browser, curl and the client, one JSON document each.
 
-The `id` of each is the reader's place: first that at which it begins, then the row's. A `quarantine` has none: it says
-how one stands, when the stream begins and when it changes, and may come again. A comment is sent now and then, so that
-a reader can tell quiet from dead. A quarantine is no row of the journal because it is no fact of the execution, whose
-fold must not depend on it. The stream ends with an `end` event that says why; one without it was cut.
+The `id` of each is the reader's place: first that at which it begins, then the row's. A `quarantine` has none: it comes
+when the stream begins and when one changes, and may come again. A comment is sent now and then, so that a reader can
+tell quiet from dead. A quarantine is no row of the journal because it is no fact of the execution, whose fold must not
+depend on it. The stream ends with an `end` event that says why; one without it was cut.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def encode_end(why: str) -> bytes:
 
 
 class EventStream(Response):
-    """Runs `produce` until it returns or the reader goes. A Refusal raised before its first event is an answer of its
-    own."""
+    """The response runs `produce` until it returns or the reader goes. A Refusal raised before the first event is an
+    answer of its own."""
 
     def __init__(self, produce: Producer) -> None:
         super().__init__()

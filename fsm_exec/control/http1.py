@@ -36,7 +36,7 @@ _Headers: TypeAlias = list[tuple[bytes, bytes]]
 
 
 class Connection:
-    """`idle_since` is when it last had nothing to do, on trio's clock."""
+    """A connection. `idle_since` is when it last had nothing to do, on trio's clock."""
 
     def __init__(
         self, app: ASGIApp, stream: trio.SocketStream, log: FilteringBoundLogger, *, is_last: bool = False
@@ -51,20 +51,20 @@ class Connection:
 
     @property
     def is_droppable(self) -> bool:
-        """Nobody who holds the token is being answered."""
+        """The connection may be dropped: its request does not hold the token."""
         return not self._state.get(HOLDS_TOKEN)
 
     def drop(self) -> None:
         self._scope.cancel()
 
     def finish(self) -> None:
-        """Answer what is under way, and take nothing more."""
+        """Answer the request under way, and take no more."""
         self._is_last = True
         if self.is_droppable:
             self.drop()
 
     async def serve(self) -> None:
-        """Until it is closed, by whomever. Raises nothing of the network's."""
+        """Serve requests until either side closes the connection. Raises no error of the network."""
         try:
             with self._scope:
                 try:
@@ -77,7 +77,7 @@ class Connection:
             await trio.aclose_forcefully(self._stream)
 
     async def _serve_one(self) -> bool:
-        """Whether another request may follow."""
+        """Serve one request; return whether another may follow."""
         self.idle_since = trio.current_time()
         head: h11.Request | None = None
         refusal: Refusal | None = None
@@ -108,7 +108,7 @@ class Connection:
         return not self._is_last and exchange.is_complete()
 
     async def _head(self) -> h11.Request | None:
-        """The next one; None: there is none to come. Raises RemoteProtocolError, for one that is too long too."""
+        """Read the next head; None if none will come. Raises RemoteProtocolError, also for one that is too long."""
         left = HEAD_BYTES_MAX + 1
         while True:
             event = self._h11.next_event()
@@ -147,7 +147,7 @@ class _RequestResponse:
         self._raw_path, self.path = raw, unquote(raw.decode("ascii"))
 
     def asgi_scope(self) -> dict[str, Any]:
-        """What ASGI calls the scope."""
+        """Return what ASGI calls the scope."""
         return {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -164,7 +164,7 @@ class _RequestResponse:
         }
 
     async def receive(self) -> Message:
-        """The body, piece by piece; then, once the caller has gone, that."""
+        """Return the next piece of the body; after the last one, wait until the caller has gone and say so."""
         if not self._has_body:
             await self._wait_until_gone()
             return {"type": "http.disconnect"}
@@ -202,7 +202,7 @@ class _RequestResponse:
             await self._send(h11.EndOfMessage())
 
     def is_complete(self) -> bool:
-        """Both have said all they had to say, so that another request can follow."""
+        """Return whether both sides have ended their messages, so that another request can follow."""
         try:
             while self._h11.our_state is h11.DONE and self._h11.their_state is h11.SEND_BODY:
                 if self._h11.next_event() is h11.NEED_DATA:
@@ -232,7 +232,8 @@ class _RequestResponse:
             return b""
 
     async def _wait_until_gone(self) -> None:
-        """What comes meanwhile is the beginning of the next request; more than a head's worth of it is no caller's."""
+        """Wait until the caller has gone. What it sends until then is the beginning of the next request; more than a
+        head's worth of it counts as gone."""
         left = HEAD_BYTES_MAX
         while left > 0 and (data := await self._read()):
             self._h11.receive_data(data)
@@ -240,7 +241,7 @@ class _RequestResponse:
 
 
 def raw_response(refusal: Refusal) -> bytes:
-    """The last answer of a connection, where there is no request to answer by the rules."""
+    """Return the last answer of a connection on which no request can be answered by the rules."""
     body = msgspec.json.encode(Failed(error=ErrorBody(code=refusal.code, message=refusal.message)))
     head = (
         f"HTTP/1.1 {refusal.status} {refusal.code}\r\ncontent-type: {JSON}\r\ncontent-length: {len(body)}\r\n"

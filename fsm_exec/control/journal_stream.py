@@ -1,13 +1,13 @@
-"""What a watch tells: the rows of the journal after a place, in their order, for as long as somebody reads.
+"""A stream of the journal has the rows after a place, in their order, for as long as its reader stays.
 
-Every row is read from the database once it is durable, the new ones as those that are long past. So a row tells the
-same whenever it is asked for, a slow reader holds nothing up, and whoever names the last row it has goes on with the
-next one: after a cut, after a restart, after years.
+Every row is read from the database once it is durable, new rows like old ones. So a row says the same whenever it is
+read, a slow reader holds nothing up, and a reader that names the last row it has goes on with the next one: after a
+cut, after a restart, after years.
 
-The engine only wakes a reader. To hand each step to a buffer of the reader's was tried: a step told live said more than
-the same step read back, a slow reader's buffer ended in a gap, and what was missed could not be asked for. What a row
-tells is stored with the row, since to derive it would mean to fold the whole journal of every execution that is caught
-up with; and its position is the table's key, since an implicit rowid may change with a VACUUM.
+The engine only wakes a reader. To hand each step to a buffer of the reader's was tried: a live step said more than the
+same step read back, a slow reader's buffer ended in a gap, and what was missed could not be asked for. What the stream
+says of a row is stored with the row, since to derive it would mean to fold the whole journal of every execution that is
+caught up with; and its position is the table's key, since an implicit rowid may change with a VACUUM.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GATHER_S: Final = 0.05
 
 
 class JournalStream:
-    """`quarantined` has the reasons of the executions that are quarantined now."""
+    """The streams of all readers. `quarantined` has the reasons of the executions that are quarantined now."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class JournalStream:
         self._quarantined, self._now_us = quarantined, now_us
 
     async def stream_all(self, after: int | None, emit: Emit) -> None:
-        """The steps of all executions after position `after` (None: from now on), until the daemon stops. Raises
+        """Emit the steps of all executions after position `after` (None: from now on), until the daemon stops. Raises
         Refusal if too many watch, or if there is no such position."""
         with self._watchers.watch(None) as watcher:
             newest = await self._store.newest_position()
@@ -72,7 +72,7 @@ class JournalStream:
         await emit(encode_end("the daemon stops"))
 
     async def stream_one(self, execution_id: str, after: int | None, emit: Emit) -> None:
-        """The steps of one execution after number `after` (None: its last one), and all that follow, to its end.
+        """Emit the steps of one execution after number `after` (None: its last one), and all that follow, to its end.
         Raises Refusal if too many watch, or if there is no such execution or step."""
         with self._watchers.watch(execution_id) as watcher:
             detail = await self._store.detail(execution_id, 0)
@@ -110,7 +110,7 @@ class JournalStream:
 
 
 async def _wait_for_news(watcher: Watcher, emit: Emit) -> None:
-    """Until there is something new; now and then a sign of life meanwhile."""
+    """Wait until there is something new; emit a sign of life every KEEP_ALIVE_S seconds."""
     woken = False
     while not woken:
         with trio.move_on_after(KEEP_ALIVE_S):

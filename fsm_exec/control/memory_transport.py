@@ -1,4 +1,5 @@
-"""httpx to an ASGI application in this process, whose answers stream: httpx's own transport waits for their end.
+"""The transport leads httpx to an ASGI application in this process. Its answers stream; httpx's own transport waits for
+their end.
 
 Nothing here waits for a socket or a thread, so it all happens on whatever clock trio has.
 """

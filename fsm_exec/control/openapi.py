@@ -21,7 +21,7 @@ _REF: Final = "#/components/schemas/{name}"
 
 @cache
 def openapi_document(version: str) -> bytes:
-    """The document of the daemon of this version."""
+    """Build the document of the daemon of this version."""
     kinds = {kind for endpoint in ENDPOINTS for kind in _structs_of(endpoint)} | {Failed, *_EVENTS.values()}
     ordered = sorted(kinds, key=str)
     _, components = msgspec.json.schema_components(ordered, ref_template=_REF)
@@ -102,7 +102,7 @@ def _success_response(kind: type[msgspec.Struct] | str) -> Schema:
 
 
 def _error_response(codes: tuple[ErrorCode, ...]) -> Schema:
-    """An error, with the codes that this status can have here."""
+    """Describe an error, with the codes that this status can have here."""
     code = {"properties": {"error": {"properties": {"code": {"enum": sorted(codes)}}}}}
     return {"description": ", ".join(sorted(codes)), "content": {JSON: {"schema": {"allOf": [_ref(Failed), code]}}}}
 
@@ -112,13 +112,13 @@ def _ref(kind: type[msgspec.Struct]) -> Schema:
 
 
 def _without_null(field: Schema) -> Schema:
-    """A parameter is left out, never null."""
+    """Remove null from a field's types: a parameter is left out, never null."""
     kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
     return kinds[0] if len(kinds) == 1 else field
 
 
 def _portable(schema: object) -> object:
-    """Patterns as every tool reads them, not only Python."""
+    """Rewrite patterns so that every tool reads them, not only Python."""
     match schema:
         case {"pattern": str(pattern), **rest}:
             return {name: _portable(part) for name, part in rest.items()} | {"pattern": _anchor(pattern)}

@@ -1,4 +1,4 @@
-"""Where the daemon's files lie when nobody says otherwise: in the platform's directories of this user.
+"""The daemon's files lie in the platform's directories of this user, unless an option names another path.
 
 `state`: the token, the locks, and who runs. `data`: the databases, one for each exchange. What depends on nothing but
 the user's home is the same for a login, a service and a scheduled start; the runtime directory of a login is not.
@@ -16,7 +16,7 @@ OWNER_ONLY_DIRECTORY: Final = 0o700
 
 
 def state_directory() -> Path:
-    import platformdirs  # only here: whoever names every path needs no platform's opinion
+    import platformdirs  # only here: a caller that names every path needs no platform's opinion
 
     return platformdirs.user_state_path(NAME, appauthor=False)
 
@@ -40,17 +40,17 @@ def daemons_directory() -> Path:
 
 
 def papers_directory() -> Path:
-    """What each running `fsm-exec paper` of this user told of itself, by its port."""
+    """The directory has a file of each running `fsm-exec paper` of this user, named by its port."""
     return state_directory() / "papers"
 
 
 def database_path(environment: str) -> Path:
-    """The database of this exchange: what was played must not stand beside what was paid."""
+    """Return the database of this exchange: what was played must not stand beside what was paid."""
     return data_directory() / f"{environment}.sqlite"
 
 
 def ensure_directory(directory: Path) -> Path:
-    """`directory`, made for its owner alone if it was not there. Raises UserError."""
+    """Return `directory`; if it is not there, create it for its owner alone. Raises UserError."""
     try:
         directory.mkdir(mode=OWNER_ONLY_DIRECTORY, parents=True, exist_ok=True)
     except OSError as error:

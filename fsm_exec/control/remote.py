@@ -1,4 +1,4 @@
-"""The daemon as its callers see it: asked over a transport, and found again when it was started anew.
+"""The daemon as its callers see it: asked over a transport, and found again after a restart.
 
 A daemon that goes away is looked for again for `patience_s`: whatever may be sent twice is sent again, and a stream
 goes on after the last row it has. Rows are numbered in the database, so nothing is lost or repeated however often the
@@ -44,8 +44,8 @@ def say_nothing(line: str) -> None:
 
 
 class RemoteDaemon:
-    """`find` finds the daemon. `when_gone` is told in one line that it has gone, once each time. Every method raises
-    Refused, DaemonFailed, DaemonAbsent, and UserError if there is no telling which daemon is meant."""
+    """`find` finds the daemon. `when_gone` is called with one line each time it has gone. Every method raises Refused,
+    DaemonFailed, DaemonAbsent, and UserError if it is unclear which daemon is meant."""
 
     def __init__(
         self,
@@ -71,7 +71,8 @@ class RemoteDaemon:
         await self._transport.close()
 
     async def ask(self, call: Call[S]) -> S:
-        """Its answer. A call that is repeatable, or that was never sent, is sent again while there is patience."""
+        """Send a call and return its answer. A call that is repeatable, or that was never sent, is sent again while
+        there is patience."""
         outage: _Outage | None = None
         while True:
             try:
@@ -83,7 +84,7 @@ class RemoteDaemon:
                 await outage.wait(error)
 
     async def _may_retry(self, call: Call[S], error: DaemonAbsent | DaemonFailed) -> bool:
-        """A daemon we know has gone, or is between two lives: a halt is none, it lasts until somebody ends it."""
+        """Return whether a known daemon has gone or restarts. A halt is neither: it lasts until a resume."""
         if self._identity is None:
             return False
         if isinstance(error, DaemonAbsent):
@@ -98,7 +99,7 @@ class RemoteDaemon:
             return True
 
     async def executions(self, query: ListQuery, at_most: int | None) -> list[ExecutionSummary]:
-        """The newest `at_most`, or all, newest first, page by page."""
+        """Fetch the newest `at_most` executions, or all, newest first, page by page."""
         found: list[ExecutionSummary] = []
         before = query.before
         while at_most is None or len(found) < at_most:
@@ -111,15 +112,15 @@ class RemoteDaemon:
         return found
 
     async def wait(self, execution_id: str) -> ExecutionDetail:
-        """The execution, once it has ended."""
+        """Wait for the end of an execution, and fetch it."""
         async with aclosing(self.follow(execution_id, None)) as steps:
             async for _ in steps:
                 pass
         return await self.ask(calls.show(execution_id, JOURNAL_LINES))
 
     def follow(self, execution_id: str | None, after: int | None) -> AsyncGenerator[Step, None]:
-        """The steps of one execution to its end, or of all for ever, each once, after row `after` (None: from now on;
-        of one its last). Whoever leaves it early closes it, or the client does at its own end."""
+        """Return the steps of one execution to its end, or of all for ever, each once, after row `after` (None: from
+        now on; of one its last). A caller that leaves early closes the generator, or the client does at its own end."""
         name = object()
         self._streams[name] = self._steps(name, execution_id, after)
         return self._streams[name]
@@ -155,7 +156,7 @@ class RemoteDaemon:
     async def _stream(
         self, execution_id: str | None, place: int | None
     ) -> AsyncIterator[tuple[Address, AsyncIterator[str]]]:
-        """Who answers, and the lines of its stream after row `place`."""
+        """Open a stream: yield the daemon that answers, and the lines after row `place`."""
         address = await self._resolve()
         path, params = calls.stream_request(execution_id, place)
         sent = OutgoingRequest("GET", address.url + path, self._headers(address), params)
@@ -166,8 +167,8 @@ class RemoteDaemon:
                 yield address, stream.lines
 
     async def _resolve(self) -> Address:
-        """The daemon that answers, which is the one we know if we know any. Raises DaemonAbsent if it does not
-        answer, Refused if another database does."""
+        """Find the daemon that answers; once one is known, only that one. Raises DaemonAbsent if it does not answer,
+        Refused if another database does."""
         if self._address is not None:
             return self._address
         known = self._identity
@@ -213,7 +214,7 @@ class _Outage:
         self._pause_s = PAUSE_S
 
     async def wait(self, error: DaemonAbsent | DaemonFailed) -> None:
-        """Until the next try. Raises `error` if there is none."""
+        """Wait until the next try. Raises `error` if there is none."""
         left_s = self._ends_s - self._transport.now_s()
         if left_s <= 0:
             raise error
@@ -223,7 +224,8 @@ class _Outage:
 
 @contextmanager
 def _map_errors(address: Address, cut: str | None) -> Iterator[None]:
-    """`cut` says what it means that the answer did not come to its end; None: what was asked may be done."""
+    """Raise errors of the transport as DaemonAbsent. `cut` says what an answer without an end means; None: what was
+    asked may be done."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:

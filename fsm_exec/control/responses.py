@@ -1,4 +1,4 @@
-"""Answers as HTTP: JSON bodies, errors all of one shape, and requests read no further than their limit."""
+"""Responses have JSON bodies and errors of one shape; requests are read no further than their limit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def error_response(refusal: api_errors.Refusal) -> Response:
 
 
 async def read_body(request: Request, kind: type[S]) -> S:
-    """The request's body; none at all is an empty object. Raises Refusal."""
+    """Read the request's body; none at all is an empty object. Raises Refusal."""
     raw = b""
     async with aclosing(request.stream()) as chunks:  # what is not read to its end must be closed
         async for chunk in chunks:
@@ -58,7 +58,7 @@ def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
 
 
 def parse_query(request: Request, kind: type[S]) -> S:
-    """The query's parameters, each at most once, numbers in plain digits. Raises Refusal."""
+    """Parse the query's parameters, each at most once, numbers in plain digits. Raises Refusal."""
     pairs = request.query_params.multi_items()
     values = dict(pairs)
     if len(values) != len(pairs):
@@ -68,8 +68,8 @@ def parse_query(request: Request, kind: type[S]) -> S:
 
 
 def _convert(values: dict[str, str], kind: type[S], where: str) -> S:
-    """Text is text; of all else only the plainest form counts, for `1e2`, `+5` and a full-width digit are somebody's
-    mistake."""
+    """Convert values to the struct. Text is text; of all else only the plainest form counts, for `1e2`, `+5` and a
+    full-width digit are mistakes."""
     plain: dict[str, object] = dict(values)
     texts = _text_fields(kind)
     for name, value in values.items():
@@ -87,7 +87,7 @@ def _convert(values: dict[str, str], kind: type[S], where: str) -> S:
 
 @cache
 def _text_fields(kind: type[msgspec.Struct]) -> frozenset[str]:
-    """The fields that take any text."""
+    """Return the fields that take any text."""
     found = set()
     for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]  # it is a struct's
         parts = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
@@ -97,8 +97,8 @@ def _text_fields(kind: type[msgspec.Struct]) -> frozenset[str]:
 
 
 def parse_after(request: Request) -> int | None:
-    """After which row a stream begins. The header wins: a browser that reconnects sends it beside the `after` of its
-    first request. Raises Refusal."""
+    """Return the row after which a stream begins. The header wins: a browser that reconnects sends it beside the
+    `after` of its first request. Raises Refusal."""
     after = parse_query(request, WatchQuery).after
     header = request.headers.get(LAST_EVENT_ID)
     if not header:  # a browser that has seen no id yet sends it empty

@@ -1,4 +1,4 @@
-"""What the control API takes and answers: msgspec structs, which are its validation and its documentation.
+"""The structs of the control API: what it takes and answers. They are its validation and its documentation.
 
 Prices, quantities and money are decimal strings, times ISO 8601 UTC. Unknown fields of a request are refused: a limit
 that was misspelt must not be a limit that is missing.
@@ -80,7 +80,7 @@ class ShowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class WatchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The rows after this one come first: of one execution the number in its own journal, of all the position."""
+    """The stream begins after this row: of one execution its number in the journal, of all its position."""
 
     after: Annotated[int, msgspec.Meta(ge=0, le=ROW_MAX)] | None = None
 
@@ -104,7 +104,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked is on its way; `show` or `watch` tell what comes of it."""
+    """The request is on its way; `show` or `watch` say what comes of it."""
 
     execution_id: str
     state: str
@@ -131,7 +131,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     nothing of ours is live at the exchange any more within this time, if it answers. `quarantined` has the reasons by
     execution. `live_orders` are live or may be: all that the exchange has not said to have ended with its fills counted
     here. Of them `unknown_orders` were sent and not heard of since, `settling_orders` have ended and miss fills here,
-    `loose_orders` are those of quarantined executions and of nobody. `nothing_live`: by the exchange's word, which has
+    `loose_orders` are those of quarantined executions and of none. `nothing_live`: by the exchange's word, which has
     been asked since the start. `losses`: what the database had acknowledged and did not have when this daemon
     started."""
 

@@ -1,9 +1,9 @@
-"""Serving the control API: one socket on loopback, and nowhere else, for so many connections and no more.
+"""The server of the control API listens on one socket on loopback, for so many connections and no more.
 
 The process has only so many descriptors, and needs them for the exchange and the database: a caller without a token
-must not be able to take them. When all places are taken, whoever has waited longest without the token makes room; when
-callers with the token have taken all, there are some more for what stops something and for what says how things stand.
-So a halt gets through, whatever else is connected.
+must not be able to take them. When all places are taken, the connection that has waited longest without the token makes
+room; when callers with the token have taken all, there are some more for what stops something and for what says how
+things stand. So a halt gets through, whatever else is connected.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TURN_AWAY_S: Final = 0.2
 
 
 def bind_socket(port: int) -> socket.socket:
-    """Bound, so that the port is known before the server runs; 0: a free one. Raises UserError."""
+    """Bind a socket, so that the port is known before the server runs; 0: a free one. Raises UserError."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -52,7 +52,7 @@ def url_of(listening: socket.socket) -> str:
 
 
 class Server:
-    """All connections there are; each is served by a task of its own."""
+    """The server holds all connections; each is served by a task of its own."""
 
     def __init__(self, app: ASGIApp, log: FilteringBoundLogger) -> None:
         self._app, self._log = app, log
@@ -72,13 +72,13 @@ class Server:
             self._all.discard(connection)
 
     async def _serve_urgent_only(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What is answered although there is no place left."""
+        """Answer what is urgent although there is no place left; refuse the rest."""
         path = scope["path"]
         app = self._app if path in URGENT or path.endswith("/cancel") else error_response(too_many_connections())
         await app(scope, receive, send)
 
     def _make_room(self) -> bool:
-        """By the one that has waited longest; False: to all of them somebody who holds the token listens."""
+        """Drop the connection that has waited longest; False: the callers of all of them hold the token."""
         longest = min((one for one in self._all if one.is_droppable), key=lambda one: one.idle_since, default=None)
         if longest is None:
             return False
@@ -103,8 +103,8 @@ class Server:
 
 @asynccontextmanager
 async def run_server(app: ASGIApp, listening: socket.socket, log: FilteringBoundLogger) -> AsyncIterator[None]:
-    """Answer on `listening`, which is ours from here on, while the block runs; requests under way get a little time
-    at its end."""
+    """Answer on `listening`, which the server owns from here on, while the block runs. Requests under way get
+    SHUTDOWN_S at its end."""
     listening.listen(BACKLOG)
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
     server = Server(app, log)

@@ -1,6 +1,6 @@
 """What the control API does: each endpoint as a method on plain structs, so it can be driven without HTTP.
 
-What is told comes from the database, which holds nothing that did not happen; what is asked goes to the engine.
+Answers come from the database, which holds nothing that did not happen; requests go to the engine.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ IDLE_LOOK_S: Final = 30.0
 
 
 class DaemonInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the daemon knows of itself from its start on."""
+    """The facts about the daemon that are fixed at its start."""
 
     version: str
     environment: str
@@ -68,7 +68,7 @@ class DaemonInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Control:
-    """`watchers.notify` must be listening to the store."""
+    """The service behind the API. `watchers.notify` must be listening to the store."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Control:
         return self._info.version
 
     async def submit(self, given: Submission) -> Accepted:
-        """Answers once the execution is durable. Raises Refusal, UserError and what the engine raises."""
+        """Accept an execution; return once it is durable. Raises Refusal, UserError and what the engine raises."""
         wanted = canonical_request(given)
         async with self._lock_key(given.key):
             earlier = await self._store.submission(given.key)
@@ -122,7 +122,8 @@ class Control:
         return Accepted(execution_id=execution_id, key=given.key, is_new=True)
 
     async def _save_refusal(self, request: CheckedSubmission, refused: ExecError) -> None:
-        """An opportunity that was let go by. What could not be read at all is none, and never comes here."""
+        """Save an opportunity that was refused. A submission that could not be read at all is none, and never comes
+        here."""
         given = request.given
         row = RefusedRow(
             at_us=self._wall.now_us(),
@@ -172,7 +173,7 @@ class Control:
                 del self._accepting[given.ticker]
 
     def _reserve_capacity(self, request: CheckedSubmission) -> int:
-        """The deadline, as it is now: of a horizon it is later after every wait."""
+        """Reserve capacity, and return the deadline as it is now: that of a horizon is later after every wait."""
         ends_us = deadline_us(request, self._wall.now_us(), self._limits)
         self._engine.reserve_capacity(request.given.key, ends_us, request.method)
         return ends_us
@@ -196,15 +197,15 @@ class Control:
             raise api_errors.degraded(f"nothing can be done at the exchange now: {'; '.join(why)}")
 
     async def close(self) -> None:
-        """From now on nothing is accepted, and what is being saved has been: whoever brings the engine to rest then
-        sees every execution there is."""
+        """Accept nothing from now on, and wait until what is being saved is: after that the engine has every execution
+        there is."""
         self._is_closed = True
         while self._saving:
             await self._saved.park()
 
     async def _open_market(self, ticker: str) -> MarketFeed:
-        """The market, opened if need be, and its book if one comes soon: without one the execution is accepted all
-        the same, and its arrival is unknown. Raises UserError for a market that takes no orders."""
+        """Open the market if need be, and wait a little for its book. Without a book the execution is accepted all the
+        same, and its arrival is unknown. Raises UserError for a market that takes no orders."""
         await self._engine.open_market(ticker)
         feed = self._engine.feeds[ticker]
         check_market(feed.terms, feed.status)
@@ -225,7 +226,7 @@ class Control:
             feed.unsubscribe(name)
 
     async def close_idle_markets(self) -> NoReturn:
-        """For ever: a market that nobody has worked for a while is watched no more."""
+        """Close markets that no execution has worked for IDLE_S, for ever."""
         idle_since_s: dict[str, float] = {}
         while True:
             await trio.sleep(IDLE_LOOK_S)
@@ -239,7 +240,7 @@ class Control:
 
     @asynccontextmanager
     async def _lock_key(self, key: str) -> AsyncIterator[None]:
-        """Of two requests with one key the second waits for the first, and then finds what it did."""
+        """Hold the lock of a key: of two requests with one key the second waits, and then finds what the first did."""
         lock = self._keys.setdefault(key, _KeyLock())
         lock.users += 1
         try:

@@ -1,6 +1,6 @@
 """The bearer token: a file that only its owner can read, made once, and never shown.
 
-Whoever can read the file can trade. So it is refused, not repaired, when anybody else may touch it: what was readable
+A process that can read the file can trade. So a file that others may touch is refused, not repaired: what was readable
 may have been read, and a new token is one `rm` away. No error and no log line carries the token.
 """
 
@@ -21,7 +21,7 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,256}", re.ASCII)
 
 
 def read_token(path: Path) -> str:
-    """The token of a file that is its owner's alone, and we are the owner. Raises UserError."""
+    """Read the token of a file that only this user may touch. Raises UserError."""
     text = read_private(
         path,
         "token file",
@@ -37,14 +37,15 @@ def read_token(path: Path) -> str:
 
 
 def ensure_token(path: Path) -> str:
-    """The token of `path`; a new one is drawn if there is no such file. Raises UserError."""
+    """Read the token of `path`; draw a new one if there is no such file. Raises UserError."""
     if not os.path.lexists(path):
         _create(path)
     return read_token(path)
 
 
 def _create(path: Path) -> None:
-    """A whole file or none, even if two daemons start at once: written aside, then given its name if that is free."""
+    """Create a whole file or none, even if two daemons start at once: write it aside, then link it to its name if that
+    is free."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

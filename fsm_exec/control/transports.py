@@ -1,7 +1,7 @@
-"""The two ways in which a client waits: on a loop (trio or asyncio, by anyio), or by blocking its thread.
+"""A client waits in one of two ways: on a loop (trio or asyncio, by anyio), or by blocking its thread.
 
 Both are the same protocol of coroutines, so what is asked and when it is asked again is written once (`remote`). The
-coroutines of `BlockingTransport` never suspend: `run` drives whatever is built of them alone to its end at the first
+coroutines of `BlockingTransport` never suspend: `run` drives a coroutine built of them alone to its end at the first
 step, with no loop and no thread, and so anywhere: in a script, in a thread, in a notebook whose loop runs already.
 """
 
@@ -43,7 +43,7 @@ class Reply(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """An answer that is read line by line; of one that is no stream (`status` is not 200) `content` is all of it."""
+    """An answer that is read line by line. If it is no stream (`status` is not 200), `content` is all of it."""
 
     status: int
     content: bytes
@@ -56,7 +56,7 @@ class Transport(Protocol):
     async def fetch(self, sent: OutgoingRequest) -> Reply: ...
     def stream(self, sent: OutgoingRequest) -> AbstractAsyncContextManager[Stream]: ...
     async def read_files(self, read: Callable[[], T]) -> T:
-        """The result of `read`, which reads a few small files."""
+        """Return the result of `read`, which reads a few small files."""
 
     async def sleep(self, seconds: float) -> None: ...
     def now_s(self) -> float:
@@ -156,7 +156,7 @@ class _AsyncLines:
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that waits for a BlockingTransport alone. Raises what it raises."""
+    """Run a coroutine that waits for a BlockingTransport alone; return its result. Raises what it raises."""
     try:
         coroutine.send(None)
     except StopIteration as done:

@@ -15,7 +15,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "fsm_exec"
 
-ROOMS = ("core", "algorithms", "kalshi", "paper", "wire", "store", "lab", "runtime")
+ROOMS = ("core", "algorithms", "kalshi", "paper", "wire", "store", "lab", "runtime", "control", "cli")
 
 RETIRED = {
     "absorb": "apply",
