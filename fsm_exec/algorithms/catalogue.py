@@ -32,7 +32,8 @@ SHIPPED_ONLY: Final = Registry(SHIPPED_FAMILIES)
 
 
 def row_of(method: Method, origin: Origin | None = None) -> MethodRow:
-    """As the database keeps it; `origin` is the package its algorithm comes with, None if it ships."""
+    """Return the method as the database keeps it; `origin` is the package its algorithm comes with, None if it
+    ships."""
     config = msgspec.json.encode(method.config, order="deterministic").decode()
     return MethodRow(
         name=method.name,
@@ -77,7 +78,7 @@ class Catalogue:
         return tuple(row for row in self.rows if row.name == name)
 
     def row(self, name: str) -> MethodRow:
-        """Of NAME or NAME@VERSION. Raises UserError for one that does not exist."""
+        """Return the row of NAME or NAME@VERSION. Raises UserError for one that does not exist."""
         base, at, version = name.partition("@")
         versions = self.versions(base)
         if not versions:
@@ -111,7 +112,7 @@ class Catalogue:
     def _why_missing(self, row: MethodRow, error: UserError) -> str:
         """Says what to install: the package the method was stored with, as far as it is known."""
         what = f"method {row.name}@{row.version} is of the algorithm {row.algorithm!r}"
-        if row.algorithm in self._registry.names:  # somebody offers it, and it cannot be used
+        if row.algorithm in self._registry.names:  # a package offers it, and it cannot be used
             return f"{what}, which cannot be used: {error}"
         if row.distribution is None:
             return f"{what}, which no installed package has; install the one that had it, and start again"

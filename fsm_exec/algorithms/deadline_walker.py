@@ -128,7 +128,7 @@ def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action
 
 
 def _move(progress: Progress, working: Working, take: CountE2, view: MarketView, config: Config) -> tuple[Action, ...]:
-    """What becomes of the order there is."""
+    """Move or cancel the working order, or leave it."""
     level = progress.slices[0].level
     scarce = view.write_tokens_left is not None and view.write_tokens_left < config.tokens_min
     if working.busy or scarce or not _is_sound(progress.goal, view, config):
@@ -201,7 +201,7 @@ def _ramp_ppm(progress: Progress, config: Config) -> int:
 
 
 def _pressure_ppm(view: MarketView, config: Config) -> int:
-    """What the signals add to a, in millionths; positive: buyers press."""
+    """Return what the signals add to a, in millionths; positive: buyers press."""
     signals, pressure = view.signals, Decimal(0)
     if signals is not None and signals.imbalance_ppm is not None:
         pressure = CONTEXT.multiply(config.imbalance_weight, Decimal(signals.imbalance_ppm - PPM // 2))
@@ -211,7 +211,7 @@ def _pressure_ppm(view: MarketView, config: Config) -> int:
 
 
 def _take(progress: Progress, part: SliceProgress, view: MarketView, config: Config) -> CountE2:
-    """What is to be taken from the touch now: all that the expected flow will not fill in time, if it is a contract
+    """Return how much to take from the touch now: all that the expected flow will not fill in time, if it is a contract
     or more and cheap enough for the hour; else nothing."""
     goal = progress.goal
     mid_e5 = goal.arrival.mid_e5

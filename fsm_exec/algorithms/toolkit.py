@@ -38,7 +38,7 @@ class BaselineSettings(ClosingSettings, frozen=True, forbid_unknown_fields=True,
 
 
 def check_weight(name: str, value: Decimal, low: Decimal | int, high: int) -> None:
-    """For a dimensionless weight of a configuration. Raises ValueError unless it is a number from `low` to `high`."""
+    """Check a dimensionless weight of a configuration. Raises ValueError unless it is a number from `low` to `high`."""
     if not (value.is_finite() and low <= value <= high):
         raise ValueError(f"{name} {value} is not between {low} and {high}")
 
@@ -72,8 +72,8 @@ def to_nearest(goal: Goal, price: int) -> int:
 
 
 def touch(view: MarketView) -> tuple[PriceE4, PriceE4] | None:
-    """The best bid and ask; of a one-sided book those of the last two-sided one, as its mid and spread tell. None if
-    there was none yet."""
+    """Return the best bid and ask; for a one-sided book those of the last two-sided one, from its mid and spread. None
+    if there was none yet."""
     if view.is_two_sided:
         return view.bids[0][0], view.asks[0][0]
     if view.mid_e5 is None or view.spread_e4 is None:

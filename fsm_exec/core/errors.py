@@ -97,7 +97,7 @@ class SaveRefused(StoreFailed):
 
 
 class DatabaseLost(StoreFailed):
-    """The database is not where it was opened: what is saved from now on would be read by nobody."""
+    """The database is not where it was opened: what is saved from now on would never be read."""
 
 
 class ServiceFailed(LocalError):

@@ -47,7 +47,7 @@ class Store(Protocol):
     async def started(self) -> StartPoint: ...
     async def unfinished(self) -> list[StoredExecution]: ...
     async def unscored(self) -> list[StoredExecution]:
-        """Those that have ended, and whose cost was not reckoned before the process did."""
+        """Those that have ended, and whose cost was not computed before the process ended."""
         ...
 
     async def lately_filled(self) -> list[StoredExecution]:
@@ -97,7 +97,7 @@ class ObservationStore(Protocol):
 
     async def unsettled_fills(self, ticker: str) -> list[MarkoutDue]: ...
     async def recent_books(self, ticker: str, since_us: int) -> list[BookRow]:
-        """Of this market, taken at an interval, oldest first."""
+        """Load the books of this market that were taken at an interval, oldest first."""
         ...
 
     async def forget_books(self, before_us: int, at_most: int) -> int:

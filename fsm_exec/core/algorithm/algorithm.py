@@ -136,7 +136,7 @@ class Algorithm(Protocol):
 
     `look_every_us`: how often time alone may change its actions; None: only the book and facts do. `closing_lead_us`:
     how long before the deadline the closing leg begins; None: there is none. `resting_at_most`: how many orders it may
-    have at the exchange at once. All are read anew at every load."""
+    have at the exchange at once. All are read again at every load."""
 
     @property
     def look_every_us(self) -> int | None: ...

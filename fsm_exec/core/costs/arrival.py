@@ -64,8 +64,8 @@ def arrival_columns(arrival: MarketView) -> ArrivalColumns:
 
 
 def paid_columns(fills: tuple[Fill, ...], arrival: MarketView) -> PaidColumns:
-    """Of what was filled only: beside the shortfall, never alone. The ratio is 1 for who paid the touch, below 0 for
-    who earned; the improvement is a gain."""
+    """Compare what was filled with the arrival: a figure beside the shortfall, never alone. The ratio is 1 for who paid
+    the touch, below 0 for who earned; the improvement is a gain."""
     filled = CountE2(sum(fill.count_e2 for fill in fills))
     columns = PaidColumns(arrival_slippage=None, half_spread_ratio=None, price_improvement=None, maker_share=None)
     if not filled:

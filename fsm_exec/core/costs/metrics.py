@@ -92,7 +92,7 @@ def compute_metrics(
     market_volume: CountE2 | None = None,
 ) -> MetricsRow:
     """The row of an ended execution. `deadline` may be None only where nothing depends on it (all was filled).
-    `activity` is what its journal tells, `market_volume` what was traded in its market since it was accepted.
+    `activity` is counted from its journal, `market_volume` what was traded in its market since it was accepted.
 
     What cannot be known is None and named in `flags`; it is never 0.
     """
@@ -180,7 +180,7 @@ def _value(fills: tuple[Fill, ...]) -> int:
 
 
 def _spread(fills: tuple[Fill, ...]) -> int | None:
-    """What the fills paid against the mid just before each; None without any, or where a mid is missing."""
+    """Return what the fills paid against the mid just before each; None without any, or where a mid is missing."""
     total = 0
     for fill in fills:
         if fill.mid_e5 is None:

@@ -57,7 +57,7 @@ class Advance(msgspec.Struct, frozen=True, gc=False):
 
 
 def decide_at(execution: Execution | None, event: AnyEvent, algorithm: Algorithm) -> tuple[AnyIntent, ...]:
-    """What to do about `event`. `execution` is None before the first event. Raises LocalError."""
+    """Return the intents for `event`. `execution` is None before the first event. Raises LocalError."""
     draft = _draft_after(execution, event)
     draft.settle(event.at_us)
     return decide(draft.execution, event, algorithm)

@@ -39,8 +39,8 @@ class CancelDemand(NamedTuple):
 def why_over_capacity(
     new: CancelDemand, others: Iterable[CancelDemand], budget: BudgetFacts, *, grace_us: int, now_us: int
 ) -> str | None:
-    """Why `new` cannot be accepted beside `others`, with the numbers; None: it can. Those whose time has come already
-    ask now."""
+    """Return why `new` cannot be accepted beside `others`, with the numbers; None: it can. Those whose time has come
+    already ask now."""
     every = sorted(CancelDemand(max(now_us, one.asks_at_us), one.orders) for one in (new, *others))
     new = CancelDemand(max(now_us, new.asks_at_us), new.orders)
     live = sum(one.orders for one in every)

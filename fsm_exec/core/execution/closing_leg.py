@@ -43,10 +43,10 @@ def begin_closing(seen: Execution) -> tuple[AnyIntent, ...]:
 
 
 def closing_intents(seen: Execution, event: AnyEvent) -> tuple[AnyIntent, ...]:
-    """What the leg does about `event`, once it has begun."""
+    """Return the leg's intents for `event`, once it has begun."""
     if any(child.is_open for child in seen.children):
         # The last order cannot rest: heard of before its answer it is left to end by itself. Without an answer, or in a
-        # new process, nothing else would tell that it has.
+        # new process, nothing else would show that it has.
         own = None if seen.closing is None or isinstance(event, PlaceUnconfirmed | Restored) else seen.closing.order
         return tuple(cancel for cancel in cancel_intents(seen) if cancel.client_order_id != own)
     last = None if seen.closing is None or seen.closing.order is None else seen.child(seen.closing.order)

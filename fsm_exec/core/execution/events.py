@@ -228,7 +228,7 @@ class Restored(Event, frozen=True, tag="Restored", forbid_unknown_fields=True, k
     """The process is a new one, or the execution's task is: whatever stood in the outbox may have been done or not.
 
     With it comes what the exchange's listings show and the execution does not know. It is one fact, so that nothing is
-    decided half-way through it. `market` is the market's status, None if it could not be told. `instance` is the
+    decided half-way through it. `market` is the market's status, None if it could not be read. `instance` is the
     database's, where that is another than the execution's: a restored copy, whose new orders must not be named as
     those that the original may have placed since."""
 

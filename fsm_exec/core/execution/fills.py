@@ -54,7 +54,7 @@ def names_of(fill: FillNames) -> set[str]:
 
 
 def is_same_fill(one: FillNames, other: FillNames) -> bool:
-    """Of two fills of one order; see the module."""
+    """Whether two fills of one order are the same; the module has the rule."""
     if one.trade_id is not None and other.trade_id is not None:
         return one.trade_id == other.trade_id
     return not names_of(one).isdisjoint(names_of(other))
@@ -112,7 +112,7 @@ def fill_of(stated: FillReported) -> Fill:
 
 
 def corrected_fill(fill: Fill, stated: FillReported) -> Fill:
-    """What was counted as the listing has it. The name it is counted by and the mid before it stay."""
+    """Return the fill as the listing has it. The name it is counted by and the mid before it stay."""
     listed_id = stated.listed_id if stated.listed_id not in (None, fill.fill_id) else fill.listed_id
     is_same = is_same_time(fill.traded_at_us, stated.traded_at_us, undated=stated.undated)
     return replace(
@@ -138,7 +138,7 @@ def describe_fill(fill: Fill | FillReported) -> str:
 
 
 def why_impossible(execution: Execution, child: ChildOrder, stated: FillReported) -> str | None:
-    """Why this fill of `child`, not counted yet, cannot be; None if it can."""
+    """Return why this fill of `child`, not counted yet, cannot be; None if it can."""
     if stated.outcome not in (None, execution.outcome):
         return f"it is for {stated.outcome}, the order is for {execution.outcome}"
     if not 0 < stated.price_e4 < ONE_DOLLAR_E4:
@@ -203,7 +203,7 @@ def drop_writes_of_ended(draft: Draft, child: ChildOrder) -> None:
 
 
 def _compare(draft: Draft, child: ChildOrder, same: Sequence[Fill], stated: FillReported) -> None:
-    """What a listing says of a fill that is counted: it is right."""
+    """Replace what was counted by what a listing says of the same fill: the listing is right."""
     fill, *again = same
     if not again and is_same_content(fill, stated):
         return

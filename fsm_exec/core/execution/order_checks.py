@@ -41,7 +41,8 @@ class IllegalAction(LocalError):
 
 
 def progress_of(seen: Execution, at_us: int) -> Progress:
-    """What is free is shared out: a late fill of one slice leaves the others less than their own count."""
+    """Build what the algorithm sees. What is free is shared out: a late fill of one slice leaves the others less than
+    their own count."""
     left = max(0, seen.free_e2)
     slices: list[SliceProgress] = []
     for part in seen.slices:
@@ -70,8 +71,8 @@ def check_actions(actions: tuple[Action, ...]) -> tuple[Action, ...]:
 
 
 def check_kinds(asked: str, answer: object, kinds: tuple[type, ...]) -> None:
-    """Structs do not check what they are made of, and algorithms come from anybody: a float that slips in here would be
-    saved as one, and never be loaded again. Raises IllegalAction."""
+    """Check the types of an algorithm's answer. Structs do not, and algorithms come from third parties: a float that
+    slips in here would be saved as one, and never be loaded again. Raises IllegalAction."""
     if not isinstance(answer, tuple):
         raise IllegalAction(f"{asked} answered a {type(answer).__name__}, not a tuple")
     for one in answer:
@@ -131,7 +132,7 @@ def resend_cancel_intents(seen: Execution) -> tuple[ResendCancel, ...]:
 
 def wants_nothing_more(seen: Execution) -> bool:
     """Whether nothing of this execution is wanted at the exchange any more, so that a cancel is sent until it is
-    answered. While it goes on, a look-up alone tells what became of one that got lost."""
+    answered. While it goes on, only a look-up settles a cancel that got lost."""
     return seen.ending is not None or seen.draining or seen.closing is not None
 
 

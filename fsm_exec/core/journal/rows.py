@@ -78,7 +78,7 @@ class EdgeFigures(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `edges` for what was refused before anything was sent; `refusal` is the word the caller was told. A
+    """A row of `edges` for what was refused before anything was sent; `refusal` is the word the caller got. A
     second one under the same key takes the place of the first."""
 
     at_us: int

@@ -87,8 +87,8 @@ VERSIONS = check_versions(
         Version(1, tables="1.1", upcast=Upcast()),
         # The edge, the closing leg, transfers between slices, the tokens a view saw: all with a default of "none".
         Version(2, tables="1.1", upcast=Upcast(), began_keeping=("writes", "children[].moved_at_us")),
-        # Both names of a fill and who told of it, suspicions, answers: all with a default of "as it was", which is what
-        # makes `apply` do with old events as it did. Only the words of refusals are taken from old events too.
+        # Both names of a fill and where it was heard, suspicions, answers: all with a default of "as it was", which is
+        # what makes `apply` do with old events as it did. Only the words of refusals are taken from old events too.
         Version(3, tables="1.2", began_keeping=("refusal",)),
     )
 )

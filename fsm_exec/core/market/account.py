@@ -12,7 +12,7 @@ from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """`available_e6` is what new orders may use; `portfolio_e6` the exchange's own value of what is held, None if it
-    does not tell."""
+    does not state one."""
 
     available_e6: MoneyE6
     portfolio_e6: MoneyE6 | None
@@ -21,7 +21,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
     """What is held of one market. `count_e2` is signed: + YES, - NO. The others are None where the exchange does not
-    tell them."""
+    state them."""
 
     ticker: str
     count_e2: CountE2
@@ -51,7 +51,7 @@ class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueuePosition(msgspec.Struct, frozen=True):
-    """`ahead_e2` contracts are filled before this order is. `ticker` may be empty: not told."""
+    """`ahead_e2` contracts are filled before this order is. `ticker` may be empty: not stated."""
 
     order_id: str
     ticker: str

@@ -11,8 +11,8 @@ from fsm_exec.core.values.units import CountE2, PriceE4, complement, rounded_rat
 
 
 class Liquidity(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a whole book, as bids for either outcome. Concentration: the share of a side that stands at its best price.
-    None where a side, or both for the spread, are needed and empty."""
+    """The figures of a whole book, as bids for either outcome. Concentration: the share of a side that stands at its
+    best price. None where a side, or both for the spread, are needed and empty."""
 
     yes_total_e2: CountE2
     no_total_e2: CountE2

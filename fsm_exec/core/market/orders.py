@@ -147,7 +147,7 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `client_order_id` is empty for an order that has none: it is not ours.
     `reason` is the exchange's `last_update_reason` (the stream's only), `at_us` the exchange's time of the statement.
-    `changed_at_us` is when the order itself last changed, where the exchange tells.
+    `changed_at_us` is when the order itself last changed, where the exchange states it.
     """
 
     order_id: str

@@ -48,7 +48,7 @@ def fill_is_news(execution: Execution, client_order_id: str, report: FillReport)
 
 
 def why_misnamed(child: ChildOrder, report: OrderReport) -> str | None:
-    """Why an order that has ended is not listed under the id that it was answered with; None if it is, or may be. A
+    """Return why an ended order is not listed under the id of its answer; None if it is, or may be. A
     fill is joined by that id, so it must be right, also of an order that came to nothing."""
     if child.is_open or child.suspicion is not None or child.order_id in (None, report.order_id):
         return None

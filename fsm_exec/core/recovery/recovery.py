@@ -45,7 +45,7 @@ OVERLAP_US = 60_000_000
 class RecoveryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """`events` has one for every execution, in the order they were given. `orphans` are orders of this database that
     rest and that none of the executions works; `of_other_instances` those of other databases of ours that rest, by
-    instance; `foreign_count` of anybody else's rest. `unknown_fills` are of orders that no execution here has.
+    instance; `foreign_count` resting orders are not ours. `unknown_fills` are of orders that no execution here has.
     `conflicts` has the executions of whose names another order is, in another market or unknown to them, and what is to
     be said of it. `unowned` are all listed orders of this database that none of the executions has."""
 

@@ -4,7 +4,7 @@ Dry-up: ln(1 + depth within 3c) is read as a process that returns to its mean m 
 has its standard deviation s around it (from the mean absolute deviation, as for a normal distribution). At t + h:
     m_h = m + (now - m) exp(-h / tau)        s_h = s sqrt(1 - exp(-2 h / tau))
     P(depth < remaining) = Phi((ln remaining - m_h) / s_h)
-Whether s_h is calibrated is what the stored forecasts are there to tell.
+The stored forecasts are there to show whether s_h is calibrated.
 
 Fill: P(S >= A + x) for A contracts ahead in the queue and x of ours, S negative binomial with the mean
 (mu + theta A) h, where mu is the rate of sell takers: slow + (fast - slow) (tau_f / h) (1 - exp(-h / tau_f)), the fast
@@ -133,7 +133,7 @@ def forecasts_of(signals: Signals, outcome: Outcome, mid_e5: int | None, deadlin
 
 
 def fill_forecast(signals: Signals, outcome: Outcome, subject: str, ahead: CountE2, count: CountE2) -> Forecast | None:
-    """Of an order about to join its level behind `ahead`; None without what it rests on."""
+    """Forecast the fill of an order about to join its level behind `ahead`; None without the signals it rests on."""
     mean = fill_mean_e2(signals, ahead, SHORT_US)
     if mean is None or signals.sell_fano_e2 is None:
         return None

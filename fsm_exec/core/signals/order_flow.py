@@ -1,8 +1,8 @@
 """What flows through one side of a market: cancels, takers, and the reference design's growth of resting size.
 
-A decrease of a level is either a trade or a cancel, and the two frames that tell come in either order, on different
+A decrease of a level is either a trade or a cancel, and its two frames come in either order, on different
 channels, with times that may differ by a second. Per price a signed balance is kept for a while: trades whose decrease
-has not come, or decreases (counted as cancels meanwhile) whose trade has not.
+has not come, or decreases (counted as cancels until then) whose trade has not.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class TakerFlow:
         self.trades += count > 0
 
     def fano_e2(self, at_us: int) -> int | None:
-        """Variance over mean of the contracts in 10 s, x 100; None with too little to tell."""
+        """Variance over mean of the contracts in 10 s, x 100; None with too few trades."""
         bucket = at_us // BUCKET_US
         if bucket - self._first < FANO_BUCKETS_MIN or self.trades < FANO_TRADES_MIN:
             return None

@@ -1,6 +1,6 @@
 """One market's signals, kept up with every change of its book and every trade, and read from either outcome.
 
-The feed tells it what the *others* hold at a level after each change, own size taken out. An own order may be taken
+The feed reports what a level holds after each change, own size taken out. An own order may be taken
 out a moment before or after the book shows it: each of the two is a change of the others' book, and their flows cancel.
 A level at which we stand is left out of the cancels, for there the two cannot be told apart.
 
@@ -99,7 +99,7 @@ class SignalTracker:
 
     def go_on(self, yes: Iterable[Level], no: Iterable[Level], at_us: int) -> None:
         """A whole book some time after the one before: what differs has changed now. Trades in between are unknown,
-        so all that rests on them begins anew."""
+        so all that rests on them starts again."""
         sides: tuple[tuple[Outcome, Iterable[Level]], ...] = (("yes", yes), ("no", no))
         for outcome, levels in sides:
             half = self._halves[outcome]

@@ -1,10 +1,10 @@
 """What one decision knows beyond the book itself: everything smoothed over time, in the execution's own outcome.
 
 Own size is removed first, and the account's own taking is not flow. Times are the exchange's, so a signal does not
-depend on how often anybody looks. What is not known is None, never 0: before the minimum of observations, after a gap
-in the feed until it is warm again, and where the book has one side. The counts and ages beside the values let whoever
-reads them demand more. Units are in the names: `_ppm` millionths, `_e2` hundredths (of contracts), `_e4` 10^-4
-contracts a second in a `_rate`, `_e5` and `_e6` 10^-5 and 10^-6 dollars a contract, `_us` microseconds.
+depend on how often it is read. What is not known is None, never 0: before the minimum of observations, after a gap in
+the feed until it is warm again, and where the book has one side. The counts and ages beside the values let a reader
+demand more. Units are in the names: `_ppm` millionths, `_e2` hundredths (of contracts), `_e4` 10^-4 contracts a second
+in a `_rate`, `_e5` and `_e6` 10^-5 and 10^-6 dollars a contract, `_us` microseconds.
 
 Each is explained where it is formed: `signal_tracker`, `order_flow`, `sweep_cost`, `forecasts`.
 """
