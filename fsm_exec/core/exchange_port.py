@@ -27,11 +27,11 @@ class Exchange(Protocol):
     """The account at the exchange. Writes never raise for what the exchange or the network does: their outcome is
     data, and each call sends at most one request. Reads raise VenueError. All are cancellable."""
 
-    async def market_terms(self, ticker: str) -> MarketTerms: ...
+    async def fetch_market_terms(self, ticker: str) -> MarketTerms: ...
 
-    async def markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
+    async def fetch_markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
         """The terms of many markets in few calls, by ticker. A market the exchange does not know is not in the answer,
-        nor is one whose terms cannot be read: `market_terms` raises what is wrong with it."""
+        nor is one whose terms cannot be read: `fetch_market_terms` raises what is wrong with it."""
         ...
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer: ...
@@ -51,14 +51,14 @@ class Exchange(Protocol):
         did not. Asks nothing."""
         ...
 
-    async def orders(
+    async def fetch_orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
     ) -> OrderListing:
         """Every order of the account (of one market; placed at or after `since_us`; only those that rest), to the end
         of the listing."""
         ...
 
-    async def fills(
+    async def fetch_fills(
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
         """Every fill of the account (of one market or one order; made at or after `since_us`), to the end of the

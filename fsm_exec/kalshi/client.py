@@ -66,11 +66,11 @@ class KalshiClient:
         self._budget = budget
         self.account, self.groups, self.public = account, groups, public
 
-    async def market_terms(self, ticker: str) -> MarketTerms:
-        return await self._rest.market_terms(ticker)
+    async def fetch_market_terms(self, ticker: str) -> MarketTerms:
+        return await self._rest.fetch_market_terms(ticker)
 
-    async def markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
-        return await self._rest.markets(tickers)
+    async def fetch_markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
+        return await self._rest.fetch_markets(tickers)
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         return await self._rest.place(order)
@@ -106,15 +106,15 @@ class KalshiClient:
     async def cancel_all(self) -> CancelAllAnswer:
         return await self._rest.cancel_all()
 
-    async def orders(
+    async def fetch_orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
     ) -> OrderListing:
-        return await self._rest.orders(ticker, since_us=since_us, resting=resting)
+        return await self._rest.fetch_orders(ticker, since_us=since_us, resting=resting)
 
-    async def fills(
+    async def fetch_fills(
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
-        return await self._rest.fills(ticker, order_id, since_us=since_us)
+        return await self._rest.fetch_fills(ticker, order_id, since_us=since_us)
 
     async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
         # A client that streams is there to stay: now it pays to fetch the account's rate limits, and to keep them

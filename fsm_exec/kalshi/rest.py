@@ -141,22 +141,22 @@ class KalshiRest:
 
     # Reads. Each raises VenueRefused or VenueUnavailable.
 
-    async def orders(
+    async def fetch_orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
     ) -> OrderListing:
         """See `Listings.fetch_orders`."""
         return await self.listings.fetch_orders(ticker, since_us, resting=resting)
 
-    async def fills(
+    async def fetch_fills(
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
         """See `Listings.fetch_fills`."""
         return await self.listings.fetch_fills(ticker, order_id, since_us)
 
-    async def market_terms(self, ticker: str) -> MarketTerms:
+    async def fetch_market_terms(self, ticker: str) -> MarketTerms:
         """Raises UserError too: for a ticker that is none, and for a market whose fees have no published formula."""
         return await self.terms.fetch_one(ticker)
 
-    async def markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
+    async def fetch_markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
         """See `TermsReader.fetch_many`."""
         return await self.terms.fetch_many(tickers)

@@ -157,11 +157,11 @@ class Confirmer:
         ticker = execution.terms.ticker
         if ticker not in listed:
             begun_us = min(one.execution.begun_us for one in due if one.execution.terms.ticker == ticker)
-            listed[ticker] = await self._exchange.orders(ticker, since_us=begun_us - OVERLAP_US)
+            listed[ticker] = await self._exchange.fetch_orders(ticker, since_us=begun_us - OVERLAP_US)
         orders = listed[ticker]
         row = row_of(child, ticker, orders)
         ids = dict.fromkeys((*order_ids(child, row), *self._names.ids_of(child.client_order_id)))
-        fills = [await self._exchange.fills(ticker, order_id) for order_id in ids]
+        fills = [await self._exchange.fetch_fills(ticker, order_id) for order_id in ids]
         found = prove(execution, child, orders, fills, doubt.since_us, self._wall.now_us(), lambda _: None)
         if not isinstance(found, OrderProven):
             return found or ""

@@ -63,7 +63,7 @@ class SharedListings:
         try:
             async with self._locks.setdefault(ticker, trio.Lock()):
                 self._next.pop(ticker, None)  # a caller that asks from now on needs a later one
-                turn.listing = await self._exchange.orders(ticker, since_us=turn.since_us)
+                turn.listing = await self._exchange.fetch_orders(ticker, since_us=turn.since_us)
         except VenueError as error:
             turn.failure = error
         finally:
@@ -92,7 +92,7 @@ async def fetch_listings(
 ) -> tuple[tuple[OrderListing, ...], FillListing]:
     """Fetch what shows executions accepted after `since_us` what they missed: their orders, all resting orders, and
     then the fills, so that an order listed as ended has its fills. Raises VenueRefused."""
-    orders = await retry_until_answered(lambda: exchange.orders(ticker, since_us=since_us), "orders", log)
-    resting = await retry_until_answered(lambda: exchange.orders(ticker, resting=True), "resting orders", log)
-    fills = await retry_until_answered(lambda: exchange.fills(ticker, since_us=since_us), "fills", log)
+    orders = await retry_until_answered(lambda: exchange.fetch_orders(ticker, since_us=since_us), "orders", log)
+    resting = await retry_until_answered(lambda: exchange.fetch_orders(ticker, resting=True), "resting orders", log)
+    fills = await retry_until_answered(lambda: exchange.fetch_fills(ticker, since_us=since_us), "fills", log)
     return (orders, resting), fills

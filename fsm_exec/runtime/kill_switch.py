@@ -151,7 +151,7 @@ async def _cancel_orphans(orphans: Sequence[OrderReport], services: Services) ->
         await trio.sleep(pause_s)
         pause_s = min(2 * pause_s, PAUSE_MAX_S)
         try:
-            listing = await services.exchange.orders(resting=True)
+            listing = await services.exchange.fetch_orders(resting=True)
         except VenueError as error:
             services.log.warning("orphans_not_listed", error=str(error))
             continue

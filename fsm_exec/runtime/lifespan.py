@@ -79,7 +79,7 @@ async def open_engine(
                 outer.start_soon(engine.run_service, exchange.stream, listener, tuple(feeds))
                 outer.start_soon(engine.run_service, stream.watch_silence)
                 health.watch(stream.why_silent, exchange.stream_trouble, engine.books_not_live)
-                outer.start_soon(engine.run_service, health.run, partial(exchange.orders, resting=True))
+                outer.start_soon(engine.run_service, health.run, partial(exchange.fetch_orders, resting=True))
                 outer.start_soon(engine.run_service, engine.process_late_facts)
                 outer.start_soon(engine.run_service, reconciler.run)
                 if observer is not None:

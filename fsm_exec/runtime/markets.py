@@ -56,7 +56,9 @@ class Markets:
         known = {terms.ticker: terms for terms in worked}
         wanted = list(dict.fromkeys([*tickers, *known]))
         found = (
-            await retry_until_answered(lambda: self._exchange.markets(wanted), "markets", self._log) if wanted else {}
+            await retry_until_answered(lambda: self._exchange.fetch_markets(wanted), "markets", self._log)
+            if wanted
+            else {}
         )
         statuses: dict[str, MarketStatus] = {}
         for ticker in wanted:
@@ -68,7 +70,9 @@ class Markets:
                 await self._set_terms(ticker, replace(known[ticker], status=status or "paused"))
                 continue
             if terms is None:
-                terms = await retry_until_answered(partial(self._exchange.market_terms, ticker), ticker, self._log)
+                terms = await retry_until_answered(
+                    partial(self._exchange.fetch_market_terms, ticker), ticker, self._log
+                )
             statuses[ticker] = terms.status
             await self._save_and_set(ticker, terms)
         return statuses
@@ -112,11 +116,11 @@ class Markets:
         """Fetch a market's terms; a read that found no answer is repeated a few times: nothing is at stake yet."""
         for _ in range(READ_AGAIN_MAX):
             try:
-                return await self._exchange.market_terms(ticker)
+                return await self._exchange.fetch_market_terms(ticker)
             except VenueUnavailable as error:
                 self._log.warning("terms_unavailable", ticker=ticker, error=str(error))
                 await trio.sleep(READ_AGAIN_S)
-        return await self._exchange.market_terms(ticker)
+        return await self._exchange.fetch_market_terms(ticker)
 
     async def open(self, ticker: str) -> None:
         """Add a market to a stream that runs: its feed waits for a snapshot. An open one is left as it is. Raises what

@@ -35,21 +35,21 @@ class MonitoredExchange:
     def __init__(self, inner: Exchange, health: Health) -> None:
         self._inner, self._health = inner, health
 
-    async def market_terms(self, ticker: str) -> MarketTerms:
-        return await self._observe_read(self._inner.market_terms(ticker))
+    async def fetch_market_terms(self, ticker: str) -> MarketTerms:
+        return await self._observe_read(self._inner.fetch_market_terms(ticker))
 
-    async def markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
-        return await self._observe_read(self._inner.markets(tickers))
+    async def fetch_markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
+        return await self._observe_read(self._inner.fetch_markets(tickers))
 
-    async def orders(
+    async def fetch_orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
     ) -> OrderListing:
-        return await self._observe_read(self._inner.orders(ticker, since_us=since_us, resting=resting), "orders")
+        return await self._observe_read(self._inner.fetch_orders(ticker, since_us=since_us, resting=resting), "orders")
 
-    async def fills(
+    async def fetch_fills(
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
-        return await self._observe_read(self._inner.fills(ticker, order_id, since_us=since_us), "fills")
+        return await self._observe_read(self._inner.fetch_fills(ticker, order_id, since_us=since_us), "fills")
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         return self._observe_write(await self._inner.place(order))

@@ -157,7 +157,7 @@ class OrderLookup:
         if child.state != "settling" or late or child.suspicion is not None:
             exists = child.state == "unknown" and child.client_order_id in self._existing
             if exists:  # in whatever market, however old
-                listing = await exchange.orders()
+                listing = await exchange.fetch_orders()
             else:
                 since_us = execution.begun_us - OVERLAP_US
                 listing = await self._services.listings.orders(execution.terms.ticker, since_us)
@@ -171,7 +171,7 @@ class OrderLookup:
                 if answer is not None and not (late and child.suspicion is not None):
                     inbox.offer(answer)
         row = None if listing is None else row_of(child, execution.terms.ticker, listing)
-        fills = [await exchange.fills(execution.terms.ticker, order_id) for order_id in order_ids(child, row)]
+        fills = [await exchange.fetch_fills(execution.terms.ticker, order_id) for order_id in order_ids(child, row)]
         if late and listing is not None:
             rests = row if self._target.ends_regardless else zombie_row(child, execution.terms.ticker, listing)
             if rests is not None and rests.status == "resting":

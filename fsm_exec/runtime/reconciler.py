@@ -130,9 +130,9 @@ class Reconciler:
         # From the oldest execution on, so that an order which has ended is listed with its end. With none at work only
         # what rests can matter: it would be an orphan.
         if oldest_us is None:
-            listing = await self._exchange.orders(resting=True)
+            listing = await self._exchange.fetch_orders(resting=True)
         else:
-            listing = await self._exchange.orders(since_us=oldest_us - OVERLAP_US)
+            listing = await self._exchange.fetch_orders(since_us=oldest_us - OVERLAP_US)
         news = 0
         unworked: list[OrderReport] = []
         listed = {(report.client_order_id, report.order_id) for report in listing.orders}
@@ -173,7 +173,7 @@ class Reconciler:
     async def _reconcile_fills(self) -> tuple[int, bool]:
         reach_us = self._confirmer.listing_since_us()
         since_us = self._fills_since_us if reach_us is None else min(reach_us, self._fills_since_us)
-        listing = await self._exchange.fills(since_us=since_us)
+        listing = await self._exchange.fetch_fills(since_us=since_us)
         news, everything = 0, True
         unknown: list[FillReport] = []
         self._confirmer.record_listing(listing)

@@ -87,10 +87,10 @@ class Counterpart:
         name = f"exchange-{order.client_order_id}"
         return Placed(order_id=name, filled_e2=CountE2(0), remaining_e2=order.count_e2, at_us=0)
 
-    async def market_terms(self, ticker: str) -> NoReturn:
+    async def fetch_market_terms(self, ticker: str) -> NoReturn:
         raise AssertionError(f"nobody asks for the terms of {ticker}")
 
-    async def markets(self, tickers: Sequence[str]) -> NoReturn:
+    async def fetch_markets(self, tickers: Sequence[str]) -> NoReturn:
         raise AssertionError(f"nobody asks for the terms of {tickers}")
 
     async def amend(self, order: AmendOrder) -> NoReturn:
@@ -108,12 +108,12 @@ class Counterpart:
     def volume_24h(self, ticker: str) -> NoReturn:
         raise AssertionError(f"nobody asks for the volume of {ticker}")
 
-    async def orders(
+    async def fetch_orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
     ) -> OrderListing:
         raise AssertionError(f"nobody lists the orders of {ticker}")
 
-    async def fills(
+    async def fetch_fills(
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
         raise AssertionError(f"nobody lists the fills of {ticker}")

@@ -100,7 +100,7 @@ async def work_the_tape(tape: Tape, directory: Path) -> VirtualRun:
                 await trio.sleep(EVERY_S)
             await world.engine.wait_idle()
             virtual_s = trio.current_time() - began_s
-            orders = len((await world.client.orders(ticker)).orders)
+            orders = len((await world.client.fetch_orders(ticker)).orders)
             return VirtualRun(virtual_s, list(world.engine.ended.values()), orders)
 
 

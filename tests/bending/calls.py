@@ -30,14 +30,14 @@ class Call(NamedTuple):
 
 
 CALLS: Final = (
-    Call("the exchange's own time", "GET", "/exchange/user_data_timestamp", covers=("orders", "fills")),
-    Call("the listing of orders", "GET", "/portfolio/orders", covers=("orders",)),
-    Call("the listing of fills", "GET", "/portfolio/fills", covers=("fills",)),
-    Call("the listing of markets", "GET", "/markets", covers=("markets",)),
-    Call("one market", "GET", "/markets/*", covers=("market_terms",)),
-    Call("the listing of events", "GET", "/events", covers=("markets",)),
-    Call("one event", "GET", "/events/*", covers=("markets", "market_terms")),
-    Call("one series", "GET", "/series/*", covers=("markets", "market_terms")),
+    Call("the exchange's own time", "GET", "/exchange/user_data_timestamp", covers=("fetch_orders", "fetch_fills")),
+    Call("the listing of orders", "GET", "/portfolio/orders", covers=("fetch_orders",)),
+    Call("the listing of fills", "GET", "/portfolio/fills", covers=("fetch_fills",)),
+    Call("the listing of markets", "GET", "/markets", covers=("fetch_markets",)),
+    Call("one market", "GET", "/markets/*", covers=("fetch_market_terms",)),
+    Call("the listing of events", "GET", "/events", covers=("fetch_markets",)),
+    Call("one event", "GET", "/events/*", covers=("fetch_markets", "fetch_market_terms")),
+    Call("one series", "GET", "/series/*", covers=("fetch_markets", "fetch_market_terms")),
     Call("the account's limits and costs", "GET", "/account/*"),
     Call("new orders", "POST", ORDERS, covers=("place",)),
     Call("amends", "POST", f"{ORDERS}/*/amend", covers=("amend",)),

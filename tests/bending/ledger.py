@@ -59,7 +59,7 @@ async def listed(paper: PaperReady) -> Books:
         WallClock(system_us()),
         seed=1,
     ) as client:
-        return Books((await client.orders()).orders, (await client.fills()).fills)
+        return Books((await client.fetch_orders()).orders, (await client.fetch_fills()).fills)
 
 
 def compared(database: Path, books: Books) -> list[Finding]:

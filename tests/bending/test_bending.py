@@ -124,7 +124,7 @@ async def test_without_a_rule_everything_passes(scene: Scene) -> None:
         placed = await scene.client.place(scene.order())
         assert isinstance(placed, Placed)
         await watcher.until(lambda: bool(watcher.orders))
-        listing = await scene.client.orders()
+        listing = await scene.client.fetch_orders()
         assert [order.client_order_id for order in listing.orders] == ["fxaaaaaaaaaa-e1-1-1"]
         await scene.client.cancel(_cancel(placed))
     bends = scene.bends
@@ -162,7 +162,7 @@ async def test_cut_before_and_in_the_middle_of_an_answer(scene: Scene, half: boo
     assert isinstance(await scene.client.place(scene.order()), Unknown)
     assert len(list(scene.account.orders)) == 1
     assert scene.bends.requests_made("POST", ORDERS)[0].was_cut
-    assert len((await scene.client.orders()).orders) == 1
+    assert len((await scene.client.fetch_orders()).orders) == 1
 
 
 async def test_held_until_released_and_dropped(scene: Scene) -> None:
@@ -201,40 +201,40 @@ async def test_an_answer_that_nobody_asked_for_is_no_answer_to_the_next_question
     await scene.client.place(scene.order())
     scene.bends.on_request(requests.answered_twice(), times=3)
     for _ in range(4):
-        assert len((await scene.client.orders()).orders) == 1
+        assert len((await scene.client.fetch_orders()).orders) == 1
         assert isinstance(await scene.client.place(scene.order()), Refused | Unknown)
 
 
 async def test_one_field_changed_removed_and_a_stale_answer(scene: Scene) -> None:
     """In an answer; and yesterday's answer to today's question, or another question's."""
-    assert (await scene.client.orders()).orders == ()
+    assert (await scene.client.fetch_orders()).orders == ()
     placed = await scene.client.place(scene.order())
     assert isinstance(placed, Placed)
     with scene.bends.on_request(requests.changed("orders.*.remaining_count_fp", "7.00"), "GET", "/portfolio/orders"):
-        (order,) = (await scene.client.orders()).orders
+        (order,) = (await scene.client.fetch_orders()).orders
         assert order.remaining_e2 == parse_count("7")
     with (
         scene.bends.on_request(requests.removed("orders"), "GET", "/portfolio/orders"),
         pytest.raises(VenueUnavailable),
     ):
-        await scene.client.orders()
+        await scene.client.fetch_orders()
     with scene.bends.on_request(requests.stale(scene.bends, oldest=True), "GET", "/portfolio/orders"):
-        assert (await scene.client.orders()).orders == ()
+        assert (await scene.client.fetch_orders()).orders == ()
     with scene.bends.on_request(requests.stale(scene.bends, "POST", ORDERS), "DELETE"):
         assert isinstance(await scene.client.cancel(_cancel(placed)), Unknown)
-    assert len((await scene.client.orders()).orders) == 1
+    assert len((await scene.client.fetch_orders()).orders) == 1
 
 
 async def test_bends_stand_around_each_other(scene: Scene) -> None:
     """The newest outermost; the n-th occurrence alone."""
     scene.bends.on_request(requests.error(429), "GET", "/portfolio/orders", after=1, times=1)
     slow = scene.bends.on_request(requests.hold(0.2), "GET", "/portfolio/orders")
-    await scene.client.orders()
+    await scene.client.fetch_orders()
     began_s = trio.current_time()
     with pytest.raises(VenueUnavailable):
-        await scene.client.orders()
+        await scene.client.fetch_orders()
     assert trio.current_time() - began_s >= 0.2
-    await scene.client.orders()
+    await scene.client.fetch_orders()
     assert (slow.met, slow.bent) == (3, 3)
 
 

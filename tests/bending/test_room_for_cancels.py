@@ -21,7 +21,7 @@ async def test_a_cancel_while_every_read_is_waited_for() -> None:
 
         async def read() -> None:
             with suppress(VenueUnavailable):
-                await scene.client.fills()
+                await scene.client.fetch_fills()
 
         for _ in range(80):
             nursery.start_soon(read)

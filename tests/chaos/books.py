@@ -75,7 +75,7 @@ async def _books(paper: PaperReady) -> Books:
         WallClock(system_us()),
         seed=1,
     ) as client:
-        return Books(await client.orders(), await client.fills())
+        return Books(await client.fetch_orders(), await client.fetch_fills())
 
 
 def compared(database: Path, books: Books, *, lies: bool = False) -> Verdict:

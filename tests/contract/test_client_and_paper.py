@@ -43,18 +43,18 @@ async def placed(exchange: Exchange, order: PlaceOrder) -> Placed:
 async def test_both_kinds_of_key_are_let_in(stage: Stage, key_type: str) -> None:
     """Requests signed with either kind are answered."""
     async with stage.client(key_type="rsa" if key_type == "rsa" else "ed25519") as client:
-        assert (await client.orders()).orders == ()
+        assert (await client.fetch_orders()).orders == ()
 
 
 async def test_terms_are_read(stage: Stage) -> None:
     """Market, event and series come together."""
     async with stage.client() as client:
-        terms = await client.market_terms(stage.ticker)
+        terms = await client.fetch_market_terms(stage.ticker)
         assert (terms.ticker, terms.status, terms.category) == (stage.ticker, "open", "Testing")
         assert terms.grid == LINEAR_CENT
         assert terms.fees == FeeTerms(700_000_000, 0)
         with pytest.raises(VenueRefused) as caught:
-            await client.market_terms("KXNONE-1")
+            await client.fetch_market_terms("KXNONE-1")
         assert caught.value.status == 404
 
 
@@ -65,7 +65,7 @@ async def test_an_order_rests_is_listed_and_is_cancelled(stage: Stage, outcome: 
     async with stage.client() as client, stage.watched(client) as watcher:
         answer = await placed(client, order)
         assert (answer.filled_e2, answer.remaining_e2) == (0, 750)
-        (row,) = (await client.orders(stage.ticker)).orders
+        (row,) = (await client.fetch_orders(stage.ticker)).orders
         assert (row.order_id, row.client_order_id) == (answer.order_id, order.client_order_id)
         assert (row.outcome, row.price_e4, row.count_e2, row.status) == (outcome, order.price_e4, 750, "resting")
         await watcher.until(lambda: watcher.book.side(order.outcome).get(order.price_e4) == 750)
@@ -90,7 +90,7 @@ async def test_a_taker_gets_the_same_fills_from_both_channels(
     order = stage.now_or_never("yes" if outcome == "yes" else "no", limit, "12.00")
     async with stage.client() as client, stage.watched(client) as watcher:
         answer = await placed(client, order)
-        listed = (await client.fills(order_id=answer.order_id)).fills
+        listed = (await client.fetch_fills(order_id=answer.order_id)).fills
         await watcher.until(lambda: len(watcher.fills) == len(listed))
         assert sum(fill.count_e2 for fill in listed) == answer.filled_e2 == 1_200
         assert answer.remaining_e2 == 0
@@ -108,7 +108,7 @@ async def test_a_taker_gets_the_same_fills_from_both_channels(
         assert {fill.client_order_id for fill in watcher.fills} == {order.client_order_id}
         assert {fill.outcome for fill in listed} == {outcome}
         assert all(fill.is_taker and fill.fee_e6 > 0 for fill in listed)
-        assert (await client.fills(stage.ticker)).fills == listed
+        assert (await client.fetch_fills(stage.ticker)).fills == listed
 
 
 async def test_a_makers_fill_arrives(stage: Stage) -> None:
@@ -121,7 +121,7 @@ async def test_a_makers_fill_arrives(stage: Stage) -> None:
         (fill,) = watcher.fills
         assert (fill.order_id, fill.price_e4, fill.count_e2) == (answer.order_id, 4_600, 300)
         assert (fill.is_taker, fill.fee_e6) == (False, 0)
-        (row,) = (await client.orders()).orders
+        (row,) = (await client.fetch_orders()).orders
         assert (row.status, row.filled_e2, row.remaining_e2) == ("resting", 300, 100)
 
 
@@ -151,7 +151,7 @@ async def test_a_repeat_of_an_id_is_unknown_and_names_itself(stage: Stage) -> No
         again = await client.place(order)
         assert isinstance(again, Unknown)
         assert "order_already_exists" in again.why
-        assert len((await client.orders()).orders) == 1
+        assert len((await client.fetch_orders()).orders) == 1
 
 
 async def test_an_amend_moves_the_order(stage: Stage) -> None:
@@ -171,7 +171,7 @@ async def test_an_amend_moves_the_order(stage: Stage) -> None:
             )
         )
         assert isinstance(amended, Amended)
-        (row,) = (await client.orders()).orders
+        (row,) = (await client.fetch_orders()).orders
         assert (row.order_id, row.price_e4, row.count_e2, row.status) == (answer.order_id, 4_400, 400, "resting")
 
 
@@ -188,7 +188,7 @@ async def test_refusals_are_told_apart(stage: Stage) -> None:
             answer = await client.place(order)
             assert isinstance(answer, Refused), answer
             assert answer.code == code
-        assert (await client.orders()).orders == ()
+        assert (await client.fetch_orders()).orders == ()
 
 
 async def test_a_clock_that_is_off_is_refused_by_name(stage: Stage) -> None:
@@ -198,7 +198,7 @@ async def test_a_clock_that_is_off_is_refused_by_name(stage: Stage) -> None:
         assert isinstance(answer, Refused)
         assert answer.code == "header_timestamp_expired"
         with pytest.raises(VenueRefused) as caught:
-            await client.orders()
+            await client.fetch_orders()
         assert (caught.value.status, caught.value.code) == (401, "header_timestamp_expired")
 
 
@@ -206,7 +206,7 @@ async def test_listings_vouch_for_a_moment_before_they_were_read(stage: Stage) -
     """`as_of` lies between the start of the call and its end, by the exchange's clock."""
     async with stage.client() as client:
         before_us = stage.clock.now_us()
-        listing = await client.orders()
+        listing = await client.fetch_orders()
         assert before_us - 1_000_000 <= listing.as_of_us <= stage.clock.now_us()
 
 
@@ -215,5 +215,5 @@ async def test_many_rows_come_in_pages(stage: Stage) -> None:
     async with stage.client() as client:
         for _ in range(205):  # past the client, whose rate budget would take 20 s for them
             stage.exchange.create_order(stage.account, create_order(stage.order("yes", "0.0100", "1.00")))
-        rows = (await client.orders(stage.ticker)).orders
+        rows = (await client.fetch_orders(stage.ticker)).orders
         assert len({row.order_id for row in rows}) == len(rows) == 205

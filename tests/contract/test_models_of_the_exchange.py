@@ -193,12 +193,12 @@ class Both:
 
     async def compare(self) -> None:
         """Rows and fills, as listings have them; and why the exchange ended an order, which only frames say."""
-        listing = await self.exchange.orders(TICKER, since_us=T0_US)
+        listing = await self.exchange.fetch_orders(TICKER, since_us=T0_US)
         truth = {row.client_order_id: told(order_event(row, row.at_us, looked_up=True)) for row in listing.orders}
         assert {row.client_order_id: told(row) for row in self.model.rows()} == truth
         causes = {name: row.reason for name, row in self.exchange.held.items() if row.reason in ENDINGS}
         assert {row.client_order_id: row.cause for row in self.model.rows() if row.cause is not None} == causes
-        fills = (await self.exchange.fills(TICKER, since_us=T0_US)).fills
+        fills = (await self.exchange.fetch_fills(TICKER, since_us=T0_US)).fills
         names = {row.order_id: row.client_order_id for row in listing.orders}
         true_fills = [told(fill_event(fill, names[fill.order_id], None, fill.at_us)) for fill in fills]
         assert sorted(map(repr, (told(fill) for fill in self.model.fills()))) == sorted(map(repr, true_fills))

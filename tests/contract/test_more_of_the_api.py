@@ -66,7 +66,7 @@ async def test_a_decrease_takes_contracts_off(stage: Stage) -> None:
         assert less.remaining_e2 == 750
         least = await client.decrease(msgspec.structs.replace(wish, reduce_by_e2=None, reduce_to_e2=CountE2(100)))
         assert isinstance(least, Decreased)
-        (row,) = (await client.orders()).orders
+        (row,) = (await client.fetch_orders()).orders
         assert (row.status, row.remaining_e2) == ("resting", 100)
         await client.cancel(cancel_of(order, answer.order_id))
         gone = await client.decrease(wish)
@@ -86,13 +86,13 @@ async def test_batches_answer_order_by_order(stage: Stage) -> None:
         assert answers[1].code == "invalid_price"
         assert isinstance(answers[2], Unknown)
         assert "order_already_exists" in answers[2].why
-        resting = (await client.orders()).orders
+        resting = (await client.fetch_orders()).orders
         assert {row.client_order_id for row in resting} == {first.client_order_id, good.client_order_id}
         wishes = [cancel_of(good, row.order_id) for row in resting]
         unknown_id = "00000000-0000-4000-8000-000000000000"
         ends = await client.cancel_batch([*wishes, cancel_of(good, unknown_id)])
         assert [type(end) for end in ends] == [Cancelled, Cancelled, Refused]
-        assert {row.status for row in (await client.orders()).orders} == {"canceled"}
+        assert {row.status for row in (await client.fetch_orders()).orders} == {"canceled"}
 
 
 async def test_a_crowd_of_cancels_is_answered_one_by_one(stage: Stage) -> None:
@@ -128,7 +128,7 @@ async def test_cancel_all_leaves_nothing_resting(stage: Stage) -> None:
         for price in ("0.4100", "0.4200", "0.4300"):
             await placed(client, stage.order("yes", price, "1.00"))
         assert await client.cancel_all() == AllCancelled()
-        assert {row.status for row in (await client.orders()).orders} == {"canceled"}
+        assert {row.status for row in (await client.fetch_orders()).orders} == {"canceled"}
 
 
 async def test_positions_and_balance_move_with_a_fill(stage: Stage) -> None:
@@ -137,10 +137,10 @@ async def test_positions_and_balance_move_with_a_fill(stage: Stage) -> None:
         before = await client.account.fetch_balance()
         await placed(client, stage.now_or_never("no", "0.5600", "4.00"))
         (position,) = await client.account.fetch_positions()
-        fees = sum(fill.fee_e6 for fill in (await client.fills()).fills)
+        fees = sum(fill.fee_e6 for fill in (await client.fetch_fills()).fills)
         assert (position.ticker, position.count_e2, position.fees_e6) == (stage.ticker, -400, fees)
         after = await client.account.fetch_balance()
-        spent = sum(fill.price_e4 * fill.count_e2 for fill in (await client.fills()).fills)
+        spent = sum(fill.price_e4 * fill.count_e2 for fill in (await client.fetch_fills()).fills)
         assert before.available_e6 - after.available_e6 == spent + fees
         assert await client.account.fetch_positions("KXNONE-1") == ()
 
@@ -165,7 +165,7 @@ async def test_a_group_lives_and_cancels_its_orders(stage: Stage) -> None:
         assert await client.groups.set_limit(group_id, CountE2(600)) == GroupChanged(group_id)
         assert [group.limit_e2 for group in await client.groups.fetch_all()] == [600]
         assert await client.groups.trigger(group_id) == GroupChanged(group_id)
-        (row,) = (await client.orders()).orders
+        (row,) = (await client.fetch_orders()).orders
         assert row.status == "canceled"
         assert not isinstance(await client.place(stage.order("yes", "0.4300", "1.00", order_group_id=group_id)), Placed)
         assert await client.groups.reset(group_id) == GroupChanged(group_id)
@@ -205,8 +205,8 @@ async def test_the_terms_of_many_markets_are_those_of_each(stage: Stage) -> None
     """One call for all of them says what one call each does; an unknown market is missing."""
     open_other_market(stage)
     async with stage.client() as client:
-        found = await client.markets([stage.ticker, OTHER, "KXNONE-1"])
-        assert found == {ticker: await client.market_terms(ticker) for ticker in (stage.ticker, OTHER)}
+        found = await client.fetch_markets([stage.ticker, OTHER, "KXNONE-1"])
+        assert found == {ticker: await client.fetch_market_terms(ticker) for ticker in (stage.ticker, OTHER)}
 
 
 async def test_a_market_lives_its_life_on_the_stream(stage: Stage) -> None:
@@ -220,7 +220,7 @@ async def test_a_market_lives_its_life_on_the_stream(stage: Stage) -> None:
             await watcher.until(lambda wanted=status: watcher.statuses.get(stage.ticker) == wanted)  # type: ignore[misc]
         stage.exchange.change_grid(stage.ticker, "deci_cent")
         await watcher.until(lambda: stage.ticker in watcher.grids)
-        assert watcher.grids[stage.ticker] == (await client.market_terms(stage.ticker)).grid
+        assert watcher.grids[stage.ticker] == (await client.fetch_market_terms(stage.ticker)).grid
         stage.exchange.close_market(stage.ticker)
         stage.exchange.determine_market(stage.ticker, "yes")
         await watcher.until(lambda: watcher.statuses[stage.ticker] == "closed")

@@ -107,7 +107,7 @@ async def _play(
                 await engine.wait_idle()
             plan.stop(wall.now_us())
             await trio.sleep(CALM_S)
-            orders, fills = await client.orders(player.ticker), await client.fills(player.ticker)
+            orders, fills = await client.fetch_orders(player.ticker), await client.fetch_fills(player.ticker)
         ended: list[EndedExecution] = []
         for stored in await store.executions():
             execution = decode_snapshot(stored.snapshot)

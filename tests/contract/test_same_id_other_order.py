@@ -40,12 +40,12 @@ async def test_another_order_under_our_id_is_never_taken_for_ours(stage: Stage, 
         assert "order_already_exists" in doubted.why
         driver.tell(msgspec.structs.replace(doubted, at_us=driver.now_us))
         before = driver.execution
-        answer = event_from_listing(driver.child, await client.orders(stage.ticker), driver.now_us, driver.now_us)
+        answer = event_from_listing(driver.child, await client.fetch_orders(stage.ticker), driver.now_us, driver.now_us)
         assert answer is not None
         with pytest.raises(IllegalEvent):
             driver.tell(answer)
         assert driver.execution is before
-        assert len((await client.orders()).orders) == 1
+        assert len((await client.fetch_orders()).orders) == 1
 
 
 async def test_our_own_order_under_our_id_is_adopted(stage: Stage) -> None:
@@ -57,8 +57,8 @@ async def test_our_own_order_under_our_id_is_adopted(stage: Stage) -> None:
         assert isinstance(first, Placed)
         doubted = await send_write(client, request, wall)
         driver.tell(msgspec.structs.replace(doubted, at_us=driver.now_us))
-        answer = event_from_listing(driver.child, await client.orders(stage.ticker), driver.now_us, driver.now_us)
+        answer = event_from_listing(driver.child, await client.fetch_orders(stage.ticker), driver.now_us, driver.now_us)
         assert answer is not None
         driver.tell(answer)
         assert (driver.child.state, driver.child.order_id) == ("resting", first.order_id)
-        assert len((await client.orders()).orders) == 1
+        assert len((await client.fetch_orders()).orders) == 1

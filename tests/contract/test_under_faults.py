@@ -106,7 +106,7 @@ async def _play(
             plan.stop(wall.now_us())
             await trio.sleep(CALM_S)
             ended = sorted(engine.ended.values(), key=lambda end: end.execution.execution_id)
-            orders, fills = await client.orders(player.ticker), await client.fills(player.ticker)
+            orders, fills = await client.fetch_orders(player.ticker), await client.fetch_fills(player.ticker)
             outcome.wrong += differences(ended, orders, fills, INSTANCE)
         for end in ended:
             execution = end.execution

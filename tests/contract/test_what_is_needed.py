@@ -309,13 +309,13 @@ async def everything(stage: Stage) -> list[Kept]:
 
         as_of = await client._rest.endpoints.fetch("/exchange/user_data_timestamp")
         now = {"/exchange/user_data_timestamp": msgspec.json.decode(as_of)}
-        await keep("orders", "/portfolio/orders", lambda c: c.orders(), **now)
+        await keep("orders", "/portfolio/orders", lambda c: c.fetch_orders(), **now)
         page = found.pop()
         by_status = {row["status"]: row for row in page.body["orders"]}
         for word, text in (("resting", "rests"), ("canceled", "was cancelled"), ("executed", "was executed")):
             body = {"orders": [by_status[word], by_status["resting"] | {"order_id": "another"}], "cursor": ""}
             found.append(Kept(f"an order that {text}", page.path, 200, body, page.call, now))
-        await keep("a fill", "/portfolio/fills", lambda c: c.fills(), **now)
+        await keep("a fill", "/portfolio/fills", lambda c: c.fetch_fills(), **now)
         empty = {"/portfolio/orders": {"orders": [], "cursor": ""}}
         found.append(
             Kept(
@@ -333,10 +333,10 @@ async def everything(stage: Stage) -> list[Kept]:
             path: msgspec.json.decode(await client._rest.endpoints.fetch(path)) for path in (market, event, series)
         }
         for name, path in (("a market", market), ("an event", event), ("a series", series)):
-            found.append(Kept(name, path, 200, parts[path], lambda c: c.market_terms(stage.ticker), parts))
+            found.append(Kept(name, path, 200, parts[path], lambda c: c.fetch_market_terms(stage.ticker), parts))
         await keep("a listed market", "/markets", lambda c: c._rest.terms.fetch_rows([stage.ticker]))
         listed = found.pop()
-        found.append(Kept(listed.name, "/markets", 200, listed.body, lambda c: c.markets([stage.ticker]), parts))
+        found.append(Kept(listed.name, "/markets", 200, listed.body, lambda c: c.fetch_markets([stage.ticker]), parts))
         await keep("the balance", "/portfolio/balance", lambda c: c.account.fetch_balance())
         await keep("a position", "/portfolio/positions", lambda c: c.account.fetch_positions())
         await keep(

@@ -131,10 +131,10 @@ def reads(kit: Kit, network: Network) -> list[Callable[[], Awaitable[object]]]:
     account = KalshiAccount(calls, http.budget, lambda: kit.now_us, kit.log)
     groups, markets = KalshiGroups(calls), KalshiMarkets(calls, kit.log)
     return [
-        orders.orders,
-        orders.fills,
-        lambda: orders.market_terms("KXA-1"),
-        lambda: orders.markets(["KXA-1", "KXA-2"]),
+        orders.fetch_orders,
+        orders.fetch_fills,
+        lambda: orders.fetch_market_terms("KXA-1"),
+        lambda: orders.fetch_markets(["KXA-1", "KXA-2"]),
         account.fetch_balance,
         account.fetch_positions,
         lambda: account.fetch_queue_positions(["KXA-1"]),

@@ -59,7 +59,7 @@ async def test_twenty_markets_of_one_event_cost_three_calls(kit: Kit, network: N
     """The listing, the event, the series."""
     names = [f"KXS-1-{number}" for number in range(20)]
     directory = Directory(network, [market(name, "KXS-1") for name in names])
-    found = await kit.rest(network).markets(names)
+    found = await kit.rest(network).fetch_markets(names)
     assert sorted(found) == sorted(names)
     assert found[names[0]].status == "open"
     assert (found[names[0]].event, found[names[0]].series) == ("KXS-1", "KXS")
@@ -71,7 +71,7 @@ async def test_twenty_markets_of_twenty_events_cost_four(kit: Kit, network: Netw
     """The events of a series come in one page; what the page leaves out is read by name."""
     names = [f"KXS-{number}-A" for number in range(20)]
     directory = Directory(network, [market(name, name[:-2]) for name in names], events_listed=listed)
-    assert sorted(await kit.rest(network).markets(names)) == sorted(names)
+    assert sorted(await kit.rest(network).fetch_markets(names)) == sorted(names)
     assert len(directory.asked) == calls
 
 
@@ -88,7 +88,7 @@ async def test_a_market_that_cannot_be_had_is_left_out(kit: Kit, network: Networ
     ]
     Directory(network, rows)
     asked = ["KXS-1-GOOD", "KXS-1-BARE", "KXS-1-NEW", "KXT-1-LOST", "KXS-1-HALF", "KXS-1-NONE"]
-    assert list(await kit.rest(network).markets(asked)) == ["KXS-1-GOOD"]
+    assert list(await kit.rest(network).fetch_markets(asked)) == ["KXS-1-GOOD"]
     said = "\n".join(kit.log.lines)
     assert all(name in said for name in ("KXS-1-BARE", "KXS-1-NEW", "KXT-1-LOST", "KXS-1-HALF"))
 
@@ -97,7 +97,7 @@ async def test_a_query_stays_within_what_servers_take(kit: Kit, network: Network
     """Many markets are asked for in several requests, each of bounded length, each market once."""
     names = [f"KXS-1-{number:04}{'X' * 20}" for number in range(1_200)]
     directory = Directory(network, [market(name, "KXS-1") for name in names])
-    assert len(await kit.rest(network).markets([*names, names[0]])) == 1_200
+    assert len(await kit.rest(network).fetch_markets([*names, names[0]])) == 1_200
     queries = [query for query in directory.queries if query]
     assert sorted(name for query in queries for name in query.split(",")) == sorted(names)
     assert max(len(query) for query in queries) <= TICKERS_CHARS_MAX
@@ -106,7 +106,7 @@ async def test_a_query_stays_within_what_servers_take(kit: Kit, network: Network
 
 async def test_no_market_asks_for_nothing(kit: Kit, network: Network) -> None:
     """An empty list is an empty answer: without names the exchange would list everything."""
-    assert await kit.rest(network).markets([]) == {}
+    assert await kit.rest(network).fetch_markets([]) == {}
     assert network.requests == []
 
 
@@ -114,6 +114,6 @@ async def test_a_listing_that_fails_is_an_error(kit: Kit, network: Network) -> N
     """An exchange that does not answer is not one that knows none of the markets."""
     network.answer(503, b"")
     with pytest.raises(VenueUnavailable):
-        await kit.rest(network).markets(["KXS-1-A"])
+        await kit.rest(network).fetch_markets(["KXS-1-A"])
     with pytest.raises(UserError, match="no market ticker"):
-        await kit.rest(network).markets(["KXS-1-A", "a/b"])
+        await kit.rest(network).fetch_markets(["KXS-1-A", "a/b"])

@@ -88,7 +88,7 @@ async def test_a_full_page_without_a_cursor_proves_nothing_absent(
     """Its rows are as true as any; there may be more. A cursor that is empty says that there are not."""
     orders = [{**ORDER, "order_id": f"o-{number}"} for number in range(rows)]
     network.answer(200, AS_OF).answer(200, {"orders": orders, **last})
-    listing = await kit.rest(network).orders("KXA-1")
+    listing = await kit.rest(network).fetch_orders("KXA-1")
     assert len(listing.orders) == rows
     assert listing.hides("fxaaaaaaaaaa-e000009-1-1") is (rows == 1_000 and not last)
 
@@ -99,7 +99,7 @@ async def test_a_listing_goes_to_its_end_and_says_as_of_when(kit: Kit, network: 
     network.answer(200, {"orders": [ORDER, {**ORDER, "order_id": "o-2"}], "cursor": "p2"})
     network.answer(200, {"orders": [{**ORDER, "order_id": "o-2", "status": "canceled"}], "cursor": "p3"})
     network.answer(200, {"orders": [], "cursor": ""})
-    listing = await kit.rest(network).orders("KXA-1")
+    listing = await kit.rest(network).fetch_orders("KXA-1")
     assert listing.as_of_us == AS_OF_US
     assert [(row.order_id, row.status) for row in listing.orders] == [("o-1", "resting"), ("o-2", "canceled")]
     paths = [(r.url.path.removeprefix(PREFIX), dict(r.url.params)) for r in network.requests]
@@ -115,7 +115,7 @@ async def test_an_order_is_told_in_its_own_outcome(kit: Kit, network: Network) -
     """An ask at 0.70 is our bid for NO at 0.30; the statement holds at the listing's moment at least."""
     newer = {**ORDER, "order_id": "o-2", "last_update_time": "2026-10-01T12:00:02.000001Z"}
     network.answer(200, AS_OF).answer(200, {"orders": [ORDER, newer], "cursor": ""})
-    first, second = (await kit.rest(network).orders()).orders
+    first, second = (await kit.rest(network).fetch_orders()).orders
     assert (first.outcome, first.price_e4) == ("no", 3_000)
     assert (first.count_e2, first.filled_e2, first.remaining_e2) == (1_000, 100, 900)
     assert (first.at_us, second.at_us) == (AS_OF_US, 1_790_856_002_000_001)
@@ -126,7 +126,7 @@ async def test_a_fill_is_told_in_its_own_outcome(kit: Kit, network: Network) -> 
     bare = {name: value for name, value in FILL.items() if name != "created_time"}
     rows = [FILL, {**bare, "trade_id": "f-2", "ts": 1_790_856_000}, {**bare, "trade_id": "f-3"}, FILL]
     network.answer(200, AS_OF).answer(200, {"fills": rows, "cursor": ""})
-    first, second, third = (await kit.rest(network).fills(order_id="o-1")).fills
+    first, second, third = (await kit.rest(network).fetch_fills(order_id="o-1")).fills
     assert (first.outcome, first.price_e4, first.count_e2, first.fee_e6) == ("no", 3_000, 100, 14_700)
     assert (first.is_taker, first.client_order_id) == (True, None)
     assert [f.at_us for f in (first, second, third)] == [1_790_856_000_123_456, 1_790_856_000_000_000, AS_OF_US]
@@ -142,7 +142,7 @@ async def test_a_listed_fill_is_counted_by_its_trade_and_keeps_the_listings_name
         row = {**FILL, **said, "order_id": f"o-{number}"}
         rows.append({name: value for name, value in row.items() if value is not None})
     network.answer(200, AS_OF).answer(200, {"fills": rows, "cursor": ""})
-    found = (await kit.rest(network).fills(order_id="o-1")).fills
+    found = (await kit.rest(network).fetch_fills(order_id="o-1")).fills
     assert [(f.fill_id, f.trade_id, f.listed_id) for f in found] == [
         ("T", "T", "F"),
         ("F", None, "F"),
@@ -176,7 +176,7 @@ async def test_a_wrong_row_of_ours_is_named_and_hides_its_order(
     """The other rows are read; of the order that row is about, wherever in it our id stands, nothing is proven."""
     row = {**ORDER, "order_id": "o-2", "client_order_id": OURS, **change}
     network.answer(200, AS_OF).answer(200, {"orders": [ORDER, row], "cursor": ""})
-    listing = await kit.rest(network).orders()
+    listing = await kit.rest(network).fetch_orders()
     assert [order.order_id for order in listing.orders] == ["o-1"]
     assert [unread.client_order_id for unread in listing.unread] == [OURS]
     assert listing.hides(OURS)
@@ -190,7 +190,7 @@ async def test_a_wrong_row_of_ours_is_named_and_hides_its_order(
 async def test_a_row_that_may_be_any_of_ours_hides_them_all(kit: Kit, network: Network, ids: list[str]) -> None:
     """Two of our names in it, or none whole: then whichever is asked about may be there."""
     network.answer(200, AS_OF).answer(200, {"orders": [{**ORDER, "status": None, "ids": ids}], "cursor": ""})
-    listing = await kit.rest(network).orders()
+    listing = await kit.rest(network).fetch_orders()
     assert listing.hides("fxbbbbbbbbbb-e9-1-1")
 
 
@@ -199,7 +199,7 @@ async def test_a_wrong_row_of_somebody_else_is_left_out(kit: Kit, network: Netwo
     """What others do on this account must not keep us from seeing our own; the log says what was left out."""
     ours = {**ORDER, "order_id": "o-2", "client_order_id": OURS}
     network.answer(200, AS_OF).answer(200, {"orders": [{**ORDER, **change}, ours, 7], "cursor": ""})
-    assert [row.order_id for row in (await kit.rest(network).orders()).orders] == ["o-2"]
+    assert [row.order_id for row in (await kit.rest(network).fetch_orders()).orders] == ["o-2"]
     assert len([line for line in kit.log.lines if line.startswith("row_left_out")]) == 2
 
 
@@ -207,7 +207,7 @@ async def test_only_what_rests_is_listed_if_that_is_asked(kit: Kit, network: Net
     """The exchange filters; each page says so."""
     network.answer(200, AS_OF).answer(200, {"orders": [ORDER], "cursor": "p2"})
     network.answer(200, {"orders": [], "cursor": ""})
-    await kit.rest(network).orders(resting=True)
+    await kit.rest(network).fetch_orders(resting=True)
     assert [request.url.params.get("status") for request in network.requests] == [None, "resting", "resting"]
 
 
@@ -215,31 +215,33 @@ async def test_nobody_vouches_for_the_future(kit: Kit, network: Network) -> None
     """A listing that claims to be whole up to a time that has not come would prove absent what has not arrived."""
     network.answer(200, {"as_of_time": "2026-10-01T12:00:40Z"}).answer(200, {"orders": [ORDER], "cursor": ""})
     with pytest.raises(VenueUnavailable, match="lies in the future"):
-        await kit.rest(network).orders()
+        await kit.rest(network).fetch_orders()
 
 
 async def test_foreign_words_are_cleaned_where_they_come_in(kit: Kit, network: Network) -> None:
     """Names, codes, messages, categories: what is kept of them can be shown anywhere."""
     row = {**ORDER, "client_order_id": "a\x1b[2J\u202eb", "ticker": "KX\x07"}
     network.answer(200, AS_OF).answer(200, {"orders": [row], "cursor": ""})
-    (order,) = (await kit.rest(network).orders()).orders
+    (order,) = (await kit.rest(network).fetch_orders()).orders
     assert (order.client_order_id, order.ticker) == ("a?[2J?b", "KX?")
     error = {"error": {"code": "x\x1b\u202e", "message": "m\x9b\n\u2028n", "details": "\x07"}}
     refusing = type(network)().answer(403, error)
     with pytest.raises(VenueRefused) as caught:
-        await kit.rest(refusing).orders()
+        await kit.rest(refusing).fetch_orders()
     assert str(caught.value).isprintable()
     assert caught.value.code == "x??"
     answer = await kit.rest(type(network)().answer(403, error)).place(kit.place())
     assert str(answer).isprintable()
-    terms = await kit.rest(type(network)().route(answers_for(series={"category": "S\u202ep"}))).market_terms("KXA-1")
+    terms = await kit.rest(type(network)().route(answers_for(series={"category": "S\u202ep"}))).fetch_market_terms(
+        "KXA-1"
+    )
     assert terms.category == "S?p"
 
 
 async def test_a_short_price_is_a_price(kit: Kit, network: Network) -> None:
     """Fewer decimals than usual are no fault."""
     network.answer(200, AS_OF).answer(200, {"orders": [{**ORDER, "yes_price_dollars": "0.7"}], "cursor": ""})
-    assert [row.price_e4 for row in (await kit.rest(network).orders()).orders] == [3_000]
+    assert [row.price_e4 for row in (await kit.rest(network).fetch_orders()).orders] == [3_000]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +260,7 @@ async def test_a_wrong_fill_is_named_and_hides_those_of_its_order(
     """The others are read; a fill names no client, so whose it is the caller must know."""
     page = {"fills": [{**FILL, "fill_id": "f-2", "order_id": "o-9", **wrong}, FILL], "cursor": ""}
     network.answer(200, AS_OF).answer(200, page)
-    listing = await kit.rest(network).fills()
+    listing = await kit.rest(network).fetch_fills()
     assert [fill.fill_id for fill in listing.fills] == ["f-1"]
     assert [row.order_id for row in listing.unread] == [order_id]
     assert {name: listing.hides(name) for name in hides} == hides
@@ -269,7 +271,7 @@ async def test_a_listing_of_nothing_but_unread_rows_is_none(kit: Kit, network: N
     """A thousand rows may be strange; more, and it is the listing that is."""
     network.answer(200, AS_OF).answer(200, {"fills": [{}] * 1_001, "cursor": ""})
     with pytest.raises(VenueUnavailable, match="more than 1000 rows"):
-        await kit.rest(network).fills()
+        await kit.rest(network).fetch_fills()
 
 
 async def test_an_exchange_that_grants_smaller_pages_is_asked_for_those(kit: Kit, network: Network) -> None:
@@ -280,8 +282,8 @@ async def test_an_exchange_that_grants_smaller_pages_is_asked_for_those(kit: Kit
     network.answer(200, AS_OF).answer(200, {"orders": [ORDER], "cursor": ""})
     network.answer(200, AS_OF).answer(200, {"fills": [FILL], "cursor": ""})
     rest = kit.rest(network)
-    assert len((await rest.orders()).orders) == len((await rest.orders()).orders) == 1
-    await rest.fills()
+    assert len((await rest.fetch_orders()).orders) == len((await rest.fetch_orders()).orders) == 1
+    await rest.fetch_fills()
     limits = [request.url.params["limit"] for request in network.requests if "limit" in request.url.params]
     assert limits == ["1000", "100", "100", "100", "1000"]
 
@@ -292,8 +294,8 @@ async def test_a_refusal_that_is_not_about_the_page_is_told(kit: Kit, network: N
     network.answer(200, AS_OF).answer(200, {"orders": [], "cursor": ""})
     rest = kit.rest(network)
     with pytest.raises(VenueRefused, match="bad"):
-        await rest.orders()
-    await rest.orders()
+        await rest.fetch_orders()
+    await rest.fetch_orders()
     assert network.requests[-1].url.params["limit"] == "1000"
 
 
@@ -301,13 +303,13 @@ async def test_a_listing_without_an_end_is_refused(kit: Kit, network: Network, m
     """A cursor that comes back, and more pages than the limit, both end in an error instead of a cut list."""
     network.answer(200, AS_OF).answer(200, {"orders": [], "cursor": "again"})
     with pytest.raises(VenueUnavailable, match="leads back"):
-        await kit.rest(network).orders()
+        await kit.rest(network).fetch_orders()
     monkeypatch.setattr(endpoints, "LIST_PAGES_MAX", 3)
     many = type(network)().answer(200, AS_OF)
     for number in range(5):
         many.answer(200, {"orders": [], "cursor": f"p{number}"})
     with pytest.raises(VenueUnavailable, match="more than 3 pages"):
-        await kit.rest(many).orders()
+        await kit.rest(many).fetch_orders()
     assert len(many.requests) == 4
 
 
@@ -316,7 +318,7 @@ async def test_a_definite_no_to_a_read_is_refused(kit: Kit, network: Network, st
     """Status and code of a refusal are kept."""
     network.answer(status, {"error": {"code": "some_code", "message": "m", "details": "d"}})
     with pytest.raises(VenueRefused, match="m; d") as caught:
-        await kit.rest(network).fills()
+        await kit.rest(network).fetch_fills()
     assert (caught.value.status, caught.value.code) == (status, "some_code")
     assert len(network.requests) == 1
 
@@ -326,7 +328,7 @@ async def test_no_usable_answer_to_a_read_is_unavailable(kit: Kit, network: Netw
     """Everything else is worth asking again later, and is not asked again here."""
     network.answer(status, {"error": "too many requests"})
     with pytest.raises(VenueUnavailable, match=str(status)):
-        await kit.rest(network).orders()
+        await kit.rest(network).fetch_orders()
     assert len(network.requests) == 1
 
 
@@ -335,13 +337,13 @@ async def test_a_broken_network_is_unavailable(kit: Kit, network: Network, error
     """Reads map every failure of the network to one error."""
     network.fail(error)
     with pytest.raises(VenueUnavailable, match=type(error).__name__):
-        await kit.rest(network).orders()
+        await kit.rest(network).fetch_orders()
 
 
 async def test_terms_come_from_market_event_and_series(kit: Kit, network: Network) -> None:
     """Grid in YES prices, fees of the series, category, event and status."""
     network.route(answers_for())
-    terms = await kit.rest(network).market_terms("KXA-1")
+    terms = await kit.rest(network).fetch_market_terms("KXA-1")
     assert (terms.ticker, terms.event, terms.series, terms.category) == ("KXA-1", "KXA", "KXS", "Sports")
     assert terms.status == "open"
     assert terms.grid == PriceGrid((PriceRange(PriceE4(0), PriceE4(10_000), PriceE4(100)),))
@@ -353,7 +355,7 @@ async def test_every_status_of_a_market_has_its_meaning(kit: Kit, network: Netwo
     """The eight words of the exchange become four."""
     assert len(STATUS_OF_WORD) == 8
     network.route(answers_for({"status": word}))
-    assert (await kit.rest(network).market_terms("KXA-1")).status == status
+    assert (await kit.rest(network).fetch_market_terms("KXA-1")).status == status
 
 
 @pytest.mark.parametrize(
@@ -373,14 +375,14 @@ async def test_an_events_override_wins(
 ) -> None:
     """Type and multiplier are overridden each on its own; a multiplier of zero is one."""
     network.route(answers_for(event=event, series=series))
-    assert (await kit.rest(network).market_terms("KXA-1")).fees == FeeTerms(taker_e10, maker_e10)
+    assert (await kit.rest(network).fetch_market_terms("KXA-1")).fees == FeeTerms(taker_e10, maker_e10)
 
 
 async def test_multipliers_are_never_floats(kit: Kit, network: Network) -> None:
     """0.1 times the rate is exactly a tenth of it."""
     body = msgspec.json.encode({"series": SERIES}).replace(b'"fee_multiplier":1', b'"fee_multiplier":0.1')
     network.answer(200, {"market": MARKET}).answer(200, {"event": EVENT}).answer(200, body)
-    terms = await kit.rest(network).market_terms("KXA-1")
+    terms = await kit.rest(network).fetch_market_terms("KXA-1")
     assert terms.fees.taker_e10 == Decimal("0.007") * 10**10
 
 
@@ -388,7 +390,7 @@ async def test_multipliers_are_never_floats(kit: Kit, network: Network) -> None:
 async def test_a_fee_waiver_counts_while_it_lasts(kit: Kit, network: Network, until: str, waived: bool) -> None:
     """No fees before its end by the wall clock, the series' fees after."""
     network.route(answers_for({"fee_waiver_expiration_time": until}))
-    fees = (await kit.rest(network).market_terms("KXA-1")).fees
+    fees = (await kit.rest(network).fetch_market_terms("KXA-1")).fees
     assert (fees == FeeTerms(0, 0)) == waived
 
 
@@ -417,24 +419,24 @@ async def test_terms_that_cannot_be_right_are_unavailable(
     """Unknown words, grids that are none, other markets, impossible fees: never guessed."""
     network.route(answers)
     if answers[PREFIX + "/series/KXS"] == {"series": {**SERIES, "fee_multiplier": "1"}}:
-        assert (await kit.rest(network).market_terms("KXA-1")).fees.taker_e10 == 700_000_000
+        assert (await kit.rest(network).fetch_market_terms("KXA-1")).fees.taker_e10 == 700_000_000
         return  # a decimal string is as exact as a number
     with pytest.raises(VenueUnavailable):
-        await kit.rest(network).market_terms("KXA-1")
+        await kit.rest(network).fetch_market_terms("KXA-1")
 
 
 async def test_a_market_with_unpublished_fees_is_the_users_choice(kit: Kit, network: Network) -> None:
     """A `flat` fee has no formula: the user is told to choose another market."""
     network.route(answers_for(series={"fee_type": "flat"}))
     with pytest.raises(UserError, match="no published formula"):
-        await kit.rest(network).market_terms("KXA-1")
+        await kit.rest(network).fetch_market_terms("KXA-1")
 
 
 @pytest.mark.parametrize("ticker", ["", "a/b", "..", "a b", "a?b", "ключ", "x" * 200])
 async def test_a_ticker_that_is_none_is_the_users_error(kit: Kit, network: Network, ticker: str) -> None:
     """Nothing is asked of the exchange for it."""
     with pytest.raises(UserError, match="no market ticker"):
-        await kit.rest(network).market_terms(ticker)
+        await kit.rest(network).fetch_market_terms(ticker)
     assert network.requests == []
 
 
@@ -485,7 +487,7 @@ async def test_no_row_makes_a_listing_raise_anything_else(
         page = {rows: content, "cursor": cursor}
         rest = kit.rest(type(network)().answer(200, AS_OF).answer(200, page).answer(200, {rows: [], "cursor": ""}))
         with suppress(VenueError):
-            await (rest.orders() if rows == "orders" else rest.fills())
+            await (rest.fetch_orders() if rows == "orders" else rest.fetch_fills())
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -499,7 +501,7 @@ async def test_no_answer_makes_the_terms_raise_anything_else(
         fresh.answer(200, raw)
     fresh.answer(200, {"market": market}).answer(200, {"event": event}).answer(200, {"series": series})
     try:
-        terms = await kit.rest(fresh).market_terms("KXA-1")
+        terms = await kit.rest(fresh).fetch_market_terms("KXA-1")
     except ExecError:
         return
     assert terms.ticker == "KXA-1"
@@ -514,7 +516,7 @@ async def test_extreme_multipliers_are_typed_errors_or_terms(kit: Kit, network: 
     body = msgspec.json.encode({"series": SERIES}).replace(b'"fee_multiplier":1', b'"fee_multiplier":' + number)
     network.answer(200, {"market": MARKET}).answer(200, {"event": EVENT}).answer(200, body)
     try:
-        terms = await kit.rest(network).market_terms("KXA-1")
+        terms = await kit.rest(network).fetch_market_terms("KXA-1")
     except VenueUnavailable:
         return
     assert terms.fees.taker_e10 in (0, 1)

@@ -50,7 +50,7 @@ async def test_nothing_secret_leaves(
     for status in (401, 500):
         other = type(network)().answer(status, echo)
         with pytest.raises(VenueError) as caught:
-            await kit.rest(other).orders()
+            await kit.rest(other).fetch_orders()
         texts.append("".join(traceback.format_exception(caught.value)))
         network.requests += other.requests
     signatures += [request.headers["KALSHI-ACCESS-SIGNATURE"] for request in network.requests]

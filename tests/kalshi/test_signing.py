@@ -199,5 +199,5 @@ async def test_an_expired_signature_puts_the_clock_in_doubt(
     network.answer(status, {"error": {"code": code, "message": "m"}})
     await kit.rest(network).place(kit.place())
     with pytest.raises((VenueRefused, VenueUnavailable)):
-        await kit.rest(network).orders()
+        await kit.rest(network).fetch_orders()
     assert (kit.doubts, len(network.requests)) == (doubts, 2)

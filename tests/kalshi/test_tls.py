@@ -201,7 +201,7 @@ async def test_one_variable_counts_for_both_halves(
     async with http_server(answer_as_of, tls) as rest, client_of(kit, rest) as client:
         # Whatever comes after the first answer is not served: but it came, and so its connection was trusted.
         with pytest.raises(VenueUnavailable, match="RawOrdersPage"):
-            await client.orders()
+            await client.fetch_orders()
     async with stream_server(tls) as ws, client_of(kit, NOBODY, ws) as client:
         assert await the_stream(client, kit, listener) == ""
     assert not keys.exists()
@@ -226,7 +226,7 @@ async def test_a_certificate_that_is_refused_is_named_in_the_line(
     tls = authority.server(host)
     async with http_server(answer_as_of, tls) as rest, client_of(kit, rest) as client:
         with pytest.raises(VenueUnavailable, match="certificate verify failed") as caught:
-            await client.orders()
+            await client.fetch_orders()
     async with stream_server(tls) as ws, client_of(kit, NOBODY, ws) as client:
         lost = await the_stream(client, kit, listener)
     for line in (str(caught.value), lost):
@@ -277,7 +277,7 @@ async def test_a_bomb_costs_little(kit: Kit) -> None:
         tracemalloc.start()
         try:
             with pytest.raises(VenueUnavailable, match=f"inflates to more than {BODY_MAX_BYTES} bytes"):
-                await client.orders()
+                await client.fetch_orders()
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -301,7 +301,7 @@ async def test_what_cannot_be_inflated_is_said(kit: Kit, body: bytes, encoding: 
 
     async with http_server(handler) as rest, client_of(kit, rest) as client:
         with pytest.raises(VenueUnavailable, match=says):
-            await client.orders()
+            await client.fetch_orders()
 
 
 async def test_an_answer_without_end_is_given_up(kit: Kit) -> None:
@@ -321,7 +321,7 @@ async def test_an_answer_without_end_is_given_up(kit: Kit) -> None:
 
     async with http_server(handler) as rest, client_of(kit, rest) as client:
         with pytest.raises(VenueUnavailable, match=f"longer than {BODY_MAX_BYTES} bytes"):
-            await client.orders()
+            await client.fetch_orders()
         with trio.fail_after(WAIT_S):
             await closed.wait()
     assert sent < 3 * BODY_MAX_BYTES

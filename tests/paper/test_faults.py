@@ -226,7 +226,7 @@ async def test_a_read_fails_with_a_typed_error(wire: str, fault: str, error: typ
     """Refused is definite, the rest is worth asking again."""
     async with scene(FaultProfile(reads=RequestFaults(**{fault: ALWAYS}, hold_ms=50)), wire) as s:
         with pytest.raises(error):
-            await s.client.orders()
+            await s.client.fetch_orders()
 
 
 async def test_listings_lag_and_say_so(autojump_clock: MockClock) -> None:
@@ -237,7 +237,7 @@ async def test_listings_lag_and_say_so(autojump_clock: MockClock) -> None:
         for _ in range(60):
             await trio.sleep(1)
             await s.client.place(s.order())
-            listing = await s.client.orders()
+            listing = await s.client.fetch_orders()
             shown = {order.client_order_id for order in listing.orders}
             promised = {o.client_order_id for o in s.account.orders if o.created_us < listing.as_of_us}
             assert promised <= shown
@@ -362,7 +362,7 @@ async def test_the_market_closes_and_settles(autojump_clock: MockClock) -> None:
         assert [(o.status, o.reason) for o in s.account.orders] == [("canceled", "CloseCancel")]
         # The row of the answers' table for a closed market is unconfirmed: it proves nothing to the client.
         assert not isinstance(await s.client.place(s.order()), Placed)
-        assert (await s.client.market_terms(TICKER)).status == "closed"
+        assert (await s.client.fetch_market_terms(TICKER)).status == "closed"
         assert s.exchange.markets[TICKER].status == "finalized"
 
 

@@ -126,7 +126,7 @@ async def test_a_client_is_lied_to_and_hears_the_truth_later(autojump_clock: Moc
             assert isinstance(answer, Unknown)
         assert s.plan.falsified_orders == {there.order_id}
         await trio.sleep(20)
-        (listed,) = (await s.client.orders()).orders
+        (listed,) = (await s.client.fetch_orders()).orders
         assert (listed.order_id, listed.status, listed.price_e4) == (there.order_id, "resting", price("0.40"))
         assert (listed.count_e2, listed.filled_e2) == (CountE2(700), count("0"))
 
@@ -143,9 +143,9 @@ async def test_reads_or_writes_are_dead_for_long(autojump_clock: MockClock) -> N
             assert len(s.known) == reads
             if reads:
                 with pytest.raises(VenueUnavailable):
-                    await s.client.orders()
+                    await s.client.fetch_orders()
             else:
-                assert (await s.client.orders()).orders == ()
+                assert (await s.client.fetch_orders()).orders == ()
 
 
 @pytest.mark.parametrize("fault", ["silent account", "silent stream"])

@@ -90,11 +90,11 @@ class BentExchange(PaperAccount):
 
     # What the engine asks.
 
-    async def market_terms(self, ticker: str) -> MarketTerms:
-        return await self.client.market_terms(ticker)
+    async def fetch_market_terms(self, ticker: str) -> MarketTerms:
+        return await self.client.fetch_market_terms(ticker)
 
-    async def markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
-        return await self.client.markets(tickers)
+    async def fetch_markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
+        return await self.client.fetch_markets(tickers)
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         self._note(order)
@@ -119,18 +119,18 @@ class BentExchange(PaperAccount):
     def volume_24h(self, ticker: str) -> CountE2 | None:
         return self.client.volume_24h(ticker)
 
-    async def orders(
+    async def fetch_orders(
         self, ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
     ) -> OrderListing:
-        listing = await self.client.orders(ticker, since_us=since_us, resting=resting)
+        listing = await self.client.fetch_orders(ticker, since_us=since_us, resting=resting)
         for row in listing.orders:
             self._hold(f"orders of {ticker} since {since_us}", ticker, since_us, row.order_id)
         return listing
 
-    async def fills(
+    async def fetch_fills(
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
-        listing = await self.client.fills(ticker, order_id, since_us=since_us)
+        listing = await self.client.fetch_fills(ticker, order_id, since_us=since_us)
         needed_us = (
             self._past_us if since_us is None and order_id is None else since_us
         )  # nobody needs all there ever were

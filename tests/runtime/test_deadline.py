@@ -33,7 +33,7 @@ async def test_an_execution_ends_within_grace_once_the_exchange_answers(
 ) -> None:
     """Of the later of its deadline and the moment since when reads were answered for window + lag."""
     async with a_world() as world:
-        orders, fills = world.exchange.orders, world.exchange.fills
+        orders, fills = world.exchange.fetch_orders, world.exchange.fetch_fills
 
         async def silent_orders(*_: object, **__: object) -> OrderListing:
             raise VenueUnavailable("no answer in time")
@@ -42,11 +42,11 @@ async def test_an_execution_ends_within_grace_once_the_exchange_answers(
             raise VenueUnavailable("no answer in time")
 
         async with world.life() as stage:
-            world.exchange.orders, world.exchange.fills = silent_orders, silent_fills  # type: ignore[method-assign]
+            world.exchange.fetch_orders, world.exchange.fetch_fills = silent_orders, silent_fills  # type: ignore[method-assign]
             name = await in_doubt(stage)
             deadline_us = stage.engine.actors[name].execution.deadline_us
             await trio.sleep(silent_s)
-            world.exchange.orders, world.exchange.fills = orders, fills  # type: ignore[method-assign]
+            world.exchange.fetch_orders, world.exchange.fetch_fills = orders, fills  # type: ignore[method-assign]
             answers_since_us = world.wall.now_us()
             await ended(stage.engine)
         execution = await world.execution(name)

@@ -36,7 +36,7 @@ def reads_fail(stage: Stage | World, name: str, error: VenueError) -> Callable[[
     return lambda: setattr(exchange, name, kept)
 
 
-@pytest.mark.parametrize("name", ["orders", "fills"])
+@pytest.mark.parametrize("name", ["fetch_orders", "fetch_fills"])
 @pytest.mark.parametrize("cause", CAUSES)
 async def test_a_listing_that_fails(autojump_clock: MockClock, name: str, cause: str) -> None:
     """It is asked for again and again, so it is noticed, said with its cause, and forgotten."""
@@ -61,7 +61,7 @@ async def test_a_listing_that_fails(autojump_clock: MockClock, name: str, cause:
 async def test_one_answer_that_does_not_come_is_no_state(autojump_clock: MockClock) -> None:
     """The next one does."""
     async with staged() as stage:
-        over = reads_fail(stage, "orders", CAUSES["503"])
+        over = reads_fail(stage, "fetch_orders", CAUSES["503"])
         await trio.sleep(30)
         over()
         for _ in range(60):
@@ -129,7 +129,7 @@ async def test_writes_that_are_not_let_in(autojump_clock: MockClock, code: str) 
 async def test_recovering_says_what_it_waits_for(autojump_clock: MockClock) -> None:
     """The state stays `recovering`, the reason is there."""
     async with a_world() as world:
-        over = reads_fail(world, "fills", CAUSES["503"])
+        over = reads_fail(world, "fetch_fills", CAUSES["503"])
         async with world.life(wait=False) as stage:
             await trio.sleep(10)
             told = stage.engine.status()
@@ -148,7 +148,7 @@ async def test_who_could_not_act_says_so_when_it_ends(autojump_clock: MockClock)
         long = await stage.submit(horizon_s=100)
         filled = await stage.submit(horizon_s=100)
         await trio.sleep(5)
-        reads_fail(stage, "orders", CAUSES["401"])
+        reads_fail(stage, "fetch_orders", CAUSES["401"])
         stage.exchange.fill(10, stage.order_of(filled))
         await trio.sleep(120)
         notes = {summary.execution_id: summary.note for summary in await stage.database.listing(Filter(limit=10))}

@@ -30,7 +30,7 @@ async def test_no_order_is_left_live_for_want_of_reads_or_of_time(autojump_clock
     async with staged(FullDisk) as stage:
         exchange = stage.exchange
         reads, writes = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
-        listed, cancelled = exchange.orders, exchange.cancel
+        listed, cancelled = exchange.fetch_orders, exchange.cancel
 
         async def orders(
             ticker: str | None = None, *, since_us: int | None = None, resting: bool = False
@@ -49,7 +49,7 @@ async def test_no_order_is_left_live_for_want_of_reads_or_of_time(autojump_clock
                 write_left=0, write_per_s=CANCELS_PER_S, write_capacity=1, place_tokens=1, cancel_tokens=1
             )
 
-        exchange.orders, exchange.cancel, exchange.budget = orders, cancel, budget  # type: ignore[method-assign]
+        exchange.fetch_orders, exchange.cancel, exchange.budget = orders, cancel, budget  # type: ignore[method-assign]
         for _ in range(MANY):
             await stage.submit(horizon_s=3_600)
         await trio.sleep(3)

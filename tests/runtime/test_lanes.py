@@ -59,7 +59,7 @@ async def work_a_few(database: Path, *, live: bool) -> list[EndedExecution]:
         with trio.fail_after(HORIZON_US / 1_000_000 + 5):
             await world.engine.wait_idle()
         ended = list(world.engine.ended.values())
-        orders, fills = await world.client.orders(ticker), await world.client.fills(ticker)
+        orders, fills = await world.client.fetch_orders(ticker), await world.client.fetch_fills(ticker)
         assert fills.fills
         assert len(orders.orders) == 4
         assert differences(ended, orders, fills, world.store.instance) == []

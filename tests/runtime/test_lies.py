@@ -91,7 +91,7 @@ async def test_a_halt_cancels_what_was_said_to_be_filled_and_rests_though_nothin
     """Only a listing would tell that it rests, and a halt waits for none."""
     async with staged() as stage:
         place, is_down = stage.exchange.place, True
-        orders, fills = stage.exchange.orders, stage.exchange.fills
+        orders, fills = stage.exchange.fetch_orders, stage.exchange.fetch_fills
 
         async def lying(order: PlaceOrder) -> PlaceAnswer:
             answer = await place(order)
@@ -113,8 +113,8 @@ async def test_a_halt_cancels_what_was_said_to_be_filled_and_rests_though_nothin
             return await fills(ticker, order_id, since_us=since_us)
 
         monkeypatch.setattr(stage.exchange, "place", lying)
-        monkeypatch.setattr(stage.exchange, "orders", listed_orders)
-        monkeypatch.setattr(stage.exchange, "fills", listed_fills)
+        monkeypatch.setattr(stage.exchange, "fetch_orders", listed_orders)
+        monkeypatch.setattr(stage.exchange, "fetch_fills", listed_fills)
         stage.exchange.mute = True
         name = await stage.submit(horizon_s=600)
         await trio.sleep(3)
@@ -216,7 +216,7 @@ async def test_what_happens_while_the_listings_are_read_is_not_undone_by_them(
     """A fill is told of after the listings were made that end a doubt, and before they are taken in: they do not have
     it, and are asked for again."""
     async with staged() as stage:
-        fills = stage.exchange.fills
+        fills = stage.exchange.fetch_fills
         name, order = await at_rest(stage)
 
         async def and_then_filled(
@@ -229,7 +229,7 @@ async def test_what_happens_while_the_listings_are_read_is_not_undone_by_them(
             return listing
 
         doubted_s = trio.current_time()
-        monkeypatch.setattr(stage.exchange, "fills", and_then_filled)
+        monkeypatch.setattr(stage.exchange, "fetch_fills", and_then_filled)
         told(stage, order, "f-9", 500)
         with trio.fail_after(3 * PROOF_S):
             execution = await stage.ended(name)

@@ -25,16 +25,16 @@ async def test_a_halt_before_anybody_is_taken_up_ends_everybody(autojump_clock: 
     """The exchange answers only after it: the orders of the last life are cancelled, none is placed."""
     async with a_world() as world:
         await world.killed_after(at_work)
-        answers = world.exchange.markets
+        answers = world.exchange.fetch_markets
 
         async def silent(*_: object) -> dict[str, MarketTerms]:
             raise VenueUnavailable("no answer in time")
 
-        world.exchange.markets = silent  # type: ignore[method-assign, assignment]
+        world.exchange.fetch_markets = silent  # type: ignore[method-assign, assignment]
         async with world.life(wait=False) as stage:
             stage.engine.halt()
             await trio.sleep(5)
-            world.exchange.markets = answers  # type: ignore[method-assign]
+            world.exchange.fetch_markets = answers  # type: ignore[method-assign]
             await stage.engine.wait_running()
             await ended(stage.engine)
             assert stage.engine.state == "halted"
@@ -63,7 +63,7 @@ async def test_a_cancel_that_was_confirmed_is_durable(autojump_clock: MockClock)
         async def silent(*_: object, **__: object) -> OrderListing:
             raise VenueUnavailable("no answer in time")
 
-        world.exchange.orders = silent  # type: ignore[method-assign]
+        world.exchange.fetch_orders = silent  # type: ignore[method-assign]
         async with world.life(wait=False) as stage:
             await stage.engine.cancel("e000001")
             ending = (await world.execution("e000001")).ending

@@ -160,7 +160,7 @@ async def test_a_process_that_leaves_while_one_is_resumed_leaves_it_quarantined(
     """Told to leave before it has learned that its orders were ended by us, it does not take the execution up: their
     end would be somebody else's doing. It does not keep the process waiting either."""
     async with a_world() as world:
-        orders = world.exchange.orders
+        orders = world.exchange.fetch_orders
 
         async def never(*_: object, **__: object) -> OrderListing:
             await trio.sleep_forever()
@@ -171,13 +171,13 @@ async def test_a_process_that_leaves_while_one_is_resumed_leaves_it_quarantined(
             await until_given_up(world, name)
             await trio.sleep(3)
             assert world.exchange.resting == []
-            world.exchange.orders = never  # type: ignore[method-assign]
+            world.exchange.fetch_orders = never  # type: ignore[method-assign]
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(is_refused, stage, name)
                 await trio.sleep(1)
                 with trio.fail_after(5):
                     assert await stage.engine.drain(cancel_orders=True)
-            world.exchange.orders = orders  # type: ignore[method-assign]
+            world.exchange.fetch_orders = orders  # type: ignore[method-assign]
         async with world.life() as stage:
             assert list(stage.engine.status().quarantined) == [name]
             await stage.engine.resume_execution(name)

@@ -149,7 +149,7 @@ async def test_a_listing_that_fails_is_asked_for_again(
         await trio.sleep(2)
         stage.exchange.mute = True
         stage.exchange.fill(4, stage.order_of(execution))
-        whole, failures = stage.exchange.fills, 2
+        whole, failures = stage.exchange.fetch_fills, 2
 
         async def flaky(
             ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
@@ -160,7 +160,7 @@ async def test_a_listing_that_fails_is_asked_for_again(
                 raise VenueUnavailable("down")
             return await whole(ticker, order_id, since_us=since_us)
 
-        monkeypatch.setattr(stage.exchange, "fills", flaky)
+        monkeypatch.setattr(stage.exchange, "fetch_fills", flaky)
         await trio.sleep(INTERVAL_S + 2 * RETRY_S + 2)
         assert failures == 0
         assert len(stage.lines("reconciliation_failed")) == 2

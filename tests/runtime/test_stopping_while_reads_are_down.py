@@ -20,7 +20,7 @@ from fsm_exec.runtime.inbox import InboxOverflow
 from tests.runtime.killed_engine import World, a_world, ended
 from tests.runtime.support import Stage, StoreBetween, count
 
-READS: Final = ("markets", "market_terms", "orders", "fills", "stream")
+READS: Final = ("fetch_markets", "fetch_market_terms", "fetch_orders", "fetch_fills", "stream")
 Way: TypeAlias = Literal["unavailable", "silent", "refused"]
 AT_ONCE_S: Final = 2.0
 TIMEOUT_S: Final = 20.0  # of a read, in the client
@@ -123,7 +123,9 @@ async def test_while_recovering(autojump_clock: MockClock, reads: tuple[str, ...
 @pytest.mark.parametrize("way", ["unavailable", "silent", "refused"])
 @pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize(
-    "reads", [("orders",), ("fills",), ("orders", "fills", "markets", "market_terms")], ids="+".join
+    "reads",
+    [("fetch_orders",), ("fetch_fills",), ("fetch_orders", "fetch_fills", "fetch_markets", "fetch_market_terms")],
+    ids="+".join,
 )
 async def test_while_running(autojump_clock: MockClock, reads: tuple[str, ...], asked: str, way: Way) -> None:
     """The same of an engine whose reads fail while it works."""
@@ -263,7 +265,7 @@ async def test_a_task_that_begins_anew_while_reads_are_down(autojump_clock: Mock
     """It waits for a listing that does not come; a halt finds it all the same."""
     async with a_world() as world, world.life() as stage:
         await at_work(stage)
-        Outage(world, ("orders", "fills"), "silent")
+        Outage(world, ("fetch_orders", "fetch_fills"), "silent")
         (actor,) = stage.engine.actors.values()
         actor.inbox.stop(InboxOverflow("a flood of one moment"))
         await trio.sleep(5)
@@ -279,7 +281,7 @@ async def test_cancels_that_get_lost_are_sent_again_without_any_read(autojump_cl
     async with a_world() as world, world.life() as stage:
         await at_work(stage)
         world.exchange.cancel_fates += ["lost there"] * 4
-        Outage(world, ("orders", "fills"), "unavailable")
+        Outage(world, ("fetch_orders", "fetch_fills"), "unavailable")
         began_s = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ASKED[asked], stage)

@@ -301,7 +301,7 @@ class CrashRun:
         if self._plan is not None:  # the books are compared in calm: what is on its way arrives first
             self._plan.stop(self._wall.now_us())
             await trio.sleep(CALM_S)
-        orders, fills = await client.orders(), await client.fills()
+        orders, fills = await client.fetch_orders(), await client.fetch_fills()
         wrong = disagreements(load_saved(self._db), orders, fills, self._instance)
         return BooksCompared(orders=len(orders.orders), fills=len(fills.fills), differences=wrong)
 

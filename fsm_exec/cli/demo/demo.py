@@ -282,7 +282,7 @@ class DemoRun:
         if self._faults is not None:  # the books are compared in calm: what is on its way arrives first
             self._faults.stop(session.wall.now_us())
             await trio.sleep(CALM_S)
-        orders, fills = await session.client.orders(ticker), await session.client.fills(ticker)
+        orders, fills = await session.client.fetch_orders(ticker), await session.client.fetch_fills(ticker)
         wrong = differences(ended, orders, fills, session.store.instance)
         wrong += [f"{e.execution.execution_id} was quarantined: {e.quarantine}" for e in ended if e.quarantine]
         document = DemoResult(db=str(self._db.resolve()), tape=self._name, executions=results)
