@@ -17,7 +17,7 @@ def names_called() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "fsm_exec").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "point":
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "crashpoint":
                 (argument,) = node.args
                 parts = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
                 for part in parts:
