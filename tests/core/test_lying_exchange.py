@@ -203,7 +203,7 @@ class Liar(Exchange):
                 self.tell(fill_event(fill, name, None, self.now(), self.driver.execution))
 
     def inquire(self, child: ChildOrder) -> None:
-        """As the inquirer does, and as is asked about what has ended."""
+        """As the order look-up does, and the confirmer for what has ended."""
         name, ticker = child.client_order_id, self.driver.execution.terms.ticker
         order = self.orders.get(name)
         asked = zombie_row(child, ticker, self.orders_now()) if self.why is None else None

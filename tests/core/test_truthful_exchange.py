@@ -240,7 +240,7 @@ class Exchange:
         return doubt(write)
 
     def look_up(self, name: str) -> None:
-        """As the engine's inquirer: the order's statement or the proof of its absence, then its fills."""
+        """As the engine's order look-up: the order's statement or the proof of its absence, then its fills."""
         child = self.driver.execution.child(name)
         if child is None or not needs_lookup(child):
             return

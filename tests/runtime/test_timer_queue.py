@@ -12,11 +12,11 @@ from tests.runtime.support import T0_US
 async def test_what_is_over_is_not_looked_at(autojump_clock: MockClock) -> None:
     """The soonest and one behind it are dropped; the others come in their order, and nothing of those dropped stays."""
     wall = WallClock(T0_US)
-    agenda: TimerQueue[str] = TimerQueue(wall)
+    timers: TimerQueue[str] = TimerQueue(wall)
     for after_s, item in ((1, "gone"), (2, "stays"), (3, "gone"), (4, "last")):
-        agenda.push(wall.now_us() + after_s * 1_000_000, item)
-    agenda.discard(lambda item: item == "gone")
-    assert len(agenda) == 2
-    assert [item for _, item in await agenda.wait_due(0)] == ["stays"]
-    assert [item for _, item in await agenda.wait_due(0)] == ["last"]
-    assert len(agenda) == 0
+        timers.push(wall.now_us() + after_s * 1_000_000, item)
+    timers.discard(lambda item: item == "gone")
+    assert len(timers) == 2
+    assert [item for _, item in await timers.wait_due(0)] == ["stays"]
+    assert [item for _, item in await timers.wait_due(0)] == ["last"]
+    assert len(timers) == 0

@@ -46,12 +46,12 @@ LOOK_S = 0.5
 METHODS = ("deadline_walker", "dynamic_depth_walker", "adaptive_limit", "twap", "volume_weighted", "basic")
 OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
 ROLLING = (
-    "Agenda._heap",
-    "Forecasting._orders",
+    "ForecastRecorder._orders",
     "MarketFeed._mids",
     "MarketFeed._taken",
     "MarketFeed._trades",
     "ReferenceMomentum._samples",
+    "TimerQueue._heap",
 )
 """Windows over the recent past, each with a bound of its own that a short soak does not reach."""
 
