@@ -48,7 +48,7 @@ from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
 from fsm_exec.runtime.net_book import NetBook
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.wire.account import AccountLimits, BucketLimits
-from tests.runtime.killed_engine import a_world, ended
+from tests.runtime.killed_engine import ended, open_restart_bench
 from tests.runtime.support import FEES, TICKER, count, price
 from tests.runtime.support import Stage as Life
 
@@ -180,7 +180,7 @@ class Raising:
 
 async def test_flaw_20_exceptions_swallowed(autojump_clock: MockClock) -> None:
     """An algorithm that raises is supervised: begun anew, then set aside with its reason, and the others go on."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         raising, known = Raising(), world.methods
         world.methods = lambda name: raising if name == raising.full_name else known(name)
         async with world.life() as life:
@@ -355,7 +355,7 @@ def test_flaw_32_judged_at_different_times() -> None:
 
 async def test_flaw_33_live_orders_after_a_crash(autojump_clock: MockClock) -> None:
     """The next life finds the order of the one before, counts what it got, and places nothing beside it."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         names: list[str] = []
 
         async def until_it_rests(life: Life) -> None:

@@ -41,7 +41,7 @@ from tests.bending.bends import Bends
 from tests.bending.calls import CALLS, CANCELS_DOWN, DOWN, How, Outage
 from tests.bending.proxy import bent
 from tests.contract.test_under_faults import CASH, INSTANCE, START_US, Restless
-from tests.runtime.killed_engine import Behind, Door
+from tests.runtime.killed_engine import LifeBoundProxy, ProcessLife
 
 State: TypeAlias = Literal["recovering", "running", "halted", "draining"]
 Event: TypeAlias = Literal["halt", "cancel", "SIGTERM", "deadline"]
@@ -153,15 +153,15 @@ class Run:
 
     async def _lives(self) -> None:
         """One or two engines until the outage is over, and the last one to the end."""
-        door = Door()
-        mine = Behind(self._client, door, self._nursery), Behind(self._store, door, self._nursery)
+        process = ProcessLife()
+        mine = LifeBoundProxy(self._client, process, self._nursery), LifeBoundProxy(self._store, process, self._nursery)
         went_on = False
         with trio.CancelScope() as scope:
             async with self._life(mine) as engine:
                 await self._submit(engine)
                 await trio.sleep(BEFORE_S)
                 if self._cell.state == "recovering":
-                    door.open = False
+                    process.is_alive = False
                     scope.cancel()
                     await trio.lowlevel.checkpoint()
                 self._begin_outage()

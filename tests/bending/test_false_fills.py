@@ -20,7 +20,7 @@ from tests.bending.bends import Bends, Deliver, Frame
 from tests.bending.drill import Cell, Result, Run
 from tests.bending.editing import GONE, edited
 from tests.bending.lies import LISTINGS, NOBODY, ORDERS, TIME, moved
-from tests.runtime.killed_engine import Behind, Door
+from tests.runtime.killed_engine import LifeBoundProxy, ProcessLife
 
 Lives = Callable[["Lied"], Awaitable[None]]
 
@@ -85,13 +85,16 @@ class Lied(Run):
 
     async def one_life(self, use: Callable[[Engine], Awaitable[None]]) -> None:
         """A process that is killed when it was used."""
-        door = Door()
+        process = ProcessLife()
         with trio.CancelScope() as scope:
             async with self._life(
-                (Behind(self._client, door, self._nursery), Behind(self._store, door, self._nursery))
+                (
+                    LifeBoundProxy(self._client, process, self._nursery),
+                    LifeBoundProxy(self._store, process, self._nursery),
+                )
             ) as engine:
                 await use(engine)
-                door.open = False
+                process.is_alive = False
                 scope.cancel()
                 await trio.lowlevel.checkpoint()
 

@@ -36,7 +36,7 @@ from fsm_exec.runtime.logs import open_log
 from fsm_exec.session import connect
 from fsm_exec.store import open_virtual_store
 from tests.contract.test_under_faults import CALM_S, CASH, HELL, INSTANCE, START_US, TAPE_S, Restless
-from tests.runtime.killed_engine import Behind, Door
+from tests.runtime.killed_engine import LifeBoundProxy, ProcessLife
 
 LIVES = 8
 LIFE_MAX_S = 40
@@ -88,18 +88,18 @@ async def _play(
     ):
         player.start(wall.now_us())
         for _ in range(LIVES):
-            door = Door()
-            mine = Behind(client, door, nursery), Behind(store, door, nursery)
+            process = ProcessLife()
+            mine = LifeBoundProxy(client, process, nursery), LifeBoundProxy(store, process, nursery)
             with trio.CancelScope() as scope:
                 early = dice.randrange(4) == 0  # perhaps before it has recovered
                 if early:
-                    _kill_after(dice.uniform(0, 10), scope, door, nursery)
+                    _kill_after(dice.uniform(0, 10), scope, process, nursery)
                 async with open_engine(mine[1], mine[0], wall, log, [player.ticker], find) as engine:
                     if not early:
-                        _kill_after(dice.uniform(1, LIFE_MAX_S), scope, door, nursery)
+                        _kill_after(dice.uniform(1, LIFE_MAX_S), scope, process, nursery)
                     await _submit(engine, player.ticker, dice)
                     await trio.sleep_forever()
-            door.open = False
+            process.is_alive = False
             await _look(store, result)
             await trio.sleep(dice.uniform(0, 10))
         async with open_engine(store, client, wall, log, [player.ticker], find) as engine:
@@ -132,15 +132,15 @@ async def _play(
         nursery.cancel_scope.cancel()
 
 
-def _kill_after(seconds: float, scope: trio.CancelScope, door: Door, nursery: trio.Nursery) -> None:
+def _kill_after(seconds: float, scope: trio.CancelScope, process: ProcessLife, nursery: trio.Nursery) -> None:
     """The ways out are closed at the moment of the kill, before anything can be undone or sent."""
     scope.deadline = trio.current_time() + seconds
-    nursery.start_soon(_close_at, door, scope.deadline)
+    nursery.start_soon(_close_at, process, scope.deadline)
 
 
-async def _close_at(door: Door, at_s: float) -> None:
+async def _close_at(process: ProcessLife, at_s: float) -> None:
     await trio.sleep_until(at_s)
-    door.open = False
+    process.is_alive = False
 
 
 async def _look(store: object, result: Result) -> None:

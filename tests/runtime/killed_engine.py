@@ -1,7 +1,7 @@
-"""An engine that is killed, and begins again on the same database and the same exchange, in virtual time.
+"""An engine that is killed and started again on the same database and the same exchange, in virtual time.
 
-A killed process does nothing more: here it finds every way out closed. Whatever it asks of store and exchange from that
-moment on never returns, and what it had asked is done without anybody to hear of it.
+A killed process does nothing more. Here its calls of store and exchange never return from that moment on; those in
+flight are carried out, and their results are lost.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ DOWN_S = 5  # between two lives
 PATIENCE_S = 200_000  # of virtual time: what takes longer never ends
 
 
-class Door:
-    """Every way out of one life."""
+class ProcessLife:
+    """Whether one process lives: its calls block once it is killed."""
 
     def __init__(self) -> None:
-        self.open = True
+        self.is_alive = True
 
-    async def enter(self) -> None:
-        if not self.open:
+    async def block_if_dead(self) -> None:
+        if not self.is_alive:
             await trio.sleep_forever()
 
 
-class Behind:
-    """What a life sees of the store or the exchange: all of it, through the door. What is asked is done in `nursery`,
-    which outlives the life."""
+class LifeBoundProxy:
+    """The store or the exchange as a process calls it while it lives. Calls are carried out in `nursery`, which
+    outlives the process."""
 
-    def __init__(self, inner: object, door: Door, nursery: trio.Nursery) -> None:
-        self._inner, self._door, self._nursery = inner, door, nursery
+    def __init__(self, inner: object, process: ProcessLife, nursery: trio.Nursery) -> None:
+        self._inner, self._life, self._nursery = inner, process, nursery
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever is behind the door
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the inner object has
         found = getattr(self._inner, name)
         if not inspect.iscoroutinefunction(found):
             return found
 
         async def through(*args: object, **kwargs: object) -> object:
-            await self._door.enter()
+            await self._life.block_if_dead()
             if name == "stream":  # a connection ends with its process
                 return await found(*args, **kwargs)
             outcome: list[outcome_of.Outcome[object]] = []
@@ -71,14 +71,14 @@ class Behind:
 
             self._nursery.start_soon(do)
             await done.wait()
-            await self._door.enter()
+            await self._life.block_if_dead()
             return outcome[0].unwrap()
 
         return through
 
 
 @dataclass
-class World:
+class RestartBench:
     """What outlives an engine. `tickers` are those it is asked to watch."""
 
     exchange: BentExchange
@@ -106,14 +106,17 @@ class World:
 
     async def killed_after(self, work: Callable[[Stage], Any]) -> None:
         """One engine, killed when `work` has returned."""
-        door = Door()
-        exchange, store = Behind(self.exchange, door, self.nursery), Behind(self.database, door, self.nursery)
+        process = ProcessLife()
+        exchange, store = (
+            LifeBoundProxy(self.exchange, process, self.nursery),
+            LifeBoundProxy(self.database, process, self.nursery),
+        )
         log = open_log(self.log, self.wall)
         with trio.CancelScope() as scope:
             async with open_engine(store, exchange, self.wall, log, self.tickers, self.methods) as engine:
                 await trio.sleep(1)
                 await work(Stage(engine, self.exchange, self.database, self.database, self.wall, self.log))
-                door.open = False
+                process.is_alive = False
                 scope.cancel()
                 await trio.lowlevel.checkpoint()
         await trio.sleep(DOWN_S)
@@ -139,7 +142,7 @@ class World:
 
 
 @asynccontextmanager
-async def a_world() -> AsyncIterator[World]:
+async def open_restart_bench() -> AsyncIterator[RestartBench]:
     """An exchange and an empty database; needs a virtual clock."""
     wall = WallClock(T0_US)
     async with (
@@ -148,7 +151,7 @@ async def a_world() -> AsyncIterator[World]:
         trio.open_nursery() as nursery,
     ):
         with trio.fail_after(PATIENCE_S):
-            yield World(exchange, database, wall, nursery)
+            yield RestartBench(exchange, database, wall, nursery)
         nursery.cancel_scope.cancel()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from tests.runtime.killed_engine import a_world, ended
+from tests.runtime.killed_engine import ended, open_restart_bench
 
 HOUR_US = 3_600_000_000
 HORIZON_S = 7_200
@@ -16,7 +16,7 @@ async def test_orders_made_after_it_are_listed_though_the_acceptance_lies_in_the
 ) -> None:
     """The answer of the first order is lost. A listing from the acceptance on would show nothing, and prove the order
     absent while it rests."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         world.exchange.mute = True
         world.exchange.set_our_clock(HOUR_US)
         world.exchange.place_fates.append("lost back")
@@ -31,7 +31,7 @@ async def test_orders_made_after_it_are_listed_though_the_acceptance_lies_in_the
 
 async def test_an_order_refused_for_the_wrong_time_is_placed_when_the_time_is_right(autojump_clock: MockClock) -> None:
     """Neither the last decision nor the pause after a refusal lies an hour ahead."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         world.wall.set_us(world.wall.now_us() + HOUR_US)
         name = await stage.submit(horizon_s=HORIZON_S)
         await trio.sleep(20)

@@ -10,7 +10,7 @@ from fsm_exec.core.errors import VenueUnavailable
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.runtime.submission import GRACE_US
-from tests.runtime.killed_engine import a_world, ended
+from tests.runtime.killed_engine import ended, open_restart_bench
 from tests.runtime.support import Stage
 
 US = 1_000_000
@@ -32,7 +32,7 @@ async def test_an_execution_ends_within_grace_once_the_exchange_answers(
     autojump_clock: MockClock, silent_s: int
 ) -> None:
     """Of the later of its deadline and the moment since when reads were answered for window + lag."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         orders, fills = world.exchange.fetch_orders, world.exchange.fetch_fills
 
         async def silent_orders(*_: object, **__: object) -> OrderListing:
@@ -58,7 +58,7 @@ async def test_an_execution_ends_within_grace_once_the_exchange_answers(
 
 async def test_a_place_that_never_arrived_is_absent_within_grace_of_the_proof(autojump_clock: MockClock) -> None:
     """The look-up comes when a listing can prove it, not at the end of a long pause."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         world.exchange.place_fates.append("lost there")
         name = await stage.submit(horizon_s=20)
         await ended(stage.engine)

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from fsm_exec.core.errors import VenueError, VenueRefused, VenueUnavailable
 from fsm_exec.core.market.orders import PlaceAnswer, PlaceOrder, Refused
 from fsm_exec.store.reads.api_queries import Filter
-from tests.runtime.killed_engine import World, a_world
+from tests.runtime.killed_engine import RestartBench, open_restart_bench
 from tests.runtime.support import TICKER, Stage, staged
 
 CAUSES = {
@@ -23,7 +23,7 @@ CAUSES = {
 }
 
 
-def reads_fail(stage: Stage | World, name: str, error: VenueError) -> Callable[[], None]:
+def reads_fail(stage: Stage | RestartBench, name: str, error: VenueError) -> Callable[[], None]:
     """Until what is returned is called."""
     exchange = stage.exchange
     kept = getattr(exchange, name)
@@ -128,7 +128,7 @@ async def test_writes_that_are_not_let_in(autojump_clock: MockClock, code: str) 
 
 async def test_recovering_says_what_it_waits_for(autojump_clock: MockClock) -> None:
     """The state stays `recovering`, the reason is there."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         over = reads_fail(world, "fetch_fills", CAUSES["503"])
         async with world.life(wait=False) as stage:
             await trio.sleep(10)

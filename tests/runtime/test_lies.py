@@ -24,7 +24,7 @@ from fsm_exec.core.market.orders import (
 )
 from fsm_exec.core.values.units import CountE2, MoneyE6
 from tests.bending import requests
-from tests.runtime.killed_engine import World, a_world, ended
+from tests.runtime.killed_engine import RestartBench, ended, open_restart_bench
 from tests.runtime.support import Stage, count, price, staged
 
 PROOF_S = 32
@@ -316,7 +316,7 @@ async def test_an_answer_under_another_id_than_the_listings(
         assert execution.children[0].order_id == stage.exchange.held[order].order_id
 
 
-def contradicting(world: World, order: str) -> None:
+def contradicting(world: RestartBench, order: str) -> None:
     """Its row has three filled, and so has the answer to its cancel, and no fill is listed, ever."""
 
     def three(row: dict[str, Any]) -> None:
@@ -329,7 +329,7 @@ def contradicting(world: World, order: str) -> None:
 
 async def test_listings_that_contradict_themselves_are_given_up_with_a_true_reason(autojump_clock: MockClock) -> None:
     """Quarantined within the bound. Resumed it meets the same; cancelled then, it ends with what is listed."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         name, order = await at_rest(stage)
         contradicting(world, order)
         await stage.engine.cancel(name)
@@ -348,7 +348,7 @@ async def test_listings_that_contradict_themselves_are_given_up_with_a_true_reas
 
 async def test_one_that_is_cancelled_ends_whatever_is_said_of_it(autojump_clock: MockClock) -> None:
     """Its order is listed for the other outcome, with a fill: for a person. Cancelled, it ends with the fill."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         name, order = await at_rest(stage)
         world.exchange.mute = True
         world.exchange.fill(2, order)

@@ -14,7 +14,7 @@ from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.market.account import BudgetFacts
 from fsm_exec.runtime import ended_executions
 from fsm_exec.runtime.status import ANSWER_WITHIN_S, FeedStatus, halt_within_s
-from tests.runtime.killed_engine import a_world, ended
+from tests.runtime.killed_engine import ended, open_restart_bench
 from tests.runtime.support import TICKER, Stage, StoreBetween, count, staged
 
 
@@ -27,7 +27,7 @@ async def three_at_work(stage: Stage) -> list[str]:
 
 async def test_one_is_ended_and_the_others_go_on(autojump_clock: MockClock) -> None:
     """Its order is cancelled, what it has is kept, the reason is its user."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         first, *others = await three_at_work(stage)
         world.exchange.fill(4, stage.order_of(first))
         await stage.engine.cancel(first)
@@ -43,7 +43,7 @@ async def test_one_is_ended_and_the_others_go_on(autojump_clock: MockClock) -> N
 
 async def test_a_quarantined_one_is_ended_by_loading_it_again(autojump_clock: MockClock) -> None:
     """Looked up, ended for its user, and quarantined no more."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
 
         async def work(stage: Stage) -> None:
             await stage.submit(horizon_s=600)
@@ -66,7 +66,7 @@ async def test_a_quarantined_one_is_ended_by_loading_it_again(autojump_clock: Mo
 
 async def test_a_halt_ends_everything_and_refuses_work_until_resumed(autojump_clock: MockClock) -> None:
     """Within the time that `status` states; `resume` lifts the refusal and brings nobody back."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         names = await three_at_work(stage)
         within_s = stage.engine.status().halt_within_s
         stage.engine.halt("a test")
@@ -88,7 +88,7 @@ async def test_a_halt_ends_everything_and_refuses_work_until_resumed(autojump_cl
 
 async def test_leaving_with_the_orders_cancelled_ends_nobody(autojump_clock: MockClock) -> None:
     """Every live order is cancelled by a journaled decision; the next start goes on with new attempts."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         async with world.life() as stage:
             names = await three_at_work(stage)
             world.exchange.fill(4, stage.order_of(names[0]))
@@ -114,7 +114,7 @@ async def test_leaving_with_the_orders_cancelled_ends_nobody(autojump_clock: Moc
 
 async def test_leaving_with_the_orders_live_leaves_them_to_the_next(autojump_clock: MockClock) -> None:
     """Nothing is cancelled and nothing journaled: the next start adopts them."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         async with world.life() as stage:
             names = await three_at_work(stage)
             before = [await world.events(name) for name in names]
@@ -161,7 +161,7 @@ async def test_leaving_while_one_is_being_accepted(autojump_clock: MockClock, ca
 
 async def test_leaving_waits_for_an_order_in_doubt_and_places_nothing(autojump_clock: MockClock) -> None:
     """A place that got lost is looked up until it is proven absent, and not sent again."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         async with world.life() as stage:
             world.exchange.place_fates.append("lost there")
             name = await stage.submit(horizon_s=600)
@@ -175,7 +175,7 @@ async def test_leaving_waits_for_an_order_in_doubt_and_places_nothing(autojump_c
 
 async def test_leaving_does_not_wait_for_ever(autojump_clock: MockClock) -> None:
     """What is still in doubt after the time is looked up at the next start."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         async with world.life() as stage:
             world.exchange.place_fates.append("lost there")
             name = await stage.submit(horizon_s=600)
@@ -193,7 +193,7 @@ async def test_leaving_does_not_wait_for_ever(autojump_clock: MockClock) -> None
 
 async def test_leaving_while_recovering_leaves_everything_as_it_is(autojump_clock: MockClock) -> None:
     """The exchange never answered: nothing was decided, nothing is lost."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
 
         async def work(stage: Stage) -> None:
             await three_at_work(stage)
@@ -214,7 +214,7 @@ async def test_leaving_while_recovering_leaves_everything_as_it_is(autojump_cloc
 
 async def test_status_tells_how_the_engine_stands(autojump_clock: MockClock) -> None:
     """Live and unknown orders, the oldest doubt, the feeds, the stream."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         await three_at_work(stage)
         world.exchange.place_fates.append("lost there")
         await stage.submit(horizon_s=600)
@@ -239,7 +239,7 @@ def test_the_time_of_a_halt_grows_with_the_orders_and_with_doubt() -> None:
 async def test_executions_that_ended_leave_memory(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the newest stay; a fill of one that has left is still taken in, and its cost rewritten."""
     monkeypatch.setattr(ended_executions, "ENDED_KEPT_MAX", 3)
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         first = await stage.submit(horizon_s=2)
         await ended(stage.engine)
         for _ in range(5):
@@ -263,7 +263,7 @@ async def test_executions_that_ended_leave_memory(autojump_clock: MockClock, mon
 
 async def test_leaving_right_after_a_halt_forgets_nobody(autojump_clock: MockClock) -> None:
     """Told to end and, in the same moment, that the orders may stay: what was to end, ends first."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         async with world.life() as stage:
             names = await three_at_work(stage)
             stage.engine.halt()
@@ -274,7 +274,7 @@ async def test_leaving_right_after_a_halt_forgets_nobody(autojump_clock: MockClo
 
 async def test_a_halt_while_it_leaves_ends_the_executions_too(autojump_clock: MockClock) -> None:
     """They do not wait for the next process: what is halted is over."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         async with world.life() as stage:
             names = await three_at_work(stage)
             async with trio.open_nursery() as nursery:

@@ -7,7 +7,7 @@ from trio.testing import MockClock
 
 from fsm_exec.algorithms import Method, method
 from fsm_exec.core.errors import AlgorithmMissing
-from tests.runtime.killed_engine import World, a_world, ended
+from tests.runtime.killed_engine import RestartBench, ended, open_restart_bench
 from tests.runtime.support import Stage
 
 WHAT_TO_INSTALL = "pip install somebodys-package==1.2"
@@ -17,7 +17,7 @@ def gone(name: str) -> Method:
     raise AlgorithmMissing(f"method {name} is of a package that is not installed; {WHAT_TO_INSTALL}")
 
 
-async def left_at_work(world: World) -> str:
+async def left_at_work(world: RestartBench) -> str:
     """The engine dies with an order of it at rest; when the next one starts its algorithm is gone."""
     names: list[str] = []
 
@@ -41,7 +41,7 @@ async def test_it_is_quarantined_its_orders_are_cancelled_and_it_says_what_to_in
     autojump_clock: MockClock,
 ) -> None:
     """The reason is kept; the start after that, still without the algorithm, finds it as it was."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         name = await left_at_work(world)
         for _ in range(2):
             async with world.life() as stage:
@@ -57,7 +57,7 @@ async def test_one_that_is_missing_is_looked_for_once_a_start(autojump_clock: Mo
         asked.append(name)
         return gone(name)
 
-    async with a_world() as world:
+    async with open_restart_bench() as world:
 
         async def work(stage: Stage) -> None:
             for _ in range(5):
@@ -74,7 +74,7 @@ async def test_one_that_is_missing_is_looked_for_once_a_start(autojump_clock: Mo
 
 async def test_where_the_algorithm_is_there_again_it_goes_on_by_itself(autojump_clock: MockClock) -> None:
     """A start with the package installed: another order is placed for what remains, and it ends filled."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         name = await left_at_work(world)
         async with world.life() as stage:
             await until_quarantined(stage, name)
@@ -91,7 +91,7 @@ async def test_where_the_algorithm_is_there_again_it_goes_on_by_itself(autojump_
 
 async def test_a_halted_engine_takes_none_up(autojump_clock: MockClock) -> None:
     """Nothing is placed that a halt forbids; its owner can still have it taken up after the halt."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         name = await left_at_work(world)
         async with world.life() as stage:
             await until_quarantined(stage, name)
@@ -109,7 +109,7 @@ async def test_a_halted_engine_takes_none_up(autojump_clock: MockClock) -> None:
 
 async def test_it_can_be_ended_without_its_algorithm(autojump_clock: MockClock) -> None:
     """An execution that only ends is asked nothing any more."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         name = await left_at_work(world)
         async with world.life() as stage:
             await until_quarantined(stage, name)
@@ -120,7 +120,7 @@ async def test_it_can_be_ended_without_its_algorithm(autojump_clock: MockClock) 
 
 async def test_one_that_was_ending_ends_without_its_algorithm(autojump_clock: MockClock) -> None:
     """Its owner had cancelled it, and the process died before the exchange had answered: nobody need be asked again."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         names: list[str] = []
 
         async def work(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.runtime.inbox import Inbox
 from fsm_exec.runtime.reconciler import INTERVAL_S
 from tests.runtime.bent_exchange import NEIGHBOUR
-from tests.runtime.killed_engine import a_world
+from tests.runtime.killed_engine import open_restart_bench
 from tests.runtime.support import Stage, count
 
 ELSEWHERE = NEIGHBOUR
@@ -34,7 +34,7 @@ async def answer_lost(stage: Stage) -> None:
 
 async def test_a_frame_about_it_hands_the_execution_to_a_person(autojump_clock: MockClock) -> None:
     """Ours has not been seen yet, so its name may be taken: quarantined with where the other one is."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         await answer_lost(stage)
         placed = world.exchange.places[0]
         world.exchange.mute = False
@@ -47,7 +47,7 @@ async def test_a_frame_about_it_hands_the_execution_to_a_person(autojump_clock: 
 async def test_beside_ours_it_is_left_alone(autojump_clock: MockClock) -> None:
     """Ours is known by the exchange's own id: the other one changes nothing about it, nor do its fills, in frames or
     in listings."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         order = await at_rest(stage)
         listener = world.exchange.listener
         assert listener is not None
@@ -65,7 +65,7 @@ async def test_beside_ours_it_is_left_alone(autojump_clock: MockClock) -> None:
 
 async def test_a_start_that_finds_it_hands_the_execution_to_a_person(autojump_clock: MockClock) -> None:
     """The last process died before an answer came; the listing has an order of that name, elsewhere and filled."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(answer_lost)
         placed = world.exchange.places[0]
         world.exchange.strange_order(placed.client_order_id, ticker=ELSEWHERE)

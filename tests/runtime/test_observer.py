@@ -19,20 +19,20 @@ from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.store.reads.observations import load_completed_forecasts
-from tests.runtime.killed_engine import World, a_world
+from tests.runtime.killed_engine import RestartBench, open_restart_bench
 from tests.runtime.support import FEES, T0_US, TICKER, Stage, count, price
 
 SETTINGS = DepthSettings(interval_s=10, retention_days=7, warm_max_age_s=60)
 
 
 @asynccontextmanager
-async def observed(world: World, settings: DepthSettings = SETTINGS, **options: Any) -> AsyncIterator[Stage]:  # noqa: ANN401 - those of open_engine
+async def observed(world: RestartBench, settings: DepthSettings = SETTINGS, **options: Any) -> AsyncIterator[Stage]:  # noqa: ANN401 - those of open_engine
     observer = Observer(world.database, world.wall, open_log(world.log, world.wall), settings)
     async with world.life(observer=observer, **options) as stage:
         yield stage
 
 
-async def rows(world: World, query: str, *values: object) -> list[tuple[Any, ...]]:
+async def rows(world: RestartBench, query: str, *values: object) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = await world.database._writer.read(lambda c: c.execute(query, values).fetchall())
     return found
 
@@ -50,7 +50,7 @@ async def working(stage: Stage, horizon_s: int = 60) -> str:
 
 async def test_markouts_are_the_mids_of_their_times(autojump_clock: MockClock) -> None:
     """1, 5, 30 and 300 seconds after the fill, in the own outcome; per execution they add up exactly, gain positive."""
-    async with a_world() as w, observed(w) as stage:
+    async with open_restart_bench() as w, observed(w) as stage:
         name = await working(stage, horizon_s=400)
         stage.exchange.fill(4, stage.exchange.resting[0])  # the mid is 0.49
         await trio.sleep(3)
@@ -67,7 +67,7 @@ async def test_markouts_are_the_mids_of_their_times(autojump_clock: MockClock) -
 
 async def test_a_gap_leaves_a_markout_missing(autojump_clock: MockClock) -> None:
     """What the market did meanwhile is not known: NULL with the reason, never the last mid."""
-    async with a_world() as w, observed(w) as stage:
+    async with open_restart_bench() as w, observed(w) as stage:
         await working(stage)
         stage.exchange.fill(4, stage.exchange.resting[0])
         await trio.sleep(3)
@@ -80,7 +80,7 @@ async def test_a_gap_leaves_a_markout_missing(autojump_clock: MockClock) -> None
 
 async def test_markouts_and_forecasts_go_on_after_a_restart(autojump_clock: MockClock) -> None:
     """What comes due later is still looked up; what came due while nobody was there is missed, and said to be."""
-    async with a_world() as w:
+    async with open_restart_bench() as w:
         async with observed(w) as stage:
             await working(stage, horizon_s=20)
             stage.exchange.fill(10, stage.exchange.resting[0])
@@ -109,7 +109,7 @@ async def test_the_settlement_is_the_last_markout(autojump_clock: MockClock) -> 
             raise VenueUnavailable("no answer")
         return known
 
-    async with a_world() as w:
+    async with open_restart_bench() as w:
         for side in ("yes", "no"):
             observer = Observer(w.database, w.wall, open_log(w.log, w.wall), SETTINGS, results)
             async with w.life(observer=observer) as stage:
@@ -132,7 +132,7 @@ async def test_the_settlement_is_the_last_markout(autojump_clock: MockClock) -> 
 
 async def test_forecasts_stand_beside_what_came(autojump_clock: MockClock) -> None:
     """The mid in 30 s, expected at the micro-price, against "it stays": stored when made, completed and scored."""
-    async with a_world() as w, observed(w) as stage:
+    async with open_restart_bench() as w, observed(w) as stage:
         move(stage, "yes", 48, 1_000)  # 1,500 bid, 500 offered: the micro-price is above the mid
         await working(stage)
         kinds = dict(await rows(w, "SELECT kind, count(*) FROM forecasts GROUP BY kind"))
@@ -152,7 +152,7 @@ async def test_forecasts_stand_beside_what_came(autojump_clock: MockClock) -> No
 
 async def test_books_are_stored_on_arrival_at_decisions_and_at_the_interval(autojump_clock: MockClock) -> None:
     """While somebody works the market; without our own size; with their liquidity, volume and category."""
-    async with a_world() as w, observed(w) as stage:
+    async with open_restart_bench() as w, observed(w) as stage:
         await trio.sleep(30)
         assert await rows(w, "SELECT * FROM order_book_snapshots") == []
         stage.exchange.trade("no", 48, 7)
@@ -175,7 +175,7 @@ async def test_books_are_stored_on_arrival_at_decisions_and_at_the_interval(auto
 
 async def test_old_books_are_forgotten_but_not_those_that_executions_are_priced_by(autojump_clock: MockClock) -> None:
     """A few at a time, once they are older than their retention."""
-    async with a_world() as w:
+    async with open_restart_bench() as w:
         async with observed(w) as stage:
             await working(stage, horizon_s=20)
             await trio.sleep(30)
@@ -191,7 +191,7 @@ async def test_old_books_are_forgotten_but_not_those_that_executions_are_priced_
 
 async def test_an_engine_forgets_by_itself(autojump_clock: MockClock) -> None:
     """When it starts again after more than the retention."""
-    async with a_world() as w:
+    async with open_restart_bench() as w:
         async with observed(w) as stage:
             await working(stage, horizon_s=20)
             await trio.sleep(30)
@@ -207,7 +207,7 @@ async def test_an_engine_forgets_by_itself(autojump_clock: MockClock) -> None:
 async def test_signals_go_on_after_a_short_restart(autojump_clock: MockClock) -> None:
     """From the stored books: depth and order flow are known at once, what rests on trades begins anew. After a long
     one everything does."""
-    async with a_world() as w:
+    async with open_restart_bench() as w:
         for down_s, is_warm in ((20, True), (300, False)):
             async with observed(w) as stage:
                 await working(stage, horizon_s=200)
@@ -227,7 +227,7 @@ async def test_signals_go_on_after_a_short_restart(autojump_clock: MockClock) ->
 
 async def test_what_executions_cost_says_how_they_were_worked(autojump_clock: MockClock) -> None:
     """Writes and tokens from the journal, the volume of the market, and a row for each order."""
-    async with a_world() as w, observed(w) as stage:
+    async with open_restart_bench() as w, observed(w) as stage:
         name = await working(stage, horizon_s=20)
         stage.exchange.trade("no", 48, 36)
         stage.exchange.fill(4, stage.exchange.resting[0])
@@ -249,7 +249,7 @@ async def test_an_execution_goes_on_with_the_very_version_it_was_accepted_with(a
     """A later version of its method changes nothing about it, also after its process was killed."""
     first, _ = Catalogue().prepare_method("mine", "adaptive_limit", {})
     stored = [first]
-    async with a_world() as w:
+    async with open_restart_bench() as w:
         w.methods = lambda name: Catalogue(stored).find(name)
         request = ExecutionRequest(
             ticker=TICKER,

@@ -11,7 +11,7 @@ from fsm_exec.core.journal.rows import ExecutionSave, StoredExecution
 from fsm_exec.core.market.orders import OrderListing
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.runtime.inbox import INBOX_EVENTS_MAX
-from tests.runtime.killed_engine import a_world, ended
+from tests.runtime.killed_engine import ended, open_restart_bench
 from tests.runtime.support import Stage, StoreBetween, staged
 
 
@@ -23,7 +23,7 @@ async def at_work(stage: Stage) -> None:
 
 async def test_a_halt_before_anybody_is_taken_up_ends_everybody(autojump_clock: MockClock) -> None:
     """The exchange answers only after it: the orders of the last life are cancelled, none is placed."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(at_work)
         answers = world.exchange.fetch_markets
 
@@ -46,7 +46,7 @@ async def test_a_halt_before_anybody_is_taken_up_ends_everybody(autojump_clock: 
 async def test_a_cancel_that_was_confirmed_is_durable(autojump_clock: MockClock) -> None:
     """Killed in the moment after it, the next life does not go on; nor after one that was told it before the exchange
     had answered anything."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
 
         async def cancelled(stage: Stage) -> None:
             await at_work(stage)
@@ -57,7 +57,7 @@ async def test_a_cancel_that_was_confirmed_is_durable(autojump_clock: MockClock)
         assert ending is not None
         assert ending.reason == "user"
 
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(at_work)
 
         async def silent(*_: object, **__: object) -> OrderListing:
@@ -75,7 +75,7 @@ async def test_a_cancel_that_was_confirmed_is_durable(autojump_clock: MockClock)
 
 async def test_a_halt_while_one_is_resumed_ends_it(autojump_clock: MockClock) -> None:
     """What was quarantined is being read; meanwhile everything is to end."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(Stage.submit)
         await world.database.quarantine("e000001", "a person must look")
         async with world.life() as stage:

@@ -12,7 +12,7 @@ from fsm_exec.core.errors import IllegalEvent, LocalError
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.market.orders import OrderListing
 from fsm_exec.runtime import supervisor
-from tests.runtime.killed_engine import World, a_world, ended
+from tests.runtime.killed_engine import RestartBench, ended, open_restart_bench
 from tests.runtime.support import Stage, count
 
 LOST_FOR_LONG = 1_000  # requests: more than are made while an execution is given up
@@ -30,7 +30,7 @@ def contradict(stage: Stage, name: str) -> None:
     stage.engine.actors[name].inbox.stop(IllegalEvent("what cannot be"))
 
 
-async def until_given_up(world: World, name: str) -> None:
+async def until_given_up(world: RestartBench, name: str) -> None:
     """The reason is durable, which is before anything else of it."""
     with trio.fail_after(5):
         while (await world.stored(name)).quarantine is None:  # noqa: ASYNC110 - nobody announces it
@@ -40,7 +40,7 @@ async def until_given_up(world: World, name: str) -> None:
 async def test_one_that_is_resumed_goes_on_with_what_remains(autojump_clock: MockClock) -> None:
     """Its order was cancelled by us when it was given up, partly filled: another one is placed for the rest, and it
     ends filled."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         name, order = await at_rest(stage)
         world.exchange.fill(4, order)
         contradict(stage, name)
@@ -58,7 +58,7 @@ async def test_one_that_is_resumed_goes_on_with_what_remains(autojump_clock: Moc
 async def test_resumed_while_it_is_given_up_it_waits_for_what_is_under_way(autojump_clock: MockClock) -> None:
     """An answer that the failed task would have had is not taken for one to its successor, nor does the end of the one
     task end the other."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         world.exchange.answer_s = 8  # the order rests at once; only the answer to placing it is slow
         name = await stage.submit(horizon_s=600)
         await trio.sleep(1)
@@ -78,7 +78,7 @@ async def test_resumed_while_it_is_given_up_it_waits_for_what_is_under_way(autoj
 
 async def test_cancelled_while_it_is_given_up_it_ends_for_its_user(autojump_clock: MockClock) -> None:
     """As one that is quarantined already."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         name, _ = await at_rest(stage)
         contradict(stage, name)
         await until_given_up(world, name)
@@ -92,7 +92,7 @@ async def test_who_asks_too_early_and_too_long_is_told_to_ask_again(
 ) -> None:
     """The exchange takes no cancel for a while: it is still being given up, and nothing of it is lost."""
     monkeypatch.setattr(supervisor, "GIVE_UP_WAIT_S", 2.0)
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         name, order = await at_rest(stage)
         world.exchange.cancel_fates = deque(["lost there"] * LOST_FOR_LONG)
         contradict(stage, name)
@@ -110,7 +110,7 @@ async def test_who_asks_too_early_and_too_long_is_told_to_ask_again(
 async def test_a_cancel_that_arrives_after_the_resumption_is_ours(autojump_clock: MockClock) -> None:
     """None was answered while it was given up, so its order is taken up live; one of them arrives ten seconds later,
     within its signature's window: another order is placed. A cancel after that is somebody else's, and ends it."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         name, order = await at_rest(stage)
         world.exchange.cancel_fates = deque(["lost there"] * LOST_FOR_LONG)
         contradict(stage, name)
@@ -129,7 +129,7 @@ async def test_a_cancel_that_arrives_after_the_resumption_is_ours(autojump_clock
         assert (await world.execution(name)).reason == "external"
 
 
-def cancelled(world: World, order: str) -> None:
+def cancelled(world: RestartBench, order: str) -> None:
     """Off the exchange, whoever asked for it."""
     world.exchange.end(order)
 
@@ -145,7 +145,7 @@ async def test_a_process_that_dies_while_it_gives_one_up_leaves_it_quarantined(a
         while not world.exchange.cancels:  # noqa: ASYNC110 - nobody announces it
             await trio.sleep(0.01)
 
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(given_up)
         async with world.life() as stage:
             assert list(stage.engine.status().quarantined) == ["e000001"]
@@ -159,7 +159,7 @@ async def test_a_process_that_dies_while_it_gives_one_up_leaves_it_quarantined(a
 async def test_a_process_that_leaves_while_one_is_resumed_leaves_it_quarantined(autojump_clock: MockClock) -> None:
     """Told to leave before it has learned that its orders were ended by us, it does not take the execution up: their
     end would be somebody else's doing. It does not keep the process waiting either."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         orders = world.exchange.fetch_orders
 
         async def never(*_: object, **__: object) -> OrderListing:
@@ -196,7 +196,7 @@ async def is_refused(stage: Stage, name: str) -> None:
 async def test_a_process_that_dies_while_one_is_resumed_leaves_it_quarantined(autojump_clock: MockClock) -> None:
     """Until it has taken in that its orders were ended by us it is not taken up: the next process would take their end
     for somebody else's doing, and end it."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         save = world.database.save
 
         async def never(_: ExecutionSave) -> None:

@@ -19,7 +19,7 @@ from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store import open_virtual_store
 from tests.runtime.bent_exchange import BentExchange, open_bent_exchange
-from tests.runtime.killed_engine import World, a_world, ended
+from tests.runtime.killed_engine import RestartBench, ended, open_restart_bench
 from tests.runtime.support import INSTANCE, T0_US, TICKER, Stage, count
 
 HOUR_US = 3_600_000_000
@@ -32,7 +32,7 @@ async def two_resting(stage: Stage) -> None:
     await trio.sleep(2)
 
 
-def sleep(stage: Stage, world: World) -> None:
+def sleep(stage: Stage, world: RestartBench) -> None:
     """The machine slept for an hour: trio's clock knows nothing of it."""
     world.exchange.sleep(HOUR_US)
     stage.engine.on_clock_jump(HOUR_US)
@@ -41,7 +41,7 @@ def sleep(stage: Stage, world: World) -> None:
 async def test_a_machine_that_slept_through_a_deadline_places_nothing(autojump_clock: MockClock) -> None:
     """Suspended for an hour with one order resting and one whose answer got lost: on waking nothing is placed, what
     rests is cancelled, what is in doubt is looked up, and both end for their deadline."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         await stage.submit(horizon_s=300)
         await trio.sleep(2)
         world.exchange.mute = True
@@ -61,7 +61,7 @@ async def test_a_machine_that_slept_through_a_deadline_places_nothing(autojump_c
 
 async def test_fills_made_while_the_machine_slept_are_counted(autojump_clock: MockClock) -> None:
     """Nobody heard of them; the reconciliation after waking does, and each counts once."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         await stage.submit(horizon_s=300)
         await trio.sleep(2)
         world.exchange.mute = True
@@ -75,7 +75,7 @@ async def test_fills_made_while_the_machine_slept_are_counted(autojump_clock: Mo
 
 async def test_a_clock_set_back_an_hour_sends_nothing_twice(autojump_clock: MockClock) -> None:
     """The order stays the only one; the deadline is that of the wall, so an hour later than it seemed."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         world.exchange.set_our_clock(HOUR_US)
         await stage.submit(horizon_s=300)
         await trio.sleep(2)
@@ -95,7 +95,7 @@ async def ended_within(stage: Stage, seconds: float) -> None:
 
 async def test_a_snapshot_of_a_newer_version_is_kept_and_the_others_go_on(autojump_clock: MockClock) -> None:
     """Quarantined with what to do, its bytes untouched, and its order left alone: that work is not guessed at."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(two_resting)
         newer = (await world.stored("e000001")).snapshot.replace(b'"version":', b'"version":9', 1)
 

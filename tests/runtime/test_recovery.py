@@ -15,7 +15,7 @@ from fsm_exec.core.values.units import LINEAR_CENT, PriceE4
 from fsm_exec.paper.grids import grid_of
 from tests.bending import requests
 from tests.bending.bends import Reply
-from tests.runtime.killed_engine import a_world, ended
+from tests.runtime.killed_engine import ended, open_restart_bench
 from tests.runtime.support import FEES, INSTANCE, TICKER, Stage, count
 
 HOUR_US = 3_600_000_000
@@ -39,7 +39,7 @@ async def place_sent(stage: Stage) -> None:
 
 async def test_an_order_that_rests_is_adopted_and_fills(autojump_clock: MockClock) -> None:
     """The next process goes on with the same order under the same id; nothing new is placed, nothing is journaled."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         before = await world.events("e000001")
         (order,) = world.exchange.resting
@@ -54,7 +54,7 @@ async def test_an_order_that_rests_is_adopted_and_fills(autojump_clock: MockCloc
 
 async def test_fills_made_meanwhile_are_counted_once(autojump_clock: MockClock) -> None:
     """A part was filled before, a part while nobody listened: all of it counts, and the rest goes on."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
 
         async def work(stage: Stage) -> None:
             await resting(stage)
@@ -75,7 +75,7 @@ async def test_fills_made_meanwhile_are_counted_once(autojump_clock: MockClock) 
 
 async def test_ids_go_on_where_the_database_stops(autojump_clock: MockClock) -> None:
     """The second life's first execution is the second execution; the instance is the same."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         async with world.life() as stage:
             assert await stage.submit(horizon_s=5) == "e000002"
@@ -86,7 +86,7 @@ async def test_ids_go_on_where_the_database_stops(autojump_clock: MockClock) -> 
 
 async def test_a_place_under_way_at_the_kill_is_adopted_if_it_arrived(autojump_clock: MockClock) -> None:
     """It is in the outbox, and its answer reached nobody: at most one order exists."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(place_sent)
         (order,) = world.exchange.resting
         assert (await world.execution("e000001")).children[0].state == "intended"
@@ -101,7 +101,7 @@ async def test_a_place_that_never_arrived_is_sent_again_after_proof_with_the_sam
     autojump_clock: MockClock,
 ) -> None:
     """Not before a listing later than the signature window and the read lag does not have it."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         world.exchange.place_fates.append("lost there")
         await world.killed_after(place_sent)
         began_s = trio.current_time()
@@ -117,7 +117,7 @@ async def test_a_place_that_never_arrived_is_sent_again_after_proof_with_the_sam
 
 async def test_a_cancel_under_way_at_the_kill_is_sent_again(autojump_clock: MockClock) -> None:
     """It never arrived: the next process sends it at once, and the execution ends for its first reason."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         world.exchange.cancel_fates.append("lost there")
 
         async def work(stage: Stage) -> None:
@@ -136,7 +136,7 @@ async def test_a_cancel_under_way_at_the_kill_is_sent_again(autojump_clock: Mock
 
 async def test_a_place_under_way_at_the_kill_that_was_filled_meanwhile_is_counted(autojump_clock: MockClock) -> None:
     """Nothing rests any more: the order and its fills are listed, and the execution is over when the engine runs."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(place_sent)
         world.exchange.fill(10, world.exchange.resting[0])
         async with world.life(settle_s=0.0):
@@ -148,7 +148,7 @@ async def test_a_place_under_way_at_the_kill_that_was_filled_meanwhile_is_counte
 
 async def test_of_two_places_under_way_at_the_kill_each_is_joined_with_its_own(autojump_clock: MockClock) -> None:
     """One arrived and is adopted; the other never did, and is sent again under its own id after proof."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
 
         async def work(stage: Stage) -> None:
             await place_sent(stage)
@@ -169,7 +169,7 @@ async def test_of_two_places_under_way_at_the_kill_each_is_joined_with_its_own(a
 
 async def test_a_place_that_never_arrived_is_not_sent_after_its_deadline(autojump_clock: MockClock) -> None:
     """The deadline passed while we were down: proven absent, the order is given up, and the execution ends empty."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         world.exchange.place_fates.append("lost there")
         await world.killed_after(place_sent)
         await trio.sleep(600)
@@ -182,7 +182,7 @@ async def test_a_place_that_never_arrived_is_not_sent_after_its_deadline(autojum
 
 async def test_a_cancel_under_way_at_the_kill_that_was_done_is_not_sent_again(autojump_clock: MockClock) -> None:
     """The listing has the order's end: the execution is over for its first reason when the engine runs."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
 
         async def work(stage: Stage) -> None:
             await resting(stage)
@@ -200,7 +200,7 @@ async def test_a_cancel_under_way_at_the_kill_that_was_done_is_not_sent_again(au
 
 async def test_an_order_its_owner_cancelled_while_we_were_down_is_not_placed_again(autojump_clock: MockClock) -> None:
     """By hand, so the owner is not fought: the execution ends, `external`, with what it has."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         (order,) = world.exchange.resting
         world.exchange.fill(3, order)
@@ -213,7 +213,7 @@ async def test_an_order_its_owner_cancelled_while_we_were_down_is_not_placed_aga
 
 async def test_the_deadline_passed_while_we_were_down(autojump_clock: MockClock) -> None:
     """The order is cancelled, nothing is placed, the execution ends for its deadline with what it has."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         world.exchange.fill(4, world.exchange.resting[0])
         await trio.sleep(600)
@@ -228,7 +228,7 @@ async def test_the_deadline_passed_while_we_were_down(autojump_clock: MockClock)
 async def test_the_market_paused_while_we_were_down(autojump_clock: MockClock) -> None:
     """Hold: the order rests on, nothing is placed; when the market is live again, which ends what rested through the
     pause, placing goes on."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
 
         async def work(stage: Stage) -> None:
             await resting(stage)
@@ -253,7 +253,7 @@ async def test_the_market_paused_while_we_were_down(autojump_clock: MockClock) -
 async def test_the_grid_changed_while_we_were_down(autojump_clock: MockClock) -> None:
     """An execution keeps the grid it was accepted under: what rests goes on and fills; prices that the exchange takes
     no more are refused, and the third refusal in a row ends it. What is accepted now has the new grid."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         world.exchange.paper.change_grid(TICKER, "deci_cent")
         fine = grid_of("deci_cent")
         between = resolve_limits(PriceE4(4_750), fine, FEES, worst=PriceE4(4_750))
@@ -283,7 +283,7 @@ async def test_the_grid_changed_while_we_were_down(autojump_clock: MockClock) ->
 async def test_the_market_closed_or_settled_while_we_were_down(autojump_clock: MockClock, gone: bool) -> None:
     """Closed, or settled so long ago that the exchange does not know it any more: the execution ends, and the others
     start."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         world.exchange.paper.close_market(TICKER)
         if gone:
@@ -299,7 +299,7 @@ async def test_the_market_closed_or_settled_while_we_were_down(autojump_clock: M
 
 async def test_a_market_that_cannot_be_read_ends_nobody(autojump_clock: MockClock) -> None:
     """It is not known to be gone: its order rests on, nothing is placed, and the deadline ends it."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         market = world.exchange.paper.markets[TICKER]
         market.header = replace(market.header, fee_type="of a kind that nobody knows")
@@ -314,7 +314,7 @@ async def test_a_market_that_cannot_be_read_ends_nobody(autojump_clock: MockCloc
 async def test_the_clock_moved_back_while_we_were_down(autojump_clock: MockClock) -> None:
     """It was an hour ahead, and is put right: the order is adopted although it was made before the execution was
     accepted, as the database has it, and its deadline is that of the wall."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         world.exchange.set_our_clock(HOUR_US)
         await world.killed_after(resting)
         (order,) = world.exchange.resting
@@ -330,7 +330,7 @@ async def test_the_clock_moved_back_while_we_were_down(autojump_clock: MockClock
 
 async def test_the_clock_moved_forward_while_we_were_down(autojump_clock: MockClock) -> None:
     """A machine suspended for an hour: the deadline has passed, the exchange has ended the order, nothing is placed."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         world.exchange.sleep(HOUR_US)
         async with world.life() as stage:
@@ -342,7 +342,7 @@ async def test_the_clock_moved_forward_while_we_were_down(autojump_clock: MockCl
 
 async def test_a_revoked_key_is_one_clear_error_and_nothing_is_lost(autojump_clock: MockClock) -> None:
     """Everything is refused: the engine stops before it has written or sent anything; with a good key it goes on."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         before, asked = await world.stored("e000001"), len(world.exchange.requests)
         revoked = world.exchange.bends.on_request(requests.error(401, "authentication_error"), path="/portfolio/*")
@@ -362,7 +362,7 @@ async def test_a_revoked_key_is_one_clear_error_and_nothing_is_lost(autojump_clo
 
 async def test_an_order_of_another_instance_refuses_the_start(autojump_clock: MockClock) -> None:
     """Its engine may be alive. Told that it is gone, the engine starts, and leaves the order alone."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         foreign = world.exchange.strange_order("fxzzzzzzzzzz-e000007-1-1")
         before = await world.stored("e000001")
@@ -380,7 +380,7 @@ async def test_an_order_of_another_instance_refuses_the_start(autojump_clock: Mo
 
 async def test_an_orphan_of_ours_is_cancelled_and_reported(autojump_clock: MockClock) -> None:
     """An order of this database that nobody unfinished owns; somebody else's is left alone."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         (order,) = world.exchange.resting
         for name in (f"fx{INSTANCE}-e000099-1-1", "somebody-elses"):
@@ -395,7 +395,7 @@ async def test_an_orphan_of_ours_is_cancelled_and_reported(autojump_clock: MockC
 
 async def test_an_orphan_whose_row_cannot_be_read_is_not_taken_for_gone(autojump_clock: MockClock) -> None:
     """Its cancel got lost and its row is unreadable from then on: it is cancelled again, and the engine runs."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         (order,) = world.exchange.resting
         name = f"fx{INSTANCE}-e000099-1-1"
@@ -424,7 +424,7 @@ async def test_an_orphan_whose_row_cannot_be_read_is_not_taken_for_gone(autojump
 
 async def test_an_orphan_that_appears_later_is_cancelled_too(autojump_clock: MockClock) -> None:
     """Found by two looks in a row at the listing."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         await resting(stage)
         (order,) = world.exchange.resting
         name = f"fx{INSTANCE}-e000099-1-1"
@@ -437,7 +437,7 @@ async def test_an_orphan_that_appears_later_is_cancelled_too(autojump_clock: Moc
 
 async def test_a_fill_of_an_ended_execution_that_came_while_we_were_down(autojump_clock: MockClock) -> None:
     """It is stored as late, journaled, and counted in what the execution cost."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
 
         async def work(stage: Stage) -> None:
             await stage.submit(horizon_s=5)
@@ -459,7 +459,7 @@ async def test_a_fill_of_an_ended_execution_that_came_while_we_were_down(autojum
 
 async def test_what_was_not_reckoned_before_the_kill_is_reckoned_at_the_next_start(autojump_clock: MockClock) -> None:
     """It ended early, and was killed before its deadline, when it would have been priced."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
 
         async def work(stage: Stage) -> None:
             await stage.submit(horizon_s=100)
@@ -483,7 +483,7 @@ async def test_what_was_not_reckoned_before_the_kill_is_reckoned_at_the_next_sta
 async def test_the_trouble_of_one_stops_nobody_else(autojump_clock: MockClock) -> None:
     """A method that is not known any more, and an order that contradicts: each quarantined with its reason and its
     order cancelled; the third goes on."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
 
         async def work(stage: Stage) -> None:
             await stage.submit(horizon_s=300, method_name="forgotten@1")
@@ -519,7 +519,7 @@ async def test_the_trouble_of_one_stops_nobody_else(autojump_clock: MockClock) -
 
 async def test_a_quarantined_execution_stays_so_over_a_restart_and_can_be_resumed(autojump_clock: MockClock) -> None:
     """The column is kept; `resume_execution` clears it, looks up, and goes on with a new order."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         await world.database.quarantine("e000001", "a person must look")
         async with world.life() as stage:
@@ -538,7 +538,7 @@ async def test_a_quarantined_execution_stays_so_over_a_restart_and_can_be_resume
 async def test_an_exchange_that_does_not_answer_is_waited_for(autojump_clock: MockClock) -> None:
     """The engine stays `recovering` and accepts nothing; a halt cancels what the snapshots know although nothing can be
     read, and when the exchange answers it stays halted."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         silent = world.exchange.silence(FILLS)
         async with world.life(wait=False) as stage:
@@ -561,7 +561,7 @@ async def test_an_exchange_that_does_not_answer_is_waited_for(autojump_clock: Mo
 async def test_leaving_before_the_exchange_has_answered(autojump_clock: MockClock, cancel_orders: bool) -> None:
     """Nothing can be read: what the snapshots know is cancelled, or left as it is if so wished; no execution ends, and
     the next start goes on with it."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(resting)
         silent = world.exchange.silence(FILLS)
         async with world.life(wait=False) as stage:

@@ -17,7 +17,7 @@ from trio.testing import MockClock
 from fsm_exec.core.errors import VenueRefused, VenueUnavailable
 from fsm_exec.core.exchange_port import StreamListener
 from fsm_exec.runtime.inbox import InboxOverflow
-from tests.runtime.killed_engine import World, a_world, ended
+from tests.runtime.killed_engine import RestartBench, ended, open_restart_bench
 from tests.runtime.support import Stage, StoreBetween, count
 
 READS: Final = ("fetch_markets", "fetch_market_terms", "fetch_orders", "fetch_fills", "stream")
@@ -29,7 +29,7 @@ TIMEOUT_S: Final = 20.0  # of a read, in the client
 class Outage:
     """Reads of a world that are down in one way, until `over`."""
 
-    def __init__(self, world: World, reads: tuple[str, ...], way: Way) -> None:
+    def __init__(self, world: RestartBench, reads: tuple[str, ...], way: Way) -> None:
         self._world, self._way = world, way
         self._is_over = trio.Event()
         self._kept = {name: getattr(world.exchange, name) for name in reads}
@@ -93,7 +93,7 @@ async def at_work(stage: Stage) -> None:
 @pytest.mark.parametrize("reads", ONE_OR_ALL, ids="+".join)
 async def test_while_recovering(autojump_clock: MockClock, reads: tuple[str, ...], asked: str, way: Way) -> None:
     """The order is off the book at once; when the reads are back, all that was filled meanwhile is counted, once."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(at_work)
         world.exchange.fill(3, world.exchange.resting[0])  # while nobody was there
         world.tickers = ()
@@ -129,7 +129,7 @@ async def test_while_recovering(autojump_clock: MockClock, reads: tuple[str, ...
 )
 async def test_while_running(autojump_clock: MockClock, reads: tuple[str, ...], asked: str, way: Way) -> None:
     """The same of an engine whose reads fail while it works."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         await at_work(stage)
         outage = Outage(world, reads, way)
         async with trio.open_nursery() as nursery:
@@ -146,7 +146,7 @@ async def test_while_running(autojump_clock: MockClock, reads: tuple[str, ...], 
 @pytest.mark.parametrize("reads", ONE_OR_ALL, ids="+".join)
 async def test_a_read_that_is_refused(autojump_clock: MockClock, reads: tuple[str, ...]) -> None:
     """A definite no ends a start, but not before all that is being stopped is off the book."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(at_work)
         world.tickers = ()
         outage = Outage(world, reads, "refused")
@@ -165,7 +165,7 @@ async def test_a_read_that_is_refused(autojump_clock: MockClock, reads: tuple[st
 
 async def test_what_was_under_way_at_the_kill(autojump_clock: MockClock) -> None:
     """A place without an answer is cancelled as soon as it is found; a cancel that never arrived goes again at once."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
 
         async def work(stage: Stage) -> None:
             await stage.submit(horizon_s=600)
@@ -201,7 +201,7 @@ async def test_what_was_under_way_at_the_kill(autojump_clock: MockClock) -> None
 @pytest.mark.parametrize("before", [False, True])
 async def test_what_is_quarantined(autojump_clock: MockClock, before: bool) -> None:
     """Its snapshot can be read: a halt cancels what it knows, whether it comes before or after the snapshots."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(at_work)
         await world.database.quarantine("e000001", "a person must look")
         world.tickers = ()
@@ -218,7 +218,7 @@ async def test_what_is_quarantined(autojump_clock: MockClock, before: bool) -> N
 
 async def test_a_quarantined_one_is_cancelled_by_its_name(autojump_clock: MockClock) -> None:
     """No read is waited for either, and what is not known of it is looked up when it can be."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(at_work)
         world.exchange.fill(3, world.exchange.resting[0])
         await world.database.quarantine("e000001", "a person must look")
@@ -244,7 +244,7 @@ class Copied(StoreBetween):
 
 async def test_orders_of_a_restored_copy_wait_for_the_listings(autojump_clock: MockClock) -> None:
     """They may be another engine's that is alive: nothing is sent before the exchange has told."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         await world.killed_after(at_work)
         (order,) = world.exchange.resting
         held = world.exchange.held[order]
@@ -263,7 +263,7 @@ async def test_orders_of_a_restored_copy_wait_for_the_listings(autojump_clock: M
 
 async def test_a_task_that_begins_anew_while_reads_are_down(autojump_clock: MockClock) -> None:
     """It waits for a listing that does not come; a halt finds it all the same."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         await at_work(stage)
         Outage(world, ("fetch_orders", "fetch_fills"), "silent")
         (actor,) = stage.engine.actors.values()
@@ -278,7 +278,7 @@ async def test_a_task_that_begins_anew_while_reads_are_down(autojump_clock: Mock
 @pytest.mark.parametrize("asked", ["halt", "drain"])
 async def test_cancels_that_get_lost_are_sent_again_without_any_read(autojump_clock: MockClock, asked: str) -> None:
     """By the clock, with growing pauses, however often it takes."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         await at_work(stage)
         world.exchange.cancel_fates += ["lost there"] * 4
         Outage(world, ("fetch_orders", "fetch_fills"), "unavailable")

@@ -18,7 +18,7 @@ from fsm_exec.core.values.units import LINEAR_CENT
 from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
 from fsm_exec.runtime.inbox import INBOX_EVENTS_MAX, InboxOverflow
 from fsm_exec.runtime.supervisor import RESTART_INTERVAL_S, RESTARTS_MAX, is_restartable
-from tests.runtime.killed_engine import World, a_world, ended
+from tests.runtime.killed_engine import RestartBench, ended, open_restart_bench
 from tests.runtime.support import FEES, TICKER, Stage, count, price
 
 
@@ -59,7 +59,7 @@ async def submit(stage: Stage, algorithm: Fragile, horizon_s: int = 600) -> str:
     )
 
 
-def fragile_world(world: World) -> Fragile:
+def fragile_world(world: RestartBench) -> Fragile:
     algorithm = Fragile()
     known = world.methods
     world.methods = lambda name: algorithm if name == algorithm.full_name else known(name)
@@ -68,7 +68,7 @@ def fragile_world(world: World) -> Fragile:
 
 async def test_a_task_that_fails_begins_anew_and_keeps_its_order(autojump_clock: MockClock) -> None:
     """After a pause, from its last snapshot: the order stays, a fill made meanwhile is looked up."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         algorithm = fragile_world(world)
         async with world.life() as stage:
             name = await submit(stage, algorithm)
@@ -89,7 +89,7 @@ async def test_a_task_that_fails_begins_anew_and_keeps_its_order(autojump_clock:
 
 async def test_one_that_fails_again_and_again_is_quarantined(autojump_clock: MockClock) -> None:
     """Past its restarts its order is cancelled, its snapshot and the reason are kept; its neighbour fills."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         algorithm = fragile_world(world)
         async with world.life() as stage:
             name, neighbour = await submit(stage, algorithm), await stage.submit(horizon_s=600)
@@ -113,7 +113,7 @@ async def test_one_that_fails_again_and_again_is_quarantined(autojump_clock: Moc
 
 async def test_failures_far_apart_never_quarantine(autojump_clock: MockClock) -> None:
     """The intensity counts within its interval only."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         algorithm = fragile_world(world)
         async with world.life() as stage:
             name = await submit(stage, algorithm, horizon_s=3_600)
@@ -129,7 +129,7 @@ async def test_failures_far_apart_never_quarantine(autojump_clock: MockClock) ->
 
 async def test_a_flood_of_facts_is_reconciled_from_the_listings(autojump_clock: MockClock) -> None:
     """The inbox overflows: what it held is dropped, the task begins anew, and every fill is counted once."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         name = await stage.submit(horizon_s=600)
         await trio.sleep(3)
         (order,) = world.exchange.resting
@@ -148,7 +148,7 @@ async def test_a_flood_of_facts_is_reconciled_from_the_listings(autojump_clock: 
 
 async def test_a_stop_reaches_one_that_is_about_to_begin_anew(autojump_clock: MockClock) -> None:
     """Asked for during the pause: its successor ends at once."""
-    async with a_world() as world:
+    async with open_restart_bench() as world:
         algorithm = fragile_world(world)
         async with world.life() as stage:
             name = await submit(stage, algorithm)
@@ -166,7 +166,7 @@ async def test_a_stop_reaches_one_that_is_about_to_begin_anew(autojump_clock: Mo
 
 async def test_a_step_that_somebody_else_has_written_quarantines(autojump_clock: MockClock) -> None:
     """The journal's numbers are the fence: of two writers the second is refused, told why, and its order cancelled."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         name = await stage.submit(horizon_s=600)
         await trio.sleep(3)
         (order,) = world.exchange.resting
@@ -194,7 +194,7 @@ def test_which_failures_may_be_tried_again() -> None:
 
 async def test_a_contradiction_is_not_tried_again(autojump_clock: MockClock) -> None:
     """Quarantined at once; resumed, it meets the same fact and is quarantined again."""
-    async with a_world() as world, world.life() as stage:
+    async with open_restart_bench() as world, world.life() as stage:
         name = await stage.submit(horizon_s=600)
         await trio.sleep(3)
         (order,) = world.exchange.resting
