@@ -1,8 +1,8 @@
-"""The one configuration file: which exchange, whose key, which limits. TOML; unknown keys are refused.
+"""The one configuration file says which exchange, whose key, which limits. It is TOML; unknown keys are refused.
 
-Looked for in this order: `--config`, `FSM_EXEC_CONFIG`, `config.toml` in the platform's user directory. Secrets are
-paths of files, never values; a path is relative to the configuration's own directory. Limits carry their unit in the
-name.
+The file is looked for in this order: `--config`, `FSM_EXEC_CONFIG`, `config.toml` in the platform's user directory.
+Secrets are paths of files, never values; a path is relative to the configuration's own directory. Limits carry their
+unit in the name.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ EXAMPLE: Final = 'environment = "demo", api_key_id = "..." and private_key_path 
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`rest_url` and `ws_url` belong to environment "paper" and to no other. `allow_real_money` goes with "production"
-    and with nothing else. `[limits]` is what `serve` accepts at most, `[depth]` how it stores books of markets."""
+    """The configuration as it is written. `rest_url` and `ws_url` belong to environment "paper" and to no other.
+    `allow_real_money` goes with "production" and with nothing else. `[limits]` is what `serve` accepts at most,
+    `[depth]` how it stores books of markets."""
 
     environment: EnvironmentName
     api_key_id: str
@@ -86,8 +87,8 @@ def _config_path(wanted: Path | None, variables: Mapping[str, str]) -> Path:
 
 
 def user_config_directory() -> Path:
-    """Where this platform keeps a user's configuration of this program."""
-    import platformdirs  # only here: a command that is told its configuration needs no platform's opinion
+    """Return where this platform keeps a user's configuration of this program."""
+    import platformdirs  # only here: a command that is given its configuration needs no platform's opinion
 
     return platformdirs.user_config_path("fsm-exec", appauthor=False)
 

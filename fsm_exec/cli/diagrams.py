@@ -1,4 +1,4 @@
-"""`fsm-exec diagrams`: the state machines drawn from the very tables that run, as Mermaid text that diffs in review."""
+"""`fsm-exec diagrams` draws the state machines from the very tables that run, as Mermaid text that diffs in review."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from states import REASONS, TABLES, Table
 
 
 def diagram(table: Table) -> str:
-    """One Markdown file: the drawing, and every row with its guard."""
+    """Return one Markdown file: the drawing, and every row with its guard."""
     lines = [
         f"# {table.name}",
         "",
@@ -47,7 +47,7 @@ def diagram(table: Table) -> str:
 
 
 def _arrows(table: Table) -> dict[tuple[str, str], list[str]]:
-    """One arrow for each pair of states, labelled with all its triggers."""
+    """Return one arrow for each pair of states, labelled with all its triggers."""
     arrows: dict[tuple[str, str], list[str]] = {}
     for row in table.rows:
         label = row.trigger + (f" [{row.guard}]" if row.guard else "")

@@ -1,7 +1,7 @@
-"""`fsm-exec doctor`: whether this installation, its configuration and its account can do what they are for.
+"""`fsm-exec doctor` checks whether installation, configuration and account can do what they are for.
 
-One line a check, each with its remedy. Later checks need earlier ones; what could not be looked at is not listed as
-good. Nothing is written to the exchange.
+Each check is one line with its remedy. Later checks need earlier ones; what could not be checked is not listed as good.
+Nothing is written to the exchange.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ REFUSALS: Final = {
 
 
 class StreamProbe:
-    """Hears whether a stream answers, and why it does not: a listener and a log."""
+    """A listener and a log that notes whether a stream answers, and why it does not."""
 
     def __init__(self) -> None:
         self.answered = False
@@ -125,8 +125,8 @@ def _check_installation(config_path: Path | None) -> Iterator[Check]:
 
 
 def states_check(states_file: Path, package_file: Path) -> Check:
-    """The tables must be those that were shipped with this engine: a stranger's package of that name would be used
-    without a word."""
+    """Check that the tables are those that ship with this engine: another package of that name would be used without a
+    warning."""
     beside = package_file.resolve().parent.parent / "states"
     found = states_file.resolve().parent
     if found == beside:
@@ -140,11 +140,11 @@ def _load_usable(config_path: Path | None) -> tuple[LoadedConfig | None, Signing
         loaded = load_config(config_path)
         return loaded, SigningKey.load(loaded.key_path)
     except UserError:
-        return None, None  # told already
+        return None, None  # reported already
 
 
 async def check_account(loaded: LoadedConfig, key: SigningKey) -> list[Check]:
-    """Ask the exchange. Ends early where nothing further could be learned."""
+    """Check the account at the exchange. The checks end early where nothing further could be learned."""
     wall, heard = WallClock(system_us()), StreamProbe()
     async with connect(access_of(loaded, key), wall, log=heard) as client:
         reachable = await _check_reachability(client)
@@ -183,9 +183,10 @@ async def _check_clock(client: KalshiClient, wall: WallClock, limit_ms: int) -> 
 
 
 def clock_check(before_us: int, after_us: int, second_us: int, limit_ms: int) -> Check:
-    """Our clock against a second of the exchange's that was current at some time between `before_us` and `after_us`.
+    """Compare our clock with a second of the exchange's, current at some time between `before_us` and `after_us`.
 
-    The exchange tells whole seconds, so all that is known is a span; it fails only if the whole span is beyond.
+    The exchange gives whole seconds, so all that is known is a span; the check fails only if the whole span is beyond
+    the limit.
     """
     least_us, most_us = before_us - (second_us + US_PER_S), after_us - second_us
     least_ms, most_ms = least_us // US_PER_MS, most_us // US_PER_MS
@@ -237,7 +238,7 @@ async def _check_scopes(client: KalshiClient, api_key_id: str) -> Check:
 
 
 async def _check_stream(client: KalshiClient, heard: StreamProbe) -> Check:
-    """A handshake, and the answer to the subscriptions."""
+    """Check the handshake, and the answer to the subscriptions."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.stream, heard, ())
         with trio.move_on_after(STREAM_WAIT_S):

@@ -1,5 +1,4 @@
-"""The signals by which a command that runs until it is told to stop is told to: Ctrl-C, the machine that shuts down,
-the terminal that is closed."""
+"""These signals end a command that runs until it is stopped: Ctrl-C, a shutdown of the machine, the closed terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +6,6 @@ import signal
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:
-    """Those to listen to. Whoever starts a command under `nohup` wants it to outlive the terminal."""
+    """Return the signals to listen to. A command started under `nohup` is to outlive the terminal."""
     outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return (signal.SIGINT, signal.SIGTERM) if outlives else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

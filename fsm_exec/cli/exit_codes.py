@@ -1,4 +1,4 @@
-"""What the process says when it ends: 0 done, and these."""
+"""The exit codes of the process: 0 done, and these."""
 
 from __future__ import annotations
 

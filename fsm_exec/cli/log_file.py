@@ -1,4 +1,4 @@
-"""The log of a command that works a database: one file beside it."""
+"""The log of a command that works a database is one file beside it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def log_path(db: Path) -> Path:
 
 @contextmanager
 def open_log_file(db: Path) -> Iterator[TextIO]:
-    """The log beside the database; a new one in which nothing was written does not stay. Raises UserError; a disk that
-    is full when it is closed is not worth an error."""
+    """Open the log beside the database; a new one in which nothing was written does not stay. Raises UserError; a disk
+    that is full when it is closed is not worth an error."""
     path = log_path(db)
     is_new = not os.path.lexists(path)
     try:

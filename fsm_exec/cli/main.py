@@ -1,7 +1,7 @@
 """`fsm-exec`: the commands, and the one place where errors become a line on stderr and an exit code.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted. No traceback reaches a user; what a traceback
-would tell stands in the command's log file.
+Exit codes: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted. No traceback reaches a user; it stands in the
+command's log file.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Loads a command when it is asked for: loading all of them takes longer than most of them take to run."""
+    """A group that loads a command when it is asked for: loading all takes longer than most of them take to run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -86,7 +86,7 @@ def main() -> None:
         _fail(EXIT_USAGE, "python -O switches checks off that guard money; run without -O")
     _disable_core_dumps()
     os.umask(OWNER_ALONE)  # books, logs, reports, recordings: whatever is made is its owner's alone
-    if sys.stdout is None:  # closed by whoever started us
+    if sys.stdout is None:  # closed by the process that started us
         _fail(EXIT_USAGE, "standard output is closed; open it, or send it to a file")
     try:
         cli.main(prog_name="fsm-exec", standalone_mode=False)
@@ -109,7 +109,7 @@ def main() -> None:
 
 
 def _disable_core_dumps() -> None:
-    """No picture of the memory is written when the process dies: a private key may be in it."""
+    """Write no core dump when the process dies: a private key may be in it."""
     with suppress(ImportError, ValueError, OSError):
         import resource  # not on every platform
 
@@ -117,13 +117,13 @@ def _disable_core_dumps() -> None:
 
 
 def _fail_of_group(group: BaseExceptionGroup[BaseException]) -> None:
-    """Nurseries wrap what their tasks raise: unwrap it, or let a real bug show itself."""
+    """Unwrap what the tasks of a nursery raised and fail by it; let a real bug show itself."""
     for kind, code in (
         (UserError, EXIT_USAGE),
         (ExecError, EXIT_FAILED),
         (KeyboardInterrupt, EXIT_INTERRUPTED),
         (OSError, EXIT_FAILED),
-        (SystemExit, EXIT_FAILED),  # how the table's printer says that nobody reads
+        (SystemExit, EXIT_FAILED),  # how the table's printer says that its reader has gone
     ):
         found = group.subgroup(kind)
         if found is not None:
@@ -149,8 +149,8 @@ def _message_of(error: BaseException) -> str:
 
 
 def _fail_of_output(error: OSError | SystemExit) -> NoReturn:
-    """Whoever read our output has gone, or its disk is full. What is still buffered is thrown away: the interpreter
-    would try to write it at its end, and complain again."""
+    """Exit because the reader of our output has gone, or its disk is full. What is still buffered is thrown away: the
+    interpreter would try to write it at its end, and complain again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if isinstance(error, SystemExit) or error.errno == errno.EPIPE:
         sys.exit(EXIT_FAILED)

@@ -1,4 +1,4 @@
-"""What a command prints, and the only place that prints: nothing foreign reaches the terminal as it came.
+"""The output of commands, and the only place that prints: nothing foreign reaches the terminal as it came.
 
 Lines and tables are cleaned (`core.text`); JSON keeps everything, by escapes. Nothing is ever taken for markup: a name
 may have brackets in it.
@@ -20,12 +20,12 @@ from fsm_exec.core.text import clean_lines, escaped_json
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Lines of text, on stdout or stderr."""
+    """Print lines of text, on stdout or stderr."""
     click.echo(clean_lines(text), err=err)
 
 
 def say_json(document: object, *, indent: int | None = None) -> None:
-    """One JSON document: on one line, or indented."""
+    """Print one JSON document: on one line, or indented."""
     try:
         text = msgspec.json.encode(document).decode()
     except UnicodeEncodeError:  # a lone surrogate, as a path may have

@@ -1,4 +1,4 @@
-"""Which exchange and whose account a daemon works: by configuration, or a paper exchange on this machine."""
+"""A daemon works the account of a configuration, or one on a paper exchange on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fsm_exec.kalshi import environment
 
 
 def load_account(config: Path | None, paper: str | None) -> LoadedConfig:
-    """Raises UserError."""
+    """Load the account from the configuration or from the file of a paper exchange. Raises UserError."""
     if paper is None:
         return load_config(config)
     if config is not None:

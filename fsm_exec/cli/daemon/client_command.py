@@ -1,4 +1,4 @@
-"""What the commands that talk to the daemon share: how they find it, and how they print."""
+"""The commands that talk to the daemon share how they find it and how they print."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rich.console import Console
 from fsm_exec.cli.output import Page, say_json
 from fsm_exec.control.client import Client
 
-PLAIN_WIDTH: Final = 140  # when nobody's terminal says how wide it is
+PLAIN_WIDTH: Final = 140  # when no terminal says how wide it is
 
 
 def daemon_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds --url, --token-file and --json."""
+    """Add the options --url, --token-file and --json to a command."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."),
         click.option(
@@ -34,7 +34,7 @@ def daemon_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def daemon_command(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds the same; hands the command a client and whether JSON is wanted."""
+    """Add the same options; hand the command a client and whether JSON is wanted."""
 
     @daemon_options
     @wraps(command)
@@ -46,7 +46,7 @@ def daemon_command(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def open_console() -> Console:
-    """A table cut to nothing says nothing: without a terminal there is room."""
+    """Open the console of a table; without a terminal it is wide enough, for a table that is cut says nothing."""
     made = Page()
     return made if made.is_terminal and not made.is_dumb_terminal else Page(width=PLAIN_WIDTH)
 

@@ -1,4 +1,4 @@
-"""`fsm-exec cancel`, `halt` and `resume`: steering what the daemon does."""
+"""`fsm-exec cancel`, `halt` and `resume` control what the daemon does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAIT_MAX_S: Final = 86_400
 
 
 class OrdersStillLive(ExecError):
-    """What was to be off the book may not be."""
+    """Orders that were to be cancelled may still be live."""
 
 
 @click.command()

@@ -1,7 +1,7 @@
-"""The daemon's life inside trio: opened from the outside in, closed from the inside out.
+"""The daemon's process runs inside trio: it is opened from the outside in, closed from the inside out.
 
 store > client > engine > control API. The API answers while the engine recovers and while it comes to rest, so that
-`status` can tell; what is submitted then is refused.
+`status` works then; submissions are refused.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ OnStop: TypeAlias = Literal["cancel", "leave"]
 
 @dataclass(frozen=True)
 class DaemonParts:
-    """What the command found out before anything runs; the locks are held. `listening` is bound already."""
+    """The parts that the command prepared before anything runs. The locks are held; `listening` is bound."""
 
     account: LoadedConfig
     key: SigningKey
@@ -60,7 +60,7 @@ class DaemonParts:
 
 
 class DaemonReady(msgspec.Struct, frozen=True, kw_only=True):
-    """Said once, when executions are accepted."""
+    """The line that is printed once, when executions are accepted."""
 
     control_url: str
     token_file: str
@@ -81,7 +81,7 @@ class DaemonProcess:
         self._is_left_live = False  # what was to be cancelled may be live
 
     async def run(self) -> int:
-        """The exit code. Raises UserError, VenueRefused and StoreFailed."""
+        """Run the daemon; return the exit code. Raises UserError, VenueRefused and StoreFailed."""
         with (
             trio.open_signal_receiver(*ending_signals()) as signals,
             trio.CancelScope() as life,
@@ -132,7 +132,7 @@ class DaemonProcess:
                 )
             )
             engine = session.engine
-            if was_halted:  # before anybody is taken up: none of them may place anything first
+            if was_halted:  # before any execution is recovered: none of them may place anything first
                 engine.halt("halted before this start")
             self._is_up = True
             control = Control(engine, store, wall, watchers, parts.account.config.limits, self._info(), find_method)
@@ -144,7 +144,7 @@ class DaemonProcess:
             await self._run_until_stopped(engine, store, control)
 
     async def _run_until_stopped(self, engine: Engine, store: SqliteStore, control: Control) -> None:
-        """Until a signal, or until the engine cannot go on: then what went wrong is raised."""
+        """Run until a signal, or until the engine cannot go on: then raise what went wrong."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._announce, engine, store)
             nursery.start_soon(self._watch_for_failure, engine)

@@ -1,4 +1,4 @@
-"""How many orders may still be live, in words that are true whatever the exchange has said so far."""
+"""Open orders are described in words that are true whatever the exchange has said so far."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fsm_exec.runtime.status import EngineStatus
 
 
 def describe_open_orders(status: Status | EngineStatus) -> str:
-    """Never that nothing is live, unless the exchange has said so."""
+    """Describe how many orders may be live. It never says that nothing is, unless the exchange has said so."""
     if status.nothing_live:
         return "nothing is live"
     if not status.live_orders:

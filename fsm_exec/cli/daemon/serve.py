@@ -1,9 +1,8 @@
 """`fsm-exec serve`: the engine as a daemon. It takes its locks, recovers, answers the API, and rests on a signal.
 
-Exit codes: 0 rested after a signal, 1 failed (the database, somebody else holds a lock, or orders that were to be
-cancelled may still be live), 2 wrong usage or
-configuration, 130 stopped by a second signal, or by one before it was ready. Whatever the end, nothing durable is lost:
-the next start goes on.
+Exit codes: 0 rested after a signal, 1 failed (the database, a lock that another process holds, or orders that were to
+be cancelled may still be live), 2 wrong usage or configuration, 130 stopped by a second signal, or by one before it was
+ready. Whatever the end, nothing durable is lost: the next start goes on.
 """
 
 from __future__ import annotations
@@ -107,7 +106,7 @@ def serve(
 
 
 def _database(wanted: Path | None, environment: str) -> Path:
-    """The database's real path. Raises UserError."""
+    """Return the database's real path. Raises UserError."""
     path = database_path(environment) if wanted is None else wanted
     if wanted is None:
         ensure_directory(path.parent)

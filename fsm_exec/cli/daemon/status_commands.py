@@ -108,7 +108,7 @@ def status(daemon: Client, *, as_json: bool) -> None:
 
 
 def _shown(value: object) -> str:
-    """A value of the status; what is nested, on one line."""
+    """Return a value of the status as text; a nested one is on one line."""
     match value:
         case msgspec.Struct():
             return ", ".join(f"{name} {_word(part)}" for name, part in msgspec.structs.asdict(value).items())

@@ -1,4 +1,4 @@
-"""`fsm-exec submit`: one execution for the daemon, accepted once however often the command is run with its key."""
+"""`fsm-exec submit` gives the daemon one execution, accepted once however often the command is run with its key."""
 
 from __future__ import annotations
 

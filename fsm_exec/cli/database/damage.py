@@ -1,4 +1,4 @@
-"""Saying what of a database could not be read, after everything else has been shown."""
+"""Damaged rows of a database are reported after everything else has been shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fsm_exec.cli.output import say
 
 
 def say_damage(damage: Sequence[str]) -> None:
-    """One line on stderr for each damaged row, once, and exit code 1; nothing if there is none."""
+    """Print a line on stderr for each damaged row, once, and exit with 1; do nothing if there is none."""
     if not damage:
         return
     for line in dict.fromkeys(damage):

@@ -1,4 +1,4 @@
-"""Which database a command means that was not told one: this user's daemon's, if there is exactly one."""
+"""A command without --db means the database of this user's daemon, if there is exactly one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fsm_exec.core.errors import UserError
 
 
 def resolve_database(path: Path | None) -> Path:
-    """`path`, or the one database there is. Raises UserError, with their names, if there are several or none."""
+    """Return `path`, or the one database there is. Raises UserError, with their names, if there are several or none."""
     if path is not None:
         return path
     found = sorted(data_directory().glob("*.sqlite"))

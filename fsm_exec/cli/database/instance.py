@@ -1,4 +1,4 @@
-"""Drawing a database's instance: what makes its order ids its own."""
+"""The instance of a database makes its order ids its own."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import secrets
 
 
 def draw_instance() -> str:
-    """Ten base32 characters. Drawn once per database, so it need not, and must not, repeat."""
+    """Draw ten base32 characters, once per database: the draw need not, and must not, repeat."""
     return base64.b32encode(secrets.token_bytes(7)).decode("ascii")[:10].lower()

@@ -1,4 +1,4 @@
-"""`fsm-exec methods`: named, versioned, immutable choices of an algorithm and its configuration.
+"""`fsm-exec methods` keeps named, versioned, immutable choices of an algorithm and its configuration.
 
 A file for `add` is TOML or JSON: `algorithm = "NAME"` and a table `config`; `--set KEY=VALUE` comes on top of it. It
 may say the method's `name`, and what speaks for it (`evidence`, read by people only): that of `fsm-exec tune` does.
@@ -48,7 +48,7 @@ class MethodFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MethodSpec(msgspec.Struct, frozen=True):
-    """What `add` was asked for, file and options together."""
+    """The method that `add` is to make, from file and options together."""
 
     name: str
     algorithm: str
@@ -56,10 +56,10 @@ class MethodSpec(msgspec.Struct, frozen=True):
 
 
 def method_finder(database: Path | None) -> Callable[[str], Method]:
-    """How a name becomes a method: NAME or NAME@VERSION, of this database (looked at anew for each that was not asked
-    for before, so what is added while an engine runs is found) or of those there are without one. The function raises
-    UserError for one that does not exist, AlgorithmMissing for one whose package is not installed, CorruptSnapshot for
-    one that its algorithm does not take any more."""
+    """Return a function from NAME or NAME@VERSION to a method of this database, or of those that ship and are
+    installed. A name that was not asked for before is looked up in the file, so a method added while an engine runs is
+    found. The function raises UserError for one that does not exist, AlgorithmMissing for one whose package is not
+    installed, CorruptSnapshot for one that its algorithm does not take any more."""
 
     known: dict[str, Method] = {}
 
@@ -75,8 +75,8 @@ def method_finder(database: Path | None) -> Callable[[str], Method]:
 
 
 def stored_method_finder(database: Path) -> Callable[[str], Method]:
-    """As `method_finder`, of a database that nobody in this process has open: what it holds now, with not a byte of it
-    changed, whatever its schema. Raises UserError for what is no database of ours."""
+    """As `method_finder`, for a database that is not open in this process: read once, without changing a byte of it,
+    whatever its schema. Raises UserError for a file that is no database of fsm-exec."""
     with open_read_only(database) as looked:
         return Catalogue(observations.load_methods(looked.connection), installed()).find
 
@@ -135,7 +135,7 @@ def list_methods(db: Path | None, as_json: bool) -> None:
 
 
 def say_broken_packages() -> None:
-    """A line on stderr for each algorithm that an installed package offers and that cannot be used."""
+    """Print a line on stderr for each algorithm that an installed package offers and that cannot be used."""
     for why in installed().broken().values():
         say(f"fsm-exec: {why}", err=True)
 
@@ -195,7 +195,7 @@ def add(
 
 
 def _spec_of(name: str | None, path: Path | None, algorithm: str | None, settings: tuple[str, ...]) -> MethodSpec:
-    """Raises UserError."""
+    """Combine file and options. Raises UserError."""
     given = _load_file(path) if path is not None else None
     if given is None and algorithm is None:
         raise UserError("give --file or --algorithm")
@@ -210,7 +210,7 @@ def _spec_of(name: str | None, path: Path | None, algorithm: str | None, setting
 
 
 def _parse_setting(text: str) -> tuple[str, object]:
-    """A value is a whole number, true, false, or text."""
+    """Parse KEY=VALUE; a value is a whole number, true, false, or text."""
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise UserError(f"--set {text[:60]!r} is not of the form KEY=VALUE")
@@ -238,7 +238,7 @@ def _config(row: MethodRow) -> dict[str, object]:
 
 
 def _differences(row: MethodRow) -> dict[str, object]:
-    """From the defaults of its algorithm as it is installed; none are known of one that is not."""
+    """Return what differs from the defaults of the installed algorithm; nothing if it is not installed."""
     known = next((first for first in first_rows(installed()) if first.name == row.algorithm), None)
     if known is None:
         return {}
@@ -247,12 +247,13 @@ def _differences(row: MethodRow) -> dict[str, object]:
 
 
 def _package(row: MethodRow) -> str | None:
-    """What the row was written with, as pip takes it; None: its algorithm ships."""
+    """Return the package that the row was written with, as pip takes it; None: its algorithm ships."""
     return None if row.distribution is None else Origin(row.distribution, row.distribution_version or "").requirement
 
 
 def _in_experiments(row: MethodRow) -> str:
-    """The lab knows no database: a method is its algorithm with the settings that differ, as text."""
+    """Return the method as experiments name it: the lab knows no database, so it is the algorithm with the settings
+    that differ."""
     settings = {key: _as_text(value) for key, value in _differences(row).items()}
     return with_settings(row.algorithm, settings) if settings else row.algorithm
 

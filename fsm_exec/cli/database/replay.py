@@ -1,8 +1,8 @@
-"""`fsm-exec replay`: an execution's journal told again, row by row, and held against what the database says of it.
+"""`fsm-exec replay` folds an execution's journal again, row by row, and compares it with the rest of the database.
 
-Folds with `apply` alone: no exchange, no algorithm, and not a byte of the database is changed, nor beside it. Exit 0 if
-everything agrees, 1 if the journal cannot be folded or the snapshot or a row differs. `--redecide` is information: what
-today's code would decide differently is listed and changes nothing about the exit code.
+It folds with `apply` alone: no exchange, no algorithm, and not a byte of the database is changed, nor beside it. Exit 0
+if everything agrees, 1 if the journal cannot be folded or the snapshot or a row differs. `--redecide` is information:
+what today's code would decide differently is listed and changes nothing about the exit code.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ IDS_SHOWN: Final = 8
 
 
 class StoredHistory(msgspec.Struct, frozen=True):
-    """What the database has of one execution."""
+    """The rows of one execution in the database."""
 
     stored: StoredExecution
     rows: list[JournalRow]
@@ -46,7 +46,7 @@ class StoredHistory(msgspec.Struct, frozen=True):
 
 
 class ReplayVerdict(msgspec.Struct, frozen=True):
-    """`checked`: the whole journal was folded and held against the rest. `redecision` None: not asked for."""
+    """The result. `checked`: the whole journal was folded and compared. `redecision` None: not asked for."""
 
     checked: bool
     differences: list[str]
@@ -85,7 +85,7 @@ def replay(execution_id: str, db: Path | None, until: int | None, redecide: bool
 
 
 def _load_history(db: Path, execution_id: str) -> StoredHistory:
-    """Raises UserError for an unknown execution, or a database that is none."""
+    """Load the rows of an execution. Raises UserError for an unknown one, or a file that is no database."""
     with open_read_only(db) as looked:
         connection = looked.connection
         stored = execution_reads.load_execution(connection, execution_id)
@@ -112,7 +112,7 @@ def _known_ids(executions: list[StoredExecution]) -> str:
 
 
 def _fold_rows(rows: list[JournalRow]) -> tuple[list[ReplayedRow], str | None]:
-    """As much of the history as can be folded, and what ended it."""
+    """Fold as many rows as can be folded; return them and the error that ended it, if any."""
     history: list[ReplayedRow] = []
     if not rows:
         return history, "the journal is empty"
@@ -143,7 +143,7 @@ def _differences(found: StoredHistory, history: list[ReplayedRow]) -> list[str]:
 
 
 def _redecide(database: Path, stored: StoredExecution, history: list[ReplayedRow]) -> list[Redecision] | str:
-    """By the method as the execution's own database has it. Text: why it cannot be asked."""
+    """Decide again with the method that the execution's own database has. Text: why that cannot be done."""
     if not history:
         return "nothing could be folded"
     name = history[0].advance.execution.method

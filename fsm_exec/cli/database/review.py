@@ -113,7 +113,7 @@ def _parse_cost_e6(hours: str | None, hourly_cost: str | None) -> MoneyE6 | None
 
 
 def _break_even(rows: Sequence[EndedRow], cost_e6: MoneyE6, percent_e6: int | None) -> BreakEven | None:
-    """None if there is nothing to compare and nothing to assume."""
+    """Compute the break-even; None if there is nothing to compare and nothing to assume."""
     saving = observed_saving(rows)
     if saving is None and percent_e6 is not None:
         saving = assumed_saving(rows, percent_e6)

@@ -14,7 +14,7 @@ from fsm_exec.core.values.units import format_money
 from fsm_exec.lab.break_even import BreakEven
 from fsm_exec.lab.review import TRIGGERS, By, Figures, Measure, Name, Trigger, Verdict, interval, percent
 
-PLAIN_WIDTH: Final = 100  # of the tables when nobody's terminal says how wide it is
+PLAIN_WIDTH: Final = 100  # of the tables when no terminal says how wide it is
 GROUPS_SHOWN: Final = 15
 SHARES: Final[dict[Name, str]] = {
     "slippage": "trades with slippage above 1.5 %",
@@ -25,7 +25,8 @@ HEADINGS: Final[dict[By, str]] = {"type": "market type", "series": "series", "me
 
 
 class Review(NamedTuple):
-    """`break_even` None: not asked for, or nothing to reckon it from. `is_play`: no real exchange counts the volume."""
+    """A review. `break_even` None: not asked for, or nothing to compute it from. `is_play`: no real exchange counts
+    the volume."""
 
     figures: Figures
     groups: dict[By, dict[str, Figures]]
@@ -35,7 +36,7 @@ class Review(NamedTuple):
 
 
 def document(review: Review) -> dict[str, Any]:
-    """As JSON: shares and dollars are decimal strings, null is unknown."""
+    """Return the review as JSON: shares and dollars are decimal strings, null is unknown."""
     return {
         **_figures(review.figures),
         "groups": {
@@ -47,7 +48,7 @@ def document(review: Review) -> dict[str, Any]:
 
 
 def show(review: Review, console: Console, *, cost_asked: bool) -> None:
-    """The same for a person, within 100 columns."""
+    """Print the review for a person, within 100 columns."""
     if not console.is_terminal or console.width < PLAIN_WIDTH:
         console = Page(width=PLAIN_WIDTH)
     console.print(_triggers(review.figures))

@@ -1,6 +1,6 @@
-"""`fsm-exec demo --crash`: the promise in a minute. The engine is a child process, the exchange lives in this one.
+"""`fsm-exec demo --crash` shows the promise. The engine is a child process, the exchange lives in this one.
 
-The engine is the daemon as everybody runs it (`fsm-exec serve`), asked through its control API. Twice, as soon as the
+The engine is the ordinary daemon (`fsm-exec serve`), asked through its control API. Twice, as soon as the
 database shows an order on its way beside others that live, it is killed with SIGKILL and started again. At the end the
 exchange is asked for its orders and fills, and the database has to say the same.
 """
@@ -61,7 +61,7 @@ UNLIMITED: Final = "[limits]\nmax_quantity_contracts = 1000000000\nmax_notional_
 
 
 def check_crash_options(speed: str | None, horizon: int, db: Path) -> None:
-    """Raises UserError for options that make no sense with --crash."""
+    """Check the options. Raises UserError for those that make no sense with --crash."""
     if speed not in (None, "1"):
         raise UserError(f"--speed {speed} and --crash: real processes die in real time; leave --speed out")
     if horizon < HORIZON_MIN_S:
@@ -95,7 +95,7 @@ class CrashRun:
         self._instance = ""
 
     def run(self) -> int:
-        """The exit code. Raises UserError and ExecError."""
+        """Run it; return the exit code. Raises UserError and ExecError."""
         return trio.run(self._main)
 
     async def _main(self) -> int:
@@ -115,7 +115,7 @@ class CrashRun:
 
     @asynccontextmanager
     async def _exchange(self, directory: Path) -> AsyncIterator[KalshiClient]:
-        """The exchange on loopback, the configuration that leads the engine to it, and a client of our own."""
+        """Open the exchange on loopback, write the configuration that leads the engine to it, and yield a client."""
         paper = PaperExchange.starting_at(self._wall.now_us(), seed=self._seed)
         _, credentials = paper.gate.open_account(PLAY_CASH_E6)
         credentials.write_private_key(directory / "key.pem")
@@ -139,7 +139,7 @@ class CrashRun:
             yield client
 
     async def _run_until_interrupted(self, client: KalshiClient) -> BooksCompared | None:
-        """The story, or as much of it as Ctrl-C leaves; no process of ours is alive afterwards."""
+        """Run the story, or as much of it as Ctrl-C leaves; no process of ours is alive afterwards."""
         compared: BooksCompared | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_drawing)
@@ -157,7 +157,7 @@ class CrashRun:
     async def _follow_signals(
         self, scope: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """The first one ends the story in order, a second one at once."""
+        """End the story in order at the first signal, at once at a second one."""
         with trio.open_signal_receiver(*ending_signals()) as signals:
             task_status.started()
             async for _ in signals:
@@ -246,7 +246,7 @@ class CrashRun:
         await self._wait_answered()
 
     async def _submission(self, start: PlannedStart, number: int) -> Submission:
-        """Priced by the exchange's book as it stands."""
+        """Build a submission, priced by the exchange's book as it stands."""
         price = self._choices.target_price_e4
         give_up_us = self._wall.now_us() + BOOK_WAIT_US
         while price is None:
@@ -266,7 +266,7 @@ class CrashRun:
         )
 
     def _price(self, start: PlannedStart) -> PriceE4 | None:
-        """As in the demo: the best ask for `market`, otherwise the mid, rounded down to the grid."""
+        """Price it as the demo does: the best ask for `market`, otherwise the mid, rounded down to the grid."""
         own, other = (self._market.book.best(side) for side in (start.outcome, opposite(start.outcome)))
         if own is None or other is None:
             return None
@@ -277,7 +277,7 @@ class CrashRun:
         return bid if floored is None else floored
 
     async def _submit(self, submission: Submission) -> None:
-        """Whoever gets no answer asks again under the same key, when the engine is there again."""
+        """Submit; without an answer, submit again under the same key when the engine is back."""
         try:
             await self._engine.ask(partial(_submit_to, submission=submission))
         except DaemonAbsent:
@@ -308,11 +308,11 @@ class CrashRun:
     # The end.
 
     async def _wind_down(self) -> None:
-        """Ctrl-C: what is live is cancelled while the exchange is still there, then the process is stopped."""
+        """Wind down after Ctrl-C: cancel what is live while the exchange is still there, then stop the process."""
         self._say("stop", "interrupted: the executions are cancelled, engine and exchange are stopped")
         with trio.move_on_after(CANCEL_S), suppress(ExecError):
             while self._engine.is_ready and (left := self._unfinished()):
-                for name in left:  # a submission that was on its way may have been accepted meanwhile
+                for name in left:  # a submission that was on its way may have been accepted by now
                     await self._cancel(name)
                 await trio.sleep(BETWEEN_S)
         await self._engine.stop()

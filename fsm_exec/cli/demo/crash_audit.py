@@ -1,4 +1,4 @@
-"""What the database of a killed engine says, read from outside, and whether the exchange's books say the same."""
+"""The audit reads the database of a killed engine from outside and compares it with the exchange's books."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from fsm_exec.runtime.engine import EndedExecution
 from fsm_exec.store.reads.execution_reads import load_executions, load_metrics
 
 KINDS: Final = ("live", "unknown", "amending", "cancelling", "settling")
-"""Of orders that have not ended. unknown: told to be placed and not heard of, so that a restart must ask; amending:
-live, and told to be at another price."""
+"""The kinds of orders that have not ended. unknown: sent and unconfirmed, so that a restart must look them up;
+amending: live, with an amendment sent."""
 
 
 class UnfinishedWork(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +34,8 @@ class UnfinishedWork(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderFates(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the orders that a kill found, as the next start knows it when it is ready. `adopted`: live, and
-    worked on; `ended`: filled or cancelled meanwhile; `asking`: not proven yet, so nothing is done about them."""
+    """The fates of the orders that were live at a kill, as the next start knows them when it is ready. `adopted`: live,
+    and worked on; `ended`: filled or cancelled since; `asking`: not proven yet, so nothing is done about them."""
 
     adopted: int
     ended: int
@@ -43,7 +43,7 @@ class OrderFates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def kind_of(child: ChildOrder) -> str:
-    """One of KINDS; the child is open."""
+    """Return one of KINDS; the child is open."""
     if child.state in ("intended", "unknown"):
         return "unknown"
     if child.state in ("cancelling", "settling"):
@@ -52,7 +52,8 @@ def kind_of(child: ChildOrder) -> str:
 
 
 def load_saved(database: Path) -> list[EndedExecution]:
-    """Every execution as its last save says, with its metrics where there are any; none while there is no database."""
+    """Load every execution as its last save says, with its metrics where there are any; none while there is no
+    database."""
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             connection.execute("BEGIN")
@@ -86,8 +87,8 @@ def order_fates(before: UnfinishedWork, found: list[EndedExecution]) -> OrderFat
 
 
 def disagreements(found: list[EndedExecution], orders: OrderListing, fills: FillListing, instance: str) -> list[str]:
-    """Where the database and the exchange's own listings differ, one line each: orders doubled, orphaned or not known,
-    fills lost, invented or counted twice, too much bought, executions that did not end."""
+    """Return where the database and the exchange's own listings differ, one line each: orders doubled, orphaned or not
+    known, fills lost, invented or counted twice, too much bought, executions that did not end."""
     wrong = differences(found, orders, fills, instance)
     known = {child.client_order_id: child for each in found for child in each.execution.children}
     names = Counter(order.client_order_id for order in orders.orders)
@@ -108,7 +109,7 @@ def disagreements(found: list[EndedExecution], orders: OrderListing, fills: Fill
 
 
 def _bought_by_execution(orders: OrderListing, fills: FillListing) -> Counter[str]:
-    """Hundredths of contracts by execution, as the exchange says."""
+    """Count hundredths of contracts by execution, as the exchange says."""
     owners = {order.order_id: parse_order_name(order.client_order_id) for order in orders.orders}
     bought: Counter[str] = Counter()
     for fill in fills.fills:

@@ -1,4 +1,4 @@
-"""The engine of `demo --crash`: `fsm-exec serve` in a process of its own, which can be killed and started again."""
+"""The engine of `demo --crash` is `fsm-exec serve` in a process of its own, which is killed and started again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class EngineReady(msgspec.Struct):
-    """What is needed of the line that `serve --json` says when it runs."""
+    """The fields that are needed of the line that `serve --json` prints."""
 
     control_url: str
     token_file: str
@@ -34,7 +34,7 @@ class EngineReady(msgspec.Struct):
 
 
 class EngineProcess:
-    """At most one process at a time."""
+    """The engine's process; at most one at a time."""
 
     def __init__(self, config: Path, database: Path, token_file: Path) -> None:
         self._arguments = ["serve", "--config", config, "--db", database.absolute(), "--token-file", token_file]
@@ -45,16 +45,17 @@ class EngineProcess:
 
     @property
     def pid(self) -> int:
-        """0: none runs."""
+        """The process id; 0: none runs."""
         return 0 if self._process is None else self._process.pid
 
     @property
     def is_ready(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the engine can be asked."""
         return self._client is not None
 
     async def start(self) -> EngineReady:
-        """A process that accepts executions. Raises UserError or ExecError with what it said, if it does not start."""
+        """Start a process; return once it accepts executions. Raises UserError or ExecError with its own words if it
+        does not start."""
         with self._errors.open("wb") as errors:
             self._process = await trio.lowlevel.open_process(
                 [sys.executable, "-m", "fsm_exec", *map(str, self._arguments), "--json"],
@@ -83,7 +84,7 @@ class EngineProcess:
         return await trio.to_thread.run_sync(lambda: question(client), abandon_on_cancel=True)
 
     async def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
+        """Kill it with SIGKILL, and wait until it is gone."""
         process, self._process = self._process, None
         if process is not None:
             with trio.CancelScope(shield=True):
@@ -92,7 +93,7 @@ class EngineProcess:
                 await self._reap(process)
 
     async def stop(self) -> int | None:
-        """SIGTERM; its exit code, None if it had to be killed."""
+        """Stop it with SIGTERM; return its exit code, None if it had to be killed."""
         process = self._process
         if process is None:
             return None

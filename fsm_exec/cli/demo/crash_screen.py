@@ -1,4 +1,4 @@
-"""How `demo --crash` tells what happens: a live table and lines above it on a terminal, lines alone when piped."""
+"""The screen of `demo --crash` is a live table and lines above it on a terminal, lines alone when piped."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ WORD_WIDTH: Final = 8
 
 class KillReport(msgspec.Struct, kw_only=True):
     """One kill of the document. Times in milliseconds: of the kill since the demo began, and from the new process's
-    start until it accepted executions; `restored` of them were at work again then, the others had ended by what the
-    exchange told. `orders` are those that had not ended at the kill, by kind; the rest is `OrderFates`."""
+    start until it accepted executions; `restored` of them were at work again then, the others had ended by the
+    exchange's word. `orders` are those that had not ended at the kill, by kind; the rest is `OrderFates`."""
 
     at_ms: int
     pid: int
@@ -58,7 +58,7 @@ class CrashResult(msgspec.Struct, kw_only=True):
 
 
 class CrashScreen:
-    """`console` None: nothing is said. `began_us` and all times are wall time."""
+    """The screen. `console` None: nothing is shown. `began_us` and all times are wall time."""
 
     def __init__(self, console: Console | None, database: Path, began_us: int, *, is_plain: bool) -> None:
         self._console, self._database, self._began_us = console, database, began_us
@@ -75,7 +75,7 @@ class CrashScreen:
             self._console.print(said, soft_wrap=True)
 
     def engine(self, pid: int, what: str) -> None:
-        """What the head of the live table says of the process."""
+        """Set what the head of the live table says of the process."""
         self._engine = Text(f"engine: process {pid}, {what}", style="green" if what == "running" else "bold red")
 
     def draw(self, now_us: int) -> None:

@@ -1,4 +1,4 @@
-"""The demo's database: a new file, or one of an earlier demo in which everything has ended."""
+"""The demo writes a new database, or one of an earlier demo in which everything has ended."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ NAMES_SHOWN = 3  # of unfinished executions, in a refusal
 
 @asynccontextmanager
 async def open_demo_store(db: Path, at_us: int, *, live: bool) -> AsyncIterator[SqliteStore]:
-    """The store of a demo, in SQLite's thread if `live`, else in trio's. Raises UserError for a database that cannot be
-    used."""
+    """Open the store of a demo, in SQLite's thread if `live`, else in trio's. Raises UserError for a database that
+    cannot be used."""
     open_store = open_live_store if live else open_virtual_store
     async with open_store(db, draw_instance=draw_instance, at_us=at_us) as store:
         await store.bind(EMBEDDED)
@@ -28,7 +28,7 @@ async def open_demo_store(db: Path, at_us: int, *, live: bool) -> AsyncIterator[
 
 
 def _refuse_unfinished(unfinished: Sequence[StoredExecution], database: str) -> None:
-    """Raises UserError: the exchange that those executions were of ended with their process."""
+    """Raise UserError for unfinished executions: their exchange ended with the process of that demo."""
     if unfinished:
         names = ", ".join(e.execution_id for e in unfinished[:NAMES_SHOWN])
         more = f" and {len(unfinished) - NAMES_SHOWN} more" if len(unfinished) > NAMES_SHOWN else ""
@@ -36,7 +36,7 @@ def _refuse_unfinished(unfinished: Sequence[StoredExecution], database: str) -> 
 
 
 def new_database_path(wanted: Path | None) -> Path:
-    """`wanted`, or a new file in the working directory. Raises UserError if that is no name, or none is free."""
+    """Return `wanted`, or a new file in the working directory. Raises UserError if that is no name, or none is free."""
     if wanted is not None:
         if not wanted.name:
             raise UserError(f"--db {str(wanted)!r} is a directory; give the path of a file")

@@ -1,4 +1,4 @@
-"""`fsm-exec demo`: a dozen executions on a paper exchange in this process. No account, no configuration."""
+"""`fsm-exec demo` runs a dozen executions on a paper exchange in this process, without account or configuration."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def demo(
 
 
 def _tape(recording: Path | None, profile: str | None, seed: int) -> tuple[Tape, str]:
-    """The tape and what to call it. Raises UserError."""
+    """Load the tape; return it with its name. Raises UserError."""
     if recording is None:
         chosen = profile or DEFAULT_PROFILE
         tape = generate(seed, GENERATED_TAPE_S, profile=chosen, start_us=GENERATED_START_US)
@@ -157,7 +157,7 @@ class DemoRun:
                 code = trio.run(main) if self._live else run_virtual(main, seed=self._seed)
         except BaseException:
             if created and not self._began:  # refused before anything began: nothing half-written stays
-                with suppress(OSError):  # what it was refused for is what should be told
+                with suppress(OSError):  # the refusal is what the user should read
                     log.unlink(missing_ok=True)
             raise
         finally:
@@ -180,7 +180,7 @@ class DemoRun:
 
     @asynccontextmanager
     async def _session_on_paper(self, log_file: TextIO) -> AsyncIterator[Session]:
-        """A running engine on a running exchange that has just begun to play the tape.
+        """Open a running engine on a running exchange that has just begun to play the tape.
 
         In the virtual lane time starts at the tape's own, so nothing in a run depends on when it is made; in the live
         lane the tape is re-based to now. Raises UserError for a database that cannot be used.
@@ -229,7 +229,7 @@ class DemoRun:
     async def _stop_on_signals(
         self, session: Session, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Ctrl-C ends every execution as its user would, and the results are still printed."""
+        """End every execution at Ctrl-C as its user would; the results are still printed."""
         with trio.open_signal_receiver(*ending_signals()) as signals:
             task_status.started()
             async for _ in signals:
@@ -245,7 +245,7 @@ class DemoRun:
                 nursery.start_soon(self._submit, session, start)
 
     async def _sleep_until(self, session: Session, at_us: int) -> None:
-        """Until then, or until somebody presses Ctrl-C."""
+        """Sleep until `at_us`, or until Ctrl-C."""
         with trio.move_on_at(session.wall.trio_time(at_us)):
             await self._interrupted.wait()
 

@@ -1,4 +1,4 @@
-"""The demo's options as numbers, checked before anything runs: a refusal names option, value and remedy."""
+"""The demo's options become numbers before anything runs; a refusal names option, value and remedy."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def parse_choices(
     target_price: str | None,
     db: Path,
 ) -> DemoChoices:
-    """The options as numbers, the algorithms as methods: those of the database, if there is one. Raises UserError
-    naming the option, its value and what to give."""
+    """Parse the options to numbers and the algorithms to methods: those of the database, if there is one. Raises
+    UserError naming the option, its value and what to give."""
     if not 1 <= executions <= EXECUTIONS_MAX:
         raise UserError(f"--executions {executions}: give a number from 1 to {EXECUTIONS_MAX}")
     if not 1 <= horizon <= HORIZON_MAX_S:
@@ -66,7 +66,7 @@ def check_on_grid(choices: DemoChoices, tape: Tape) -> None:
 
 
 def parse_speed(text: str | None, tape: Tape) -> float | None:
-    """Virtual seconds a real second; None is as fast as it goes. Raises UserError."""
+    """Parse virtual seconds a real second; None is as fast as it goes. Raises UserError."""
     if text is None:
         return max(LIVE_SPEED + 1, tape.length_us / 1_000_000 / REAL_TIME_S)
     if text == "max":

@@ -1,4 +1,4 @@
-"""What the demo will do, before anything runs: which executions start when, on which side, how large, by what."""
+"""The plan of the demo: which executions start when, on which side, how large, by which method."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PlannedStart:
 
 
 def schedule(choices: DemoChoices, tape_us: int) -> list[PlannedStart]:
-    """Starts spread evenly from a minute after the tape's start to its end less the horizon.
+    """Spread the starts evenly from a minute after the tape's start to its end less the horizon.
 
     Outcomes alternate fastest, then algorithms, then sizes, so that a dozen executions show every combination.
     Raises UserError if the tape is too short.
@@ -68,7 +68,7 @@ def schedule(choices: DemoChoices, tape_us: int) -> list[PlannedStart]:
 
 
 def target_price(start: PlannedStart, view: MarketView) -> PriceE4:
-    """The best ask for `market`; otherwise the mid, rounded down to the grid. The view must be two-sided."""
+    """Return the best ask for `market`; otherwise the mid, rounded down to the grid. The view must be two-sided."""
     bid, ask = view.bids[0][0], view.asks[0][0]
     if start.method.algorithm == "market":
         return ask

@@ -1,4 +1,4 @@
-"""What the demo says at its end: the table, the JSON document, and whether the exchange agrees."""
+"""The results of the demo: the table, the JSON document, and whether the exchange agrees."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class DemoResult(msgspec.Struct, kw_only=True):
 
 
 def result_of(ended: EndedExecution) -> ExecutionResult:
-    """What the fills tell is told of a quarantined execution too; what must be reckoned is then null."""
+    """Build the result of an execution. A quarantined one has what follows from its fills; the rest is null."""
     execution, row = ended.execution, ended.metrics
     limits = execution.limits
     return ExecutionResult(
@@ -74,8 +74,8 @@ def result_of(ended: EndedExecution) -> ExecutionResult:
 
 
 def differences(ended: Iterable[EndedExecution], orders: OrderListing, fills: FillListing, instance: str) -> list[str]:
-    """Where our books and the exchange's own listings disagree, one line each: fills missing here or there, or
-    different; orders of ours still alive."""
+    """Return where our books and the exchange's own listings disagree, one line each: fills missing here or there, or
+    different; orders of ours still live."""
     ours = {
         (fill.order_id, fill.fill_id): (fill.count_e2, fill.price_e4, fill.fee_e6)
         for end in ended
@@ -97,7 +97,7 @@ def differences(ended: Iterable[EndedExecution], orders: OrderListing, fills: Fi
 
 
 def table_of(results: list[ExecutionResult]) -> Table:
-    """The results for a person, within 90 columns. `cost` is the all-in shortfall."""
+    """Lay out the results for a person, within 90 columns. `cost` is the all-in shortfall."""
     table = Table(
         title="Results (cost: all-in shortfall, cents per contract)",
         title_justify="left",
@@ -126,7 +126,7 @@ def table_of(results: list[ExecutionResult]) -> Table:
 
 
 def trim_dollars(dollars: str) -> str:
-    """Without the zeros that say nothing, but with two decimals at least."""
+    """Remove trailing zeros, but keep two decimals at least."""
     whole, _, fraction = dollars.partition(".")
     return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
@@ -136,7 +136,7 @@ def _short(count: str) -> str:
 
 
 def _cents(dollars: str) -> str:
-    """Dollars with six decimals as cents with two, cut, not rounded: the document has the exact figure."""
+    """Return dollars with six decimals as cents with two, cut, not rounded: the document has the exact figure."""
     negative = dollars.startswith("-")
     digits = int(dollars.replace("-", "").replace(".", ""))
     return ("-" if negative else "") + format_fixed(digits // 100, 2)

@@ -1,4 +1,4 @@
-"""What the demo shows while it runs: a live table on a terminal, plain lines otherwise.
+"""The screen shows the demo while it runs: a live table on a terminal, plain lines otherwise.
 
 The screen only looks: it is called at the pacer's ticks, reads the engine, and never waits, so watching cannot change
 what is watched.
@@ -23,7 +23,7 @@ from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.values.units import CountE2, PriceE4, format_count, format_price
 from fsm_exec.runtime.engine import Engine
 
-PLAIN_WIDTH = 100  # of the tables when nobody's terminal says how wide it is
+PLAIN_WIDTH = 100  # of the tables when no terminal says how wide it is
 TABLE_WIDTH_MIN = 80  # in less the tables would be cut to nothing
 REDRAW_S = 0.1  # of real time: faster is only flicker
 ROWS_MAX = 16
@@ -39,7 +39,8 @@ COLOURS = {
 
 
 def console_of_a_demo() -> tuple[Console, bool]:
-    """The console, and whether it takes lines only: a pipe, a dumb terminal, or one too narrow for the tables."""
+    """Return the console, and whether it takes lines only: a pipe, a dumb terminal, or one too narrow for the
+    tables."""
     console = Page()
     is_plain = not console.is_terminal or console.is_dumb_terminal or console.width < TABLE_WIDTH_MIN
     if is_plain:
@@ -58,7 +59,7 @@ class NoScreen:
 
 
 class PlainLines:
-    """A line for every change of state or fill, for logs and pipes."""
+    """Prints a line for every change of state or fill, for logs and pipes."""
 
     def __init__(self, console: Console, began_us: int) -> None:
         self._console, self._began_us = console, began_us
@@ -83,7 +84,7 @@ class PlainLines:
 
 
 class LiveTable:
-    """Redrawn in place at most ten times a second."""
+    """A table that is redrawn in place at most ten times a second."""
 
     def __init__(self, console: Console, title: str, began_us: int, length_us: int, planned: int) -> None:
         self._title, self._began_us, self._length_us, self._planned = title, began_us, length_us, planned
@@ -137,7 +138,7 @@ class LiveTable:
 
 
 def executions_of(engine: Engine) -> list[Execution]:
-    """All executions of this run, in the order of their ids."""
+    """Return all executions of this run, in the order of their ids."""
     found = [a.execution for a in engine.actors.values()] + [e.execution for e in engine.ended.values()]
     return sorted(found, key=lambda execution: execution.execution_id)
 

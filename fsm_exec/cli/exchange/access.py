@@ -1,4 +1,4 @@
-"""The access to the exchange that the configuration means: real sockets."""
+"""The configuration gives the access to its exchange, over real sockets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fsm_exec.session import Access
 
 
 def access_of(loaded: LoadedConfig, key: SigningKey) -> Access:
-    """Raises UserError for an address that is none."""
+    """Build the access. Raises UserError for an address that is none."""
     return Access.by_urls(
         loaded.exchange.rest_url,
         loaded.exchange.ws_url,

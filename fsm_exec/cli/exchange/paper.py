@@ -1,6 +1,6 @@
-"""`fsm-exec paper`: the paper exchange on sockets, for whatever speaks the exchange's wire.
+"""`fsm-exec paper` serves the paper exchange on sockets, for any client that speaks the exchange's wire.
 
-Two clocks: signatures, rate buckets and pings know the wall; matching, expiry and every time on the wire are the
+It has two clocks: signatures, rate buckets and pings know the wall; matching, expiry and every time on the wire are the
 exchange's own, which begins at the wall's now and runs `--speed` times as fast. At speed 1 a client need not know of
 it. Above, the exchange runs ahead of its clients: an `expiration_time` is exchange time, and a client that wants to
 give one asks `/exchange/user_data_timestamp` what time it is there.
@@ -98,7 +98,7 @@ async def _serve(
     port: int,
     ws_port: int,
 ) -> None:
-    """Until a signal."""
+    """Serve until a signal."""
     with trio.open_signal_receiver(*ending_signals()) as signals, _private_directory() as directory:
         wall = WallClock(system_us())
         at = PaperExchange.starting_at(system_us(), seed=seed, speed=speed, signatures_by=wall)
@@ -123,11 +123,11 @@ async def _serve(
 
 
 def _ignore_jump(_: int) -> None:
-    """Signatures are held against the corrected wall; the exchange's own time has no part in it."""
+    """Ignore jumps: signatures are compared with the corrected wall; the exchange's own time has no part in it."""
 
 
 async def _settle_at_end(exchange: Exchange, player: TapePlayer, result: Outcome | None) -> None:
-    """The market closes with its tape; with a result it is settled too."""
+    """Close the market with its tape; with a result, settle it too."""
     await player.ended.wait()
     if result is not None and exchange.markets[player.ticker].status == "closed":
         exchange.determine_market(player.ticker, result)
@@ -140,7 +140,7 @@ def _announce(ready: PaperReady, *, with_hint: bool) -> None:
 
 
 def _load_tape(recording: Path | None, profile: str | None, market: str | None, seed: int) -> Tape:
-    """What the market plays. Raises UserError."""
+    """Load what the market plays. Raises UserError."""
     if recording is not None:
         if profile is not None:
             raise UserError("--recording and --profile are two tapes for one market; give one of them")
@@ -155,7 +155,7 @@ def _load_tape(recording: Path | None, profile: str | None, market: str | None, 
 
 
 def _parse_host(host: str) -> str:
-    """An address to listen at. Raises UserError for a name: what it stands for may change."""
+    """Parse an address to listen at. Raises UserError for a name: what it stands for may change."""
     if host == "localhost":
         return LOOPBACK
     try:
@@ -166,7 +166,7 @@ def _parse_host(host: str) -> str:
 
 @contextmanager
 def _private_directory() -> Iterator[Path]:
-    """A new directory that nobody else can read, and that is gone afterwards."""
+    """Make a directory that only this user can read; remove it afterwards."""
     path = Path(tempfile.mkdtemp(prefix="fsm-exec-paper-"))
     try:
         yield path
@@ -175,7 +175,7 @@ def _private_directory() -> Iterator[Path]:
 
 
 def _socket_error(group: BaseExceptionGroup[OSError], address: str, port: int, ws_port: int) -> UserError | OSError:
-    """The error of a port or an address that cannot be had, said so; any other as it is."""
+    """Return the error of a port or an address that cannot be had in plain words; any other as it is."""
     error = first_of(group)
     asked = ", ".join(f"{name} {number}" for name, number in (("--port", port), ("--ws-port", ws_port)) if number)
     match error.errno:

@@ -1,7 +1,7 @@
-"""What a running `fsm-exec paper` tells of itself in a file, so that `serve --paper URL` needs the URL alone.
+"""A running `fsm-exec paper` describes itself in a file, so that `serve --paper URL` needs the URL alone.
 
 The file lies in this user's directory under the port of REST, is only this user's to read, and names the key's file,
-not the key. It goes with the exchange; after a `kill -9` it stays, and whoever follows it finds nobody there.
+not the key. It goes with the exchange; after a `kill -9` it stays, and its address does not answer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FILE_BYTES_MAX = 64 * 1_024
 
 
 class PaperReady(msgspec.Struct):
-    """What a client needs to know, on one line of stdout."""
+    """The line on stdout with what a client needs to know."""
 
     rest_url: str
     ws_url: str
@@ -33,8 +33,8 @@ class PaperReady(msgspec.Struct):
 
 @contextmanager
 def publish_ready(ready: PaperReady) -> Iterator[bool]:
-    """`serve --paper` finds this exchange while the block runs; False if the file could not be written, which is no
-    reason not to serve."""
+    """Let `serve --paper` find this exchange while the block runs. Yields False if the file could not be written, which
+    is no reason not to serve."""
     path = None
     with suppress(OSError, UserError):
         path = _path_of(ready.rest_url)
@@ -52,8 +52,8 @@ def publish_ready(ready: PaperReady) -> Iterator[bool]:
 
 
 def load_ready(url: str) -> PaperReady:
-    """The running `fsm-exec paper` of this user whose REST address is `url`, with or without its path. Raises
-    UserError."""
+    """Load the file of the running `fsm-exec paper` of this user whose REST address is `url`, with or without its path.
+    Raises UserError."""
     path = _path_of(url)
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""`fsm-exec record`: books and trades of markets as the stream brings them, one file a market.
+"""`fsm-exec record` writes books and trades of markets as the stream brings them, one file a market.
 
 What is written is what the client itself took for good: from the first snapshot on, without what came after a gap and
 before the next snapshot. Nothing of the account is recorded. All markets share one connection, so their numbers
@@ -62,7 +62,7 @@ def record(tickers: tuple[str, ...], out: Path, config_path: Path | None, second
 
 
 def paths_of(tickers: Sequence[str], out: Path) -> dict[str, Path]:
-    """Where each market goes. Raises UserError for tickers that are none and for files that are there already."""
+    """Return each market's file. Raises UserError for tickers that are none and for files that are there already."""
     wanted = list(dict.fromkeys(tickers))
     for ticker in wanted:
         if not is_ticker(ticker):
@@ -119,7 +119,7 @@ class Recorder:
                 self._try(writer, writer.flush)
 
     def _try(self, writer: RecordingWriter, step: Callable[[], None]) -> None:
-        """A file that cannot be written is for the command to tell: the stream would only dial again."""
+        """Run a step on a file; keep its error for the command: raised here, the stream would only dial again."""
         if self.failure is not None:
             return
         try:
@@ -179,7 +179,7 @@ class Recorder:
 
 
 async def _record(loaded: LoadedConfig, key: SigningKey, paths: dict[str, Path], seconds: int | None) -> Recorder:
-    """Until a signal, or for `seconds`. Raises UserError."""
+    """Record until a signal, or for `seconds`. Raises UserError."""
     wall, recorder = WallClock(system_us()), Recorder()
     with trio.open_signal_receiver(*ending_signals()) as signals, ExitStack() as files:
         async with (

@@ -1,7 +1,7 @@
-"""A recording as a file being written: under another name until it is whole, and never over an existing one.
+"""A recording is written under another name until it is whole, and never over an existing file.
 
-The name is PATH.part. Whoever writes it holds its lock, so one that nobody holds was left behind by a kill: what it
-holds up to then is made a recording of its own before the next one begins.
+The name is PATH.part. Its writer holds its lock, so a file that is not locked was left behind by a kill: its frames up
+to then become a recording of their own before the next one begins.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ class RecordingWriter:
         self._put(header_line(header))
 
     def write(self, recv_us: int, frame: str | bytes) -> None:
-        """One frame as it came. Times never run backwards: a clock set back repeats the last one."""
+        """Write one frame as it came. Times never run backwards: a clock set back repeats the last one."""
         self._last_us = max(self._last_us, recv_us)
         self._put(frame_line(self._last_us, frame))
         self.frames += 1
 
     def flush(self) -> None:
-        """Hand what was written to the system: from here on only the machine can lose it."""
+        """Hand the written frames to the system: from here on only the machine can lose them."""
         if self._waits:
             self._zip.flush()
             self._waits = False
 
     def close(self) -> None:
-        """A whole file under its own name; one without a frame is none, and goes."""
+        """Make the file whole and give it its own name; remove one without a frame."""
         with self._raw:  # whose lock is held until the file has its name
             self._zip.close()
             self._raw.flush()
@@ -68,7 +68,7 @@ class RecordingWriter:
         self._waits = True
 
     def _is_there(self) -> bool:
-        """Whether our file still has its name: another start may have taken it for one that was left behind."""
+        """Return whether our file still has its name: another start may have taken it for one that was left behind."""
         try:
             return os.path.samestat(self._part.stat(), os.fstat(self._raw.fileno()))
         except FileNotFoundError:
@@ -76,7 +76,7 @@ class RecordingWriter:
 
 
 class Recovered(NamedTuple):
-    """A recording that a kill had left unfinished, and where its frames are now; nowhere if it held none."""
+    """A recording that a kill had left unfinished. `kept` is where its frames are now; None if it held none."""
 
     part: Path
     kept: Path | None
@@ -84,8 +84,8 @@ class Recovered(NamedTuple):
 
 
 def recover_unfinished(path: Path) -> Recovered | None:
-    """Make what `PATH.part` holds a recording of its own, if there is one that nobody writes. Raises UserError for one
-    that somebody does write or that cannot be read, OSError for a file that cannot be written."""
+    """Make the frames of `PATH.part` a recording of their own, if there is such a file and no process writes it. Raises
+    UserError for one that is being written or that cannot be read, OSError for a file that cannot be written."""
     part = part_of(path)
     try:
         raw = part.open("r+b")

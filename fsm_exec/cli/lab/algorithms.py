@@ -1,4 +1,4 @@
-"""`fsm-exec algorithms`: those that ship and those of installed packages; and whether one keeps the rules.
+"""`fsm-exec algorithms` lists those that ship and those of installed packages, and checks whether one keeps the rules.
 
 `check` puts an algorithm through the properties that ours must have. Exit codes: 0 it has them all, 1 it breaks one,
 2 there is none of this name, or it cannot be used.

@@ -1,4 +1,4 @@
-"""`fsm-exec compare`: several methods on the same episodes of the same tapes, and how sure the difference is."""
+"""`fsm-exec compare` runs several methods on the same episodes of the same tapes, and says how sure a difference is."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def compare(
 
 
 def _parse_methods(text: str | None, baseline: str) -> tuple[str, ...]:
-    """The baseline first, then the others as they were given; without any, all algorithms there are but the baseline
-    itself. Raises UserError."""
+    """Return the baseline, then the others as they were given; without any, all algorithms but the baseline. Raises
+    UserError."""
     if text is None:
         return (baseline, *(name for name in installed().usable() if same_as(name, [baseline]) is None))
     names = split_names(text)

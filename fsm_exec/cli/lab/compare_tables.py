@@ -1,4 +1,4 @@
-"""What `fsm-exec compare` prints: a table a tape, the buckets, and the sensitivity grid."""
+"""The tables of `fsm-exec compare`: one for each tape, the buckets, and the sensitivity grid."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from fsm_exec.lab.experiment.summary import Bucket, Cell, ComparisonReport, Pair
 from fsm_exec.lab.experiment.tapes import short_names
 from fsm_exec.lab.statistics import BLOCKS_FEW
 
-PLAIN_WIDTH = 110  # of the table when nobody's terminal says how wide it is
+PLAIN_WIDTH = 110  # of the table when no terminal says how wide it is
 ROUGH = f"fewer than {BLOCKS_FEW} blocks of 15 minutes: a rough guess; longer or more tapes tell more"
 TABLE_WIDTH_MIN = 100  # in less it would be cut to nothing
 
 
 def show(plan: Plan, found: ComparisonReport, varied: Sequence[Variation], out: Path) -> None:
-    """Print what was found; `out` is the directory that holds the results."""
+    """Print the report; `out` is the directory that holds the results."""
     console = Page()
     if not console.is_terminal or console.width < TABLE_WIDTH_MIN:
         console = Page(width=PLAIN_WIDTH)
@@ -53,7 +53,7 @@ def show(plan: Plan, found: ComparisonReport, varied: Sequence[Variation], out: 
 
 
 def _table(found: ComparisonReport, tape: str, title: str) -> Table:
-    """All cells of one tape."""
+    """Lay out all cells of one tape."""
     table = _empty_table(title)
     for heading in ("Q", "s", "method"):
         table.add_column(heading, no_wrap=True)
@@ -115,7 +115,7 @@ def _bucket_table(buckets: Sequence[Bucket]) -> Table:
 
 
 def _variations_table(found: ComparisonReport, varied: Sequence[Variation]) -> Table:
-    """The differences to the baseline under each condition, the base's first."""
+    """Lay out the differences to the baseline under each condition, the base's first."""
     table = _empty_table("The same under other conditions, one changed at a time: delta against the baseline")
     for heading in ("Q", "s", "method"):
         table.add_column(heading, no_wrap=True)

@@ -1,4 +1,4 @@
-"""`fsm-exec fidelity`: how much the generated markets look like recorded ones, statistic by statistic, with gates."""
+"""`fsm-exec fidelity` compares generated markets with recorded ones, statistic by statistic, with gates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fsm_exec.paper.tapes.tape import read_tape
 SECONDS = 23_400  # a trading day of the index recordings
 SECONDS_MIN = 2 * LEFT_OUT_US // 1_000_000
 SEEDS_MAX = 1_000
-PLAIN_WIDTH = 100  # of the table when nobody's terminal says how wide it is
+PLAIN_WIDTH = 100  # of the table when no terminal says how wide it is
 DIGITS = 4  # of a figure in the document
 
 
@@ -84,7 +84,7 @@ def fidelity(recordings: tuple[Path, ...], profile: str, seeds: str, seconds: in
 
 
 def _parse_seeds(text: str) -> Sequence[int]:
-    """Raises UserError unless it is A-B or A, with 0 <= A <= B."""
+    """Parse a range. Raises UserError unless it is A-B or A, with 0 <= A <= B."""
     first, _, last = text.partition("-")
     numbers = (first, last or first)
     if not all(number.isascii() and number.isdigit() and len(number) <= 9 for number in numbers):

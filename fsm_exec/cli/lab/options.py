@@ -1,4 +1,4 @@
-"""What the lab's commands share: their options as numbers, checked before anything runs."""
+"""The lab's commands share options, which become numbers before anything runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ExperimentOptions(msgspec.Struct, frozen=True, kw_only=True):
     maker_fee: str | None
 
     def plan(self, tapes: tuple[str, ...], methods: tuple[str, ...], baseline: str) -> Plan:
-        """The experiment that is meant. Raises UserError."""
+        """Return the plan of the experiment. Raises UserError."""
         return Plan(
             tapes=tapes,
             methods=methods,
@@ -50,15 +50,15 @@ class ExperimentOptions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def processes(self) -> int:
-        """How many work at it. Raises UserError."""
+        """Return how many processes work at it. Raises UserError."""
         return worker_count(self.workers)
 
 
 def experiment_options(
     *, quantity: str, horizon: str, every: int, out: str, resume: str
 ) -> Callable[[Command], Command]:
-    """The options that make `ExperimentOptions`, with these defaults (`resume` is that option's help); the command gets
-    it as `experiment`."""
+    """Add the options that make `ExperimentOptions`, with these defaults (`resume` is that option's help); the command
+    gets them as `experiment`."""
     options = (
         click.option("--quantity", default=quantity, show_default=True, help="Contracts, separated by commas."),
         click.option("--horizon", default=horizon, show_default=True, help="Seconds, separated by commas."),
@@ -97,7 +97,8 @@ def experiment_options(
 
 
 def parse_conditions(queue_model: str, latency_ms: int, maker_fee: str | None) -> Conditions:
-    """Raises UserError for a latency that makes no sense; the others are choices already checked."""
+    """Parse the conditions. Raises UserError for a latency that makes no sense; the others are choices already
+    checked."""
     if not 0 <= latency_ms <= LATENCY_MAX_MS:
         raise UserError(f"--latency-ms {latency_ms}: give milliseconds from 0 to {LATENCY_MAX_MS}")
     return Conditions(

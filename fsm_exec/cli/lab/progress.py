@@ -1,4 +1,4 @@
-"""Working an experiment on the terminal: progress with the time left; Ctrl-C and SIGTERM keep what is done."""
+"""An experiment runs on the terminal with progress and the time left; Ctrl-C and SIGTERM keep what is done."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fsm_exec.cli.output import Page, say
 from fsm_exec.lab.experiment.compare import Field, remaining_tasks, run_tasks
 from fsm_exec.lab.experiment.results import Results
 
-PRINT_EVERY_S = 10  # how often the time left is told where no bar can be drawn
+PRINT_EVERY_S = 10  # how often the time left is printed where no bar can be drawn
 
 
 def run_episodes(field: Field, results: Results, processes: int) -> bool:
-    """Work what is left of the field's plan; False if it was interrupted."""
+    """Run what is left of the field's plan; return False if it was interrupted."""
     results.agree(field.plan.stated(), field.fingerprints())
     tasks = remaining_tasks(field, results)
     try:
@@ -31,7 +31,8 @@ def run_episodes(field: Field, results: Results, processes: int) -> bool:
 
 @contextmanager
 def _terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM, as a machine sends it that shuts down, is Ctrl-C. Where that is ignored, SIGTERM ends us at once."""
+    """Treat SIGTERM, which a machine sends that shuts down, as Ctrl-C. Where that is ignored, SIGTERM ends us at
+    once."""
     before = signal.getsignal(signal.SIGTERM)
     if before is not signal.SIG_DFL or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
@@ -51,7 +52,7 @@ def _terminate_as_interrupt() -> Iterator[None]:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Says on standard error how far it is and how long it will take: a bar, or a line now and then."""
+    """Show on standard error how far it is and how long it will take: a bar, or a line now and then."""
     console = Page(stderr=True)
     if console.is_terminal and not console.is_dumb_terminal:
         columns = (

@@ -1,4 +1,4 @@
-"""`fsm-exec report`: one HTML file of what was measured, from an experiment, a database, or one execution of it."""
+"""`fsm-exec report` draws one HTML file of what was measured: an experiment, a database, or one execution of it."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def report(
 
 
 def _check_free(target: Path, *, force: bool) -> None:
-    """Raises UserError for a file that is there; if asked to write over it, for one that is no page: no slip may cost a
-    database or a recording."""
+    """Check the target. Raises UserError for a file that is there; if asked to write over it, for one that is no page:
+    no slip may cost a database or a recording."""
     if not target.exists():
         return
     if not force:
@@ -76,7 +76,7 @@ def _check_free(target: Path, *, force: bool) -> None:
 
 
 def _import_drawing() -> Any:  # noqa: ANN401  # the module: what draws is loaded only when something is drawn
-    """Raises UserError if the plotting library is missing."""
+    """Import what draws. Raises UserError if the plotting library is missing."""
     try:
         from fsm_exec.lab.report import renderers
     except ModuleNotFoundError as error:
@@ -89,8 +89,8 @@ def _import_drawing() -> Any:  # noqa: ANN401  # the module: what draws is loade
 
 
 def _is_database(file: Path) -> bool:
-    """Told by its header, so that nothing is opened that an engine may be writing. Raises UserError for a file there is
-    not, and for one that SQLite did not write."""
+    """Return whether the file is a database of fsm-exec, by its header: no file is opened that an engine may be
+    writing. Raises UserError for a file that does not exist, and for one that SQLite did not write."""
     try:
         with file.open("rb") as opened:
             header = opened.read(HEADER_BYTES)
@@ -102,7 +102,7 @@ def _is_database(file: Path) -> bool:
 
 
 def _write(target: Path, content: bytes) -> None:
-    """The whole file or nothing. Raises UserError."""
+    """Write the whole file or nothing. Raises UserError."""
     part = target.with_name(target.name + ".part")
     try:
         try:

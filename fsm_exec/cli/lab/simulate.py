@@ -1,4 +1,4 @@
-"""`fsm-exec simulate`: the engine's promise, hunted for where it breaks. One seed, one history."""
+"""`fsm-exec simulate` searches for a history that breaks the engine's promise. One seed is one history."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _run_many(named: str, seeds: range, options: SearchOptions, workers: int, *,
                     if not as_json:
                         _print_finding(lived.found)
     except KeyboardInterrupt:
-        interrupted = True  # what was found is told
+        interrupted = True  # what was found is printed
     per_s = totals.runs * 100_000 // max(1, round((time.perf_counter() - began) * 1_000))  # hundredths
     result = SearchResult(
         seeds=named,

@@ -1,4 +1,4 @@
-"""`fsm-exec tune`: searches an algorithm's settings on some days and believes only what it sees on the others.
+"""`fsm-exec tune` searches an algorithm's settings on some days and believes only what it sees on the others.
 
 What wins is written as a file that `fsm-exec methods add` takes. It says a name and no version: versions count up in
 the database that the method is added to, where earlier ones are.
@@ -33,7 +33,7 @@ FILE_NAME = "method.json"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What speaks for it: `delta` is the cost on unseen tapes against `against`, in cents per contract."""
+    """The evidence for a method: `delta` is the cost on unseen tapes against `against`, in cents per contract."""
 
     tapes: tuple[str, ...]
     against: str
@@ -118,7 +118,8 @@ def _parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def _write(name: str, search: Search, found: Tuning, tapes: tuple[str, ...], out: Path) -> Path | None:
-    """What won as a file; None if nothing did: then none of an earlier search stays there either. Raises UserError."""
+    """Write the settings that won as a file; None if none did: then the file of an earlier search goes too. Raises
+    UserError."""
     path = out / FILE_NAME
     try:
         if found.chosen is None:
