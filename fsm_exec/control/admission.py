@@ -106,6 +106,8 @@ def limits_for(request: CheckedSubmission, terms: MarketTerms) -> Limits:
     given = request.given
     grid, fees = terms.grid.seen_from(given.outcome), terms.fees
     cap = None if given.cap is None else parse_money(given.cap)
+    if cap is not None and cap > E6_PER_DOLLAR:  # it would limit nothing, and who writes 70 means cents
+        raise UserError(f"cap {given.cap} is above 1 dollar, the most that a contract pays; give dollars per contract")
     worst = None if given.worst_price is None else parse_price(given.worst_price)
     target = None if given.target_price is None else parse_price(given.target_price)
     if target is None:

@@ -110,6 +110,8 @@ REFUSED = [
     ({"target_price": "0.50", "worst_price": "0.40"}, 422, "above the worst price"),
     ({"worst_price": "0.40", "cap": "0.50"}, 422, "not both"),
     ({"cap": "0.001", "target_price": None}, 422, "no price"),
+    ({"cap": "1.000001", "target_price": None}, 422, "above 1 dollar"),
+    ({"cap": "70"}, 422, "dollars per contract"),
     ({"max_slippage": "2"}, 422, "max_slippage"),
     ({"max_slippage": "0.01", "worst_price": "0.40"}, 422, "max_slippage"),
     ({"horizon_s": None}, 422, "deadline"),
