@@ -1,1 +1,12 @@
-"""The commands. The only room that knows all others: it wires engine, store, client and exchange together."""
+"""The commands, a folder a family; `main` maps names to modules and turns errors into a line and an exit code.
+
+Each floor uses only those below it:
+
+    main                    the list of commands
+    demo                    `demo`, `demo --crash`
+    daemon, lab, doctor, diagrams   `serve` and its clients; experiments; the installation; the state machines drawn
+    database, exchange      commands on a database; the paper exchange, recordings
+    config, log_file, end_signals   the configuration file; a log beside the database; signals that end a command
+    output                  the only place that prints
+    exit_codes
+"""

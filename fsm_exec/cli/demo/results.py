@@ -8,6 +8,7 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from fsm_exec.cli.output import trim_dollars
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.core.values.units import MoneyE6, format_count, format_fixed, format_money, format_price, rounded_ratio
 from fsm_exec.runtime.engine import EndedExecution
@@ -123,12 +124,6 @@ def table_of(results: list[ExecutionResult]) -> Table:
             "-" if r.time_to_full_fill is None else str(r.time_to_full_fill),
         )
     return table
-
-
-def trim_dollars(dollars: str) -> str:
-    """Remove trailing zeros, but keep two decimals at least."""
-    whole, _, fraction = dollars.partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
 def _short(count: str) -> str:
