@@ -47,7 +47,7 @@ class JournalStream:
         """Emit the steps of all executions after position `after` (None: from now on), until the daemon stops. Raises
         Refusal if too many watch, or if there is no such position."""
         with self._watchers.watch(None) as watcher:
-            newest = await self._store.newest_position()
+            newest = await self._store.load_newest_position()
             place = newest if after is None else after
             if place > newest:
                 raise api_errors.ahead(
@@ -59,7 +59,7 @@ class JournalStream:
 
             while True:
                 is_last_look = watcher.is_over
-                found = await self._store.steps_of_all(place, ROWS_AT_ONCE)
+                found = await self._store.load_steps_of_all(place, ROWS_AT_ONCE)
                 for step in found:
                     place = step.position
                     await emit(encode_step(place, step))
@@ -75,7 +75,7 @@ class JournalStream:
         """Emit the steps of one execution after number `after` (None: its last one), and all that follow, to its end.
         Raises Refusal if too many watch, or if there is no such execution or step."""
         with self._watchers.watch(execution_id) as watcher:
-            detail = await self._store.detail(execution_id, 0)
+            detail = await self._store.load_detail(execution_id, 0)
             if detail is None:
                 raise api_errors.unknown_execution(execution_id)
             execution = detail.execution
@@ -91,7 +91,7 @@ class JournalStream:
             state: str | None = execution.state
             while True:
                 is_last_look = watcher.is_over
-                found = await self._store.steps_of_one(execution_id, seq, ROWS_AT_ONCE)
+                found = await self._store.load_steps_of_one(execution_id, seq, ROWS_AT_ONCE)
                 for step in found:
                     seq, state = step.seq, step.state or state
                     await emit(encode_step(seq, step))

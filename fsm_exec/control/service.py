@@ -105,7 +105,7 @@ class Control:
         """Accept an execution; return once it is durable. Raises Refusal, UserError and what the engine raises."""
         wanted = canonical_request(given)
         async with self._lock_key(given.key):
-            earlier = await self._store.submission(given.key)
+            earlier = await self._store.load_submission(given.key)
             if earlier is not None:
                 if earlier.request != wanted:
                     raise api_errors.conflict(
@@ -145,7 +145,7 @@ class Control:
         self._reserve_capacity(request)
         self._accepting[given.ticker] += 1
         try:
-            if await self._store.unfinished_count() + self._accepting.total() > self._limits.max_unfinished_executions:
+            if await self._store.count_unfinished() + self._accepting.total() > self._limits.max_unfinished_executions:
                 raise api_errors.over_limit(
                     f"max_unfinished_executions = {self._limits.max_unfinished_executions} are at work; "
                     "wait for some to end"
@@ -253,12 +253,12 @@ class Control:
 
     async def page(self, query: ListQuery) -> Page:
         filters = msgspec.structs.asdict(query)
-        found = await self._store.listing(Filter(**{**filters, "limit": query.limit + 1}))
+        found = await self._store.load_listing(Filter(**{**filters, "limit": query.limit + 1}))
         shown = found[: query.limit]
         return Page(executions=shown, next_before=shown[-1].execution_id if len(found) > len(shown) else None)
 
     async def show(self, execution_id: str, journal_lines: int) -> ExecutionDetail:
-        detail = await self._store.detail(execution_id, journal_lines)
+        detail = await self._store.load_detail(execution_id, journal_lines)
         if detail is None:
             raise api_errors.unknown_execution(execution_id)
         return detail
@@ -305,7 +305,7 @@ class Control:
             database=self._info.database,
             pid=os.getpid(),
             since=to_iso(self._info.since_us),
-            unfinished=await self._store.unfinished_count(),
+            unfinished=await self._store.count_unfinished(),
             at_work=engine.at_work,
             quarantined=engine.quarantined,
             live_orders=engine.live_orders,

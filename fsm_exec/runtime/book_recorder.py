@@ -96,7 +96,7 @@ class BookRecorder:
     async def warm_up(self, feed: MarketFeed) -> None:
         """Load stored books into a feed that has not begun, if the newest is fresh enough."""
         now_us = self._wall.now_us()
-        rows = await self._store.recent_books(feed.terms.ticker, now_us - WARM_FROM_US)
+        rows = await self._store.load_recent_books(feed.terms.ticker, now_us - WARM_FROM_US)
         if not rows or now_us - rows[-1].taken_at_us > self._settings.warm_max_age_s * 1_000_000:
             return
         try:

@@ -97,7 +97,7 @@ async def measure(
 
 async def remeasure(execution: Execution, book: DeadlineBook | None, services: Services) -> MetricsRow:
     """Store the cost anew after a late fill; what was traded in the market stays what it was."""
-    earlier = await services.store.metrics(execution.execution_id)
+    earlier = await services.store.load_metrics(execution.execution_id)
     volume = None if earlier is None or earlier.market_volume is None else parse_count(earlier.market_volume)
     row = compute_metrics(execution, book, activity=await load_activity(execution, services), market_volume=volume)
     await save_cost_rows(execution, row, services)
@@ -106,7 +106,7 @@ async def remeasure(execution: Execution, book: DeadlineBook | None, services: S
 
 async def load_activity(execution: Execution, services: Services) -> MessageCounts:
     """Load what an execution asked of the exchange, from its journal."""
-    return count_messages(execution, await services.store.journal(execution.execution_id))
+    return count_messages(execution, await services.store.load_journal(execution.execution_id))
 
 
 async def save_cost_rows(execution: Execution, row: MetricsRow, services: Services) -> None:

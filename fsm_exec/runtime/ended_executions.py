@@ -128,7 +128,7 @@ class EndedExecutions:
                 self._services.log.exception("illegal_fact_after_end")
 
     async def _process_unknown_fills(self, fills: list[FillReport], deliver: Callable[[str, AnyEvent], None]) -> None:
-        found = await self._services.store.owners(sorted({fill.order_id for fill in fills}))
+        found = await self._services.store.load_owners(sorted({fill.order_id for fill in fills}))
         for fill in fills:
             owner = found.get(fill.order_id)
             if owner is None:
@@ -165,7 +165,7 @@ class EndedExecutions:
             self.ended[execution_id] = EndedExecution(late.execution, row, kept.quarantine)
 
     async def _load_execution(self, execution_id: str) -> Execution | None:
-        stored = await self._services.store.execution(execution_id)
+        stored = await self._services.store.load_execution(execution_id)
         if stored is None:
             return None
         try:
@@ -174,9 +174,9 @@ class EndedExecutions:
             raise CorruptSnapshot(f"{execution_id}: {error}") from error
 
     async def _load_deadline_book(self, execution: Execution) -> DeadlineBook | None:
-        row = await self._services.store.deadline_book(execution.execution_id)
+        row = await self._services.store.load_deadline_book(execution.execution_id)
         if row is None:
             return None
-        earlier = await self._services.store.metrics(execution.execution_id)
+        earlier = await self._services.store.load_metrics(execution.execution_id)
         fresh = earlier is None or "not_the_deadline_book" not in earlier.flags.split(",")
         return decode_book(row, execution.outcome, fresh=fresh)

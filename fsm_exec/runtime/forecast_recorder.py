@@ -72,14 +72,14 @@ class ForecastRecorder:
 
     async def load_pending(self) -> None:
         """Schedule the open forecasts of an earlier process. Raises StoreFailed."""
-        for waiting in await self._store.open_forecasts(None):
+        for waiting in await self._store.load_open_forecasts(None):
             self._timers.push(waiting.forecast.due_at_us, None)
 
     async def run(self) -> None:
         """Complete due forecasts, forever. Raises StoreFailed."""
         while True:
             due = await self._timers.wait_due(LAG_US)
-            waiting = await self._store.open_forecasts(due[-1][0])
+            waiting = await self._store.load_open_forecasts(due[-1][0])
             happened = [(one.number, self._outcome(one)) for one in waiting]
             if not happened:
                 continue

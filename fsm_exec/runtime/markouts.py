@@ -63,7 +63,7 @@ class Markouts:
         """Load what an earlier process left unmeasured, before any execution moves."""
         now_us = self._wall.now_us()
         missed: list[MarkoutRow] = []
-        for due in await self._store.markouts_due(now_us - LOOK_BACK_US):
+        for due in await self._store.load_due_markouts(now_us - LOOK_BACK_US):
             past = {h for h in HORIZONS_S if due.traded_at_us + h * 1_000_000 <= now_us} - due.known
             missed += [_row(due, horizon, None, MISSED_OFFLINE) for horizon in sorted(past)]
             self._schedule(
@@ -85,7 +85,7 @@ class Markouts:
         """Store what fills of closed markets were worth in the end, forever."""
         while True:
             await trio.sleep(SETTLE_EVERY_S)
-            closed = [ticker for ticker in await self._store.unsettled_markets() if self._may_be_settled(ticker)]
+            closed = [ticker for ticker in await self._store.load_unsettled_markets() if self._may_be_settled(ticker)]
             for asked in batches_of(closed, RESULTS_BATCH):
                 try:
                     found = await results(asked)
@@ -100,7 +100,7 @@ class Markouts:
         return feed is None or feed.status == "closed"
 
     async def _settle(self, ticker: str, result: Outcome) -> None:
-        fills = await self._store.unsettled_fills(ticker)
+        fills = await self._store.load_unsettled_fills(ticker)
         rows = [_row(fill, SETTLED, DOLLAR_E5 if fill.outcome == result else 0, None) for fill in fills]
         await self._store.save_markouts(rows, self._wall.now_us())
 

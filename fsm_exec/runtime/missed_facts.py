@@ -95,7 +95,7 @@ async def load_misnamed(
     wrong; with the execution's id. Raises StoreFailed."""
     unknown = set[str]() if forgot is None else {order.client_order_id for order in forgot.orders}
     ours = [order for order in found.unowned if order.status != "resting" and order.client_order_id not in unknown]
-    owners = await store.owners([order.order_id for order in ours])
+    owners = await store.load_owners([order.order_id for order in ours])
     return [
         (named.execution_id, order)
         for order in ours
@@ -106,7 +106,7 @@ async def load_misnamed(
 async def load_forgotten(found: RecoveryPlan, store: Store) -> ForgottenOrders | None:
     """Find the orders that this database forgot: an order is saved before it is sent, so it knew each of them once.
     Raises StoreFailed."""
-    names = await store.unknown_orders([order.client_order_id for order in found.unowned])
+    names = await store.find_unknown_orders([order.client_order_id for order in found.unowned])
     unknown = set(names)
     orders = tuple(order for order in found.unowned if order.client_order_id in unknown)
     numbers = [number_of(named.execution_id) for name in names if (named := parse_order_name(name)) is not None]

@@ -38,7 +38,7 @@ class LoadedExecutions(msgspec.Struct, frozen=True):
 
 async def load_unfinished(services: Services, methods: Methods) -> LoadedExecutions:
     """Load and check all unfinished executions. Raises StoreFailed."""
-    started = await services.store.started()
+    started = await services.store.load_start()
     ready: list[tuple[Execution, Algorithm]] = []
     unusable: dict[str, str] = {}
     quarantined: dict[str, str] = {}
@@ -46,7 +46,7 @@ async def load_unfinished(services: Services, methods: Methods) -> LoadedExecuti
     healed: list[str] = []
     seen: dict[MarketTerms, MarketTerms] = {}
     methods = _cached(methods)
-    for stored in await services.store.unfinished():
+    for stored in await services.store.load_unfinished():
         if stored.quarantine is not None:
             quarantined[stored.execution_id] = stored.quarantine
             given_up.extend(decode_if_readable(stored))
@@ -64,7 +64,7 @@ async def load_unfinished(services: Services, methods: Methods) -> LoadedExecuti
         instance, named = sys.intern(execution.instance), sys.intern(execution.method)
         ready.append((replace(execution, terms=terms, instance=instance, method=named), algorithm))
     unscored: list[Execution] = []
-    for stored in await services.store.unscored():
+    for stored in await services.store.load_unscored():
         try:
             unscored.append(decode_snapshot(stored.snapshot))
         except CorruptSnapshot:
@@ -144,7 +144,7 @@ async def load_unconfirmed(services: Services) -> list[Execution]:
     """Load the executions that ended recently with events that no listing had confirmed before the process died. Raises
     StoreFailed."""
     found: list[Execution] = []
-    for stored in await services.store.lately_filled():
+    for stored in await services.store.load_lately_filled():
         try:
             execution = decode_snapshot(stored.snapshot)
         except CorruptSnapshot:

@@ -163,7 +163,7 @@ class Supervisor:
 
     async def _cancel_stored(self, execution_id: str) -> None:
         try:
-            stored = await self._services.store.execution(execution_id)
+            stored = await self._services.store.load_execution(execution_id)
         except StoreFailed as failure:
             self._halt_for(failure)
             return
@@ -186,7 +186,7 @@ class Supervisor:
         StoreFailed.
         """
         await self._wait_until_given_up(execution_id)
-        stored = await self._services.store.execution(execution_id)
+        stored = await self._services.store.load_execution(execution_id)
         why = self.quarantined.pop(execution_id, None)
         if stored is None or why is None:
             raise UserError(f"{execution_id} is not quarantined")
@@ -309,7 +309,7 @@ class Supervisor:
         await trio.sleep((pause_ms + self._rng.randrange(pause_ms * JITTER_PER_MILLE // 1_000 + 1)) / 1_000)
         while before.in_flight:  # noqa: ASYNC110 - no event marks an answer, and few wait for them
             await trio.sleep(ANSWERS_POLL_S)
-        stored = await self._services.store.execution(name)
+        stored = await self._services.store.load_execution(name)
         if stored is None:
             raise CorruptSnapshot(f"{name} is not in the database any more")
         execution, algorithm = decode_with_algorithm(stored, self._methods)

@@ -102,19 +102,19 @@ class SqliteStore:
     async def complete_forecasts(self, happened: Sequence[tuple[int, int | None]], at_us: int) -> None:
         await self._writer.save(CompletedForecasts(tuple(happened), at_us))
 
-    async def open_forecasts(self, due_by_us: int | None) -> list[OpenForecast]:
+    async def load_open_forecasts(self, due_by_us: int | None) -> list[OpenForecast]:
         return await self._writer.read(functools.partial(observations.load_open_forecasts, due_by_us=due_by_us))
 
-    async def markouts_due(self, since_us: int) -> list[MarkoutDue]:
+    async def load_due_markouts(self, since_us: int) -> list[MarkoutDue]:
         return await self._writer.read(functools.partial(observations.load_due_markouts, since_us=since_us))
 
-    async def unsettled_markets(self) -> list[str]:
+    async def load_unsettled_markets(self) -> list[str]:
         return await self._writer.read(observations.load_unsettled_markets)
 
-    async def unsettled_fills(self, ticker: str) -> list[MarkoutDue]:
+    async def load_unsettled_fills(self, ticker: str) -> list[MarkoutDue]:
         return await self._writer.read(functools.partial(observations.load_unsettled_fills, ticker=ticker))
 
-    async def recent_books(self, ticker: str, since_us: int) -> list[BookRow]:
+    async def load_recent_books(self, ticker: str, since_us: int) -> list[BookRow]:
         return await self._writer.read(
             functools.partial(observations.load_recent_books, ticker=ticker, since_us=since_us)
         )
@@ -131,7 +131,7 @@ class SqliteStore:
         """Have `listener` called with every step once it is durable. It must not raise, nor take long."""
         self.listen(lambda saved: listener(saved) if isinstance(saved, ExecutionSave) else None)
 
-    async def methods(self) -> list[MethodRow]:
+    async def load_methods(self) -> list[MethodRow]:
         """All, by name and version."""
         return await self._writer.read(observations.load_methods)
 
@@ -147,68 +147,68 @@ class SqliteStore:
     async def save_note(self, execution_id: str, note: str) -> None:
         await self._writer.save(Note(execution_id, note))
 
-    async def unfinished(self) -> list[StoredExecution]:
+    async def load_unfinished(self) -> list[StoredExecution]:
         return await self._writer.read(execution_reads.load_unfinished)
 
-    async def started(self) -> StartPoint:
+    async def load_start(self) -> StartPoint:
         found = await self._writer.read(recovery.load_start)
         return replace(found, number=max(found.number, self._opened.number))
 
-    async def unknown_orders(self, names: Sequence[str]) -> list[str]:
+    async def find_unknown_orders(self, names: Sequence[str]) -> list[str]:
         return await self._writer.read(functools.partial(recovery.find_unknown_orders, names=names))
 
-    async def unscored(self) -> list[StoredExecution]:
+    async def load_unscored(self) -> list[StoredExecution]:
         return await self._writer.read(execution_reads.load_unscored)
 
-    async def lately_filled(self) -> list[StoredExecution]:
+    async def load_lately_filled(self) -> list[StoredExecution]:
         return await self._writer.read(execution_reads.load_lately_filled)
 
-    async def execution(self, execution_id: str) -> StoredExecution | None:
+    async def load_execution(self, execution_id: str) -> StoredExecution | None:
         return await self._writer.read(functools.partial(execution_reads.load_execution, execution_id=execution_id))
 
-    async def owners(self, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
+    async def load_owners(self, order_ids: Sequence[str]) -> dict[str, OrderOwner]:
         return await self._writer.read(functools.partial(recovery.load_owners, order_ids=order_ids))
 
-    async def deadline_book(self, execution_id: str) -> BookRow | None:
+    async def load_deadline_book(self, execution_id: str) -> BookRow | None:
         return await self._writer.read(functools.partial(recovery.load_deadline_book, execution_id=execution_id))
 
-    async def executions(self) -> list[StoredExecution]:
+    async def load_executions(self) -> list[StoredExecution]:
         return await self._writer.read(execution_reads.load_executions)
 
-    async def journal(self, execution_id: str) -> list[JournalRow]:
+    async def load_journal(self, execution_id: str) -> list[JournalRow]:
         return await self._writer.read(functools.partial(execution_reads.load_journal, execution_id=execution_id))
 
-    async def metrics(self, execution_id: str) -> MetricsRow | None:
+    async def load_metrics(self, execution_id: str) -> MetricsRow | None:
         return await self._writer.read(functools.partial(execution_reads.load_metrics, execution_id=execution_id))
 
-    async def listing(self, wanted: api_queries.Filter) -> list[api_queries.ExecutionSummary]:
+    async def load_listing(self, wanted: api_queries.Filter) -> list[api_queries.ExecutionSummary]:
         return await self._writer.read(functools.partial(api_queries.load_listing, wanted=wanted))
 
-    async def detail(self, execution_id: str, journal_lines: int) -> api_queries.ExecutionDetail | None:
+    async def load_detail(self, execution_id: str, journal_lines: int) -> api_queries.ExecutionDetail | None:
         return await self._writer.read(
             functools.partial(api_queries.load_detail, execution_id=execution_id, journal_lines=journal_lines)
         )
 
-    async def steps_of_all(self, position: int, at_most: int) -> list[journal_steps.Transition]:
+    async def load_steps_of_all(self, position: int, at_most: int) -> list[journal_steps.Transition]:
         return await self._writer.read(
             functools.partial(journal_steps.load_steps_of_all, position=position, at_most=at_most)
         )
 
-    async def steps_of_one(self, execution_id: str, seq: int, at_most: int) -> list[journal_steps.Transition]:
+    async def load_steps_of_one(self, execution_id: str, seq: int, at_most: int) -> list[journal_steps.Transition]:
         return await self._writer.read(
             functools.partial(journal_steps.load_steps_of_one, execution_id=execution_id, seq=seq, at_most=at_most)
         )
 
-    async def newest_position(self) -> int:
+    async def load_newest_position(self) -> int:
         return await self._writer.read(journal_steps.load_newest_position)
 
-    async def submission(self, key: str) -> api_queries.EarlierSubmission | None:
+    async def load_submission(self, key: str) -> api_queries.EarlierSubmission | None:
         return await self._writer.read(functools.partial(api_queries.load_submission, key=key))
 
-    async def unfinished_count(self) -> int:
+    async def count_unfinished(self) -> int:
         return await self._writer.read(api_queries.count_unfinished)
 
-    async def halted_at(self) -> str | None:
+    async def load_halted_at(self) -> str | None:
         return await self._writer.read(api_queries.load_halted_at)
 
     async def save_halt(self, at_us: int | None) -> None:
@@ -220,7 +220,7 @@ class SqliteStore:
         them here could spend money the user never meant to spend."""
         bound = await self._writer.read(api_queries.load_environment)
         if bound is None:
-            if environment != EMBEDDED and await self.listing(api_queries.Filter(limit=1)):
+            if environment != EMBEDDED and await self.load_listing(api_queries.Filter(limit=1)):
                 bound = EMBEDDED  # only the demo ever wrote without saying so
             else:
                 await self._writer.save(Binding(environment))

@@ -118,7 +118,7 @@ async def _work(crowd: Crowd, database: Path | None) -> Result:
                 await _submit(engine, crowd, number, tickers[number % crowd.markets])
                 await trio.sleep(pause_s)
             await engine.wait_idle()
-        stored = await store.executions()
+        stored = await store.load_executions()
         executions = [decode_snapshot(each.snapshot) for each in stored]
         budget = client.statistics()
         return Result(

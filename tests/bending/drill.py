@@ -282,7 +282,7 @@ class Run:
         try:
             await engine.cancel(self._resting)
         except ExecError as error:
-            stored = await self._store.execution(self._resting)
+            stored = await self._store.load_execution(self._resting)
             if stored is None or not decode_snapshot(stored.snapshot).is_ended:
                 self._wrong(f"cancel: {error}")
 
@@ -294,7 +294,7 @@ class Run:
         concerned = {"cancel": [self._resting], "deadline": [self._due]}.get(event, [])
         everybody = event in ("halt", "SIGTERM") or state in ("halted", "draining")
         found: dict[str, float] = {}
-        for stored in await self._store.unfinished():
+        for stored in await self._store.load_unfinished():
             if not everybody and stored.execution_id not in concerned:
                 continue
             for child in decode_snapshot(stored.snapshot).children:
@@ -362,12 +362,12 @@ class Run:
     async def _look(self) -> None:
         """The exchange's books against the database, and the database against itself."""
         counted = 0
-        stored = await self._store.executions()
+        stored = await self._store.load_executions()
         for one in stored:
             execution = decode_snapshot(one.snapshot)
             name = execution.execution_id
             counted += execution.filled_e2
-            journal = await self._store.journal(name)
+            journal = await self._store.load_journal(name)
             if fold(decode_entry(row.event, row.intents, row.version) for row in journal) != execution:
                 self._wrong(f"{name} is not the fold of its journal")
             if not execution.is_ended:

@@ -123,7 +123,7 @@ class Lied(Run):
         name = await self._submit_one(engine, "no", price, MethodRef(market.full_name, market), 300, COUNT_E2)
         await rule.until_bent()
         await trio.sleep(SOON_S)
-        stored = await self._store.execution(name)
+        stored = await self._store.load_execution(name)
         assert stored is not None
 
     async def say(self, _: Engine) -> None:

@@ -106,11 +106,11 @@ def worked(
             ended_s = trio.current_time() - began_s
             await trio.sleep(LATER_S)
             assert engine.status().quarantined == {}
-            (stored,) = await store.executions()
+            (stored,) = await store.load_executions()
             execution = decode_snapshot(stored.snapshot)
-            journal = await store.journal(name)
+            journal = await store.load_journal(name)
             assert fold(decode_entry(row.event, row.intents, row.version) for row in journal) == execution
-            row = await store.metrics(name)
+            row = await store.load_metrics(name)
             assert row is not None
             assert parse_count(row.filled_quantity) == execution.filled_e2
             found.append(Books(execution, account, ended_s, log.getvalue()))

@@ -81,7 +81,7 @@ async def _live(life: Life) -> None:
                 crashpoints.install(None)
                 if life.kill_at and not life.at_start:
                     die_at(life.kill_at, life.kill_visit)
-                for below_e4 in PRICES_BELOW_MID_E4[len(await store.executions()) :]:
+                for below_e4 in PRICES_BELOW_MID_E4[len(await store.load_executions()) :]:
                     await _submit(engine, life, below_e4)
                 await engine.wait_idle()
 

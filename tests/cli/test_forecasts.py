@@ -24,9 +24,9 @@ async def test_each_kind_is_judged_against_the_last_value(tmp_path: Path) -> Non
                 kind="mid_30s", outcome="yes", made_at_us=T0_US, due_at_us=T0_US + 1, value_e6=value, last_value_e6=last
             )
             await store.save_forecasts("e1", "KXTEST-1", [made])
-        numbers = [waiting.number for waiting in await store.open_forecasts(T0_US + 1)]
+        numbers = [waiting.number for waiting in await store.load_open_forecasts(T0_US + 1)]
         await store.complete_forecasts([(numbers[0], 512_000), (numbers[1], 500_000), (numbers[2], None)], T0_US + 2)
-        assert await store.open_forecasts(None) == []
+        assert await store.load_open_forecasts(None) == []
     told = json.loads(CliRunner().invoke(forecasts, ["--db", str(path), "--json"]).output)
     assert told == {
         "forecasts": [

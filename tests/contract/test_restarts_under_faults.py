@@ -109,18 +109,18 @@ async def _play(
             await trio.sleep(CALM_S)
             orders, fills = await client.fetch_orders(player.ticker), await client.fetch_fills(player.ticker)
         ended: list[EndedExecution] = []
-        for stored in await store.executions():
+        for stored in await store.load_executions():
             execution = decode_snapshot(stored.snapshot)
             name = execution.execution_id
             ended.append(EndedExecution(execution, None, stored.quarantine))
-            journal = await store.journal(name)
+            journal = await store.load_journal(name)
             if fold(decode_entry(row.event, row.intents) for row in journal) != execution:
                 result.wrong.append(f"{name} is not the fold of its journal")
             if not execution.is_ended or stored.quarantine is not None:
                 result.wrong.append(f"{name} is {execution.state}, quarantine: {stored.quarantine}")
             if execution.filled_e2 > execution.target_e2:
                 result.wrong.append(f"{name} bought {execution.filled_e2} of {execution.target_e2}")
-            if await store.metrics(name) is None:
+            if await store.load_metrics(name) is None:
                 result.wrong.append(f"{name} was never reckoned")
             result.filled_e2 += execution.filled_e2
         result.executions = len(ended)
@@ -145,7 +145,7 @@ async def _close_at(process: ProcessLife, at_s: float) -> None:
 
 async def _look(store: object, result: Result) -> None:
     """In which states a kill found orders."""
-    for stored in await store.unfinished():  # type: ignore[attr-defined]
+    for stored in await store.load_unfinished():  # type: ignore[attr-defined]
         for child in decode_snapshot(stored.snapshot).children:
             if child.is_open:
                 result.kills[child.state] += 1

@@ -66,7 +66,7 @@ class Desk:
         return msgspec.json.decode(answer.content, type=Accepted).execution_id
 
     async def executions(self) -> int:
-        return len(await self.store.executions())
+        return len(await self.store.load_executions())
 
 
 def request(**changes: object) -> dict[str, object]:

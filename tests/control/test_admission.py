@@ -23,14 +23,14 @@ async def test_what_is_answered_is_durable(desk: Desk) -> None:
     assert answer.status_code == 201
     accepted = msgspec.json.decode(answer.content, type=Accepted)
     assert accepted == Accepted(execution_id="e000001", key="k1", is_new=True)
-    (stored,) = await desk.store.executions()
+    (stored,) = await desk.store.load_executions()
     execution = decode_snapshot(stored.snapshot)
     assert execution.limits is not None
     assert execution.edge is not None
     assert (format_price(execution.limits.target_e4), format_price(execution.limits.worst_e4)) == ("0.3000", "0.3000")
     assert (execution.edge.probability_ppm, execution.edge.expected_value_e6) == (620_000, 30_000)
     assert execution.arrival.feed == "live", "the arrival book was waited for"
-    submission = await desk.store.submission("k1")
+    submission = await desk.store.load_submission("k1")
     assert submission is not None
     assert submission.execution_id == "e000001"
 
@@ -82,7 +82,7 @@ PRICES = [
 async def test_prices(desk: Desk, given: dict[str, object], expected: tuple[str, str, MoneyE6]) -> None:
     """Target, worst price and cap of what was given; without a target the highest price allowed is the target."""
     await desk.accepted(**given)
-    (stored,) = await desk.store.executions()
+    (stored,) = await desk.store.load_executions()
     limits = decode_snapshot(stored.snapshot).limits
     assert limits is not None
     assert (format_price(limits.target_e4), format_price(PriceE4(limits.worst_e4)), limits.cap_e6) == expected
@@ -150,7 +150,7 @@ async def test_a_mistake_is_one_line_and_changes_nothing(
     answer = await desk.submit(**changes)
     assert (answer.status_code, says in error_of(answer).message) == (status, True), answer.text
     assert await desk.executions() == 0
-    assert await desk.store.submission("k1") is None
+    assert await desk.store.load_submission("k1") is None
 
 
 async def test_a_closed_market_is_refused_and_a_paused_one_waits(desk: Desk) -> None:
@@ -218,7 +218,7 @@ async def test_a_market_asked_for_by_many_at_once_has_one_feed(desk: Desk) -> No
         async with trio.open_nursery() as nursery:
             for number in range(5):
                 nursery.start_soon(ask, number)
-    executions = [decode_snapshot(stored.snapshot) for stored in await desk.store.executions()]
+    executions = [decode_snapshot(stored.snapshot) for stored in await desk.store.load_executions()]
     assert [execution.arrival.feed for execution in executions] == ["live"] * 5
 
 

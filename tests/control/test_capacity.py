@@ -61,7 +61,7 @@ async def test_five_hundred_at_once_with_one_deadline(autojump_clock: MockClock)
         assert status.halt_within_s <= HALT_TOKENS_S + 2 * ANSWER_WITHIN_S
         with trio.fail_after(200):
             await desk.engine.wait_idle()
-        ended = [decode_snapshot(one.snapshot) for one in await desk.store.executions()]
+        ended = [decode_snapshot(one.snapshot) for one in await desk.store.load_executions()]
         assert len(ended) == 2 * CARRIED
         assert {execution.reason for execution in ended} == {"deadline"}
         late_us = [execution.ended_at_us - execution.deadline_us for execution in ended if execution.ended_at_us]

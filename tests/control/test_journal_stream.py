@@ -153,9 +153,9 @@ async def test_halting_ends_everything_and_is_kept(desk: Desk) -> None:
     assert (told.state, told.halt_within_s > 0) == ("halted", True)
     await until(lambda: _ended(desk))
     assert {e.reason for e in (await page(desk)).executions} == {"halt"}
-    assert await desk.store.halted_at() is not None
+    assert await desk.store.load_halted_at() is not None
     assert (await desk.http.post("/v1/resume")).status_code == 200
-    assert (await desk.store.halted_at(), (await status(desk)).state) == (None, "running")
+    assert (await desk.store.load_halted_at(), (await status(desk)).state) == (None, "running")
     answer = await desk.http.post("/v1/resume")
     assert (answer.status_code, error_of(answer).code) == (503, "not_running")
 

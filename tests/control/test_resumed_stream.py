@@ -75,7 +75,7 @@ async def work(desk: Desk, executions: int) -> list[str]:
 
 
 async def all_rows(desk: Desk) -> list[Transition]:
-    return await desk.store.steps_of_all(0, 10_000)
+    return await desk.store.load_steps_of_all(0, 10_000)
 
 
 async def test_a_row_tells_the_same_whenever_it_is_asked(desk: Desk) -> None:
@@ -102,7 +102,7 @@ async def test_a_row_tells_the_same_whenever_it_is_asked(desk: Desk) -> None:
         assert steps[0].state == "pending"
         assert (steps[-1].state, steps[-1].reason) in {("filled", "completed"), ("cancelled", "user")}
         seen = [fill for step in steps for fill in step.fills]
-        stored = await desk.store.detail(name, 0)
+        stored = await desk.store.load_detail(name, 0)
         assert stored is not None
         assert sorted((f.price, f.quantity, f.fee, f.is_taker) for f in seen) == sorted(
             (f.price, f.quantity, f.fee, f.is_taker) for f in stored.fills

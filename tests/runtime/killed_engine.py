@@ -122,19 +122,19 @@ class RestartBench:
         await trio.sleep(DOWN_S)
 
     async def stored(self, execution_id: str) -> StoredExecution:
-        found = await self.database.execution(execution_id)
+        found = await self.database.load_execution(execution_id)
         assert found is not None
         return found
 
     async def execution(self, execution_id: str) -> Execution:
         """As its snapshot says, which is the fold of its journal."""
         execution = decode_snapshot((await self.stored(execution_id)).snapshot)
-        journal = await self.database.journal(execution_id)
+        journal = await self.database.load_journal(execution_id)
         assert fold(decode_entry(row.event, row.intents) for row in journal) == execution
         return execution
 
     async def events(self, execution_id: str) -> list[str]:
-        return [row.event_type for row in await self.database.journal(execution_id)]
+        return [row.event_type for row in await self.database.load_journal(execution_id)]
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = [json.loads(line) for line in self.log.getvalue().splitlines()]

@@ -96,15 +96,15 @@ class Stage:
         with trio.fail_after(PATIENCE_S):
             await self.engine.wait_idle()
         execution = self.engine.ended[execution_id].execution
-        (stored,) = [e for e in await self.database.executions() if e.execution_id == execution_id]
+        (stored,) = [e for e in await self.database.load_executions() if e.execution_id == execution_id]
         assert stored.snapshot == encode_snapshot(execution)
-        journal = await self.database.journal(execution_id)
+        journal = await self.database.load_journal(execution_id)
         assert fold(decode_entry(row.event, row.intents) for row in journal) == execution
         return execution
 
     async def history(self, execution_id: str) -> list[str]:
         """The states of its first order, as the journal tells them."""
-        steps = "; ".join(row.steps for row in await self.database.journal(execution_id))
+        steps = "; ".join(row.steps for row in await self.database.load_journal(execution_id))
         moves = [step.split(": ")[1] for step in steps.split("; ") if step.startswith("child_order ")]
         return [moves[0].split(" ")[0], *(move.split(" ")[2] for move in moves)] if moves else []
 

@@ -151,7 +151,7 @@ async def test_who_could_not_act_says_so_when_it_ends(autojump_clock: MockClock)
         reads_fail(stage, "fetch_orders", CAUSES["401"])
         stage.exchange.fill(10, stage.order_of(filled))
         await trio.sleep(120)
-        notes = {summary.execution_id: summary.note for summary in await stage.database.listing(Filter(limit=10))}
+        notes = {summary.execution_id: summary.note for summary in await stage.database.load_listing(Filter(limit=10))}
         assert (notes["e000001"], notes[filled]) == (None, None)
         note = notes[long]
         assert note is not None

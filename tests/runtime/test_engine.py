@@ -52,7 +52,7 @@ async def test_a_broken_execution_is_quarantined_and_the_others_go_on(autojump_c
         assert "IllegalEvent" in (stage.engine.ended[broken].quarantine or "")
         stage.exchange.fill(10, of_sound)
         assert (await stage.ended(sound)).state == "filled"
-        stored = {e.execution_id: e for e in await stage.database.executions()}
+        stored = {e.execution_id: e for e in await stage.database.load_executions()}
         assert "IllegalEvent" in (stored[broken].quarantine or "")
         assert stored[sound].quarantine is None
         assert stage.engine.state == "running"
@@ -64,12 +64,12 @@ async def test_a_quarantined_execution_stays_as_its_last_save_says(autojump_cloc
         broken = await stage.submit()
         await trio.sleep(2)
         (order,) = stage.exchange.resting
-        before = {e.execution_id: e.snapshot for e in await stage.database.executions()}
+        before = {e.execution_id: e.snapshot for e in await stage.database.load_executions()}
         await contradict(stage, broken)
         await stage.engine.wait_idle()
         stage.exchange.fill(3, order)
         await trio.sleep(2)
-        after = {e.execution_id: e.snapshot for e in await stage.database.executions()}
+        after = {e.execution_id: e.snapshot for e in await stage.database.load_executions()}
         assert after == before
         assert {line["execution"] for line in stage.lines("fact_for_quarantined")} == {broken}
 
@@ -224,11 +224,11 @@ async def test_a_fill_after_the_end_is_kept_and_the_metrics_rewritten(autojump_c
         name = await stage.submit(horizon_s=5)
         execution = await stage.ended(name)
         assert execution.state == "cancelled"
-        before = await stage.database.metrics(name)
+        before = await stage.database.load_metrics(name)
         stage.exchange.fill(2, execution.children[0].client_order_id)
         await trio.sleep(1)
         late = await stage.ended(name)
-        after = await stage.database.metrics(name)
+        after = await stage.database.load_metrics(name)
         assert late.state == "cancelled"
         assert [fill.count_e2 for fill in late.children[0].late] == [count(2)]
         assert before is not None
@@ -251,7 +251,7 @@ async def test_every_transition_is_one_line_of_the_log(autojump_clock: MockClock
     async with staged() as stage:
         name = await stage.submit(horizon_s=5)
         await stage.ended(name)
-        journal = await stage.database.journal(name)
+        journal = await stage.database.load_journal(name)
     logged = [
         f"{e['machine']} {e['subject']}: {e['source']} -{e['trigger']}-> {e['dest']}"
         for e in stage.lines("transition")

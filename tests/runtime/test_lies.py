@@ -265,8 +265,8 @@ async def test_a_fill_that_no_listing_has_is_taken_back_after_the_end(autojump_c
         assert (after.execution.fills, after.execution.state) == ((), "filled")
         assert after.metrics is not None
         assert after.metrics.filled_quantity == "0.00"
-        assert [step.event_type for step in await stage.database.journal(name)][-1] == "OrderProven"
-        assert await stage.database.metrics(name) == after.metrics
+        assert [step.event_type for step in await stage.database.load_journal(name)][-1] == "OrderProven"
+        assert await stage.database.load_metrics(name) == after.metrics
 
 
 async def test_a_fill_of_a_frame_is_corrected_after_the_end(autojump_clock: MockClock) -> None:
@@ -280,7 +280,7 @@ async def test_a_fill_of_a_frame_is_corrected_after_the_end(autojump_clock: Mock
         await trio.sleep(30 + READS_S)
         (fill,) = stage.engine.ended[name].execution.fills
         assert (fill.price_e4, fill.is_taker, fill.fee_e6) == (price(48), False, 0)
-        row = await stage.database.metrics(name)
+        row = await stage.database.load_metrics(name)
         assert row is not None
         assert (row.average_fill_price, row.fees) == ("0.480000", "0.000000")
 
@@ -386,4 +386,4 @@ async def test_a_no_that_is_not_listed_is_a_refusal_once_it_is_proven(
         assert (execution.state, execution.reason) == ("cancelled", "rejected")
         assert execution.refusal == "order_size_exceeds_limit: Too many contracts"
         assert any("Too many contracts" in line["what"] for line in stage.lines("note"))
-        assert any("Too many contracts" in row.steps for row in await stage.database.journal(name))
+        assert any("Too many contracts" in row.steps for row in await stage.database.load_journal(name))

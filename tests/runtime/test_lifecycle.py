@@ -156,7 +156,7 @@ async def test_leaving_while_one_is_being_accepted(autojump_clock: MockClock, ca
         await trio.sleep(5)
         assert stage.engine.actors == {}
         assert len(stage.exchange.places) == 1
-        assert {e.execution_id for e in await stage.database.executions()} == {"e000001", "e000002"}
+        assert {e.execution_id for e in await stage.database.load_executions()} == {"e000001", "e000002"}
 
 
 async def test_leaving_waits_for_an_order_in_doubt_and_places_nothing(autojump_clock: MockClock) -> None:
@@ -256,7 +256,7 @@ async def test_executions_that_ended_leave_memory(autojump_clock: MockClock, mon
         listener.fill(replace(made, client_order_id=None))
         await trio.sleep(1)
         assert (await world.execution(first)).filled_e2 == count(2)
-        row = await world.database.metrics(first)
+        row = await world.database.load_metrics(first)
         assert row is not None
         assert (row.filled_quantity, row.shortfall is not None) == ("2.00", True)
 

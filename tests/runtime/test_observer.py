@@ -95,7 +95,7 @@ async def test_markouts_and_forecasts_go_on_after_a_restart(autojump_clock: Mock
             (30, "0.49000", None),
             (300, "0.49000", None),
         ]
-        assert await w.database.open_forecasts(None) == []
+        assert await w.database.load_open_forecasts(None) == []
 
 
 async def test_the_settlement_is_the_last_markout(autojump_clock: MockClock) -> None:
@@ -232,7 +232,7 @@ async def test_what_executions_cost_says_how_they_were_worked(autojump_clock: Mo
         stage.exchange.trade("no", 48, 36)
         stage.exchange.fill(4, stage.exchange.resting[0])
         await stage.ended(name)
-        row = await w.database.metrics(name)
+        row = await w.database.load_metrics(name)
         assert row is not None
         assert (row.creates, row.amends, row.cancels, row.write_tokens, row.unresolved) == (1, 0, 1, 12, 0)
         assert (row.writes_per_contract, row.tokens_per_contract, row.cancels_per_fill) == (

@@ -79,13 +79,13 @@ async def test_a_halt_while_one_is_resumed_ends_it(autojump_clock: MockClock) ->
         await world.killed_after(Stage.submit)
         await world.database.quarantine("e000001", "a person must look")
         async with world.life() as stage:
-            read = world.database.execution
+            read = world.database.load_execution
 
             async def slow(name: str) -> StoredExecution | None:
                 await trio.sleep(5)
                 return await read(name)
 
-            world.database.execution = slow  # type: ignore[method-assign, assignment]
+            world.database.load_execution = slow  # type: ignore[method-assign, assignment]
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(stage.engine.resume_execution, "e000001")
                 await trio.sleep(0.05)

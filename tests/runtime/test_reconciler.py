@@ -42,7 +42,7 @@ async def test_a_lost_fill_is_found_within_the_interval(autojump_clock: MockCloc
         assert stage.engine.actors[execution].execution.filled_e2 == count(4)
         await trio.sleep(3 * INTERVAL_S)
         assert told(stage) == [(1, 1)]
-        journal = await stage.database.journal(execution)
+        journal = await stage.database.load_journal(execution)
         assert [row.event_type for row in journal].count("FillReported") == 1
 
 
@@ -104,7 +104,7 @@ async def test_a_fill_after_the_end_is_found_too(autojump_clock: MockClock) -> N
         stage.exchange.fill(1, order)
         await trio.sleep(INTERVAL_S + 1)
         assert (await stage.ended(execution)).filled_e2 == count(1)
-        row = await stage.database.metrics(execution)
+        row = await stage.database.load_metrics(execution)
         assert row is not None
         assert row.filled_quantity == "1.00"
 
@@ -121,7 +121,7 @@ async def test_a_fill_of_an_execution_that_left_memory_is_found_too(autojump_clo
         stage.exchange.mute = True
         stage.exchange.fill(1, order)
         await trio.sleep(INTERVAL_S + 1)
-        row = await stage.database.metrics(execution)
+        row = await stage.database.load_metrics(execution)
         assert row is not None
         assert row.filled_quantity == "1.00"
 

@@ -451,7 +451,7 @@ async def test_a_fill_of_an_ended_execution_that_came_while_we_were_down(autojum
             await trio.sleep(1)
         execution = await world.execution("e000001")
         assert [fill.count_e2 for fill in execution.children[0].late] == [count(2)]
-        row = await world.database.metrics("e000001")
+        row = await world.database.load_metrics("e000001")
         assert row is not None
         assert row.filled_quantity == "2.00"
         assert row.shortfall is not None, "its deadline's book was not read from the store"
@@ -471,10 +471,10 @@ async def test_what_was_not_reckoned_before_the_kill_is_reckoned_at_the_next_sta
 
         await world.killed_after(work)
         assert (await world.execution("e000001")).reason == "market_closed"
-        assert await world.database.metrics("e000001") is None
+        assert await world.database.load_metrics("e000001") is None
         async with world.life():
             await trio.sleep(200)
-        row = await world.database.metrics("e000001")
+        row = await world.database.load_metrics("e000001")
         assert row is not None
         assert row.filled_quantity == "4.00"
         assert row.shortfall is not None

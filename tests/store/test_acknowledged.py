@@ -42,9 +42,9 @@ async def test_the_mark_says_what_was_acknowledged_at_every_moment(
             await store.save(samples.save(execution_id_of(number)))
             await store.save(samples.save(execution_id_of(number), 2))
             assert load_mark(database) == Mark(store.instance, Counts(number, 2 * number, number))
-        assert (store.lost, (await store.started()).number) == (None, 3)
+        assert (store.lost, (await store.load_start()).number) == (None, 3)
     async with open_file_store() as store:
-        assert (store.lost, (await store.started()).number) == (None, 3)
+        assert (store.lost, (await store.load_start()).number) == (None, 3)
 
 
 async def test_a_log_cut_at_any_commit_is_noticed_and_counted(
@@ -72,11 +72,11 @@ async def test_a_log_cut_at_any_commit_is_noticed_and_counted(
             async with open_virtual_store(database, draw_instance=draw_instance, at_us=samples.at_us) as store:
                 assert store.instance == instance
                 assert store.lost == str(Lost(5 - kept, 5 - kept))
-                assert (await store.started()).number == 5
+                assert (await store.load_start()).number == 5
         async with open_virtual_store(database, draw_instance=draw_instance, at_us=samples.at_us) as store:
             await store.save(samples.save(execution_id_of(6)))
         async with open_virtual_store(database, draw_instance=draw_instance, at_us=samples.at_us) as store:
-            assert (store.lost, (await store.started()).number) == (None, 6)
+            assert (store.lost, (await store.load_start()).number) == (None, 6)
 
 
 async def test_every_opening_is_an_epoch_of_its_own(open_file_store: OpenStore, samples: Samples) -> None:
@@ -137,7 +137,7 @@ async def test_an_older_file_put_back_and_another_file_are_said(
     database.unlink()
     async with open_virtual_store(database, draw_instance=draw_instance, at_us=samples.at_us) as store:
         assert store.lost == str(Lost(2, 2, instance))
-        assert (await store.started()).number == 0
+        assert (await store.load_start()).number == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 200, b"{} 00000000", b"\xff" * 50, b"x" * 10_000])
@@ -160,7 +160,7 @@ async def test_a_mark_that_cannot_be_written_stops_nobody(
     database.with_name(database.name + SUFFIX).mkdir()
     async with open_file_store() as store:
         await store.save(samples.save(execution_id_of(1)))
-        assert len(await store.journal(execution_id_of(1))) == 1
+        assert len(await store.load_journal(execution_id_of(1))) == 1
 
 
 KILLED = """

@@ -34,16 +34,16 @@ async def test_what_was_saved_is_read_back_byte_for_byte(open_store: OpenStore, 
     async with open_store() as store:
         port: Store = store  # the protocol is met, as the type checker sees
         await port.save(first)
-        (held,) = await port.executions()
+        (held,) = await port.load_executions()
         assert (held.execution_id, held.state, held.quarantine, held.snapshot) == (
             "e1",
             "walking",
             None,
             first.snapshot,
         )
-        assert await port.journal("e1") == [first.journal]
-        assert await port.metrics("e1") is None
-        assert await port.journal("nobody") == []
+        assert await port.load_journal("e1") == [first.journal]
+        assert await port.load_metrics("e1") is None
+        assert await port.load_journal("nobody") == []
 
 
 async def test_an_execution_moves_one_step_at_a_time(open_store: OpenStore, samples: Samples) -> None:
@@ -56,8 +56,8 @@ async def test_an_execution_moves_one_step_at_a_time(open_store: OpenStore, samp
         for seq in (1, 2, 4):
             with pytest.raises(SaveRefused):
                 await store.save(samples.save(seq=seq, snapshot=b"bad"))
-        assert [e.snapshot for e in await store.executions()] == [b"2"]
-        assert [row.seq for row in await store.journal("e1")] == [1, 2]
+        assert [e.snapshot for e in await store.load_executions()] == [b"2"]
+        assert [row.seq for row in await store.load_journal("e1")] == [1, 2]
 
 
 async def test_of_two_writers_of_one_execution_one_is_refused(open_store: OpenStore, samples: Samples) -> None:
@@ -75,9 +75,9 @@ async def test_of_two_writers_of_one_execution_one_is_refused(open_store: OpenSt
         async with trio.open_nursery() as nursery:
             nursery.start_soon(save, store, b"one")
             nursery.start_soon(save, store, b"two")
-        (held,) = await store.executions()
+        (held,) = await store.load_executions()
         assert {held.snapshot, *refused} == {b"one", b"two"}
-        assert len(await store.journal("e1")) == 2
+        assert len(await store.load_journal("e1")) == 2
 
 
 async def test_two_engines_on_one_file_are_fenced(open_file_store: OpenStore, samples: Samples, database: Path) -> None:
@@ -102,7 +102,7 @@ async def test_many_saves_share_a_commit(open_store: OpenStore, samples: Samples
 
         async def save(number: int) -> None:
             await store.save(samples.save(f"e{number}"))
-            assert len(await store.journal(f"e{number}")) == 1
+            assert len(await store.load_journal(f"e{number}")) == 1
 
         async with trio.open_nursery() as nursery:
             for number in range(SAVERS):
@@ -121,7 +121,7 @@ async def test_a_wave_is_cut_into_groups(open_store: OpenStore, samples: Samples
             for number in range(3 * BATCH_JOBS_MAX):
                 nursery.start_soon(store.save, samples.save(f"e{number}"))
         assert store.statistics().largest_batch_jobs <= BATCH_JOBS_MAX
-        assert len(await store.executions()) == 3 * BATCH_JOBS_MAX
+        assert len(await store.load_executions()) == 3 * BATCH_JOBS_MAX
 
 
 @pytest.mark.parametrize(
@@ -150,10 +150,10 @@ async def test_one_bad_row_fails_alone(open_store: OpenStore, samples: Samples, 
         async with trio.open_nursery() as nursery:
             for number in range(20):
                 nursery.start_soon(save, number)
-        held = {e.execution_id for e in await store.executions()}
+        held = {e.execution_id for e in await store.load_executions()}
         assert refused == ["e7"]
         assert held == {f"e{number}" for number in range(20)} - {"e7"}
-        assert await store.journal("e7") == []
+        assert await store.load_journal("e7") == []
         await store.save(samples.save("e7"))
 
 
@@ -162,8 +162,8 @@ async def test_a_refused_save_leaves_none_of_its_rows(open_store: OpenStore, sam
     async with open_store() as store:
         with pytest.raises(SaveRefused):
             await store.save(samples.save(children=(samples.child(),), fills=(samples.fill(client_order_id="other"),)))
-        assert await store.executions() == []
-        assert await store.journal("e1") == []
+        assert await store.load_executions() == []
+        assert await store.load_journal("e1") == []
 
 
 async def test_a_fill_is_counted_once(open_store: OpenStore, samples: Samples) -> None:
@@ -189,13 +189,13 @@ async def test_a_fill_is_corrected_in_its_place_and_taken_back_whole(open_store:
         await store.save(samples.save("e2", seq=1, children=(samples.child(),)))
         with pytest.raises(SaveRefused):
             await store.save(samples.save("e2", seq=2, corrected=(first,)))
-        (owner,) = (await store.owners([first.order_id])).values()
+        (owner,) = (await store.load_owners([first.order_id])).values()
         assert [(row.fill_id, row.quantity, row.trade_id, row.listed_id) for row in owner.fills] == [
             ("f1", "4.00", "t1", "l1")
         ]
         await store.save_markouts([MarkoutRow(order_id="o1", fill_id="f1", horizon_s=1, mid="0.5", why=None)], 0)
         await store.save(samples.save(seq=3, gone=(FillGone("o1", "f1"),), fills=(samples.fill("f2"),)))
-        (owner,) = (await store.owners([first.order_id])).values()
+        (owner,) = (await store.load_owners([first.order_id])).values()
         assert [row.fill_id for row in owner.fills] == ["f2"]
         with pytest.raises(SaveRefused):
             await store.save(samples.save(seq=4, gone=(FillGone("o1", "f1"),)))
@@ -218,7 +218,7 @@ async def test_quarantine_is_a_mark_beside_the_state(open_store: OpenStore, samp
         await store.save(samples.save(seq=1))
         await store.quarantine("e1", "three restarts in a minute")
         await store.save(samples.save(seq=2))
-        (held,) = await store.unfinished()
+        (held,) = await store.load_unfinished()
         assert (held.state, held.quarantine) == ("walking", "three restarts in a minute")
         with pytest.raises(SaveRefused):
             await store.quarantine("nobody", "why")
@@ -230,8 +230,8 @@ async def test_unfinished_leaves_out_what_has_ended(open_store: OpenStore, sampl
         await store.save(samples.save("e3"))
         await store.save(samples.save("e1", state="filled", reason="completed"))
         await store.save(samples.save("e2", state="cancelled", reason="deadline"))
-        assert [e.execution_id for e in await store.unfinished()] == ["e3"]
-        assert [e.execution_id for e in await store.executions()] == ["e1", "e2", "e3"]
+        assert [e.execution_id for e in await store.load_unfinished()] == ["e3"]
+        assert [e.execution_id for e in await store.load_executions()] == ["e1", "e2", "e3"]
 
 
 async def test_metrics_are_read_back_and_rewritten(open_store: OpenStore, samples: Samples) -> None:
@@ -239,10 +239,10 @@ async def test_metrics_are_read_back_and_rewritten(open_store: OpenStore, sample
     async with open_store() as store:
         await store.save(samples.save())
         await store.save_metrics(samples.metrics(), samples.at_us)
-        assert await store.metrics("e1") == samples.metrics()
+        assert await store.load_metrics("e1") == samples.metrics()
         rewritten = samples.metrics(spread_e7=None, shortfall_e7=None)
         await store.save_metrics(rewritten, samples.at_us)
-        assert await store.metrics("e1") == rewritten
+        assert await store.load_metrics("e1") == rewritten
 
 
 @pytest.mark.parametrize("wrong", [{"shortfall_e7": 17}, {"spread_e7": None}], ids=str)
@@ -254,7 +254,7 @@ async def test_a_decomposition_that_does_not_add_up_is_refused(
         await store.save(samples.save())
         with pytest.raises(SaveRefused, match="CHECK"):
             await store.save_metrics(samples.metrics(**wrong), samples.at_us)
-        assert await store.metrics("e1") is None
+        assert await store.load_metrics("e1") is None
 
 
 async def test_markets_and_books_are_readable_with_sqlite3(
@@ -292,7 +292,7 @@ async def test_what_was_saved_is_there_at_the_next_opening(open_file_store: Open
         instance = store.instance
     async with open_file_store() as store:
         assert store.instance == instance
-        assert len(await store.unfinished()) == 1
+        assert len(await store.load_unfinished()) == 1
 
 
 async def test_a_closed_store_takes_nothing(open_store: OpenStore, samples: Samples) -> None:
@@ -302,7 +302,7 @@ async def test_a_closed_store_takes_nothing(open_store: OpenStore, samples: Samp
     with pytest.raises(StoreFailed, match="closed"):
         await store.save(samples.save())
     with pytest.raises(StoreFailed, match="closed"):
-        await store.executions()
+        await store.load_executions()
 
 
 async def test_an_error_in_the_block_comes_out_as_it_was(open_store: OpenStore) -> None:

@@ -58,7 +58,7 @@ async def test_a_save_cancelled_while_it_waits_is_stored(open_store: OpenStore, 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(save)
         assert outcomes == ["returned"]
-        assert len(await store.journal("e1")) == 1
+        assert len(await store.load_journal("e1")) == 1
 
 
 async def test_a_save_cancelled_before_it_began_is_not_stored(open_store: OpenStore, samples: Samples) -> None:
@@ -68,7 +68,7 @@ async def test_a_save_cancelled_before_it_began_is_not_stored(open_store: OpenSt
             scope.cancel()
             await store.save(samples.save())
         assert scope.cancelled_caught
-        assert await store.executions() == []
+        assert await store.load_executions() == []
 
 
 async def test_cancelling_everything_around_the_store_loses_no_save(
@@ -91,7 +91,7 @@ async def test_cancelling_everything_around_the_store_loses_no_save(
                 nursery.start_soon(save, number)
     assert everything.cancelled_caught
     async with open_file_store() as store:
-        held = {f"e{n}-{row.seq}" for n in range(50) for row in await store.journal(f"e{n}")}
+        held = {f"e{n}-{row.seq}" for n in range(50) for row in await store.load_journal(f"e{n}")}
     assert held == returned
     assert len(held) >= 200
 
@@ -129,9 +129,9 @@ async def test_a_failed_commit_stops_the_store(open_file_store: OpenStore, sampl
         assert sorted(failed) == list(range(BATCH_JOBS_MAX + 50))
         with pytest.raises(StoreFailed):
             await store.save(samples.save("after"))
-        assert [e.execution_id for e in await store.executions()] == ["before"]
+        assert [e.execution_id for e in await store.load_executions()] == ["before"]
     async with open_file_store() as store:
-        assert [e.execution_id for e in await store.executions()] == ["before"]
+        assert [e.execution_id for e in await store.load_executions()] == ["before"]
         await store.save(samples.save("after"))
 
 

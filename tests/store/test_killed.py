@@ -77,6 +77,6 @@ async def test_what_was_reported_as_saved_survives_sigkill(
         assert execution.snapshot == b"%d" % len(journal)
     async with open_virtual_store(database, draw_instance=draw_instance, at_us=0) as store:
         assert store.instance == "a" * 10
-        assert await store.executions() == held
-        last = len(await store.journal("e0"))
+        assert await store.load_executions() == held
+        last = len(await store.load_journal("e0"))
         await store.save(samples.save("e0", last + 1))

@@ -76,9 +76,9 @@ async def run(
             async with trio.open_nursery() as nursery:
                 for execution_id, operation in operations.items():
                     nursery.start_soon(attempt, execution_id, operation)
-        read: list[object] = [await store.executions(), await store.unfinished()]
+        read: list[object] = [await store.load_executions(), await store.load_unfinished()]
         for execution_id in ("e1", "e2", "e3"):
-            read += [await store.journal(execution_id), await store.metrics(execution_id)]
+            read += [await store.load_journal(execution_id), await store.load_metrics(execution_id)]
     return [sorted(refused, key=str), *read]
 
 

@@ -18,17 +18,17 @@ async def test_a_key_is_stored_with_the_first_save_or_not_at_all(open_file_store
     submission = SubmissionRow("mine", b'{"quantity":"1.00"}')
     first = msgspec.structs.replace(samples.save("e1"), submission=submission)
     async with open_file_store() as store:
-        assert await store.submission("mine") is None
+        assert await store.load_submission("mine") is None
         await store.save(first)
         with pytest.raises(SaveRefused, match="submissions"):
             await store.save(msgspec.structs.replace(samples.save("e2"), submission=submission))
-        assert [e.execution_id for e in await store.executions()] == ["e1"]
-        assert await store.journal("e2") == []
+        assert [e.execution_id for e in await store.load_executions()] == ["e1"]
+        assert await store.load_journal("e2") == []
     async with open_file_store() as store:
-        found = await store.submission("mine")
+        found = await store.load_submission("mine")
         assert found is not None
         assert (found.execution_id, found.request) == ("e1", submission.request)
-        assert [(e.execution_id, e.key) for e in await store.listing(Filter(limit=9))] == [("e1", "mine")]
+        assert [(e.execution_id, e.key) for e in await store.load_listing(Filter(limit=9))] == [("e1", "mine")]
 
 
 async def test_a_database_is_of_one_exchange_for_good(open_file_store: OpenStore, samples: Samples) -> None:
@@ -55,12 +55,12 @@ async def test_an_empty_database_may_be_of_any_exchange(open_file_store: OpenSto
 async def test_a_halt_outlives_the_process(open_file_store: OpenStore) -> None:
     """Until it is lifted."""
     async with open_file_store() as store:
-        assert await store.halted_at() is None
+        assert await store.load_halted_at() is None
         await store.save_halt(T0_US)
     async with open_file_store() as store:
-        assert await store.halted_at() == "2023-04-10T18:00:00.000250Z"
+        assert await store.load_halted_at() == "2023-04-10T18:00:00.000250Z"
         await store.save_halt(None)
-        assert await store.halted_at() is None
+        assert await store.load_halted_at() is None
 
 
 async def test_a_listener_hears_what_is_durable(open_file_store: OpenStore, samples: Samples) -> None:

@@ -117,7 +117,7 @@ class DaemonProcess:
             await save_shipped_methods(store, wall.now_us())
             say_broken_packages()
             find_method = method_finder(parts.database)
-            was_halted = await store.halted_at() is not None
+            was_halted = await store.load_halted_at() is not None
             session = await stack.enter_async_context(
                 open_session(
                     access_of(parts.account, parts.key),

@@ -36,7 +36,7 @@ _JSON: msgspec.json.Decoder[object] = msgspec.json.Decoder(object, float_hook=st
 
 
 class MethodStore(Protocol):
-    async def methods(self) -> list[MethodRow]: ...
+    async def load_methods(self) -> list[MethodRow]: ...
     async def save_methods(self, rows: Sequence[MethodRow], at_us: int) -> None: ...
 
 
@@ -84,7 +84,7 @@ def stored_method_finder(database: Path) -> Callable[[str], Method]:
 async def save_shipped_methods(store: MethodStore, at_us: int) -> None:
     """Write the first method of each algorithm into a database that has none of its name yet: an execution's method is
     then found in its own database, whatever ships or is installed later."""
-    there = {row.name for row in await store.methods()}
+    there = {row.name for row in await store.load_methods()}
     missing = [row for row in first_rows(installed()) if row.name not in there]
     if missing:
         with suppress(SaveRefused):  # another process that opened it at the same moment was faster

@@ -23,7 +23,7 @@ async def open_demo_store(db: Path, at_us: int, *, live: bool) -> AsyncIterator[
     async with open_store(db, draw_instance=draw_instance, at_us=at_us) as store:
         await store.bind(EMBEDDED)
         await save_shipped_methods(store, at_us)
-        _refuse_unfinished(await store.unfinished(), str(db))
+        _refuse_unfinished(await store.load_unfinished(), str(db))
         yield store
 
 

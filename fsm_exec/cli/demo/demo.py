@@ -188,7 +188,7 @@ class DemoRun:
         opened_us = system_us() if self._live else self._tape.first_us
         async with open_demo_store(self._db, opened_us, live=self._live) as store:
             # Another seed for each run on one database: the ids of an earlier run must not come again.
-            earlier = len(await store.executions())
+            earlier = len(await store.load_executions())
             exchange_seed = random.Random(f"exchange:{self._seed}:{earlier}").getrandbits(63)
             paper = PaperExchange.starting_at(system_us() if self._live else opened_us, seed=exchange_seed)
             self._began_us = paper.clock.now_us()
