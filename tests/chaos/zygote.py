@@ -273,8 +273,11 @@ def _be_later_release(more: int) -> None:
         ),
     )
     migrations.identify.__defaults__ = (len(schema),)
-    vars(method_rows)["SCHEMA"] = schema
-    vars(store)["Opening"] = partial(open_database.OpenRequest, migrations=schema)
+    request = partial(open_database.OpenRequest, migrations=schema)
+    names: tuple[tuple[object, str, object], ...] = ((method_rows, "SCHEMA", schema), (store, "OpenRequest", request))
+    for module, name, instead in names:
+        assert name in vars(module), f"{module} has no {name}: the release would be no later"
+        setattr(module, name, instead)
 
 
 if __name__ == "__main__":

@@ -10,19 +10,19 @@ from typing import Any, Final
 
 from fsm_exec.kalshi import listings
 from fsm_exec.paper.venue.paging import Page
-from fsm_exec.runtime import exchange_reads, recovery
+from fsm_exec.runtime import exchange_reads, missed_facts
 
 VARIABLE: Final = "FSM_EXEC_SABOTAGE"
 YEAR_2096_US: Final = 3_976_214_400_000_000
 
 
 def _list_from_2096() -> None:
-    vars(recovery)["listed_since_us"] = lambda *_: YEAR_2096_US
+    _replace(missed_facts, "listed_since_us", lambda *_: YEAR_2096_US)
 
 
 def _list_from_ever() -> None:
     whole: Any = exchange_reads.fetch_listings
-    vars(recovery)["listings"] = lambda exchange, since_us, *rest: whole(exchange, None, *rest)
+    _replace(missed_facts, "fetch_listings", lambda exchange, since_us, *rest: whole(exchange, None, *rest))
 
 
 def _drop(field: str) -> Callable[[], None]:
@@ -32,13 +32,18 @@ def _drop(field: str) -> Callable[[], None]:
         def without(ticker: str | None, order_id: str | None = None, since_us: int | None = None) -> dict[str, str]:
             return {name: value for name, value in query(ticker, order_id, since_us).items() if name != field}
 
-        listings._query = without
+        _replace(listings, "_query", without)
 
     return sabotage
 
 
 def _ignore(method: str) -> Callable[[], None]:
-    return lambda: setattr(Page, method, lambda *_: True)
+    return lambda: _replace(Page, method, lambda *_: True)
+
+
+def _replace(owner: object, name: str, instead: object) -> None:
+    assert name in vars(owner), f"{owner} has no {name}: its sabotage would change nothing"
+    setattr(owner, name, instead)
 
 
 SABOTAGES: Final[dict[str, Callable[[], None]]] = {
