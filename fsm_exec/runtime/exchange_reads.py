@@ -44,7 +44,7 @@ class SharedListings:
         self._locks: dict[str, trio.Lock] = {}
         self._next: dict[str, _PendingListing] = {}
 
-    async def orders(self, ticker: str, since_us: int) -> OrderListing:
+    async def fetch_orders(self, ticker: str, since_us: int) -> OrderListing:
         """Fetch all orders of the market placed at or after `since_us`, as of now or later. Raises VenueError."""
         turn = self._next.get(ticker)
         if turn is None:

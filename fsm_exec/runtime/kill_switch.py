@@ -94,7 +94,7 @@ class _RemainingOrders:
             return
         execution, services = self._execution, self._services
         try:
-            listing = await services.listings.orders(execution.terms.ticker, execution.begun_us - OVERLAP_US)
+            listing = await services.listings.fetch_orders(execution.terms.ticker, execution.begun_us - OVERLAP_US)
         except VenueError as error:
             services.log.warning("emergency_listing_failed", execution=execution.execution_id, error=str(error))
             return

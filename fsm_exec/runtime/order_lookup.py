@@ -160,7 +160,7 @@ class OrderLookup:
                 listing = await exchange.fetch_orders()
             else:
                 since_us = execution.begun_us - OVERLAP_US
-                listing = await self._services.listings.orders(execution.terms.ticker, since_us)
+                listing = await self._services.listings.fetch_orders(execution.terms.ticker, since_us)
             now = self._target.execution.child(child.client_order_id)
             if now is None or not needs_lookup(now) or lookup_key(now) != lookup_key(child):
                 return  # the listing was slow, and the question has changed
