@@ -24,6 +24,7 @@ from fsm_exec.control.event_parser import EventParser, Step
 from fsm_exec.control.limits import PAGE_MAX
 from fsm_exec.control.schema import INSTANCE, ExecutionDetail, ExecutionSummary, ListQuery
 from fsm_exec.control.transports import OutgoingRequest, Transport
+from fsm_exec.core.errors import UserError
 from fsm_exec.core.text import one_line
 
 PAUSE_S: Final = 0.2  # before the first new try; each is twice the last
@@ -99,7 +100,9 @@ class RemoteDaemon:
             return True
 
     async def executions(self, query: ListQuery, at_most: int | None) -> list[ExecutionSummary]:
-        """Fetch the newest `at_most` executions, or all, newest first, page by page."""
+        """Fetch the newest `at_most` executions, or all, newest first, page by page. Raises UserError below 0."""
+        if at_most is not None and at_most < 0:
+            raise UserError(f"limit {at_most} is below 0; leave it out for all executions")
         found: list[ExecutionSummary] = []
         before = query.before
         while at_most is None or len(found) < at_most:

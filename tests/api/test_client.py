@@ -56,6 +56,12 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
             daemon.end(signal.SIGTERM)
 
 
+def test_a_list_of_fewer_than_none_is_refused(ready: Ready) -> None:
+    """A negative limit is the caller's mistake, not an empty list that looks like no executions."""
+    with Client(ready.control_url, ready.token_file) as daemon, pytest.raises(UserError, match="limit -1 is below 0"):
+        daemon.list(limit=-1)
+
+
 def test_every_method_of_the_blocking_client(ready: Ready) -> None:
     """Submitted twice it is one execution; listed, shown, followed, cancelled, waited for; halted and resumed."""
     with Client(ready.control_url, ready.token_file) as daemon:
