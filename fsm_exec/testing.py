@@ -84,7 +84,11 @@ def run(trial: Callable[[PaperDesk], Awaitable[T]], *, families: Sequence[AnyFam
 
 async def _with_desk(trial: Callable[[PaperDesk], Awaitable[T]], families: Sequence[AnyFamily]) -> T:
     async with open_desk(families) as desk:
-        return await trial(desk)
+        try:
+            return await trial(desk)
+        except Exception as error:  # through the nurseries of the desk it would come wrapped in groups
+            failure = error
+    raise failure
 
 
 @asynccontextmanager
