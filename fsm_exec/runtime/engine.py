@@ -104,6 +104,10 @@ class Engine:
             raise LocalError(f"{ticker} is worked by {working[0]}")
         self._markets.close(ticker)
 
+    async def wait_loaded(self) -> None:
+        """Wait until every unfinished execution is known here, or the start has failed."""
+        await self._recovery.loaded.wait()
+
     async def wait_running(self) -> None:
         """Wait until every unfinished execution has caught up. Raises what made the start impossible: UserError,
         VenueRefused, StoreFailed."""

@@ -49,11 +49,11 @@ async def open_engine(
 ) -> AsyncIterator[Engine]:
     """Open an engine on these markets and those of the database's unfinished executions, which go on.
 
-    It runs when the block begins; with `wait` False it may still be recovering, see `Engine.wait_running`. The body
-    decides when work ends: leaving it ends every execution (`halt`), unless it was drained. `methods` finds the
-    algorithm of a stored method. `other_engine_is_gone` names another database whose live orders are to be left alone.
-    `rng` spreads restarts, by default from the database's own name. `observer` watches the markets beside the
-    executions; without one no depth, forecasts and markouts are stored.
+    It runs when the block begins; with `wait` False it has read the database and may still be recovering, see
+    `Engine.wait_running`. The body decides when work ends: leaving it ends every execution (`halt`), unless it was
+    drained. `methods` finds the algorithm of a stored method. `other_engine_is_gone` names another database whose live
+    orders are to be left alone. `rng` spreads restarts, by default from the database's own name. `observer` watches the
+    markets beside the executions; without one no depth, forecasts and markouts are stored.
 
     Raises UserError (a market that does not exist; live orders of another database), VenueRefused (the exchange refuses
     reads, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
@@ -90,6 +90,7 @@ async def open_engine(
             engine.fire("locked")
             outer.start_soon(engine.run_service, store.watch)
             outer.start_soon(engine.recover, tuple(tickers), other_engine_is_gone, begin_streaming)
+            await engine.wait_loaded()  # a status before that would say that nothing is live
             if wait:
                 await engine.wait_running()
             try:

@@ -163,6 +163,15 @@ async def test_a_read_that_is_refused(autojump_clock: MockClock, reads: tuple[st
         assert (await world.execution("e000001")).reason == "halt"
 
 
+async def test_a_status_knows_what_may_be_live_from_the_first_moment(autojump_clock: MockClock) -> None:
+    """It is answered when the snapshots have been read, and not before: 0 would be said of an order that rests."""
+    async with open_restart_bench() as world:
+        await world.killed_after(at_work)
+        async with world.life(wait=False, settle_s=0) as stage:
+            status = stage.engine.status()
+            assert (status.state, status.live_orders, status.nothing_live) == ("recovering", 1, False)
+
+
 async def test_what_was_under_way_at_the_kill(autojump_clock: MockClock) -> None:
     """A place without an answer is cancelled as soon as it is found; a cancel that never arrived goes again at once."""
     async with open_restart_bench() as world:
