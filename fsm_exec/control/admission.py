@@ -4,9 +4,10 @@ Each refusal is one line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -52,19 +53,26 @@ class CheckedSubmission(msgspec.Struct, frozen=True, kw_only=True):
     canonical: bytes
 
 
+_IN_FULL: Final[Mapping[str, Callable[[str], str]]] = {
+    "quantity": lambda text: format_count(parse_count(text)),
+    "target_price": lambda text: format_price(parse_price(text)),
+    "worst_price": lambda text: format_price(parse_price(text)),
+    "cap": lambda text: format_money(parse_money(text)),
+    "max_slippage": lambda text: format_fixed(parse_fixed(text, PPM_DECIMALS), PPM_DECIMALS),
+}
+
+
 def canonical_request(given: Submission) -> bytes:
     """Return the request as JSON with every number in its full form and without absent fields.
 
     A field that a later version adds changes nothing. Raises UserError for a number or time that is none."""
     fields = msgspec.structs.asdict(given)
-    fields["quantity"] = format_count(parse_count(given.quantity))
-    for name in ("target_price", "worst_price"):
+    for name, in_full in _IN_FULL.items():
         if fields[name] is not None:
-            fields[name] = format_price(parse_price(fields[name]))
-    if given.cap is not None:
-        fields["cap"] = format_money(parse_money(given.cap))
-    if given.max_slippage is not None:
-        fields["max_slippage"] = format_fixed(parse_fixed(given.max_slippage, PPM_DECIMALS), PPM_DECIMALS)
+            try:
+                fields[name] = in_full(fields[name])
+            except UserError as error:
+                raise UserError(f"{name}: {error}") from None
     if given.deadline is not None:
         fields["deadline"] = to_iso(_parse_time_us(given.deadline))
     if given.edge is not None:
@@ -75,6 +83,7 @@ def canonical_request(given: Submission) -> bytes:
 
 def check_submission(given: Submission, find: Callable[[str], Method]) -> CheckedSubmission:
     """Check what needs neither the market nor the time. `find` knows the methods. Raises UserError."""
+    canonical = canonical_request(given)  # first, since it names the field of a number that is none
     target_e2 = parse_count(given.quantity)
     if target_e2 <= 0:
         raise UserError("quantity must be above 0 contracts")
@@ -96,7 +105,7 @@ def check_submission(given: Submission, find: Callable[[str], Method]) -> Checke
         edge=None if given.edge is None else _parse_edge(given.edge),
         method=found,
         deadline_us=None if given.deadline is None else _parse_time_us(given.deadline),
-        canonical=canonical_request(given),
+        canonical=canonical,
     )
 
 

@@ -82,7 +82,11 @@ def _convert(values: dict[str, str], kind: type[S], where: str) -> S:
     try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
-        raise api_errors.bad_request(f"{where} is not what this takes: {error}") from None
+        why = str(error)
+        for name in kind.__struct_fields__:
+            if name not in texts and isinstance(found := plain.get(name), str):
+                why = f"{name} takes plain digits, or true and false, not {found[:40]!r}"
+        raise api_errors.bad_request(f"{where} is not what this takes: {why}") from None
 
 
 @cache

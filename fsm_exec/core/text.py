@@ -15,6 +15,9 @@ _PLAIN: Final = re.compile(r"[ -~]*")
 _ESCAPED: Final = re.compile(r"[^ -~\n]")
 
 
+FAILURE_CHARS_MAX = 1_000
+
+
 def clean(text: str) -> str:
     """On one line, of the same length."""
     if _PLAIN.fullmatch(text):
@@ -25,6 +28,13 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """As `clean`, and every run of spaces is one."""
     return " ".join(clean(text).split())
+
+
+def describe_failure(failure: BaseException) -> str:
+    """Return its type and its message on one line of a bounded length: an algorithm of others may raise anything."""
+    message = one_line(str(failure)[: 4 * FAILURE_CHARS_MAX])
+    shown = message if len(message) <= FAILURE_CHARS_MAX else f"{message[:FAILURE_CHARS_MAX]}..."
+    return f"{type(failure).__name__}: {shown}"
 
 
 def clean_lines(text: str) -> str:

@@ -38,6 +38,7 @@ from fsm_exec.core.journal.to_rows import save_of
 from fsm_exec.core.market.orders import Write
 from fsm_exec.core.recovery.proof import is_too_old
 from fsm_exec.core.recovery.recovery import unconfirmed_write_event
+from fsm_exec.core.text import describe_failure
 from fsm_exec.runtime.cancel_retry import CancelRetry
 from fsm_exec.runtime.determinism import wait_settled
 from fsm_exec.runtime.events import LazyEvent, Waitable
@@ -286,7 +287,7 @@ class Actor:
             answer = await send_write(self._services.exchange, write, self._services.wall, self._lookup.mark_existing)
         except Exception as error:  # a bug of the client's: it proves nothing, and must not end the other executions
             self._services.log.exception("request_failed", effect=write.effect_id)
-            answer = unconfirmed_event(write, f"{type(error).__name__}: {error}", self._services.wall.now_us())
+            answer = unconfirmed_event(write, describe_failure(error), self._services.wall.now_us())
         finally:
             self.in_flight -= 1
         self._deliver(self.execution.execution_id, answer)

@@ -20,6 +20,7 @@ from fsm_exec.core.execution.events import Reason
 from fsm_exec.core.execution.machine import step
 from fsm_exec.core.journal.to_rows import edge_figures, save_of
 from fsm_exec.core.market.client_order_id import execution_id_of
+from fsm_exec.core.text import describe_failure
 from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.runtime.dispatch import Dispatch
 from fsm_exec.runtime.ended_executions import EndedExecution as EndedExecution
@@ -352,7 +353,7 @@ class Engine:
             if (store := _store_failure(failure)) is not None:
                 self._halt_for(store)
                 return
-            self._halt_for(ServiceFailed(f"{name} ended in {type(failure).__name__}: {failure}; see the log"))
+            self._halt_for(ServiceFailed(f"{name} ended in {describe_failure(failure)}; see the log"))
 
     async def process_late_facts(self) -> None:
         """Process events about executions that have ended, forever."""

@@ -43,6 +43,7 @@ from fsm_exec.core.errors import (
 from fsm_exec.core.execution.events import AnyEvent, Reason, Restored, tag_of
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.order_checks import IllegalAction
+from fsm_exec.core.text import describe_failure
 from fsm_exec.runtime.actor import Actor
 from fsm_exec.runtime.cost_measurement import run_and_measure
 from fsm_exec.runtime.ended_executions import EndedExecution, EndedExecutions
@@ -286,13 +287,13 @@ class Supervisor:
         failures.append(now_s)
         while now_s - failures[0] > RESTART_INTERVAL_S:
             failures.pop(0)
-        why = f"{type(failure).__name__}: {failure}"
+        why = describe_failure(failure)
         if is_restartable(failure) and len(failures) <= RESTARTS_MAX:
             self._services.log.warning("restarting", execution=name, why=why, times=len(failures), exc_info=failure)
             try:
                 return await self._load_successor(actor, len(failures))
             except Exception as second:  # the start of the successor failed: both reasons are kept
-                failure, why = second, f"{why}; then {type(second).__name__}: {second}"
+                failure, why = second, f"{why}; then {describe_failure(second)}"
         elif isinstance(failure, SaveRefused):
             number = actor.execution.seq + 1
             why += f"; the database did not take step {number}: another engine may have written it, see the journal"

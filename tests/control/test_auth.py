@@ -107,6 +107,7 @@ async def test_numbers_are_plain_digits(desk: Desk, number: str) -> None:
     ):
         answer = await desk.http.get(path)
         assert (answer.status_code, error_of(answer).code) == (400, "bad_request"), path
+        assert "got str" not in error_of(answer).message, "whoever gave a number is not told that it is text"
     for flag in ("1", "TRUE", "yes", number if number != "true" else "2"):
         answer = await desk.http.get(f"/v1/executions?unfinished={flag}")
         assert (answer.status_code, error_of(answer).code) == (400, "bad_request"), flag

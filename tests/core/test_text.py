@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsm_exec.core.text import clean, clean_lines, escaped_json, one_line
+from fsm_exec.core.text import FAILURE_CHARS_MAX, MARK, clean, clean_lines, describe_failure, escaped_json, one_line
 from fsm_exec.core.values.times import is_time, to_iso
 
 BAD = [
@@ -50,3 +50,11 @@ def test_times_have_a_text_or_are_none() -> None:
     first_us, last_us = -62_135_596_800_000_000, 253_402_300_799_999_999
     assert (to_iso(first_us), to_iso(last_us)) == ("0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z")
     assert [is_time(us) for us in (first_us - 1, first_us, last_us, last_us + 1)] == [False, True, True, False]
+
+
+def test_a_failure_is_described_on_one_line_of_a_bounded_length() -> None:
+    """Whatever an algorithm of others raises: its message goes into a reason that is stored and shown."""
+    described = describe_failure(ValueError("x" * 100_000 + "\n\x1b[31m"))
+    assert described.startswith("ValueError: xxx")
+    assert len(described) < 2 * FAILURE_CHARS_MAX
+    assert describe_failure(ValueError("a\nb\x1b[31m")) == "ValueError: a b?[31m".replace("?", MARK)
