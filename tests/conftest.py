@@ -22,11 +22,14 @@ HEAVY_MODULES = (
     "bending/test_each_lie.py",
     "bending/test_kill_again.py",
     "bending/test_outage_of_a_daemon.py",
+    "bending/test_outages.py",
     "cli/test_demo_crash.py",
     "cli/test_documents_run.py",
     "cli/test_plugin_package.py",
     "cli/test_sigkill.py",
     "cli/test_wheel.py",
+    "contract/test_under_faults.py",
+    "lab/test_compare_command.py",
     "lab/test_report_in_browser.py",
     "lab/test_simulation.py",
     "lab/test_simulation_mutants.py",
@@ -56,6 +59,8 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_unconfigure() -> None:
