@@ -29,10 +29,13 @@ HEAVY_MODULES = (
     "cli/test_sigkill.py",
     "cli/test_wheel.py",
     "contract/test_under_faults.py",
+    "lab/test_compare.py",
     "lab/test_compare_command.py",
+    "lab/test_compare_tuning.py",
     "lab/test_report_in_browser.py",
     "lab/test_simulation.py",
     "lab/test_simulation_mutants.py",
+    "paper/test_fidelity.py",
     "runtime/test_recovery_mutants.py",
     "specification/test_fuzzing.py",
 )

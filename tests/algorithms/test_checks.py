@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import time
 from random import Random
 
 import pytest
@@ -49,3 +51,20 @@ def test_the_same_seed_makes_the_same_case() -> None:
     """A verdict can be looked into."""
     family = SHIPPED_FAMILIES["deadline_walker"]
     assert draw_case(family, 7) == draw_case(family, 7) != draw_case(family, 8)
+
+
+def test_what_a_collection_calls_is_not_the_algorithms() -> None:
+    """A library may read the clock whenever memory is collected, which may be while an algorithm decides."""
+
+    def read_clock(phase: str, info: dict[str, int]) -> None:
+        time.perf_counter()
+
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(read_clock)
+    gc.set_threshold(1)
+    try:
+        verdicts = list(check_algorithm(SHIPPED_FAMILIES["twap"], CASES, 1))
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(read_clock)
+    assert [verdict for verdict in verdicts if verdict.why is not None] == []
