@@ -45,6 +45,7 @@ IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 HOMES = tempfile.mkdtemp(prefix="fsm-exec-tests-")
 
 
+@pytest.hookimpl(optionalhook=True)  # a run may be without workers
 def pytest_xdist_auto_num_workers() -> int:
     """What `-n auto` means: two workers a core, since half of what a test of a daemon takes is waiting."""
     return 2 * (os.cpu_count() or 1)

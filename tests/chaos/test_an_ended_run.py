@@ -33,6 +33,7 @@ def test_a_run_that_is_ended_leaves_no_process(tmp_path: Path, how: signal.Signa
     while len(_of_the_run(tmp_path)) < 3 and run.poll() is None:  # a fork server, an exchange, an engine
         assert time.monotonic() - began < PATIENCE_S
         time.sleep(0.1)
+    assert run.poll() is None, "it ended by itself"
     run.send_signal(how)
     run.wait(PATIENCE_S)
     assert _of_the_run(tmp_path) == []
