@@ -12,18 +12,15 @@ import pytest
 
 from fsm_exec.core.execution.events import QUARANTINE_CANCEL
 from fsm_exec.core.journal import crashpoints
-from fsm_exec.lab.simulation.scenario import (
-    LYING,
+from fsm_exec.lab.simulation.actions import (
     AnyAction,
     Crash,
     Hand,
     Hit,
-    Scenario,
     Second,
     Submit,
-    draw,
-    only,
 )
+from fsm_exec.lab.simulation.scenario import LYING, Scenario, draw, only
 from fsm_exec.lab.simulation.seed_search import SearchOptions, run_seed, search_seeds
 from fsm_exec.lab.simulation.world import HistoryReport, simulate
 from tests.lab import mutants

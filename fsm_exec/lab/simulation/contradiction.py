@@ -14,7 +14,7 @@ import trio
 from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.lab.simulation import audit
-from fsm_exec.lab.simulation.scenario import Contradict
+from fsm_exec.lab.simulation.actions import Contradict
 from fsm_exec.runtime.engine import Engine
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import trio
 
 from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.lab.simulation import audit, user_actions
-from fsm_exec.lab.simulation.scenario import CALM, START_US, Cancel, CancelNewest, Contradict, Halt
+from fsm_exec.lab.simulation.actions import Cancel, CancelNewest, Contradict, Halt
+from fsm_exec.lab.simulation.scenario import CALM, START_US
 from fsm_exec.lab.simulation.wait import wait_until
 
 if TYPE_CHECKING:

@@ -7,13 +7,29 @@ shrinker does) changes nothing about the others.
 from __future__ import annotations
 
 import random
-from typing import Literal, TypeAlias
 
 import msgspec
 
 from fsm_exec.algorithms import SHIPPED
 from fsm_exec.core.journal.crashpoints import NAMES
-from fsm_exec.core.values.units import CountE2, Outcome
+from fsm_exec.core.values.units import CountE2
+from fsm_exec.lab.simulation.actions import (
+    AnyAction,
+    Cancel,
+    CancelNewest,
+    Contradict,
+    Crash,
+    Detour,
+    Drain,
+    Halt,
+    Hand,
+    Hit,
+    Jump,
+    Orphan,
+    Resume,
+    Second,
+    Submit,
+)
 from fsm_exec.paper.faults import (
     Episode,
     ExchangeFaults,
@@ -28,130 +44,6 @@ from fsm_exec.paper.tapes.profiles import PROFILES
 
 START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
 CALM, LYING = "none", "lying"
-
-Price: TypeAlias = Literal["passive", "mid", "cross"]
-Bound: TypeAlias = Literal["slippage", "worst", "cap"]
-
-
-class Action(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """Something the user, the machine or fate does, `at_ms` after the start."""
-
-    at_ms: int
-
-
-class Submit(Action, frozen=True, kw_only=True):
-    """`bound` is what the user says beside the target price: nothing, a worst price or a cap, `room_e4` beyond it."""
-
-    market: int
-    outcome: Outcome
-    count_e2: CountE2
-    method: str
-    price: Price
-    horizon_ms: int
-    bound: Bound = "slippage"
-    room_e4: int = 0
-
-
-class Cancel(Action, frozen=True, kw_only=True):
-    """Cancel the execution of the `nth` submission, if it is there."""
-
-    nth: int
-
-
-class Halt(Action, frozen=True, kw_only=True):
-    """End everything; lifted again by Resume."""
-
-
-class Resume(Action, frozen=True, kw_only=True):
-    pass
-
-
-class Jump(Action, frozen=True, kw_only=True):
-    """The machine's clock is found to be off by `by_ms`, and is set right `for_ms` later."""
-
-    by_ms: int
-    for_ms: int
-
-
-class Crash(Action, frozen=True, kw_only=True):
-    """SIGKILL: at once (`doors` 0), or at the `doors`-th door from now (of those called `where`), be it of the next
-    life. Started again `down_ms` later. At 0 ms it is for the very first start."""
-
-    doors: int
-    where: str
-    down_ms: int
-
-
-class Drain(Action, frozen=True, kw_only=True):
-    """SIGTERM, and a new start `down_ms` after it has ended. `cancels_orders` or leaves them live."""
-
-    down_ms: int
-    cancels_orders: bool
-
-
-class Second(Action, frozen=True, kw_only=True):
-    """Somebody starts another engine on the same database, and stops it `for_ms` later if it is still there."""
-
-    for_ms: int
-
-
-class Contradict(Action, frozen=True, kw_only=True):
-    """The `nth` of the executions at work, counted on from the first again, receives a contradictory fact and is
-    quarantined; from `for_ms` later on its user wants it resumed."""
-
-    nth: int
-    for_ms: int
-
-
-class Hit(Action, frozen=True, kw_only=True):
-    """Another member trades twice with the `nth` of our orders, each time with so many per mille of what is left of it.
-    `silent`: no frame carries it."""
-
-    nth: int
-    per_mille: int
-    silent: bool
-
-
-class Hand(Action, frozen=True, kw_only=True):
-    """The account's owner cancels the `nth` of our orders. `silent`: no frame carries it."""
-
-    nth: int
-    silent: bool
-
-
-class Orphan(Action, frozen=True, kw_only=True):
-    """An order under a name of ours that no execution has; `number` makes the name."""
-
-    market: int
-    number: int
-
-
-class Detour(Action, frozen=True, kw_only=True):
-    """The next order that is sent goes astray: it arrives `for_ms` late, and is never answered."""
-
-    for_ms: int
-
-
-class CancelNewest(Action, frozen=True, kw_only=True):
-    """Cancel the execution that was submitted last."""
-
-
-AnyAction: TypeAlias = (
-    Submit
-    | Cancel
-    | Halt
-    | Resume
-    | Jump
-    | Crash
-    | Drain
-    | Second
-    | Contradict
-    | Hit
-    | Hand
-    | Orphan
-    | Detour
-    | CancelNewest
-)
 
 
 class MarketPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from fsm_exec.core.values.units import CountE2, PriceE4, format_count, format_price, in_outcome, opposite
-from fsm_exec.lab.simulation.scenario import Hand, Hit, Orphan
+from fsm_exec.lab.simulation.actions import Hand, Hit, Orphan
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.orders import Order
 from fsm_exec.paper.tapes.tape import Trade

@@ -13,7 +13,7 @@ from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import Limits, resolve_limits
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, ONE_DOLLAR_E4, US_PER_MS, MoneyE6, PriceE4
 from fsm_exec.lab.simulation import audit
-from fsm_exec.lab.simulation.scenario import Price, Submit
+from fsm_exec.lab.simulation.actions import Price, Submit
 from fsm_exec.lab.simulation.wait import wait_until
 from fsm_exec.lab.simulation.wire_rules import all_in_e6
 from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef

@@ -18,13 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.values.units import US_PER_MS, MoneyE6
 from fsm_exec.lab.simulation import audit, final_checks, third_parties, user_actions
-from fsm_exec.lab.simulation.contradiction import contradict
-from fsm_exec.lab.simulation.disk import Disk
-from fsm_exec.lab.simulation.engine_process import EngineProcess, Order
-from fsm_exec.lab.simulation.history import History
-from fsm_exec.lab.simulation.life import Life, doors_at_crash_points
-from fsm_exec.lab.simulation.scenario import (
-    START_US,
+from fsm_exec.lab.simulation.actions import (
     AnyAction,
     Cancel,
     CancelNewest,
@@ -38,10 +32,15 @@ from fsm_exec.lab.simulation.scenario import (
     Jump,
     Orphan,
     Resume,
-    Scenario,
     Second,
     Submit,
 )
+from fsm_exec.lab.simulation.contradiction import contradict
+from fsm_exec.lab.simulation.disk import Disk
+from fsm_exec.lab.simulation.engine_process import EngineProcess, Order
+from fsm_exec.lab.simulation.history import History
+from fsm_exec.lab.simulation.life import Life, doors_at_crash_points
+from fsm_exec.lab.simulation.scenario import START_US, Scenario
 from fsm_exec.lab.simulation.wait import wait_until
 from fsm_exec.lab.simulation.watched_exchange import LateFills, WatchedExchange
 from fsm_exec.lab.simulation.witness import Witness
