@@ -7,5 +7,6 @@ from states.engine import ENGINE
 from states.execution import EXECUTION
 from states.execution import REASONS as REASONS
 from states.market_feed import MARKET_FEED
+from states.risk import RISK
 
-TABLES: dict[str, Table] = {t.name: t for t in (EXECUTION, CHILD_ORDER, MARKET_FEED, ENGINE)}
+TABLES: dict[str, Table] = {t.name: t for t in (EXECUTION, CHILD_ORDER, MARKET_FEED, ENGINE, RISK)}

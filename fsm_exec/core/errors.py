@@ -3,6 +3,7 @@
 ExecError
   x UserError          the user's input: what, where, what to do. One line, exit code 2
       - UnitError          a price, count or amount that is not one
+      - RiskRefused        a limit of the account's risk forbids it: which, its value, what is used, what was asked
   x LocalError         our bug, or a fact that contradicts what we hold: the draft is dropped, the execution stops
       - IllegalTrigger     no row of the table applies
       - IllegalEvent       an event that cannot be about this execution
@@ -38,6 +39,15 @@ class UserError(ExecError):
 
 class UnitError(UserError):
     """`text` is no exact price, count or amount."""
+
+
+class RiskRefused(UserError):
+    """A request was refused by `limit` of the account's risk, which allows `allowed`; `used` is what stands now and
+    `asked` what the request adds. All four are words for a person, with their units."""
+
+    def __init__(self, limit: str, allowed: str, used: str, asked: str) -> None:
+        super().__init__(f"refused by {limit}: allowed {allowed}, used {used}, asked {asked}")
+        self.limit, self.allowed, self.used, self.asked = limit, allowed, used, asked
 
 
 class LocalError(ExecError):

@@ -1,4 +1,4 @@
-"""The tables as data: what `checked` refuses, and what the four tables say."""
+"""The tables as data: what `checked` refuses, and what the tables say."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def test_rows_are_written_out() -> None:
 
 
 def test_every_table_is_registered_under_its_name_and_sound() -> None:
-    """Four machines, checked once more."""
-    assert list(TABLES) == ["execution", "child_order", "market_feed", "engine"]
+    """Five machines, checked once more."""
+    assert list(TABLES) == ["execution", "child_order", "market_feed", "engine", "risk"]
     for name, table in TABLES.items():
         assert table.name == name
         assert checked(table) is table

@@ -1,8 +1,8 @@
 """The one door to `transitions`: the tables of `states/` become machines here, and `step` is the only way to move.
 
 One `Machine(model=None)` per table; models are throwaway guard objects that are never registered, so ten thousand
-executions share four machines (registering costs kilobytes and a list search each). Callbacks are not used: work in a
-callback would leave the new state behind when it raises.
+executions share the same few machines (registering costs kilobytes and a list search each). Callbacks are not used:
+work in a callback would leave the new state behind when it raises.
 
 Without callbacks a step depends on nothing but the state, the trigger and what the guards answer, so each such case is
 put to the library once and its verdict remembered: asking again costs five times as much, and was a third of the

@@ -82,6 +82,17 @@ GroupCreateAnswer: TypeAlias = GroupCreated | Refused | NotSent | Unknown
 GroupAnswer: TypeAlias = GroupChanged | Refused | NotSent | Unknown
 
 
+class EventShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one event says about its markets. `mutually_exclusive`: at most one of `tickers` ends YES. `exhaustive`: and
+    one of them does, which the exchange never states: the user's configuration does, by series."""
+
+    event: str
+    series: str
+    mutually_exclusive: bool
+    tickers: tuple[str, ...]
+    exhaustive: bool = False
+
+
 class PublicTrade(msgspec.Struct, frozen=True, kw_only=True):
     """Anybody's trade. `taker` bought this outcome; the price is the YES price."""
 

@@ -1,0 +1,9 @@
+"""What the account may lose, and what may therefore be bought.
+
+Its modules:
+
+    worst_case               the least an event can be worth, over its outcomes and the orders that may fill
+    limits                   the table `[risk]` of the configuration
+    admission                whether a request is let in, and by which limit it is refused
+    brake                    daily loss and drawdown: active, reducing, halted
+"""
