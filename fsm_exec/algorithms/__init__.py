@@ -10,6 +10,7 @@ from __future__ import annotations
 from fsm_exec.algorithms import (
     adaptive_limit,
     basic,
+    close,
     deadline_walker,
     dynamic_depth_walker,
     join_bid,
@@ -32,6 +33,7 @@ AnyMethod = Method
 _LISTED: tuple[AnyFamily, ...] = (
     Family("simple_limit", simple_limit.Config, simple_limit.plan, simple_limit.replan),
     Family("market", market.Config, market.plan, market.replan),
+    Family("close", close.Config, close.plan, close.replan),
     Family("passive_mid", passive_mid.Config, passive_mid.plan, passive_mid.replan),
     Family("join_bid", join_bid.Config, join_bid.plan, join_bid.replan),
     Family("marketable", marketable.Config, marketable.plan, marketable.replan),

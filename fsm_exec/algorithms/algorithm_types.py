@@ -36,6 +36,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """How many orders it may have at the exchange at once: the most that is ever to be cancelled."""
         return 1
 
+    @property
+    def takes_only(self) -> bool:
+        """Whether each of its orders is immediate, so that none ever rests: it may then work what only closes."""
+        return False
+
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -68,6 +73,10 @@ class Method:
     @property
     def resting_at_most(self) -> int:
         return self.config.resting_at_most
+
+    @property
+    def takes_only(self) -> bool:
+        return self.config.takes_only
 
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return self.plan_bound(goal, view)

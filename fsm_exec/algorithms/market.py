@@ -13,6 +13,10 @@ from fsm_exec.core.algorithm.market_view import MarketView
 class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Nothing to choose."""
 
+    @property
+    def takes_only(self) -> bool:
+        return True
+
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     return (Slice(level=1, count_e2=goal.target_e2),)

@@ -38,6 +38,10 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     def look_every_us(self) -> int | None:
         return min(LOOK_EVERY_US, self.retry_ms * 1_000)
 
+    @property
+    def takes_only(self) -> bool:
+        return True
+
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     return slices_of(apportion(goal.target_e2, [1] * config.slices))

@@ -32,7 +32,7 @@ from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.status import EngineStatus, status_of
 from fsm_exec.runtime.stored_executions import Methods
 from fsm_exec.runtime.stream_state import StreamState
-from fsm_exec.runtime.submission import GRACE_US, ends_of, submitted_event
+from fsm_exec.runtime.submission import GRACE_US, check_request, ends_of, submitted_event
 from fsm_exec.runtime.submission import ExecutionRequest as ExecutionRequest
 from fsm_exec.runtime.submission import MethodRef as MethodRef
 from fsm_exec.runtime.supervisor import Supervisor
@@ -137,13 +137,14 @@ class Engine:
     async def submit(self, request: ExecutionRequest) -> str:
         """Accept an execution and start working it; returns its id once it is durable.
 
-        Raises LocalError if the engine does not run or the request breaks a rule of core, and whatever made the engine
-        halt.
+        Raises LocalError if the engine does not run or the request breaks a rule of core, UserError for a method that
+        cannot work it, and whatever made the engine halt.
         """
         if self.failure is not None:
             raise self.failure
         if self.state != "running":
             raise LocalError(f"the engine is {self.state} and accepts no work")
+        check_request(request)
         self._count += 1
         execution_id = execution_id_of(self._count)
         named = self._services.store.instance + self._services.store.epoch

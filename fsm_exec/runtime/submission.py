@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fsm_exec.core.algorithm.algorithm import Algorithm
+from fsm_exec.core.errors import UserError
 from fsm_exec.core.execution.cancel_capacity import CancelDemand
 from fsm_exec.core.execution.events import Submitted
 from fsm_exec.core.journal.rows import SubmissionRow
@@ -25,7 +26,8 @@ class MethodRef(msgspec.Struct, frozen=True):
 
 class ExecutionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An execution to accept. `limits` None: no price could be formed, for want of a book. It ends at `deadline_us`, or
-    without one `horizon_us` from now. `submission` is stored with its first save."""
+    without one `horizon_us` from now. `submission` is stored with its first save. `reduce_only`: it buys no more than
+    closes what is held of the other outcome at the time (`core.market.closing`)."""
 
     ticker: str
     outcome: Outcome
@@ -35,12 +37,22 @@ class ExecutionRequest(msgspec.Struct, frozen=True, kw_only=True):
     horizon_us: int = 0
     deadline_us: int | None = None
     edge: Edge | None = None
+    reduce_only: bool = False
     submission: SubmissionRow | None = None
 
 
 def ends_of(deadline_us: int, algorithm: Algorithm) -> CancelDemand:
     """Return when an execution with this deadline will send its cancels, and of how many orders."""
     return CancelDemand(deadline_us - (algorithm.closing_lead_us or 0), algorithm.resting_at_most)
+
+
+def check_request(request: ExecutionRequest) -> None:
+    """Raises UserError for an execution that only closes with a method whose orders may rest."""
+    if request.reduce_only and not request.method.algorithm.takes_only:
+        raise UserError(
+            f"method {request.method.full_name} lets orders rest, and an execution that only closes a position must "
+            "not; choose one that only takes, like close"
+        )
 
 
 def submitted_event(request: ExecutionRequest, execution_id: str, instance: str, feed: MarketFeed) -> Submitted:
@@ -59,4 +71,5 @@ def submitted_event(request: ExecutionRequest, execution_id: str, instance: str,
         terms=feed.terms,
         arrival=view,
         edge=request.edge,
+        reduce_only=request.reduce_only,
     )

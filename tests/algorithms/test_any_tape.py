@@ -42,6 +42,13 @@ SETTINGS: dict[str, st.SearchStrategy[dict[str, object]]] = {
             "fruitless_max": st.integers(3, 20),
         }
     ),
+    "close": st.fixed_dictionaries(
+        {
+            "closing_lead_s": lead,
+            "retry_ms": st.integers(250, 2_000),
+            "pause_max_ms": st.integers(250, 8_000),
+        }
+    ),
     "volume_weighted": st.fixed_dictionaries({"closing_lead_s": lead, "levels_max": st.integers(1, 10)}),
     "dynamic_depth_walker": st.fixed_dictionaries(
         {

@@ -197,6 +197,7 @@ class Restless:
     look_every_us: int | None = None
     closing_lead_us: int | None = None
     resting_at_most = 1
+    takes_only = False
 
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         half = CountE2(goal.target_e2 // 200 * 100)

@@ -57,6 +57,7 @@ class Scripted:
         self.counts_e2 = counts_e2 or (1_000,)
         self.closing_lead_us = closing_lead_us
         self.resting_at_most = 3
+        self.takes_only = False
         self.wishes: tuple[Action, ...] | None = None
         self.progress: Progress | None = None
 

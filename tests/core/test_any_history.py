@@ -85,6 +85,7 @@ class Wild:
         self.honest = honest
         self.closing_lead_us = closing_lead_us
         self.resting_at_most = 3
+        self.takes_only = False
 
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         if not self.honest and view.book_seq % 5 == 0:

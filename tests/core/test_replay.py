@@ -132,6 +132,7 @@ class Idle:
     look_every_us: int | None = None
     closing_lead_us: int | None = None
     resting_at_most = 1
+    takes_only = False
 
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return (Slice(level=1, count_e2=goal.target_e2),)

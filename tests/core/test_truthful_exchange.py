@@ -71,6 +71,7 @@ class Ladder:
     def __init__(self, closing_lead_us: int | None = None) -> None:
         self.closing_lead_us = closing_lead_us
         self.resting_at_most = 3
+        self.takes_only = False
 
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         parts = goal.target_e2 // 2, goal.target_e2 // 4, goal.target_e2 - goal.target_e2 // 2 - goal.target_e2 // 4

@@ -29,6 +29,7 @@ class Fragile:
     look_every_us: int | None = 1_000_000
     closing_lead_us: int | None = None
     resting_at_most = 1
+    takes_only = False
 
     def __init__(self) -> None:
         self.sound = method("simple_limit")

@@ -136,7 +136,8 @@ class Algorithm(Protocol):
 
     `look_every_us`: how often time alone may change its actions; None: only the book and facts do. `closing_lead_us`:
     how long before the deadline the closing leg begins; None: there is none. `resting_at_most`: how many orders it may
-    have at the exchange at once. All are read again at every load."""
+    have at the exchange at once. `takes_only`: each of its orders is immediate, none ever rests, so it may work what
+    only closes a position. All are read again at every load."""
 
     @property
     def look_every_us(self) -> int | None: ...
@@ -144,6 +145,8 @@ class Algorithm(Protocol):
     def closing_lead_us(self) -> int | None: ...
     @property
     def resting_at_most(self) -> int: ...
+    @property
+    def takes_only(self) -> bool: ...
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]: ...
     def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]: ...
 
@@ -154,6 +157,7 @@ class NoAlgorithm:
     look_every_us: int | None = None
     closing_lead_us: int | None = None
     resting_at_most: int = 0
+    takes_only: bool = True
 
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return ()

@@ -180,6 +180,7 @@ def _place_write(draft: Draft, child: ChildOrder, effect_id: str) -> PlaceOrder:
         time_in_force=child.time_in_force,
         post_only=child.post_only,
         expiration_s=child.expiration_s,
+        reduce_only=draft.execution.reduce_only,
         not_after_us=draft.execution.deadline_us,  # it may have to wait for its turn
     )
 

@@ -106,6 +106,7 @@ def begin(event: Submitted) -> Draft:
             terms=event.terms,
             arrival=event.arrival,
             edge=event.edge,
+            reduce_only=event.reduce_only,
         )
     )
     if event.limits is None:

@@ -56,7 +56,8 @@ class Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, k
 
 class Submitted(Event, frozen=True, tag="Submitted", forbid_unknown_fields=True, kw_only=True):
     """The execution was accepted: always the first event. `limits` is None if no price could be formed for want of a
-    book; such an execution ends at once. `grace_us` is how long after the deadline the exchange may end its orders."""
+    book; such an execution ends at once. `grace_us` is how long after the deadline the exchange may end its orders.
+    `reduce_only`: it only closes a position of the other outcome."""
 
     execution_id: str
     instance: str
@@ -69,6 +70,7 @@ class Submitted(Event, frozen=True, tag="Submitted", forbid_unknown_fields=True,
     terms: MarketTerms
     arrival: MarketView
     edge: Edge | None = None
+    reduce_only: bool = False
 
 
 class DecisionDue(Event, frozen=True, tag="DecisionDue", forbid_unknown_fields=True, kw_only=True):

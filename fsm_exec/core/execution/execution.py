@@ -159,7 +159,8 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     (market paused, no tokens, never sent), after which nothing is placed before `held_until_us`. `writes` counts the
     creates, amends and cancels decided. `draining`: this process is leaving, so nothing is sent but cancels.
     `refusal` holds the exchange's words at its last refusal; `proven_no` its codes that are not listed as refusals, and
-    after which an order was proven absent: the same answer again is a refusal."""
+    after which an order was proven absent: the same answer again is a refusal. `reduce_only`: it closes a position of
+    the other outcome, so each of its orders is immediate and fills no more than closes what is held then."""
 
     execution_id: str
     instance: str
@@ -173,6 +174,7 @@ class Execution(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     terms: MarketTerms
     arrival: MarketView
     edge: Edge | None = None
+    reduce_only: bool = False
     seq: int = 0
     state: str = "pending"
     reason: Reason | None = None

@@ -145,6 +145,10 @@ def place_intent(seen: Execution, action: PlaceAction, view: MarketView, free: C
         raise IllegalAction(f"slice {action.level}: {action.count_e2} is not free to be placed")
     if action.post_only and action.time_in_force != "good_till_canceled":
         raise IllegalAction(f"slice {action.level}: {action.time_in_force} and post only can do nothing")
+    if seen.reduce_only and action.time_in_force != "immediate_or_cancel":  # the exchange refuses any other
+        raise IllegalAction(
+            f"slice {action.level}: {action.time_in_force}, and what only closes is immediate_or_cancel"
+        )
     _check_price(seen, action.price_e4, taker=not action.post_only)
     if not view.is_tradable or seen.is_held(view.at_us):
         return None
@@ -165,6 +169,8 @@ def place_intent(seen: Execution, action: PlaceAction, view: MarketView, free: C
 
 def amend_intents(seen: Execution, action: AmendAction, view: MarketView) -> tuple[Amend, ...]:
     """Every amend counts as a taker: it can cross, and nothing says that post-only survives it."""
+    if seen.reduce_only:
+        raise IllegalAction(f"slice {action.level}: a new price for an order that only closes, which never rests")
     child = _open_child(seen, action.level)
     if child is None:
         raise IllegalAction(f"slice {action.level} has no order to give a new price")

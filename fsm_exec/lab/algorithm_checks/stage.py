@@ -210,6 +210,8 @@ class Stage:
         self._folded, self.execution = folded.execution, step.execution
         for write in step.effects:
             assert event.at_us < self.first.deadline_us or isinstance(write, CancelOrder), "invariant 9"
+            if isinstance(write, PlaceOrder) and self.method.takes_only:
+                assert write.time_in_force == "immediate_or_cancel", "it says that it takes only"
             self.sent.append(write)
             self._soon(write)
         self._nudged = True
