@@ -79,12 +79,13 @@ def test_every_table_is_registered_under_its_name_and_sound() -> None:
 
 
 def test_ends_are_those_of_the_design() -> None:
-    """The feed has none."""
+    """The feed and the brake have none."""
     assert {name: table.terminal for name, table in TABLES.items()} == {
         "execution": ("filled", "cancelled"),
         "child_order": ("filled", "cancelled", "rejected"),
         "market_feed": (),
         "engine": ("stopped",),
+        "risk": (),
     }
 
 
