@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from fsm_exec.core.market.account import BudgetFacts
-from fsm_exec.core.market.book import Level
+from fsm_exec.core.market.account import (
+    Balance,
+    BudgetFacts,
+    EventShape,
+    MarketFacts,
+    MarketSearch,
+    Position,
+    Settlement,
+)
+from fsm_exec.core.market.book import Book, Level
 from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
@@ -23,7 +31,38 @@ from fsm_exec.core.market.terms import MarketStatus, MarketTerms
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
 
 
-class Exchange(Protocol):
+class AccountReads(Protocol):
+    """What the account holds and owes, and what is known of the markets it may be in. Each raises VenueError, and
+    UserError for an invalid ticker. Reads lag behind what has happened by a second or more."""
+
+    async def fetch_positions(self) -> tuple[Position, ...]:
+        """The positions in all unsettled markets that were ever traded, flat ones included."""
+        ...
+
+    async def fetch_balance(self) -> Balance: ...
+
+    async def fetch_settlements(self, since_us: int | None = None) -> tuple[Settlement, ...]:
+        """What has settled (at or after `since_us`), to the end of the listing, newest first."""
+        ...
+
+    async def fetch_event_shape(self, event: str) -> EventShape: ...
+
+    async def fetch_market_facts(self, tickers: Sequence[str]) -> dict[str, MarketFacts]:
+        """The facts of many markets in few calls, by ticker. A market that the exchange does not list, or whose facts
+        cannot be read, is left out."""
+        ...
+
+    async def search_markets(self, text: str = "", *, only_open: bool = True, limit: int = 50) -> MarketSearch:
+        """Markets whose ticker begins with `text` (a market's, an event's or a series'), else those of open events in
+        whose titles all of its words occur. Reads a few pages at most, never the whole exchange."""
+        ...
+
+    async def fetch_order_book(self, ticker: str) -> Book:
+        """A market's book over REST: up to 15 s old."""
+        ...
+
+
+class Exchange(AccountReads, Protocol):
     """The account at the exchange. Writes never raise for what the exchange or the network does: their outcome is
     data, and each call sends at most one request. Reads raise VenueError. All are cancellable."""
 

@@ -1,5 +1,5 @@
-"""Read what the account has and may do: balance, positions, queue positions, keys, rate limits (wire/README.md 4.2,
-11).
+"""Read what the account has and may do: balance, positions, settlements, queue positions, keys, rate limits
+(wire/README.md 4.2, 11).
 
 Reads only; each raises VenueError.
 """
@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from fsm_exec.core.errors import VenueError
-from fsm_exec.core.market.account import Balance, Position, QueuePosition
-from fsm_exec.core.values.units import MoneyE6, parse_change, parse_count, parse_money
+from fsm_exec.core.market.account import Balance, Position, QueuePosition, Settlement
+from fsm_exec.core.text import one_line
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, US_PER_S, MoneyE6, PriceE4, parse_change, parse_count, parse_money
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode, log_left_out
 from fsm_exec.kalshi.log import Log
@@ -19,11 +22,14 @@ from fsm_exec.kalshi.rate_budget import RateBudget
 from fsm_exec.kalshi.translate import Malformed, malformed_as
 from fsm_exec.wire import account as wire
 from fsm_exec.wire.client_bodies import Balance as WireBalance
-from fsm_exec.wire.field_values import missing_field
-from fsm_exec.wire.raw_listings import RawPositionsPage
+from fsm_exec.wire.field_values import missing_field, required_text
+from fsm_exec.wire.raw_listings import RawPositionsPage, RawSettlementsPage
 
 PAGE_ROWS: Final = 1_000
 E6_PER_CENT: Final = 10_000
+E4_PER_CENT: Final = 100
+RESULT_MAX: Final = 40  # characters of a result's word
+VALUES_E4: Final = {"yes": ONE_DOLLAR_E4, "no": PriceE4(0)}
 
 
 class KalshiAccount:
@@ -76,6 +82,27 @@ class KalshiAccount:
         await self._endpoints.fetch_pages("/portfolio/positions", query, take, rows=PAGE_ROWS)
         return tuple(rows.values())
 
+    async def fetch_settlements(self, since_us: int | None = None) -> tuple[Settlement, ...]:
+        """Fetch what has settled (at or after `since_us`), newest first. A row that cannot be read is left out, with a
+        line in the log."""
+        # Whole seconds, rounded down: a second too early repeats a row, a second too late loses one.
+        query = {} if since_us is None else {"min_ts": str(max(0, since_us // US_PER_S))}
+        rows: dict[str, Settlement] = {}
+
+        def take(content: bytes) -> str | None:
+            page = decode(content, RawSettlementsPage)
+            for raw in page.settlements:
+                try:
+                    row = _settlement(decode(raw, wire.SettlementRow))
+                except Malformed as error:
+                    log_left_out(self._log, raw, error)
+                else:
+                    rows[row.ticker] = row
+            return page.cursor
+
+        await self._endpoints.fetch_pages("/portfolio/settlements", query, take, rows=PAGE_ROWS)
+        return tuple(rows.values())
+
     async def fetch_queue_positions(self, tickers: Sequence[str]) -> tuple[QueuePosition, ...]:
         """Fetch the queue positions of all resting orders in these markets."""
         for ticker in tickers:
@@ -122,6 +149,43 @@ def _position(row: wire.MarketPositionRow) -> Position:
             fees_e6=_money(row.fees_paid_dollars),
             changed_at_us=translate.time_us(row.last_updated_ts) if row.last_updated_ts else None,
         )
+
+
+def _settlement(row: wire.SettlementRow) -> Settlement:
+    with malformed_as(f"settlement of {row.ticker[:40]}"):
+        found = Settlement(
+            ticker=one_line(required_text(row.ticker, "ticker")),
+            event=one_line(required_text(row.event_ticker, "event_ticker")),
+            result=one_line(required_text(row.market_result, "market_result")[:RESULT_MAX]),
+            value_e4=_value(row),
+            yes_count_e2=parse_count(required_text(row.yes_count_fp, "yes_count_fp")),
+            no_count_e2=parse_count(required_text(row.no_count_fp, "no_count_fp")),
+            yes_cost_e6=parse_money(required_text(row.yes_total_cost_dollars, "yes_total_cost_dollars")),
+            no_cost_e6=parse_money(required_text(row.no_total_cost_dollars, "no_total_cost_dollars")),
+            revenue_e6=MoneyE6(row.revenue * E6_PER_CENT),
+            fee_e6=parse_money(required_text(row.fee_cost, "fee_cost")),
+            at_us=translate.time_us(row.settled_time),
+        )
+    return with_value(found, found.value_e4)
+
+
+def with_value(settled: Settlement, value: PriceE4 | None) -> Settlement:
+    """Return the settlement with another value of a YES contract, or with none if what it paid contradicts that: by a
+    cent or more, since it is stated in whole cents."""
+    told = replace(settled, value_e4=value)
+    payout = told.payout_e6()
+    if payout is None or abs(payout - told.revenue_e6) < E6_PER_CENT:
+        return told
+    return replace(settled, value_e4=None)
+
+
+def _value(row: wire.SettlementRow) -> PriceE4 | None:
+    """Return what one YES contract paid. The row's own `value` has whole cents, which a value between 0 and 1 dollar
+    need not be: only 0 and 1 dollar are exact there."""
+    if row.market_result not in ("yes", "no"):
+        return None
+    value = VALUES_E4[row.market_result]
+    return value if row.value is None or row.value * E4_PER_CENT == value else None
 
 
 def _money(text: str | None) -> MoneyE6 | None:

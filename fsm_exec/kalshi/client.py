@@ -14,7 +14,16 @@ import httpx
 import trio
 
 from fsm_exec.core.exchange_port import StreamListener
-from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.market.account import (
+    Balance,
+    BudgetFacts,
+    EventShape,
+    MarketFacts,
+    MarketSearch,
+    Position,
+    Settlement,
+)
+from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
@@ -30,9 +39,10 @@ from fsm_exec.core.market.orders import (
 )
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import CountE2
-from fsm_exec.kalshi.account import KalshiAccount
+from fsm_exec.kalshi.account import KalshiAccount, with_value
 from fsm_exec.kalshi.environment import refuse_real_money
 from fsm_exec.kalshi.log import Log, SilentLog
+from fsm_exec.kalshi.market_facts import MarketFactsReader
 from fsm_exec.kalshi.market_poller import MarketPoller
 from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.order_groups import KalshiGroups
@@ -59,10 +69,12 @@ class KalshiClient:
         account: KalshiAccount,
         groups: KalshiGroups,
         public: KalshiMarkets,
+        facts: MarketFactsReader,
         budget: RateBudget,
     ) -> None:
         self._rest = rest
         self._stream = stream
+        self._facts = facts
         self._budget = budget
         self.account, self.groups, self.public = account, groups, public
 
@@ -115,6 +127,38 @@ class KalshiClient:
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
         return await self._rest.fetch_fills(ticker, order_id, since_us=since_us)
+
+    async def fetch_positions(self) -> tuple[Position, ...]:
+        return await self.account.fetch_positions()
+
+    async def fetch_balance(self) -> Balance:
+        return await self.account.fetch_balance()
+
+    async def fetch_settlements(self, since_us: int | None = None) -> tuple[Settlement, ...]:
+        settled = await self.account.fetch_settlements(since_us)
+        unclear = [each.ticker for each in settled if each.value_e4 is None]
+        if not unclear:
+            return settled
+        # The market itself states the value of a contract to the last digit, as long as it is listed.
+        markets = await self.fetch_market_facts(unclear)
+        return tuple(
+            with_value(each, markets[each.ticker].settlement_value_e4)
+            if each.value_e4 is None and each.ticker in markets
+            else each
+            for each in settled
+        )
+
+    async def fetch_event_shape(self, event: str) -> EventShape:
+        return await self._facts.fetch_event_shape(event)
+
+    async def fetch_market_facts(self, tickers: Sequence[str]) -> dict[str, MarketFacts]:
+        return await self._facts.fetch_facts(tickers)
+
+    async def search_markets(self, text: str = "", *, only_open: bool = True, limit: int = 50) -> MarketSearch:
+        return await self._facts.search(text, only_open=only_open, limit=limit)
+
+    async def fetch_order_book(self, ticker: str) -> Book:
+        return await self.public.fetch_order_book(ticker)
 
     async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
         # A client that streams is there to stay: now it pays to fetch the account's rate limits, and to keep them
@@ -202,5 +246,6 @@ async def open_client(
             KalshiAccount(rest.endpoints, budget, wall_us, chosen_log),
             KalshiGroups(rest.endpoints),
             KalshiMarkets(rest.endpoints, chosen_log),
+            MarketFactsReader(rest.endpoints, chosen_log),
             budget,
         )

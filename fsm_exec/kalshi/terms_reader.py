@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 from fsm_exec.core.errors import UnitError, UserError, VenueRefused
 from fsm_exec.core.market.terms import MarketTerms
@@ -21,6 +21,9 @@ from fsm_exec.kalshi.translate import Malformed
 from fsm_exec.wire import client_bodies as wire
 from fsm_exec.wire import raw_listings
 from fsm_exec.wire.field_values import required_text
+from fsm_exec.wire.markets import MarketRow
+
+MarketShape = TypeVar("MarketShape", wire.Market, MarketRow)
 
 TICKERS_MAX: Final = 1_000  # rows of one page (wire/README.md 4.4)
 TICKERS_CHARS_MAX: Final = 6_000  # of one query: servers refuse request lines beyond 8 KB
@@ -86,22 +89,9 @@ class TermsReader:
     async def fetch_rows(self, tickers: Sequence[str]) -> dict[str, wire.Market]:
         """Fetch those of the markets that the exchange lists, by ticker. Raises VenueError, and UserError for an
         invalid ticker."""
-        _check_tickers(tickers)
-        wanted = set(tickers)
-        found: dict[str, wire.Market] = {}
-
-        def take(content: bytes) -> str | None:
-            page = decode(content, raw_listings.RawMarketsPage)
-            for row in readable_rows(page.markets, wire.Market, self._log):
-                if not row.ticker:
-                    self._log.warning("row_left_out", error="a market: its ticker is missing")
-                elif row.ticker in wanted:
-                    found[row.ticker] = row
-                    self._note_volume(row.ticker, row.volume_24h_fp)
-            return page.cursor
-
-        for chunk in _chunks(list(dict.fromkeys(tickers))):
-            await self._endpoints.fetch_pages("/markets", {"tickers": ",".join(chunk)}, take, rows=TICKERS_MAX)
+        found = await fetch_listed_markets(self._endpoints, tickers, wire.Market, self._log)
+        for ticker, row in found.items():
+            self._note_volume(ticker, row.volume_24h_fp)
         return found
 
     def _note_volume(self, ticker: str, text: str | None) -> None:
@@ -151,6 +141,29 @@ class TermsReader:
         series = decode(await self._endpoints.fetch(f"/series/{translate.path_part(name)}"), wire.SeriesBody).series
         series.ticker = _checked_name(series.ticker, name, "series")
         return series
+
+
+async def fetch_listed_markets(
+    endpoints: Endpoints, tickers: Sequence[str], shape: type[MarketShape], log: Log
+) -> dict[str, MarketShape]:
+    """Fetch those of the markets that the exchange lists, by ticker, in as few calls as they fit in. Raises VenueError,
+    and UserError for an invalid ticker."""
+    _check_tickers(tickers)
+    wanted = set(tickers)
+    found: dict[str, MarketShape] = {}
+
+    def take(content: bytes) -> str | None:
+        page = decode(content, raw_listings.RawMarketsPage)
+        for row in readable_rows(page.markets, shape, log):
+            if not row.ticker:
+                log.warning("row_left_out", error="a market: its ticker is missing")
+            elif row.ticker in wanted:
+                found[row.ticker] = row
+        return page.cursor
+
+    for chunk in _chunks(list(dict.fromkeys(tickers))):
+        await endpoints.fetch_pages("/markets", {"tickers": ",".join(chunk)}, take, rows=TICKERS_MAX)
+    return found
 
 
 def _checked_name(found: str | None, asked: str, what: str) -> str:

@@ -7,7 +7,16 @@ from typing import TypeVar
 
 from fsm_exec.core.errors import VenueError
 from fsm_exec.core.exchange_port import Exchange, StreamListener
-from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.market.account import (
+    Balance,
+    BudgetFacts,
+    EventShape,
+    MarketFacts,
+    MarketSearch,
+    Position,
+    Settlement,
+)
+from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
@@ -50,6 +59,27 @@ class MonitoredExchange:
         self, ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
     ) -> FillListing:
         return await self._observe_read(self._inner.fetch_fills(ticker, order_id, since_us=since_us), "fills")
+
+    async def fetch_positions(self) -> tuple[Position, ...]:
+        return await self._observe_read(self._inner.fetch_positions())
+
+    async def fetch_balance(self) -> Balance:
+        return await self._observe_read(self._inner.fetch_balance())
+
+    async def fetch_settlements(self, since_us: int | None = None) -> tuple[Settlement, ...]:
+        return await self._observe_read(self._inner.fetch_settlements(since_us))
+
+    async def fetch_event_shape(self, event: str) -> EventShape:
+        return await self._observe_read(self._inner.fetch_event_shape(event))
+
+    async def fetch_market_facts(self, tickers: Sequence[str]) -> dict[str, MarketFacts]:
+        return await self._observe_read(self._inner.fetch_market_facts(tickers))
+
+    async def search_markets(self, text: str = "", *, only_open: bool = True, limit: int = 50) -> MarketSearch:
+        return await self._observe_read(self._inner.search_markets(text, only_open=only_open, limit=limit))
+
+    async def fetch_order_book(self, ticker: str) -> Book:
+        return await self._observe_read(self._inner.fetch_order_book(ticker))
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         return self._observe_write(await self._inner.place(order))

@@ -45,6 +45,22 @@ class MarketPositionRow(msgspec.Struct, kw_only=True):
     last_updated_ts: str | None = None
 
 
+class SettlementRow(msgspec.Struct, kw_only=True):
+    """What was held of a market that settled. `revenue` and `value` (of one YES contract) are whole cents."""
+
+    ticker: str
+    market_result: str
+    settled_time: str
+    revenue: int
+    event_ticker: str | None = None
+    yes_count_fp: str | None = None
+    yes_total_cost_dollars: str | None = None
+    no_count_fp: str | None = None
+    no_total_cost_dollars: str | None = None
+    fee_cost: str | None = None
+    value: int | None = None
+
+
 class QueuePositionRow(msgspec.Struct, kw_only=True):
     """`queue_position_fp`: contracts ahead of the order."""
 

@@ -23,16 +23,20 @@ class MarketRow(msgspec.Struct, kw_only=True):
     status: str | None = None
     open_time: str | None = None
     close_time: str | None = None
+    expected_expiration_time: str | None = None
     price_level_structure: str | None = None
     title: str | None = None
     yes_sub_title: str | None = None
     yes_bid_dollars: str | None = None
+    yes_bid_size_fp: str | None = None
     yes_ask_dollars: str | None = None
+    yes_ask_size_fp: str | None = None
     last_price_dollars: str | None = None
     volume_fp: str | None = None
     volume_24h_fp: str | None = None
     open_interest_fp: str | None = None
     result: str | None = None
+    settlement_value_dollars: str | None = None
 
 
 class MarketRowBody(msgspec.Struct, kw_only=True):
@@ -62,6 +66,26 @@ class EventRow(msgspec.Struct, kw_only=True):
     mutually_exclusive: bool | None = None
     fee_type_override: str | None = None
     fee_multiplier_override: Decimal | None = None
+
+
+class TickerOnly(msgspec.Struct, kw_only=True):
+    """The one field that names a market among those of its event."""
+
+    ticker: str
+
+
+class EventWithMarkets(EventRow, kw_only=True):
+    """An event with its markets in it; rows are `TickerOnly` or `MarketRow`."""
+
+    collateral_return_type: str | None = None
+    markets: list[msgspec.Raw] | None = None
+
+
+class EventWithMarketsBody(msgspec.Struct, kw_only=True):
+    """The deprecated list beside the event is read where the event itself holds none."""
+
+    event: EventWithMarkets
+    markets: list[msgspec.Raw] | None = None
 
 
 class SeriesRow(msgspec.Struct, kw_only=True):

@@ -51,6 +51,13 @@ class RawPositionsPage(msgspec.Struct, kw_only=True):
     cursor: str | None = None
 
 
+class RawSettlementsPage(msgspec.Struct, kw_only=True):
+    """Rows are `account.SettlementRow`."""
+
+    settlements: list[msgspec.Raw]
+    cursor: str | None = None
+
+
 class OrderIdOnly(msgspec.Struct, kw_only=True):
     """The one field that says which order a row is about."""
 

@@ -93,6 +93,27 @@ class Counterpart:
     async def fetch_markets(self, tickers: Sequence[str]) -> NoReturn:
         raise AssertionError(f"nobody asks for the terms of {tickers}")
 
+    async def fetch_positions(self) -> NoReturn:
+        raise AssertionError("nobody asks for positions")
+
+    async def fetch_balance(self) -> NoReturn:
+        raise AssertionError("nobody asks for the balance")
+
+    async def fetch_settlements(self, since_us: int | None = None) -> NoReturn:
+        raise AssertionError("nobody asks for settlements")
+
+    async def fetch_event_shape(self, event: str) -> NoReturn:
+        raise AssertionError(f"nobody asks for the shape of {event}")
+
+    async def fetch_market_facts(self, tickers: Sequence[str]) -> NoReturn:
+        raise AssertionError(f"nobody asks for the facts of {tickers}")
+
+    async def search_markets(self, text: str = "", *, only_open: bool = True, limit: int = 50) -> NoReturn:
+        raise AssertionError(f"nobody searches for {text!r}")
+
+    async def fetch_order_book(self, ticker: str) -> NoReturn:
+        raise AssertionError(f"nobody asks for the book of {ticker}")
+
     async def amend(self, order: AmendOrder) -> NoReturn:
         raise AssertionError(f"nobody amends {order.order_id}")
 

@@ -21,7 +21,16 @@ import msgspec
 import trio
 
 from fsm_exec.core.exchange_port import StreamListener
-from fsm_exec.core.market.account import BudgetFacts
+from fsm_exec.core.market.account import (
+    Balance,
+    BudgetFacts,
+    EventShape,
+    MarketFacts,
+    MarketSearch,
+    Position,
+    Settlement,
+)
+from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
@@ -95,6 +104,27 @@ class BentExchange(PaperAccount):
 
     async def fetch_markets(self, tickers: Sequence[str]) -> dict[str, MarketTerms]:
         return await self.client.fetch_markets(tickers)
+
+    async def fetch_positions(self) -> tuple[Position, ...]:
+        return await self.client.fetch_positions()
+
+    async def fetch_balance(self) -> Balance:
+        return await self.client.fetch_balance()
+
+    async def fetch_settlements(self, since_us: int | None = None) -> tuple[Settlement, ...]:
+        return await self.client.fetch_settlements(since_us)
+
+    async def fetch_event_shape(self, event: str) -> EventShape:
+        return await self.client.fetch_event_shape(event)
+
+    async def fetch_market_facts(self, tickers: Sequence[str]) -> dict[str, MarketFacts]:
+        return await self.client.fetch_market_facts(tickers)
+
+    async def search_markets(self, text: str = "", *, only_open: bool = True, limit: int = 50) -> MarketSearch:
+        return await self.client.search_markets(text, only_open=only_open, limit=limit)
+
+    async def fetch_order_book(self, ticker: str) -> Book:
+        return await self.client.fetch_order_book(ticker)
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         self._note(order)

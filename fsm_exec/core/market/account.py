@@ -7,7 +7,8 @@ from typing import TypeAlias
 import msgspec
 
 from fsm_exec.core.market.orders import NotSent, Refused, Unknown
-from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4
+from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2, MoneyE6, Outcome, PriceE4
 
 
 class Balance(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +31,64 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     realized_e6: MoneyE6 | None
     fees_e6: MoneyE6 | None
     changed_at_us: int | None
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """What was held of one market when it settled, and what that paid. `result` is yes, no, scalar, or a word that is
+    not known here.
+
+    `value_e4` is what one YES contract paid; None: the exchange states no value that its own sum can be reckoned from.
+    `revenue_e6` is what all contracts paid together, as stated: in whole cents. `fee_e6` are the fees of the fills.
+    """
+
+    ticker: str
+    event: str
+    result: str
+    value_e4: PriceE4 | None
+    yes_count_e2: CountE2
+    no_count_e2: CountE2
+    yes_cost_e6: MoneyE6
+    no_cost_e6: MoneyE6
+    revenue_e6: MoneyE6
+    fee_e6: MoneyE6
+    at_us: int
+
+    def payout_e6(self) -> MoneyE6 | None:
+        """What the contracts paid together, exactly; None: unknown but for the whole cents of `revenue_e6`."""
+        if self.value_e4 is None:
+            return None
+        return MoneyE6(self.yes_count_e2 * self.value_e4 + self.no_count_e2 * (ONE_DOLLAR_E4 - self.value_e4))
+
+
+class MarketFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One market as a listing shows it: up to 15 s old, so nothing trades on its quotes. All prices are YES prices.
+
+    None: not stated, or no quote. `determination_us` is when its result is expected. `settlement_value_e4` is what one
+    YES contract pays, known from the result on. `is_settled`: it has paid.
+    """
+
+    ticker: str
+    title: str
+    event: str
+    status: MarketStatus
+    yes_bid_e4: PriceE4 | None = None
+    yes_bid_size_e2: CountE2 | None = None
+    yes_ask_e4: PriceE4 | None = None
+    yes_ask_size_e2: CountE2 | None = None
+    last_e4: PriceE4 | None = None
+    volume_24h_e2: CountE2 | None = None
+    close_us: int | None = None
+    determination_us: int | None = None
+    result: str | None = None
+    settlement_value_e4: PriceE4 | None = None
+    is_settled: bool = False
+
+
+class MarketSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search found. `has_more`: not everything that may fit was read, or is in `markets`."""
+
+    markets: tuple[MarketFacts, ...]
+    has_more: bool
 
 
 class BudgetFacts(msgspec.Struct, frozen=True, kw_only=True):
