@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.execution.events import AnyEvent, MarketChanged
+from fsm_exec.core.execution.events import AnyEvent, MarketChanged, PositionRead
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.market.terms import MarketStatus
 from fsm_exec.core.recovery.order_lookup import why_in_another_market
 from fsm_exec.core.recovery.proof import is_doubted
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.runtime.ended_executions import EndedExecutions
 from fsm_exec.runtime.kill_switch import cancel_orphans
 from fsm_exec.runtime.reconciler import KnownExecution
@@ -91,3 +92,12 @@ class Dispatch:
         for actor in self._supervisor.actors.values():
             if actor.execution.terms.ticker == ticker:
                 actor.inbox.offer(MarketChanged(at_us=self._services.wall.now_us(), status=status))
+
+    def publish_positions(self, positions: Mapping[str, CountE2], asked_at_us: int) -> None:
+        """Pass on what the account holds (signed, + YES; a market that is not in it: nothing), by an answer that was
+        asked for at `asked_at_us`, to the executions that only close: one with nothing left to close ends."""
+        for actor in self._supervisor.actors.values():
+            if actor.execution.reduce_only and not actor.is_waiting:
+                held_e2 = positions.get(actor.execution.terms.ticker, CountE2(0))
+                now_us = self._services.wall.now_us()
+                actor.inbox.offer(PositionRead(at_us=now_us, position_e2=held_e2, asked_at_us=asked_at_us))

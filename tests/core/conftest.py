@@ -11,7 +11,7 @@ from fsm_exec.algorithms import SHIPPED
 from fsm_exec.core.algorithm.algorithm import Action, Algorithm, AmendAction, Goal, PlaceAction, Progress, Slice
 from fsm_exec.core.algorithm.market_view import MarketView, mid_of
 from fsm_exec.core.execution.advance import Advance, advance, apply
-from fsm_exec.core.execution.draft import StateChange
+from fsm_exec.core.execution.draft import Note, StateChange
 from fsm_exec.core.execution.events import (
     AnyEvent,
     DecisionDue,
@@ -82,6 +82,7 @@ class Driver:
         self.algorithm = algorithm
         self.now_us = submitted.at_us
         self.changes: list[StateChange] = []
+        self.notes: list[Note] = []
         self.journal: list[tuple[bytes, bytes]] = []
         self.in_flight: list[Write] = []
         self._execution: Execution | None = None
@@ -120,6 +121,7 @@ class Driver:
         assert before is None or step.execution.seq == before.seq + 1
         self.journal.append(entry)
         self.changes += step.changes
+        self.notes += step.notes
         self.in_flight += step.effects
         self._execution = step.execution
         return step

@@ -49,6 +49,7 @@ from fsm_exec.core.execution.events import (
     OrderRefused,
     OrderReported,
     PlaceUnconfirmed,
+    PositionRead,
     Restored,
     StopRequested,
     TimerFired,
@@ -73,19 +74,20 @@ STEPS = 40
 CLOSING_AFTER_US = 8_000  # of the horizon: about half of a history's time
 CLOSING_ROUNDS_MAX = 40
 CODES = ("invalid_price", "insufficient_balance", "trading_is_paused", "not_sent", "market_not_found")
-CAUSES = (None, "ExpiryCancel", "CloseCancel", "HaltCancel", "SelfTradeCancel", "Trade", "Decrease")
+CAUSES = (None, "ReduceOnlyCancel", "ExpiryCancel", "CloseCancel", "HaltCancel", "SelfTradeCancel", "Trade", "Decrease")
 
 
 class Wild:
-    """Wishes, by the view's number, for what is allowed and for what is not. `honest`: only for what is allowed."""
+    """Wishes, by the view's number, for what is allowed and for what is not. `honest`: only for what is allowed.
+    `takes_only`: only for immediate orders."""
 
     look_every_us: int | None = None
 
-    def __init__(self, *, honest: bool, closing_lead_us: int | None = None) -> None:
+    def __init__(self, *, honest: bool, closing_lead_us: int | None = None, takes_only: bool = False) -> None:
         self.honest = honest
         self.closing_lead_us = closing_lead_us
         self.resting_at_most = 3
-        self.takes_only = False
+        self.takes_only = takes_only
 
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         if not self.honest and view.book_seq % 5 == 0:
@@ -110,8 +112,10 @@ class Wild:
             if part.working is None or illegal:
                 if part.free_e2 or illegal:
                     count = part.free_e2 + dice.randint(0, 3) if illegal else dice.randint(1, part.free_e2)
-                    wishes.append(PlaceAction(level=part.level, price_e4=price, count_e2=CountE2(count)))
-            elif dice.randrange(3) == 0:
+                    place = PlaceAction(level=part.level, price_e4=price, count_e2=CountE2(count))
+                    takes = self.takes_only and not illegal
+                    wishes.append(replace(place, time_in_force="immediate_or_cancel") if takes else place)
+            elif not self.takes_only and dice.randrange(3) == 0:
                 wishes.append(AmendAction(level=part.level, price_e4=price))
             elif dice.randrange(3) == 0:
                 wishes.append(CancelAction(level=part.level))
@@ -125,6 +129,8 @@ ALGORITHMS: dict[str, Algorithm | str] = {
     "market": "market",
     "honest": Wild(honest=True),
     "wild": Wild(honest=False),
+    "reduce_only": Wild(honest=True, takes_only=True, closing_lead_us=60_000_000 - CLOSING_AFTER_US),
+    "reduce_only_wild": Wild(honest=False, takes_only=True),
     "closing": Wild(honest=True, closing_lead_us=60_000_000 - CLOSING_AFTER_US),
 }
 
@@ -237,6 +243,10 @@ class Teller:
                 return self.restored(at_us)
             case 8:
                 return DrainRequested(at_us=at_us)
+            case 9 | 10 if self.driver.execution.reduce_only:
+                self.driver.now_us = at_us = at_us + self.draw(0, 3_000_000)
+                position_e2 = CountE2(self.draw(-1, 1) * 100)
+                return PositionRead(at_us=at_us, position_e2=position_e2, asked_at_us=at_us - self.draw(0, 1_000))
             case 4 | 6 | 7:
                 near_us = self.driver.execution.deadline_us + self.draw(-1_000, 1_000)
                 self.driver.now_us = max(self.driver.now_us, near_us)
@@ -339,6 +349,7 @@ class Teller:
         elif self.draw(0, 9) == 0:
             prices.append(PriceE4(self.draw(0, 10_000)))
         filled = CountE2(self.draw(min(child.counted_e2, child.count_e2), child.count_e2))
+        cut = self.driver.execution.reduce_only and self.draw(0, 2) == 0  # to what is held
         return OrderReported(
             at_us=at_us,
             client_order_id=name,
@@ -346,7 +357,7 @@ class Teller:
             outcome=self.driver.execution.outcome if self.draw(0, 40) else "no",
             status=("resting", "resting", "canceled", "executed")[self.draw(0, 3)],
             price_e4=prices[self.draw(0, len(prices) - 1)],
-            count_e2=child.count_e2,
+            count_e2=CountE2(self.draw(filled, child.count_e2)) if cut else child.count_e2,
             filled_e2=filled,
             remaining_e2=rest,
             cause=CAUSES[self.draw(0, len(CAUSES) - 1)],
@@ -448,6 +459,7 @@ def check(before: Execution, after: Execution, *, is_proof: bool = False) -> Non
         assert after.terms.fees.all_in(child.price_e4, taker=True) <= limits.cap_e6, "invariant 2"
         assert child.price_e4 <= limits.worst_e4
         assert child.price_e4 % 100 == 0, "invariant 11"
+        assert not after.reduce_only or (child.time_in_force, child.walks) == ("immediate_or_cancel", 0)
     assert bought + may_buy <= after.target_e2, "invariant 1"
     assert after.filled_e2 == bought + late
     if after.slices:
@@ -462,7 +474,8 @@ def test_any_history_keeps_the_invariants_and_can_end(
     world: World, data: st.DataObject, name: str, outcome: str
 ) -> None:
     """Invariants 1, 2, 3, 6, 7, 8 and 9 after every event, legal or not; and never a state without a way out."""
-    driver = world.drive(ALGORITHMS[name], world.submitted(outcome="no" if outcome == "no" else "yes"))
+    submitted = world.submitted(outcome="no" if outcome == "no" else "yes")
+    driver = world.drive(ALGORITHMS[name], replace(submitted, reduce_only=name.startswith("reduce_only")))
     teller = Teller(driver, data, world)
     for _ in range(data.draw(st.integers(STEPS // 2, STEPS))):
         teller.tell(teller.event())

@@ -37,6 +37,7 @@ EXPECTED = {  # name: state, reason, filled, each order's state and write in fli
     "deadline": ("walking", None, 0, ["cancelling cancel"]),
     "suspected": ("walking", None, 0, ["rejected", "resting"]),
     "corrected": ("partial", None, 250, ["partial"]),
+    "reduce_only": ("cancelled", "external", 400, ["cancelled", "rejected"]),
 }
 """Facts that no version may change the meaning of. A version with more histories adds their names here."""
 

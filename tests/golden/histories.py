@@ -15,6 +15,7 @@ from fsm_exec.core.execution.events import (
     OrderNotSent,
     OrderRefused,
     PlaceUnconfirmed,
+    PositionRead,
     Restored,
     TimerFired,
     WriteUnconfirmed,
@@ -197,6 +198,24 @@ def corrected() -> Driver:
     return driver
 
 
+def reduce_only() -> Driver:
+    """Only closes: an order was cut to what was held, a refusal, and then the account holds nothing more."""
+    algorithm = World.scripted()
+    take = PlaceAction(level=1, price_e4=PriceE4(5_100), count_e2=CountE2(1_000), time_in_force="immediate_or_cancel")
+    algorithm.wishes = (take,)
+    driver = World.drive(algorithm, replace(World.submitted(outcome="no"), reduce_only=True))
+    driver.place()
+    driver.report("canceled", 400, cause="ReduceOnlyCancel")
+    driver.fill("f1", 400)
+    algorithm.wishes = (replace(take, count_e2=CountE2(600)),)
+    driver.look()
+    driver.fact(OrderRefused, code="invalid_price", message="")
+    algorithm.wishes = ()
+    driver.now_us += 3_000_000
+    driver.fact(PositionRead, position_e2=CountE2(0), asked_at_us=driver.now_us)
+    return driver
+
+
 HISTORIES: dict[str, Callable[[], Driver]] = {
     made.__name__: made
     for made in (
@@ -216,6 +235,7 @@ HISTORIES: dict[str, Callable[[], Driver]] = {
         closing,
         suspected,
         corrected,
+        reduce_only,
     )
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 from trio.testing import MockClock
 
 from fsm_exec.algorithms import SHIPPED
@@ -35,3 +36,26 @@ async def test_a_method_whose_orders_rest_is_refused(autojump_clock: MockClock) 
                 assert "\n" not in str(refused.value)
         assert await stage.database.load_executions() == []
         assert {name for name, method in SHIPPED.items() if method.takes_only} == {"close", "market", "twap"}
+
+
+async def test_it_ends_when_the_account_holds_nothing_more(autojump_clock: MockClock) -> None:
+    """The account's positions are read again: what is left keeps it going, nothing ends it, and no other execution
+    hears of it."""
+    async with staged() as stage:
+        other = await stage.submit(horizon_s=60)
+        closing = await stage.engine.submit(to_close("close"))
+        await trio.sleep(3)
+        stage.engine.dispatch.publish_positions({TICKER: count(4)}, stage.wall.now_us())
+        await trio.sleep(1)
+        working = stage.engine.dispatch.execution_of(closing)
+        assert working is not None
+        assert working.ending is None
+        stage.engine.dispatch.publish_positions({}, stage.wall.now_us())
+        await trio.sleep(1)
+        gone = stage.engine.dispatch.execution_of(closing)
+        assert gone is not None
+        assert gone.reason == "external"
+        assert [line["what"] for line in stage.lines("note") if "the position is gone" in line["what"]]
+        beside = stage.engine.dispatch.execution_of(other)
+        assert beside is not None
+        assert beside.ending is None

@@ -38,6 +38,7 @@ from fsm_exec.core.execution.events import (
     OrderRefused,
     OrderReported,
     PlaceUnconfirmed,
+    PositionRead,
     Reason,
     Restored,
     StopRequested,
@@ -48,6 +49,7 @@ from fsm_exec.core.execution.events import (
 from fsm_exec.core.execution.execution import HOLD_MAX_US, ChildOrder, Execution, PendingAmend, PendingCancel, Suspicion
 from fsm_exec.core.execution.fills import take_fill
 from fsm_exec.core.execution.invariants import check
+from fsm_exec.core.execution.reduce_only import apply_position, end_if_gone, end_refused, is_about_position, read_cut
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.values.units import CountE2, PriceE4
 
@@ -132,6 +134,8 @@ def apply_event(execution: Execution, event: AnyEvent) -> Draft:
         case MarketChanged():
             if event.status == "closed":
                 draft.end("market_closed", event.at_us)
+        case PositionRead():
+            apply_position(draft, event)
         case DrainRequested():
             _drain(draft)
         case Restored():
@@ -157,6 +161,7 @@ def apply_event(execution: Execution, event: AnyEvent) -> Draft:
             _apply_disputed(draft, event)
         case _:
             assert_never(event)
+    end_if_gone(draft, event.at_us)
     return draft
 
 
@@ -291,6 +296,8 @@ def _count_refusal(draft: Draft, code: str, at_us: int) -> None:
     draft.update(refusals=draft.execution.refusals + 1)
     if (reason := REFUSAL_ENDS.get(code.lower())) is not None:
         draft.end(reason, at_us)
+    elif draft.execution.reduce_only and is_about_position(code):
+        end_refused(draft, code, at_us)
     elif draft.execution.refusals >= REFUSALS_MAX:
         draft.end("self_trade" if code == "SelfTradeCancel" else "rejected", at_us)
 
@@ -395,6 +402,7 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
     contradicts = IllegalEvent if event.looked_up else Implausible
     if event.outcome != draft.execution.outcome:
         raise contradicts(f"order {child.client_order_id} is for {event.outcome}")
+    child, event = read_cut(draft, child, event)
     if not child.is_open:
         _check_not_forgotten(draft.child(event.client_order_id), event.status == "resting")
         return  # terminal is terminal; late fills come by themselves

@@ -91,6 +91,13 @@ class MarketChanged(Event, frozen=True, tag="MarketChanged", forbid_unknown_fiel
     status: MarketStatus
 
 
+class PositionRead(Event, frozen=True, tag="PositionRead", forbid_unknown_fields=True, kw_only=True):
+    """What the account holds of the market, signed (+ YES, - NO), by an answer that was asked for at `asked_at_us`."""
+
+    position_e2: CountE2
+    asked_at_us: int
+
+
 class DrainRequested(Event, frozen=True, tag="DrainRequested", forbid_unknown_fields=True, kw_only=True):
     """The process is about to leave: what is live is cancelled and nothing new is placed, but the execution does not
     end. The next process takes it up again."""
@@ -246,6 +253,7 @@ AnyEvent: TypeAlias = (
     | TimerFired
     | StopRequested
     | MarketChanged
+    | PositionRead
     | DrainRequested
     | Restored
     | OrderAccepted

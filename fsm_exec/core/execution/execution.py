@@ -81,7 +81,8 @@ class ChildOrder(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
     to its place that is not listed as a refusal. `late` holds fills beyond the count or after the end. `sent_at_us` is
     when the place was last decided; of a doubtful one, the latest moment at which it can have been sent. `moved_at_us`
     is when its last new price was learned to stand. `late_cancel_until_us`: until then a lost cancel of ours may still
-    arrive, although the order was seen alive."""
+    arrive, although the order was seen alive. `is_cut`: the exchange let it close less than its count, because less was
+    held."""
 
     client_order_id: str
     level: int
@@ -104,6 +105,7 @@ class ChildOrder(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
     late_cancel_until_us: int = 0
     suspicion: Suspicion | None = None
     answer: str | None = None
+    is_cut: bool = False
 
     @property
     def is_open(self) -> bool:
