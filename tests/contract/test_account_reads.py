@@ -34,6 +34,18 @@ async def test_a_settlement_is_read_with_its_money(stage: Stage) -> None:
         assert await client.fetch_positions() == ()
 
 
+async def test_a_scalar_settlement_is_exact(stage: Stage) -> None:
+    """The listing has whole cents; the market's own value makes it exact."""
+    async with stage.client() as client:
+        await client.place(stage.now_or_never("yes", "0.5300", "2.50"))
+        cash_e6 = stage.account.cash_e6
+        stage.exchange.close_market(stage.ticker)
+        stage.exchange.determine_market(stage.ticker, "scalar", value_e4=parse_price("0.3333"))
+        (settled,) = await client.fetch_settlements()
+        assert (settled.result, settled.value_e4, settled.revenue_e6) == ("scalar", 3_333, 830_000)
+        assert settled.payout_e6() == stage.account.cash_e6 - cash_e6 == 833_250
+
+
 async def test_the_shape_of_an_event_has_all_of_its_markets(stage: Stage) -> None:
     """Event, series, whether its markets exclude each other, and each of them; an unknown event is refused."""
     stage.exchange.add_market(tape_header("KXTEST-26OCT01-B", "linear_cent", category="Testing"))
@@ -41,6 +53,8 @@ async def test_the_shape_of_an_event_has_all_of_its_markets(stage: Stage) -> Non
         shape = await client.fetch_event_shape(EVENT)
         assert (shape.event, shape.series, shape.mutually_exclusive) == (EVENT, "KXTEST", False)
         assert sorted(shape.tickers) == [stage.ticker, "KXTEST-26OCT01-B"]
+        stage.exchange.exclusive_events.add(EVENT)
+        assert (await client.fetch_event_shape(EVENT)).mutually_exclusive
         with pytest.raises(VenueRefused):
             await client.fetch_event_shape("KXNONE-1")
         with pytest.raises(UserError):

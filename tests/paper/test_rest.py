@@ -108,9 +108,10 @@ async def test_fills_are_listed(stage: Stage) -> None:
 
 
 async def test_a_market_has_its_34_fields(stage: Stage) -> None:
-    """Best prices of both outcomes, the grid, every key the official client demands, and two that others do."""
+    """Best prices of both outcomes, the grid, every key the official client demands, and three beyond."""
     market = (await stage.call("GET", f"/markets/{TICKER}")).json()["market"]
-    assert len(market) == 34 + 2
+    assert len(market) == 34 + 3
+    assert market["expected_expiration_time"] == market["close_time"]
     assert (market["liquidity_dollars"], market["exchange_index"]) == ("0.0000", 0)
     assert (market["previous_yes_bid_dollars"], market["previous_yes_ask_dollars"]) == ("0.0000", "1.0000")
     assert (market["yes_bid_dollars"], market["yes_bid_size_fp"]) == ("0.4700", "3.00")

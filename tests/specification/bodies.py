@@ -31,7 +31,7 @@ shape(
     """,
     """
     price?: settlement_value_dollars
-    time?: settlement_ts
+    time?: settlement_ts expected_expiration_time
     int: exchange_index
     """,
     beyond="price: liquidity_dollars",
@@ -295,8 +295,19 @@ shape(
     "int?: value",
 )
 shape("GetSettlementsResponse", "[Settlement]: settlements", "text: cursor")
-shape("GetDepositsResponse", "[object]: deposits", "text: cursor")
-shape("GetWithdrawalsResponse", "[object]: withdrawals", "text: cursor")
+for transfer in ("Deposit", "Withdrawal"):
+    shape(
+        transfer,
+        """
+        text: id
+        pending|applied|failed|returned: status
+        ach|wire|crypto|debit|apm: type
+        int: amount_cents fee_cents created_ts
+        """,
+        "int?: finalized_ts",
+    )
+shape("GetDepositsResponse", "[Deposit]: deposits", "text: cursor")
+shape("GetWithdrawalsResponse", "[Withdrawal]: withdrawals", "text: cursor")
 shape("ApiKey", "text: api_key_id name\n [text]: scopes")
 shape("GetApiKeysResponse", "[ApiKey]: api_keys")
 shape("BucketLimit", "int: refill_rate bucket_capacity")

@@ -164,9 +164,11 @@ def reasons(connection: sqlite3.Connection) -> list[tuple[str, str]]:
 
 
 def worth_e6(exchange: Exchange) -> int:
-    """Invariant 12: the cash of all accounts, a dollar for each pair of contracts, and the fees are constant."""
+    """Invariant 12: the cash of all accounts, a dollar for each pair of contracts, and the fees are constant, but for
+    what came from outside."""
     accounts = [exchange.settlement.crowd, *exchange.accounts.values()]
     total = sum(account.cash_e6 for account in accounts) + exchange.settlement.fees_e6
+    total -= exchange.settlement.transferred_e6
     for ticker in exchange.markets:
         held = [account.position(ticker).count_e2 for account in accounts]
         total += sum(count for count in held if count > 0) * 10_000

@@ -10,10 +10,13 @@ first come first. An order without funds is refused.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2, MoneyE6, Outcome, PriceE4
 from fsm_exec.paper.matching_engine.orders import FillRecord, Order
+
+MarketResult: TypeAlias = Literal["yes", "no", "scalar"]
 
 
 @dataclass(slots=True)
@@ -56,10 +59,14 @@ class Position:
         self.traded_e2 += count
         self.updated_us = at_us
 
-    def pay_out(self, result: Outcome, at_us: int) -> MoneyE6:
-        """End the position at the result: a dollar for each contract of it. Returns the signed change of cash."""
-        held = self.count_e2 if result == "yes" else -self.count_e2
-        payout = MoneyE6(max(0, held) * ONE_DOLLAR_E4)
+    def worth_e6(self, value: PriceE4) -> MoneyE6:
+        """What the contracts are worth if a YES contract is worth `value`."""
+        each = value if self.count_e2 > 0 else ONE_DOLLAR_E4 - value
+        return MoneyE6(abs(self.count_e2) * each)
+
+    def pay_out(self, value: PriceE4, at_us: int) -> MoneyE6:
+        """End the position at the value of a YES contract. Returns the signed change of cash."""
+        payout = self.worth_e6(value)
         self.realized_e6 += payout - self.cost_e6
         self.count_e2 = self.cost_e6 = self.open_fees_e6 = 0
         self.updated_us = at_us
@@ -68,15 +75,26 @@ class Position:
 
 @dataclass(slots=True, frozen=True)
 class SettlementRecord:
-    """What one account held of a market when it settled, and what that paid."""
+    """What one account held of a market when it settled, and what that paid: `value_e4` for a YES contract."""
 
     number: int
     ticker: str
-    result: Outcome
+    result: MarketResult
+    value_e4: PriceE4
     count_e2: int
     cost_e6: int
     revenue_e6: MoneyE6
     fees_e6: int
+    at_us: int
+
+
+@dataclass(slots=True, frozen=True)
+class Transfer:
+    """Money that came from outside, or went there: below 0."""
+
+    number: int
+    transfer_id: str
+    amount_e6: MoneyE6
     at_us: int
 
 
@@ -92,6 +110,7 @@ class Account:
     orders: list[Order] = field(default_factory=list)
     fills: list[FillRecord] = field(default_factory=list)
     settlements: list[SettlementRecord] = field(default_factory=list)
+    transfers: list[Transfer] = field(default_factory=list)
     client_ids: dict[str, str] = field(default_factory=dict)
     resting: dict[str, dict[str, Order]] = field(default_factory=dict)
     reserves: dict[str, Reserve] = field(default_factory=dict)

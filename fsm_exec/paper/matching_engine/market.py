@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.fees import FeeTerms, fee_terms
-from fsm_exec.core.values.units import ONE_DOLLAR_E4, Outcome, PriceE4, complement
+from fsm_exec.core.values.units import Outcome, PriceE4, complement
 from fsm_exec.paper.ids import named_id
+from fsm_exec.paper.matching_engine.accounts import MarketResult
 from fsm_exec.paper.matching_engine.candles import Candles
 from fsm_exec.paper.matching_engine.market_book import MarketBook
 from fsm_exec.paper.matching_engine.price_level import QueueModel
@@ -36,7 +37,8 @@ class PaperMarket:
         self.candles = Candles()
         self._best: dict[Outcome, PriceE4] = {"yes": PriceE4(0), "no": PriceE4(0)}
         self.paused_book: Book | None = None
-        self.result: Outcome | None = None
+        self.result: MarketResult | None = None
+        self.value_e4 = PriceE4(0)  # of one YES contract, once there is a result
         self.settled_us: int | None = None
 
     @property
@@ -59,7 +61,3 @@ class PaperMarket:
             level = self.book.best(outcome)
             self._best[outcome] = PriceE4(0) if level is None else level[0]
         self.candles.record_quotes(self._best["yes"], complement(self._best["no"]), at_us)
-
-    def settlement_value_e4(self) -> PriceE4:
-        """What one YES contract is worth at the result."""
-        return ONE_DOLLAR_E4 if self.result == "yes" else PriceE4(0)

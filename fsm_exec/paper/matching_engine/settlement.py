@@ -17,11 +17,13 @@ CROWD = "crowd"
 
 
 class Settlement:
-    """Books matches and results. `fees_e6` is the sum of the fees all accounts have paid."""
+    """Books matches and results. `fees_e6` is the sum of the fees all accounts have paid, `transferred_e6` of what came
+    from outside less what went there."""
 
     def __init__(self, accounts: dict[str, Account]) -> None:
         self.crowd = Account(CROWD, CROWD, 0)
         self.fees_e6 = 0
+        self.transferred_e6 = 0
         self._accounts = accounts
         self._fills = 0
 
@@ -44,13 +46,14 @@ class Settlement:
             if position is None or not position.traded_e2:
                 continue
             count, cost = position.count_e2, position.cost_e6
-            revenue = position.pay_out(market.result, now_us)
+            revenue = position.pay_out(market.value_e4, now_us)
             account.drop_cached_reserve(market.ticker)
             account.cash_e6 += revenue
             record = SettlementRecord(
                 number=len(account.settlements) + 1,
                 ticker=market.ticker,
                 result=market.result,
+                value_e4=market.value_e4,
                 count_e2=count,
                 cost_e6=cost,
                 revenue_e6=revenue,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from fsm_exec.paper.server import account_reads
 from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.latency_gateway import LatencyGateway
 from fsm_exec.paper.server.rate_limit import DEFAULT_COST, LOOKUP_COST
-from fsm_exec.paper.server.request_params import LIMIT_MAX, RequestParams
+from fsm_exec.paper.server.request_params import RequestParams
 from fsm_exec.paper.venue import member_reads, order_group_requests
 
 Look: TypeAlias = Callable[[RequestParams], object]
@@ -44,8 +45,8 @@ class MemberReads:
             Read("/portfolio/positions", "GetPositions", self._positions),
             Read("/portfolio/fills", "GetFills", self._fills),
             Read("/portfolio/settlements", "GetSettlements", self._settlements),
-            Read("/portfolio/deposits", "GetDeposits", lambda a: self._nothing(a, "deposits", TRANSFERS_MAX)),
-            Read("/portfolio/withdrawals", "GetWithdrawals", lambda a: self._nothing(a, "withdrawals", TRANSFERS_MAX)),
+            Read("/portfolio/deposits", "GetDeposits", partial(self._transfers, "deposits")),
+            Read("/portfolio/withdrawals", "GetWithdrawals", partial(self._transfers, "withdrawals")),
             Read("/portfolio/orders", "GetOrders", self._orders),
             Read("/portfolio/orders/queue_positions", "GetOrderQueuePositions", self._queue_positions),
             Read("/portfolio/orders/{order_id}", "GetOrder", self._order, LOOKUP_COST),
@@ -68,9 +69,12 @@ class MemberReads:
     def _resting(self, params: RequestParams) -> object:
         return account_reads.resting_value(params.account)
 
-    def _nothing(self, params: RequestParams, name: str, limit_max: int = LIMIT_MAX) -> object:
-        """Cash is given when an account is opened, and nothing is ever moved to history."""
-        params.page(limit_max=limit_max)
+    def _transfers(self, kind: str, params: RequestParams) -> object:
+        return member_reads.transfers_page(params.account, params.page(limit_max=TRANSFERS_MAX), kind)
+
+    def _nothing(self, params: RequestParams, name: str) -> object:
+        """Nothing is ever moved to history."""
+        params.page()
         return {name: [], "cursor": ""}
 
     def _old_positions(self, params: RequestParams) -> object:

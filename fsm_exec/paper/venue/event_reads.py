@@ -48,7 +48,7 @@ def events_page(exchange: Exchange, page: Page, asked: EventQuery) -> dict[str, 
         )
 
     found, cursor = newest_first(listed, page, wanted, lambda item: item[0])
-    body: dict[str, object] = {"events": [_event(markets, nested=asked.nested) for _, (_, markets) in found]}
+    body: dict[str, object] = {"events": [_event(exchange, markets, nested=asked.nested) for _, (_, markets) in found]}
     if asked.milestones:
         body["milestones"] = []
     return {**body, "cursor": cursor}
@@ -63,7 +63,7 @@ def event_body(exchange: Exchange, event: str, *, nested: bool, without_markets:
     """The event with its markets beside it, or in it, or nowhere."""
     markets = markets_of(exchange, event)
     beside = [] if nested or without_markets else [market_body(market) for market in markets]
-    return {"event": _event(markets, nested=nested), "markets": beside}
+    return {"event": _event(exchange, markets, nested=nested), "markets": beside}
 
 
 def event_metadata(exchange: Exchange, event: str) -> dict[str, object]:
@@ -128,16 +128,19 @@ def _updated_us(markets: list[PaperMarket]) -> int:
     return max(market.updated_us for market in markets)
 
 
-def _event(markets: list[PaperMarket], *, nested: bool) -> dict[str, object]:
+def _event(exchange: Exchange, markets: list[PaperMarket], *, nested: bool) -> dict[str, object]:
+    """Where the markets exclude each other, the real exchange also gives collateral back to who holds several of them;
+    this one does not."""
     header = markets[0].header
+    is_exclusive = header.event in exchange.exclusive_events
     body: dict[str, object] = {
         "event_ticker": header.event,
         "series_ticker": header.series,
         "sub_title": "",
         "title": header.title,
         "category": header.category,
-        "collateral_return_type": "",
-        "mutually_exclusive": False,
+        "collateral_return_type": "MECNET" if is_exclusive else "",
+        "mutually_exclusive": is_exclusive,
         "settlement_sources": [],
         "last_updated_ts": rfc3339(_updated_us(markets)),
         "exchange_index": 0,

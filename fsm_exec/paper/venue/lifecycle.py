@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import msgspec
 
+from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book
-from fsm_exec.core.values.units import Outcome, format_price
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, Outcome, PriceE4, format_price
 from fsm_exec.paper import errors
 from fsm_exec.paper.grids import grid_of
+from fsm_exec.paper.matching_engine.accounts import MarketResult
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.tapes.tape import BookSnapshot
 from fsm_exec.paper.timing.timeline import Rank, Timeline
 from fsm_exec.paper.venue.publisher import price_ranges
 from fsm_exec.paper.venue.trading import Trading
+
+VALUES_E4: dict[MarketResult, PriceE4] = {"yes": ONE_DOLLAR_E4, "no": PriceE4(0)}
 
 
 class Lifecycle(Trading):
@@ -106,16 +110,51 @@ class Lifecycle(Trading):
         self._change_status(market, "closed")
         self._cancel_all_in(ticker, "CloseCancel")
 
-    def determine_market(self, ticker: str, result: Outcome, *, settle_after_s: int = 0) -> None:
-        """State the result of a closed market; it settles `settle_after_s` later, on the timeline if not at once."""
+    def close_market_at(self, ticker: str, at_us: int) -> None:
+        """Let a market close at a time of its own, which its terms show until then; it may still close earlier."""
+        market = self._in_status(ticker, "active")
+        market.close_us = at_us
+
+        def close() -> None:
+            if market.close_us == at_us and market.status in ("active", "inactive"):
+                self.close_market(ticker)
+
+        self.timeline.at(at_us, Rank.EXPIRY, ticker, close)
+
+    def determine_event(self, event: str, winner: str | None = None, *, settle_after_s: int = 0) -> None:
+        """State that the market `winner` of an event is YES, or none, and all its others NO; what trades of it is
+        closed first. Markets that have a result keep it. Raises UserError if that contradicts one."""
+        markets = [market for market in self.markets.values() if market.header.event == event]
+        if winner is not None:
+            if winner not in {market.ticker for market in markets}:
+                raise UserError(f"{winner} is no market of {event}; give one of its own")
+            self._check_may_win(self.markets[winner])
+        for market in markets:
+            if market.status in ("active", "inactive"):
+                self.close_market(market.ticker)
+        for market in markets:
+            if market.result is None:
+                result: Outcome = "yes" if market.ticker == winner else "no"
+                self.determine_market(market.ticker, result, settle_after_s=settle_after_s)
+
+    def determine_market(
+        self, ticker: str, result: MarketResult, *, value_e4: PriceE4 | None = None, settle_after_s: int = 0
+    ) -> None:
+        """State the result of a closed market; it settles `settle_after_s` later, on the timeline if not at once.
+        `value_e4` is what one YES contract is worth, for a scalar result alone: so a market that is void pays what its
+        contracts were last worth. Raises UserError for a second YES among markets that exclude each other."""
         market = self._in_status(ticker, "closed")
+        assert (result == "scalar") == (value_e4 is not None), f"{result} with a value of {value_e4}"
+        if result == "yes":
+            self._check_may_win(market)
         now_us = self.timeline.now_us()
         market.result = result
+        market.value_e4 = VALUES_E4[result] if value_e4 is None else value_e4
         self._change_status(market, "determined")
         fields = {
             "result": result,
             "determination_ts": now_us // 1_000_000,
-            "settlement_value": format_price(market.settlement_value_e4()),
+            "settlement_value": format_price(market.value_e4),
         }
         self.publisher.publish_lifecycle(ticker, "determined", fields, now_us)
         if settle_after_s:
@@ -124,8 +163,16 @@ class Lifecycle(Trading):
         else:
             self.settle_market(ticker)
 
+    def _check_may_win(self, market: PaperMarket) -> None:
+        """Raise UserError if another market of its event is YES and they exclude each other."""
+        event = market.header.event
+        others = [each for each in self.markets.values() if each.header.event == event and each is not market]
+        won = [each.ticker for each in others if each.result == "yes"]
+        if event in self.exclusive_events and won:
+            raise UserError(f"{market.ticker}: of {event} only one market may be yes, and {won[0]} is")
+
     def settle_market(self, ticker: str) -> None:
-        """Pay a dollar for every contract of the result, free of fees, and end all positions."""
+        """Pay every contract what the result makes it worth, free of fees, and end all positions."""
         market = self._in_status(ticker, "determined")
         now_us = self.timeline.now_us()
         self._change_status(market, "finalized")

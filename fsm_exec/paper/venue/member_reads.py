@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2, MoneyE6, Outcome, format_count, format_money
+from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, format_count, format_money
 from fsm_exec.paper import errors
-from fsm_exec.paper.matching_engine.accounts import Account, Position, SettlementRecord
+from fsm_exec.paper.matching_engine.accounts import Account, Position, SettlementRecord, Transfer
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.orders import FillRecord, Order
 from fsm_exec.paper.rfc3339 import rfc3339
@@ -86,7 +86,7 @@ def balance(exchange: Exchange, account: Account) -> BalanceWithShards:
     available)."""
     available = exchange.available_e6(account)
     dollars = serializers.format_balance(available)
-    worth = sum(_value_e6(exchange.markets[t], p.count_e2) for t, p in account.positions.items())
+    worth = sum(_value_e6(exchange.markets[t], p) for t, p in account.positions.items())
     return BalanceWithShards(
         balance=available // 10_000,
         balance_dollars=dollars,
@@ -172,7 +172,8 @@ def settlements_page(exchange: Exchange, account: Account, page: Page) -> dict[s
 
 
 def _settlement_body(exchange: Exchange, settled: SettlementRecord) -> dict[str, object]:
-    """`revenue` and `value` are whole cents: a contract pays one dollar or nothing, its smallest part a cent."""
+    """`revenue` and `value` are whole cents, as the field's types want it. They are exact for a result of yes or no; of
+    a scalar one the rest of a cent is cut off, and only the market's own `settlement_value_dollars` has it."""
     yes, no = max(0, settled.count_e2), max(0, -settled.count_e2)
     return {
         "ticker": settled.ticker,
@@ -186,7 +187,29 @@ def _settlement_body(exchange: Exchange, settled: SettlementRecord) -> dict[str,
         "revenue": settled.revenue_e6 // 10_000,
         "settled_time": rfc3339(settled.at_us),
         "fee_cost": format_money(MoneyE6(settled.fees_e6)),
-        "value": 100 if settled.result == "yes" else 0,
+        "value": settled.value_e4 // 100,
+    }
+
+
+def transfers_page(account: Account, page: Page, kind: str) -> dict[str, object]:
+    """The deposits or the withdrawals (`kind`), each done at once and free."""
+    is_deposit = kind == "deposits"
+    found, cursor = newest_first(
+        account.transfers, page, lambda each: (each.amount_e6 > 0) == is_deposit, lambda each: each.number
+    )
+    return {kind: [_transfer_body(each) for each in found], "cursor": cursor}
+
+
+def _transfer_body(transfer: Transfer) -> dict[str, object]:
+    at_s = transfer.at_us // 1_000_000
+    return {
+        "id": transfer.transfer_id,
+        "status": "applied",
+        "type": "wire",
+        "amount_cents": abs(transfer.amount_e6) // 10_000,
+        "fee_cents": 0,
+        "created_ts": at_s,
+        "finalized_ts": at_s,
     }
 
 
@@ -221,10 +244,10 @@ def _of_event(exchange: Exchange, ticker: str, page: Page) -> bool:
     return page.names_event(exchange.markets[ticker].header.event)
 
 
-def _value_e6(market: PaperMarket, count: int) -> int:
+def _value_e6(market: PaperMarket, position: Position) -> int:
     """What a position is worth: at the result, or at the best bid of its outcome. No source has the exact formula."""
-    outcome: Outcome = "yes" if count > 0 else "no"
     if market.result is not None:
-        return abs(count) * ONE_DOLLAR_E4 if market.result == outcome else 0
-    best = market.book.best(outcome) if count else None
-    return 0 if best is None else abs(count) * best[0]
+        return position.worth_e6(market.value_e4)
+    outcome: Outcome = "yes" if position.count_e2 > 0 else "no"
+    best = market.book.best(outcome) if position.count_e2 else None
+    return 0 if best is None else abs(position.count_e2) * best[0]

@@ -69,7 +69,7 @@ class MarketWithExtras(rest.Market, kw_only=True):
 
     liquidity_dollars: str
     exchange_index: int
-
+    expected_expiration_time: str
     settlement_value_dollars: str | None = None
     settlement_ts: str | None = None
 
@@ -103,6 +103,7 @@ def market_body(market: PaperMarket) -> rest.Market:
         updated_time=rfc3339(market.updated_us),
         open_time=rfc3339(market.opened_us),
         close_time=rfc3339(market.close_us),
+        expected_expiration_time=rfc3339(market.close_us),
         latest_expiration_time=rfc3339(market.close_us),
         settlement_timer_seconds=0,
         status=market.status,
@@ -123,16 +124,20 @@ def market_body(market: PaperMarket) -> rest.Market:
         previous_yes_ask_dollars=format_price(ONE_DOLLAR_E4),
         previous_price_dollars=ZERO_PRICE if previous is None else format_price(previous),
         settlement_bounds_type="default",
-        expiration_value=market.result or "",
+        expiration_value=_expiration_value(market),
         rules_primary="A market of the paper exchange.",
         rules_secondary="",
         price_level_structure=header.price_level_structure,
         price_ranges=price_ranges(header.grid),
         liquidity_dollars=ZERO_PRICE,
         exchange_index=0,
-        settlement_value_dollars=None if market.result is None else format_price(market.settlement_value_e4()),
+        settlement_value_dollars=None if market.result is None else format_price(market.value_e4),
         settlement_ts=None if market.settled_us is None else rfc3339(market.settled_us),
     )
+
+
+def _expiration_value(market: PaperMarket) -> str:
+    return format_price(market.value_e4) if market.result == "scalar" else market.result or ""
 
 
 def markets_page(exchange: Exchange, page: Page, times: MarketTimes) -> MarketsPage:

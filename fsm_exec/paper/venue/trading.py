@@ -7,10 +7,11 @@ the whole step has been published: an order that the same step is still going to
 
 from __future__ import annotations
 
+from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book
-from fsm_exec.core.values.units import CountE2, MoneyE6, in_outcome
+from fsm_exec.core.values.units import CountE2, MoneyE6, format_money, in_outcome
 from fsm_exec.paper.ids import Ids
-from fsm_exec.paper.matching_engine.accounts import Account, cached_reserve
+from fsm_exec.paper.matching_engine.accounts import Account, Transfer, cached_reserve
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.market_book import BookEvent, LevelChange, Match, SelfTradeCancelled
 from fsm_exec.paper.matching_engine.order_groups import OrderGroup
@@ -22,6 +23,8 @@ from fsm_exec.paper.timing.timeline import Rank, Timeline
 from fsm_exec.paper.venue.publisher import Publisher
 from fsm_exec.wire import rest
 
+E6_PER_CENT = 10_000
+
 
 class Trading:
     """`seed` makes the identifiers of a run."""
@@ -30,6 +33,7 @@ class Trading:
         self.timeline = timeline
         self.publisher = Publisher()
         self.markets: dict[str, PaperMarket] = {}
+        self.exclusive_events: set[str] = set()  # those of whose markets at most one settles YES
         self.accounts: dict[str, Account] = {}
         self.orders: dict[str, Order] = {}
         self.groups: dict[str, OrderGroup] = {}
@@ -53,6 +57,20 @@ class Trading:
         account = Account(self.ids.new("account"), self.ids.new("user"), cash)
         self.accounts[account.account_id] = account
         return account
+
+    def transfer(self, account: Account, amount: MoneyE6) -> None:
+        """Add money from outside to the cash, or take it out (below 0), in whole cents. Raises UserError for nothing,
+        for parts of a cent, and for more than the account has free."""
+        if amount == 0 or amount % E6_PER_CENT:
+            raise UserError(f"a transfer of {format_money(amount)} dollars: give whole cents, not 0")
+        if amount < 0 and -amount > self.available_e6(account):
+            raise UserError(
+                f"a withdrawal of {format_money(MoneyE6(-amount))} dollars is more than the account has free"
+            )
+        account.cash_e6 += amount
+        self.settlement.transferred_e6 += amount
+        number = len(account.transfers) + 1
+        account.transfers.append(Transfer(number, self.ids.new("transfer"), amount, self.timeline.now_us()))
 
     def available_e6(self, account: Account) -> int:
         """Cash net of what resting orders reserve."""
