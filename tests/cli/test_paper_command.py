@@ -226,6 +226,17 @@ def test_a_fast_tape_ends_and_its_market_is_settled(tmp_path: Path) -> None:
         assert paper.end() == 0
 
 
+@pytest.mark.parametrize(("arguments", "exclusive"), [((), True), (("--independent",), False)])
+def test_an_event_has_several_markets(tmp_path: Path, arguments: tuple[str, ...], exclusive: bool) -> None:
+    """All are named when it is ready and belong to one event, which says whether they exclude each other."""
+    with served(tmp_path, "--event-of", "3", "--profile", "thin", *arguments) as paper:
+        assert paper.ready.markets == [f"KXPAPER-DEMO-{letter}" for letter in "ABC"]
+        body = httpx.get(f"{paper.ready.rest_url}/events/KXPAPER-DEMO", trust_env=False, timeout=END_S).json()
+        assert body["event"]["mutually_exclusive"] is exclusive
+        assert {market["ticker"] for market in body["markets"]} == set(paper.ready.markets)
+        assert paper.end() == 0
+
+
 def test_a_recording_has_its_own_ticker(tmp_path: Path) -> None:
     """Another one is refused."""
     ended = run(tmp_path, "paper", "--recording", recording(tmp_path / "short.jsonl", 1), "--market", "KXOTHER-1")
@@ -243,6 +254,9 @@ def test_a_recording_has_its_own_ticker(tmp_path: Path) -> None:
         (("--host", "exchange.example"), "no IP address"),
         (("--host", "203.0.113.7"), "not an address of this machine"),
         (("--market", "no/ticker"), "no ticker"),
+        (("--event-of", "2", "--market", "KXA-1"), "leave --recording and --market out"),
+        (("--event-of", "11"), "11"),
+        (("--independent",), "give --event-of 2 or more"),
         (("--port", "70000"), "70000"),
         (("--speed", "0"), "0"),
         (("--speed", "fast"), "fast"),

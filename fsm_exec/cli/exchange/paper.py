@@ -11,9 +11,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import string
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_address
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import cast
 
 import click
+import msgspec
 import trio
 
 from fsm_exec.cli.end_signals import ending_signals
@@ -40,6 +42,8 @@ from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange
 from fsm_exec.runtime.clock import WallClock, keep_synchronized, system_us
 
 GENERATED_MARKET = "KXPAPER-DEMO-A"
+GENERATED_EVENT = GENERATED_MARKET.rpartition("-")[0]
+EVENT_MARKETS_MAX = 10
 GENERATED_TAPE_S = 4 * 3_600  # a trading day's worth, and drawn in a second or two
 PORT_MAX = 65_535
 SPEED_MAX = 1_000
@@ -49,6 +53,13 @@ SPEED_MAX = 1_000
 @click.option("--recording", type=click.Path(path_type=Path), help="Play this recording.")
 @click.option("--profile", help="Play generated flow of this profile.")
 @click.option("--market", help=f"The ticker of a generated market.  [default: {GENERATED_MARKET}]")
+@click.option(
+    "--event-of",
+    type=click.IntRange(1, EVENT_MARKETS_MAX),
+    default=1,
+    help=f"So many generated markets in one event, {GENERATED_EVENT}, of which at most one settles yes.  [default: 1]",
+)
+@click.option("--independent", is_flag=True, help="The markets of the event do not exclude each other.")
 @click.option("--port", type=click.IntRange(0, PORT_MAX), default=0, help="Of REST.  [default: a free one]")
 @click.option("--ws-port", type=click.IntRange(0, PORT_MAX), default=0, help="Of the stream.  [default: a free one]")
 @click.option("--seed", type=int, default=5, show_default=True, help="Makes the flow, the ids and the faults.")
@@ -61,12 +72,18 @@ SPEED_MAX = 1_000
     help="How much faster than the wall the exchange's time runs. Above 1 its times (ts_ms, expiration_time, as_of) "
     "run ahead of a client's clock: GET /exchange/user_data_timestamp tells them.",
 )
-@click.option("--result", type=click.Choice(["yes", "no"]), help="Settle the market at the end of its tape.")
+@click.option(
+    "--result",
+    type=click.Choice(["yes", "no"]),
+    help="Settle the market at the end of its tape: of an event's, the first, and the others no.",
+)
 @click.option("--host", default=LOOPBACK, show_default=True, help="The address to listen at.")
 def paper(
     recording: Path | None,
     profile: str | None,
     market: str | None,
+    event_of: int,
+    independent: bool,
     port: int,
     ws_port: int,
     seed: int,
@@ -80,16 +97,22 @@ def paper(
     if port and port == ws_port:
         raise UserError(f"--port and --ws-port are both {port}; give two different ports")
     what_goes_wrong = None if faults is None else load_fault_profile(faults)
-    tape = _load_tape(recording, profile, market, seed)
+    if event_of > 1 and (recording is not None or market is not None):
+        raise UserError("--event-of names its generated markets itself; leave --recording and --market out")
+    if event_of == 1 and independent:
+        raise UserError("--independent is said of the markets of an event; give --event-of 2 or more")
+    tapes = _generate_event(event_of, profile, seed) if event_of > 1 else [_load_tape(recording, profile, market, seed)]
     outcome = cast("Outcome | None", result)
+    exclusive = event_of > 1 and not independent
     try:
-        trio.run(partial(_serve, tape, what_goes_wrong, seed, speed, outcome, address, port, ws_port))
+        trio.run(partial(_serve, tapes, exclusive, what_goes_wrong, seed, speed, outcome, address, port, ws_port))
     except* OSError as group:
         raise _socket_error(group, address, port, ws_port) from group
 
 
 async def _serve(
-    tape: Tape,
+    tapes: Sequence[Tape],
+    exclusive: bool,
     faults: FaultProfile | None,
     seed: int,
     speed: int,
@@ -110,12 +133,15 @@ async def _serve(
             at.on_loopback(port=port, ws_port=ws_port, address=address, faults=plan) as served,
             trio.open_nursery() as nursery,
         ):
-            player = at.play(tape)
+            players = [at.play(tape) for tape in tapes]
+            if exclusive:
+                at.exchange.exclusive_events.add(tapes[0].header.event)
             nursery.start_soon(keep_synchronized, wall, _ignore_jump)
-            nursery.start_soon(_settle_at_end, at.exchange, player, result)
+            nursery.start_soon(_settle_at_end, at.exchange, players, result)
             if not ip_address(address).is_loopback:
                 say(f"fsm-exec: warning: other machines can reach {address}; its key lets them trade", err=True)
-            ready = PaperReady(served.rest_url, served.ws_url, credentials.api_key_id, str(key_path), [player.ticker])
+            tickers = [player.ticker for player in players]
+            ready = PaperReady(served.rest_url, served.ws_url, credentials.api_key_id, str(key_path), tickers)
             with publish_ready(ready) as is_published:
                 _announce(ready, with_hint=is_published)
                 await anext(aiter(signals))
@@ -126,17 +152,32 @@ def _ignore_jump(_: int) -> None:
     """Ignore jumps: signatures are compared with the corrected wall; the exchange's own time has no part in it."""
 
 
-async def _settle_at_end(exchange: Exchange, player: TapePlayer, result: Outcome | None) -> None:
-    """Close the market with its tape; with a result, settle it too."""
-    await player.ended.wait()
-    if result is not None and exchange.markets[player.ticker].status == "closed":
-        exchange.determine_market(player.ticker, result)
+async def _settle_at_end(exchange: Exchange, players: Sequence[TapePlayer], result: Outcome | None) -> None:
+    """Wait until all tapes have ended, which closes their markets; with a result, settle the first one so and the
+    others no."""
+    for player in players:
+        await player.ended.wait()
+    for player, each in zip(players, [result, *["no"] * (len(players) - 1)], strict=True):
+        if result is not None and exchange.markets[player.ticker].status == "closed":
+            exchange.determine_market(player.ticker, cast("Outcome", each))
 
 
 def _announce(ready: PaperReady, *, with_hint: bool) -> None:
     say_json(ready)
     if with_hint and sys.stderr.isatty():
         say(f"an engine for it: fsm-exec serve --paper {ready.rest_url}", err=True)
+
+
+def _generate_event(count: int, profile: str | None, seed: int) -> list[Tape]:
+    """Generate the tapes of an event's markets, the first one being that of a market alone. Their crowds know nothing
+    of each other: their prices need not add up to a dollar. Raises UserError."""
+    tapes = []
+    for number, letter in enumerate(string.ascii_uppercase[:count]):
+        ticker = f"{GENERATED_EVENT}-{letter}"
+        tape = generate(seed + number, GENERATED_TAPE_S, profile=profile or DEFAULT_PROFILE, ticker=ticker)
+        header = msgspec.structs.replace(tape.header, title=f"Generated market {letter}")
+        tapes.append(msgspec.structs.replace(tape, header=header))
+    return tapes
 
 
 def _load_tape(recording: Path | None, profile: str | None, market: str | None, seed: int) -> Tape:
