@@ -113,6 +113,7 @@ def order_of(request: Request, stakes: Sequence[Stake], orders: Sequence[OpenOrd
         outcome=request.outcome,
         count_e2=count,
         all_in_e6=request.all_in_e6,
+        reduces_only=request.reduces_only,
     )
 
 

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from fsm_exec.core.market.account import EventShape
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome
@@ -41,7 +42,8 @@ class Stake(msgspec.Struct, frozen=True, gc=False):
 
 class OpenOrder(msgspec.Struct, frozen=True, gc=False):
     """What may still be bought of `outcome`: the open part of an execution, or an order that rests. `all_in_e6` is the
-    most a contract costs, fee included; `count_e2` is 0 or more."""
+    most a contract costs, fee included; `count_e2` is 0 or more. `reduces_only`: it never buys more than is held of the
+    other outcome at the time, and so counts with no more than may be held: all such orders of a market together."""
 
     ticker: str
     event: str
@@ -49,6 +51,7 @@ class OpenOrder(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome
     count_e2: CountE2
     all_in_e6: MoneyE6
+    reduces_only: bool = False
 
 
 class Exposure(msgspec.Struct, frozen=True):
@@ -99,14 +102,40 @@ def filled_value_e6(order: OpenOrder, *, pays: bool) -> int:
     return (order.count_e2 * _PAYOFF_E6_PER_E2 if pays else 0) - cost_e6(order)
 
 
+def cut_to_held(stakes: Iterable[Stake], orders: Iterable[OpenOrder]) -> list[OpenOrder]:
+    """One market's orders, those that only reduce with the counts they can have together: what is held of the other
+    outcome, and what may come to be held. The dearest of them get it."""
+    every = list(orders)
+    closes = sorted((one for one in every if one.reduces_only), key=lambda one: -one.all_in_e6)
+    if not closes:
+        return every
+    others = [one for one in every if not one.reduces_only]
+    held = sum(stake.count_e2 for stake in stakes)
+    room = {"no": _room(held, "no", others, closes), "yes": _room(-held, "yes", others, closes)}
+    for close in closes:
+        count = CountE2(max(0, min(close.count_e2, room[close.outcome])))
+        room[close.outcome] -= count
+        others.append(replace(close, count_e2=count))
+    return others
+
+
+def _room(held_e2: int, outcome: Outcome, others: Sequence[OpenOrder], closes: Sequence[OpenOrder]) -> int:
+    """How much can be closed by buying `outcome`, of which the other one is held so much (or, below zero, is short so
+    much: what brings that back to nothing can be a close, too)."""
+    coming = sum(one.count_e2 for one in others if one.outcome != outcome)
+    back = sum(one.count_e2 for one in closes if one.outcome != outcome)
+    return max(0, held_e2) + max(0, coming + min(0, held_e2 + back))
+
+
 def values_of_market_e6(stakes: Iterable[Stake], orders: Iterable[OpenOrder]) -> tuple[int, int]:
     """What one market's stakes and orders are worth if it ends NO, and if it ends YES: each order as filled where that
     is worse."""
+    stakes = tuple(stakes)
     if_no = if_yes = 0
     for stake in stakes:
         if_no += stake.cash_e6 + max(0, -stake.count_e2) * _PAYOFF_E6_PER_E2
         if_yes += stake.cash_e6 + max(0, stake.count_e2) * _PAYOFF_E6_PER_E2
-    for order in orders:
+    for order in cut_to_held(stakes, orders):
         if_no += min(0, filled_value_e6(order, pays=order.outcome == "no"))
         if_yes += min(0, filled_value_e6(order, pays=order.outcome == "yes"))
     return if_no, if_yes
@@ -130,11 +159,12 @@ def worst_case_e6(stakes: Iterable[Stake], orders: Iterable[OpenOrder], shape: E
 
 def contracts_e2(stakes: Iterable[Stake], orders: Iterable[OpenOrder]) -> int:
     """The largest position, of either outcome, that one market can come to, whichever of its orders fill."""
+    stakes = tuple(stakes)
     most_yes = most_no = 0
     for stake in stakes:
         most_yes += stake.count_e2
         most_no -= stake.count_e2
-    for order in orders:
+    for order in cut_to_held(stakes, orders):
         if order.outcome == "yes":
             most_yes += order.count_e2
         else:
