@@ -217,6 +217,10 @@ def test_book_and_flow_are_as_their_formulas_say(seed: int, outcome: Outcome, la
         ]
         usual = max(5.0, smoothed(both, now_us, 60)[0] / 2)
         close(got.ofi_z_ppm, max(-3.0, min(3.0, ofi / usual)), 1e6, slack=4_000)
+        mids = [(m.at_us, mid(m, outcome) if two_sided(m) else None) for m in tape]
+        close(got.mid_deviation_e5, smoothed(mids, now_us, 60)[1], 1e5)
+    else:
+        assert got.mid_deviation_e5 is None
 
 
 @settings(max_examples=40)
@@ -342,7 +346,7 @@ def test_nothing_is_told_before_there_is_enough_to_tell() -> None:
     for at_s in (1, 2):
         tracker.put("yes", PriceE4(4_700), CountE2(at_s * 100), T0_US + at_s * S)
     known_after = {"ofi_e2": 15, "trade_flow_e2": 15, "sell_rate_fast_e4": 10, "sell_rate_slow_e4": 120}
-    known_after |= {"ask_log_mean_ppm": 60, "cancel_bid_ppm": 60, "seed_momentum_ppm": 30}
+    known_after |= {"ask_log_mean_ppm": 60, "mid_deviation_e5": 60, "cancel_bid_ppm": 60, "seed_momentum_ppm": 30}
     for name, seconds in known_after.items():
         assert getattr(tracker.read("yes", T0_US + seconds * S - 1), name) is None
         assert getattr(tracker.read("yes", T0_US + seconds * S), name) is not None
@@ -351,7 +355,7 @@ def test_nothing_is_told_before_there_is_enough_to_tell() -> None:
 def test_a_gap_begins_anew_and_silence_says_nothing() -> None:
     """Five minutes without a change of the book, or a new snapshot: nothing smoothed is told."""
     played = Played(1, SweepWatch("yes", FEES, CountE2(500), T0_US + S))
-    smooth = ("ofi_e2", "trade_flow_e2", "bid_log_mean_ppm", "cancel_bid_ppm", "sell_rate_slow_e4", "seed_momentum_ppm")
+    smooth = ("ofi_e2", "trade_flow_e2", "bid_log_mean_ppm", "cancel_bid_ppm", "sell_rate_slow_e4", "mid_deviation_e5")
     last_us = played.tape[-1].at_us
     before = played.tracker.read("yes", last_us + 300 * S, "e1")
     silent = played.tracker.read("yes", last_us + 301 * S, "e1")
@@ -432,5 +436,6 @@ def test_the_two_outcomes_are_mirrors(seed: int) -> None:
     assert (yes.depth_bid_e2, yes.bid_log_mean_ppm) == (no.depth_ask_e2, no.ask_log_mean_ppm)
     assert yes.ofi_e2 == -(no.ofi_e2 or 0)
     assert yes.trade_flow_e2 == -(no.trade_flow_e2 or 0)
+    assert yes.mid_deviation_e5 == no.mid_deviation_e5
     if yes.micro_price_e5 is not None and no.micro_price_e5 is not None:
         assert abs(yes.micro_price_e5 + no.micro_price_e5 - 100_000) <= 1

@@ -9,6 +9,7 @@ A level at which we stand is left out of the cancels, for there the two cannot b
         a side that is or was empty has a size of 0 at a price worse than any other
     OFI = decayed sum of e, 15 s; z = OFI / max(5 contracts, mean over 60 s of (q_b + q_a) / 2), within +-3
     cancels = decayed sum of the contracts cancelled within 3 cents, a second, / mean of what rests there, both 60 s
+    mid deviation = mean over 60 s of |mid - its mean over 60 s|, of a two-sided book
 
 Only a change within 3 cents of the touch costs anything beyond keeping the ladder.
 """
@@ -37,6 +38,7 @@ from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, CountE2, Outcome, P
 
 FLOW_TAU_US: Final = 15_000_000
 TOUCH_TAU_US: Final = 60_000_000
+MID_TAU_US: Final = 60_000_000
 TOUCH_MIN_E2: Final = 500
 OFI_Z_MAX_PPM: Final = 3 * PPM
 EVENTS_MIN: Final = 2  # changes of the book before anything smoothed is given
@@ -72,7 +74,7 @@ class SignalTracker:
     def _clear(self, at_us: int) -> None:
         self._halves: dict[Outcome, _Half] = {"yes": _Half(), "no": _Half()}
         self._ofi, self._flow = DecayedSum(FLOW_TAU_US), DecayedSum(FLOW_TAU_US)
-        self._touch = DecayedMean(TOUCH_TAU_US)
+        self._touch, self._mid = DecayedMean(TOUCH_TAU_US), DecayedMean(MID_TAU_US)
         self._began_us = self._trades_since_us = self._event_us = at_us
         self._trade_us: int | None = None
         self._events = self._trades = 0
@@ -182,7 +184,9 @@ class SignalTracker:
     def _measure_touch(self, at_us: int) -> None:
         """Of a two-sided book only."""
         yes, no = self.side("yes"), self.side("no")
-        self._touch.put(yes.touch_e2 + no.touch_e2 if yes.best and no.best else None, at_us)
+        two_sided = yes.best and no.best
+        self._touch.put(yes.touch_e2 + no.touch_e2 if two_sided else None, at_us)
+        self._mid.put((yes.best + complement(no.best)) * 5 if two_sided else None, at_us)
 
     # What is read.
 
@@ -202,6 +206,9 @@ class SignalTracker:
         ofi = self._ofi.value(now_us) if flows else None
         flow = self._flow.value(now_us) if heard >= FLOW_TAU_US else None
         sign = 1 if outcome == "yes" else -1
+        deviation = None
+        if smoothed and two_sided and self._mid.observed_us(now_us) >= MID_TAU_US:
+            _, deviation, _ = self._mid.look(now_us, 0)
         watch = self.watches.get(name) if name is not None else None
         bid_mean = bid_deviation = ask_mean = ask_deviation = dry_up = None
         if depths:
@@ -222,6 +229,7 @@ class SignalTracker:
             micro_price_e5=_micro_price(bids, offers) if two_sided else None,
             depth_bid_e2=bids.near_e2,
             depth_ask_e2=offers.near_e2,
+            mid_deviation_e5=deviation,
             ofi_e2=None if ofi is None else sign * ofi,
             ofi_z_ppm=None if ofi is None or not two_sided else self._ofi_z(sign * ofi, now_us),
             trade_flow_e2=None if flow is None else sign * flow,

@@ -39,7 +39,8 @@ class Signals(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     `trade_age_us` since the last of each (None: none yet).
 
     Book: `imbalance_ppm` = q_bid / (q_bid + q_ask) at the touch; `micro_price_e5` the mid weighted by the opposite
-    sizes; `depth_*_e2` the contracts within 3 cents of the best of their side.
+    sizes; `depth_*_e2` the contracts within 3 cents of the best of their side; `mid_deviation_e5` the mean absolute
+    deviation of the mid from its own mean (60 s).
     Flow, positive = towards a higher price: `ofi_e2` the order-flow imbalance (decayed sum, 15 s) and `ofi_z_ppm`
     scaled by the usual touch and held within +-3; `trade_flow_e2` takers that buy the outcome less those that sell it
     (decayed sum, 15 s).
@@ -64,6 +65,7 @@ class Signals(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     micro_price_e5: int | None = None
     depth_bid_e2: CountE2 | None = None
     depth_ask_e2: CountE2 | None = None
+    mid_deviation_e5: int | None = None
     ofi_e2: int | None = None
     ofi_z_ppm: int | None = None
     trade_flow_e2: int | None = None
