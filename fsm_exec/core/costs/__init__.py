@@ -6,4 +6,10 @@ Its modules:
     arrival                  prices and depth at the acceptance; what was paid against them
     message_counts           creates, amends, cancels, refusals, and their tokens
     rows                     the rows of the store for costs, books, markouts and forecasts
+
+and what one is likely to cost, before it is given:
+
+    estimate                 cost with an interval, chances of filling, or why there is no basis for either
+    estimate_table           what the lab fitted, as it is kept in a file
+    market_features          what of the market they are weighed from
 """
