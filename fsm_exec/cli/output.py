@@ -39,6 +39,11 @@ def trim_dollars(dollars: str) -> str:
     return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
+def trim_count(count: str) -> str:
+    """Remove the decimals of a whole count."""
+    return count.removesuffix(".00")
+
+
 class Page(Console):
     """A console for tables and lines."""
 

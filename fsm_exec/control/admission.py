@@ -14,7 +14,7 @@ import msgspec
 from fsm_exec.algorithms import Method
 from fsm_exec.control import api_errors
 from fsm_exec.control.limits import ControlLimits
-from fsm_exec.control.schema import EdgeGiven, Submission
+from fsm_exec.control.schema import EdgeGiven, Submission, describe_missing
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.market.edge import PPM_DECIMALS, Edge, make_edge
 from fsm_exec.core.market.limits import MAX_SLIPPAGE, Limits, largest_within, resolve_limits
@@ -24,6 +24,8 @@ from fsm_exec.core.values.units import (
     US_PER_S,
     CountE2,
     MoneyE6,
+    PriceE4,
+    PriceGrid,
     ceil_div,
     format_count,
     format_fixed,
@@ -33,6 +35,7 @@ from fsm_exec.core.values.units import (
     parse_fixed,
     parse_money,
     parse_price,
+    price_hint,
 )
 
 E2_PER_CONTRACT = 100
@@ -55,9 +58,10 @@ class CheckedSubmission(msgspec.Struct, frozen=True, kw_only=True):
 
 _IN_FULL: Final[Mapping[str, Callable[[str], str]]] = {
     "quantity": lambda text: format_count(parse_count(text)),
+    "limit": lambda text: format_price(parse_price(text)),
+    "cap": lambda text: format_money(_parse_cap(text)),
     "target_price": lambda text: format_price(parse_price(text)),
     "worst_price": lambda text: format_price(parse_price(text)),
-    "cap": lambda text: format_money(parse_money(text)),
     "max_slippage": lambda text: format_fixed(parse_fixed(text, PPM_DECIMALS), PPM_DECIMALS),
 }
 
@@ -65,7 +69,8 @@ _IN_FULL: Final[Mapping[str, Callable[[str], str]]] = {
 def canonical_request(given: Submission) -> bytes:
     """Return the request as JSON with every number in its full form and without absent fields.
 
-    A field that a later version adds changes nothing. Raises UserError for a number or time that is none."""
+    A field that a later version adds changes nothing, and a limit has the name that it was first stored by, so what was
+    accepted under a key before is still the same request. Raises UserError for a number or time that is none."""
     fields = msgspec.structs.asdict(given)
     for name, in_full in _IN_FULL.items():
         if fields[name] is not None:
@@ -75,6 +80,8 @@ def canonical_request(given: Submission) -> bytes:
                 raise UserError(f"{name}: {error}") from None
     if given.deadline is not None:
         fields["deadline"] = to_iso(_parse_time_us(given.deadline))
+    limit = fields.pop("limit")
+    fields["worst_price"] = fields["worst_price"] if limit is None else limit
     if given.edge is not None:
         fields["edge"] = msgspec.structs.asdict(given.edge)
     kept = {name: value for name, value in fields.items() if value is not None and name != "key"}
@@ -87,12 +94,17 @@ def check_submission(given: Submission, find: Callable[[str], Method]) -> Checke
     target_e2 = parse_count(given.quantity)
     if target_e2 <= 0:
         raise UserError("quantity must be above 0 contracts")
-    if (given.deadline is None) == (given.horizon_s is None):
-        raise UserError("give deadline (a time with its zone) or horizon_s, one of them")
-    if given.target_price is None and given.worst_price is None and given.cap is None:
-        raise UserError("give target_price, worst_price or cap: without a limit nothing is bought")
-    if given.max_slippage is not None and (given.worst_price is not None or given.cap is not None):
-        raise UserError("max_slippage goes with target_price alone: worst_price and cap say it themselves")
+    if missing := Submission.find_missing(msgspec.structs.asdict(given)):
+        raise UserError(describe_missing(missing))
+    if given.deadline is not None and given.horizon_s is not None:
+        raise UserError("deadline and horizon_s both say when it ends; give one of them")
+    if given.limit is not None and given.worst_price is not None:
+        raise UserError("worst_price is the older name of limit; give limit alone")
+    limit = limit_of(given)
+    if limit is not None and given.cap is not None:
+        raise UserError("give either limit (before fees) or cap (with fees), not both")
+    if given.max_slippage is not None and (limit is not None or given.cap is not None):
+        raise UserError("max_slippage goes with target_price alone: limit and cap say it themselves")
     try:
         found = find(given.method)
     except CorruptSnapshot as error:  # asked again it would be no better: it is for the caller to choose another
@@ -109,16 +121,23 @@ def check_submission(given: Submission, find: Callable[[str], Method]) -> Checke
     )
 
 
+def limit_of(given: Submission) -> str | None:
+    """Return the limit, under whichever of its names it was given."""
+    return given.worst_price if given.limit is None else given.limit
+
+
 def limits_for(request: CheckedSubmission, terms: MarketTerms) -> Limits:
     """Return the hard limits on this market. Without a target the highest price allowed is the target. Raises
     UserError."""
     given = request.given
     grid, fees = terms.grid.seen_from(given.outcome), terms.fees
-    cap = None if given.cap is None else parse_money(given.cap)
-    if cap is not None and cap > E6_PER_DOLLAR:  # it would limit nothing, and who writes 70 means cents
-        raise UserError(f"cap {given.cap} is above 1 dollar, the most that a contract pays; give dollars per contract")
-    worst = None if given.worst_price is None else parse_price(given.worst_price)
+    cap = None if given.cap is None else _parse_cap(given.cap)
+    limit = limit_of(given)
+    worst = None if limit is None else parse_price(limit)
     target = None if given.target_price is None else parse_price(given.target_price)
+    for name, price in (("limit", worst), ("target price", target)):
+        if price is not None and not grid.contains(price):
+            raise UserError(f"{name} {format_price(price)} is not on the market's grid; {_nearest(price, grid)}")
     if target is None:
         target = worst if cap is None else largest_within(cap, grid, fees)
     if target is None:
@@ -160,6 +179,25 @@ def check_size(request: CheckedSubmission, price: Limits, limits: ControlLimits)
             f"quantity x cap = {format_money(notional)} dollars is above max_notional_dollars = "
             f"{limits.max_notional_dollars}"
         )
+
+
+def _parse_cap(text: str) -> MoneyE6:
+    """Parse a cap. Raises UserError above a dollar: it would limit nothing, and who writes 70 means cents."""
+    try:
+        cap = parse_money(text)
+    except UserError as error:
+        raise UserError(f"{error}{price_hint(text)}") from None
+    if cap > E6_PER_DOLLAR:
+        raise UserError(
+            f"{text} is above 1 dollar, the most that a contract pays; give dollars per contract{price_hint(text)}"
+        )
+    return cap
+
+
+def _nearest(price: PriceE4, grid: PriceGrid) -> str:
+    """Return which prices beside this one there are, as advice."""
+    prices = [format_price(near) for near in (grid.floor(price), grid.ceil(price)) if near is not None]
+    return f"the nearest price{'s are' if len(prices) > 1 else ' is'} {' and '.join(prices)}"
 
 
 def _parse_slippage(text: str | None) -> Decimal:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from fsm_exec.control import api_errors
 from fsm_exec.control.limits import BODY_BYTES_MAX
-from fsm_exec.control.schema import ErrorBody, Failed, WatchQuery
+from fsm_exec.control.schema import ErrorBody, Failed, Submission, WatchQuery, describe_missing
 
 JSON = "application/json"
 LAST_EVENT_ID = "Last-Event-ID"
@@ -46,8 +46,23 @@ async def read_body(request: Request, kind: type[S]) -> S:
         body = msgspec.json.decode(raw or b"{}", type=kind)
         json.loads(raw or b"{}", object_pairs_hook=_refuse_duplicates)  # msgspec lets the last of two win
     except (ValueError, RecursionError) as error:  # of msgspec's and json's own kinds
+        if missing := _find_missing(kind, raw):
+            raise api_errors.bad_request(f"the body is not what this takes: {missing}") from None
         raise api_errors.bad_request(f"the body is not what this takes: {error}") from None
     return body
+
+
+def _find_missing(kind: type[msgspec.Struct], raw: bytes) -> str:
+    """Name all that a submission lacks, since msgspec names the first only; empty if that is not what is wrong."""
+    if not issubclass(kind, Submission):
+        return ""
+    try:
+        given = msgspec.json.decode(raw, type=dict[str, object])
+    except (ValueError, RecursionError):
+        return ""
+    if all(field.name in given for field in msgspec.structs.fields(kind) if field.required):
+        return ""
+    return describe_missing(Submission.find_missing(given))
 
 
 def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:

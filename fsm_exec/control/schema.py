@@ -6,6 +6,7 @@ that was misspelt must not be a limit that is missing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -13,13 +14,26 @@ import msgspec
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX, ControlLimits
 from fsm_exec.core.values.units import Outcome
 from fsm_exec.store.journal_steps import FillSeen, Transition
-from fsm_exec.store.reads.api_queries import ExecutionDetail, ExecutionSummary
+from fsm_exec.store.reads.api_queries import ExecutionDetail as StoredDetail
+from fsm_exec.store.reads.api_queries import ExecutionSummary
 
 INSTANCE: Final = "Fsm-Exec-Instance"
 """The header in which a caller names the database it means."""
 
 Number = Annotated[str, msgspec.Meta(min_length=1, max_length=24)]
 Key = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._:-]{1,64}\Z")]
+DEFAULT_METHOD: Final = "deadline_walker"
+
+NEEDED: Final[tuple[tuple[str, ...], ...]] = (
+    ("key",),
+    ("ticker",),
+    ("outcome",),
+    ("quantity",),
+    ("limit", "cap", "target_price"),
+    ("horizon_s", "deadline"),
+)
+"""What a submission needs: one field of each."""
+
 ExecutionState = Literal["pending", "split", "walking", "partial", "filled", "cancelled"]
 
 
@@ -33,30 +47,47 @@ class EdgeGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`key` is the caller's own: the same key with the same request is the same execution, however often it is sent.
 
-    Prices are in the execution's own outcome; give `target_price`, `worst_price` (the highest price an order may carry)
-    or `cap` (the highest price plus fee), the last two not together. `max_slippage` is a fraction of the target and
-    goes with a target alone. The end is `deadline` (a time with its zone) or `horizon_s`, not both."""
+    Prices are dollars of the execution's own outcome. Give `limit`, the most that is paid per contract before fees, or
+    `cap`, the most with them. The reference design's rule is `target_price` alone: orders may go above it by
+    `max_slippage`, a fraction of it; beside a limit or cap it says where to begin. `worst_price` is the older name of
+    `limit` and means the same. The end is `deadline` (a time with its zone) or `horizon_s`, not both."""
 
     key: Key
     ticker: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     outcome: Outcome
     quantity: Number
-    method: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    method: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = DEFAULT_METHOD
+    limit: Number | None = None
+    cap: Number | None = None
     target_price: Number | None = None
     worst_price: Number | None = None
-    cap: Number | None = None
     max_slippage: Number | None = None
     deadline: Annotated[str, msgspec.Meta(max_length=40)] | None = None
     horizon_s: Annotated[int, msgspec.Meta(ge=1, le=10**9)] | None = None
     edge: EdgeGiven | None = None
 
+    @staticmethod
+    def find_missing(given: Mapping[str, object]) -> list[str]:
+        """Return what a submission with these fields lacks, all of it: names of fields, the leading one first."""
+        named = {"limit" if name == "worst_price" else name for name, value in given.items() if value is not None}
+        return [" or ".join(names) for names in NEEDED if named.isdisjoint(names)]
+
+
+def describe_missing(missing: Sequence[str]) -> str:
+    """Return one line that names all that a submission lacks."""
+    return f"missing: {', '.join(missing)}"
+
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """The execution is durable. `is_new` False: this very request was accepted earlier."""
+    """The execution is durable. `is_new` False: this very request was accepted earlier. `limit` is the highest price
+    that any of its orders may carry, `cap` the most that a contract may cost with its fee: those that came of what was
+    given, in dollars; null if no price could be formed."""
 
     execution_id: str
     key: str
     is_new: bool
+    limit: str | None = None
+    cap: str | None = None
 
 
 class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -77,6 +108,26 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 class ShowQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     journal_lines: Annotated[int, msgspec.Meta(ge=0, le=JOURNAL_LINES_MAX)] = 10
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """The best bid and ask of an outcome without this account's own orders, null where there is none. `feed` is the
+    state of the book they are from: only `live` is now."""
+
+    bid: str | None
+    bid_size: str | None
+    ask: str | None
+    ask_size: str | None
+    feed: str
+
+
+class ExecutionDetail(StoredDetail, frozen=True, kw_only=True):
+    """One execution in detail. While it has not ended, `quote` is its market in its own outcome, null if the market is
+    not watched, and `seconds_left` the time to its deadline. `metrics` is null until it has ended; `journal` holds its
+    last lines, oldest first. `damage` names the rows that cannot be read, and are left out."""
+
+    quote: Quote | None = None
+    seconds_left: int | None = None
 
 
 class WatchQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -189,6 +240,7 @@ __all__ = [
     "Number",
     "Page",
     "QuarantineSeen",
+    "Quote",
     "ShowQuery",
     "Status",
     "Submission",

@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast, get_args
 
 import msgspec
 import trio
@@ -33,19 +33,22 @@ from fsm_exec.control.schema import (
     Accepted,
     Acknowledged,
     ExecutionDetail,
+    ExecutionSummary,
     Health,
     ListQuery,
     MarketSeen,
     Page,
+    Quote,
     Status,
     Submission,
 )
+from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed
 from fsm_exec.core.execution.execution import EXECUTION_ENDS
 from fsm_exec.core.journal.rows import RefusedRow, SubmissionRow
 from fsm_exec.core.journal.to_rows import edge_figures
-from fsm_exec.core.values.times import to_iso
-from fsm_exec.core.values.units import format_count, format_price, parse_price
+from fsm_exec.core.values.times import from_iso, to_iso
+from fsm_exec.core.values.units import US_PER_S, Outcome, format_count, format_money, format_price, parse_price
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.feed import MarketFeed
@@ -112,14 +115,24 @@ class Control:
                         f"key {given.key!r} was used at {earlier.submitted_at} for another request "
                         f"({earlier.execution_id}); use a new key"
                     )
-                return Accepted(execution_id=earlier.execution_id, key=given.key, is_new=False)
+                return await self._accepted_earlier(given.key, earlier.execution_id)
             request = check_submission(given, self._find_method)
             try:
-                execution_id = await self._accept(request)
+                return await self._accept(request)
             except ExecError as refused:
                 await self._save_refusal(request, refused)
                 raise
-        return Accepted(execution_id=execution_id, key=given.key, is_new=True)
+
+    async def _accepted_earlier(self, key: str, execution_id: str) -> Accepted:
+        detail = await self._store.load_detail(execution_id, 0)
+        execution = None if detail is None else detail.execution
+        return Accepted(
+            execution_id=execution_id,
+            key=key,
+            is_new=False,
+            limit=None if execution is None else execution.limit,
+            cap=None if execution is None else execution.cap,
+        )
 
     async def _save_refusal(self, request: CheckedSubmission, refused: ExecError) -> None:
         """Save an opportunity that was refused. A submission that could not be read at all is none, and never comes
@@ -139,7 +152,7 @@ class Control:
         with suppress(SaveRefused, StoreFailed):  # the caller is to hear why it was refused, not what became of a note
             await self._store.save_refused(row)
 
-    async def _accept(self, request: CheckedSubmission) -> str:
+    async def _accept(self, request: CheckedSubmission) -> Accepted:
         given = request.given
         self._check_running()  # what can be refused at once is refused before anything is asked of the exchange
         self._reserve_capacity(request)
@@ -154,7 +167,7 @@ class Control:
             limits = limits_for(request, feed.terms)
             check_size(request, limits, self._limits)
             ends_us = self._reserve_capacity(request)
-            return await self._hand_over(
+            execution_id = await self._hand_over(
                 ExecutionRequest(
                     ticker=given.ticker,
                     outcome=given.outcome,
@@ -165,6 +178,13 @@ class Control:
                     edge=request.edge,
                     submission=SubmissionRow(given.key, request.canonical),
                 )
+            )
+            return Accepted(
+                execution_id=execution_id,
+                key=given.key,
+                is_new=True,
+                limit=format_price(limits.worst_e4),
+                cap=format_money(limits.cap_e6),
             )
         finally:
             self._engine.release_capacity(given.key)
@@ -191,6 +211,10 @@ class Control:
         if self._engine.failure is not None:
             raise self._engine.failure  # it will not run again: say why, not only that
         state = "stopping" if self._is_closed else self._engine.state
+        if state == "halted":
+            raise api_errors.not_running(
+                f"the engine is halted ({self._engine.status().why_halted}) and accepts no work until: fsm-exec resume"
+            )
         if state != "running":
             raise api_errors.not_running(f"the engine is {state} and accepts no work")
         if why := self._engine.health.why_degraded():
@@ -261,7 +285,19 @@ class Control:
         detail = await self._store.load_detail(execution_id, journal_lines)
         if detail is None:
             raise api_errors.unknown_execution(execution_id)
-        return detail
+        shown = ExecutionDetail(**{name: getattr(detail, name) for name in detail.__struct_fields__})
+        execution = detail.execution
+        if execution.state in EXECUTION_ENDS:
+            return shown
+        return msgspec.structs.replace(
+            shown, quote=self._quote(execution), seconds_left=seconds_until(execution.deadline, self._wall.now_us())
+        )
+
+    def _quote(self, execution: ExecutionSummary) -> Quote | None:
+        feed = self._engine.feeds.get(execution.ticker)
+        if feed is None or execution.outcome not in get_args(Outcome):  # a damaged row may say anything
+            return None
+        return quote_of(feed.view(cast("Outcome", execution.outcome)))
 
     async def cancel(self, execution_id: str) -> Acknowledged:
         state = (await self.show(execution_id, 0)).execution.state
@@ -319,6 +355,25 @@ class Control:
             limits=self._limits,
             losses=self._engine.losses,
         )
+
+
+def quote_of(view: MarketView) -> Quote:
+    """Return the best bid and ask of a view."""
+    bid, ask = (levels[0] if levels else None for levels in (view.bids, view.asks))
+    return Quote(
+        bid=None if bid is None else format_price(bid[0]),
+        bid_size=None if bid is None else format_count(bid[1]),
+        ask=None if ask is None else format_price(ask[0]),
+        ask_size=None if ask is None else format_count(ask[1]),
+        feed=view.feed,
+    )
+
+
+def seconds_until(deadline: str, now_us: int) -> int | None:
+    """Return the seconds to a time, 0 once it has passed; None for a text that is no time."""
+    with suppress(ValueError):
+        return max(0, (from_iso(deadline) - now_us) // US_PER_S)
+    return None
 
 
 class _KeyLock:

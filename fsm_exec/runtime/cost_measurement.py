@@ -6,6 +6,8 @@ stopped is priced when it stopped. The book is stored before the row, so the row
 
 from __future__ import annotations
 
+from typing import Final
+
 import trio
 
 from fsm_exec.core.algorithm.market_view import mid_of
@@ -15,9 +17,11 @@ from fsm_exec.core.costs.rows import BookRow, MetricsRow
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.market.ladder_codec import decode_ladder, encode_ladder
+from fsm_exec.core.market.limits import LIMIT_BELOW_MARKET
 from fsm_exec.core.values.units import (
     Outcome,
     complement,
+    format_price,
     opposite,
     parse_count,
 )
@@ -26,6 +30,7 @@ from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.inbox import InboxOverflow
 from fsm_exec.runtime.services import Services
 
+ENDED_BY_THE_MARKET: Final = frozenset({"deadline", "no_liquidity", "cap"})
 LATE_MAX_US = 5_000_000  # a book taken later than this is not the deadline's any more
 
 
@@ -55,7 +60,7 @@ async def run_and_measure(actor: Actor, services: Services) -> tuple[MetricsRow,
 
     actor.on_deadline = record_book
     await actor.run()
-    await _save_outage_note(actor.execution, services)
+    await _save_note(actor, services)
     if actor.execution.filled_e2 < actor.execution.target_e2 and not actor.measure_now.is_set():
         await _process_until_deadline(actor, services)
     return await measure(actor.execution, book, actor.feed, services)
@@ -75,12 +80,28 @@ async def _process_until_deadline(actor: Actor, services: Services) -> None:
                 await actor.measure_now.wait()
 
 
-async def _save_outage_note(execution: Execution, services: Services) -> None:
-    """Store for how long an execution could not act, if it did not get what it wanted."""
+async def _save_note(actor: Actor, services: Services) -> None:
+    """Store what kept an execution from its end, if it did not get all it wanted: for how long it could not act, and
+    that nobody offered within its limit."""
+    execution = actor.execution
     if execution.filled_e2 >= execution.target_e2 or execution.ended_at_us is None:
         return
-    if (note := services.describe_outage(execution.accepted_at_us, execution.ended_at_us)) is not None:
-        await services.store.save_note(execution.execution_id, note)
+    outage = services.describe_outage(execution.accepted_at_us, execution.ended_at_us)
+    notes = [note for note in (outage, _describe_low_limit(execution, actor.feed)) if note is not None]
+    if notes:
+        await services.store.save_note(execution.execution_id, "; ".join(notes))
+
+
+def _describe_low_limit(execution: Execution, feed: MarketFeed) -> str | None:
+    """Say that a limit lay below the market at the end; None if it did not, or if it does not matter: somebody stopped
+    the execution, or the book is not known."""
+    view = feed.view(execution.outcome)
+    if execution.reason not in ENDED_BY_THE_MARKET or execution.limits is None or view.feed != "live":
+        return None
+    limit, ask = execution.limits.worst_e4, view.best_ask
+    if ask is None or ask <= limit:
+        return None
+    return f"{LIMIT_BELOW_MARKET}: {format_price(limit)}, the best offer was {format_price(ask)}"
 
 
 async def measure(

@@ -109,7 +109,13 @@ async def in_a_process(site: Site, *arguments: str | Path) -> subprocess.Complet
 async def submit(site: Site, *extra: str, quantity: str = "20", price: str = "0.30", horizon: str = "60") -> Accepted:
     """One that rests at 0.30, below every offer, unless told otherwise."""
     done = await command(
-        site, "submit", TICKER, "yes", quantity, "--target-price", price, "--horizon", horizon, "--json", *extra
+        site,
+        "submit",
+        TICKER,
+        "yes",
+        quantity,
+        *("--method", "simple_limit", "--target-price", price, "--horizon", horizon, "--json"),
+        *extra,
     )
     assert done.returncode == 0, done.stderr
     return msgspec.json.decode(done.stdout, type=Accepted)

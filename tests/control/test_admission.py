@@ -22,7 +22,7 @@ async def test_what_is_answered_is_durable(desk: Desk) -> None:
     answer = await desk.submit(edge={"model_probability": "0.62", "expected_value": "0.03"})
     assert answer.status_code == 201
     accepted = msgspec.json.decode(answer.content, type=Accepted)
-    assert accepted == Accepted(execution_id="e000001", key="k1", is_new=True)
+    assert accepted == Accepted(execution_id="e000001", key="k1", is_new=True, limit="0.3000", cap="0.314700")
     (stored,) = await desk.store.load_executions()
     execution = decode_snapshot(stored.snapshot)
     assert execution.limits is not None
@@ -68,11 +68,52 @@ async def test_two_at_once_with_one_key_are_one(desk: Desk) -> None:
     assert await desk.executions() == 1
 
 
+async def test_a_limit_is_what_a_worst_price_was(desk: Desk) -> None:
+    """The two names are one request under a key, so what an older client was promised holds; the answer to a repeat
+    says the same limit and cap as the first. The method is the flagship unless another is named."""
+    older = {"target_price": None, "worst_price": "0.30"}
+    first = await desk.submit(**older)
+    again = await desk.submit(target_price=None, limit="0.3")
+    assert (first.status_code, again.status_code) == (201, 200)
+    told = [msgspec.json.decode(answer.content, type=Accepted) for answer in (first, again)]
+    assert [(each.execution_id, each.limit, each.cap) for each in told] == [("e000001", "0.3000", "0.314700")] * 2
+    submission = await desk.store.load_submission("k1")
+    assert submission is not None
+    assert b'"worst_price":"0.3000"' in submission.request
+    assert b'"limit"' not in submission.request, "a name that what was stored before does not have"
+    assert (await desk.submit(key="k2", method=None)).status_code == 201
+    assert (await desk.control.show("e000002", 0)).execution.method == "deadline_walker@1"
+
+
+MISSING: list[tuple[tuple[str, ...], int, str]] = [
+    (("target_price", "horizon_s"), 422, "missing: limit or cap or target_price, horizon_s or deadline"),
+    (
+        ("outcome", "quantity", "target_price", "horizon_s"),
+        400,
+        "missing: outcome, quantity, limit or cap or target_price, horizon_s or deadline",
+    ),
+]
+
+
+@pytest.mark.parametrize(("left_out", "status", "says"), MISSING)
+async def test_all_that_is_missing_is_named_at_once(
+    desk: Desk, left_out: tuple[str, ...], status: int, says: str
+) -> None:
+    """By the names of the API, and as one line."""
+    answer = await desk.submit(**dict.fromkeys(left_out))
+    assert (answer.status_code, error_of(answer).message.removeprefix("the body is not what this takes: ")) == (
+        status,
+        says,
+    )
+
+
 PRICES = [
     ({"target_price": "0.50"}, ("0.5000", "0.5100", 527_493)),
     ({"target_price": "0.05"}, ("0.0500", "0.0500", 53_325)),
     ({"target_price": "0.50", "max_slippage": "0.1"}, ("0.5000", "0.5500", 567_325)),
     ({"target_price": "0.50", "worst_price": "0.52"}, ("0.5000", "0.5200", 537_472)),
+    ({"target_price": None, "limit": "0.51"}, ("0.5100", "0.5100", 527_493)),
+    ({"target_price": "0.50", "limit": "0.52"}, ("0.5000", "0.5200", 537_472)),
     ({"target_price": None, "worst_price": "0.51"}, ("0.5100", "0.5100", 527_493)),
     ({"target_price": None, "cap": "0.53"}, ("0.5100", "0.5100", 530_000)),
 ]
@@ -112,7 +153,13 @@ REFUSED = [
     ({"worst_price": "0.40", "cap": "0.50"}, 422, "not both"),
     ({"cap": "0.001", "target_price": None}, 422, "no price"),
     ({"cap": "1.000001", "target_price": None}, 422, "above 1 dollar"),
-    ({"cap": "70"}, 422, "dollars per contract"),
+    ({"cap": "70"}, 422, "dollars per contract; did you mean 0.70?"),
+    ({"limit": "55", "target_price": None}, 422, "limit: price '55' is not between 0 and 1 dollar; did you mean 0.55?"),
+    ({"limit": ".55", "target_price": None}, 422, "did you mean 0.55?"),
+    ({"limit": "0.305", "target_price": None}, 422, "limit 0.3050 is not on the market's grid; the nearest prices are"),
+    ({"limit": "0.40", "cap": "0.50"}, 422, "not both"),
+    ({"limit": "0.40", "worst_price": "0.40"}, 422, "older name of limit"),
+    ({"max_slippage": "0.01", "limit": "0.40"}, 422, "max_slippage"),
     ({"max_slippage": "2"}, 422, "max_slippage"),
     ({"max_slippage": "0.01", "worst_price": "0.40"}, 422, "max_slippage"),
     ({"horizon_s": None}, 422, "deadline"),
@@ -234,6 +281,7 @@ async def test_a_halted_engine_takes_nothing(desk: Desk) -> None:
     assert (await desk.http.post("/v1/halt")).status_code == 202
     answer = await desk.submit()
     assert (answer.status_code, error_of(answer).code) == (503, "not_running")
+    assert "fsm-exec resume" in error_of(answer).message
     assert (await desk.http.post("/v1/resume")).status_code == 200
     assert (await desk.submit()).status_code == 201
 

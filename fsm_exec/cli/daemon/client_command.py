@@ -39,10 +39,15 @@ def daemon_command(command: Callable[..., None]) -> Callable[..., None]:
     @daemon_options
     @wraps(command)
     def with_daemon(url: str | None, token_file: Path | None, *args: object, **kwargs: object) -> None:
-        with Client(url, token_file, patience_s=0) as daemon:  # a person decides whether to ask again
+        with open_client(url, token_file) as daemon:
             command(daemon, *args, **kwargs)
 
     return with_daemon
+
+
+def open_client(url: str | None, token_file: Path | None) -> Client:
+    """Return a client that asks once: a person decides whether to ask again."""
+    return Client(url, token_file, patience_s=0)
 
 
 def open_console() -> Console:
@@ -55,4 +60,4 @@ def print_json(document: msgspec.Struct) -> None:
     say_json(document, indent=2)
 
 
-__all__ = ["Client", "daemon_command", "daemon_options", "open_console", "print_json"]
+__all__ = ["Client", "daemon_command", "daemon_options", "open_client", "open_console", "print_json"]

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
 from pathlib import Path
 from typing import Final, get_args
 
 import click
 import msgspec
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.cli.daemon.client_command import Client, daemon_command, daemon_options, open_console, print_json
+from fsm_exec.cli.daemon.execution_tables import list_table, print_detail, word_of
 from fsm_exec.cli.daemon.open_orders import describe_open_orders
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX
 from fsm_exec.control.schema import (
-    ExecutionDetail,
     ExecutionState,
-    ExecutionSummary,
     ListQuery,
     QuarantineSeen,
     Transition,
 )
 from fsm_exec.core.text import one_line
-
-SECONDS_LEN = len("2023-04-10T18:00:00")  # what a person reads of a time
 
 
 @click.command("list")
@@ -43,11 +39,13 @@ def list_executions(daemon: Client, *, as_json: bool, **query: object) -> None:
     if as_json:
         print_json(page)
         return
-    open_console().print(_table_of(page.executions))
+    open_console().print(list_table(page.executions))
     if page.next_before is not None:
         say(f"more: fsm-exec list --before {page.next_before}")
 
 
+NOTE_LOOKS: Final = 5
+NOTE_LOOK_S: Final = 0.1
 ORDER_COUNTS: Final = frozenset({"live_orders", "unknown_orders", "settling_orders", "loose_orders", "nothing_live"})
 """Fields of the status that a person reads as one line."""
 
@@ -62,7 +60,7 @@ def show(daemon: Client, execution_id: str, lines: int, *, as_json: bool) -> Non
     if as_json:
         print_json(detail)
     else:
-        _print_detail(detail)
+        print_detail(detail)
 
 
 @click.command()
@@ -88,6 +86,18 @@ def watch(
                 say_json(step)
             else:
                 say(_line_of(step))
+        if execution_id is not None and not as_json and (line := _why_it_ended(daemon, execution_id)):
+            say(line)
+
+
+def _why_it_ended(daemon: Client, execution_id: str) -> str | None:
+    """Return what kept an execution from its end. It is stored a moment after the end itself."""
+    for _ in range(NOTE_LOOKS):
+        execution = daemon.show(execution_id, 0).execution
+        if execution.note is not None or execution.reason not in ("deadline", "no_liquidity", "cap"):
+            break
+        time.sleep(NOTE_LOOK_S)
+    return None if execution.note is None else f"{execution_id}  {execution.note}"
 
 
 @click.command()
@@ -111,79 +121,11 @@ def _shown(value: object) -> str:
     """Return a value of the status as text; a nested one is on one line."""
     match value:
         case msgspec.Struct():
-            return ", ".join(f"{name} {_word(part)}" for name, part in msgspec.structs.asdict(value).items())
+            return ", ".join(f"{name} {word_of(part)}" for name, part in msgspec.structs.asdict(value).items())
         case dict():
             return "; ".join(f"{name}: {_shown(part)}" for name, part in value.items()) or "none"
         case _:
-            return _word(value)
-
-
-def _table_of(executions: list[ExecutionSummary]) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for heading in ("id", "market", "side", "method", "state"):
-        table.add_column(heading, no_wrap=heading == "id")
-    for heading in ("filled", "target", "price", "deadline"):
-        table.add_column(heading, justify="right")
-    table.add_column("key")
-    for e in executions:
-        table.add_row(
-            e.execution_id,
-            e.ticker,
-            e.outcome,
-            e.method,
-            _state_of(e),
-            e.filled_quantity,
-            e.target_quantity,
-            e.target_price or "-",
-            e.deadline[:SECONDS_LEN],
-            e.key or "-",
-        )
-    return table
-
-
-def _state_of(execution: ExecutionSummary) -> str:
-    if execution.quarantine is not None:
-        return f"{execution.state}, QUARANTINED"
-    if execution.reason in (None, "completed"):
-        return execution.state
-    detail = "" if execution.note is None else ", could not act"
-    if execution.refusal is not None and execution.reason == "rejected":
-        detail += f", {execution.refusal.split(':', 1)[0]}"
-    return f"{execution.state} ({execution.reason}{detail})"
-
-
-def _print_detail(detail: ExecutionDetail) -> None:
-    page = open_console()
-    execution = detail.execution
-    heads = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, value in msgspec.structs.asdict(execution).items():
-        if value is not None:
-            heads.add_row(name, str(value))
-    page.print(heads)
-    _print_rows("orders", detail.orders, ("client_order_id", "state", "price", "quantity", "filled_quantity", "walks"))
-    _print_rows("fills", detail.fills, ("traded_at", "price", "quantity", "fee", "is_taker", "late", "order_id"))
-    if detail.metrics is not None:
-        _print_rows("cost", [detail.metrics], ("fill_rate", "average_fill_price", "shortfall", "fees", "flags"))
-    _print_rows("journal", detail.journal, ("seq", "at", "event_type", "steps"))
-    for line in detail.damage:
-        say(f"damaged: {line}")
-
-
-def _print_rows(title: str, rows: Sequence[msgspec.Struct], columns: tuple[str, ...]) -> None:
-    if not rows:
-        return
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for column in columns:
-        table.add_column(column.replace("_", " "))
-    for row in rows:
-        table.add_row(*(_word(getattr(row, column)) for column in columns))
-    open_console().print(table)
-
-
-def _word(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value is None else str(value)
+            return word_of(value)
 
 
 def _line_of(step: Transition | QuarantineSeen) -> str:

@@ -2,66 +2,134 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
 
 import click
 
-from fsm_exec.cli.daemon.client_command import Client, daemon_command, print_json
-from fsm_exec.cli.output import say
-from fsm_exec.control.client import DaemonAbsent, parse_submission
+from fsm_exec.cli.daemon.arguments import TradeCommand, check_cap, check_price, check_quantity, parse_outcome
+from fsm_exec.cli.daemon.client_command import daemon_options, open_client, print_json
+from fsm_exec.cli.output import say, trim_count, trim_dollars
+from fsm_exec.control.client import DaemonAbsent, DaemonFailed, Refused, parse_submission
+from fsm_exec.control.schema import DEFAULT_METHOD, Accepted, Submission
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.values.units import MoneyE6, ceil_div, format_money, parse_count, parse_money
 
-KEY_BYTES = 12
+KEY_BYTES: Final = 12
+WORDS: Final = {
+    "ticker": "TICKER",
+    "outcome": "OUTCOME",
+    "quantity": "QUANTITY",
+    "limit": "--limit",
+    "cap": "--cap",
+    "target_price": "--target-price",
+    "worst_price": "--limit",
+    "max_slippage": "--max-slippage",
+    "horizon_s": "--horizon",
+    "deadline": "--deadline",
+    "model_probability": "--model-probability",
+    "expected_value": "--expected-value",
+}
+"""What the command calls a field of the API."""
+_FIELD: Final = re.compile(rf"\b({'|'.join(name for name in WORDS if '_' in name)})\b")
 
 
-@click.command()
-@click.argument("ticker")
-@click.argument("outcome", type=click.Choice(["yes", "no"]))
-@click.argument("quantity")
-@click.option("--method", default="simple_limit", show_default=True, help="NAME or NAME@VERSION.")
-@click.option("--target-price", help="What it is worth, in dollars.")
-@click.option("--worst-price", help="The highest price an order may carry.  [default: target + 2 %]")
-@click.option("--cap", help="The highest price plus fee per contract; instead of --worst-price.")
-@click.option("--max-slippage", help="How far the worst price may be above the target, as 0.02.")
-@click.option("--deadline", help="A time with its zone, as 2030-01-31T14:05:00Z.")
-@click.option("--horizon", "horizon_s", type=click.IntRange(1, 10**9), help="Seconds from now, instead of --deadline.")
+@click.command(cls=TradeCommand)
+@click.argument("ticker", metavar="TICKER", required=False)
+@click.argument("outcome", metavar="OUTCOME", type=parse_outcome, required=False)
+@click.argument("quantity", metavar="QUANTITY", type=check_quantity, required=False)
+@click.option(
+    "--limit",
+    metavar="DOLLARS",
+    type=check_price,
+    help="The most that is paid per contract before fees, in dollars, as 0.62.",
+)
+@click.option(
+    "--cap", metavar="DOLLARS", type=check_cap, help="The most per contract, fees included; instead of --limit."
+)
+@click.option("--horizon", "horizon_s", type=click.IntRange(1, 10**9), help="Seconds from now until it ends.")
+@click.option("--deadline", help="When it ends, as 2030-01-31T14:05:00Z; instead of --horizon.")
+@click.option("--method", default=DEFAULT_METHOD, show_default=True, help="NAME or NAME@VERSION; see: methods list.")
+@click.option(
+    "--target-price",
+    metavar="DOLLARS",
+    type=check_price,
+    help="The reference design's rule, instead of --limit: what it is worth. Orders may go above it by --max-slippage.",
+)
+@click.option("--max-slippage", help="How far above --target-price, as a fraction of it.  [default: 0.02]")
+@click.option("--worst-price", type=check_price, hidden=True, help="The older name of --limit.")
 @click.option("--model-probability", help="The edge: the model's probability of the outcome, as 0.62.")
 @click.option("--expected-value", help="The edge: dollars per contract after the taker fee.")
 @click.option("--key", help="Your own name for it: the same key is accepted once.  [default: a new one]")
-@daemon_command
+@daemon_options
 def submit(
-    daemon: Client,
-    ticker: str,
-    outcome: str,
-    quantity: str,
+    url: str | None,
+    token_file: Path | None,
     model_probability: str | None,
     expected_value: str | None,
     key: str | None,
     *,
     as_json: bool,
-    **rest: object,
+    **given: object,
 ) -> None:
-    """Buy up to QUANTITY contracts of OUTCOME on TICKER.
+    """Buy up to QUANTITY contracts of OUTCOME (yes or no) on TICKER, at no more than the limit.
 
-    Answers when the execution is durable: from then on it survives any crash.
+    As `fsm-exec submit TICKER yes 40 --limit 0.62 --horizon 120`. It answers when the execution is durable: from then
+    on it survives any crash.
     """
+    chosen = secrets.token_hex(KEY_BYTES) if key is None else key
+    check_complete(given)
     if (model_probability is None) != (expected_value is None):
         raise UserError("--model-probability and --expected-value make an edge together; give both or neither")
-    edge = (
-        None
-        if model_probability is None
-        else {"model_probability": model_probability, "expected_value": expected_value}
-    )
-    chosen = secrets.token_hex(KEY_BYTES) if key is None else key
-    submission = parse_submission(
-        {"key": chosen, "ticker": ticker, "outcome": outcome, "quantity": quantity, "edge": edge, **rest}
-    )
+    edge = None
+    if model_probability is not None:
+        edge = {"model_probability": model_probability, "expected_value": expected_value}
+    submission = parse_submission({"key": chosen, "edge": edge, **given})
     try:
-        accepted = daemon.submit(submission)
+        with open_client(url, token_file) as daemon:
+            accepted = daemon.submit(submission)
     except DaemonAbsent as error:
         message = f"{error}; to ask again without buying twice, add --key {chosen}"
         raise DaemonAbsent(message, may_be_done=error.may_be_done) from error
+    except (Refused, DaemonFailed) as error:
+        raise type(error)(error.code, in_words_of_the_command(str(error))) from error
     if as_json:
         print_json(accepted)
-    else:
-        say(f"{accepted.execution_id} {'accepted' if accepted.is_new else 'was accepted earlier'}, key {chosen}")
+        return
+    say(f"{accepted.execution_id} {'accepted' if accepted.is_new else 'was accepted earlier'}, key {chosen}")
+    for line in describe_accepted(submission, accepted):
+        say(f"  {line}")
+
+
+def check_complete(given: Mapping[str, object]) -> None:
+    """Name all that is missing at once, as the command calls it. Raises UsageError."""
+    missing = [
+        " or ".join(WORDS[name] for name in group.split(" or "))
+        for group in Submission.find_missing(given)
+        if group != "key"
+    ]
+    if missing:
+        raise click.UsageError(f"Missing: {', '.join(missing)}", click.get_current_context())
+
+
+def in_words_of_the_command(message: str) -> str:
+    """Replace the fields of the API in a message by the options they come from."""
+    return _FIELD.sub(lambda found: WORDS[found[0]], message)
+
+
+def describe_accepted(submission: Submission, accepted: Accepted) -> list[str]:
+    """Describe what was accepted: what is bought, and the most that it may cost."""
+    wanted = f"{trim_count(submission.quantity)} {submission.outcome.upper()} of {submission.ticker}"
+    ends = f"within {submission.horizon_s} s" if submission.deadline is None else f"by {submission.deadline}"
+    lines = [f"buys up to {wanted} {ends}, by {submission.method}"]
+    if accepted.limit is None or accepted.cap is None:
+        return [*lines, "no price could be formed, so nothing is bought"]
+    most = MoneyE6(ceil_div(parse_count(submission.quantity) * parse_money(accepted.cap), 100))
+    return [
+        *lines,
+        f"limit {trim_dollars(accepted.limit)} per contract; cap {trim_dollars(accepted.cap)} with fees; "
+        f"at most {trim_dollars(format_money(most))} dollars in all",
+    ]

@@ -98,7 +98,8 @@ def differences(ended: Iterable[EndedExecution], orders: OrderListing, fills: Fi
 
 
 def table_of(results: list[ExecutionResult]) -> Table:
-    """Lay out the results for a person, within 90 columns. `cost` is the all-in shortfall."""
+    """Lay out the results for a person, within 80 columns: a narrow screen breaks names, never figures. `cost` is the
+    all-in shortfall."""
     table = Table(
         title="Results (cost: all-in shortfall, cents per contract)",
         title_justify="left",
@@ -107,8 +108,8 @@ def table_of(results: list[ExecutionResult]) -> Table:
         show_edge=False,
     )
     for heading in ("id", "algorithm", "side", "end"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("filled", "target", "paid", "cost c", "fees $", "s"):
+        table.add_column(heading, no_wrap=heading != "algorithm", overflow="fold")
+    for heading in ("filled", "target\nprice", "paid", "cost\nc", "fees\n$", "s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for r in results:
         table.add_row(

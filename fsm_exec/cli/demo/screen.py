@@ -103,7 +103,7 @@ class LiveTable:
     def _draw(self, engine: Engine, now_us: int) -> Group:
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
         for heading in ("id", "algorithm", "side", "state", "filled"):
-            table.add_column(heading, no_wrap=True)
+            table.add_column(heading, no_wrap=heading != "algorithm", overflow="fold")
         table.add_column("progress", width=BAR_WIDTH)
         for heading in ("bid", "ours", "ask", "left"):
             table.add_column(heading, justify="right", no_wrap=True)

@@ -15,6 +15,8 @@ from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.values.units import MoneyE6, PriceE4, PriceGrid, format_money, format_price
 
 MAX_SLIPPAGE = Decimal("0.02")
+LIMIT_BELOW_MARKET = "limit below the market"
+"""How the note of an execution begins that ended because nobody offered within its limit."""
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -31,6 +31,11 @@ ONE_CONTRACT_E2 = CountE2(100)
 COUNT_MAX_E2 = CountE2(10**12)  # ten billion contracts: beyond any book, far inside 64 bits with a price beside it
 
 _NUMBER = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,12}))?", re.ASCII)
+_LOOSE_PRICE = re.compile(
+    r"(?P<dollar>\$)?\s?(?P<whole>[0-9]{0,3})(?:[.,](?P<fraction>[0-9]{1,4}))?\s?(?P<unit>c|ct|cts|¢|cents?|%)?",
+    re.ASCII,
+)
+"""What people write for a price; see `price_hint`."""
 
 
 def parse_fixed(text: str, decimals: int) -> int:
@@ -54,11 +59,29 @@ def format_fixed(value: int, decimals: int) -> str:
 
 
 def parse_price(text: str) -> PriceE4:
-    """Dollars, at least 0 and at most 1, to 4 decimals."""
-    value = parse_fixed(text, 4)
+    """Dollars, at least 0 and at most 1, to 4 decimals. What looks like cents is refused with what it may mean."""
+    try:
+        value = parse_fixed(text, 4)
+    except UnitError as error:
+        raise UnitError(f"{error}{price_hint(text)}") from None
     if not 0 <= value <= ONE_DOLLAR_E4:
-        raise UnitError(f"price {text!r} is not between 0 and 1 dollar")
+        raise UnitError(f"price {text[:40]!r} is not between 0 and 1 dollar{price_hint(text)}")
     return PriceE4(value)
+
+
+def price_hint(text: str) -> str:
+    """Return what a price that is none may mean, to end a message with: `55`, `55c`, `$0.55`, `.55` and `0,55` are all
+    0.55. Empty if nothing is likely."""
+    match = _LOOSE_PRICE.fullmatch(text.strip().lower())
+    if match is None or not (match["whole"] or match["fraction"]):
+        return ""
+    is_dollars = match["unit"] is None and (match["dollar"] is not None or match["whole"] in ("", "0"))
+    value_e6 = int(match["whole"] or 0) * PPM + int((match["fraction"] or "").ljust(6, "0"))
+    value_e4, rest = divmod(value_e6, PPM // ONE_DOLLAR_E4 if is_dollars else PPM // 100)
+    if rest or not 0 < value_e4 < ONE_DOLLAR_E4:
+        return ""
+    dollars = format_fixed(value_e4, 4)
+    return f"; did you mean {dollars[:4]}{dollars[4:].rstrip('0')}?"
 
 
 def parse_count(text: str) -> CountE2:

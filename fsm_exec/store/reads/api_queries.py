@@ -6,14 +6,17 @@ The answers are text as the tables hold it (decimal strings, ISO 8601 times), fo
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from fsm_exec.core.costs.rows import MetricsRow
-from fsm_exec.core.errors import DamagedRow
-from fsm_exec.core.values.units import CountE2, format_count, parse_count
+from fsm_exec.core.errors import CorruptSnapshot, DamagedRow
+from fsm_exec.core.execution.describe import describe_all
+from fsm_exec.core.journal.snapshot import decode_entry
+from fsm_exec.core.values.units import CountE2, format_count, format_money, format_price, parse_count
 from fsm_exec.store.damaged_rows import decode_column, decode_rows, struct_of, text_of
 from fsm_exec.store.reads import execution_reads
 
@@ -37,7 +40,9 @@ _NEVER_NULL: Final = (
 class ExecutionSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a list. `key` is the caller's own, null for an execution that was not submitted under one;
     `quarantine` says why the engine does not act for it, null: it does. `refusal`: the exchange's own words at its last
-    refusal. `note`: for how long it could not act at the exchange, and why."""
+    refusal. `note`: what kept it from its end, as that it could not act at the exchange or that its limit lay below the
+    market. `limit` is the highest price its orders may carry, `cap` the most that a contract may cost with its fee;
+    null without a price."""
 
     execution_id: str
     key: str | None
@@ -56,6 +61,8 @@ class ExecutionSummary(msgspec.Struct, frozen=True, kw_only=True):
     deadline: str
     updated_at: str
     seq: int
+    limit: str | None = None
+    cap: str | None = None
 
 
 class ChildOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,10 +97,13 @@ class FillLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JournalLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One step: its changes of state, and what was decided in it (`Amend order 1-1, price 0.6200, ...`)."""
+
     seq: int
     at: str
     event_type: str
     steps: str
+    decided: str
 
 
 class ExecutionDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +138,9 @@ class EarlierSubmission(msgspec.Struct, frozen=True, kw_only=True):
 
 _SUMMARY = (
     "SELECT e.execution_id, s.key, e.ticker, e.outcome, e.method, e.state, e.reason, e.quarantine, e.refusal, e.note, "
-    "e.target_quantity, e.target_price, e.accepted_at, e.deadline, e.updated_at, e.seq "
+    "e.target_quantity, e.target_price, e.accepted_at, e.deadline, e.updated_at, e.seq, "
+    "CASE WHEN json_valid(e.snapshot) THEN json_extract(e.snapshot, '$.execution.limits.worst_e4') END, "
+    "CASE WHEN json_valid(e.snapshot) THEN json_extract(e.snapshot, '$.execution.limits.cap_e6') END "
     "FROM execution_state e LEFT JOIN submissions s ON s.execution_id = e.execution_id"
 )
 _CHILDREN = (
@@ -137,7 +149,7 @@ _CHILDREN = (
 )
 _FILLS = f"SELECT {', '.join(FillLine.__struct_fields__)} FROM fills WHERE execution_id = ? ORDER BY traded_at, fill_id"
 _JOURNAL = (
-    f"SELECT {', '.join(JournalLine.__struct_fields__)} FROM execution_events "
+    "SELECT seq, at, event_type, steps, event, intents, version FROM execution_events "
     "WHERE execution_id = ? ORDER BY seq DESC LIMIT ?"
 )
 
@@ -191,8 +203,19 @@ def load_detail(connection: sqlite3.Connection, execution_id: str, journal_lines
 
 def _journal(connection: sqlite3.Connection, execution_id: str, lines: int, damage: list[str]) -> list[JournalLine]:
     newest_first = connection.execute(_JOURNAL, (execution_id, lines)).fetchall()
-    decode = partial(_struct, JournalLine, "execution_events", execution_id)
+    decode = partial(_journal_line, execution_id)
     return list(decode_rows(reversed(newest_first), decode, damage))
+
+
+def _journal_line(execution_id: str, row: tuple[object, ...]) -> JournalLine:
+    *shown, event, intents, version = row
+    key = f"{execution_id} {row[0]}"
+    try:
+        _, decided = decode_entry(str(event).encode(), str(intents).encode(), int(str(version)))
+    except (CorruptSnapshot, ValueError) as error:
+        raise DamagedRow("execution_events", key, "intents", str(error)) from error
+    row = (*shown, "; ".join(describe_all(decided)))
+    return struct_of(JournalLine, "execution_events", key, JournalLine.__struct_fields__, row)
 
 
 def load_submission(connection: sqlite3.Connection, key: str) -> EarlierSubmission | None:
@@ -236,6 +259,7 @@ def _summaries(connection: sqlite3.Connection, statement: str, values: tuple[obj
 def _summary(connection: sqlite3.Connection, columns: list[str], row: tuple[Any, ...]) -> ExecutionSummary:
     """One that is damaged is in the list too, with what can be read of it, and says what is wrong."""
     key = row[0]
+    row = (*row[:-2], _dollars(row[-2], format_price), _dollars(row[-1], format_money))
     try:
         filled = _filled(connection, text_of("execution_state", key, "execution_id", key))
         return struct_of(ExecutionSummary, "execution_state", key, (*columns, "filled_quantity"), (*row, filled))
@@ -247,6 +271,11 @@ def _summary(connection: sqlite3.Connection, columns: list[str], row: tuple[Any,
             **shown | {"quarantine": str(damaged), "seq": seq if isinstance(seq, int) else 0},  # type: ignore[arg-type]
             filled_quantity=UNREADABLE,
         )
+
+
+def _dollars(value: object, as_text: Callable[[Any], str]) -> str | None:
+    """Return a price of the snapshot as text; None for what is none, which the snapshot's own checks find."""
+    return as_text(value) if isinstance(value, int) else None
 
 
 def _filled(connection: sqlite3.Connection, execution_id: str) -> str:

@@ -1,0 +1,194 @@
+"""Executions as tables and lines for a person: the list, and one in detail.
+
+At 80 columns no price, count, state or time is cut; a name may be broken over two lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from fsm_exec.cli.daemon.client_command import open_console
+from fsm_exec.cli.output import say, trim_count, trim_dollars
+from fsm_exec.control.schema import ExecutionDetail, ExecutionSummary, Quote
+from fsm_exec.core.market.limits import LIMIT_BELOW_MARKET
+
+CLOCK: Final = slice(len("2023-04-10T"), len("2023-04-10T18:00:00"))  # of a time, what a person reads within a day
+DAY_AND_CLOCK: Final = slice(len("2023-"), len("2023-04-10T18:00:00"))
+ENDED: Final = ("filled", "cancelled")
+
+
+def list_table(executions: Sequence[ExecutionSummary]) -> Table:
+    """Lay out a list of executions: what was wanted, what came of it, until when."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("id", no_wrap=True)
+    table.add_column("market", overflow="fold")
+    table.add_column("side", no_wrap=True)
+    table.add_column("method", overflow="fold")
+    table.add_column("state", overflow="fold")
+    for heading in ("filled", "limit", "ends"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for e in executions:
+        table.add_row(
+            e.execution_id,
+            e.ticker,
+            e.outcome,
+            e.method.partition("@")[0],
+            state_of(e),
+            f"{trim_count(e.filled_quantity)}/{trim_count(e.target_quantity)}",
+            dollars_or_dash(e.limit),
+            "-" if e.state in ENDED else day_and_clock(e.deadline),
+        )
+    return table
+
+
+def state_of(execution: ExecutionSummary) -> str:
+    """Return the state, and what there is to say of it: a quarantine, or why it ended."""
+    if execution.quarantine is not None:
+        return f"{execution.state}, QUARANTINED"
+    if execution.reason in (None, "completed"):
+        return execution.state
+    note, details = execution.note or "", [str(execution.reason)]
+    if LIMIT_BELOW_MARKET in note:
+        details.append(LIMIT_BELOW_MARKET)
+    if note and not note.startswith(LIMIT_BELOW_MARKET):
+        details.append("could not act")
+    if execution.refusal is not None and execution.reason == "rejected":
+        details.append(execution.refusal.split(":", 1)[0])
+    return f"{execution.state} ({', '.join(details)})"
+
+
+def print_detail(detail: ExecutionDetail) -> None:
+    """Print one execution: what was wanted, how it stands, its orders, fills, cost and the end of its journal."""
+    page = open_console()
+    heads = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    heads.add_column(no_wrap=True)
+    heads.add_column(overflow="fold")
+    for name, value in _heads(detail):
+        heads.add_row(name, value)
+    page.print(heads)
+    _print_rows(
+        "orders",
+        [
+            (o.client_order_id, o.state, trim_dollars(o.price), _part(o.filled_quantity, o.quantity), str(o.walks))
+            for o in detail.orders
+        ],
+        ("order", "state", "price", "filled", "walks"),
+    )
+    _print_rows(
+        "fills",
+        [
+            (
+                day_and_clock(f.traded_at),
+                trim_dollars(f.price),
+                trim_count(f.quantity),
+                trim_dollars(f.fee),
+                "taken" if f.is_taker else "made",
+                word_of(f.late),
+            )
+            for f in detail.fills
+        ],
+        ("at", "price", "quantity", "fee", "as", "late"),
+    )
+    if detail.metrics is not None:
+        cost = detail.metrics
+        _print_rows(
+            "cost, in dollars per contract",
+            [
+                (
+                    cost.fill_rate,
+                    word_of(cost.average_fill_price),
+                    word_of(cost.shortfall),
+                    trim_dollars(cost.fees),
+                    cost.flags or "-",
+                )
+            ],
+            ("fill rate", "average price", "shortfall", "fees in all", "flags"),
+        )
+    _print_journal(detail)
+    for line in detail.damage:
+        say(f"damaged: {line}")
+
+
+def _heads(detail: ExecutionDetail) -> Iterator[tuple[str, str]]:
+    e = detail.execution
+    yield "execution", e.execution_id if e.key is None else f"{e.execution_id}, key {e.key}"
+    yield "wanted", f"{trim_count(e.target_quantity)} {e.outcome.upper()} of {e.ticker}, by {e.method}"
+    if e.limit is not None and e.cap is not None:
+        target = "" if e.target_price in (None, e.limit) else f"; target price {trim_dollars(e.target_price)}"
+        yield "limit", f"{trim_dollars(e.limit)} per contract, cap {trim_dollars(e.cap)} with fees{target}"
+    yield "state", state_of(e)
+    yield "filled", f"{trim_count(e.filled_quantity)} of {trim_count(e.target_quantity)}"
+    if detail.quote is not None:
+        yield "market", describe_quote(detail.quote, e.outcome)
+    yield "accepted", e.accepted_at
+    if detail.seconds_left is None:
+        yield "deadline", e.deadline
+    else:
+        yield "deadline", f"{e.deadline}, {describe_seconds(detail.seconds_left)} left"
+    for name, value in (("quarantine", e.quarantine), ("refusal", e.refusal), ("note", e.note)):
+        if value is not None:
+            yield name, value
+
+
+def describe_quote(quote: Quote, outcome: str) -> str:
+    """Return the best bid and ask of an outcome on one line."""
+    bid = "no bid" if quote.bid is None else f"bid {trim_dollars(quote.bid)} x {trim_count(quote.bid_size or '0')}"
+    ask = "no ask" if quote.ask is None else f"ask {trim_dollars(quote.ask)} x {trim_count(quote.ask_size or '0')}"
+    known = "" if quote.feed == "live" else f" (as last known: the feed is {quote.feed})"
+    return f"{outcome.upper()} {bid}, {ask}{known}"
+
+
+def describe_seconds(seconds: int) -> str:
+    """Return a span as `1 h 02 min`, `4 min 05 s` or `12 s`."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes_rest = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes_rest:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def _print_journal(detail: ExecutionDetail) -> None:
+    table = Table(title="journal", title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("step", justify="right", no_wrap=True)
+    table.add_column("at", no_wrap=True)
+    table.add_column("what", overflow="fold")
+    for line in detail.journal:
+        what = "; ".join(part for part in (line.event_type, line.steps, line.decided) if part)
+        table.add_row(str(line.seq), line.at[CLOCK], what)
+    if detail.journal:
+        open_console().print(table)
+
+
+def _print_rows(title: str, rows: Sequence[Sequence[str]], headings: tuple[str, ...]) -> None:
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for heading in headings:
+        table.add_column(heading, overflow="fold", no_wrap=heading not in ("order", "flags"))
+    for row in rows:
+        table.add_row(*row)
+    open_console().print(table)
+
+
+def _part(filled: str, quantity: str) -> str:
+    return f"{trim_count(filled)}/{trim_count(quantity)}"
+
+
+def dollars_or_dash(dollars: str | None) -> str:
+    return "-" if dollars is None else trim_dollars(dollars)
+
+
+def day_and_clock(time: str) -> str:
+    """Return `11-30 18:00:00` of a time in ISO 8601."""
+    return time[DAY_AND_CLOCK].replace("T", " ")
+
+
+def word_of(value: object) -> str:
+    """Return a value in a word: yes, no, - for none, else as it is."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
