@@ -36,6 +36,7 @@ from fsm_exec.core.values.units import (
     format_count,
     format_price,
     in_outcome,
+    parse_change,
     parse_count,
     parse_money,
     parse_price,
@@ -309,7 +310,16 @@ def streamed_fill_report(message: ws.Fill, now_us: int) -> FillReport:
             fee_e6=parse_money(required_text(message.fee_cost, "fee_cost")),
             is_taker=_required(message.is_taker, "is_taker"),
             at_us=moment_us(now_us, message.ts_ms, _s_to_ms(message.ts)),
+            post_position_e2=_position(message.post_position_fp),
         )
+
+
+def _position(text: str | None) -> CountE2 | None:
+    """Return a position that is stated beside a fill; None if it cannot be read, which spoils no fill."""
+    try:
+        return None if text is None else parse_change(text)
+    except UnitError:
+        return None
 
 
 def _status(word: str | None) -> OrderStatus:

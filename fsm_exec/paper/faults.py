@@ -122,6 +122,8 @@ class Episode(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 class ExchangeFaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The exchange as a whole. lagging_reads: listings of orders and fills stand still, and so does their `as_of`.
+    lagging_account: positions, settlements and balance stand still, whatever orders and fills do, and `as_of` too; and
+    `settlements_late_ms`: so much later than it was paid is a settlement listed.
     dead_reads, dead_writes: each is answered 503, and nothing is done. silent_account: no frame about a member's own
     orders and fills is sent, though the connection lives; silent_stream: no frame at all, but pings and answers.
     clock_skew: its clock is off by `skew_ms`. `close_after_ms` closes every market, `settle` then settles it; at
@@ -130,6 +132,8 @@ class ExchangeFaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     trading_pause: Episode = Episode()
     exchange_pause: Episode = Episode()
     lagging_reads: Episode = Episode()
+    lagging_account: Episode = Episode()
+    settlements_late_ms: Ms = 0
     dead_reads: Episode = Episode()
     dead_writes: Episode = Episode()
     silent_account: Episode = Episode()
@@ -268,6 +272,14 @@ class FaultPlan:
     def falsify_listing(self, what: str, page: object, now_us: int) -> object:
         """Return what is shown of the listing of `orders` or `fills`: the page, or a false one."""
         return self._lies.page(what, page, now_us) if self._lies is not None and self.is_active(now_us) else page
+
+    def falsify_account(self, what: str, body: object, now_us: int) -> object:
+        """Return what is shown of `positions`, `settlements` or the `balance`: the body, or a false one."""
+        return self._lies.account(what, body) if self._lies is not None and self.is_active(now_us) else body
+
+    def settlement_delay_us(self, now_us: int) -> int:
+        """Return how much later than it is paid a settlement is listed now."""
+        return self.profile.exchange.settlements_late_ms * US_PER_MS if self.is_active(now_us) else 0
 
     @property
     def falsified_orders(self) -> AbstractSet[str]:

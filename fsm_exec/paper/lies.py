@@ -1,5 +1,5 @@
-"""An exchange that says what is false about orders and fills, in answers, frames and listings. Its own state stays
-true.
+"""An exchange that says what is false about orders and fills, in answers, frames and listings, and about positions,
+settlements and the balance. Its own state stays true.
 
 A lie is a body in which one thing was changed; which, a seed decides. Answers and frames may be wrong whenever they are
 given. Listings may be wrong about an order or a fill for `listing_ms` after it last changed, and then tell the truth:
@@ -25,6 +25,7 @@ from fsm_exec.core.values.units import (
     format_count,
     format_money,
     format_price,
+    parse_change,
 )
 from fsm_exec.core.values.units import parse_count as count_of
 from fsm_exec.core.values.units import parse_price as price_of
@@ -38,16 +39,19 @@ Chance: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000)]
 class LieFaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How many of a thousand answers to places, amends and cancels, frames about fills and orders, and pages of the
     listings of orders and fills are not so. Listings lie about what changed in the last `listing_ms`, which must be
-    less than the time after which a listing is taken for proof."""
+    less than the time after which a listing is taken for proof. Of a thousand reads of positions, settlements and the
+    balance, `account_per_mille` are not so, of whatever age the facts are."""
 
     answers_per_mille: Chance = 0
     frames_per_mille: Chance = 0
     listings_per_mille: Chance = 0
+    account_per_mille: Chance = 0
     listing_ms: Annotated[int, msgspec.Meta(ge=0, le=30_000)] = 20_000
 
     @property
     def any(self) -> bool:
-        return bool(self.answers_per_mille or self.frames_per_mille or self.listings_per_mille)
+        chances = (self.answers_per_mille, self.frames_per_mille, self.listings_per_mille, self.account_per_mille)
+        return any(chances)
 
 
 def _another_id(rng: random.Random) -> str:
@@ -180,6 +184,35 @@ def _other_count(body: Body, _: random.Random) -> None:
     body["initial_count_fp"] = format_count(CountE2(count_of(body["initial_count_fp"]) * 2))
 
 
+# What the account has.
+
+
+def _held_more(body: Body, rng: random.Random) -> None:
+    held = parse_change(body["position_fp"]) + rng.choice((-1_000, -100, 100, 1_000))
+    body["position_fp"] = format_count(CountE2(held))
+
+
+def _turned_around(body: Body, _: random.Random) -> None:
+    body["position_fp"] = format_count(CountE2(-parse_change(body["position_fp"])))
+
+
+def _held_nothing(body: Body, _: random.Random) -> None:
+    body.update(position_fp="0.00", market_exposure_dollars="0.000000")
+
+
+def _other_result(body: Body, _: random.Random) -> None:
+    body["market_result"] = "no" if body["market_result"] == "yes" else "yes"
+
+
+def _other_revenue(body: Body, rng: random.Random) -> None:
+    body["revenue"] = max(0, body["revenue"] + rng.choice((-500, 1, 500)))
+
+
+def _other_balance(body: Body, rng: random.Random) -> None:
+    cents = max(0, body["balance"] + rng.choice((-50_000, -1, 1, 50_000)))
+    body.update(balance=cents, balance_dollars=format_price(PriceE4(cents * 100)))
+
+
 PLACED: Final[tuple[Lie, ...]] = (_all_filled, _nothing_filled, _half_filled, _too_much, _other_order, _other_name)
 AMENDED: Final[tuple[Lie, ...]] = (_all_filled, _nothing_filled, _half_filled, _too_much, _other_order)
 CANCELLED: Final[tuple[Lie, ...]] = (_reduced_by_nothing, _reduced_by_more, _reduced_by_half, _other_order)
@@ -197,6 +230,12 @@ ORDER: Final[tuple[Lie, ...]] = (
 )
 ANSWERS: Final[dict[str, tuple[Lie, ...]]] = {"place": PLACED, "change": AMENDED, "cancel": CANCELLED}
 FRAMES: Final[dict[str, tuple[Lie, ...]]] = {"fill": FILL, "user_order": ORDER}
+ACCOUNT: Final[dict[str, tuple[Lie, ...]]] = {
+    "positions": (_held_more, _turned_around, _held_nothing),
+    "settlements": (_other_result, _other_revenue),
+    "balance": (_other_balance,),
+}
+ACCOUNT_ROWS: Final = {"positions": "market_positions", "settlements": "settlements"}
 PAGES: Final = ("missing", "stale", "altered", "cut short", "repeated")
 
 
@@ -207,8 +246,8 @@ class Lies:
     def __init__(self, faults: LieFaults, seed: int, counts: Counter[str]) -> None:
         self.about: set[str] = set()
         self._faults, self._counts = faults, counts
-        self._answers, self._frames, self._listings = (
-            random.Random(f"{name}:{seed}") for name in ("false answers", "false frames", "false listings")
+        self._answers, self._frames, self._listings, self._account = (
+            random.Random(f"false {name}:{seed}") for name in ("answers", "frames", "listings", "account")
         )
 
     def answer(self, kind: str, answer: object) -> object:
@@ -269,8 +308,31 @@ class Lies:
         self._counts[f"lie: {what} {kind}"] += 1
         return body
 
+    def account(self, what: str, answer: object) -> object:
+        """A page of `positions` or of `settlements`, one row of which is false or gone; or a false `balance`."""
+        rng = self._account
+        if rng.randrange(1_000) >= self._faults.account_per_mille:
+            return answer
+        body: Body = msgspec.to_builtins(answer)
+        if what not in ACCOUNT_ROWS:
+            self._tell(rng.choice(ACCOUNT[what]), body, rng, what)
+            return body
+        rows: list[Body] = body[ACCOUNT_ROWS[what]]
+        if not rows:
+            return answer
+        number = rng.randrange(len(rows))
+        if rng.randrange(1 + len(ACCOUNT[what])) == 0:
+            del rows[number]
+            self._counts[f"lie: {what} missing"] += 1
+        else:
+            self._tell(rng.choice(ACCOUNT[what]), rows[number], rng, f"{what} row")
+        return body
+
     def _apply(self, lie: Lie, body: Body, rng: random.Random, where: str) -> None:
         self.about.add(body["order_id"])
+        self._tell(lie, body, rng, where)
+
+    def _tell(self, lie: Lie, body: Body, rng: random.Random, where: str) -> None:
         lie(body, rng)
         self._counts[f"lie: {where} {lie.__name__.strip('_').replace('_', ' ')}"] += 1
 

@@ -70,6 +70,7 @@ class Fill(msgspec.Struct, kw_only=True):
     no_price_dollars: str | None = None
     count_fp: str | None = None
     fee_cost: str | None = None
+    post_position_fp: str | None = None
     ts_ms: int | None = None
     ts: int | None = None
 

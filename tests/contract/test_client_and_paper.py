@@ -125,6 +125,24 @@ async def test_a_makers_fill_arrives(stage: Stage) -> None:
         assert (row.status, row.filled_e2, row.remaining_e2) == ("resting", 300, 100)
 
 
+async def test_frames_of_orders_that_are_not_ours_arrive(stage: Stage) -> None:
+    """What is done by hand, without a client order id or with a foreign one, is heard whole: order, fill, and the
+    position after it."""
+    async with stage.client() as client, stage.watched(client) as watcher:
+        for number, name in enumerate((None, "somebody-else")):
+            body = create_order(stage.now_or_never("no", "0.5600", "2.00"))
+            body.client_order_id = name
+            made = stage.exchange.create_order(stage.account, body)
+            await watcher.until(lambda number=number: len(watcher.fills) == len(watcher.orders) == number + 1)  # type: ignore[misc]
+            fill, order = watcher.fills[-1], watcher.orders[-1]
+            assert (fill.order_id, fill.client_order_id) == (order.order_id, name) == (made.order_id, name)
+            assert order.client_order_id == (name or "")
+            assert (fill.outcome, fill.price_e4, fill.count_e2) == ("no", parse_price("0.55"), 200)
+            assert fill.fee_e6 > 0
+            assert fill.trade_id == (await client.fetch_fills(order_id=made.order_id)).fills[0].trade_id
+            assert fill.post_position_e2 == -200 * (number + 1)
+
+
 async def test_the_streams_book_equals_the_rest_book(stage: Stage) -> None:
     """After changes of the tape and orders of ours, one book, without a gap."""
     async with stage.client() as client, stage.watched(client) as watcher:

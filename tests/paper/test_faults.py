@@ -245,6 +245,38 @@ async def test_listings_lag_and_say_so(autojump_clock: MockClock) -> None:
         assert behind > 5
 
 
+async def test_the_account_lags_behind_its_fills(autojump_clock: MockClock) -> None:
+    """Positions and balance stand still while orders and fills go on; `as_of` promises no more than they show."""
+    lag = ExchangeFaults(lagging_account=Episode(every_ms=10_000, for_ms=4_000))
+    async with scene(FaultProfile(exchange=lag)) as s:
+        behind = 0
+        for _ in range(40):
+            await trio.sleep(1)
+            await s.client.place(s.order("0.50", count_e2=1))
+            listing = await s.client.fetch_fills()
+            assert sum(fill.count_e2 for fill in listing.fills) == s.account.positions[TICKER].count_e2
+            shown = sum(each.count_e2 for each in await s.client.fetch_positions())
+            promised = sum(fill.count_e2 for fill in s.account.fills if fill.at_us < listing.as_of_us)
+            assert promised <= shown
+            stale = shown != s.account.positions[TICKER].count_e2
+            assert stale == ((await s.client.fetch_balance()).available_e6 != s.account.cash_e6)
+            behind += stale
+        assert behind > 5
+
+
+async def test_a_settlement_is_listed_late(autojump_clock: MockClock) -> None:
+    """The position is gone and the money there before the settlement is listed."""
+    async with scene(FaultProfile(exchange=ExchangeFaults(settlements_late_ms=20_000))) as s:
+        await s.client.place(s.order("0.50"))
+        s.exchange.close_market(TICKER)
+        s.exchange.determine_market(TICKER, "yes")
+        assert await s.client.fetch_positions() == ()
+        assert (await s.client.fetch_balance()).available_e6 == s.account.cash_e6
+        assert await s.client.fetch_settlements() == ()
+        await trio.sleep(20)
+        assert [each.ticker for each in await s.client.fetch_settlements()] == [TICKER]
+
+
 # Frames and connections
 
 

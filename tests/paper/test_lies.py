@@ -14,9 +14,9 @@ from fsm_exec.core.errors import VenueUnavailable
 from fsm_exec.core.market.orders import Placed, Unknown
 from fsm_exec.core.values.units import CountE2
 from fsm_exec.paper.faults import Episode, ExchangeFaults, FaultPlan, FaultProfile
-from fsm_exec.paper.lies import ANSWERS, FILL, FRAMES, ORDER, PAGES, LieFaults, Lies
+from fsm_exec.paper.lies import ACCOUNT, ANSWERS, FILL, FRAMES, ORDER, PAGES, LieFaults, Lies
 from fsm_exec.paper.rfc3339 import rfc3339
-from tests.paper.support import START_US, count, price
+from tests.paper.support import START_US, TICKER, count, price
 from tests.paper.test_faults import scene, until_seen
 
 ALWAYS = 1_000
@@ -101,13 +101,34 @@ def test_one_seed_one_lie() -> None:
     assert told(3) != told(4)
 
 
+def test_every_lie_about_the_account_is_told() -> None:
+    """Positions, settlements and the balance: each lie there is changes the body, a row goes missing, an empty page
+    stays so."""
+    liar = lies(account_per_mille=ALWAYS)
+    bodies: dict[str, dict[str, Any]] = {
+        "positions": {
+            "market_positions": [{"ticker": "A", "position_fp": "-3.00", "market_exposure_dollars": "1.0000"}]
+        },
+        "settlements": {"settlements": [{"ticker": "A", "market_result": "yes", "revenue": 900}]},
+        "balance": {"balance": 100_000, "balance_dollars": "1000.0000"},
+    }
+    for what, body in bodies.items():
+        told = [msgspec.json.encode(liar.account(what, body)) for _ in range(200)]
+        assert msgspec.json.encode(body) not in told
+        gone = 0 if what == "balance" else 1
+        assert len(set(told)) >= len(ACCOUNT[what]) + gone
+    assert liar.account("positions", {"market_positions": []}) == {"market_positions": []}
+
+
 def test_nothing_is_said_wrong_once_it_is_calm() -> None:
     """From `until_us` on all of it is true."""
-    profile = FaultProfile(lies=LieFaults(answers_per_mille=ALWAYS, frames_per_mille=ALWAYS, listings_per_mille=ALWAYS))
+    always = dict.fromkeys(("answers", "frames", "listings", "account"), ALWAYS)
+    profile = FaultProfile(lies=LieFaults(**{f"{name}_per_mille": chance for name, chance in always.items()}))
     plan = FaultPlan(profile, 1, until_us=START_US)
     answer, page = {"order_id": ORDER_ID, "reduced_by": "8.00"}, {"orders": [row(START_US)]}
     assert plan.falsify_answer("cancel", answer, START_US) == answer
     assert plan.falsify_listing("orders", page, START_US) == page
+    assert plan.falsify_account("balance", {"balance": 1}, START_US) == {"balance": 1}
     assert plan.falsify_frame("fill", b"{}", START_US) == (b"{}",)
     assert plan.falsified_orders == set()
 
@@ -129,6 +150,17 @@ async def test_a_client_is_lied_to_and_hears_the_truth_later(autojump_clock: Moc
         (listed,) = (await s.client.fetch_orders()).orders
         assert (listed.order_id, listed.status, listed.price_e4) == (there.order_id, "resting", price("0.40"))
         assert (listed.count_e2, listed.filled_e2) == (CountE2(700), count("0"))
+
+
+async def test_a_client_is_told_of_positions_that_are_not_held(autojump_clock: MockClock) -> None:
+    """What is read of the account is false while the exchange lies, and its own books stay true."""
+    async with scene(FaultProfile(lies=LieFaults(account_per_mille=ALWAYS))) as s:
+        await s.client.place(s.order("0.50"))
+        held = s.account.positions[TICKER].count_e2
+        assert [each.count_e2 for each in await s.client.fetch_positions()] != [held]
+        assert (await s.client.fetch_balance()).available_e6 != s.account.cash_e6
+        s.plan.stop(s.clock.now_us())
+        assert [each.count_e2 for each in await s.client.fetch_positions()] == [held] == [300]
 
 
 async def test_reads_or_writes_are_dead_for_long(autojump_clock: MockClock) -> None:

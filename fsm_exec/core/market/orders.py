@@ -165,11 +165,12 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class FillReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """One fill of ours. `fee_e6` is the net fee billed for it. A listing carries no client order id.
+    """One fill of the account's. `fee_e6` is the net fee billed for it. A listing carries no client order id.
 
     `fill_id` is the name it is counted by: that of its trade, where that is known. `listed_id` is the listing's own
     name for it, None in a frame. A fill without either of the last two is of unknown origin and taken as it is.
-    `undated`: the exchange gave no time, and `at_us` is that of the listing.
+    `undated`: the exchange gave no time, and `at_us` is that of the listing. `post_position_e2` is the account's signed
+    position (+ YES, - NO) after it, in a frame that says so.
     """
 
     fill_id: str
@@ -185,6 +186,7 @@ class FillReport(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     trade_id: str | None = None
     listed_id: str | None = None
     undated: bool = False
+    post_position_e2: CountE2 | None = None
 
 
 class UnreadRow(msgspec.Struct, frozen=True, kw_only=True):

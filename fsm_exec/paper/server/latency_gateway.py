@@ -105,6 +105,19 @@ class LatencyGateway:
         """Return the account as its listings show it: as it is, or as it was when the listings were frozen."""
         return self.stale_listings.account_view(account)
 
+    def holdings_view(self, account: Account) -> Account:
+        """Return the account as reads of positions, balance and settlements show it."""
+        return self.stale_listings.holdings_view(account)
+
+    def settled_before_us(self) -> int:
+        """Return until when a settlement must have been paid to be listed now."""
+        now_us = self.clock.now_us()
+        return now_us if self.faults is None else now_us - self.faults.settlement_delay_us(now_us)
+
+    def falsify_account(self, what: str, body: object) -> object:
+        """Return a page of `positions` or `settlements`, or the `balance`, falsified if the plan says so."""
+        return body if self.faults is None else self.faults.falsify_account(what, body, self.clock.now_us())
+
     def falsify_listing(self, what: str, page: object) -> object:
         """Return a page of the listing of `orders` or `fills`, falsified if the plan says so."""
         return page if self.faults is None else self.faults.falsify_listing(what, page, self.clock.now_us())

@@ -40,7 +40,7 @@ class MemberReads:
             Read("/api_keys", "GetApiKeys", self._keys),
             Read("/account/limits", "GetAccountApiLimits", lambda a: account_reads.limits(self._gate, a.account)),
             Read("/account/api_usage_level/volume_progress", "GetAccountApiUsageLevelVolumeProgress", self._progress),
-            Read("/portfolio/balance", "GetBalance", lambda a: member_reads.balance(self._exchange, a.account)),
+            Read("/portfolio/balance", "GetBalance", self._balance),
             Read("/portfolio/summary/total_resting_order_value", "GetPortfolioRestingOrderTotalValue", self._resting),
             Read("/portfolio/positions", "GetPositions", self._positions),
             Read("/portfolio/fills", "GetFills", self._fills),
@@ -81,18 +81,25 @@ class MemberReads:
         params.page()
         return {"market_positions": [], "event_positions": [], "cursor": ""}
 
+    def _balance(self, params: RequestParams) -> object:
+        found = member_reads.balance(self._exchange, self._gateway.holdings_view(params.account))
+        return self._gateway.falsify_account("balance", found)
+
     def _positions(self, params: RequestParams) -> object:
         settlement = params.choice("settlement_status", "SettlementStatus", "unsettled", "settled", "all")
-        return member_reads.positions_page(
+        found = member_reads.positions_page(
             self._exchange,
-            params.account,
+            self._gateway.holdings_view(params.account),
             params.page(),
             settlement=settlement or "unsettled",
             nonzero=params.words("count_filter"),
         )
+        return self._gateway.falsify_account("positions", found)
 
     def _settlements(self, params: RequestParams) -> object:
-        return member_reads.settlements_page(self._exchange, params.account, params.page())
+        account, until_us = self._gateway.holdings_view(params.account), self._gateway.settled_before_us()
+        found = member_reads.settlements_page(self._exchange, account, params.page(), until_us)
+        return self._gateway.falsify_account("settlements", found)
 
     def _orders(self, params: RequestParams) -> object:
         page = params.page("resting", "canceled", "executed")

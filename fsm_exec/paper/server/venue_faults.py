@@ -27,6 +27,8 @@ class VenueFaults:
         self._schedule(
             "lagging reads", faults.lagging_reads, self._stale_listings.freeze, self._stale_listings.unfreeze
         )
+        stale = self._stale_listings
+        self._schedule("lagging account", faults.lagging_account, stale.freeze_account, stale.unfreeze_account)
         self._schedule_outage("dead reads", faults.dead_reads, "reads")
         self._schedule_outage("dead writes", faults.dead_writes, "writes")
         self._schedule_outage("silent account", faults.silent_account, "account frames")

@@ -161,13 +161,20 @@ def _event_position(event: str, total: Position) -> EventPosition:
     )
 
 
-def settlements_page(exchange: Exchange, account: Account, page: Page) -> dict[str, object]:
-    found, cursor = newest_first(
-        account.settlements,
-        page,
-        lambda each: page.names(each.ticker) and _of_event(exchange, each.ticker, page) and page.within(each.at_us),
-        lambda each: each.number,
-    )
+def settlements_page(
+    exchange: Exchange, account: Account, page: Page, until_us: int | None = None
+) -> dict[str, object]:
+    """What has settled, as far as it was paid until `until_us` (None: all)."""
+
+    def wanted(each: SettlementRecord) -> bool:
+        return (
+            page.names(each.ticker)
+            and _of_event(exchange, each.ticker, page)
+            and page.within(each.at_us)
+            and (until_us is None or each.at_us <= until_us)
+        )
+
+    found, cursor = newest_first(account.settlements, page, wanted, lambda each: each.number)
     return {"settlements": [_settlement_body(exchange, each) for each in found], "cursor": cursor}
 
 
