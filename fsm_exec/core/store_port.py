@@ -1,13 +1,25 @@
 """What core and the runtime need of the database, as protocols: one for executions, one for what is watched of
-markets."""
+markets, one for the account."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from fsm_exec.core.account.brake import RiskState
+from fsm_exec.core.account.rows import (
+    AccountFill,
+    AccountLook,
+    Adjustment,
+    Difference,
+    MarketBooks,
+    Opening,
+    RiskLogRow,
+    StoredAccount,
+)
 from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutDue, MarkoutRow, MetricsRow, OpenForecast
 from fsm_exec.core.journal.rows import ExecutionSave, JournalRow, OrderOwner, StartPoint, StoredExecution
+from fsm_exec.core.market.account import EventShape, Settlement
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.signals.forecasts import Forecast
 
@@ -106,4 +118,47 @@ class ObservationStore(Protocol):
 
     def on_saved(self, listener: Callable[[ExecutionSave], None]) -> None:
         """Call `listener` with every step of every execution once it is durable."""
+        ...
+
+
+class AccountStore(Protocol):
+    """Each save returns when it is durable, and may be made again with the same result; it raises SaveRefused for rows
+    the database does not take and StoreFailed when the store cannot go on."""
+
+    async def save_account_fills(self, fills: Sequence[AccountFill]) -> None:
+        """Keep fills whose order no execution has; one under a known (order_id, fill_id) takes its place."""
+        ...
+
+    async def save_settlements(self, settlements: Sequence[Settlement]) -> None:
+        """Keep settlements, one a market."""
+        ...
+
+    async def save_look(
+        self,
+        look: AccountLook,
+        openings: Sequence[Opening] = (),
+        adjustments: Sequence[Adjustment] = (),
+        differences: Sequence[Difference] = (),
+    ) -> None:
+        """Keep a look at the account with all that came of it, in one transaction."""
+        ...
+
+    async def save_risk(self, state: RiskState, log: RiskLogRow | None) -> None:
+        """Keep the brake and, if it moved, how, in one transaction."""
+        ...
+
+    async def save_event_shape(self, shape: EventShape, at_us: int) -> None:
+        """Keep what an event says of its markets (not `exhaustive`, which the configuration says)."""
+        ...
+
+    async def load_account(self) -> StoredAccount:
+        """Everything that is known of the account. What is damaged is left out, and named in it."""
+        ...
+
+    async def load_books(self, ticker: str) -> MarketBooks:
+        """All entries of one market; of an unknown one, none. Raises DamagedRow."""
+        ...
+
+    async def load_risk_log(self, at_most: int) -> list[RiskLogRow]:
+        """The newest moves of the brake, the newest first."""
         ...

@@ -17,8 +17,10 @@ from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import PriceGrid, format_count, format_fixed, format_price
+from fsm_exec.store.account_jobs import ACCOUNT_ORDER, AccountJob, account_rows
 from fsm_exec.store.edge_rows import PUT_EDGE, accepted_row, refused_row
 from fsm_exec.store.journal_steps import encode_step_fills
+from fsm_exec.store.statements import Row, insert_into, put_into
 
 FIRST_SEQ = 1
 
@@ -104,19 +106,8 @@ Job: TypeAlias = (
     | CompletedForecasts
     | DeleteBooks
     | MethodsSave
+    | AccountJob
 )
-Row: TypeAlias = tuple[str, tuple[Any, ...]]
-
-
-def _insert(table: str, columns: tuple[str, ...]) -> str:
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
-
-
-def _replace(table: str, key: tuple[str, ...], columns: tuple[str, ...]) -> str:
-    """Insert, or overwrite the row with this key in place (REPLACE would delete it, and what refers to it)."""
-    updates = ", ".join(f"{c} = excluded.{c}" for c in columns if c not in key)
-    return f"{_insert(table, columns)} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
-
 
 _IDENTITY = (  # what an execution was accepted as: written once, with its first save
     "execution_id",
@@ -128,7 +119,7 @@ _IDENTITY = (  # what an execution was accepted as: written once, with its first
     "accepted_at",
     "deadline",
 )
-_PROGRESS = ("state", "reason", "snapshot", "snapshot_version", "updated_at", "seq", "refusal")
+_PROGRESS = ("state", "reason", "snapshot", "snapshot_version", "updated_at", "seq", "refusal", "reserved")
 _EVENT = (
     "execution_id",
     "seq",
@@ -216,28 +207,28 @@ _MARKOUT = (*MarkoutRow.__struct_fields__, "taken_at")
 _METHOD = (*MethodRow.__struct_fields__, "created_at")
 _SUBMISSION = ("key", "execution_id", "request", "submitted_at")
 
-ADD_EXECUTION = _insert("execution_state", (*_PROGRESS, *_IDENTITY))
+ADD_EXECUTION = insert_into("execution_state", (*_PROGRESS, *_IDENTITY))
 UPDATE_EXECUTION = (
     f"UPDATE execution_state SET {', '.join(f'{c} = ?' for c in _PROGRESS)} WHERE execution_id = ? AND seq = ?"
 )
-ADD_EVENT = _insert("execution_events", _EVENT)
-PUT_CHILD = _replace("split_orders", ("execution_id", "client_order_id"), _CHILD)
-ADD_FILL = _insert("fills", _FILL)
+ADD_EVENT = insert_into("execution_events", _EVENT)
+PUT_CHILD = put_into("split_orders", ("execution_id", "client_order_id"), _CHILD)
+ADD_FILL = insert_into("fills", _FILL)
 CORRECT_FILL = (
     f"UPDATE fills SET {', '.join(f'{c} = ?' for c in _FILL[3:])} "
     "WHERE execution_id = ? AND order_id = ? AND fill_id = ?"
 )
 DELETE_FILL = "DELETE FROM fills WHERE order_id = ? AND fill_id = ? AND execution_id = ?"
-PUT_MARKET = _replace("markets", ("ticker",), _MARKET)
-ADD_BOOK = _insert("order_book_snapshots", _BOOK)
-PUT_METRICS = _replace("execution_metrics", ("execution_id",), _METRICS)
-PUT_CHILD_METRICS = _replace("child_metrics", ("execution_id", "client_order_id"), ChildMetricsRow.__struct_fields__)
-PUT_MARKOUT = _replace("markouts", ("order_id", "fill_id", "horizon_s"), _MARKOUT)
-ADD_FORECAST = _insert("forecasts", _FORECAST)
+PUT_MARKET = put_into("markets", ("ticker",), _MARKET)
+ADD_BOOK = insert_into("order_book_snapshots", _BOOK)
+PUT_METRICS = put_into("execution_metrics", ("execution_id",), _METRICS)
+PUT_CHILD_METRICS = put_into("child_metrics", ("execution_id", "client_order_id"), ChildMetricsRow.__struct_fields__)
+PUT_MARKOUT = put_into("markouts", ("order_id", "fill_id", "horizon_s"), _MARKOUT)
+ADD_FORECAST = insert_into("forecasts", _FORECAST)
 END_FORECAST = "UPDATE forecasts SET happened = ?, completed_at = ? WHERE id = ?"
 DELETE_BOOK = "DELETE FROM order_book_snapshots WHERE id = ?"
-ADD_METHOD = _insert("methods", _METHOD)
-ADD_SUBMISSION = _insert("submissions", _SUBMISSION)
+ADD_METHOD = insert_into("methods", _METHOD)
+ADD_SUBMISSION = insert_into("submissions", _SUBMISSION)
 SET_HALT = "UPDATE meta SET halted_at = ?"
 BIND = "UPDATE meta SET environment = ? WHERE environment IS NULL"
 SET_NOTE = "UPDATE execution_state SET note = ? WHERE execution_id = ?"
@@ -267,6 +258,7 @@ ORDER = (
     SET_NOTE,
     BIND,
     SET_HALT,
+    *ACCOUNT_ORDER,
 )
 
 
@@ -309,12 +301,15 @@ def rows_of(job: Job) -> Iterator[Row]:
             yield BIND, (environment,)
         case Halt(at_us):
             yield SET_HALT, (None if at_us is None else to_iso(at_us),)
+        case _:
+            yield from account_rows(job)
 
 
 def _execution_rows(save: ExecutionSave) -> Iterator[Row]:
     journal, execution_id = save.journal, save.execution_id
     at = to_iso(journal.at_us)
-    progress = (save.state, save.reason, save.snapshot.decode(), save.snapshot_version, at, journal.seq, save.refusal)
+    told = save.state, save.reason, save.snapshot.decode(), save.snapshot_version
+    progress = (*told, at, journal.seq, save.refusal, save.reserved)
     if journal.seq == FIRST_SEQ:
         identity = execution_id, save.ticker, save.outcome, save.method, save.target_quantity, save.target_price
         yield ADD_EXECUTION, (*progress, *identity, to_iso(save.accepted_at_us), to_iso(save.deadline_us))

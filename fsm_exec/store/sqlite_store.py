@@ -10,6 +10,17 @@ from typing import TypeAlias
 import trio
 from msgspec.structs import replace
 
+from fsm_exec.core.account.brake import RiskState
+from fsm_exec.core.account.rows import (
+    AccountFill,
+    AccountLook,
+    Adjustment,
+    Difference,
+    MarketBooks,
+    Opening,
+    RiskLogRow,
+    StoredAccount,
+)
 from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutDue, MarkoutRow, MetricsRow, OpenForecast
 from fsm_exec.core.errors import DatabaseLost, UserError
 from fsm_exec.core.journal.rows import (
@@ -21,9 +32,11 @@ from fsm_exec.core.journal.rows import (
     StartPoint,
     StoredExecution,
 )
+from fsm_exec.core.market.account import EventShape, Settlement
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.store import journal_steps
+from fsm_exec.store.account_jobs import AccountFillsSave, LookSave, RiskSave, SettlementsSave, ShapeSave
 from fsm_exec.store.files.open_database import OpenDatabase
 from fsm_exec.store.jobs import (
     Binding,
@@ -38,7 +51,7 @@ from fsm_exec.store.jobs import (
     Note,
     Quarantine,
 )
-from fsm_exec.store.reads import api_queries, execution_reads, observations, recovery
+from fsm_exec.store.reads import account_reads, api_queries, execution_reads, observations, recovery
 from fsm_exec.store.writer import Lane, Writer, WriterStatistics
 
 Listener: TypeAlias = Callable[[ExecutionSave | Quarantine], None]
@@ -146,6 +159,36 @@ class SqliteStore:
 
     async def save_note(self, execution_id: str, note: str) -> None:
         await self._writer.save(Note(execution_id, note))
+
+    async def save_account_fills(self, fills: Sequence[AccountFill]) -> None:
+        await self._writer.save(AccountFillsSave(tuple(fills)))
+
+    async def save_settlements(self, settlements: Sequence[Settlement]) -> None:
+        await self._writer.save(SettlementsSave(tuple(settlements)))
+
+    async def save_look(
+        self,
+        look: AccountLook,
+        openings: Sequence[Opening] = (),
+        adjustments: Sequence[Adjustment] = (),
+        differences: Sequence[Difference] = (),
+    ) -> None:
+        await self._writer.save(LookSave(look, tuple(openings), tuple(adjustments), tuple(differences)))
+
+    async def save_risk(self, state: RiskState, log: RiskLogRow | None) -> None:
+        await self._writer.save(RiskSave(state, log))
+
+    async def save_event_shape(self, shape: EventShape, at_us: int) -> None:
+        await self._writer.save(ShapeSave(shape, at_us))
+
+    async def load_account(self) -> StoredAccount:
+        return await self._writer.read(account_reads.load_account)
+
+    async def load_books(self, ticker: str) -> MarketBooks:
+        return await self._writer.read(functools.partial(account_reads.load_books, ticker=ticker))
+
+    async def load_risk_log(self, at_most: int) -> list[RiskLogRow]:
+        return await self._writer.read(functools.partial(account_reads.load_risk_log, at_most=at_most))
 
     async def load_unfinished(self) -> list[StoredExecution]:
         return await self._writer.read(execution_reads.load_unfinished)

@@ -35,6 +35,7 @@ class Samples:
         event: bytes = b'{"type":"Woken"}',
         children: tuple[ChildRow, ...] = (),
         fills: tuple[FillRow, ...] = (),
+        reserved: str = "5.180000",
         corrected: tuple[FillRow, ...] = (),
         gone: tuple[FillGone, ...] = (),
     ) -> ExecutionSave:
@@ -63,6 +64,7 @@ class Samples:
             journal=journal,
             children=children,
             fills=fills,
+            reserved=reserved,
             corrected=corrected,
             gone=gone,
         )

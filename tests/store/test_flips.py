@@ -34,7 +34,7 @@ OPENED_EVERY = 8
 REPEATED = {
     "execution_state": {
         "execution_id", "ticker", "outcome", "method", "state", "reason", "target_quantity", "target_price",
-        "accepted_at", "deadline", "snapshot", "snapshot_version", "seq", "updated_at",
+        "accepted_at", "deadline", "snapshot", "snapshot_version", "seq", "updated_at", "reserved",
     },
     "execution_events": {
         "execution_id", "seq", "at", "event_type", "steps", "version", "state", "reason", "fills",

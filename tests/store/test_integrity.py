@@ -152,6 +152,17 @@ def test_what_is_wrong_is_said_of_the_execution_it_is_wrong_with(
     assert copy.read_bytes() == before
 
 
+def test_a_table_that_is_listed_as_something_else_is_found(copy: Path) -> None:
+    """One bit of the kind's own header: SQLite goes on with the table, and whoever lists the tables never sees it."""
+    with closing(sqlite3.connect(copy, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        assert (
+            connection.execute("UPDATE sqlite_schema SET type = CAST(type AS BLOB) WHERE name = 'fills'").rowcount == 1
+        )
+    findings = check_database(copy, every=True).findings
+    assert [(found.execution_id, found.what) for found in findings] == [(None, "schema: the table fills is missing")]
+
+
 def test_a_corrupted_page_never_passes_for_another_history(sound: Path, database: Path) -> None:
     """Bytes flipped on every page in turn, in its header and anywhere: it is found, or it was where nothing of an
     execution is. The check never fails, and changes nothing."""

@@ -95,8 +95,8 @@ class RefusedRow(msgspec.Struct, frozen=True, kw_only=True):
 class ExecutionSave(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One durable transition: the snapshot, its journal row and the rows that changed, in one transaction. `fills` are
     new, `corrected` were there, `gone` were taken back. `refusal` is what the exchange last refused with.
-    `submission` goes with the first save of an execution that was submitted under a key; `edge` with every first save,
-    whose row of `edges` it completes."""
+    `reserved` is what the execution may still cost, in dollars. `submission` goes with the first save of an execution
+    that was submitted under a key; `edge` with every first save, whose row of `edges` it completes."""
 
     execution_id: str
     ticker: str
@@ -113,6 +113,7 @@ class ExecutionSave(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     journal: JournalRow
     children: tuple[ChildRow, ...]
     fills: tuple[FillRow, ...]
+    reserved: str
     corrected: tuple[FillRow, ...] = ()
     gone: tuple[FillGone, ...] = ()
     refusal: str | None = None

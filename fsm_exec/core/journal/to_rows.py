@@ -6,6 +6,7 @@ from fsm_exec.core.execution.advance import Advance
 from fsm_exec.core.execution.events import AnyEvent, tag_of
 from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill
 from fsm_exec.core.execution.fills import is_same_fill, is_same_time
+from fsm_exec.core.execution.reservation import reserved_e6
 from fsm_exec.core.journal.rows import ChildRow, EdgeFigures, ExecutionSave, FillGone, FillRow, JournalRow
 from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION, encode_event, encode_intents, encode_snapshot
 from fsm_exec.core.market.edge import PPM_DECIMALS, Edge
@@ -60,6 +61,7 @@ def save_of(before: Execution | None, event: AnyEvent, step: Advance) -> Executi
         ),
         gone=tuple(row for child in changed for row in gone_fill_keys(known.get(child.client_order_id), child)),
         refusal=after.refusal,
+        reserved=format_money(reserved_e6(after)),
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from fsm_exec.core.journal.rows import StoredExecution
 from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.text import one_line
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS
+from fsm_exec.store.files.migrations import migrate
 from fsm_exec.store.maintenance.integrity_columns import column_differences
 from fsm_exec.store.maintenance.integrity_values import unreadable_values
 from fsm_exec.store.maintenance.read_only import How, open_read_only
@@ -63,7 +65,13 @@ def check_database(path: Path, *, every: bool) -> IntegrityReport:
     as a database of ours at all."""
     with open_read_only(path) as looked:
         connection = looked.connection
-        findings = [*_pages(connection), *_references(connection), *_metrics(connection), *_edges(connection)]
+        findings = [
+            *_schema(connection),
+            *_pages(connection),
+            *_references(connection),
+            *_metrics(connection),
+            *_edges(connection),
+        ]
         findings += [Finding(one.execution_id, one.what) for one in unreadable_values(connection)]
         stored: list[StoredExecution] = []
         instance = None
@@ -88,6 +96,23 @@ def check_database(path: Path, *, every: bool) -> IntegrityReport:
             folded=folded,
             findings=[Finding(found.execution_id, one_line(found.what)) for found in findings],
         )
+
+
+def _schema(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Check that every table, index, view and trigger is listed under its kind and name: SQLite itself goes by the
+    statement that made it, so a table that is listed as something else is read, and never checked."""
+    names = "SELECT type, name FROM sqlite_schema"
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        migrate(fresh, None)
+        expected = fresh.execute(names).fetchall()
+    try:
+        listed = set(connection.execute(names))
+    except DATABASE_ERRORS as error:
+        yield Finding(None, f"schema: {error}")
+        return
+    for kind, name in expected:
+        if (kind, name) not in listed:
+            yield Finding(None, f"schema: the {kind} {name} is missing")
 
 
 def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:

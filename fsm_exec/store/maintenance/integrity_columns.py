@@ -18,6 +18,7 @@ from fsm_exec.core.costs.message_counts import count_messages
 from fsm_exec.core.costs.metrics import DeadlineBook, MessageColumns, compute_child_metrics, compute_metrics
 from fsm_exec.core.costs.rows import ChildMetricsRow, MetricsRow
 from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.reservation import reserved_e6
 from fsm_exec.core.journal.replay import ReplayedRow
 from fsm_exec.core.journal.rows import JournalRow
 from fsm_exec.core.journal.snapshot import SNAPSHOT_VERSION
@@ -25,7 +26,7 @@ from fsm_exec.core.journal.to_rows import edge_figures, save_of
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.ladder_codec import decode_ladder
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.core.values.units import format_count, format_price, parse_count
+from fsm_exec.core.values.units import format_count, format_money, format_price, parse_count
 from fsm_exec.store.damaged_rows import struct_of
 from fsm_exec.store.journal_steps import encode_step_fills
 from fsm_exec.store.reads import execution_reads, recovery
@@ -75,6 +76,8 @@ def _state(connection: sqlite3.Connection, snapshot: bytes, folded: Execution, l
         "updated_at": to_iso(last.at_us),
     }
     yield from _row(connection, "execution_state", folded.execution_id, expected)
+    reserved = {"reserved": format_money(reserved_e6(folded))}  # NULL: last saved before there was such a column
+    yield from _row(connection, "execution_state", folded.execution_id, reserved, unless_null=True)
 
 
 def _edge(connection: sqlite3.Connection, folded: Execution) -> Iterator[str]:

@@ -22,6 +22,8 @@ _JSON: Final[dict[str, frozenset[str]]] = {
     "methods": frozenset({"config"}),
     "markets": frozenset({"price_ranges"}),
     "order_book_snapshots": frozenset({"yes_depth", "no_depth"}),
+    "risk_log": frozenset({"figures"}),
+    "event_shapes": frozenset({"tickers"}),
 }
 _TIMES: Final = frozenset({"at", "deadline"})  # and whatever ends in _at
 

@@ -1,0 +1,157 @@
+"""What the store keeps of the account, in both lanes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from msgspec.structs import replace
+
+from fsm_exec.core.account.brake import RiskState
+from fsm_exec.core.account.rows import (
+    AccountFill,
+    AccountLook,
+    Adjustment,
+    Bought,
+    Difference,
+    Opening,
+    RiskLogRow,
+    TakenOver,
+)
+from fsm_exec.core.errors import SaveRefused
+from fsm_exec.core.market.account import EventShape, Settlement
+from fsm_exec.core.market.fees import FeeTerms
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.store_port import AccountStore
+from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
+from tests.store.conftest import T0_US
+
+if TYPE_CHECKING:
+    from tests.store.conftest import OpenStore, Samples
+
+BY_HAND = AccountFill(
+    order_id="o-hand",
+    fill_id="t-1",
+    ticker="KXTEST-1",
+    outcome="no",
+    price_e4=PriceE4(4_400),
+    count_e2=CountE2(250),
+    fee_e6=MoneyE6(43_200),
+    is_taker=True,
+    traded_at_us=T0_US + 10_000_000,
+)
+SETTLEMENT = Settlement(
+    ticker="KXTEST-1",
+    event="KXTEST",
+    result="scalar",
+    value_e4=PriceE4(2_500),
+    yes_count_e2=CountE2(50),
+    no_count_e2=CountE2(0),
+    yes_cost_e6=MoneyE6(210_000),
+    no_cost_e6=MoneyE6(0),
+    revenue_e6=MoneyE6(130_000),
+    fee_e6=MoneyE6(43_200),
+    at_us=T0_US + 90_000_000,
+)
+OPENING = Opening(
+    ticker="KXTEST-1",
+    count_e2=CountE2(-100),
+    cost_e6=MoneyE6(300_000),
+    realized_e6=MoneyE6(-5),
+    fees_e6=None,
+    at_us=T0_US + 5_000_000,
+)
+LOOK = AccountLook(at_us=T0_US + 5_000_000, first_at_us=T0_US + 5_000_000, balance_e6=MoneyE6(10**9), explained_e6=None)
+CHANGE = Adjustment(
+    ticker="KXTEST-2", at_us=T0_US + 7, count_e2=CountE2(-30), cost_e6=MoneyE6(-90_000), why="unexplained"
+)
+FOUND = Difference(
+    kind="position", ticker="KXTEST-2", found_at_us=T0_US + 7, ours="0.00", theirs="-0.30", cause="unexplained"
+)
+RISK = RiskState(state="reducing", why="lost 12", since_us=T0_US, day="2026-11-29", day_start_e6=3, peak_e6=-4)
+MOVE = RiskLogRow(
+    at_us=T0_US,
+    moved_from="active",
+    moved_by="loss_passed",
+    moved_to="reducing",
+    who="engine",
+    why="lost 12",
+    figures=b'{"equity":"-9.000000"}',
+)
+
+
+async def test_the_account_comes_back_as_it_was_saved(open_store: OpenStore, samples: Samples) -> None:
+    """Every row of it, the books of a market in time order with ours, others' and what was taken over."""
+    shape = EventShape(event="KXTEST", series="KX", mutually_exclusive=True, tickers=("KXTEST-1", "KXTEST-2"))
+    terms = MarketTerms(
+        ticker="KXTEST-1",
+        series="KX",
+        event="KXTEST",
+        category="Test",
+        status="open",
+        grid=LINEAR_CENT,
+        fees=FeeTerms(0, 0),
+    )
+    async with open_store() as opened:
+        store: AccountStore = opened
+        assert await store.load_account() == replace(await store.load_account(), markets=(), look=None, risk=None)
+        await opened.save_market(terms, T0_US)
+        await opened.save(samples.save(children=(samples.child(),), fills=(samples.fill(),)))
+        await store.save_account_fills([BY_HAND, replace(BY_HAND, fill_id="t-2")])
+        await store.save_look(LOOK, [OPENING], [CHANGE], [FOUND])
+        await store.save_risk(RISK, MOVE)
+        await store.save_risk(replace(RISK, equity_e6=-5), None)
+        await store.save_event_shape(shape, T0_US)
+        books = await store.load_books("KXTEST-1")
+        assert [entry.at_us for entry in books.entries] == sorted(entry.at_us for entry in books.entries)
+        kinds = [type(entry) for entry in books.entries]
+        assert (kinds.count(Bought), kinds.count(TakenOver), books.settlement) == (3, 1, None)
+        (ours,) = [one for one in books.entries if isinstance(one, Bought) and one.execution_id is not None]
+        assert (ours.execution_id, ours.method, ours.outcome) == ("e1", "simple_limit@1", "yes")
+        await store.save_settlements([SETTLEMENT])
+        account = await store.load_account()
+        assert (account.look, account.openings, account.differences) == (LOOK, (OPENING,), (FOUND,))
+        assert (account.risk, account.shapes, account.damage) == (replace(RISK, equity_e6=-5), (shape,), ())
+        assert await store.load_risk_log(10) == [MOVE]
+        first, second = account.markets
+        assert (first.ticker, first.event, first.series, first.settlement) == ("KXTEST-1", "KXTEST", "KX", SETTLEMENT)
+        assert first.ours_e2 == ours.count_e2
+        assert (second.ticker, second.holding.count_e2, second.holding.cost_e6) == ("KXTEST-2", -30, -90_000)
+
+
+async def test_the_same_rows_again_change_nothing_and_other_words_take_their_place(open_store: OpenStore) -> None:
+    """A fill by order and name, a settlement by market, a difference by kind, market and time."""
+    async with open_store() as store:
+        for _ in range(2):
+            await store.save_account_fills([BY_HAND])
+            await store.save_settlements([SETTLEMENT])
+            await store.save_look(LOOK, [OPENING], [CHANGE], [FOUND])
+        assert len((await store.load_books("KXTEST-1")).entries) == 2
+        await store.save_account_fills([replace(BY_HAND, fee_e6=MoneyE6(1))])
+        await store.save_look(LOOK, differences=[replace(FOUND, gone_at_us=T0_US + 9, cause="frames_under_way")])
+        account = await store.load_account()
+        assert account.differences == ()
+        (fill,) = [one for one in (await store.load_books("KXTEST-1")).entries if isinstance(one, Bought)]
+        assert fill.fee_e6 == 1
+
+
+async def test_a_fill_whose_order_is_ours_after_all_is_counted_once(open_store: OpenStore, samples: Samples) -> None:
+    """One that was stored as nobody's, before the order's id was known, is not counted beside the execution's own."""
+    fill = samples.fill()
+    async with open_store() as store:
+        early = replace(BY_HAND, order_id=fill.order_id, fill_id=fill.fill_id)
+        await store.save_account_fills([early])
+        child = replace(samples.child(), order_id=fill.order_id)
+        await store.save(samples.save(children=(child,), fills=(fill,)))
+        (entry,) = (await store.load_books("KXTEST-1")).entries
+        assert isinstance(entry, Bought)
+        assert entry.execution_id == "e1"
+
+
+async def test_a_look_that_is_refused_leaves_nothing(open_store: OpenStore) -> None:
+    """A look with a row the database does not take is not stored in part."""
+    async with open_store() as store:
+        with pytest.raises(SaveRefused):
+            await store.save_look(LOOK, [OPENING], [], [replace(FOUND, cause="bad luck")])
+        account = await store.load_account()
+        assert (account.look, account.openings, account.markets) == (None, (), ())
