@@ -20,7 +20,7 @@ from fsm_exec.kalshi.market_terms import STATUS_OF_WORD
 from fsm_exec.kalshi.terms_reader import fetch_listed_markets
 from fsm_exec.kalshi.translate import Malformed, malformed_as, time_us
 from fsm_exec.wire import markets as wire
-from fsm_exec.wire.field_values import required_text
+from fsm_exec.wire.field_values import missing_field, required_text
 from fsm_exec.wire.raw_listings import RawEventsPage, RawMarketsPage
 
 PAGES_MAX: Final = 5  # of one search; what they leave out is said
@@ -58,7 +58,7 @@ class MarketFactsReader:
                 raise Malformed(f"got event {found.event_ticker[:60]!r}")
             raws = found.markets or body.markets
             if not raws:
-                raise Malformed("it names no market")
+                raise missing_field("markets")
             exclusive = found.mutually_exclusive
             if exclusive is None:
                 exclusive = found.collateral_return_type == MUTUALLY_EXCLUSIVE

@@ -70,6 +70,13 @@ NEEDED: dict[str, str] = {
     "markets[].price_ranges[].start markets[].price_ranges[].end markets[].price_ranges[].step",
     "the balance": "",
     "a position": "market_positions[].ticker market_positions[].position_fp",
+    "a settlement": "settlements[].ticker settlements[].event_ticker settlements[].market_result "
+    "settlements[].settled_time settlements[].revenue settlements[].yes_count_fp settlements[].no_count_fp "
+    "settlements[].yes_total_cost_dollars settlements[].no_total_cost_dollars settlements[].fee_cost",
+    "an event's shape": "event event.event_ticker event.series_ticker event.markets event.markets[].ticker",
+    "a market's facts": "markets[].ticker markets[].event_ticker markets[].status",
+    "a search by words": "events[].event_ticker events[].markets[].ticker events[].markets[].event_ticker "
+    "events[].markets[].status",
     "a place in the queue": "queue_positions[].order_id queue_positions[].queue_position_fp",
     "the limits": "read.refill_rate read.bucket_capacity write.refill_rate write.bucket_capacity",
     "the costs": "endpoint_costs[].method endpoint_costs[].path endpoint_costs[].cost",
@@ -95,9 +102,16 @@ LISTS = {  # a page without its list is no page: it must not pass for an empty o
     "a batch cancelled": "orders",
     "a listed market": "markets",
     "a position": "market_positions",
+    "a settlement": "settlements",
+    "a market's facts": "markets",
+    "a search by words": "events",
     "books": "orderbooks",
     "a public trade": "trades",
 }
+FACTS = (
+    "ROW.yes_bid_dollars ROW.yes_bid_size_fp ROW.yes_ask_dollars ROW.yes_ask_size_fp "
+    "ROW.last_price_dollars ROW.volume_24h_fp ROW.close_time ROW.expected_expiration_time"
+)
 USED: dict[str, str] = {
     "an order that rests": "orders[].client_order_id",
     "an order that was cancelled": "orders[].client_order_id",
@@ -108,6 +122,8 @@ USED: dict[str, str] = {
     "the balance": "portfolio_value balance_dollars",
     "a position": "market_positions[].total_traded_dollars market_positions[].market_exposure_dollars "
     "market_positions[].realized_pnl_dollars market_positions[].fees_paid_dollars",
+    "a market's facts": "markets[].yes_sub_title " + FACTS.replace("ROW", "markets[]"),
+    "a search by words": "events[].markets " + FACTS.replace("ROW", "events[].markets[]"),
     "a place in the queue": "queue_positions queue_positions[].market_ticker",
     "the limits": "usage_tier read write",
     "the costs": "default_cost endpoint_costs",
@@ -116,7 +132,7 @@ USED: dict[str, str] = {
     "books": "orderbooks[].orderbook_fp.yes_dollars orderbooks[].orderbook_fp.no_dollars",
     "a frame orderbook_snapshot": "msg.yes_dollars_fp msg.no_dollars_fp sid seq",
     "a frame orderbook_delta": "sid seq",
-    "a frame fill": "msg.client_order_id",
+    "a frame fill": "msg.client_order_id msg.post_position_fp",
     "a frame user_order": "msg.client_order_id",
     "a frame market_lifecycle_v2": "",
 }
@@ -350,6 +366,13 @@ async def everything(stage: Stage) -> list[Kept]:
         await keep("a book", f"{market}/orderbook", lambda c: shown(c.public.fetch_order_book(stage.ticker)))
         await keep("books", "/markets/orderbooks", lambda c: all_shown(c.public.fetch_order_books([stage.ticker])))
         await keep("a public trade", "/markets/trades", lambda c: c.public.fetch_trades(stage.ticker))
+        stage.exchange.exclusive_events.add("KXTEST-26OCT01")
+        await keep("an event's shape", event, lambda c: c.fetch_event_shape("KXTEST-26OCT01"))
+        await keep("a market's facts", "/markets", lambda c: c.fetch_market_facts([stage.ticker]))
+        await keep("a search by words", "/events", lambda c: c.search_markets("kxtest a"))
+        stage.exchange.close_market(stage.ticker)
+        stage.exchange.determine_market(stage.ticker, "yes")
+        await keep("a settlement", "/portfolio/settlements", lambda c: c.fetch_settlements())
     return found
 
 
