@@ -56,7 +56,7 @@ def test_the_histories_are_worth_living_through(reports: dict[int, HistoryReport
 def test_lives_end_at_every_crash_point() -> None:
     """The draws kill at each name and at unnamed doors and moments, stop, drain, halt, contradict and set clocks wrong,
     and other people do what they do; both outcomes, one contract and thousands, every method."""
-    steps = [action for seed in range(1, 1_001) for _, action in draw(seed).steps]
+    steps = [action for seed in range(1, 1_001) for _, action in draw(seed, account=True).steps]
     assert {type(action) for action in steps} == set(get_args(AnyAction))
     assert {action.silent for action in steps if isinstance(action, Hit | Hand)} == {True, False}
     assert {action.bound for action in steps if isinstance(action, Submit)} == {"slippage", "worst", "cap"}

@@ -115,6 +115,60 @@ class CancelNewest(Action, frozen=True, kw_only=True):
     """Cancel the execution that was submitted last."""
 
 
+class SubmitToLimit(Action, frozen=True, kw_only=True):
+    """Ask for the most that the limits of risk leave at the book's prices, by the exchange's own books, and for
+    `beyond_e2` more: one that must be let in, or must not."""
+
+    market: int
+    outcome: Outcome
+    beyond_e2: int
+    method: str
+    horizon_ms: int
+
+
+class CloseOut(Action, frozen=True, kw_only=True):
+    """Close so many per mille of what is held of a market, if anything is. Beyond a thousand: more than is held."""
+
+    market: int
+    per_mille: int
+    horizon_ms: int
+
+
+class HandTrade(Action, frozen=True, kw_only=True):
+    """The account's owner buys by hand: at once at what is offered, or with an order that rests at the best bid for
+    `rests_ms`. `silent`: no frame carries what happens when it is placed."""
+
+    market: int
+    outcome: Outcome
+    count_e2: CountE2
+    rests_ms: int
+    silent: bool
+
+
+class Deposit(Action, frozen=True, kw_only=True):
+    """Pay in so many dollars, or out."""
+
+    dollars: int
+
+
+class Settle(Action, frozen=True, kw_only=True):
+    """Close a market, if it is still open, and settle it `after_ms` later."""
+
+    market: int
+    result: Outcome
+    after_ms: int
+
+
+class RiskResume(Action, frozen=True, kw_only=True):
+    """The user returns the brake to `active`, as it allows or with the loss accepted."""
+
+    accept_loss: bool
+
+
+class RiskReduce(Action, frozen=True, kw_only=True):
+    """The user leads the brake from `halted` to `reducing`."""
+
+
 AnyAction: TypeAlias = (
     Submit
     | Cancel
@@ -130,4 +184,11 @@ AnyAction: TypeAlias = (
     | Orphan
     | Detour
     | CancelNewest
+    | SubmitToLimit
+    | CloseOut
+    | HandTrade
+    | Deposit
+    | Settle
+    | RiskResume
+    | RiskReduce
 )

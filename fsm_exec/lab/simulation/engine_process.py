@@ -37,6 +37,7 @@ class EngineProcess:
         self.ended = trio.Event()
         self.failed: str | None = None
         self.failure = ""  # its kind: the text may name paths and processes, which no history may depend on
+        self.began_us = 0  # to open what it needs
         self.started_us = 0
         self.refused_429 = 0
         self.engine: Engine | None = None
@@ -80,6 +81,7 @@ class EngineProcess:
         world, life = self._world, self.life
         wall = WallClock(world.system_us())
         self.wall_us = wall.now_us
+        self.began_us = world.now_us()
         lock = ExitStack()
         lock.enter_context(database_lock(world.database, what="simulated", since=to_iso(wall.now_us())))
         life.at_the_end(lock.close)

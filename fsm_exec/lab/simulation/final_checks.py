@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from fsm_exec.core.values.units import US_PER_MS
 from fsm_exec.lab.simulation import audit, user_actions
 from fsm_exec.lab.simulation.actions import Cancel, CancelNewest, Contradict, Halt
-from fsm_exec.lab.simulation.scenario import CALM, START_US
+from fsm_exec.lab.simulation.scenario import CALM
 from fsm_exec.lab.simulation.wait import wait_until
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ async def wait_until_ended(world: World) -> bool:
                 world.witness.found(f"9: {name} has not ended in time: {_state_of(world, name)}")
             return False
         _look_for_what_is_not_known(world)
-        if world.now_us() > _calm_us(world) + NO_START_US:
+        if world.now_us() > world.calm_us + NO_START_US:
             world.witness.found(f"9: the engine does not start any more: {world.process.failed}")
             return False
         await trio.sleep(LOOK_S)
@@ -61,14 +60,14 @@ async def resume_misled(world: World) -> None:
 
 async def wait_until_at_rest(world: World) -> None:
     """Wait until fills the stream never carried are learned from listings, in their own time."""
-    connection, account, orphans = world.disk.connection, world.account, world.witness.orphans
+    connection, account, orphans = world.disk.connection, world.account, world.witness.foreign
     with trio.move_on_after(ARRIVAL_S):
         await wait_until(lambda: not audit.fill_differences(connection, account, orphans) and not _resting(world))
 
 
 def check_final_books(world: World, *, all_ended: bool) -> None:
     """Every book against every other, once all is at rest."""
-    connection, orphans = world.disk.connection, world.witness.orphans
+    connection, orphans = world.disk.connection, world.witness.foreign
     for line in (
         *audit.stored_differences(connection),
         *audit.fill_differences(connection, world.account, orphans),
@@ -96,9 +95,9 @@ def _look_for_what_is_not_known(world: World) -> None:
     if not world.is_up() or world.process.engine is None:
         return
     before_us = world.now_us() - KNOWN_US
-    if before_us < max(_calm_us(world), world.process.started_us):
+    if before_us < max(world.calm_us, world.process.started_us):
         return
-    connection, ignored = world.disk.connection, set(world.witness.orphans)
+    connection, ignored = world.disk.connection, world.witness.foreign
     ignored |= audit.orders_given_up(connection)
     for line in audit.known_late(connection, world.account, before_us, ignored):
         world.witness.found(f"{line} after {KNOWN_US // 1_000_000} s")
@@ -108,6 +107,7 @@ def _untrue_reasons(world: World) -> list[str]:
     """Return the reasons of executions that are untrue: a cancel by the owner, a request of the user or a halt must
     have happened. For an order that a listing shows as canceled it stays open whether its market's close did it."""
     handled = {world.witness.owner(name) for name in world.witness.handled}
+    handled |= set() if world.witness.risk is None else world.witness.risk.emptied
     closed = {ticker for ticker, market in world.exchange.markets.items() if market.status != "active"}
     handled |= {name for name, kept in world.witness.durable.items() if kept.execution.terms.ticker in closed}
     steps = [action for _, action in world.scenario.steps]
@@ -125,19 +125,15 @@ def _untrue_reasons(world: World) -> list[str]:
     ]
 
 
-def _calm_us(world: World) -> int:
-    return START_US + world.scenario.calm_ms * US_PER_MS
-
-
 def _bound_us(world: World, name: str, deadline_us: int) -> int:
     """Invariant 9: by when this execution must have ended. The exchange has answered since calm came, the engine
     asks since it was started, by a clock that is right (which is looked at now and then), and since it took this one
     up again if it had been given up; a write that got into doubt at its very end still needs its own window."""
-    since_us = max(_calm_us(world), world.process.started_us)
+    since_us = max(world.calm_us, world.process.started_us)
     if world.right_us:
         since_us = max(since_us, world.right_us + CLOCK_LOOK_US)
     if name in world.contradicted:
-        since_us = max(since_us, _calm_us(world) + TAKEN_UP_US)
+        since_us = max(since_us, world.calm_us + TAKEN_UP_US)
         since_us = max(since_us, world.witness.restored_us.get(name, 0))
     last_us = max(deadline_us, since_us) + ANSWER_US
     doubt_us = min(world.witness.doubts_us.get(name, 0), last_us)

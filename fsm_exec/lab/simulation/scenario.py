@@ -12,7 +12,8 @@ import msgspec
 
 from fsm_exec.algorithms import SHIPPED
 from fsm_exec.core.journal.crashpoints import NAMES
-from fsm_exec.core.values.units import CountE2
+from fsm_exec.core.values.units import US_PER_MS, CountE2
+from fsm_exec.lab.simulation.account_draws import AccountPlan, draw_account, draw_account_actions
 from fsm_exec.lab.simulation.actions import (
     AnyAction,
     Cancel,
@@ -42,8 +43,9 @@ from fsm_exec.paper.faults import (
 )
 from fsm_exec.paper.tapes.profiles import PROFILES
 
-START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
+START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC, and a midnight in Tokyo
 CALM, LYING = "none", "lying"
+METHODS = tuple(name for name in SHIPPED if name != "close")  # that one is for what closes a position
 
 
 class MarketPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,16 +54,17 @@ class MarketPlan(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     seed: int
     seconds: int
+    event: str = "KXSIM"
 
     @property
     def ticker(self) -> str:
-        return f"KXSIM-{self.seed}"
+        return f"{self.event}-{self.seed}"
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """`calm_ms`: from then on nothing goes wrong any more at the exchange, and no action comes. `steps` numbers the
     actions as they were drawn: (number, action). `late_fills_per_mille` of the cancels are followed by a fill that the
-    exchange had made before and had not booked."""
+    exchange had made before and had not booked. Without an `account` the engine looks at none and has no limits."""
 
     seed: int
     markets: tuple[MarketPlan, ...]
@@ -70,12 +73,24 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     late_fills_per_mille: int
     calm_ms: int
     steps: tuple[tuple[int, AnyAction], ...]
+    account: AccountPlan | None = None
+
+    @property
+    def start_us(self) -> int:
+        """When it all begins."""
+        return START_US - (0 if self.account is None else self.account.early_ms) * US_PER_MS
 
 
 def draw(
-    seed: int, *, profile: str | None = None, faults: str | None = None, executions: int | None = None
+    seed: int,
+    *,
+    profile: str | None = None,
+    faults: str | None = None,
+    executions: int | None = None,
+    account: bool = False,
 ) -> Scenario:
-    """The scenario of a seed; `profile` (of the flow) and `faults` overrule what it draws. Raises UserError."""
+    """The scenario of a seed; `profile` (of the flow) and `faults` overrule what it draws. With `account` it may have
+    one. Raises UserError."""
     rng = random.Random(f"scenario:{seed}")
     seconds = rng.choice((20, 40, 60, 60, 90))
     calm_ms = seconds * 1_000
@@ -89,6 +104,13 @@ def draw(
     actions += _troubles(random.Random(f"troubles:{seed}"), calm_ms, count)
     actions += _contradictions(random.Random(f"contradictions:{seed}"), calm_ms, count)
     actions += _others(random.Random(f"others:{seed}"), len(markets), calm_ms)
+    owned = draw_account(seed, len(markets)) if account and not plan.lies.any else None
+    if owned is not None:
+        if plan.exchange.settle == "yes":  # all markets, which they could not
+            owned = msgspec.structs.replace(owned, exclusive=())
+        actions += draw_account_actions(seed, owned, calm_ms)
+        named = zip(markets, owned.events, strict=True)
+        markets = tuple(msgspec.structs.replace(market, event=event) for market, event in named)
     actions.sort(key=lambda action: action.at_ms)
     late = rng.choice((0, 0, 0, 0, 0, 0, 200, 600))
     return Scenario(
@@ -101,6 +123,7 @@ def draw(
         else max(late, random.Random(f"late:{seed}").choice((0,) * 9 + (1_000,))),
         calm_ms=calm_ms,
         steps=tuple(enumerate(actions)),
+        account=owned,
     )
 
 
@@ -126,7 +149,7 @@ def _submission(seed: int, n: int, markets: int, calm_ms: int) -> Submit:
         market=rng.randrange(markets),
         outcome=rng.choice(("yes", "no")),
         count_e2=CountE2(rng.choice((1, 100, 100, 250, 1_000, 2_000, 10_000, 100_000))),
-        method=rng.choice(tuple(SHIPPED)),  # not of packages too: a seed is one history wherever it is played
+        method=rng.choice(METHODS),  # not of packages too: a seed is one history wherever it is played
         price=rng.choice(("passive", "mid", "mid", "cross")),
         horizon_ms=horizon_ms,
         bound=bounds.choice(("slippage", "slippage", "worst", "cap")),

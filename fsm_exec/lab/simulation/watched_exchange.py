@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from fsm_exec.core.values.units import CountE2, parse_count
 from fsm_exec.lab.simulation.witness import Witness
 from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.market_book import Match
 from fsm_exec.paper.matching_engine.orders import Order
 from fsm_exec.paper.timing.timeline import Rank, Timeline
@@ -57,8 +58,10 @@ class WatchedExchange(Exchange):
         self._witness, self._late_fills, self._silence = witness, late_fills, silence
 
     def create_order(self, account: Account, request: rest.CreateOrder) -> rest.CreateOrderAnswer:
+        held_e2 = account.position(request.ticker).count_e2
         answer = super().create_order(account, request)
         self._executed("create", account, answer.order_id)
+        self._witness.closed(self.orders[answer.order_id], held_e2, account.position(request.ticker).count_e2)
         return answer
 
     def amend_order(self, account: Account, order_id: str, request: rest.AmendOrder) -> rest.AmendOrderAnswer:
@@ -84,6 +87,34 @@ class WatchedExchange(Exchange):
         self._witness.late_e2[order.order_id] = count
         with self._silence() if silent else nullcontext():
             self._settle(market, Match(order, None, order.outcome, order.price_e4, count), self.timeline.now_us())
+        if self._witness.risk is not None:
+            self._witness.risk.outside_changed()
+
+    def settle_market(self, ticker: str) -> None:
+        super().settle_market(ticker)
+        self._witness.history.add("settled", ticker, self.markets[ticker].result)
+        if self._witness.risk is not None:
+            self._witness.risk.outside_changed()
+
+    def _settle(self, market: PaperMarket, match: Match, now_us: int) -> None:
+        super()._settle(market, match, now_us)
+        for order in (match.maker, match.taker):
+            self._changed(order)
+
+    def _end_order(self, order: Order, status: rest.OrderStatus, reason: str | None) -> None:
+        super()._end_order(order, status, reason)
+        if self._witness.owner(order.client_order_id) is None:
+            self._changed(order)
+
+    def _changed(self, order: Order | None) -> None:
+        """Look at the account's risk after a change of one of its orders."""
+        risk = self._witness.risk
+        if order is None or risk is None:
+            return
+        if self._witness.owner(order.client_order_id) is None or order.order_id in self._witness.late_e2:
+            risk.outside_changed()
+        else:
+            risk.traded()
 
     def _executed(self, what: str, account: Account, order_id: str) -> None:
         order = self.orders[order_id]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 import msgspec
@@ -23,6 +23,9 @@ from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.wire_rules import all_in_e6, broken_by_amend, broken_by_place
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.orders import Order
+
+if TYPE_CHECKING:
+    from fsm_exec.lab.simulation.risk_witness import RiskWitness
 
 FINDINGS_MAX = 30
 ORDERS = "/portfolio/events/orders"
@@ -57,7 +60,8 @@ class Witness:
     """`instance` is whose orders are looked at, `clock_offset_us` how far the engine's clock is ahead. Tell
     `committed` of every transaction, `sending` of every request.
     `doubts_us` is when each execution's last doubt about a write began, `durable` what the disk holds of each;
-    `late_e2` what the exchange booked after it had said that the order was over."""
+    `late_e2` what the exchange booked after it had said that the order was over, `risk` looks at the account, if the
+    engine has one."""
 
     def __init__(self, history: History, instance: str, clock_offset_us: Callable[[], int]) -> None:
         self.findings: list[str] = []
@@ -73,7 +77,9 @@ class Witness:
         self.falsified_orders: Callable[[], AbstractSet[str]] = (
             frozenset  # order ids of which something was said that is not so
         )
+        self.risk: RiskWitness | None = None
         self.orphans: set[str] = set()  # orders that were drawn under names of ours
+        self.by_hand: set[str] = set()  # orders of the account's owner
         self.handled: set[str] = set()  # orders that a third party cancelled
         self._names: dict[str, str] = {}  # of our orders, by the exchange's ids
 
@@ -94,6 +100,11 @@ class Witness:
         is not; at the end all must agree all the same."""
         lied = self.falsified_orders()
         return bool(lied) and any(order.order_id in lied for order in self._orders.get(execution_id, ()))
+
+    @property
+    def foreign(self) -> set[str]:
+        """The orders that no execution has."""
+        return self.orphans | self.by_hand
 
     # The disk
 
@@ -146,6 +157,8 @@ class Witness:
                 doubt_us = max(self.doubts_us.get(execution_id, 0), child.suspicion.since_us)
                 self.doubts_us[execution_id] = doubt_us
         self.durable[execution_id] = _Durable(execution, states)
+        if before is None and self.risk is not None:
+            self.risk.accepted(execution)
         if execution.is_ended and not self.was_lied_to(execution_id):
             for order in self._orders.get(execution_id, ()):
                 if order.status == "resting":
@@ -193,6 +206,17 @@ class Witness:
             self.found(line)
 
     # The exchange
+
+    def closed(self, order: Order, before_e2: int, after_e2: int) -> None:
+        """An order arrived and took what it could at once; the account's position was that and is this now."""
+        owner = self.owner(order.client_order_id)
+        durable = None if owner is None else self.durable.get(owner)
+        if durable is None or not durable.execution.reduce_only:
+            return
+        if abs(after_e2) > abs(before_e2) or after_e2 * before_e2 < 0:
+            self.found(f"13: {owner} only closes, and its order took the position from {before_e2} to {after_e2}")
+        if order.status == "resting":
+            self.found(f"13: {owner} only closes, and its order {order.client_order_id} rests")
 
     def accepted(self, account: Account, order: Order) -> None:
         """The exchange took an order in, or took another price or count for it."""

@@ -22,25 +22,34 @@ from fsm_exec.lab.simulation.actions import (
     AnyAction,
     Cancel,
     CancelNewest,
+    CloseOut,
     Contradict,
     Crash,
+    Deposit,
     Detour,
     Drain,
     Halt,
     Hand,
+    HandTrade,
     Hit,
     Jump,
     Orphan,
     Resume,
+    RiskReduce,
+    RiskResume,
     Second,
+    Settle,
     Submit,
+    SubmitToLimit,
 )
 from fsm_exec.lab.simulation.contradiction import contradict
 from fsm_exec.lab.simulation.disk import Disk
 from fsm_exec.lab.simulation.engine_process import EngineProcess, Order
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.life import Life, doors_at_crash_points
-from fsm_exec.lab.simulation.scenario import START_US, Scenario
+from fsm_exec.lab.simulation.risk_oracle import Layout
+from fsm_exec.lab.simulation.risk_witness import RiskWitness
+from fsm_exec.lab.simulation.scenario import CALM, Scenario
 from fsm_exec.lab.simulation.wait import wait_until
 from fsm_exec.lab.simulation.watched_exchange import LateFills, WatchedExchange
 from fsm_exec.lab.simulation.witness import Witness
@@ -59,6 +68,7 @@ from fsm_exec.runtime.logs import open_log
 CASH_E6 = MoneyE6(1_000_000 * 1_000_000)
 START_WAIT_S = 30  # for the first start, in case the exchange is in no mood
 START_AGAIN_S = 2  # after a start that failed
+LOOKED_US, FRAME_US = 45_000_000, 2_000_000  # by then what was done by hand has been read, or been told of
 SECOND_NUMBER = 1_000  # so that its life has a name of its own
 
 
@@ -104,9 +114,13 @@ async def _live(world: World) -> None:
         world.host = host
         for market in world.scenario.markets:
             tape = generate(
-                market.seed, market.seconds, profile=market.profile, ticker=market.ticker, start_us=START_US
+                market.seed,
+                market.seconds,
+                profile=market.profile,
+                ticker=market.ticker,
+                start_us=world.scenario.start_us,
             )
-            paper.play(tape, START_US)
+            paper.play(tape, world.scenario.start_us)
         async with trio.open_nursery() as nursery:
             await world.live(nursery)
             nursery.cancel_scope.cancel()
@@ -121,7 +135,7 @@ class World:
         self.scenario = scenario
         self.database = directory / "simulated.sqlite"  # for its lock only: the rows are in memory
         seed = scenario.seed
-        self.clock = Clock.starting_at(START_US)
+        self.clock = Clock.starting_at(scenario.start_us)
         self.offset_us = 0  # by which the machine's clock is wrong
         self.right_us = 0  # when it was last set right
         self.contradicted: set[str] = set()
@@ -133,12 +147,12 @@ class World:
             Timeline(self.clock),
             seed=random.Random(f"exchange:{seed}").getrandbits(63),
             witness=self.witness,
-            late_fills=LateFills(scenario.late_fills_per_mille, seed, START_US + scenario.calm_ms * US_PER_MS),
+            late_fills=LateFills(scenario.late_fills_per_mille, seed, scenario.start_us + scenario.calm_ms * US_PER_MS),
             silence=self.silence,
         )
         self.gate = Authenticator(self.exchange, self.clock)
         self.account, self.credentials = self.gate.open_account(CASH_E6, "ed25519")
-        self.plan = FaultPlan(scenario.faults, seed, until_us=START_US + scenario.calm_ms * US_PER_MS)
+        self.plan = FaultPlan(scenario.faults, seed, until_us=scenario.start_us + scenario.calm_ms * US_PER_MS)
         self.witness.falsified_orders = lambda: self.plan.falsified_orders
         self.disk = Disk(instance, self.witness.committed)
         self.witness.connection = self.disk.connection
@@ -150,6 +164,12 @@ class World:
         self._log_file = io.StringIO()
         self._keeps = keeps
         self._worth_e6 = audit.worth_e6(self.exchange)
+        self.is_silent = False
+        if scenario.account is not None:
+            events = dict(zip(self.tickers, scenario.account.events, strict=True))
+            self.exchange.exclusive_events.update(scenario.account.exclusive)
+            layout = Layout(events, frozenset(scenario.account.exclusive))
+            self.witness.risk = RiskWitness(scenario.account, layout, self)
         self._halts = any(isinstance(action, Halt) for _, action in scenario.steps)
         self._down_ms = 0
         self.lag_us = (scenario.faults.exchange.lagging_reads.for_ms + 1) * US_PER_MS  # of the listings, at most
@@ -158,8 +178,20 @@ class World:
     def silence(self) -> Iterator[None]:
         """Let no frame carry what happens in the block."""
         self.plan.begin_outage("account frames")
+        self.is_silent = True
         yield
+        self.is_silent = False
         self.plan.end_outage("account frames")
+
+    def must_know(self, at_us: int, *, silent: bool) -> bool:
+        """Whether the engine at work must know by now what was done by hand then: before it began to read the account,
+        or so long ago that, on an exchange on which nothing goes wrong, a frame or a look has told it."""
+        process, now_us = self.process, self.now_us()
+        if not process.began_us or at_us < process.began_us - self.lag_us:
+            return True
+        told_us = LOOKED_US if silent else FRAME_US
+        since_us = self.calm_us if self.scenario.faults_name != CALM else 0
+        return process.started_us > 0 and at_us >= since_us and max(at_us, process.started_us) + told_us < now_us
 
     def now_us(self) -> int:
         """The true time."""
@@ -174,6 +206,11 @@ class World:
         """The newest one, dead or alive."""
         return self.processes[-1]
 
+    @property
+    def calm_us(self) -> int:
+        """From when on nothing goes wrong any more."""
+        return self.scenario.start_us + self.scenario.calm_ms * US_PER_MS
+
     def is_up(self) -> bool:
         """Whether the newest one runs."""
         return bool(self.processes) and self.process.ready.is_set() and not self.process.life.is_over
@@ -185,21 +222,20 @@ class World:
         nursery.start_soon(self._keep_alive, nursery)
         with trio.move_on_after(START_WAIT_S):
             await wait_until(self.is_up)
-        submissions = 0
+        orders: list[Submit | SubmitToLimit | CloseOut] = []
         for number, action in self.scenario.steps:
-            await self.clock.sleep_until(START_US + action.at_ms * US_PER_MS)
+            await self.clock.sleep_until(self.scenario.start_us + action.at_ms * US_PER_MS)
             self.history.add("action", number, action)
             if action.at_ms == 0:
                 continue  # it has been waiting since before the start
-            if isinstance(action, Submit):
-                nursery.start_soon(
-                    self._submit_when_up, submissions, partial(user_actions.submit, self, submissions, action)
-                )
-                submissions += 1
+            if isinstance(action, Submit | SubmitToLimit | CloseOut):
+                nth = len(orders)
+                nursery.start_soon(self._submit_when_up, nth, partial(user_actions.submit, self, nth, action))
+                orders.append(action)
             else:
-                self._act(action, nursery)
+                self._act(action, number, nursery)
             self._look()
-        await self.clock.sleep_until(START_US + self.scenario.calm_ms * US_PER_MS)
+        await self.clock.sleep_until(self.calm_us)
         self.history.add("calm")
         self._set_clock_right()
         for process in self.processes:
@@ -237,7 +273,7 @@ class World:
                 self._down_ms = action.down_ms
                 process.life.die_in(action.doors, action.where)
 
-    def _act(self, action: AnyAction, nursery: trio.Nursery) -> None:
+    def _act(self, action: AnyAction, number: int, nursery: trio.Nursery) -> None:
         match action:
             case Cancel() | CancelNewest():
                 nth = action.nth if isinstance(action, Cancel) else max(self.submitted, default=0)
@@ -266,9 +302,11 @@ class World:
                 nursery.start_soon(contradict, self, action)
             case Detour() if not self.plan.profile.lies.any:  # a listing that lies about it then would do so too long
                 self.plan.delay_next_write(action.for_ms * US_PER_MS)
-            case Hit() | Hand() | Orphan():
-                third_parties.perform_action(self, action)
-            case Submit() | Detour():
+            case Hit() | Hand() | Orphan() | HandTrade() | Deposit() | Settle():
+                third_parties.perform_action(self, action, number)
+            case RiskResume() | RiskReduce():
+                self.process.ask(partial(user_actions.act_on_risk, self, action))
+            case Submit() | SubmitToLimit() | CloseOut() | Detour():
                 pass
 
     def let_in(self, life: Life) -> None:
@@ -311,6 +349,11 @@ class World:
         finally:
             del self._asking[number]
 
+    @property
+    def waiting_submissions(self) -> int:
+        """How many submissions have no answer yet."""
+        return len(self._asking)
+
     def has_waiting_submission(self) -> bool:
         """Return whether a submission still waits to be accepted. A process that has gone will accept none."""
         return any(asked is None or not asked.life.is_over for asked in self._asking.values())
@@ -347,7 +390,7 @@ class World:
             deaths=sum(process.life.died_at != "end" and process.life.is_over for process in self.processes),
             doors=sum(process.life.doors for process in self.processes),
             faults=self.plan.counts.total(),
-            virtual_ms=(self.now_us() - START_US) // US_PER_MS,
+            virtual_ms=(self.now_us() - self.scenario.start_us) // US_PER_MS,
             findings=list(self.witness.findings),
             visited=sorted(visited),
             lines=self.history.lines,
