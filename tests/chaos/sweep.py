@@ -30,7 +30,7 @@ import msgspec
 import trio
 
 from fsm_exec.algorithms import SHIPPED_FAMILIES
-from fsm_exec.core.values.units import MoneyE6
+from fsm_exec.core.values.units import CountE2, MoneyE6, format_count
 from fsm_exec.lab.simulation import audit
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.server.auth import Authenticator
@@ -40,6 +40,7 @@ from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
+from fsm_exec.wire import rest
 from tests.chaos.fast_clock import ORIGIN_US, FastClock, now_us
 from tests.chaos.states import KINDS, at_work
 from tests.chaos.sweep_life import ENTRY, INSTANCE, PRICES_BELOW_MID_E4, TARGET_E2, Life
@@ -47,6 +48,10 @@ from tests.chaos.zygote import Forked, Zygote
 
 Sides: TypeAlias = Literal["before", "after", "alternate", "both"]
 START: Final = "start"
+CLOSE: Final = "close"
+"""The algorithm whose executions close a position here, both the same one."""
+BY_HAND: Final = frozenset({""})
+HELD_E2: Final = CountE2(TARGET_E2 * 3 // 2)
 VISITS_MAX: Final = 60
 BOUNDARIES: Final = ("commit", "send", "answer")
 LIVE: Final = tuple(name for name, family in SHIPPED_FAMILIES.items() if not family.lab_only)
@@ -120,6 +125,8 @@ class Sweep:
         tape = generate(SEED, TAPE_S, profile="liquid", ticker=ticker)
         TapePlayer(self._exchange, tape).start(now_us() - PLAYED_BEFORE_S * 1_000_000)
         account, credentials = self._gate.open_account(CASH_E6, "ed25519")
+        if case.scenario == CLOSE:
+            self._take_position(account, ticker)
         credentials.write_private_key(directory / "key.pem")
         return account, Life(
             rest_url=self._host.rest_url,
@@ -136,7 +143,24 @@ class Sweep:
             kill_at=case.point,
             kill_visit=case.visit,
             at_start=case.scenario == START,
+            reduce_only=case.scenario == CLOSE,
         )
+
+    def _take_position(self, account: Account, ticker: str) -> None:
+        """Hold less NO than two executions are asked to close, and more than one of them."""
+        self._exchange.timeline.advance()  # the tape's first minute has been played
+        self._exchange.create_order(
+            account,
+            rest.CreateOrder(
+                ticker=ticker,
+                side="ask",
+                count=format_count(HELD_E2),
+                price="0.0100",
+                time_in_force="immediate_or_cancel",
+                self_trade_prevention_type="taker_at_cross",
+            ),
+        )
+        assert account.position(ticker).count_e2 == -HELD_E2, "the book has too little"
 
     def _fork(self, life: Life, directory: Path, name: str) -> Forked:
         return self._zygote.fork([msgspec.json.encode(life).decode()], directory, name, entry=ENTRY)
@@ -156,14 +180,17 @@ class Sweep:
         result.orders, result.fills = len(account.orders), len(account.fills)
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             result.wrong += audit.stored_differences(connection)
-            result.wrong += audit.fill_differences(connection, account)
+            result.wrong += audit.fill_differences(connection, account, BY_HAND)
             result.wrong += audit.order_differences(connection, account, INSTANCE)
             result.wrong += audit.quarantined(connection)
             result.wrong += [f"{name} did not end" for name, _ in audit.unfinished(connection)]
             rows = connection.execute("SELECT 1 FROM execution_state").fetchall()
         result.wrong += [] if len(rows) == EXECUTIONS else [f"{len(rows)} executions, {EXECUTIONS} were submitted"]
         bought: Counter[str] = Counter()
-        for fill in account.fills:
+        ours = [fill for fill in account.fills if fill.order.client_order_id]
+        if result.case.scenario == CLOSE:
+            result.wrong += [f"{fill.trade_id} turned the position around" for fill in ours if fill.position_e2 > 0]
+        for fill in ours:
             bought[fill.order.client_order_id.split("-")[1]] += fill.count_e2
         result.wrong += [f"{name} bought {count}" for name, count in bought.items() if count > TARGET_E2]
 

@@ -34,11 +34,13 @@ POLL_S: Final = 0.25
 PRICES_BELOW_MID_E4: Final = (0, 300)
 """Of the two executions: one soon meets somebody, the other rests."""
 TARGET_E2: Final = CountE2(6_000)
+CLOSES_ABOVE_MID_E4: Final = 500
 
 
 class Life(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """It kills itself at the `kill_visit`-th visit of `kill_at` ("": never), counted from the first submission on, or,
-    for a kill `at_start`, from the start to there."""
+    for a kill `at_start`, from the start to there. `reduce_only`: its executions close what the account holds, so they
+    take what is offered."""
 
     rest_url: str
     ws_url: str
@@ -54,6 +56,7 @@ class Life(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     kill_at: str = ""
     kill_visit: int = 0
     at_start: bool = False
+    reduce_only: bool = False
 
 
 def main() -> None:
@@ -91,7 +94,7 @@ async def _submit(engine: Engine, life: Life, below_e4: int) -> None:
     while view.trusted_mid_e5 is None:
         await trio.sleep(POLL_S)
         view = engine.view(life.ticker, life.outcome)
-    target = view.grid.floor(view.trusted_mid_e5 // 10 - below_e4)
+    target = view.grid.floor(view.trusted_mid_e5 // 10 + (CLOSES_ABOVE_MID_E4 if life.reduce_only else -below_e4))
     assert target is not None
     chosen = method(life.method)
     await engine.submit(
@@ -102,5 +105,6 @@ async def _submit(engine: Engine, life: Life, below_e4: int) -> None:
             method=MethodRef(chosen.full_name, chosen),
             limits=resolve_limits(target, view.grid, engine.feeds[life.ticker].terms.fees),
             horizon_us=life.horizon_s * 1_000_000,
+            reduce_only=life.reduce_only,
         )
     )
