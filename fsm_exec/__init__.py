@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from fsm_exec.control.client_errors import DaemonFailed as DaemonFailed
     from fsm_exec.control.client_errors import Refused as Refused
     from fsm_exec.control.event_parser import Step as Step
+    from fsm_exec.control.market_schema import Estimate as Estimate
+    from fsm_exec.control.market_schema import EstimateWanted as EstimateWanted
+    from fsm_exec.control.market_schema import MarketBook as MarketBook
+    from fsm_exec.control.market_schema import MarketLine as MarketLine
+    from fsm_exec.control.market_schema import MarketList as MarketList
     from fsm_exec.control.schema import Accepted as Accepted
     from fsm_exec.control.schema import Acknowledged as Acknowledged
     from fsm_exec.control.schema import EdgeGiven as EdgeGiven
@@ -82,6 +87,7 @@ _HOMES = {
     "fsm_exec.control.client": ("AsyncClient", "Client"),
     "fsm_exec.control.client_errors": ("ControlError", "DaemonAbsent", "DaemonFailed", "Refused"),
     "fsm_exec.control.event_parser": ("Step",),
+    "fsm_exec.control.market_schema": ("Estimate", "EstimateWanted", "MarketBook", "MarketLine", "MarketList"),
     "fsm_exec.control.schema": (
         "Accepted",
         "EdgeGiven",

@@ -104,7 +104,9 @@ async def open_desk(families: Sequence[AnyFamily] = ()) -> AsyncIterator[PaperDe
         watchers = Watchers(session.wall.now_us)
         session.store.listen(watchers.notify)
         about = DaemonInfo(version="testing", environment="paper", database=":memory:", since_us=START_US)
-        control = Control(session.engine, session.store, session.wall, watchers, ControlLimits(), about, find_method)
+        control = Control(
+            session.engine, session.store, session.wall, watchers, ControlLimits(), about, find_method, session.client
+        )
         app = ControlApp(control, _ADDRESS.token, open_log(io.StringIO(), session.wall)).app
         transport = _OnVirtualTime(MemoryTransport(nursery, app))
         async with AsyncClient.of(RemoteDaemon(transport, lambda _: _ADDRESS)) as daemon:

@@ -10,6 +10,9 @@
     POST /v1/executions/ID/cancel         202
     POST /v1/executions/ID/resume         a quarantined one; 202
     POST /v1/halt, POST /v1/resume        202, 200
+    GET  /v1/markets                      search, closed, limit
+    GET  /v1/markets/TICKER/book          outcome, levels
+    POST /v1/estimate                     what an execution would cost; nothing is sent
     GET  /v1/openapi.json                 all of this, for programs
 
 Every error is {"error": {"code", "message"}}. A caller that means the daemon of one database names it in the header
@@ -31,7 +34,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.control import api_errors, schema
+from fsm_exec.control import api_errors, market_schema, schema
 from fsm_exec.control.auth import AuthMiddleware
 from fsm_exec.control.endpoints import ENDPOINTS, Endpoint, Name
 from fsm_exec.control.events import EventStream
@@ -61,6 +64,9 @@ class ControlApp:
             "resume_execution": self._resume_one,
             "halt": self._halt,
             "resume": self._resume,
+            "markets": self._markets,
+            "book": self._book,
+            "estimate": self._estimate,
             "openapi": self._openapi,
         }
         self.routes = [self._route(endpoint, handlers[endpoint.name]) for endpoint in ENDPOINTS]
@@ -128,6 +134,17 @@ class ControlApp:
     async def _resume(self, request: Request) -> Response:
         await read_body(request, schema.NoQuery)
         return json_response(await self._control.resume())
+
+    async def _markets(self, request: Request) -> Response:
+        return json_response(await self._control.markets.search(parse_query(request, market_schema.MarketsQuery)))
+
+    async def _book(self, request: Request) -> Response:
+        query = parse_query(request, market_schema.BookQuery)
+        return json_response(await self._control.markets.book(request.path_params["ticker"], query))
+
+    async def _estimate(self, request: Request) -> Response:
+        wanted = await read_body(request, market_schema.EstimateWanted)
+        return json_response(await self._control.estimator.estimate(wanted))
 
     async def _openapi(self, request: Request) -> Response:
         parse_query(request, schema.NoQuery)

@@ -6,11 +6,20 @@ key, an execution can be ended twice. A resume is sent once, for a halt may have
 
 from __future__ import annotations
 
+import re
 from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from fsm_exec.control.client_errors import UNREADABLE, DaemonFailed
+from fsm_exec.control.market_schema import (
+    BookQuery,
+    Estimate,
+    EstimateWanted,
+    MarketBook,
+    MarketList,
+    MarketsQuery,
+)
 from fsm_exec.control.schema import (
     Accepted,
     Acknowledged,
@@ -51,6 +60,7 @@ class Call(NamedTuple, Generic[S_co]):
         return None if self.body is None else msgspec.json.encode(_without_none(self.body))
 
 
+TICKER: Final = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 STATUS: Final = Call("GET", "/v1/status", Status)
 HEALTH: Final = Call("GET", "/v1/health", Health, good=frozenset({200, 503}))
 HALT: Final = Call("POST", "/v1/halt", Status)
@@ -75,6 +85,20 @@ def cancel(execution_id: str) -> Call[Acknowledged]:
 
 def resume_execution(execution_id: str) -> Call[Acknowledged]:
     return Call("POST", _path(execution_id, "/resume"), Acknowledged, is_repeatable=False)
+
+
+def markets(query: MarketsQuery) -> Call[MarketList]:
+    return Call("GET", "/v1/markets", MarketList, query)
+
+
+def book(ticker: str, query: BookQuery) -> Call[MarketBook]:
+    if not TICKER.fullmatch(ticker):
+        raise UserError(f"{ticker[:40]!r} is no market's ticker; find one with: fsm-exec markets")
+    return Call("GET", f"/v1/markets/{ticker}/book", MarketBook, query)
+
+
+def estimate(wanted: EstimateWanted) -> Call[Estimate]:
+    return Call("POST", "/v1/estimate", Estimate, body=wanted)
 
 
 def stream_request(execution_id: str | None, after: int | None) -> tuple[str, dict[str, str]]:

@@ -31,6 +31,14 @@ from fsm_exec.control import calls
 from fsm_exec.control.client_errors import ControlError, DaemonAbsent, DaemonFailed, Refused
 from fsm_exec.control.discovery import finder
 from fsm_exec.control.event_parser import Step
+from fsm_exec.control.market_schema import (
+    BookQuery,
+    Estimate,
+    EstimateWanted,
+    MarketBook,
+    MarketList,
+    MarketsQuery,
+)
 from fsm_exec.control.remote import JOURNAL_LINES, PATIENCE_S, RemoteDaemon, say_nothing
 from fsm_exec.control.schema import (
     Accepted,
@@ -46,6 +54,7 @@ from fsm_exec.control.schema import (
 )
 from fsm_exec.control.transports import BlockingTransport, LoopTransport, run
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.values.units import Outcome
 
 
 class Client:
@@ -145,6 +154,19 @@ class Client:
         """Accepts new executions again. It is sent once, for a halt may have come in between."""
         return run(self._daemon.ask(calls.RESUME))
 
+    def markets(self, search: str = "", *, closed: bool = False, limit: int = 50) -> MarketList:
+        """Finds markets: `search` is the beginning of a ticker (a market's, an event's or a series') or words of a
+        title."""
+        return run(self._daemon.ask(calls.markets(MarketsQuery(search=search, closed=closed, limit=limit))))
+
+    def book(self, ticker: str, outcome: Outcome = "yes", *, levels: int = 10) -> MarketBook:
+        """Returns the book of a market in the terms of `outcome`, with what of it is this account's."""
+        return run(self._daemon.ask(calls.book(ticker, BookQuery(outcome=outcome, levels=levels))))
+
+    def estimate(self, wanted: EstimateWanted) -> Estimate:
+        """Returns what an execution would cost and whether it would be accepted. Nothing is sent or stored."""
+        return run(self._daemon.ask(calls.estimate(wanted)))
+
     def status(self) -> Status:
         """Returns the state of the engine, of its markets and of what is live."""
         return run(self._daemon.ask(calls.STATUS))
@@ -231,6 +253,15 @@ class AsyncClient:
     async def resume(self) -> Status:
         return await self._daemon.ask(calls.RESUME)
 
+    async def markets(self, search: str = "", *, closed: bool = False, limit: int = 50) -> MarketList:
+        return await self._daemon.ask(calls.markets(MarketsQuery(search=search, closed=closed, limit=limit)))
+
+    async def book(self, ticker: str, outcome: Outcome = "yes", *, levels: int = 10) -> MarketBook:
+        return await self._daemon.ask(calls.book(ticker, BookQuery(outcome=outcome, levels=levels)))
+
+    async def estimate(self, wanted: EstimateWanted) -> Estimate:
+        return await self._daemon.ask(calls.estimate(wanted))
+
     async def status(self) -> Status:
         return await self._daemon.ask(calls.STATUS)
 
@@ -250,6 +281,14 @@ def parse_submission(values: Mapping[str, object]) -> Submission:
         raise UserError(str(error)) from None
 
 
+def parse_estimate(values: Mapping[str, object]) -> EstimateWanted:
+    """Build what is asked of an estimate from loose values. Raises UserError, as the daemon would."""
+    try:
+        return msgspec.convert(values, EstimateWanted)
+    except msgspec.ValidationError as error:
+        raise UserError(str(error)) from None
+
+
 __all__ = [
     "AsyncClient",
     "Client",
@@ -258,5 +297,6 @@ __all__ = [
     "DaemonFailed",
     "Refused",
     "Step",
+    "parse_estimate",
     "parse_submission",
 ]

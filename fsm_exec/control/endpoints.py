@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from fsm_exec.control.api_errors import ErrorCode
+from fsm_exec.control.market_schema import BookQuery, Estimate, EstimateWanted, MarketBook, MarketList, MarketsQuery
 from fsm_exec.control.schema import (
     Accepted,
     Acknowledged,
@@ -36,6 +37,9 @@ Name: TypeAlias = Literal[
     "resume_execution",
     "halt",
     "resume",
+    "markets",
+    "book",
+    "estimate",
     "openapi",
 ]
 Codes: TypeAlias = Mapping[int, tuple[ErrorCode, ...]]
@@ -89,6 +93,8 @@ _SUBMISSION: Final[Codes] = {
     502: ("exchange",),
     503: ("degraded",),
 }
+_READ: Final[Codes] = {502: ("exchange",)}
+_MARKET: Final[Codes] = {422: ("invalid",)}
 _ONE: Final = "/executions/{execution_id}"
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
@@ -161,5 +167,24 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         body=NoQuery,
     ),
     Endpoint("resume", "POST", "/resume", "Accept executions again.", {200: Status}, _codes(_BODY), body=NoQuery),
+    Endpoint("markets", "GET", "/markets", "Find markets.", {200: MarketList}, _codes(_READ), query=MarketsQuery),
+    Endpoint(
+        "book",
+        "GET",
+        "/markets/{ticker}/book",
+        "The book of a market, in the terms of one outcome, with what of it is this account's.",
+        {200: MarketBook},
+        _codes(_READ, _MARKET),
+        query=BookQuery,
+    ),
+    Endpoint(
+        "estimate",
+        "POST",
+        "/estimate",
+        "What an execution would cost, and whether it would be accepted. Nothing is sent or stored.",
+        {200: Estimate},
+        _codes(_BODY, _READ, {422: ("invalid", "over_limit")}),
+        body=EstimateWanted,
+    ),
     Endpoint("openapi", "GET", "/openapi.json", "This document.", {200: "openapi"}, _codes()),
 )

@@ -15,6 +15,7 @@ from fsm_exec.control.schema import INSTANCE, Ended, Failed, NoQuery, Quarantine
 
 Schema = dict[str, Any]
 EXECUTION_ID_PATTERN: Final = "^e[0-9]{6,18}$"
+TICKER_MAX: Final = 100
 _EVENTS: Final[dict[str, type[msgspec.Struct]]] = {"step": Transition, "quarantine": QuarantineSeen, "end": Ended}
 _REF: Final = "#/components/schemas/{name}"
 
@@ -77,6 +78,9 @@ def _parameters(endpoint: Endpoint) -> list[Schema]:
     if "{execution_id}" in endpoint.path:
         schema = {"type": "string", "pattern": EXECUTION_ID_PATTERN}
         found.append({"name": "execution_id", "in": "path", "required": True, "schema": schema})
+    if "{ticker}" in endpoint.path:
+        schema = {"type": "string", "maxLength": TICKER_MAX}
+        found.append({"name": "ticker", "in": "path", "required": True, "schema": schema})
     _, components = msgspec.json.schema_components([endpoint.query], ref_template=_REF)
     (described,) = components.values()
     for name, field in described["properties"].items():

@@ -5,12 +5,10 @@ Answers come from the database, which holds nothing that did not happen; request
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final, NoReturn, cast, get_args
+from typing import cast, get_args
 
 import msgspec
 import trio
@@ -27,6 +25,8 @@ from fsm_exec.control.admission import (
     limits_for,
 )
 from fsm_exec.control.broadcast import Watchers
+from fsm_exec.control.estimate_table import load_estimate_table
+from fsm_exec.control.estimator import Estimator
 from fsm_exec.control.journal_stream import JournalStream
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.schema import (
@@ -42,8 +42,10 @@ from fsm_exec.control.schema import (
     Status,
     Submission,
 )
+from fsm_exec.control.watched_markets import WatchedMarkets
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed
+from fsm_exec.core.exchange_port import AccountReads
 from fsm_exec.core.execution.execution import EXECUTION_ENDS
 from fsm_exec.core.journal.rows import RefusedRow, SubmissionRow
 from fsm_exec.core.journal.to_rows import edge_figures
@@ -51,14 +53,9 @@ from fsm_exec.core.values.times import from_iso, to_iso
 from fsm_exec.core.values.units import US_PER_S, Outcome, format_count, format_money, format_price, parse_price
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
-from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.status import reported_state
 from fsm_exec.store import SqliteStore
 from fsm_exec.store.reads.api_queries import Filter
-
-BOOK_WAIT_S: Final = 5.0  # for the first book of a market that was not watched before: the arrival is measured by it
-IDLE_S: Final = 600.0
-IDLE_LOOK_S: Final = 30.0
 
 
 class DaemonInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,14 +79,18 @@ class Control:
         limits: ControlLimits,
         info: DaemonInfo,
         find_method: Callable[[str], Method],
+        reads: AccountReads,
     ) -> None:
         self._engine, self._store, self._wall = engine, store, wall
         self.journal_stream = JournalStream(store, watchers, lambda: engine.status().quarantined, wall.now_us)
         self._find_method = find_method
         self._watchers, self._limits, self._info = watchers, limits, info
         self._keys: dict[str, _KeyLock] = {}  # submissions under way
-        self._accepting: Counter[str] = Counter()
-        self._names = itertools.count(1)
+        self._accepting = 0
+        self.markets = WatchedMarkets(engine, reads, wall)
+        self.estimator = Estimator(
+            engine, self.markets, wall, limits, find_method, self._check_running, load_estimate_table()
+        )
         self._is_closed = False
         self._saving = 0
         self._saved = trio.lowlevel.ParkingLot()
@@ -156,41 +157,46 @@ class Control:
         given = request.given
         self._check_running()  # what can be refused at once is refused before anything is asked of the exchange
         self._reserve_capacity(request)
-        self._accepting[given.ticker] += 1
+        self._accepting += 1
         try:
-            if await self._store.count_unfinished() + self._accepting.total() > self._limits.max_unfinished_executions:
+            if await self._store.count_unfinished() + self._accepting > self._limits.max_unfinished_executions:
                 raise api_errors.over_limit(
                     f"max_unfinished_executions = {self._limits.max_unfinished_executions} are at work; "
                     "wait for some to end"
                 )
-            feed = await self._open_market(given.ticker)
-            limits = limits_for(request, feed.terms)
-            check_size(request, limits, self._limits)
-            ends_us = self._reserve_capacity(request)
-            execution_id = await self._hand_over(
-                ExecutionRequest(
-                    ticker=given.ticker,
-                    outcome=given.outcome,
-                    target_e2=request.target_e2,
-                    method=MethodRef(request.method.full_name, request.method),
-                    limits=limits,
-                    deadline_us=ends_us,
-                    edge=request.edge,
-                    submission=SubmissionRow(given.key, request.canonical),
-                )
-            )
-            return Accepted(
-                execution_id=execution_id,
-                key=given.key,
-                is_new=True,
-                limit=format_price(limits.worst_e4),
-                cap=format_money(limits.cap_e6),
-            )
+            with self.markets.hold(given.ticker):
+                return await self._accept_on_market(request)
         finally:
             self._engine.release_capacity(given.key)
-            self._accepting[given.ticker] -= 1
-            if not self._accepting[given.ticker]:
-                del self._accepting[given.ticker]
+            self._accepting -= 1
+
+    async def _accept_on_market(self, request: CheckedSubmission) -> Accepted:
+        """Without a book the execution is accepted all the same, and its arrival is unknown."""
+        given = request.given
+        feed = await self.markets.open(given.ticker)
+        check_market(feed.terms, feed.status)
+        limits = limits_for(request, feed.terms)
+        check_size(request, limits, self._limits)
+        ends_us = self._reserve_capacity(request)
+        execution_id = await self._hand_over(
+            ExecutionRequest(
+                ticker=given.ticker,
+                outcome=given.outcome,
+                target_e2=request.target_e2,
+                method=MethodRef(request.method.full_name, request.method),
+                limits=limits,
+                deadline_us=ends_us,
+                edge=request.edge,
+                submission=SubmissionRow(given.key, request.canonical),
+            )
+        )
+        return Accepted(
+            execution_id=execution_id,
+            key=given.key,
+            is_new=True,
+            limit=format_price(limits.worst_e4),
+            cap=format_money(limits.cap_e6),
+        )
 
     def _reserve_capacity(self, request: CheckedSubmission) -> int:
         """Reserve capacity, and return the deadline as it is now: that of a horizon is later after every wait."""
@@ -226,41 +232,6 @@ class Control:
         self._is_closed = True
         while self._saving:
             await self._saved.park()
-
-    async def _open_market(self, ticker: str) -> MarketFeed:
-        """Open the market if need be, and wait a little for its book. Without a book the execution is accepted all the
-        same, and its arrival is unknown. Raises UserError for a market that takes no orders."""
-        await self._engine.open_market(ticker)
-        feed = self._engine.feeds[ticker]
-        check_market(feed.terms, feed.status)
-        with trio.move_on_after(BOOK_WAIT_S):
-            await self._wait_until_live(feed)
-        check_market(feed.terms, feed.status)
-        return feed
-
-    async def _wait_until_live(self, feed: MarketFeed) -> None:
-        changed = trio.Event()
-        name = f"submission {next(self._names)}"
-        feed.subscribe(name, lambda: changed.set())
-        try:
-            while feed.state != "live":
-                await changed.wait()
-                changed = trio.Event()
-        finally:
-            feed.unsubscribe(name)
-
-    async def close_idle_markets(self) -> NoReturn:
-        """Close markets that no execution has worked for IDLE_S, for ever."""
-        idle_since_s: dict[str, float] = {}
-        while True:
-            await trio.sleep(IDLE_LOOK_S)
-            worked = {actor.execution.terms.ticker for actor in self._engine.actors.values()}
-            for ticker in list(self._engine.feeds):
-                if ticker in worked or self._accepting[ticker]:
-                    idle_since_s.pop(ticker, None)
-                elif trio.current_time() - idle_since_s.setdefault(ticker, trio.current_time()) >= IDLE_S:
-                    del idle_since_s[ticker]
-                    self._engine.close_market(ticker)
 
     @asynccontextmanager
     async def _lock_key(self, key: str) -> AsyncIterator[None]:

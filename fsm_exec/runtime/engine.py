@@ -7,7 +7,7 @@ runtime.lifespan opens it; runtime.dispatch brings events from outside to the ex
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import trio
@@ -21,7 +21,7 @@ from fsm_exec.core.execution.machine import step
 from fsm_exec.core.journal.to_rows import edge_figures, save_of
 from fsm_exec.core.market.client_order_id import execution_id_of
 from fsm_exec.core.text import describe_failure
-from fsm_exec.core.values.units import CountE2, Outcome
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
 from fsm_exec.runtime.dispatch import Dispatch
 from fsm_exec.runtime.ended_executions import EndedExecution as EndedExecution
 from fsm_exec.runtime.ended_executions import EndedExecutions
@@ -40,6 +40,7 @@ from fsm_exec.runtime.supervisor import Supervisor
 if TYPE_CHECKING:
     from fsm_exec.core.algorithm.algorithm import Algorithm
     from fsm_exec.core.algorithm.market_view import MarketView
+    from fsm_exec.core.market.account import BudgetFacts
     from fsm_exec.runtime.actor import Actor
 
 LEAVING_S = 15.0  # how long executions may take to end when the engine's owner has failed
@@ -93,6 +94,14 @@ class Engine:
     def volume_24h(self, ticker: str) -> CountE2 | None:
         """Return the contracts traded in 24 hours, by the exchange's last word; None is unknown."""
         return self._services.exchange.volume_24h(ticker)
+
+    def own_levels(self, ticker: str, outcome: Outcome) -> Mapping[PriceE4, CountE2]:
+        """Return this account's own bids for an outcome, as far as they are known here; the caller changes nothing."""
+        return self._services.own.levels(ticker, outcome)
+
+    def budget(self) -> BudgetFacts:
+        """Return what may still be written at the exchange, as it stands now."""
+        return self._services.exchange.budget()
 
     async def open_market(self, ticker: str) -> None:
         """Watch one more market from now on. Raises as opening the engine does."""

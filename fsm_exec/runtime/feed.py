@@ -194,6 +194,14 @@ class MarketFeed:
         tracker.watch(name, watch, view.at_us)
         return replace(view, signals=tracker.read(execution.outcome, view.at_us, name))
 
+    def view_with_signals(self, outcome: Outcome) -> MarketView:
+        """Return the whole market as it is now, with the signals that belong to no execution."""
+        view = self.view(outcome, depth=0)
+        tracker = self.net_book.tracker
+        if tracker is None or self.state != "live":
+            return view
+        return replace(view, signals=tracker.read(outcome, view.at_us))
+
     def volume_since(self, at_us: int) -> CountE2 | None:
         """Return the contracts traded since then; None if something was missed in that time."""
         if self.whole_since_us is None or self.whole_since_us > at_us:

@@ -115,7 +115,7 @@ async def a_desk(limits: ControlLimits) -> AsyncIterator[Desk]:
         engine = session.engine
         store.listen(watchers.notify)
         about = DaemonInfo(version="1", environment="paper", database="memory", since_us=START_US)
-        control = Control(engine, store, wall, watchers, limits, about, method)
+        control = Control(engine, store, wall, watchers, limits, about, method, session.client)
         app = ControlApp(control, TOKEN, log)
         transport = httpx.ASGITransport(app.app)
         headers = {"Authorization": f"Bearer {TOKEN}"}

@@ -14,8 +14,9 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from fsm_exec.control import calls
 from fsm_exec.control.api_errors import ErrorCode
+from fsm_exec.control.market_schema import BookQuery, EstimateWanted, MarketsQuery
 from fsm_exec.control.schema import ListQuery, Submission
-from tests.control.conftest import Desk, error_of
+from tests.control.conftest import TICKER, Desk, error_of
 from tests.control.specified import DOCUMENT, check, operation_of
 
 BELOW_THE_API = {"http_version"}  # answered before there is a request
@@ -27,11 +28,13 @@ async def test_every_route_is_in_the_document_and_nothing_else_is(desk: Desk) ->
     described = {(method.upper(), path) for path, operations in DOCUMENT["paths"].items() for method in operations}
     routed = {(method, route.path) for route in desk.routes for method in route.methods or () if method != "HEAD"}
     assert described == routed
-    assert len(described) == 12
+    assert len(described) == 15
     for _, path in described:
         for other in ("GET", "POST", "PUT", "DELETE", "PATCH"):
             if (other, path) not in described:
-                answer = await desk.http.request(other, path.replace("{execution_id}", "e000001"))
+                answer = await desk.http.request(
+                    other, path.replace("{execution_id}", "e000001").replace("{ticker}", TICKER)
+                )
                 assert answer.status_code == 405, f"{other} {path}"
 
 
@@ -65,6 +68,9 @@ def test_the_client_asks_for_what_is_described() -> None:
         calls.show("e000001", 5),
         calls.cancel("e000001"),
         calls.resume_execution("e000001"),
+        calls.markets(MarketsQuery(search="KX", closed=True)),
+        calls.book("T", BookQuery(outcome="no")),
+        calls.estimate(EstimateWanted(ticker="T", outcome="yes", quantity="1", horizon_s=60)),
     ]
     for call in every:
         operation = operation_of(call.method, call.path)

@@ -135,8 +135,9 @@ class DaemonProcess:
             if was_halted:  # before any execution is recovered: none of them may place anything first
                 engine.halt("halted before this start")
             self._is_up = True
-            control = Control(engine, store, wall, watchers, parts.account.config.limits, self._info(), find_method)
-            session.nursery.start_soon(control.close_idle_markets)
+            limits = parts.account.config.limits
+            control = Control(engine, store, wall, watchers, limits, self._info(), find_method, session.client)
+            session.nursery.start_soon(control.markets.close_idle)
             app = ControlApp(control, parts.token, log)
             await stack.enter_async_context(run_server(app.app, parts.listening, log))
             stack.callback(watchers.close)  # before the server waits for the streams to end

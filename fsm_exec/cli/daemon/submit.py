@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,29 +10,15 @@ import click
 
 from fsm_exec.cli.daemon.arguments import TradeCommand, check_cap, check_price, check_quantity, parse_outcome
 from fsm_exec.cli.daemon.client_command import daemon_options, open_client, print_json
+from fsm_exec.cli.daemon.estimate import print_estimate
+from fsm_exec.cli.daemon.wording import check_complete, in_words_of_the_command
 from fsm_exec.cli.output import say, trim_count, trim_dollars
-from fsm_exec.control.client import DaemonAbsent, DaemonFailed, Refused, parse_submission
+from fsm_exec.control.client import DaemonAbsent, DaemonFailed, Refused, parse_estimate, parse_submission
 from fsm_exec.control.schema import DEFAULT_METHOD, Accepted, Submission
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import MoneyE6, ceil_div, format_money, parse_count, parse_money
 
 KEY_BYTES: Final = 12
-WORDS: Final = {
-    "ticker": "TICKER",
-    "outcome": "OUTCOME",
-    "quantity": "QUANTITY",
-    "limit": "--limit",
-    "cap": "--cap",
-    "target_price": "--target-price",
-    "worst_price": "--limit",
-    "max_slippage": "--max-slippage",
-    "horizon_s": "--horizon",
-    "deadline": "--deadline",
-    "model_probability": "--model-probability",
-    "expected_value": "--expected-value",
-}
-"""What the command calls a field of the API."""
-_FIELD: Final = re.compile(rf"\b({'|'.join(name for name in WORDS if '_' in name)})\b")
 
 
 @click.command(cls=TradeCommand)
@@ -63,6 +47,7 @@ _FIELD: Final = re.compile(rf"\b({'|'.join(name for name in WORDS if '_' in name
 @click.option("--worst-price", type=check_price, hidden=True, help="The older name of --limit.")
 @click.option("--model-probability", help="The edge: the model's probability of the outcome, as 0.62.")
 @click.option("--expected-value", help="The edge: dollars per contract after the taker fee.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would cost, as `estimate` does.")
 @click.option("--key", help="Your own name for it: the same key is accepted once.  [default: a new one]")
 @daemon_options
 def submit(
@@ -72,6 +57,7 @@ def submit(
     expected_value: str | None,
     key: str | None,
     *,
+    dry_run: bool,
     as_json: bool,
     **given: object,
 ) -> None:
@@ -88,6 +74,12 @@ def submit(
     if model_probability is not None:
         edge = {"model_probability": model_probability, "expected_value": expected_value}
     submission = parse_submission({"key": chosen, "edge": edge, **given})
+    if dry_run:
+        wanted = {**given, "limit": given["limit"] or given["worst_price"], "methods": [given["method"]]}
+        del wanted["method"], wanted["worst_price"]
+        with open_client(url, token_file) as daemon:
+            print_estimate(daemon, parse_estimate(wanted), as_json=as_json)
+        return
     try:
         with open_client(url, token_file) as daemon:
             accepted = daemon.submit(submission)
@@ -102,22 +94,6 @@ def submit(
     say(f"{accepted.execution_id} {'accepted' if accepted.is_new else 'was accepted earlier'}, key {chosen}")
     for line in describe_accepted(submission, accepted):
         say(f"  {line}")
-
-
-def check_complete(given: Mapping[str, object]) -> None:
-    """Name all that is missing at once, as the command calls it. Raises UsageError."""
-    missing = [
-        " or ".join(WORDS[name] for name in group.split(" or "))
-        for group in Submission.find_missing(given)
-        if group != "key"
-    ]
-    if missing:
-        raise click.UsageError(f"Missing: {', '.join(missing)}", click.get_current_context())
-
-
-def in_words_of_the_command(message: str) -> str:
-    """Replace the fields of the API in a message by the options they come from."""
-    return _FIELD.sub(lambda found: WORDS[found[0]], message)
 
 
 def describe_accepted(submission: Submission, accepted: Accepted) -> list[str]:

@@ -1,0 +1,139 @@
+"""`fsm-exec estimate` says what an execution would cost, as `submit --dry-run` does. Nothing is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from fsm_exec.cli.daemon.arguments import TradeCommand, check_cap, check_price, check_quantity, parse_outcome
+from fsm_exec.cli.daemon.client_command import Client, daemon_options, open_client, open_console, print_json
+from fsm_exec.cli.daemon.wording import check_complete, in_words_of_the_command
+from fsm_exec.cli.output import say, trim_count, trim_dollars
+from fsm_exec.control.client import DaemonFailed, Refused, parse_estimate
+from fsm_exec.control.market_schema import Estimate, EstimateWanted, MethodForecast
+from fsm_exec.control.schema import DEFAULT_METHOD
+
+WITHOUT_BASIS: Final = {
+    "method": "this method was not fitted",
+    "book": "the book has no two sides, or is not live",
+    "observation": "the market has not been watched for a minute yet: ask again",
+    "horizon": "the horizon is outside of what was fitted",
+    "quantity": "the quantity is outside of what was fitted",
+    "spread": "the spread is wider than any that was fitted",
+    "price": "the price is outside of what was fitted",
+    "limit": "the limit leaves less or more room than any that was fitted",
+}
+"""What the word of an estimate that is none means."""
+
+
+@click.command(cls=TradeCommand)
+@click.argument("ticker", metavar="TICKER", required=False)
+@click.argument("outcome", metavar="OUTCOME", type=parse_outcome, required=False)
+@click.argument("quantity", metavar="QUANTITY", type=check_quantity, required=False)
+@click.option("--limit", metavar="DOLLARS", type=check_price, help="As of submit.  [default: what buys it all now]")
+@click.option("--cap", metavar="DOLLARS", type=check_cap, help="As of submit.")
+@click.option("--target-price", metavar="DOLLARS", type=check_price, help="As of submit.")
+@click.option("--max-slippage", help="As of submit.")
+@click.option("--horizon", "horizon_s", type=click.IntRange(1, 10**9), help="Seconds that it may take.")
+@click.option("--deadline", help="When it would end, as 2030-01-31T14:05:00Z; instead of --horizon.")
+@click.option("--method", "methods", default=DEFAULT_METHOD, show_default=True, help="One, or several with commas.")
+@daemon_options
+def estimate(url: str | None, token_file: Path | None, *, as_json: bool, **given: object) -> None:
+    """Say what buying QUANTITY contracts of OUTCOME on TICKER would cost. Nothing is sent.
+
+    What it costs to take it now, what each method is likely to make of it, which limits it would use, and whether
+    `submit` would be refused.
+    """
+    check_complete(given, has_price=True)
+    methods = [name.strip() for name in str(given.pop("methods")).split(",") if name.strip()]
+    with open_client(url, token_file) as daemon:
+        print_estimate(daemon, parse_estimate({**given, "methods": methods}), as_json=as_json)
+
+
+def print_estimate(daemon: Client, wanted: EstimateWanted, *, as_json: bool) -> None:
+    """Ask for an estimate and print it. Raises what the daemon refuses, in words of the command."""
+    try:
+        told = daemon.estimate(wanted)
+    except (Refused, DaemonFailed) as error:
+        raise type(error)(error.code, in_words_of_the_command(str(error))) from error
+    if as_json:
+        print_json(told)
+        return
+    for line in describe_estimate(told):
+        say(line)
+    if told.methods:
+        open_console().print(_table_of(told.methods))
+    for one in told.methods:
+        if one.no_basis is not None:
+            say(f"{one.method}: no basis, {WITHOUT_BASIS.get(one.no_basis, one.no_basis)}")
+    if told.fitted_on is not None and told.fitted_to:
+        say(f"forecasts: fitted on {told.fitted_on} to {len(told.fitted_to)} tapes")
+    for refusal in told.refusals:
+        say(f"submit would be refused: {in_words_of_the_command(refusal)}")
+    say("nothing was sent")
+
+
+def describe_estimate(told: Estimate) -> list[str]:
+    """Describe an estimate: the limits, the price of taking it now, the writes."""
+    quantity, outcome = trim_count(told.quantity), told.outcome.upper()
+    bid, ask = (None if price is None else trim_dollars(price) for price in (told.bid, told.ask))
+    now = told.taking_now
+    lines = [
+        f"{quantity} {outcome} of {told.ticker} within {told.seconds} s; bid {bid or '-'}, ask {ask or '-'}",
+        f"limit {trim_dollars(told.limit)} per contract"
+        + (" (what buys it all now)" if told.limit_from == "book" else "")
+        + f"; cap {trim_dollars(told.cap)} with fees; at most {trim_dollars(told.at_most)} dollars in all",
+    ]
+    if not now.quantity.strip("0."):
+        lines.append("taking now: nothing is offered within the limit")
+    else:
+        above = "" if now.above_mid is None else f", {cents(now.above_mid)} c per contract above the mid"
+        lines.append(
+            f"taking now: {trim_count(now.quantity)} of {quantity} for {trim_dollars(now.cost)} dollars, "
+            f"fees {trim_dollars(now.fees)} of them{above}"
+        )
+    lines += [f"{use.limit}: {use.used} used of {use.allowed}; with this {use.after}" for use in told.limits]
+    writes = told.writes
+    lines.append(
+        f"writes: {writes.to_place} tokens to place, {writes.to_cancel} kept to cancel; "
+        f"{writes.left} of {writes.capacity} there"
+    )
+    return lines
+
+
+def _table_of(methods: list[MethodForecast]) -> Table:
+    table = Table(
+        title="expected cost above the mid, cents per contract, all included",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("method", overflow="fold")
+    for heading in ("cost", "4 of 5 within", "filled", "all filled"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for m in methods:
+        if m.cost is None or m.cost_low is None or m.cost_high is None:
+            table.add_row(m.method, "no basis", "-", "-", "-")
+            continue
+        interval = f"{cents(m.cost_low)} to {cents(m.cost_high)}"
+        table.add_row(m.method, cents(m.cost), interval, percent(m.fill_share), percent(m.all_filled))
+    return table
+
+
+def cents(dollars: str) -> str:
+    """Return dollars with five decimals as cents with two, half away from zero."""
+    negative, digits = dollars.startswith("-"), int(dollars.replace("-", "").replace(".", ""))
+    whole, rest = divmod((digits + 5) // 10, 100)
+    return f"{'-' if negative and (whole or rest) else ''}{whole}.{rest:02}"
+
+
+def percent(share: str | None) -> str:
+    """Return a share with six decimals as a whole percentage."""
+    if share is None:
+        return "-"
+    return f"{(int(share.replace('.', '')) + 5_000) // 10_000} %"

@@ -1,0 +1,117 @@
+"""`fsm-exec markets` finds what there is to trade, `book` shows what it trades at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Final
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from fsm_exec.cli.daemon.arguments import parse_outcome
+from fsm_exec.cli.daemon.client_command import Client, daemon_command, open_console, print_json
+from fsm_exec.cli.daemon.execution_tables import dollars_or_dash
+from fsm_exec.cli.output import say, trim_count, trim_dollars
+from fsm_exec.control.market_schema import LEVELS_MAX, MARKETS_MAX, BookLevel, MarketBook, MarketLine
+from fsm_exec.core.values.units import Outcome
+
+DAY_AND_MINUTE: Final = slice(len("2023-"), len("2023-04-10T18:00"))
+
+
+@click.command()
+@click.argument("search", nargs=-1)
+@click.option("--closed", is_flag=True, help="Also markets that do not trade.")
+@click.option("--limit", type=click.IntRange(1, MARKETS_MAX), default=50, show_default=True)
+@daemon_command
+def markets(daemon: Client, search: tuple[str, ...], *, closed: bool, limit: int, as_json: bool) -> None:
+    """Find markets to trade: by the beginning of a ticker, or by words of the title.
+
+    Prices are of YES; to see those of NO: fsm-exec book TICKER no.
+    """
+    found = daemon.markets(" ".join(search), closed=closed, limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    if not found.markets:
+        say("no market found; leave the words out for all, or add --closed")
+        return
+    open_console().print(_table_of(found.markets))
+    if found.has_more:
+        say("there may be more: give more of a ticker or title, or a higher --limit")
+
+
+@click.command()
+@click.argument("ticker")
+@click.argument("outcome", metavar="[yes|no]", type=parse_outcome, default="yes")
+@click.option("--levels", type=click.IntRange(1, LEVELS_MAX), default=10, show_default=True, help="Of each side.")
+@daemon_command
+def book(daemon: Client, ticker: str, outcome: Outcome, *, levels: int, as_json: bool) -> None:
+    """Show the book of a market, from the side of YES unless told otherwise.
+
+    The ask is what buying costs now. Levels with orders of this account are marked with their size.
+    """
+    shown = daemon.book(ticker, outcome, levels=levels)
+    if as_json:
+        print_json(shown)
+        return
+    for line in _heads_of(shown):
+        say(line)
+    open_console().print(_ladder(shown))
+
+
+def _table_of(found: Sequence[MarketLine]) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("market", overflow="fold")
+    table.add_column("title", overflow="fold")
+    table.add_column("status", no_wrap=True)
+    for heading in ("bid", "ask", "24 h", "closes"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for m in found:
+        closes = "-" if m.closes_at is None else m.closes_at[DAY_AND_MINUTE].replace("T", " ")
+        volume = "-" if m.volume_24h is None else m.volume_24h.partition(".")[0]
+        table.add_row(m.ticker, m.title, m.status, dollars_or_dash(m.bid), dollars_or_dash(m.ask), volume, closes)
+    return table
+
+
+def _heads_of(shown: MarketBook) -> list[str]:
+    market = shown.market
+    lines = [shown.ticker if market is None or not market.title else f"{shown.ticker}  {market.title}"]
+    facts = []
+    if market is not None:
+        facts.append(market.status)
+        if market.volume_24h is not None:
+            facts.append(f"{trim_count(market.volume_24h)} traded in 24 h")
+        if market.closes_at is not None:
+            facts.append(f"closes {market.closes_at[: len('2023-04-10T18:00:00')]}Z")
+    facts.append("live" if shown.source == "stream" else "up to 15 s old")
+    lines.append("; ".join(facts))
+    if shown.spread is not None and shown.mid is not None:
+        lines.append(f"{shown.outcome.upper()}: spread {trim_dollars(shown.spread)}, mid {trim_dollars(shown.mid)}")
+    return lines
+
+
+def _ladder(shown: MarketBook) -> Table:
+    has_own = any(level.own.strip("0.") for level in (*shown.bids, *shown.asks))
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    name = shown.outcome.upper()
+    sides = (f"bid {name}", f"ask {name}")
+    ours = ("ours",) if has_own else ()
+    headings = (*ours, "contracts", *sides, "contracts", *ours)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for bid, ask in zip_longest(shown.bids, shown.asks):
+        left = _cells(bid, has_own=has_own)
+        table.add_row(*reversed(left), *_cells(ask, has_own=has_own))
+    return table
+
+
+def _cells(level: BookLevel | None, *, has_own: bool) -> list[str]:
+    """Return the cells of a level from the middle outwards: price, contracts, ours."""
+    if level is None:
+        return [""] * (3 if has_own else 2)
+    cells = [trim_dollars(level.price), trim_count(level.quantity)]
+    if has_own:
+        cells.append(trim_count(level.own) if level.own.strip("0.") else "")
+    return cells
