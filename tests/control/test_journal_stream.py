@@ -201,14 +201,14 @@ async def _quarantined(desk: Desk) -> bool:
 
 async def test_a_market_nobody_works_is_watched_no_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon that runs for months does not collect the markets of every day."""
-    monkeypatch.setattr("fsm_exec.control.service.IDLE_S", 0.2)
-    monkeypatch.setattr("fsm_exec.control.service.IDLE_LOOK_S", 0.05)
+    monkeypatch.setattr("fsm_exec.control.watched_markets.IDLE_S", 0.2)
+    monkeypatch.setattr("fsm_exec.control.watched_markets.IDLE_LOOK_S", 0.05)
     worked = await desk.accepted()
     refused: httpx.Response = await desk.submit(key="k2", ticker=OTHER, target_price="0.305")
     assert refused.status_code == 422
     assert set(desk.engine.feeds) == {TICKER, OTHER}
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(desk.control.close_idle_markets)
+        nursery.start_soon(desk.control.markets.close_idle)
         with trio.fail_after(5):
             while OTHER in desk.engine.feeds:  # noqa: ASYNC110 - nobody announces it
                 await trio.sleep(0.05)
