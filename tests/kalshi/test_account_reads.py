@@ -76,6 +76,15 @@ async def test_a_settlement_that_cannot_be_read_is_left_out(kit: Kit, network: N
     assert dict(network.requests[1].url.params) == {"min_ts": "5", "limit": "1000", "cursor": "next"}
 
 
+@pytest.mark.parametrize("newest_first", [True, False])
+async def test_an_amended_settlement_replaces_the_earlier(kit: Kit, network: Network, newest_first: bool) -> None:
+    """In whatever order they are listed."""
+    later = {**YES, "market_result": "no", "value": 0, "revenue": 0, "settled_time": "2026-10-02T12:00:00Z"}
+    network.answer(200, {"settlements": [later, YES] if newest_first else [YES, later]})
+    (settled,) = await account(kit, network).fetch_settlements()
+    assert (settled.result, settled.payout_e6()) == ("no", 0)
+
+
 @pytest.mark.parametrize(
     ("event", "exclusive"),
     [
