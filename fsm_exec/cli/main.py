@@ -38,6 +38,7 @@ COMMANDS = {
     "book": "daemon.market_commands:book",
     "estimate": "daemon.estimate:estimate",
     "submit": "daemon.submit:submit",
+    "close": "daemon.close:close",
     "list": "daemon.status_commands:list_executions",
     "show": "daemon.status_commands:show",
     "watch": "daemon.status_commands:watch",

@@ -11,6 +11,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from fsm_exec.control.account_schema import CloseWanted, Closing
 from fsm_exec.control.client_errors import UNREADABLE, DaemonFailed
 from fsm_exec.control.market_schema import (
     BookQuery,
@@ -99,6 +100,10 @@ def book(ticker: str, query: BookQuery) -> Call[MarketBook]:
 
 def estimate(wanted: EstimateWanted) -> Call[Estimate]:
     return Call("POST", "/v1/estimate", Estimate, body=wanted)
+
+
+def close(wanted: CloseWanted) -> Call[Closing]:
+    return Call("POST", "/v1/close", Closing, body=wanted)
 
 
 def stream_request(execution_id: str | None, after: int | None) -> tuple[str, dict[str, str]]:

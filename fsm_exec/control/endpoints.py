@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from fsm_exec.control.account_schema import CloseWanted, Closing
 from fsm_exec.control.api_errors import ErrorCode
 from fsm_exec.control.market_schema import BookQuery, Estimate, EstimateWanted, MarketBook, MarketList, MarketsQuery
 from fsm_exec.control.schema import (
@@ -40,6 +41,7 @@ Name: TypeAlias = Literal[
     "markets",
     "book",
     "estimate",
+    "close",
     "openapi",
 ]
 Codes: TypeAlias = Mapping[int, tuple[ErrorCode, ...]]
@@ -87,7 +89,7 @@ _UNKNOWN: Final[Codes] = {404: ("not_found",)}
 _CONFLICT: Final[Codes] = {409: ("conflict",)}
 _STREAM: Final[Codes] = {409: ("ahead",), 429: ("too_many_watchers",)}
 _SUBMISSION: Final[Codes] = {
-    422: ("invalid", "over_limit"),
+    422: ("invalid", "over_limit", "risk_limit"),
     429: ("capacity",),
     500: ("not_saved",),
     502: ("exchange",),
@@ -185,6 +187,15 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         {200: Estimate},
         _codes(_BODY, _READ, {422: ("invalid", "over_limit")}),
         body=EstimateWanted,
+    ),
+    Endpoint(
+        "close",
+        "POST",
+        "/close",
+        "Close what is held of a market or of an event's markets, by executions that never buy more than is held.",
+        {200: Closing},
+        _codes(_BODY, _CONFLICT, _SUBMISSION),
+        body=CloseWanted,
     ),
     Endpoint("openapi", "GET", "/openapi.json", "This document.", {200: "openapi"}, _codes()),
 )

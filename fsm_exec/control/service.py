@@ -6,7 +6,7 @@ Answers come from the database, which holds nothing that did not happen; request
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import cast, get_args
 
@@ -25,6 +25,7 @@ from fsm_exec.control.admission import (
     limits_for,
 )
 from fsm_exec.control.broadcast import Watchers
+from fsm_exec.control.closing import Closer
 from fsm_exec.control.estimate_table import load_estimate_table
 from fsm_exec.control.estimator import Estimator
 from fsm_exec.control.journal_stream import JournalStream
@@ -91,6 +92,7 @@ class Control:
         self.estimator = Estimator(
             engine, self.markets, wall, limits, find_method, self._check_running, load_estimate_table()
         )
+        self.closer = Closer(reads, self.markets, find_method, self._accept_once)
         self._is_closed = False
         self._saving = 0
         self._saved = trio.lowlevel.ParkingLot()
@@ -107,21 +109,31 @@ class Control:
 
     async def submit(self, given: Submission) -> Accepted:
         """Accept an execution; return once it is durable. Raises Refusal, UserError and what the engine raises."""
-        wanted = canonical_request(given)
-        async with self._lock_key(given.key):
-            earlier = await self._store.load_submission(given.key)
+
+        async def build() -> CheckedSubmission:
+            return check_submission(given, self._find_method)
+
+        return await self._accept_once(given.key, canonical_request(given), build)
+
+    async def _accept_once(
+        self, key: str, wanted: bytes, build: Callable[[], Awaitable[CheckedSubmission]]
+    ) -> Accepted:
+        """Accept what `build` makes of a request, unless this very request was accepted under its key already."""
+        async with self._lock_key(key):
+            earlier = await self._store.load_submission(key)
             if earlier is not None:
                 if earlier.request != wanted:
                     raise api_errors.conflict(
-                        f"key {given.key!r} was used at {earlier.submitted_at} for another request "
+                        f"key {key!r} was used at {earlier.submitted_at} for another request "
                         f"({earlier.execution_id}); use a new key"
                     )
-                return await self._accepted_earlier(given.key, earlier.execution_id)
-            request = check_submission(given, self._find_method)
+                return await self._accepted_earlier(key, earlier.execution_id)
+            request = await build()
             try:
                 return await self._accept(request)
             except ExecError as refused:
-                await self._save_refusal(request, refused)
+                if not request.reduce_only:  # to close is no opportunity
+                    await self._save_refusal(request, refused)
                 raise
 
     async def _accepted_earlier(self, key: str, execution_id: str) -> Accepted:
@@ -159,7 +171,7 @@ class Control:
         self._reserve_capacity(request)
         self._accepting += 1
         try:
-            if await self._store.count_unfinished() + self._accepting > self._limits.max_unfinished_executions:
+            if not request.reduce_only and await self._is_full():
                 raise api_errors.over_limit(
                     f"max_unfinished_executions = {self._limits.max_unfinished_executions} are at work; "
                     "wait for some to end"
@@ -169,6 +181,9 @@ class Control:
         finally:
             self._engine.release_capacity(given.key)
             self._accepting -= 1
+
+    async def _is_full(self) -> bool:
+        return await self._store.count_unfinished() + self._accepting > self._limits.max_unfinished_executions
 
     async def _accept_on_market(self, request: CheckedSubmission) -> Accepted:
         """Without a book the execution is accepted all the same, and its arrival is unknown."""
@@ -187,6 +202,7 @@ class Control:
                 limits=limits,
                 deadline_us=ends_us,
                 edge=request.edge,
+                reduce_only=request.reduce_only,
                 submission=SubmissionRow(given.key, request.canonical),
             )
         )
