@@ -25,7 +25,7 @@ AcceptOnce: TypeAlias = Callable[[str, bytes, Callable[[], Awaitable[CheckedSubm
 
 
 class Closer:
-    """`accept_once` accepts what is built for a key, unless the same request was accepted under it already."""
+    """`accept` accepts what is built for a key, unless the same request was accepted under it already."""
 
     def __init__(
         self, reads: AccountReads, markets: WatchedMarkets, find_method: Callable[[str], Method], accept: AcceptOnce
