@@ -14,6 +14,7 @@ from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import LINEAR_CENT, Outcome
 from fsm_exec.runtime.submission import ExecutionRequest, MethodRef
+from fsm_exec.store.reads.api_queries import Filter
 from tests.runtime.bent_exchange import BentExchange, Fate
 from tests.runtime.killed_engine import RestartBench, ended, open_restart_bench
 from tests.runtime.support import FEES, TICKER, Stage, count, price, staged
@@ -95,6 +96,8 @@ async def test_a_position_that_is_smaller_ends_it_soon(autojump_clock: MockClock
         assert execution.ended_at_us is not None
         assert execution.ended_at_us - execution.accepted_at_us < 15_000_000
         assert (held(stage.exchange), writes_of(stage.exchange, one)) == (0, 4)
+        (summary,) = await stage.database.load_listing(Filter(limit=10))
+        assert summary.note == "the position is gone: nothing was left to close"
         check_fills(stage.exchange, {one: 10})
 
 

@@ -19,6 +19,7 @@ from fsm_exec.core.execution.execution import ChildOrder, Execution
 from fsm_exec.core.values.units import CountE2
 
 REDUCE_ONLY_CANCEL: Final = "ReduceOnlyCancel"
+POSITION_GONE: Final = "the position is gone"
 CUTS_MAX: Final = 3
 POSITION_LAG_US: Final = 10_000_000
 """How much later than the last change a position must be asked for: unlike a listing it does not say as of when it is,
@@ -87,5 +88,5 @@ def _got_nothing(child: ChildOrder) -> bool:
 
 
 def _end_gone(draft: Draft, why: str, at_us: int) -> None:
-    draft.note(draft.execution.execution_id, f"the position is gone: {why}")
+    draft.note(draft.execution.execution_id, f"{POSITION_GONE}: {why}")
     draft.end("external", at_us)
