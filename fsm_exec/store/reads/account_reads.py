@@ -3,6 +3,9 @@
 The books of a market are the fills of our executions, the fills of the account that no execution made, and what was
 taken over from the exchange, in time order; its settlement ends them. A fill that was stored as nobody's and whose
 order an execution turned out to have is that execution's, and counted once.
+
+Where one trade filled several orders that rested, all at one time, the highest price was filled first, as the exchange
+fills them: with a position that turns around in between, average cost depends on it.
 """
 
 from __future__ import annotations
@@ -35,8 +38,9 @@ from fsm_exec.store.damaged_rows import decode_column, decode_rows, struct_of, t
 _TICKERS: Final = msgspec.json.Decoder(tuple[str, ...])
 _PARTS: Final = {  # by table: its entries as (ticker, at, table, key, outcome, price, quantity, fee or cost, ...)
     "fills": (
-        "SELECT s.ticker, f.traded_at, 'fills', f.order_id || ' ' || f.fill_id, s.outcome, f.price, f.quantity, f.fee, "
-        "f.is_taker, s.execution_id, s.method, f.rowid FROM {fills} JOIN {executions} {on}"
+        "SELECT s.ticker AS ticker, f.traded_at AS at, 'fills', f.order_id || ' ' || f.fill_id, s.outcome, "
+        "f.price AS price, f.quantity, f.fee, f.is_taker AS is_taker, s.execution_id, s.method, f.rowid AS number "
+        "FROM {fills} JOIN {executions} {on}"
     ),
     "account_fills": (
         "SELECT ticker, traded_at, 'account_fills', order_id || ' ' || fill_id, outcome, price, quantity, fee, "
@@ -63,7 +67,8 @@ def _entries(*, one: bool) -> str:
         "on": "USING (execution_id) WHERE s.ticker = :ticker" if one else "USING (execution_id)",
         "where": "WHERE ticker = :ticker AND" if one else "WHERE",
     }
-    return " UNION ALL ".join(part.format(**holes) for part in _PARTS.values()) + " ORDER BY 1, 2, 12"
+    union = " UNION ALL ".join(part.format(**holes) for part in _PARTS.values())
+    return f"SELECT * FROM ({union}) ORDER BY ticker, at, CASE WHEN is_taker = 0 THEN price END DESC, number"
 
 
 _ALL: Final = _entries(one=False)
