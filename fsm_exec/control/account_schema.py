@@ -20,9 +20,9 @@ CLOSES_MAX = 200
 
 class CloseWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Close what is held of `ticker`, or of every market of `event`: buy the other outcome, never more than is held at
-    any moment. `quantity` goes with a ticker; without it all that is held. `limit` is the most that is paid per
-    contract of the other outcome before fees; without it, what the book of now asks for all of it. The same `key` with
-    the same request is the same execution, as of a submission."""
+    any moment. `quantity` goes with a ticker; without it all that is held. `limit` is the least to
+    be received per contract that is held, before fees; without it, what the book of now pays for all of it, less two
+    ticks. The same `key` with the same request is the same execution, as of a submission."""
 
     key: Key
     ticker: Ticker | None = None
@@ -34,12 +34,16 @@ class CloseWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class ClosedMarket(msgspec.Struct, frozen=True, kw_only=True):
-    """The execution that closes a market: it buys up to `quantity` of `outcome`. One that could not be accepted has
-    null, and the reason in `refusal`."""
+    """The execution that closes a market: it buys up to `quantity` of `outcome`, and so brings `limit` or more for each
+    contract of `held`, `after_fee` with the fee taken off. One that could not be accepted has null, and the reason in
+    `refusal`."""
 
     ticker: str
+    held: Outcome | None = None
     outcome: Outcome | None = None
     quantity: str | None = None
+    limit: str | None = None
+    after_fee: str | None = None
     accepted: Accepted | None = None
     refusal: str | None = None
 

@@ -13,12 +13,20 @@ import msgspec
 from fsm_exec.algorithms import Method
 from fsm_exec.control.account_schema import ClosedMarket, CloseWanted, Closing
 from fsm_exec.control.admission import CheckedSubmission, check_submission
-from fsm_exec.control.estimator import price_to_take
 from fsm_exec.control.schema import Accepted, Submission
 from fsm_exec.control.watched_markets import WatchedMarkets
 from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.core.exchange_port import AccountReads
-from fsm_exec.core.values.units import CountE2, Outcome, format_count, format_price, parse_count, parse_price
+from fsm_exec.core.market.position_closing import CloseTerms, close_terms, closing_outcome
+from fsm_exec.core.values.units import (
+    CountE2,
+    PriceE4,
+    format_count,
+    format_money,
+    format_price,
+    parse_count,
+    parse_price,
+)
 
 KEY_LENGTH_MAX: Final = 64
 AcceptOnce: TypeAlias = Callable[[str, bytes, Callable[[], Awaitable[CheckedSubmission]]], Awaitable[Accepted]]
@@ -53,43 +61,50 @@ class Closer:
         return Closing(markets=found)
 
     async def _close_one(self, given: CloseWanted, ticker: str, key: str) -> ClosedMarket:
-        built: list[CheckedSubmission] = []
+        found: list[CloseTerms] = []
 
         async def build() -> CheckedSubmission:
-            built.append(await self._build(given, ticker, key))
-            return built[0]
+            found.append(await self._terms(given, ticker))
+            return self._submission(given, found[0], key)
 
         accepted = await self._accept_once(key, canonical_close(given, ticker), build)
-        if not built:
+        if not found:
             return ClosedMarket(ticker=ticker, accepted=accepted)
+        terms = found[0]
         return ClosedMarket(
             ticker=ticker,
-            outcome=built[0].given.outcome,
-            quantity=format_count(built[0].target_e2),
+            held=terms.held,
+            outcome=terms.outcome,
+            quantity=format_count(terms.quantity_e2),
+            limit=format_price(terms.least_e4),
+            after_fee=format_money(terms.least_net_e6),
             accepted=accepted,
         )
 
-    async def _build(self, given: CloseWanted, ticker: str, key: str) -> CheckedSubmission:
+    async def _terms(self, given: CloseWanted, ticker: str) -> CloseTerms:
+        """What is bought and for how much, by what is held and by the book of now."""
         asked = None if given.quantity is None else _asked(given.quantity)
+        least = None if given.limit is None else _limit(given.limit)
         held = (await self._held()).get(ticker, CountE2(0))
         if held == 0:
             raise UserError(f"nothing is held of {ticker}; see: fsm-exec positions")
-        outcome: Outcome = "no" if held > 0 else "yes"
-        quantity = CountE2(abs(held) if asked is None else min(asked, abs(held)))
         with self._markets.hold(ticker):
             feed = await self._markets.open(ticker)
-            limit = given.limit or format_price(price_to_take(feed.view(outcome, depth=0), quantity))
+            offers = feed.view(closing_outcome(held), depth=0).asks
+        return close_terms(feed.terms, held, offers, asked_e2=asked, least_e4=least)
+
+    def _submission(self, given: CloseWanted, terms: CloseTerms, key: str) -> CheckedSubmission:
         submission = Submission(
             key=key,
-            ticker=ticker,
-            outcome=outcome,
-            quantity=format_count(quantity),
+            ticker=terms.ticker,
+            outcome=terms.outcome,
+            quantity=format_count(terms.quantity_e2),
             method=given.method,
-            limit=limit,
+            limit=format_price(terms.limits.worst_e4),
             horizon_s=given.horizon_s,
         )
         checked = check_submission(submission, self._find_method)
-        return msgspec.structs.replace(checked, canonical=canonical_close(given, ticker), reduce_only=True)
+        return msgspec.structs.replace(checked, canonical=canonical_close(given, terms.ticker), reduce_only=True)
 
     async def _held(self) -> dict[str, CountE2]:
         """Read the signed counts of all that is held."""
@@ -105,7 +120,7 @@ def canonical_close(given: CloseWanted, ticker: str) -> bytes:
         "method": given.method,
         "horizon_s": given.horizon_s,
         "quantity": None if given.quantity is None else format_count(_asked(given.quantity)),
-        "limit": None if given.limit is None else _limit(given.limit),
+        "limit": None if given.limit is None else format_price(_limit(given.limit)),
     }
     return msgspec.json.encode({name: value for name, value in fields.items() if value is not None}, order="sorted")
 
@@ -128,8 +143,8 @@ def _asked(quantity: str) -> CountE2:
     return asked
 
 
-def _limit(limit: str) -> str:
+def _limit(limit: str) -> PriceE4:
     try:
-        return format_price(parse_price(limit))
+        return parse_price(limit)
     except UserError as error:
         raise UserError(f"limit: {error}") from None

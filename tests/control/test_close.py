@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import httpx
 import msgspec
 import pytest
@@ -46,19 +48,24 @@ async def until_ended(desk: Desk, execution_id: str) -> None:
 
 
 async def test_a_part_then_all_of_it_and_then_there_is_nothing(desk: Desk) -> None:
-    """The other outcome is bought, at what the book asks; the same key again is the same execution although less is
-    held by then; more than is held is cut to what is; without a position it is refused."""
+    """The other outcome is bought, within two ticks of what the book asks; a limit is what is received at least. The
+    same key again is the same execution although less is held by then; more than is held is cut to what is; without a
+    position it is refused."""
     await hold(desk)
     (first,) = await closed(desk, ticker=TICKER, quantity="3")
     assert (first.outcome, first.quantity) == ("no", "3.00")
     assert first.accepted is not None
-    assert (first.accepted.limit, first.accepted.is_new) == ("0.5500", True)
+    assert (first.accepted.limit, first.accepted.is_new) == ("0.5700", True)
+    assert (first.held, first.limit) == ("yes", "0.4300")
+    assert first.accepted.cap is not None
+    assert first.after_fee is not None
+    assert Decimal(first.after_fee) == 1 - Decimal(first.accepted.cap)
     await until_ended(desk, first.accepted.execution_id)
     (again,) = await closed(desk, ticker=TICKER, quantity="3.0")
     assert again.accepted is not None
     assert (again.accepted.execution_id, again.accepted.is_new) == (first.accepted.execution_id, False)
     assert (await close(desk, ticker=TICKER, quantity="4")).status_code == 409
-    (rest,) = await closed(desk, ticker=TICKER, quantity="500", key="c2", limit="0.56")
+    (rest,) = await closed(desk, ticker=TICKER, quantity="500", key="c2", limit="0.44")
     assert (rest.quantity, rest.accepted is not None and rest.accepted.limit) == ("5.00", "0.5600")
     assert rest.accepted is not None
     await until_ended(desk, rest.accepted.execution_id)
@@ -100,6 +107,8 @@ REFUSED: list[tuple[dict[str, object], int, str]] = [
     ({"ticker": TICKER, "quantity": "0"}, 422, "above 0"),
     ({"ticker": TICKER, "quantity": "nan"}, 422, "quantity: 'nan'"),
     ({"ticker": TICKER, "limit": "45"}, 422, "did you mean 0.45?"),
+    ({"ticker": TICKER, "limit": "0.455"}, 422, "not on the market's grid"),
+    ({"ticker": TICKER, "limit": "0"}, 422, "not on the market's grid"),
     ({"ticker": TICKER, "method": "passive_mid"}, 422, "lets orders rest"),
     ({"ticker": TICKER, "more": 1}, 400, "more"),
 ]

@@ -26,7 +26,7 @@ class NotAllClosed(ExecError):
     "--limit",
     metavar="DOLLARS",
     type=check_price,
-    help="The most that is paid per contract of the other outcome, before fees.  [default: what it all costs now]",
+    help="The least received per contract held, before fees.  [default: what all of it brings now, less two ticks]",
 )
 @click.option("--all", "all_of_it", is_flag=True, help="All that is held of --event.")
 @click.option("--event", metavar="EVENT", help="With --all: the event whose markets are closed.")
@@ -49,8 +49,8 @@ def close(
 ) -> None:
     """Close what is held of TICKER, or up to QUANTITY of it, by buying the other outcome.
 
-    It never buys more than is held at the moment, whatever is traded beside it. To get out of YES, NO is bought: the
-    limit is a price of that.
+    It never buys more than is held at the moment, whatever is traded beside it. To get out of YES at 0.60 or more, NO
+    is bought at 0.40 or less: the limit is that of what is held, 0.60, and both are shown.
     """
     check_what(ticker, event, all_of_it=all_of_it)
     chosen = secrets.token_hex(KEY_BYTES) if key is None else key
@@ -92,8 +92,11 @@ def describe(market: ClosedMarket) -> str:
     accepted = market.accepted
     how = "accepted" if accepted.is_new else "was accepted earlier"
     line = f"{accepted.execution_id} {how}, key {accepted.key}: closes {market.ticker}"
-    if market.quantity is not None and market.outcome is not None:
-        line += f", buys up to {trim_count(market.quantity)} {market.outcome.upper()}"
-    if accepted.limit is not None and accepted.cap is not None:
-        line += f" at {trim_dollars(accepted.limit)} or less, {trim_dollars(accepted.cap)} with fees"
+    if market.quantity is None or market.held is None or market.limit is None or market.after_fee is None:
+        return line
+    line += f", up to {trim_count(market.quantity)} {market.held.upper()} at {trim_dollars(market.limit)} or more, "
+    line += f"{trim_dollars(market.after_fee)} after fees"
+    if market.outcome is not None and accepted.limit is not None and accepted.cap is not None:
+        other = f"{market.outcome.upper()} at {trim_dollars(accepted.limit)} or less"
+        line += f" (buys {other}, {trim_dollars(accepted.cap)} with fees)"
     return line
