@@ -13,6 +13,8 @@
     GET  /v1/markets                      search, closed, limit
     GET  /v1/markets/TICKER/book          outcome, levels
     POST /v1/estimate                     what an execution would cost; nothing is sent
+    GET  /v1/positions, GET /v1/account
+    GET  /v1/pnl                          by: market, event, series, method, execution, day
     POST /v1/close                        by executions that never buy more than is held
     GET  /v1/openapi.json                 all of this, for programs
 
@@ -69,6 +71,9 @@ class ControlApp:
             "book": self._book,
             "estimate": self._estimate,
             "close": self._close,
+            "positions": self._positions,
+            "pnl": self._pnl,
+            "account": self._account,
             "openapi": self._openapi,
         }
         self.routes = [self._route(endpoint, handlers[endpoint.name]) for endpoint in ENDPOINTS]
@@ -151,6 +156,17 @@ class ControlApp:
     async def _close(self, request: Request) -> Response:
         wanted = await read_body(request, account_schema.CloseWanted)
         return json_response(await self._control.closer.close(wanted))
+
+    async def _positions(self, request: Request) -> Response:
+        parse_query(request, schema.NoQuery)
+        return json_response(await self._control.account.positions())
+
+    async def _pnl(self, request: Request) -> Response:
+        return json_response(await self._control.account.profit(parse_query(request, account_schema.PnlQuery).by))
+
+    async def _account(self, request: Request) -> Response:
+        parse_query(request, schema.NoQuery)
+        return json_response(await self._control.account.account())
 
     async def _openapi(self, request: Request) -> Response:
         parse_query(request, schema.NoQuery)

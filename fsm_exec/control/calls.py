@@ -11,7 +11,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from fsm_exec.control.account_schema import CloseWanted, Closing
+from fsm_exec.control.account_schema import AccountSeen, CloseWanted, Closing, PnlQuery, PositionsSeen, ProfitTable
 from fsm_exec.control.client_errors import UNREADABLE, DaemonFailed
 from fsm_exec.control.market_schema import (
     BookQuery,
@@ -65,6 +65,8 @@ TICKER: Final = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 STATUS: Final = Call("GET", "/v1/status", Status)
 HEALTH: Final = Call("GET", "/v1/health", Health, good=frozenset({200, 503}))
 HALT: Final = Call("POST", "/v1/halt", Status)
+POSITIONS: Final = Call("GET", "/v1/positions", PositionsSeen)
+ACCOUNT: Final = Call("GET", "/v1/account", AccountSeen)
 RESUME: Final = Call("POST", "/v1/resume", Status, is_repeatable=False)
 
 
@@ -104,6 +106,10 @@ def estimate(wanted: EstimateWanted) -> Call[Estimate]:
 
 def close(wanted: CloseWanted) -> Call[Closing]:
     return Call("POST", "/v1/close", Closing, body=wanted)
+
+
+def profit(query: PnlQuery) -> Call[ProfitTable]:
+    return Call("GET", "/v1/pnl", ProfitTable, query)
 
 
 def stream_request(execution_id: str | None, after: int | None) -> tuple[str, dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from fsm_exec.control.account_schema import CloseWanted, Closing
+from fsm_exec.control.account_schema import AccountSeen, CloseWanted, Closing, PnlQuery, PositionsSeen, ProfitTable
 from fsm_exec.control.api_errors import ErrorCode
 from fsm_exec.control.market_schema import BookQuery, Estimate, EstimateWanted, MarketBook, MarketList, MarketsQuery
 from fsm_exec.control.schema import (
@@ -42,6 +42,9 @@ Name: TypeAlias = Literal[
     "book",
     "estimate",
     "close",
+    "positions",
+    "pnl",
+    "account",
     "openapi",
 ]
 Codes: TypeAlias = Mapping[int, tuple[ErrorCode, ...]]
@@ -196,6 +199,23 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         {200: Closing},
         _codes(_BODY, _CONFLICT, _SUBMISSION),
         body=CloseWanted,
+    ),
+    Endpoint(
+        "positions",
+        "GET",
+        "/positions",
+        "What is held, and what closing it now would bring.",
+        {200: PositionsSeen},
+        _codes(),
+    ),
+    Endpoint("pnl", "GET", "/pnl", "What was won and lost, divided.", {200: ProfitTable}, _codes(), query=PnlQuery),
+    Endpoint(
+        "account",
+        "GET",
+        "/account",
+        "Balance, profit, and where the exchange says something else than our books.",
+        {200: AccountSeen},
+        _codes(_READ),
     ),
     Endpoint("openapi", "GET", "/openapi.json", "This document.", {200: "openapi"}, _codes()),
 )

@@ -15,6 +15,7 @@ import trio
 
 from fsm_exec.algorithms import Method
 from fsm_exec.control import api_errors
+from fsm_exec.control.account_views import AccountViews
 from fsm_exec.control.admission import (
     CheckedSubmission,
     canonical_request,
@@ -46,7 +47,7 @@ from fsm_exec.control.schema import (
 from fsm_exec.control.watched_markets import WatchedMarkets
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed
-from fsm_exec.core.exchange_port import AccountReads
+from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.execution.execution import EXECUTION_ENDS
 from fsm_exec.core.journal.rows import RefusedRow, SubmissionRow
 from fsm_exec.core.journal.to_rows import edge_figures
@@ -80,7 +81,7 @@ class Control:
         limits: ControlLimits,
         info: DaemonInfo,
         find_method: Callable[[str], Method],
-        reads: AccountReads,
+        reads: Exchange,
     ) -> None:
         self._engine, self._store, self._wall = engine, store, wall
         self.journal_stream = JournalStream(store, watchers, lambda: engine.status().quarantined, wall.now_us)
@@ -93,6 +94,7 @@ class Control:
             engine, self.markets, wall, limits, find_method, self._check_running, load_estimate_table()
         )
         self.closer = Closer(reads, self.markets, find_method, self._accept_once)
+        self.account = AccountViews(engine, store, reads, wall)
         self._is_closed = False
         self._saving = 0
         self._saved = trio.lowlevel.ParkingLot()
