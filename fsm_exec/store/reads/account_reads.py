@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from fsm_exec.core.account.brake import RiskState
 from fsm_exec.core.account.rows import (
@@ -72,7 +73,7 @@ def _entries(*, one: bool) -> str:
 
 
 _ALL: Final = _entries(one=False)
-_OF_ONE: Final = _entries(one=True)
+OF_ONE: Final = _entries(one=True)
 _SETTLEMENT: Final = (
     "SELECT ticker, event, result, value, yes_count, no_count, yes_cost, no_cost, revenue, fee, settled_at "
     "FROM settlements"
@@ -87,11 +88,19 @@ _MARKETS: Final = "SELECT ticker, event, series FROM markets"
 
 
 def load_account(connection: sqlite3.Connection) -> StoredAccount:
-    """Load everything that is known of the account. What is damaged is left out and named."""
+    """Load everything that is known of the account, in one read that takes the longer the more fills there are. What is
+    damaged is left out and named."""
+    damage: list[str] = []
+    markets = tuple(holding_of(books) for books in load_all_books(connection, damage))
+    return replace(found := load_all_but_books(connection), markets=markets, damage=(*found.damage, *damage))
+
+
+def load_all_but_books(connection: sqlite3.Connection) -> StoredAccount:
+    """Load what is known of the account but for its markets. What is damaged is left out and named."""
     damage: list[str] = []
     return StoredAccount(
         look=next(decode_rows(connection.execute(_LOOK), _look, damage), None),
-        markets=tuple(holding_of(books) for books in load_all_books(connection, damage)),
+        markets=(),
         openings=tuple(decode_rows(connection.execute(_OPENING), _opening, damage)),
         differences=tuple(load_differences(connection, damage, standing=True)),
         shapes=tuple(decode_rows(connection.execute(_SHAPE), _shape, damage)),
@@ -113,12 +122,13 @@ def load_all_books(connection: sqlite3.Connection, damage: list[str] | None = No
         yield _books(ticker, places.get(ticker), (), settlement)
 
 
-def load_books(connection: sqlite3.Connection, ticker: str) -> MarketBooks:
-    """Load the books of one market; of an unknown one they are empty. Raises DamagedRow."""
-    entries = tuple(decode_rows(connection.execute(_OF_ONE, {"ticker": ticker}), _entry, None))
-    settled = connection.execute(f"{_SETTLEMENT} WHERE ticker = ?", (ticker,)).fetchone()
+def load_books(connection: sqlite3.Connection, ticker: str, damage: list[str] | None = None) -> MarketBooks:
+    """Load the books of one market; of an unknown one they are empty. Damaged rows are named in `damage`; without it
+    the first of them raises DamagedRow."""
+    entries = tuple(decode_rows(connection.execute(OF_ONE, {"ticker": ticker}), _entry, damage))
+    settled = connection.execute(f"{_SETTLEMENT} WHERE ticker = ?", (ticker,))
+    settlement = next(decode_rows(settled, _settlement, damage), None)
     place = connection.execute(f"{_MARKETS} WHERE ticker = ?", (ticker,)).fetchone()
-    settlement = None if settled is None else _settlement(settled)
     return _books(ticker, None if place is None else place[1:], entries, settlement)
 
 
@@ -237,9 +247,13 @@ def _risk(row: tuple[Any, ...]) -> RiskState:
     return struct_of(RiskState, table, 1, tuple(found), tuple(found.values()))
 
 
-def load_risk_log(connection: sqlite3.Connection, at_most: int) -> list[RiskLogRow]:
-    """Load the newest moves of the brake, the newest first. Raises DamagedRow."""
-    return list(decode_rows(connection.execute(_LOG, (at_most,)), _log_row, None))
+def load_risk_log(
+    connection: sqlite3.Connection, at_most: int | None, damage: list[str] | None = None
+) -> list[RiskLogRow]:
+    """Load the newest moves of the brake (None: all), the newest first. Damaged ones are named in `damage`; without it
+    the first raises DamagedRow."""
+    rows = connection.execute(_LOG, (-1 if at_most is None else at_most,))
+    return list(decode_rows(rows, _log_row, damage))
 
 
 def _log_row(row: tuple[Any, ...]) -> RiskLogRow:
