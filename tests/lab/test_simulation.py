@@ -28,7 +28,7 @@ from tests.lab import mutants
 ROOT = Path(__file__).parents[2]
 SEEDS = range(1, 241)
 LIED_TO = range(1, 41)
-TWICE = (2, 23, 40)  # calm and stormy, with and without deaths
+TWICE = (2, 23, 40)  # calm and stormy, with and without deaths and accounts
 
 
 @pytest.fixture(scope="module")
