@@ -13,8 +13,7 @@ from tests.cli.support import ROOT, environment
 TO_TRADE = """
     Accepted Acknowledged AsyncClient Client EdgeGiven ExecutionDetail ExecutionSummary FillSeen QuarantineSeen Status
     Step Submission Transition
-    AccountSeen CloseWanted ClosedMarket Closing Estimate EstimateWanted MarketBook MarketLine MarketList
-    PositionSeen PositionsSeen ProfitSeen ProfitTable
+    Estimate EstimateWanted MarketBook MarketLine MarketList
 """
 ERRORS = "ControlError DaemonAbsent DaemonFailed ExecError Refused UserError"
 TO_WRITE_AN_ALGORITHM = """

@@ -39,7 +39,7 @@ VIEW = MarketView(
     asks=((PriceE4(5_000), CountE2(1_000)), (PriceE4(5_100), CountE2(3_000))),
     mid_e5=49_000,
     spread_e4=200,
-    signals=Signals(at_us=0, mid_deviation_e5=1_500),
+    signals=Signals(at_us=0, observed_us=100 * S, book_events=200, mid_deviation_e5=1_500),
 )
 ASKED = ProposedOrder(quantity_e2=CountE2(2_000), horizon_us=90 * S, worst_e4=PriceE4(5_500))
 
@@ -55,7 +55,7 @@ def cell(horizon_s: int, cost: int) -> EstimateCell:
         executions=horizon_s,
         cost=constant(cost),
         low=constant(cost - 500),
-        high=Weights(cost, (0, 0, PPM, 0)),
+        high=Weights(cost, (0, 0, PPM, 0, 0, 0)),
         filled=constant(1_000_000),
         complete=constant(0),
         resting=constant(-1_000_000),
@@ -86,14 +86,16 @@ def one(view: MarketView = VIEW, asked: ProposedOrder = ASKED, method: str = "wa
 
 
 def test_the_features_are_as_they_are_said_to_be() -> None:
-    """Twenty contracts at 50 and 51 cents with fees, half the spread, the unrest, ln 2: by hand."""
-    found = market_features(VIEW, FEES, CountE2(2_000))
+    """Twenty contracts at 50 and 51 cents with fees, half the spread, the unrest, ln 2, ln 3, ln 6: by hand."""
+    found = market_features(VIEW, FEES, CountE2(2_000), PriceE4(5_500))
     fee_e6 = 10 * 17_500 + 10 * 17_493
     assert found == MarketFeatures(
         taking_e5=(10 * 500_000 + 10 * 510_000 + fee_e6) * 10 // 2_000 - 49_000,
         half_e5=1_000,
         unrest_e5=1_500,
         size_ppm=693_147,
+        pace_ppm=1_098_612,
+        room_ppm=1_791_759,
     )
 
 
@@ -119,12 +121,17 @@ def test_between_two_horizons_both_are_weighed() -> None:
         (VIEW, replace(ASKED, quantity_e2=CountE2(0)), "quantity"),
         (VIEW, replace(ASKED, worst_e4=PriceE4(5_449)), "limit"),
         (VIEW, replace(ASKED, worst_e4=PriceE4(5_501)), "limit"),
+        (VIEW, replace(ASKED, worst_e4=PriceE4(4_900)), "limit"),
         (replace(VIEW, feed="stale"), ASKED, "book"),
         (replace(VIEW, asks=()), ASKED, "book"),
         (replace(VIEW, signals=None), ASKED, "observation"),
-        (replace(VIEW, signals=Signals(at_us=0)), ASKED, "observation"),
+        (replace(VIEW, signals=Signals(at_us=0, observed_us=59 * S)), ASKED, "observation"),
         (replace(VIEW, bids=((PriceE4(4_100), CountE2(100)),)), ASKED, "spread"),
-        (replace(VIEW, bids=((PriceE4(9_500), CountE2(1)),), asks=((PriceE4(9_700), CountE2(1)),)), ASKED, "price"),
+        (
+            replace(VIEW, bids=((PriceE4(9_500), CountE2(1)),), asks=((PriceE4(9_700), CountE2(1)),)),
+            replace(ASKED, worst_e4=PriceE4(9_900)),
+            "price",
+        ),
     ],
 )
 def test_outside_of_the_fit_there_is_no_basis(view: MarketView, asked: ProposedOrder, word: str) -> None:
@@ -173,7 +180,7 @@ def test_a_table_is_what_it_was_after_writing_and_reading() -> None:
     ("change", "why"),
     [
         ({"version": 2}, "it is of version 2, not 1"),
-        ({"features": ("half",)}, "it weighs half, not taking, half, unrest, size"),
+        ({"features": ("half",)}, "it weighs half, not taking, half, unrest, size, pace, room"),
         ({"methods": {"a@1": replace(TABLE.methods["walker@1"], cells=())}}, "method a@1 has no horizon"),
         (
             {"methods": {"a@1": replace(TABLE.methods["walker@1"], cells=(cell(120, 1), cell(60, 1)))}},
@@ -181,7 +188,7 @@ def test_a_table_is_what_it_was_after_writing_and_reading() -> None:
         ),
         (
             {"methods": {"a@1": replace(TABLE.methods["walker@1"], cells=(replace(cell(1, 1), low=Weights(1, ())),))}},
-            "method a@1 has 0 weights, not 4",
+            "method a@1 has 0 weights, not 6",
         ),
     ],
 )

@@ -1,7 +1,8 @@
-"""Commands of the lab: `fsm-exec compare`, `tune`, `simulate`, `report`, `fidelity` and `algorithms`.
+"""Commands of the lab: `fsm-exec compare`, `tune`, `fit-estimate`, `simulate`, `report`, `fidelity`, `algorithms`.
 
 compare, compare_tables   several methods on the same episodes, and the tables that show how they did
 tune                      settings of an algorithm, searched on some days and judged on others
+fit_estimate              the table that estimates are weighed by, and how well one holds
 simulate                  one seed, one history: where does the engine break its promise
 report                    one HTML file of what was measured
 fidelity                  how much generated markets are like recorded ones

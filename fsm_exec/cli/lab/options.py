@@ -18,6 +18,7 @@ from fsm_exec.lab.experiment.episodes import FEE_TYPES, Conditions, MakerFee
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 
 EVERY_MAX_S, HORIZON_MAX_S, LATENCY_MAX_MS, WORKERS_MAX = 86_400, 86_400, 10_000, 256
+CENT_E4, REACH_MAX_CENTS = 100, 90
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -35,6 +36,7 @@ class ExperimentOptions(msgspec.Struct, frozen=True, kw_only=True):
     queue_model: str
     latency_ms: int
     maker_fee: str | None
+    reach: int
 
     def plan(self, tapes: tuple[str, ...], methods: tuple[str, ...], baseline: str) -> Plan:
         """Return the plan of the experiment. Raises UserError."""
@@ -46,7 +48,7 @@ class ExperimentOptions(msgspec.Struct, frozen=True, kw_only=True):
             horizons_us=parse_horizons(self.horizon, self.latency_ms),
             outcomes=parse_outcomes(self.outcome),
             every_us=parse_interval_us(self.every),
-            conditions=parse_conditions(self.queue_model, self.latency_ms, self.maker_fee),
+            conditions=parse_conditions(self.queue_model, self.latency_ms, self.maker_fee, self.reach),
         )
 
     def processes(self) -> int:
@@ -80,6 +82,7 @@ def experiment_options(
             type=click.Choice(list(FEE_TYPES)),
             help="Per cent.  [default: that of the tape's market]",
         ),
+        click.option("--reach", type=int, default=6, show_default=True, help="Cents from the mid to the worst price."),
     )
 
     def decorate(command: Command) -> Command:
@@ -96,15 +99,18 @@ def experiment_options(
     return decorate
 
 
-def parse_conditions(queue_model: str, latency_ms: int, maker_fee: str | None) -> Conditions:
-    """Parse the conditions. Raises UserError for a latency that makes no sense; the others are choices already
-    checked."""
+def parse_conditions(queue_model: str, latency_ms: int, maker_fee: str | None, reach: int = 6) -> Conditions:
+    """Parse the conditions. Raises UserError for a latency or a reach that makes no sense; the others are choices
+    already checked."""
     if not 0 <= latency_ms <= LATENCY_MAX_MS:
         raise UserError(f"--latency-ms {latency_ms}: give milliseconds from 0 to {LATENCY_MAX_MS}")
+    if not 1 <= reach <= REACH_MAX_CENTS:
+        raise UserError(f"--reach {reach}: give cents from 1 to {REACH_MAX_CENTS}")
     return Conditions(
         queue_model=cast("QueueModel", queue_model),
         latency_us=latency_ms * 1_000,
         maker_fee=cast("MakerFee | None", maker_fee),
+        reach_e4=reach * CENT_E4,
     )
 
 

@@ -89,7 +89,7 @@ def estimate(
 ) -> tuple[MethodEstimate, ...]:
     """Return one estimate for each of `methods` (full names, NAME@VERSION), in their order. `view` is the market in
     the outcome to be bought, with its signals: a market must have been watched for a minute."""
-    features = market_features(view, fees, order.quantity_e2) if order.quantity_e2 > 0 else None
+    features = market_features(view, fees, order.quantity_e2, order.worst_e4) if order.quantity_e2 > 0 else None
     return tuple(_of_method(name, table.methods.get(name), view, features, order) for name in methods)
 
 
@@ -109,7 +109,7 @@ def _of_method(
     outside = _outside(method, view, order)
     if outside is not None:
         return MethodEstimate(method=name, no_basis=outside)
-    return _weigh(name, method, features, order.horizon_us)
+    return weigh_features(name, method, features, order.horizon_us)
 
 
 def _outside(method: MethodTable, view: MarketView, order: ProposedOrder) -> NoBasis | None:
@@ -130,8 +130,8 @@ def _outside(method: MethodTable, view: MarketView, order: ProposedOrder) -> NoB
     return None
 
 
-def _weigh(name: str, method: MethodTable, features: MarketFeatures, horizon_us: int) -> MethodEstimate:
-    """Weigh the answers of the two fitted horizons around this one, each by how near it is."""
+def weigh_features(name: str, method: MethodTable, features: MarketFeatures, horizon_us: int) -> MethodEstimate:
+    """Weigh the answers of the two fitted horizons around this one, which must lie between the first and the last."""
     cells, values = method.cells, features.values
     after = bisect_left(cells, horizon_us, key=lambda cell: cell.horizon_us)
     later = cells[after]

@@ -138,7 +138,7 @@ class Field:
         header = ground.tape.header
         fees = fee_terms(header.fee_type, header.fee_multiplier)
         grid = header.grid.seen_from(order.outcome)
-        worst = limits_at(first.mid_e5, grid, fees).worst_e4
+        worst = limits_at(first.mid_e5, grid, fees, conditions.reach_e4).worst_e4
         bound = bound_e7(ground.tape, start, order, fees, first.mid_e5, conditions)
         for name, run in runs.items():
             _check(task.key, name, run, first, bound)

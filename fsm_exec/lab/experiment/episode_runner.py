@@ -94,7 +94,7 @@ async def _work(
                 outcome=order.outcome,
                 target_e2=order.quantity_e2,
                 method=MethodRef(method.full_name, method),
-                limits=limits_at(mid_e5, view.grid, engine.feeds[ticker].terms.fees),
+                limits=limits_at(mid_e5, view.grid, engine.feeds[ticker].terms.fees, conditions.reach_e4),
                 horizon_us=order.horizon_us,
             )
         )

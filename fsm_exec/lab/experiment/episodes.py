@@ -2,7 +2,7 @@
 
 The filters and limits are those of the reference measurements: a start at equal intervals from five minutes after the
 opening, where the book is two-sided, not wider than 8 cents and not at the edge of the dollar; every limit price at
-most 6 cents above the mid at arrival.
+most 6 cents above the mid at arrival, unless the experiment says otherwise.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BLOCK_US = 900 * US_PER_S  # a quarter of an hour shares its weather
 
 SPREAD_MAX_E4 = 800
 BID_MIN_E4, ASK_MAX_E4 = 500, 9_500
-CHASE_E4 = 600  # no limit price is further above the floored mid at arrival than this
+REACH_E4 = 600  # no limit price is further above the floored mid at arrival than this
 
 MakerFee = Literal["0", "1.75", "3.5"]
 FEE_TYPES: dict[MakerFee, str] = {
@@ -42,11 +42,13 @@ FEE_TYPES: dict[MakerFee, str] = {
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """What an experiment holds equal. `latency_us` is the way from a decision to the match; public frames and answers
-    take half of it each. `maker_fee` None: as the tape's own market."""
+    take half of it each. `maker_fee` None: as the tape's own market. `reach_e4` is how far above the floored mid at
+    arrival the worst price lies."""
 
     queue_model: QueueModel = "proportional"
     latency_us: int = 200_000
     maker_fee: MakerFee | None = None
+    reach_e4: int = REACH_E4
 
     @property
     def legs(self) -> Latency:
@@ -119,15 +121,15 @@ def passes_conditions(book: Book) -> bool:
     return ask - bid <= SPREAD_MAX_E4 and bid >= BID_MIN_E4 and ask <= ASK_MAX_E4
 
 
-def limits_at(mid_e5: int, grid: PriceGrid, fees: FeeTerms) -> Limits:
-    """The floored mid at arrival is the target, `CHASE_E4` above it the worst price. `grid` is in the own outcome.
+def limits_at(mid_e5: int, grid: PriceGrid, fees: FeeTerms, reach_e4: int = REACH_E4) -> Limits:
+    """The floored mid at arrival is the target, `reach_e4` above it the worst price. `grid` is in the own outcome.
 
     Raises UserError where the grid has no price at or below the mid.
     """
     target = grid.floor(mid_e5 // 10)
     if target is None:
         raise UserError("the mid is below the lowest price of the grid; use another tape")
-    worst = grid.floor(target + CHASE_E4)
+    worst = grid.floor(target + reach_e4)
     return resolve_limits(target, grid, fees, worst=target if worst is None else worst)
 
 

@@ -127,6 +127,10 @@ class Results:
         """The conditions all episodes have in common."""
         return dict(self._connection.execute("SELECT name, value FROM experiment ORDER BY 1").fetchall())
 
+    def fingerprints(self) -> dict[str, str]:
+        """Those of the tapes, by the names they were given by."""
+        return dict(self._connection.execute("SELECT tape, fingerprint FROM tapes ORDER BY 1").fetchall())
+
     def methods(self) -> list[str]:
         """The full names of those that have worked anything."""
         return [name for (name,) in self._connection.execute("SELECT DISTINCT method FROM runs ORDER BY 1")]
