@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from fsm_exec.algorithms.toolkit import tick_above as tick_above
     from fsm_exec.algorithms.toolkit import to_nearest as to_nearest
     from fsm_exec.algorithms.toolkit import touch as touch
+    from fsm_exec.control.account_schema import AccountSeen as AccountSeen
+    from fsm_exec.control.account_schema import ClosedMarket as ClosedMarket
+    from fsm_exec.control.account_schema import CloseWanted as CloseWanted
+    from fsm_exec.control.account_schema import Closing as Closing
+    from fsm_exec.control.account_schema import PositionSeen as PositionSeen
+    from fsm_exec.control.account_schema import PositionsSeen as PositionsSeen
+    from fsm_exec.control.account_schema import ProfitSeen as ProfitSeen
+    from fsm_exec.control.account_schema import ProfitTable as ProfitTable
     from fsm_exec.control.client import AsyncClient as AsyncClient
     from fsm_exec.control.client import Client as Client
     from fsm_exec.control.client_errors import ControlError as ControlError
@@ -84,6 +92,16 @@ _HOMES = {
         "offers_within",
     ),
     "fsm_exec.algorithms.algorithm_types": ("Family", "Settings"),
+    "fsm_exec.control.account_schema": (
+        "AccountSeen",
+        "CloseWanted",
+        "ClosedMarket",
+        "Closing",
+        "PositionSeen",
+        "PositionsSeen",
+        "ProfitSeen",
+        "ProfitTable",
+    ),
     "fsm_exec.control.client": ("AsyncClient", "Client"),
     "fsm_exec.control.client_errors": ("ControlError", "DaemonAbsent", "DaemonFailed", "Refused"),
     "fsm_exec.control.event_parser": ("Step",),

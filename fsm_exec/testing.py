@@ -69,6 +69,15 @@ class PaperDesk:
         """Replace the bids of other people. Those that meet a resting order of ours trade with it."""
         self.paper.exchange.apply(ticker, BookSnapshot(levels_of(yes), levels_of(no)))
 
+    def make_exclusive(self, event: str) -> None:
+        """Let at most one market of `event` settle yes. The event of a ticker is what stands before its last dash."""
+        self.paper.exchange.exclusive_events.add(event)
+
+    def settle(self, event: str, winner: str | None = None) -> None:
+        """Close all markets of `event` and settle `winner` yes, the others no. Raises UserError for a winner that is
+        none of them, or a second one of an event whose markets exclude each other."""
+        self.paper.exchange.determine_event(event, winner)
+
     def play(self, ticker: str, seconds: int, *, seed: int = 1, profile: str = DEFAULT_PROFILE) -> None:
         """Open a market and let a generated crowd trade on it from now on: the profiles of `fsm-exec demo`. Raises
         UserError for a profile or a length that makes no sense."""

@@ -20,6 +20,7 @@ from fsm_exec.cli.output import say
 from fsm_exec.core.errors import DatabaseLost, ExecError, SaveRefused, StoreFailed, UserError, first_of
 from fsm_exec.core.text import one_line
 
+SENTENCE_MAX = 200  # of a command's help in the list: it is broken, not cut
 OWNER_ALONE = 0o077  # the rights a new file does not give: those of group and world
 
 
@@ -30,38 +31,52 @@ def _version() -> str:
         return "(not installed)"  # started from a checkout
 
 
-COMMANDS = {
-    "demo": "demo.demo:demo",
-    "paper": "exchange.paper:paper",
-    "serve": "daemon.serve:serve",
-    "markets": "daemon.market_commands:markets",
-    "book": "daemon.market_commands:book",
-    "estimate": "daemon.estimate:estimate",
-    "submit": "daemon.submit:submit",
-    "list": "daemon.status_commands:list_executions",
-    "show": "daemon.status_commands:show",
-    "watch": "daemon.status_commands:watch",
-    "cancel": "daemon.control_commands:cancel",
-    "halt": "daemon.control_commands:halt",
-    "resume": "daemon.control_commands:resume",
-    "status": "daemon.status_commands:status",
-    "replay": "database.replay:replay",
-    "simulate": "lab.simulate:simulate_command",
-    "methods": "database.methods:methods",
-    "algorithms": "lab.algorithms:algorithms",
-    "forecasts": "database.forecasts:forecasts",
-    "review": "database.review:review",
-    "compare": "lab.compare:compare",
-    "tune": "lab.tune:tune",
-    "fit-estimate": "lab.fit_estimate:fit_estimate",
-    "report": "lab.report:report",
-    "fidelity": "lab.fidelity:fidelity",
-    "record": "exchange.record:record",
-    "diagrams": "diagrams:diagrams",
-    "db": "database.db:db",
-    "doctor": "doctor:doctor",
+GROUPS = {
+    "Trade": {
+        "markets": "daemon.market_commands:markets",
+        "book": "daemon.market_commands:book",
+        "estimate": "daemon.estimate:estimate",
+        "submit": "daemon.submit:submit",
+        "close": "daemon.close:close",
+        "cancel": "daemon.control_commands:cancel",
+        "halt": "daemon.control_commands:halt",
+        "resume": "daemon.control_commands:resume",
+        "serve": "daemon.serve:serve",
+    },
+    "Look": {
+        "list": "daemon.status_commands:list_executions",
+        "show": "daemon.status_commands:show",
+        "watch": "daemon.status_commands:watch",
+        "status": "daemon.status_commands:status",
+        "positions": "daemon.account_commands:positions",
+        "pnl": "daemon.account_commands:pnl",
+        "account": "daemon.account_commands:account",
+        "replay": "database.replay:replay",
+        "report": "lab.report:report",
+        "review": "database.review:review",
+        "forecasts": "database.forecasts:forecasts",
+    },
+    "Lab": {
+        "demo": "demo.demo:demo",
+        "paper": "exchange.paper:paper",
+        "methods": "database.methods:methods",
+        "algorithms": "lab.algorithms:algorithms",
+        "compare": "lab.compare:compare",
+        "tune": "lab.tune:tune",
+        "fit-estimate": "lab.fit_estimate:fit_estimate",
+        "simulate": "lab.simulate:simulate_command",
+        "fidelity": "lab.fidelity:fidelity",
+        "record": "exchange.record:record",
+    },
+    "Care": {
+        "doctor": "doctor:doctor",
+        "db": "database.db:db",
+        "diagrams": "diagrams:diagrams",
+    },
 }
-"""Name: the module in `fsm_exec.cli` and the command in it."""
+"""By what they are for. Name: the module in `fsm_exec.cli` and the command in it."""
+
+COMMANDS = {name: where for group in GROUPS.values() for name, where in group.items()}
 
 
 class Commands(click.Group):
@@ -69,6 +84,17 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by what they are for, each with the whole first sentence of its help."""
+        for title, group in GROUPS.items():
+            rows = []
+            for name in group:
+                command = self.get_command(ctx, name)
+                assert command is not None
+                rows.append((name, command.get_short_help_str(limit=SENTENCE_MAX)))
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:

@@ -46,7 +46,7 @@ OPEN_STATUSES = ("open", "paused")  # of a paused market the orders wait
 
 class CheckedSubmission(msgspec.Struct, frozen=True, kw_only=True):
     """A submission whose numbers are numbers. `canonical` is the request as it is stored and compared: the same
-    request always gives the same bytes."""
+    request always gives the same bytes. `reduce_only`: it closes what is held, and no limit of size is meant for it."""
 
     given: Submission
     target_e2: CountE2
@@ -54,6 +54,7 @@ class CheckedSubmission(msgspec.Struct, frozen=True, kw_only=True):
     method: Method
     deadline_us: int | None
     canonical: bytes
+    reduce_only: bool = False
 
 
 _IN_FULL: Final[Mapping[str, Callable[[str], str]]] = {
@@ -167,7 +168,9 @@ def deadline_us(request: CheckedSubmission, now_us: int, limits: ControlLimits) 
 
 
 def check_size(request: CheckedSubmission, price: Limits, limits: ControlLimits) -> None:
-    """Raises Refusal for more than one execution may buy."""
+    """Raises Refusal for more than one execution may buy. What is too large must be able to shrink."""
+    if request.reduce_only:
+        return
     if request.target_e2 > limits.max_quantity_contracts * E2_PER_CONTRACT:
         raise api_errors.over_limit(
             f"quantity {format_count(request.target_e2)} is above max_quantity_contracts = "

@@ -8,6 +8,7 @@ from fsm_exec.core.errors import (
     ExecError,
     LocalError,
     OverCapacity,
+    RiskRefused,
     SaveRefused,
     StoreFailed,
     UserError,
@@ -33,6 +34,7 @@ ErrorCode: TypeAlias = Literal[
     "not_saved",
     "other_database",
     "over_limit",
+    "risk_limit",
     "store_failed",
     "too_large",
     "too_many_watchers",
@@ -124,6 +126,8 @@ def refusal_of(error: ExecError) -> Refusal:
     match error:
         case Refusal():
             return error
+        case RiskRefused():
+            return Refusal(422, "risk_limit", str(error))
         case UserError():
             return invalid(str(error))
         case VenueRefused(status=404):

@@ -13,6 +13,9 @@
     GET  /v1/markets                      search, closed, limit
     GET  /v1/markets/TICKER/book          outcome, levels
     POST /v1/estimate                     what an execution would cost; nothing is sent
+    GET  /v1/positions, GET /v1/account
+    GET  /v1/pnl                          by: market, event, series, method, execution, day
+    POST /v1/close                        by executions that never buy more than is held
     GET  /v1/openapi.json                 all of this, for programs
 
 Every error is {"error": {"code", "message"}}. A caller that means the daemon of one database names it in the header
@@ -34,7 +37,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.control import api_errors, market_schema, schema
+from fsm_exec.control import account_schema, api_errors, market_schema, schema
 from fsm_exec.control.auth import AuthMiddleware
 from fsm_exec.control.endpoints import ENDPOINTS, Endpoint, Name
 from fsm_exec.control.events import EventStream
@@ -67,6 +70,10 @@ class ControlApp:
             "markets": self._markets,
             "book": self._book,
             "estimate": self._estimate,
+            "close": self._close,
+            "positions": self._positions,
+            "pnl": self._pnl,
+            "account": self._account,
             "openapi": self._openapi,
         }
         self.routes = [self._route(endpoint, handlers[endpoint.name]) for endpoint in ENDPOINTS]
@@ -145,6 +152,21 @@ class ControlApp:
     async def _estimate(self, request: Request) -> Response:
         wanted = await read_body(request, market_schema.EstimateWanted)
         return json_response(await self._control.estimator.estimate(wanted))
+
+    async def _close(self, request: Request) -> Response:
+        wanted = await read_body(request, account_schema.CloseWanted)
+        return json_response(await self._control.closer.close(wanted))
+
+    async def _positions(self, request: Request) -> Response:
+        parse_query(request, schema.NoQuery)
+        return json_response(await self._control.account.positions())
+
+    async def _pnl(self, request: Request) -> Response:
+        return json_response(await self._control.account.profit(parse_query(request, account_schema.PnlQuery).by))
+
+    async def _account(self, request: Request) -> Response:
+        parse_query(request, schema.NoQuery)
+        return json_response(await self._control.account.account())
 
     async def _openapi(self, request: Request) -> Response:
         parse_query(request, schema.NoQuery)

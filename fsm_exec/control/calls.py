@@ -11,6 +11,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from fsm_exec.control.account_schema import AccountSeen, CloseWanted, Closing, PnlQuery, PositionsSeen, ProfitTable
 from fsm_exec.control.client_errors import UNREADABLE, DaemonFailed
 from fsm_exec.control.market_schema import (
     BookQuery,
@@ -64,6 +65,8 @@ TICKER: Final = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 STATUS: Final = Call("GET", "/v1/status", Status)
 HEALTH: Final = Call("GET", "/v1/health", Health, good=frozenset({200, 503}))
 HALT: Final = Call("POST", "/v1/halt", Status)
+POSITIONS: Final = Call("GET", "/v1/positions", PositionsSeen)
+ACCOUNT: Final = Call("GET", "/v1/account", AccountSeen)
 RESUME: Final = Call("POST", "/v1/resume", Status, is_repeatable=False)
 
 
@@ -99,6 +102,14 @@ def book(ticker: str, query: BookQuery) -> Call[MarketBook]:
 
 def estimate(wanted: EstimateWanted) -> Call[Estimate]:
     return Call("POST", "/v1/estimate", Estimate, body=wanted)
+
+
+def close(wanted: CloseWanted) -> Call[Closing]:
+    return Call("POST", "/v1/close", Closing, body=wanted)
+
+
+def profit(query: PnlQuery) -> Call[ProfitTable]:
+    return Call("GET", "/v1/pnl", ProfitTable, query)
 
 
 def stream_request(execution_id: str | None, after: int | None) -> tuple[str, dict[str, str]]:

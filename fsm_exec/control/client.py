@@ -28,6 +28,15 @@ from typing import Self
 import msgspec
 
 from fsm_exec.control import calls
+from fsm_exec.control.account_schema import (
+    AccountSeen,
+    By,
+    CloseWanted,
+    Closing,
+    PnlQuery,
+    PositionsSeen,
+    ProfitTable,
+)
 from fsm_exec.control.client_errors import ControlError, DaemonAbsent, DaemonFailed, Refused
 from fsm_exec.control.discovery import finder
 from fsm_exec.control.event_parser import Step
@@ -167,6 +176,23 @@ class Client:
         """Returns what an execution would cost and whether it would be accepted. Nothing is sent or stored."""
         return run(self._daemon.ask(calls.estimate(wanted)))
 
+    def positions(self) -> PositionsSeen:
+        """Returns what is held, by hand too, and what closing it now would bring."""
+        return run(self._daemon.ask(calls.POSITIONS))
+
+    def profit(self, by: By = "market") -> ProfitTable:
+        """Returns what was won and lost, by market, event, series, method, execution or day."""
+        return run(self._daemon.ask(calls.profit(PnlQuery(by=by))))
+
+    def account(self) -> AccountSeen:
+        """Returns balance, profit, and where the exchange says something else than our books."""
+        return run(self._daemon.ask(calls.ACCOUNT))
+
+    def close_position(self, wanted: CloseWanted) -> Closing:
+        """Closes what is held of a market, or of all markets of an event, by executions that never buy more than is
+        held. The same key with the same request is the same execution, however often it is sent."""
+        return run(self._daemon.ask(calls.close(wanted)))
+
     def status(self) -> Status:
         """Returns the state of the engine, of its markets and of what is live."""
         return run(self._daemon.ask(calls.STATUS))
@@ -261,6 +287,18 @@ class AsyncClient:
 
     async def estimate(self, wanted: EstimateWanted) -> Estimate:
         return await self._daemon.ask(calls.estimate(wanted))
+
+    async def positions(self) -> PositionsSeen:
+        return await self._daemon.ask(calls.POSITIONS)
+
+    async def profit(self, by: By = "market") -> ProfitTable:
+        return await self._daemon.ask(calls.profit(PnlQuery(by=by)))
+
+    async def account(self) -> AccountSeen:
+        return await self._daemon.ask(calls.ACCOUNT)
+
+    async def close_position(self, wanted: CloseWanted) -> Closing:
+        return await self._daemon.ask(calls.close(wanted))
 
     async def status(self) -> Status:
         return await self._daemon.ask(calls.STATUS)

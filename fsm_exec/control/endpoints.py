@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from fsm_exec.control.account_schema import AccountSeen, CloseWanted, Closing, PnlQuery, PositionsSeen, ProfitTable
 from fsm_exec.control.api_errors import ErrorCode
 from fsm_exec.control.market_schema import BookQuery, Estimate, EstimateWanted, MarketBook, MarketList, MarketsQuery
 from fsm_exec.control.schema import (
@@ -40,6 +41,10 @@ Name: TypeAlias = Literal[
     "markets",
     "book",
     "estimate",
+    "close",
+    "positions",
+    "pnl",
+    "account",
     "openapi",
 ]
 Codes: TypeAlias = Mapping[int, tuple[ErrorCode, ...]]
@@ -87,7 +92,7 @@ _UNKNOWN: Final[Codes] = {404: ("not_found",)}
 _CONFLICT: Final[Codes] = {409: ("conflict",)}
 _STREAM: Final[Codes] = {409: ("ahead",), 429: ("too_many_watchers",)}
 _SUBMISSION: Final[Codes] = {
-    422: ("invalid", "over_limit"),
+    422: ("invalid", "over_limit", "risk_limit"),
     429: ("capacity",),
     500: ("not_saved",),
     502: ("exchange",),
@@ -185,6 +190,32 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         {200: Estimate},
         _codes(_BODY, _READ, {422: ("invalid", "over_limit")}),
         body=EstimateWanted,
+    ),
+    Endpoint(
+        "close",
+        "POST",
+        "/close",
+        "Close what is held of a market or of an event's markets, by executions that never buy more than is held.",
+        {200: Closing},
+        _codes(_BODY, _CONFLICT, _SUBMISSION),
+        body=CloseWanted,
+    ),
+    Endpoint(
+        "positions",
+        "GET",
+        "/positions",
+        "What is held, and what closing it now would bring.",
+        {200: PositionsSeen},
+        _codes(),
+    ),
+    Endpoint("pnl", "GET", "/pnl", "What was won and lost, divided.", {200: ProfitTable}, _codes(), query=PnlQuery),
+    Endpoint(
+        "account",
+        "GET",
+        "/account",
+        "Balance, profit, and where the exchange says something else than our books.",
+        {200: AccountSeen},
+        _codes(_READ),
     ),
     Endpoint("openapi", "GET", "/openapi.json", "This document.", {200: "openapi"}, _codes()),
 )

@@ -6,7 +6,7 @@ Answers come from the database, which holds nothing that did not happen; request
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import cast, get_args
 
@@ -15,6 +15,7 @@ import trio
 
 from fsm_exec.algorithms import Method
 from fsm_exec.control import api_errors
+from fsm_exec.control.account_views import AccountViews
 from fsm_exec.control.admission import (
     CheckedSubmission,
     canonical_request,
@@ -25,6 +26,7 @@ from fsm_exec.control.admission import (
     limits_for,
 )
 from fsm_exec.control.broadcast import Watchers
+from fsm_exec.control.closing import Closer
 from fsm_exec.control.estimate_table import load_estimate_table
 from fsm_exec.control.estimator import Estimator
 from fsm_exec.control.journal_stream import JournalStream
@@ -45,7 +47,7 @@ from fsm_exec.control.schema import (
 from fsm_exec.control.watched_markets import WatchedMarkets
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed
-from fsm_exec.core.exchange_port import AccountReads
+from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.execution.execution import EXECUTION_ENDS
 from fsm_exec.core.journal.rows import RefusedRow, SubmissionRow
 from fsm_exec.core.journal.to_rows import edge_figures
@@ -79,7 +81,7 @@ class Control:
         limits: ControlLimits,
         info: DaemonInfo,
         find_method: Callable[[str], Method],
-        reads: AccountReads,
+        reads: Exchange,
     ) -> None:
         self._engine, self._store, self._wall = engine, store, wall
         self.journal_stream = JournalStream(store, watchers, lambda: engine.status().quarantined, wall.now_us)
@@ -91,6 +93,8 @@ class Control:
         self.estimator = Estimator(
             engine, self.markets, wall, limits, find_method, self._check_running, load_estimate_table()
         )
+        self.closer = Closer(reads, self.markets, find_method, self._accept_once)
+        self.account = AccountViews(engine, store, reads, wall)
         self._is_closed = False
         self._saving = 0
         self._saved = trio.lowlevel.ParkingLot()
@@ -107,21 +111,31 @@ class Control:
 
     async def submit(self, given: Submission) -> Accepted:
         """Accept an execution; return once it is durable. Raises Refusal, UserError and what the engine raises."""
-        wanted = canonical_request(given)
-        async with self._lock_key(given.key):
-            earlier = await self._store.load_submission(given.key)
+
+        async def build() -> CheckedSubmission:
+            return check_submission(given, self._find_method)
+
+        return await self._accept_once(given.key, canonical_request(given), build)
+
+    async def _accept_once(
+        self, key: str, wanted: bytes, build: Callable[[], Awaitable[CheckedSubmission]]
+    ) -> Accepted:
+        """Accept what `build` makes of a request, unless this very request was accepted under its key already."""
+        async with self._lock_key(key):
+            earlier = await self._store.load_submission(key)
             if earlier is not None:
                 if earlier.request != wanted:
                     raise api_errors.conflict(
-                        f"key {given.key!r} was used at {earlier.submitted_at} for another request "
+                        f"key {key!r} was used at {earlier.submitted_at} for another request "
                         f"({earlier.execution_id}); use a new key"
                     )
-                return await self._accepted_earlier(given.key, earlier.execution_id)
-            request = check_submission(given, self._find_method)
+                return await self._accepted_earlier(key, earlier.execution_id)
+            request = await build()
             try:
                 return await self._accept(request)
             except ExecError as refused:
-                await self._save_refusal(request, refused)
+                if not request.reduce_only:  # to close is no opportunity
+                    await self._save_refusal(request, refused)
                 raise
 
     async def _accepted_earlier(self, key: str, execution_id: str) -> Accepted:
@@ -159,7 +173,7 @@ class Control:
         self._reserve_capacity(request)
         self._accepting += 1
         try:
-            if await self._store.count_unfinished() + self._accepting > self._limits.max_unfinished_executions:
+            if not request.reduce_only and await self._is_full():
                 raise api_errors.over_limit(
                     f"max_unfinished_executions = {self._limits.max_unfinished_executions} are at work; "
                     "wait for some to end"
@@ -169,6 +183,9 @@ class Control:
         finally:
             self._engine.release_capacity(given.key)
             self._accepting -= 1
+
+    async def _is_full(self) -> bool:
+        return await self._store.count_unfinished() + self._accepting > self._limits.max_unfinished_executions
 
     async def _accept_on_market(self, request: CheckedSubmission) -> Accepted:
         """Without a book the execution is accepted all the same, and its arrival is unknown."""
@@ -187,6 +204,7 @@ class Control:
                 limits=limits,
                 deadline_us=ends_us,
                 edge=request.edge,
+                reduce_only=request.reduce_only,
                 submission=SubmissionRow(given.key, request.canonical),
             )
         )

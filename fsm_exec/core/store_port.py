@@ -159,6 +159,10 @@ class AccountStore(Protocol):
         """All entries of one market; of an unknown one, none. Raises DamagedRow."""
         ...
 
+    async def load_differences(self) -> list[Difference]:
+        """All that were ever found, the oldest first."""
+        ...
+
     async def load_risk_log(self, at_most: int) -> list[RiskLogRow]:
         """The newest moves of the brake, the newest first."""
         ...

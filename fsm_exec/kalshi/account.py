@@ -83,8 +83,8 @@ class KalshiAccount:
         return tuple(rows.values())
 
     async def fetch_settlements(self, since_us: int | None = None) -> tuple[Settlement, ...]:
-        """Fetch what has settled (at or after `since_us`), newest first. A row that cannot be read is left out, with a
-        line in the log."""
+        """Fetch what has settled (at or after `since_us`), newest first; of a market that settled twice, since its
+        result was amended, the later. A row that cannot be read is left out, with a line in the log."""
         # Whole seconds, rounded down: a second too early repeats a row, a second too late loses one.
         query = {} if since_us is None else {"min_ts": str(max(0, since_us // US_PER_S))}
         rows: dict[str, Settlement] = {}
@@ -97,7 +97,9 @@ class KalshiAccount:
                 except Malformed as error:
                     log_left_out(self._log, raw, error)
                 else:
-                    rows[row.ticker] = row
+                    known = rows.get(row.ticker)
+                    if known is None or known.at_us < row.at_us:
+                        rows[row.ticker] = row
             return page.cursor
 
         await self._endpoints.fetch_pages("/portfolio/settlements", query, take, rows=PAGE_ROWS)

@@ -15,6 +15,7 @@ from fsm_exec.core.costs.message_counts import MessageCounts, count_messages
 from fsm_exec.core.costs.metrics import DeadlineBook, compute_child_metrics, compute_metrics
 from fsm_exec.core.costs.rows import BookRow, MetricsRow
 from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.reduce_only import POSITION_GONE
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.market.ladder_codec import decode_ladder, encode_ladder
 from fsm_exec.core.market.limits import LIMIT_BELOW_MARKET
@@ -81,13 +82,15 @@ async def _process_until_deadline(actor: Actor, services: Services) -> None:
 
 
 async def _save_note(actor: Actor, services: Services) -> None:
-    """Store what kept an execution from its end, if it did not get all it wanted: for how long it could not act, and
-    that nobody offered within its limit."""
+    """Store what kept an execution from its end, if it did not get all it wanted: that there was nothing left to close,
+    for how long it could not act, and that nobody offered within its limit."""
     execution = actor.execution
     if execution.filled_e2 >= execution.target_e2 or execution.ended_at_us is None:
         return
     outage = services.describe_outage(execution.accepted_at_us, execution.ended_at_us)
-    notes = [note for note in (outage, _describe_low_limit(execution, actor.feed)) if note is not None]
+    is_gone = execution.reduce_only and execution.reason == "external"
+    gone = f"{POSITION_GONE}: nothing was left to close" if is_gone else None
+    notes = [note for note in (gone, outage, _describe_low_limit(execution, actor.feed)) if note is not None]
     if notes:
         await services.store.save_note(execution.execution_id, "; ".join(notes))
 

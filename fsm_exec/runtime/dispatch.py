@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from fsm_exec.core.errors import IllegalEvent
 from fsm_exec.core.execution.events import AnyEvent, MarketChanged, PositionRead
@@ -93,11 +93,15 @@ class Dispatch:
             if actor.execution.terms.ticker == ticker:
                 actor.inbox.offer(MarketChanged(at_us=self._services.wall.now_us(), status=status))
 
-    def publish_positions(self, positions: Mapping[str, CountE2], asked_at_us: int) -> None:
-        """Pass on what the account holds (signed, + YES; a market that is not in it: nothing), by an answer that was
-        asked for at `asked_at_us`, to the executions that only close: one with nothing left to close ends."""
+    def closing(self) -> list[Execution]:
+        """Return the executions at work that only close."""
+        actors = self._supervisor.actors.values()
+        return [actor.execution for actor in actors if actor.execution.reduce_only and not actor.is_waiting]
+
+    def publish_position(self, ticker: str, position_e2: CountE2, asked_at_us: int) -> None:
+        """Pass on what the account holds of a market (signed, + YES), by an answer that was asked for at `asked_at_us`,
+        to the executions that only close there: one with nothing left to close ends."""
+        event = PositionRead(at_us=self._services.wall.now_us(), position_e2=position_e2, asked_at_us=asked_at_us)
         for actor in self._supervisor.actors.values():
-            if actor.execution.reduce_only and not actor.is_waiting:
-                held_e2 = positions.get(actor.execution.terms.ticker, CountE2(0))
-                now_us = self._services.wall.now_us()
-                actor.inbox.offer(PositionRead(at_us=now_us, position_e2=held_e2, asked_at_us=asked_at_us))
+            if actor.execution.reduce_only and actor.execution.terms.ticker == ticker and not actor.is_waiting:
+                actor.inbox.offer(event)

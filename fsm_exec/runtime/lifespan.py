@@ -26,6 +26,7 @@ from fsm_exec.runtime.monitored_exchange import MonitoredExchange
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
+from fsm_exec.runtime.position_watch import PositionWatch
 from fsm_exec.runtime.reconciler import Reconciler
 from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.stored_executions import Methods
@@ -73,6 +74,7 @@ async def open_engine(
             engine = Engine(services, markets, stream, methods, nursery, seeded, health)
             listener = EngineStreamListener(names, stream, feeds, engine.dispatch, wall, log)
             confirmer = Confirmer(exchange, engine.dispatch, names, wall, log)
+            position_watch = PositionWatch(exchange, engine.dispatch, wall, log)
             reconciler = Reconciler(exchange, listener, stream, engine.dispatch, confirmer, wall, log)
 
             def begin_streaming() -> None:
@@ -82,6 +84,7 @@ async def open_engine(
                 outer.start_soon(engine.run_service, health.run, partial(exchange.fetch_orders, resting=True))
                 outer.start_soon(engine.run_service, engine.process_late_facts)
                 outer.start_soon(engine.run_service, reconciler.run)
+                outer.start_soon(engine.run_service, position_watch.run)
                 if observer is not None:
                     outer.start_soon(engine.run_service, observer.run)
 

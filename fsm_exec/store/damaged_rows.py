@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from fsm_exec.core.errors import DamagedRow
+from fsm_exec.core.errors import DamagedRow, UnitError
 
 S = TypeVar("S", bound=msgspec.Struct)
 R = TypeVar("R")
@@ -46,7 +46,7 @@ def decode_column(table: str, key: object, column: str, decode: Callable[[Any], 
     """Decode one value of a row. Raises DamagedRow if it cannot be decoded."""
     try:
         return decode(value)
-    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
+    except (ValueError, TypeError, AttributeError, ArithmeticError, UnitError) as error:
         raise DamagedRow(table, key, column, str(error) or type(error).__name__) from error
 
 

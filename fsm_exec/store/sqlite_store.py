@@ -11,6 +11,7 @@ import trio
 from msgspec.structs import replace
 
 from fsm_exec.core.account.brake import RiskState
+from fsm_exec.core.account.marks import Mark
 from fsm_exec.core.account.rows import (
     AccountFill,
     AccountLook,
@@ -51,7 +52,14 @@ from fsm_exec.store.jobs import (
     Note,
     Quarantine,
 )
-from fsm_exec.store.reads import account_reads, api_queries, execution_reads, observations, recovery
+from fsm_exec.store.reads import (
+    account_reads,
+    api_queries,
+    execution_reads,
+    observations,
+    profit_queries,
+    recovery,
+)
 from fsm_exec.store.writer import Lane, Writer, WriterStatistics
 
 Listener: TypeAlias = Callable[[ExecutionSave | Quarantine], None]
@@ -182,10 +190,31 @@ class SqliteStore:
         await self._writer.save(ShapeSave(shape, at_us))
 
     async def load_account(self) -> StoredAccount:
-        return await self._writer.read(account_reads.load_account)
+        """One market after another, so that no save waits for the reading of all."""
+        found = await self._writer.read(account_reads.load_all_but_books)
+        markets, damage = [], list(found.damage)
+        for ticker in await self.load_traded_tickers():
+            load = functools.partial(profit_queries.load_holding, ticker=ticker, damage=damage)
+            market = await self._writer.read(load)
+            if market is not None:
+                markets.append(market)
+        return replace(found, markets=tuple(markets), damage=tuple(damage))
 
     async def load_books(self, ticker: str) -> MarketBooks:
         return await self._writer.read(functools.partial(account_reads.load_books, ticker=ticker))
+
+    async def load_traded_tickers(self) -> list[str]:
+        """Those of all markets that may have books. One market at a time is read (`load_books`), so that no save waits
+        for the reading of all."""
+        return await self._writer.read(profit_queries.load_traded_tickers)
+
+    async def load_stored_marks(self, tickers: Sequence[str]) -> dict[str, Mark]:
+        """The last stored book of each of these markets, where there is one."""
+        return await self._writer.read(functools.partial(profit_queries.load_stored_marks, tickers=tuple(tickers)))
+
+    async def load_differences(self) -> list[Difference]:
+        """All that were ever found, the oldest first."""
+        return await self._writer.read(account_reads.load_differences)
 
     async def load_risk_log(self, at_most: int) -> list[RiskLogRow]:
         return await self._writer.read(functools.partial(account_reads.load_risk_log, at_most=at_most))

@@ -13,7 +13,8 @@ from tests.cli.support import ROOT, environment
 TO_TRADE = """
     Accepted Acknowledged AsyncClient Client EdgeGiven ExecutionDetail ExecutionSummary FillSeen QuarantineSeen Status
     Step Submission Transition
-    Estimate EstimateWanted MarketBook MarketLine MarketList
+    AccountSeen CloseWanted ClosedMarket Closing Estimate EstimateWanted MarketBook MarketLine MarketList
+    PositionSeen PositionsSeen ProfitSeen ProfitTable
 """
 ERRORS = "ControlError DaemonAbsent DaemonFailed ExecError Refused UserError"
 TO_WRITE_AN_ALGORITHM = """

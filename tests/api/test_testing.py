@@ -73,6 +73,24 @@ def test_a_strategy_follows_live_and_every_time_the_same() -> None:
     assert run(follows_live, seed=5) == first
 
 
+async def sees_its_event_settle(desk: PaperDesk) -> list[str]:
+    event, other = "KXTEST-26OCT01", "KXTEST-26OCT01-B"
+    desk.make_exclusive(event)
+    for ticker in (MARKET, other):
+        desk.open_market(ticker, yes=[("0.44", "50")], no=[("0.50", "50")])
+    accepted = await desk.daemon.submit(wanted(method="simple_limit", target_price="0.30"))
+    await trio.sleep(5)
+    desk.settle(event, other)
+    ended = await desk.daemon.wait(accepted.execution_id)
+    results = [str(market.result) for market in desk.paper.exchange.markets.values()]
+    return [str(ended.execution.reason), *results]
+
+
+def test_an_event_settles_under_an_execution() -> None:
+    """What works in one of its markets ends; of markets that exclude each other one wins."""
+    assert run(sees_its_event_settle) == ["market_closed", "no", "yes"]
+
+
 async def leaves_early(desk: PaperDesk) -> None:
     desk.open_market(MARKET, yes=[("0.44", "50")], no=[("0.50", "50")])
     accepted = await desk.daemon.submit(wanted(method="simple_limit", target_price="0.30"))

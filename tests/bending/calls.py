@@ -6,9 +6,11 @@ A request that a client makes and that no row names fails `test_outages.py`, and
 
 from __future__ import annotations
 
+import inspect
 from fnmatch import fnmatchcase
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from fsm_exec.core.exchange_port import AccountReads
 from tests.bending import frames, requests
 from tests.bending.bends import Bends, Frame, Request, Rule
 
@@ -51,6 +53,10 @@ CALLS: Final = (
 )
 ASK_NOTHING: Final = frozenset({"budget", "stream_trouble", "volume_24h", "watch", "unwatch"})
 """Calls of the port that send no request of their own."""
+OF_THE_ACCOUNT: Final = frozenset(
+    name for name, _ in inspect.getmembers(AccountReads, inspect.isfunction) if not name.startswith("_")
+)
+"""Calls of an engine that keeps an account, and of its surfaces; the engine of these outages keeps none."""
 
 ALL_READS, ALL_WRITES, THE_STREAM, A_SILENT_STREAM, EVERYTHING = (
     "all reads",

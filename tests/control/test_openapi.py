@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from fsm_exec.control import calls
+from fsm_exec.control.account_schema import CloseWanted, PnlQuery
 from fsm_exec.control.api_errors import ErrorCode
 from fsm_exec.control.market_schema import BookQuery, EstimateWanted, MarketsQuery
 from fsm_exec.control.schema import ListQuery, Submission
@@ -28,7 +29,7 @@ async def test_every_route_is_in_the_document_and_nothing_else_is(desk: Desk) ->
     described = {(method.upper(), path) for path, operations in DOCUMENT["paths"].items() for method in operations}
     routed = {(method, route.path) for route in desk.routes for method in route.methods or () if method != "HEAD"}
     assert described == routed
-    assert len(described) == 15
+    assert len(described) == 19
     for _, path in described:
         for other in ("GET", "POST", "PUT", "DELETE", "PATCH"):
             if (other, path) not in described:
@@ -62,7 +63,8 @@ def test_the_client_asks_for_what_is_described() -> None:
     """Every call of the client is an operation, with its parameters, and its answer is what the client decodes."""
     wanted = Submission(key="k", ticker="T", outcome="yes", quantity="1", method="market")
     every = [
-        *(calls.STATUS, calls.HEALTH, calls.HALT, calls.RESUME),
+        *(calls.STATUS, calls.HEALTH, calls.HALT, calls.RESUME, calls.POSITIONS, calls.ACCOUNT),
+        calls.profit(PnlQuery(by="day")),
         calls.submit(wanted),
         calls.page(ListQuery(state="filled", ticker="T", before="e000001")),
         calls.show("e000001", 5),
@@ -70,6 +72,7 @@ def test_the_client_asks_for_what_is_described() -> None:
         calls.resume_execution("e000001"),
         calls.markets(MarketsQuery(search="KX", closed=True)),
         calls.book("T", BookQuery(outcome="no")),
+        calls.close(CloseWanted(key="k", ticker="T")),
         calls.estimate(EstimateWanted(ticker="T", outcome="yes", quantity="1", horizon_s=60)),
     ]
     for call in every:

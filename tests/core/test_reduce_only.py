@@ -93,7 +93,7 @@ def test_a_new_price_is_refused() -> None:
         driver.look()
 
 
-def held(driver: Driver, position_e2: int, *, after_us: int = 3_000_000) -> None:
+def held(driver: Driver, position_e2: int, *, after_us: int = 11_000_000) -> None:
     """The account's position is read, so long after the last fact."""
     driver.now_us += after_us
     driver.fact(PositionRead, position_e2=CountE2(position_e2), asked_at_us=driver.now_us)
@@ -125,13 +125,13 @@ def test_it_ends_when_nothing_is_held_any_more(outcome: Outcome, gone: tuple[int
 
 
 def test_a_position_read_too_soon_says_nothing() -> None:
-    """Not of an order under way, and not within the read lag of the last one: what it bought may be missing."""
+    """Not of an order under way, and not within ten seconds of the last one: what it bought may be missing."""
     driver = closing()
-    held(driver, 0, after_us=0)  # within the lag of its acceptance: what was bought just before may be missing
+    held(driver, 0, after_us=9_000_000)  # within the lag of its acceptance: what was bought just before may be missing
     driver.place()
     held(driver, 0)
     driver.accept(remaining=0)
-    driver.fact(PositionRead, position_e2=CountE2(0), asked_at_us=driver.child.sent_at_us + 2_000_000)
+    driver.fact(PositionRead, position_e2=CountE2(0), asked_at_us=driver.child.sent_at_us + 10_000_000)
     assert driver.execution.ending is None
     held(driver, 0)
     assert driver.execution.reason == "external"

@@ -211,7 +211,7 @@ def reduce_only() -> Driver:
     driver.look()
     driver.fact(OrderRefused, code="invalid_price", message="")
     algorithm.wishes = ()
-    driver.now_us += 3_000_000
+    driver.now_us += 11_000_000
     driver.fact(PositionRead, position_e2=CountE2(0), asked_at_us=driver.now_us)
     return driver
 

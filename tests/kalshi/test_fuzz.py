@@ -22,6 +22,7 @@ from fsm_exec.core.market.account import GroupChanged, GroupCreated
 from fsm_exec.core.market.orders import AllCancelled, Amended, Cancelled, Decreased, NotSent, Placed, Refused, Unknown
 from fsm_exec.kalshi.account import KalshiAccount
 from fsm_exec.kalshi.endpoints import Endpoints
+from fsm_exec.kalshi.market_facts import MarketFactsReader
 from fsm_exec.kalshi.markets import KalshiMarkets
 from fsm_exec.kalshi.order_groups import KalshiGroups
 from fsm_exec.kalshi.rest import KalshiRest
@@ -92,6 +93,27 @@ ORDER = {
     "remaining_count_fp": "1.00",
     "initial_count_fp": "1.00",
 }
+SETTLEMENT: dict[str, object] = {
+    "ticker": "KXA-1",
+    "event_ticker": "KXA",
+    "market_result": "yes",
+    "yes_count_fp": "1.00",
+    "yes_total_cost_dollars": "0.470000",
+    "no_count_fp": "0.00",
+    "no_total_cost_dollars": "0.000000",
+    "revenue": 100,
+    "value": 100,
+    "fee_cost": "0.010000",
+    "settled_time": "2026-10-01T12:00:00Z",
+}
+MARKET: dict[str, object] = {
+    "ticker": "KXA-1",
+    "event_ticker": "KXA",
+    "status": "active",
+    "yes_bid_dollars": "0.4700",
+    "yes_bid_size_fp": "3.00",
+    "close_time": "2026-10-01T12:00:00Z",
+}
 NEARLY = (
     whole({"order_id": "o-1", "fill_count": "1.00", "remaining_count": "9.00", "ts_ms": 1, "client_order_id": None})
     | whole({"order_id": "o-1", "reduced_by": "1.00", "ts_ms": 1})
@@ -102,6 +124,10 @@ NEARLY = (
     | whole({"orderbook_fp": {"yes_dollars": [["0.4700", "3.00"]], "no_dollars": []}})
     | whole({"usage_tier": "basic", "read": {"refill_rate": 1, "bucket_capacity": 1}, "write": 7})
     | whole({"default_cost": 10, "endpoint_costs": [{"method": "GET", "path": "/a/{b}", "cost": 2}]})
+    | whole({"settlements": [SETTLEMENT], "cursor": ""})
+    | whole({"markets": [MARKET], "cursor": ""})
+    | whole({"event": {"event_ticker": "KXA", "series_ticker": "KX", "markets": [MARKET]}, "markets": []})
+    | whole({"events": [{"event_ticker": "KXA", "title": "two words", "markets": [MARKET]}], "cursor": ""})
     | whole({"exchange_active": True, "trading_active": True, "exchange_index_statuses": None})
 )
 
@@ -130,6 +156,7 @@ def reads(kit: Kit, network: Network) -> list[Callable[[], Awaitable[object]]]:
     orders = KalshiRest(http, lambda: kit.now_us, kit.log)
     account = KalshiAccount(calls, http.budget, lambda: kit.now_us, kit.log)
     groups, markets = KalshiGroups(calls), KalshiMarkets(calls, kit.log)
+    facts = MarketFactsReader(calls, kit.log)
     return [
         orders.fetch_orders,
         orders.fetch_fills,
@@ -152,11 +179,17 @@ def reads(kit: Kit, network: Network) -> list[Callable[[], Awaitable[object]]]:
         lambda: markets.fetch_trades("KXA-1"),
         lambda: markets.fetch_events("KXA"),
         markets.fetch_series,
+        account.fetch_settlements,
+        lambda: facts.fetch_facts(["KXA-1"]),
+        lambda: facts.fetch_event_shape("KXA"),
+        lambda: facts.search("", only_open=True, limit=5),
+        lambda: facts.search("kxa-1", only_open=True, limit=5),
+        lambda: facts.search("two words", only_open=False, limit=5),
     ]
 
 
 @FUZZ
-@given(status=STATUSES, body=BODIES | NEARLY, headers=HEADERS, number=st.integers(0, 20))
+@given(status=STATUSES, body=BODIES | NEARLY, headers=HEADERS, number=st.integers(0, 26))
 async def test_a_read_gives_data_or_a_typed_error(
     kit: Kit,
     network: Network,
@@ -174,7 +207,7 @@ async def test_a_read_gives_data_or_a_typed_error(
     except (VenueError, UserError) as error:
         text = "".join(traceback.format_exception_only(error))
         assert len(text) < 2_000
-    assert len(reads(kit, fresh)) == 21
+    assert len(reads(kit, fresh)) == 27
     assert fresh.requests[0].headers["KALSHI-ACCESS-SIGNATURE"] not in shown(kit, text)
 
 

@@ -347,6 +347,12 @@ def amend_reports_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(apply_event, "_count_walk", deaf)
 
 
+def close_may_open(patch: pytest.MonkeyPatch) -> None:
+    """The orders of an execution that only closes are like any others."""
+    placing = advance._place_write
+    patch.setattr(advance, "_place_write", lambda *args: replace(placing(*args), reduce_only=False))
+
+
 MUTANTS: Mapping[Mutant, str] = {
     save_after_send: "5: order .* not on disk",
     fills_by_order_total: "3: (.*fill .* (not in the database|is not known)|order .* there and .* here)",
@@ -373,6 +379,7 @@ MUTANTS: Mapping[Mutant, str] = {
     fill_time_is_now: "3: fill .* at the exchange and .* in the database",
     deadline_a_second_late: "9: .* was asked to be done within",
     halt_ends_half: "halt: .* goes on",
+    close_may_open: "13: .* only closes, and its order took the position from",
     amend_reports_nothing: "3: order .* was said to be filled",
 }
 """Each with what it must be found out by: one that merely fails in another way has not been tried."""

@@ -83,6 +83,6 @@ def test_a_limit_is_passed_only_by_what_makes_it_worse() -> None:
 
 def test_an_engine_without_limits_is_found_out() -> None:
     """Histories that have limits, lived through by an engine that was given none, let more in than they allow."""
-    found = [line for seed in range(1, 6) for line in simulate(draw(seed, account=True)).findings]
+    found = [line for seed in range(1, 6) for line in simulate(draw(seed, limited=True)).findings]
     assert any(line.startswith("13: ") and "is let in and the worst case" in line for line in found)
     assert all(line.startswith("13: ") for line in found)

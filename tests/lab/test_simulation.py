@@ -28,7 +28,7 @@ from tests.lab import mutants
 ROOT = Path(__file__).parents[2]
 SEEDS = range(1, 241)
 LIED_TO = range(1, 41)
-TWICE = (2, 23, 40)  # calm and stormy, with and without deaths
+TWICE = (2, 23, 40)  # calm and stormy, with and without deaths and accounts
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_the_histories_are_worth_living_through(reports: dict[int, HistoryReport
 def test_lives_end_at_every_crash_point() -> None:
     """The draws kill at each name and at unnamed doors and moments, stop, drain, halt, contradict and set clocks wrong,
     and other people do what they do; both outcomes, one contract and thousands, every method."""
-    steps = [action for seed in range(1, 1_001) for _, action in draw(seed, account=True).steps]
+    steps = [action for seed in range(1, 1_001) for _, action in draw(seed).steps]
     assert {type(action) for action in steps} == set(get_args(AnyAction))
     assert {action.silent for action in steps if isinstance(action, Hit | Hand)} == {True, False}
     assert {action.bound for action in steps if isinstance(action, Submit)} == {"slippage", "worst", "cap"}
@@ -87,7 +87,7 @@ def test_one_seed_is_one_history_in_any_process() -> None:
 
 def test_a_second_engine_that_comes_as_the_first_is_killed_is_the_only_one() -> None:
     """It gets the lock, and it is the first one's next life that is refused: nothing is wrong with that."""
-    scenario = draw(1_454)
+    scenario = draw(1_454, account=False)
     second = next(action for _, action in scenario.steps if isinstance(action, Second))
     killed = next(action for _, action in scenario.steps if isinstance(action, Crash))
     assert second.at_ms < killed.at_ms < second.at_ms + second.for_ms
@@ -99,7 +99,7 @@ def test_a_second_engine_that_comes_as_the_first_is_killed_is_the_only_one() -> 
 def test_what_was_given_up_is_taken_up_again() -> None:
     """Under a contradiction that was drawn, with an order that the giving up cancels: it goes on, and all that must
     hold of the others holds of it."""
-    report = simulate(draw(49), keeps=True)
+    report = simulate(draw(49, account=False), keeps=True)
     assert any(" contradicted e000008" in line for line in report.lines)
     assert any("e000008" in line and "Restored" in line and QUARANTINE_CANCEL in line for line in report.lines)
     assert report.findings == []
@@ -164,10 +164,10 @@ def test_many_workers_find_what_one_finds() -> None:
 
 def test_an_engine_that_leaves_while_it_recovers_need_not_have_taken_anything_in() -> None:
     """It is told to leave before it runs: what happened while it was down is the next one's to learn."""
-    assert simulate(only(draw(1_932), 35, frozenset(range(35)) - {3, 20, 21, 32, 34})).findings == []
+    assert simulate(only(draw(1_932, account=False), 35, frozenset(range(35)) - {3, 20, 21, 32, 34})).findings == []
 
 
 def test_who_stops_before_the_listings_has_their_fills_when_the_engine_runs() -> None:
     """A deadline passes while recovery waits for a listing; the fills that it brings are durable before work is
     taken."""
-    assert simulate(draw(1_443)).findings == []
+    assert simulate(draw(1_443, account=False)).findings == []

@@ -64,6 +64,18 @@ class PaperAccount:
         """The exchange ends an order that rests, or (without a reason) its owner does, by hand."""
         self.paper.cancel(self.order(client_order_id), reason)
 
+    def take_by_hand(self, outcome: Outcome, contracts: int, cents: int) -> None:
+        """The owner takes what is offered up to a price, without the engine."""
+        request = rest.CreateOrder(
+            ticker=TICKER,
+            side="bid" if outcome == "yes" else "ask",
+            count=format_count(CountE2(contracts * 100)),
+            price=format_price(in_outcome(PriceE4(cents * 100), outcome)),
+            time_in_force="immediate_or_cancel",
+            self_trade_prevention_type="taker_at_cross",
+        )
+        self.paper.create_order(self.account, request)
+
     def amend_by_hand(self, client_order_id: str, *, cents: int) -> None:
         """Its owner moves an order to another price."""
         order = self.order(client_order_id)

@@ -12,30 +12,15 @@ from trio.testing import MockClock
 from fsm_exec.algorithms import SHIPPED
 from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.core.market.limits import resolve_limits
-from fsm_exec.core.values.units import LINEAR_CENT, Outcome, PriceE4, format_count, format_price, in_outcome
+from fsm_exec.core.values.units import LINEAR_CENT, Outcome
 from fsm_exec.runtime.submission import ExecutionRequest, MethodRef
-from fsm_exec.wire import rest
+from fsm_exec.store.reads.api_queries import Filter
 from tests.runtime.bent_exchange import BentExchange, Fate
 from tests.runtime.killed_engine import RestartBench, ended, open_restart_bench
 from tests.runtime.support import FEES, TICKER, Stage, count, price, staged
 
 HELD = 3
 """Contracts of YES that somebody with a key of the account bought a day ago."""
-
-
-def trade_by_hand(exchange: BentExchange, outcome: Outcome, contracts: int, cents: int) -> None:
-    """The owner takes what is offered, without the engine."""
-    exchange.paper.create_order(
-        exchange.account,
-        rest.CreateOrder(
-            ticker=TICKER,
-            side="bid" if outcome == "yes" else "ask",
-            count=format_count(count(contracts)),
-            price=format_price(in_outcome(PriceE4(cents * 100), outcome)),
-            time_in_force="immediate_or_cancel",
-            self_trade_prevention_type="taker_at_cross",
-        ),
-    )
 
 
 def held(exchange: BentExchange) -> int:
@@ -83,7 +68,7 @@ def writes_of(exchange: BentExchange, execution_id: str) -> int:
 async def test_a_position_is_closed(autojump_clock: MockClock) -> None:
     """All of it, at once, by one order; more than is held is never asked of the exchange twice in vain."""
     async with staged() as stage:
-        trade_by_hand(stage.exchange, "yes", 10, 50)
+        stage.exchange.take_by_hand("yes", 10, 50)
         one = await close(stage, HELD + 10)
         execution = await stage.ended(one)
         assert (execution.state, held(stage.exchange), writes_of(stage.exchange, one)) == ("filled", 0, 1)
@@ -93,7 +78,7 @@ async def test_a_position_is_closed(autojump_clock: MockClock) -> None:
 async def test_a_position_of_no_is_closed(autojump_clock: MockClock) -> None:
     """To close NO is to buy YES, at most what is held."""
     async with staged() as stage:
-        trade_by_hand(stage.exchange, "no", HELD + 10, 52)
+        stage.exchange.take_by_hand("no", HELD + 10, 52)
         assert held(stage.exchange) == -10
         one = await close(stage, 10, outcome="yes")
         execution = await stage.ended(one)
@@ -111,6 +96,8 @@ async def test_a_position_that_is_smaller_ends_it_soon(autojump_clock: MockClock
         assert execution.ended_at_us is not None
         assert execution.ended_at_us - execution.accepted_at_us < 15_000_000
         assert (held(stage.exchange), writes_of(stage.exchange, one)) == (0, 4)
+        (summary,) = await stage.database.load_listing(Filter(limit=10))
+        assert summary.note == "the position is gone: nothing was left to close"
         check_fills(stage.exchange, {one: 10})
 
 
@@ -119,6 +106,7 @@ async def test_orders_in_vain_come_less_and_less_often(autojump_clock: MockClock
     doubles, and so some orders in eight minutes instead of hundreds."""
     async with staged() as stage:
         stage.exchange.mute = True  # so no frame tells that it was cut
+        stage.exchange.silence("/portfolio/positions")
         one = await close(stage, 10, horizon_s=500)
         execution = await stage.ended(one)
         assert (execution.reason, execution.filled_e2) == ("no_liquidity", count(HELD))
@@ -131,7 +119,7 @@ async def test_two_closes_and_a_buyer_of_the_same_outcome(others_cents: int, aut
     """Two that close the same position beside one that buys the outcome they buy: each fill of the closes finds
     something held, whoever came first; the buyer goes beyond it, the closes never do."""
     async with staged() as stage:
-        trade_by_hand(stage.exchange, "yes", 10, 50)
+        stage.exchange.take_by_hand("yes", 10, 50)
         first = await close(stage, HELD + 10)
         second = await close(stage, HELD + 10)
         buyer = await stage.submit(outcome="no", contracts=8, cents=others_cents)
@@ -145,7 +133,7 @@ async def test_two_closes_and_a_buyer_of_the_same_outcome(others_cents: int, aut
 async def test_a_position_sold_by_hand_between_its_orders(autojump_clock: MockClock) -> None:
     """The owner sells, buys and turns the position around himself while closes work a book that offers little."""
     async with staged() as stage:
-        trade_by_hand(stage.exchange, "yes", 40, 50)
+        stage.exchange.take_by_hand("yes", 40, 50)
         stage.exchange.move("yes", 48, -495)  # little is bid for
         one = await close(stage, HELD + 40, cents=52, horizon_s=120)
         other = await close(stage, 20, cents=53, horizon_s=120)
@@ -153,11 +141,11 @@ async def test_a_position_sold_by_hand_between_its_orders(autojump_clock: MockCl
             stage.exchange.move("yes", 48, 3)
             await trio.sleep(0.4)
             if step % 5 == 2:
-                trade_by_hand(stage.exchange, "no", 4, 52)
+                stage.exchange.take_by_hand("no", 4, 52)
             if step % 7 == 3:
-                trade_by_hand(stage.exchange, "yes", 1, 50)
+                stage.exchange.take_by_hand("yes", 1, 50)
         stage.exchange.move("yes", 48, 60)
-        trade_by_hand(stage.exchange, "no", max(0, held(stage.exchange)) + 5, 52)
+        stage.exchange.take_by_hand("no", max(0, held(stage.exchange)) + 5, 52)
         turned = held(stage.exchange)
         assert turned < 0
         for name in (one, other):
@@ -176,13 +164,13 @@ async def test_an_answer_that_is_lost(fate: Fate, sold: int, autojump_clock: Moc
     """Nobody knows whether the order arrived; meanwhile the position is sold by hand, in part or all of it. What is
     sent again only closes, too."""
     async with staged() as stage:
-        trade_by_hand(stage.exchange, "yes", 10, 50)
+        stage.exchange.take_by_hand("yes", 10, 50)
         stage.exchange.mute = True
         stage.exchange.place_fates.append(fate)
         one = await close(stage, HELD + 10, horizon_s=120)
         await trio.sleep(2)
         if fate == "lost there" and sold:
-            trade_by_hand(stage.exchange, "no", sold, 52)
+            stage.exchange.take_by_hand("no", sold, 52)
         execution = await stage.ended(one)
         assert held(stage.exchange) == 0
         closed = HELD + 10 - (sold if fate == "lost there" else 0)
@@ -196,7 +184,7 @@ async def test_killed_with_an_order_under_way(fate: Fate | None, by_hand: int, a
     """The process dies with its order on the way; the owner sells by hand meanwhile, all of it and more. The next life
     takes up where it was and closes what is left, if anything."""
     async with open_restart_bench() as bench:
-        trade_by_hand(bench.exchange, "yes", 10, 50)
+        bench.exchange.take_by_hand("yes", 10, 50)
         if fate is not None:
             bench.exchange.place_fates.append(fate)
 
@@ -207,7 +195,7 @@ async def test_killed_with_an_order_under_way(fate: Fate | None, by_hand: int, a
 
         await bench.killed_after(work)
         if by_hand:
-            trade_by_hand(bench.exchange, "no", by_hand, 52)
+            bench.exchange.take_by_hand("no", by_hand, 52)
         before = held(bench.exchange)
         await finish(bench)
         assert held(bench.exchange) == min(0, before)

@@ -141,7 +141,8 @@ async def test_recovering_says_what_it_waits_for(autojump_clock: MockClock) -> N
 
 
 async def test_who_could_not_act_says_so_when_it_ends(autojump_clock: MockClock) -> None:
-    """For how long of its time, and why; one that could, or got all it wanted, has nothing to say."""
+    """For how long of its time, and why; one that could act says that its limit was too low, one that got all it wanted
+    has nothing to say."""
     async with staged() as stage:
         await stage.submit(horizon_s=10)
         await trio.sleep(12)
@@ -152,11 +153,14 @@ async def test_who_could_not_act_says_so_when_it_ends(autojump_clock: MockClock)
         stage.exchange.fill(10, stage.order_of(filled))
         await trio.sleep(120)
         notes = {summary.execution_id: summary.note for summary in await stage.database.load_listing(Filter(limit=10))}
-        assert (notes["e000001"], notes[filled]) == (None, None)
+        assert notes["e000001"] == "limit below the market: 0.4800, the best offer was 0.5000"
+        assert notes[filled] is None
         note = notes[long]
         assert note is not None
         assert note.startswith("could not act for ")
-        assert note.endswith(
+        outage, _, limit = note.partition("; limit below ")
+        assert limit == "the market: 0.4800, the best offer was 0.5000"
+        assert outage.endswith(
             "of 100 s: the exchange does not accept our signature: the exchange answered 401 "
             "authentication_error: no such key"
         )

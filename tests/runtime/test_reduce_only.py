@@ -1,26 +1,30 @@
-"""Executions that only close, on a running engine."""
+"""Executions that only close, on a running engine: who may work them, and when nothing is left to close."""
 
 from __future__ import annotations
 
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from fsm_exec.algorithms import SHIPPED
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import LINEAR_CENT
+from fsm_exec.runtime.position_watch import CONFIRM_S, LOOK_S
 from fsm_exec.runtime.submission import ExecutionRequest, MethodRef
+from tests.bending import requests
+from tests.bending.bends import Reply
 from tests.runtime.support import FEES, TICKER, count, price, staged
 
 
-def to_close(method: str) -> ExecutionRequest:
+def to_close(method: str, *, cents: int = 55) -> ExecutionRequest:
     return ExecutionRequest(
         ticker=TICKER,
         outcome="no",
         target_e2=count(10),
         method=MethodRef(SHIPPED[method].full_name, SHIPPED[method]),
-        limits=resolve_limits(price(55), LINEAR_CENT, FEES, worst=price(55)),
+        limits=resolve_limits(price(cents), LINEAR_CENT, FEES, worst=price(cents)),
         horizon_us=30_000_000,
         reduce_only=True,
     )
@@ -39,19 +43,17 @@ async def test_a_method_whose_orders_rest_is_refused(autojump_clock: MockClock) 
 
 
 async def test_it_ends_when_the_account_holds_nothing_more(autojump_clock: MockClock) -> None:
-    """The account's positions are read again: what is left keeps it going, nothing ends it, and no other execution
-    hears of it."""
+    """Sold by hand while nothing was on offer within its limit: two reads of the positions show it, and no other
+    execution hears of it."""
     async with staged() as stage:
-        other = await stage.submit(horizon_s=60)
-        closing = await stage.engine.submit(to_close("close"))
-        await trio.sleep(3)
-        stage.engine.dispatch.publish_positions({TICKER: count(4)}, stage.wall.now_us())
-        await trio.sleep(1)
+        other = await stage.submit(horizon_s=300)
+        closing = await stage.engine.submit(replace(to_close("close", cents=51), horizon_us=300_000_000))
+        await trio.sleep(60)
         working = stage.engine.dispatch.execution_of(closing)
         assert working is not None
-        assert working.ending is None
-        stage.engine.dispatch.publish_positions({}, stage.wall.now_us())
-        await trio.sleep(1)
+        assert (working.ending, working.children) == (None, ())
+        stage.exchange.take_by_hand("no", 3, 52)
+        await trio.sleep(LOOK_S + CONFIRM_S + 1)
         gone = stage.engine.dispatch.execution_of(closing)
         assert gone is not None
         assert gone.reason == "external"
@@ -59,3 +61,31 @@ async def test_it_ends_when_the_account_holds_nothing_more(autojump_clock: MockC
         beside = stage.engine.dispatch.execution_of(other)
         assert beside is not None
         assert beside.ending is None
+
+
+async def test_one_answer_alone_ends_nothing(autojump_clock: MockClock) -> None:
+    """The positions are said to be gone once, and are there again at the next look, again and again."""
+    async with staged() as stage:
+        answers: list[bytes] = []
+
+        def every_other(reply: Reply) -> Reply:
+            answers.append(reply.body)
+            if len(answers) % 2:
+                return reply
+            return reply._replace(body=b'{"market_positions": [], "event_positions": [], "cursor": ""}')
+
+        stage.exchange.bends.on_request(requests.rewritten(every_other), "GET", "/portfolio/positions")
+        closing = await stage.engine.submit(replace(to_close("close", cents=51), horizon_us=200_000_000))
+        execution = await stage.ended(closing)
+        assert len(answers) > 10
+        assert execution.reason in ("deadline", "no_liquidity")
+
+
+async def test_positions_that_cannot_be_read_end_nothing(autojump_clock: MockClock) -> None:
+    """An exchange that refuses the read is a line in the log, and the execution goes on."""
+    async with staged() as stage:
+        stage.exchange.bends.on_request(requests.error(500, "internal"), "GET", "/portfolio/positions")
+        closing = await stage.engine.submit(replace(to_close("close", cents=51), horizon_us=100_000_000))
+        execution = await stage.ended(closing)
+        assert execution.reason in ("deadline", "no_liquidity")
+        assert stage.lines("positions_not_read")

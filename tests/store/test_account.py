@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,11 +27,24 @@ from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import AccountStore
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
+from fsm_exec.store.maintenance.integrity import check_database
+from fsm_exec.store.maintenance.read_only import open_read_only
+from fsm_exec.store.reads import account_reads, profit_queries
 from tests.store.conftest import T0_US
+from tests.store.histories import fill
 
 if TYPE_CHECKING:
     from tests.store.conftest import OpenStore, Samples
 
+TERMS = MarketTerms(
+    ticker="KXTEST-1",
+    series="KX",
+    event="KXTEST",
+    category="Test",
+    status="open",
+    grid=LINEAR_CENT,
+    fees=FeeTerms(0, 0),
+)
 BY_HAND = AccountFill(
     order_id="o-hand",
     fill_id="t-1",
@@ -40,6 +56,7 @@ BY_HAND = AccountFill(
     is_taker=True,
     traded_at_us=T0_US + 10_000_000,
 )
+OTHER = replace(BY_HAND, ticker="KXTEST-2", fill_id="x")
 SETTLEMENT = Settlement(
     ticker="KXTEST-1",
     event="KXTEST",
@@ -83,19 +100,10 @@ MOVE = RiskLogRow(
 async def test_the_account_comes_back_as_it_was_saved(open_store: OpenStore, samples: Samples) -> None:
     """Every row of it, the books of a market in time order with ours, others' and what was taken over."""
     shape = EventShape(event="KXTEST", series="KX", mutually_exclusive=True, tickers=("KXTEST-1", "KXTEST-2"))
-    terms = MarketTerms(
-        ticker="KXTEST-1",
-        series="KX",
-        event="KXTEST",
-        category="Test",
-        status="open",
-        grid=LINEAR_CENT,
-        fees=FeeTerms(0, 0),
-    )
     async with open_store() as opened:
         store: AccountStore = opened
         assert await store.load_account() == replace(await store.load_account(), markets=(), look=None, risk=None)
-        await opened.save_market(terms, T0_US)
+        await opened.save_market(TERMS, T0_US)
         await opened.save(samples.save(children=(samples.child(),), fills=(samples.fill(),)))
         await store.save_account_fills([BY_HAND, replace(BY_HAND, fill_id="t-2")])
         await store.save_look(LOOK, [OPENING], [CHANGE], [FOUND])
@@ -155,3 +163,92 @@ async def test_a_look_that_is_refused_leaves_nothing(open_store: OpenStore) -> N
             await store.save_look(LOOK, [OPENING], [], [replace(FOUND, cause="bad luck")])
         account = await store.load_account()
         assert (account.look, account.openings, account.markets) == (None, (), ())
+
+
+async def test_what_a_running_engine_reads_of_a_market_goes_by_an_index(
+    open_file_store: OpenStore, database: Path
+) -> None:
+    """However many executions, fills and books there are: no table that grows is read whole."""
+    async with open_file_store():
+        pass
+    with open_read_only(database) as looked:
+        for query in (account_reads.OF_ONE, profit_queries.LAST_BOOK):
+            plan = looked.connection.execute(f"EXPLAIN QUERY PLAN {query}", {"ticker": "T"}).fetchall()
+            scans = [line for *_, line in plan if line.startswith("SCAN") and "subquery" not in line]
+            assert scans == []
+
+
+async def test_profit_of_a_copied_database(open_file_store: OpenStore, samples: Samples, database: Path) -> None:
+    """It is reckoned at the last book that was stored; what cannot be read is named, and the rest goes on."""
+    book = replace(samples.book(), yes_depth=b'[["0.6000","100.00"]]', no_depth=b'[["0.3000","100.00"]]')
+    async with open_file_store() as store:
+        await store.save_market(TERMS, T0_US)
+        await store.save(samples.save(children=(samples.child(),), fills=(samples.fill(),)))
+        await store.save_account_fills([replace(BY_HAND, outcome="yes"), OTHER])
+        await store.save_book(replace(book, taken_at_us=T0_US - 1, yes_depth=b"[]"))
+        await store.save_book(book)
+        assert await store.load_traded_tickers() == ["KXTEST-1", "KXTEST-2"]
+        marks = await store.load_stored_marks(["KXTEST-1", "KXTEST-2"])
+        assert [(mark.ticker, mark.source, mark.at_us) for mark in marks.values()] == [("KXTEST-1", "stored", T0_US)]
+    with open_read_only(database) as looked:
+        profit = profit_queries.load_profit(looked.connection)
+    assert [line.unrealized_e6 for line in profit.executions] == [100_000]
+    assert [(line.key, line.unmarked) for line in profit.markets] == [("KXTEST-1", 0), ("KXTEST-2", 1)]
+    assert profit.by_hand.unrealized_e6 == 250 * (6_000 - 4_400) - 250 * 4_400
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("UPDATE account_fills SET price = 'much' WHERE ticker = 'KXTEST-1'")
+    with open_read_only(database) as looked:
+        damage: list[str] = []
+        again = profit_queries.load_profit(looked.connection, "UTC", damage)
+    assert len(damage) == 1
+    assert damage[0].startswith("row o-hand t-1 of account_fills is damaged, column price")
+    assert [line.unrealized_e6 for line in again.executions] == [100_000]
+
+
+DAMAGES = {
+    "account_fills": "UPDATE account_fills SET fee = 'some'",
+    "settlements": "UPDATE settlements SET value = '7'",
+    "account_openings": "UPDATE account_openings SET cost = ''",
+    "account_adjustments": "UPDATE account_adjustments SET quantity = '1.234'",
+    "account_differences": "UPDATE account_differences SET found_at = 'once'",
+    "account_look": "UPDATE account_look SET balance = 'x'",
+    "risk_state": "UPDATE risk_state SET peak = 'x'",
+    "risk_log": "UPDATE risk_log SET at = 'x'",
+    "event_shapes": "UPDATE event_shapes SET tickers = '7'",
+}
+
+
+@pytest.mark.parametrize("table", DAMAGES)
+async def test_a_damaged_row_of_the_account_is_named(open_file_store: OpenStore, database: Path, table: str) -> None:
+    """By `db check`, with table and column; and the account is loaded without it."""
+    async with open_file_store() as store:
+        await store.save_account_fills([BY_HAND])
+        await store.save_settlements([SETTLEMENT])
+        await store.save_look(LOOK, [OPENING], [CHANGE], [FOUND])
+        await store.save_risk(RISK, MOVE)
+        shape = EventShape(event="KXTEST", series="KX", mutually_exclusive=True, tickers=("KXTEST-1",))
+        await store.save_event_shape(shape, T0_US)
+    assert check_database(database, every=True).findings == []
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        assert connection.execute(DAMAGES[table]).rowcount == 1
+    findings = check_database(database, every=True).findings
+    assert [one for one in findings if f"of {table} is damaged" in one.what], findings
+    async with open_file_store() as store:
+        assert (await store.load_account()).damage or table == "risk_log"
+
+
+def test_what_an_execution_may_still_cost_is_checked_against_its_journal(database: Path) -> None:
+    """Another amount is found; none at all is a row that an older version saved last."""
+    fill(database)
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        rows = dict(connection.execute("SELECT execution_id, reserved FROM execution_state"))
+        unfinished = [name for name, amount in rows.items() if amount != "0.000000"]
+        assert unfinished
+        connection.execute("UPDATE execution_state SET reserved = NULL WHERE execution_id = ?", unfinished[:1])
+        assert check_database(database, every=True).findings == []
+        connection.execute("UPDATE execution_state SET reserved = '0.000000' WHERE execution_id = ?", unfinished[:1])
+    (found,) = check_database(database, every=True).findings
+    assert (found.execution_id, found.what.startswith("execution_state: reserved is 0.000000, the journal says")) == (
+        unfinished[0],
+        True,
+    )

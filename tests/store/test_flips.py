@@ -20,8 +20,10 @@ from fsm_exec.store.journal_steps import load_steps_of_all, load_steps_of_one
 from fsm_exec.store.maintenance.integrity import check_database
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import api_queries, execution_reads
+from fsm_exec.store.reads.account_reads import load_account, load_risk_log
 from fsm_exec.store.reads.execution_history import load_history
 from fsm_exec.store.reads.observations import load_completed_forecasts, load_methods
+from fsm_exec.store.reads.profit_queries import load_profit
 from fsm_exec.store.reads.report_queries import load_grids, load_markouts, load_worked
 from fsm_exec.store.reads.review_queries import load_opportunities, load_saved
 from tests.cli.invoking import invoke
@@ -119,6 +121,9 @@ def read_everything(path: Path) -> None:
         load_grids(connection, damage)
         load_methods(connection, damage)
         load_completed_forecasts(connection, damage)
+        load_account(connection)
+        load_risk_log(connection, None, damage)
+        load_profit(connection, "UTC", damage)
         assert all("\n" not in line for line in damage)
 
 

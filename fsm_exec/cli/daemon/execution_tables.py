@@ -14,6 +14,7 @@ from rich.table import Table
 from fsm_exec.cli.daemon.client_command import open_console
 from fsm_exec.cli.output import say, trim_count, trim_dollars
 from fsm_exec.control.schema import ExecutionDetail, ExecutionSummary, Quote
+from fsm_exec.core.execution.reduce_only import POSITION_GONE
 from fsm_exec.core.market.limits import LIMIT_BELOW_MARKET
 
 CLOCK: Final = slice(len("2023-04-10T"), len("2023-04-10T18:00:00"))  # of a time, what a person reads within a day
@@ -54,7 +55,9 @@ def state_of(execution: ExecutionSummary) -> str:
     note, details = execution.note or "", [str(execution.reason)]
     if LIMIT_BELOW_MARKET in note:
         details.append(LIMIT_BELOW_MARKET)
-    if note and not note.startswith(LIMIT_BELOW_MARKET):
+    if note.startswith(POSITION_GONE):
+        details.append(POSITION_GONE)
+    elif note and not note.startswith(LIMIT_BELOW_MARKET):
         details.append("could not act")
     if execution.refusal is not None and execution.reason == "rejected":
         details.append(execution.refusal.split(":", 1)[0])

@@ -12,7 +12,7 @@ from fsm_exec.core.account.holding import NOTHING, Holding
 from fsm_exec.core.market.account import EventShape, Settlement
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4
 
-DifferenceKind: TypeAlias = Literal["position", "fill", "settlement", "balance", "realized", "fees"]
+DifferenceKind: TypeAlias = Literal["position", "settlement", "balance"]
 Cause: TypeAlias = Literal["by_hand", "settlement", "frames_under_way", "unexplained", "unexplained_or_deposit"]
 
 
@@ -120,27 +120,31 @@ class MarketBooks(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketHolding(msgspec.Struct, frozen=True, kw_only=True):
-    """What the books of one market come to. `ours_e2` is the signed count of what our executions bought, before any
-    settlement."""
+    """What the books of one market come to. `ours_e2` is the signed count of what our executions bought, `by_hand_e2`
+    of fills that none of them made, both before any settlement."""
 
     ticker: str
     event: str
     series: str
     holding: Holding
     ours_e2: CountE2
+    by_hand_e2: CountE2
     settlement: Settlement | None = None
 
 
 def holding_of(books: MarketBooks) -> MarketHolding:
     """Fold the books of a market."""
-    holding, ours = NOTHING, 0
+    holding, ours, by_hand = NOTHING, 0, 0
     for entry in books.entries:
         if isinstance(entry, TakenOver):
             holding = holding.taken_over(entry.count_e2, entry.cost_e6)
             continue
         holding = holding.bought(entry.outcome, entry.price_e4, entry.count_e2, entry.fee_e6)
-        if entry.execution_id is not None:
-            ours += entry.count_e2 if entry.outcome == "yes" else -entry.count_e2
+        signed = entry.count_e2 if entry.outcome == "yes" else -entry.count_e2
+        if entry.execution_id is None:
+            by_hand += signed
+        else:
+            ours += signed
     if books.settlement is not None:
         holding = holding.settled(books.settlement)
     return MarketHolding(
@@ -149,6 +153,7 @@ def holding_of(books: MarketBooks) -> MarketHolding:
         series=books.series,
         holding=holding,
         ours_e2=CountE2(ours),
+        by_hand_e2=CountE2(by_hand),
         settlement=books.settlement,
     )
 

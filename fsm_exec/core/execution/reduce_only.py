@@ -15,12 +15,15 @@ from msgspec.structs import replace
 
 from fsm_exec.core.execution.draft import Draft
 from fsm_exec.core.execution.events import OrderReported, PositionRead
-from fsm_exec.core.execution.execution import ChildOrder
-from fsm_exec.core.execution.timing import READ_LAG_US
+from fsm_exec.core.execution.execution import ChildOrder, Execution
 from fsm_exec.core.values.units import CountE2
 
 REDUCE_ONLY_CANCEL: Final = "ReduceOnlyCancel"
+POSITION_GONE: Final = "the position is gone"
 CUTS_MAX: Final = 3
+POSITION_LAG_US: Final = 10_000_000
+"""How much later than the last change a position must be asked for: unlike a listing it does not say as of when it is,
+and lags by some seconds."""
 REFUSAL_WORDS: Final = ("reduce_only", "reduceonly", "position")
 """What a refusal's code has in it if it is about what is held; the codes themselves are documented nowhere."""
 
@@ -44,17 +47,25 @@ def is_about_position(code: str) -> bool:
 
 
 def apply_position(draft: Draft, event: PositionRead) -> None:
-    """End an execution that only closes once nothing is held that it could close. A position read too soon after an
-    order of it, or while one is open, says nothing."""
-    execution = draft.execution
+    """End an execution that only closes once nothing is held that it could close."""
+    if asks_for_position(draft.execution, event.asked_at_us) and closable_e2(draft.execution, event.position_e2) == 0:
+        _end_gone(draft, "the account holds nothing more that could be closed", event.at_us)
+
+
+def asks_for_position(execution: Execution, at_us: int) -> bool:
+    """Whether the account's position, asked for at `at_us`, says something to the execution: it only closes, and
+    nothing of it is open or doubted, or changed a moment ago."""
     if not execution.reduce_only or execution.ending is not None or execution.is_ended:
-        return
-    closable = event.position_e2 if execution.outcome == "no" else -event.position_e2
+        return False
+    if any(child.is_open or child.suspicion is not None for child in execution.children):
+        return False
     changed_us = max((child.sent_at_us for child in execution.children), default=execution.accepted_at_us)
-    is_unsure = any(child.is_open or child.suspicion is not None for child in execution.children)
-    if closable > 0 or is_unsure or event.asked_at_us <= changed_us + READ_LAG_US:
-        return
-    _end_gone(draft, "the account holds nothing more that could be closed", event.at_us)
+    return at_us > changed_us + POSITION_LAG_US
+
+
+def closable_e2(execution: Execution, position_e2: int) -> CountE2:
+    """How much of a position (signed, + YES) the execution could close."""
+    return CountE2(max(0, position_e2 if execution.outcome == "no" else -position_e2))
 
 
 def end_if_gone(draft: Draft, at_us: int) -> None:
@@ -77,5 +88,5 @@ def _got_nothing(child: ChildOrder) -> bool:
 
 
 def _end_gone(draft: Draft, why: str, at_us: int) -> None:
-    draft.note(draft.execution.execution_id, f"the position is gone: {why}")
+    draft.note(draft.execution.execution_id, f"{POSITION_GONE}: {why}")
     draft.end("external", at_us)

@@ -19,6 +19,7 @@ from fsm_exec.core.errors import CorruptSnapshot
 from fsm_exec.core.execution.execution import CHILD_ENDS, EXECUTION_ENDS, Execution
 from fsm_exec.core.execution.invariants import InvariantBroken, check
 from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.values.units import parse_money
 from fsm_exec.lab.simulation.history import History
 from fsm_exec.lab.simulation.wire_rules import all_in_e6, broken_by_amend, broken_by_place
 from fsm_exec.paper.matching_engine.accounts import Account
@@ -37,6 +38,7 @@ _JOURNALED = (
     "WHERE rowid > ? ORDER BY rowid"
 )
 _EXECUTION = "SELECT state, snapshot FROM execution_state WHERE execution_id = ?"
+_RESERVED = "SELECT execution_id, reserved FROM execution_state WHERE state NOT IN ('filled', 'cancelled')"
 _ORDER = "SELECT state FROM split_orders WHERE execution_id = ? AND client_order_id = ?"
 
 
@@ -129,6 +131,8 @@ class Witness:
         for execution_id in touched:
             state, snapshot = connection.execute(_EXECUTION, (execution_id,)).fetchone()
             self._look_at(execution_id, state, snapshot.encode())
+        if touched:
+            self._look_at_reservations(connection)
         for execution_id, event in stated:
             self._look_at_answer(execution_id, msgspec.json.decode(event, type=_Answered))
 
@@ -163,6 +167,14 @@ class Witness:
             for order in self._orders.get(execution_id, ()):
                 if order.status == "resting":
                     self.found(f"4: {execution_id} ended as {state} and its order {order.client_order_id} rests")
+
+    def _look_at_reservations(self, connection: sqlite3.Connection) -> None:
+        """What is stored as reserved is what the unfinished executions may still cost, one by one and so together."""
+        stored = {name: parse_money(reserved) for name, reserved in connection.execute(_RESERVED)}
+        owed = {name: _reserved_e6(kept.execution) for name, kept in self.durable.items()}
+        for name in dict.fromkeys((*stored, *owed)):
+            if stored.get(name, 0) != owed.get(name, 0):
+                self.found(f"14: {stored.get(name, 0)} is reserved for {name}, which may cost {owed.get(name, 0)} more")
 
     def _look_at_answer(self, execution_id: str, answer: _Answered) -> None:
         """What an answer states of an order is kept."""
@@ -248,3 +260,11 @@ class Witness:
         taker = not order.post_only or order.reason == "Amend"
         if limits is None or all_in_e6(order.price_e4, execution.terms.fees, taker=taker) > limits.cap_e6:
             self.found(f"2: order {order.client_order_id} at {order.price_e4} with its fee is beyond the cap")
+
+
+def _reserved_e6(execution: Execution) -> int:
+    """What an execution may still cost: what it has not bought yet at its cap, rounded up."""
+    if execution.state in EXECUTION_ENDS or execution.limits is None:
+        return 0
+    bought = sum(fill.count_e2 for child in execution.children for fill in (*child.fills, *child.late))
+    return -(-max(0, execution.target_e2 - bought) * execution.limits.cap_e6 // 100)

@@ -24,7 +24,7 @@ from fsm_exec.store.files.migrations import migrate
 from fsm_exec.store.maintenance.integrity_columns import column_differences
 from fsm_exec.store.maintenance.integrity_values import unreadable_values
 from fsm_exec.store.maintenance.read_only import How, open_read_only
-from fsm_exec.store.reads import execution_reads
+from fsm_exec.store.reads import account_reads, execution_reads
 
 ADDS_UP = (
     "shortfall_e7 IS NULL OR COALESCE("
@@ -71,6 +71,7 @@ def check_database(path: Path, *, every: bool) -> IntegrityReport:
             *_references(connection),
             *_metrics(connection),
             *_edges(connection),
+            *_account(connection),
         ]
         findings += [Finding(one.execution_id, one.what) for one in unreadable_values(connection)]
         stored: list[StoredExecution] = []
@@ -142,6 +143,18 @@ def _edges(connection: sqlite3.Connection) -> Iterator[Finding]:
             yield Finding(execution_id, f"it {what} in edges, the list of opportunities")
     except DATABASE_ERRORS as error:
         yield Finding(None, f"edges: {error}")
+
+
+def _account(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Check that every row about the account can be read for what it is: amounts, counts, times, words."""
+    damage: list[str] = []
+    try:
+        damage += account_reads.load_account(connection).damage
+        account_reads.load_differences(connection, damage)
+        account_reads.load_risk_log(connection, None, damage)
+    except (*DATABASE_ERRORS, ValueError) as error:
+        yield Finding(None, f"account: {error}")
+    yield from (Finding(None, what) for what in dict.fromkeys(damage) if " of fills " not in what)  # said of its owner
 
 
 def _references(connection: sqlite3.Connection) -> Iterator[Finding]:

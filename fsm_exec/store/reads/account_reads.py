@@ -3,6 +3,9 @@
 The books of a market are the fills of our executions, the fills of the account that no execution made, and what was
 taken over from the exchange, in time order; its settlement ends them. A fill that was stored as nobody's and whose
 order an execution turned out to have is that execution's, and counted once.
+
+Where one trade filled several orders that rested, all at one time, the highest price was filled first, as the exchange
+fills them: with a position that turns around in between, average cost depends on it.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from itertools import groupby
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from fsm_exec.core.account.brake import RiskState
 from fsm_exec.core.account.rows import (
@@ -35,8 +39,9 @@ from fsm_exec.store.damaged_rows import decode_column, decode_rows, struct_of, t
 _TICKERS: Final = msgspec.json.Decoder(tuple[str, ...])
 _PARTS: Final = {  # by table: its entries as (ticker, at, table, key, outcome, price, quantity, fee or cost, ...)
     "fills": (
-        "SELECT s.ticker, f.traded_at, 'fills', f.order_id || ' ' || f.fill_id, s.outcome, f.price, f.quantity, f.fee, "
-        "f.is_taker, s.execution_id, s.method, f.rowid FROM {fills} JOIN {executions} {on}"
+        "SELECT s.ticker AS ticker, f.traded_at AS at, 'fills', f.order_id || ' ' || f.fill_id, s.outcome, "
+        "f.price AS price, f.quantity, f.fee, f.is_taker AS is_taker, s.execution_id, s.method, f.rowid AS number "
+        "FROM {fills} JOIN {executions} {on}"
     ),
     "account_fills": (
         "SELECT ticker, traded_at, 'account_fills', order_id || ' ' || fill_id, outcome, price, quantity, fee, "
@@ -63,11 +68,12 @@ def _entries(*, one: bool) -> str:
         "on": "USING (execution_id) WHERE s.ticker = :ticker" if one else "USING (execution_id)",
         "where": "WHERE ticker = :ticker AND" if one else "WHERE",
     }
-    return " UNION ALL ".join(part.format(**holes) for part in _PARTS.values()) + " ORDER BY 1, 2, 12"
+    union = " UNION ALL ".join(part.format(**holes) for part in _PARTS.values())
+    return f"SELECT * FROM ({union}) ORDER BY ticker, at, CASE WHEN is_taker = 0 THEN price END DESC, number"
 
 
 _ALL: Final = _entries(one=False)
-_OF_ONE: Final = _entries(one=True)
+OF_ONE: Final = _entries(one=True)
 _SETTLEMENT: Final = (
     "SELECT ticker, event, result, value, yes_count, no_count, yes_cost, no_cost, revenue, fee, settled_at "
     "FROM settlements"
@@ -82,11 +88,19 @@ _MARKETS: Final = "SELECT ticker, event, series FROM markets"
 
 
 def load_account(connection: sqlite3.Connection) -> StoredAccount:
-    """Load everything that is known of the account. What is damaged is left out and named."""
+    """Load everything that is known of the account, in one read that takes the longer the more fills there are. What is
+    damaged is left out and named."""
+    damage: list[str] = []
+    markets = tuple(holding_of(books) for books in load_all_books(connection, damage))
+    return replace(found := load_all_but_books(connection), markets=markets, damage=(*found.damage, *damage))
+
+
+def load_all_but_books(connection: sqlite3.Connection) -> StoredAccount:
+    """Load what is known of the account but for its markets. What is damaged is left out and named."""
     damage: list[str] = []
     return StoredAccount(
         look=next(decode_rows(connection.execute(_LOOK), _look, damage), None),
-        markets=tuple(holding_of(books) for books in load_all_books(connection, damage)),
+        markets=(),
         openings=tuple(decode_rows(connection.execute(_OPENING), _opening, damage)),
         differences=tuple(load_differences(connection, damage, standing=True)),
         shapes=tuple(decode_rows(connection.execute(_SHAPE), _shape, damage)),
@@ -108,12 +122,13 @@ def load_all_books(connection: sqlite3.Connection, damage: list[str] | None = No
         yield _books(ticker, places.get(ticker), (), settlement)
 
 
-def load_books(connection: sqlite3.Connection, ticker: str) -> MarketBooks:
-    """Load the books of one market; of an unknown one they are empty. Raises DamagedRow."""
-    entries = tuple(decode_rows(connection.execute(_OF_ONE, {"ticker": ticker}), _entry, None))
-    settled = connection.execute(f"{_SETTLEMENT} WHERE ticker = ?", (ticker,)).fetchone()
+def load_books(connection: sqlite3.Connection, ticker: str, damage: list[str] | None = None) -> MarketBooks:
+    """Load the books of one market; of an unknown one they are empty. Damaged rows are named in `damage`; without it
+    the first of them raises DamagedRow."""
+    entries = tuple(decode_rows(connection.execute(OF_ONE, {"ticker": ticker}), _entry, damage))
+    settled = connection.execute(f"{_SETTLEMENT} WHERE ticker = ?", (ticker,))
+    settlement = next(decode_rows(settled, _settlement, damage), None)
     place = connection.execute(f"{_MARKETS} WHERE ticker = ?", (ticker,)).fetchone()
-    settlement = None if settled is None else _settlement(settled)
     return _books(ticker, None if place is None else place[1:], entries, settlement)
 
 
@@ -232,9 +247,13 @@ def _risk(row: tuple[Any, ...]) -> RiskState:
     return struct_of(RiskState, table, 1, tuple(found), tuple(found.values()))
 
 
-def load_risk_log(connection: sqlite3.Connection, at_most: int) -> list[RiskLogRow]:
-    """Load the newest moves of the brake, the newest first. Raises DamagedRow."""
-    return list(decode_rows(connection.execute(_LOG, (at_most,)), _log_row, None))
+def load_risk_log(
+    connection: sqlite3.Connection, at_most: int | None, damage: list[str] | None = None
+) -> list[RiskLogRow]:
+    """Load the newest moves of the brake (None: all), the newest first. Damaged ones are named in `damage`; without it
+    the first raises DamagedRow."""
+    rows = connection.execute(_LOG, (-1 if at_most is None else at_most,))
+    return list(decode_rows(rows, _log_row, damage))
 
 
 def _log_row(row: tuple[Any, ...]) -> RiskLogRow:

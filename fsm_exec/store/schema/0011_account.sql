@@ -62,9 +62,7 @@ CREATE TABLE account_adjustments (
 -- Where two looks in a row showed that the exchange says something else than we do. Never deleted. `ticker` is empty for
 -- what is of no market; `gone_at` NULL: it stands.
 CREATE TABLE account_differences (
-    kind      TEXT NOT NULL
-                CHECK (kind = 'position' OR kind = 'fill' OR kind = 'settlement' OR kind = 'balance' OR
-                       kind = 'realized' OR kind = 'fees'),
+    kind      TEXT NOT NULL CHECK (kind = 'position' OR kind = 'settlement' OR kind = 'balance'),
     ticker    TEXT NOT NULL,
     found_at  TEXT NOT NULL,
     ours      TEXT NOT NULL,
