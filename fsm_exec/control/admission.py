@@ -46,7 +46,8 @@ OPEN_STATUSES = ("open", "paused")  # of a paused market the orders wait
 
 class CheckedSubmission(msgspec.Struct, frozen=True, kw_only=True):
     """A submission whose numbers are numbers. `canonical` is the request as it is stored and compared: the same
-    request always gives the same bytes. `reduce_only`: it closes what is held, and no limit of size is meant for it."""
+    request always gives the same bytes. `reduce_only`: it closes what is held, and no limit of size is meant for it.
+    `sized`: how an edge gave its quantity."""
 
     given: Submission
     target_e2: CountE2
@@ -55,6 +56,7 @@ class CheckedSubmission(msgspec.Struct, frozen=True, kw_only=True):
     deadline_us: int | None
     canonical: bytes
     reduce_only: bool = False
+    sized: str | None = None
 
 
 _IN_FULL: Final[Mapping[str, Callable[[str], str]]] = {
@@ -84,7 +86,8 @@ def canonical_request(given: Submission) -> bytes:
     limit = fields.pop("limit")
     fields["worst_price"] = fields["worst_price"] if limit is None else limit
     if given.edge is not None:
-        fields["edge"] = msgspec.structs.asdict(given.edge)
+        edge = msgspec.structs.asdict(given.edge)
+        fields["edge"] = {name: value for name, value in edge.items() if value is not None}
     kept = {name: value for name, value in fields.items() if value is not None and name != "key"}
     return msgspec.json.encode(kept, order="sorted")
 
@@ -92,11 +95,13 @@ def canonical_request(given: Submission) -> bytes:
 def check_submission(given: Submission, find: Callable[[str], Method]) -> CheckedSubmission:
     """Check what needs neither the market nor the time. `find` knows the methods. Raises UserError."""
     canonical = canonical_request(given)  # first, since it names the field of a number that is none
+    if missing := Submission.find_missing(msgspec.structs.asdict(given)):
+        raise UserError(describe_missing(missing))
+    if given.quantity is None:
+        raise UserError("missing: quantity")
     target_e2 = parse_count(given.quantity)
     if target_e2 <= 0:
         raise UserError("quantity must be above 0 contracts")
-    if missing := Submission.find_missing(msgspec.structs.asdict(given)):
-        raise UserError(describe_missing(missing))
     if given.deadline is not None and given.horizon_s is not None:
         raise UserError("deadline and horizon_s both say when it ends; give one of them")
     if given.limit is not None and given.worst_price is not None:
@@ -213,6 +218,10 @@ def _parse_slippage(text: str | None) -> Decimal:
 
 
 def _parse_edge(given: EdgeGiven) -> Edge:
+    if given.expected_value is None:
+        raise UserError("missing: expected_value, which goes with model_probability beside a quantity")
+    if (given.shrink, given.fraction, given.bankroll) != (None, None, None):
+        raise UserError("shrink, fraction and bankroll find a quantity: leave them out, or the quantity")
     return make_edge(parse_fixed(given.model_probability, PPM_DECIMALS), parse_money(given.expected_value))
 
 

@@ -29,6 +29,7 @@ ErrorCode: TypeAlias = Literal[
     "http_version",
     "internal",
     "invalid",
+    "no_edge",
     "not_found",
     "not_running",
     "not_saved",

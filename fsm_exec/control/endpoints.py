@@ -92,7 +92,7 @@ _UNKNOWN: Final[Codes] = {404: ("not_found",)}
 _CONFLICT: Final[Codes] = {409: ("conflict",)}
 _STREAM: Final[Codes] = {409: ("ahead",), 429: ("too_many_watchers",)}
 _SUBMISSION: Final[Codes] = {
-    422: ("invalid", "over_limit", "risk_limit"),
+    422: ("invalid", "no_edge", "over_limit", "risk_limit"),
     429: ("capacity",),
     500: ("not_saved",),
     502: ("exchange",),

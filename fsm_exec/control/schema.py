@@ -33,15 +33,22 @@ NEEDED: Final[tuple[tuple[str, ...], ...]] = (
     ("horizon_s", "deadline"),
 )
 """What a submission needs: one field of each."""
+QUANTITY_AND_PRICE: Final = slice(3, 5)  # what an edge can give
 
 ExecutionState = Literal["pending", "split", "walking", "partial", "filled", "cancelled"]
 
 
 class EdgeGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`model_probability` of the own outcome, `expected_value` in dollars per contract after the taker fee."""
+    """`model_probability` of the own outcome. Beside a quantity it goes with `expected_value`, dollars per contract
+    after the taker fee. Without a quantity the submission is sized by it: `shrink` is how far it is trusted (1:
+    wholly), `fraction` the part of the bankroll that is played with (0.25), `bankroll` dollars (null: what is
+    available, and the cost of what is held of this market)."""
 
     model_probability: Number
-    expected_value: Number
+    expected_value: Number | None = None
+    shrink: Number | None = None
+    fraction: Number | None = None
+    bankroll: Number | None = None
 
 
 class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -50,12 +57,13 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     Prices are dollars of the execution's own outcome. Give `limit`, the most that is paid per contract before fees, or
     `cap`, the most with them. The reference design's rule is `target_price` alone: orders may go above it by
     `max_slippage`, a fraction of it; beside a limit or cap it says where to begin. `worst_price` is the older name of
-    `limit` and means the same. The end is `deadline` (a time with its zone) or `horizon_s`, not both."""
+    `limit` and means the same. Without a quantity an `edge` gives quantity and cap. The end is `deadline` (a time with
+    its zone) or `horizon_s`, not both."""
 
     key: Key
     ticker: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     outcome: Outcome
-    quantity: Number
+    quantity: Number | None = None
     method: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = DEFAULT_METHOD
     limit: Number | None = None
     cap: Number | None = None
@@ -70,7 +78,9 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def find_missing(given: Mapping[str, object]) -> list[str]:
         """Return what a submission with these fields lacks, all of it: names of fields, the leading one first."""
         named = {"limit" if name == "worst_price" else name for name, value in given.items() if value is not None}
-        return [" or ".join(names) for names in NEEDED if named.isdisjoint(names)]
+        is_sized = "edge" in named and "quantity" not in named
+        given_by_edge = NEEDED[QUANTITY_AND_PRICE] if is_sized else ()
+        return [" or ".join(names) for names in NEEDED if named.isdisjoint(names) and names not in given_by_edge]
 
 
 def describe_missing(missing: Sequence[str]) -> str:
@@ -81,13 +91,16 @@ def describe_missing(missing: Sequence[str]) -> str:
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """The execution is durable. `is_new` False: this very request was accepted earlier. `limit` is the highest price
     that any of its orders may carry, `cap` the most that a contract may cost with its fee: those that came of what was
-    given, in dollars; null if no price could be formed."""
+    given, in dollars; null if no price could be formed. `sized` says how the quantity came to be, where an edge gave
+    it."""
 
     execution_id: str
     key: str
     is_new: bool
+    quantity: str | None = None
     limit: str | None = None
     cap: str | None = None
+    sized: str | None = None
 
 
 class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

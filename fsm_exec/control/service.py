@@ -44,6 +44,7 @@ from fsm_exec.control.schema import (
     Status,
     Submission,
 )
+from fsm_exec.control.sizer import NothingToBuy, Sizer
 from fsm_exec.control.watched_markets import WatchedMarkets
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import ExecError, SaveRefused, StoreFailed
@@ -93,6 +94,7 @@ class Control:
         self.estimator = Estimator(
             engine, self.markets, wall, limits, find_method, self._check_running, load_estimate_table()
         )
+        self._sizer = Sizer(engine, reads, self.markets, find_method)
         self.closer = Closer(reads, self.markets, find_method, self._accept_once)
         self.account = AccountViews(engine, store, reads, wall)
         self._is_closed = False
@@ -113,7 +115,14 @@ class Control:
         """Accept an execution; return once it is durable. Raises Refusal, UserError and what the engine raises."""
 
         async def build() -> CheckedSubmission:
-            return check_submission(given, self._find_method)
+            if given.quantity is not None or given.edge is None:
+                return check_submission(given, self._find_method)
+            self._check_running()
+            try:
+                return await self._sizer.build(given)
+            except NothingToBuy as refused:
+                await self._save_refusal(refused.request, refused)
+                raise
 
         return await self._accept_once(given.key, canonical_request(given), build)
 
@@ -145,6 +154,7 @@ class Control:
             execution_id=execution_id,
             key=key,
             is_new=False,
+            quantity=None if execution is None else execution.target_quantity,
             limit=None if execution is None else execution.limit,
             cap=None if execution is None else execution.cap,
         )
@@ -212,6 +222,8 @@ class Control:
             execution_id=execution_id,
             key=given.key,
             is_new=True,
+            quantity=format_count(request.target_e2),
+            sized=request.sized,
             limit=format_price(limits.worst_e4),
             cap=format_money(limits.cap_e6),
         )

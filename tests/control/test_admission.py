@@ -22,7 +22,9 @@ async def test_what_is_answered_is_durable(desk: Desk) -> None:
     answer = await desk.submit(edge={"model_probability": "0.62", "expected_value": "0.03"})
     assert answer.status_code == 201
     accepted = msgspec.json.decode(answer.content, type=Accepted)
-    assert accepted == Accepted(execution_id="e000001", key="k1", is_new=True, limit="0.3000", cap="0.314700")
+    assert accepted == Accepted(
+        execution_id="e000001", key="k1", is_new=True, quantity="10.00", limit="0.3000", cap="0.314700"
+    )
     (stored,) = await desk.store.load_executions()
     execution = decode_snapshot(stored.snapshot)
     assert execution.limits is not None
@@ -185,7 +187,7 @@ REFUSED = [
     ({"quantity": "10001"}, 422, "max_quantity_contracts"),
     ({"quantity": "5000"}, 422, "max_notional_dollars"),
     ({"edge": {"model_probability": "1.2", "expected_value": "0"}}, 422, "probability"),
-    ({"edge": {"model_probability": "0.5"}}, 400, "expected_value"),
+    ({"edge": {"model_probability": "0.5"}}, 422, "missing: expected_value"),
     ({"worst_prize": "0.40"}, 400, "worst_prize"),
 ]
 

@@ -45,6 +45,14 @@ KEY_BYTES: Final = 12
 )
 @click.option("--max-slippage", help="How far above --target-price, as a fraction of it.  [default: 0.02]")
 @click.option("--worst-price", type=check_price, hidden=True, help="The older name of --limit.")
+@click.option(
+    "--probability",
+    help="Instead of QUANTITY and --limit: the chance of the outcome, as 0.62. How much to buy, and at what price at "
+    "most, follows by fractional Kelly, with fees and what is held counted in.",
+)
+@click.option("--shrink", help="With --probability: how far it is trusted.  [default: 1]")
+@click.option("--fraction", help="With --probability: the part of the bankroll that is played with.  [default: 0.25]")
+@click.option("--bankroll", metavar="DOLLARS", help="With --probability.  [default: what is available]")
 @click.option("--model-probability", help="The edge: the model's probability of the outcome, as 0.62.")
 @click.option("--expected-value", help="The edge: dollars per contract after the taker fee.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would cost, as `estimate` does.")
@@ -53,6 +61,10 @@ KEY_BYTES: Final = 12
 def submit(
     url: str | None,
     token_file: Path | None,
+    probability: str | None,
+    shrink: str | None,
+    fraction: str | None,
+    bankroll: str | None,
     model_probability: str | None,
     expected_value: str | None,
     key: str | None,
@@ -67,12 +79,12 @@ def submit(
     on it survives any crash.
     """
     chosen = secrets.token_hex(KEY_BYTES) if key is None else key
-    check_complete(given)
-    if (model_probability is None) != (expected_value is None):
-        raise UserError("--model-probability and --expected-value make an edge together; give both or neither")
-    edge = None
-    if model_probability is not None:
-        edge = {"model_probability": model_probability, "expected_value": expected_value}
+    edge = edge_of(probability, model_probability, expected_value, shrink=shrink, fraction=fraction, bankroll=bankroll)
+    if probability is not None and given["quantity"] is not None:
+        raise UserError("--probability finds the quantity: leave QUANTITY out, or give --model-probability")
+    check_complete({**given, "edge": edge})
+    if dry_run and probability is not None:
+        raise UserError("--dry-run takes a quantity and a limit: sizing is told when it is refused or accepted")
     submission = parse_submission({"key": chosen, "edge": edge, **given})
     if dry_run:
         wanted = {**given, "limit": given["limit"] or given["worst_price"], "methods": [given["method"]]}
@@ -96,14 +108,33 @@ def submit(
         say(f"  {line}")
 
 
+def edge_of(
+    probability: str | None, model_probability: str | None, expected_value: str | None, **sizing: str | None
+) -> dict[str, str | None] | None:
+    """Return the edge that was given, for sizing or beside a quantity. Raises UserError for half of one."""
+    if probability is None:
+        if given := [name for name, value in sizing.items() if value is not None]:
+            raise UserError(f"--{given[0]} goes with --probability")
+        if (model_probability is None) != (expected_value is None):
+            raise UserError("--model-probability and --expected-value make an edge together; give both or neither")
+        if model_probability is None:
+            return None
+        return {"model_probability": model_probability, "expected_value": expected_value}
+    if model_probability is not None or expected_value is not None:
+        raise UserError("--probability sizes by itself: leave --model-probability and --expected-value out")
+    return {"model_probability": probability, **sizing}
+
+
 def describe_accepted(submission: Submission, accepted: Accepted) -> list[str]:
     """Describe what was accepted: what is bought, and the most that it may cost."""
-    wanted = f"{trim_count(submission.quantity)} {submission.outcome.upper()} of {submission.ticker}"
+    quantity = accepted.quantity or submission.quantity or "0"
+    wanted = f"{trim_count(quantity)} {submission.outcome.upper()} of {submission.ticker}"
     ends = f"within {submission.horizon_s} s" if submission.deadline is None else f"by {submission.deadline}"
-    lines = [f"buys up to {wanted} {ends}, by {submission.method}"]
+    lines = [] if accepted.sized is None else [f"sized: {accepted.sized}"]
+    lines += [f"buys up to {wanted} {ends}, by {submission.method}"]
     if accepted.limit is None or accepted.cap is None:
         return [*lines, "no price could be formed, so nothing is bought"]
-    most = MoneyE6(ceil_div(parse_count(submission.quantity) * parse_money(accepted.cap), 100))
+    most = MoneyE6(ceil_div(parse_count(quantity) * parse_money(accepted.cap), 100))
     return [
         *lines,
         f"limit {trim_dollars(accepted.limit)} per contract; cap {trim_dollars(accepted.cap)} with fees; "

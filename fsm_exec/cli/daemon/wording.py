@@ -21,7 +21,7 @@ WORDS: Final = {
     "max_slippage": "--max-slippage",
     "horizon_s": "--horizon",
     "deadline": "--deadline",
-    "model_probability": "--model-probability",
+    "model_probability": "the probability",
     "expected_value": "--expected-value",
 }
 """What the command calls a field of the API."""
