@@ -75,12 +75,17 @@ async def test_the_bankroll_is_what_is_available_unless_given(desk: Desk) -> Non
     assert told.quantity == "10.00", "all that is offered"
 
 
+def with_each(name: str, values: str, says: str) -> list[tuple[dict[str, object], int, str]]:
+    """A mistake for each of the values."""
+    return [({"edge": {"model_probability": "0.6", name: value}}, 422, says) for value in values.split()]
+
+
 MISTAKES: list[tuple[dict[str, object], int, str]] = [
-    *(({"edge": {"model_probability": p}}, 422, "above 0 and below 1") for p in ("0", "1", "1.5", "-0.1")),
-    *(({"edge": {"model_probability": p}}, 422, "model_probability: ") for p in ("nan", "inf", "62%")),
-    *(({"edge": {"model_probability": "0.6", "bankroll": b}}, 422, "bankroll") for b in ("0", "-5", "nan", "1e3")),
-    *(({"edge": {"model_probability": "0.6", "fraction": f}}, 422, "fraction") for f in ("0", "1.1", "nan")),
-    *(({"edge": {"model_probability": "0.6", "shrink": s}}, 422, "shrink") for s in ("0", "2", "x")),
+    *with_each("model_probability", "0 1 1.5 -0.1", "above 0 and below 1"),
+    *with_each("model_probability", "nan inf 62%", "model_probability: "),
+    *with_each("bankroll", "0 -5 nan 1e3", "bankroll"),
+    *with_each("fraction", "0 1.1 nan", "fraction"),
+    *with_each("shrink", "0 2 x", "shrink"),
     ({"edge": {"model_probability": "0.6"}, "limit": "0.5"}, 422, "leave limit, cap and target_price out"),
     ({"edge": {"model_probability": "0.6", "expected_value": "0.1"}}, 422, "expected_value goes with a quantity"),
     ({"edge": {"model_probability": "0.6"}, "horizon_s": None}, 422, "missing: horizon_s or deadline"),
