@@ -18,12 +18,14 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.algorithms import method
+from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.values.units import Outcome
 from fsm_exec.kalshi.client import KalshiClient, open_client
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket import Tap
 from fsm_exec.kalshi.websocket_dial import Dial, dial_url
+from fsm_exec.runtime.account.account import AccountSetup
 from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import WallClock, keep_synchronized
 from fsm_exec.runtime.engine import Engine
@@ -111,12 +113,14 @@ async def open_session(
     other_engine_is_gone: str | None = None,
     wait: bool = True,
     seed: int | str | None = None,
+    risk: RiskLimits | None = None,
 ) -> AsyncIterator[Session]:
     """An engine on `store` and on the exchange that `access` leads to; leaving the block ends it (see `open_engine`,
     also for the errors, and `connect`).
 
     `methods` finds the algorithm of a stored method. With `depth` the markets are watched beside the executions, and
-    depth, forecasts and markouts stored. With `true_us` the wall follows that clock (`system_us`: the machine's).
+    depth, forecasts and markouts stored. With `risk` the account's books are kept and its limits hold. With `true_us`
+    the wall follows that clock (`system_us`: the machine's).
     """
     async with connect(access, wall, seed=seed, log=log) as client:
         observer = None if depth is None else Observer(store, wall, log, depth, results_of(client))
@@ -131,6 +135,7 @@ async def open_session(
                 other_engine_is_gone=other_engine_is_gone,
                 wait=wait,
                 observer=observer,
+                account=None if risk is None else AccountSetup(store, risk),
             ) as engine,
             trio.open_nursery() as nursery,
         ):

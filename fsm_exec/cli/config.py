@@ -16,6 +16,7 @@ from typing import Annotated, Final
 import msgspec
 
 from fsm_exec.control.limits import ControlLimits
+from fsm_exec.core.account.limits import RiskLimits, check_limits
 from fsm_exec.core.errors import UserError
 from fsm_exec.kalshi import environment
 from fsm_exec.kalshi.environment import Environment, EnvironmentName
@@ -28,10 +29,19 @@ CONFIG_MAX_BYTES: Final = 1024 * 1024
 EXAMPLE: Final = 'environment = "demo", api_key_id = "..." and private_key_path = "key.pem"'
 
 
+DEFAULT_RISK: Final = {
+    "max_worst_case_market_dollars": 5_000,
+    "max_worst_case_event_dollars": 5_000,
+    "max_worst_case_series_dollars": 10_000,
+    "max_worst_case_account_dollars": 10_000,
+    "max_submissions_per_minute": 600,
+}
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The configuration as it is written. `rest_url` and `ws_url` belong to environment "paper" and to no other.
     `allow_real_money` goes with "production" and with nothing else. `[limits]` is what `serve` accepts at most,
-    `[depth]` how it stores books of markets."""
+    `[depth]` how it stores books of markets, `[risk]` what the account may lose; `risk_limits` has its defaults."""
 
     environment: EnvironmentName
     api_key_id: str
@@ -42,6 +52,13 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     max_clock_skew_ms: Annotated[int, msgspec.Meta(ge=100, le=10_000)] = 5_000
     limits: ControlLimits = ControlLimits()
     depth: DepthSettings = DepthSettings()
+    risk: RiskLimits = RiskLimits()
+
+    def risk_limits(self) -> RiskLimits:
+        """The limits of the account's risk: those that are written, and for the others what `serve` takes where nothing
+        is said. Each can be raised, none of these left out; the brakes are off unless they are given."""
+        missing = {name: value for name, value in DEFAULT_RISK.items() if getattr(self.risk, name) is None}
+        return msgspec.structs.replace(self.risk, **missing)
 
 
 class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +90,7 @@ def load_config(wanted: Path | None, variables: Mapping[str, str] | None = None)
     config = msgspec.structs.replace(config, api_key_id=config.api_key_id.strip())  # copied with its line's end, say
     try:
         check_key_id(config.api_key_id)
+        check_limits(config.risk)
         exchange = _choose_exchange(config)
     except UserError as error:
         raise UserError(f"configuration {path}: {error}") from error

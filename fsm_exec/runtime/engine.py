@@ -40,7 +40,9 @@ from fsm_exec.runtime.supervisor import Supervisor
 if TYPE_CHECKING:
     from fsm_exec.core.algorithm.algorithm import Algorithm
     from fsm_exec.core.algorithm.market_view import MarketView
+    from fsm_exec.core.execution.execution import Execution
     from fsm_exec.core.market.account import BudgetFacts
+    from fsm_exec.runtime.account.account import Account
     from fsm_exec.runtime.actor import Actor
 
 LEAVING_S = 15.0  # how long executions may take to end when the engine's owner has failed
@@ -83,6 +85,7 @@ class Engine:
         self._recovered = trio.Event()
         self.dispatch = Dispatch(self._supervisor, self._ended, services)
         self._recovery = Recovery(services, markets, methods, self._supervisor, self._ended, self._halt_for)
+        self.account: Account | None = None  # given by `lifespan.open_engine`
         self.status_left = self.status()  # as it stood when `drain` stopped waiting
 
     # Operations of its owner.
@@ -154,8 +157,22 @@ class Engine:
         if self.state != "running":
             raise LocalError(f"the engine is {self.state} and accepts no work")
         check_request(request)
+        if self.account is not None:
+            await self.account.prepare(self.feeds[request.ticker].terms)
+            if self.state != "running":
+                raise LocalError(f"the engine is {self.state} and accepts no work")
         self._count += 1
         execution_id = execution_id_of(self._count)
+        if self.account is None:
+            return await self._accept(request, execution_id)
+        self.account.reserve(execution_id, request, self.feeds[request.ticker].terms)
+        try:
+            return await self._accept(request, execution_id)
+        finally:  # it is at work, and is its own reservation, or is not there
+            self.account.release(execution_id)
+
+    async def _accept(self, request: ExecutionRequest, execution_id: str) -> str:
+        """Make an execution of a request that is let in: durable first, then at work."""
         named = self._services.store.instance + self._services.store.epoch
         event = submitted_event(request, execution_id, named, self.feeds[request.ticker])
         stops = len(self._stops)
@@ -251,6 +268,8 @@ class Engine:
             raise LocalError("the engine has not yet learned what the exchange holds; try again later")
         if self.state != "halted":
             raise LocalError(f"the engine is {self.state}, not halted")
+        if self.account is not None:
+            self.account.require_no_halt()
         self._why_halted = None
         self.fire("resume")
 
@@ -317,6 +336,14 @@ class Engine:
             why_degraded=self.health.why_degraded(),
             stream_connected=self._stream.is_connected,
         )
+
+    def executions_at_work(self) -> list[Execution]:
+        """Return the executions at work as they stand."""
+        return [actor.execution for actor in self.actors.values()]
+
+    def executions_quarantined(self) -> list[str]:
+        """Return the ids of the executions in quarantine."""
+        return list(self._supervisor.quarantined)
 
     def books_not_live(self) -> Iterable[tuple[str, str]]:
         """Return the worked and open markets whose book is not live, with the feed's state."""

@@ -16,6 +16,10 @@ from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.store_port import Store
+from fsm_exec.runtime.account.account import Account, AccountSetup
+from fsm_exec.runtime.account.gate import Gate
+from fsm_exec.runtime.account.ledger import Ledger
+from fsm_exec.runtime.account.poller import AccountPoller
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.confirmer import Confirmer
 from fsm_exec.runtime.engine import Engine
@@ -47,6 +51,7 @@ async def open_engine(
     wait: bool = True,
     rng: random.Random | None = None,
     observer: Observer | None = None,
+    account: AccountSetup | None = None,
 ) -> AsyncIterator[Engine]:
     """Open an engine on these markets and those of the database's unfinished executions, which go on.
 
@@ -54,7 +59,8 @@ async def open_engine(
     `Engine.wait_running`. The body decides when work ends: leaving it ends every execution (`halt`), unless it was
     drained. `methods` finds the algorithm of a stored method. `other_engine_is_gone` names another database whose live
     orders are to be left alone. `rng` spreads restarts, by default from the database's own name. `observer` watches the
-    markets beside the executions; without one no depth, forecasts and markouts are stored.
+    markets beside the executions; without one no depth, forecasts and markouts are stored. With `account` its books are
+    kept and its limits hold; without, nothing limits what is accepted.
 
     Raises UserError (a market that does not exist; live orders of another database), VenueRefused (the exchange refuses
     reads, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
@@ -87,10 +93,17 @@ async def open_engine(
                 outer.start_soon(engine.run_service, position_watch.run)
                 if observer is not None:
                     outer.start_soon(engine.run_service, observer.run)
+                if poller is not None:
+                    outer.start_soon(engine.run_service, poller.run)
 
             if observer is not None:
                 await observer.load_pending()
+            poller = None
+            if account is not None:
+                poller = await _open_account(account, engine, services, stream)
             engine.fire("locked")
+            if engine.account is not None and engine.account.risk.state == "halted":
+                engine.halt(engine.account.risk.why)  # before any execution is recovered
             outer.start_soon(engine.run_service, store.watch)
             outer.start_soon(engine.recover, tuple(tickers), other_engine_is_gone, begin_streaming)
             await engine.wait_loaded()  # a status before that would say that nothing is live
@@ -108,6 +121,21 @@ async def open_engine(
         if engine.state == "draining":
             engine.fire("drained")
         outer.cancel_scope.cancel()
+
+
+async def _open_account(
+    account: AccountSetup, engine: Engine, services: Services, stream: StreamState
+) -> AccountPoller:
+    """Give the engine its account, with what the database knows of it, before anything of an execution moves on."""
+    ledger = Ledger(account.limits)
+    ledger.begin(await account.store.load_account())
+    account.store.on_saved(ledger.take_save)
+    exchange, store, wall = services.exchange, services.store, services.wall
+    gate = Gate(ledger, exchange, store, account.store, wall, engine.executions_at_work, engine.executions_quarantined)
+    names, log = services.names, services.log
+    poller = AccountPoller(engine, exchange, store, account.store, ledger, gate, names, stream, wall, log)
+    engine.account = Account(ledger, gate, poller, wall)
+    return poller
 
 
 async def _hold_nursery_open(leaving: trio.Event, task_status: trio.TaskStatus[trio.Nursery]) -> None:

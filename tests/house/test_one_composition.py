@@ -52,6 +52,7 @@ TESTED_APART = {
     "benchmarks/test_lab.py": "the exchange without a host is what the lab is measured beside",
     "benchmarks/test_paper_server.py": "the host is what is measured",
     "bending/drill.py": "engines are cut off from an exchange and a store that go on",
+    "account/test_week_of_profit.py": "the exchange without any wire, against our books",
     "benchmarks/many.py": "the client's cancels are watched before an engine is there",
     "bending/test_bending.py": "a client over what bends it, without an engine",
     "chaos/sweep.py": "the clock runs faster than trio's",

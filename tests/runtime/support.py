@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import trio
 
 from fsm_exec.algorithms import method
+from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.execution.advance import fold
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.snapshot import decode_entry, encode_snapshot
@@ -21,6 +23,7 @@ from fsm_exec.core.market.limits import Limits, resolve_limits
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import Store
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, Outcome, PriceE4
+from fsm_exec.runtime.account.account import AccountSetup
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.lifespan import open_engine
@@ -120,15 +123,19 @@ class StoreBetween:
 
 
 @asynccontextmanager
-async def staged(between: type[StoreBetween] = StoreBetween) -> AsyncIterator[Stage]:
-    """A running engine on a small exchange and a database in memory; needs a virtual clock."""
+async def staged(
+    between: type[StoreBetween] = StoreBetween, *, risk: RiskLimits | None = None, path: Path | None = None
+) -> AsyncIterator[Stage]:
+    """A running engine on a small exchange and a database in memory (or at `path`); needs a virtual clock. With `risk`
+    it keeps the account's books and these limits."""
     wall = WallClock(T0_US)
     log = io.StringIO()
-    async with open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=T0_US) as database:
+    async with open_virtual_store(path, draw_instance=lambda: INSTANCE, at_us=T0_US) as database:
         store = between(database)
+        account = None if risk is None else AccountSetup(database, risk)
         async with (
             open_bent_exchange(wall) as exchange,
-            open_engine(store, exchange, wall, open_log(log, wall), [TICKER], method) as engine,
+            open_engine(store, exchange, wall, open_log(log, wall), [TICKER], method, account=account) as engine,
         ):
             await trio.sleep(1)  # the stream has delivered its snapshot
             yield Stage(engine, exchange, store, database, wall, log)

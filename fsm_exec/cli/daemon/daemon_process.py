@@ -129,6 +129,7 @@ class DaemonProcess:
                     true_us=system_us,
                     other_engine_is_gone=parts.other_engine_is_gone,
                     wait=False,
+                    risk=parts.account.config.risk_limits(),
                 )
             )
             engine = session.engine

@@ -1,0 +1,169 @@
+"""The gate: whether a request is let in by the limits of the account's risk.
+
+Check and reservation are one synchronous step, so two requests that come together cannot both use the same room. A
+request reserves until its execution is durable and at work; from then on the execution itself is the reservation.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from fsm_exec.core.account.admission import Request, Situation, order_of, raises_worst_case, why_refused
+from fsm_exec.core.account.brake import Reserved, needs_to_end
+from fsm_exec.core.account.limits import RiskLimits
+from fsm_exec.core.account.worst_case import Exposure, OpenOrder, event_of, exposure_of
+from fsm_exec.core.errors import CorruptSnapshot, RiskRefused, VenueError
+from fsm_exec.core.exchange_port import AccountReads
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.reservation import open_e2
+from fsm_exec.core.journal.snapshot import decode_snapshot
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.store_port import AccountStore, Store
+from fsm_exec.core.values.units import US_PER_S, CountE2, MoneyE6
+from fsm_exec.runtime.account.ledger import Ledger
+from fsm_exec.runtime.clock import WallClock
+from fsm_exec.runtime.submission import ExecutionRequest
+
+KNOWN_FOR_US: Final = 60 * US_PER_S  # how long shapes and facts are believed
+MINUTE_US: Final = 60 * US_PER_S
+UNREAD: Final = "the account has been read"
+
+
+class Gate:
+    """`executions` are those at work, `quarantined` the ids of those that are not and may be resumed."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        exchange: AccountReads,
+        store: Store,
+        account: AccountStore,
+        wall: WallClock,
+        executions: Callable[[], Iterable[Execution]],
+        quarantined: Callable[[], Iterable[str]],
+    ) -> None:
+        self._ledger, self._exchange, self._wall = ledger, exchange, wall
+        self._store, self._account = store, account
+        self._executions, self._quarantined_now = executions, quarantined
+        self._pending: dict[str, OpenOrder] = {}
+        self._quarantined: dict[str, OpenOrder | None] = {}
+        self._asked_us: dict[str, int] = {}
+        self._submitted_us: deque[int] = deque()
+
+    @property
+    def limits(self) -> RiskLimits:
+        """Those of the configuration."""
+        return self._ledger.limits
+
+    async def prepare(self, terms: MarketTerms) -> None:
+        """Learn what is needed to judge a request for this market: its event's markets, when it closes, and what
+        quarantined executions may still buy. What the exchange does not tell stays unknown: worst cases add up then."""
+        self._ledger.learn_terms(terms)
+        now_us = self._wall.now_us()
+        if self.limits.limits_anything and now_us - self._asked_us.get(terms.ticker, -KNOWN_FOR_US) >= KNOWN_FOR_US:
+            self._asked_us[terms.ticker] = now_us
+            try:
+                if terms.event:
+                    shape = await self._exchange.fetch_event_shape(terms.event)
+                    self._ledger.learn_shape(shape)
+                    await self._account.save_event_shape(shape, now_us)
+                self._ledger.facts.update(await self._exchange.fetch_market_facts([terms.ticker]))
+            except VenueError:
+                del self._asked_us[terms.ticker]
+        await self._learn_quarantined()
+
+    async def _learn_quarantined(self) -> None:
+        for execution_id in list(self._quarantined_now()):
+            if execution_id in self._quarantined:
+                continue
+            stored = await self._store.load_execution(execution_id)
+            if stored is None or stored.damage is not None:
+                continue
+            try:
+                self._quarantined[execution_id] = self._order_of(decode_snapshot(stored.snapshot))
+            except CorruptSnapshot:
+                self._quarantined[execution_id] = None
+
+    def _order_of(self, execution: Execution) -> OpenOrder | None:
+        """What an unfinished execution may still buy, as an order; None: nothing."""
+        count = open_e2(execution)
+        if count == 0 or execution.limits is None:
+            return None
+        return OpenOrder(
+            ticker=execution.terms.ticker,
+            event=execution.terms.event,
+            series=execution.terms.series,
+            outcome=execution.outcome,
+            count_e2=count,
+            all_in_e6=execution.limits.cap_e6,
+            reduces_only=execution.reduce_only,
+        )
+
+    def reserved(self) -> list[Reserved]:
+        """What the executions at work may still buy."""
+        found = [(one.execution_id, self._order_of(one)) for one in self._executions()]
+        return [Reserved(execution_id, order) for execution_id, order in found if order is not None]
+
+    def _others(self) -> list[OpenOrder]:
+        """What may still fill beside the executions at work."""
+        quarantined = set(self._quarantined_now())
+        for gone in self._quarantined.keys() - quarantined:
+            del self._quarantined[gone]
+        kept = [order for order in self._quarantined.values() if order is not None]
+        return [*self._pending.values(), *kept, *self._ledger.foreign_orders]
+
+    def exposure(self) -> Exposure:
+        """The worst cases as they stand."""
+        orders = [*(one.order for one in self.reserved()), *self._others()]
+        return exposure_of(self._ledger.stakes(), orders, self._ledger.shapes)
+
+    def reserve(self, name: str, request: ExecutionRequest, terms: MarketTerms) -> None:
+        """Let a request in and reserve what it may buy under this name, until `release`. Raises RiskRefused."""
+        asked = Request(
+            ticker=request.ticker,
+            event=terms.event,
+            series=terms.series,
+            outcome=request.outcome,
+            count_e2=request.target_e2 if request.limits is not None else CountE2(0),
+            all_in_e6=MoneyE6(0) if request.limits is None else request.limits.cap_e6,
+            reduces_only=request.reduce_only,
+        )
+        now_us = self._wall.now_us()
+        while self._submitted_us and not now_us - MINUTE_US < self._submitted_us[0] <= now_us:
+            self._submitted_us.popleft()
+        at_work = self.reserved()
+        stakes, orders = self._ledger.stakes(), [*(one.order for one in at_work), *self._others()]
+        order = order_of(asked, stakes, orders)
+        if self.limits.limits_anything and not self._ledger.is_read:
+            event = event_of(order)
+            here = [stake for stake in stakes if event_of(stake) == event]
+            beside = [one for one in orders if event_of(one) == event]
+            if raises_worst_case(order, here, beside, self._ledger.shapes.get(event)):
+                raise RiskRefused("account", UNREAD, "it has not been read yet", "a request that may add risk")
+        facts = self._ledger.facts.get(request.ticker)
+        situation = Situation(
+            stakes=stakes,
+            orders=orders,
+            shapes=self._ledger.shapes,
+            executions=len(list(self._executions())) + len(self._pending),
+            submissions_last_minute=len(self._submitted_us),
+            state=self._ledger.risk.state,
+            close_us=None if facts is None else facts.close_us,
+            determination_us=None if facts is None else facts.determination_us,
+            now_us=now_us,
+        )
+        refused = why_refused(asked, situation, self.limits)
+        if refused is not None:
+            raise refused.to_error()
+        self._pending[name] = order
+        self._submitted_us.append(now_us)
+
+    def release(self, name: str) -> None:
+        """Its execution is at work, or will not be."""
+        self._pending.pop(name, None)
+
+    def to_end(self) -> tuple[str, ...]:
+        """The executions at work that have to end while risk may only be reduced."""
+        return needs_to_end(self._ledger.stakes(), self.reserved(), self._others(), self._ledger.shapes)

@@ -1,0 +1,259 @@
+"""The poller: reads the account at the start, after each reconnection and at intervals, and sets the brake.
+
+A look stores fills that no execution made, settlements, and where the exchange says something else than our books do;
+then the books are brought up to them. A fill is nobody's only when it is old enough that an order of ours would have
+told its id. Before the first look of all, what is held is the opening; fills of before are in it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import trio
+from msgspec.structs import asdict
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.account.brake import RiskState, observe, trigger_between
+from fsm_exec.core.account.differences import (
+    Comparison,
+    Seen,
+    compare_balance,
+    compare_positions,
+    compare_settlement,
+    openings_of,
+    standing_after,
+)
+from fsm_exec.core.account.marks import Mark
+from fsm_exec.core.account.profit import line_of
+from fsm_exec.core.account.rows import AccountFill, AccountLook, Difference, RiskLogRow, holding_of
+from fsm_exec.core.account.worst_case import OpenOrder
+from fsm_exec.core.errors import ExecError, VenueError
+from fsm_exec.core.exchange_port import Exchange
+from fsm_exec.core.market.account import MarketFacts, Settlement
+from fsm_exec.core.market.orders import FillReport, OrderListing
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.store_port import AccountStore, Store
+from fsm_exec.core.values.units import MoneyE6, complement
+from fsm_exec.runtime.account.gate import Gate
+from fsm_exec.runtime.account.ledger import Ledger
+from fsm_exec.runtime.clock import WallClock
+from fsm_exec.runtime.engine import Engine
+from fsm_exec.runtime.order_names import OrderNames
+from fsm_exec.runtime.stream_state import StreamState
+
+INTERVAL_S = 30.0
+AFTER_RECONNECTION_S = 2.0
+RETRY_S = 5.0
+OVERLAP_US = 60_000_000  # how far a listing reaches back over the last one
+KNOWN_BY_US = 10_000_000  # so long after a fill of ours its order's id is known here
+LIVE = "live"
+
+
+class AccountPoller:
+    """Keeps `ledger` with what the exchange lists."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        exchange: Exchange,
+        store: Store,
+        account: AccountStore,
+        ledger: Ledger,
+        gate: Gate,
+        names: OrderNames,
+        stream: StreamState,
+        wall: WallClock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._engine, self._exchange, self._store, self._account = engine, exchange, store, account
+        self._ledger, self._gate, self._names, self._stream = ledger, gate, names, stream
+        self._wall, self._log = wall, log
+        self._seen: dict[str, Seen] = {}
+        self._odd = MoneyE6(0)
+        self._marks: dict[str, Mark] = {}
+        self._terms: dict[str, MarketTerms] = {}
+
+    async def run(self) -> None:
+        """Look for ever."""
+        while True:
+            wait_s = INTERVAL_S
+            try:
+                await self.look()
+            except VenueError as error:
+                self._log.warning("account_not_read", error=str(error))
+                wait_s = RETRY_S
+            with trio.move_on_after(wait_s):
+                await self._stream.reconnected.wait()
+                await trio.sleep(AFTER_RECONNECTION_S)
+
+    async def look(self) -> None:
+        """Read the account once, keep what came of it, and set the brake. Raises VenueError and StoreFailed."""
+        now_us, before = self._wall.now_us(), self._ledger.look
+        found = await self._keep_settlements(before)
+        if before is not None:
+            await self._keep_foreign_fills(before, now_us)
+        orders = await self._exchange.fetch_orders(resting=True)
+        await self._learn_foreign_orders(orders)
+        positions = await self._exchange.fetch_positions()
+        balance = await self._exchange.fetch_balance()
+        await self._reload_stale()
+        held = self._ledger.held()
+        if before is None:
+            openings, comparison = openings_of(held, positions, now_us), Comparison()
+        else:
+            openings = ()
+            comparison = compare_positions(held, positions, self._seen, self._ledger.differences, now_us)
+        differences = [*found, *comparison.differences]
+        look = before or AccountLook(at_us=now_us, first_at_us=now_us, balance_e6=None, explained_e6=None)
+        if not orders.orders and not orders.unread:
+            explained = self._ledger.explained_e6()
+            checked = compare_balance(before, balance.available_e6, explained, self._odd, now_us)
+            look, self._odd = checked.look, checked.odd_e6
+            differences += [] if checked.difference is None else [checked.difference]
+        look = msgspec.structs.replace(look, at_us=now_us)
+        await self._account.save_look(look, openings, comparison.adjustments, differences)
+        self._ledger.look, self._seen = look, dict(comparison.seen)
+        self._ledger.differences = standing_after(self._ledger.differences, differences)
+        self._ledger.stale.update(one.ticker for one in openings)
+        self._ledger.stale.update(one.ticker for one in comparison.adjustments)
+        await self._reload_stale()
+        for one in differences:
+            self._log.warning("account_differs", **asdict(one))
+        self._ledger.is_read = True
+        await self.set_brake()
+
+    async def _keep_settlements(self, before: AccountLook | None) -> list[Difference]:
+        since_us = None if before is None else before.at_us - OVERLAP_US
+        known = self._ledger.markets
+        news: list[Settlement] = []
+        for one in await self._exchange.fetch_settlements(since_us):
+            market = known.get(one.ticker)
+            if market is not None and market.settlement is None:  # of a market never heard of: before our time
+                news.append(one)
+        found = [compare_settlement(known[one.ticker].holding, one, self._wall.now_us()) for one in news]
+        if news:
+            await self._account.save_settlements(news)
+            self._ledger.stale.update(one.ticker for one in news)
+            await self._reload_stale()
+        return [one for one in found if one is not None]
+
+    async def _keep_foreign_fills(self, before: AccountLook, now_us: int) -> None:
+        since_us = max(before.first_at_us, before.at_us - OVERLAP_US)
+        listing = await self._exchange.fetch_fills(since_us=since_us)
+        old = [
+            one
+            for one in listing.fills
+            if before.first_at_us < one.at_us <= now_us - KNOWN_BY_US and self._names.name_of(one) is None
+        ]
+        owners = await self._store.load_owners([one.order_id for one in old]) if old else {}
+        foreign = [_account_fill(one) for one in old if one.order_id not in owners]
+        if foreign:
+            await self._account.save_account_fills(foreign)
+            self._ledger.stale.update(one.ticker for one in foreign)
+
+    async def _learn_foreign_orders(self, listing: OrderListing) -> None:
+        foreign = [one for one in listing.orders if self._names.owner_of(one.client_order_id) is None]
+        await self._learn_terms([one.ticker for one in foreign])
+        orders = []
+        for one in foreign:
+            terms = self._terms.get(one.ticker)
+            # Of a market whose fees are not known a contract costs a dollar at most.
+            all_in = MoneyE6(1_000_000) if terms is None else terms.fees.all_in(one.price_e4, taker=True)
+            place = self._ledger.place_of(one.ticker)
+            orders.append(OpenOrder(one.ticker, *place, one.outcome, one.remaining_e2, all_in))
+        self._ledger.foreign_orders = tuple(orders)
+
+    async def _learn_terms(self, tickers: list[str]) -> None:
+        missing = sorted({one for one in tickers if one not in self._terms})
+        if missing:
+            self._terms.update(await self._exchange.fetch_markets(missing))
+            for ticker in missing:
+                if ticker in self._terms:
+                    self._ledger.learn_terms(self._terms[ticker])
+
+    async def _reload_stale(self) -> None:
+        while self._ledger.stale:
+            ticker = self._ledger.stale.pop()
+            books = await self._account.load_books(ticker)
+            if ticker not in self._ledger.stale:  # else it was filled meanwhile
+                self._ledger.put(ticker, "", "", holding_of(books))
+
+    async def set_brake(self) -> None:
+        """Look at the equity, keep the brake, and act as it says. Raises StoreFailed."""
+        equity_e6 = await self._equity_e6()
+        after = observe(self._ledger.risk, equity_e6, self._wall.now_us(), self._ledger.limits)
+        await self.move(after, "engine")
+        if after.state == "halted":
+            self._engine.halt(after.why)
+        elif after.state == "reducing":
+            for execution_id in self._gate.to_end():
+                try:
+                    await self._engine.cancel(execution_id, "risk")
+                except ExecError as error:
+                    self._log.warning("not_ended_for_risk", execution=execution_id, why=str(error))
+
+    async def move(self, after: RiskState, who: str) -> None:
+        """Keep the brake as it is now; `who` moved it, if it moved. Raises StoreFailed."""
+        before = self._ledger.risk
+        if after == before:
+            return
+        trigger = trigger_between(before.state, after.state)
+        row = None
+        if trigger is not None:
+            row = RiskLogRow(
+                at_us=self._wall.now_us(),
+                moved_from=before.state,
+                moved_by=trigger,
+                moved_to=after.state,
+                who=who,
+                why=after.why,
+                figures=msgspec.json.encode(
+                    {"equity": after.equity_e6, "day_start": after.day_start_e6, "peak": after.peak_e6}
+                ),
+            )
+            self._log.warning("transition", machine="risk", trigger=trigger, dest=after.state, why=after.why)
+        await self._account.save_risk(after, row)
+        self._ledger.risk = after
+
+    async def _equity_e6(self) -> int:
+        """The profit of all there is. A price that cannot be had is the last known one, or nothing."""
+        held = [one.ticker for one in self._ledger.markets.values() if one.holding.count_e2]
+        missing = []
+        for ticker in held:
+            feed = self._engine.feeds.get(ticker)
+            if feed is None or feed.state != LIVE:
+                missing.append(ticker)
+                continue
+            yes, no = feed.view("yes", depth=0).bids, feed.view("no", depth=0).bids
+            now_us = self._wall.now_us()
+            self._marks[ticker] = Mark(ticker=ticker, yes_bids=yes, no_bids=no, fees=feed.terms.fees, at_us=now_us)
+        if missing:
+            try:
+                await self._learn_terms(missing)
+                for facts in (await self._exchange.fetch_market_facts(missing)).values():
+                    if facts.ticker in self._terms:
+                        self._marks[facts.ticker] = _mark(facts, self._terms[facts.ticker], self._wall.now_us())
+            except VenueError as error:
+                self._log.warning("marks_not_read", error=str(error))
+        lines = (line_of(one.ticker, one.holding, self._marks.get(one.ticker)) for one in self._ledger.markets.values())
+        return sum(line.total_e6 for line in lines)
+
+
+def _account_fill(report: FillReport) -> AccountFill:
+    return AccountFill(
+        order_id=report.order_id,
+        fill_id=report.fill_id,
+        ticker=report.ticker,
+        outcome=report.outcome,
+        price_e4=report.price_e4,
+        count_e2=report.count_e2,
+        fee_e6=report.fee_e6,
+        is_taker=report.is_taker,
+        traded_at_us=report.at_us,
+    )
+
+
+def _mark(facts: MarketFacts, terms: MarketTerms, at_us: int) -> Mark:
+    """The best prices of a listing."""
+    yes = ((facts.yes_bid_e4, facts.yes_bid_size_e2),) if facts.yes_bid_e4 and facts.yes_bid_size_e2 else ()
+    no = ((complement(facts.yes_ask_e4), facts.yes_ask_size_e2),) if facts.yes_ask_e4 and facts.yes_ask_size_e2 else ()
+    return Mark(ticker=facts.ticker, yes_bids=yes, no_bids=no, fees=terms.fees, at_us=at_us, source="quote")

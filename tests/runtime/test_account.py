@@ -1,0 +1,155 @@
+"""An engine with an account: its limits hold, whatever is done beside it, and it reads what the exchange says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from fsm_exec.core.account.limits import RiskLimits
+from fsm_exec.core.errors import LocalError, RiskRefused
+from fsm_exec.core.values.units import parse_money
+from fsm_exec.runtime.account.account import Account
+from tests.runtime.support import TICKER, Stage, staged
+
+LOOK_S = 31
+TEN = RiskLimits(max_worst_case_market_dollars=10)
+
+
+def account_of(stage: Stage) -> Account:
+    assert stage.engine.account is not None
+    return stage.engine.account
+
+
+async def stored_reserved_e6(stage: Stage) -> int:
+    """What the rows of unfinished executions reserve together."""
+    total = 0
+    for one in await stage.database.load_unfinished():
+        detail = await stage.database.load_execution(one.execution_id)
+        assert detail is not None
+        total += 0 if (amount := await reserved_of(stage, one.execution_id)) is None else parse_money(amount)
+    return total
+
+
+async def reserved_of(stage: Stage, execution_id: str) -> str | None:
+    read = stage.database._writer.read
+    rows: list[tuple[str | None]] = await read(
+        lambda c: c.execute("SELECT reserved FROM execution_state WHERE execution_id = ?", (execution_id,)).fetchall()
+    )
+    return rows[0][0]
+
+
+async def test_a_request_past_a_limit_is_refused_and_uses_nothing(autojump_clock: MockClock) -> None:
+    """What is asked, used and allowed is said; what fits beside the reservation of the first is let in."""
+    async with staged(risk=TEN) as stage:
+        before = account_of(stage).exposure().by_market.get(TICKER, 0)
+        await stage.submit(contracts=12, cents=40, horizon_s=300)
+        with pytest.raises(RiskRefused) as refused:
+            await stage.submit(contracts=12, cents=40)
+        assert refused.value.limit == "max_worst_case_market_dollars"
+        assert account_of(stage).exposure().by_market[TICKER] - before == -await stored_reserved_e6(stage)
+        await stage.submit(contracts=4, cents=40, horizon_s=300)
+
+
+async def test_two_requests_at_once_do_not_share_the_same_room(autojump_clock: MockClock) -> None:
+    """The check and the reservation are one step: of five that come together as many are let in as fit."""
+    async with staged(risk=TEN) as stage:
+        refused = []
+
+        async def one() -> None:
+            try:
+                await stage.submit(contracts=7, cents=40, horizon_s=300)
+            except RiskRefused as error:
+                refused.append(error.limit)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(one)
+        worst = -account_of(stage).exposure().by_market[TICKER]
+        assert (len(stage.engine.actors), len(refused)) == (2, 3)
+        assert 10_000_000 - 7 * 420_000 < worst <= 10_000_000  # a third would not have fitted
+
+
+async def test_a_reservation_outlives_the_process(autojump_clock: MockClock, tmp_path: Path) -> None:
+    """The engine that takes the execution up refuses what the first one would have refused."""
+    path = tmp_path / "d.sqlite"
+    async with staged(risk=TEN, path=path) as stage:
+        await stage.submit(contracts=20, cents=40, horizon_s=3_000)
+        await stage.engine.drain(cancel_orders=False)
+    async with staged(risk=TEN, path=path) as stage:
+        assert len(stage.engine.actors) == 1
+        await trio.sleep(LOOK_S)
+        with pytest.raises(RiskRefused):
+            await stage.submit(contracts=12, cents=40)
+
+
+async def test_what_is_held_by_hand_counts_and_may_shrink(autojump_clock: MockClock) -> None:
+    """Contracts bought behind the engine's back use the limit once they are listed; to sell them is never refused."""
+    async with staged(risk=TEN) as stage:
+        await trio.sleep(LOOK_S)
+        stage.exchange.take_by_hand("yes", 18, 50)
+        await trio.sleep(2 * LOOK_S)
+        (one,) = [one for one in (await stage.database.load_account()).markets if one.ticker == TICKER]
+        held = stage.exchange.account.position(TICKER)
+        assert (one.holding.count_e2, one.by_hand_e2) == (held.count_e2, 1_800)
+        assert [found.cause for found in account_of(stage).ledger.differences] == ["by_hand"]
+        with pytest.raises(RiskRefused):
+            await stage.submit(contracts=10, cents=40)
+        await stage.submit(contracts=10, outcome="no", cents=40)
+
+
+async def test_our_fills_and_the_exchanges_positions_agree(autojump_clock: MockClock) -> None:
+    """Books, position, fees and balance: nothing differs after fills of ours, however often it is looked."""
+    async with staged(risk=RiskLimits()) as stage:
+        await trio.sleep(LOOK_S)
+        await stage.submit(contracts=5, cents=60)
+        await trio.sleep(3 * LOOK_S)
+        ledger, theirs = account_of(stage).ledger, stage.exchange.account.position(TICKER)
+        holding = ledger.markets[TICKER].holding
+        assert (holding.count_e2, holding.cost_e6) == (theirs.count_e2, theirs.cost_e6)
+        assert ledger.differences == ()
+        assert (await stage.database.load_account()).differences == ()
+
+
+async def test_a_daily_loss_ends_what_adds_risk_and_a_person_returns(autojump_clock: MockClock, tmp_path: Path) -> None:
+    """In `reducing` only what adds no risk is let in, also after a restart, until somebody accepts the loss."""
+    limits, path = RiskLimits(daily_loss_dollars=1), tmp_path / "d.sqlite"
+    async with staged(risk=limits, path=path) as stage:
+        await trio.sleep(LOOK_S)
+        working = await stage.submit(contracts=5, cents=30, horizon_s=3_000)
+        stage.exchange.take_by_hand("yes", 30, 60)
+        await trio.sleep(2 * LOOK_S)
+        risk = account_of(stage).risk
+        assert (risk.state, risk.why.split(" is ")[0]) == ("reducing", "the daily loss")
+        assert (await stage.ended(working)).reason == "risk"
+        await stage.engine.drain(cancel_orders=True)
+    async with staged(risk=limits, path=path) as stage:
+        await trio.sleep(1)
+        assert account_of(stage).risk.state == "reducing"
+        with pytest.raises(RiskRefused) as refused:
+            await stage.submit(contracts=1, cents=30)
+        assert refused.value.limit == "state"
+        await account_of(stage).resume(accept_loss=True)
+        await stage.submit(contracts=1, cents=30)
+        log = await stage.database.load_risk_log(9)
+        assert [(row.moved_by, row.who) for row in log] == [("returned", "user"), ("loss_passed", "engine")]
+
+
+async def test_a_second_loss_halts_and_a_restart_finds_it_halted(autojump_clock: MockClock, tmp_path: Path) -> None:
+    """The engine ends everything, and is not resumed before the brake is."""
+    limits, path = RiskLimits(drawdown_halt_dollars=1), tmp_path / "d.sqlite"
+    async with staged(risk=limits, path=path) as stage:
+        await trio.sleep(LOOK_S)
+        stage.exchange.take_by_hand("yes", 30, 60)
+        await trio.sleep(2 * LOOK_S)
+        assert (stage.engine.state, account_of(stage).risk.state) == ("halted", "halted")
+        with pytest.raises(LocalError, match="risk is halted"):
+            stage.engine.resume()
+    async with staged(risk=limits, path=path) as stage:
+        await trio.sleep(1)
+        assert stage.engine.state == "halted"
+        await account_of(stage).reduce()
+        stage.engine.resume()
+        await stage.submit(contracts=5, outcome="no", cents=40)
