@@ -153,3 +153,17 @@ async def test_a_second_loss_halts_and_a_restart_finds_it_halted(autojump_clock:
         await account_of(stage).reduce()
         stage.engine.resume()
         await stage.submit(contracts=5, outcome="no", cents=40)
+
+
+async def test_a_request_just_after_the_start_waits_for_the_account(autojump_clock: MockClock) -> None:
+    """It is judged by what is held; while nothing of that can be read it is refused, and what cannot lose is not."""
+    async with staged(risk=TEN) as stage:
+        ledger = account_of(stage).ledger
+        ledger.was_read = trio.Event()
+        with pytest.raises(RiskRefused, match="has not been read yet"):
+            await stage.submit(contracts=1, cents=40)
+        await stage.submit(contracts=2, outcome="no", cents=40)  # sells two of the three YES that are held
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.submit)
+            await trio.sleep(1)
+            ledger.was_read.set()

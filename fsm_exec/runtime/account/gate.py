@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import trio
+
 from fsm_exec.core.account.admission import Request, Situation, order_of, raises_worst_case, why_refused
 from fsm_exec.core.account.brake import Reserved, needs_to_end
 from fsm_exec.core.account.limits import RiskLimits
@@ -28,6 +30,7 @@ from fsm_exec.runtime.submission import ExecutionRequest
 
 KNOWN_FOR_US: Final = 60 * US_PER_S  # how long shapes and facts are believed
 MINUTE_US: Final = 60 * US_PER_S
+READ_WITHIN_S: Final = 10.0
 UNREAD: Final = "the account has been read"
 
 
@@ -73,6 +76,9 @@ class Gate:
             except VenueError:
                 del self._asked_us[terms.ticker]
         await self._learn_quarantined()
+        if self.limits.limits_anything:
+            with trio.move_on_after(READ_WITHIN_S):  # just after a start; then what may add risk is refused
+                await self._ledger.was_read.wait()
 
     async def _learn_quarantined(self) -> None:
         for execution_id in list(self._quarantined_now()):
@@ -136,7 +142,7 @@ class Gate:
         at_work = self.reserved()
         stakes, orders = self._ledger.stakes(), [*(one.order for one in at_work), *self._others()]
         order = order_of(asked, stakes, orders)
-        if self.limits.limits_anything and not self._ledger.is_read:
+        if self.limits.limits_anything and not self._ledger.was_read.is_set():
             event = event_of(order)
             here = [stake for stake in stakes if event_of(stake) == event]
             beside = [one for one in orders if event_of(one) == event]

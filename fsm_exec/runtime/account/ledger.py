@@ -6,6 +6,7 @@ back) makes the market stale: its books are read again.
 
 from __future__ import annotations
 
+import trio
 from msgspec.structs import replace
 
 from fsm_exec.core.account.brake import RiskState
@@ -34,7 +35,7 @@ class Ledger:
         self.stale: set[str] = set()
         self.look: AccountLook | None = None
         self.risk = RiskState()
-        self.is_read = False  # by this process
+        self.was_read = trio.Event()  # by this process
 
     def begin(self, stored: StoredAccount) -> None:
         """Go on from what the database knows."""

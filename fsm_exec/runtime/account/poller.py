@@ -118,7 +118,7 @@ class AccountPoller:
         await self._reload_stale()
         for one in differences:
             self._log.warning("account_differs", **asdict(one))
-        self._ledger.is_read = True
+        self._ledger.was_read.set()
         await self.set_brake()
 
     async def _keep_settlements(self, before: AccountLook | None) -> list[Difference]:
