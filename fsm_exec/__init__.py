@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fsm_exec.control.account_schema import PositionsSeen as PositionsSeen
     from fsm_exec.control.account_schema import ProfitSeen as ProfitSeen
     from fsm_exec.control.account_schema import ProfitTable as ProfitTable
+    from fsm_exec.control.account_schema import RiskSeen as RiskSeen
     from fsm_exec.control.client import AsyncClient as AsyncClient
     from fsm_exec.control.client import Client as Client
     from fsm_exec.control.client_errors import ControlError as ControlError
@@ -101,6 +102,7 @@ _HOMES = {
         "PositionsSeen",
         "ProfitSeen",
         "ProfitTable",
+        "RiskSeen",
     ),
     "fsm_exec.control.client": ("AsyncClient", "Client"),
     "fsm_exec.control.client_errors": ("ControlError", "DaemonAbsent", "DaemonFailed", "Refused"),

@@ -22,6 +22,8 @@ from fsm_exec.cli.config import LoadedConfig, load_config
 from fsm_exec.cli.exchange.access import access_of
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
+from fsm_exec.control.risk_views import brakes_off
+from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.errors import UserError, VenueError, VenueRefused
 from fsm_exec.core.market.book import Level
 from fsm_exec.core.market.orders import FillReport, OrderReport
@@ -35,6 +37,9 @@ from fsm_exec.session import connect
 Verdict: TypeAlias = Literal["ok", "warn", "fail"]
 STREAM_WAIT_S: Final = 15
 NOTICED_MS: Final = 1_000  # certain differences above this are worth a word
+
+LEVELS: Final = ("market", "event", "series", "account")
+WORST_CASE: Final = "max_worst_case_{level}_dollars"
 
 REFUSALS: Final = {
     "header_timestamp_expired": "the clocks differ; synchronise this machine's clock",
@@ -116,12 +121,23 @@ def _check_installation(config_path: Path | None) -> Iterator[Check]:
         return
     money = "REAL MONEY" if loaded.exchange.name == "production" else "play money"
     yield Check("configuration", "ok", f"{loaded.path}: {loaded.exchange.name}, {money}, {loaded.exchange.rest_url}")
+    yield risk_check(loaded.config.risk_limits())
     try:
         key = SigningKey.load(loaded.key_path)
     except UserError as error:
         yield Check("key file", "fail", str(error))
         return
     yield Check("key file", "ok", f"{loaded.key_path}: {key!r}, readable by this user alone")
+
+
+def risk_check(limits: RiskLimits) -> Check:
+    """Say what the account may lose by the configuration, and which brakes are off."""
+    given = [f"{level} {dollars}" for level in LEVELS if (dollars := getattr(limits, WORST_CASE.format(level=level)))]
+    text = f"worst case in dollars: {', '.join(given) or 'no limit'}"
+    off = brakes_off(limits)
+    if not off:
+        return Check("risk", "ok", f"{text}; all brakes are set")
+    return Check("risk", "warn" if not given else "ok", f"{text}; brakes off: {', '.join(off)}, set them in [risk]")
 
 
 def states_check(states_file: Path, package_file: Path) -> Check:

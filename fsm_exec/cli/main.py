@@ -51,6 +51,7 @@ GROUPS = {
         "positions": "daemon.account_commands:positions",
         "pnl": "daemon.account_commands:pnl",
         "account": "daemon.account_commands:account",
+        "risk": "daemon.risk_commands:risk",
         "replay": "database.replay:replay",
         "report": "lab.report:report",
         "review": "database.review:review",

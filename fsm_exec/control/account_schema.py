@@ -152,3 +152,52 @@ class AccountSeen(msgspec.Struct, frozen=True, kw_only=True):
     read_at: str | None
     differences: list[DifferenceSeen]
     damage: list[str]
+
+
+class RiskQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How many of the newest moves of the brake are told."""
+
+    moves: Annotated[int, msgspec.Meta(ge=0, le=100)] = 5
+
+
+class RiskResume(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`accept_loss`: day and peak begin anew with the equity of now, so the loss so far does not count any more."""
+
+    accept_loss: bool = False
+
+
+class RiskLimitSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit by its name in the configuration. `allowed` null: it is off. `used` is what is used of it now, by the one
+    that uses most where it holds for each; null: it is counted at the request."""
+
+    limit: str
+    allowed: str | None
+    used: str | None
+
+
+class RiskMove(msgspec.Struct, frozen=True, kw_only=True):
+    at: str
+    moved_from: str
+    moved_to: str
+    moved_by: str
+    who: str
+    why: str
+
+
+class RiskSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be lost. `state`: `active`; `reducing`: only what raises no worst case is accepted; `halted`: nothing.
+    `worst_case` is the most the account can lose whatever happens and whichever order fills, in dollars, `events` the
+    same of each event. `daily_loss` and `drawdown` are by the equity of our books."""
+
+    state: str
+    why: str
+    since: str | None
+    worst_case: str
+    events: dict[str, str]
+    daily_loss: str
+    drawdown: str
+    day: str | None
+    time_zone: str
+    limits: list[RiskLimitSeen]
+    brakes_off: list[str]
+    moves: list[RiskMove]

@@ -15,6 +15,7 @@
     POST /v1/estimate                     what an execution would cost; nothing is sent
     GET  /v1/positions, GET /v1/account
     GET  /v1/pnl                          by: market, event, series, method, execution, day
+    GET  /v1/risk, POST /v1/risk/resume, /v1/risk/reduce
     POST /v1/close                        by executions that never buy more than is held
     GET  /v1/openapi.json                 all of this, for programs
 
@@ -74,6 +75,9 @@ class ControlApp:
             "positions": self._positions,
             "pnl": self._pnl,
             "account": self._account,
+            "risk": self._risk,
+            "risk_resume": self._risk_resume,
+            "risk_reduce": self._risk_reduce,
             "openapi": self._openapi,
         }
         self.routes = [self._route(endpoint, handlers[endpoint.name]) for endpoint in ENDPOINTS]
@@ -167,6 +171,17 @@ class ControlApp:
     async def _account(self, request: Request) -> Response:
         parse_query(request, schema.NoQuery)
         return json_response(await self._control.account.account())
+
+    async def _risk(self, request: Request) -> Response:
+        return json_response(await self._control.risk.risk(parse_query(request, account_schema.RiskQuery).moves))
+
+    async def _risk_resume(self, request: Request) -> Response:
+        wanted = await read_body(request, account_schema.RiskResume)
+        return json_response(await self._control.risk.resume(accept_loss=wanted.accept_loss))
+
+    async def _risk_reduce(self, request: Request) -> Response:
+        await read_body(request, schema.NoQuery)
+        return json_response(await self._control.risk.reduce())
 
     async def _openapi(self, request: Request) -> Response:
         parse_query(request, schema.NoQuery)

@@ -11,7 +11,17 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from fsm_exec.control.account_schema import AccountSeen, CloseWanted, Closing, PnlQuery, PositionsSeen, ProfitTable
+from fsm_exec.control.account_schema import (
+    AccountSeen,
+    CloseWanted,
+    Closing,
+    PnlQuery,
+    PositionsSeen,
+    ProfitTable,
+    RiskQuery,
+    RiskResume,
+    RiskSeen,
+)
 from fsm_exec.control.client_errors import UNREADABLE, DaemonFailed
 from fsm_exec.control.market_schema import (
     BookQuery,
@@ -66,6 +76,8 @@ STATUS: Final = Call("GET", "/v1/status", Status)
 HEALTH: Final = Call("GET", "/v1/health", Health, good=frozenset({200, 503}))
 HALT: Final = Call("POST", "/v1/halt", Status)
 POSITIONS: Final = Call("GET", "/v1/positions", PositionsSeen)
+RISK: Final = Call("GET", "/v1/risk", RiskSeen, RiskQuery())
+RISK_REDUCE: Final = Call("POST", "/v1/risk/reduce", RiskSeen, is_repeatable=False)
 ACCOUNT: Final = Call("GET", "/v1/account", AccountSeen)
 RESUME: Final = Call("POST", "/v1/resume", Status, is_repeatable=False)
 
@@ -110,6 +122,10 @@ def close(wanted: CloseWanted) -> Call[Closing]:
 
 def profit(query: PnlQuery) -> Call[ProfitTable]:
     return Call("GET", "/v1/pnl", ProfitTable, query)
+
+
+def risk_resume(wanted: RiskResume) -> Call[RiskSeen]:
+    return Call("POST", "/v1/risk/resume", RiskSeen, body=wanted, is_repeatable=False)
 
 
 def stream_request(execution_id: str | None, after: int | None) -> tuple[str, dict[str, str]]:

@@ -36,6 +36,8 @@ from fsm_exec.control.account_schema import (
     PnlQuery,
     PositionsSeen,
     ProfitTable,
+    RiskResume,
+    RiskSeen,
 )
 from fsm_exec.control.client_errors import ControlError, DaemonAbsent, DaemonFailed, Refused
 from fsm_exec.control.discovery import finder
@@ -188,6 +190,19 @@ class Client:
         """Returns balance, profit, and where the exchange says something else than our books."""
         return run(self._daemon.ask(calls.ACCOUNT))
 
+    def risk(self) -> RiskSeen:
+        """Returns what may be lost, what of each limit is used, and how the brake stands."""
+        return run(self._daemon.ask(calls.RISK))
+
+    def risk_resume(self, *, accept_loss: bool = False) -> RiskSeen:
+        """Accepts what adds risk again after a loss. It is sent once. Refused while the loss is too large, unless it is
+        accepted: then it counts from now's equity."""
+        return run(self._daemon.ask(calls.risk_resume(RiskResume(accept_loss=accept_loss))))
+
+    def risk_reduce(self) -> RiskSeen:
+        """Goes from halted by risk to reducing: what raises no worst case is accepted. It is sent once."""
+        return run(self._daemon.ask(calls.RISK_REDUCE))
+
     def close_position(self, wanted: CloseWanted) -> Closing:
         """Closes what is held of a market, or of all markets of an event, by executions that never buy more than is
         held. The same key with the same request is the same execution, however often it is sent."""
@@ -296,6 +311,15 @@ class AsyncClient:
 
     async def account(self) -> AccountSeen:
         return await self._daemon.ask(calls.ACCOUNT)
+
+    async def risk(self) -> RiskSeen:
+        return await self._daemon.ask(calls.RISK)
+
+    async def risk_resume(self, *, accept_loss: bool = False) -> RiskSeen:
+        return await self._daemon.ask(calls.risk_resume(RiskResume(accept_loss=accept_loss)))
+
+    async def risk_reduce(self) -> RiskSeen:
+        return await self._daemon.ask(calls.RISK_REDUCE)
 
     async def close_position(self, wanted: CloseWanted) -> Closing:
         return await self._daemon.ask(calls.close(wanted))

@@ -8,7 +8,17 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from fsm_exec.control.account_schema import AccountSeen, CloseWanted, Closing, PnlQuery, PositionsSeen, ProfitTable
+from fsm_exec.control.account_schema import (
+    AccountSeen,
+    CloseWanted,
+    Closing,
+    PnlQuery,
+    PositionsSeen,
+    ProfitTable,
+    RiskQuery,
+    RiskResume,
+    RiskSeen,
+)
 from fsm_exec.control.api_errors import ErrorCode
 from fsm_exec.control.market_schema import BookQuery, Estimate, EstimateWanted, MarketBook, MarketList, MarketsQuery
 from fsm_exec.control.schema import (
@@ -45,6 +55,9 @@ Name: TypeAlias = Literal[
     "positions",
     "pnl",
     "account",
+    "risk",
+    "risk_resume",
+    "risk_reduce",
     "openapi",
 ]
 Codes: TypeAlias = Mapping[int, tuple[ErrorCode, ...]]
@@ -216,6 +229,33 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "Balance, profit, and where the exchange says something else than our books.",
         {200: AccountSeen},
         _codes(_READ),
+    ),
+    Endpoint(
+        "risk",
+        "GET",
+        "/risk",
+        "What may be lost, what of each limit is used, and how the brake stands.",
+        {200: RiskSeen},
+        _codes(_CONFLICT),
+        query=RiskQuery,
+    ),
+    Endpoint(
+        "risk_resume",
+        "POST",
+        "/risk/resume",
+        "Accept what adds risk again, after a loss that led to less.",
+        {200: RiskSeen},
+        _codes(_BODY, _CONFLICT, _MARKET),
+        body=RiskResume,
+    ),
+    Endpoint(
+        "risk_reduce",
+        "POST",
+        "/risk/reduce",
+        "From halted to reducing: what raises no worst case is accepted.",
+        {200: RiskSeen},
+        _codes(_BODY, _CONFLICT, _MARKET),
+        body=NoQuery,
     ),
     Endpoint("openapi", "GET", "/openapi.json", "This document.", {200: "openapi"}, _codes()),
 )

@@ -31,6 +31,7 @@ from fsm_exec.control.estimate_table import load_estimate_table
 from fsm_exec.control.estimator import Estimator
 from fsm_exec.control.journal_stream import JournalStream
 from fsm_exec.control.limits import ControlLimits
+from fsm_exec.control.risk_views import RiskViews
 from fsm_exec.control.schema import (
     Accepted,
     Acknowledged,
@@ -96,6 +97,7 @@ class Control:
         )
         self._sizer = Sizer(engine, reads, self.markets, find_method)
         self.closer = Closer(reads, self.markets, find_method, self._accept_once)
+        self.risk = RiskViews(engine, store)
         self.account = AccountViews(engine, store, reads, wall)
         self._is_closed = False
         self._saving = 0

@@ -14,7 +14,7 @@ TO_TRADE = """
     Accepted Acknowledged AsyncClient Client EdgeGiven ExecutionDetail ExecutionSummary FillSeen QuarantineSeen Status
     Step Submission Transition
     AccountSeen CloseWanted ClosedMarket Closing Estimate EstimateWanted MarketBook MarketLine MarketList
-    PositionSeen PositionsSeen ProfitSeen ProfitTable
+    PositionSeen PositionsSeen ProfitSeen ProfitTable RiskSeen
 """
 ERRORS = "ControlError DaemonAbsent DaemonFailed ExecError Refused UserError"
 TO_WRITE_AN_ALGORITHM = """

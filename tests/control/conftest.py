@@ -20,6 +20,7 @@ from fsm_exec.control.broadcast import Watchers
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.schema import Accepted, ErrorBody, Failed
 from fsm_exec.control.service import Control, DaemonInfo
+from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.values.units import MoneyE6, parse_count, parse_price
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
 from fsm_exec.paper.timing.latency import NO_LATENCY
@@ -99,7 +100,7 @@ def add_market(exchange: Exchange, ticker: str) -> None:
 
 
 @asynccontextmanager
-async def a_desk(limits: ControlLimits) -> AsyncIterator[Desk]:
+async def a_desk(limits: ControlLimits, risk: RiskLimits | None = None) -> AsyncIterator[Desk]:
     wall, log_file = WallClock(START_US), io.StringIO()
     paper = PaperExchange.starting_at(START_US, seed=1)
     for ticker in (TICKER, OTHER):
@@ -110,7 +111,7 @@ async def a_desk(limits: ControlLimits) -> AsyncIterator[Desk]:
     async with (
         open_virtual_store(None, draw_instance=lambda: "a" * 10, at_us=START_US) as store,
         paper.in_memory(latency=NO_LATENCY) as host,
-        open_session(access_to(host, credentials), store, wall, log, seed=1) as session,
+        open_session(access_to(host, credentials), store, wall, log, seed=1, risk=risk) as session,
     ):
         engine = session.engine
         store.listen(watchers.notify)

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from fsm_exec.control import calls
-from fsm_exec.control.account_schema import CloseWanted, PnlQuery
+from fsm_exec.control.account_schema import CloseWanted, PnlQuery, RiskResume
 from fsm_exec.control.api_errors import ErrorCode
 from fsm_exec.control.market_schema import BookQuery, EstimateWanted, MarketsQuery
 from fsm_exec.control.schema import ListQuery, Submission
@@ -29,7 +29,7 @@ async def test_every_route_is_in_the_document_and_nothing_else_is(desk: Desk) ->
     described = {(method.upper(), path) for path, operations in DOCUMENT["paths"].items() for method in operations}
     routed = {(method, route.path) for route in desk.routes for method in route.methods or () if method != "HEAD"}
     assert described == routed
-    assert len(described) == 19
+    assert len(described) == 22
     for _, path in described:
         for other in ("GET", "POST", "PUT", "DELETE", "PATCH"):
             if (other, path) not in described:
@@ -64,6 +64,7 @@ def test_the_client_asks_for_what_is_described() -> None:
     wanted = Submission(key="k", ticker="T", outcome="yes", quantity="1", method="market")
     every = [
         *(calls.STATUS, calls.HEALTH, calls.HALT, calls.RESUME, calls.POSITIONS, calls.ACCOUNT),
+        *(calls.RISK, calls.RISK_REDUCE, calls.risk_resume(RiskResume(accept_loss=True))),
         calls.profit(PnlQuery(by="day")),
         calls.submit(wanted),
         calls.page(ListQuery(state="filled", ticker="T", before="e000001")),

@@ -1,0 +1,73 @@
+"""`fsm-exec risk`: what the account may lose, what of each limit is used, and the ways back after a loss."""
+
+from __future__ import annotations
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from fsm_exec.cli.daemon.account_commands import dollars
+from fsm_exec.cli.daemon.client_command import Client, daemon_command, open_console, print_json
+from fsm_exec.cli.daemon.execution_tables import day_and_clock
+from fsm_exec.cli.output import say
+from fsm_exec.control.account_schema import RiskLimitSeen, RiskSeen
+
+
+@click.group(invoke_without_command=True)
+@daemon_command
+def risk(daemon: Client, *, as_json: bool) -> None:
+    """Show what may be lost, what of each limit is used, and how the brake stands.
+
+    With `resume` what adds risk is accepted again after a loss; with `reduce` a halt by risk lets what raises no worst
+    case in.
+    """
+    if click.get_current_context().invoked_subcommand is None:
+        _print(daemon.risk(), as_json=as_json)
+
+
+@risk.command()
+@click.option("--accept-loss", is_flag=True, help="Whatever was lost: day and peak begin anew with the equity of now.")
+@daemon_command
+def resume(daemon: Client, *, accept_loss: bool, as_json: bool) -> None:
+    """Accept what adds risk again; refused while the loss is too large, unless it is accepted."""
+    _print(daemon.risk_resume(accept_loss=accept_loss), as_json=as_json)
+
+
+@risk.command()
+@daemon_command
+def reduce(daemon: Client, *, as_json: bool) -> None:
+    """Go from halted to reducing: what raises no worst case is accepted."""
+    _print(daemon.risk_reduce(), as_json=as_json)
+
+
+def _print(seen: RiskSeen, *, as_json: bool) -> None:
+    if as_json:
+        print_json(seen)
+        return
+    since = "" if seen.since is None else f" since {seen.since[: len('2023-04-10T18:00:00')]}Z"
+    say(f"risk is {seen.state}{since}{f': {seen.why}' if seen.why else ''}")
+    day = "" if seen.day is None else f" ({seen.day}, {seen.time_zone})"
+    say(
+        f"at most {dollars(seen.worst_case)} dollars can be lost; today{day} {dollars(seen.daily_loss)} were, "
+        f"{dollars(seen.drawdown)} since the peak"
+    )
+    for event, loss in seen.events.items():
+        say(f"  {event}: {dollars(loss)}")
+    open_console().print(_limits_table(seen.limits))
+    if seen.brakes_off:
+        say(f"brakes off, set them in [risk]: {', '.join(seen.brakes_off)}")
+    for move in seen.moves:
+        say(f"{day_and_clock(move.at)}  {move.moved_from} -> {move.moved_to}, by {move.who}: {move.why}")
+
+
+def _limits_table(limits: list[RiskLimitSeen]) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("limit", no_wrap=True)
+    table.add_column("used", justify="right", no_wrap=True)
+    table.add_column("of", justify="right", overflow="fold")
+    for one in limits:
+        if one.allowed is None:
+            continue
+        used = "-" if one.used is None else dollars(one.used) if one.limit.endswith("dollars") else one.used
+        table.add_row(one.limit, used, one.allowed)
+    return table
