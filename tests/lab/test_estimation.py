@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
+import sqlite3
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from statistics import NormalDist
@@ -19,11 +21,13 @@ from fsm_exec.core.costs.estimate import weigh_features
 from fsm_exec.core.costs.estimate_table import TapeSource, decode_table, encode_table
 from fsm_exec.core.costs.market_features import MarketFeatures
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import PPM, CountE2
 from fsm_exec.lab.estimation.calibration import calibrations, judge_held_out, judge_table
 from fsm_exec.lab.estimation.fitting import fit_methods, fit_table
 from fsm_exec.lab.estimation.regression import dot, fit_chance, fit_mean, fit_quantile
 from fsm_exec.lab.estimation.samples import Sample, SampleSet, load_samples, settings_hash
+from fsm_exec.lab.estimation.stored_executions import load_stored
 from fsm_exec.lab.experiment.methods import resolve
 
 S = 1_000_000
@@ -228,6 +232,34 @@ def test_what_the_market_showed_is_what_the_engine_saw(measured: Measured) -> No
         assert 500 <= sample.room_e4 <= 600
         if sample.method == "marketable@1" and sample.features.size_ppm <= 0 and sample.complete:
             assert sample.cost_e5 <= sample.features.taking_e5 + 3_000
+
+
+def test_executions_of_a_database_count(measured: Measured, tmp_path: Path) -> None:
+    """Each that ended by its method counts, at the horizon nearest to its own that was measured, or is counted as left
+    out; its figures are those of the database."""
+    path = tmp_path / "demo.sqlite"
+    given = ("--executions", "8", "--horizon", "32", "--algorithm", "passive_mid", "--algorithm", "marketable")
+    assert run("demo", "--speed", "max", "--seed", "1", *given, "--db", str(path))[0] == 0
+    known = load_samples([measured.out])
+    found = load_stored(known, path)
+    added = found.samples[len(known.samples) :]
+    assert added
+    assert len(added) + found.unobserved == 8
+    assert {sample.horizon_us for sample in added} == {30 * S}
+    assert found.sources[-1].kind == "database"
+    assert found.sources[-1].executions == len(added)
+    with closing(sqlite3.connect(path)) as connection:
+        stored = dict(
+            connection.execute(
+                "SELECT accepted_at || e.outcome, x.shortfall_e7 * 1.0 / (e.target_quantity * 100) "
+                "FROM execution_state e JOIN execution_metrics x USING (execution_id)"
+            )
+        )
+    for sample in added:
+        assert sample.cost_e5 == pytest.approx(stored[to_iso(sample.at_us) + sample.outcome], abs=0.51)
+    assert fit_table(found, date(2026, 11, 30)).sources == found.sources
+    with pytest.raises(UserError, match=r"another source is called demo\.sqlite too"):
+        load_stored(found, path)
 
 
 def test_wrong_use_is_one_line(measured: Measured, tmp_path: Path) -> None:

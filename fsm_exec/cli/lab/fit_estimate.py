@@ -18,7 +18,7 @@ from fsm_exec.core.costs.estimate_table import encode_table
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.lab.estimation.calibration import Calibration, calibrations, judge_held_out, judge_table
-from fsm_exec.lab.estimation.fitting import fit_table
+from fsm_exec.lab.estimation.fitting import EXECUTIONS_MIN, fit_table
 from fsm_exec.lab.estimation.samples import SampleSet, load_samples
 from fsm_exec.lab.estimation.stored_executions import load_stored
 from fsm_exec.runtime.clock import system_us
@@ -104,7 +104,10 @@ def _show(found: SampleSet, checked: CheckResult | None, called: str) -> None:
     say(line)
     if checked is None:
         return
-    page.print(_table("Held out: each tape by a table fitted on others", checked.held_out))
+    if checked.held_out:
+        page.print(_table("Held out: each tape by a table fitted on others", checked.held_out))
+    else:
+        say(f"Nothing can be held out: each horizon needs {EXECUTIONS_MIN} executions beside those of a tape.")
     if checked.given:
         page.print(_table(f"By {called}, on tapes it was not fitted on", checked.given))
     else:
