@@ -18,16 +18,19 @@ from fsm_exec.control.admission import (
 )
 from fsm_exec.control.api_errors import refusal_of
 from fsm_exec.control.limits import ControlLimits
-from fsm_exec.control.market_schema import Estimate, EstimateWanted, MethodForecast, TakingNow, WritesNeeded
+from fsm_exec.control.market_schema import Estimate, EstimateWanted, LimitUse, MethodForecast, TakingNow, WritesNeeded
 from fsm_exec.control.schema import Submission, describe_missing
 from fsm_exec.control.watched_markets import MID_DECIMALS, WatchedMarkets
+from fsm_exec.core.account.limits import RiskLimits
+from fsm_exec.core.account.worst_case import Exposure, loss_e6
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.costs.estimate import MethodEstimate, ProposedOrder, estimate, taking_cost
 from fsm_exec.core.costs.estimate_table import EstimateTable
-from fsm_exec.core.errors import ExecError, UserError
+from fsm_exec.core.errors import ExecError, RiskRefused, UserError
 from fsm_exec.core.market.book import sweep
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import Limits
+from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import (
     US_PER_S,
     CountE2,
@@ -41,7 +44,7 @@ from fsm_exec.core.values.units import (
     parse_count,
 )
 from fsm_exec.runtime.clock import WallClock
-from fsm_exec.runtime.engine import Engine
+from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 
 KEY = "dry-run"
 ANY_PRICE = "0.5"  # stands for the one that the book will give
@@ -79,7 +82,29 @@ class Estimator:
             requests = [self._checked(given, limit, method) for method in given.methods]
             limits = limits_for(requests[0], feed.terms)
             seconds = self._seconds(requests[0])
-            return self._answer(requests, limits, view, feed.terms.fees, seconds, from_book=from_book)
+            told = self._answer(requests, limits, view, feed.terms.fees, seconds, from_book=from_book)
+            return await self._with_risk(told, requests[0], limits, feed.terms)
+
+    async def _with_risk(
+        self, told: Estimate, request: CheckedSubmission, limits: Limits, terms: MarketTerms
+    ) -> Estimate:
+        """Add what of the account's limits it would use, or by which of them it would be refused."""
+        account = self._engine.account
+        if account is None:
+            return told
+        await account.prepare(terms)
+        wanted = ExecutionRequest(
+            ticker=terms.ticker,
+            outcome=request.given.outcome,
+            target_e2=request.target_e2,
+            method=MethodRef(request.method.full_name, request.method),
+            limits=limits,
+        )
+        try:
+            before, after = account.judge(wanted, terms)
+        except RiskRefused as refused:
+            return msgspec.structs.replace(told, refusals=[*told.refusals, str(refused)])
+        return msgspec.structs.replace(told, limits=uses_of(account.limits, before, after, terms))
 
     def _check_fields(self, given: EstimateWanted) -> None:
         """Check what needs no market, all that is missing at once. Raises UserError."""
@@ -172,6 +197,23 @@ class Estimator:
                 check()
             except ExecError as error:
                 yield refusal_of(error).message
+
+
+def uses_of(limits: RiskLimits, before: Exposure, after: Exposure, terms: MarketTerms) -> list[LimitUse]:
+    """Return the worst cases that this market is in, before and after, beside their limits."""
+    event, found = terms.event or terms.ticker, []
+    for level, now, then in (
+        ("market", before.by_market.get(terms.ticker, 0), after.by_market.get(terms.ticker, 0)),
+        ("event", before.by_event.get(event, 0), after.by_event.get(event, 0)),
+        ("series", before.by_series.get(terms.series or event, 0), after.by_series.get(terms.series or event, 0)),
+        ("account", before.account_e6, after.account_e6),
+    ):
+        name = f"max_worst_case_{level}_dollars"
+        allowed = getattr(limits, name)
+        if allowed is not None:
+            used, with_it = (format_money(MoneyE6(loss_e6(worst))) for worst in (now, then))
+            found.append(LimitUse(limit=name, allowed=str(allowed), used=used, after=with_it))
+    return found
 
 
 def price_to_take(view: MarketView, quantity_e2: CountE2) -> PriceE4:

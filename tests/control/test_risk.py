@@ -8,8 +8,9 @@ import msgspec
 from fsm_exec.cli.doctor import risk_check
 from fsm_exec.control.account_schema import RiskSeen
 from fsm_exec.control.limits import ControlLimits
+from fsm_exec.control.market_schema import Estimate
 from fsm_exec.core.account.limits import RiskLimits
-from tests.control.conftest import Desk, a_desk, error_of
+from tests.control.conftest import TICKER, Desk, a_desk, error_of
 
 LIMITS = RiskLimits(max_worst_case_market_dollars=5, daily_loss_dollars=100)
 
@@ -36,6 +37,20 @@ async def test_a_refusal_names_the_limit_and_the_limit_what_is_used() -> None:
         for words in ("max_worst_case_market_dollars", "allowed 5 dollars", "used 3.15", "asked 3.15"):
             assert words in error_of(refused).message
         assert await desk.executions() == 1
+
+
+async def test_an_estimate_says_what_of_the_limits_it_would_use_and_uses_nothing() -> None:
+    """Before and with it; past a limit that is its refusal; a hundred of them count for nothing."""
+    async with a_desk(ControlLimits(), msgspec.structs.replace(LIMITS, max_submissions_per_minute=3)) as desk:
+        wanted = {"ticker": TICKER, "outcome": "yes", "quantity": "10", "limit": "0.30", "horizon_s": 60}
+        for _ in range(10):
+            answer = await desk.http.post("/v1/estimate", content=msgspec.json.encode(wanted))
+        (use,) = msgspec.json.decode(answer.content, type=Estimate).limits
+        assert (use.limit, use.used, use.after) == ("max_worst_case_market_dollars", "0.000000", "3.147000")
+        large = await desk.http.post("/v1/estimate", content=msgspec.json.encode(wanted | {"quantity": "20"}))
+        told = msgspec.json.decode(large.content, type=Estimate)
+        assert ["max_worst_case_market_dollars" in why for why in told.refusals] == [True]
+        await desk.accepted()
 
 
 async def test_the_ways_back_are_refused_while_there_is_nothing_to_return_from() -> None:

@@ -96,7 +96,10 @@ def describe_estimate(told: Estimate) -> list[str]:
             f"taking now: {trim_count(now.quantity)} of {quantity} for {trim_dollars(now.cost)} dollars, "
             f"fees {trim_dollars(now.fees)} of them{above}"
         )
-    lines += [f"{use.limit}: {use.used} used of {use.allowed}; with this {use.after}" for use in told.limits]
+    lines += [
+        f"{use.limit}: {trim_dollars(use.used)} of {use.allowed} used, with this {trim_dollars(use.after)}"
+        for use in told.limits
+    ]
     writes = told.writes
     lines.append(
         f"writes: {writes.to_place} tokens to place, {writes.to_cancel} kept to cancel; "

@@ -63,6 +63,11 @@ class Account:
         """Learn what is needed to judge a request for this market."""
         await self._gate.prepare(terms)
 
+    def judge(self, request: ExecutionRequest, terms: MarketTerms) -> tuple[Exposure, Exposure]:
+        """The worst cases as they stand and as they would with this request; nothing is reserved. Raises RiskRefused if
+        it would not be let in."""
+        return self.exposure(), self._gate.exposure_with(self._gate.judge(request, terms))
+
     def reserve(self, name: str, request: ExecutionRequest, terms: MarketTerms) -> None:
         """Let a request in and reserve what it may buy until `release`. Raises RiskRefused."""
         self._gate.reserve(name, request, terms)

@@ -127,6 +127,17 @@ class Gate:
 
     def reserve(self, name: str, request: ExecutionRequest, terms: MarketTerms) -> None:
         """Let a request in and reserve what it may buy under this name, until `release`. Raises RiskRefused."""
+        order, now_us = self.judge(request, terms), self._wall.now_us()
+        self._pending[name] = order
+        self._submitted_us.append(now_us)
+
+    def exposure_with(self, order: OpenOrder) -> Exposure:
+        """The worst cases as they would stand with one more order that may fill."""
+        orders = [*(one.order for one in self.reserved()), *self._others(), order]
+        return exposure_of(self._ledger.stakes(), orders, self._ledger.shapes)
+
+    def judge(self, request: ExecutionRequest, terms: MarketTerms) -> OpenOrder:
+        """Return what a request may buy if it would be let in now; nothing is reserved. Raises RiskRefused."""
         asked = Request(
             ticker=request.ticker,
             event=terms.event,
@@ -163,8 +174,7 @@ class Gate:
         refused = why_refused(asked, situation, self.limits)
         if refused is not None:
             raise refused.to_error()
-        self._pending[name] = order
-        self._submitted_us.append(now_us)
+        return order
 
     def release(self, name: str) -> None:
         """Its execution is at work, or will not be."""
