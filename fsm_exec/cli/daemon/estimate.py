@@ -96,10 +96,9 @@ def describe_estimate(told: Estimate) -> list[str]:
             f"taking now: {trim_count(now.quantity)} of {quantity} for {trim_dollars(now.cost)} dollars, "
             f"fees {trim_dollars(now.fees)} of them{above}"
         )
-    lines += [
-        f"{use.limit}: {trim_dollars(use.used)} of {use.allowed} used, with this {trim_dollars(use.after)}"
-        for use in told.limits
-    ]
+    for use in told.limits:
+        used, with_it = trim_dollars(use.used), trim_dollars(use.after)
+        lines.append(f"{use.limit}: {used} of {use.allowed} used, with this {with_it}")
     writes = told.writes
     lines.append(
         f"writes: {writes.to_place} tokens to place, {writes.to_cancel} kept to cancel; "
