@@ -19,6 +19,7 @@ from tests.leftovers import VARIABLE, kill_leftovers
 TESTS = Path(__file__).parent
 HEAVY_FOLDERS = ("benchmarks", "chaos", "conformance", "recordings", "soak")
 HEAVY_MODULES = (
+    "account/test_million_books.py",
     "bending/test_each_lie.py",
     "bending/test_kill_again.py",
     "bending/test_outage_of_a_daemon.py",
