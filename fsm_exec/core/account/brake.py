@@ -3,7 +3,8 @@
 Equity is the profit of all there is by our own books (realised, less fees, plus unrealised), so that paying in and out
 does not move it. The daily loss is what it has fallen since the day began, the drawdown what it has fallen since its
 peak. A threshold is passed when it is reached. Nothing but a person's act leads back, however the equity recovers; the
-next day does not either.
+next day does not either. Eased by a person, it does not halt again by itself: the loss that halted still stands,
+nothing that adds risk is let in, and what is held could not be closed otherwise.
 
 The day begins with the last equity known before it: what was lost while nobody looked is the new day's loss. A day only
 moves forward, so a clock that is put back over midnight neither starts a day again nor ends one. An equity that is
@@ -28,6 +29,7 @@ from fsm_exec.core.market.account import EventShape
 from fsm_exec.core.values.units import format_fixed
 from states import TABLES
 
+EASED: Final = "eased"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -74,7 +76,7 @@ def observe(state: RiskState, equity_e6: int | None, now_us: int, limits: RiskLi
     seen = _with_equity(state, equity_e6, now_us, limits)
     for kind, trigger in (("halt_", "second_passed"), ("", "loss_passed")):
         why = _passed(seen, limits, kind)
-        if why is not None and _leads_on(seen.state, trigger):
+        if why is not None and _leads_on(seen.state, trigger) and seen.why != EASED:
             return replace(seen, state=step("risk", seen.state, trigger), why=why, since_us=now_us)
     return seen
 
@@ -106,7 +108,7 @@ def ease(state: RiskState, now_us: int) -> RiskState:
     """A person's way from `halted` to `reducing`. Raises UserError if it is not halted."""
     if state.state != "halted":
         raise UserError(f"risk is {state.state}, not halted: there is nothing to ease")
-    return replace(state, state=step("risk", state.state, "eased"), why="eased", since_us=now_us)
+    return replace(state, state=step("risk", state.state, "eased"), why=EASED, since_us=now_us)
 
 
 def trigger_between(before: str, after: str) -> str | None:

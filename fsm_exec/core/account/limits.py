@@ -71,7 +71,7 @@ def check_limits(limits: RiskLimits) -> None:
             zone_of(value)
         elif value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10**12):
             raise UserError(f"risk.{name} is {value!r}: give a whole number, 1 or more, or leave it out for no limit")
-    if limits.return_below_percent > 100:
+    if not 1 <= (limits.return_below_percent or 0) <= 100:
         raise UserError(f"risk.return_below_percent is {limits.return_below_percent}: give 1 to 100")
     for kind in ("daily_loss", "drawdown"):
         first, second = getattr(limits, f"{kind}_dollars"), getattr(limits, f"{kind}_halt_dollars")
