@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import zoneinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 
+from fsm_exec.core.account.brake import day_of
 from fsm_exec.core.account.limits import RiskLimits, check_limits, shape_under
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.account import EventShape
@@ -77,3 +81,19 @@ def test_an_event_is_exhaustive_where_the_configuration_says_so() -> None:
     shape = EventShape(event="E", series="S", mutually_exclusive=True, tickers=("A",))
     assert shape_under(shape, RiskLimits(exhaustive_series=("S",))).exhaustive
     assert not shape_under(shape, RiskLimits(exhaustive_series=("T",))).exhaustive
+
+
+def test_utc_needs_no_database_of_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where neither the platform nor a package has zones there are still days; another zone is refused in one line."""
+    for name in {"tzdata", *(name for name in sys.modules if name.startswith("tzdata."))}:
+        monkeypatch.setitem(sys.modules, name, None)
+    before = zoneinfo.TZPATH
+    zoneinfo.reset_tzpath(to=())
+    ZoneInfo.clear_cache()
+    try:
+        check_limits(RiskLimits())
+        assert day_of(0, "UTC") == "1970-01-01"
+        with pytest.raises(UserError, match="no known time zone"):
+            check_limits(RiskLimits(time_zone="Asia/Tokyo"))
+    finally:
+        zoneinfo.reset_tzpath(to=before)
