@@ -13,8 +13,9 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from fsm_exec.core.account.holding import Holding
 from fsm_exec.core.errors import StoreFailed
-from fsm_exec.core.execution import advance, apply_event
+from fsm_exec.core.execution import advance, apply_event, reservation
 from fsm_exec.core.execution.draft import Draft
 from fsm_exec.core.execution.events import (
     AnyEvent,
@@ -32,7 +33,7 @@ from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.orders import CancelOrder, FillReport, OrderReport, PlaceAnswer, PlaceOrder, Refused, Unknown
 from fsm_exec.core.recovery import order_lookup, recovery
 from fsm_exec.core.recovery.order_lookup import order_event
-from fsm_exec.core.values.units import CountE2, MoneyE6, PriceE4
+from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4
 from fsm_exec.kalshi import translate
 from fsm_exec.lab.simulation import engine_process
 from fsm_exec.runtime import (
@@ -353,6 +354,30 @@ def close_may_open(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(advance, "_place_write", lambda *args: replace(placing(*args), reduce_only=False))
 
 
+def profit_without_fees(patch: pytest.MonkeyPatch) -> None:
+    """The account's books leave out what fills cost beside their price."""
+    bought = Holding.bought
+
+    def free(holding: Holding, outcome: Outcome, price: PriceE4, count: CountE2, _: MoneyE6) -> Holding:
+        return bought(holding, outcome, price, count, MoneyE6(0))
+
+    patch.setattr(Holding, "bought", free)
+
+
+def outcomes_not_netted(patch: pytest.MonkeyPatch) -> None:
+    """To buy the other outcome of what is held opens another position beside it."""
+    patch.setattr(Holding, "closable_e2", lambda *_: CountE2(0))
+
+
+def reservation_at_the_target(patch: pytest.MonkeyPatch) -> None:
+    """What an execution has bought stays reserved."""
+
+    def open_e2(execution: Execution) -> CountE2:
+        return CountE2(0) if execution.is_ended or execution.limits is None else execution.target_e2
+
+    patch.setattr(reservation, "open_e2", open_e2)
+
+
 MUTANTS: Mapping[Mutant, str] = {
     save_after_send: "5: order .* not on disk",
     fills_by_order_total: "3: (.*fill .* (not in the database|is not known)|order .* there and .* here)",
@@ -379,6 +404,9 @@ MUTANTS: Mapping[Mutant, str] = {
     fill_time_is_now: "3: fill .* at the exchange and .* in the database",
     deadline_a_second_late: "9: .* was asked to be done within",
     halt_ends_half: "halt: .* goes on",
+    profit_without_fees: "15: fees of",
+    outcomes_not_netted: "15: cost of",
+    reservation_at_the_target: "14: .* is reserved for",
     close_may_open: "13: .* only closes, and its order took the position from",
     amend_reports_nothing: "3: order .* was said to be filled",
 }

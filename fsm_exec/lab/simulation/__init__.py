@@ -16,6 +16,7 @@ server over memory, its own SQL runs in a database that outlives it, and its lif
     witness             what is checked at every write and every commit
     risk_witness        what is checked of the account's risk
     risk_oracle         the worst case, reckoned once more
+    profit_checks       profit and positions: our books against the exchange's
     wire_rules          what every request must say
     audit               what is checked at the end: exchange against database, snapshots against journals
     world               one run: exchange, lives, actions

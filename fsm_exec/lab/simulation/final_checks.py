@@ -9,6 +9,7 @@ import trio
 
 from fsm_exec.lab.simulation import audit, user_actions
 from fsm_exec.lab.simulation.actions import Cancel, CancelNewest, Contradict, Halt
+from fsm_exec.lab.simulation.profit_checks import profit_differences
 from fsm_exec.lab.simulation.scenario import CALM
 from fsm_exec.lab.simulation.wait import wait_until
 
@@ -72,6 +73,7 @@ def check_final_books(world: World, *, all_ended: bool) -> None:
         *audit.stored_differences(connection),
         *audit.fill_differences(connection, world.account, orphans),
         *audit.late_fills(connection, world.witness.late_e2.keys() | world.plan.falsified_orders),
+        *profit_differences(connection, world.account, world.witness),
         *_untrue_reasons(world),
         *(audit.order_differences(connection, world.account, world.instance, orphans) if all_ended else ()),
     ):

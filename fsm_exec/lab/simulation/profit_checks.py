@@ -1,0 +1,49 @@
+"""Invariant 15, at the end of a history: what our books say was held and won is what the exchange's own books say."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from fsm_exec.core.account.holding import NOTHING, Holding
+from fsm_exec.core.account.rows import holding_of
+from fsm_exec.lab.simulation.witness import Witness
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.store.reads.account_reads import load_all_books
+
+ALIKE_E6 = 100  # a ten-thousandth of a dollar
+HELD = ("contracts", "cost", "fees")
+
+
+def profit_differences(connection: sqlite3.Connection, account: Account, witness: Witness) -> list[str]:
+    """Return what differs, by market. Markets in which something was traded that no execution did are left out: an
+    engine that looks at no account does not hear of it, nor of settlements, before which markets are compared."""
+    ours = {books.ticker: holding_of(books).holding for books in load_all_books(connection)}
+    by_others = {fill.order.ticker for fill in account.fills if fill.order.client_order_id in witness.foreign}
+    traded = {fill.order.ticker for fill in account.fills}
+    found = []
+    for ticker in sorted((traded | ours.keys()) - by_others):
+        holding = ours.get(ticker, NOTHING)
+        here, there = _figures(holding), _exchange_figures(account, ticker)
+        for name, mine in here.items():
+            if name in there and abs(mine - there[name]) > (0 if name == "contracts" else ALIKE_E6):
+                found.append(f"15: {name} of {ticker}: {mine} by our books, {there[name]} by the exchange's")
+    return found
+
+
+def _figures(holding: Holding) -> dict[str, int]:
+    return {
+        "contracts": holding.count_e2,
+        "cost": holding.cost_e6,
+        "fees": holding.fees_e6,
+        "realized profit": holding.realized_e6,
+    }
+
+
+def _exchange_figures(account: Account, ticker: str) -> dict[str, int]:
+    """As of now, or as of just before the market settled, of which the realised profit is not kept."""
+    for settled in account.settlements:
+        if settled.ticker == ticker:
+            return dict(zip(HELD, (settled.count_e2, settled.cost_e6, settled.fees_e6), strict=True))
+    position = account.position(ticker)
+    figures = dict(zip(HELD, (position.count_e2, position.cost_e6, position.fees_e6), strict=True))
+    return {**figures, "realized profit": position.realized_e6}
