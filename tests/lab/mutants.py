@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from weakref import WeakKeyDictionary
 
 import pytest
 import trio
 from msgspec.structs import replace
 
+from fsm_exec.core.account.differences import Comparison
 from fsm_exec.core.account.holding import Holding
+from fsm_exec.core.account.worst_case import OpenOrder, Stake
 from fsm_exec.core.errors import StoreFailed
 from fsm_exec.core.execution import advance, apply_event, reservation
 from fsm_exec.core.execution.draft import Draft
@@ -31,6 +34,7 @@ from fsm_exec.core.execution.fills import known_fill
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.orders import CancelOrder, FillReport, OrderReport, PlaceAnswer, PlaceOrder, Refused, Unknown
+from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.recovery import order_lookup, recovery
 from fsm_exec.core.recovery.order_lookup import order_event
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4
@@ -47,7 +51,11 @@ from fsm_exec.runtime import (
     order_lookup as runtime_lookup,
 )
 from fsm_exec.runtime import recovery as start
+from fsm_exec.runtime.account import poller
+from fsm_exec.runtime.account.gate import Gate
+from fsm_exec.runtime.account.ledger import Ledger
 from fsm_exec.runtime.reconciler import Reconciler
+from fsm_exec.runtime.submission import ExecutionRequest
 from fsm_exec.store.sqlite_store import SqliteStore
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
@@ -378,6 +386,82 @@ def reservation_at_the_target(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(reservation, "open_e2", open_e2)
 
 
+def reservation_forgotten_at_restart(patch: pytest.MonkeyPatch) -> None:
+    """Only what this process has accepted is reserved for."""
+    reserve, reserved = Gate.reserve, Gate.reserved
+    accepted: WeakKeyDictionary[Gate, set[str]] = WeakKeyDictionary()
+
+    def remembering(gate: Gate, name: str, request: ExecutionRequest, terms: MarketTerms) -> None:
+        reserve(gate, name, request, terms)
+        accepted.setdefault(gate, set()).add(name)
+
+    patch.setattr(Gate, "reserve", remembering)
+    patch.setattr(
+        Gate,
+        "reserved",
+        lambda gate: [one for one in reserved(gate) if one.execution_id in accepted.get(gate, ())],
+    )
+
+
+def reservation_released_twice(patch: pytest.MonkeyPatch) -> None:
+    """When a request's reservation is released, that of its execution goes with it."""
+    release, reserved = Gate.release, Gate.reserved
+    released: WeakKeyDictionary[Gate, set[str]] = WeakKeyDictionary()
+
+    def twice(gate: Gate, name: str) -> None:
+        release(gate, name)
+        released.setdefault(gate, set()).add(name)
+
+    patch.setattr(Gate, "release", twice)
+    patch.setattr(
+        Gate,
+        "reserved",
+        lambda gate: [one for one in reserved(gate) if one.execution_id not in released.get(gate, ())],
+    )
+
+
+def live_orders_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Orders that rest count only once they are filled."""
+    order_of = Gate._order_of
+
+    def unlive(gate: Gate, execution: Execution) -> OpenOrder | None:
+        order = order_of(gate, execution)
+        live = sum(child.count_e2 - child.filled_e2 for child in execution.children if child.is_open)
+        return None if order is None else replace(order, count_e2=CountE2(max(0, order.count_e2 - live)))
+
+    patch.setattr(Gate, "_order_of", unlive)
+
+
+def trades_by_hand_ignored(patch: pytest.MonkeyPatch) -> None:
+    """Only what executions bought is held."""
+
+    async def nothing(*_: object) -> None:
+        """Nobody looks at what others bought."""
+
+    patch.setattr(poller.AccountPoller, "_keep_foreign_fills", nothing)
+    patch.setattr(poller, "compare_positions", lambda *_: Comparison())
+
+
+def brake_not_durable(patch: pytest.MonkeyPatch) -> None:
+    """The brake is kept in memory alone."""
+
+    async def nothing(*_: object) -> None:
+        """It is not stored."""
+
+    patch.setattr(SqliteStore, "save_risk", nothing)
+
+
+def worst_case_without_fees(patch: pytest.MonkeyPatch) -> None:
+    """What was paid in fees is not lost."""
+    stakes = Ledger.stakes
+
+    def free(ledger: Ledger) -> list[Stake]:
+        fees = {ticker: market.holding.fees_e6 for ticker, market in ledger.markets.items()}
+        return [replace(one, cash_e6=MoneyE6(one.cash_e6 + fees[one.ticker])) for one in stakes(ledger)]
+
+    patch.setattr(Ledger, "stakes", free)
+
+
 MUTANTS: Mapping[Mutant, str] = {
     save_after_send: "5: order .* not on disk",
     fills_by_order_total: "3: (.*fill .* (not in the database|is not known)|order .* there and .* here)",
@@ -404,6 +488,12 @@ MUTANTS: Mapping[Mutant, str] = {
     fill_time_is_now: "3: fill .* at the exchange and .* in the database",
     deadline_a_second_late: "9: .* was asked to be done within",
     halt_ends_half: "halt: .* goes on",
+    reservation_forgotten_at_restart: "13: .* is let in and",
+    reservation_released_twice: "13: .* is let in and",
+    live_orders_ignored: "13: .* is let in and",
+    trades_by_hand_ignored: "13: .* is let in and",
+    brake_not_durable: "13: the brake was .* nobody returned it",
+    worst_case_without_fees: "13: .* is let in and",
     profit_without_fees: "15: fees of",
     outcomes_not_netted: "15: cost of",
     reservation_at_the_target: "14: .* is reserved for",

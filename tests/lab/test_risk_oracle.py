@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.values.units import PriceE4
 from fsm_exec.lab.simulation.risk_oracle import (
@@ -15,7 +17,7 @@ from fsm_exec.lab.simulation.risk_oracle import (
     raises_risk,
 )
 from fsm_exec.lab.simulation.scenario import draw
-from fsm_exec.lab.simulation.world import simulate
+from fsm_exec.lab.simulation.world import World, simulate
 
 DOLLAR_E6 = 1_000_000
 APART = Layout({"KX-A-1": "KX-A", "KX-A-2": "KX-A", "KX-B-1": "KX-B"}, frozenset())
@@ -81,8 +83,9 @@ def test_a_limit_is_passed_only_by_what_makes_it_worse() -> None:
     assert len(passed_by(with_cost(40_000_000), with_cost(40_000_001), "KX-A-1", APART, limits)) == 1
 
 
-def test_an_engine_without_limits_is_found_out() -> None:
+def test_an_engine_without_limits_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Histories that have limits, lived through by an engine that was given none, let more in than they allow."""
-    found = [line for seed in range(1, 6) for line in simulate(draw(seed, limited=True)).findings]
+    monkeypatch.setattr(World, "limits", None)
+    found = [line for seed in range(1, 6) for line in simulate(draw(seed)).findings]
     assert any(line.startswith("13: ") and "is let in and the worst case" in line for line in found)
     assert all(line.startswith("13: ") for line in found)

@@ -101,6 +101,7 @@ class EngineProcess:
                 true_us=world.system_us,
                 wait=False,
                 seed=f"client:{world.scenario.seed}:{life.number}",
+                risk=world.limits,
             ) as session,
         ):
             self.engine = engine = session.engine

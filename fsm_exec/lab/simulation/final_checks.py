@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from fsm_exec.lab.simulation import audit, user_actions
-from fsm_exec.lab.simulation.actions import Cancel, CancelNewest, Contradict, Halt
+from fsm_exec.lab.simulation.actions import Cancel, CancelNewest, Contradict
 from fsm_exec.lab.simulation.profit_checks import profit_differences
 from fsm_exec.lab.simulation.scenario import CALM
 from fsm_exec.lab.simulation.wait import wait_until
@@ -116,7 +116,8 @@ def _untrue_reasons(world: World) -> list[str]:
     may_be = {
         "external": handled,
         "user": None if any(isinstance(each, Cancel | CancelNewest | Contradict) for each in steps) else set(),
-        "halt": None if any(isinstance(each, Halt) for each in steps) else set(),
+        "halt": None if world.may_halt else set(),
+        "risk": None if world.witness.risk is not None and world.witness.risk.was_reducing else set(),
         "market_closed": None if closed else set(),
         "insufficient_balance": set(),
     }

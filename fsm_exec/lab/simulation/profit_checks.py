@@ -16,14 +16,15 @@ HELD = ("contracts", "cost", "fees")
 
 def profit_differences(connection: sqlite3.Connection, account: Account, witness: Witness) -> list[str]:
     """Return what differs, by market. Markets in which something was traded that no execution did are left out: an
-    engine that looks at no account does not hear of it, nor of settlements, before which markets are compared."""
-    ours = {books.ticker: holding_of(books).holding for books in load_all_books(connection)}
+    engine that looks at no account does not hear of it, one that does needs some looks."""
+    books = {each.ticker: holding_of(each) for each in load_all_books(connection)}
     by_others = {fill.order.ticker for fill in account.fills if fill.order.client_order_id in witness.foreign}
     traded = {fill.order.ticker for fill in account.fills}
     found = []
-    for ticker in sorted((traded | ours.keys()) - by_others):
-        holding = ours.get(ticker, NOTHING)
-        here, there = _figures(holding), _exchange_figures(account, ticker)
+    for ticker in sorted((traded | books.keys()) - by_others):
+        ours = books.get(ticker)
+        here = _figures(NOTHING if ours is None else ours.holding)
+        there = _exchange_figures(account, ticker, ended=ours is not None and ours.settlement is not None)
         for name, mine in here.items():
             if name in there and abs(mine - there[name]) > (0 if name == "contracts" else ALIKE_E6):
                 found.append(f"15: {name} of {ticker}: {mine} by our books, {there[name]} by the exchange's")
@@ -39,10 +40,11 @@ def _figures(holding: Holding) -> dict[str, int]:
     }
 
 
-def _exchange_figures(account: Account, ticker: str) -> dict[str, int]:
-    """As of now, or as of just before the market settled, of which the realised profit is not kept."""
+def _exchange_figures(account: Account, ticker: str, *, ended: bool) -> dict[str, int]:
+    """As of now; or, where the market has settled and our books do not have it yet (`ended`), as of just before, of
+    which the realised profit is not kept."""
     for settled in account.settlements:
-        if settled.ticker == ticker:
+        if settled.ticker == ticker and not ended:
             return dict(zip(HELD, (settled.count_e2, settled.cost_e6, settled.fees_e6), strict=True))
     position = account.position(ticker)
     figures = dict(zip(HELD, (position.count_e2, position.cost_e6, position.fees_e6), strict=True))

@@ -97,9 +97,12 @@ def figures_of(books: Books, layout: Layout) -> Figures:
 
 
 def passed_by(before: Figures, after: Figures, ticker: str, layout: Layout, limits: RiskLimits) -> list[str]:
-    """Return the limits that a request in `ticker` takes figures past, or further past, in words."""
+    """Return the limits that a request in `ticker` takes figures past, or further past, in words. What leaves the worst
+    case of its event and of its market as they were passes none, whatever it makes of the contracts."""
     event = layout.events[ticker]
-    found = []
+    found: list[str] = []
+    if not raises_risk(before, after, ticker, layout) and after.markets[ticker] >= before.markets.get(ticker, 0):
+        return found
     for level, limit, was, becomes in (
         ("market", limits.max_worst_case_market_dollars, before.markets.get(ticker, 0), after.markets[ticker]),
         ("event", limits.max_worst_case_event_dollars, before.events.get(event, 0), after.events[event]),

@@ -7,6 +7,7 @@ to read, and of what is so long ago that a look came between. What it has done i
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,16 +32,16 @@ from fsm_exec.runtime.submission import ExecutionRequest
 if TYPE_CHECKING:
     from fsm_exec.lab.simulation.world import World
 
+STRICTNESS = ("active", "reducing", "halted")
 ROUNDED_E6 = 102
 """By which the exchange's rounding of the balance makes one fill dearer than its order was to be."""
 
 
 class Outside(NamedTuple):
     """What is not ours in the account from `at_us` on: what was bought by hand and rests, and which markets have
-    settled. `silent`: no frame told of it."""
+    settled."""
 
     at_us: int
-    silent: bool
     held: dict[str, Held]
     orders: tuple[MayFill, ...]
     settled: frozenset[str]
@@ -58,6 +59,8 @@ class RiskWitness:
         self.plan, self.layout = plan, layout
         self._world, self._witness = world, world.witness
         self._exchange, self._account = world.exchange, world.account
+        self._brake, self._may_ease = "active", False
+        self.was_halted = self.was_reducing = False
         self.emptied: set[str] = set()  # executions that only close and at some time had nothing to close
         self._outsides: list[Outside] = []
         self._figures: Figures | None = None
@@ -68,7 +71,7 @@ class RiskWitness:
     def outside_changed(self) -> None:
         """Something was done by hand, came late, or settled: whatever it makes of the figures is nobody's fault."""
         outside = self._outside_now()
-        if not self._outsides or self._outsides[-1][2:] != outside[2:]:
+        if not self._outsides or self._outsides[-1][1:] != outside[1:]:
             self._outsides.append(outside)
         self._figures = figures_of(self._books_now(), self.layout)
         self._look_for_emptied()
@@ -108,8 +111,8 @@ class RiskWitness:
             )
             for before, after in self._believable(asked, ticker, None)
         ]
-        if error.limit == "account" or not alone:  # it has not been read yet
-            return
+        if error.limit == "account" or not alone or self._exchange.markets[ticker].status != "active":
+            return  # it has not been read yet; or it is not heard of yet that nothing can be bought there any more
         if not any(raises or passes for raises, passes in refusals) and "halted" not in str(error):
             self._witness.found(f"13: what adds no risk is refused: {error}")
         about_figures = error.limit.startswith("max_worst_case") or error.limit == "max_contracts_per_market"
@@ -124,6 +127,28 @@ class RiskWitness:
                 continue
             if not self._account.position(execution.terms.ticker).closable_e2(execution.outcome):
                 self.emptied.add(name)
+
+    # The brake
+
+    def looked(self, connection: sqlite3.Connection, at_work: str | None) -> None:
+        """Look at the brake as the database has it and as the engine has it (None: none is up). What was on stays on,
+        over restarts too, until its user has asked for another."""
+        if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'risk_state'").fetchone() is None:
+            return
+        row = connection.execute("SELECT state FROM risk_state").fetchone()
+        for source, now in (("stored", "active" if row is None else row[0]), ("at work", at_work)):
+            if now is None or now == self._brake:
+                continue
+            if STRICTNESS.index(now) < STRICTNESS.index(self._brake) and not self._may_ease:
+                self._witness.found(f"13: the brake was {self._brake} and is {now} ({source}): nobody returned it")
+            self._brake = now
+            self._may_ease = False
+            self.was_halted = self.was_halted or now == "halted"
+            self.was_reducing = self.was_reducing or now != "active"
+
+    def expect_return(self) -> None:
+        """Expect the brake to be led back: its user is about to ask."""
+        self._may_ease = True
 
     # For a user who wants all there is
 
@@ -145,10 +170,13 @@ class RiskWitness:
 
     def _believable(self, asked: MayFill, ticker: str, name: str | None) -> Iterator[tuple[Figures, Figures]]:
         """The figures without and with a request, by each state that the engine may believe in: newest first."""
-        known = (self._world.must_know(each.at_us, silent=each.silent) for each in self._outsides)
+        known = (self._world.must_know(each.at_us) for each in self._outsides)
         unknown = (n for n, is_known in enumerate(known) if not is_known)
         first = max(0, next(unknown, len(self._outsides)) - 1)
-        for outside in reversed(self._outsides[first:]):
+        states = list(reversed(self._outsides[first:]))
+        # What rests is read as it is now; what was filled of it is known only later.
+        states += [each._replace(orders=states[0].orders) for each in states[1:] if each.orders != states[0].orders]
+        for outside in states:
             for by_exchange in (True, False):
                 books = self._books(outside, by_exchange=by_exchange, without=name)
                 more = Books({ticker: Held(), **books.held}, (*books.orders, asked))
@@ -197,7 +225,7 @@ class RiskWitness:
         )
         markets = self._exchange.markets.items()
         settled = frozenset(ticker for ticker, market in markets if market.status == "finalized")
-        return Outside(self._exchange.timeline.now_us(), self._world.is_silent, held, orders, settled)
+        return Outside(self._exchange.timeline.now_us(), held, orders, settled)
 
     def _loose_orders(self) -> Iterator[MayFill]:
         """Orders of executions that have ended."""

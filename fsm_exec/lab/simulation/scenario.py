@@ -11,7 +11,6 @@ import random
 import msgspec
 
 from fsm_exec.algorithms import SHIPPED
-from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.journal.crashpoints import NAMES
 from fsm_exec.core.values.units import US_PER_MS, CountE2
 from fsm_exec.lab.simulation.account_draws import AccountPlan, draw_account, draw_account_actions
@@ -89,10 +88,9 @@ def draw(
     faults: str | None = None,
     executions: int | None = None,
     account: bool = True,
-    limited: bool = False,
 ) -> Scenario:
     """The scenario of a seed; `profile` (of the flow) and `faults` overrule what it draws. Without `account`
-    it has none; `limited` lets the limits of risk be drawn. Raises UserError."""
+    it has none. Raises UserError."""
     rng = random.Random(f"scenario:{seed}")
     seconds = rng.choice((20, 40, 60, 60, 90))
     calm_ms = seconds * 1_000
@@ -110,8 +108,6 @@ def draw(
     if owned is not None:
         if plan.exchange.settle == "yes":  # all markets, which they could not
             owned = msgspec.structs.replace(owned, exclusive=())
-        if not limited:
-            owned = msgspec.structs.replace(owned, limits=RiskLimits(time_zone=owned.limits.time_zone))
         actions += draw_account_actions(seed, owned, calm_ms)
         named = zip(markets, owned.events, strict=True)
         markets = tuple(msgspec.structs.replace(market, event=event) for market, event in named)

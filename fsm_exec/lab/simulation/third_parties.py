@@ -98,7 +98,7 @@ def _buy_by_hand(world: World, action: HandTrade, number: int) -> None:
     """The account's owner buys, if the exchange lets it."""
     market = world.exchange.markets[world.tickers[action.market]]
     grid = market.header.grid
-    if market.status != "active":
+    if market.status != "active" or not _was_looked_at(world):
         return
     best = market.book.best(action.outcome if action.rests_ms else opposite(action.outcome))
     if best is None:
@@ -123,6 +123,14 @@ def _buy_by_hand(world: World, action: HandTrade, number: int) -> None:
     )
     with world.silence() if action.silent else nullcontext(), suppress(ApiError):  # a pause, or no money
         world.exchange.create_order(world.account, order)
+
+
+def _was_looked_at(world: World) -> bool:
+    """Whether any engine has read the account. What is held before counts with the exchange's own cost of it, without
+    what it had lost by then: books of which nothing can be reckoned exactly."""
+    connection = world.disk.connection
+    known = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'account_look'").fetchone()
+    return known is not None and connection.execute("SELECT 1 FROM account_look").fetchone() is not None
 
 
 def _settle(world: World, action: Settle) -> None:

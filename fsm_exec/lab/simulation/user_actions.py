@@ -115,7 +115,15 @@ def _closing(world: World, action: CloseOut, engine: Engine, ticker: str) -> tup
 
 async def act_on_risk(world: World, action: RiskResume | RiskReduce, engine: Engine) -> None:
     """The user returns the brake. Raises UserError where it does not let itself be returned."""
-    del world, action, engine
+    account = engine.account
+    assert account is not None
+    risk = world.witness.risk
+    assert risk is not None
+    risk.expect_return()
+    if isinstance(action, RiskResume):
+        await account.resume(accept_loss=action.accept_loss)
+    else:
+        await account.reduce()
 
 
 def _limits(view: MarketView, action: Submit | SubmitToLimit, fees: FeeTerms) -> tuple[Limits, int]:

@@ -61,6 +61,8 @@ class WatchedExchange(Exchange):
         held_e2 = account.position(request.ticker).count_e2
         answer = super().create_order(account, request)
         self._executed("create", account, answer.order_id)
+        if self._witness.owner(self.orders[answer.order_id].client_order_id) is None:
+            self._changed(self.orders[answer.order_id])
         self._witness.closed(self.orders[answer.order_id], held_e2, account.position(request.ticker).count_e2)
         return answer
 

@@ -16,6 +16,7 @@ import structlog
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.values.units import US_PER_MS, MoneyE6
 from fsm_exec.lab.simulation import audit, final_checks, third_parties, user_actions
 from fsm_exec.lab.simulation.actions import (
@@ -68,7 +69,8 @@ from fsm_exec.runtime.logs import open_log
 CASH_E6 = MoneyE6(1_000_000 * 1_000_000)
 START_WAIT_S = 30  # for the first start, in case the exchange is in no mood
 START_AGAIN_S = 2  # after a start that failed
-LOOKED_US, FRAME_US = 45_000_000, 2_000_000  # by then what was done by hand has been read, or been told of
+LOOKED_US = 45_000_000  # by then what was done by hand has been read
+YOUNG_US = 10_000_000  # a fill by hand that is younger is left for the next look
 SECOND_NUMBER = 1_000  # so that its life has a name of its own
 
 
@@ -139,6 +141,7 @@ class World:
         self.offset_us = 0  # by which the machine's clock is wrong
         self.right_us = 0  # when it was last set right
         self.contradicted: set[str] = set()
+        self._read_since_us = 0  # when the newest process began that has read the account
         self._asking: dict[int, EngineProcess | None] = {}  # submissions without an answer, and who was asked
         self.history = History(self.clock.now_us, keeps=keeps)
         instance = _instance(seed)
@@ -164,7 +167,6 @@ class World:
         self._log_file = io.StringIO()
         self._keeps = keeps
         self._worth_e6 = audit.worth_e6(self.exchange)
-        self.is_silent = False
         if scenario.account is not None:
             events = dict(zip(self.tickers, scenario.account.events, strict=True))
             self.exchange.exclusive_events.update(scenario.account.exclusive)
@@ -178,20 +180,26 @@ class World:
     def silence(self) -> Iterator[None]:
         """Let no frame carry what happens in the block."""
         self.plan.begin_outage("account frames")
-        self.is_silent = True
         yield
-        self.is_silent = False
         self.plan.end_outage("account frames")
 
-    def must_know(self, at_us: int, *, silent: bool) -> bool:
-        """Whether the engine at work must know by now what was done by hand then: before it began to read the account,
-        or so long ago that, on an exchange on which nothing goes wrong, a frame or a look has told it."""
+    @property
+    def limits(self) -> RiskLimits | None:
+        """Those that the engine is given. None: it looks at no account."""
+        return None if self.scenario.account is None else self.scenario.account.limits
+
+    def must_know(self, at_us: int) -> bool:
+        """Whether the engine at work must know by now what was done by hand then: a while before the last process
+        began that has read the account (until one has, it judges by what the last one knew), or so long ago that, on
+        an exchange on which nothing goes wrong, a look has told it."""
         process, now_us = self.process, self.now_us()
-        if not process.began_us or at_us < process.began_us - self.lag_us:
+        account = None if process.engine is None else process.engine.account
+        if account is not None and account.ledger.was_read.is_set():
+            self._read_since_us = process.began_us
+        if at_us < self._read_since_us - self.lag_us - YOUNG_US:
             return True
-        told_us = LOOKED_US if silent else FRAME_US
         since_us = self.calm_us if self.scenario.faults_name != CALM else 0
-        return process.started_us > 0 and at_us >= since_us and max(at_us, process.started_us) + told_us < now_us
+        return process.started_us > 0 and at_us >= since_us and max(at_us, process.started_us) + LOOKED_US < now_us
 
     def now_us(self) -> int:
         """The true time."""
@@ -354,6 +362,11 @@ class World:
         """How many submissions have no answer yet."""
         return len(self._asking)
 
+    @property
+    def may_halt(self) -> bool:
+        """Whether the engine has been halted by its user or by the brake."""
+        return self._halts or (self.witness.risk is not None and self.witness.risk.was_halted)
+
     def has_waiting_submission(self) -> bool:
         """Return whether a submission still waits to be accepted. A process that has gone will accept none."""
         return any(asked is None or not asked.life.is_over for asked in self._asking.values())
@@ -366,10 +379,13 @@ class World:
         for name, why in audit.given_up(connection):
             if not self.witness.was_lied_to(name):
                 self.witness.found(f"{name} was quarantined: {why}")
+        if self.witness.risk is not None:
+            account = self.process.engine.account if self.is_up() and self.process.engine is not None else None
+            self.witness.risk.looked(connection, None if account is None else account.risk.state)
         for line in audit.unbalanced(self.exchange):
             self.witness.found(line)
         engine = self.process.engine
-        if engine is not None and not self.process.life.is_over and engine.state == "halted" and not self._halts:
+        if engine is not None and not self.process.life.is_over and engine.state == "halted" and not self.may_halt:
             self.witness.found(f"the engine halted by itself: {engine.status().why_halted}")
         if audit.worth_e6(self.exchange) != self._worth_e6:
             self.witness.found("12: cash is not conserved")
