@@ -171,3 +171,8 @@ def test_who_stops_before_the_listings_has_their_fills_when_the_engine_runs() ->
     """A deadline passes while recovery waits for a listing; the fills that it brings are durable before work is
     taken."""
     assert simulate(draw(1_443, account=False)).findings == []
+
+
+def test_what_was_bought_by_hand_and_settled_while_nobody_looked_has_settled() -> None:
+    """Both are learned at one look: what was bought is not taken to be held, nor is the brake set by its price."""
+    assert simulate(draw(378)).findings == []

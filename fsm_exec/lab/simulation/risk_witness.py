@@ -170,12 +170,13 @@ class RiskWitness:
 
     def _believable(self, asked: MayFill, ticker: str, name: str | None) -> Iterator[tuple[Figures, Figures]]:
         """The figures without and with a request, by each state that the engine may believe in: newest first."""
-        known = (self._world.must_know(each.at_us) for each in self._outsides)
-        unknown = (n for n, is_known in enumerate(known) if not is_known)
+        must = (self._world.must_know(each.at_us) for each in self._outsides)
+        unknown = (n for n, is_known in enumerate(must) if not is_known)
         first = max(0, next(unknown, len(self._outsides)) - 1)
-        states = list(reversed(self._outsides[first:]))
-        # What rests is read as it is now; what was filled of it is known only later.
-        states += [each._replace(orders=states[0].orders) for each in states[1:] if each.orders != states[0].orders]
+        known = self._outsides[first:]
+        # What rests is read as it is, what was filled of it only later: the one may be of a later state than the other.
+        states = [one._replace(orders=later.orders) for n, one in enumerate(known) for later in known[n:]]
+        states.reverse()
         for outside in states:
             for by_exchange in (True, False):
                 books = self._books(outside, by_exchange=by_exchange, without=name)

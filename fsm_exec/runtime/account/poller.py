@@ -88,9 +88,9 @@ class AccountPoller:
     async def look(self) -> None:
         """Read the account once, keep what came of it, and set the brake. Raises VenueError and StoreFailed."""
         now_us, before = self._wall.now_us(), self._ledger.look
-        found = await self._keep_settlements(before)
         if before is not None:
             await self._keep_foreign_fills(before, now_us)
+        found = await self._keep_settlements(before)  # also of what was bought by hand and settled since the last look
         orders = await self._exchange.fetch_orders(resting=True)
         await self._learn_foreign_orders(orders)
         positions = await self._exchange.fetch_positions()
@@ -122,6 +122,7 @@ class AccountPoller:
         await self.set_brake()
 
     async def _keep_settlements(self, before: AccountLook | None) -> list[Difference]:
+        await self._reload_stale()
         since_us = None if before is None else before.at_us - OVERLAP_US
         known = self._ledger.markets
         news: list[Settlement] = []
