@@ -20,6 +20,7 @@ from fsm_exec.runtime.account.account import Account, AccountSetup
 from fsm_exec.runtime.account.gate import Gate
 from fsm_exec.runtime.account.ledger import Ledger
 from fsm_exec.runtime.account.poller import AccountPoller
+from fsm_exec.runtime.account.write_brake import WriteBrake
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.confirmer import Confirmer
 from fsm_exec.runtime.engine import Engine
@@ -100,7 +101,7 @@ async def open_engine(
                 await observer.load_pending()
             poller = None
             if account is not None:
-                poller = await _open_account(account, engine, services, stream)
+                poller = await _open_account(account, engine, services, stream, exchange)
             engine.fire("locked")
             if engine.account is not None and engine.account.risk.state == "halted":
                 engine.halt(engine.account.risk.why)  # before any execution is recovered
@@ -124,17 +125,25 @@ async def open_engine(
 
 
 async def _open_account(
-    account: AccountSetup, engine: Engine, services: Services, stream: StreamState
+    account: AccountSetup, engine: Engine, services: Services, stream: StreamState, exchange: MonitoredExchange
 ) -> AccountPoller:
     """Give the engine its account, with what the database knows of it, before anything of an execution moves on."""
     ledger = Ledger(account.limits)
     ledger.begin(await account.store.load_account())
     account.store.on_saved(ledger.take_save)
-    exchange, store, wall = services.exchange, services.store, services.wall
+    store, wall = services.store, services.wall
     gate = Gate(ledger, exchange, store, account.store, wall, engine.executions_at_work, engine.executions_quarantined)
     names, log = services.names, services.log
     poller = AccountPoller(engine, exchange, store, account.store, ledger, gate, names, stream, wall, log)
     engine.account = Account(ledger, gate, poller, wall)
+    if account.limits.max_writes_per_minute is not None:
+
+        def halt_runaway(why: str) -> None:
+            if engine.state in ("recovering", "running"):
+                engine.halt(why)
+                services.requests.start_soon(engine.run_service, account.store.save_halt, wall.now_us())
+
+        exchange.may_write = WriteBrake(account.limits.max_writes_per_minute, halt_runaway).may_write
     return poller
 
 

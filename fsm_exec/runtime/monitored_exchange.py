@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from fsm_exec.core.errors import VenueError
@@ -35,14 +35,17 @@ from fsm_exec.core.values.units import CountE2
 from fsm_exec.runtime.health import Health
 
 T = TypeVar("T")
+TOO_MANY = "too much is written: the engine halts"
 Answer = TypeVar("Answer", PlaceAnswer, AmendAnswer, CancelAnswer)
 
 
 class MonitoredExchange:
-    """An exchange (`core.exchange_port.Exchange`) that passes every call to the inner one."""
+    """An exchange (`core.exchange_port.Exchange`) that passes every call to the inner one, but a place or an amend that
+    `may_write` does not let out."""
 
     def __init__(self, inner: Exchange, health: Health) -> None:
         self._inner, self._health = inner, health
+        self.may_write: Callable[[], bool] = lambda: True
 
     async def fetch_market_terms(self, ticker: str) -> MarketTerms:
         return await self._observe_read(self._inner.fetch_market_terms(ticker))
@@ -82,9 +85,13 @@ class MonitoredExchange:
         return await self._observe_read(self._inner.fetch_order_book(ticker))
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
+        if not self.may_write():
+            return NotSent(why=TOO_MANY)
         return self._observe_write(await self._inner.place(order))
 
     async def amend(self, order: AmendOrder) -> AmendAnswer:
+        if not self.may_write():
+            return NotSent(why=TOO_MANY)
         return self._observe_write(await self._inner.amend(order))
 
     async def cancel(self, order: CancelOrder) -> CancelAnswer:

@@ -29,7 +29,8 @@ from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.submission import ExecutionRequest
 
 KNOWN_FOR_US: Final = 60 * US_PER_S  # how long shapes and facts are believed
-MINUTE_US: Final = 60 * US_PER_S
+MINUTE_S: Final = 60
+MINUTE_US: Final = MINUTE_S * US_PER_S
 READ_WITHIN_S: Final = 10.0
 UNREAD: Final = "the account has been read"
 
@@ -53,7 +54,7 @@ class Gate:
         self._pending: dict[str, OpenOrder] = {}
         self._quarantined: dict[str, OpenOrder | None] = {}
         self._asked_us: dict[str, int] = {}
-        self._submitted_us: deque[int] = deque()
+        self._submitted_s: deque[float] = deque()  # of trio's clock: nobody puts it back
 
     @property
     def limits(self) -> RiskLimits:
@@ -75,10 +76,11 @@ class Gate:
                 self._ledger.facts.update(await self._exchange.fetch_market_facts([terms.ticker]))
             except VenueError:
                 del self._asked_us[terms.ticker]
-        await self._learn_quarantined()
         if self.limits.limits_anything:
             with trio.move_on_after(READ_WITHIN_S):  # just after a start; then what may add risk is refused
                 await self._ledger.was_read.wait()
+        await self._ledger.reload_stale(self._account)
+        await self._learn_quarantined()
 
     async def _learn_quarantined(self) -> None:
         for execution_id in list(self._quarantined_now()):
@@ -107,6 +109,12 @@ class Gate:
             reduces_only=execution.reduce_only,
         )
 
+    def reserves_for(self, execution_id: str | None) -> bool:
+        """Whether an order of this execution is in what is reserved for it."""
+        if self._quarantined.get(execution_id or "") is not None:
+            return True
+        return any(one.execution_id == execution_id and not one.is_ended for one in self._executions())
+
     def reserved(self) -> list[Reserved]:
         """What the executions at work may still buy."""
         found = [(one.execution_id, self._order_of(one)) for one in self._executions()]
@@ -127,9 +135,9 @@ class Gate:
 
     def reserve(self, name: str, request: ExecutionRequest, terms: MarketTerms) -> None:
         """Let a request in and reserve what it may buy under this name, until `release`. Raises RiskRefused."""
-        order, now_us = self.judge(request, terms), self._wall.now_us()
+        order = self.judge(request, terms)
         self._pending[name] = order
-        self._submitted_us.append(now_us)
+        self._submitted_s.append(trio.current_time())
 
     def exposure_with(self, order: OpenOrder) -> Exposure:
         """The worst cases as they would stand with one more order that may fill."""
@@ -148,8 +156,7 @@ class Gate:
             reduces_only=request.reduce_only,
         )
         now_us = self._wall.now_us()
-        while self._submitted_us and not now_us - MINUTE_US < self._submitted_us[0] <= now_us:
-            self._submitted_us.popleft()
+        unfinished = [one for one in self._executions() if not one.is_ended]  # an ended one may wait to be measured
         at_work = self.reserved()
         stakes, orders = self._ledger.stakes(), [*(one.order for one in at_work), *self._others()]
         order = order_of(asked, stakes, orders)
@@ -164,8 +171,8 @@ class Gate:
             stakes=stakes,
             orders=orders,
             shapes=self._ledger.shapes,
-            executions=len(list(self._executions())) + len(self._pending),
-            submissions_last_minute=len(self._submitted_us),
+            executions=len(unfinished) + len(self._pending),
+            submissions_last_minute=self._submissions(unfinished, now_us),
             state=self._ledger.risk.state,
             close_us=None if facts is None else facts.close_us,
             determination_us=None if facts is None else facts.determination_us,
@@ -175,6 +182,13 @@ class Gate:
         if refused is not None:
             raise refused.to_error()
         return order
+
+    def _submissions(self, unfinished: list[Execution], now_us: int) -> int:
+        """Return how many were let in during the last minute. Of what an earlier process let in only the unfinished are
+        known."""
+        while self._submitted_s and self._submitted_s[0] <= trio.current_time() - MINUTE_S:
+            self._submitted_s.popleft()
+        return max(len(self._submitted_s), sum(now_us - one.accepted_at_us < MINUTE_US for one in unfinished))
 
     def release(self, name: str) -> None:
         """Its execution is at work, or will not be."""

@@ -6,6 +6,8 @@ back) makes the market stale: its books are read again.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import trio
 from msgspec.structs import replace
 
@@ -13,11 +15,12 @@ from fsm_exec.core.account.brake import RiskState
 from fsm_exec.core.account.differences import Held, held_of
 from fsm_exec.core.account.holding import NOTHING
 from fsm_exec.core.account.limits import RiskLimits, shape_under
-from fsm_exec.core.account.rows import AccountLook, Difference, MarketHolding, StoredAccount
+from fsm_exec.core.account.rows import AccountLook, Difference, MarketHolding, StoredAccount, holding_of
 from fsm_exec.core.account.worst_case import OpenOrder, Stake
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.market.account import EventShape, MarketFacts
 from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.store_port import AccountStore
 from fsm_exec.core.values.units import CountE2, MoneyE6, parse_count, parse_money, parse_price
 
 
@@ -33,6 +36,7 @@ class Ledger:
         self.foreign_orders: tuple[OpenOrder, ...] = ()
         self.differences: tuple[Difference, ...] = ()
         self.stale: set[str] = set()
+        self._saves: Counter[str] = Counter()  # of fills, by market
         self.look: AccountLook | None = None
         self.risk = RiskState()
         self.was_read = trio.Event()  # by this process
@@ -72,6 +76,7 @@ class Ledger:
             self.stale.add(save.ticker)
         if not save.fills:
             return
+        self._saves[save.ticker] += 1
         if save.ticker not in self.markets:
             self.put(save.ticker, "", "", None)
         market = self.markets[save.ticker]
@@ -84,6 +89,19 @@ class Ledger:
             holding = holding.bought(save.outcome, parse_price(row.price), count, parse_money(row.fee))
             ours += count if save.outcome == "yes" else -count
         self.markets[save.ticker] = replace(market, holding=holding, ours_e2=CountE2(ours))
+
+    async def reload_stale(self, account: AccountStore) -> None:
+        """Read the books of stale markets again. A fill that is booked here meanwhile may be in what was read or not:
+        then it is read once more. Raises StoreFailed."""
+        while self.stale:
+            ticker = self.stale.pop()
+            saves = self._saves[ticker]
+            books = await account.load_books(ticker)
+            if self._saves[ticker] == saves:
+                self.put(ticker, "", "", holding_of(books))
+            await trio.lowlevel.checkpoint()  # who saved in the same moment books its fill now
+            if self._saves[ticker] != saves:
+                self.stale.add(ticker)
 
     def stakes(self) -> list[Stake]:
         """What may still be won or lost: every market that was traded and has not settled."""

@@ -24,9 +24,9 @@ from fsm_exec.core.account.differences import (
 )
 from fsm_exec.core.account.marks import Mark
 from fsm_exec.core.account.profit import line_of
-from fsm_exec.core.account.rows import AccountFill, AccountLook, Difference, RiskLogRow, holding_of
+from fsm_exec.core.account.rows import AccountFill, AccountLook, Difference, RiskLogRow
 from fsm_exec.core.account.worst_case import OpenOrder
-from fsm_exec.core.errors import ExecError, VenueError
+from fsm_exec.core.errors import ExecError, SaveRefused, VenueError
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.market.account import MarketFacts, Settlement
 from fsm_exec.core.market.orders import FillReport, OrderListing
@@ -69,24 +69,36 @@ class AccountPoller:
         self._wall, self._log = wall, log
         self._seen: dict[str, Seen] = {}
         self._odd = MoneyE6(0)
+        self._unworked: set[str] = set()  # orders of ours that no execution worked at the last look: it may have lagged
         self._marks: dict[str, Mark] = {}
         self._terms: dict[str, MarketTerms] = {}
 
     async def run(self) -> None:
         """Look for ever."""
         while True:
-            wait_s = INTERVAL_S
-            try:
-                await self.look()
-            except VenueError as error:
-                self._log.warning("account_not_read", error=str(error))
-                wait_s = RETRY_S
-            with trio.move_on_after(wait_s):
+            is_read = await self.look()
+            with trio.move_on_after(INTERVAL_S if is_read else RETRY_S):
                 await self._stream.reconnected.wait()
                 await trio.sleep(AFTER_RECONNECTION_S)
 
-    async def look(self) -> None:
-        """Read the account once, keep what came of it, and set the brake. Raises VenueError and StoreFailed."""
+    async def look(self) -> bool:
+        """Read the account once, keep what came of it, and set the brake by what is known, read or not; return whether
+        it was read. Raises StoreFailed."""
+        is_read = False
+        try:
+            await self._read()
+            is_read = True
+        except (VenueError, SaveRefused) as error:  # a row that the database does not take stops nobody
+            self._log.warning("account_not_read", error=str(error))
+        if self._ledger.look is not None:
+            await self._observe()
+        if is_read:
+            self._ledger.was_read.set()  # not before the brake: who waits for it is judged by both
+        await self._act_on_brake()
+        return is_read
+
+    async def _read(self) -> None:
+        """Read the account once and keep what came of it. Raises VenueError and StoreFailed."""
         now_us, before = self._wall.now_us(), self._ledger.look
         if before is not None:
             await self._keep_foreign_fills(before, now_us)
@@ -118,8 +130,6 @@ class AccountPoller:
         await self._reload_stale()
         for one in differences:
             self._log.warning("account_differs", **asdict(one))
-        self._ledger.was_read.set()
-        await self.set_brake()
 
     async def _keep_settlements(self, before: AccountLook | None) -> list[Difference]:
         await self._reload_stale()
@@ -152,7 +162,13 @@ class AccountPoller:
             self._ledger.stale.update(one.ticker for one in foreign)
 
     async def _learn_foreign_orders(self, listing: OrderListing) -> None:
-        foreign = [one for one in listing.orders if self._names.owner_of(one.client_order_id) is None]
+        """Take the orders that rest and are in no reservation: others', and, seen twice, ours that nobody works."""
+        owners = {one.order_id: self._names.owner_of(one.client_order_id) for one in listing.orders}
+        unworked = {
+            order_id for order_id, owner in owners.items() if owner is not None and not self._gate.reserves_for(owner)
+        }
+        loose, self._unworked = unworked & self._unworked, unworked
+        foreign = [one for one in listing.orders if owners[one.order_id] is None or one.order_id in loose]
         await self._learn_terms([one.ticker for one in foreign])
         orders = []
         for one in foreign:
@@ -172,20 +188,20 @@ class AccountPoller:
                     self._ledger.learn_terms(self._terms[ticker])
 
     async def _reload_stale(self) -> None:
-        while self._ledger.stale:
-            ticker = self._ledger.stale.pop()
-            books = await self._account.load_books(ticker)
-            if ticker not in self._ledger.stale:  # else it was filled meanwhile
-                self._ledger.put(ticker, "", "", holding_of(books))
+        await self._ledger.reload_stale(self._account)
 
-    async def set_brake(self) -> None:
-        """Look at the equity, keep the brake, and act as it says. Raises StoreFailed."""
+    async def _observe(self) -> None:
+        """Look at the equity and keep the brake. Raises StoreFailed."""
         equity_e6 = await self._equity_e6()
         after = observe(self._ledger.risk, equity_e6, self._wall.now_us(), self._ledger.limits)
         await self.move(after, "engine")
-        if after.state == "halted":
-            self._engine.halt(after.why)
-        elif after.state == "reducing":
+
+    async def _act_on_brake(self) -> None:
+        """End what the brake ends; it is durable."""
+        now = self._ledger.risk
+        if now.state == "halted":
+            self._engine.halt(now.why)
+        elif now.state == "reducing":
             for execution_id in self._gate.to_end():
                 try:
                     await self._engine.cancel(execution_id, "risk")
