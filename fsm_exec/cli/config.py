@@ -35,6 +35,7 @@ DEFAULT_RISK: Final = {
     "max_worst_case_series_dollars": 10_000,
     "max_worst_case_account_dollars": 10_000,
     "max_submissions_per_minute": 600,
+    "max_writes_per_minute": 6_000,
 }
 
 

@@ -202,6 +202,6 @@ async def test_a_fill_while_books_are_read_again_is_booked_once(autojump_clock: 
                 return books
 
         ledger.stale.add(TICKER)
-        await ledger.reload_stale(Between())  # type: ignore[arg-type]
+        await ledger.reload_stale(Between())
         assert reads == 2
         assert ledger.markets[TICKER].holding.count_e2 == stage.exchange.account.position(TICKER).count_e2 == 800
