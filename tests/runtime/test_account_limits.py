@@ -13,8 +13,11 @@ from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.account.rows import MarketBooks
 from fsm_exec.core.errors import RiskRefused, SaveRefused
 from fsm_exec.core.market.limits import Limits
+from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.runtime.account.account import Account
+from fsm_exec.runtime.account.gate import Gate
+from fsm_exec.runtime.submission import ExecutionRequest
 from tests.bending import requests
 from tests.runtime.support import INSTANCE, TICKER, Stage, price, staged
 
@@ -151,6 +154,26 @@ async def test_an_order_of_ours_that_nobody_works_counts(autojump_clock: MockClo
         assert worst_e6(stage, "market") - before_e6 >= 20 * 400_000
         with pytest.raises(RiskRefused):
             await stage.submit(contracts=10, cents=40)
+
+
+async def test_requests_that_come_together_all_know_their_event(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is judged while the event's shape is still being read for another: a hedge would pass for no risk."""
+    known: list[bool] = []
+    async with staged(risk=RiskLimits(max_worst_case_event_dollars=100)) as stage:
+        ledger, reserve = account_of(stage).ledger, Gate.reserve
+        await ledger.was_read.wait()
+
+        def noting(gate: Gate, name: str, request: ExecutionRequest, terms: MarketTerms) -> None:
+            known.append(terms.event in ledger.shapes and terms.ticker in ledger.facts)
+            reserve(gate, name, request, terms)
+
+        monkeypatch.setattr(Gate, "reserve", noting)
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(stage.submit)
+    assert known == [True, True, True]
 
 
 async def test_the_brake_looks_also_while_the_account_cannot_be_read(autojump_clock: MockClock) -> None:

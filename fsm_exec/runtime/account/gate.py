@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -67,15 +68,14 @@ class Gate:
         self._ledger.learn_terms(terms)
         now_us = self._wall.now_us()
         if self.limits.limits_anything and now_us - self._asked_us.get(terms.ticker, -KNOWN_FOR_US) >= KNOWN_FOR_US:
-            self._asked_us[terms.ticker] = now_us
-            try:
+            with suppress(VenueError):
                 if terms.event:
                     shape = await self._exchange.fetch_event_shape(terms.event)
                     self._ledger.learn_shape(shape)
                     await self._account.save_event_shape(shape, now_us)
                 self._ledger.facts.update(await self._exchange.fetch_market_facts([terms.ticker]))
-            except VenueError:
-                del self._asked_us[terms.ticker]
+                # Not before: another request for this market must not be judged while the answer is on its way.
+                self._asked_us[terms.ticker] = now_us
         if self.limits.limits_anything:
             with trio.move_on_after(READ_WITHIN_S):  # just after a start; then what may add risk is refused
                 await self._ledger.was_read.wait()
