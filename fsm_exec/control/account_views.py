@@ -33,13 +33,14 @@ LIVE: Final = "live"
 
 
 class AccountViews:
-    """`time_zone` is the one whose calendar days the profit by day has."""
+    """What the account holds and has brought. The days are those of the time zone in the limits of the risk."""
 
-    def __init__(
-        self, engine: Engine, store: SqliteStore, reads: Exchange, wall: WallClock, time_zone: str = "UTC"
-    ) -> None:
+    def __init__(self, engine: Engine, store: SqliteStore, reads: Exchange, wall: WallClock) -> None:
         self._engine, self._store, self._reads, self._wall = engine, store, reads, wall
-        self._time_zone = time_zone
+
+    @property
+    def _time_zone(self) -> str:
+        return "UTC" if self._engine.account is None else self._engine.account.limits.time_zone
 
     async def positions(self) -> PositionsSeen:
         """Return what is held. A market whose price cannot be had is worth nothing, and says so."""

@@ -6,9 +6,11 @@ import msgspec
 import trio
 
 from fsm_exec.control.account_schema import AccountSeen, PositionsSeen, ProfitTable
+from fsm_exec.control.limits import ControlLimits
+from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.values.units import parse_count, parse_money, parse_price
 from fsm_exec.paper.tapes.tape import BookSnapshot
-from tests.control.conftest import OTHER, TICKER, Desk
+from tests.control.conftest import OTHER, TICKER, Desk, a_desk
 from tests.control.test_close import close, hold, until_ended
 
 
@@ -53,6 +55,18 @@ async def test_profit_adds_up_whichever_way_it_is_divided(desk: Desk) -> None:
     assert days.lines[0].realized == days.total.realized
     assert len((await profit_of(desk, "execution")).lines) == 3
     assert (await desk.http.get("/v1/pnl", params={"by": "moon"})).status_code == 400
+
+
+async def test_the_days_are_those_of_the_configured_time_zone() -> None:
+    """No calendar day is today on both sides of the date line, 26 hours apart."""
+    days = []
+    for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):
+        async with a_desk(ControlLimits(), RiskLimits(time_zone=zone)) as desk:
+            await hold(desk, quantity="8")
+            table = await profit_of(desk, "day")
+            assert table.time_zone == zone
+            days.append(table.lines[0].key)
+    assert days[0] > days[1]
 
 
 async def test_the_account_says_balance_and_profit(desk: Desk) -> None:
