@@ -91,7 +91,7 @@ def test_both_packages_come_from_the_installation(installed: Installed) -> None:
     home = installed.scripts.parent.resolve()
     assert Path(package).resolve().is_relative_to(home)
     assert Path(tables).resolve().parent.parent == Path(package).resolve().parent.parent
-    assert int(number_of_tables) == 4
+    assert int(number_of_tables) == 5
     assert int(migrations) >= 1
 
 
@@ -151,7 +151,7 @@ def test_the_installed_command_draws_the_diagrams(installed: Installed) -> None:
     drawn = {path.name: path.read_text() for path in (installed.elsewhere / "drawn").iterdir()}
     kept = {path.name: path.read_text() for path in (ROOT / "state_diagrams").glob("*.md")}
     assert drawn == kept
-    assert len(drawn) == 4
+    assert len(drawn) == 5
 
 
 def test_the_installed_command_knows_its_version(installed: Installed) -> None:
