@@ -26,11 +26,12 @@ TABLES = ("execution_state", "edges", "execution_events", "split_orders", "fills
 STATEMENTS = (
     # In the order of the references between the tables.
     "INSERT INTO execution_state (execution_id, ticker, outcome, method, target_quantity, target_price, accepted_at,"
-    " deadline, state, reason, snapshot, snapshot_version, seq, updated_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    " deadline, state, reason, snapshot, snapshot_version, seq, updated_at, reserved)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "INSERT INTO edges (created_at, ticker, outcome, method, quantity, target_price, execution_id)"
     " VALUES (?,?,?,?,?,?,?)",
-    "UPDATE execution_state SET state=?, reason=?, snapshot=?, snapshot_version=?, seq=?, updated_at=?"
-    " WHERE execution_id=?",
+    "UPDATE execution_state SET state=?, reason=?, snapshot=?, snapshot_version=?, seq=?, updated_at=?,"
+    " reserved=? WHERE execution_id=?",
     "INSERT INTO execution_events (execution_id, seq, at, event_type, event, intents, steps, version, state, reason,"
     " fills) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
     "INSERT INTO split_orders (execution_id, client_order_id, level, attempt, state, status, order_id, price, quantity,"
@@ -84,7 +85,7 @@ def _groups(saves: Sequence[ExecutionSave], group_size: int) -> list[Group]:
 def _add_rows(group: Group, save: ExecutionSave, known: set[str]) -> None:
     name, journal = save.execution_id, save.journal
     at = to_iso(journal.at_us)
-    moving = (save.state, save.reason, save.snapshot.decode(), save.snapshot_version, journal.seq, at)
+    moving = (save.state, save.reason, save.snapshot.decode(), save.snapshot_version, journal.seq, at, save.reserved)
     if journal.seq == 1:
         times = to_iso(save.accepted_at_us), to_iso(save.deadline_us)
         fixed = (name, save.ticker, save.outcome, save.method, save.target_quantity, save.target_price, *times)
