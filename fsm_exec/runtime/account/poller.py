@@ -7,6 +7,8 @@ told its id. Before the first look of all, what is held is the opening; fills of
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 import trio
 from msgspec.structs import asdict
@@ -74,7 +76,9 @@ class AccountPoller:
         self._terms: dict[str, MarketTerms] = {}
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look for ever, first when every unfinished execution has caught up: its reads go before these."""
+        with suppress(ExecError):  # what made the start impossible is told to the engine's owner
+            await self._engine.wait_running()
         while True:
             is_read = await self.look()
             with trio.move_on_after(INTERVAL_S if is_read else RETRY_S):
