@@ -130,6 +130,7 @@ def draw_account_actions(seed: int, plan: AccountPlan, calm_ms: int) -> list[Any
         actions.append(Deposit(at_ms=rng.randint(1_000, calm_ms), dollars=rng.choice((-50, 10, 500))))
     actions += _settlements(rng, plan, calm_ms)
     actions += _loss(rng, markets, calm_ms)
+    actions += _over_a_start(random.Random(f"account starts:{seed}"), markets, calm_ms)
     midnight_ms = plan.early_ms
     if midnight_ms and rng.randrange(2):
         back_ms = rng.choice((-8_000, -2_000))
@@ -162,6 +163,27 @@ def _to_limit(rng: random.Random, markets: int, calm_ms: int) -> SubmitToLimit:
         method=rng.choice((*WORKERS, "marketable")),
         horizon_ms=rng.choice((5_000, 20_000, 60_000)),
     )
+
+
+def _over_a_start(rng: random.Random, markets: int, calm_ms: int) -> list[AnyAction]:
+    """A request a hundredth of a contract beyond a limit, one that uses the limit up and rests, the engine's death, and
+    from the next engine more than is left."""
+    if rng.randrange(2):
+        return []
+    market, outcome, at_ms = rng.randrange(markets), _outcome(rng), rng.randint(1_500, calm_ms // 2)
+
+    def ask(when_ms: int, beyond_e2: int) -> SubmitToLimit:
+        return SubmitToLimit(
+            at_ms=when_ms,
+            market=market,
+            outcome=outcome,
+            beyond_e2=beyond_e2,
+            method="passive_mid",
+            horizon_ms=60_000,
+        )
+
+    crash = Crash(at_ms=at_ms + 1_500, doors=0, where="", down_ms=500)
+    return [ask(at_ms - 700, 1), ask(at_ms, 0), crash, ask(at_ms + rng.choice((4_000, 8_000)), 100)]
 
 
 def _closing(rng: random.Random, markets: int, calm_ms: int) -> list[AnyAction]:
