@@ -45,6 +45,7 @@ from fsm_exec.runtime.stream_state import StreamState
 INTERVAL_S = 30.0
 AFTER_RECONNECTION_S = 2.0
 RETRY_S = 5.0
+FIRST_RETRY_S = 1.0  # before the first look: requests wait for it
 OVERLAP_US = 60_000_000  # how far a listing reaches back over the last one
 KNOWN_BY_US = 10_000_000  # so long after a fill of ours its order's id is known here
 LIVE = "live"
@@ -76,12 +77,11 @@ class AccountPoller:
         self._terms: dict[str, MarketTerms] = {}
 
     async def run(self) -> None:
-        """Look for ever, first when every unfinished execution has caught up: its reads go before these."""
-        with suppress(ExecError):  # what made the start impossible is told to the engine's owner
-            await self._engine.wait_running()
+        """Look for ever."""
         while True:
             is_read = await self.look()
-            with trio.move_on_after(INTERVAL_S if is_read else RETRY_S):
+            retry_s = RETRY_S if self._ledger.was_read.is_set() else FIRST_RETRY_S
+            with trio.move_on_after(INTERVAL_S if is_read else retry_s):
                 await self._stream.reconnected.wait()
                 await trio.sleep(AFTER_RECONNECTION_S)
 
@@ -107,6 +107,9 @@ class AccountPoller:
         if before is not None:
             await self._keep_foreign_fills(before, now_us)
         found = await self._keep_settlements(before)  # also of what was bought by hand and settled since the last look
+        if not self._ledger.was_read.is_set():  # the start lists all orders itself, perhaps many pages: it goes first
+            with suppress(ExecError):  # what made the start impossible is told to the engine's owner
+                await self._engine.wait_running()
         orders = await self._exchange.fetch_orders(resting=True)
         await self._learn_foreign_orders(orders)
         positions = await self._exchange.fetch_positions()
