@@ -7,7 +7,10 @@ told its id. Before the first look of all, what is held is the opening; fills of
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -28,7 +31,7 @@ from fsm_exec.core.account.marks import Mark
 from fsm_exec.core.account.profit import line_of
 from fsm_exec.core.account.rows import AccountFill, AccountLook, Difference, RiskLogRow
 from fsm_exec.core.account.worst_case import OpenOrder
-from fsm_exec.core.errors import ExecError, SaveRefused, VenueError
+from fsm_exec.core.errors import ExecError, SaveRefused, VenueError, VenueUnavailable
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.market.account import MarketFacts, Settlement
 from fsm_exec.core.market.orders import FillReport, OrderListing
@@ -48,7 +51,10 @@ RETRY_S = 5.0
 FIRST_RETRY_S = 1.0  # before the first look: requests wait for it
 OVERLAP_US = 60_000_000  # how far a listing reaches back over the last one
 KNOWN_BY_US = 10_000_000  # so long after a fill of ours its order's id is known here
+READ_AGAIN_AFTER_S = (0.2, 1.0)
 LIVE = "live"
+
+T = TypeVar("T")
 
 
 class AccountPoller:
@@ -110,10 +116,10 @@ class AccountPoller:
         if not self._ledger.was_read.is_set():  # the start lists all orders itself, perhaps many pages: it goes first
             with suppress(ExecError):  # what made the start impossible is told to the engine's owner
                 await self._engine.wait_running()
-        orders = await self._exchange.fetch_orders(resting=True)
+        orders = await self._ask(partial(self._exchange.fetch_orders, resting=True))
         await self._learn_foreign_orders(orders)
-        positions = await self._exchange.fetch_positions()
-        balance = await self._exchange.fetch_balance()
+        positions = await self._ask(self._exchange.fetch_positions)
+        balance = await self._ask(self._exchange.fetch_balance)
         await self._reload_stale()
         held = self._ledger.held()
         if before is None:
@@ -138,12 +144,21 @@ class AccountPoller:
         for one in differences:
             self._log.warning("account_differs", **asdict(one))
 
+    async def _ask(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Read; before the first look again after a pause if there was no answer: requests wait for that look, and of
+        its many reads one that is lost would lose it whole. Later the brake does not wait. Raises VenueError."""
+        for pause_s in () if self._ledger.was_read.is_set() else READ_AGAIN_AFTER_S:
+            with suppress(VenueUnavailable):
+                return await read()
+            await trio.sleep(pause_s)
+        return await read()
+
     async def _keep_settlements(self, before: AccountLook | None) -> list[Difference]:
         await self._reload_stale()
         since_us = None if before is None else before.at_us - OVERLAP_US
         known = self._ledger.markets
         news: list[Settlement] = []
-        for one in await self._exchange.fetch_settlements(since_us):
+        for one in await self._ask(partial(self._exchange.fetch_settlements, since_us)):
             market = known.get(one.ticker)
             if market is not None and market.settlement is None:  # of a market never heard of: before our time
                 news.append(one)
@@ -156,7 +171,7 @@ class AccountPoller:
 
     async def _keep_foreign_fills(self, before: AccountLook, now_us: int) -> None:
         since_us = max(before.first_at_us, before.at_us - OVERLAP_US)
-        listing = await self._exchange.fetch_fills(since_us=since_us)
+        listing = await self._ask(partial(self._exchange.fetch_fills, since_us=since_us))
         old = [
             one
             for one in listing.fills
