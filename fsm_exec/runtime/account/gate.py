@@ -32,7 +32,7 @@ from fsm_exec.runtime.submission import ExecutionRequest
 KNOWN_FOR_US: Final = 60 * US_PER_S  # how long shapes and facts are believed
 MINUTE_S: Final = 60
 MINUTE_US: Final = MINUTE_S * US_PER_S
-READ_WITHIN_S: Final = 20.0  # longer than one read that gets no answer
+READ_WITHIN_S: Final = 45.0  # two reads that get no answer, and some; a caller waits a minute for us
 UNREAD: Final = "the account has been read"
 
 

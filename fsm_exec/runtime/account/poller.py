@@ -51,7 +51,7 @@ RETRY_S = 5.0
 FIRST_RETRY_S = 1.0  # before the first look: requests wait for it
 OVERLAP_US = 60_000_000  # how far a listing reaches back over the last one
 KNOWN_BY_US = 10_000_000  # so long after a fill of ours its order's id is known here
-READ_AGAIN_AFTER_S = (0.2, 1.0)
+READ_AGAIN_AFTER_S = (0.2, 0.5, 1.0, 1.0, 2.0, 2.0)
 LIVE = "live"
 
 T = TypeVar("T")
