@@ -159,6 +159,7 @@ async def test_a_request_just_after_the_start_waits_for_the_account(autojump_clo
     """It is judged by what is held; while nothing of that can be read it is refused, and what cannot lose is not."""
     async with staged(risk=TEN) as stage:
         ledger = account_of(stage).ledger
+        stage.exchange.silence("/portfolio/settlements")
         ledger.was_read = trio.Event()
         with pytest.raises(RiskRefused, match="has not been read yet"):
             await stage.submit(contracts=1, cents=40)
