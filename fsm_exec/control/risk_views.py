@@ -8,6 +8,8 @@ from msgspec.structs import asdict
 
 from fsm_exec.control.account_schema import RiskLimitSeen, RiskMove, RiskSeen
 from fsm_exec.control.api_errors import Refusal, conflict
+from fsm_exec.control.schema import RiskStanding
+from fsm_exec.core.account.brake import RiskState
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.account.worst_case import Exposure, loss_e6
 from fsm_exec.core.values.times import to_iso
@@ -27,6 +29,20 @@ class RiskViews:
     def __init__(self, engine: Engine, store: SqliteStore) -> None:
         self._engine, self._store = engine, store
 
+    def standing(self) -> RiskStanding | None:
+        """Return how the brake stands, and why; None if the engine keeps no account."""
+        account = self._engine.account
+        if account is None:
+            return None
+        state = account.risk
+        return RiskStanding(
+            state=state.state,
+            why=state.why,
+            since=_since(state),
+            worst_case=_loss(account.exposure().account_e6),
+            account_read=account.ledger.was_read.is_set(),
+        )
+
     async def risk(self, moves: int) -> RiskSeen:
         """Return what may be lost, what of each limit is used, and how the brake stands. Raises Refusal."""
         account = self._account()
@@ -35,7 +51,7 @@ class RiskViews:
         return RiskSeen(
             state=state.state,
             why=state.why,
-            since=to_iso(state.since_us) if state.since_us else None,
+            since=_since(state),
             worst_case=_loss(exposure.account_e6),
             events={event: _loss(worst) for event, worst in sorted(exposure.by_event.items()) if loss_e6(worst)},
             daily_loss=format_money(MoneyE6(state.daily_loss_e6)),
@@ -104,6 +120,10 @@ class RiskViews:
 def brakes_off(limits: RiskLimits) -> list[str]:
     """Return the brakes that are not set, by their names in the configuration."""
     return [name for name in BRAKES if getattr(limits, name) is None]
+
+
+def _since(state: RiskState) -> str | None:
+    return to_iso(state.since_us) if state.since_us else None
 
 
 def _loss(worst_e6: int) -> str:

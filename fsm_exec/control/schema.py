@@ -189,6 +189,18 @@ class MarketSeen(msgspec.Struct, frozen=True, kw_only=True):
     market: str
 
 
+class RiskStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How the brake of the account stands, since when and why: `active`; `reducing`: only what raises no worst case is
+    accepted; `halted`: nothing. `worst_case` is the most that can be lost, in dollars. `account_read` False: this
+    process has not read the account yet, and refuses what may add risk while there are limits."""
+
+    state: str
+    why: str
+    since: str | None
+    worst_case: str
+    account_read: bool
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """`state` is `degraded` while the engine runs and cannot act: the exchange cannot be read, does not accept our
     signature, or its streams are not live; `why_degraded` says it, in whatever state. `halt_within_s`: after a halt
@@ -197,7 +209,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     here. Of them `unknown_orders` were sent and not heard of since, `settling_orders` have ended and miss fills here,
     `loose_orders` are those of quarantined executions and of none. `nothing_live`: by the exchange's word, which has
     been asked since the start. `losses`: what the database had acknowledged and did not have when this daemon
-    started."""
+    started. `risk` null: the engine keeps no account."""
 
     version: str
     state: str
@@ -222,6 +234,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     watchers: int
     limits: ControlLimits
     losses: list[str] = []
+    risk: RiskStanding | None = None
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,6 +267,7 @@ __all__ = [
     "Page",
     "QuarantineSeen",
     "Quote",
+    "RiskStanding",
     "ShowQuery",
     "Status",
     "Submission",

@@ -357,6 +357,7 @@ class Control:
             watchers=len(self._watchers),
             limits=self._limits,
             losses=self._engine.losses,
+            risk=self.risk.standing(),
         )
 
 

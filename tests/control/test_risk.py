@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import httpx
 import msgspec
+import trio
+from trio.testing import MockClock
 
+from fsm_exec.cli.daemon.risk_commands import describe_standing
 from fsm_exec.cli.doctor import risk_check
 from fsm_exec.control.account_schema import RiskSeen
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.market_schema import Estimate
+from fsm_exec.control.schema import RiskStanding, Status
 from fsm_exec.core.account.limits import RiskLimits
+from fsm_exec.core.values.units import parse_count, parse_money, parse_price
+from fsm_exec.paper.tapes.tape import BookSnapshot
 from tests.control.conftest import TICKER, Desk, a_desk, error_of
+from tests.control.test_close import hold
+
+LOOK_S = 31
 
 LIMITS = RiskLimits(max_worst_case_market_dollars=5, daily_loss_dollars=100)
 
@@ -65,6 +74,39 @@ async def test_an_engine_without_an_account_says_so(desk: Desk) -> None:
     """No limit of risk holds there, and nobody may think so."""
     refused = await desk.http.get("/v1/risk")
     assert (refused.status_code, "keeps no account" in error_of(refused).message) == (409, True)
+
+
+async def test_the_status_says_how_the_brake_stands_and_why(autojump_clock: MockClock) -> None:
+    """Active until a loss reaches its limit, then reducing, with loss and limit; a person reads it on a line."""
+    async with a_desk(ControlLimits(), RiskLimits(daily_loss_dollars=1)) as desk:
+
+        async def standing() -> RiskStanding:
+            status = msgspec.json.decode((await desk.http.get("/v1/status")).content, type=Status)
+            assert status.risk is not None
+            return status.risk
+
+        first = await standing()
+        assert (first.state, first.why, first.since, first.worst_case) == ("active", "", None, "0.000000")
+        await trio.sleep(LOOK_S)
+        await hold(desk, quantity="8")
+        desk.exchange.apply(TICKER, BookSnapshot(((parse_price("0.30"), parse_count("20")),), ()))
+        await trio.sleep(LOOK_S)
+        seen = await standing()
+        assert (seen.state, seen.account_read) == ("reducing", True)
+        assert seen.why.startswith("the daily loss is ")
+        assert seen.why.endswith("; daily_loss_dollars is 1")
+        assert seen.since is not None
+        assert parse_money(seen.worst_case) >= 8 * 530_000
+        line = describe_standing(seen)
+        assert line.startswith(f"reducing since {seen.since[:19]}Z: {seen.why}; at most 4.")
+        unread = msgspec.structs.replace(seen, account_read=False)
+        assert describe_standing(unread).removeprefix(line).startswith("; the account has not been read yet")
+
+
+async def test_the_status_of_an_engine_without_an_account_says_so(desk: Desk) -> None:
+    """Null, and in words."""
+    seen = msgspec.json.decode((await desk.http.get("/v1/status")).content, type=Status).risk
+    assert (seen, describe_standing(seen)) == (None, "no account is kept, so no limit of it holds")
 
 
 def test_doctor_says_the_limits_and_which_brakes_are_off() -> None:

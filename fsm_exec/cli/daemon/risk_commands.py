@@ -11,6 +11,7 @@ from fsm_exec.cli.daemon.client_command import Client, daemon_command, open_cons
 from fsm_exec.cli.daemon.execution_tables import day_and_clock
 from fsm_exec.cli.output import say
 from fsm_exec.control.account_schema import RiskLimitSeen, RiskSeen
+from fsm_exec.control.schema import RiskStanding
 
 
 @click.group(invoke_without_command=True)
@@ -40,12 +41,25 @@ def reduce(daemon: Client, *, as_json: bool) -> None:
     _print(daemon.risk_reduce(), as_json=as_json)
 
 
+def describe_brake(seen: RiskSeen | RiskStanding) -> str:
+    """Describe the brake: its state, since when, and why."""
+    since = "" if seen.since is None else f" since {seen.since[: len('2023-04-10T18:00:00')]}Z"
+    return f"{seen.state}{since}{f': {seen.why}' if seen.why else ''}"
+
+
+def describe_standing(seen: RiskStanding | None) -> str:
+    """Describe on one line what the status has of the risk."""
+    if seen is None:
+        return "no account is kept, so no limit of it holds"
+    unread = "" if seen.account_read else "; the account has not been read yet, so what may add risk is refused"
+    return f"{describe_brake(seen)}; at most {dollars(seen.worst_case)} dollars can be lost{unread}"
+
+
 def _print(seen: RiskSeen, *, as_json: bool) -> None:
     if as_json:
         print_json(seen)
         return
-    since = "" if seen.since is None else f" since {seen.since[: len('2023-04-10T18:00:00')]}Z"
-    say(f"risk is {seen.state}{since}{f': {seen.why}' if seen.why else ''}")
+    say(f"risk is {describe_brake(seen)}")
     day = "" if seen.day is None else f" ({seen.day}, {seen.time_zone})"
     say(
         f"at most {dollars(seen.worst_case)} dollars can be lost; today{day} {dollars(seen.daily_loss)} were, "

@@ -14,6 +14,7 @@ from rich.table import Table
 from fsm_exec.cli.daemon.client_command import Client, daemon_command, daemon_options, open_console, print_json
 from fsm_exec.cli.daemon.execution_tables import list_table, print_detail, word_of
 from fsm_exec.cli.daemon.open_orders import describe_open_orders
+from fsm_exec.cli.daemon.risk_commands import describe_standing
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX
 from fsm_exec.control.schema import (
@@ -110,7 +111,9 @@ def status(daemon: Client, *, as_json: bool) -> None:
         return
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, value in msgspec.structs.asdict(status).items():
-        if name not in ORDER_COUNTS:
+        if name == "risk":
+            table.add_row(name, describe_standing(status.risk))
+        elif name not in ORDER_COUNTS:
             table.add_row(name, _shown(value))
         elif name == "live_orders":
             table.add_row("orders", describe_open_orders(status))
