@@ -145,6 +145,15 @@ def test_the_installed_command_runs_the_demo(installed: Installed) -> None:
     assert Path(found["db"]).is_file()
 
 
+def test_the_installed_command_draws_a_report(installed: Installed) -> None:
+    """What draws comes with the wheel: no second installation."""
+    installed.run("fsm-exec", "demo", "--speed", "max", "--executions", "2", "--json", "--db", "drawn.sqlite")
+    installed.run("fsm-exec", "report", "drawn.sqlite")
+    installed.run("fsm-exec", "report", "drawn.sqlite", "--execution", "e000001")
+    for name in ("drawn.html", "drawn-e000001.html"):
+        assert "Plotly.newPlot" in (installed.elsewhere / name).read_text(encoding="utf-8")
+
+
 def test_the_installed_command_draws_the_diagrams(installed: Installed) -> None:
     """One drawing a table, the same as the checkout's."""
     installed.run("fsm-exec", "diagrams", "--out", "drawn")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -45,7 +44,8 @@ def report(
         raise UserError(f"{file} is an experiment; {GIVEN_PER_EXECUTION}")
     target = out or file.with_name(f"{file.stem}{'-' + execution if execution else ''}.html")
     _check_free(target, force=force)
-    drawing = _import_drawing()
+    from fsm_exec.lab.report import renderers as drawing  # with plotly, which nothing but a drawing needs
+
     damage: list[str] = []
     if experiment:
         names = None if methods is None else options.split_list("--methods", methods)
@@ -73,19 +73,6 @@ def _check_free(target: Path, *, force: bool) -> None:
         raise UserError(f"cannot write {target}: {error.strerror}; give another --out") from error
     if not is_page:
         raise UserError(f"{target} is no page, so it is not written over; give another --out")
-
-
-def _import_drawing() -> Any:  # noqa: ANN401  # the module: what draws is loaded only when something is drawn
-    """Import what draws. Raises UserError if the plotting library is missing."""
-    try:
-        from fsm_exec.lab.report import renderers
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("plotly"):
-            raise
-        raise UserError(
-            "reports are drawn with plotly, which is not installed: pip install 'fsm-exec[report]'"
-        ) from None
-    return renderers
 
 
 def _is_database(file: Path) -> bool:
