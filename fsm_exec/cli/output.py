@@ -33,17 +33,6 @@ def say_json(document: object, *, indent: int | None = None) -> None:
     click.echo(escaped_json(text if indent is None else msgspec.json.format(text, indent=indent)))
 
 
-def trim_dollars(dollars: str) -> str:
-    """Remove trailing zeros, but keep two decimals at least."""
-    whole, _, fraction = dollars.partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
-
-
-def trim_count(count: str) -> str:
-    """Remove the decimals of a whole count."""
-    return count.removesuffix(".00")
-
-
 class Page(Console):
     """A console for tables and lines."""
 

@@ -5,5 +5,4 @@ submit            one execution for the daemon
 status_commands   list, show, watch, status
 control_commands  cancel, halt, resume
 client_command    what all of them share: finding the daemon, printing
-open_orders       how many orders may still be live, in words
 """

@@ -11,9 +11,10 @@ from rich.table import Table
 
 from fsm_exec.cli.daemon.client_command import Client, daemon_command, open_console, print_json
 from fsm_exec.cli.daemon.execution_tables import day_and_clock
-from fsm_exec.cli.output import say, trim_count, trim_dollars
+from fsm_exec.cli.output import say
 from fsm_exec.control.account_schema import AccountSeen, By, DifferenceSeen, PositionSeen, ProfitSeen, ProfitTable
-from fsm_exec.core.values.units import MoneyE6, format_fixed, parse_money
+from fsm_exec.core.values.short_text import dollars, signed, trim_count, trim_dollars
+from fsm_exec.core.values.units import parse_money
 
 
 @click.command()
@@ -149,15 +150,3 @@ def _say_notes(unpriced: Sequence[str], damage: Sequence[str]) -> None:
         say(f"no price is known of {', '.join(unpriced)}: taken to bring nothing")
     for line in damage:
         say(f"damaged: {line}")
-
-
-def dollars(money: str) -> str:
-    """Return dollars to four decimals, of which the last two only where they say something; half away from zero."""
-    value = parse_money(money)
-    rounded = (abs(value) + 50) // 100
-    return trim_dollars(format_fixed(-rounded if value < 0 else rounded, 4))
-
-
-def signed(money: str) -> str:
-    """The same, with its sign."""
-    return f"+{dollars(money)}" if parse_money(money) > MoneyE6(0) else dollars(money)

@@ -9,10 +9,11 @@ import click
 from fsm_exec.cli.daemon.arguments import TradeCommand, check_price, check_quantity
 from fsm_exec.cli.daemon.client_command import Client, daemon_command, print_json
 from fsm_exec.cli.daemon.submit import KEY_BYTES
-from fsm_exec.cli.output import say, trim_count, trim_dollars
+from fsm_exec.cli.output import say
 from fsm_exec.control.account_schema import CLOSE_HORIZON_S, CLOSE_METHOD, ClosedMarket, CloseWanted
 from fsm_exec.control.client import DaemonAbsent
 from fsm_exec.core.errors import ExecError
+from fsm_exec.core.values.short_text import trim_count, trim_dollars
 
 
 class NotAllClosed(ExecError):

@@ -8,8 +8,8 @@ from typing import Final
 import click
 
 from fsm_exec.cli.daemon.client_command import Client, daemon_command, print_json
-from fsm_exec.cli.daemon.open_orders import describe_open_orders
 from fsm_exec.cli.output import say
+from fsm_exec.control.open_orders import describe_open_orders
 from fsm_exec.core.errors import ExecError
 
 LOOK_S: Final = 0.5

@@ -19,7 +19,6 @@ import msgspec
 import trio
 
 from fsm_exec.cli.config import LoadedConfig
-from fsm_exec.cli.daemon.open_orders import describe_open_orders
 from fsm_exec.cli.database.instance import draw_instance
 from fsm_exec.cli.database.methods import method_finder, save_shipped_methods, say_broken_packages
 from fsm_exec.cli.end_signals import ending_signals
@@ -29,6 +28,7 @@ from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.app import ControlApp
 from fsm_exec.control.broadcast import Watchers
 from fsm_exec.control.daemon_registry import Daemon, register_daemon
+from fsm_exec.control.open_orders import describe_open_orders
 from fsm_exec.control.server import run_server, url_of
 from fsm_exec.control.service import Control, DaemonInfo
 from fsm_exec.core.values.times import to_iso

@@ -12,10 +12,11 @@ from rich.table import Table
 from fsm_exec.cli.daemon.arguments import TradeCommand, check_cap, check_price, check_quantity, parse_outcome
 from fsm_exec.cli.daemon.client_command import Client, daemon_options, open_client, open_console, print_json
 from fsm_exec.cli.daemon.wording import check_complete, in_words_of_the_command
-from fsm_exec.cli.output import say, trim_count, trim_dollars
+from fsm_exec.cli.output import say
 from fsm_exec.control.client import DaemonFailed, Refused, parse_estimate
 from fsm_exec.control.market_schema import Estimate, EstimateWanted, MethodForecast
 from fsm_exec.control.schema import DEFAULT_METHOD
+from fsm_exec.core.values.short_text import cents, percent, trim_count, trim_dollars
 
 WITHOUT_BASIS: Final = {
     "method": "this method was not fitted",
@@ -125,17 +126,3 @@ def _table_of(methods: list[MethodForecast]) -> Table:
         interval = f"{cents(m.cost_low)} to {cents(m.cost_high)}"
         table.add_row(m.method, cents(m.cost), interval, percent(m.fill_share), percent(m.all_filled))
     return table
-
-
-def cents(dollars: str) -> str:
-    """Return dollars with five decimals as cents with two, half away from zero."""
-    negative, digits = dollars.startswith("-"), int(dollars.replace("-", "").replace(".", ""))
-    whole, rest = divmod((digits + 5) // 10, 100)
-    return f"{'-' if negative and (whole or rest) else ''}{whole}.{rest:02}"
-
-
-def percent(share: str | None) -> str:
-    """Return a share with six decimals as a whole percentage."""
-    if share is None:
-        return "-"
-    return f"{(int(share.replace('.', '')) + 5_000) // 10_000} %"

@@ -12,10 +12,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.cli.daemon.client_command import open_console
-from fsm_exec.cli.output import say, trim_count, trim_dollars
+from fsm_exec.cli.output import say
 from fsm_exec.control.schema import ExecutionDetail, ExecutionSummary, Quote
 from fsm_exec.core.execution.reduce_only import POSITION_GONE
 from fsm_exec.core.market.limits import LIMIT_BELOW_MARKET
+from fsm_exec.core.values.short_text import trim_count, trim_dollars
 
 CLOCK: Final = slice(len("2023-04-10T"), len("2023-04-10T18:00:00"))  # of a time, what a person reads within a day
 DAY_AND_CLOCK: Final = slice(len("2023-"), len("2023-04-10T18:00:00"))

@@ -13,8 +13,9 @@ from rich.table import Table
 from fsm_exec.cli.daemon.arguments import parse_outcome
 from fsm_exec.cli.daemon.client_command import Client, daemon_command, open_console, print_json
 from fsm_exec.cli.daemon.execution_tables import dollars_or_dash
-from fsm_exec.cli.output import say, trim_count, trim_dollars
+from fsm_exec.cli.output import say
 from fsm_exec.control.market_schema import LEVELS_MAX, MARKETS_MAX, BookLevel, MarketBook, MarketLine
+from fsm_exec.core.values.short_text import trim_count, trim_dollars
 from fsm_exec.core.values.units import Outcome
 
 DAY_AND_MINUTE: Final = slice(len("2023-"), len("2023-04-10T18:00"))

@@ -6,12 +6,12 @@ import click
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsm_exec.cli.daemon.account_commands import dollars
 from fsm_exec.cli.daemon.client_command import Client, daemon_command, open_console, print_json
 from fsm_exec.cli.daemon.execution_tables import day_and_clock
 from fsm_exec.cli.output import say
 from fsm_exec.control.account_schema import RiskLimitSeen, RiskSeen
 from fsm_exec.control.schema import RiskStanding
+from fsm_exec.core.values.short_text import dollars
 
 
 @click.group(invoke_without_command=True)

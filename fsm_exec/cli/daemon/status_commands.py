@@ -13,10 +13,10 @@ from rich.table import Table
 
 from fsm_exec.cli.daemon.client_command import Client, daemon_command, daemon_options, open_console, print_json
 from fsm_exec.cli.daemon.execution_tables import list_table, print_detail, word_of
-from fsm_exec.cli.daemon.open_orders import describe_open_orders
 from fsm_exec.cli.daemon.risk_commands import describe_standing
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX
+from fsm_exec.control.open_orders import describe_open_orders
 from fsm_exec.control.schema import (
     ExecutionState,
     ListQuery,

@@ -12,10 +12,11 @@ from fsm_exec.cli.daemon.arguments import TradeCommand, check_cap, check_price, 
 from fsm_exec.cli.daemon.client_command import daemon_options, open_client, print_json
 from fsm_exec.cli.daemon.estimate import print_estimate
 from fsm_exec.cli.daemon.wording import check_complete, in_words_of_the_command
-from fsm_exec.cli.output import say, trim_count, trim_dollars
+from fsm_exec.cli.output import say
 from fsm_exec.control.client import DaemonAbsent, DaemonFailed, Refused, parse_estimate, parse_submission
 from fsm_exec.control.schema import DEFAULT_METHOD, Accepted, Submission
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.values.short_text import trim_count, trim_dollars
 from fsm_exec.core.values.units import MoneyE6, ceil_div, format_money, parse_count, parse_money
 
 KEY_BYTES: Final = 12

@@ -8,7 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from fsm_exec.cli.output import Page, trim_dollars
+from fsm_exec.cli.output import Page
+from fsm_exec.core.values.short_text import trim_dollars
 from fsm_exec.core.values.units import format_money
 from fsm_exec.lab.break_even import BreakEven
 from fsm_exec.lab.review import TRIGGERS, By, Figures, Measure, Name, Trigger, Verdict, interval, percent

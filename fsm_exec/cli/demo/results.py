@@ -8,8 +8,8 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsm_exec.cli.output import trim_dollars
 from fsm_exec.core.market.orders import FillListing, OrderListing
+from fsm_exec.core.values.short_text import trim_dollars
 from fsm_exec.core.values.units import MoneyE6, format_count, format_fixed, format_money, format_price, rounded_ratio
 from fsm_exec.runtime.engine import EndedExecution
 

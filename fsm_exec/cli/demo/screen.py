@@ -16,9 +16,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fsm_exec.cli.output import Page, trim_dollars
+from fsm_exec.cli.output import Page
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.values.short_text import trim_dollars
 from fsm_exec.core.values.units import CountE2, PriceE4, format_count, format_price
 from fsm_exec.runtime.engine import Engine
 
