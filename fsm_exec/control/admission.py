@@ -220,8 +220,8 @@ def _parse_slippage(text: str | None) -> Decimal:
 def _parse_edge(given: EdgeGiven) -> Edge:
     if given.expected_value is None:
         raise UserError("missing: expected_value, which goes with model_probability beside a quantity")
-    if (given.shrink, given.fraction, given.bankroll) != (None, None, None):
-        raise UserError("shrink, fraction and bankroll find a quantity: leave them out, or the quantity")
+    if any(one is not None for one in (given.shrink, given.fraction, given.bankroll, given.min_edge)):
+        raise UserError("shrink, fraction, bankroll and min_edge find a quantity: leave them out, or the quantity")
     return make_edge(parse_fixed(given.model_probability, PPM_DECIMALS), parse_money(given.expected_value))
 
 

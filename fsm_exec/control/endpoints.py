@@ -201,7 +201,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         "/estimate",
         "What an execution would cost, and whether it would be accepted. Nothing is sent or stored.",
         {200: Estimate},
-        _codes(_BODY, _READ, {422: ("invalid", "over_limit")}),
+        _codes(_BODY, _READ, {422: ("invalid", "no_edge", "over_limit")}),
         body=EstimateWanted,
     ),
     Endpoint(

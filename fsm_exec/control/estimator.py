@@ -4,6 +4,7 @@ method is likely to make of it, and whether it would be accepted. Nothing is sen
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import msgspec
 
@@ -20,6 +21,7 @@ from fsm_exec.control.api_errors import refusal_of
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.market_schema import Estimate, EstimateWanted, LimitUse, MethodForecast, TakingNow, WritesNeeded
 from fsm_exec.control.schema import Submission, describe_missing
+from fsm_exec.control.sizer import Sizer
 from fsm_exec.control.watched_markets import MID_DECIMALS, WatchedMarkets
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.account.worst_case import Exposure, loss_e6
@@ -66,23 +68,38 @@ class Estimator:
         find_method: Callable[[str], Method],
         check_running: Callable[[], None],
         table: EstimateTable | None,
+        sizer: Sizer,
     ) -> None:
+        self._sizer = sizer
         self._engine, self._markets, self._wall, self._limits = engine, markets, wall, limits
         self._find_method, self._check_running, self._table = find_method, check_running, table
 
     async def estimate(self, given: EstimateWanted) -> Estimate:
-        """Estimate an order. Raises UserError for one that makes no sense, and what asking the exchange raises."""
+        """Estimate an order. Raises UserError for one that makes no sense, NothingToBuy where its edge is worth no
+        contract, and what asking the exchange raises."""
+        if given.quantity is None and given.edge is not None:
+            return await self._estimate_sized(given)
+        return await self._estimate(given, "given")
+
+    async def _estimate_sized(self, given: EstimateWanted) -> Estimate:
+        """Estimate what the edge gives."""
+        by_edge = await self._sizer.build(self._submission(given, given.limit, given.methods[0]))
+        as_sized = msgspec.structs.replace(given, quantity=by_edge.given.quantity, cap=by_edge.given.cap, edge=None)
+        return msgspec.structs.replace(await self._estimate(as_sized, "edge"), sized=by_edge.sized)
+
+    async def _estimate(self, given: EstimateWanted, limit_from: Literal["given", "edge"]) -> Estimate:
         self._check_fields(given)
         with self._markets.hold(given.ticker):
             feed = await self._markets.open(given.ticker)
             check_market(feed.terms, feed.status)
             view = feed.view_with_signals(given.outcome)
             from_book = all(getattr(given, name) is None for name in PRICES)
-            limit = format_price(price_to_take(view, parse_count(given.quantity))) if from_book else given.limit
+            quantity_e2 = parse_count(given.quantity or "0")  # checked
+            limit = format_price(price_to_take(view, quantity_e2)) if from_book else given.limit
             requests = [self._checked(given, limit, method) for method in given.methods]
             limits = limits_for(requests[0], feed.terms)
             seconds = self._seconds(requests[0])
-            told = self._answer(requests, limits, view, feed.terms.fees, seconds, from_book=from_book)
+            told = self._answer(requests, limits, view, feed.terms.fees, seconds, "book" if from_book else limit_from)
             return await self._with_risk(told, requests[0], limits, feed.terms)
 
     async def _with_risk(
@@ -115,10 +132,12 @@ class Estimator:
         )
 
     def _checked(self, given: EstimateWanted, limit: str | None, method: str) -> CheckedSubmission:
+        return check_submission(self._submission(given, limit, method), self._find_method)
+
+    @staticmethod
+    def _submission(given: EstimateWanted, limit: str | None, method: str) -> Submission:
         fields = {name: value for name, value in msgspec.structs.asdict(given).items() if name != "methods"}
-        return check_submission(
-            Submission(**{**fields, "limit": limit, "method": method, "key": KEY}), self._find_method
-        )
+        return Submission(**{**fields, "limit": limit, "method": method, "key": KEY})
 
     def _seconds(self, request: CheckedSubmission) -> int:
         now_us = self._wall.now_us()
@@ -131,8 +150,7 @@ class Estimator:
         view: MarketView,
         fees: FeeTerms,
         seconds: int,
-        *,
-        from_book: bool,
+        limit_from: Literal["given", "book", "edge"],
     ) -> Estimate:
         first = requests[0]
         taken = taking_cost(view, fees, first.target_e2, limits.worst_e4)
@@ -153,7 +171,7 @@ class Estimator:
             seconds=seconds,
             limit=format_price(limits.worst_e4),
             cap=format_money(limits.cap_e6),
-            limit_from="book" if from_book else "given",
+            limit_from=limit_from,
             at_most=format_money(most),
             bid=None if view.best_bid is None else format_price(view.best_bid),
             ask=None if view.best_ask is None else format_price(view.best_ask),

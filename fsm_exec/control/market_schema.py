@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fsm_exec.control.schema import DEFAULT_METHOD, Number
+from fsm_exec.control.schema import DEFAULT_METHOD, EdgeGiven, Number
 from fsm_exec.core.values.units import Outcome
 
 MARKETS_MAX = 200
@@ -81,11 +81,12 @@ class MarketBook(msgspec.Struct, frozen=True, kw_only=True):
 
 class EstimateWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a submission would say, without a key, and `methods` to compare. Without any price the limit is the one at
-    which the book of now has the whole quantity. Nothing is sent or stored."""
+    which the book of now has the whole quantity; without a quantity either, an `edge` gives quantity and cap. Nothing
+    is sent or stored."""
 
     ticker: Ticker
     outcome: Outcome
-    quantity: Number
+    quantity: Number | None = None
     methods: Annotated[list[str], msgspec.Meta(min_length=1, max_length=METHODS_MAX)] = msgspec.field(
         default_factory=lambda: [DEFAULT_METHOD]
     )
@@ -95,6 +96,7 @@ class EstimateWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     max_slippage: Number | None = None
     deadline: Annotated[str, msgspec.Meta(max_length=40)] | None = None
     horizon_s: Annotated[int, msgspec.Meta(ge=1, le=10**9)] | None = None
+    edge: EdgeGiven | None = None
 
 
 class TakingNow(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,8 +146,9 @@ class LimitUse(msgspec.Struct, frozen=True, kw_only=True):
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """`limit` and `cap` are those the execution would have, `at_most` what it could cost in all, in dollars;
-    `limit_from` says where the limit is from. `refusals` are the reasons for which a submission of this would be
-    refused now. `fitted_on` is the day of the table that the forecasts rest on, `fitted_to` what it was fitted to."""
+    `limit_from` says where the limit is from, `sized` how an edge gave the quantity. `refusals` are the reasons for
+    which a submission of this would be refused now. `fitted_on` is the day of the table that the forecasts rest on,
+    `fitted_to` what it was fitted to."""
 
     ticker: str
     outcome: Outcome
@@ -153,7 +156,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     seconds: int
     limit: str
     cap: str
-    limit_from: Literal["given", "book"]
+    limit_from: Literal["given", "book", "edge"]
     at_most: str
     bid: str | None
     ask: str | None
@@ -165,3 +168,4 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     refusals: list[str]
     fitted_on: str | None
     fitted_to: list[str]
+    sized: str | None = None

@@ -42,13 +42,15 @@ class EdgeGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """`model_probability` of the own outcome. Beside a quantity it goes with `expected_value`, dollars per contract
     after the taker fee. Without a quantity the submission is sized by it: `shrink` is how far it is trusted (1:
     wholly), `fraction` the part of the bankroll that is played with (0.25), `bankroll` dollars (null: what is
-    available, and the cost of what is held of this market)."""
+    available, and the cost of what is held of this market), `min_edge` what a contract has to be worth beyond its
+    all-in price at least, in dollars (0)."""
 
     model_probability: Number
     expected_value: Number | None = None
     shrink: Number | None = None
     fraction: Number | None = None
     bankroll: Number | None = None
+    min_edge: Number | None = None
 
 
 class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

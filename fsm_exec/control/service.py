@@ -92,10 +92,10 @@ class Control:
         self._keys: dict[str, _KeyLock] = {}  # submissions under way
         self._accepting = 0
         self.markets = WatchedMarkets(engine, reads, wall)
-        self.estimator = Estimator(
-            engine, self.markets, wall, limits, find_method, self._check_running, load_estimate_table()
-        )
         self._sizer = Sizer(engine, reads, self.markets, find_method)
+        self.estimator = Estimator(
+            engine, self.markets, wall, limits, find_method, self._check_running, load_estimate_table(), self._sizer
+        )
         self.closer = Closer(reads, self.markets, find_method, self._accept_once)
         self.risk = RiskViews(engine, store)
         self.account = AccountViews(engine, store, reads, wall)

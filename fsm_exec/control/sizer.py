@@ -121,13 +121,16 @@ def parse_belief(edge: EdgeGiven, bankroll_e6: MoneyE6) -> Belief:
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
 
-    try:
-        bankroll = bankroll_e6 if edge.bankroll is None else parse_money(edge.bankroll)
-    except UserError as error:
-        raise UserError(f"bankroll: {error}") from None
+    def dollars(name: str, text: str | None, otherwise: MoneyE6) -> MoneyE6:
+        try:
+            return otherwise if text is None else parse_money(text)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from None
+
     return Belief(
         probability_ppm=parse("model_probability", edge.model_probability, 0),
-        bankroll_e6=bankroll,
+        bankroll_e6=dollars("bankroll", edge.bankroll, bankroll_e6),
         fraction_ppm=parse("fraction", edge.fraction, FRACTION_PPM),
         shrink_ppm=parse("shrink", edge.shrink, SHRINK_PPM),
+        min_edge_e6=dollars("min_edge", edge.min_edge, MoneyE6(0)),
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import random
 from decimal import Decimal
+from fractions import Fraction
 
+import msgspec
 import pytest
 
 from fsm_exec.core.account.sizing import Belief, Size, Stakes, WhyNothing, size_of
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.market.fees import fee_terms
-from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
+from fsm_exec.core.values.units import LINEAR_CENT, PPM, CountE2, MoneyE6, PriceE4
 
 FEES = fee_terms("quadratic", Decimal(1))
 DEEP: Ladder = ((PriceE4(5_600), CountE2(10**9)),)
@@ -83,6 +85,33 @@ def growths(believed: Belief, asks: Ladder, held: Stakes) -> dict[int, float]:
     return found
 
 
+def test_a_minimum_edge_is_left_of_every_contract_and_one_more_would_not_leave_it() -> None:
+    """Of 300 random books: as many as a search by ones finds with r in rational numbers, less the more is asked for."""
+    seed = 20261131
+    chance = random.Random(seed)
+    for trial in range(300):
+        price, asks = chance.randint(5, 80) * 100, []
+        for _ in range(chance.randint(1, 5)):
+            asks.append((PriceE4(price), CountE2(chance.randint(1, 60) * 100)))
+            price += chance.randint(1, 4) * 100
+        believed = belief(chance.randint(20, 980) * 1_000, 100, min_edge_e6=chance.choice((5_000, 20_000, 80_000)))
+        found = sized(believed, tuple(asks))
+        p, least = Fraction(believed.probability_ppm, PPM), Fraction(believed.min_edge_e6, PPM)
+        w0 = w1 = Fraction(25)
+        number = 0
+        for each in (FEES.all_in(at, taker=True) for at, count in asks for _ in range(count // 100)):
+            k = Fraction(each, 1_000_000)
+            after0, after1 = w0 - k, w1 - k + 1
+            if after0 <= 0 or k > p * after0 / (p * after0 + (1 - p) * after1) - least:
+                break
+            w0, w1, number = after0, after1, number + 1
+        assert found.quantity_e2 == number * 100, (seed, trial, found)
+        if number:
+            assert Fraction(found.cap_e6, PPM) <= p * w0 / (p * w0 + (1 - p) * w1) - least
+            plain = sized(msgspec.structs.replace(believed, min_edge_e6=MoneyE6(0)), tuple(asks))
+            assert plain.quantity_e2 >= found.quantity_e2
+
+
 def test_growth_by_chance_is_highest_at_the_stated_fraction() -> None:
     """4,000 bets a path, the same luck for all: the full fraction grows fastest, half of it less, twice of it less."""
     chance = random.Random(7)
@@ -140,6 +169,8 @@ def test_depth_position_and_doubt_make_it_less() -> None:
         ({"fraction_ppm": 0}, "fraction"),
         ({"fraction_ppm": 1_000_001}, "fraction"),
         ({"shrink_ppm": 0}, "shrink"),
+        ({"min_edge_e6": -1}, "min_edge"),
+        ({"min_edge_e6": 1_000_000}, "min_edge"),
         ({"dollars": 0}, "bankroll"),
         ({"dollars": -5}, "bankroll"),
     ],

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from fsm_exec.cli.daemon.execution_tables import describe_seconds
+from fsm_exec.control.market_schema import Estimate
 from fsm_exec.control.schema import Accepted
 from fsm_exec.core.values.units import price_hint
 from tests.cli.daemons import command, serve, show
@@ -31,6 +32,11 @@ MISTAKES: list[tuple[tuple[str, ...], str]] = [
     (("T", "yes", "5", "--limit", "inf"), "'--limit': 'inf' is not a plain decimal number; give dollars per contract"),
     (("T", "yes", "5", "--cap", "62"), "'62' is not between 0 and 1 dollar; did you mean 0.62?"),
     (("T", "yes", "5", "--cap", "0"), "'0' is not between 0 and 1 dollar; give dollars"),
+    (
+        ("T", "yes", "5", "--probability", "0.6", "--horizon", "9"),
+        "--probability finds the quantity: leave QUANTITY out",
+    ),
+    (("T", "yes", "5", "--limit", "0.5", "--horizon", "9", "--min-edge", "0.1"), "--min-edge goes with --probability"),
     (("T", "yes", "5", "--limt", "0.5"), "No such option '--limt'. Did you mean '--limit'?"),
 ]
 
@@ -85,6 +91,30 @@ async def test_what_came_of_a_limit_is_said_everywhere(tmp_path: Path) -> None:
         assert (await command(at, "halt")).returncode == 0
         refused = await command(at, "submit", TICKER, "yes", "5", "--limit", "0.30", "--horizon", "9")
         assert (refused.returncode, "fsm-exec resume" in refused.stderr) == (1, True)
+        assert await daemon.end() == 0
+
+
+async def test_a_dry_run_of_a_chance_says_the_size_and_buys_nothing(tmp_path: Path) -> None:
+    """By `submit --dry-run` and `estimate` alike: quantity, cap, limit and how they came to be; without an edge the
+    reason, as a refusal; then `submit` buys that much."""
+    async with site(tmp_path) as at:
+        daemon = await serve(at)
+        chance = (TICKER, "yes", "--probability", "0.62", "--bankroll", "100", "--horizon", "20")
+        for asked in (("submit", *chance, "--dry-run"), ("estimate", *chance)):
+            done = await command(at, *asked)
+            assert done.returncode == 0, done.stderr
+            assert "sized: probability 0.620000, 0.250000 of a bankroll of 100.000000 dollars" in done.stdout
+            assert "7 YES of KXTEST-26OCT01-A within" in done.stdout
+            assert "limit 0.53 per contract (what the edge is worth); cap 0.5" in done.stdout
+            assert "nothing was sent" in done.stdout
+        told = await command(at, "estimate", *chance, "--min-edge", "0.05", "--json")
+        assert msgspec.json.decode(told.stdout, type=Estimate).quantity == "2.00"
+        none = await command(at, "submit", TICKER, "yes", "--probability", "0.5", "--horizon", "20", "--dry-run")
+        assert (none.returncode, none.stdout, none.stderr.count("\n")) == (2, "", 1)
+        assert "nothing is worth buying" in none.stderr
+        assert at.exchange.orders == {}
+        bought = await command(at, "submit", *chance, "--json")
+        assert msgspec.json.decode(bought.stdout, type=Accepted).quantity == "7.00"
         assert await daemon.end() == 0
 
 

@@ -96,6 +96,14 @@ async def test_an_estimate_says_what_it_would_cost_and_sends_nothing(desk: Desk)
 REFUSED: list[tuple[dict[str, object], int, str]] = [
     ({"horizon_s": None}, 422, "missing: horizon_s or deadline"),
     ({"quantity": "nan"}, 422, "quantity: 'nan'"),
+    ({"quantity": None}, 422, "missing: quantity"),
+    (
+        {"quantity": None, "limit": "0.5", "edge": {"model_probability": "0.6"}},
+        422,
+        "leave limit, cap and target_price",
+    ),
+    ({"edge": {"model_probability": "0.6"}}, 422, "missing: expected_value"),
+    ({"quantity": None, "edge": {"model_probability": "1"}}, 422, "above 0 and below 1"),
     ({"limit": "55"}, 422, "did you mean 0.55?"),
     ({"limit": "0.4", "cap": "0.5"}, 422, "not both"),
     ({"methods": ["no_such"]}, 422, "no_such"),

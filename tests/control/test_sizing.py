@@ -6,9 +6,11 @@ import httpx
 import msgspec
 import pytest
 
+from fsm_exec.control.market_schema import Estimate
 from fsm_exec.control.schema import Accepted
 from fsm_exec.core.journal.snapshot import decode_snapshot
-from tests.control.conftest import Desk, error_of
+from fsm_exec.core.values.units import parse_money
+from tests.control.conftest import TICKER, Desk, error_of
 
 UNSIZED = {"quantity": None, "target_price": None}
 
@@ -75,6 +77,40 @@ async def test_the_bankroll_is_what_is_available_unless_given(desk: Desk) -> Non
     assert told.quantity == "10.00", "all that is offered"
 
 
+async def test_an_estimate_sizes_as_a_submission_and_sends_nothing(desk: Desk) -> None:
+    """Quantity, cap, limit and the reasons are those that a submission then has; nothing is stored, not as an
+    opportunity either, and zero is refused with its reason."""
+    wanted = {"ticker": TICKER, "outcome": "yes", "horizon_s": 60, "methods": ["simple_limit", "market"]}
+
+    async def ask(**edge: str) -> httpx.Response:
+        given = {"model_probability": "0.62", "bankroll": "100", **edge}
+        return await desk.http.post("/v1/estimate", content=msgspec.json.encode({**wanted, "edge": given}))
+
+    answer = await ask()
+    assert answer.status_code == 200, answer.text
+    told = msgspec.json.decode(answer.content, type=Estimate)
+    nothing = await ask(model_probability="0.50")
+    assert (nothing.status_code, error_of(nothing).code) == (422, "no_edge")
+    assert "no edge" in error_of(nothing).message
+    assert (await desk.executions(), await edges(desk), list(desk.exchange.orders.values())) == (0, [], [])
+    assert (told.quantity, told.limit_from, len(told.methods), told.refusals) == ("7.00", "edge", 2, [])
+    then = await accepted(desk)
+    assert (told.quantity, told.limit, told.cap, told.sized) == (then.quantity, then.limit, then.cap, then.sized)
+
+
+async def test_a_minimum_edge_lowers_cap_and_quantity(desk: Desk) -> None:
+    """The offer of 0.53 costs 0.547437 all in: worth 0.0726 more at 0.62; 0.05 is left for fewer, 0.08 for none, and it
+    is said."""
+    few = await accepted(desk, min_edge="0.05")
+    assert few.quantity == "2.00"
+    assert few.sized is not None
+    assert "(at least 0.050000 is asked for): 2.00 contracts" in few.sized
+    assert parse_money(few.cap or "0") < 620_000 - 50_000
+    none = await submit(desk, "k2", min_edge="0.08")
+    assert (none.status_code, error_of(none).code) == (422, "no_edge")
+    assert "(at least 0.080000 is asked for): too little edge" in error_of(none).message
+
+
 def with_each(name: str, values: str, says: str) -> list[tuple[dict[str, object], int, str]]:
     """A mistake for each of the values."""
     return [({"edge": {"model_probability": "0.6", name: value}}, 422, says) for value in values.split()]
@@ -86,6 +122,7 @@ MISTAKES: list[tuple[dict[str, object], int, str]] = [
     *with_each("bankroll", "0 -5 nan 1e3", "bankroll"),
     *with_each("fraction", "0 1.1 nan", "fraction"),
     *with_each("shrink", "0 2 x", "shrink"),
+    *with_each("min_edge", "1 -0.01 nan 2c", "min_edge"),
     ({"edge": {"model_probability": "0.6"}, "limit": "0.5"}, 422, "leave limit, cap and target_price out"),
     ({"edge": {"model_probability": "0.6", "expected_value": "0.1"}}, 422, "expected_value goes with a quantity"),
     ({"edge": {"model_probability": "0.6"}, "horizon_s": None}, 422, "missing: horizon_s or deadline"),

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fsm_exec.cli.daemon.arguments import TradeCommand, check_cap, check_price, check_quantity, parse_outcome
 from fsm_exec.cli.daemon.client_command import Client, daemon_options, open_client, open_console, print_json
+from fsm_exec.cli.daemon.sizing import Sizing, edge_of, sizing_options
 from fsm_exec.cli.daemon.wording import check_complete, in_words_of_the_command
 from fsm_exec.cli.output import say
 from fsm_exec.control.client import DaemonFailed, Refused, parse_estimate
@@ -30,6 +31,8 @@ WITHOUT_BASIS: Final = {
 }
 """What the word of an estimate that is none means."""
 
+LIMIT_FROM: Final = {"given": "", "book": " (what buys it all now)", "edge": " (what the edge is worth)"}
+
 
 @click.command(cls=TradeCommand)
 @click.argument("ticker", metavar="TICKER", required=False)
@@ -42,13 +45,15 @@ WITHOUT_BASIS: Final = {
 @click.option("--horizon", "horizon_s", type=click.IntRange(1, 10**9), help="Seconds that it may take.")
 @click.option("--deadline", help="When it would end, as 2030-01-31T14:05:00Z; instead of --horizon.")
 @click.option("--method", "methods", default=DEFAULT_METHOD, show_default=True, help="One, or several with commas.")
+@sizing_options
 @daemon_options
-def estimate(url: str | None, token_file: Path | None, *, as_json: bool, **given: object) -> None:
+def estimate(url: str | None, token_file: Path | None, sizing: Sizing, *, as_json: bool, **given: object) -> None:
     """Say what buying QUANTITY contracts of OUTCOME on TICKER would cost. Nothing is sent.
 
     What it costs to take it now, what each method is likely to make of it, which limits it would use, and whether
-    `submit` would be refused.
+    `submit` would be refused. With --probability also how much to buy.
     """
+    given["edge"] = edge_of(sizing, given["quantity"])
     check_complete(given, has_price=True)
     methods = [name.strip() for name in str(given.pop("methods")).split(",") if name.strip()]
     with open_client(url, token_file) as daemon:
@@ -83,10 +88,11 @@ def describe_estimate(told: Estimate) -> list[str]:
     quantity, outcome = trim_count(told.quantity), told.outcome.upper()
     bid, ask = (None if price is None else trim_dollars(price) for price in (told.bid, told.ask))
     now = told.taking_now
-    lines = [
+    lines = [] if told.sized is None else [f"sized: {told.sized}"]
+    lines += [
         f"{quantity} {outcome} of {told.ticker} within {told.seconds} s; bid {bid or '-'}, ask {ask or '-'}",
         f"limit {trim_dollars(told.limit)} per contract"
-        + (" (what buys it all now)" if told.limit_from == "book" else "")
+        + LIMIT_FROM[told.limit_from]
         + f"; cap {trim_dollars(told.cap)} with fees; at most {trim_dollars(told.at_most)} dollars in all",
     ]
     if not now.quantity.strip("0."):

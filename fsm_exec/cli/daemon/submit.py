@@ -11,11 +11,11 @@ import click
 from fsm_exec.cli.daemon.arguments import TradeCommand, check_cap, check_price, check_quantity, parse_outcome
 from fsm_exec.cli.daemon.client_command import daemon_options, open_client, print_json
 from fsm_exec.cli.daemon.estimate import print_estimate
+from fsm_exec.cli.daemon.sizing import Sizing, edge_of, sizing_options
 from fsm_exec.cli.daemon.wording import check_complete, in_words_of_the_command
 from fsm_exec.cli.output import say
 from fsm_exec.control.client import DaemonAbsent, DaemonFailed, Refused, parse_estimate, parse_submission
 from fsm_exec.control.schema import DEFAULT_METHOD, Accepted, Submission
-from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.short_text import trim_count, trim_dollars
 from fsm_exec.core.values.units import MoneyE6, ceil_div, format_money, parse_count, parse_money
 
@@ -46,14 +46,7 @@ KEY_BYTES: Final = 12
 )
 @click.option("--max-slippage", help="How far above --target-price, as a fraction of it.  [default: 0.02]")
 @click.option("--worst-price", type=check_price, hidden=True, help="The older name of --limit.")
-@click.option(
-    "--probability",
-    help="Instead of QUANTITY and --limit: the chance of the outcome, as 0.62. How much to buy, and at what price at "
-    "most, follows by fractional Kelly, with fees and what is held counted in.",
-)
-@click.option("--shrink", help="With --probability: how far it is trusted.  [default: 1]")
-@click.option("--fraction", help="With --probability: the part of the bankroll that is played with.  [default: 0.25]")
-@click.option("--bankroll", metavar="DOLLARS", help="With --probability.  [default: what is available]")
+@sizing_options
 @click.option("--model-probability", help="The edge: the model's probability of the outcome, as 0.62.")
 @click.option("--expected-value", help="The edge: dollars per contract after the taker fee.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would cost, as `estimate` does.")
@@ -62,10 +55,7 @@ KEY_BYTES: Final = 12
 def submit(
     url: str | None,
     token_file: Path | None,
-    probability: str | None,
-    shrink: str | None,
-    fraction: str | None,
-    bankroll: str | None,
+    sizing: Sizing,
     model_probability: str | None,
     expected_value: str | None,
     key: str | None,
@@ -80,15 +70,11 @@ def submit(
     on it survives any crash.
     """
     chosen = secrets.token_hex(KEY_BYTES) if key is None else key
-    edge = edge_of(probability, model_probability, expected_value, shrink=shrink, fraction=fraction, bankroll=bankroll)
-    if probability is not None and given["quantity"] is not None:
-        raise UserError("--probability finds the quantity: leave QUANTITY out, or give --model-probability")
+    edge = edge_of(sizing, given["quantity"], model_probability, expected_value)
     check_complete({**given, "edge": edge})
-    if dry_run and probability is not None:
-        raise UserError("--dry-run takes a quantity and a limit: sizing is told when it is refused or accepted")
     submission = parse_submission({"key": chosen, "edge": edge, **given})
     if dry_run:
-        wanted = {**given, "limit": given["limit"] or given["worst_price"], "methods": [given["method"]]}
+        wanted = {**given, "edge": edge, "limit": given["limit"] or given["worst_price"], "methods": [given["method"]]}
         del wanted["method"], wanted["worst_price"]
         with open_client(url, token_file) as daemon:
             print_estimate(daemon, parse_estimate(wanted), as_json=as_json)
@@ -107,23 +93,6 @@ def submit(
     say(f"{accepted.execution_id} {'accepted' if accepted.is_new else 'was accepted earlier'}, key {chosen}")
     for line in describe_accepted(submission, accepted):
         say(f"  {line}")
-
-
-def edge_of(
-    probability: str | None, model_probability: str | None, expected_value: str | None, **sizing: str | None
-) -> dict[str, str | None] | None:
-    """Return the edge that was given, for sizing or beside a quantity. Raises UserError for half of one."""
-    if probability is None:
-        if given := [name for name, value in sizing.items() if value is not None]:
-            raise UserError(f"--{given[0]} goes with --probability")
-        if (model_probability is None) != (expected_value is None):
-            raise UserError("--model-probability and --expected-value make an edge together; give both or neither")
-        if model_probability is None:
-            return None
-        return {"model_probability": model_probability, "expected_value": expected_value}
-    if model_probability is not None or expected_value is not None:
-        raise UserError("--probability sizes by itself: leave --model-probability and --expected-value out")
-    return {"model_probability": probability, **sizing}
 
 
 def describe_accepted(submission: Submission, accepted: Accepted) -> list[str]:

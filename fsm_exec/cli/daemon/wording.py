@@ -23,6 +23,7 @@ WORDS: Final = {
     "deadline": "--deadline",
     "model_probability": "the probability",
     "expected_value": "--expected-value",
+    "min_edge": "--min-edge",
 }
 """What the command calls a field of the API."""
 PRICE: Final = "limit or cap or target_price"

@@ -8,9 +8,9 @@ logarithm of wealth as long as its all-in price is at most
     r = p W0 / (p W0 + (1 - p) W1)
 
 which is p at nothing and falls with each contract. So the offers are taken in thought, best first, as long as each is
-worth its price also once it is bought: the whole contracts of the exact optimum, rounded down. What r is then is the
-cap of the execution: no contract of it may cost more. The probability is first shrunk towards the price:
-p' = w p + (1 - w) ask.
+worth its price also once it is bought: the whole contracts of the exact optimum, rounded down. What r is then, less a
+minimum edge where one is asked for, is the cap of the execution: no contract of it may cost more, in thought either.
+The probability is first shrunk towards the price: p' = w p + (1 - w) ask.
 
 Everything is in exact integers; a quantity is whole contracts.
 """
@@ -44,17 +44,20 @@ E6_PER_DOLLAR = 1_000_000
 
 WhyNothing: TypeAlias = Literal["no_offer", "no_edge", "no_bankroll", "below_one_contract"]
 """Nobody offers; the best offer costs more than the outcome is worth; what is held already takes the part of the
-bankroll that is played with; one contract would be more than the edge is worth."""
+bankroll that is played with; one contract would be more than the edge is worth. An edge is what is left of it above the
+minimum that is asked for."""
 
 
 class Belief(msgspec.Struct, frozen=True, kw_only=True):
     """The model's probability of the outcome to be bought, how far it is trusted (`shrink_ppm`: all of it is a whole),
-    the fraction of the bankroll that is played with, and the bankroll, in which the cost of what is held is counted."""
+    the fraction of the bankroll that is played with, the bankroll, in which the cost of what is held is counted, and
+    what each contract has to be worth beyond its all-in price at least."""
 
     probability_ppm: int
     bankroll_e6: MoneyE6
     fraction_ppm: int = FRACTION_PPM
     shrink_ppm: int = SHRINK_PPM
+    min_edge_e6: MoneyE6 = MoneyE6(0)
 
 
 class Stakes(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +84,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_belief(belief: Belief) -> None:
     """Raises UserError for a probability that leaves no doubt, a fraction or a trust that is none, a bankroll of
-    nothing."""
+    nothing, a minimum edge that no price can leave."""
     if not 0 < belief.probability_ppm < PPM:
         raise UserError("probability must be above 0 and below 1: of what is certain there is nothing to size")
     if not 0 < belief.fraction_ppm <= PPM:
@@ -90,6 +93,8 @@ def check_belief(belief: Belief) -> None:
         raise UserError("shrink must be above 0 and at most 1: how far the probability is trusted, as 0.8")
     if belief.bankroll_e6 <= 0:
         raise UserError("bankroll must be above 0 dollars")
+    if not 0 <= belief.min_edge_e6 < E6_PER_DOLLAR:
+        raise UserError("min_edge must be 0 or more and below 1 dollar per contract, as 0.02")
 
 
 def size_of(belief: Belief, asks: Ladder, grid: PriceGrid, fees: FeeTerms, held: Stakes) -> Size:
@@ -105,21 +110,23 @@ def size_of(belief: Belief, asks: Ladder, grid: PriceGrid, fees: FeeTerms, held:
     lost = belief.bankroll_e6 * belief.fraction_ppm // PPM - held.cost_e6
     w0, w1 = lost + _dollars(held.other_e2), lost + _dollars(held.own_e2)
     if min(w0, w1) <= 0:
-        if edge <= 0:
+        if edge <= belief.min_edge_e6:
             return msgspec.structs.replace(none, why_nothing="no_edge")
         return msgspec.structs.replace(none, why_nothing="no_bankroll")
     bought = 0
     for price, available in asks:
         each = fees.all_in(price, taker=True)
-        more = _most(p, w0, w1, each, available // ONE_CONTRACT_E2)
+        more = _most(p, w0, w1, each, belief.min_edge_e6, available // ONE_CONTRACT_E2)
         bought += more
         w0, w1 = w0 - more * each, w1 - more * each + more * E6_PER_DOLLAR
         if more < available // ONE_CONTRACT_E2:
             break
-    cap = MoneyE6(_reservation_e6(p, w0, w1))
+    cap = MoneyE6(_reservation_e6(p, w0, w1) - belief.min_edge_e6)
     worst = largest_within(cap, grid, fees)
     if bought == 0 or worst is None:
-        return msgspec.structs.replace(none, why_nothing="below_one_contract" if edge > 0 else "no_edge")
+        return msgspec.structs.replace(
+            none, why_nothing="below_one_contract" if edge > belief.min_edge_e6 else "no_edge"
+        )
     return Size(
         quantity_e2=CountE2(bought * ONE_CONTRACT_E2),
         probability_ppm=p,
@@ -129,13 +136,14 @@ def size_of(belief: Belief, asks: Ladder, grid: PriceGrid, fees: FeeTerms, held:
     )
 
 
-def _most(p: int, w0: int, w1: int, each_e6: int, available: int) -> int:
-    """How many of so many contracts at one all-in price are worth it: the price is at most r with all of them bought.
-    A binary search, since r falls with every contract."""
+def _most(p: int, w0: int, w1: int, each_e6: int, min_edge_e6: int, available: int) -> int:
+    """How many of so many contracts at one all-in price are worth it: the price and the minimum edge are at most r with
+    all of them bought. A binary search, since r falls with every contract."""
+    dear_e6 = each_e6 + min_edge_e6
 
     def is_worth_it(number: int) -> bool:
         after0, after1 = w0 - number * each_e6, w1 + number * (E6_PER_DOLLAR - each_e6)
-        return after0 > 0 and each_e6 * (p * after0 + (PPM - p) * after1) <= E6_PER_DOLLAR * p * after0
+        return after0 > 0 and dear_e6 * (p * after0 + (PPM - p) * after1) <= E6_PER_DOLLAR * p * after0
 
     low, high = 0, available  # `low` are worth it, more than `high` are not
     while low < high:
@@ -167,8 +175,10 @@ def describe_size(belief: Belief, size: Size, ask_e4: PriceE4 | None) -> str:
     if ask_e4 is None:
         return f"{stake}: nobody offers"
     worth = f"{stake}, best offer {format_price(ask_e4)}, worth {format_money(size.edge_e6)} more than it costs all in"
+    if belief.min_edge_e6:
+        worth += f" (at least {format_money(belief.min_edge_e6)} is asked for)"
     if size.why_nothing == "no_edge":
-        return f"{worth}: no edge"
+        return f"{worth}: {'too little' if belief.min_edge_e6 else 'no'} edge"
     if size.why_nothing == "no_bankroll":
         return f"{worth}: what is held takes that part of the bankroll already"
     if size.why_nothing is not None:
