@@ -38,7 +38,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.control import account_schema, api_errors, market_schema, schema
+from fsm_exec.control import account_schema, alert_schema, api_errors, market_schema, schema
 from fsm_exec.control.auth import AuthMiddleware
 from fsm_exec.control.endpoints import ENDPOINTS, Endpoint, Name
 from fsm_exec.control.events import EventStream
@@ -78,6 +78,7 @@ class ControlApp:
             "risk": self._risk,
             "risk_resume": self._risk_resume,
             "risk_reduce": self._risk_reduce,
+            "alerts": self._alerts,
             "openapi": self._openapi,
         }
         self.routes = [self._route(endpoint, handlers[endpoint.name]) for endpoint in ENDPOINTS]
@@ -182,6 +183,9 @@ class ControlApp:
     async def _risk_reduce(self, request: Request) -> Response:
         await read_body(request, schema.NoQuery)
         return json_response(await self._control.risk.reduce())
+
+    async def _alerts(self, request: Request) -> Response:
+        return json_response(await self._control.alerts(parse_query(request, alert_schema.AlertsQuery)))
 
     async def _openapi(self, request: Request) -> Response:
         parse_query(request, schema.NoQuery)

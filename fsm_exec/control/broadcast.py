@@ -17,7 +17,7 @@ from fsm_exec.control.limits import WATCHERS_MAX
 from fsm_exec.control.schema import QuarantineSeen
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.store.jobs import Quarantine
+from fsm_exec.store.alert_rows import Quarantine
 
 
 class Watcher:

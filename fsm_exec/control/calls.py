@@ -22,6 +22,7 @@ from fsm_exec.control.account_schema import (
     RiskResume,
     RiskSeen,
 )
+from fsm_exec.control.alert_schema import AlertList, AlertsQuery
 from fsm_exec.control.client_errors import UNREADABLE, DaemonFailed
 from fsm_exec.control.market_schema import (
     BookQuery,
@@ -126,6 +127,10 @@ def profit(query: PnlQuery) -> Call[ProfitTable]:
 
 def risk_resume(wanted: RiskResume) -> Call[RiskSeen]:
     return Call("POST", "/v1/risk/resume", RiskSeen, body=wanted, is_repeatable=False)
+
+
+def alerts(query: AlertsQuery) -> Call[AlertList]:
+    return Call("GET", "/v1/alerts", AlertList, query)
 
 
 def stream_request(execution_id: str | None, after: int | None) -> tuple[str, dict[str, str]]:

@@ -19,6 +19,7 @@ from fsm_exec.control.account_schema import (
     RiskResume,
     RiskSeen,
 )
+from fsm_exec.control.alert_schema import AlertList, AlertsQuery
 from fsm_exec.control.api_errors import ErrorCode
 from fsm_exec.control.market_schema import BookQuery, Estimate, EstimateWanted, MarketBook, MarketList, MarketsQuery
 from fsm_exec.control.schema import (
@@ -58,6 +59,7 @@ Name: TypeAlias = Literal[
     "risk",
     "risk_resume",
     "risk_reduce",
+    "alerts",
     "openapi",
 ]
 Codes: TypeAlias = Mapping[int, tuple[ErrorCode, ...]]
@@ -256,6 +258,15 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         {200: RiskSeen},
         _codes(_BODY, _CONFLICT, _MARKET),
         body=NoQuery,
+    ),
+    Endpoint(
+        "alerts",
+        "GET",
+        "/alerts",
+        "What somebody is to hear of, newest first, and how it fares with each channel.",
+        {200: AlertList},
+        _codes(),
+        query=AlertsQuery,
     ),
     Endpoint("openapi", "GET", "/openapi.json", "This document.", {200: "openapi"}, _codes()),
 )

@@ -211,7 +211,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     here. Of them `unknown_orders` were sent and not heard of since, `settling_orders` have ended and miss fills here,
     `loose_orders` are those of quarantined executions and of none. `nothing_live`: by the exchange's word, which has
     been asked since the start. `losses`: what the database had acknowledged and did not have when this daemon
-    started. `risk` null: the engine keeps no account."""
+    started. `risk` null: the engine keeps no account. `alerts_pending` have not been told through every channel."""
 
     version: str
     state: str
@@ -237,6 +237,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     limits: ControlLimits
     losses: list[str] = []
     risk: RiskStanding | None = None
+    alerts_pending: int = 0
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,8 @@ from fsm_exec.control.admission import (
     deadline_us,
     limits_for,
 )
+from fsm_exec.control.alert_schema import AlertList, AlertsQuery
+from fsm_exec.control.alert_views import AlertViews
 from fsm_exec.control.broadcast import Watchers
 from fsm_exec.control.closing import Closer
 from fsm_exec.control.estimate_table import load_estimate_table
@@ -99,6 +101,7 @@ class Control:
         self.closer = Closer(reads, self.markets, find_method, self._accept_once)
         self.risk = RiskViews(engine, store)
         self.account = AccountViews(engine, store, reads, wall)
+        self._alerts = AlertViews(store)
         self._is_closed = False
         self._saving = 0
         self._saved = trio.lowlevel.ParkingLot()
@@ -318,13 +321,17 @@ class Control:
 
     async def halt(self) -> Status:
         self._engine.halt()
-        await self._store.save_halt(self._wall.now_us())
+        await self._store.save_halt(self._wall.now_us(), self._engine.status().why_halted or "asked to")
         return await self.status()
 
     async def resume(self) -> Status:
         self._engine.resume()
-        await self._store.save_halt(None)
+        await self._store.save_halt(self._wall.now_us(), None)
         return await self.status()
+
+    async def alerts(self, query: AlertsQuery | None = None) -> AlertList:
+        """Return what somebody is to hear of, newest first, and how it fares with the channels."""
+        return await self._alerts.alerts(AlertsQuery() if query is None else query)
 
     def health(self) -> Health:
         why = self._engine.health.why_degraded()
@@ -358,6 +365,7 @@ class Control:
             limits=self._limits,
             losses=self._engine.losses,
             risk=self.risk.standing(),
+            alerts_pending=await self._store.count_pending_alerts(),
         )
 
 

@@ -17,6 +17,7 @@ from fsm_exec.core.account.rows import (
     RiskLogRow,
     StoredAccount,
 )
+from fsm_exec.core.alerts.alerts import AlertChange, AlertState, Delivery, StoredAlert
 from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutDue, MarkoutRow, MetricsRow, OpenForecast
 from fsm_exec.core.journal.rows import ExecutionSave, JournalRow, OrderOwner, StartPoint, StoredExecution
 from fsm_exec.core.market.account import EventShape, Settlement
@@ -48,8 +49,12 @@ class Store(Protocol):
         """Keep what is to be said of an execution beside its reason."""
         ...
 
-    async def quarantine(self, execution_id: str, why: str | None) -> None:
+    async def quarantine(self, execution_id: str, why: str | None, at_us: int) -> None:
         """Mark an execution as quarantined; None: it is not any more."""
+        ...
+
+    async def save_alerts(self, changes: Sequence[AlertChange]) -> None:
+        """Keep alerts of facts that are saved nowhere else; those of a quarantine are saved with it."""
         ...
 
     async def watch(self) -> None:
@@ -118,6 +123,32 @@ class ObservationStore(Protocol):
 
     def on_saved(self, listener: Callable[[ExecutionSave], None]) -> None:
         """Call `listener` with every step of every execution once it is durable."""
+        ...
+
+
+class AlertStore(Protocol):
+    """The alerts. Those of a fact that is saved are saved with it."""
+
+    async def save_alerts(self, changes: Sequence[AlertChange]) -> None: ...
+    async def save_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        """Keep how alerts fared with channels."""
+        ...
+
+    async def settle_alerts(self, alert_ids: Sequence[int], state: AlertState, at_us: int) -> None:
+        """Keep that these alerts are pending no more."""
+        ...
+
+    async def forget_alerts(self, before_us: int, at_most: int) -> int:
+        """Delete alerts that are pending no more since before then, the oldest first; how many were."""
+        ...
+
+    async def load_pending_alerts(self, after_id: int, at_most: int) -> list[StoredAlert]:
+        """Load the oldest alerts that are pending, after `after_id`; damaged ones are left out."""
+        ...
+
+    async def load_deliveries(self, alert_ids: Sequence[int]) -> list[Delivery]: ...
+    def on_alerts(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when something that may have caused an alert is durable."""
         ...
 
 

@@ -141,7 +141,7 @@ async def _open_account(
         def halt_runaway(why: str) -> None:
             if engine.state in ("recovering", "running"):
                 engine.halt(why)
-                services.requests.start_soon(engine.run_service, account.store.save_halt, wall.now_us())
+                services.requests.start_soon(engine.run_service, account.store.save_halt, wall.now_us(), why)
 
         exchange.may_write = WriteBrake(account.limits.max_writes_per_minute, halt_runaway).may_write
     return poller

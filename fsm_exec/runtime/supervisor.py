@@ -150,7 +150,7 @@ class Supervisor:
         """Record the reason of a quarantine, here and in the database."""
         self.quarantined[execution_id] = why
         try:
-            await self._services.store.quarantine(execution_id, why)
+            await self._services.store.quarantine(execution_id, why, self._services.wall.now_us())
         except SaveRefused:  # a row so damaged that it takes no reason: the next start finds it again
             self._services.log.exception("quarantine_not_kept", execution=execution_id, why=why)
         except StoreFailed as failure:
@@ -349,4 +349,4 @@ class _QuarantineLift:
 
     async def wait(self) -> None:
         """Remove the quarantine in the database."""
-        await self._services.store.quarantine(self._execution_id, None)
+        await self._services.store.quarantine(self._execution_id, None, self._services.wall.now_us())

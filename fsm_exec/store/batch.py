@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from fsm_exec.core.errors import StoreFailed
 from fsm_exec.core.journal.crashpoints import crashpoint
+from fsm_exec.store.alert_rows import write_alerts
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS
 from fsm_exec.store.jobs import ORDER, Job, rows_of
 
@@ -84,6 +85,8 @@ def _write_rows(connection: sqlite3.Connection, jobs: Sequence[Job]) -> None:
         changed = connection.executemany(statement, rows).rowcount
         if changed != len(rows):
             raise _FenceError("the execution is not in the database, or not at the sequence number before this one")
+    for job in jobs:
+        write_alerts(connection, job)
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

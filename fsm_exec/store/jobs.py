@@ -18,6 +18,17 @@ from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import PriceGrid, format_count, format_fixed, format_price
 from fsm_exec.store.account_jobs import ACCOUNT_ORDER, AccountJob, account_rows
+from fsm_exec.store.alert_rows import (
+    ALERT_ORDER,
+    AlertJob,
+    AlertsSave,
+    AlertsSettled,
+    DeleteAlerts,
+    DeliveriesSave,
+    Halt,
+    Quarantine,
+    alert_rows,
+)
 from fsm_exec.store.edge_rows import PUT_EDGE, accepted_row, refused_row
 from fsm_exec.store.journal_steps import encode_step_fills
 from fsm_exec.store.statements import Row, insert_into, put_into
@@ -36,13 +47,6 @@ class MetricsSave(msgspec.Struct, frozen=True):
     children: tuple[ChildMetricsRow, ...] = ()
 
 
-class Quarantine(msgspec.Struct, frozen=True):
-    """Sets (`why` None: ends) the quarantine of an execution."""
-
-    execution_id: str
-    why: str | None
-
-
 class Note(msgspec.Struct, frozen=True):
     """A note on an execution beside its reason."""
 
@@ -54,12 +58,6 @@ class Binding(msgspec.Struct, frozen=True):
     """Binds the database to the exchange of its executions, for good."""
 
     environment: str
-
-
-class Halt(msgspec.Struct, frozen=True):
-    """`at_us` None: it is over."""
-
-    at_us: int | None
 
 
 class MarkoutsSave(msgspec.Struct, frozen=True):
@@ -107,6 +105,7 @@ Job: TypeAlias = (
     | DeleteBooks
     | MethodsSave
     | AccountJob
+    | AlertJob
 )
 
 _IDENTITY = (  # what an execution was accepted as: written once, with its first save
@@ -259,6 +258,7 @@ ORDER = (
     BIND,
     SET_HALT,
     *ACCOUNT_ORDER,
+    *ALERT_ORDER,
 )
 
 
@@ -293,14 +293,16 @@ def rows_of(job: Job) -> Iterator[Row]:
         case MethodsSave(methods, at_us):
             for method in methods:
                 yield ADD_METHOD, (*msgspec.structs.astuple(method), to_iso(at_us))
-        case Quarantine(execution_id, why):
+        case Quarantine(execution_id, why, _):
             yield SET_QUARANTINE, (why, execution_id)
         case Note(execution_id, note):
             yield SET_NOTE, (note, execution_id)
         case Binding(environment):
             yield BIND, (environment,)
-        case Halt(at_us):
-            yield SET_HALT, (None if at_us is None else to_iso(at_us),)
+        case Halt(at_us, why):
+            yield SET_HALT, (None if why is None else to_iso(at_us),)
+        case AlertsSave() | DeliveriesSave() | AlertsSettled() | DeleteAlerts():
+            yield from alert_rows(job)
         case _:
             yield from account_rows(job)
 

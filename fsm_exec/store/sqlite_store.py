@@ -22,6 +22,7 @@ from fsm_exec.core.account.rows import (
     RiskLogRow,
     StoredAccount,
 )
+from fsm_exec.core.alerts.alerts import AlertChange, AlertState, Delivery, StoredAlert
 from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutDue, MarkoutRow, MetricsRow, OpenForecast
 from fsm_exec.core.errors import DatabaseLost, UserError
 from fsm_exec.core.journal.rows import (
@@ -36,24 +37,33 @@ from fsm_exec.core.journal.rows import (
 from fsm_exec.core.market.account import EventShape, Settlement
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.signals.forecasts import Forecast
+from fsm_exec.core.values.times import to_iso
 from fsm_exec.store import journal_steps
 from fsm_exec.store.account_jobs import AccountFillsSave, LookSave, RiskSave, SettlementsSave, ShapeSave
+from fsm_exec.store.alert_rows import (
+    CAUSES,
+    AlertsSave,
+    AlertsSettled,
+    DeleteAlerts,
+    DeliveriesSave,
+    Halt,
+    Quarantine,
+)
 from fsm_exec.store.files.open_database import OpenDatabase
 from fsm_exec.store.jobs import (
     Binding,
     CompletedForecasts,
     DeleteBooks,
     ForecastsSave,
-    Halt,
     MarketSave,
     MarkoutsSave,
     MethodsSave,
     MetricsSave,
     Note,
-    Quarantine,
 )
 from fsm_exec.store.reads import (
     account_reads,
+    alert_reads,
     api_queries,
     execution_reads,
     observations,
@@ -75,6 +85,7 @@ class SqliteStore:
         self._writer = writer
         self._opened = opened
         self._listeners: list[Listener] = []
+        self._alert_listeners: list[Callable[[], None]] = []
 
     @property
     def instance(self) -> str:
@@ -160,9 +171,9 @@ class SqliteStore:
         """All or none. Raises SaveRefused for a name and version that are there: methods never change."""
         await self._writer.save(MethodsSave(tuple(rows), at_us))
 
-    async def quarantine(self, execution_id: str, why: str | None) -> None:
-        quarantine = Quarantine(execution_id, why)
-        await self._writer.save(quarantine)
+    async def quarantine(self, execution_id: str, why: str | None, at_us: int) -> None:
+        quarantine = Quarantine(execution_id, why, at_us)
+        await self._save_alerting(quarantine)
         self._notify(quarantine)
 
     async def save_note(self, execution_id: str, note: str) -> None:
@@ -181,10 +192,10 @@ class SqliteStore:
         adjustments: Sequence[Adjustment] = (),
         differences: Sequence[Difference] = (),
     ) -> None:
-        await self._writer.save(LookSave(look, tuple(openings), tuple(adjustments), tuple(differences)))
+        await self._save_alerting(LookSave(look, tuple(openings), tuple(adjustments), tuple(differences)))
 
     async def save_risk(self, state: RiskState, log: RiskLogRow | None) -> None:
-        await self._writer.save(RiskSave(state, log))
+        await self._save_alerting(RiskSave(state, log))
 
     async def save_event_shape(self, shape: EventShape, at_us: int) -> None:
         await self._writer.save(ShapeSave(shape, at_us))
@@ -283,9 +294,52 @@ class SqliteStore:
     async def load_halted_at(self) -> str | None:
         return await self._writer.read(api_queries.load_halted_at)
 
-    async def save_halt(self, at_us: int | None) -> None:
+    async def save_halt(self, at_us: int, why: str | None) -> None:
         """Keep that the engine is halted, or (None) that it is not any more."""
-        await self._writer.save(Halt(at_us))
+        await self._save_alerting(Halt(at_us, why))
+
+    async def save_alerts(self, changes: Sequence[AlertChange]) -> None:
+        await self._save_alerting(AlertsSave(tuple(changes)))
+
+    async def save_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        await self._writer.save(DeliveriesSave(tuple(deliveries)))
+
+    async def settle_alerts(self, alert_ids: Sequence[int], state: AlertState, at_us: int) -> None:
+        await self._writer.save(AlertsSettled(tuple(alert_ids), state, at_us))
+
+    async def forget_alerts(self, before_us: int, at_most: int) -> int:
+        old = functools.partial(alert_reads.load_settled_alerts, before=to_iso(before_us), at_most=at_most)
+        alert_ids = await self._writer.read(old)
+        if alert_ids:
+            await self._writer.save(DeleteAlerts(alert_ids))
+        return len(alert_ids)
+
+    async def load_alerts(self, at_most: int, *, standing: bool = False) -> list[StoredAlert]:
+        """Load the newest alerts, with `standing` only those that stand, newest first. Damaged ones are left out."""
+        load = functools.partial(alert_reads.load_alerts, at_most=at_most, damage=[], standing=standing)
+        return await self._writer.read(load)
+
+    async def load_pending_alerts(self, after_id: int, at_most: int) -> list[StoredAlert]:
+        load = functools.partial(alert_reads.load_pending_alerts, after_id=after_id, at_most=at_most, damage=[])
+        return await self._writer.read(load)
+
+    async def load_deliveries(self, alert_ids: Sequence[int]) -> list[Delivery]:
+        load = functools.partial(alert_reads.load_deliveries, alert_ids=tuple(alert_ids), damage=[])
+        return await self._writer.read(load)
+
+    async def count_pending_alerts(self) -> int:
+        return await self._writer.read(alert_reads.count_pending_alerts)
+
+    def on_alerts(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called when something that may have caused an alert is durable. It must not raise, nor take
+        long."""
+        self._alert_listeners.append(listener)
+
+    async def _save_alerting(self, job: Quarantine | Halt | AlertsSave | RiskSave | LookSave) -> None:
+        assert isinstance(job, CAUSES)
+        await self._writer.save(job)
+        for listener in self._alert_listeners:
+            listener()
 
     async def bind(self, environment: str) -> None:
         """Bind the database to this exchange for good. Raises UserError if its executions are of another one: resuming

@@ -187,7 +187,7 @@ async def test_quarantines_are_told_as_they_stand(desk: Desk) -> None:
     """When a stream begins, and when one changes; they have no place, so nobody's place moves with them."""
     (name,) = await work(desk, 1)
     waiting = await desk.accepted(key="later")
-    await desk.store.quarantine(name, "two truths")
+    await desk.store.quarantine(name, "two truths", desk.wall.now_us())
     chunks: list[bytes] = []
 
     async def emit(chunk: bytes) -> None:
@@ -197,8 +197,8 @@ async def test_quarantines_are_told_as_they_stand(desk: Desk) -> None:
         nursery.start_soon(desk.control.journal_stream.stream_one, name, None, emit)
         nursery.start_soon(desk.control.journal_stream.stream_all, None, emit)
         await trio.sleep(0.1)
-        await desk.store.quarantine(waiting, "why not")
-        await desk.store.quarantine(waiting, None)
+        await desk.store.quarantine(waiting, "why not", desk.wall.now_us())
+        await desk.store.quarantine(waiting, None, desk.wall.now_us())
         await trio.sleep(0.1)
         desk.watchers.close()
     told = [chunk for chunk in chunks if chunk.startswith(b"event: quarantine\ndata: ")]

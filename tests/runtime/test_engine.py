@@ -24,10 +24,10 @@ class BreakingStore(StoreBetween):
             raise StoreFailed("the database failed: disk I/O error")
         await self.inner.save(save)
 
-    async def quarantine(self, execution_id: str, why: str) -> None:
+    async def quarantine(self, execution_id: str, why: str, at_us: int) -> None:
         if self.broken:
             raise StoreFailed("the database failed: disk I/O error")
-        await self.inner.quarantine(execution_id, why)
+        await self.inner.quarantine(execution_id, why, at_us)
 
 
 def break_store(stage: Stage) -> None:

@@ -52,7 +52,7 @@ async def test_a_quarantined_one_is_ended_by_loading_it_again(autojump_clock: Mo
             await trio.sleep(1)
 
         await world.killed_after(work)
-        await world.database.quarantine("e000001", "a person must look")
+        await world.database.quarantine("e000001", "a person must look", world.wall.now_us())
         async with world.life() as stage:
             with pytest.raises(UserError, match="not quarantined"):
                 await stage.engine.resume_execution("e000002")

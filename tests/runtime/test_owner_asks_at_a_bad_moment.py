@@ -77,7 +77,7 @@ async def test_a_halt_while_one_is_resumed_ends_it(autojump_clock: MockClock) ->
     """What was quarantined is being read; meanwhile everything is to end."""
     async with open_restart_bench() as world:
         await world.killed_after(Stage.submit)
-        await world.database.quarantine("e000001", "a person must look")
+        await world.database.quarantine("e000001", "a person must look", world.wall.now_us())
         async with world.life() as stage:
             read = world.database.load_execution
 

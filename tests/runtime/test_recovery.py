@@ -521,7 +521,7 @@ async def test_a_quarantined_execution_stays_so_over_a_restart_and_can_be_resume
     """The column is kept; `resume_execution` clears it, looks up, and goes on with a new order."""
     async with open_restart_bench() as world:
         await world.killed_after(resting)
-        await world.database.quarantine("e000001", "a person must look")
+        await world.database.quarantine("e000001", "a person must look", world.wall.now_us())
         async with world.life() as stage:
             await trio.sleep(1)
             assert world.exchange.resting == [], "its order was left live"

@@ -212,7 +212,7 @@ async def test_what_is_quarantined(autojump_clock: MockClock, before: bool) -> N
     """Its snapshot can be read: a halt cancels what it knows, whether it comes before or after the snapshots."""
     async with open_restart_bench() as world:
         await world.killed_after(at_work)
-        await world.database.quarantine("e000001", "a person must look")
+        await world.database.quarantine("e000001", "a person must look", world.wall.now_us())
         world.tickers = ()
         Outage(world, READS, "silent")
         async with world.life(wait=False) as stage:
@@ -230,7 +230,7 @@ async def test_a_quarantined_one_is_cancelled_by_its_name(autojump_clock: MockCl
     async with open_restart_bench() as world:
         await world.killed_after(at_work)
         world.exchange.fill(3, world.exchange.resting[0])
-        await world.database.quarantine("e000001", "a person must look")
+        await world.database.quarantine("e000001", "a person must look", world.wall.now_us())
         world.tickers = ()
         outage = Outage(world, READS, "unavailable")
         async with world.life(wait=False) as stage:

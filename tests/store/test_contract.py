@@ -216,12 +216,12 @@ async def test_quarantine_is_a_mark_beside_the_state(open_store: OpenStore, samp
     """A quarantined execution keeps its state and snapshot, stays unfinished, and later saves keep the mark."""
     async with open_store() as store:
         await store.save(samples.save(seq=1))
-        await store.quarantine("e1", "three restarts in a minute")
+        await store.quarantine("e1", "three restarts in a minute", samples.at_us)
         await store.save(samples.save(seq=2))
         (held,) = await store.load_unfinished()
         assert (held.state, held.quarantine) == ("walking", "three restarts in a minute")
         with pytest.raises(SaveRefused):
-            await store.quarantine("nobody", "why")
+            await store.quarantine("nobody", "why", samples.at_us)
 
 
 async def test_unfinished_leaves_out_what_has_ended(open_store: OpenStore, samples: Samples) -> None:

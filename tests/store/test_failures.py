@@ -12,8 +12,8 @@ import pytest
 import trio
 
 from fsm_exec.core.errors import SaveRefused, StoreFailed
+from fsm_exec.store.alert_rows import Quarantine
 from fsm_exec.store.batch import write_batch
-from fsm_exec.store.jobs import Quarantine
 from fsm_exec.store.writer import BATCH_JOBS_MAX, QUEUE_REQUESTS_MAX
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def test_a_constraint_that_fails_at_commit_is_no_refusal() -> None:
         INSERT INTO execution_state VALUES ('e1', NULL);"""
     )
     with pytest.raises(StoreFailed):
-        write_batch(connection, [Quarantine("e1", "no such parent")])
+        write_batch(connection, [Quarantine("e1", "no such parent", 0)])
     assert not connection.in_transaction
     assert connection.execute("SELECT quarantine FROM execution_state").fetchall() == [(None,)]
     connection.close()

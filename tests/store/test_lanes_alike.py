@@ -48,7 +48,7 @@ async def perform(store: Store, samples: Samples, execution_id: str, kind: str, 
         case "bad metrics":
             await store.save_metrics(samples.metrics(execution_id, spread_e7=99), samples.at_us)
         case "quarantine":
-            await store.quarantine(execution_id, f"why {number}")
+            await store.quarantine(execution_id, f"why {number}", samples.at_us + number)
         case _:
             await store.save(samples.save(execution_id, number, state="nonsense"))
 

@@ -8,7 +8,7 @@ import pytest
 from fsm_exec.core.errors import SaveRefused, UserError
 from fsm_exec.core.journal.rows import ExecutionSave, SubmissionRow
 from fsm_exec.store import EMBEDDED
-from fsm_exec.store.jobs import Quarantine
+from fsm_exec.store.alert_rows import Quarantine
 from fsm_exec.store.reads.api_queries import Filter
 from tests.store.conftest import T0_US, OpenStore, Samples
 
@@ -56,10 +56,10 @@ async def test_a_halt_outlives_the_process(open_file_store: OpenStore) -> None:
     """Until it is lifted."""
     async with open_file_store() as store:
         assert await store.load_halted_at() is None
-        await store.save_halt(T0_US)
+        await store.save_halt(T0_US, "asked to")
     async with open_file_store() as store:
         assert await store.load_halted_at() == "2023-04-10T18:00:00.000250Z"
-        await store.save_halt(None)
+        await store.save_halt(T0_US, None)
         assert await store.load_halted_at() is None
 
 
@@ -72,5 +72,5 @@ async def test_a_listener_hears_what_is_durable(open_file_store: OpenStore, samp
         await store.save(first)
         with pytest.raises(SaveRefused):
             await store.save(first)
-        await store.quarantine("e1", "why")
-        assert heard == [first, Quarantine("e1", "why")]
+        await store.quarantine("e1", "why", T0_US)
+        assert heard == [first, Quarantine("e1", "why", T0_US)]

@@ -27,7 +27,7 @@ class AccountDatabase(AccountStore, Protocol):
         """Call `listener` with every step of every execution once it is durable."""
         ...
 
-    async def save_halt(self, at_us: int | None) -> None:
+    async def save_halt(self, at_us: int, why: str | None) -> None:
         """Keep that the engine is halted, or (None) that it is not any more."""
         ...
 

@@ -24,7 +24,7 @@ from fsm_exec.store.files.migrations import migrate
 from fsm_exec.store.maintenance.integrity_columns import column_differences
 from fsm_exec.store.maintenance.integrity_values import unreadable_values
 from fsm_exec.store.maintenance.read_only import How, open_read_only
-from fsm_exec.store.reads import account_reads, execution_reads
+from fsm_exec.store.reads import account_reads, alert_reads, execution_reads
 
 ADDS_UP = (
     "shortfall_e7 IS NULL OR COALESCE("
@@ -38,6 +38,7 @@ DISAGREES = (
     "OR o.target_price IS NOT e.target_price OR o.key IS NOT s.key ORDER BY e.rowid"
 )
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_IOERR", "SQLITE_ERROR")  # the last: a schema that says something else
+EVERY = -1  # as a LIMIT
 FINDINGS_MAX = 20  # of SQLite's own checks; a broken page can have thousands
 
 
@@ -72,6 +73,7 @@ def check_database(path: Path, *, every: bool) -> IntegrityReport:
             *_metrics(connection),
             *_edges(connection),
             *_account(connection),
+            *_alerts(connection),
         ]
         findings += [Finding(one.execution_id, one.what) for one in unreadable_values(connection)]
         stored: list[StoredExecution] = []
@@ -155,6 +157,17 @@ def _account(connection: sqlite3.Connection) -> Iterator[Finding]:
     except (*DATABASE_ERRORS, ValueError) as error:
         yield Finding(None, f"account: {error}")
     yield from (Finding(None, what) for what in dict.fromkeys(damage) if " of fills " not in what)  # said of its owner
+
+
+def _alerts(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Check that every alert, and how it fared with each channel, can be read for what it is."""
+    damage: list[str] = []
+    try:
+        alert_reads.load_alerts(connection, EVERY, damage)
+        alert_reads.load_deliveries(connection, None, damage)
+    except (*DATABASE_ERRORS, ValueError) as error:
+        yield Finding(None, f"alerts: {error}")
+    yield from (Finding(None, what) for what in damage)
 
 
 def _references(connection: sqlite3.Connection) -> Iterator[Finding]:
