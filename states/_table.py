@@ -16,12 +16,16 @@ class TableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """From `source`, `trigger` leads to `dest`, if the guard called `guard` holds (None: always)."""
+    """From `source`, `trigger` leads to `dest`, if the guard called `guard` holds (None: always).
+
+    `odd` rows are taken when something went wrong or overtook something: they stand in a drawing of their own.
+    """
 
     source: str
     trigger: str
     dest: str
     guard: str | None = None
+    odd: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,10 @@ class Table:
         return tuple(dict.fromkeys(row.guard for row in self.rows if row.guard is not None))
 
 
-def rows(sources: str, trigger: str, dest: str, guard: str | None = None) -> tuple[Row, ...]:
-    """The same row from several states, written out: `rows("split walking", ...)`. `dest` "same" stays where it is."""
-    return tuple(Row(s, trigger, s if dest == "same" else dest, guard) for s in sources.split())
+def rows(sources: str, trigger: str, dest: str, guard: str | None = None, *, odd: str = "") -> tuple[Row, ...]:
+    """The same row from several states, written out: `rows("split walking", ...)`. `dest` "same" stays where it is;
+    from the states in `odd` it is an odd row."""
+    return tuple(Row(s, trigger, s if dest == "same" else dest, guard, s in odd.split()) for s in sources.split())
 
 
 def checked(table: Table) -> Table:
