@@ -64,7 +64,7 @@ class Closer:
         found: list[CloseTerms] = []
 
         async def build() -> CheckedSubmission:
-            found.append(await self._terms(given, ticker))
+            found.append(await self.find_terms(given, ticker))
             return self._submission(given, found[0], key)
 
         accepted = await self._accept_once(key, canonical_close(given, ticker), build)
@@ -81,8 +81,9 @@ class Closer:
             accepted=accepted,
         )
 
-    async def _terms(self, given: CloseWanted, ticker: str) -> CloseTerms:
-        """What is bought and for how much, by what is held and by the book of now."""
+    async def find_terms(self, given: CloseWanted, ticker: str) -> CloseTerms:
+        """Return what is bought and for how much, by what is held and by the book of now; nothing is sent. Raises
+        UserError, and what asking the exchange raises."""
         asked = None if given.quantity is None else _asked(given.quantity)
         least = None if given.limit is None else _limit(given.limit)
         held = (await self._held()).get(ticker, CountE2(0))

@@ -19,6 +19,7 @@ from fsm_exec.runtime.engine import Engine
 from fsm_exec.store import SqliteStore
 
 BRAKES: Final = ("daily_loss_dollars", "daily_loss_halt_dollars", "drawdown_dollars", "drawdown_halt_dollars")
+USER: Final = "user"
 NO_LIMITS: Final = frozenset({"return_below_percent", "time_zone"})
 """Settings of the limits that limit nothing themselves."""
 
@@ -77,14 +78,15 @@ class RiskViews:
             ],
         )
 
-    async def resume(self, *, accept_loss: bool) -> RiskSeen:
-        """Return to `active`. Raises UserError if the loss is still too large, or there is nothing to return from."""
-        await self._account().resume(accept_loss=accept_loss)
+    async def resume(self, *, accept_loss: bool, who: str = USER) -> RiskSeen:
+        """Return to `active`. `who` asked for it, by the name that the log of the brake keeps. Raises UserError if the
+        loss is still too large, or there is nothing to return from."""
+        await self._account().resume(accept_loss=accept_loss, who=who)
         return await self.risk(1)
 
-    async def reduce(self) -> RiskSeen:
+    async def reduce(self, *, who: str = USER) -> RiskSeen:
         """Go from `halted` to `reducing`. Raises UserError if it is not halted."""
-        await self._account().reduce()
+        await self._account().reduce(who)
         return await self.risk(1)
 
     def _account(self) -> Account:

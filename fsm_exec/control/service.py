@@ -152,6 +152,11 @@ class Control:
                     await self._save_refusal(request, refused)
                 raise
 
+    async def find_submitted(self, key: str) -> str | None:
+        """Return the execution that was accepted under a key, if one was."""
+        earlier = await self._store.load_submission(key)
+        return None if earlier is None else earlier.execution_id
+
     async def _accepted_earlier(self, key: str, execution_id: str) -> Accepted:
         detail = await self._store.load_detail(execution_id, 0)
         execution = None if detail is None else detail.execution
