@@ -4,7 +4,8 @@ Prices, quantities and money are decimal strings in dollars and contracts, times
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -14,6 +15,17 @@ from fsm_exec.core.values.units import Outcome
 MARKETS_MAX = 200
 LEVELS_MAX = 100
 METHODS_MAX = 20
+WITHOUT_BASIS: Final[Mapping[str, str]] = {
+    "method": "this method was not fitted",
+    "book": "the book has no two sides, or is not live",
+    "observation": "the market has not been watched for a minute yet: ask again",
+    "horizon": "the horizon is outside of what was fitted",
+    "quantity": "the quantity is outside of what was fitted",
+    "spread": "the spread is wider than any that was fitted",
+    "price": "the price is outside of what was fitted",
+    "limit": "the limit leaves less or more room than any that was fitted",
+}
+"""What the word of an estimate that is none means."""
 Ticker = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 

@@ -15,21 +15,9 @@ from fsm_exec.cli.daemon.sizing import Sizing, edge_of, sizing_options
 from fsm_exec.cli.daemon.wording import check_complete, in_words_of_the_command
 from fsm_exec.cli.output import say
 from fsm_exec.control.client import DaemonFailed, Refused, parse_estimate
-from fsm_exec.control.market_schema import Estimate, EstimateWanted, MethodForecast
+from fsm_exec.control.market_schema import WITHOUT_BASIS, Estimate, EstimateWanted, MethodForecast
 from fsm_exec.control.schema import DEFAULT_METHOD
 from fsm_exec.core.values.short_text import cents, percent, trim_count, trim_dollars
-
-WITHOUT_BASIS: Final = {
-    "method": "this method was not fitted",
-    "book": "the book has no two sides, or is not live",
-    "observation": "the market has not been watched for a minute yet: ask again",
-    "horizon": "the horizon is outside of what was fitted",
-    "quantity": "the quantity is outside of what was fitted",
-    "spread": "the spread is wider than any that was fitted",
-    "price": "the price is outside of what was fitted",
-    "limit": "the limit leaves less or more room than any that was fitted",
-}
-"""What the word of an estimate that is none means."""
 
 LIMIT_FROM: Final = {"given": "", "book": " (what buys it all now)", "edge": " (what the edge is worth)"}
 
