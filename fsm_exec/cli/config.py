@@ -39,10 +39,17 @@ DEFAULT_RISK: Final = {
 }
 
 
+class PageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table `[page]`: the port of the page that `serve` shows a browser; 0: a free one."""
+
+    port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The configuration as it is written. `rest_url` and `ws_url` belong to environment "paper" and to no other.
     `allow_real_money` goes with "production" and with nothing else. `[limits]` is what `serve` accepts at most,
-    `[depth]` how it stores books of markets, `[risk]` what the account may lose; `risk_limits` has its defaults."""
+    `[depth]` how it stores books of markets, `[risk]` what the account may lose; `risk_limits` has its defaults;
+    `[page]` where its page is."""
 
     environment: EnvironmentName
     api_key_id: str
@@ -54,6 +61,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     limits: ControlLimits = ControlLimits()
     depth: DepthSettings = DepthSettings()
     risk: RiskLimits = RiskLimits()
+    page: PageSettings = PageSettings()
 
     def risk_limits(self) -> RiskLimits:
         """The limits of the account's risk: those that are written, and for the others what `serve` takes where nothing

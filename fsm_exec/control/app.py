@@ -17,6 +17,7 @@
     GET  /v1/pnl                          by: market, event, series, method, execution, day
     GET  /v1/risk, POST /v1/risk/resume, /v1/risk/reduce
     POST /v1/close                        by executions that never buy more than is held
+    POST /v1/page/codes                   read_only; a link that opens the page once; 201
     GET  /v1/openapi.json                 all of this, for programs
 
 Every error is {"error": {"code", "message"}}. A caller that means the daemon of one database names it in the header
@@ -79,6 +80,7 @@ class ControlApp:
             "risk_resume": self._risk_resume,
             "risk_reduce": self._risk_reduce,
             "alerts": self._alerts,
+            "page_code": self._page_code,
             "openapi": self._openapi,
         }
         self.routes = [self._route(endpoint, handlers[endpoint.name]) for endpoint in ENDPOINTS]
@@ -186,6 +188,10 @@ class ControlApp:
 
     async def _alerts(self, request: Request) -> Response:
         return json_response(await self._control.alerts(parse_query(request, alert_schema.AlertsQuery)))
+
+    async def _page_code(self, request: Request) -> Response:
+        wanted = await read_body(request, schema.PageWanted)
+        return json_response(self._control.draw_page_link(read_only=wanted.read_only), 201)
 
     async def _openapi(self, request: Request) -> Response:
         parse_query(request, schema.NoQuery)

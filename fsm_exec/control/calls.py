@@ -40,6 +40,8 @@ from fsm_exec.control.schema import (
     ListQuery,
     NoQuery,
     Page,
+    PageLink,
+    PageWanted,
     ShowQuery,
     Status,
     Submission,
@@ -131,6 +133,10 @@ def risk_resume(wanted: RiskResume) -> Call[RiskSeen]:
 
 def alerts(query: AlertsQuery) -> Call[AlertList]:
     return Call("GET", "/v1/alerts", AlertList, query)
+
+
+def page_link(*, read_only: bool) -> Call[PageLink]:
+    return Call("POST", "/v1/page/codes", PageLink, body=PageWanted(read_only=read_only))
 
 
 def stream_request(execution_id: str | None, after: int | None) -> tuple[str, dict[str, str]]:

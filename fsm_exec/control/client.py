@@ -61,6 +61,7 @@ from fsm_exec.control.schema import (
     Health,
     ListQuery,
     Page,
+    PageLink,
     Status,
     Submission,
 )
@@ -217,6 +218,10 @@ class Client:
         """Returns the state of the engine, of its markets and of what is live."""
         return run(self._daemon.ask(calls.STATUS))
 
+    def draw_page_link(self, *, read_only: bool = False) -> PageLink:
+        """Returns a link that opens the daemon's page in one browser, once, within a minute."""
+        return run(self._daemon.ask(calls.page_link(read_only=read_only)))
+
     def health(self) -> Health:
         """Returns whether the daemon accepts work."""
         return run(self._daemon.ask(calls.HEALTH))
@@ -334,6 +339,9 @@ class AsyncClient:
 
     async def status(self) -> Status:
         return await self._daemon.ask(calls.STATUS)
+
+    async def draw_page_link(self, *, read_only: bool = False) -> PageLink:
+        return await self._daemon.ask(calls.page_link(read_only=read_only))
 
     async def health(self) -> Health:
         return await self._daemon.ask(calls.HEALTH)

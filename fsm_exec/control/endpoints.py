@@ -30,6 +30,8 @@ from fsm_exec.control.schema import (
     ListQuery,
     NoQuery,
     Page,
+    PageLink,
+    PageWanted,
     ShowQuery,
     Status,
     Submission,
@@ -60,6 +62,7 @@ Name: TypeAlias = Literal[
     "risk_resume",
     "risk_reduce",
     "alerts",
+    "page_code",
     "openapi",
 ]
 Codes: TypeAlias = Mapping[int, tuple[ErrorCode, ...]]
@@ -267,6 +270,15 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         {200: AlertList},
         _codes(),
         query=AlertsQuery,
+    ),
+    Endpoint(
+        "page_code",
+        "POST",
+        "/page/codes",
+        "Draw a link that opens the page in one browser, once, within a minute.",
+        {201: PageLink},
+        _codes(_BODY, _UNKNOWN),
+        body=PageWanted,
     ),
     Endpoint("openapi", "GET", "/openapi.json", "This document.", {200: "openapi"}, _codes()),
 )

@@ -203,6 +203,18 @@ class RiskStanding(msgspec.Struct, frozen=True, kw_only=True):
     account_read: bool
 
 
+class PageWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`read_only`: what is opened may look and change nothing."""
+
+    read_only: bool = False
+
+
+class PageLink(msgspec.Struct, frozen=True, kw_only=True):
+    """The address that opens the page in one browser, once, within a minute."""
+
+    url: str
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """`state` is `degraded` while the engine runs and cannot act: the exchange cannot be read, does not accept our
     signature, or its streams are not live; `why_degraded` says it, in whatever state. `halt_within_s`: after a halt
@@ -211,7 +223,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     here. Of them `unknown_orders` were sent and not heard of since, `settling_orders` have ended and miss fills here,
     `loose_orders` are those of quarantined executions and of none. `nothing_live`: by the exchange's word, which has
     been asked since the start. `losses`: what the database had acknowledged and did not have when this daemon
-    started. `risk` null: the engine keeps no account. `alerts_pending` have not been told through every channel."""
+    started. `risk` null: the engine keeps no account. `alerts_pending` have not been told through every channel.
+    `page_url` is where a browser sees all this (`fsm-exec open`), null: no page is served."""
 
     version: str
     state: str
@@ -238,6 +251,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     losses: list[str] = []
     risk: RiskStanding | None = None
     alerts_pending: int = 0
+    page_url: str | None = None
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -268,6 +282,8 @@ __all__ = [
     "NoQuery",
     "Number",
     "Page",
+    "PageLink",
+    "PageWanted",
     "QuarantineSeen",
     "Quote",
     "RiskStanding",

@@ -33,8 +33,9 @@ TURNED_AWAY_MAX: Final = 16  # at once, that get a reason
 TURN_AWAY_S: Final = 0.2
 
 
-def bind_socket(port: int) -> socket.socket:
-    """Bind a socket, so that the port is known before the server runs; 0: a free one. Raises UserError."""
+def bind_socket(port: int, *, option: str = "--port") -> socket.socket:
+    """Bind a socket, so that the port is known before the server runs; 0: a free one. Raises UserError, which names
+    the option that gave the port."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -42,8 +43,8 @@ def bind_socket(port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            raise UserError(f"--port {port}: in use already; give another port, or none for a free one") from None
-        raise UserError(f"--port {port}: {error.strerror}; give a port above 1023") from None
+            raise UserError(f"{option} {port}: in use already; give another port, or none for a free one") from None
+        raise UserError(f"{option} {port}: {error.strerror}; give a port above 1023") from None
     return listening
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import cast, get_args
+from typing import Protocol, cast, get_args
 
 import msgspec
 import trio
@@ -43,6 +43,7 @@ from fsm_exec.control.schema import (
     ListQuery,
     MarketSeen,
     Page,
+    PageLink,
     Quote,
     Status,
     Submission,
@@ -73,8 +74,17 @@ class DaemonInfo(msgspec.Struct, frozen=True, kw_only=True):
     since_us: int
 
 
+class PageDoor(Protocol):
+    """The page that is served beside the API: where it is, and how a browser gets in."""
+
+    url: str
+
+    def draw_link(self, *, read_only: bool) -> str: ...
+
+
 class Control:
-    """The service behind the API. `watchers.notify` must be listening to the store."""
+    """The service behind the API. `watchers.notify` must be listening to the store. `page_door` is set once a page is
+    served."""
 
     def __init__(
         self,
@@ -88,6 +98,7 @@ class Control:
         reads: Exchange,
     ) -> None:
         self._engine, self._store, self._wall = engine, store, wall
+        self.page_door: PageDoor | None = None
         self.journal_stream = JournalStream(store, watchers, lambda: engine.status().quarantined, wall.now_us)
         self._find_method = find_method
         self._watchers, self._limits, self._info = watchers, limits, info
@@ -338,6 +349,12 @@ class Control:
         """Return what somebody is to hear of, newest first, and how it fares with the channels."""
         return await self._alerts.alerts(AlertsQuery() if query is None else query)
 
+    def draw_page_link(self, *, read_only: bool) -> PageLink:
+        """Draw a link that opens the page once. Raises Refusal if no page is served."""
+        if self.page_door is None:
+            raise api_errors.not_found("this daemon serves no page; start it without --no-page")
+        return PageLink(url=self.page_door.draw_link(read_only=read_only))
+
     def health(self) -> Health:
         why = self._engine.health.why_degraded()
         state = reported_state(self._engine.state, why)
@@ -371,6 +388,7 @@ class Control:
             losses=self._engine.losses,
             risk=self.risk.standing(),
             alerts_pending=await self._store.count_pending_alerts(),
+            page_url=None if self.page_door is None else self.page_door.url,
         )
 
 

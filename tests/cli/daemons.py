@@ -31,6 +31,7 @@ class Ready(msgspec.Struct, forbid_unknown_fields=True):
     restored: int
     quarantined: int
     state: str
+    page_url: str | None
 
 
 @dataclass

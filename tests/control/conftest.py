@@ -6,6 +6,7 @@ import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import msgspec
@@ -100,7 +101,10 @@ def add_market(exchange: Exchange, ticker: str) -> None:
 
 
 @asynccontextmanager
-async def a_desk(limits: ControlLimits, risk: RiskLimits | None = None) -> AsyncIterator[Desk]:
+async def a_desk(
+    limits: ControlLimits, risk: RiskLimits | None = None, database: Path | None = None
+) -> AsyncIterator[Desk]:
+    """`database` is a file's, where something else is to read it too."""
     wall, log_file = WallClock(START_US), io.StringIO()
     paper = PaperExchange.starting_at(START_US, seed=1)
     for ticker in (TICKER, OTHER):
@@ -109,7 +113,7 @@ async def a_desk(limits: ControlLimits, risk: RiskLimits | None = None) -> Async
     log: FilteringBoundLogger = open_log(log_file, wall)
     watchers = Watchers(wall.now_us)
     async with (
-        open_virtual_store(None, draw_instance=lambda: "a" * 10, at_us=START_US) as store,
+        open_virtual_store(database, draw_instance=lambda: "a" * 10, at_us=START_US) as store,
         paper.in_memory(latency=NO_LATENCY) as host,
         open_session(access_to(host, credentials), store, wall, log, seed=1, risk=risk) as session,
     ):

@@ -38,13 +38,15 @@ from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.session import open_session
 from fsm_exec.store import SqliteStore, open_live_store
+from fsm_exec.web.server import run_page
 
 OnStop: TypeAlias = Literal["cancel", "leave"]
 
 
 @dataclass(frozen=True)
 class DaemonParts:
-    """The parts that the command prepared before anything runs. The locks are held; `listening` is bound."""
+    """The parts that the command prepared before anything runs. The locks are held; `listening` is bound, and
+    `page_listening` unless no page is wanted."""
 
     account: LoadedConfig
     key: SigningKey
@@ -52,6 +54,7 @@ class DaemonParts:
     token: str
     token_file: Path
     listening: socket.socket
+    page_listening: socket.socket | None
     log_file: TextIO
     since_us: int
     on_stop: OnStop
@@ -70,6 +73,7 @@ class DaemonReady(msgspec.Struct, frozen=True, kw_only=True):
     restored: int
     quarantined: int
     state: str
+    page_url: str | None
 
 
 class DaemonProcess:
@@ -141,6 +145,9 @@ class DaemonProcess:
             session.nursery.start_soon(control.markets.close_idle)
             app = ControlApp(control, parts.token, log)
             await stack.enter_async_context(run_server(app.app, parts.listening, log))
+            if parts.page_listening is not None:
+                page = run_page(control, parts.database, parts.account.exchange.name, parts.page_listening, wall, log)
+                control.page_door = await stack.enter_async_context(page)
             stack.callback(watchers.close)  # before the server waits for the streams to end
             stack.enter_context(register_daemon(self._registry_entry()))
             await self._run_until_stopped(engine, store, control)
@@ -148,7 +155,7 @@ class DaemonProcess:
     async def _run_until_stopped(self, engine: Engine, store: SqliteStore, control: Control) -> None:
         """Run until a signal, or until the engine cannot go on: then raise what went wrong."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._announce, engine, store)
+            nursery.start_soon(self._announce, engine, store, control)
             nursery.start_soon(self._watch_for_failure, engine)
             await self._stop.wait()
             nursery.cancel_scope.cancel()
@@ -160,7 +167,7 @@ class DaemonProcess:
         say(f"fsm-exec: {left}; the next start looks them up", err=True)
         self._is_left_live = cancels
 
-    async def _announce(self, engine: Engine, store: SqliteStore) -> None:
+    async def _announce(self, engine: Engine, store: SqliteStore, control: Control) -> None:
         await engine.wait_running()
         status = engine.status()
         for loss in engine.losses:
@@ -174,14 +181,16 @@ class DaemonProcess:
             restored=status.at_work,
             quarantined=len(status.quarantined),
             state=status.state,
+            page_url=None if control.page_door is None else control.page_door.url,
         )
         if self._parts.as_json:
             say_json(ready)
             return
+        page = "" if ready.page_url is None else "; see it in a browser: fsm-exec open"
         halted = "; HALTED, see: fsm-exec resume" if status.state == "halted" else ""
         say(
             f"serving {ready.environment} at {ready.control_url}, token {ready.token_file}, database {ready.database}, "
-            f"{ready.restored} executions restored, {ready.quarantined} quarantined{halted}"
+            f"{ready.restored} executions restored, {ready.quarantined} quarantined{halted}{page}"
         )
 
     @staticmethod

@@ -40,6 +40,12 @@ SUBACCOUNT = 0  # the client trades the account itself
 @click.option("--paper", help="The rest_url of a running fsm-exec paper, instead of a configuration.")
 @click.option("--db", type=click.Path(path_type=Path), help="The database.  [default: this user's, by exchange]")
 @click.option("--port", type=click.IntRange(0, PORT_MAX), default=0, help="Of the control API.  [default: a free one]")
+@click.option(
+    "--page-port",
+    type=click.IntRange(0, PORT_MAX),
+    help="Of the page, see: open.  [default: as configured, a free one]",
+)
+@click.option("--no-page", is_flag=True, help="Serve no page.")
 @click.option("--token-file", type=click.Path(path_type=Path), help="Opens the API; made if it is not there.")
 @click.option(
     "--on-stop",
@@ -55,12 +61,16 @@ def serve(
     paper: str | None,
     db: Path | None,
     port: int,
+    page_port: int | None,
     token_file: Path | None,
     on_stop: OnStop,
     other_engine_is_gone: str | None,
+    no_page: bool,
     as_json: bool,
 ) -> None:
     """Work orders for whoever holds the token, until a signal."""
+    if no_page and page_port is not None:
+        raise UserError("--no-page and --page-port exclude each other; give one of them")
     account = load_account(config, paper)
     key = SigningKey.load(account.key_path)
     name = account.exchange.name
@@ -88,6 +98,8 @@ def serve(
             say(f"fsm-exec: {line}", err=True)
         log_file = held.enter_context(open_log_file(database))
         listening = held.enter_context(bind_socket(port))
+        wanted = account.config.page.port if page_port is None else page_port
+        page_listening = None if no_page else held.enter_context(bind_socket(wanted, option="--page-port"))
         parts = DaemonParts(
             account=account,
             key=key,
@@ -95,6 +107,7 @@ def serve(
             token=token,
             token_file=token_file,
             listening=listening,
+            page_listening=page_listening,
             log_file=log_file,
             since_us=since_us,
             on_stop=on_stop,

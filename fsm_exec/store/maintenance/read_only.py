@@ -134,7 +134,7 @@ def check_version(connection: sqlite3.Connection, path: Path) -> int:
 
 @contextmanager
 def _connected(uri: str) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)) as connection:
         decode_damaged_text(connection).execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         yield connection
 

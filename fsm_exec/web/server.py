@@ -1,0 +1,74 @@
+"""The page's own server: beside the control API on a port of its own, or alone over a copied database."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.control.server import run_server, url_of
+from fsm_exec.control.service import Control
+from fsm_exec.runtime.clock import WallClock
+from fsm_exec.web.app import page_app
+from fsm_exec.web.database import open_reader
+from fsm_exec.web.guard import ENTER
+from fsm_exec.web.parts import PageParts
+from fsm_exec.web.sessions import Sessions
+from fsm_exec.web.static_files import StaticFiles
+from fsm_exec.web.templates import Templates
+
+
+class PageDoor:
+    """The page that is served, as its daemon knows it: where it is, and a link that opens it once."""
+
+    def __init__(self, url: str, sessions: Sessions) -> None:
+        self.url, self._sessions = url, sessions
+
+    def draw_link(self, *, read_only: bool) -> str:
+        """Draw a link that opens one session within a minute."""
+        code = self._sessions.draw_code(read_only=read_only)
+        return f"{self.url}{ENTER}?{urlencode({'code': code})}"
+
+
+@contextmanager
+def page_parts(
+    control: Control | None, database: Path, environment: str, wall: WallClock, log: FilteringBoundLogger
+) -> Iterator[PageParts]:
+    """Make what every page is made with. Must be called inside trio. Raises UserError for a database that is none of
+    ours."""
+    static = StaticFiles()
+    with open_reader(database, is_own_engines=control is not None) as reader:
+        yield PageParts(
+            control=control,
+            database=database,
+            reader=reader,
+            environment=environment,
+            templates=Templates(static),
+            static=static,
+            sessions=Sessions(trio.current_time),
+            wall=wall,
+            log=log,
+        )
+
+
+@asynccontextmanager
+async def run_page(
+    control: Control | None,
+    database: Path,
+    environment: str,
+    listening: socket.socket,
+    wall: WallClock,
+    log: FilteringBoundLogger,
+) -> AsyncIterator[PageDoor]:
+    """Serve the page on `listening`, which the server owns from here on, while the block runs. Without `control` the
+    database alone is shown. Raises UserError for a database that is none of ours."""
+    url, port = url_of(listening), listening.getsockname()[1]
+    async with AsyncExitStack() as stack:
+        parts = stack.enter_context(page_parts(control, database, environment, wall, log))
+        await stack.enter_async_context(run_server(page_app(parts, port), listening, log))
+        yield PageDoor(url, parts.sessions)
