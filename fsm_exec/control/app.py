@@ -2,6 +2,7 @@
 
     GET  /v1/health                       no token needed
     GET  /v1/status
+    GET  /v1/overview                     working, ended
     POST /v1/executions                   submit; 201 accepted, 200 accepted earlier, 409 the key is another request's
     GET  /v1/executions                   newest first; state, ticker, unfinished, quarantined, before, limit
     GET  /v1/executions/ID                one in detail; journal_lines
@@ -39,7 +40,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.control import account_schema, alert_schema, api_errors, market_schema, schema
+from fsm_exec.control import account_schema, alert_schema, api_errors, market_schema, overview_schema, schema
 from fsm_exec.control.auth import AuthMiddleware
 from fsm_exec.control.endpoints import ENDPOINTS, Endpoint, Name
 from fsm_exec.control.events import EventStream
@@ -60,6 +61,7 @@ class ControlApp:
         handlers: dict[Name, Handler] = {
             "health": self._health,
             "status": self._status,
+            "overview": self._overview,
             "submit": self._submit,
             "list": self._list,
             "show": self._show,
@@ -112,6 +114,9 @@ class ControlApp:
     async def _status(self, request: Request) -> Response:
         parse_query(request, schema.NoQuery)
         return json_response(await self._control.status())
+
+    async def _overview(self, request: Request) -> Response:
+        return json_response(await self._control.overview.overview(parse_query(request, overview_schema.OverviewQuery)))
 
     async def _submit(self, request: Request) -> Response:
         accepted = await self._control.submit(await read_body(request, schema.Submission))

@@ -32,6 +32,7 @@ from fsm_exec.control.market_schema import (
     MarketList,
     MarketsQuery,
 )
+from fsm_exec.control.overview_schema import Overview, OverviewQuery
 from fsm_exec.control.schema import (
     Accepted,
     Acknowledged,
@@ -83,6 +84,10 @@ RISK: Final = Call("GET", "/v1/risk", RiskSeen, RiskQuery())
 RISK_REDUCE: Final = Call("POST", "/v1/risk/reduce", RiskSeen, is_repeatable=False)
 ACCOUNT: Final = Call("GET", "/v1/account", AccountSeen)
 RESUME: Final = Call("POST", "/v1/resume", Status, is_repeatable=False)
+
+
+def overview(query: OverviewQuery) -> Call[Overview]:
+    return Call("GET", "/v1/overview", Overview, query)
 
 
 def submit(submission: Submission) -> Call[Accepted]:

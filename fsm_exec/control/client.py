@@ -51,6 +51,7 @@ from fsm_exec.control.market_schema import (
     MarketList,
     MarketsQuery,
 )
+from fsm_exec.control.overview_schema import Overview, OverviewQuery
 from fsm_exec.control.remote import JOURNAL_LINES, PATIENCE_S, RemoteDaemon, say_nothing
 from fsm_exec.control.schema import (
     Accepted,
@@ -222,6 +223,10 @@ class Client:
         """Returns a link that opens the daemon's page in one browser, once, within a minute."""
         return run(self._daemon.ask(calls.page_link(read_only=read_only)))
 
+    def overview(self, *, working: int = 50, ended: int = 10) -> Overview:
+        """Returns the state of the engine with the executions at work that end first and the newest endings."""
+        return run(self._daemon.ask(calls.overview(OverviewQuery(working=working, ended=ended))))
+
     def health(self) -> Health:
         """Returns whether the daemon accepts work."""
         return run(self._daemon.ask(calls.HEALTH))
@@ -342,6 +347,9 @@ class AsyncClient:
 
     async def draw_page_link(self, *, read_only: bool = False) -> PageLink:
         return await self._daemon.ask(calls.page_link(read_only=read_only))
+
+    async def overview(self, *, working: int = 50, ended: int = 10) -> Overview:
+        return await self._daemon.ask(calls.overview(OverviewQuery(working=working, ended=ended)))
 
     async def health(self) -> Health:
         return await self._daemon.ask(calls.HEALTH)

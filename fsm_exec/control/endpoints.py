@@ -22,6 +22,7 @@ from fsm_exec.control.account_schema import (
 from fsm_exec.control.alert_schema import AlertList, AlertsQuery
 from fsm_exec.control.api_errors import ErrorCode
 from fsm_exec.control.market_schema import BookQuery, Estimate, EstimateWanted, MarketBook, MarketList, MarketsQuery
+from fsm_exec.control.overview_schema import Overview, OverviewQuery
 from fsm_exec.control.schema import (
     Accepted,
     Acknowledged,
@@ -42,6 +43,7 @@ VERSION_PREFIX: Final = "/v1"
 Name: TypeAlias = Literal[
     "health",
     "status",
+    "overview",
     "submit",
     "list",
     "show",
@@ -131,6 +133,15 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         needs_token=False,
     ),
     Endpoint("status", "GET", "/status", "The state of the engine, and what is live.", {200: Status}, _codes()),
+    Endpoint(
+        "overview",
+        "GET",
+        "/overview",
+        "The state of the engine, what is at work against its market, and what ended last.",
+        {200: Overview},
+        _codes(),
+        query=OverviewQuery,
+    ),
     Endpoint(
         "submit",
         "POST",

@@ -23,6 +23,7 @@ from fsm_exec.store.reads import execution_reads
 S = TypeVar("S", bound=msgspec.Struct)
 
 UNFINISHED = "state NOT IN ('filled', 'cancelled')"
+ENDED = "state IN ('filled', 'cancelled')"
 UNREADABLE: Final = "?"
 _NEVER_NULL: Final = (
     "execution_id",
@@ -120,11 +121,12 @@ class ExecutionDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Which executions to list, newest first. `before` is the last execution of the page before, None for the first
-    page; `unfinished` and `quarantined` leave out all others."""
+    page; `unfinished`, `ended` and `quarantined` leave out all others. Of `ended` the newest is what moved last."""
 
     state: str | None = None
     ticker: str | None = None
     unfinished: bool = False
+    ended: bool = False
     quarantined: bool = False
     before: str | None = None
     limit: int
@@ -165,12 +167,15 @@ def load_listing(connection: sqlite3.Connection, wanted: Filter) -> list[Executi
         values.append(wanted.ticker)
     if wanted.unfinished:
         conditions.append(f"e.{UNFINISHED}")
+    if wanted.ended:
+        conditions.append(f"e.{ENDED}")
     if wanted.quarantined:
         conditions.append("e.quarantine IS NOT NULL")
     if wanted.before is not None:
         conditions.append("e.rowid < (SELECT rowid FROM execution_state WHERE execution_id = ?)")
         values.append(wanted.before)
-    statement = f"{_SUMMARY} WHERE {' AND '.join(conditions)} ORDER BY e.rowid DESC LIMIT ?"
+    order = "e.updated_at" if wanted.ended else "e.rowid"
+    statement = f"{_SUMMARY} WHERE {' AND '.join(conditions)} ORDER BY {order} DESC LIMIT ?"
     return _summaries(connection, statement, (*values, wanted.limit))
 
 
