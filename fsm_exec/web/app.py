@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from fsm_exec.core.errors import ExecError
+from fsm_exec.web.actions.routes import routes as action_routes
 from fsm_exec.web.desk.routes import routes as desk_routes
 from fsm_exec.web.guard import ENTER, Guard, cookie_name
 from fsm_exec.web.parts import PageParts, session_of
@@ -26,6 +27,7 @@ def page_app(parts: PageParts, port: int) -> ASGIApp:
         _enter_route(parts, port),
         parts.static.route(),
         *desk_routes(parts),
+        *action_routes(parts),
     ]
 
     async def say_error(request: Request, error: Exception) -> Response:

@@ -20,7 +20,7 @@ from fsm_exec.web.templates import Templates
 SESSION: Final = "session"
 """In the request's `state`: the session, set by the guard."""
 
-PAGES: Final = (("/", "Desk"),)
+PAGES: Final = (("/", "Desk"), ("/submit", "Submit"))
 """Address and name of each page that the line at the top leads to."""
 WITHOUT_ENGINE: Final = (("/", "Desk"),)
 """The same, where a database alone is shown."""
