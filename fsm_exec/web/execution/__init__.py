@@ -1,0 +1,1 @@
+"""The page of one execution, and the list of all of them."""
