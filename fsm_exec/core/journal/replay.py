@@ -48,11 +48,11 @@ class Redecision(msgspec.Struct, frozen=True, gc=False):
     today: tuple[AnyIntent, ...] | str
 
 
-def replay_rows(rows: Iterable[JournalRow]) -> Iterator[ReplayedRow]:
-    """Yield each row in turn. Raises CorruptSnapshot that names the first row that cannot be folded, after those before
-    it."""
-    execution: Execution | None = None
-    for number, row in enumerate(rows, start=1):
+def replay_rows(rows: Iterable[JournalRow], start: Execution | None = None) -> Iterator[ReplayedRow]:
+    """Yield each row in turn, from the first one or from the one after `start`. Raises CorruptSnapshot that names the
+    first row that cannot be folded, after those before it."""
+    execution = start
+    for number, row in enumerate(rows, start=1 if start is None else start.seq + 1):
         if row.seq != number:
             raise CorruptSnapshot(f"row {number} of the journal is missing; the next one there is {row.seq}")
         try:

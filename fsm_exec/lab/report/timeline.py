@@ -6,9 +6,8 @@ Fills are at the exchange's time of the trade, all else at the time it reached t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 from fsm_exec.core.execution.describe import describe
 from fsm_exec.core.execution.events import (
@@ -30,6 +29,7 @@ from fsm_exec.core.execution.execution import CHILD_ENDS, CHILD_LIVE, ChildOrder
 from fsm_exec.core.journal.replay import ReplayedRow
 from fsm_exec.core.values.units import CountE2, PriceE4
 
+OPEN_END_US: Final = 2**63 - 1  # of what has no end yet
 TROUBLES = (OrderRefused, PlaceUnconfirmed, OrderNotSent, OrderNotFound, AmendRefused, WriteUnconfirmed)
 
 
@@ -110,33 +110,116 @@ class Timeline(NamedTuple):
     outages: tuple[Outage, ...]
 
 
-def build_timeline(history: Sequence[ReplayedRow], signs_of_life_us: Sequence[int]) -> Timeline:
+def build_timeline(history: Iterable[ReplayedRow], signs_of_life_us: Sequence[int]) -> Timeline:
     """`history` is not empty; `signs_of_life_us` are times at which the engine is known to have worked, beside those of
     the journal, ascending."""
-    times = _times(history)
-    last = history[-1].advance.execution
-    until_us = last.ended_at_us if last.ended_at_us is not None else max([times[-1], *signs_of_life_us[-1:]])
-    until_us = max(until_us, times[0])
-    rows = list(zip(times, history, strict=True))
-    return Timeline(
-        execution=last,
-        from_us=times[0],
-        until_us=until_us,
-        states=_bars([(at_us, one.advance.execution.state) for at_us, one in rows], until_us),
-        orders=tuple(_order(rows, child, until_us) for child in last.children),
-        stands=tuple(stand for child in last.children for stand in _stands(rows, child.client_order_id, until_us)),
-        walks=tuple(_walks(rows)),
-        marks=tuple(_marks(rows)),
-        moments=tuple(_moments(rows)),
-        outages=tuple(_outages(rows, signs_of_life_us)),
-    )
-
-
-def _times(history: Sequence[ReplayedRow]) -> list[int]:
-    times: list[int] = []
+    builder = TimelineBuilder()
     for one in history:
-        times.append(max([one.row.at_us, *times[-1:]]))
-    return times
+        builder.add(one)
+    return builder.build(signs_of_life_us)
+
+
+class _OrderStory:
+    """What is known of one order: its states and the prices it stood at, each with the time since when."""
+
+    def __init__(self, level: int) -> None:
+        self.level = level
+        self.states: list[tuple[int, str]] = []
+        self.stands: list[Stand] = []
+        self.ended_at_us: int | None = None
+        self.end: str | None = None
+        self.stands_no_more = False
+
+    def learn(self, at_us: int, child: ChildOrder) -> None:
+        if self.end is None and child.state in CHILD_ENDS:
+            self.ended_at_us, self.end = at_us, child.state
+        if self.end is None:
+            self.states.append((at_us, child.state))
+        if self.stands_no_more:
+            return
+        if self.stands:
+            self.stands[-1] = self.stands[-1]._replace(until_us=at_us)
+        if child.state in CHILD_ENDS or child.state == "settling":
+            self.stands_no_more = True
+            return
+        remaining = CountE2(child.count_e2 - child.counted_e2)
+        stand = Stand(
+            child.client_order_id, at_us, OPEN_END_US, child.price_e4, remaining, child.state in CHILD_LIVE
+        )
+        if self.stands and self.stands[-1][3:] == stand[3:]:
+            self.stands[-1] = self.stands[-1]._replace(until_us=OPEN_END_US)
+        else:
+            self.stands.append(stand)
+
+    def stands_until(self, until_us: int) -> Iterator[Stand]:
+        for stand in self.stands:
+            if min(stand.until_us, until_us) > stand.from_us:
+                yield stand._replace(until_us=until_us) if stand.until_us == OPEN_END_US else stand
+
+
+class TimelineBuilder:
+    """Builds a timeline row by row: a journal that grows is read on, and each row is looked at once."""
+
+    def __init__(self) -> None:
+        self._execution: Execution | None = None
+        self._from_us = self._last_us = 0
+        self._states: list[tuple[int, str]] = []
+        self._orders: dict[str, _OrderStory] = {}
+        self._walks: list[Walk] = []
+        self._asked_us: dict[str, int] = {}
+        self._marks: list[Mark] = []
+        self._moments: list[Moment] = []
+        self._gaps: list[Outage] = []
+
+    def add(self, one: ReplayedRow) -> None:
+        """Add the row that follows those before."""
+        before_us, before, after = self._last_us, one.before, one.advance.execution
+        at_us = one.row.at_us if self._execution is None else max(one.row.at_us, before_us)
+        if self._execution is None:
+            self._from_us = at_us
+        self._execution, self._last_us = after, at_us
+        if not self._states or self._states[-1][1] != after.state:
+            self._states.append((at_us, after.state))
+        known = () if before is None else before.children
+        for number, child in enumerate(after.children):
+            was = known[number] if number < len(known) else None
+            if was is not child:
+                self._learn(at_us, was, child)
+        for intent in one.intents:
+            if isinstance(intent, Amend):
+                self._asked_us[intent.client_order_id] = at_us
+        self._marks += _marks(at_us, one)
+        self._moments += _moments(at_us, one)
+        if isinstance(one.event, Restored) and before is not None:
+            self._gaps.append(Outage(before_us, at_us))
+
+    def _learn(self, at_us: int, before: ChildOrder | None, child: ChildOrder) -> None:
+        order = self._orders.setdefault(child.client_order_id, _OrderStory(child.level))
+        order.learn(at_us, child)
+        if before is not None and before.price_e4 != child.price_e4:
+            asked_at_us = self._asked_us.get(child.client_order_id) if child.walks > before.walks else None
+            self._walks.append(Walk(child.client_order_id, at_us, asked_at_us, before.price_e4, child.price_e4))
+
+    def build(self, signs_of_life_us: Sequence[int]) -> Timeline:
+        """Return the timeline of the rows up to now, one at least; the times are as for `build_timeline`."""
+        execution = self._execution
+        assert execution is not None, "a journal has a first row"
+        until_us = execution.ended_at_us
+        if until_us is None:
+            until_us = max([self._last_us, *signs_of_life_us[-1:]])
+        until_us = max(until_us, self._from_us)
+        return Timeline(
+            execution=execution,
+            from_us=self._from_us,
+            until_us=until_us,
+            states=_bars(self._states, until_us),
+            orders=tuple(_order(name, order, until_us) for name, order in self._orders.items()),
+            stands=tuple(stand for order in self._orders.values() for stand in order.stands_until(until_us)),
+            walks=tuple(self._walks),
+            marks=tuple(self._marks),
+            moments=tuple(self._moments),
+            outages=tuple(_outage(gap, signs_of_life_us) for gap in self._gaps),
+        )
 
 
 def _bars(states: Sequence[tuple[int, str]], until_us: int) -> tuple[Bar, ...]:
@@ -152,67 +235,19 @@ def _bars(states: Sequence[tuple[int, str]], until_us: int) -> tuple[Bar, ...]:
     return tuple(bar for bar in bars if bar.until_us > bar.from_us)
 
 
-def _order(rows: Sequence[tuple[int, ReplayedRow]], child: ChildOrder, until_us: int) -> OrderTimeline:
-    states: list[tuple[int, str]] = []
-    ended_at_us = end = None
-    for at_us, one in rows:
-        now = one.advance.execution.child(child.client_order_id)
-        if now is not None and now.state in CHILD_ENDS:
-            ended_at_us, end = at_us, now.state
-            break
-        if now is not None:
-            states.append((at_us, now.state))
-    bars = _bars(states, until_us if ended_at_us is None else ended_at_us)
-    return OrderTimeline(child.client_order_id, child.level, bars, ended_at_us, end)
+def _order(client_order_id: str, order: _OrderStory, until_us: int) -> OrderTimeline:
+    bars = _bars(order.states, until_us if order.ended_at_us is None else order.ended_at_us)
+    return OrderTimeline(client_order_id, order.level, bars, order.ended_at_us, order.end)
 
 
-def _stands(rows: Sequence[tuple[int, ReplayedRow]], client_order_id: str, until_us: int) -> list[Stand]:
-    found: list[Stand] = []
-    for at_us, one in rows:
-        child = one.advance.execution.child(client_order_id)
-        if child is None:
-            continue
-        if found:
-            found[-1] = found[-1]._replace(until_us=at_us)
-        if child.state in CHILD_ENDS or child.state == "settling":
-            break
-        remaining = CountE2(child.count_e2 - child.counted_e2)
-        stand = Stand(client_order_id, at_us, until_us, child.price_e4, remaining, child.state in CHILD_LIVE)
-        if found and found[-1][3:] == stand[3:]:
-            found[-1] = found[-1]._replace(until_us=until_us)
-        else:
-            found.append(stand)
-    return [stand for stand in found if stand.until_us > stand.from_us]
-
-
-def _walks(rows: Sequence[tuple[int, ReplayedRow]]) -> list[Walk]:
-    found: list[Walk] = []
-    asked: dict[str, int] = {}
-    for at_us, one in rows:
-        for child in one.advance.execution.children:
-            before = None if one.before is None else one.before.child(child.client_order_id)
-            if before is not None and before.price_e4 != child.price_e4:
-                asked_at_us = asked.get(child.client_order_id) if child.walks > before.walks else None
-                found.append(Walk(child.client_order_id, at_us, asked_at_us, before.price_e4, child.price_e4))
-        for intent in one.intents:
-            if isinstance(intent, Amend):
-                asked[intent.client_order_id] = at_us
-    return found
-
-
-def _marks(rows: Sequence[tuple[int, ReplayedRow]]) -> list[Mark]:
-    found: list[Mark] = []
-    for at_us, one in rows:
-        if isinstance(one.event, CancelAnswered):
-            found.append(_mark("cancel answered", one.event.client_order_id, at_us, one, describe(one.event)))
-        elif isinstance(one.event, TROUBLES):
-            found.append(_mark("trouble", one.event.client_order_id, at_us, one, describe(one.event)))
-        found += [
-            _mark("cancel sent", intent.client_order_id, at_us, one, describe(intent))
-            for intent in one.intents
-            if isinstance(intent, Cancel | ResendCancel)
-        ]
-    return found
+def _marks(at_us: int, one: ReplayedRow) -> Iterator[Mark]:
+    if isinstance(one.event, CancelAnswered):
+        yield _mark("cancel answered", one.event.client_order_id, at_us, one, describe(one.event))
+    elif isinstance(one.event, TROUBLES):
+        yield _mark("trouble", one.event.client_order_id, at_us, one, describe(one.event))
+    for intent in one.intents:
+        if isinstance(intent, Cancel | ResendCancel):
+            yield _mark("cancel sent", intent.client_order_id, at_us, one, describe(intent))
 
 
 def _mark(kind: str, client_order_id: str, at_us: int, one: ReplayedRow, text: str) -> Mark:
@@ -221,24 +256,17 @@ def _mark(kind: str, client_order_id: str, at_us: int, one: ReplayedRow, text: s
     return Mark(kind, client_order_id, at_us, child.price_e4, text)
 
 
-def _moments(rows: Sequence[tuple[int, ReplayedRow]]) -> list[Moment]:
+def _moments(at_us: int, one: ReplayedRow) -> Iterator[Moment]:
     """What changes how the whole execution is worked."""
-    found: list[Moment] = []
-    for at_us, one in rows:
-        before, after = one.before, one.advance.execution
-        if after.closing is not None and (before is None or before.closing is None):
-            found.append(Moment(at_us, "closing leg"))
-        if isinstance(one.event, DrainRequested):
-            found.append(Moment(at_us, "process leaves"))
-        if isinstance(one.event, StopRequested):
-            found.append(Moment(at_us, f"stop: {one.event.reason}"))
-    return found
+    before, after = one.before, one.advance.execution
+    if after.closing is not None and (before is None or before.closing is None):
+        yield Moment(at_us, "closing leg")
+    if isinstance(one.event, DrainRequested):
+        yield Moment(at_us, "process leaves")
+    if isinstance(one.event, StopRequested):
+        yield Moment(at_us, f"stop: {one.event.reason}")
 
 
-def _outages(rows: Sequence[tuple[int, ReplayedRow]], signs_of_life_us: Sequence[int]) -> list[Outage]:
-    found: list[Outage] = []
-    for (before_us, _), (at_us, one) in pairwise(rows):
-        if isinstance(one.event, Restored):
-            seen = [sign for sign in signs_of_life_us if before_us < sign < at_us]
-            found.append(Outage(max([before_us, *seen]), at_us))
-    return found
+def _outage(gap: Outage, signs_of_life_us: Sequence[int]) -> Outage:
+    seen = [sign for sign in signs_of_life_us if gap.from_us < sign < gap.until_us]
+    return Outage(max([gap.from_us, *seen]), gap.until_us)

@@ -40,8 +40,9 @@ _LATELY_FILLED = (
 _BY_ACCEPTANCE = "ORDER BY accepted_at, execution_id"
 _JOURNAL = (
     "SELECT seq, at, event_type, event, intents, steps, version FROM execution_events "
-    "WHERE execution_id = ? ORDER BY seq"
+    "WHERE execution_id = ? AND seq > ? AND seq <= ? ORDER BY seq"
 )
+_LAST_SEQ = 2**63 - 1
 _CHILDREN = f"SELECT {', '.join(ChildRow.__struct_fields__)} FROM split_orders WHERE execution_id = ?"
 _FILLS = (
     "SELECT order_id, fill_id, client_order_id, price, quantity, fee, is_taker, late, traded_at, trade_id, listed_id "
@@ -72,7 +73,16 @@ def load_lately_filled(connection: sqlite3.Connection) -> list[StoredExecution]:
 
 def load_journal(connection: sqlite3.Connection, execution_id: str) -> list[JournalRow]:
     """Every step of one execution, first to last; empty for an unknown one. Raises DamagedRow."""
-    return [_journal_row(execution_id, *row) for row in connection.execute(_JOURNAL, (execution_id,))]
+    return list(iterate_journal(connection, execution_id))
+
+
+def iterate_journal(
+    connection: sqlite3.Connection, execution_id: str, after: int = 0, until: int = _LAST_SEQ
+) -> Iterator[JournalRow]:
+    """Yield the steps of one execution that follow `after`, `until` included. Raises DamagedRow at the first that cannot
+    be read."""
+    for row in connection.execute(_JOURNAL, (execution_id, after, until)):
+        yield _journal_row(execution_id, *row)
 
 
 def _journal_row(execution_id: str, seq: object, at: object, *columns: object) -> JournalRow:
