@@ -44,6 +44,7 @@ __all__ = [
     "completion_cost",
     "compute_child_metrics",
     "compute_metrics",
+    "decompose",
     "unwind_value",
 ]
 
@@ -101,7 +102,7 @@ def compute_metrics(
     value_e6 = sum(fill.count_e2 * fill.price_e4 for fill in fills)
     fees_e6 = MoneyE6(sum(fill.fee_e6 for fill in fills))
     flags: list[str] = []
-    parts = _decompose(execution, deadline, flags)
+    parts = decompose(execution, deadline, flags)
     target = execution.limits.target_e4 if execution.limits is not None else None
     arrival_mid = execution.arrival.trusted_mid_e5
     if any(child.late for child in execution.children):
@@ -255,7 +256,9 @@ def _message_columns(activity: MessageCounts | None, fills: tuple[Fill, ...]) ->
     return columns
 
 
-def _decompose(execution: Execution, deadline: DeadlineBook | None, flags: list[str]) -> Decomposition | None:
+def decompose(execution: Execution, deadline: DeadlineBook | None, flags: list[str]) -> Decomposition | None:
+    """Return the shortfall's parts, the rest priced by the book `deadline`; None: they are not known, and `flags` gets
+    why. Raises LocalError if they do not add up."""
     arrival = execution.arrival.trusted_mid_e5
     if arrival is None:
         flags.append("no_arrival_mid")

@@ -143,9 +143,7 @@ class _OrderStory:
             self.stands_no_more = True
             return
         remaining = CountE2(child.count_e2 - child.counted_e2)
-        stand = Stand(
-            child.client_order_id, at_us, OPEN_END_US, child.price_e4, remaining, child.state in CHILD_LIVE
-        )
+        stand = Stand(child.client_order_id, at_us, OPEN_END_US, child.price_e4, remaining, child.state in CHILD_LIVE)
         if self.stands and self.stands[-1][3:] == stand[3:]:
             self.stands[-1] = self.stands[-1]._replace(until_us=OPEN_END_US)
         else:
