@@ -71,7 +71,7 @@ def test_nothing_in_a_diagram_overlaps(machine: str) -> None:
     for (one, first), (other, second) in combinations([*boxes.items(), *labels.items()], 2):
         assert not overlap(first, second), f"{one} lies on {other}"
     for name, (left, top, right, bottom) in {**boxes, **labels}.items():
-        assert left >= 0 and top >= 0 and right <= layout.width and bottom <= layout.height, f"{name} sticks out"
+        assert min(left, top, layout.width - right, layout.height - bottom) >= 0, f"{name} sticks out"
     for wire in layout.wires:
         for (x0, y0), (x1, y1) in pairwise(wire.points):
             assert x0 == x1 or y0 == y1, "a wire is not straight"
