@@ -79,8 +79,8 @@ def load_journal(connection: sqlite3.Connection, execution_id: str) -> list[Jour
 def iterate_journal(
     connection: sqlite3.Connection, execution_id: str, after: int = 0, until: int = _LAST_SEQ
 ) -> Iterator[JournalRow]:
-    """Yield the steps of one execution that follow `after`, `until` included. Raises DamagedRow at the first that cannot
-    be read."""
+    """Yield the steps of one execution that follow `after`, `until` included. Raises DamagedRow at the first that
+    cannot be read."""
     for row in connection.execute(_JOURNAL, (execution_id, after, until)):
         yield _journal_row(execution_id, *row)
 
