@@ -48,7 +48,7 @@ class AccountViews:
         marks = await self._marks(one.ticker for one in stored.markets if one.holding.count_e2)
         lines = position_lines(stored.markets, marks)
         return PositionsSeen(
-            positions=[_position(line) for line in lines],
+            positions=[position_seen(line) for line in lines],
             cost=format_money(MoneyE6(sum(line.profit.cost_e6 for line in lines))),
             value=format_money(MoneyE6(sum(line.value_e6 for line in lines))),
             unrealized=format_money(MoneyE6(sum(line.profit.unrealized_e6 for line in lines))),
@@ -132,7 +132,8 @@ def _mark_of(facts: MarketFacts, terms: MarketTerms, at_us: int) -> Mark:
     return Mark(ticker=facts.ticker, yes_bids=yes, no_bids=no, fees=terms.fees, at_us=at_us, source="quote")
 
 
-def _position(line: PositionLine) -> PositionSeen:
+def position_seen(line: PositionLine) -> PositionSeen:
+    """Return a market that is held as the API shows it."""
     profit = line.profit
     return PositionSeen(
         ticker=line.ticker,

@@ -125,6 +125,16 @@ class Control:
         return self._store.instance
 
     @property
+    def engine(self) -> Engine:
+        """The engine, to look at: who changes something does it by the methods here."""
+        return self._engine
+
+    @property
+    def about(self) -> DaemonInfo:
+        """What is fixed about the daemon."""
+        return self._info
+
+    @property
     def version(self) -> str:
         """The daemon's."""
         return self._info.version

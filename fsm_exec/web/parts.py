@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.control.service import Control
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.web.database import DatabaseReader
+from fsm_exec.web.live.stream import BoardStream
+from fsm_exec.web.live.tickers import Ticker, Tickers
 from fsm_exec.web.sessions import Session, Sessions
 from fsm_exec.web.static_files import StaticFiles
 from fsm_exec.web.templates import Templates
@@ -38,6 +41,7 @@ class PageParts:
     templates: Templates
     static: StaticFiles
     sessions: Sessions
+    tickers: Tickers
     wall: WallClock
     log: FilteringBoundLogger
 
@@ -45,6 +49,13 @@ class PageParts:
         """Answer with a page. `base.html` knows who sees it, where that is, and whether an engine runs."""
         here = request.scope["path"]
         return HTMLResponse(self.render(session_of(request), template, here=here, **values), status_code)
+
+    def stream(self, request: Request, key: str, make: Callable[[], Ticker]) -> Response:
+        """Answer with the events of a board, the one of all who watch `key`, until the session ends."""
+        session = session_of(request)
+        return BoardStream(
+            request, self.tickers, key, make, lambda: session is not None and self.sessions.is_open(session)
+        )
 
     def render(self, session: Session | None, template: str, *, here: str = "", **values: object) -> str:
         """Return a page as it looks in a session; None: for somebody who has none."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -17,6 +17,7 @@ from fsm_exec.runtime.clock import WallClock
 from fsm_exec.web.app import page_app
 from fsm_exec.web.database import open_reader
 from fsm_exec.web.guard import ENTER
+from fsm_exec.web.live.tickers import Tickers
 from fsm_exec.web.parts import PageParts
 from fsm_exec.web.sessions import Sessions
 from fsm_exec.web.static_files import StaticFiles
@@ -35,25 +36,28 @@ class PageDoor:
         return f"{self.url}{ENTER}?{urlencode({'code': code})}"
 
 
-@contextmanager
-def page_parts(
+@asynccontextmanager
+async def page_parts(
     control: Control | None, database: Path, environment: str, wall: WallClock, log: FilteringBoundLogger
-) -> Iterator[PageParts]:
-    """Make what every page is made with. Must be called inside trio. Raises UserError for a database that is none of
-    ours."""
+) -> AsyncIterator[PageParts]:
+    """Make what every page is made with. Raises UserError for a database that is none of ours."""
     static = StaticFiles()
     with open_reader(database, is_own_engines=control is not None) as reader:
-        yield PageParts(
-            control=control,
-            database=database,
-            reader=reader,
-            environment=environment,
-            templates=Templates(static),
-            static=static,
-            sessions=Sessions(trio.current_time),
-            wall=wall,
-            log=log,
-        )
+        async with trio.open_nursery() as nursery:
+            tickers = Tickers(nursery, log)
+            yield PageParts(
+                control=control,
+                database=database,
+                reader=reader,
+                environment=environment,
+                templates=Templates(static),
+                static=static,
+                sessions=Sessions(trio.current_time),
+                tickers=tickers,
+                wall=wall,
+                log=log,
+            )
+            nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
@@ -69,6 +73,7 @@ async def run_page(
     database alone is shown. Raises UserError for a database that is none of ours."""
     url, port = url_of(listening), listening.getsockname()[1]
     async with AsyncExitStack() as stack:
-        parts = stack.enter_context(page_parts(control, database, environment, wall, log))
+        parts = await stack.enter_async_context(page_parts(control, database, environment, wall, log))
         await stack.enter_async_context(run_server(page_app(parts, port), listening, log))
+        stack.callback(parts.tickers.close)  # before the server waits for the streams to end
         yield PageDoor(url, parts.sessions)

@@ -55,7 +55,7 @@ async def a_page(directory: Path, limits: ControlLimits | None = None) -> AsyncI
     async with AsyncExitStack() as stack:
         desk = await stack.enter_async_context(a_desk(limits or ControlLimits(), database=database))
         log = open_log(desk.log_file, desk.wall)
-        parts = stack.enter_context(page_parts(desk.control, database, "paper", desk.wall, log))
+        parts = await stack.enter_async_context(page_parts(desk.control, database, "paper", desk.wall, log))
         yield PageOfDesk(desk, parts, page_app(parts, PORT))
 
 

@@ -1,13 +1,18 @@
-// Keeps a page as the server has it: events bring fragments, and only what differs is put in its place.
+// Keeps a page as the engine is: events bring fragments, and only what differs is put in its place.
 //
-// An event is a list of {id, html, into}: the element of that id becomes `html`; without one it is put first into the
-// element `into`; an empty `html` takes it away. The page is whole without this script; it only stands still then.
+// <main data-events="/events/desk" data-place="..."> says where the events are and which version the page was made of.
+// An event is {now_ms, changes}; a change is {id, html, into}: the element `id` becomes `html`, or is put first into the
+// element `into` if there is none; without `html` it is removed. {slot, text} sets the text of every element of the
+// class `slot`. [data-until] counts down to that time of the engine's, in milliseconds. Without this script the page is
+// whole all the same; it stands still.
 "use strict";
 (() => {
   const place = document.querySelector("[data-events]");
-  if (!place) return;
   const badge = document.getElementById("stream");
+  const texts = new Map();
   let source = null;
+  let after = place ? place.dataset.place : "";
+  let ahead_ms = place ? Number(place.dataset.now) - Date.now() : 0; // of the engine's clock before this one
 
   const say = (text, kind) => {
     if (!badge || badge.textContent === text) return;
@@ -16,43 +21,76 @@
     badge.className = `badge ${kind}`;
   };
 
+  const describe = (seconds) => {
+    const two = (number) => String(number).padStart(2, "0");
+    const minutes = Math.floor(seconds / 60);
+    if (minutes >= 60) return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
+    return minutes ? `${minutes} min ${two(seconds % 60)} s` : `${seconds} s`;
+  };
+
+  const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
+
+  const countDown = (root) => {
+    const now_ms = Date.now() + ahead_ms;
+    for (const element of root.querySelectorAll("[data-until]")) {
+      setText(element, describe(Math.max(0, Math.floor((Number(element.dataset.until) - now_ms) / 1000))));
+    }
+  };
+
+  const fill = (root) => {
+    countDown(root);
+    for (const element of root.querySelectorAll("[data-slot]")) {
+      const text = texts.get(element.dataset.slot);
+      if (text !== undefined) setText(element, text);
+    }
+  };
+
   const swap = ({ id, html, into }) => {
     const old = document.getElementById(id);
     if (!html) { if (old) old.remove(); return; }
     const box = document.createElement("template");
     box.innerHTML = html;
+    fill(box.content);
     const made = box.content.firstElementChild;
-    if (!made) return;
     if (!old) {
       const parent = into && document.getElementById(into);
       if (parent) parent.prepend(made);
-      return;
+    } else if (!old.isEqualNode(made)) {
+      replace(old, made);
     }
-    if (old.isEqualNode(made)) return;
-    if (old.contains(document.activeElement)) { keepFocus(old, made); return; }
-    old.replaceWith(made);
   };
 
-  // What has the focus stays the same element: around it everything is changed.
-  const keepFocus = (old, made) => {
-    const held = document.activeElement;
-    const path = held.id || held.getAttribute("href") || held.getAttribute("name");
+  // What has the focus keeps it, and what was opened stays open.
+  const replace = (old, made) => {
+    const held = old.contains(document.activeElement) ? document.activeElement : null;
+    const nth = held ? [...old.querySelectorAll(held.tagName)].indexOf(held) : -1;
+    const open = [...old.querySelectorAll("details")].map((one) => one.open);
+    const scrolled = [...old.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
+    [...made.querySelectorAll("details")].forEach((one, i) => { if (open[i]) one.open = true; });
     old.replaceWith(made);
-    const again = held.id ? document.getElementById(held.id)
-      : [...made.querySelectorAll("a,button,input,select")].find((one) => (one.getAttribute("href") || one.getAttribute("name")) === path);
+    [...made.querySelectorAll(".scroll")].forEach((one, i) => { if (scrolled[i]) one.scrollLeft = scrolled[i]; });
+    const again = held && made.querySelectorAll(held.tagName)[nth];
     if (again) again.focus({ preventScroll: true });
+  };
+
+  const apply = (event) => {
+    const { now_ms, changes } = JSON.parse(event.data);
+    ahead_ms = now_ms - Date.now();
+    after = event.lastEventId || after;
+    for (const change of changes) if (change.slot) texts.set(change.slot, change.text || "");
+    for (const change of changes) if (!change.slot) swap(change);
+    for (const { slot, text } of changes) {
+      if (slot) for (const element of document.getElementsByClassName(slot)) setText(element, text || "");
+    }
+    document.dispatchEvent(new CustomEvent("fsm-exec:changed"));
   };
 
   const begin = () => {
     if (source) return;
-    source = new EventSource(place.dataset.events);
+    source = new EventSource(`${place.dataset.events}?after=${encodeURIComponent(after)}`);
     source.onopen = () => say("live", "good");
-    source.onmessage = (event) => {
-      const at = [window.scrollX, window.scrollY];
-      JSON.parse(event.data).forEach(swap);
-      if (window.scrollX !== at[0] || window.scrollY !== at[1]) window.scrollTo(...at);
-    };
-    source.addEventListener("end", () => { stop(); say("ended", ""); });
+    source.onmessage = apply;
+    source.addEventListener("reload", () => { stop(); window.location.reload(); });
     source.onerror = () => {
       say("not connected", "bad");
       if (source && source.readyState === EventSource.CLOSED) { stop(); setTimeout(begin, 3000); }
@@ -60,7 +98,9 @@
   };
   const stop = () => { if (source) source.close(); source = null; };
 
-  // A page that nobody sees asks for nothing; a browser has few connections to give.
+  setInterval(() => countDown(document), 1000);
+  if (!place) return;
+  // A page that nobody sees asks for nothing: a browser has six connections for all its pages of one daemon.
   document.addEventListener("visibilitychange", () => { if (document.hidden) stop(); else begin(); });
   if (!document.hidden) begin();
 })();
