@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from fsm_exec.control import api_errors
+from fsm_exec.control.api_errors import Refusal
 from fsm_exec.core.errors import ExecError
 from fsm_exec.web.parts import PageParts
 
@@ -16,9 +17,9 @@ async def answer_or_refuse(
     parts: PageParts,
     request: Request,
     build: Callable[[], Awaitable[Response]],
-    refusal_template: str = "actions/refusal.html",
+    refuse: Callable[[PageParts, Request, Refusal], Response],
 ) -> Response:
-    """Return what `build` answers, or a fragment that says, in the API's words, why it does not."""
+    """Return what `build` answers, or what `refuse` makes of the reason, in the API's words, why it does not."""
     try:
         return await build()
     except ExecError as error:
@@ -27,5 +28,16 @@ async def answer_or_refuse(
         refusal = api_errors.incomplete_body()
     except Exception:  # one request's bug must not take the daemon down
         parts.log.exception("page_action_failed", path=request.url.path)
-        refusal = api_errors.Refusal(500, "internal", "the daemon failed at this; its log says more")
-    return parts.respond(request, refusal_template, refusal.status, message=refusal.message)
+        refusal = Refusal(500, "internal", "the daemon failed at this; its log says more")
+    return refuse(parts, request, refusal)
+
+
+def refuse_action(parts: PageParts, request: Request, refusal: Refusal) -> Response:
+    """Return a refusal for the dialog."""
+    return parts.respond(request, "actions/refusal.html", refusal.status, message=refusal.message)
+
+
+def refuse_estimate(parts: PageParts, request: Request, refusal: Refusal) -> Response:
+    """Return why there is no estimate. A form that is half filled in is no error, so the status is good."""
+    status = refusal.status if refusal.status >= 500 else 200
+    return parts.respond(request, "actions/no_estimate.html", status, message=refusal.message)

@@ -19,10 +19,10 @@ from fsm_exec.core.values.units import MoneyE6, ceil_div, format_count, format_m
 from fsm_exec.web.actions.wanted import SubmitForm
 
 LIMIT_NAMES = {
-    "max_worst_case_market_dollars": "this market",
-    "max_worst_case_event_dollars": "its event",
-    "max_worst_case_series_dollars": "its series",
-    "max_worst_case_account_dollars": "the account",
+    "max_worst_case_market_dollars": "Market at risk",
+    "max_worst_case_event_dollars": "Event at risk",
+    "max_worst_case_series_dollars": "Series at risk",
+    "max_worst_case_account_dollars": "Account at risk",
 }
 """What a limit of the worst case is about."""
 
@@ -57,7 +57,7 @@ def confirm_submit(form: SubmitForm, told: Estimate) -> Confirmation:
         Fact("Worst case", f"{trim_dollars(told.at_most)} dollars are paid, and lost if the outcome does not come"),
     ]
     facts += [
-        Fact(f"Worst case of {name}", f"{dollars(use.used)} now, {dollars(use.after)} then, {use.allowed} allowed")
+        Fact(name, f"{dollars(use.after)} of {use.allowed} dollars allowed, {dollars(use.used)} now")
         for use in told.limits
         if (name := LIMIT_NAMES.get(use.limit)) is not None
     ]

@@ -20,7 +20,7 @@ from fsm_exec.control.responses import read_body
 from fsm_exec.control.service import Control
 from fsm_exec.core.errors import ExecError
 from fsm_exec.web.actions.all_actions import ACTIONS, Action
-from fsm_exec.web.actions.answering import answer_or_refuse
+from fsm_exec.web.actions.answering import answer_or_refuse, refuse_action
 from fsm_exec.web.actions.audit import AuditedAction, who_of
 from fsm_exec.web.actions.submit_page import submit_routes
 from fsm_exec.web.parts import PageParts, session_of
@@ -46,7 +46,7 @@ async def _confirm(parts: PageParts, control: Control, action: Action, request: 
         found = await action.confirm(control, form)
         return parts.respond(request, "actions/confirmation.html", path=PREFIX + action.name, confirmation=found)
 
-    return await answer_or_refuse(parts, request, confirm)
+    return await answer_or_refuse(parts, request, confirm, refuse_action)
 
 
 async def _perform(parts: PageParts, control: Control, action: Action, request: Request) -> Response:
@@ -67,4 +67,4 @@ async def _perform(parts: PageParts, control: Control, action: Action, request: 
         audited.record_done(answer.text)
         return parts.respond(request, "actions/answer.html", answer=answer)
 
-    return await answer_or_refuse(parts, request, perform)
+    return await answer_or_refuse(parts, request, perform, refuse_action)

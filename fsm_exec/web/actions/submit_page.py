@@ -19,7 +19,7 @@ from fsm_exec.algorithms import SHIPPED
 from fsm_exec.control.responses import read_body
 from fsm_exec.control.service import Control
 from fsm_exec.web.actions.all_actions import draw_key
-from fsm_exec.web.actions.answering import answer_or_refuse
+from fsm_exec.web.actions.answering import answer_or_refuse, refuse_estimate
 from fsm_exec.web.actions.estimate_view import COMPARED, view_estimate
 from fsm_exec.web.actions.wanted import SubmitForm, estimate_of
 from fsm_exec.web.parts import PageParts, session_of
@@ -37,14 +37,15 @@ def submit_routes(parts: PageParts, control: Control) -> list[Route]:
         given = {name: value for name, value in request.query_params.items() if name in _FIELDS}
         if not _KEY.fullmatch(given.get("key", "")):
             return RedirectResponse(f"{PATH}?{urlencode({**given, 'key': draw_key()})}", 303)
-        session = session_of(request)
+        session, status = session_of(request), await control.status()
         return parts.respond(
             request,
             "actions/submit.html",
             may_submit=session is not None and not session.is_read_only,
             form=_form_of(given),
             used_by=await control.find_submitted(given["key"]),
-            tickers=sorted((await control.status()).markets),
+            tickers=sorted(status.markets),
+            status=status,
             methods=[name for name, method in SHIPPED.items() if not method.lab_only],
         )
 
@@ -56,7 +57,7 @@ def submit_routes(parts: PageParts, control: Control) -> list[Route]:
             told = await control.estimator.estimate(estimate_of(form, COMPARED))
             return parts.respond(request, "actions/estimate.html", view=view_estimate(told))
 
-        return await answer_or_refuse(parts, request, build, "actions/no_estimate.html")
+        return await answer_or_refuse(parts, request, build, refuse_estimate)
 
     return [
         Route(PATH, show_form, methods=["GET"]),

@@ -54,7 +54,7 @@ def test_a_submission_is_confirmed_with_all_that_money_depends_on() -> None:
     assert facts["Worst price"] == "0.62 per contract, before fees"
     assert facts["Cap"] == "0.6365 per contract, with fees"
     assert facts["Worst case"] == "25.46 dollars are paid, and lost if the outcome does not come"
-    assert facts["Worst case of its event"] == "3.00 now, 28.46 then, 100 allowed"
+    assert facts["Event at risk"] == "28.46 of 100 dollars allowed, 3.00 now"
     assert facts["Ends"] == "within 120 s"
 
 

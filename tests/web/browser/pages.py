@@ -6,6 +6,7 @@ and get nothing. What its console says in anger is noted too.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,12 +32,23 @@ def running_browser() -> Iterator[Browser]:
     found = find_browser()
     if found is None:
         pytest.skip(NO_BROWSER)
-    with sync_playwright() as playwright:
+    with _asyncio_of_its_own(), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(ARGUMENTS))
         try:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def _asyncio_of_its_own() -> Iterator[None]:
+    """trio_asyncio, which the store brings, makes the loops of this thread; the driver of the browser needs a plain
+    one."""
+    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop_policy(None)
 
 
 class Visit:
@@ -62,9 +74,9 @@ class Visit:
 
     def assert_quiet(self, origin: str) -> None:
         """Nothing was complained of, and nobody else was asked for anything."""
-        assert self.complaints == []
+        assert not self.complaints, self.complaints
         others = [url for url in self.requests if not url.startswith((f"{origin}/", "data:"))]
-        assert others == []
+        assert not others, others
 
     def value(self, expression: str) -> Any:  # noqa: ANN401  # whatever the page says
         """Of a JavaScript expression; a promise is waited for."""
