@@ -24,6 +24,7 @@ HEAVY_MODULES = (
     "bending/test_kill_again.py",
     "bending/test_outage_of_a_daemon.py",
     "bending/test_outages.py",
+    "cli/test_account_killed.py",
     "cli/test_demo_crash.py",
     "cli/test_documents_run.py",
     "cli/test_plugin_package.py",

@@ -11,6 +11,7 @@ from pathlib import Path
 import trio
 
 from fsm_exec.core.values.units import MoneyE6, parse_count, parse_price
+from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.server.auth import Authenticator
 from fsm_exec.paper.server.hosting import LoopbackHost
 from fsm_exec.paper.tapes.tape import BookSnapshot, tape_header
@@ -28,6 +29,7 @@ class Site:
     """An exchange with two markets, and a directory with key and configuration."""
 
     exchange: Exchange
+    account: Account
     gate: Authenticator
     host: LoopbackHost
     directory: Path
@@ -36,6 +38,7 @@ class Site:
     processes: list[trio.Process] = field(default_factory=list)  # ended with the exchange, if they have not yet
 
     def write_config(self, **changes: object) -> None:
+        """Write it; a dictionary is a table of its own."""
         values: dict[str, object] = {
             "environment": "paper",
             "rest_url": self.host.rest_url,
@@ -43,7 +46,11 @@ class Site:
             "api_key_id": self.api_key_id,
             "private_key_path": "key.pem",
         }
-        lines = [f"{name} = {json.dumps(value)}" for name, value in (values | changes).items() if value is not None]
+        given = {name: value for name, value in (values | changes).items() if value is not None}
+        lines = [f"{name} = {json.dumps(value)}" for name, value in given.items() if not isinstance(value, dict)]
+        for name, table in given.items():
+            if isinstance(table, dict):
+                lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
         self.config.write_text("\n".join(lines), encoding="utf-8")
 
     async def start(self, *arguments: str | Path) -> trio.Process:
@@ -77,10 +84,11 @@ async def site(directory: Path) -> AsyncIterator[Site]:
         paper.exchange.add_market(tape_header(ticker, "linear_cent", category="Testing"))
         sides = [tuple((parse_price(p), parse_count("10")) for p in prices) for prices in (("0.44", "0.45"), ("0.47",))]
         paper.exchange.apply(ticker, BookSnapshot(*sides))
-    _, credentials = paper.gate.open_account(MoneyE6(1_000_000_000))
+    account, credentials = paper.gate.open_account(MoneyE6(1_000_000_000))
     credentials.write_private_key(directory / "key.pem")
     async with paper.on_loopback(latency=NO_LATENCY) as host:
-        made = Site(paper.exchange, paper.gate, host, directory, directory / "config.toml", credentials.api_key_id)
+        config = directory / "config.toml"
+        made = Site(paper.exchange, account, paper.gate, host, directory, config, credentials.api_key_id)
         made.write_config()
         try:
             yield made
