@@ -1,6 +1,7 @@
 """`fsm-exec demo` and `demo --crash`.
 
-demo              the command, and the run in this process
+demo              the command
+run               the run in this process
 crash             the run whose engine is killed twice: crash_engine is its process, crash_screen shows it,
                   crash_audit compares the database with the exchange
 plan, options     which executions start when; options as numbers

@@ -1,0 +1,230 @@
+"""One run of the demo in this process: engine and exchange opened, executions started, results printed."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+import trio
+
+from fsm_exec.cli.database.methods import method_finder
+from fsm_exec.cli.demo.database import open_demo_store
+from fsm_exec.cli.demo.options import LIVE_SPEED
+from fsm_exec.cli.demo.plan import BOOK_WAIT_US, DemoChoices, PlannedStart, target_price
+from fsm_exec.cli.demo.results import DemoResult, ExecutionResult, differences, result_of, table_of
+from fsm_exec.cli.demo.screen import LiveTable, NoScreen, PlainLines, Screen, console_of_a_demo
+from fsm_exec.cli.end_signals import ending_signals
+from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
+from fsm_exec.cli.log_file import log_path, open_log_file
+from fsm_exec.cli.output import say, say_json
+from fsm_exec.core.market.limits import Limits, resolve_limits
+from fsm_exec.core.values.times import to_iso
+from fsm_exec.paper.faults import FaultPlan, FaultProfile
+from fsm_exec.paper.tapes.tape import Tape
+from fsm_exec.paper_session import PaperExchange, open_paper_session
+from fsm_exec.runtime.book_recorder import DepthSettings
+from fsm_exec.runtime.clock import system_us
+from fsm_exec.runtime.determinism import run_virtual
+from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
+from fsm_exec.runtime.pacer import TICK_S, keep_pace
+from fsm_exec.session import Session
+from fsm_exec.store.files.file_modes import restrict_modes
+from fsm_exec.store.files.locks import database_lock
+
+LOOK_EVERY_US = 250_000  # while waiting for a two-sided book
+CALM_S = 60  # longer than any answer, frame or listing may be late
+
+
+class DemoRun:
+    """One run of the demo, from an empty screen to the exit code."""
+
+    def __init__(
+        self,
+        tape: Tape,
+        tape_name: str,
+        starts: list[PlannedStart],
+        choices: DemoChoices,
+        speed: float | None,
+        seed: int,
+        db: Path,
+        faults: FaultProfile | None,
+        *,
+        as_json: bool,
+    ) -> None:
+        self._faults = None if faults is None else FaultPlan(faults, seed)
+        self._tape, self._name, self._starts, self._choices = tape, tape_name, starts, choices
+        self._speed, self._seed, self._db, self._as_json = speed, seed, db, as_json
+        self._live = speed == LIVE_SPEED
+        self._interrupted = trio.Event()
+        self._began = False  # the database is open and accepted
+        self._console, self._is_plain = console_of_a_demo()
+        self._screen: Screen = NoScreen()
+
+    def run(self) -> int:
+        log = log_path(self._db)
+        created = not os.path.exists(log)  # False, too, for what cannot be asked about: opening it says why
+        try:
+            with (
+                open_log_file(self._db) as log_file,
+                database_lock(self._db, what="fsm-exec demo", since=to_iso(system_us())),
+            ):
+                for line in restrict_modes(self._db):
+                    say(f"fsm-exec: {line}", err=True)
+                main = partial(self._main, log_file)
+                code = trio.run(main) if self._live else run_virtual(main, seed=self._seed)
+        except BaseException:
+            if created and not self._began:  # refused before anything began: nothing half-written stays
+                with suppress(OSError):  # the refusal is what the user should read
+                    log.unlink(missing_ok=True)
+            raise
+        finally:
+            self._screen.close()
+        return code
+
+    async def _main(self, log_file: TextIO) -> int:
+        async with self._session_on_paper(log_file) as session:
+            self._began = True
+            self._open_screen(session)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_drawing, session)
+                await nursery.start(self._stop_on_signals, session)
+                await self._submit_all(session)
+                await session.engine.wait_idle()
+                nursery.cancel_scope.cancel()
+            self._screen.tick(session.engine, session.wall.now_us())
+            self._screen.close()
+            return await self._report(session)
+
+    @asynccontextmanager
+    async def _session_on_paper(self, log_file: TextIO) -> AsyncIterator[Session]:
+        """Open a running engine on a running exchange that has just begun to play the tape.
+
+        In the virtual lane time starts at the tape's own, so nothing in a run depends on when it is made; in the live
+        lane the tape is re-based to now. Raises UserError for a database that cannot be used.
+        """
+        opened_us = system_us() if self._live else self._tape.first_us
+        async with open_demo_store(self._db, opened_us, live=self._live) as store:
+            # Another seed for each run on one database: the ids of an earlier run must not come again.
+            earlier = len(await store.load_executions())
+            exchange_seed = random.Random(f"exchange:{self._seed}:{earlier}").getrandbits(63)
+            paper = PaperExchange.starting_at(system_us() if self._live else opened_us, seed=exchange_seed)
+            self._began_us = paper.clock.now_us()
+            paper.play(self._tape)
+            async with open_paper_session(
+                paper,
+                store=store,
+                live=self._live,
+                log_file=log_file,
+                methods=method_finder(self._db),
+                key_type="rsa",
+                faults=self._faults,
+                depth=DepthSettings(),
+                seed=self._seed,
+            ) as session:
+                yield session
+
+    def _open_screen(self, session: Session) -> None:
+        if self._as_json:
+            return
+        if not self._is_plain:
+            self._screen = LiveTable(
+                self._console, f"fsm-exec demo, {self._name}", self._began_us, self._tape.length_us, len(self._starts)
+            )
+        else:
+            self._screen = PlainLines(self._console, self._began_us)
+
+    async def _keep_drawing(self, session: Session) -> None:
+        def draw() -> None:
+            self._screen.tick(session.engine, session.wall.now_us())
+
+        if self._live:
+            while True:
+                await trio.sleep(TICK_S)
+                draw()
+        await keep_pace(self._speed, draw)
+
+    async def _stop_on_signals(
+        self, session: Session, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """End every execution at Ctrl-C as its user would; the results are still printed."""
+        with trio.open_signal_receiver(*ending_signals()) as signals:
+            task_status.started()
+            async for _ in signals:
+                self._interrupted.set()
+                session.engine.stop("user")
+
+    async def _submit_all(self, session: Session) -> None:
+        async with trio.open_nursery() as nursery:
+            for start in self._starts:
+                await self._sleep_until(session, self._began_us + start.after_us)
+                if self._interrupted.is_set():
+                    break
+                nursery.start_soon(self._submit, session, start)
+
+    async def _sleep_until(self, session: Session, at_us: int) -> None:
+        """Sleep until `at_us`, or until Ctrl-C."""
+        with trio.move_on_at(session.wall.trio_time(at_us)):
+            await self._interrupted.wait()
+
+    async def _submit(self, session: Session, start: PlannedStart) -> None:
+        """Price the order by the book at its start, or give up after half a minute without a book."""
+        ticker = self._tape.header.ticker
+        give_up_us = session.wall.now_us() + BOOK_WAIT_US
+        view = session.engine.view(ticker, start.outcome)
+        while view.trusted_mid_e5 is None and session.wall.now_us() < give_up_us and not self._interrupted.is_set():
+            await self._sleep_until(session, session.wall.now_us() + LOOK_EVERY_US)
+            view = session.engine.view(ticker, start.outcome)
+        if self._interrupted.is_set():
+            return
+        limits: Limits | None = None
+        if view.trusted_mid_e5 is not None:
+            target = self._choices.target_price_e4
+            terms = session.engine.feeds[ticker].terms
+            limits = resolve_limits(target_price(start, view) if target is None else target, view.grid, terms.fees)
+        await session.engine.submit(
+            ExecutionRequest(
+                ticker=ticker,
+                outcome=start.outcome,
+                target_e2=start.count_e2,
+                method=MethodRef(start.method.full_name, start.method),
+                limits=limits,
+                horizon_us=self._choices.horizon_us,
+            )
+        )
+
+    async def _report(self, session: Session) -> int:
+        ended = sorted(session.engine.ended.values(), key=lambda e: e.execution.execution_id)
+        results = [result_of(e) for e in ended]
+        ticker = self._tape.header.ticker
+        if self._faults is not None:  # the books are compared in calm: what is on its way arrives first
+            self._faults.stop(session.wall.now_us())
+            await trio.sleep(CALM_S)
+        orders, fills = await session.client.fetch_orders(ticker), await session.client.fetch_fills(ticker)
+        wrong = differences(ended, orders, fills, session.store.instance)
+        wrong += [f"{e.execution.execution_id} was quarantined: {e.quarantine}" for e in ended if e.quarantine]
+        document = DemoResult(db=str(self._db.resolve()), tape=self._name, executions=results)
+        if self._as_json:
+            say_json(document, indent=2)
+        else:
+            self._print(results, len(fills.fills), wrong)
+        for line in wrong:
+            say(f"fsm-exec: {line}", err=True)
+        if wrong:
+            return EXIT_FAILED
+        return EXIT_INTERRUPTED if self._interrupted.is_set() else 0
+
+    def _print(self, results: list[ExecutionResult], fills: int, wrong: list[str]) -> None:
+        echo = self._console.print
+        echo(table_of(results))
+        verdict = f"{len(wrong)} differences, see below" if wrong else "no difference"
+        echo(f"Checked against the exchange's own listing: {fills} fills, {verdict}.", highlight=False)
+        echo(f"Database: {self._db.resolve()}", highlight=False, soft_wrap=True)
+        echo(f"Log, a line per transition: {log_path(self._db).resolve()}", highlight=False, soft_wrap=True)
+        drawn = Path("state_diagrams")
+        where = f"{drawn.resolve()}" if drawn.is_dir() else "run: fsm-exec diagrams"
+        echo(f"State diagrams: {where}", highlight=False, soft_wrap=True)
