@@ -42,6 +42,10 @@ DECIMALS = {
     "shortfall": 6,
     "fees": 6,
 }
+METHOD_KEYS = [
+    *("method", "market", "executions", "target_quantity", "filled_quantity", "fill_rate", "fees", "shortfall"),
+    *("against", "episodes_compared", "difference"),
+]
 MAY_BE_NULL = {"target_price", "average_fill_price", "slippage", "arrival_mid", "shortfall"}
 
 
@@ -53,15 +57,6 @@ def document(text: str) -> dict[str, Any]:
         return dict(pairs)
 
     found: dict[str, Any] = json.loads(text, object_pairs_hook=unique)
-    return found
-
-
-def without_names(text: str) -> dict[str, Any]:
-    """The document but for the database's path and the ids."""
-    found = document(text)
-    del found["db"]
-    for execution in found["executions"]:
-        del execution["execution_id"]
     return found
 
 
@@ -92,10 +87,11 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_json_is_one_document_of_exactly_the_agreed_keys(first_run: tuple[Path, str]) -> None:
     """Decimal strings, whole seconds, null for the unknown; a dozen executions of both algorithms and outcomes."""
-    database, text = first_run
+    _, text = first_run
     found = document(text)
-    assert list(found) == ["db", "tape", "executions"]
-    assert (found["db"], found["tape"]) == (str(database), "generated:1")
+    assert list(found) == ["tape", "methods", "executions"]
+    assert found["tape"] == "generated:1"
+    assert [list(total) for total in found["methods"]] == [METHOD_KEYS, METHOD_KEYS]
     assert len(found["executions"]) == 12
     for execution in found["executions"]:
         assert list(execution) == KEYS
@@ -111,21 +107,65 @@ def test_json_is_one_document_of_exactly_the_agreed_keys(first_run: tuple[Path, 
         assert type(execution["splits_used"]) is int
         assert Decimal(execution["filled_quantity"]) <= Decimal(execution["target_quantity"])
         assert (execution["time_to_full_fill"] is None) == (execution["state"] != "filled")
-    assert {e["algorithm"] for e in found["executions"]} == {"simple_limit", "market"}
+    assert {e["algorithm"] for e in found["executions"]} == {"deadline_walker", "passive_mid"}
     assert {e["outcome"] for e in found["executions"]} == {"yes", "no"}
     assert len({e["target_quantity"] for e in found["executions"]}) > 1
 
 
 def test_the_same_seed_gives_the_same_document_at_any_speed(tmp_path: Path, first_run: tuple[Path, str]) -> None:
-    """Byte for byte, but for the database's path and the ids: at full speed again, and paced. Another seed differs."""
-    again = run(tmp_path, *MAX, "--json", "--db", "again.sqlite")
-    paced = run(tmp_path, "demo", "--speed", "400", "--json", "--db", "paced.sqlite")
+    """Byte for byte: at full speed again, beside an earlier database, and paced. Another seed differs."""
+    again = run(tmp_path, *MAX, "--json")
+    paced = run(tmp_path, "demo", "--speed", "400", "--json")
     other = run(tmp_path, *MAX, "--json", "--seed", "6", "--db", "other.sqlite")
     _, text = first_run
     assert (again.returncode, paced.returncode, other.returncode) == (0, 0, 0)
-    assert json.dumps(without_names(again.stdout)) == json.dumps(without_names(text))
-    assert json.dumps(without_names(paced.stdout)) == json.dumps(without_names(text))
-    assert without_names(other.stdout) != without_names(text)
+    assert again.stdout == text
+    assert paced.stdout == text
+    assert other.stdout != text
+
+
+def test_the_same_seed_prints_and_draws_the_same(tmp_path: Path) -> None:
+    """Byte for byte in another directory: every line of the output, and the picture."""
+    drawn = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        done = run(tmp_path / name, *MAX, "--executions", "4")
+        assert (done.returncode, done.stderr) == (0, "")
+        picture = tmp_path / name / done.stdout.rpartition("Picture: ")[2].rstrip("\n")
+        drawn.append((done.stdout, picture.read_bytes()))
+    assert drawn[0] == drawn[1]
+
+
+def test_every_method_works_the_same_episodes(first_run: tuple[Path, str]) -> None:
+    """Same side, size and target price at the same moment of the same tape, each in a market of its own."""
+    executions = document(first_run[1])["executions"]
+    walker, passive = ([e for e in executions if e["algorithm"] == name] for name in ("deadline_walker", "passive_mid"))
+    assert len(walker) == len(passive) == 6
+    for one, other in zip(walker, passive, strict=True):
+        same = ("outcome", "target_quantity", "target_price", "arrival_mid")
+        assert [one[key] for key in same] == [other[key] for key in same]
+        assert (one["market"], other["market"]) == ("KXPAPER-DEMO-A", "KXPAPER-DEMO-A-COPY2")
+
+
+def test_the_totals_are_those_of_the_executions(first_run: tuple[Path, str]) -> None:
+    """What each method filled, paid in fees and cost per contract asked for, and the difference of the two."""
+    found = document(first_run[1])
+    costs = []
+    for total in found["methods"]:
+        of_it = [e for e in found["executions"] if e["algorithm"] == total["method"]]
+        assert (total["executions"], total["market"]) == (len(of_it), of_it[0]["market"])
+        asked = sum((Decimal(e["target_quantity"]) for e in of_it), Decimal(0))
+        assert Decimal(total["target_quantity"]) == asked
+        assert Decimal(total["filled_quantity"]) == sum(Decimal(e["filled_quantity"]) for e in of_it)
+        assert Decimal(total["fees"]) == sum(Decimal(e["fees"]) for e in of_it)
+        assert abs(Decimal(total["fill_rate"]) - Decimal(total["filled_quantity"]) / asked) <= Decimal("0.000001")
+        cost = sum((Decimal(e["shortfall"]) * Decimal(e["target_quantity"]) for e in of_it), Decimal(0)) / asked
+        assert abs(Decimal(total["shortfall"]) - cost) <= Decimal("0.000002")
+        costs.append(Decimal(total["shortfall"]))
+    walker, passive = found["methods"]
+    assert (walker["against"], walker["episodes_compared"]) == ("passive_mid", 6)
+    assert abs(Decimal(walker["difference"]) - (costs[0] - costs[1])) <= Decimal("0.000002")
+    assert (passive["against"], passive["difference"]) == (None, None)
 
 
 def test_the_database_afterwards_tells_the_same_story(first_run: tuple[Path, str]) -> None:
@@ -183,7 +223,51 @@ def test_without_a_terminal_there_are_plain_lines(tmp_path: Path) -> None:
     assert "\r" not in done.stdout
     for said in ("e000004", "Results", "no difference", "fsm-exec-demo-1.sqlite", ".log", "diagrams"):
         assert said in done.stdout
-    assert re.search(r"^ +\d+ s  e000001  simple_limit yes +\w+", done.stdout, re.MULTILINE)
+    assert re.search(r"^ +\d+ s  e000001  deadline_walker yes +\w+", done.stdout, re.MULTILINE)
+    assert re.search(
+        r"^deadline_walker cost \d+\.\d\d c a contract (less|more) than passive_mid, in the same 2 ",
+        done.stdout,
+        re.MULTILINE,
+    )
+    assert (tmp_path / "fsm-exec-demo-1-picture.html").is_file()
+
+
+def test_the_picture_is_opened_on_demand(tmp_path: Path) -> None:
+    """`--open` hands the browser the file that was drawn; without one, a line says which file to open."""
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\necho "$1" >> opened\n')
+    browser.chmod(0o700)
+    settings = {**environment(), "BROWSER": f"{browser} %s"}
+    command = [*COMMAND, *MAX, "--executions", "2", "--open", "--db", "d.sqlite", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "opened").read_text() == f"{(tmp_path / 'd-picture.html').resolve().as_uri()}\n"
+    page = (tmp_path / "d-picture.html").read_text()
+    assert "<title>deadline_walker against passive_mid</title>" in page
+    none = {**settings, "BROWSER": "/nowhere/browser", "PATH": "/nowhere"}
+    none.pop("DISPLAY", None)
+    command[-2] = "e.sqlite"
+    done = subprocess.run(command, cwd=tmp_path, env=none, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "fsm-exec: no browser could be opened; open e-picture.html yourself\n")
+
+
+def test_an_earlier_file_of_another_kind_is_not_drawn_over(tmp_path: Path) -> None:
+    """The results are printed all the same; one line names the file."""
+    (tmp_path / "d-picture.html").write_text("mine")
+    done = run(tmp_path, *MAX, "--executions", "2", "--db", "d.sqlite")
+    assert done.returncode == 2
+    assert "no difference" in done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "d-picture.html is no page" in done.stderr
+    assert (tmp_path / "d-picture.html").read_text() == "mine"
+
+
+def test_open_and_crash_are_two_things(tmp_path: Path) -> None:
+    """One line, before anything is made."""
+    done = run(tmp_path, "demo", "--crash", "--open")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--open and --crash" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def on_a_terminal(directory: Path, *arguments: str, columns: int = 100, rows: int = 40) -> tuple[int, str]:
@@ -246,6 +330,26 @@ def test_on_a_terminal_the_table_lives_and_the_results_stay(tmp_path: Path, colu
     table = [line for line in screen if re.match(r" *e0000\d\d ", line)]
     assert [line.split()[0] for line in table] == [f"e00000{n}" for n in range(1, 7)]
     assert all(len(line) <= columns for line in table)
+    assert all(re.match(r" *e0000\d\d +(deadline_walker|passive_mid) ", line) for line in table)
+
+
+WHOLE = re.compile(
+    r"^e0000\d\d +(deadline_walker|passive_mid) +(yes|no) +(pending|split|walking|partial|filled|deadline|no_liquidity)"
+    r" +\d+/\d+ +(\S+ +)??(-|0\.\d\d+) +(-|0\.\d\d+) +(-|0\.\d\d+) +(-|\d+) *$"
+)
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40), (200, 50)])
+def test_while_it_lives_the_table_cuts_nothing(tmp_path: Path, columns: int, rows: int) -> None:
+    """Every frame has whole names, states, prices and times, one line each; narrow, it has no bar instead."""
+    code, sent = on_a_terminal(tmp_path, "demo", "--speed", "300", columns=columns, rows=rows)
+    assert code == 0, sent
+    assert "…" not in sent
+    frames = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", sent.rpartition("at work")[0]).split("fsm-exec demo, ")
+    lines = [line for frame in frames for line in frame.split("\n") if re.match(r"e0000", line)]
+    assert len(lines) > 12
+    assert [line for line in lines if not WHOLE.match(line)] == []
+    assert ("━" in "".join(lines)) == (columns >= 100)
 
 
 def test_a_narrow_terminal_gets_lines_that_can_be_read(tmp_path: Path) -> None:
@@ -254,9 +358,9 @@ def test_a_narrow_terminal_gets_lines_that_can_be_read(tmp_path: Path) -> None:
     assert code == 0, sent
     assert "at work" not in sent
     assert "…" not in sent
-    for words in ("split", "no difference", "simple_limit"):
+    for words in ("split", "no difference", "deadline_walker"):
         assert words in sent
-    assert len(re.findall(r"^e00000[12] +simple_limit", sent, re.MULTILINE)) == 2
+    assert len(re.findall(r"^e00000[12] +(deadline_walker|passive_mid)", sent, re.MULTILINE)) == 2
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

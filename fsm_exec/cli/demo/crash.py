@@ -333,7 +333,7 @@ class CrashRun:
             )
             say_json(document, indent=2)
         else:
-            self._print(self._console, table_of(results), compared)
+            self._print(self._console, table_of(results, self._console.width), compared)
         if compared is None:
             return EXIT_INTERRUPTED
         for line in compared.differences:

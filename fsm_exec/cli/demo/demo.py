@@ -16,7 +16,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.paper.faults import load_fault_profile, shipped_profile_names
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE, PROFILES
-from fsm_exec.paper.tapes.tape import Tape, read_tape
+from fsm_exec.paper.tapes.tape import Tape, copies, read_tape
 from fsm_exec.plugins import installed
 
 GENERATED_TAPE_S = 600
@@ -43,6 +43,7 @@ GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the 
 @click.option("--seed", type=int, default=1, show_default=True, help="Makes the tape and the order of everything.")
 @click.option("--speed", help="How much faster than life, or 'max'; 1 uses sockets.  [default: about half a minute]")
 @click.option("--db", type=click.Path(path_type=Path), help="The database.  [default: a new file here]")
+@click.option("--open", "opens", is_flag=True, help="Open the picture of an episode in the browser, once it is drawn.")
 @click.option("--crash", is_flag=True, help="The engine as a process, killed twice in mid-work; takes about a minute.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def demo(
@@ -58,6 +59,7 @@ def demo(
     seed: int,
     speed: str | None,
     db: Path | None,
+    opens: bool,
     crash: bool,
     as_json: bool,
 ) -> None:
@@ -69,6 +71,8 @@ def demo(
         profile = profile or (CRASH_PROFILE if recording is None else None)
     path = new_database_path(db)
     if crash:
+        if opens:
+            raise UserError("--open and --crash: no picture is drawn of a run with kills; leave one of them out")
         check_crash_options(speed, horizon, path)
     choices = parse_choices(executions, quantity, horizon, algorithms, outcome, target_price, path)
     trouble = None if faults is None else load_fault_profile(faults)
@@ -77,8 +81,9 @@ def demo(
     if crash:
         sys.exit(CrashRun(tape, name, choices, seed, path, trouble, as_json=as_json).run())
     starts = schedule(choices, tape.length_us)
-    run = DemoRun(tape, name, starts, choices, parse_speed(speed, tape), seed, path, trouble, as_json=as_json)
-    sys.exit(run.run())
+    tapes = copies(tape, len(choices.methods))
+    pace = parse_speed(speed, tape)
+    sys.exit(DemoRun(tapes, name, starts, choices, pace, seed, path, trouble, as_json=as_json, opens=opens).run())
 
 
 def _tape(recording: Path | None, profile: str | None, seed: int) -> tuple[Tape, str]:

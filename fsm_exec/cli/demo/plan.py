@@ -1,4 +1,8 @@
-"""The plan of the demo: which executions start when, on which side, how large, by which method."""
+"""The plan of the demo: which executions start when, on which side, how large, by which method.
+
+An episode is one moment of the tape, a side and a size, and every method works it: each in a market of its own that
+plays the same tape, so that none meets the orders of another.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,8 @@ from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, format_fixed
 
 FIRST_START_US = 60_000_000  # after the tape's start, so that its book has come to life
 BOOK_WAIT_US = 30_000_000  # for a live two-sided book
-QUANTITIES_E2 = (2_000, 8_000, 30_000)  # with two sides and two algorithms: a dozen combinations
-DEFAULT_ALGORITHMS = ("simple_limit", "market")
+QUANTITIES_E2 = (2_000, 8_000, 30_000)  # with two sides and two methods: a dozen combinations
+DEFAULT_ALGORITHMS = ("deadline_walker", "passive_mid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,19 +33,21 @@ class DemoChoices:
 
 @dataclass(frozen=True)
 class PlannedStart:
-    """One execution to come. `after_us` counts from the tape's start."""
+    """One execution to come. `after_us` counts from the tape's start; `copy` is the market of its method, from 0."""
 
     after_us: int
+    episode: int
+    copy: int
     method: AnyMethod
     outcome: Outcome
     count_e2: CountE2
 
 
 def schedule(choices: DemoChoices, tape_us: int) -> list[PlannedStart]:
-    """Spread the starts evenly from a minute after the tape's start to its end less the horizon.
+    """Spread the episodes evenly from a minute after the tape's start to its end less the horizon.
 
-    Outcomes alternate fastest, then algorithms, then sizes, so that a dozen executions show every combination.
-    Raises UserError if the tape is too short.
+    Outcomes alternate, then sizes, so that half a dozen episodes show every combination; the last one is worked by
+    fewer methods if the number of executions is no multiple of theirs. Raises UserError if the tape is too short.
     """
     span_us = tape_us - choices.horizon_us - FIRST_START_US
     if span_us < 0:
@@ -52,14 +58,17 @@ def schedule(choices: DemoChoices, tape_us: int) -> list[PlannedStart]:
         )
     outcomes: tuple[Outcome, ...] = ("yes", "no") if choices.outcome is None else (choices.outcome,)
     sizes = [CountE2(q) for q in QUANTITIES_E2] if choices.quantity_e2 is None else [choices.quantity_e2]
+    episodes = -(-choices.executions // len(choices.methods))
     starts = []
     for i in range(choices.executions):
-        turn, of_outcome = divmod(i, len(outcomes))
-        turn, of_method = divmod(turn, len(choices.methods))
+        episode, copy = divmod(i, len(choices.methods))
+        turn, of_outcome = divmod(episode, len(outcomes))
         starts.append(
             PlannedStart(
-                after_us=FIRST_START_US + span_us * i // choices.executions,
-                method=choices.methods[of_method],
+                after_us=FIRST_START_US + span_us * episode // episodes,
+                episode=episode,
+                copy=copy,
+                method=choices.methods[copy],
                 outcome=outcomes[of_outcome],
                 count_e2=sizes[turn % len(sizes)],
             )

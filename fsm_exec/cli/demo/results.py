@@ -8,11 +8,13 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from fsm_exec.cli.demo.totals import MethodTotal, cents
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.core.values.short_text import trim_dollars
-from fsm_exec.core.values.units import MoneyE6, format_count, format_fixed, format_money, format_price, rounded_ratio
+from fsm_exec.core.values.units import MoneyE6, format_count, format_money, format_price, rounded_ratio
 from fsm_exec.runtime.engine import EndedExecution
 
+WIDE = 90  # columns of a screen on which the table stands at its ease
 CENTICENTS_LEN = len("0.0000")  # the table cuts averages to what a price can show; the document has all digits
 
 
@@ -42,8 +44,10 @@ class ExecutionResult(msgspec.Struct, kw_only=True):
 
 
 class DemoResult(msgspec.Struct, kw_only=True):
-    db: str
+    """What the run says as JSON: the same for the same seed, so it names no file."""
+
     tape: str
+    methods: list[MethodTotal]
     executions: list[ExecutionResult]
 
 
@@ -97,14 +101,14 @@ def differences(ended: Iterable[EndedExecution], orders: OrderListing, fills: Fi
     return sorted(found)
 
 
-def table_of(results: list[ExecutionResult]) -> Table:
-    """Lay out the results for a person, within 80 columns: a narrow screen breaks names, never figures. `cost` is the
-    all-in shortfall."""
+def table_of(results: list[ExecutionResult], width: int) -> Table:
+    """Lay out the results for a person, within 80 columns: a narrow screen brings the columns together and breaks
+    names, never figures. `cost` is the all-in shortfall."""
     table = Table(
         title="Results (cost: all-in shortfall, cents per contract)",
         title_justify="left",
         box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
+        padding=(0, 1 if width >= WIDE else 0, 0, 0),
         show_edge=False,
     )
     for heading in ("id", "algorithm", "side", "end"):
@@ -120,7 +124,7 @@ def table_of(results: list[ExecutionResult]) -> Table:
             f"{_short(r.filled_quantity)}/{_short(r.target_quantity)}",
             "-" if r.target_price is None else trim_dollars(r.target_price),
             "-" if r.average_fill_price is None else trim_dollars(r.average_fill_price[:CENTICENTS_LEN]),
-            "-" if r.shortfall is None else _cents(r.shortfall),
+            "-" if r.shortfall is None else cents(r.shortfall),
             trim_dollars(r.fees),
             "-" if r.time_to_full_fill is None else str(r.time_to_full_fill),
         )
@@ -129,10 +133,3 @@ def table_of(results: list[ExecutionResult]) -> Table:
 
 def _short(count: str) -> str:
     return count.removesuffix(".00")
-
-
-def _cents(dollars: str) -> str:
-    """Return dollars with six decimals as cents with two, cut, not rounded: the document has the exact figure."""
-    negative = dollars.startswith("-")
-    digits = int(dollars.replace("-", "").replace(".", ""))
-    return ("-" if negative else "") + format_fixed(digits // 100, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,11 @@ import trio
 from fsm_exec.cli.database.methods import method_finder
 from fsm_exec.cli.demo.database import open_demo_store
 from fsm_exec.cli.demo.options import LIVE_SPEED
+from fsm_exec.cli.demo.picture import draw_picture, open_picture
 from fsm_exec.cli.demo.plan import BOOK_WAIT_US, DemoChoices, PlannedStart, target_price
 from fsm_exec.cli.demo.results import DemoResult, ExecutionResult, differences, result_of, table_of
 from fsm_exec.cli.demo.screen import LiveTable, NoScreen, PlainLines, Screen, console_of_a_demo
+from fsm_exec.cli.demo.totals import MethodTotal, Worked, sentences_of, table_of_totals, totals_of
 from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
 from fsm_exec.cli.log_file import log_path, open_log_file
@@ -45,7 +47,7 @@ class DemoRun:
 
     def __init__(
         self,
-        tape: Tape,
+        tapes: Sequence[Tape],
         tape_name: str,
         starts: list[PlannedStart],
         choices: DemoChoices,
@@ -55,10 +57,14 @@ class DemoRun:
         faults: FaultProfile | None,
         *,
         as_json: bool,
+        opens: bool,
     ) -> None:
+        """`tapes` has the market of each method, all of them the same tape; `opens`: the picture, in a browser."""
         self._faults = None if faults is None else FaultPlan(faults, seed)
-        self._tape, self._name, self._starts, self._choices = tape, tape_name, starts, choices
-        self._speed, self._seed, self._db, self._as_json = speed, seed, db, as_json
+        self._tapes, self._name, self._starts, self._choices = tapes, tape_name, starts, choices
+        self._started: dict[str, PlannedStart] = {}
+        self._worked: list[Worked] = []
+        self._speed, self._seed, self._db, self._as_json, self._opens = speed, seed, db, as_json, opens
         self._live = speed == LIVE_SPEED
         self._interrupted = trio.Event()
         self._began = False  # the database is open and accepted
@@ -84,6 +90,8 @@ class DemoRun:
             raise
         finally:
             self._screen.close()
+        if self._worked and not self._interrupted.is_set():
+            self._draw()
         return code
 
     async def _main(self, log_file: TextIO) -> int:
@@ -100,6 +108,16 @@ class DemoRun:
             self._screen.close()
             return await self._report(session)
 
+    def _draw(self) -> None:
+        """Draw the picture, unless a script reads the output and nobody wants to look at it."""
+        if self._as_json and not self._opens:
+            return
+        path = draw_picture(self._db, self._worked, totals_of(self._worked))
+        if not self._as_json:
+            self._console.print(f"Picture: {path}", highlight=False, soft_wrap=True)
+        if self._opens:
+            open_picture(path)
+
     @asynccontextmanager
     async def _session_on_paper(self, log_file: TextIO) -> AsyncIterator[Session]:
         """Open a running engine on a running exchange that has just begun to play the tape.
@@ -107,14 +125,15 @@ class DemoRun:
         In the virtual lane time starts at the tape's own, so nothing in a run depends on when it is made; in the live
         lane the tape is re-based to now. Raises UserError for a database that cannot be used.
         """
-        opened_us = system_us() if self._live else self._tape.first_us
+        opened_us = system_us() if self._live else self._tapes[0].first_us
         async with open_demo_store(self._db, opened_us, live=self._live) as store:
             # Another seed for each run on one database: the ids of an earlier run must not come again.
             earlier = len(await store.load_executions())
             exchange_seed = random.Random(f"exchange:{self._seed}:{earlier}").getrandbits(63)
             paper = PaperExchange.starting_at(system_us() if self._live else opened_us, seed=exchange_seed)
             self._began_us = paper.clock.now_us()
-            paper.play(self._tape)
+            for tape in self._tapes:
+                paper.play(tape)
             async with open_paper_session(
                 paper,
                 store=store,
@@ -132,9 +151,9 @@ class DemoRun:
         if self._as_json:
             return
         if not self._is_plain:
-            self._screen = LiveTable(
-                self._console, f"fsm-exec demo, {self._name}", self._began_us, self._tape.length_us, len(self._starts)
-            )
+            length_us, planned = self._tapes[0].length_us, len(self._starts)
+            title = f"fsm-exec demo, {self._name}"
+            self._screen = LiveTable(self._console, title, self._began_us, length_us, planned)
         else:
             self._screen = PlainLines(self._console, self._began_us)
 
@@ -173,7 +192,7 @@ class DemoRun:
 
     async def _submit(self, session: Session, start: PlannedStart) -> None:
         """Price the order by the book at its start, or give up after half a minute without a book."""
-        ticker = self._tape.header.ticker
+        ticker = self._tapes[start.copy].header.ticker
         give_up_us = session.wall.now_us() + BOOK_WAIT_US
         view = session.engine.view(ticker, start.outcome)
         while view.trusted_mid_e5 is None and session.wall.now_us() < give_up_us and not self._interrupted.is_set():
@@ -186,7 +205,7 @@ class DemoRun:
             target = self._choices.target_price_e4
             terms = session.engine.feeds[ticker].terms
             limits = resolve_limits(target_price(start, view) if target is None else target, view.grid, terms.fees)
-        await session.engine.submit(
+        execution_id = await session.engine.submit(
             ExecutionRequest(
                 ticker=ticker,
                 outcome=start.outcome,
@@ -196,35 +215,47 @@ class DemoRun:
                 horizon_us=self._choices.horizon_us,
             )
         )
+        self._started[execution_id] = start
 
     async def _report(self, session: Session) -> int:
         ended = sorted(session.engine.ended.values(), key=lambda e: e.execution.execution_id)
-        results = [result_of(e) for e in ended]
-        ticker = self._tape.header.ticker
+        self._worked = [Worked(self._started[e.execution.execution_id], e) for e in ended]
+        results, totals = [result_of(e) for e in ended], totals_of(self._worked)
         if self._faults is not None:  # the books are compared in calm: what is on its way arrives first
             self._faults.stop(session.wall.now_us())
             await trio.sleep(CALM_S)
-        orders, fills = await session.client.fetch_orders(ticker), await session.client.fetch_fills(ticker)
-        wrong = differences(ended, orders, fills, session.store.instance)
+        wrong, fills = [], 0
+        for tape in self._tapes:
+            ticker = tape.header.ticker
+            orders, filled = await session.client.fetch_orders(ticker), await session.client.fetch_fills(ticker)
+            of_it = [e for e in ended if e.execution.terms.ticker == ticker]
+            wrong += differences(of_it, orders, filled, session.store.instance)
+            fills += len(filled.fills)
         wrong += [f"{e.execution.execution_id} was quarantined: {e.quarantine}" for e in ended if e.quarantine]
-        document = DemoResult(db=str(self._db.resolve()), tape=self._name, executions=results)
         if self._as_json:
-            say_json(document, indent=2)
+            say_json(DemoResult(tape=self._name, methods=totals, executions=results), indent=2)
         else:
-            self._print(results, len(fills.fills), wrong)
+            self._print(results, totals, fills, wrong)
         for line in wrong:
             say(f"fsm-exec: {line}", err=True)
         if wrong:
             return EXIT_FAILED
         return EXIT_INTERRUPTED if self._interrupted.is_set() else 0
 
-    def _print(self, results: list[ExecutionResult], fills: int, wrong: list[str]) -> None:
+    def _print(self, results: list[ExecutionResult], totals: list[MethodTotal], fills: int, wrong: list[str]) -> None:
         echo = self._console.print
-        echo(table_of(results))
+        echo(table_of(results, self._console.width))
+        echo()
+        echo(table_of_totals(totals))
+        for sentence in sentences_of(totals):
+            echo(sentence, highlight=False, soft_wrap=True)
+        if len(totals) > 1:
+            echo("So few show how; `fsm-exec compare` measures which is better, with intervals.", soft_wrap=True)
+        echo()
         verdict = f"{len(wrong)} differences, see below" if wrong else "no difference"
         echo(f"Checked against the exchange's own listing: {fills} fills, {verdict}.", highlight=False)
-        echo(f"Database: {self._db.resolve()}", highlight=False, soft_wrap=True)
-        echo(f"Log, a line per transition: {log_path(self._db).resolve()}", highlight=False, soft_wrap=True)
+        echo(f"Database: {self._db}", highlight=False, soft_wrap=True)
+        echo(f"Log, a line per transition: {log_path(self._db)}", highlight=False, soft_wrap=True)
         drawn = Path("state_diagrams")
-        where = f"{drawn.resolve()}" if drawn.is_dir() else "run: fsm-exec diagrams"
+        where = f"{drawn}" if drawn.is_dir() else "run: fsm-exec diagrams"
         echo(f"State diagrams: {where}", highlight=False, soft_wrap=True)

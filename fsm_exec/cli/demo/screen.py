@@ -28,6 +28,7 @@ TABLE_WIDTH_MIN = 80  # in less the tables would be cut to nothing
 REDRAW_S = 0.1  # of real time: faster is only flicker
 ROWS_MAX = 16
 BAR_WIDTH = 12
+BAR_FROM_WIDTH = 100  # in less the bar goes first: no price, state or time is ever cut
 COLOURS = {
     "pending": "dim",
     "split": "cyan",
@@ -88,6 +89,7 @@ class LiveTable:
 
     def __init__(self, console: Console, title: str, began_us: int, length_us: int, planned: int) -> None:
         self._title, self._began_us, self._length_us, self._planned = title, began_us, length_us, planned
+        self._has_bar = console.width >= BAR_FROM_WIDTH
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._live.start()
         self._drawn_s = 0.0
@@ -105,7 +107,8 @@ class LiveTable:
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
         for heading in ("id", "algorithm", "side", "state", "filled"):
             table.add_column(heading, no_wrap=heading != "algorithm", overflow="fold")
-        table.add_column("progress", width=BAR_WIDTH)
+        if self._has_bar:
+            table.add_column("progress", width=BAR_WIDTH)
         for heading in ("bid", "ours", "ask", "left"):
             table.add_column(heading, justify="right", no_wrap=True)
         shown = sorted(executions_of(engine), key=lambda e: e.execution_id)[-ROWS_MAX:]
@@ -114,8 +117,8 @@ class LiveTable:
         passed = max(0, now_us - self._began_us)
         head = Text.assemble(
             (self._title, "bold"),
-            f"   {passed // 1_000_000} of {self._length_us // 1_000_000} s of the tape"
-            f"   {len(engine.actors)} at work, {len(engine.ended)} ended of {self._planned}",
+            f"   {passed // 1_000_000}/{self._length_us // 1_000_000} s of the tape"
+            f"   {len(engine.actors)} at work, {len(engine.ended)} of {self._planned} ended",
         )
         return Group(head, table)
 
@@ -129,12 +132,17 @@ class LiveTable:
             execution.outcome,
             Text(state, style=COLOURS[execution.state]),
             _filled(execution),
-            ProgressBar(total=execution.target_e2, completed=execution.filled_e2, width=BAR_WIDTH),
+            *self._bar(execution),
             _price(None if view is None else view.best_bid),
             _price(price),
             _price(None if view is None else view.best_ask),
             "-" if execution.is_ended else str(max(0, execution.deadline_us - now_us) // 1_000_000),
         ]
+
+    def _bar(self, execution: Execution) -> list[ProgressBar]:
+        if not self._has_bar:
+            return []
+        return [ProgressBar(total=execution.target_e2, completed=execution.filled_e2, width=BAR_WIDTH)]
 
 
 def executions_of(engine: Engine) -> list[Execution]:

@@ -4,7 +4,7 @@ compare, compare_tables   several methods on the same episodes, and the tables t
 tune                      settings of an algorithm, searched on some days and judged on others
 fit_estimate              the table that estimates are weighed by, and how well one holds
 simulate                  one seed, one history: where does the engine break its promise
-report                    one HTML file of what was measured
+report, page_file         one HTML file of what was measured; how a page is written
 fidelity                  how much generated markets are like recorded ones
 algorithms                which there are, and whether one keeps the rules
 options, progress         options of experiments as numbers; the bar, and what Ctrl-C keeps

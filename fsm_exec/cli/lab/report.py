@@ -8,13 +8,13 @@ import click
 
 from fsm_exec.cli.database.damage import say_damage
 from fsm_exec.cli.lab import options
+from fsm_exec.cli.lab.page_file import check_free, write_page
 from fsm_exec.cli.output import say
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.experiment.results import FILE_NAME
 from fsm_exec.store.files.migrations import APPLICATION_ID
 
 SQLITE_MAGIC, HEADER_BYTES, APPLICATION_ID_AT = b"SQLite format 3\0", 100, 68
-PAGE_MAGIC = b"<!DOCTYPE html>"
 GIVEN_PER_EXECUTION = "--execution names one execution of a database"
 
 
@@ -43,7 +43,7 @@ def report(
     if experiment and execution is not None:
         raise UserError(f"{file} is an experiment; {GIVEN_PER_EXECUTION}")
     target = out or file.with_name(f"{file.stem}{'-' + execution if execution else ''}.html")
-    _check_free(target, force=force)
+    check_free(target, force=force)
     from fsm_exec.lab.report import renderers as drawing  # with plotly, which nothing but a drawing needs
 
     damage: list[str] = []
@@ -54,25 +54,9 @@ def report(
         title, facts, sections = drawing.execution_sections(file, execution, recording)
     else:
         title, facts, sections = drawing.overview_sections(file, damage)
-    _write(target, drawing.render_page(title, facts, sections).encode())
+    write_page(target, drawing.render_page(title, facts, sections).encode())
     say(f"report: {target.resolve()}")
     say_damage(damage)
-
-
-def _check_free(target: Path, *, force: bool) -> None:
-    """Check the target. Raises UserError for a file that is there; if asked to write over it, for one that is no page:
-    no slip may cost a database or a recording."""
-    if not target.exists():
-        return
-    if not force:
-        raise UserError(f"{target} is there already; give another --out, or --force to write over it")
-    try:
-        with target.open("rb") as opened:
-            is_page = opened.read(len(PAGE_MAGIC)) == PAGE_MAGIC
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}; give another --out") from error
-    if not is_page:
-        raise UserError(f"{target} is no page, so it is not written over; give another --out")
 
 
 def _is_database(file: Path) -> bool:
@@ -86,16 +70,3 @@ def _is_database(file: Path) -> bool:
     if not header.startswith(SQLITE_MAGIC):
         raise UserError(f"{file} is neither a comparison nor a database of fsm-exec")
     return int.from_bytes(header[APPLICATION_ID_AT : APPLICATION_ID_AT + 4]) == APPLICATION_ID
-
-
-def _write(target: Path, content: bytes) -> None:
-    """Write the whole file or nothing. Raises UserError."""
-    part = target.with_name(target.name + ".part")
-    try:
-        try:
-            part.write_bytes(content)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}; give another --out, or make room") from error

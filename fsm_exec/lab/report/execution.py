@@ -22,7 +22,7 @@ from fsm_exec.lab.report.execution_figure import execution_figure
 from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, window_of
 from fsm_exec.lab.report.page import Section, Table
 from fsm_exec.lab.report.timeline import Timeline, build_timeline
-from fsm_exec.paper.tapes.tape import read_tape
+from fsm_exec.paper.tapes.tape import read_tape, ticker_of_tape
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.execution_history import StoredBook, StoredHistory, load_books, load_history
 
@@ -87,7 +87,7 @@ def _recorded(story: Timeline, recording: Path) -> Books:
     """Raises UserError."""
     tape = read_tape(recording)
     execution = story.execution
-    if tape.header.ticker != execution.terms.ticker:
+    if tape.header.ticker != ticker_of_tape(execution.terms.ticker):
         raise UserError(
             f"recording {recording} is of {tape.header.ticker}, {execution.execution_id} of {execution.terms.ticker}"
         )

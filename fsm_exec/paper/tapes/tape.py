@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.market.book import Book, BookError
@@ -37,6 +38,7 @@ from fsm_exec.wire.recording import read_recording
 from fsm_exec.wire.rest import WireLevel
 
 CROSSED = "the book is crossed; use another recording"
+COPY = "-COPY"  # between a ticker and the number of its copy
 TRADE_DELTA_GAP_MAX_US = 3_000_000  # public trades of some feeds carry whole seconds and come up to a second late
 
 
@@ -92,6 +94,19 @@ class Tape(msgspec.Struct, frozen=True):
     @property
     def length_us(self) -> int:
         return self.events[-1][0] - self.events[0][0]
+
+
+def copies(tape: Tape, number: int) -> list[Tape]:
+    """The tape and further markets that play the same: who trades in one meets nobody from another."""
+    ticker = tape.header.ticker
+    others = [replace(tape.header, ticker=f"{ticker}{COPY}{copy}") for copy in range(2, number + 1)]
+    return [tape, *(replace(tape, header=header) for header in others)]
+
+
+def ticker_of_tape(ticker: str) -> str:
+    """The market that a copy of it plays; other tickers as they are."""
+    original, found, number = ticker.rpartition(COPY)
+    return original if found and number.isdecimal() else ticker
 
 
 def tape_header(
