@@ -44,6 +44,7 @@ GROUPS = {
         "serve": "daemon.serve:serve",
     },
     "Look": {
+        "top": "daemon.top:top",
         "open": "daemon.open:open_page",
         "list": "daemon.status_commands:list_executions",
         "show": "daemon.status_commands:show",

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import get_args
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
-from fsm_exec.cli.daemon.client_command import Client, daemon_command, open_console, print_json
-from fsm_exec.cli.daemon.execution_tables import day_and_clock
+from fsm_exec.cli.daemon.client_command import Client, daemon_command, print_json
 from fsm_exec.cli.output import say
-from fsm_exec.control.account_schema import AccountSeen, By, DifferenceSeen, PositionSeen, ProfitSeen, ProfitTable
+from fsm_exec.cli.tables.columns import LATE, Column, figures, names, print_table, words
+from fsm_exec.cli.tables.times import day_and_clock
+from fsm_exec.control.account_schema import AccountSeen, By, DifferenceSeen, PositionSeen, ProfitTable
 from fsm_exec.core.values.short_text import dollars, signed, trim_count, trim_dollars
 from fsm_exec.core.values.units import parse_money
 
@@ -31,7 +30,7 @@ def positions(daemon: Client, *, as_json: bool) -> None:
     if not seen.positions:
         say("nothing is held")
     else:
-        open_console().print(_positions_table(seen.positions))
+        print_table(positions_columns(seen.positions))
         say(
             f"cost {dollars(seen.cost)}, closing now brings {dollars(seen.value)}, unrealised {signed(seen.unrealized)}"
         )
@@ -47,7 +46,7 @@ def pnl(daemon: Client, *, by: By, as_json: bool) -> None:
     if as_json:
         print_json(table)
         return
-    open_console().print(_profit_table(table))
+    print_table(profit_columns(table), total=True)
     if by == "day":
         say(f"days of {table.time_zone}; what is unrealised belongs to no day")
     if table.netted is not None and parse_money(table.netted):
@@ -67,7 +66,7 @@ def account(daemon: Client, *, as_json: bool) -> None:
     for line in _account_lines(seen):
         say(line)
     if seen.differences:
-        open_console().print(_differences_table(seen.differences))
+        print_table(differences_columns(seen.differences), title="differences")
     _say_notes([], seen.damage)
 
 
@@ -86,63 +85,49 @@ def _account_lines(seen: AccountSeen) -> list[str]:
     return [*lines, compared + ("" if seen.differences else ": no difference")]
 
 
-def _positions_table(found: Sequence[PositionSeen]) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("market", overflow="fold")
+def positions_columns(found: Sequence[PositionSeen]) -> list[Column]:
+    """Return what is held, market by market, with what closing it now brings."""
     has_others = any(parse_money(one.others) for one in found)
-    others = ("others'",) if has_others else ()
-    for heading in ("held", *others, "at", "cost", "now", "unrealised", "at mid"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for one in found:
-        table.add_row(
-            one.ticker,
-            f"{trim_count(one.quantity)} {one.outcome.upper()}",
-            *([trim_count(one.others)] if has_others else []),
-            trim_dollars(one.average_price[: len("0.0000")]),
-            dollars(one.cost),
-            "?" if one.priced_by is None else dollars(one.value),
-            signed(one.unrealized),
-            "-" if one.unrealized_at_mid is None else signed(one.unrealized_at_mid),
-        )
-    return table
-
-
-def _profit_table(table: ProfitTable) -> Table:
-    made = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    made.add_column(table.by, overflow="fold")
-    for heading in ("bought", "realised", "fees", "unrealised", "at mid", "total"):
-        made.add_column(heading, justify="right", no_wrap=True)
-    apart = [one for one in (table.by_hand, table.taken_over) if one is not None and parse_money(one.traded)]
-    for line in (*table.lines, *apart):
-        made.add_row(line.key, *_figures(line))
-    made.add_section()
-    made.add_row("in all", *_figures(table.total))
-    return made
-
-
-def _figures(line: ProfitSeen) -> list[str]:
+    others = [figures("others'", [trim_count(one.others) for one in found])] if has_others else []
+    at_mid = ["-" if one.unrealized_at_mid is None else signed(one.unrealized_at_mid) for one in found]
     return [
-        trim_count(line.traded),
-        signed(line.realized),
-        dollars(line.fees),
-        signed(line.unrealized),
-        "-" if line.unrealized_at_mid is None else signed(line.unrealized_at_mid),
-        signed(line.total),
+        names("market", [one.ticker for one in found]),
+        figures("held", [f"{trim_count(one.quantity)} {one.outcome.upper()}" for one in found]),
+        *others,
+        figures("at", [trim_dollars(one.average_price[: len("0.0000")]) for one in found]),
+        figures("cost", [dollars(one.cost) for one in found], then=((LATE + 1, None),)),
+        figures("now", ["?" if one.priced_by is None else dollars(one.value) for one in found]),
+        figures("unrealised", [signed(one.unrealized) for one in found]),
+        figures("at mid", at_mid, then=((LATE, None),)),
     ]
 
 
-def _differences_table(found: Sequence[DifferenceSeen]) -> Table:
-    table = Table(title="differences", title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("of", no_wrap=True)
-    table.add_column("market", overflow="fold")
-    for heading in ("ours", "theirs"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("cause", overflow="fold")
-    table.add_column("since", no_wrap=True)
-    for one in found:
-        cause = one.cause.replace("_", " ")
-        table.add_row(one.kind, one.ticker or "-", one.ours, one.theirs, cause, day_and_clock(one.found_at))
-    return table
+def profit_columns(table: ProfitTable) -> list[Column]:
+    """Return the columns of the profit; the last row is all of it together."""
+    apart = [one for one in (table.by_hand, table.taken_over) if one is not None and parse_money(one.traded)]
+    lines = [*table.lines, *apart, table.total]
+    at_mid = ["-" if one.unrealized_at_mid is None else signed(one.unrealized_at_mid) for one in lines]
+    return [
+        names(table.by, [*(one.key for one in lines[:-1]), "in all"]),
+        figures("bought", [trim_count(one.traded) for one in lines], then=((LATE + 1, None),)),
+        figures("realised", [signed(one.realized) for one in lines]),
+        figures("fees", [dollars(one.fees) for one in lines]),
+        figures("unrealised", [signed(one.unrealized) for one in lines]),
+        figures("at mid", at_mid, then=((LATE, None),)),
+        figures("total", [signed(one.total) for one in lines]),
+    ]
+
+
+def differences_columns(found: Sequence[DifferenceSeen]) -> list[Column]:
+    """Return where the exchange says something else than our books."""
+    return [
+        Column("of", [one.kind for one in found]),
+        names("market", [one.ticker or "-" for one in found]),
+        figures("ours", [one.ours for one in found]),
+        figures("theirs", [one.theirs for one in found]),
+        words("cause", [one.cause.replace("_", " ") for one in found]),
+        Column("since", [day_and_clock(one.found_at) for one in found]),
+    ]
 
 
 def _say_notes(unpriced: Sequence[str], damage: Sequence[str]) -> None:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Final
 
 import click
 import msgspec
-from rich.console import Console
 
-from fsm_exec.cli.output import Page, say_json
+from fsm_exec.cli.output import say_json
 from fsm_exec.control.client import Client
-
-PLAIN_WIDTH: Final = 140  # when no terminal says how wide it is
 
 
 def daemon_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,14 +46,8 @@ def open_client(url: str | None, token_file: Path | None) -> Client:
     return Client(url, token_file, patience_s=0)
 
 
-def open_console() -> Console:
-    """Open the console of a table; without a terminal it is wide enough, for a table that is cut says nothing."""
-    made = Page()
-    return made if made.is_terminal and not made.is_dumb_terminal else Page(width=PLAIN_WIDTH)
-
-
 def print_json(document: msgspec.Struct) -> None:
     say_json(document, indent=2)
 
 
-__all__ = ["Client", "daemon_command", "daemon_options", "open_client", "open_console", "print_json"]
+__all__ = ["Client", "daemon_command", "daemon_options", "open_client", "print_json"]

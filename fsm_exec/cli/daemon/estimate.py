@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from fsm_exec.cli.daemon.arguments import TradeCommand, check_cap, check_price, check_quantity, parse_outcome
-from fsm_exec.cli.daemon.client_command import Client, daemon_options, open_client, open_console, print_json
+from fsm_exec.cli.daemon.client_command import Client, daemon_options, open_client, print_json
 from fsm_exec.cli.daemon.sizing import Sizing, edge_of, sizing_options
 from fsm_exec.cli.daemon.wording import check_complete, in_words_of_the_command
 from fsm_exec.cli.output import say
+from fsm_exec.cli.tables.columns import Column, figures, names, print_table
 from fsm_exec.control.client import DaemonFailed, Refused, parse_estimate
 from fsm_exec.control.market_schema import WITHOUT_BASIS, Estimate, EstimateWanted, MethodForecast
 from fsm_exec.control.schema import DEFAULT_METHOD
 from fsm_exec.core.values.short_text import cents, percent, trim_count, trim_dollars
 
+FORECASTS: Final = "expected cost above the mid, cents per contract, all included"
 LIMIT_FROM: Final = {"given": "", "book": " (what buys it all now)", "edge": " (what the edge is worth)"}
 
 
@@ -60,7 +60,7 @@ def print_estimate(daemon: Client, wanted: EstimateWanted, *, as_json: bool) -> 
     for line in describe_estimate(told):
         say(line)
     if told.methods:
-        open_console().print(_table_of(told.methods))
+        print_table(_columns_of(told.methods), title=FORECASTS)
     for one in told.methods:
         if one.no_basis is not None:
             say(f"{one.method}: no basis, {WITHOUT_BASIS.get(one.no_basis, one.no_basis)}")
@@ -102,21 +102,17 @@ def describe_estimate(told: Estimate) -> list[str]:
     return lines
 
 
-def _table_of(methods: list[MethodForecast]) -> Table:
-    table = Table(
-        title="expected cost above the mid, cents per contract, all included",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column("method", overflow="fold")
-    for heading in ("cost", "4 of 5 within", "filled", "all filled"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for m in methods:
-        if m.cost is None or m.cost_low is None or m.cost_high is None:
-            table.add_row(m.method, "no basis", "-", "-", "-")
-            continue
-        interval = f"{cents(m.cost_low)} to {cents(m.cost_high)}"
-        table.add_row(m.method, cents(m.cost), interval, percent(m.fill_share), percent(m.all_filled))
-    return table
+def _columns_of(methods: list[MethodForecast]) -> list[Column]:
+    rows = [_forecast_cells(m) for m in methods]
+    headings = ("cost", "4 of 5 within", "filled", "all filled")
+    return [
+        names("method", [m.method for m in methods]),
+        *(figures(heading, [row[place] for row in rows]) for place, heading in enumerate(headings)),
+    ]
+
+
+def _forecast_cells(m: MethodForecast) -> tuple[str, str, str, str]:
+    if m.cost is None or m.cost_low is None or m.cost_high is None:
+        return ("no basis", "-", "-", "-")
+    interval = f"{cents(m.cost_low)} to {cents(m.cost_high)}"
+    return (cents(m.cost), interval, percent(m.fill_share), percent(m.all_filled))

@@ -8,43 +8,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsm_exec.cli.daemon.client_command import open_console
 from fsm_exec.cli.output import say
+from fsm_exec.cli.tables.columns import LATE, Column, figures, names, open_console, print_rendered, print_table, words
+from fsm_exec.cli.tables.times import clock_if_near, day_and_clock
 from fsm_exec.control.schema import ExecutionDetail, ExecutionSummary, Quote
 from fsm_exec.core.execution.reduce_only import POSITION_GONE
 from fsm_exec.core.market.limits import LIMIT_BELOW_MARKET
 from fsm_exec.core.values.short_text import trim_count, trim_dollars
 
 CLOCK: Final = slice(len("2023-04-10T"), len("2023-04-10T18:00:00"))  # of a time, what a person reads within a day
-DAY_AND_CLOCK: Final = slice(len("2023-"), len("2023-04-10T18:00:00"))
 ENDED: Final = ("filled", "cancelled")
+BROKEN: Final = ("order", "flags")  # headings of what may be broken over lines
 
 
-def list_table(executions: Sequence[ExecutionSummary]) -> Table:
-    """Lay out a list of executions: what was wanted, what came of it, until when."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("id", no_wrap=True)
-    table.add_column("market", overflow="fold")
-    table.add_column("side", no_wrap=True)
-    table.add_column("method", overflow="fold")
-    table.add_column("state", overflow="fold")
-    for heading in ("filled", "limit", "ends"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for e in executions:
-        table.add_row(
-            e.execution_id,
-            e.ticker,
-            e.outcome,
-            e.method.partition("@")[0],
-            state_of(e),
-            f"{trim_count(e.filled_quantity)}/{trim_count(e.target_quantity)}",
-            dollars_or_dash(e.limit),
-            "-" if e.state in ENDED else day_and_clock(e.deadline),
-        )
-    return table
+def list_columns(executions: Sequence[ExecutionSummary], now_us: int) -> list[Column]:
+    """Return a list of executions: what was wanted, what came of it, until when."""
+    ends = ["-" if e.state in ENDED else day_and_clock(e.deadline) for e in executions]
+    near = ["-" if e.state in ENDED else clock_if_near(e.deadline, now_us) for e in executions]
+    filled = [(trim_count(e.filled_quantity), trim_count(e.target_quantity)) for e in executions]
+    return [
+        Column("id", [e.execution_id for e in executions]),
+        names("key", [e.key or "-" for e in executions], then=((1, None),)),
+        names("market", [e.ticker for e in executions]),
+        Column("side", [e.outcome for e in executions]),
+        names("method", [e.method.partition("@")[0] for e in executions], then=((LATE + 1, None),)),
+        words("state", [state_of(e) for e in executions]),
+        figures("filled", ["/".join(one) for one in filled], then=((LATE, ["/\n".join(one) for one in filled]),)),
+        figures("limit", [dollars_or_dash(e.limit) for e in executions]),
+        figures("accepted", [day_and_clock(e.accepted_at) for e in executions], then=((0, None),)),
+        figures("ends", ends, then=((2, near),)),
+    ]
 
 
 def state_of(execution: ExecutionSummary) -> str:
@@ -73,7 +68,7 @@ def print_detail(detail: ExecutionDetail) -> None:
     heads.add_column(overflow="fold")
     for name, value in _heads(detail):
         heads.add_row(name, value)
-    page.print(heads)
+    print_rendered(page, heads)
     _print_rows(
         "orders",
         [
@@ -156,26 +151,24 @@ def describe_seconds(seconds: int) -> str:
 
 
 def _print_journal(detail: ExecutionDetail) -> None:
-    table = Table(title="journal", title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("step", justify="right", no_wrap=True)
-    table.add_column("at", no_wrap=True)
-    table.add_column("what", overflow="fold")
-    for line in detail.journal:
-        what = "; ".join(part for part in (line.event_type, line.steps, line.decided) if part)
-        table.add_row(str(line.seq), line.at[CLOCK], what)
-    if detail.journal:
-        open_console().print(table)
+    if not detail.journal:
+        return
+    what = ["; ".join(part for part in (one.event_type, one.steps, one.decided) if part) for one in detail.journal]
+    columns = [
+        figures("step", [str(one.seq) for one in detail.journal]),
+        Column("at", [one.at[CLOCK] for one in detail.journal]),
+        words("what", what),
+    ]
+    print_table(columns, title="journal")
 
 
 def _print_rows(title: str, rows: Sequence[Sequence[str]], headings: tuple[str, ...]) -> None:
+    """Print a table in which only names and flags may be broken."""
     if not rows:
         return
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    for heading in headings:
-        table.add_column(heading, overflow="fold", no_wrap=heading not in ("order", "flags"))
-    for row in rows:
-        table.add_row(*row)
-    open_console().print(table)
+    cells = dict(zip(headings, zip(*rows, strict=True), strict=True))
+    made = [names(heading, found) if heading in BROKEN else Column(heading, found) for heading, found in cells.items()]
+    print_table(made, title=title)
 
 
 def _part(filled: str, quantity: str) -> str:
@@ -184,11 +177,6 @@ def _part(filled: str, quantity: str) -> str:
 
 def dollars_or_dash(dollars: str | None) -> str:
     return "-" if dollars is None else trim_dollars(dollars)
-
-
-def day_and_clock(time: str) -> str:
-    """Return `11-30 18:00:00` of a time in ISO 8601."""
-    return time[DAY_AND_CLOCK].replace("T", " ")
 
 
 def word_of(value: object) -> str:

@@ -7,13 +7,12 @@ from itertools import zip_longest
 from typing import Final
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from fsm_exec.cli.daemon.arguments import parse_outcome
-from fsm_exec.cli.daemon.client_command import Client, daemon_command, open_console, print_json
+from fsm_exec.cli.daemon.client_command import Client, daemon_command, print_json
 from fsm_exec.cli.daemon.execution_tables import dollars_or_dash
 from fsm_exec.cli.output import say
+from fsm_exec.cli.tables.columns import LATE, Column, figures, names, print_table
 from fsm_exec.control.market_schema import LEVELS_MAX, MARKETS_MAX, BookLevel, MarketBook, MarketLine
 from fsm_exec.core.values.short_text import trim_count, trim_dollars
 from fsm_exec.core.values.units import Outcome
@@ -38,7 +37,7 @@ def markets(daemon: Client, search: tuple[str, ...], *, closed: bool, limit: int
     if not found.markets:
         say("no market found; leave the words out for all, or add --closed")
         return
-    open_console().print(_table_of(found.markets))
+    print_table(markets_columns(found.markets))
     if found.has_more:
         say("there may be more: give more of a ticker or title, or a higher --limit")
 
@@ -59,21 +58,22 @@ def book(daemon: Client, ticker: str, outcome: Outcome, *, levels: int, as_json:
         return
     for line in _heads_of(shown):
         say(line)
-    open_console().print(_ladder(shown))
+    print_table(ladder_columns(shown))
 
 
-def _table_of(found: Sequence[MarketLine]) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("market", overflow="fold")
-    table.add_column("title", overflow="fold")
-    table.add_column("status", no_wrap=True)
-    for heading in ("bid", "ask", "24 h", "closes"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for m in found:
-        closes = "-" if m.closes_at is None else m.closes_at[DAY_AND_MINUTE].replace("T", " ")
-        volume = "-" if m.volume_24h is None else m.volume_24h.partition(".")[0]
-        table.add_row(m.ticker, m.title, m.status, dollars_or_dash(m.bid), dollars_or_dash(m.ask), volume, closes)
-    return table
+def markets_columns(found: Sequence[MarketLine]) -> list[Column]:
+    """Return markets with what they trade at."""
+    closes = ["-" if m.closes_at is None else m.closes_at[DAY_AND_MINUTE].replace("T", " ") for m in found]
+    volume = ["-" if m.volume_24h is None else m.volume_24h.partition(".")[0] for m in found]
+    return [
+        names("market", [m.ticker for m in found]),
+        names("title", [m.title for m in found], then=((LATE + 1, None),)),
+        Column("status", [m.status for m in found]),
+        figures("bid", [dollars_or_dash(m.bid) for m in found]),
+        figures("ask", [dollars_or_dash(m.ask) for m in found]),
+        figures("24 h", volume, then=((LATE, None),)),
+        figures("closes", closes),
+    ]
 
 
 def _heads_of(shown: MarketBook) -> list[str]:
@@ -93,19 +93,17 @@ def _heads_of(shown: MarketBook) -> list[str]:
     return lines
 
 
-def _ladder(shown: MarketBook) -> Table:
+def ladder_columns(shown: MarketBook) -> list[Column]:
+    """Return the levels of a book, bids and asks side by side, best first."""
     has_own = any(level.own.strip("0.") for level in (*shown.bids, *shown.asks))
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    name = shown.outcome.upper()
-    sides = (f"bid {name}", f"ask {name}")
+    outcome = shown.outcome.upper()
     ours = ("ours",) if has_own else ()
-    headings = (*ours, "contracts", *sides, "contracts", *ours)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for bid, ask in zip_longest(shown.bids, shown.asks):
-        left = _cells(bid, has_own=has_own)
-        table.add_row(*reversed(left), *_cells(ask, has_own=has_own))
-    return table
+    headings = (*ours, "contracts", f"bid {outcome}", f"ask {outcome}", "contracts", *ours)
+    rows = [
+        (*reversed(_cells(bid, has_own=has_own)), *_cells(ask, has_own=has_own))
+        for bid, ask in zip_longest(shown.bids, shown.asks)
+    ]
+    return [figures(heading, [row[place] for row in rows]) for place, heading in enumerate(headings)]
 
 
 def _cells(level: BookLevel | None, *, has_own: bool) -> list[str]:

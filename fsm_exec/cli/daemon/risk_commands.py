@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
-from fsm_exec.cli.daemon.client_command import Client, daemon_command, open_console, print_json
-from fsm_exec.cli.daemon.execution_tables import day_and_clock
+from fsm_exec.cli.daemon.client_command import Client, daemon_command, print_json
 from fsm_exec.cli.output import say
+from fsm_exec.cli.tables.columns import Column, figures, print_table, words
+from fsm_exec.cli.tables.times import day_and_clock
 from fsm_exec.control.account_schema import RiskLimitSeen, RiskSeen
 from fsm_exec.control.schema import RiskStanding
 from fsm_exec.core.values.short_text import dollars
@@ -67,21 +66,21 @@ def _print(seen: RiskSeen, *, as_json: bool) -> None:
     )
     for event, loss in seen.events.items():
         say(f"  {event}: {dollars(loss)}")
-    open_console().print(_limits_table(seen.limits))
+    print_table(_limits_columns(seen.limits))
     if seen.brakes_off:
         say(f"brakes off, set them in [risk]: {', '.join(seen.brakes_off)}")
     for move in seen.moves:
         say(f"{day_and_clock(move.at)}  {move.moved_from} -> {move.moved_to}, by {move.who}: {move.why}")
 
 
-def _limits_table(limits: list[RiskLimitSeen]) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("limit", no_wrap=True)
-    table.add_column("used", justify="right", no_wrap=True)
-    table.add_column("of", justify="right", overflow="fold")
-    for one in limits:
-        if one.allowed is None:
-            continue
-        used = "-" if one.used is None else dollars(one.used) if one.limit.endswith("dollars") else one.used
-        table.add_row(one.limit, used, one.allowed)
-    return table
+def _limits_columns(limits: list[RiskLimitSeen]) -> list[Column]:
+    known = [(one, one.allowed) for one in limits if one.allowed is not None]
+    used = [
+        "-" if one.used is None else dollars(one.used) if one.limit.endswith("dollars") else one.used
+        for one, _ in known
+    ]
+    return [
+        Column("limit", [one.limit for one, _ in known]),
+        figures("used", used),
+        words("of", [allowed for _, allowed in known], right=True),
+    ]

@@ -11,10 +11,11 @@ import click
 import msgspec
 from rich.table import Table
 
-from fsm_exec.cli.daemon.client_command import Client, daemon_command, daemon_options, open_console, print_json
-from fsm_exec.cli.daemon.execution_tables import list_table, print_detail, word_of
+from fsm_exec.cli.daemon.client_command import Client, daemon_command, daemon_options, print_json
+from fsm_exec.cli.daemon.execution_tables import list_columns, print_detail, word_of
 from fsm_exec.cli.daemon.risk_commands import describe_standing
 from fsm_exec.cli.output import say, say_json
+from fsm_exec.cli.tables.columns import open_console, print_rendered, print_table
 from fsm_exec.control.limits import JOURNAL_LINES_MAX, PAGE_MAX, ROW_MAX
 from fsm_exec.control.open_orders import describe_open_orders
 from fsm_exec.control.schema import (
@@ -24,6 +25,7 @@ from fsm_exec.control.schema import (
     Transition,
 )
 from fsm_exec.core.text import one_line
+from fsm_exec.runtime.clock import system_us
 
 
 @click.command("list")
@@ -40,7 +42,7 @@ def list_executions(daemon: Client, *, as_json: bool, **query: object) -> None:
     if as_json:
         print_json(page)
         return
-    open_console().print(list_table(page.executions))
+    print_table(list_columns(page.executions, system_us()))
     if page.next_before is not None:
         say(f"more: fsm-exec list --before {page.next_before}")
 
@@ -117,7 +119,7 @@ def status(daemon: Client, *, as_json: bool) -> None:
             table.add_row(name, _shown(value))
         elif name == "live_orders":
             table.add_row("orders", describe_open_orders(status))
-    open_console().print(table)
+    print_rendered(open_console(), table)
 
 
 def _shown(value: object) -> str:
@@ -125,6 +127,8 @@ def _shown(value: object) -> str:
     match value:
         case msgspec.Struct():
             return ", ".join(f"{name} {word_of(part)}" for name, part in msgspec.structs.asdict(value).items())
+        case list():
+            return "; ".join(map(str, value)) or "none"
         case dict():
             return "; ".join(f"{name}: {_shown(part)}" for name, part in value.items()) or "none"
         case _:

@@ -1,0 +1,1 @@
+"""Tables for a person: as much as fits, and nothing that is cut."""
