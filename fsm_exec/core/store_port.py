@@ -17,6 +17,7 @@ from fsm_exec.core.account.rows import (
     RiskLogRow,
     StoredAccount,
 )
+from fsm_exec.core.account.stored_reservation import StoredReservation
 from fsm_exec.core.alerts.alerts import AlertChange, AlertState, Delivery, StoredAlert
 from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutDue, MarkoutRow, MetricsRow, OpenForecast
 from fsm_exec.core.journal.rows import ExecutionSave, JournalRow, OrderOwner, StartPoint, StoredExecution
@@ -188,6 +189,10 @@ class AccountStore(Protocol):
 
     async def load_books(self, ticker: str) -> MarketBooks:
         """All entries of one market; of an unknown one, none. Raises DamagedRow."""
+        ...
+
+    async def load_reservation(self, execution_id: str) -> StoredReservation:
+        """What the row of an execution says that it may still cost, for one whose snapshot cannot be read."""
         ...
 
     async def load_differences(self) -> list[Difference]:

@@ -22,6 +22,7 @@ from fsm_exec.core.account.rows import (
     RiskLogRow,
     StoredAccount,
 )
+from fsm_exec.core.account.stored_reservation import StoredReservation
 from fsm_exec.core.alerts.alerts import AlertChange, AlertState, Delivery, StoredAlert
 from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutDue, MarkoutRow, MetricsRow, OpenForecast
 from fsm_exec.core.errors import DatabaseLost, UserError
@@ -69,6 +70,7 @@ from fsm_exec.store.reads import (
     observations,
     profit_queries,
     recovery,
+    reservation_reads,
 )
 from fsm_exec.store.writer import Lane, Writer, WriterStatistics
 
@@ -222,6 +224,10 @@ class SqliteStore:
     async def load_stored_marks(self, tickers: Sequence[str]) -> dict[str, Mark]:
         """The last stored book of each of these markets, where there is one."""
         return await self._writer.read(functools.partial(profit_queries.load_stored_marks, tickers=tuple(tickers)))
+
+    async def load_reservation(self, execution_id: str) -> StoredReservation:
+        load = functools.partial(reservation_reads.load_reservation, execution_id=execution_id)
+        return await self._writer.read(load)
 
     async def load_differences(self) -> list[Difference]:
         """All that were ever found, the oldest first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,51 @@ async def test_a_reservation_outlives_the_process(autojump_clock: MockClock, tmp
         await trio.sleep(LOOK_S)
         with pytest.raises(RiskRefused):
             await stage.submit(contracts=12, cents=40)
+
+
+@pytest.mark.parametrize(
+    ("damage", "more_e6"),
+    [("snapshot = '{'", 0), ("snapshot = '{', reserved = NULL", 20 * (1_000_000 - 416_800))],
+)
+async def test_what_cannot_be_read_keeps_its_reservation(
+    autojump_clock: MockClock, tmp_path: Path, damage: str, more_e6: int
+) -> None:
+    """A snapshot that is damaged is in quarantine, and what its row reserves still uses the limit, from the start on;
+    where that cannot be read either, a dollar for each contract."""
+    path, limits = tmp_path / "d.sqlite", RiskLimits(max_worst_case_market_dollars=25)
+    async with staged(risk=limits, path=path) as stage:
+        await trio.sleep(LOOK_S)
+        name = await stage.submit(contracts=20, cents=40, horizon_s=3_000)
+        before_e6 = account_of(stage).exposure().by_market[TICKER]
+        await stage.engine.drain(cancel_orders=True)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE execution_state SET {damage} WHERE execution_id = ?", (name,))
+    async with staged(risk=limits, path=path) as stage:
+        await trio.sleep(LOOK_S)
+        assert list(stage.engine.status().quarantined) == [name]
+        used_e6 = account_of(stage).exposure().by_market[TICKER]
+        assert used_e6 == before_e6 - more_e6, "known without a request"
+        room = (25_000_000 + used_e6) // 416_800
+        with pytest.raises(RiskRefused):
+            await stage.submit(contracts=room + 1, cents=40)
+        if room:
+            await stage.submit(contracts=room, cents=40)
+
+
+async def test_nothing_adds_risk_beside_what_has_no_bound(autojump_clock: MockClock, tmp_path: Path) -> None:
+    """Of a row that says neither quantity nor reservation nobody knows what it may cost: what may add risk is refused
+    by its name, what sells is let in."""
+    path = tmp_path / "d.sqlite"
+    async with staged(risk=TEN, path=path) as stage:
+        await trio.sleep(LOOK_S)
+        name = await stage.submit(contracts=5, cents=40, horizon_s=3_000)
+        await stage.engine.drain(cancel_orders=True)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE execution_state SET snapshot = '{', reserved = 'x', target_quantity = 'y'")
+    async with staged(risk=TEN, path=path) as stage:
+        with pytest.raises(RiskRefused, match=f"of {name} nothing can be read"):
+            await stage.submit(contracts=1, cents=40)
+        await stage.submit(contracts=2, outcome="no", cents=40)
 
 
 async def test_what_is_held_by_hand_counts_and_may_shrink(autojump_clock: MockClock) -> None:

@@ -16,24 +16,24 @@ import trio
 from fsm_exec.core.account.admission import Request, Situation, order_of, raises_worst_case, why_refused
 from fsm_exec.core.account.brake import Reserved, needs_to_end
 from fsm_exec.core.account.limits import RiskLimits
+from fsm_exec.core.account.stored_reservation import orders_of
 from fsm_exec.core.account.worst_case import Exposure, OpenOrder, event_of, exposure_of
-from fsm_exec.core.errors import CorruptSnapshot, RiskRefused, VenueError
+from fsm_exec.core.errors import RiskRefused, VenueError
 from fsm_exec.core.exchange_port import AccountReads
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.reservation import open_e2
-from fsm_exec.core.journal.snapshot import decode_snapshot
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import AccountStore, Store
 from fsm_exec.core.values.units import US_PER_S, CountE2, MoneyE6
 from fsm_exec.runtime.account.ledger import Ledger
 from fsm_exec.runtime.clock import WallClock
+from fsm_exec.runtime.stored_executions import decode_if_readable
 from fsm_exec.runtime.submission import ExecutionRequest
 
 KNOWN_FOR_US: Final = 60 * US_PER_S  # how long shapes and facts are believed
 MINUTE_S: Final = 60
 MINUTE_US: Final = MINUTE_S * US_PER_S
 READ_WITHIN_S: Final = 45.0  # two reads that get no answer, and some; a caller waits a minute for us
-UNREAD: Final = "the account has been read"
 
 
 class Gate:
@@ -53,7 +53,8 @@ class Gate:
         self._store, self._account = store, account
         self._executions, self._quarantined_now = executions, quarantined
         self._pending: dict[str, OpenOrder] = {}
-        self._quarantined: dict[str, OpenOrder | None] = {}
+        self._quarantined: dict[str, tuple[OpenOrder, ...]] = {}
+        self._unbounded: set[str] = set()  # quarantined executions of which nothing says what they may cost
         self._asked_us: dict[str, int] = {}
         self._submitted_s: deque[float] = deque()  # of trio's clock: nobody puts it back
 
@@ -80,19 +81,26 @@ class Gate:
             with trio.move_on_after(READ_WITHIN_S):  # just after a start; then what may add risk is refused
                 await self._ledger.was_read.wait()
         await self._ledger.reload_stale(self._account)
-        await self._learn_quarantined()
+        await self.learn_quarantined()
 
-    async def _learn_quarantined(self) -> None:
-        for execution_id in list(self._quarantined_now()):
-            if execution_id in self._quarantined:
-                continue
-            stored = await self._store.load_execution(execution_id)
-            if stored is None or stored.damage is not None:
-                continue
-            try:
-                self._quarantined[execution_id] = self._order_of(decode_snapshot(stored.snapshot))
-            except CorruptSnapshot:
-                self._quarantined[execution_id] = None
+    async def learn_quarantined(self) -> None:
+        """Learn what quarantined executions may still buy: by their snapshots, or by their rows where one cannot be
+        read. Raises StoreFailed."""
+        while missing := [one for one in self._quarantined_now() if one not in self._quarantined]:
+            for execution_id in missing:
+                await self._learn(execution_id)
+
+    async def _learn(self, execution_id: str) -> None:
+        stored = await self._store.load_execution(execution_id)
+        read = () if stored is None or stored.damage is not None else decode_if_readable(stored)
+        orders: tuple[OpenOrder, ...] | None
+        if read:
+            orders = tuple(order for order in map(self._order_of, read) if order is not None)
+        else:
+            orders = orders_of(await self._account.load_reservation(execution_id))
+        self._quarantined[execution_id] = orders or ()
+        if orders is None:
+            self._unbounded.add(execution_id)
 
     def _order_of(self, execution: Execution) -> OpenOrder | None:
         """What an unfinished execution may still buy, as an order; None: nothing."""
@@ -111,7 +119,7 @@ class Gate:
 
     def reserves_for(self, execution_id: str | None) -> bool:
         """Whether an order of this execution is in what is reserved for it."""
-        if self._quarantined.get(execution_id or "") is not None:
+        if self._quarantined.get(execution_id or ""):
             return True
         return any(one.execution_id == execution_id and not one.is_ended for one in self._executions())
 
@@ -125,7 +133,8 @@ class Gate:
         quarantined = set(self._quarantined_now())
         for gone in self._quarantined.keys() - quarantined:
             del self._quarantined[gone]
-        kept = [order for order in self._quarantined.values() if order is not None]
+            self._unbounded.discard(gone)
+        kept = [order for orders in self._quarantined.values() for order in orders]
         return [*self._pending.values(), *kept, *self._ledger.foreign_orders]
 
     def exposure(self) -> Exposure:
@@ -160,12 +169,13 @@ class Gate:
         at_work = self.reserved()
         stakes, orders = self._ledger.stakes(), [*(one.order for one in at_work), *self._others()]
         order = order_of(asked, stakes, orders)
-        if self.limits.limits_anything and not self._ledger.was_read.is_set():
+        why = self._why_unknown() if self.limits.limits_anything else None
+        if why is not None:
             event = event_of(order)
             here = [stake for stake in stakes if event_of(stake) == event]
             beside = [one for one in orders if event_of(one) == event]
             if raises_worst_case(order, here, beside, self._ledger.shapes.get(event)):
-                raise RiskRefused("account", UNREAD, "it has not been read yet", "a request that may add risk")
+                raise RiskRefused("account", *why, "a request that may add risk")
         facts = self._ledger.facts.get(request.ticker)
         situation = Situation(
             stakes=stakes,
@@ -182,6 +192,14 @@ class Gate:
         if refused is not None:
             raise refused.to_error()
         return order
+
+    def _why_unknown(self) -> tuple[str, str] | None:
+        """Return what has to be known before anything may add risk, and what is; None: all of it."""
+        if not self._ledger.was_read.is_set():
+            return "the account has been read", "it has not been read yet"
+        if self._unbounded:
+            return "what each execution may cost is known", f"of {min(self._unbounded)} nothing can be read"
+        return None
 
     def _submissions(self, unfinished: list[Execution], now_us: int) -> int:
         """Return how many were let in during the last minute. Of what an earlier process let in only the unfinished are

@@ -100,6 +100,7 @@ class AccountPoller:
             is_read = True
         except (VenueError, SaveRefused) as error:  # a row that the database does not take stops nobody
             self._log.warning("account_not_read", error=str(error))
+        await self._gate.learn_quarantined()
         if self._ledger.look is not None:
             await self._observe()
         if is_read:
