@@ -17,6 +17,7 @@ import msgspec
 
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.core.account.limits import RiskLimits, check_limits
+from fsm_exec.core.alerts.settings import AlertSettings, check_alert_settings
 from fsm_exec.core.errors import UserError
 from fsm_exec.kalshi import environment
 from fsm_exec.kalshi.environment import Environment, EnvironmentName
@@ -49,7 +50,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The configuration as it is written. `rest_url` and `ws_url` belong to environment "paper" and to no other.
     `allow_real_money` goes with "production" and with nothing else. `[limits]` is what `serve` accepts at most,
     `[depth]` how it stores books of markets, `[risk]` what the account may lose; `risk_limits` has its defaults;
-    `[page]` where its page is."""
+    `[page]` where its page is, `[alerts]` who hears of what."""
 
     environment: EnvironmentName
     api_key_id: str
@@ -62,6 +63,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     depth: DepthSettings = DepthSettings()
     risk: RiskLimits = RiskLimits()
     page: PageSettings = PageSettings()
+    alerts: AlertSettings = AlertSettings()
 
     def risk_limits(self) -> RiskLimits:
         """The limits of the account's risk: those that are written, and for the others what `serve` takes where nothing
@@ -100,6 +102,7 @@ def load_config(wanted: Path | None, variables: Mapping[str, str] | None = None)
     try:
         check_key_id(config.api_key_id)
         check_limits(config.risk)
+        check_alert_settings(config.alerts)
         exchange = _choose_exchange(config)
     except UserError as error:
         raise UserError(f"configuration {path}: {error}") from error

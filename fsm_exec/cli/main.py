@@ -54,6 +54,7 @@ GROUPS = {
         "pnl": "daemon.account_commands:pnl",
         "account": "daemon.account_commands:account",
         "risk": "daemon.risk_commands:risk",
+        "alerts": "daemon.alert_commands:alerts",
         "replay": "database.replay:replay",
         "report": "lab.report:report",
         "review": "database.review:review",

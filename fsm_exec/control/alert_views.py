@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from fsm_exec.control.alert_schema import AlertList, AlertSeen, AlertsQuery, DeliverySeen
+from fsm_exec.control.alert_schema import AlertList, AlertSeen, AlertsQuery, AlertsTested, ChannelTested, DeliverySeen
 from fsm_exec.core.alerts.alerts import Delivery, StoredAlert
 from fsm_exec.core.values.times import to_iso
+from fsm_exec.runtime.alerts.delivery import AlertDelivery
 from fsm_exec.store import SqliteStore
 
 
 class AlertViews:
-    """The alerts of the database. `channels` are the names of those that are configured."""
+    """The alerts of the database, and their delivery; None: nothing is told."""
 
-    def __init__(self, store: SqliteStore, channels: Sequence[str] = ()) -> None:
-        self._store, self._channels = store, channels
+    def __init__(self, store: SqliteStore, delivery: AlertDelivery | None) -> None:
+        self._store, self._delivery = store, delivery
 
     async def alerts(self, query: AlertsQuery) -> AlertList:
         """Return the newest alerts, newest first."""
@@ -25,7 +24,14 @@ class AlertViews:
         return AlertList(
             alerts=[_alert(one, deliveries.get(one.alert_id, [])) for one in found],
             pending=await self._store.count_pending_alerts(),
-            channels=list(self._channels),
+            channels=[] if self._delivery is None else self._delivery.channels,
+        )
+
+    async def test(self) -> AlertsTested:
+        """Send a test alert through each channel; return what became of it."""
+        found = {} if self._delivery is None else await self._delivery.test()
+        return AlertsTested(
+            channels=[ChannelTested(channel=name, delivered=why is None, why=why) for name, why in found.items()]
         )
 
 

@@ -83,6 +83,7 @@ class ControlApp:
             "risk_reduce": self._risk_reduce,
             "alerts": self._alerts,
             "page_code": self._page_code,
+            "alerts_test": self._alerts_test,
             "openapi": self._openapi,
         }
         self.routes = [self._route(endpoint, handlers[endpoint.name]) for endpoint in ENDPOINTS]
@@ -197,6 +198,10 @@ class ControlApp:
     async def _page_code(self, request: Request) -> Response:
         wanted = await read_body(request, schema.PageWanted)
         return json_response(self._control.draw_page_link(read_only=wanted.read_only), 201)
+
+    async def _alerts_test(self, request: Request) -> Response:
+        await read_body(request, schema.NoQuery)
+        return json_response(await self._control.test_alerts())
 
     async def _openapi(self, request: Request) -> Response:
         parse_query(request, schema.NoQuery)

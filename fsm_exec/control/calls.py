@@ -22,7 +22,7 @@ from fsm_exec.control.account_schema import (
     RiskResume,
     RiskSeen,
 )
-from fsm_exec.control.alert_schema import AlertList, AlertsQuery
+from fsm_exec.control.alert_schema import AlertList, AlertsQuery, AlertsTested
 from fsm_exec.control.client_errors import UNREADABLE, DaemonFailed
 from fsm_exec.control.market_schema import (
     BookQuery,
@@ -82,6 +82,7 @@ HALT: Final = Call("POST", "/v1/halt", Status)
 POSITIONS: Final = Call("GET", "/v1/positions", PositionsSeen)
 RISK: Final = Call("GET", "/v1/risk", RiskSeen, RiskQuery())
 RISK_REDUCE: Final = Call("POST", "/v1/risk/reduce", RiskSeen, is_repeatable=False)
+ALERTS_TEST: Final = Call("POST", "/v1/alerts/test", AlertsTested, is_repeatable=False)
 ACCOUNT: Final = Call("GET", "/v1/account", AccountSeen)
 RESUME: Final = Call("POST", "/v1/resume", Status, is_repeatable=False)
 

@@ -39,7 +39,7 @@ from fsm_exec.control.account_schema import (
     RiskResume,
     RiskSeen,
 )
-from fsm_exec.control.alert_schema import AlertList, AlertsQuery
+from fsm_exec.control.alert_schema import AlertList, AlertsQuery, AlertsTested
 from fsm_exec.control.client_errors import ControlError, DaemonAbsent, DaemonFailed, Refused
 from fsm_exec.control.discovery import finder
 from fsm_exec.control.event_parser import Step
@@ -210,6 +210,10 @@ class Client:
         """Returns what somebody is to hear of, newest first; with `standing` only what is not over."""
         return run(self._daemon.ask(calls.alerts(AlertsQuery(limit=limit, standing=standing))))
 
+    def test_alerts(self) -> AlertsTested:
+        """Sends a test alert through each channel, whatever the hour; returns what became of it. It is sent once."""
+        return run(self._daemon.ask(calls.ALERTS_TEST))
+
     def close_position(self, wanted: CloseWanted) -> Closing:
         """Closes what is held of a market, or of all markets of an event, by executions that never buy more than is
         held. The same key with the same request is the same execution, however often it is sent."""
@@ -338,6 +342,9 @@ class AsyncClient:
 
     async def alerts(self, *, standing: bool = False, limit: int = 50) -> AlertList:
         return await self._daemon.ask(calls.alerts(AlertsQuery(limit=limit, standing=standing)))
+
+    async def test_alerts(self) -> AlertsTested:
+        return await self._daemon.ask(calls.ALERTS_TEST)
 
     async def close_position(self, wanted: CloseWanted) -> Closing:
         return await self._daemon.ask(calls.close(wanted))

@@ -19,7 +19,7 @@ from fsm_exec.control.account_schema import (
     RiskResume,
     RiskSeen,
 )
-from fsm_exec.control.alert_schema import AlertList, AlertsQuery
+from fsm_exec.control.alert_schema import AlertList, AlertsQuery, AlertsTested
 from fsm_exec.control.api_errors import ErrorCode
 from fsm_exec.control.market_schema import BookQuery, Estimate, EstimateWanted, MarketBook, MarketList, MarketsQuery
 from fsm_exec.control.overview_schema import Overview, OverviewQuery
@@ -65,6 +65,7 @@ Name: TypeAlias = Literal[
     "risk_reduce",
     "alerts",
     "page_code",
+    "alerts_test",
     "openapi",
 ]
 Codes: TypeAlias = Mapping[int, tuple[ErrorCode, ...]]
@@ -290,6 +291,15 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
         {201: PageLink},
         _codes(_BODY, _UNKNOWN),
         body=PageWanted,
+    ),
+    Endpoint(
+        "alerts_test",
+        "POST",
+        "/alerts/test",
+        "Send a test alert through each channel, whatever the hour.",
+        {200: AlertsTested},
+        _codes(_BODY),
+        body=NoQuery,
     ),
     Endpoint("openapi", "GET", "/openapi.json", "This document.", {200: "openapi"}, _codes()),
 )

@@ -25,7 +25,7 @@ from fsm_exec.control.admission import (
     deadline_us,
     limits_for,
 )
-from fsm_exec.control.alert_schema import AlertList, AlertsQuery
+from fsm_exec.control.alert_schema import AlertList, AlertsQuery, AlertsTested
 from fsm_exec.control.alert_views import AlertViews
 from fsm_exec.control.broadcast import Watchers
 from fsm_exec.control.closing import Closer
@@ -59,6 +59,7 @@ from fsm_exec.core.journal.rows import RefusedRow, SubmissionRow
 from fsm_exec.core.journal.to_rows import edge_figures
 from fsm_exec.core.values.times import from_iso, to_iso
 from fsm_exec.core.values.units import US_PER_S, Outcome, format_count, format_money, format_price, parse_price
+from fsm_exec.runtime.alerts.delivery import AlertDelivery
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.engine import Engine, ExecutionRequest, MethodRef
 from fsm_exec.runtime.status import reported_state
@@ -97,6 +98,7 @@ class Control:
         info: DaemonInfo,
         find_method: Callable[[str], Method],
         reads: Exchange,
+        delivery: AlertDelivery | None = None,
     ) -> None:
         self._engine, self._store, self._wall = engine, store, wall
         self.page_door: PageDoor | None = None
@@ -113,7 +115,7 @@ class Control:
         self.closer = Closer(reads, self.markets, find_method, self._accept_once)
         self.risk = RiskViews(engine, store)
         self.account = AccountViews(engine, store, reads, wall)
-        self._alerts = AlertViews(store)
+        self._alerts = AlertViews(store, delivery)
         self.overview = OverviewViews(engine, store, wall, self._alerts, self.status)
         self._is_closed = False
         self._saving = 0
@@ -366,6 +368,10 @@ class Control:
         if self.page_door is None:
             raise api_errors.not_found("this daemon serves no page; start it without --no-page")
         return PageLink(url=self.page_door.draw_link(read_only=read_only))
+
+    async def test_alerts(self) -> AlertsTested:
+        """Send a test alert through each channel; return what became of it."""
+        return await self._alerts.test()
 
     def health(self) -> Health:
         why = self._engine.health.why_degraded()

@@ -20,6 +20,7 @@ ExecError
       - VenueRefused       a definite no
       - VenueUnavailable   no usable answer
           - VenueUnreadable    an answer that cannot be understood
+  x NotDelivered       a channel did not take an alert, or it is not known that it did: it is told again
 """
 
 from __future__ import annotations
@@ -132,6 +133,10 @@ class VenueUnavailable(VenueError):
 
 class VenueUnreadable(VenueUnavailable):
     """An answer came; the message says what in it cannot be read."""
+
+
+class NotDelivered(ExecError):
+    """A channel of alerts did not take a message, or may not have. The text never has its address."""
 
 
 E = TypeVar("E", bound=BaseException)

@@ -98,7 +98,11 @@ class Health:
 
     def why_degraded(self) -> tuple[str, ...]:
         """Return the texts of all present problems; none if empty."""
-        return tuple(words for _, words in self._problems())
+        return tuple(self.problems().values())
+
+    def problems(self) -> dict[Kind, str]:
+        """Return the text of each present problem."""
+        return dict(self._problems())
 
     def describe_outage(self, from_us: int, to_us: int) -> str | None:
         """Describe how much of the given period had a problem, and which lasted longest; None below a second."""
@@ -136,7 +140,7 @@ class Health:
     def check(self) -> None:
         """Begin and end periods by what is wrong now."""
         now_us = self._wall.now_us()
-        wrong = dict(self._problems())
+        wrong = self.problems()
         for spell in self._periods:
             if spell.to_us is not None:
                 continue

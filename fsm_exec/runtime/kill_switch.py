@@ -13,11 +13,13 @@ orders take.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import trio
 
-from fsm_exec.core.errors import VenueError
+from fsm_exec.core.alerts.alerts import Alert
+from fsm_exec.core.errors import StoreFailed, VenueError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.market.orders import Cancelled, CancelOrder, OrderReport
@@ -135,6 +137,24 @@ def cancel_orphans(orphans: Sequence[OrderReport], services: Services) -> None:
     services.loose.update((order.client_order_id, NO_OWNER) for order in new)
     if new:
         services.requests.start_soon(_cancel_orphans, new, services)
+        services.requests.start_soon(_report_orphans, new, services)
+
+
+async def _report_orphans(orphans: Sequence[OrderReport], services: Services) -> None:
+    """Store an alert of each. That it cannot be stored keeps nobody from cancelling."""
+    alerts = [
+        Alert(
+            kind="orphan",
+            subject=order.client_order_id,
+            text=f"the order {order.client_order_id} of ours rests in {order.ticker} and no execution works it: it is "
+            "being cancelled",
+            at_us=services.wall.now_us(),
+            stands=False,
+        )
+        for order in orphans
+    ]
+    with suppress(StoreFailed):
+        await services.store.save_alerts(alerts)
 
 
 async def _cancel_orphans(orphans: Sequence[OrderReport], services: Services) -> None:

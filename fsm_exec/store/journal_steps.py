@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
 from fsm_exec.core.journal.rows import ExecutionSave, FillGone, FillRow
 from fsm_exec.core.text import one_line
+from fsm_exec.core.values.times import from_iso
 
 DAMAGED: Final = "Damaged"
 
@@ -73,6 +75,14 @@ def load_newest_position(connection: sqlite3.Connection) -> int:
     """Return the position of the last step of all; 0: there is none."""
     (position,) = connection.execute("SELECT coalesce(max(position), 0) FROM execution_events").fetchone()
     return int(position)
+
+
+def load_newest_at(connection: sqlite3.Connection) -> int | None:
+    """Return when the last step of all was saved; None if there is none, or its time cannot be read."""
+    row = connection.execute("SELECT at FROM execution_events ORDER BY position DESC LIMIT 1").fetchone()
+    with suppress(ValueError, TypeError):
+        return None if row is None else from_iso(row[0])
+    return None
 
 
 def encode_step_fills(save: ExecutionSave) -> str | None:

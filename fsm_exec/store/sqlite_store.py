@@ -333,6 +333,10 @@ class SqliteStore:
         load = functools.partial(alert_reads.load_deliveries, alert_ids=tuple(alert_ids), damage=[])
         return await self._writer.read(load)
 
+    async def load_last_step_us(self) -> int | None:
+        """Return when the last step of any execution was saved; None: none ever was."""
+        return await self._writer.read(journal_steps.load_newest_at)
+
     async def count_pending_alerts(self) -> int:
         return await self._writer.read(alert_reads.count_pending_alerts)
 

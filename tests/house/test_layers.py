@@ -22,10 +22,10 @@ def test_the_import_contracts_hold(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_the_layers_are_those_of_the_design() -> None:
-    """From the commands down to the tables; the four in the middle never import each other."""
+    """From the commands down to the tables; the five in the middle never import each other."""
     (layers,) = [contract["layers"] for contract in CONTRACTS if contract["name"] == "layers"]
     flat = [{part.strip() for part in layer.replace(":", "|").split("|")} for layer in layers]
-    middle = {f"fsm_exec.{room}" for room in ("runtime", "kalshi", "store", "paper")}
+    middle = {f"fsm_exec.{room}" for room in ("runtime", "kalshi", "store", "paper", "channels")}
     assert middle in flat
     assert "|" in layers[flat.index(middle)]
     assert ":" not in layers[flat.index(middle)]

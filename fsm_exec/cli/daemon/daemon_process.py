@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import metadata
@@ -31,8 +31,12 @@ from fsm_exec.control.daemon_registry import Daemon, register_daemon
 from fsm_exec.control.open_orders import describe_open_orders
 from fsm_exec.control.server import run_server, url_of
 from fsm_exec.control.service import Control, DaemonInfo
+from fsm_exec.core.alerts.channel_port import Channel
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.runtime.alerts.delivery import open_delivery
+from fsm_exec.runtime.alerts.notifier import AlertSetup
+from fsm_exec.runtime.alerts.watch import AlertWatch
 from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
@@ -60,6 +64,7 @@ class DaemonParts:
     on_stop: OnStop
     other_engine_is_gone: str | None
     as_json: bool
+    channels: Mapping[str, Channel]
 
 
 class DaemonReady(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +125,10 @@ class DaemonProcess:
             store.listen(watchers.notify)
             await save_shipped_methods(store, wall.now_us())
             say_broken_packages()
+            alerts = AlertSetup(
+                parts.account.config.alerts, parts.channels, parts.account.exchange.name, str(parts.database)
+            )
+            delivery = await stack.enter_async_context(open_delivery(store, alerts, wall, log))
             find_method = method_finder(parts.database)
             was_halted = await store.load_halted_at() is not None
             session = await stack.enter_async_context(
@@ -140,9 +149,11 @@ class DaemonProcess:
             if was_halted:  # before any execution is recovered: none of them may place anything first
                 engine.halt("halted before this start")
             self._is_up = True
-            limits = parts.account.config.limits
-            control = Control(engine, store, wall, watchers, limits, self._info(), find_method, session.client)
+            limits, reads = parts.account.config.limits, session.client
+            control = Control(engine, store, wall, watchers, limits, self._info(), find_method, reads, delivery)
             session.nursery.start_soon(control.markets.close_idle)
+            watch = AlertWatch(engine, store, delivery, alerts.settings, parts.database, wall, log)
+            session.nursery.start_soon(watch.run)
             app = ControlApp(control, parts.token, log)
             await stack.enter_async_context(run_server(app.app, parts.listening, log))
             if parts.page_listening is not None:
@@ -150,13 +161,13 @@ class DaemonProcess:
                 control.page_door = await stack.enter_async_context(page)
             stack.callback(watchers.close)  # before the server waits for the streams to end
             stack.enter_context(register_daemon(self._registry_entry()))
-            await self._run_until_stopped(engine, store, control)
+            await self._run_until_stopped(engine, store, control, watch)
 
-    async def _run_until_stopped(self, engine: Engine, store: SqliteStore, control: Control) -> None:
+    async def _run_until_stopped(self, engine: Engine, store: SqliteStore, control: Control, watch: AlertWatch) -> None:
         """Run until a signal, or until the engine cannot go on: then raise what went wrong."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._announce, engine, store, control)
-            nursery.start_soon(self._watch_for_failure, engine)
+            nursery.start_soon(self._announce, engine, store, control, watch)
+            nursery.start_soon(self._watch_for_failure, engine, watch)
             await self._stop.wait()
             nursery.cancel_scope.cancel()
         await control.close()
@@ -167,8 +178,9 @@ class DaemonProcess:
         say(f"fsm-exec: {left}; the next start looks them up", err=True)
         self._is_left_live = cancels
 
-    async def _announce(self, engine: Engine, store: SqliteStore, control: Control) -> None:
+    async def _announce(self, engine: Engine, store: SqliteStore, control: Control, watch: AlertWatch) -> None:
         await engine.wait_running()
+        await watch.report_losses()
         status = engine.status()
         for loss in engine.losses:
             say(f"fsm-exec: {loss}", err=True)
@@ -194,8 +206,9 @@ class DaemonProcess:
         )
 
     @staticmethod
-    async def _watch_for_failure(engine: Engine) -> None:
+    async def _watch_for_failure(engine: Engine, watch: AlertWatch) -> None:
         await engine.failed.wait()
+        await watch.report_failure()
         await engine.wait_idle()
 
     def _registry_entry(self) -> Daemon:

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import trio
 
+from fsm_exec.cli.alert_channels import open_channels
 from fsm_exec.cli.daemon.account import load_account
 from fsm_exec.cli.daemon.daemon_process import DaemonParts, DaemonProcess, OnStop
 from fsm_exec.cli.log_file import open_log_file
@@ -81,6 +82,7 @@ def serve(
         ensure_directory(token_path().parent)
     token_file = Path(os.path.abspath(token_path() if token_file is None else token_file))
     token = ensure_token(token_file)
+    channels = open_channels(account.config.alerts, account.path.parent)
     with ExitStack() as held:
         held.enter_context(database_lock(database, what=WHAT, since=since))
         held.enter_context(
@@ -113,6 +115,7 @@ def serve(
             on_stop=on_stop,
             other_engine_is_gone=other_engine_is_gone,
             as_json=as_json,
+            channels=channels,
         )
         code = trio.run(DaemonProcess(parts).run)
     sys.exit(code)
