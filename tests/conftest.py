@@ -40,6 +40,7 @@ HEAVY_MODULES = (
     "paper/test_fidelity.py",
     "runtime/test_recovery_mutants.py",
     "specification/test_fuzzing.py",
+    "web/browser/test_looks.py",
 )
 
 

@@ -12,6 +12,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from fsm_exec.control.limits import ControlLimits
+from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.web.app import page_app
 from fsm_exec.web.parts import PageParts
@@ -50,10 +51,12 @@ class PageOfDesk:
 
 
 @asynccontextmanager
-async def a_page(directory: Path, limits: ControlLimits | None = None) -> AsyncIterator[PageOfDesk]:
+async def a_page(
+    directory: Path, limits: ControlLimits | None = None, risk: RiskLimits | None = None
+) -> AsyncIterator[PageOfDesk]:
     database = directory / "engine.sqlite"
     async with AsyncExitStack() as stack:
-        desk = await stack.enter_async_context(a_desk(limits or ControlLimits(), database=database))
+        desk = await stack.enter_async_context(a_desk(limits or ControlLimits(), risk, database))
         log = open_log(desk.log_file, desk.wall)
         parts = await stack.enter_async_context(page_parts(desk.control, database, "paper", desk.wall, log))
         yield PageOfDesk(desk, parts, page_app(parts, PORT))
