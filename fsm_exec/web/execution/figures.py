@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from fsm_exec.core.execution.execution import Fill
 from fsm_exec.core.values.short_text import dollars, trim_count, trim_dollars
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import (
@@ -64,3 +67,11 @@ def duration(length_us: int) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def average_price(fills: Sequence[Fill]) -> str:
+    """What a contract cost on average without fees, in dollars; empty without a fill."""
+    bought = sum(fill.count_e2 for fill in fills)
+    if not bought:
+        return ""
+    return trim_dollars(str(rounded_ratio(sum(fill.count_e2 * fill.price_e4 for fill in fills), bought * 10**4, 5)))
