@@ -132,6 +132,11 @@ class Control:
         return self._engine
 
     @property
+    def watchers(self) -> Watchers:
+        """Those who are woken when something was saved."""
+        return self._watchers
+
+    @property
     def about(self) -> DaemonInfo:
         """What is fixed about the daemon."""
         return self._info

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from fsm_exec.core.errors import ExecError
 from fsm_exec.web.actions.routes import routes as action_routes
 from fsm_exec.web.desk.routes import routes as desk_routes
+from fsm_exec.web.execution.routes import routes as execution_routes
 from fsm_exec.web.guard import ENTER, Guard, cookie_name
 from fsm_exec.web.parts import PageParts, session_of
 from fsm_exec.web.sessions import SESSION_S
@@ -27,6 +28,7 @@ def page_app(parts: PageParts, port: int) -> ASGIApp:
         _enter_route(parts, port),
         parts.static.route(),
         *desk_routes(parts),
+        *execution_routes(parts),
         *action_routes(parts),
     ]
 

@@ -30,6 +30,7 @@ class Header:
     """`kind` is that of the badge with the state; `notices` are lines that must be read."""
 
     execution_id: str
+    rows: int
     title: str
     state: str
     kind: str
@@ -60,6 +61,7 @@ def header_of(summary: ExecutionSummary, execution: Execution | None, broken: st
         filled = min(100, execution.filled_e2 * 100 // max(1, execution.target_e2))
     return Header(
         execution_id=one_line(summary.execution_id),
+        rows=0 if execution is None else execution.seq,
         title=f"Buy {trim_count(summary.target_quantity)} {summary.outcome.upper()} of {one_line(summary.ticker)}",
         state=summary.state,
         kind="bad" if summary.quarantine is not None or broken is not None else KINDS.get(summary.state, "info"),

@@ -7,13 +7,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import trio
 from markupsafe import Markup
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.market.terms import MarketTerms
+from fsm_exec.core.values.units import Outcome
 from fsm_exec.lab.report.execution_books import Books, books_from_snapshots
 from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, Frame, frame_of, window_of
 from fsm_exec.lab.report.timeline import Timeline
@@ -96,6 +98,14 @@ class _Kept:
         lines = [journal_line(row) for row in reversed(rows)]
         return Looked(header, detail, view, lines, draw_picture(scene, _told(view)))
 
+    def add_live_book(self, live_book: LiveBook) -> None:
+        """Remember the book of now, if it is still at work."""
+        execution = self.history.execution
+        if not execution.is_ended:
+            book = live_book(execution.terms, execution.outcome)
+            if book is not None:
+                self.history.seen.add(book)
+
     def _read_books(self, connection: sqlite3.Connection, execution: Execution) -> None:
         """Read what is stored of its market around its time, beyond what was read."""
         first_us = execution.accepted_at_us - LOOK_AHEAD_US
@@ -131,18 +141,24 @@ class _Kept:
         return self._whole
 
 
-class Looking:
-    """Looks at executions of one database. `now_us` is the wall clock; `is_running`: an engine works on them."""
+LiveBook: TypeAlias = Callable[[MarketTerms, Outcome], StoredBook | None]
 
-    def __init__(self, reader: DatabaseReader, now_us: Callable[[], int], *, is_running: bool) -> None:
-        self._reader, self._now_us, self._is_running = reader, now_us, is_running
+
+class Looking:
+    """Looks at executions of one database. `now_us` is the wall clock, `live_book` a market's book as the running
+    engine has it; None: no engine works on them."""
+
+    def __init__(self, reader: DatabaseReader, now_us: Callable[[], int], live_book: LiveBook | None) -> None:
+        self._reader, self._now_us, self._live_book = reader, now_us, live_book
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     async def look(self, execution_id: str, seq: int | None = None) -> Looked | None:
         """Look at an execution as it was at row `seq`; None: as it is. Returns None for one that there is not."""
         kept = self._kept.get(execution_id) or _Kept(execution_id)
         async with kept.lock:
-            look = partial(kept.look, seq=seq, now_us=self._now_us(), is_running=self._is_running)
+            if self._live_book is not None and kept.history.seq:
+                kept.add_live_book(self._live_book)
+            look = partial(kept.look, seq=seq, now_us=self._now_us(), is_running=self._live_book is not None)
             found = await self._reader.read(look)
         if found is not None:
             self._kept[execution_id] = kept

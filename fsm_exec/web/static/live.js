@@ -3,7 +3,7 @@
 // <main data-events="/events/desk" data-place="..."> says where the events are and which version the page was made of.
 // An event is {now_ms, changes}; a change is {id, html, into}: the element `id` becomes `html`, or is put first into the
 // element `into` if there is none; without `html` it is removed. {slot, text} sets the text of every element of the
-// class `slot`. [data-until] counts down to that time of the engine's, in milliseconds. Without this script the page is
+// class `slot`. What lies in a [data-held] stands still. [data-until] counts down to that time of the engine's, in milliseconds. Without this script the page is
 // whole all the same; it stands still.
 "use strict";
 (() => {
@@ -45,8 +45,9 @@
     }
   };
 
-  const swap = ({ id, html, into }) => {
+  const swap = ({ id, html, into }, is_asked = false) => {
     const old = document.getElementById(id);
+    if (old && !is_asked && old.closest("[data-held]")) return; // it shows the past, by somebody's wish
     if (!html) { if (old) old.remove(); return; }
     const box = document.createElement("template");
     box.innerHTML = html;
@@ -98,6 +99,7 @@
   };
   const stop = () => { if (source) source.close(); source = null; };
 
+  document.addEventListener("fsm-exec:swap", (event) => { for (const change of event.detail) swap(change, true); });
   setInterval(() => countDown(document), 1000);
   if (!place) return;
   // A page that nobody sees asks for nothing: a browser has six connections for all its pages of one daemon.

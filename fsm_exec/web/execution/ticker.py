@@ -1,0 +1,63 @@
+"""Keeps the board of one execution: what its page shows, brought up to date while somebody watches."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from fsm_exec.control.api_errors import Refusal
+from fsm_exec.control.service import Control
+from fsm_exec.runtime.clock import WallClock
+from fsm_exec.web.execution.fragments import fragments
+from fsm_exec.web.execution.looking import Looked, Looking
+from fsm_exec.web.live.board import Board
+from fsm_exec.web.live.tickers import Ticker
+from fsm_exec.web.templates import Templates
+
+BOOK_S: Final = 2.0
+"""How often the book is drawn again while nothing else happens."""
+ENDED_S: Final = 15.0
+"""How often one that has ended is looked at: its cost is reckoned then, markouts and late fills come."""
+
+
+class ExecutionTicker(Ticker):
+    """Looks at the execution when a row was written, and now and then for its market's book."""
+
+    def __init__(
+        self,
+        control: Control,
+        looking: Looking,
+        templates: Templates,
+        wall: WallClock,
+        execution_id: str,
+        board: Board,
+    ) -> None:
+        super().__init__()
+        self.board = board
+        self._control, self._looking, self._templates, self._wall = control, looking, templates, wall
+        self._execution_id = execution_id
+
+    async def refresh(self) -> None:
+        try:
+            with self._control.watchers.watch(self._execution_id) as watcher:
+                wait_s = await self._look()
+                with trio.move_on_after(wait_s):
+                    await watcher.wait_for_news()
+        except Refusal:  # all places of watchers are taken: the clock alone wakes it
+            await trio.sleep(await self._look())
+
+    async def _look(self) -> float:
+        """Bring the board up to date; return how long nothing but a row can change it."""
+        looked = await self._looking.look(self._execution_id)
+        if looked is None:
+            return ENDED_S
+        await trio.to_thread.run_sync(show, self.board, self._templates, looked)
+        self.board.publish(self._wall.now_us())
+        return ENDED_S if looked.header.is_ended else BOOK_S
+
+
+def show(board: Board, templates: Templates, looked: Looked) -> None:
+    """Put all parts of a page on its board."""
+    for element_id, html in fragments(templates, looked):
+        board.put(element_id, html)
