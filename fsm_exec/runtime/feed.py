@@ -50,7 +50,8 @@ class MarketFeed:
         self.book = Book()
         self.book_seq = 0
         self._wall, self._own, self._on_change = wall, own, on_change
-        self._heard_us = wall.now_us()
+        self.heard_us = wall.now_us()  # when anything of it came last
+        self.ahead_us: int | None = None  # our clock before the exchange's stamp when the newest change came
         self.net_book = NetBook(terms.ticker, own, SignalTracker() if signals else None)
         self.volume_e2 = CountE2(0)  # contracts traded since this feed began
         self.whole_since_us: int | None = None  # since when nothing was missed; None: something is being missed
@@ -88,7 +89,7 @@ class MarketFeed:
 
     def mark_heard(self) -> None:
         """Take in that something has come on the stream."""
-        self._heard_us = self._wall.now_us()
+        self.heard_us = self._wall.now_us()
         if self.state == "stale":
             self._fire("frame")
 
@@ -108,6 +109,7 @@ class MarketFeed:
     def apply_change(self, outcome: Outcome, price: PriceE4, delta: CountE2, at_us: int) -> bool:
         """Apply one change; return False if the book cannot be trusted any more (the feed is then gapped)."""
         self.mark_heard()
+        self.ahead_us = self.heard_us - at_us
         if self.state != "live":
             return True  # before the snapshot; it will contain this
         try:
@@ -226,7 +228,7 @@ class MarketFeed:
             at_us=now_us,
             book_seq=self.book_seq,
             feed=self.state,
-            feed_age_us=now_us - self._heard_us,
+            feed_age_us=now_us - self.heard_us,
             status=self.status,
             grid=self._grids[outcome],
             bids=self.book.bids(outcome, depth, self._own.levels(ticker, outcome)),

@@ -66,6 +66,7 @@ class PageParts:
             pages=PAGES if self.control is not None else WITHOUT_ENGINE,
             environment=self.environment,
             has_engine=self.control is not None,
+            database_name=self.database.name,
             command="fsm-exec open" if self.control is not None else f"fsm-exec open --db {self.database.name}",
             **values,
         )

@@ -8,12 +8,15 @@ import jinja2
 from markupsafe import Markup
 
 from fsm_exec.core.text import one_line
+from fsm_exec.core.values.short_text import dollars, signed, trim_count
+from fsm_exec.core.values.units import MoneyE6, format_money, parse_money
 from fsm_exec.web.static_files import StaticFiles
 
 
 class Templates:
     """All templates of the page. In them `static("page.css")` is a file's address; the filter `clean` takes control
-    characters out of what somebody else wrote."""
+    characters out of what somebody else wrote; `count_`, `dollars` and `signed` are the short forms of figures, `cents`
+    and `signed_cents` those of an account's money, and `total` sums money up."""
 
     def __init__(self, static: StaticFiles) -> None:
         self._environment = jinja2.Environment(
@@ -25,7 +28,15 @@ class Templates:
             auto_reload=False,
         )
         self._environment.globals["static"] = static.url
-        self._environment.filters["clean"] = one_line
+        self._environment.filters |= {
+            "clean": one_line,
+            "count_": trim_count,
+            "dollars": dollars,
+            "signed": signed,
+            "cents": lambda money: whole_cents(parse_money(money)),
+            "signed_cents": lambda money: signed_cents(parse_money(money)),
+            "total": lambda each: format_money(MoneyE6(sum(map(parse_money, each)))),
+        }
 
     def render(self, name: str, **values: object) -> str:
         """Return a whole page. Raises jinja2.UndefinedError for a name that was not given."""
@@ -37,3 +48,14 @@ class Templates:
         module = self._environment.get_template(name).module
         made: Callable[..., Markup] = getattr(module, macro)
         return made
+
+
+def whole_cents(amount_e6: int) -> str:
+    """Return dollars to two decimals with separators, half away from zero: of an account, less says more."""
+    whole, rest = divmod((abs(amount_e6) + 5_000) // 10_000, 100)
+    return f"{'-' if amount_e6 <= -5_000 else ''}{whole:,}.{rest:02}"
+
+
+def signed_cents(amount_e6: int) -> str:
+    """The same, with its sign."""
+    return f"{'+' if amount_e6 >= 5_000 else ''}{whole_cents(amount_e6)}"

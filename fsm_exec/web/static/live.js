@@ -10,6 +10,7 @@
   const place = document.querySelector("[data-events]");
   const badge = document.getElementById("stream");
   const texts = new Map();
+  for (const element of document.querySelectorAll("[data-slot]")) texts.set(element.dataset.slot, element.textContent);
   let source = null;
   let after = place ? place.dataset.place : "";
   let ahead_ms = place ? Number(place.dataset.now) - Date.now() : 0; // of the engine's clock before this one
