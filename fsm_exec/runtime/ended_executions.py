@@ -53,6 +53,8 @@ class EndedExecutions:
         self._books: dict[str, DeadlineBook] = {}  # those that the store cannot give back as they were
         self._services, self._halt_for, self._forget = services, halt_for, forget
         self._send, self._receive = trio.open_memory_channel[tuple[str, AnyEvent] | list[FillReport]](FACTS_WAITING_MAX)
+        self._taken = self._processed = 0
+        self._progress = trio.Condition()
 
     def add(self, ended: EndedExecution, book: DeadlineBook | None) -> None:
         """Add an execution that has ended; the oldest leaves memory."""
@@ -109,6 +111,7 @@ class EndedExecutions:
     def _enqueue(self, item: tuple[str, AnyEvent] | list[FillReport]) -> None:
         try:
             self._send.send_nowait(item)
+            self._taken += 1
         except trio.WouldBlock:
             self._services.log.exception("late_facts_overflow", waiting=FACTS_WAITING_MAX)
 
@@ -126,6 +129,16 @@ class EndedExecutions:
                 self._halt_for(failure)
             except Exception:  # the trouble of one ended execution stays its own
                 self._services.log.exception("illegal_fact_after_end")
+            self._processed += 1
+            async with self._progress:
+                self._progress.notify_all()
+
+    async def wait_processed(self) -> None:
+        """Wait until all that has been queued by now is processed."""
+        last = self._taken
+        async with self._progress:
+            while self._processed < last:
+                await self._progress.wait()
 
     async def _process_unknown_fills(self, fills: list[FillReport], deliver: Callable[[str, AnyEvent], None]) -> None:
         found = await self._services.store.load_owners(sorted({fill.order_id for fill in fills}))

@@ -79,7 +79,9 @@ async def open_engine(
             leaving = trio.Event()
             nursery = await executions.start(_hold_nursery_open, leaving)
             engine = Engine(services, markets, stream, methods, nursery, seeded, health)
-            listener = EngineStreamListener(names, stream, feeds, engine.dispatch, wall, log)
+            poller = None if account is None else await _open_account(account, engine, services, stream, exchange)
+            take_foreign_fill = None if poller is None else poller.foreign_fills.take
+            listener = EngineStreamListener(names, stream, feeds, engine.dispatch, wall, log, take_foreign_fill)
             confirmer = Confirmer(exchange, engine.dispatch, names, wall, log)
             position_watch = PositionWatch(exchange, engine.dispatch, wall, log)
             reconciler = Reconciler(exchange, listener, stream, engine.dispatch, confirmer, wall, log)
@@ -96,12 +98,10 @@ async def open_engine(
                     outer.start_soon(engine.run_service, observer.run)
                 if poller is not None:
                     outer.start_soon(engine.run_service, poller.run)
+                    outer.start_soon(engine.run_service, poller.run_foreign_fills)
 
             if observer is not None:
                 await observer.load_pending()
-            poller = None
-            if account is not None:
-                poller = await _open_account(account, engine, services, stream, exchange)
             engine.fire("locked")
             if engine.account is not None and engine.account.risk.state == "halted":
                 engine.halt(engine.account.risk.why)  # before any execution is recovered

@@ -211,6 +211,7 @@ class Recovery:
         with trio.move_on_after(CAUGHT_UP_WITHIN_S):  # what is not believed is asked about for longer
             for actor, fills in missed:
                 await self._wait_caught_up(actor, fills)
+            await self._ended.wait_processed()  # of those that ended meanwhile, and before
         for execution in loaded.unscored:
             self._services.requests.start_soon(self._measure, execution)
         self._services.log.info(

@@ -6,7 +6,7 @@ cannot be joined is logged and left alone: its owner asks for its fills before i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -50,7 +50,8 @@ class FactSink(Protocol):
 
 
 class EngineStreamListener:
-    """`names` map orders to executions, `facts` takes the events; `stream` and `feeds` take the rest."""
+    """`names` map orders to executions, `facts` takes the events; `stream` and `feeds` take the rest.
+    `take_foreign_fill` is called with fills of orders that are not known as ours."""
 
     def __init__(
         self,
@@ -60,8 +61,10 @@ class EngineStreamListener:
         facts: FactSink,
         wall: WallClock,
         log: FilteringBoundLogger,
+        take_foreign_fill: Callable[[FillReport], None] | None = None,
     ) -> None:
         self.names = names
+        self._take_foreign_fill = take_foreign_fill
         self._stream, self._feeds, self._facts, self._wall, self._log = stream, feeds, facts, wall, log
 
     def connected(self) -> None:
@@ -108,13 +111,15 @@ class EngineStreamListener:
 
     def fill(self, report: FillReport) -> None:
         name = self.names.name_of(report)
+        owner = None if name is None else self.names.owner_of(name)
+        if owner is None and self._take_foreign_fill is not None:
+            self._take_foreign_fill(report)
         feed = self._feeds.get(report.ticker)
         if feed is not None:
             feed.record_own_fill(report)
         if name is None:
             self._facts.take_unknown_fills([report])
             return
-        owner = self.names.owner_of(name)
         if owner is None or self._facts.is_in_other_market(owner, name, report):
             self._log.info("fill_of_others", order_id=report.order_id, fill_id=report.fill_id)
             return

@@ -74,6 +74,17 @@ def test_a_settlement_explains_what_is_gone() -> None:
     assert (later.differences, later.adjustments) == ((), ())
 
 
+def test_nothing_is_taken_over_while_a_fill_is_known_that_is_not_booked() -> None:
+    """It explains the difference, and comes: what stands when no such fill is known any more is taken over."""
+    first = look(FIVE, 700)
+    unsettled = compare_positions(
+        {"T": Held(holding=FIVE)}, [position(700, 2_100_000)], first.seen, (), 2, unsettled={"T"}
+    )
+    assert (unsettled.differences, unsettled.adjustments) == ((), ())
+    (change,) = look(FIVE, 700, unsettled, at_us=3).adjustments
+    assert change.count_e2 == 200
+
+
 def test_what_was_made_by_hand_is_said_until_it_is_closed() -> None:
     """Fills of nobody here explain it: a row at once, another when it changes, gone when it is closed."""
     hand = FIVE.bought("yes", PriceE4(3_000), CountE2(200), MoneyE6(0))

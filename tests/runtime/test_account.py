@@ -15,6 +15,7 @@ from fsm_exec.core.errors import LocalError, RiskRefused
 from fsm_exec.core.values.units import parse_money
 from fsm_exec.runtime.account.account import Account
 from tests.runtime.support import TICKER, Stage, staged
+from tests.runtime.test_closing_a_position import close
 
 LOOK_S = 31
 TEN = RiskLimits(max_worst_case_market_dollars=10)
@@ -203,14 +204,18 @@ async def test_a_second_loss_halts_and_a_restart_finds_it_halted(autojump_clock:
 
 
 async def test_a_request_just_after_the_start_waits_for_the_account(autojump_clock: MockClock) -> None:
-    """It is judged by what is held; while nothing of that can be read it is refused, and what cannot lose is not."""
+    """It is judged by what is held; while nothing of that can be read only what closes is let in, as the exchange
+    itself closes no more than is held: our books are of before the start."""
     async with staged(risk=TEN) as stage:
         ledger = account_of(stage).ledger
+        await trio.sleep(1)
         stage.exchange.silence("/portfolio/settlements")
         ledger.was_read = trio.Event()
         with pytest.raises(RiskRefused, match="has not been read yet"):
             await stage.submit(contracts=1, cents=40)
-        await stage.submit(contracts=2, outcome="no", cents=40)  # sells two of the three YES that are held
+        with pytest.raises(RiskRefused, match="has not been read yet"):
+            await stage.submit(contracts=2, outcome="no", cents=40)  # three YES were held when we last looked
+        await close(stage, 2)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(stage.submit)
             await trio.sleep(1)

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.account.rows import MarketBooks
-from fsm_exec.core.errors import RiskRefused, SaveRefused
+from fsm_exec.core.errors import IllegalEvent, RiskRefused, SaveRefused
 from fsm_exec.core.market.limits import Limits
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import MoneyE6
@@ -154,6 +154,23 @@ async def test_an_order_of_ours_that_nobody_works_counts(autojump_clock: MockClo
         assert worst_e6(stage, "market") - before_e6 >= 20 * 400_000
         with pytest.raises(RiskRefused):
             await stage.submit(contracts=10, cents=40)
+
+
+async def test_what_is_being_given_up_is_reserved_once(autojump_clock: MockClock) -> None:
+    """Its task still waits for an answer while it is quarantined already: what it may buy counts as before."""
+    async with staged(risk=RiskLimits(max_worst_case_market_dollars=10)) as stage:
+        await trio.sleep(1)
+        before_e6 = worst_e6(stage, "market")
+        stage.exchange.answer_s = 8
+        name = await stage.submit(contracts=10, cents=40, horizon_s=600)
+        await trio.sleep(1)
+        reserved_e6 = worst_e6(stage, "market") - before_e6
+        stage.engine.actors[name].inbox.stop(IllegalEvent("what cannot be"))
+        await trio.sleep(1)
+        assert name in stage.engine.actors
+        assert name in stage.engine.status().quarantined
+        await stage.submit(contracts=1, cents=40, horizon_s=600)
+        assert worst_e6(stage, "market") - before_e6 == reserved_e6 * 11 // 10
 
 
 async def test_requests_that_come_together_all_know_their_event(

@@ -10,9 +10,11 @@ from trio.testing import MockClock
 
 from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import UserError, VenueRefused
+from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import LINEAR_CENT, PriceE4
 from fsm_exec.paper.grids import grid_of
+from fsm_exec.store import SqliteStore
 from tests.bending import requests
 from tests.bending.bends import Reply
 from tests.runtime.killed_engine import ended, open_restart_bench
@@ -455,6 +457,31 @@ async def test_a_fill_of_an_ended_execution_that_came_while_we_were_down(autojum
         assert row is not None
         assert row.filled_quantity == "2.00"
         assert row.shortfall is not None, "its deadline's book was not read from the store"
+
+
+async def test_the_engine_runs_when_ended_executions_have_caught_up(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database takes its time over a late fill, and the engine runs once it is durable."""
+    async with open_restart_bench() as world:
+
+        async def work(stage: Stage) -> None:
+            await stage.submit(horizon_s=5)
+            await ended(stage.engine)
+
+        await world.killed_after(work)
+        execution = await world.execution("e000001")
+        world.exchange.fill(2, execution.children[0].client_order_id)
+        save = SqliteStore.save
+
+        async def slowly(store: SqliteStore, step: ExecutionSave) -> None:
+            await trio.sleep(2)
+            await save(store, step)
+
+        monkeypatch.setattr(SqliteStore, "save", slowly)
+        async with world.life(settle_s=0):
+            execution = await world.execution("e000001")
+            assert execution.children[0].late
 
 
 async def test_what_was_not_reckoned_before_the_kill_is_reckoned_at_the_next_start(autojump_clock: MockClock) -> None:

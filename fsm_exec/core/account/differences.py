@@ -11,6 +11,7 @@ executions did. It goes when that is closed or has settled.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 from msgspec.structs import replace
@@ -87,9 +88,11 @@ def compare_positions(
     seen: Mapping[str, Seen],
     standing: Iterable[Difference],
     at_us: int,
+    unsettled: AbstractSet[str] = frozenset(),
 ) -> Comparison:
     """Compare our books with all positions of one look. `seen` is what the look before came to, `standing` the stored
-    differences that are not gone."""
+    differences that are not gone; nothing is taken over in `unsettled` markets, of which fills are known that our books
+    do not have yet."""
     theirs = {one.ticker: one for one in positions}
     differences: list[Difference] = []
     adjustments: list[Adjustment] = []
@@ -107,7 +110,7 @@ def compare_positions(
             found_at = at_us if before is None else before.found_at_us
             now_seen[ticker] = Seen(ours_e2=ours.holding.count_e2, theirs_e2=count, found_at_us=found_at)
             continue
-        if ours.is_settled:  # the exchange has not cleared it away yet: there is nothing to be taken over
+        if ours.is_settled or ticker in unsettled:  # the exchange has not cleared it away yet, or a fill explains it
             now_seen[ticker] = before
             continue
         change = taken_over_by(ours.holding, count, None if stated is None else stated.exposure_e6)

@@ -121,7 +121,8 @@ class MarketBooks(msgspec.Struct, frozen=True, kw_only=True):
 
 class MarketHolding(msgspec.Struct, frozen=True, kw_only=True):
     """What the books of one market come to. `ours_e2` is the signed count of what our executions bought, `by_hand_e2`
-    of fills that none of them made, both before any settlement."""
+    of fills that none of them made, both before any settlement. `has_by_hand`: there are such fills, which may come to
+    nothing."""
 
     ticker: str
     event: str
@@ -129,12 +130,13 @@ class MarketHolding(msgspec.Struct, frozen=True, kw_only=True):
     holding: Holding
     ours_e2: CountE2
     by_hand_e2: CountE2
+    has_by_hand: bool = False
     settlement: Settlement | None = None
 
 
 def holding_of(books: MarketBooks) -> MarketHolding:
     """Fold the books of a market."""
-    holding, ours, by_hand = NOTHING, 0, 0
+    holding, ours, by_hand, has_by_hand = NOTHING, 0, 0, False
     for entry in books.entries:
         if isinstance(entry, TakenOver):
             holding = holding.taken_over(entry.count_e2, entry.cost_e6)
@@ -142,7 +144,7 @@ def holding_of(books: MarketBooks) -> MarketHolding:
         holding = holding.bought(entry.outcome, entry.price_e4, entry.count_e2, entry.fee_e6)
         signed = entry.count_e2 if entry.outcome == "yes" else -entry.count_e2
         if entry.execution_id is None:
-            by_hand += signed
+            by_hand, has_by_hand = by_hand + signed, True
         else:
             ours += signed
     if books.settlement is not None:
@@ -154,6 +156,7 @@ def holding_of(books: MarketBooks) -> MarketHolding:
         holding=holding,
         ours_e2=CountE2(ours),
         by_hand_e2=CountE2(by_hand),
+        has_by_hand=has_by_hand,
         settlement=books.settlement,
     )
 

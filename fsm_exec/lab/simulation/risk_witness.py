@@ -196,7 +196,7 @@ class RiskWitness:
                 ticker = fill.order.ticker
                 held[ticker] = _after(held.get(ticker, Held()), fill)
                 filled[owner] = filled.get(owner, 0) + fill.count_e2
-        orders = list(outside.orders)
+        orders, reserved = list(outside.orders), list[MayFill]()
         for name, kept in self._witness.durable.items():
             execution = kept.execution
             ticker = execution.terms.ticker
@@ -206,11 +206,13 @@ class RiskWitness:
                     before = held.get(ticker, Held())
                     held[ticker] = before.bought(execution.outcome, done.count_e2, done.price_e4, done.fee_e6)
             if not execution.is_ended and name != without:
-                orders.append(_reservation(execution, filled.get(name, 0)))
+                reserved.append(_reservation(execution, filled.get(name, 0)))
         orders += self._loose_orders()
+        orders = [order for order in orders if order.ticker not in outside.settled]
+        orders += reserved  # until their executions end, whatever becomes of their markets
         return Books(
             {ticker: each for ticker, each in held.items() if ticker not in outside.settled},
-            [order for order in orders if order.count_e2 and order.ticker not in outside.settled],
+            [order for order in orders if order.count_e2],
         )
 
     def _outside_now(self) -> Outside:

@@ -17,7 +17,7 @@ from fsm_exec.core.account.admission import Request, Situation, order_of, raises
 from fsm_exec.core.account.brake import Reserved, needs_to_end
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.account.stored_reservation import orders_of
-from fsm_exec.core.account.worst_case import Exposure, OpenOrder, event_of, exposure_of
+from fsm_exec.core.account.worst_case import Exposure, OpenOrder, Stake, event_of, exposure_of
 from fsm_exec.core.errors import RiskRefused, VenueError
 from fsm_exec.core.exchange_port import AccountReads
 from fsm_exec.core.execution.execution import Execution
@@ -134,7 +134,8 @@ class Gate:
         for gone in self._quarantined.keys() - quarantined:
             del self._quarantined[gone]
             self._unbounded.discard(gone)
-        kept = [order for orders in self._quarantined.values() for order in orders]
+        at_work = {one.execution_id for one in self._executions()}  # one that is being given up, or taken up, is both
+        kept = [order for name, orders in self._quarantined.items() if name not in at_work for order in orders]
         return [*self._pending.values(), *kept, *self._ledger.foreign_orders]
 
     def exposure(self) -> Exposure:
@@ -169,13 +170,8 @@ class Gate:
         at_work = self.reserved()
         stakes, orders = self._ledger.stakes(), [*(one.order for one in at_work), *self._others()]
         order = order_of(asked, stakes, orders)
-        why = self._why_unknown() if self.limits.limits_anything else None
-        if why is not None:
-            event = event_of(order)
-            here = [stake for stake in stakes if event_of(stake) == event]
-            beside = [one for one in orders if event_of(one) == event]
-            if raises_worst_case(order, here, beside, self._ledger.shapes.get(event)):
-                raise RiskRefused("account", *why, "a request that may add risk")
+        if self.limits.limits_anything:
+            self._require_known(order, request, stakes, orders)
         facts = self._ledger.facts.get(request.ticker)
         situation = Situation(
             stakes=stakes,
@@ -193,13 +189,21 @@ class Gate:
             raise refused.to_error()
         return order
 
-    def _why_unknown(self) -> tuple[str, str] | None:
-        """Return what has to be known before anything may add risk, and what is; None: all of it."""
-        if not self._ledger.was_read.is_set():
-            return "the account has been read", "it has not been read yet"
+    def _require_known(
+        self, order: OpenOrder, request: ExecutionRequest, stakes: list[Stake], orders: list[OpenOrder]
+    ) -> None:
+        """Raises RiskRefused if something has to be known first. Until the account has been read our books are of
+        before the start: only what closes is let in, which the exchange itself keeps to what is held."""
+        asked = "a request that may add risk"
+        if not self._ledger.was_read.is_set() and not request.reduce_only:
+            raise RiskRefused("account", "the account has been read", "it has not been read yet", asked)
         if self._unbounded:
-            return "what each execution may cost is known", f"of {min(self._unbounded)} nothing can be read"
-        return None
+            event = event_of(order)
+            here = [stake for stake in stakes if event_of(stake) == event]
+            beside = [one for one in orders if event_of(one) == event]
+            if raises_worst_case(order, here, beside, self._ledger.shapes.get(event)):
+                why = f"of {min(self._unbounded)} nothing can be read"
+                raise RiskRefused("account", "what each execution may cost is known", why, asked)
 
     def _submissions(self, unfinished: list[Execution], now_us: int) -> int:
         """Return how many were let in during the last minute. Of what an earlier process let in only the unfinished are

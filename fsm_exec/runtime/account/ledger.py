@@ -1,7 +1,8 @@
 """The account's books in memory: what is held of each market, and what its events say.
 
 Our own fills come with each save, once it is durable. What they cannot tell exactly (a fill that is corrected or taken
-back) makes the market stale: its books are read again.
+back, or that may have been counted as made by hand before its order was known) makes the market stale: its books are
+read again.
 """
 
 from __future__ import annotations
@@ -80,6 +81,8 @@ class Ledger:
         if save.ticker not in self.markets:
             self.put(save.ticker, "", "", None)
         market = self.markets[save.ticker]
+        if market.has_by_hand:
+            self.stale.add(save.ticker)
         holding, ours = market.holding, int(market.ours_e2)
         if market.settlement is not None:
             self.stale.add(save.ticker)  # a fill before the end that was heard of after it

@@ -29,15 +29,16 @@ from fsm_exec.core.account.differences import (
 )
 from fsm_exec.core.account.marks import Mark
 from fsm_exec.core.account.profit import line_of
-from fsm_exec.core.account.rows import AccountFill, AccountLook, Difference, RiskLogRow
+from fsm_exec.core.account.rows import AccountLook, Difference, RiskLogRow
 from fsm_exec.core.account.worst_case import OpenOrder
 from fsm_exec.core.errors import ExecError, SaveRefused, VenueError, VenueUnavailable
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.market.account import MarketFacts, Settlement
-from fsm_exec.core.market.orders import FillReport, OrderListing
+from fsm_exec.core.market.orders import OrderListing, OrderReport
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import AccountStore, Store
-from fsm_exec.core.values.units import MoneyE6, complement
+from fsm_exec.core.values.units import CountE2, MoneyE6, complement
+from fsm_exec.runtime.account.foreign_fills import ForeignFills
 from fsm_exec.runtime.account.gate import Gate
 from fsm_exec.runtime.account.ledger import Ledger
 from fsm_exec.runtime.clock import WallClock
@@ -50,7 +51,6 @@ AFTER_RECONNECTION_S = 2.0
 RETRY_S = 5.0
 FIRST_RETRY_S = 1.0  # before the first look: requests wait for it
 OVERLAP_US = 60_000_000  # how far a listing reaches back over the last one
-KNOWN_BY_US = 10_000_000  # so long after a fill of ours its order's id is known here
 READ_AGAIN_AFTER_S = (0.2, 0.5, 1.0, 1.0, 2.0, 2.0)
 LIVE = "live"
 
@@ -78,9 +78,12 @@ class AccountPoller:
         self._wall, self._log = wall, log
         self._seen: dict[str, Seen] = {}
         self._odd = MoneyE6(0)
+        self._foreign_orders: tuple[tuple[OrderReport, int], ...] = ()  # that rest, each with the time of its listing
         self._unworked: set[str] = set()  # orders of ours that no execution worked at the last look: it may have lagged
         self._marks: dict[str, Mark] = {}
         self._terms: dict[str, MarketTerms] = {}
+        self._unsettled: frozenset[str] = frozenset()  # markets with fills of ours that the books may lack
+        self.foreign_fills = ForeignFills(store, account, ledger, names, engine.executions_at_work, log)
 
     async def run(self) -> None:
         """Look for ever."""
@@ -90,6 +93,14 @@ class AccountPoller:
             with trio.move_on_after(INTERVAL_S if is_read else retry_s):
                 await self._stream.reconnected.wait()
                 await trio.sleep(AFTER_RECONNECTION_S)
+
+    async def run_foreign_fills(self) -> None:
+        """Keep for ever what the stream tells of fills that no execution made. Raises StoreFailed."""
+        await self.foreign_fills.run(self._take_foreign_fill)
+
+    async def _take_foreign_fill(self) -> None:
+        await self._learn_places()
+        self._count_foreign_orders()
 
     async def look(self) -> bool:
         """Read the account once, keep what came of it, and set the brake by what is known, read or not; return whether
@@ -110,15 +121,18 @@ class AccountPoller:
 
     async def _read(self) -> None:
         """Read the account once and keep what came of it. Raises VenueError and StoreFailed."""
-        now_us, before = self._wall.now_us(), self._ledger.look
-        if before is not None:
-            await self._keep_foreign_fills(before, now_us)
-        found = await self._keep_settlements(before)  # also of what was bought by hand and settled since the last look
-        if not self._ledger.was_read.is_set():  # the start lists all orders itself, perhaps many pages: it goes first
+        if not self._ledger.was_read.is_set():
+            # The start goes first: it lists orders itself, perhaps many pages, and learns by which ids ours go.
             with suppress(ExecError):  # what made the start impossible is told to the engine's owner
                 await self._engine.wait_running()
+        now_us, before = self._wall.now_us(), self._ledger.look
+        # Before the fills: what was filled of an order that rests is among those.
         orders = await self._ask(partial(self._exchange.fetch_orders, resting=True))
-        await self._learn_foreign_orders(orders)
+        await self._learn_terms([one.ticker for one in orders.orders if not self._names.owner_of(one.client_order_id)])
+        if before is not None:
+            await self._save_foreign_fills(before)
+        found = await self._keep_settlements(before)  # also of what was bought by hand and settled since the last look
+        self._learn_foreign_orders(orders)
         positions = await self._ask(self._exchange.fetch_positions)
         balance = await self._ask(self._exchange.fetch_balance)
         await self._reload_stale()
@@ -127,7 +141,8 @@ class AccountPoller:
             openings, comparison = openings_of(held, positions, now_us), Comparison()
         else:
             openings = ()
-            comparison = compare_positions(held, positions, self._seen, self._ledger.differences, now_us)
+            standing = self._ledger.differences
+            comparison = compare_positions(held, positions, self._seen, standing, now_us, self._unsettled)
         differences = [*found, *comparison.differences]
         look = before or AccountLook(at_us=now_us, first_at_us=now_us, balance_e6=None, explained_e6=None)
         if not orders.orders and not orders.unread:
@@ -141,7 +156,7 @@ class AccountPoller:
         self._ledger.differences = standing_after(self._ledger.differences, differences)
         self._ledger.stale.update(one.ticker for one in openings)
         self._ledger.stale.update(one.ticker for one in comparison.adjustments)
-        await self._reload_stale()
+        await self._learn_places()
         for one in differences:
             self._log.warning("account_differs", **asdict(one))
 
@@ -170,21 +185,12 @@ class AccountPoller:
             await self._reload_stale()
         return [one for one in found if one is not None]
 
-    async def _keep_foreign_fills(self, before: AccountLook, now_us: int) -> None:
+    async def _save_foreign_fills(self, before: AccountLook) -> None:
         since_us = max(before.first_at_us, before.at_us - OVERLAP_US)
         listing = await self._ask(partial(self._exchange.fetch_fills, since_us=since_us))
-        old = [
-            one
-            for one in listing.fills
-            if before.first_at_us < one.at_us <= now_us - KNOWN_BY_US and self._names.name_of(one) is None
-        ]
-        owners = await self._store.load_owners([one.order_id for one in old]) if old else {}
-        foreign = [_account_fill(one) for one in old if one.order_id not in owners]
-        if foreign:
-            await self._account.save_account_fills(foreign)
-            self._ledger.stale.update(one.ticker for one in foreign)
+        self._unsettled = await self.foreign_fills.save_foreign(listing.fills)
 
-    async def _learn_foreign_orders(self, listing: OrderListing) -> None:
+    def _learn_foreign_orders(self, listing: OrderListing) -> None:
         """Take the orders that rest and are in no reservation: others', and, seen twice, ours that nobody works."""
         owners = {one.order_id: self._names.owner_of(one.client_order_id) for one in listing.orders}
         unworked = {
@@ -192,14 +198,22 @@ class AccountPoller:
         }
         loose, self._unworked = unworked & self._unworked, unworked
         foreign = [one for one in listing.orders if owners[one.order_id] is None or one.order_id in loose]
-        await self._learn_terms([one.ticker for one in foreign])
+        self._foreign_orders = tuple((one, listing.as_of_us) for one in foreign)
+        self.foreign_fills.forget_until(listing.as_of_us)
+        self._count_foreign_orders()
+
+    def _count_foreign_orders(self) -> None:
+        """Count what may still fill of them: what was filled since they were listed is among the books already."""
         orders = []
-        for one in foreign:
+        for one, as_of_us in self._foreign_orders:
+            left = CountE2(one.remaining_e2 - self.foreign_fills.filled_since(one.order_id, as_of_us))
+            if left <= 0:
+                continue
             terms = self._terms.get(one.ticker)
             # Of a market whose fees are not known a contract costs a dollar at most.
             all_in = MoneyE6(1_000_000) if terms is None else terms.fees.all_in(one.price_e4, taker=True)
             place = self._ledger.place_of(one.ticker)
-            orders.append(OpenOrder(one.ticker, *place, one.outcome, one.remaining_e2, all_in))
+            orders.append(OpenOrder(one.ticker, *place, one.outcome, left, all_in))
         self._ledger.foreign_orders = tuple(orders)
 
     async def _learn_terms(self, tickers: list[str]) -> None:
@@ -209,6 +223,21 @@ class AccountPoller:
             for ticker in missing:
                 if ticker in self._terms:
                     self._ledger.learn_terms(self._terms[ticker])
+
+    async def _learn_places(self) -> None:
+        """Learn to which events the markets belong that are held and that no request was for, and what these events
+        are. While the exchange does not tell, their worst cases add up."""
+        await self._reload_stale()
+        ledger, now_us = self._ledger, self._wall.now_us()
+        try:
+            await self._learn_terms([stake.ticker for stake in ledger.stakes() if not stake.event])
+            events = {stake.event for stake in ledger.stakes()} - {"", *ledger.shapes}
+            for event in sorted(events) if ledger.limits.limits_anything else ():
+                shape = await self._exchange.fetch_event_shape(event)
+                ledger.learn_shape(shape)
+                await self._account.save_event_shape(shape, now_us)
+        except VenueError as error:
+            self._log.warning("events_not_read", error=str(error))
 
     async def _reload_stale(self) -> None:
         await self._ledger.reload_stale(self._account)
@@ -276,20 +305,6 @@ class AccountPoller:
                 self._log.warning("marks_not_read", error=str(error))
         lines = (line_of(one.ticker, one.holding, self._marks.get(one.ticker)) for one in self._ledger.markets.values())
         return sum(line.total_e6 for line in lines)
-
-
-def _account_fill(report: FillReport) -> AccountFill:
-    return AccountFill(
-        order_id=report.order_id,
-        fill_id=report.fill_id,
-        ticker=report.ticker,
-        outcome=report.outcome,
-        price_e4=report.price_e4,
-        count_e2=report.count_e2,
-        fee_e6=report.fee_e6,
-        is_taker=report.is_taker,
-        traded_at_us=report.at_us,
-    )
 
 
 def _mark(facts: MarketFacts, terms: MarketTerms, at_us: int) -> Mark:

@@ -1,0 +1,126 @@
+"""Fills of the account that no execution made: by hand, or by another program.
+
+The stream tells of one as it is made, a listing shows it again, and the database counts it once. An order of ours that
+has no answer yet has no id here, so a fill of an unknown order in its market waits until it has one: what the order may
+fill is reserved meanwhile. One that turns out to be an execution's after all is counted as that from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+import trio
+from structlog.typing import FilteringBoundLogger
+
+from fsm_exec.core.account.rows import AccountFill
+from fsm_exec.core.errors import SaveRefused
+from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.journal.rows import OrderOwner
+from fsm_exec.core.journal.to_rows import row_matches
+from fsm_exec.core.market.orders import FillReport
+from fsm_exec.core.store_port import AccountStore, Store
+from fsm_exec.core.values.units import CountE2
+from fsm_exec.runtime.account.ledger import Ledger
+from fsm_exec.runtime.order_names import OrderNames
+
+WAITING_MAX = 1_024  # beyond it the next look lists them again
+
+
+class ForeignFills:
+    """`executions` are those at work."""
+
+    def __init__(
+        self,
+        store: Store,
+        account: AccountStore,
+        ledger: Ledger,
+        names: OrderNames,
+        executions: Callable[[], Iterable[Execution]],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store, self._account, self._ledger = store, account, ledger
+        self._names, self._executions, self._log = names, executions, log
+        self._undecided: dict[tuple[str, str], FillReport] = {}
+        self._saved: dict[tuple[str, str], FillReport] = {}  # since the last listing of orders
+        self._send, self._receive = trio.open_memory_channel[FillReport](WAITING_MAX)
+
+    def take(self, report: FillReport) -> None:
+        """Take a fill that the stream tells of and that is of no order known here. Never waits."""
+        try:
+            self._send.send_nowait(report)
+        except trio.WouldBlock:
+            self._log.warning("fills_of_others_overflow", waiting=WAITING_MAX)
+
+    async def run(self, reload: Callable[[], Awaitable[None]]) -> None:
+        """Keep for ever what is taken, and `reload` the books after it. Raises StoreFailed."""
+        async for report in self._receive:
+            try:
+                await self.save_foreign([report])
+            except SaveRefused as error:
+                self._log.warning("fill_of_others_not_kept", fill_id=report.fill_id, error=str(error))
+                continue
+            await reload()
+
+    async def save_foreign(self, reports: Sequence[FillReport]) -> frozenset[str]:
+        """Save those of these fills, and of earlier ones that were undecided, that no execution made. Return the
+        markets with fills that our books do not have yet and that are ours, or may be. Raises SaveRefused and
+        StoreFailed."""
+        look = self._ledger.look
+        if look is None:
+            return frozenset()  # the first look takes over what is held
+        doubtful = self._doubtful()
+        after = [one for one in reports if one.at_us > look.first_at_us]
+        found = {(one.order_id, one.fill_id): one for one in (*self._undecided.values(), *after)}
+        owners = await self._store.load_owners(sorted({one.order_id for one in found.values()})) if found else {}
+        unowned = {key: one for key, one in found.items() if one.order_id not in owners}
+        undecided = {key: one for key, one in unowned.items() if one.ticker in doubtful and not self._is_of_others(one)}
+        foreign = {key: one for key, one in unowned.items() if key not in undecided}
+        if foreign:
+            await self._account.save_account_fills([_account_fill(one) for one in foreign.values()])
+            self._saved |= foreign
+            self._ledger.stale.update(one.ticker for one in foreign.values())
+        for key in found:
+            self._undecided.pop(key, None)
+        self._undecided.update(undecided)
+        unbooked = (one for one in found.values() if _is_unbooked(one, owners))
+        return frozenset(one.ticker for one in (*undecided.values(), *unbooked))
+
+    def filled_since(self, order_id: str, at_us: int) -> CountE2:
+        """How much of an order is known to have been filled after that time of the exchange's."""
+        made = (one for one in self._saved.values() if one.order_id == order_id and one.at_us > at_us)
+        return CountE2(sum(one.count_e2 for one in made))
+
+    def forget_until(self, at_us: int) -> None:
+        """Forget for `filled_since` what was filled by then."""
+        self._saved = {key: one for key, one in self._saved.items() if one.at_us > at_us}
+
+    def _doubtful(self) -> set[str]:
+        """The markets in which an order of ours may be at the exchange under an id that is not known here."""
+        return {
+            execution.terms.ticker
+            for execution in self._executions()
+            if any(child.is_open and child.order_id is None for child in execution.children)
+        }
+
+    def _is_of_others(self, report: FillReport) -> bool:
+        """Whether the order bears a name, and none of ours."""
+        return bool(report.client_order_id) and self._names.owner_of(report.client_order_id or "") is None
+
+
+def _is_unbooked(report: FillReport, owners: Mapping[str, OrderOwner]) -> bool:
+    owner = owners.get(report.order_id)
+    return owner is not None and not any(row_matches(row, report) for row in owner.fills)
+
+
+def _account_fill(report: FillReport) -> AccountFill:
+    return AccountFill(
+        order_id=report.order_id,
+        fill_id=report.fill_id,
+        ticker=report.ticker,
+        outcome=report.outcome,
+        price_e4=report.price_e4,
+        count_e2=report.count_e2,
+        fee_e6=report.fee_e6,
+        is_taker=report.is_taker,
+        traded_at_us=report.at_us,
+    )

@@ -1,0 +1,145 @@
+"""What is traded by hand beside an engine: it counts as soon as the stream or a listing tells of it, and counts once;
+fills of ours are never taken for it for good."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from msgspec.structs import replace
+from trio.testing import MockClock
+
+from fsm_exec.core.account.limits import RiskLimits
+from fsm_exec.core.account.rows import AccountFill
+from fsm_exec.core.errors import RiskRefused
+from fsm_exec.core.market.orders import FillReport
+from tests.runtime.bent_exchange import NEIGHBOUR
+from tests.runtime.support import TICKER, Stage, count, staged
+from tests.runtime.test_account import LOOK_S, TEN, account_of
+
+FRAME_S = 1
+
+
+def held_e2(stage: Stage) -> tuple[int, int]:
+    """What is held of the market by our books in memory, and at the exchange."""
+    return (
+        account_of(stage).ledger.markets[TICKER].holding.count_e2,
+        stage.exchange.account.position(TICKER).count_e2,
+    )
+
+
+async def stored_by_hand_e2(stage: Stage) -> int:
+    """What was made by hand, by the rows."""
+    (one,) = [one for one in (await stage.database.load_account()).markets if one.ticker == TICKER]
+    return one.by_hand_e2
+
+
+async def test_a_trade_by_hand_counts_when_its_frame_has_come(autojump_clock: MockClock) -> None:
+    """It is durable and uses the limit at once; the listing that shows it again adds nothing."""
+    async with staged(risk=TEN) as stage:
+        await trio.sleep(LOOK_S)
+        stage.exchange.take_by_hand("yes", 18, 50)
+        await trio.sleep(FRAME_S)
+        ours, theirs = held_e2(stage)
+        assert (ours, await stored_by_hand_e2(stage)) == (theirs, 1_800)
+        with pytest.raises(RiskRefused):
+            await stage.submit(contracts=10, cents=40)
+        await trio.sleep(3 * LOOK_S)
+        assert (held_e2(stage), await stored_by_hand_e2(stage)) == ((theirs, theirs), 1_800)
+        assert [found.cause for found in account_of(stage).ledger.differences] == ["by_hand"]
+
+
+async def test_a_trade_just_before_a_look_is_known_by_it(autojump_clock: MockClock) -> None:
+    """No frame tells of it and it is a second old: the listing is believed, however young, whatever our clock says."""
+    async with staged(risk=TEN) as stage:
+        await trio.sleep(LOOK_S)
+        stage.exchange.mute = True
+        await trio.sleep(LOOK_S - 2)
+        stage.exchange.take_by_hand("yes", 18, 50)
+        await trio.sleep(3)
+        ours, theirs = held_e2(stage)
+        assert ours == theirs
+        with pytest.raises(RiskRefused):
+            await stage.submit(contracts=10, cents=40)
+
+
+async def test_what_is_filled_of_an_order_made_by_hand_does_not_rest_too(autojump_clock: MockClock) -> None:
+    """It was listed whole; a fill that the stream tells of is held from then on, and the rest of it may still fill."""
+    async with staged(risk=TEN) as stage:
+        await trio.sleep(LOOK_S)
+        stage.exchange.strange_order("by-hand-1", cents=40, contracts=10)
+        await trio.sleep(LOOK_S)
+        before, _ = held_e2(stage)
+        stage.exchange.fill(6, "by-hand-1")
+        await trio.sleep(FRAME_S)
+        resting = [one.count_e2 for one in account_of(stage).ledger.foreign_orders if one.ticker == TICKER]
+        assert (held_e2(stage)[0] - before, resting) == (600, [400])
+        await trio.sleep(LOOK_S)
+        resting = [one.count_e2 for one in account_of(stage).ledger.foreign_orders if one.ticker == TICKER]
+        assert (held_e2(stage)[0] - before, resting) == (600, [400])
+
+
+async def test_a_fill_of_an_order_without_an_answer_waits(autojump_clock: MockClock) -> None:
+    """The order's answer is late, its fill is listed: it is nobody's yet, then its execution's, and never by hand."""
+    async with staged(risk=TEN) as stage:
+        await trio.sleep(LOOK_S)
+        stage.exchange.answer_s = 8
+        stage.exchange.mute = True
+        await stage.submit(contracts=5, horizon_s=300)
+        await trio.sleep(FRAME_S)
+        fill = stage.exchange.fill(2, *stage.exchange.resting[-1:])
+        foreign_fills = account_of(stage)._poller.foreign_fills
+        listed = replace(fill, client_order_id=None, listed_id=fill.fill_id)
+        assert await foreign_fills.save_foreign([listed]) == {TICKER}
+        assert await stored_by_hand_e2(stage) == 0
+        by_hand = replace(fill, order_id="of-nobody", client_order_id="by-hand-1")
+        assert await foreign_fills.save_foreign([by_hand]) == {TICKER}
+        assert await stored_by_hand_e2(stage) == 200, "an order under another name is none of ours"
+        await trio.sleep(4 * LOOK_S)
+        assert await stored_by_hand_e2(stage) == 200
+        assert account_of(stage).ledger.markets[TICKER].ours_e2 == 200
+
+
+async def test_a_fill_counted_as_made_by_hand_is_its_orders_when_that_is_known(autojump_clock: MockClock) -> None:
+    """It was saved as nobody's while its order had no id here: it counts once then, in memory too, and nothing is
+    unexplained."""
+    async with staged(risk=TEN) as stage:
+        await trio.sleep(LOOK_S)
+        stage.exchange.answer_s = 8
+        stage.exchange.mute = True
+        execution_id = await stage.submit(contracts=5, horizon_s=300)
+        await trio.sleep(FRAME_S)
+        fill = stage.exchange.fill(2, *stage.exchange.resting[-1:])
+        await stage.database.save_account_fills([_row(fill)])
+        ledger = account_of(stage).ledger
+        ledger.stale.add(TICKER)
+        await ledger.reload_stale(stage.database)
+        assert ledger.markets[TICKER].by_hand_e2 == 200
+        await trio.sleep(4 * LOOK_S)
+        assert stage.engine.actors[execution_id].execution.filled_e2 == count(2)
+        ours, theirs = held_e2(stage)
+        assert (ours, ledger.markets[TICKER].by_hand_e2) == (theirs, 0)
+        assert ledger.differences == ()
+
+
+async def test_the_event_of_what_is_held_is_learned(autojump_clock: MockClock) -> None:
+    """Nobody asked for the market: its event and what that says of its markets are known after the first look."""
+    async with staged(risk=RiskLimits(max_worst_case_event_dollars=100)) as stage:
+        await trio.sleep(LOOK_S)
+        ledger = account_of(stage).ledger
+        assert ledger.markets[NEIGHBOUR].holding.count_e2
+        event, _ = ledger.place_of(NEIGHBOUR)
+        assert event in ledger.shapes
+
+
+def _row(fill: FillReport) -> AccountFill:
+    return AccountFill(
+        order_id=fill.order_id,
+        fill_id=fill.fill_id,
+        ticker=fill.ticker,
+        outcome=fill.outcome,
+        price_e4=fill.price_e4,
+        count_e2=fill.count_e2,
+        fee_e6=fill.fee_e6,
+        is_taker=fill.is_taker,
+        traded_at_us=fill.at_us,
+    )
