@@ -14,8 +14,10 @@ import pytest
 import trio
 from msgspec.structs import replace
 
+from fsm_exec.core.account.admission import Request, RiskRefusal, Situation, why_refused
 from fsm_exec.core.account.differences import Comparison
 from fsm_exec.core.account.holding import Holding
+from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.account.worst_case import OpenOrder, Stake
 from fsm_exec.core.errors import StoreFailed
 from fsm_exec.core.execution import advance, apply_event, reservation
@@ -51,7 +53,8 @@ from fsm_exec.runtime import (
     order_lookup as runtime_lookup,
 )
 from fsm_exec.runtime import recovery as start
-from fsm_exec.runtime.account import poller
+from fsm_exec.runtime.account import gate, poller
+from fsm_exec.runtime.account.foreign_fills import ForeignFills
 from fsm_exec.runtime.account.gate import Gate
 from fsm_exec.runtime.account.ledger import Ledger
 from fsm_exec.runtime.reconciler import Reconciler
@@ -435,10 +438,11 @@ def live_orders_ignored(patch: pytest.MonkeyPatch) -> None:
 def trades_by_hand_ignored(patch: pytest.MonkeyPatch) -> None:
     """Only what executions bought is held."""
 
-    async def nothing(*_: object) -> None:
+    async def nothing(*_: object) -> frozenset[str]:
         """Nobody looks at what others bought."""
+        return frozenset()
 
-    patch.setattr(poller.AccountPoller, "_keep_foreign_fills", nothing)
+    patch.setattr(ForeignFills, "save_foreign", nothing)
     patch.setattr(poller, "compare_positions", lambda *_: Comparison())
 
 
@@ -449,6 +453,35 @@ def brake_not_durable(patch: pytest.MonkeyPatch) -> None:
         """It is not stored."""
 
     patch.setattr(SqliteStore, "save_risk", nothing)
+
+
+def _situation_with(patch: pytest.MonkeyPatch, **changed: object) -> None:
+    """Requests are judged as if this were so."""
+
+    def misled(asked: Request, situation: Situation, limits: RiskLimits) -> RiskRefusal | None:
+        return why_refused(asked, replace(situation, **changed), limits)
+
+    patch.setattr(gate, "why_refused", misled)
+
+
+def brake_lets_in(patch: pytest.MonkeyPatch) -> None:
+    """What adds risk is let in while the brake lets nothing in that does."""
+    _situation_with(patch, state="active")
+
+
+def executions_not_counted(patch: pytest.MonkeyPatch) -> None:
+    """There is always room for one more execution."""
+    _situation_with(patch, executions=0)
+
+
+def submissions_not_counted(patch: pytest.MonkeyPatch) -> None:
+    """However many were let in during a minute, one more is."""
+    _situation_with(patch, submissions_last_minute=0)
+
+
+def close_is_far(patch: pytest.MonkeyPatch) -> None:
+    """No market is about to close."""
+    _situation_with(patch, close_us=2**60, determination_us=None)
 
 
 def worst_case_without_fees(patch: pytest.MonkeyPatch) -> None:
@@ -494,6 +527,10 @@ MUTANTS: Mapping[Mutant, str] = {
     trades_by_hand_ignored: "13: .* is let in and",
     brake_not_durable: "13: the brake was .* nobody returned it",
     worst_case_without_fees: "13: .* is let in and",
+    brake_lets_in: "13: .* is let in and the brake is",
+    executions_not_counted: "13: .* is let in and .* are at work",
+    submissions_not_counted: "13: .* is let in and it is number",
+    close_is_far: "13: .* is let in and it is .* before the close",
     profit_without_fees: "15: fees of",
     outcomes_not_netted: "15: cost of",
     reservation_at_the_target: "14: .* is reserved for",

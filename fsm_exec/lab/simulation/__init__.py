@@ -15,6 +15,7 @@ server over memory, its own SQL runs in a database that outlives it, and its lif
     engine_process      one life of the engine, composed as the daemon composes it
     witness             what is checked at every write and every commit
     risk_witness        what is checked of the account's risk
+    risk_rules          what else must not be let in
     risk_oracle         the worst case, reckoned once more
     profit_checks       profit and positions: our books against the exchange's
     wire_rules          what every request must say

@@ -26,6 +26,7 @@ from fsm_exec.lab.simulation.risk_oracle import (
     passed_by,
     raises_risk,
 )
+from fsm_exec.lab.simulation.risk_rules import RiskRules
 from fsm_exec.paper.matching_engine.orders import FillRecord, Order
 from fsm_exec.runtime.submission import ExecutionRequest
 
@@ -59,6 +60,7 @@ class RiskWitness:
         self.plan, self.layout = plan, layout
         self._world, self._witness = world, world.witness
         self._exchange, self._account = world.exchange, world.account
+        self.rules = RiskRules(plan.limits, world)
         self._brake, self._may_ease = "active", False
         self.was_halted = self.was_reducing = False
         self.emptied: set[str] = set()  # executions that only close and at some time had nothing to close
@@ -89,9 +91,11 @@ class RiskWitness:
     def accepted(self, execution: Execution) -> None:
         """An execution has become durable."""
         broken: list[str] = []
-        asked = _reservation(execution, execution.filled_e2)
-        for before, after in self._believable(asked, execution.terms.ticker, execution.execution_id):
-            broken = passed_by(before, after, execution.terms.ticker, self.layout, self.plan.limits)
+        asked, ticker = _reservation(execution, execution.filled_e2), execution.terms.ticker
+        forbidden = self.rules.accepted(execution)
+        for before, after in self._believable(asked, ticker, execution.execution_id):
+            broken = passed_by(before, after, ticker, self.layout, self.plan.limits)
+            broken += forbidden if raises_risk(before, after, ticker, self.layout) else []
             if not broken:
                 break
         for line in broken:

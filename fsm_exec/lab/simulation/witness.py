@@ -115,6 +115,8 @@ class Witness:
         connection = self.connection
         if connection is None or connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None:
             return
+        if self.risk is not None:
+            self.risk.rules.brake_stored(connection)
         touched: dict[str, None] = {}
         stated: list[tuple[str, str]] = []
         for rowid, execution_id, *row in connection.execute(_JOURNALED, (self._rowid,)).fetchall():
