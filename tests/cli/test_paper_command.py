@@ -293,3 +293,22 @@ def test_other_machines_are_let_in_only_if_asked(tmp_path: Path) -> None:
         assert paper.end() == 0
     assert paper.err.count(b"\n") == 1
     assert b"warning" in paper.err
+
+
+def test_a_key_that_is_kept_opens_the_next_exchange(tmp_path: Path) -> None:
+    """`--key` makes the file, owner only, and uses it again under the same id; a file that is no key is refused."""
+    key = tmp_path / "kept.pem"
+    with served(tmp_path, "--key", str(key)) as first:
+        made = key.read_bytes()
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+        assert first.end() == 0
+    with served(tmp_path, "--key", str(key)) as second:
+        assert second.ready.api_key_id == first.ready.api_key_id
+        assert (second.ready.private_key_path, key.read_bytes()) == (str(key), made)
+        assert second.end() == 0
+    key.write_text("no key", encoding="utf-8")
+    refused = run(tmp_path, "paper", "--key", key)
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert "is no private key" in refused.stderr
+    key.chmod(0o644)
+    assert "chmod 600" in run(tmp_path, "paper", "--key", key).stderr

@@ -30,8 +30,11 @@ from fsm_exec.cli.exchange.paper_file import PaperReady, publish_ready
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError, first_of
 from fsm_exec.core.values.units import Outcome
+from fsm_exec.kalshi.private_file import read_private
 from fsm_exec.kalshi.translate import is_ticker
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, load_fault_profile
+from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.server.auth import Credentials
 from fsm_exec.paper.server.hosting import LOOPBACK
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE
@@ -46,6 +49,7 @@ GENERATED_EVENT = GENERATED_MARKET.rpartition("-")[0]
 EVENT_MARKETS_MAX = 10
 GENERATED_TAPE_S = 4 * 3_600  # a trading day's worth, and drawn in a second or two
 PORT_MAX = 65_535
+KEY_BYTES_MAX = 64 * 1_024
 SPEED_MAX = 1_000
 
 
@@ -77,6 +81,12 @@ SPEED_MAX = 1_000
     type=click.Choice(["yes", "no"]),
     help="Settle the market at the end of its tape: of an event's, the first, and the others no.",
 )
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    help="The private key of its account; made if it is not there. With it and the same --seed and ports, an exchange "
+    "that is started again still knows its clients.",
+)
 @click.option("--host", default=LOOPBACK, show_default=True, help="The address to listen at.")
 def paper(
     recording: Path | None,
@@ -90,6 +100,7 @@ def paper(
     faults: str | None,
     speed: int,
     result: str | None,
+    key: Path | None,
     host: str,
 ) -> None:
     """Serve a paper exchange until interrupted. Prints one JSON line when it is ready."""
@@ -104,8 +115,10 @@ def paper(
     tapes = _generate_event(event_of, profile, seed) if event_of > 1 else [_load_tape(recording, profile, market, seed)]
     outcome = cast("Outcome | None", result)
     exclusive = event_of > 1 and not independent
+    key_path = None if key is None else Path(os.path.abspath(key))
     try:
-        trio.run(partial(_serve, tapes, exclusive, what_goes_wrong, seed, speed, outcome, address, port, ws_port))
+        serving = partial(_serve, tapes, exclusive, what_goes_wrong, seed, speed, outcome, key_path)
+        trio.run(serving, address, port, ws_port)
     except* OSError as group:
         raise _socket_error(group, address, port, ws_port) from group
 
@@ -117,6 +130,7 @@ async def _serve(
     seed: int,
     speed: int,
     result: Outcome | None,
+    key: Path | None,
     address: str,
     port: int,
     ws_port: int,
@@ -125,9 +139,8 @@ async def _serve(
     with trio.open_signal_receiver(*ending_signals()) as signals, _private_directory() as directory:
         wall = WallClock(system_us())
         at = PaperExchange.starting_at(system_us(), seed=seed, speed=speed, signatures_by=wall)
-        _, credentials = at.gate.open_account(PLAY_CASH_E6)
-        key_path = directory / "key.pem"
-        credentials.write_private_key(key_path)
+        key_path = directory / "key.pem" if key is None else key
+        _, credentials = _open_account(at, key_path)
         plan = None if faults is None else FaultPlan(faults, seed)
         async with (
             at.on_loopback(port=port, ws_port=ws_port, address=address, faults=plan) as served,
@@ -146,6 +159,23 @@ async def _serve(
                 _announce(ready, with_hint=is_published)
                 await anext(aiter(signals))
             nursery.cancel_scope.cancel()
+
+
+def _open_account(at: PaperExchange, key_path: Path) -> tuple[Account, Credentials]:
+    """Open an account with the key of a file, or with a new one, which is written there. Raises UserError."""
+    if os.path.lexists(key_path):
+        absent, others = "give another path", f"run: chmod 600 {key_path}"
+        pem = read_private(key_path, "--key", bytes_max=KEY_BYTES_MAX, if_absent=absent, if_others_may=others)
+        try:
+            return at.gate.open_account(PLAY_CASH_E6, private_key_pem=pem)
+        except UserError as error:
+            raise UserError(f"--key {key_path}: {error}; give another path") from None
+    account, credentials = at.gate.open_account(PLAY_CASH_E6)
+    try:
+        credentials.write_private_key(key_path)
+    except OSError as error:
+        raise UserError(f"--key {key_path}: cannot be written ({error.strerror}); give another path") from None
+    return account, credentials
 
 
 def _ignore_jump(_: int) -> None:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 
+from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.accounts import Account
@@ -63,14 +64,13 @@ class Authenticator:
         self.skew_ms = 0  # how wrong the exchange's clock is: a fault
         self._keys: dict[str, tuple[RSAPublicKey | Ed25519PublicKey, Account]] = {}
 
-    def open_account(self, cash: MoneyE6, key_type: KeyType = "rsa") -> tuple[Account, Credentials]:
-        """Open an account with `cash` and a fresh key pair."""
+    def open_account(
+        self, cash: MoneyE6, key_type: KeyType = "rsa", private_key_pem: bytes | None = None
+    ) -> tuple[Account, Credentials]:
+        """Open an account with `cash`, and a fresh key pair unless one is given. Raises UserError for a key that is
+        none."""
+        private = _draw_key(key_type) if private_key_pem is None else _load_key(private_key_pem)
         account = self._exchange.add_account(cash)
-        private: RSAPrivateKey | Ed25519PrivateKey = (
-            generate_private_key(public_exponent=65_537, key_size=2_048)
-            if key_type == "rsa"
-            else Ed25519PrivateKey.generate()
-        )
         api_key_id = self._exchange.ids.new("api_key")
         self._keys[api_key_id] = (private.public_key(), account)
         pem = private.private_bytes(
@@ -104,6 +104,22 @@ class Authenticator:
         if not _verifies(public, signature, f"{stamp}{method.upper()}{path}".encode()):
             raise _unauthorized("authentication_error", "authentication_error", "INCORRECT_API_KEY_SIGNATURE")
         return account
+
+
+def _draw_key(key_type: KeyType) -> RSAPrivateKey | Ed25519PrivateKey:
+    if key_type == "ed25519":
+        return Ed25519PrivateKey.generate()
+    return generate_private_key(public_exponent=65_537, key_size=2_048)
+
+
+def _load_key(pem: bytes) -> RSAPrivateKey | Ed25519PrivateKey:
+    try:
+        private = serialization.load_pem_private_key(pem, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        private = None
+    if not isinstance(private, RSAPrivateKey | Ed25519PrivateKey):
+        raise UserError("is no private key of RSA or Ed25519 as PEM without a passphrase")
+    return private
 
 
 def _verifies(public: RSAPublicKey | Ed25519PublicKey, signature: str, message: bytes) -> bool:
