@@ -1,5 +1,5 @@
-"""Each limit of the account's risk through daemon, engine and exchange: below it and at it a request is let in, above it
-it is refused in words that say which limit, its value, what is used and what was asked."""
+"""Each limit of the account's risk through daemon, engine and exchange: below it and at it a request is let in, above
+it it is refused in words that say which limit, its value, what is used and what was asked."""
 
 from __future__ import annotations
 
