@@ -6,11 +6,9 @@ A request that a client makes and that no row names fails `test_outages.py`, and
 
 from __future__ import annotations
 
-import inspect
 from fnmatch import fnmatchcase
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from fsm_exec.core.exchange_port import AccountReads
 from tests.bending import frames, requests
 from tests.bending.bends import Bends, Frame, Request, Rule
 
@@ -35,12 +33,15 @@ CALLS: Final = (
     Call("the exchange's own time", "GET", "/exchange/user_data_timestamp", covers=("fetch_orders", "fetch_fills")),
     Call("the listing of orders", "GET", "/portfolio/orders", covers=("fetch_orders",)),
     Call("the listing of fills", "GET", "/portfolio/fills", covers=("fetch_fills",)),
-    Call("the listing of markets", "GET", "/markets", covers=("fetch_markets",)),
+    Call("the listing of markets", "GET", "/markets", covers=("fetch_markets", "fetch_market_facts")),
     Call("one market", "GET", "/markets/*", covers=("fetch_market_terms",)),
     Call("the listing of events", "GET", "/events", covers=("fetch_markets",)),
-    Call("one event", "GET", "/events/*", covers=("fetch_markets", "fetch_market_terms")),
+    Call("one event", "GET", "/events/*", covers=("fetch_markets", "fetch_market_terms", "fetch_event_shape")),
     Call("one series", "GET", "/series/*", covers=("fetch_markets", "fetch_market_terms")),
     Call("the account's limits and costs", "GET", "/account/*"),
+    Call("the account's positions", "GET", "/portfolio/positions", covers=("fetch_positions",)),
+    Call("the account's settlements", "GET", "/portfolio/settlements", covers=("fetch_settlements",)),
+    Call("the account's balance", "GET", "/portfolio/balance", covers=("fetch_balance",)),
     Call("new orders", "POST", ORDERS, covers=("place",)),
     Call("amends", "POST", f"{ORDERS}/*/amend", covers=("amend",)),
     Call("cancels", "DELETE", f"{ORDERS}/*", covers=("cancel", "cancel_batch")),
@@ -53,10 +54,8 @@ CALLS: Final = (
 )
 ASK_NOTHING: Final = frozenset({"budget", "stream_trouble", "volume_24h", "watch", "unwatch"})
 """Calls of the port that send no request of their own."""
-OF_THE_ACCOUNT: Final = frozenset(
-    name for name, _ in inspect.getmembers(AccountReads, inspect.isfunction) if not name.startswith("_")
-)
-"""Calls of an engine that keeps an account, and of its surfaces; the engine of these outages keeps none."""
+OF_A_SURFACE: Final = frozenset({"search_markets", "fetch_order_book"})
+"""Calls that somebody makes who looks for a market or at a book, never the engine."""
 
 ALL_READS, ALL_WRITES, THE_STREAM, A_SILENT_STREAM, EVERYTHING = (
     "all reads",

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 import trio
 
 from fsm_exec.algorithms import method
+from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.execution.advance import fold
@@ -28,6 +29,7 @@ from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape, tape_header
 from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.paper_session import PaperExchange, access_to
+from fsm_exec.runtime.account.account import AccountSetup
 from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
@@ -62,6 +64,10 @@ LITTLE_E2, MUCH_E2 = CountE2(4_000), CountE2(4_000_000)
 OTHERS: Final = tuple(f"KXOTHER-26DEC{day}-A" for day in range(11, 17))
 """Watched from the start and not worked: of one series, and so many that their events are listed."""
 ANOTHER: Final = "KXANOTHER-26DEC31-A"  # asked for in the midst of it
+
+
+LIMITS: Final = RiskLimits(max_worst_case_account_dollars=10**6, daily_loss_dollars=10**6)
+"""Of an account that is read and judged by, and that refuses and brakes nothing here."""
 
 
 class Cell(NamedTuple):
@@ -184,7 +190,10 @@ class Run:
         results = results_of(self._client) if mine is None else None
         observer = Observer(store, self._wall, self._log, DepthSettings(), results)
         tickers = [self._ticker, *OTHERS]
-        return open_engine(store, exchange, self._wall, self._log, tickers, _find, wait=wait, observer=observer)
+        account = AccountSetup(store, LIMITS)
+        return open_engine(
+            store, exchange, self._wall, self._log, tickers, _find, wait=wait, observer=observer, account=account
+        )
 
     async def _submit(self, engine: Engine) -> None:
         """One that rests far away, one whose deadline falls into the outage if that is the event, one that is never

@@ -42,7 +42,7 @@ def main() -> int:
     options = parser.parse_args()
     began = time.monotonic()
     chosen = [cell for cell in cells() if options.only in str(cell)]
-    with ProcessPoolExecutor(options.worker_count) as pool:
+    with ProcessPoolExecutor(options.workers) as pool:
         results = list(pool.map(run, chosen))
     wrong = [line for result in results for line in result.wrong]
     sys.stdout.write(f"{table(results)}\n\n{len(results)} cells, {len(wrong)} things wrong\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fsm_exec.core.exchange_port import Exchange
-from tests.bending.calls import ASK_NOTHING, CALLS, DOWN, OF_THE_ACCOUNT
+from tests.bending.calls import ASK_NOTHING, CALLS, DOWN, OF_A_SURFACE
 from tests.bending.drill import Cell, Result, cells, run
 
 EVERY = 11  # cells apart: with sixteen or more to each thing down, all states and events come round
@@ -39,7 +39,7 @@ def test_the_sample_has_every_state_and_event_and_everything_that_may_be_down() 
 def test_no_call_is_forgotten(results: dict[Cell, Result]) -> None:
     """Each call of the port is covered by a row, and each request that was made is named by one row and no other."""
     calls = {name for name, _ in inspect.getmembers(Exchange, inspect.isfunction) if not name.startswith("_")}
-    assert calls == {name for call in CALLS for name in call.covers} | ASK_NOTHING | OF_THE_ACCOUNT
+    assert calls == {name for call in CALLS for name in call.covers} | ASK_NOTHING | OF_A_SURFACE
     if not results:
         pytest.skip("the sample did not run")
     assert {line for result in results.values() for line in result.unnamed} == set()
