@@ -301,6 +301,9 @@ class AsyncClient:
         query = ListQuery(state=state, ticker=ticker, unfinished=unfinished, quarantined=quarantined)
         return await self._daemon.executions(query, limit)
 
+    async def page(self, query: ListQuery) -> Page:
+        return await self._daemon.ask(calls.page(query))
+
     async def cancel(self, execution_id: str) -> Acknowledged:
         return await self._daemon.ask(calls.cancel(execution_id))
 

@@ -7,7 +7,6 @@ import gc
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,18 +41,6 @@ def resting(key: str, quantity: str = "5") -> Submission:
         target_price="0.02",
         horizon_s=300,
     )
-
-
-@pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ready]:
-    """One daemon for all tests that neither kill nor halt it for good."""
-    with pytest.MonkeyPatch.context() as patch:
-        user = tmp_path_factory.mktemp("user")
-        patch.setenv("XDG_STATE_HOME", str(user / "state"))
-        patch.setenv("XDG_DATA_HOME", str(user / "data"))
-        with daemon_on_paper(tmp_path_factory.mktemp("daemon")) as daemon:
-            yield daemon.start()
-            daemon.end(signal.SIGTERM)
 
 
 def test_a_list_of_fewer_than_none_is_refused(ready: Ready) -> None:
