@@ -81,16 +81,24 @@ class Page:
         result: dict[str, Any] = message["result"]
         return result
 
-    async def open(self, file: Path, *, width: int = 1280, scripts: bool = True) -> None:
-        """Load a file and wait until it is there."""
+    async def open(
+        self, file: Path, *, width: int = 1280, scripts: bool = True, dark: bool = False, part: str = ""
+    ) -> None:
+        """Load a file, or the `part` of it of that id, and wait until it is there."""
         for domain in ("Runtime", "Log", "Network", "Page"):
             await self.ask(f"{domain}.enable")
         await self.ask("Emulation.setScriptExecutionDisabled", value=not scripts)
         await self.ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        await self.choose_scheme(dark=dark)
         self._events.clear()
-        await self.ask("Page.navigate", url=file.as_uri())
+        await self.ask("Page.navigate", url=file.as_uri() + part)
         while "Page.loadEventFired" not in self._events:
             await self._next()
+
+    async def choose_scheme(self, *, dark: bool) -> None:
+        """Prefer the dark scheme, or the light one, from now on."""
+        wanted = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        await self.ask("Emulation.setEmulatedMedia", features=wanted)
 
     async def value(self, expression: str) -> Any:  # noqa: ANN401  # whatever the page says
         """Of a JavaScript expression; a promise is waited for."""

@@ -13,14 +13,16 @@ import pytest
 from plotly.graph_objects import Figure, Scatter
 from plotly.offline import get_plotlyjs
 
+from fsm_exec.cli.lab import compare_tables
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4, PriceGrid, PriceRange
 from fsm_exec.lab.experiment.compare import Scope
 from fsm_exec.lab.experiment.results import results_at
 from fsm_exec.lab.experiment.summary import ComparisonReport, summarize
-from fsm_exec.lab.report import method_table
+from fsm_exec.lab.report import comparison, method_table, overview
 from fsm_exec.lab.report.page import Section, Table
-from fsm_exec.lab.report.renderers import comparison_sections, overview_sections, render_page
+from fsm_exec.lab.report.renderers import comparison_sections, overview_pictures, overview_sections, render_page
+from fsm_exec.lab.report.theme import DARK
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import report_queries
 from tests.lab.report_sources import METHODS, TAPES, demo, experiment
@@ -28,7 +30,7 @@ from tests.lab.report_sources import METHODS, TAPES, demo, experiment
 Made: TypeAlias = tuple[str, list[tuple[str, str]], list[Section]]
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
 LIBRARY: str = get_plotlyjs()
-OUTSIDE = re.compile(r"https?:|//[a-z]|\bsrc=|\bhref=|@import|url\(", re.IGNORECASE)
+OUTSIDE = re.compile(r"https?:|//[a-z]|\bsrc=|\bhref=(?!\"#)|@import|url\(", re.IGNORECASE)
 
 
 def sections_of(made: Made) -> dict[str, Section]:
@@ -97,6 +99,56 @@ def test_the_page_is_whole_and_the_same_each_time(results: Path, drawn: Made, da
         assert OUTSIDE.search(page.replace(LIBRARY, "")) is None
         assert "default-src 'none'" in page
         assert len(page.encode()) < 8_000_000
+
+
+def colours_in(value: object, *, is_colour: bool = False) -> set[str]:
+    """Every colour that a figure names."""
+    if isinstance(value, dict):
+        parts = [colours_in(one, is_colour=is_colour or "color" in name) for name, one in value.items()]
+        return set().union(*parts)
+    if isinstance(value, list | tuple):
+        return set().union(*(colours_in(one, is_colour=is_colour) for one in value))
+    return {value.lower()} if is_colour and isinstance(value, str) else set()
+
+
+def brightness(colour: str) -> float:
+    digits = colour.removeprefix("#")
+    digits = "".join(digit * 2 for digit in digits) if len(digits) == 3 else digits
+    red, green, blue = (int(digits[at : at + 2], 16) for at in (0, 2, 4))
+    return (2 * red + 7 * green + blue) / 10
+
+
+def test_every_colour_of_a_figure_is_seen_on_a_dark_ground(drawn: Made, database: Path) -> None:
+    """Nothing drawn is darker than can be told from it, or as bright as paper, unless it has another colour there."""
+    overview_made = overview_sections(database)[2]
+    pictures = [section for one in overview_pictures(database, overview_made) for section in one.sections]
+    figures = [s.figure for s in (*drawn[2], *overview_made, *pictures) if s.figure is not None]
+    found = set().union(*(colours_in(figure.to_plotly_json()) for figure in figures))
+    found -= colours_in(figures[0].layout.template.to_plotly_json())
+    left = {colour for colour in found - DARK.keys() if colour.startswith("#")}
+    assert left
+    assert {colour for colour in left if not 70 <= brightness(colour) <= 235} == set()
+    both = {"rgb(214,96,77)", "rgb(67,147,195)"}
+    assert {colour for colour in found if colour.startswith("rgb")} <= DARK.keys() | both
+
+
+def test_nought_has_no_sign() -> None:
+    """What rounds to nought is nought, in every table."""
+    assert (overview._two(Decimal("-0.004")), overview._percent(Decimal("-0.004"))) == ("0.00", "0 %")
+    said = (comparison._two("-0.0001"), comparison._signed("-0.0001"), comparison._percent("-0.001"))
+    assert said == ("0.00", "+0.00", "0 %")
+    assert (compare_tables._signed("-0.0001"), compare_tables._percent("-0.001")) == ("+0.00", "0%")
+
+
+def test_what_cannot_be_drawn_is_said_in_its_place(database: Path, tmp_path: Path) -> None:
+    """A picture of a damaged journal does not cost the report."""
+    copy = tmp_path / "copy.sqlite"
+    copy.write_bytes(database.read_bytes())
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute("DELETE FROM execution_events WHERE execution_id = 'e000003' AND seq > 1 AND seq < 4")
+    pictures = {one.execution_id: one for one in overview_pictures(copy, overview_sections(copy)[2])}
+    assert [section.title for section in pictures["e000003"].sections] == ["Not drawn"]
+    assert pictures["e000004"].sections[0].figure is not None
 
 
 def test_a_page_of_tables_needs_no_library() -> None:

@@ -6,7 +6,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-from fsm_exec.cli.demo.totals import MethodTotal, Worked, sentences_of
+from fsm_exec.cli.demo.totals import MethodTotal, Worked, cents, sentences_of
 from fsm_exec.cli.lab.page_file import check_free, write_page
 from fsm_exec.cli.output import say
 
@@ -17,16 +17,16 @@ def picture_path(db: Path) -> Path:
 
 
 def draw_picture(db: Path, worked: Sequence[Worked], totals: Sequence[MethodTotal]) -> Path:
-    """Draw the episode in which the methods changed their price most often; return the file. Raises UserError."""
+    """Draw the episode in which what the methods cost differs most; return the file. Raises UserError."""
     from fsm_exec.lab.report.page import render_page
     from fsm_exec.lab.report.side_by_side import side_by_side_sections
 
-    episode = _busiest(worked)
+    episode = _telling(worked)
     drawn = sorted((one for one in worked if one.start.episode == episode), key=lambda one: one.start.copy)
     sections = side_by_side_sections(db, [one.ended.execution.execution_id for one in drawn])
     start = drawn[0].start
     facts = [
-        ("episode", f"{start.after_us // 1_000_000} s after the tape's start: the one with the most walks"),
+        ("episode", f"{start.after_us // 1_000_000} s after the tape's start: the one in which costs differ most"),
         *((total.method, _sum_up(total)) for total in totals),
         *(("difference", sentence) for sentence in sentences_of(totals)),
     ]
@@ -43,13 +43,14 @@ def open_picture(path: Path) -> None:
         say(f"fsm-exec: no browser could be opened; open {path} yourself", err=True)
 
 
-def _busiest(worked: Sequence[Worked]) -> int:
-    walks: dict[int, int] = {}
+def _telling(worked: Sequence[Worked]) -> int:
+    """Return the episode in which the costs differ most, whoever's is lower; with one method, the first."""
+    costs: dict[int, list[int]] = {}
     for one in worked:
-        walks[one.start.episode] = walks.get(one.start.episode, 0) + one.ended.execution.walks
-    return max(walks, key=lambda episode: (walks[episode], -episode))
+        costs.setdefault(one.start.episode, []).extend(() if one.cost_e7 is None else (one.cost_e7,))
+    return max(costs, key=lambda episode: (max(costs[episode], default=0) - min(costs[episode], default=0), -episode))
 
 
 def _sum_up(total: MethodTotal) -> str:
-    cost = "cost not known" if total.shortfall is None else f"all-in {total.shortfall} dollars a contract asked for"
+    cost = "cost not known" if total.shortfall is None else f"all-in {cents(total.shortfall)} c a contract asked for"
     return f"{total.filled_quantity} of {total.target_quantity} filled in {total.executions} executions, {cost}"

@@ -138,15 +138,15 @@ def _delta(cell: Cell, blocks: int) -> str:
 
 
 def _two(text: str) -> str:
-    return f"{float(text):.2f}"
+    return f"{float(text):z.2f}"
 
 
 def _signed(text: str) -> str:
-    return f"{float(text):+.2f}"
+    return f"{float(text):+z.2f}"
 
 
 def _percent(text: str) -> str:
-    return f"{100 * float(text):.0f}%"
+    return f"{100 * float(text):z.0f}%"
 
 
 def _interval(low: str | None, high: str | None, blocks: int) -> str:

@@ -155,7 +155,7 @@ def _figures(row: Calibration) -> Sequence[str]:
         str(row.executions),
         *(_share(share) for share in (row.inside, row.below, row.above)),
         f"{row.width:.2f}",
-        f"{row.error:+.2f}",
+        f"{row.error:+z.2f}",
         f"{row.absolute_error:.2f}",
         f"{_share(row.complete_said)}/{_share(row.complete)}",
         _skill(row.complete_skill),
@@ -169,4 +169,4 @@ def _share(value: float) -> str:
 
 
 def _skill(value: float | None) -> str:
-    return "" if value is None else f"{value:+.2f}"
+    return "" if value is None else f"{value:+z.2f}"

@@ -47,6 +47,7 @@ def report(
     from fsm_exec.lab.report import renderers as drawing  # with plotly, which nothing but a drawing needs
 
     damage: list[str] = []
+    pictures: list[drawing.Picture] = []
     if experiment:
         names = None if methods is None else options.split_list("--methods", methods)
         title, facts, sections = drawing.comparison_sections(file, baseline=baseline, methods=names)
@@ -54,7 +55,8 @@ def report(
         title, facts, sections = drawing.execution_sections(file, execution, recording)
     else:
         title, facts, sections = drawing.overview_sections(file, damage)
-    write_page(target, drawing.render_page(title, facts, sections).encode())
+        pictures = drawing.overview_pictures(file, sections)
+    write_page(target, drawing.render_page(title, facts, sections, pictures).encode())
     say(f"report: {target.resolve()}")
     say_damage(damage)
 

@@ -251,12 +251,12 @@ def _between(low: str | None, high: str | None) -> str:
 
 
 def _two(value: str | Decimal) -> str:
-    return f"{Decimal(value):.2f}"
+    return f"{Decimal(value):z.2f}"
 
 
 def _signed(value: str) -> str:
-    return f"{Decimal(value):+.2f}"
+    return f"{Decimal(value):+z.2f}"
 
 
 def _percent(share: str) -> str:
-    return f"{100 * Decimal(share):.0f} %"
+    return f"{100 * Decimal(share):z.0f} %"

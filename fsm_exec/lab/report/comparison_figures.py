@@ -202,7 +202,7 @@ def _bucket_row(bucket: Bucket) -> str:
 
 def _starred(bucket: Bucket) -> str:
     sure = bucket.p_holm is not None and Decimal(bucket.p_holm) < SURE
-    return f"{Decimal(bucket.delta):+.2f}{' *' if sure else ''}"
+    return f"{Decimal(bucket.delta):+z.2f}{' *' if sure else ''}"
 
 
 def _interval_point(figure: Figure, number: int, row: str, cell: Cell, hue: str) -> None:

@@ -27,6 +27,7 @@ from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.execution_history import StoredBook, StoredHistory, load_books, load_history
 
 ROWS_MAX: Final = 200
+PICTURE_AND_COST: Final = 2  # of the sections: what is drawn where there is no room for all of them
 LOOK_AHEAD_US: Final = 60_000_000  # after end and deadline: later books are of the market, not of this execution
 NEAR_PHOTOGRAPH_US: Final = 1_000_000
 
@@ -211,10 +212,10 @@ def _note(story: Timeline, drawn: Books, recording: Path | None) -> str:
         )
         source = f"The book is that of {recording.name}, {each}; if our orders are in the recording, they are in it."
     parts = [
-        f"{outcome} prices in cents: bids blue, asks orange, darker where more rests, the spread between them white. "
-        "Black lines are our orders, thicker the more is left; circles are fills, larger the more was bought.",
+        f"{outcome} prices in cents: bids blue, asks orange, stronger where more rests, the spread between them empty. "
+        "Heavy lines are our orders, thicker the more is left; circles are fills, larger the more was bought.",
         source,
-        "White elsewhere: nothing rests there, or nothing is known; nothing is interpolated.",
+        "Empty elsewhere: nothing rests there, or nothing is known; nothing is interpolated.",
     ]
     if not story.execution.is_ended:
         parts.append("It has not ended: this is what is known up to now.")

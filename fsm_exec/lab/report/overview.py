@@ -11,10 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-from fsm_exec.core.errors import UserError
+from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.lab.report import overview_figures as figures
+from fsm_exec.lab.report.execution import PICTURE_AND_COST, execution_sections
 from fsm_exec.lab.report.method_table import (
     ENDED,
     MARKOUTS_S,
@@ -26,7 +27,7 @@ from fsm_exec.lab.report.method_table import (
     method_rows,
     score_executions,
 )
-from fsm_exec.lab.report.page import Section, Table
+from fsm_exec.lab.report.page import Picture, Section, Table
 from fsm_exec.lab.report.theme import colours
 from fsm_exec.lab.review import BY_OWNER
 from fsm_exec.lab.statistics import BLOCKS_FEW
@@ -35,13 +36,16 @@ from fsm_exec.store.reads import report_queries
 from fsm_exec.store.reads.api_queries import load_environment, load_halted_at
 from fsm_exec.store.reads.report_queries import WorkedExecution
 
-DEAREST, NEWEST = 25, 200
+DEAREST, NEWEST, PICTURES = 25, 200, 40
 COST: Final = "Cents per contract asked for, all fees included and what was not filled bought at the deadline."
 TABLE_NOTE: Final = (
     f"{COST} Positive is cost; markouts are gains of what was filled. delay, spread, drift, fees, "
     "opportunity and over-fill add up to cost. arrival: paid above the mid at arrival, per contract filled. fill: "
     "each execution alike; fill Q: by quantity. first, full: seconds until half of the executions had their first "
     "contract, and all of them. no cost: executions whose cost is not known, left out of the costs."
+)
+PICTURES_NOTE: Final = (
+    "A name leads to its picture below; of one that does not, the report's option --execution draws a page."
 )
 ROUGH: Final = f" ~: an interval from fewer than {BLOCKS_FEW} blocks of a market and 15 minutes is rough."
 
@@ -69,6 +73,26 @@ def overview_sections(path: Path, damage: list[str] | None = None) -> tuple[str,
         }
         sections = [*_costs(rows, hues), _liquidity(by_bucket), *sections, _dearest(members)]
     return f"Executions of {path.name}", facts, [*sections, _newest(executions)]
+
+
+def overview_pictures(path: Path, sections: Sequence[Section]) -> list[Picture]:
+    """The pictures of the executions that the sections name, of the first of them at most `PICTURES`. What cannot be
+    drawn says why."""
+    names = [
+        row[table.columns.index(table.executions)]
+        for table in (section.table for section in sections if section.table is not None)
+        if table.executions is not None
+        for row in table.rows
+    ]
+    return [_picture(path, name) for name in list(dict.fromkeys(names))[:PICTURES]]
+
+
+def _picture(path: Path, execution_id: str) -> Picture:
+    try:
+        title, _, sections = execution_sections(path, execution_id, None)
+    except ExecError as error:
+        return Picture(execution_id, f"Execution {execution_id}", [Section("Not drawn", str(error))])
+    return Picture(execution_id, f"{title}. {sections[0].title}", sections[:PICTURE_AND_COST])
 
 
 def _facts(
@@ -180,8 +204,8 @@ def _dearest(members: Sequence[Scored]) -> Section:
     ]
     return Section(
         "The dearest executions",
-        f"{COST} Each has a picture of its own: add --execution with its name to the command that made this page.",
-        table=Table(columns, rows, frozenset({"asked", "filled", "cost"})),
+        f"{COST} {PICTURES_NOTE}",
+        table=Table(columns, rows, frozenset({"asked", "filled", "cost"}), "execution"),
     )
 
 
@@ -196,8 +220,8 @@ def _newest(executions: Sequence[WorkedExecution]) -> Section:
     ]
     return Section(
         "The newest executions",
-        f"At most {NEWEST}, newest first, whatever became of them; those under way too. --execution draws one of them.",
-        table=Table(columns, rows, frozenset({"asked"})),
+        f"At most {NEWEST}, newest first, whatever became of them; those under way too. {PICTURES_NOTE}",
+        table=Table(columns, rows, frozenset({"asked"}), "execution"),
         folded=True,
     )
 
@@ -219,7 +243,7 @@ def _table(rows: Sequence[MethodTableRow], *, with_bucket: bool) -> Table:
             *((row.method, row.bucket) if with_bucket else (row.method,)),
             *(f"{row.executions:,}", _count(CountE2(row.asked_e2))),
             *(_percent(row.fill_by_order), _percent(row.fill_by_quantity)),
-            *(("", "") if row.estimate is None else (f"{row.estimate.mean:.2f}", _interval(row))),
+            *(("", "") if row.estimate is None else (f"{row.estimate.mean:z.2f}", _interval(row))),
             *(("", "") if row.costs is None else (_two(row.costs.p50), _two(row.costs.p95))),
             *(f"{row.unpriced:,}" if row.unpriced else "", _two(row.arrival)),
             *(_two(row.parts.get(part)) for part in PARTS),
@@ -249,7 +273,7 @@ def _interval(row: MethodTableRow) -> str:
     if row.estimate is None or row.estimate.low is None or row.estimate.high is None:
         return "too few"
     rough = "~" if row.estimate.blocks < BLOCKS_FEW else ""
-    return f"{rough}[{row.estimate.low:+.2f}, {row.estimate.high:+.2f}]"
+    return f"{rough}[{row.estimate.low:+z.2f}, {row.estimate.high:+z.2f}]"
 
 
 def _rough(rows: Sequence[MethodTableRow]) -> str:
@@ -261,8 +285,8 @@ def _count(count: CountE2) -> str:
 
 
 def _two(value: Decimal | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+    return "" if value is None else f"{value:z.2f}"
 
 
 def _percent(share: Decimal | None) -> str:
-    return "" if share is None else f"{100 * share:.0f} %"
+    return "" if share is None else f"{100 * share:z.0f} %"

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fsm_exec.lab.report.execution import execution_sections
+from fsm_exec.lab.report.execution import PICTURE_AND_COST, execution_sections
 from fsm_exec.lab.report.page import Section
-
-PICTURE_AND_COST = 2  # of an execution's sections
 
 
 def side_by_side_sections(database: Path, execution_ids: Sequence[str]) -> list[Section]:
@@ -16,7 +14,7 @@ def side_by_side_sections(database: Path, execution_ids: Sequence[str]) -> list[
     found = []
     for execution_id in execution_ids:
         _, facts, sections = execution_sections(database, execution_id, None)
-        method = dict(facts)["method"]
+        method, _, _ = dict(facts)["method"].partition(":")  # without its settings
         found += [
             section._replace(title=f"{execution_id}, {method}. {section.title}")
             for section in sections[:PICTURE_AND_COST]
