@@ -40,7 +40,9 @@ HEAVY_MODULES = (
     "paper/test_fidelity.py",
     "runtime/test_recovery_mutants.py",
     "specification/test_fuzzing.py",
+    "web/browser/test_acting.py",
     "web/browser/test_looks.py",
+    "web/browser/test_watching.py",
 )
 
 
