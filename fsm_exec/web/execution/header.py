@@ -36,6 +36,7 @@ class Header:
     kind: str
     reason: str
     is_ended: bool
+    is_quarantined: bool
     filled_percent: int
     progress: str
     facts: list[Fact]
@@ -67,6 +68,7 @@ def header_of(summary: ExecutionSummary, execution: Execution | None, broken: st
         kind="bad" if summary.quarantine is not None or broken is not None else KINDS.get(summary.state, "info"),
         reason=(summary.reason or "").replace("_", " "),
         is_ended=is_ended,
+        is_quarantined=summary.quarantine is not None,
         filled_percent=filled,
         progress=f"{trim_count(summary.filled_quantity)} of {trim_count(summary.target_quantity)}",
         facts=[*_asked(summary, now_us, is_ended), *([] if execution is None else _done(execution))],

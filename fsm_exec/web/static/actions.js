@@ -6,6 +6,7 @@
   if (!meta) return;
   const ESTIMATE_AFTER_MS = 350;
   const UNANSWERED = "The daemon did not answer, and may have done it. Look before you ask again: fsm-exec status";
+  const UNASKED = "The daemon does not answer. Nothing was done: fsm-exec status";
   class Told extends Error {} // what a server said without a fragment of ours
   let dialog = null;
   let busy = false;
@@ -84,7 +85,7 @@
     try {
       html = await send(form.getAttribute("action"), form);
     } catch (error) {
-      html = say(error instanceof Told ? error.message : UNANSWERED);
+      html = say(error instanceof Told ? error.message : form.getAttribute("action").endsWith("/review") ? UNASKED : UNANSWERED);
     }
     buttons.forEach((one) => { one.disabled = false; });
     form.removeAttribute("aria-busy");
@@ -104,6 +105,31 @@
       form.elements.price.dispatchEvent(new Event("input", { bubbles: true }));
     }
   });
+
+  // Fragments of a stream are the same for all who watch; the buttons in them are made here, by who may press them.
+  const addCloses = (root) => {
+    for (const cell of root.querySelectorAll("[data-close]")) {
+      if (cell.firstChild) continue;
+      const made = document.createElement("form");
+      made.className = "act";
+      made.method = "post";
+      made.setAttribute("action", "/actions/close/review");
+      made.dataset.act = "";
+      const ticker = document.createElement("input");
+      ticker.type = "hidden";
+      ticker.name = "ticker";
+      ticker.value = cell.dataset.close;
+      const button = document.createElement("button");
+      button.type = "submit";
+      button.textContent = "Close\u2026";
+      button.setAttribute("aria-label", `Close the position in ${cell.dataset.close}`);
+      button.setAttribute("aria-haspopup", "dialog");
+      made.append(ticker, button);
+      cell.append(made);
+    }
+  };
+  addCloses(document);
+  document.addEventListener("fsm-exec:made", (event) => addCloses(event.detail));
 
   // What the form as it stands would cost; of two answers the newer one counts.
   const form = document.querySelector("form[data-estimate]");

@@ -53,6 +53,7 @@
     const box = document.createElement("template");
     box.innerHTML = html;
     fill(box.content);
+    document.dispatchEvent(new CustomEvent("fsm-exec:made", { detail: box.content })); // before it is compared
     const made = box.content.firstElementChild;
     if (!old) {
       const parent = into && document.getElementById(into);

@@ -94,13 +94,13 @@ def test_who_may_only_look_has_nothing_to_click(browser: Browser, daemon: Daemon
 
 
 def test_a_daemon_that_is_gone_is_said(browser: Browser, daemon: Daemon) -> None:
-    """Without an answer the dialog says that it may have been done, and the form can be sent again."""
+    """Without an answer to the review the dialog says that nothing was done, and the form can be sent again."""
     with visiting(browser) as visit:
         enter(visit, daemon, f"/submit?ticker={TICKER}&quantity=5&price=0.20&horizon_s=60&method=simple_limit")
         visit.page.wait_for_selector("#estimate table")
         visit.context.set_offline(True)
         visit.page.click("#submit-form button[type=submit]")
-        visit.page.wait_for_selector("dialog :text('may have done it')")
+        visit.page.wait_for_selector("dialog :text('Nothing was done')")
         visit.context.set_offline(False)
         visit.page.click("dialog [data-act-close]")
         visit.page.click("#submit-form button[type=submit]")

@@ -54,9 +54,10 @@ def shown() -> Iterator[list[str]]:
     assert not found, "\n".join(found)
 
 
+SUBMIT = f"/submit?key=looks&ticker={TICKER}&quantity=20&price=0.60&horizon_s=120"
 ADDRESSES = (
     *(address for address, _ in PAGES if address != "/submit"),
-    f"/submit?key=looks&ticker={TICKER}&quantity=20&price=0.60&horizon_s=120",
+    SUBMIT,
     f"/executions/{FILLED}",
     f"/executions/{CANCELLED}",
     f"/executions/{AT_WORK}",
@@ -98,7 +99,7 @@ def test_axe_finds_no_serious_fault(busy: Daemon, browser: Browser, scheme: str,
         for address in ADDRESSES:
             open_page(visit, busy, address)
             shown += [f"{address} ({scheme}): {fault}" for fault in find_faults(visit, axe)]
-        open_page(visit, busy, ADDRESSES[len(PAGES) - 1])
+        open_page(visit, busy, SUBMIT)
         visit.page.click("#submit-form button[type=submit]")
         visit.page.wait_for_selector("dialog[open]")
         shown += [f"dialog ({scheme}): {fault}" for fault in find_faults(visit, axe)]
@@ -126,7 +127,7 @@ def test_no_element_is_cut_off_by_the_dialog(busy: Daemon, browser: Browser) -> 
     with visiting(browser, width=360) as visit:
         visit.page.goto(busy.link())
         visit.page.wait_for_url(f"{busy.origin}/")
-        open_page(visit, busy, ADDRESSES[len(PAGES) - 1])
+        open_page(visit, busy, SUBMIT)
         visit.page.click("#submit-form button[type=submit]")
         visit.page.wait_for_selector("dialog[open]")
         assert visit.value("(d => d.scrollWidth - d.clientWidth)(document.querySelector('dialog'))") == 0
