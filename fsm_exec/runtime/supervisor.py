@@ -91,6 +91,7 @@ class Supervisor:
         self.may_act = StaggeredGate()  # opens when all have caught up with what happened before the start
         self._services, self._markets, self._methods, self._ended = services, markets, methods, ended
         self._nursery, self._rng, self._halt_for = nursery, rng, halt_for
+        self._being_taken_up: set[str] = set()
         self._clearing: set[str] = set()  # quarantined executions whose orders are being cancelled, or have been
         self._removals = trio.lowlevel.ParkingLot()  # tasks that wait for an actor to be removed
 
@@ -188,14 +189,16 @@ class Supervisor:
         """
         await self._wait_until_given_up(execution_id)
         stored = await self._services.store.load_execution(execution_id)
-        why = self.quarantined.pop(execution_id, None)
-        if stored is None or why is None:
+        why = self.quarantined.get(execution_id)
+        if stored is None or why is None or execution_id in self._being_taken_up:
             raise UserError(f"{execution_id} is not quarantined")
+        self._being_taken_up.add(execution_id)
         actor: Actor | None = None
         try:
             execution, algorithm = decode_with_algorithm(stored, self._methods, only_ends=stop_for is not None)
             await self._markets.open_worked(execution.terms)
             actor = self.add_actor(execution, algorithm)
+            del self.quarantined[execution_id]  # it is the one or the other at any moment: what it may buy is reserved
             actor.ends_regardless = stop_for is not None
             await self._catch_up_before_start(actor, stop_for, was_quarantined=True)
         except BaseException as error:
@@ -206,6 +209,8 @@ class Supervisor:
             if isinstance(error, CorruptSnapshot):
                 raise UserError(f"{execution_id} cannot be taken up: {error}") from error
             raise
+        finally:
+            self._being_taken_up.discard(execution_id)
         self._ended.remove(execution_id)
         self._services.remove_loose(execution_id)
         self._clearing.discard(execution_id)

@@ -11,12 +11,13 @@ from trio.testing import MockClock
 
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.account.rows import MarketBooks
-from fsm_exec.core.errors import IllegalEvent, RiskRefused, SaveRefused
+from fsm_exec.core.errors import IllegalEvent, RiskRefused, SaveRefused, UserError
 from fsm_exec.core.market.limits import Limits
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.runtime.account.account import Account
 from fsm_exec.runtime.account.gate import Gate
+from fsm_exec.runtime.markets import Markets
 from fsm_exec.runtime.submission import ExecutionRequest
 from tests.bending import requests
 from tests.runtime.support import INSTANCE, TICKER, Stage, price, staged
@@ -171,6 +172,34 @@ async def test_what_is_being_given_up_is_reserved_once(autojump_clock: MockClock
         assert name in stage.engine.status().quarantined
         await stage.submit(contracts=1, cents=40, horizon_s=600)
         assert worst_e6(stage, "market") - before_e6 == reserved_e6 * 11 // 10
+
+
+async def test_what_is_being_taken_up_is_reserved_all_the_time(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its market is opened again, which takes its time: until it is at work it is still quarantined."""
+    async with staged(risk=RiskLimits(max_worst_case_market_dollars=10)) as stage:
+        name = await stage.submit(contracts=10, cents=40, horizon_s=600)
+        await trio.sleep(1)
+        stage.engine.actors[name].inbox.stop(IllegalEvent("what cannot be"))
+        await trio.sleep(3)
+        await stage.submit(contracts=1, cents=40, horizon_s=600)
+        reserved_e6 = worst_e6(stage, "market")
+        open_worked = Markets.open_worked
+
+        async def slowly(markets: Markets, terms: MarketTerms) -> None:
+            await trio.sleep(5)
+            await open_worked(markets, terms)
+
+        monkeypatch.setattr(Markets, "open_worked", slowly)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stage.engine.resume_execution, name)
+            await trio.sleep(2)
+            assert worst_e6(stage, "market") == reserved_e6
+            with pytest.raises(UserError, match="not quarantined"):
+                await stage.engine.resume_execution(name)
+        assert name in stage.engine.actors
+        assert worst_e6(stage, "market") == reserved_e6
 
 
 async def test_requests_that_come_together_all_know_their_event(

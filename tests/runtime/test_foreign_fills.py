@@ -99,6 +99,25 @@ async def test_a_fill_of_an_order_without_an_answer_waits(autojump_clock: MockCl
         assert account_of(stage).ledger.markets[TICKER].ours_e2 == 200
 
 
+async def test_a_trade_by_hand_does_not_wait_for_an_order_in_doubt(autojump_clock: MockClock) -> None:
+    """No frame tells of it, and an order of ours in its market has no answer for long: the listing of orders says that
+    it is not ours."""
+    async with staged(risk=TEN) as stage:
+        await trio.sleep(LOOK_S)
+        stage.exchange.mute = True
+        stage.exchange.place_fates.append("lost there")
+        await stage.submit(contracts=1, cents=40, horizon_s=300)
+        await trio.sleep(FRAME_S)
+        stage.exchange.take_by_hand("yes", 18, 50)
+        (fill,) = [one for one in stage.exchange.account.fills if one.count_e2 == 1_800]
+        listing = await stage.exchange.fetch_fills(TICKER, since_us=fill.at_us - 1_000_000)
+        (listed,) = [one for one in listing.fills if one.trade_id == fill.trade_id]
+        (execution,) = stage.engine.executions_at_work()
+        assert [child.order_id for child in execution.children if child.is_open] == [None]
+        assert await account_of(stage)._poller.foreign_fills.save_foreign([listed]) == frozenset()
+        assert await stored_by_hand_e2(stage) == 1_800
+
+
 async def test_a_fill_counted_as_made_by_hand_is_its_orders_when_that_is_known(autojump_clock: MockClock) -> None:
     """It was saved as nobody's while its order had no id here: it counts once then, in memory too, and nothing is
     unexplained."""

@@ -9,7 +9,11 @@ import trio
 
 from fsm_exec.lab.simulation import audit, user_actions
 from fsm_exec.lab.simulation.actions import Cancel, CancelNewest, Contradict
-from fsm_exec.lab.simulation.profit_checks import profit_differences
+from fsm_exec.lab.simulation.profit_checks import (
+    ledger_differences,
+    positions_by_hand_differences,
+    profit_differences,
+)
 from fsm_exec.lab.simulation.scenario import CALM
 from fsm_exec.lab.simulation.wait import wait_until
 
@@ -63,7 +67,13 @@ async def wait_until_at_rest(world: World) -> None:
     """Wait until fills the stream never carried are learned from listings, in their own time."""
     connection, account, orphans = world.disk.connection, world.account, world.witness.foreign
     with trio.move_on_after(ARRIVAL_S):
-        await wait_until(lambda: not audit.fill_differences(connection, account, orphans) and not _resting(world))
+        await wait_until(
+            lambda: (
+                not audit.fill_differences(connection, account, orphans)
+                and not _resting(world)
+                and not _differences_of_account(world)
+            )
+        )
 
 
 def check_final_books(world: World, *, all_ended: bool) -> None:
@@ -74,6 +84,7 @@ def check_final_books(world: World, *, all_ended: bool) -> None:
         *audit.fill_differences(connection, world.account, orphans),
         *audit.late_fills(connection, world.witness.late_e2.keys() | world.plan.falsified_orders),
         *profit_differences(connection, world.account, world.witness),
+        *_differences_of_account(world),
         *_untrue_reasons(world),
         *(audit.order_differences(connection, world.account, world.instance, orphans) if all_ended else ()),
     ):
@@ -81,6 +92,17 @@ def check_final_books(world: World, *, all_ended: bool) -> None:
     refused = sum(process.refused_429 for process in world.processes)
     if refused and world.scenario.faults_name == CALM:
         world.witness.found(f"10: {refused} requests were refused for want of tokens on a calm exchange")
+
+
+def _differences_of_account(world: World) -> list[str]:
+    """Where an engine that looks at the account has other books than the exchange, or than its own database."""
+    connection, engine = world.disk.connection, world.process.engine
+    if not world.is_up() or engine is None or engine.account is None:
+        return []
+    return [
+        *positions_by_hand_differences(connection, world.account, world.witness),
+        *ledger_differences(connection, engine.account.ledger),
+    ]
 
 
 def _resting(world: World) -> bool:

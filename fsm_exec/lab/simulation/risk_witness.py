@@ -32,6 +32,7 @@ from fsm_exec.runtime.submission import ExecutionRequest
 
 if TYPE_CHECKING:
     from fsm_exec.lab.simulation.world import World
+    from fsm_exec.runtime.engine import Engine
 
 STRICTNESS = ("active", "reducing", "halted")
 ROUNDED_E6 = 102
@@ -131,6 +132,14 @@ class RiskWitness:
                 continue
             if not self._account.position(execution.terms.ticker).closable_e2(execution.outcome):
                 self.emptied.add(name)
+
+    def looked_for_reservations(self, engine: Engine) -> None:
+        """What is unfinished in the database is at work or quarantined in an engine that runs: nothing else reserves
+        for it."""
+        kept = {*(one.execution_id for one in engine.executions_at_work()), *engine.executions_quarantined()}
+        for name, durable in self._witness.durable.items():
+            if not durable.execution.is_ended and name not in kept:
+                self._witness.found(f"14: {name} is unfinished and the engine reserves nothing for it")
 
     # The brake
 

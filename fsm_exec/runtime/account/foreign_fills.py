@@ -1,8 +1,9 @@
 """Fills of the account that no execution made: by hand, or by another program.
 
 The stream tells of one as it is made, a listing shows it again, and the database counts it once. An order of ours that
-has no answer yet has no id here, so a fill of an unknown order in its market waits until it has one: what the order may
-fill is reserved meanwhile. One that turns out to be an execution's after all is counted as that from then on.
+has no answer yet has no id here, so a fill of an unknown order in its market may be its: a listing of orders says which
+name that has. A fill of ours waits until its execution has it: what that may buy is reserved meanwhile. One that turns
+out to be an execution's after it was saved is counted as that from then on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.account.rows import AccountFill
-from fsm_exec.core.errors import SaveRefused
+from fsm_exec.core.errors import SaveRefused, VenueError
+from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.rows import OrderOwner
 from fsm_exec.core.journal.to_rows import row_matches
@@ -23,6 +25,7 @@ from fsm_exec.core.values.units import CountE2
 from fsm_exec.runtime.account.ledger import Ledger
 from fsm_exec.runtime.order_names import OrderNames
 
+OVERLAP_US = 60_000_000  # by which our clock and the exchange's may differ
 WAITING_MAX = 1_024  # beyond it the next look lists them again
 
 
@@ -31,6 +34,7 @@ class ForeignFills:
 
     def __init__(
         self,
+        exchange: Exchange,
         store: Store,
         account: AccountStore,
         ledger: Ledger,
@@ -38,7 +42,7 @@ class ForeignFills:
         executions: Callable[[], Iterable[Execution]],
         log: FilteringBoundLogger,
     ) -> None:
-        self._store, self._account, self._ledger = store, account, ledger
+        self._exchange, self._store, self._account, self._ledger = exchange, store, account, ledger
         self._names, self._executions, self._log = names, executions, log
         self._undecided: dict[tuple[str, str], FillReport] = {}
         self._saved: dict[tuple[str, str], FillReport] = {}  # since the last listing of orders
@@ -74,6 +78,8 @@ class ForeignFills:
         owners = await self._store.load_owners(sorted({one.order_id for one in found.values()})) if found else {}
         unowned = {key: one for key, one in found.items() if one.order_id not in owners}
         undecided = {key: one for key, one in unowned.items() if one.ticker in doubtful and not self._is_of_others(one)}
+        if undecided:
+            undecided = await self._ours_among(undecided, doubtful)
         foreign = {key: one for key, one in unowned.items() if key not in undecided}
         if foreign:
             await self._account.save_account_fills([_account_fill(one) for one in foreign.values()])
@@ -94,17 +100,39 @@ class ForeignFills:
         """Forget for `filled_since` what was filled by then."""
         self._saved = {key: one for key, one in self._saved.items() if one.at_us > at_us}
 
-    def _doubtful(self) -> set[str]:
-        """The markets in which an order of ours may be at the exchange under an id that is not known here."""
-        return {
-            execution.terms.ticker
-            for execution in self._executions()
-            if any(child.is_open and child.order_id is None for child in execution.children)
-        }
+    def _doubtful(self) -> dict[str, list[Execution]]:
+        """The executions that may have an order at the exchange under an id that is not known here, by market."""
+        found: dict[str, list[Execution]] = {}
+        for execution in self._executions():
+            if _names_in_doubt(execution):
+                found.setdefault(execution.terms.ticker, []).append(execution)
+        return found
+
+    async def _ours_among(
+        self, undecided: dict[tuple[str, str], FillReport], doubtful: Mapping[str, Sequence[Execution]]
+    ) -> dict[tuple[str, str], FillReport]:
+        """Leave out of `undecided` what is of no order of ours: by a listing of the orders placed since those in doubt,
+        if there is an answer."""
+        asked = [one for ticker in {fill.ticker for fill in undecided.values()} for one in doubtful[ticker]]
+        ours = {name for execution in asked for name in _names_in_doubt(execution)}
+        since_us = min(execution.begun_us for execution in asked) - OVERLAP_US
+        try:
+            listing = await self._exchange.fetch_orders(since_us=since_us)
+        except VenueError as error:
+            self._log.warning("fills_of_unknown_orders", fills=len(undecided), error=str(error))
+            return undecided
+        if listing.unread:
+            return undecided
+        named = {order.order_id for order in listing.orders if order.client_order_id in ours}
+        return {key: one for key, one in undecided.items() if one.order_id in named or one.at_us > listing.as_of_us}
 
     def _is_of_others(self, report: FillReport) -> bool:
         """Whether the order bears a name, and none of ours."""
         return bool(report.client_order_id) and self._names.owner_of(report.client_order_id or "") is None
+
+
+def _names_in_doubt(execution: Execution) -> list[str]:
+    return [child.client_order_id for child in execution.children if child.is_open and child.order_id is None]
 
 
 def _is_unbooked(report: FillReport, owners: Mapping[str, OrderOwner]) -> bool:

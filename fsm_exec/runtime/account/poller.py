@@ -83,7 +83,7 @@ class AccountPoller:
         self._marks: dict[str, Mark] = {}
         self._terms: dict[str, MarketTerms] = {}
         self._unsettled: frozenset[str] = frozenset()  # markets with fills of ours that the books may lack
-        self.foreign_fills = ForeignFills(store, account, ledger, names, engine.executions_at_work, log)
+        self.foreign_fills = ForeignFills(exchange, store, account, ledger, names, engine.executions_at_work, log)
 
     async def run(self) -> None:
         """Look for ever."""
