@@ -19,6 +19,15 @@ import msgspec
 import trio
 
 from fsm_exec.cli.config import LoadedConfig
+from fsm_exec.cli.daemon.narration import (
+    Line,
+    count_outcome,
+    counted,
+    describe_outcome,
+    describe_restored,
+    describe_stop,
+)
+from fsm_exec.cli.daemon.narrator import Narrator, standing_of
 from fsm_exec.cli.database.instance import draw_instance
 from fsm_exec.cli.database.methods import method_finder, save_shipped_methods, say_broken_packages
 from fsm_exec.cli.end_signals import ending_signals
@@ -88,6 +97,7 @@ class DaemonProcess:
         self._stop = trio.Event()
         self._is_up = False
         self._is_left_live = False  # what was to be cancelled may be live
+        self._narrator = Narrator(system_us, is_silent=parts.as_json)
 
     async def run(self) -> int:
         """Run the daemon; return the exit code. Raises UserError, VenueRefused and StoreFailed."""
@@ -97,7 +107,9 @@ class DaemonProcess:
         ):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._handle_signals, signals, life)
+                nursery.start_soon(self._narrator.write)
                 await self._run_engine()
+                await self._narrator.finish()
                 nursery.cancel_scope.cancel()
         if life.cancelled_caught:
             return EXIT_INTERRUPTED
@@ -168,15 +180,27 @@ class DaemonProcess:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._announce, engine, store, control, watch)
             nursery.start_soon(self._watch_for_failure, engine, watch)
+            nursery.start_soon(self._narrator.watch, lambda: standing_of(engine, control.risk))
             await self._stop.wait()
             nursery.cancel_scope.cancel()
         await control.close()
         cancels = self._parts.on_stop == "cancel"
-        if await engine.drain(cancel_orders=cancels):
+        if await self._drain(engine, cancels=cancels):
             return
         left = describe_open_orders(engine.status_left) if cancels else "requests were unanswered"
         say(f"fsm-exec: {left}; the next start looks them up", err=True)
         self._is_left_live = cancels
+
+    async def _drain(self, engine: Engine, *, cancels: bool) -> bool:
+        """Bring the engine to rest, and say what came of it. False: not in time."""
+        actors = dict(engine.actors)
+        before = {name: actor.execution for name, actor in actors.items()}
+        status = engine.status()
+        self._narrator.say(describe_stop(status.live_orders, len(before) + len(status.quarantined), cancels=cancels))
+        at_rest = await engine.drain(cancel_orders=cancels)
+        after = {name: engine.actors.get(name, actor).execution for name, actor in actors.items()}
+        self._narrator.say(describe_outcome(count_outcome(before, after, len(status.quarantined)), cancels=cancels))
+        return at_rest
 
     async def _announce(self, engine: Engine, store: SqliteStore, control: Control, watch: AlertWatch) -> None:
         await engine.wait_running()
@@ -200,10 +224,11 @@ class DaemonProcess:
             return
         page = "" if ready.page_url is None else "; see it in a browser: fsm-exec open"
         halted = "; HALTED, see: fsm-exec resume" if status.state == "halted" else ""
-        say(
+        serving = (
             f"serving {ready.environment} at {ready.control_url}, token {ready.token_file}, database {ready.database}, "
-            f"{ready.restored} executions restored, {ready.quarantined} quarantined{halted}{page}"
+            f"{counted(ready.restored, 'execution')} restored, {ready.quarantined} quarantined{halted}{page}"
         )
+        self._narrator.say(Line(serving), *describe_restored(engine.executions_at_work()))
 
     @staticmethod
     async def _watch_for_failure(engine: Engine, watch: AlertWatch) -> None:
