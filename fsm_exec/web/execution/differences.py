@@ -103,7 +103,8 @@ def _text(value: object, unit: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and unit:
-        return UNITS[unit](value)
+        text = UNITS[unit](value)
+        return text[11:-1] if unit == "us" and text.endswith("Z") else text  # the time of day
     if isinstance(value, msgspec.Struct):
         return describe(value).partition(" ")[2] or "yes"
     if isinstance(value, tuple):

@@ -97,7 +97,7 @@ def _done(execution: Execution) -> list[Fact]:
     facts.append(Fact("Average price", average_price(execution.fills) or "nothing bought"))
     cost = cost_so_far_e7(execution)
     if cost is not None and execution.fills:
-        facts.append(Fact("Over arrival mid", f"{cents_each(cost, execution.filled_e2)} c each, fees included"))
+        facts.append(Fact("Paid over arrival mid", f"{cents_each(cost, execution.filled_e2)} c a contract, with fees"))
     arrival = execution.arrival
     if arrival.best_bid is not None and arrival.best_ask is not None:
         facts.append(Fact("Arrival", f"{price(arrival.best_bid)} / {price(arrival.best_ask)}"))

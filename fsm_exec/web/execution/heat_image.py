@@ -23,6 +23,8 @@ BID_RGB: Final = (46, 124, 214)
 ASK_RGB: Final = (226, 112, 28)
 FAINTEST, STRONGEST = 34, 225
 COLUMNS: Final = 480
+FINE_ROWS: Final = 45
+"""As many prices as can be told apart without being drawn larger than they are."""
 
 
 def heat_image(columns: Sequence[Column], frame: Frame) -> str:
@@ -45,11 +47,18 @@ def heat_image(columns: Sequence[Column], frame: Frame) -> str:
 
 
 def _points(column: Column, frame: Frame, scale: float, height: int) -> bytes:
-    """The shade of each price of one column, 0 where nothing rests; bids first, then asks."""
+    """The shade of each price of one column, 0 where nothing rests. Where the grid is so fine that a price would be a
+    hair, it is drawn over its neighbours at which nothing rests."""
     found = bytearray(height)
+    shades: dict[int, int] = {}
     for base, side in ((1, column.bids), (1 + SHADES, column.asks)):
         for row, count in _sums(side, frame).items():
-            found[row] = base + min(SHADES - 1, max(0, int(math.log10(max(count, 100) / 100) * scale)))
+            shades[row] = base + min(SHADES - 1, max(0, int(math.log10(max(count, 100) / 100) * scale)))
+    for distance in range(height // FINE_ROWS, -1, -1):
+        for row, shade in shades.items():
+            for near in (row - distance, row + distance):
+                if 0 <= near < height:
+                    found[near] = shade
     return bytes(found)
 
 

@@ -99,7 +99,7 @@ def _event(event: AnyEvent) -> str:  # one sentence for each kind
                 return f"{wanted}; there was no book, so no price could be formed"
             return f"{wanted}, at {price(event.limits.worst_e4)} at most; {_book(event.arrival)}"
         case DecisionDue():
-            return f"Time to think: {_book(event.view)}"
+            return f"Looked at the book: {_book(event.view)}"
         case TimerFired():
             return "A time it waited for has come"
         case StopRequested():

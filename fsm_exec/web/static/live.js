@@ -68,10 +68,10 @@
     const held = old.contains(document.activeElement) ? document.activeElement : null;
     const nth = held ? [...old.querySelectorAll(held.tagName)].indexOf(held) : -1;
     const open = [...old.querySelectorAll("details")].map((one) => one.open);
-    const scrolled = [...old.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
+    const scrolled = [...old.querySelectorAll(".scroll")].map((one) => [one.scrollLeft, one.scrollTop]);
     [...made.querySelectorAll("details")].forEach((one, i) => { if (open[i]) one.open = true; });
     old.replaceWith(made);
-    [...made.querySelectorAll(".scroll")].forEach((one, i) => { if (scrolled[i]) one.scrollLeft = scrolled[i]; });
+    [...made.querySelectorAll(".scroll")].forEach((one, i) => { if (scrolled[i]) [one.scrollLeft, one.scrollTop] = scrolled[i]; });
     const again = held && made.querySelectorAll(held.tagName)[nth];
     if (again) again.focus({ preventScroll: true });
   };

@@ -44,10 +44,20 @@
     } finally { wanted = null; }
   };
 
+  // The row in its table, and on a narrow screen the lit state and the moment in their drawings.
   const keepRowInSight = () => {
     const box = document.getElementById("x-journal-box");
     const row = box && box.querySelector(".here");
     if (row) box.scrollTop = row.offsetTop - box.clientHeight / 3;
+    for (const drawing of document.querySelectorAll(".x-drawing")) {
+      if (drawing.scrollWidth <= drawing.clientWidth) continue;
+      const mark = drawing.querySelector(".current, .moment.here");
+      if (!mark) { drawing.scrollLeft = drawing.scrollWidth; continue; }
+      const there = mark.getBoundingClientRect(), seen = drawing.getBoundingClientRect();
+      if (there.left < seen.left || there.right > seen.right) {
+        drawing.scrollLeft += (there.left + there.right - seen.left - seen.right) / 2;
+      }
+    }
   };
 
   const stop = () => {
