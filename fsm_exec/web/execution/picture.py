@@ -188,7 +188,8 @@ def _stands(plot: _Plot) -> Iterator[Markup]:
     target = plot.scene.story.execution.target_e2
     if len(stands) > TITLED_MAX:
         for sure in (True, False):
-            path = "".join(_stand_path(plot, stand) for stand in stands if stand.sure == sure)
+            every = (_stand_path(plot, stand, 0) for stand in stands if stand.sure == sure)
+            path = "".join(dict.fromkeys(every))  # what lies on the same points is drawn once
             yield element("path", d=path, css="ours" if sure else "ours doubtful", stroke_width=2.4)
         return
     for stand in stands:
@@ -201,16 +202,17 @@ def _stands(plot: _Plot) -> Iterator[Markup]:
         yield element("path", told, d=_stand_path(plot, stand), css=css, stroke_width=WIDTHS[quarter - 1])
 
 
-def _stand_path(plot: _Plot, stand: Stand) -> str:
+def _stand_path(plot: _Plot, stand: Stand, decimals: int = 1) -> str:
     x, end = plot.x(stand.from_us), plot.x(stand.until_us)
-    return f"M{x:.1f} {plot.y(stand.price_e4):.1f}H{max(end, x + 1.5):.1f}"
+    return f"M{x:.{decimals}f} {plot.y(stand.price_e4):.1f}H{max(end, x + 1.5):.{decimals}f}"
 
 
 def _walks(plot: _Plot) -> Iterator[Markup]:
     walks = plot.scene.story.walks
-    joins = "".join(f"M{plot.x(w.at_us):.1f} {plot.y(w.from_e4):.1f}V{plot.y(w.to_e4):.1f}" for w in walks)
+    decimals = 0 if len(walks) > TITLED_MAX else 1
+    joins = [f"M{plot.x(w.at_us):.{decimals}f} {plot.y(w.from_e4):.1f}V{plot.y(w.to_e4):.1f}" for w in walks]
     if walks:
-        yield element("path", d=joins, css="join")
+        yield element("path", d="".join(dict.fromkeys(joins)), css="join")
     if len(walks) > TITLED_MAX:
         return
     for walk in walks:

@@ -15,7 +15,7 @@ from fsm_exec.core.execution.describe import short_id
 from fsm_exec.core.execution.draft import StateChange
 from fsm_exec.core.execution.execution import CHILD_LIVE, Execution
 from fsm_exec.core.journal.replay import ReplayedRow
-from fsm_exec.core.text import one_line
+from fsm_exec.core.text import escaped_json, one_line
 from fsm_exec.core.values.units import CountE2, MoneyE6
 from fsm_exec.store.reads.execution_history import StoredBook
 from fsm_exec.web.execution.cost_chart import draw_costs
@@ -137,7 +137,7 @@ def view_row(
         cost_is_final=final is not None,
         ladder=ladder_lines(execution, book),
         ladder_at="" if book is None else clock(book.taken_at_us),
-        snapshot=msgspec.json.format(msgspec.json.encode(execution), indent=2).decode(),
+        snapshot=escaped_json(msgspec.json.format(msgspec.json.encode(execution), indent=2).decode()),
     )
 
 
