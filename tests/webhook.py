@@ -18,7 +18,7 @@ class Webhook:
 
     def __init__(self) -> None:
         self.status = 200
-        self.refused = 0
+        self.asked = 0  # how often
         self.lines: list[str] = []
         self.bodies: list[dict[str, Any]] = []
         self.delay = threading.Event()  # never set: only waited for
@@ -31,8 +31,8 @@ class Webhook:
         return f"json://user:{SECRET}@127.0.0.1:{self.port}/{SECRET}"
 
     def take(self, body: bytes) -> int:
+        self.asked += 1
         if self.status != 200:
-            self.refused += 1
             return self.status
         told = json.loads(body)
         self.bodies.append(told)
