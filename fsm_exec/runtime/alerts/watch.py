@@ -31,7 +31,7 @@ from fsm_exec.runtime.engine import Engine
 LOOK_EVERY_S: Final = 1.0
 ORDERS_EVERY_S: Final = 5.0
 DISK_EVERY_S: Final = 60.0
-WELL_FOR_US: Final = 10 * US_PER_S  # so long it must be well before its end is told: what comes and goes is one alert
+WELL_FOR_US: Final = 30 * US_PER_S  # so long it must be well before its end is told: what comes and goes is one alert
 AFTER_BUG_S: Final = 10.0
 MB: Final = 1_000_000
 HOUR_US: Final = 3_600 * US_PER_S
