@@ -75,6 +75,11 @@ class Board:
         """Where a page that is made now begins."""
         return Place(self._epoch, self._version - 1)
 
+    @property
+    def size(self) -> int:
+        """How much is remembered: fragments, texts and removals."""
+        return len(self._fragments) + len(self._removed)
+
     def put(self, element_id: str, html: Markup, into: str = "") -> None:
         """Show a fragment: one element whose id is `element_id`. `into` names the element that gets it if it is new."""
         self._set(element_id, Change(id=element_id, html=str(html), into=into))
