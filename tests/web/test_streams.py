@@ -11,7 +11,8 @@ import pytest
 import trio
 from markupsafe import Markup
 
-from fsm_exec.web.live.tickers import STREAMS_MAX, Ticker
+from fsm_exec.web.live.board import Weight
+from fsm_exec.web.live.tickers import GAP_S, STREAMS_MAX, Ticker, pause_s
 from tests.web.served import WITHIN_S, ServedPage, a_served_page, place_of
 
 ASKED = 1_000
@@ -122,6 +123,15 @@ async def test_a_bug_of_a_board_ends_nothing(page: ServedPage) -> None:
         async with page.browser() as browser:
             assert (await browser.get("/")).status_code == 200
     assert "page_ticker_failed" in page.desk.log
+
+
+def test_the_busier_the_less_often() -> None:
+    """Four times a second at most; a thousand rows for fifty viewers every two seconds, so that all of it stays about a
+    twentieth of a processor."""
+    assert pause_s(Weight(0, 0), 50) == pause_s(Weight(20, 12_000), 8) == GAP_S
+    pause = pause_s(Weight(1_000, 600_000), 50)
+    assert 1 < pause < 3
+    assert pause_s(Weight(1_000, 600_000), 1) < pause
 
 
 async def test_nobody_watches_and_nothing_is_done(page: ServedPage) -> None:

@@ -38,6 +38,13 @@ class Changes(msgspec.Struct, frozen=True):
     changes: list[Change]
 
 
+class Weight(NamedTuple):
+    """How much changed with a publication."""
+
+    changes: int
+    characters: int
+
+
 class Place(NamedTuple):
     """Where a viewer is: the board's own name, and the version it has. Its text is the `id` of an event."""
 
@@ -57,7 +64,8 @@ def parse_place(text: str) -> Place | None:
 
 
 class Board:
-    """All fragments. Change it, then `publish`: viewers see the changes between two publications together."""
+    """All fragments. Change it, then `publish`: viewers see the changes between two publications together. `published`
+    is the weight of the last one."""
 
     def __init__(self) -> None:
         self._epoch = secrets.token_hex(EPOCH_BYTES)
@@ -66,6 +74,8 @@ class Board:
         self._removed: OrderedDict[str, int] = OrderedDict()
         self._forgotten = 0  # removals up to this version are not known any more
         self._has_changed = False
+        self.published = Weight(0, 0)
+        self._weight = Weight(0, 0)
         self._news = trio.Event()
         self._encoded: OrderedDict[int, bytes] = OrderedDict()  # by the version a viewer has
         self._now_ms = 0
@@ -113,6 +123,7 @@ class Board:
     def publish(self, now_us: int) -> None:
         """Let viewers see what changed since the last time, if anything did."""
         self._now_ms = now_us // 1_000
+        self.published, self._weight = self._weight, Weight(0, 0)
         if not self._has_changed:
             return
         self._has_changed = False
@@ -161,3 +172,4 @@ class Board:
         self._fragments.move_to_end(key)
         self._removed.pop(key, None)
         self._has_changed = True
+        self._weight = Weight(self._weight.changes + 1, self._weight.characters + len(change.html) + len(change.text))
