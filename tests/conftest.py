@@ -41,6 +41,7 @@ HEAVY_MODULES = (
     "runtime/test_recovery_mutants.py",
     "specification/test_fuzzing.py",
     "web/browser/test_acting.py",
+    "web/test_hour.py",
     "web/browser/test_looks.py",
     "web/browser/test_watching.py",
 )

@@ -8,6 +8,7 @@ the database, by indexes, when something has ended, and every few seconds.
 from __future__ import annotations
 
 from functools import partial
+from itertools import count
 from typing import Final
 
 import trio
@@ -119,8 +120,9 @@ class DeskTicker(Ticker):
 
     def _slot(self, execution: Execution) -> str:
         market = _market(execution)
-        if market not in self._slots:
-            self._slots[market] = f"q{max((int(slot[1:]) for slot in self._slots.values()), default=0) + 1}"
+        if market not in self._slots:  # the first that is free: a page remembers the text of each it has seen
+            taken = set(self._slots.values())
+            self._slots[market] = next(slot for number in count(1) if (slot := f"q{number}") not in taken)
         return self._slots[market]
 
     def _forget_slots(self) -> None:

@@ -15,7 +15,7 @@ import msgspec
 import trio
 from markupsafe import Markup
 
-REMOVED_KEPT: Final = 5_000
+REMOVED_KEPT: Final = 1_000
 ENCODED_KEPT: Final = 8
 EPOCH_BYTES: Final = 6
 
@@ -89,6 +89,11 @@ class Board:
     def size(self) -> int:
         """How much is remembered: fragments, texts and removals."""
         return len(self._fragments) + len(self._removed)
+
+    @property
+    def removed(self) -> int:
+        """How many removals are remembered."""
+        return len(self._removed)
 
     def put(self, element_id: str, html: Markup, into: str = "") -> None:
         """Show a fragment: one element whose id is `element_id`. `into` names the element that gets it if it is new."""

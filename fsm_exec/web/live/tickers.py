@@ -19,7 +19,9 @@ from fsm_exec.web.live.board import Board, Weight
 
 GAP_S: Final = 0.25
 SHARE: Final = 0.05  # of a processor
-CHANGE_S: Final = 40e-6  # to find, make and encode a fragment; these three measured with fifty viewers of a thousand rows
+CHANGE_S: Final = (
+    40e-6  # to find, make and encode a fragment; these three measured with fifty viewers of a thousand rows
+)
 SEND_S: Final = 100e-6  # to send a viewer an event
 CHARACTER_S: Final = 1.3e-9  # and for each of its characters
 AFTER_FAILURE_S: Final = 2.0
