@@ -41,6 +41,14 @@ async def test_the_desk_shows_what_is_at_work_and_what_ended(page: ServedPage) -
         assert f'id="w-{name}"' not in text
 
 
+async def test_what_gave_up_early_is_not_at_work(page: ServedPage) -> None:
+    """The engine keeps it until its deadline, at which its cost is measured; for a person it has ended."""
+    name = await page.desk.accepted(method="market", target_price=None, limit="0.30", horizon_s=600)
+    async with page.browser() as browser:
+        text = await _until(browser, "Ended last.*cancelled</span> no liquidity")
+        assert f'id="w-{name}"' not in text
+
+
 async def test_the_stream_changes_what_changed_and_nothing_else(page: ServedPage) -> None:
     """A new execution is one row put into the table; a moved book is a text for all rows of its market; an ending takes
     the row away. What has not changed is not sent again."""

@@ -76,7 +76,9 @@ class DeskTicker(Ticker):
 
     async def _refresh_rows(self, now_us: int) -> bool:
         """Return whether an execution has gone: it ended, or was quarantined."""
-        present = {one.execution_id: one for one in self._engine.executions_at_work()}
+        # One that gave up early stays with the engine until its deadline, at which its cost is measured.
+        at_work = [one for one in self._engine.executions_at_work() if not one.is_ended]
+        present = {one.execution_id: one for one in at_work}
         gone = self._shown.keys() - present.keys()
         for name in gone:
             del self._shown[name]

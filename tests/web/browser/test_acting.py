@@ -47,6 +47,8 @@ def test_cancel_halt_and_resume(browser: Browser, daemon: Daemon) -> None:
         visit.page.wait_for_selector("#x-machine .state.current[data-state='cancelled']")
         other = submit(daemon, "halted")
         visit.page.goto(daemon.origin)
+        for action in ("risk_resume", "risk_reduce", "resume"):  # what could do nothing now is not shown
+            assert not visit.page.locator(f"form[action='/actions/{action}/review'] button").first.is_visible(), action
         visit.page.click("form[action='/actions/halt/review'] button")
         visit.page.wait_for_selector("dialog :text('nothing new is accepted until you resume')")
         assert daemon.client.status().state == "running"
