@@ -11,8 +11,11 @@ from trio.testing import MockClock
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.account.rows import AccountFill
 from fsm_exec.core.errors import RiskRefused
+from fsm_exec.core.market.account import Settlement
 from fsm_exec.core.market.orders import FillReport
+from fsm_exec.runtime.account.account import AccountSetup
 from tests.runtime.bent_exchange import NEIGHBOUR
+from tests.runtime.killed_engine import open_restart_bench
 from tests.runtime.support import TICKER, Stage, count, staged
 from tests.runtime.test_account import LOOK_S, TEN, account_of
 
@@ -60,6 +63,27 @@ async def test_a_trade_just_before_a_look_is_known_by_it(autojump_clock: MockClo
         assert ours == theirs
         with pytest.raises(RiskRefused):
             await stage.submit(contracts=10, cents=40)
+
+
+async def test_what_is_traded_during_the_first_look_counts_once(autojump_clock: MockClock) -> None:
+    """The first look takes over what is held when it asks for that; a trade just before is in it, and in the listing
+    of fills, and is no fill of after it."""
+    async with open_restart_bench() as world:
+        exchange = world.exchange
+        trades = [lambda: exchange.take_by_hand("yes", 4, 50)]
+
+        async def settled(since_us: int | None = None) -> tuple[Settlement, ...]:
+            if trades:
+                trades.pop()()
+                await trio.sleep(1)
+            return await exchange.client.fetch_settlements(since_us)
+
+        exchange.fetch_settlements = settled  # type: ignore[method-assign]
+        async with world.life(account=AccountSetup(world.database, TEN)) as stage:
+            await trio.sleep(3 * LOOK_S)
+            assert held_e2(stage) == (700, 700)
+            assert await stored_by_hand_e2(stage) == 0
+            assert account_of(stage).ledger.differences == ()
 
 
 async def test_what_is_filled_of_an_order_made_by_hand_does_not_rest_too(autojump_clock: MockClock) -> None:

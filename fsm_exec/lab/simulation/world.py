@@ -70,7 +70,6 @@ CASH_E6 = MoneyE6(1_000_000 * 1_000_000)
 START_WAIT_S = 30  # for the first start, in case the exchange is in no mood
 START_AGAIN_S = 2  # after a start that failed
 LOOKED_US = 45_000_000  # by then what was done by hand has been read
-YOUNG_US = 10_000_000  # a fill by hand that is younger is left for the next look
 SECOND_NUMBER = 1_000  # so that its life has a name of its own
 
 
@@ -141,7 +140,6 @@ class World:
         self.offset_us = 0  # by which the machine's clock is wrong
         self.right_us = 0  # when it was last set right
         self.contradicted: set[str] = set()
-        self._read_since_us = 0  # when the newest process began that has read the account
         self._asking: dict[int, EngineProcess | None] = {}  # submissions without an answer, and who was asked
         self.history = History(self.clock.now_us, keeps=keeps)
         instance = _instance(seed)
@@ -189,14 +187,10 @@ class World:
         return None if self.scenario.account is None else self.scenario.account.limits
 
     def must_know(self, at_us: int) -> bool:
-        """Whether the engine at work must know by now what was done by hand then: a while before the last process
-        began that has read the account (until one has, it judges by what the last one knew), or so long ago that, on
-        an exchange on which nothing goes wrong, a look has told it."""
+        """Whether the engine at work must know by now what was done by hand then: before its process began, or so long
+        ago that, on an exchange on which nothing goes wrong, a look has told it."""
         process, now_us = self.process, self.now_us()
-        account = None if process.engine is None else process.engine.account
-        if account is not None and account.ledger.was_read.is_set():
-            self._read_since_us = process.began_us
-        if at_us < self._read_since_us - self.lag_us - YOUNG_US:
+        if at_us < process.began_us - self.lag_us:
             return True
         since_us = self.calm_us if self.scenario.faults_name != CALM else 0
         return process.started_us > 0 and at_us >= since_us and max(at_us, process.started_us) + LOOKED_US < now_us

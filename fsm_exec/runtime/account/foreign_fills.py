@@ -45,6 +45,7 @@ class ForeignFills:
         self._exchange, self._store, self._account, self._ledger = exchange, store, account, ledger
         self._names, self._executions, self._log = names, executions, log
         self._undecided: dict[tuple[str, str], FillReport] = {}
+        self._one_at_a_time = trio.Lock()
         self._saved: dict[tuple[str, str], FillReport] = {}  # since the last listing of orders
         self._send, self._receive = trio.open_memory_channel[FillReport](WAITING_MAX)
 
@@ -60,36 +61,41 @@ class ForeignFills:
         async for report in self._receive:
             try:
                 await self.save_foreign([report])
-            except SaveRefused as error:
+            except (VenueError, SaveRefused) as error:  # the next look lists it again
                 self._log.warning("fill_of_others_not_kept", fill_id=report.fill_id, error=str(error))
                 continue
             await reload()
 
     async def save_foreign(self, reports: Sequence[FillReport]) -> frozenset[str]:
         """Save those of these fills, and of earlier ones that were undecided, that no execution made. Return the
-        markets with fills that our books do not have yet and that are ours, or may be. Raises SaveRefused and
-        StoreFailed."""
+        markets with fills that our books do not have yet and that are ours, or may be. Raises VenueError, SaveRefused
+        and StoreFailed."""
         look = self._ledger.look
         if look is None:
             return frozenset()  # the first look takes over what is held
+        async with self._one_at_a_time:
+            return await self._decide([one for one in reports if one.at_us > look.first_at_us])
+
+    async def _decide(self, reports: Sequence[FillReport]) -> frozenset[str]:
         doubtful = self._doubtful()
-        after = [one for one in reports if one.at_us > look.first_at_us]
-        found = {(one.order_id, one.fill_id): one for one in (*self._undecided.values(), *after)}
+        found = {(one.order_id, one.fill_id): one for one in (*self._undecided.values(), *reports)}
         owners = await self._store.load_owners(sorted({one.order_id for one in found.values()})) if found else {}
         unowned = {key: one for key, one in found.items() if one.order_id not in owners}
         undecided = {key: one for key, one in unowned.items() if one.ticker in doubtful and not self._is_of_others(one)}
+        await self._save({key: one for key, one in unowned.items() if key not in undecided})
+        self._undecided = undecided
         if undecided:
             undecided = await self._ours_among(undecided, doubtful)
-        foreign = {key: one for key, one in unowned.items() if key not in undecided}
+            await self._save({key: one for key, one in self._undecided.items() if key not in undecided})
+            self._undecided = undecided
+        unbooked = (one for one in found.values() if _is_unbooked(one, owners))
+        return frozenset(one.ticker for one in (*undecided.values(), *unbooked))
+
+    async def _save(self, foreign: dict[tuple[str, str], FillReport]) -> None:
         if foreign:
             await self._account.save_account_fills([_account_fill(one) for one in foreign.values()])
             self._saved |= foreign
             self._ledger.stale.update(one.ticker for one in foreign.values())
-        for key in found:
-            self._undecided.pop(key, None)
-        self._undecided.update(undecided)
-        unbooked = (one for one in found.values() if _is_unbooked(one, owners))
-        return frozenset(one.ticker for one in (*undecided.values(), *unbooked))
 
     def filled_since(self, order_id: str, at_us: int) -> CountE2:
         """How much of an order is known to have been filled after that time of the exchange's."""
@@ -111,16 +117,12 @@ class ForeignFills:
     async def _ours_among(
         self, undecided: dict[tuple[str, str], FillReport], doubtful: Mapping[str, Sequence[Execution]]
     ) -> dict[tuple[str, str], FillReport]:
-        """Leave out of `undecided` what is of no order of ours: by a listing of the orders placed since those in doubt,
-        if there is an answer."""
+        """Leave out of `undecided` what is of no order of ours: by a listing of the orders placed since those in doubt.
+        Raises VenueError."""
         asked = [one for ticker in {fill.ticker for fill in undecided.values()} for one in doubtful[ticker]]
         ours = {name for execution in asked for name in _names_in_doubt(execution)}
         since_us = min(execution.begun_us for execution in asked) - OVERLAP_US
-        try:
-            listing = await self._exchange.fetch_orders(since_us=since_us)
-        except VenueError as error:
-            self._log.warning("fills_of_unknown_orders", fills=len(undecided), error=str(error))
-            return undecided
+        listing = await self._exchange.fetch_orders(since_us=since_us)
         if listing.unread:
             return undecided
         named = {order.order_id for order in listing.orders if order.client_order_id in ours}

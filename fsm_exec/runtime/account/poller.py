@@ -133,6 +133,7 @@ class AccountPoller:
             await self._save_foreign_fills(before)
         found = await self._keep_settlements(before)  # also of what was bought by hand and settled since the last look
         self._learn_foreign_orders(orders)
+        first_at_us = self._wall.now_us()  # what is filled from here on is counted by its fills
         positions = await self._ask(self._exchange.fetch_positions)
         balance = await self._ask(self._exchange.fetch_balance)
         await self._reload_stale()
@@ -144,7 +145,7 @@ class AccountPoller:
             standing = self._ledger.differences
             comparison = compare_positions(held, positions, self._seen, standing, now_us, self._unsettled)
         differences = [*found, *comparison.differences]
-        look = before or AccountLook(at_us=now_us, first_at_us=now_us, balance_e6=None, explained_e6=None)
+        look = before or AccountLook(at_us=now_us, first_at_us=first_at_us, balance_e6=None, explained_e6=None)
         if not orders.orders and not orders.unread:
             explained = self._ledger.explained_e6()
             checked = compare_balance(before, balance.available_e6, explained, self._odd, now_us)
