@@ -49,6 +49,7 @@ GROUPS = {
         "list": "daemon.status_commands:list_executions",
         "show": "daemon.status_commands:show",
         "watch": "daemon.status_commands:watch",
+        "metrics": "daemon.metrics:metrics",
         "status": "daemon.status_commands:status",
         "positions": "daemon.account_commands:positions",
         "pnl": "daemon.account_commands:pnl",

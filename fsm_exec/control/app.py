@@ -20,6 +20,7 @@
     POST /v1/close                        by executions that never buy more than is held
     POST /v1/page/codes                   read_only; a link that opens the page once; 201
     GET  /v1/openapi.json                 all of this, for programs
+    GET  /metrics                         for Prometheus, with the token as a bearer token
 
 Every error is {"error": {"code", "message"}}. A caller that means the daemon of one database names it in the header
 Fsm-Exec-Instance (`instance` of the status); the daemon of another database refuses it with 409 other_database.
@@ -87,7 +88,8 @@ class ControlApp:
             "openapi": self._openapi,
         }
         self.routes = [self._route(endpoint, handlers[endpoint.name]) for endpoint in ENDPOINTS]
-        inner = Starlette(routes=self.routes, exception_handlers={HTTPException: _respond_to_http_error})
+        scraped = Route("/metrics", self._metrics, methods=["GET"])  # no part of the API: its path is Prometheus' own
+        inner = Starlette(routes=[*self.routes, scraped], exception_handlers={HTTPException: _respond_to_http_error})
         inner.router.redirect_slashes = False  # who does not follow it would take `/v1/halt/` for a halt
         self.app: ASGIApp = AuthMiddleware(inner, token, control.instance)
 
@@ -202,6 +204,17 @@ class ControlApp:
     async def _alerts_test(self, request: Request) -> Response:
         await read_body(request, schema.NoQuery)
         return json_response(await self._control.test_alerts())
+
+    async def _metrics(self, request: Request) -> Response:
+        from fsm_exec.control.metrics.exposition import encode_metrics  # 0.2 s, which no start has to wait for
+
+        try:
+            parse_query(request, schema.NoQuery)
+            snapshot = await self._control.metrics.take_snapshot()
+        except ExecError as error:
+            return error_response(api_errors.refusal_of(error))
+        content, kind = encode_metrics(snapshot, request.headers.get("accept", ""))
+        return Response(content, headers={"Content-Type": kind})
 
     async def _openapi(self, request: Request) -> Response:
         parse_query(request, schema.NoQuery)

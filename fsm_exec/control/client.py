@@ -231,6 +231,10 @@ class Client:
         """Returns the state of the engine with the executions at work that end first and the newest endings."""
         return run(self._daemon.ask(calls.overview(OverviewQuery(working=working, ended=ended))))
 
+    def metrics(self) -> str:
+        """Returns what the daemon measures of itself, in the text format of Prometheus."""
+        return run(self._daemon.fetch_metrics())
+
     def health(self) -> Health:
         """Returns whether the daemon accepts work."""
         return run(self._daemon.ask(calls.HEALTH))
@@ -360,6 +364,9 @@ class AsyncClient:
 
     async def overview(self, *, working: int = 50, ended: int = 10) -> Overview:
         return await self._daemon.ask(calls.overview(OverviewQuery(working=working, ended=ended)))
+
+    async def metrics(self) -> str:
+        return await self._daemon.fetch_metrics()
 
     async def health(self) -> Health:
         return await self._daemon.ask(calls.HEALTH)

@@ -84,6 +84,16 @@ class RemoteDaemon:
                 outage = outage or self._begin_outage(error, "asking again as soon as it runs")
                 await outage.wait(error)
 
+    async def fetch_metrics(self) -> str:
+        """Fetch what the daemon measures of itself, as Prometheus reads it. It is asked once."""
+        address = await self._resolve()
+        sent = OutgoingRequest("GET", f"{address.url}/metrics", self._headers(address), {})
+        with _map_errors(address, _gone_message(address)):
+            reply = await self._transport.fetch(sent)
+        if reply.status != 200:
+            raise error_of(reply.status, reply.content)
+        return reply.content.decode()
+
     async def _may_retry(self, call: Call[S], error: DaemonAbsent | DaemonFailed) -> bool:
         """Return whether a known daemon has gone or restarts. A halt is neither: it lasts until a resume."""
         if self._identity is None:

@@ -33,6 +33,7 @@ from fsm_exec.control.estimate_table import load_estimate_table
 from fsm_exec.control.estimator import Estimator
 from fsm_exec.control.journal_stream import JournalStream
 from fsm_exec.control.limits import ControlLimits
+from fsm_exec.control.metrics.snapshot import MetricsSource
 from fsm_exec.control.overview_views import OverviewViews
 from fsm_exec.control.risk_views import RiskViews
 from fsm_exec.control.schema import (
@@ -117,6 +118,7 @@ class Control:
         self.account = AccountViews(engine, store, reads, wall)
         self._alerts = AlertViews(store, delivery)
         self.overview = OverviewViews(engine, store, wall, self._alerts, self.status)
+        self.metrics = MetricsSource(engine, store, reads, info.database, self.status, self.alerts)
         self._is_closed = False
         self._saving = 0
         self._saved = trio.lowlevel.ParkingLot()

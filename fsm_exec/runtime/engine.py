@@ -337,6 +337,14 @@ class Engine:
             stream_connected=self._stream.is_connected,
         )
 
+    def feed_changes(self) -> Mapping[str, int]:
+        """Return how often the books made each transition since the start, by trigger: `gap` and `lost` among them."""
+        return self._markets.feed_changes
+
+    def stream_losses(self) -> int:
+        """Return how many connections of the stream ended since the start."""
+        return self._stream.losses
+
     def executions_at_work(self) -> list[Execution]:
         """Return the executions at work as they stand."""
         return [actor.execution for actor in self.actors.values()]

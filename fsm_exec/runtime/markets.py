@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -42,6 +43,7 @@ class Markets:
         self._exchange, self._store, self._wall, self._own = exchange, store, wall, own
         self._stream, self._log = stream, log
         self.feeds = feeds
+        self.feed_changes: Counter[str] = Counter()  # transitions of the feeds by trigger, since the start
         self._unread: set[str] = set()  # tickers whose terms are an execution's own so far
 
     async def add(self, ticker: str) -> None:
@@ -158,4 +160,5 @@ class Markets:
         self._exchange.watch(ticker)
 
     def _log_transition(self, ticker: str, source: str, trigger: str, dest: str) -> None:
+        self.feed_changes[trigger] += 1
         self._log.info("transition", machine="market_feed", subject=ticker, source=source, trigger=trigger, dest=dest)

@@ -23,6 +23,7 @@ class StreamState:
         self._heard_us = wall.now_us()
         self._was_connected = False
         self.is_connected = False
+        self.losses = 0  # connections that ended, since the start
         self.reconnected = trio.Event()
 
     def connected(self) -> None:
@@ -36,6 +37,7 @@ class StreamState:
 
     def disconnected(self, why: str) -> None:
         self.is_connected = False
+        self.losses += 1
         self._log.warning("stream_lost", why=why)
         for feed in self._feeds.values():
             feed.mark_disconnected()

@@ -87,6 +87,7 @@ class SqliteStore:
         self._writer = writer
         self._opened = opened
         self._listeners: list[Listener] = []
+        self._cost_listeners: list[Callable[[MetricsRow], None]] = []
         self._alert_listeners: list[Callable[[], None]] = []
 
     @property
@@ -114,6 +115,11 @@ class SqliteStore:
         long."""
         self._listeners.append(listener)
 
+    def listen_to_costs(self, listener: Callable[[MetricsRow], None]) -> None:
+        """Have `listener` called with what an execution cost once that is durable, again if it changes. It must not
+        raise, nor take long."""
+        self._cost_listeners.append(listener)
+
     def _notify(self, saved: ExecutionSave | Quarantine) -> None:
         for listener in self._listeners:
             listener(saved)
@@ -126,6 +132,8 @@ class SqliteStore:
 
     async def save_metrics(self, row: MetricsRow, at_us: int, children: Sequence[ChildMetricsRow] = ()) -> None:
         await self._writer.save(MetricsSave(row, at_us, tuple(children)))
+        for listener in self._cost_listeners:
+            listener(row)
 
     async def save_markouts(self, rows: Sequence[MarkoutRow], at_us: int) -> None:
         await self._writer.save(MarkoutsSave(tuple(rows), at_us))

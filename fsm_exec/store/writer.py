@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
@@ -26,6 +27,8 @@ from fsm_exec.store.files.open_database import OpenDatabase
 from fsm_exec.store.jobs import Job
 
 BATCH_JOBS_MAX = 1_024  # jobs in one commit: more gains little and makes all of them wait longer
+WAIT_BOUNDS_US = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 5_000_000)
+"""Bounds by which the waits of saves are counted, each inclusive."""
 QUEUE_REQUESTS_MAX = 4_096  # waiting saves and reads; beyond it callers wait, cancellably, to be let in
 
 T = TypeVar("T")
@@ -52,13 +55,18 @@ class Lane(Protocol):
 
 
 class WriterStatistics(msgspec.Struct, frozen=True):
-    """`batch_sizes`: (jobs in one batch, number of such batches), ascending."""
+    """`batch_sizes`: (jobs in one batch, number of such batches), ascending. `waits`: how many saves waited up to each
+    of WAIT_BOUNDS_US and no less, and last those that waited longer; `waited_us` all of them together. `waiting` are in
+    the queue now."""
 
     batches: int
     jobs: int
     largest_batch_jobs: int
     median_batch_jobs: int
     batch_sizes: tuple[tuple[int, int], ...]
+    waits: tuple[int, ...]
+    waited_us: int
+    waiting: int
 
 
 class _Waiting:
@@ -72,11 +80,12 @@ class _Waiting:
 
 
 class _WaitingSave(_Waiting):
-    __slots__ = ("job",)
+    __slots__ = ("began_s", "job")
 
     def __init__(self, job: Job) -> None:
         super().__init__()
         self.job = job
+        self.began_s = trio.current_time()
 
 
 class _WaitingRead(_Waiting):
@@ -102,6 +111,8 @@ class Writer:
         self._closing = False
         self._refusal: StoreFailed | None = None  # why no save is taken any more
         self._batch_sizes: Counter[int] = Counter()
+        self._waits = [0] * (len(WAIT_BOUNDS_US) + 1)
+        self._waited_us = 0
 
     async def start(self) -> OpenDatabase:
         """Open the database. Raises UserError and LockHeld."""
@@ -163,6 +174,9 @@ class Writer:
             largest_batch_jobs=sizes[-1][0] if sizes else 0,
             median_batch_jobs=median,
             batch_sizes=tuple(sizes),
+            waits=tuple(self._waits),
+            waited_us=self._waited_us,
+            waiting=len(self._saves),
         )
 
     async def _wait_for_room(self) -> None:
@@ -231,11 +245,19 @@ class Writer:
             return
         jobs.clear()  # aiosqlite's thread keeps the last function it was given, and so this list, until the next
         self._batch_sizes[len(batch)] += 1
+        self._count_waits(batch)
         # Callers wake only here, after the commit: one that returns from `save` may act on its step.
         for waiting, refused in zip(batch, results, strict=True):
             if refused is not None:
                 waiting.error = SaveRefused(refused)
             trio.lowlevel.reschedule(waiting.task)
+
+    def _count_waits(self, batch: list[_WaitingSave]) -> None:
+        now_s = trio.current_time()
+        for waiting in batch:
+            waited_us = round((now_s - waiting.began_s) * 1_000_000)
+            self._waited_us += waited_us
+            self._waits[bisect_left(WAIT_BOUNDS_US, waited_us)] += 1
 
     def _write_and_mark(self, connection: sqlite3.Connection, jobs: list[Job]) -> list[JobResult]:
         results = write_batch(connection, jobs)
