@@ -43,14 +43,16 @@ class ServedPage(PageOfDesk):
         return f"fsm_exec_{self.port}={session.secret}"
 
     @asynccontextmanager
-    async def watched(self, place: str, cookie: str | None = None, **headers: str) -> AsyncIterator[Events]:
-        """A stream of the desk from this place on."""
+    async def watched(
+        self, place: str, cookie: str | None = None, *, address: str = "/events/desk", **headers: str
+    ) -> AsyncIterator[Events]:
+        """A stream from this place on, of the desk unless another one is named."""
         stream = await trio.open_tcp_stream("127.0.0.1", self.port)
         async with stream:
             connection = h11.Connection(h11.CLIENT)
             request = h11.Request(
                 method="GET",
-                target=f"/events/desk?after={place}",
+                target=f"{address}?after={place}",
                 headers=[
                     ("Host", f"127.0.0.1:{self.port}"),
                     ("Cookie", self.cookie() if cookie is None else cookie),

@@ -26,6 +26,7 @@ def draw_costs(cost: Sequence[CostStep], target: CountE2, until_us: int) -> Mark
     most = max(0, *(value for line in lines.values() for value in line))
     if least == most:
         most = target * 1_000  # a cent
+    ticks = [0, *(value for value in (least, most) if abs(value) * 8 > most - least)]
     room = (most - least) // 12 + 1
     least, most = least - (room if least else 0), most + room
 
@@ -36,10 +37,9 @@ def draw_costs(cost: Sequence[CostStep], target: CountE2, until_us: int) -> Mark
         return HEIGHT - BOTTOM - (value - least) / (most - least) * (HEIGHT - TOP - BOTTOM)
 
     def grid() -> Iterator[Markup]:
-        for value in sorted({0, least + room if least else 0, most - room}):
-            css = "axis" if value == 0 else "grid"
+        for value in ticks:
+            css = "grid" if value else "axis"
             yield element("path", d=f"M{LEFT:.0f} {y(value):.1f}H{WIDTH - RIGHT:.0f}", css=css)
-        for value in _ticks(least, most):
             yield text(LEFT - 6, y(value) + 4, cents_each(value, target), "tick", "end")
 
     def drawn() -> Iterator[Markup]:
@@ -61,9 +61,3 @@ def draw_costs(cost: Sequence[CostStep], target: CountE2, until_us: int) -> Mark
         width=WIDTH,
         height=HEIGHT,
     )
-
-
-def _ticks(least: int, most: int) -> list[int]:
-    """The zero line, and the ends that are not too near to it."""
-    span = most - least
-    return [0, *(value for value in (least + span // 13, most - span // 13) if abs(value) * 5 > span)]

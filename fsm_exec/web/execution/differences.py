@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from fsm_exec.core.execution.describe import UNITS, describe, short_id
-from fsm_exec.core.execution.execution import Execution
+from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill
+from fsm_exec.core.values.units import format_count, format_price
 
 KEYS: Final = (
     ("client_order_id", "order"),
@@ -22,6 +23,7 @@ KEYS: Final = (
 """By which field the members of a list are known, and what such a member is called."""
 UNTOLD: Final = frozenset({"seq"})
 NOTHING: Final = "none"
+FILL_ID_SHOWN: Final = 8
 
 
 class Difference(NamedTuple):
@@ -67,7 +69,8 @@ def _members(
     kind = dict(KEYS)[key]
     late = "late " if label == "late" else ""
     for name in [*old, *(name for name in new if name not in old)]:
-        what = f"{path}{late}{kind} {short_id(name) if kind == 'order' else name}"
+        shown = short_id(name) if kind == "order" else str(name)[:FILL_ID_SHOWN] if kind == "fill" else name
+        what = f"{path}{late}{kind} {shown}"
         was, now = old.get(name), new.get(name)
         if was == now:
             continue
@@ -105,6 +108,8 @@ def _text(value: object, unit: str) -> str:
     if isinstance(value, int) and unit:
         text = UNITS[unit](value)
         return text[11:-1] if unit == "us" and text.endswith("Z") else text  # the time of day
+    if isinstance(value, Fill | ChildOrder):
+        return f"{format_count(value.count_e2)} at {format_price(value.price_e4)}"
     if isinstance(value, msgspec.Struct):
         return describe(value).partition(" ")[2] or "yes"
     if isinstance(value, tuple):

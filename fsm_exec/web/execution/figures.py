@@ -20,6 +20,7 @@ from fsm_exec.core.values.units import (
 )
 
 COST_DECIMALS = 2
+NOUGHT = "0.00"
 
 
 def price(value: PriceE4) -> str:
@@ -49,18 +50,20 @@ def since(at_us: int, start_us: int) -> str:
 
 def cents_each(total_e7: int, target: CountE2) -> str:
     """A total in 10^-7 dollars as cents for each contract of the target, signed; positive is a cost."""
-    return f"{rounded_ratio(total_e7, target * 1_000, COST_DECIMALS):+f}"
+    rounded = rounded_ratio(total_e7, target * 1_000, COST_DECIMALS)
+    return f"{rounded:+f}" if rounded else NOUGHT
 
 
 def dollars_e7(total_e7: int) -> str:
-    """A total in 10^-7 dollars, signed."""
-    text = trim_dollars(format_fixed(abs(total_e7) // 1_000, 4))
-    return f"{'-' if total_e7 < 0 else '+'}{text}"
+    """A total in 10^-7 dollars, signed, to four decimals at most."""
+    text = trim_dollars(format_fixed((abs(total_e7) + 500) // 1_000, 4))
+    return text if text == NOUGHT else f"{'-' if total_e7 < 0 else '+'}{text}"
 
 
 def duration(length_us: int) -> str:
-    """A length of time in the two largest units that say something: `1 h 04 min`, `3 min 20 s`, `12 s`."""
-    seconds = max(0, length_us) // US_PER_S
+    """A length of time, to the nearest second, in the two largest units that say something: `1 h 04 min`, `3 min 20 s`,
+    `12 s`."""
+    seconds = (max(0, length_us) + US_PER_S // 2) // US_PER_S
     hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
     if hours >= 24:
         return f"{hours // 24} d {hours % 24} h"

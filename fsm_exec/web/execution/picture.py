@@ -22,7 +22,7 @@ from fsm_exec.web.execution.figures import clock, count, duration, money, price
 from fsm_exec.web.execution.heat_image import heat_image
 from fsm_exec.web.execution.svg import apart, element, nice_step, steps, text
 
-WIDTH, LEFT, RIGHT, TOP = 1_000.0, 44.0, 118.0, 34.0
+WIDTH, LEFT, RIGHT, TOP = 1_000.0, 44.0, 124.0, 34.0
 BOOK, ROW, FILLED, SPACE, AXIS = 330.0, 17.0, 56.0, 12.0, 30.0
 LABEL_PX: Final = 14.0
 ROWS_MAX: Final = 14
@@ -164,8 +164,9 @@ def _lines(plot: _Plot) -> Iterator[Markup]:
             yield element("path", d=f"M{LEFT:.0f} {plot.y(line.price_e4):.1f}H{plot.right:.0f}", css=f"limit {kind}")
         else:
             arrow = " ↑" if line.price_e4 > plot.frame.high_e4 else " ↓"
-        name = "limit" if line.name == "worst" else line.name
-        yield text(plot.right + 8, y + 4, f"{name} {line.text}{arrow}", f"name {kind}")
+        name = "limit" if kind == "worst" else line.name
+        value = line.text.removesuffix("c").rstrip("0").removesuffix(".")
+        yield text(plot.right + 8, y + 4, f"{name} {value} c{arrow}", f"name {kind}")
 
 
 def _touches(plot: _Plot) -> Iterator[Markup]:

@@ -144,7 +144,8 @@ def fill_lines(execution: Execution) -> list[FillLine]:
 def _cents_e3(value: int) -> str:
     """10^-5 dollars as cents with two decimals, signed, rounded to nearest."""
     hundredths = (abs(value) + 5) // 10
-    return f"{'-' if value < 0 and hundredths else '+'}{hundredths // 100}.{hundredths % 100:02}"
+    text = f"{hundredths // 100}.{hundredths % 100:02}"
+    return text if not hundredths else f"{'-' if value < 0 else '+'}{text}"
 
 
 def cost_lines(

@@ -83,6 +83,7 @@ class RowView:
     costs: list[CostLine]
     cost_chart: Markup | None
     cost_is_final: bool
+    cost_is_known: bool
     ladder: list[LadderLine]
     ladder_at: str
     snapshot: str
@@ -133,8 +134,9 @@ def view_row(
         average=average_price(execution.fills),
         fees=money(MoneyE6(sum(fill.fee_e6 for fill in execution.fills))),
         costs=cost_lines(execution, so_far, final or by_now),
-        cost_chart=draw_costs(so_far, execution.target_e2, _until_us(one)) if so_far else None,
+        cost_chart=draw_costs(so_far, execution.target_e2, _until_us(one)) if len(so_far) > 1 else None,
         cost_is_final=final is not None,
+        cost_is_known=bool(so_far),
         ladder=ladder_lines(execution, book),
         ladder_at="" if book is None else clock(book.taken_at_us),
         snapshot=escaped_json(msgspec.json.format(msgspec.json.encode(execution), indent=2).decode()),

@@ -16,12 +16,17 @@
   let wanted = null; // the newest row that was asked for while another one is on its way
   let playing = null;
 
+  const name = () => {
+    const { state } = document.getElementById("x-row").dataset;
+    at.setAttribute("aria-valuetext", `row ${shown} of ${rows()}, ${state}`);
+  };
+
   const settle = (seq, last) => {
     shown = seq;
     at.max = last;
     at.disabled = last === 1;
     at.value = seq;
-    at.setAttribute("aria-valuetext", `row ${seq} of ${last}`);
+    name();
     const url = seq === last ? base : `${base}?at=${seq}`;
     window.history.replaceState(null, "", url);
   };
@@ -97,6 +102,6 @@
   });
   play.hidden = false;
   show.hidden = true;
-  at.setAttribute("aria-valuetext", `row ${shown} of ${rows()}`);
+  name();
   keepRowInSight();
 })();
