@@ -43,6 +43,7 @@ HEAVY_MODULES = (
     "web/browser/test_acting.py",
     "web/test_hour.py",
     "web/browser/test_looks.py",
+    "web/browser/test_slider.py",
     "web/browser/test_watching.py",
 )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import trio
 
 from fsm_exec.core.costs.so_far import cost_so_far_e7, cost_steps
 from fsm_exec.core.execution.describe import UNITS
@@ -19,13 +20,15 @@ from fsm_exec.core.journal.replay import ReplayedRow, replay_rows
 from fsm_exec.core.journal.rows import JournalRow
 from fsm_exec.store.reads.execution_history import StoredBook
 from fsm_exec.store.reads.execution_reads import iterate_journal, load_journal, load_metrics
+from fsm_exec.web.database import open_reader
 from fsm_exec.web.execution.books import merge_books
 from fsm_exec.web.execution.differences import differences
 from fsm_exec.web.execution.history import STRIDE, History
+from fsm_exec.web.execution.looking import Looking
 from fsm_exec.web.execution.thinned_books import BOOKS_MAX, ThinnedBooks
 from fsm_exec.web.execution.words import tell_event, tell_intents
 from tests.cli.invoking import invoke
-from tests.store.histories import fill
+from tests.store.histories import AT_US, fill
 from tests.web.long_journals import fill_long
 
 
@@ -235,3 +238,19 @@ def test_a_row_of_a_long_journal_reads_few_rows(tmp_path: Path, monkeypatch: pyt
             ((after, until),) = read
             assert until - after <= STRIDE
         assert history.rows(connection, rows, rows)[0].advance.execution == last
+
+
+async def test_histories_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many executions' histories, and so many rows of all, are kept: those looked at last."""
+    path = tmp_path / "engine.db"
+    await trio.to_thread.run_sync(fill, path, ("walking", "restored", "no_book", "walking"))
+    monkeypatch.setattr("fsm_exec.web.execution.looking.HISTORIES_KEPT", 3)
+    with open_reader(path, is_own_engines=False) as reader:
+        looking = Looking(reader, lambda: AT_US, None)
+        for name in ("e1", "e2", "e3", "e1", "e4"):
+            assert await looking.look(name) is not None
+        assert await looking.look("nobody") is None
+        assert list(looking._kept) == ["e3", "e1", "e4"]
+        monkeypatch.setattr("fsm_exec.web.execution.looking.ROWS_KEPT", 1)
+        assert await looking.look("e3") is not None
+        assert list(looking._kept) == ["e3"]

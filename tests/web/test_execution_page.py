@@ -62,6 +62,8 @@ async def test_every_row_shows_what_was_then(database: Path) -> None:
                 assert f"{filled} of " in text_of(parts["x-fills"], "x-fills")
                 assert f"{execution.state} after row {seq}" in text_of(parts["x-machine"], "x-machine")
                 assert 'class="state' in parts["x-machine"]
+                for child in execution.children:
+                    assert f"\u2192 {child.state}" in parts["x-orders"] or child.state == "intended"
             page = await browser.get(f"/executions/{execution_id}?at={len(by_row) // 2 or 1}")
             assert f"Row {len(by_row) // 2 or 1} of {len(by_row)}" in text_of(page.text, "x-row")
 

@@ -7,6 +7,7 @@ needs. A row is folded again from the snapshot before it when it is asked for. A
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -22,6 +23,7 @@ from fsm_exec.store.reads.execution_reads import iterate_journal
 from fsm_exec.web.execution.thinned_books import ThinnedBooks
 
 STRIDE: Final = 64
+ROWS_BETWEEN_RESTS: Final = 16
 
 
 class Step(NamedTuple):
@@ -91,6 +93,8 @@ class History:
         try:
             for one in replay_rows(rows, self._last):
                 self._add(one)
+                if one.row.seq % ROWS_BETWEEN_RESTS == 0:
+                    time.sleep(0)  # let an engine in this process go on: it would else wait for its turn, row by row
         except CorruptSnapshot as error:
             self.broken = str(error)
 

@@ -31,6 +31,8 @@ from fsm_exec.web.execution.thinned_books import ThinnedBooks
 from fsm_exec.web.execution.view import JournalLine, RowView, journal_line, view_row
 
 HISTORIES_KEPT: Final = 24
+ROWS_KEPT: Final = 100_000
+"""Of all histories that are kept: some 500 bytes each."""
 LOOK_AHEAD_US: Final = 60_000_000
 ROWS_BEFORE, ROWS_AFTER = 60, 20
 
@@ -163,9 +165,15 @@ class Looking:
         if found is not None:
             self._kept[execution_id] = kept
             self._kept.move_to_end(execution_id)
-            while len(self._kept) > HISTORIES_KEPT:
-                self._kept.popitem(last=False)
+            self._forget()
         return found
+
+    def _forget(self) -> None:
+        """Forget what was looked at longest ago, while there is too much; the newest is kept."""
+        rows = sum(kept.history.seq for kept in self._kept.values())
+        while len(self._kept) > HISTORIES_KEPT or (rows > ROWS_KEPT and len(self._kept) > 1):
+            _, oldest = self._kept.popitem(last=False)
+            rows -= oldest.history.seq
 
 
 def _taken_at_us(book: StoredBook) -> int:

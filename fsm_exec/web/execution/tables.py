@@ -4,12 +4,14 @@ Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from fsm_exec.core.costs.metrics import Decomposition
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.costs.so_far import CostStep
 from fsm_exec.core.execution.describe import short_id
+from fsm_exec.core.execution.draft import StateChange
 from fsm_exec.core.execution.execution import CHILD_LIVE, ChildOrder, Execution, PendingAmend
 from fsm_exec.core.values.units import CountE2, PriceE4
 from fsm_exec.store.reads.execution_history import StoredBook
@@ -18,6 +20,7 @@ from fsm_exec.web.execution.figures import cents_each, clock, count, dollars_e7,
 ORDERS_MAX: Final = 200
 FILLS_MAX: Final = 200
 LADDER_LEVELS: Final = 5
+WAY_MAX: Final = 8
 PART_WORDS: Final = {
     "spread": "price paid against the mid just before each fill",
     "drift": "the mid's move from the first order to each fill",
@@ -44,6 +47,7 @@ class OrderLine(NamedTuple):
     walks: int
     sent: str
     doubt: str
+    way: str
 
 
 class FillLine(NamedTuple):
@@ -81,13 +85,27 @@ class LadderLine(NamedTuple):
     ours: str
 
 
-def order_lines(execution: Execution) -> list[OrderLine]:
-    """Return its orders, the newest first, those that are open before those that have ended; ORDERS_MAX at most."""
+def order_lines(execution: Execution, changes: Sequence[StateChange]) -> list[OrderLine]:
+    """Return its orders, the newest first, those that are open before those that have ended; ORDERS_MAX at most.
+    `changes` are those of its orders."""
     newest_first = sorted(enumerate(execution.children), key=lambda one: (not one[1].is_open, -one[0]))
-    return [_order_line(execution, child) for _, child in newest_first[:ORDERS_MAX]]
+    shown = [child for _, child in newest_first[:ORDERS_MAX]]
+    ways: dict[str, list[StateChange]] = {child.client_order_id: [] for child in shown}
+    for change in changes:
+        if change.subject in ways:
+            ways[change.subject].append(change)
+    return [_order_line(execution, child, ways[child.client_order_id]) for child in shown]
 
 
-def _order_line(execution: Execution, child: ChildOrder) -> OrderLine:
+def _way(changes: Sequence[StateChange]) -> str:
+    """The states it went through; one that it stayed in says how often."""
+    if not changes:
+        return ""
+    runs = [(state, len(list(same))) for state, same in groupby([changes[0].source, *(one.dest for one in changes)])]
+    return " \u2192 ".join(state if times == 1 else f"{state} \u00d7{times}" for state, times in runs[-WAY_MAX:])
+
+
+def _order_line(execution: Execution, child: ChildOrder, changes: Sequence[StateChange]) -> OrderLine:
     doubt = []
     if child.suspicion is not None:
         doubt.append(child.suspicion.why)
@@ -110,6 +128,7 @@ def _order_line(execution: Execution, child: ChildOrder) -> OrderLine:
         walks=child.walks,
         sent=since(child.sent_at_us, execution.accepted_at_us),
         doubt="; ".join(doubt),
+        way=_way(changes),
     )
 
 

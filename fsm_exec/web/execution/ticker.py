@@ -17,6 +17,8 @@ from fsm_exec.web.templates import Templates
 
 BOOK_S: Final = 2.0
 """How often the book is drawn again while nothing else happens."""
+SHARE: Final = 0.05
+"""The part of one processor that looking takes at most, however long the journal and however fast it grows."""
 ENDED_S: Final = 15.0
 """How often one that has ended is looked at: its cost is reckoned then, markouts and late fills come."""
 
@@ -49,11 +51,14 @@ class ExecutionTicker(Ticker):
 
     async def _look(self) -> float:
         """Bring the board up to date; return how long nothing but a row can change it."""
+        began_s = trio.current_time()
         looked = await self._looking.look(self._execution_id)
         if looked is None:
             return ENDED_S
         await trio.to_thread.run_sync(show, self.board, self._templates, looked)
         self.board.publish(self._wall.now_us())
+        took_s = trio.current_time() - began_s
+        await trio.sleep(min(took_s / SHARE, ENDED_S))
         return ENDED_S if looked.header.is_ended else BOOK_S
 
 

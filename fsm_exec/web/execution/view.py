@@ -124,7 +124,7 @@ def view_row(
         way=way[-WAY_MAX:],
         way_left_out=max(0, len(way) - WAY_MAX),
         orders_diagram=_draw_orders(execution, of_orders),
-        orders=order_lines(execution),
+        orders=order_lines(execution, of_orders),
         orders_in_all=len(execution.children),
         live=_live(execution),
         fills=fill_lines(execution),
