@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -21,6 +21,8 @@ STATE_PX = 12.5
 CORNER_PX = 6
 HEAD_PX = 5
 DOT_PX = 4
+DRAWN_KEPT = 1_024
+"""Wires and labels that stay drawn: most of a diagram is as it was."""
 
 
 class Lit(NamedTuple):
@@ -51,8 +53,9 @@ def draw_diagram(machine: str, lit: Lit, name: str, *, counted: bool = False) ->
     it."""
     layout = layout_of(machine)
     key = f"diagram-{machine}"
-    parts = [_wire(layout, wire, lit) for wire in sorted(layout.wires, key=lambda wire: _order(wire, lit))]
-    parts += [_label(label, lit) for label in layout.labels]
+    wires = sorted(layout.wires, key=lambda wire: _order(wire, lit))
+    parts = [_wire(wire, lit.taken.get((wire.source, wire.dest), 0)) for wire in wires]
+    parts += [_label(label, any(pair in lit.taken for pair in label.pairs)) for label in layout.labels]
     parts += [_start(layout), *(_state(layout, number, lit, counted) for number in range(len(layout.boxes)))]
     return Markup(
         '<svg class="diagram" role="img" viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}"'
@@ -70,8 +73,8 @@ def _order(wire: Wire, lit: Lit) -> int:
     return 2 if (wire.source, wire.dest) in lit.taken else int(wire.is_main)
 
 
-def _wire(layout: Layout, wire: Wire, lit: Lit) -> Markup:
-    times = lit.taken.get((wire.source, wire.dest), 0)
+@lru_cache(maxsize=DRAWN_KEPT)
+def _wire(wire: Wire, times: int) -> Markup:
     classes = ["wire", *(["main"] if wire.is_main else []), *(["way"] if times else [])]
     rules = "; ".join(f"{row.trigger} [{row.guard}]" if row.guard else row.trigger for row in wire.rows)
     told = f"{wire.source} to {wire.dest}: {rules}" + (f". Gone {times} times" if times > 1 else "")
@@ -116,8 +119,9 @@ def _head(before: tuple[float, float], tip: tuple[float, float]) -> str:
     return f"M{x:.1f} {y:.1f}l-{HEAD_PX - 1} {back * (HEAD_PX + 2)}h{2 * (HEAD_PX - 1)}z"
 
 
-def _label(label: Label, lit: Lit) -> Markup:
-    way = " way" if any(pair in lit.taken for pair in label.pairs) else ""
+@lru_cache(maxsize=DRAWN_KEPT)
+def _label(label: Label, is_way: bool) -> Markup:
+    way = " way" if is_way else ""
     return Markup('<text class="trigger{way}" x="{x:.1f}" y="{y:.1f}" font-size="{px}">{text}</text>').format(
         way=way, x=label.x, y=label.y, px=LABEL_PX, text=label.text
     )

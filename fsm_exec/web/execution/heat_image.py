@@ -42,8 +42,8 @@ def heat_image(columns: Sequence[Column], frame: Frame) -> str:
         points = _points(column, frame, scale, height)
         for number in range(max(0, first), min(COLUMNS, max(last, first + 1))):
             drawn[number] = points
-    rows = [b"\0" + bytes(column[row] for column in drawn) for row in range(height - 1, -1, -1)]
-    return "data:image/png;base64," + base64.b64encode(_png(COLUMNS, height, b"".join(rows))).decode()
+    rows = [b"\0" + bytes(row) for row in zip(*drawn, strict=True)]
+    return "data:image/png;base64," + base64.b64encode(_png(COLUMNS, height, b"".join(reversed(rows)))).decode()
 
 
 def _points(column: Column, frame: Frame, scale: float, height: int) -> bytes:

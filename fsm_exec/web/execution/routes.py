@@ -54,6 +54,7 @@ class ExecutionPages:
         self._parts = parts
         self._looking = Looking(parts.reader, parts.wall.now_us, self._live_book if parts.control else None)
         self._boards: OrderedDict[str, Board] = OrderedDict()
+        self._at_work: set[str] = set()
 
     async def show(self, request: Request) -> Response:
         """Answer with the page, at the row `at` if one is named."""
@@ -95,7 +96,9 @@ class ExecutionPages:
         board = await self._board(execution_id, None)
 
         def make() -> Ticker:
-            return ExecutionTicker(control, self._looking, parts.templates, parts.wall, execution_id, board)
+            return ExecutionTicker(
+                control, self._looking, parts.templates, parts.wall, execution_id, board, self._at_work
+            )
 
         return parts.stream(request, f"execution {execution_id}", make)
 

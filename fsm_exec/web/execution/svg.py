@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from fsm_exec.core.text import clean
 
 
 def element(tag: str, title: str = "", content: Markup | str = "", **attributes: object) -> Markup:
-    """Return an element. `css` is its class; underscores in names become hyphens; a title is what a pointer shows."""
-    parts = [Markup("<{}").format(tag)]
+    """Return an element. `css` is its class; underscores in names become hyphens; a title is what a pointer shows.
+
+    A picture has a thousand of them: they are put together by hand, each value escaped."""
+    parts = [f"<{tag}"]
     for name, value in attributes.items():
-        shown = f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else value
-        parts.append(Markup(' {}="{}"').format("class" if name == "css" else name.replace("_", "-"), shown))
-    told = Markup("<title>{}</title>").format(clean(title)) if title else Markup("")
-    inside = told + (content if isinstance(content, Markup) else Markup("{}").format(clean(content)))
-    if not inside:
-        return Markup("").join([*parts, Markup("/>")])
-    return Markup("").join([*parts, Markup(">"), inside, Markup("</{}>").format(tag)])
+        shown = f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else escape(value)
+        parts.append(f' {"class" if name == "css" else name.replace("_", "-")}="{shown}"')
+    told = f"<title>{escape(clean(title))}</title>" if title else ""
+    inside = content if isinstance(content, Markup) else escape(clean(content))
+    parts.append(f">{told}{inside}</{tag}>" if told or inside else "/>")
+    return Markup("".join(parts))
 
 
 def text(x: float, y: float, said: str, css: str, anchor: str = "start") -> Markup:

@@ -6,7 +6,7 @@ from typing import Final
 
 import trio
 
-from fsm_exec.control.api_errors import Refusal
+from fsm_exec.control.limits import WATCHERS_MAX
 from fsm_exec.control.service import Control
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.web.execution.fragments import fragments
@@ -17,8 +17,11 @@ from fsm_exec.web.templates import Templates
 
 BOOK_S: Final = 2.0
 """How often the book is drawn again while nothing else happens."""
-SHARE: Final = 0.05
-"""The part of one processor that looking takes at most, however long the journal and however fast it grows."""
+SHARE: Final = 0.08
+"""The part of one processor that all these tickers together take at most, however many there are, however long the
+journals and however fast they grow."""
+WATCHERS_TAKEN: Final = WATCHERS_MAX // 2
+"""As many places of watchers as the pages take; the others are for the API's own readers."""
 ENDED_S: Final = 15.0
 """How often one that has ended is looked at: its cost is reckoned then, markouts and late fills come."""
 
@@ -34,20 +37,26 @@ class ExecutionTicker(Ticker):
         wall: WallClock,
         execution_id: str,
         board: Board,
+        at_work: set[str],
     ) -> None:
+        """`at_work` has the executions of the tickers that run now; they share it."""
         super().__init__()
-        self.board = board
+        self.board, self._at_work = board, at_work
         self._control, self._looking, self._templates, self._wall = control, looking, templates, wall
         self._execution_id = execution_id
 
     async def refresh(self) -> None:
+        self._at_work.add(self._execution_id)
         try:
+            if len(self._control.watchers) >= WATCHERS_TAKEN:  # the clock alone wakes it
+                await trio.sleep(await self._look())
+                return
             with self._control.watchers.watch(self._execution_id) as watcher:
                 wait_s = await self._look()
                 with trio.move_on_after(wait_s):
                     await watcher.wait_for_news()
-        except Refusal:  # all places of watchers are taken: the clock alone wakes it
-            await trio.sleep(await self._look())
+        finally:
+            self._at_work.discard(self._execution_id)
 
     async def _look(self) -> float:
         """Bring the board up to date; return how long nothing but a row can change it."""
@@ -58,7 +67,7 @@ class ExecutionTicker(Ticker):
         await trio.to_thread.run_sync(show, self.board, self._templates, looked)
         self.board.publish(self._wall.now_us())
         took_s = trio.current_time() - began_s
-        await trio.sleep(min(took_s / SHARE, ENDED_S))
+        await trio.sleep(min(took_s * len(self._at_work) / SHARE, ENDED_S))
         return ENDED_S if looked.header.is_ended else BOOK_S
 
 
