@@ -18,12 +18,14 @@ import trio
 
 import fsm_exec
 import states
+from fsm_exec.cli.alert_channels import open_channels
 from fsm_exec.cli.config import LoadedConfig, load_config
 from fsm_exec.cli.exchange.access import access_of
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.risk_views import brakes_off
 from fsm_exec.core.account.limits import RiskLimits
+from fsm_exec.core.alerts.settings import AlertSettings
 from fsm_exec.core.errors import UserError, VenueError, VenueRefused
 from fsm_exec.core.market.book import Level
 from fsm_exec.core.market.orders import FillReport, OrderReport
@@ -122,6 +124,7 @@ def _check_installation(config_path: Path | None) -> Iterator[Check]:
     money = "REAL MONEY" if loaded.exchange.name == "production" else "play money"
     yield Check("configuration", "ok", f"{loaded.path}: {loaded.exchange.name}, {money}, {loaded.exchange.rest_url}")
     yield risk_check(loaded.config.risk_limits())
+    yield alerts_check(loaded.config.alerts, loaded.path.parent)
     try:
         key = SigningKey.load(loaded.key_path)
     except UserError as error:
@@ -138,6 +141,18 @@ def risk_check(limits: RiskLimits) -> Check:
     if not off:
         return Check("risk", "ok", f"{text}; all brakes are set")
     return Check("risk", "warn" if not given else "ok", f"{text}; brakes off: {', '.join(off)}, set them in [risk]")
+
+
+def alerts_check(settings: AlertSettings, directory: Path) -> Check:
+    """Say through which channels alerts are told, and whether each could be opened. Nothing is sent."""
+    try:
+        channels = open_channels(settings, directory)
+    except UserError as error:
+        return Check("alerts", "fail", str(error))
+    if not channels:
+        return Check("alerts", "ok", "stored and shown, and told nobody; name a channel in [alerts]")
+    quiet = f"; quiet hours {settings.quiet_hours} {settings.time_zone}" if settings.quiet_hours else ""
+    return Check("alerts", "ok", f"told through {', '.join(channels)}{quiet}; try them: fsm-exec alerts --test")
 
 
 def states_check(states_file: Path, package_file: Path) -> Check:

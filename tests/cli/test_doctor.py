@@ -26,7 +26,7 @@ async def test_a_sound_installation(tmp_path: Path) -> None:
         code, output, errors = await place.run("doctor", "--config", place.config, "--json")
         assert (code, errors) == (0, "")
         found = verdicts(output)
-        names = "states configuration|risk|key file|exchange|clock|signature|account|permissions|stream"
+        names = "states configuration|risk|alerts|key file|exchange|clock|signature|account|permissions|stream"
         assert set(found) == set(names.replace("states ", "states|").split("|"))
         assert {name for name, verdict in found.items() if verdict != "ok"} <= {"permissions"}
         code, text, _ = await place.run("doctor", "--config", place.config)
