@@ -25,6 +25,7 @@ from fsm_exec.algorithms import (
 )
 from fsm_exec.algorithms.algorithm_types import AnyFamily, Family, Method, Settings
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.text import suggestion
 
 __all__ = ["SHIPPED", "SHIPPED_FAMILIES", "AnyFamily", "AnyMethod", "Family", "Method", "Settings", "method"]
 
@@ -56,5 +57,5 @@ def method(name: str) -> Method:
     found = SHIPPED.get(base)
     if found is None or (at and version != str(found.version)):
         known = ", ".join(sorted(SHIPPED))
-        raise UserError(f"unknown method {name!r}; choose one of: {known}")
+        raise UserError(f"unknown method {name!r}{suggestion(base, SHIPPED)} choose one of: {known}")
     return found

@@ -15,6 +15,7 @@ import msgspec
 from fsm_exec.core.algorithm.algorithm import Action, Goal, Progress, Slice
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.text import suggestion
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -111,7 +112,10 @@ class Family(Generic[SettingsT]):
         try:
             config = msgspec.convert(settings, self.config_type)
         except msgspec.ValidationError as error:
-            raise UserError(f"method {name!r} ({self.name}): {error}") from error
+            known = sorted(self.config_type.__struct_fields__)
+            unknown = next((key for key in settings if key not in known), None)
+            which = "" if unknown is None else f"{suggestion(unknown, known)} its settings are {', '.join(known)}"
+            raise UserError(f"method {name!r} ({self.name}): {error}{which}") from error
         for setting, least in (("look_every_us", 1), ("closing_lead_us", 1), ("resting_at_most", 0)):
             value = getattr(config, setting)
             if not (value is None and setting != "resting_at_most") and (type(value) is not int or value < least):

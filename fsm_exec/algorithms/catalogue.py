@@ -18,6 +18,7 @@ from fsm_exec.algorithms.algorithm_types import Method
 from fsm_exec.algorithms.registry import Origin, Registry
 from fsm_exec.core.errors import AlgorithmMissing, CorruptSnapshot, UserError
 from fsm_exec.core.journal.rows import MethodRow
+from fsm_exec.core.text import suggestion
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 EXAMPLES: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
@@ -83,7 +84,8 @@ class Catalogue:
         versions = self.versions(base)
         if not versions:
             known = ", ".join(sorted({row.name for row in self._rows.values()}))
-            raise UserError(f"unknown method {name[:100]!r}; choose one of: {known}")
+            nearly = suggestion(base, (row.name for row in self._rows.values()))
+            raise UserError(f"unknown method {name[:100]!r}{nearly} choose one of: {known}")
         if not at:
             return versions[-1]
         for row in versions:

@@ -18,7 +18,7 @@ import click
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from fsm_exec.cli.output import say
 from fsm_exec.core.errors import DatabaseLost, ExecError, SaveRefused, StoreFailed, UserError, first_of
-from fsm_exec.core.text import one_line
+from fsm_exec.core.text import one_line, suggestion
 
 SENTENCE_MAX = 200  # of a command's help in the list: it is broken, not cut
 OWNER_ALONE = 0o077  # the rights a new file does not give: those of group and world
@@ -90,6 +90,14 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; of one that is not there say which may have been meant."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}{suggestion(args[0], COMMANDS)}".rstrip(";"))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands by what they are for, each with the whole first sentence of its help."""
         for title, group in GROUPS.items():
@@ -130,7 +138,8 @@ def main() -> None:
         sys.exit(EXIT_USAGE)
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fsm-exec"
-        _fail(EXIT_USAGE, f"{error.format_message().rstrip('.')}; see: {command} --help")
+        message = error.format_message().rstrip(".")
+        _fail(EXIT_USAGE, f"{message}{'' if message.endswith('?') else ';'} see: {command} --help")
     except (click.Abort, KeyboardInterrupt):
         _fail(EXIT_INTERRUPTED, "interrupted")
     except UserError as error:

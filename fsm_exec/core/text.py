@@ -8,6 +8,7 @@ every kind of space and line end as a space.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 MARK: Final = "?"
@@ -28,6 +29,14 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """As `clean`, and every run of spaces is one."""
     return " ".join(clean(text).split())
+
+
+def suggestion(given: str, known: Iterable[str]) -> str:
+    """Return `; did you mean twap?` for what is nearly one of `known`, else `;`: to go on a message with."""
+    from difflib import get_close_matches  # seldom needed, and not free to load
+
+    nearest = get_close_matches(given[:100].lower(), sorted(known), n=1)
+    return f"; did you mean {nearest[0]}?" if nearest else ";"
 
 
 def describe_failure(failure: BaseException) -> str:

@@ -19,6 +19,7 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 import msgspec
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.text import suggestion
 from fsm_exec.core.values.units import US_PER_MS, Outcome
 from fsm_exec.paper.grids import grid_of
 from fsm_exec.paper.lies import LieFaults, Lies
@@ -350,8 +351,8 @@ def load_fault_profile(name_or_path: str) -> FaultProfile:
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
         raise UserError(
-            f"faults {name_or_path!r}: no profile of this name, and no file that can be read ({reason}); "
-            f"give one of {', '.join(shipped)}, or a TOML file"
+            f"faults {name_or_path!r}: no profile of this name, and no file that can be read ({reason})"
+            f"{suggestion(name_or_path, shipped)} give one of {', '.join(shipped)}, or a TOML file"
         ) from error
     return parse_profile(text, name_or_path)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from fsm_exec.algorithms import Method
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.text import suggestion
 from fsm_exec.plugins import installed
 
 _WITH_SETTINGS = re.compile(r"([a-z][a-z0-9_]*)\[([^\[\]]*)\]", re.ASCII)
@@ -39,7 +40,8 @@ def _by_name(name: str) -> Method:
     algorithm, at, version = name.partition("@")
     known = installed().names
     if algorithm not in known or (at and version != "1"):
-        raise UserError(f"unknown method {name!r}; choose one of: {', '.join(sorted(known))}")
+        nearly = suggestion(algorithm, known)
+        raise UserError(f"unknown method {name!r}{nearly} choose one of: {', '.join(sorted(known))}")
     return installed().family(algorithm).method(algorithm, 1, {})
 
 

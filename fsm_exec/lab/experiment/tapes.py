@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.text import suggestion
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import PROFILES
 from fsm_exec.paper.tapes.tape import Tape, read_tape
@@ -27,6 +28,11 @@ class NamedTape(NamedTuple):
 def open_tape(name: str) -> NamedTape:
     """The recording at a path, or the flow of PROFILE:SEED. Raises UserError."""
     profile, colon, seed = name.rpartition(":")
+    if colon and seed.isascii() and seed.isdigit() and profile not in PROFILES and not Path(name).exists():
+        nearly = suggestion(profile, PROFILES)
+        raise UserError(
+            f"tape {name!r}: no profile {profile!r}, and no such file{nearly} give one of: {', '.join(PROFILES)}"
+        )
     if not colon or profile not in PROFILES:
         return NamedTape(name, read_tape(Path(name)))
     if not (seed.isascii() and seed.isdigit()):

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.text import suggestion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,4 +229,5 @@ def profile_named(name: str) -> Profile:
     try:
         return PROFILES[name]
     except KeyError:
-        raise UserError(f"no profile {name[:40]!r}; give one of: {', '.join(PROFILES)}") from None
+        nearly = suggestion(name, PROFILES)
+        raise UserError(f"no profile {name[:40]!r}{nearly} give one of: {', '.join(PROFILES)}") from None
