@@ -19,9 +19,10 @@ from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4, PriceGrid,
 from fsm_exec.lab.experiment.compare import Scope
 from fsm_exec.lab.experiment.results import results_at
 from fsm_exec.lab.experiment.summary import ComparisonReport, summarize
-from fsm_exec.lab.report import comparison, method_table, overview
-from fsm_exec.lab.report.page import Section, Table
+from fsm_exec.lab.report import comparison, method_table, method_texts
+from fsm_exec.lab.report.page import Section
 from fsm_exec.lab.report.renderers import comparison_sections, overview_pictures, overview_sections, render_page
+from fsm_exec.lab.report.tables import Table
 from fsm_exec.lab.report.theme import DARK
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import report_queries
@@ -134,7 +135,7 @@ def test_every_colour_of_a_figure_is_seen_on_a_dark_ground(drawn: Made, database
 
 def test_nought_has_no_sign() -> None:
     """What rounds to nought is nought, in every table."""
-    assert (overview._two(Decimal("-0.004")), overview._percent(Decimal("-0.004"))) == ("0.00", "0 %")
+    assert (method_texts.two(Decimal("-0.004")), method_texts.percent(Decimal("-0.004"))) == ("0.00", "0 %")
     said = (comparison._two("-0.0001"), comparison._signed("-0.0001"), comparison._percent("-0.001"))
     assert said == ("0.00", "+0.00", "0 %")
     assert (compare_tables._signed("-0.0001"), compare_tables._percent("-0.001")) == ("+0.00", "0%")

@@ -18,8 +18,9 @@ from fsm_exec.lab.experiment.methods import full_name
 from fsm_exec.lab.experiment.results import EpisodeResult, Results, results_at
 from fsm_exec.lab.experiment.summary import ALL_TAPES, Cell, ComparisonReport, Group, Paired, groups_of, summarize
 from fsm_exec.lab.report import comparison_figures as figures
-from fsm_exec.lab.report.page import Section, Table
+from fsm_exec.lab.report.page import Section
 from fsm_exec.lab.report.quantiles import Spread, spread
+from fsm_exec.lab.report.tables import Table
 from fsm_exec.lab.report.theme import colours
 from fsm_exec.lab.statistics import BLOCKS_FEW
 

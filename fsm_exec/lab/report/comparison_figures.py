@@ -127,7 +127,7 @@ def limits(cells: Sequence[Cell], more: Mapping[tuple[str, str, int, str], Paire
                 col=col,
             )
     figure.update_yaxes(categoryorder="array", categoryarray=methods[::-1])
-    return _finish(figure, facets, ROW_PX * len(methods), "cents per contract; bars begin at the physical limit")
+    return _finish(figure, facets, ROW_PX * len(methods), "cents per contract")
 
 
 def spreads(costs: Mapping[tuple[str, int, str], Spread], hues: Mapping[str, str], axis: str) -> Figure:

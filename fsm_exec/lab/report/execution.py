@@ -20,7 +20,8 @@ from fsm_exec.lab.report.execution_books import Books, books_from_recording, boo
 from fsm_exec.lab.report.execution_costs import cents_per_contract, cost_section
 from fsm_exec.lab.report.execution_figure import execution_figure
 from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, window_of
-from fsm_exec.lab.report.page import Section, Table
+from fsm_exec.lab.report.page import Section
+from fsm_exec.lab.report.tables import Table
 from fsm_exec.lab.report.timeline import Timeline, build_timeline
 from fsm_exec.paper.tapes.tape import read_tape, ticker_of_tape
 from fsm_exec.store.maintenance.read_only import open_read_only

@@ -14,7 +14,8 @@ from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.values.units import CountE2, format_fixed, rounded_ratio
-from fsm_exec.lab.report.page import Section, Table
+from fsm_exec.lab.report.page import Section
+from fsm_exec.lab.report.tables import Table
 from fsm_exec.lab.report.theme import INK, apply_theme
 
 PARTS: Final = (

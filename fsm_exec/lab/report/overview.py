@@ -7,19 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.lab.report import overview_figures as figures
 from fsm_exec.lab.report.execution import PICTURE_AND_COST, execution_sections
 from fsm_exec.lab.report.method_table import (
     ENDED,
-    MARKOUTS_S,
-    PARTS,
     MethodTableRow,
     Scored,
     by_spread,
@@ -27,27 +23,27 @@ from fsm_exec.lab.report.method_table import (
     method_rows,
     score_executions,
 )
-from fsm_exec.lab.report.page import Picture, Section, Table
+from fsm_exec.lab.report.method_texts import (
+    COST,
+    TABLE_NOTE,
+    contracts,
+    dearest_table,
+    method_table_of,
+    rough_note,
+)
+from fsm_exec.lab.report.page import Picture, Section
+from fsm_exec.lab.report.tables import Table
 from fsm_exec.lab.report.theme import colours
 from fsm_exec.lab.review import BY_OWNER
-from fsm_exec.lab.statistics import BLOCKS_FEW
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import report_queries
 from fsm_exec.store.reads.api_queries import load_environment, load_halted_at
 from fsm_exec.store.reads.report_queries import WorkedExecution
 
-DEAREST, NEWEST, PICTURES = 25, 200, 40
-COST: Final = "Cents per contract asked for, all fees included and what was not filled bought at the deadline."
-TABLE_NOTE: Final = (
-    f"{COST} Positive is cost; markouts are gains of what was filled. delay, spread, drift, fees, "
-    "opportunity and over-fill add up to cost. arrival: paid above the mid at arrival, per contract filled. fill: "
-    "each execution alike; fill Q: by quantity. first, full: seconds until half of the executions had their first "
-    "contract, and all of them. no cost: executions whose cost is not known, left out of the costs."
-)
+NEWEST, PICTURES = 200, 40
 PICTURES_NOTE: Final = (
     "A name leads to its picture below; of one that does not, the report's option --execution draws a page."
 )
-ROUGH: Final = f" ~: an interval from fewer than {BLOCKS_FEW} blocks of a market and 15 minutes is rough."
 
 
 def overview_sections(path: Path, damage: list[str] | None = None) -> tuple[str, list[tuple[str, str]], list[Section]]:
@@ -128,7 +124,7 @@ def _facts(
 
 def _costs(rows: Sequence[MethodTableRow], hues: Mapping[str, str]) -> list[Section]:
     sections = [
-        Section("The desk's table", TABLE_NOTE + _rough(rows), table=_table(rows, with_bucket=False)),
+        Section("The desk's table", TABLE_NOTE + rough_note(rows), table=method_table_of(rows, with_bucket=False)),
         Section(
             "Costs decomposed",
             f"{COST} To the right is cost, to the left is gain: waiting for the first order (delay), what fills paid "
@@ -162,10 +158,10 @@ def _costs(rows: Sequence[MethodTableRow], hues: Mapping[str, str]) -> list[Sect
 
 
 def _liquidity(by_bucket: Mapping[str, Sequence[MethodTableRow]]) -> Section:
-    table = _table([row for found in by_bucket.values() for row in found], with_bucket=True)
+    table = method_table_of([row for found in by_bucket.values() for row in found], with_bucket=True)
     kinds = [kind for kind, found in by_bucket.items() for _ in found]
     rows = [(kind, *texts) for kind, texts in zip(kinds, table.rows, strict=True)]
-    rough = _rough([row for found in by_bucket.values() for row in found])
+    rough = rough_note([row for found in by_bucket.values() for row in found])
     return Section(
         "By liquidity at arrival",
         "The same, by what was asked for over what was offered at the touch, and by the spread in ticks of the "
@@ -189,31 +185,14 @@ def _endings(executions: Sequence[WorkedExecution]) -> Section:
 
 
 def _dearest(members: Sequence[Scored]) -> Section:
-    priced = sorted(
-        ((cost, one) for one in members if (cost := one.cost) is not None),
-        key=lambda pair: (-pair[0], pair[1].worked.execution_id),
-    )
-    columns = ("execution", "accepted", "market", "outcome", "method", "asked", "filled", "cost", "reason", "flags")
-    rows = [
-        (
-            *(one.worked.execution_id, to_iso(one.worked.accepted_us), one.worked.ticker, one.worked.outcome),
-            *(one.worked.method, _count(one.worked.target_e2), one.metrics.filled_quantity.removesuffix(".00")),
-            *(_two(cost), one.worked.reason or "", one.metrics.flags),
-        )
-        for cost, one in priced[:DEAREST]
-    ]
-    return Section(
-        "The dearest executions",
-        f"{COST} {PICTURES_NOTE}",
-        table=Table(columns, rows, frozenset({"asked", "filled", "cost"}), "execution"),
-    )
+    return Section("The dearest executions", f"{COST} {PICTURES_NOTE}", table=dearest_table(members))
 
 
 def _newest(executions: Sequence[WorkedExecution]) -> Section:
     columns = ("execution", "accepted", "market", "outcome", "method", "asked", "state", "reason", "quarantine")
     rows = [
         (
-            *(e.execution_id, to_iso(e.accepted_us), e.ticker, e.outcome, e.method, _count(e.target_e2)),
+            *(e.execution_id, to_iso(e.accepted_us), e.ticker, e.outcome, e.method, contracts(e.target_e2)),
             *(e.state, e.reason or "", e.quarantine or ""),
         )
         for e in reversed(executions[-NEWEST:])
@@ -224,69 +203,3 @@ def _newest(executions: Sequence[WorkedExecution]) -> Section:
         table=Table(columns, rows, frozenset({"asked"}), "execution"),
         folded=True,
     )
-
-
-def _columns(*, with_bucket: bool) -> tuple[str, ...]:
-    return (
-        *(("method", "bucket") if with_bucket else ("method",)),
-        *("n", "asked", "fill", "fill Q", "cost", "95 %", "p50", "p95", "no cost", "arrival"),
-        *(part.replace("_", "-") for part in PARTS),
-        *(f"{horizon} s" for horizon in MARKOUTS_S),
-        *("no markout", "maker", "first", "full", "writes", "walks"),
-    )
-
-
-def _table(rows: Sequence[MethodTableRow], *, with_bucket: bool) -> Table:
-    columns = _columns(with_bucket=with_bucket)
-    texts = [
-        (
-            *((row.method, row.bucket) if with_bucket else (row.method,)),
-            *(f"{row.executions:,}", _count(CountE2(row.asked_e2))),
-            *(_percent(row.fill_by_order), _percent(row.fill_by_quantity)),
-            *(("", "") if row.estimate is None else (f"{row.estimate.mean:z.2f}", _interval(row))),
-            *(("", "") if row.costs is None else (_two(row.costs.p50), _two(row.costs.p95))),
-            *(f"{row.unpriced:,}" if row.unpriced else "", _two(row.arrival)),
-            *(_two(row.parts.get(part)) for part in PARTS),
-            *(_two(row.markouts.get(horizon)) for horizon in MARKOUTS_S),
-            *(f"{row.markouts_missing:,}" if row.markouts_missing else "", _percent(row.maker_share)),
-            *("" if row.first_fill_s is None else str(row.first_fill_s),),
-            *("" if row.full_fill_s is None else str(row.full_fill_s),),
-            *(_two(row.writes), _two(row.walks)),
-        )
-        for row in rows
-    ]
-    return _without_blanks(Table(columns, texts, frozenset(columns) - {"method", "bucket"}))
-
-
-def _without_blanks(table: Table) -> Table:
-    """Return the table without its empty columns; an over-fill of zero counts as empty."""
-    kept = [
-        place
-        for place, name in enumerate(table.columns)
-        if any(row[place] not in (("", "0.00") if name == "over-fill" else ("",)) for row in table.rows)
-    ]
-    rows = [tuple(row[place] for place in kept) for row in table.rows]
-    return Table(tuple(table.columns[place] for place in kept), rows, table.numbers)
-
-
-def _interval(row: MethodTableRow) -> str:
-    if row.estimate is None or row.estimate.low is None or row.estimate.high is None:
-        return "too few"
-    rough = "~" if row.estimate.blocks < BLOCKS_FEW else ""
-    return f"{rough}[{row.estimate.low:+z.2f}, {row.estimate.high:+z.2f}]"
-
-
-def _rough(rows: Sequence[MethodTableRow]) -> str:
-    return ROUGH if any(row.estimate is not None and row.estimate.blocks < BLOCKS_FEW for row in rows) else ""
-
-
-def _count(count: CountE2) -> str:
-    return format_count(count).removesuffix(".00")
-
-
-def _two(value: Decimal | None) -> str:
-    return "" if value is None else f"{value:z.2f}"
-
-
-def _percent(share: Decimal | None) -> str:
-    return "" if share is None else f"{100 * share:z.0f} %"

@@ -9,7 +9,7 @@ choice; figures follow it by `figures.js`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from typing import NamedTuple
 
@@ -17,19 +17,10 @@ from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
 from fsm_exec.lab.report.escaping import escape
+from fsm_exec.lab.report.tables import Link, Table, render_table
 from fsm_exec.lab.report.theme import DARK
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
-
-
-class Table(NamedTuple):
-    """`numbers`: the columns that are set to the right; `executions`: the one with their names, which lead to their
-    pictures. Each row has a text for each column, "" where nothing is known or nothing applies."""
-
-    columns: tuple[str, ...]
-    rows: Sequence[Sequence[str]]
-    numbers: frozenset[str] = frozenset()
-    executions: str | None = None
 
 
 class Section(NamedTuple):
@@ -49,9 +40,6 @@ class Picture(NamedTuple):
     title: str
     sections: Sequence[Section]
 
-
-Link = Callable[[str], str | None]
-"""Where the name of an execution leads to; None: nowhere."""
 
 STYLE = """
 :root { color-scheme: light dark; --ground: #fff; --text: #1c2733; --dim: #52606d; --line: #e4e9ee; --edge: #9fb0c0;
@@ -137,32 +125,6 @@ def render_figure(name: str, figure: Figure) -> str:
         f'<div class="figure"><div id="figure-{name}"></div></div>'
         f'<script type="application/json" data-figure="figure-{name}">{data}</script>'
     )
-
-
-def render_table(table: Table, name: str, link: Link) -> str:
-    """A table in a box of its own, which scrolls where the page is narrower; a screen reader calls it `name`."""
-    marks = [' class="n"' if column in table.numbers else "" for column in table.columns]
-    head = "".join(
-        f'<th scope="col"{mark}>{escape(text)}</th>' for text, mark in zip(table.columns, marks, strict=True)
-    )
-    linked = [column == table.executions for column in table.columns]
-    rows = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{mark}>{_linked(text, link(text) if is_linked else None)}</td>"
-            for text, mark, is_linked in zip(row, marks, linked, strict=True)
-        )
-        + "</tr>"
-        for row in table.rows
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">'
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _linked(text: str, address: str | None) -> str:
-    return escape(text) if address is None else f'<a href="{escape(address)}">{escape(text)}</a>'
 
 
 def _section(name: str, section: Section, link: Link) -> str:
