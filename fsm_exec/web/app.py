@@ -16,6 +16,7 @@ from fsm_exec.web.actions.routes import routes as action_routes
 from fsm_exec.web.desk.routes import routes as desk_routes
 from fsm_exec.web.execution.routes import routes as execution_routes
 from fsm_exec.web.guard import ENTER, Guard, cookie_name
+from fsm_exec.web.methods.routes import routes as method_routes
 from fsm_exec.web.parts import PageParts, session_of
 from fsm_exec.web.sessions import SESSION_S
 
@@ -29,6 +30,7 @@ def page_app(parts: PageParts, port: int) -> ASGIApp:
         parts.static.route(),
         *desk_routes(parts),
         *execution_routes(parts),
+        *method_routes(parts),
         *action_routes(parts),
     ]
 

@@ -23,9 +23,9 @@ from fsm_exec.web.templates import Templates
 SESSION: Final = "session"
 """In the request's `state`: the session, set by the guard."""
 
-PAGES: Final = (("/", "Desk"), ("/executions", "Executions"), ("/submit", "Submit"))
+PAGES: Final = (("/", "Desk"), ("/executions", "Executions"), ("/methods", "Methods"), ("/submit", "Submit"))
 """Address and name of each page that the line at the top leads to."""
-WITHOUT_ENGINE: Final = (("/", "Desk"), ("/executions", "Executions"))
+WITHOUT_ENGINE: Final = (("/", "Desk"), ("/executions", "Executions"), ("/methods", "Methods"))
 """The same, where a database alone is shown."""
 
 

@@ -19,11 +19,12 @@ _METRICS = MetricsRow.__struct_fields__
 _EXECUTIONS = (
     "SELECT e.execution_id, e.ticker, e.outcome, e.method, e.state, e.reason, e.quarantine, e.accepted_at, "
     f"e.updated_at, e.target_quantity, {', '.join(f'x.{name}' for name in _METRICS)} "
-    "FROM execution_state e LEFT JOIN execution_metrics x USING (execution_id) ORDER BY e.rowid"
+    "FROM execution_state e LEFT JOIN execution_metrics x USING (execution_id) WHERE e.rowid > ? ORDER BY e.rowid"
 )
 _MARKOUTS = (
     "SELECT f.execution_id, m.horizon_s, f.price, f.quantity, m.mid "
-    "FROM markouts m JOIN fills f USING (order_id, fill_id)"
+    "FROM execution_state e JOIN fills f USING (execution_id) JOIN markouts m USING (order_id, fill_id) "
+    "WHERE e.rowid > ?"
 )
 
 
@@ -52,16 +53,28 @@ class Markout(msgspec.Struct, kw_only=True):
     missing_e2: int = 0
 
 
-def load_worked(connection: sqlite3.Connection, damage: list[str] | None = None) -> list[WorkedExecution]:
-    """All executions, in the order of their acceptance. One that is damaged is named in `damage`; without it the first
-    raises DamagedRow."""
-    return list(decode_rows(connection.execute(_EXECUTIONS), _worked, damage))
+def row_before(connection: sqlite3.Connection, newest: int) -> int:
+    """The row after which stand the `newest` executions: `load_worked` and `load_markouts` begin there."""
+    (last,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM execution_state").fetchone()
+    return max(0, int(last) - newest)
 
 
-def load_markouts(connection: sqlite3.Connection, damage: list[str] | None = None) -> dict[tuple[str, int], Markout]:
-    """Load the markouts, by execution and horizon in seconds. Damage is reported as by `load_worked`."""
+def load_worked(
+    connection: sqlite3.Connection, damage: list[str] | None = None, after_row: int = 0
+) -> list[WorkedExecution]:
+    """All executions after that row, in the order of their acceptance. One that is damaged is named in `damage`;
+    without it the first raises DamagedRow."""
+    return list(decode_rows(connection.execute(_EXECUTIONS, (after_row,)), _worked, damage))
+
+
+def load_markouts(
+    connection: sqlite3.Connection, damage: list[str] | None = None, after_row: int = 0
+) -> dict[tuple[str, int], Markout]:
+    """Load the markouts of the executions after that row, by execution and horizon in seconds. Damage is reported as by
+    `load_worked`."""
     found: dict[tuple[str, int], Markout] = {}
-    for execution_id, horizon_s, price, count_e2, mid in decode_rows(connection.execute(_MARKOUTS), _markout, damage):
+    stored = connection.execute(_MARKOUTS, (after_row,))
+    for execution_id, horizon_s, price, count_e2, mid in decode_rows(stored, _markout, damage):
         total = found.setdefault((execution_id, horizon_s), Markout())
         if mid is None:
             total.missing_e2 += count_e2
