@@ -15,7 +15,7 @@ from rich.text import Text
 
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.lab.report.page import Section, render_page
-from fsm_exec.lab.report.page import Table as ReportTable
+from fsm_exec.lab.report.tables import Table as ReportTable
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.logs import open_log
 from tests.cli.daemons import command, live_orders, serve, submit, until
