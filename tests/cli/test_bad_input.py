@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.invoking import invoke
 from tests.cli.support import run
 
 START_US = 1_700_000_000_000_000
@@ -147,7 +148,7 @@ def tree(directory: Path) -> dict[str, bytes | str]:
 
 def assert_refused(directory: Path, arguments: tuple[str, ...], *said: str) -> None:
     before = tree(directory)
-    done = run(directory, *arguments)
+    done = invoke(directory, *arguments)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert done.stderr.startswith("fsm-exec: ")
