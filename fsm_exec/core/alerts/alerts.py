@@ -69,7 +69,7 @@ class StoredAlert(msgspec.Struct, frozen=True, kw_only=True):
 
     alert_id: int
     at_us: int
-    kind: str
+    kind: AlertKind
     subject: str
     text: str
     is_urgent: bool

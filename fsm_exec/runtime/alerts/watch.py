@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NoReturn, Protocol, cast
+from typing import Final, NoReturn, Protocol
 
 import trio
 from structlog.typing import FilteringBoundLogger
@@ -84,7 +84,7 @@ class AlertWatch:
     async def _watch(self) -> NoReturn:
         now_us = self._wall.now_us()
         self._standing = {
-            (cast("AlertKind", one.kind), one.subject): now_us
+            (one.kind, one.subject): now_us
             for one in await self._store.load_alerts(-1, standing=True)
             if one.kind in WATCHED
         }

@@ -71,8 +71,8 @@ def _alert(row: tuple[Any, ...]) -> StoredAlert:
         "kind": kind,
         "subject": subject,
         "text": text,
-        "is_urgent": bool(urgent),
-        "is_recovery": bool(recovery),
+        "is_urgent": decode_column(table, alert_id, "urgent", _yes_or_no, urgent),
+        "is_recovery": decode_column(table, alert_id, "recovery", _yes_or_no, recovery),
         "times": times,
         "last_at_us": decode_column(table, alert_id, "last_at", from_iso, last_at),
         "over_at_us": None if over_at is None else decode_column(table, alert_id, "over_at", from_iso, over_at),
@@ -82,6 +82,12 @@ def _alert(row: tuple[Any, ...]) -> StoredAlert:
         else decode_column(table, alert_id, "settled_at", from_iso, settled_at),
     }
     return struct_of(StoredAlert, table, alert_id, tuple(found), tuple(found.values()))
+
+
+def _yes_or_no(value: object) -> bool:
+    if value not in (0, 1):
+        raise ValueError(f"is {value}")
+    return value == 1
 
 
 def _delivery(row: tuple[Any, ...]) -> Delivery:
