@@ -9,14 +9,15 @@ from markupsafe import Markup
 
 from fsm_exec.core.text import one_line
 from fsm_exec.core.values.short_text import dollars, signed, trim_count
-from fsm_exec.core.values.units import MoneyE6, format_money, parse_money
+from fsm_exec.core.values.units import MoneyE6, format_fixed, format_money, parse_money
 from fsm_exec.web.static_files import StaticFiles
 
 
 class Templates:
     """All templates of the page. In them `static("page.css")` is a file's address; the filter `clean` takes control
     characters out of what somebody else wrote; `count_`, `dollars` and `signed` are the short forms of figures, `cents`
-    and `signed_cents` those of an account's money, and `total` sums money up."""
+    and `signed_cents` those of an account's money, `four` an average price; `total` sums
+    money up."""
 
     def __init__(self, static: StaticFiles) -> None:
         self._environment = jinja2.Environment(
@@ -35,6 +36,7 @@ class Templates:
             "signed": signed,
             "cents": lambda money: whole_cents(parse_money(money)),
             "signed_cents": lambda money: signed_cents(parse_money(money)),
+            "four": four_decimals,
             "total": lambda each: format_money(MoneyE6(sum(map(parse_money, each)))),
         }
 
@@ -59,3 +61,10 @@ def whole_cents(amount_e6: int) -> str:
 def signed_cents(amount_e6: int) -> str:
     """The same, with its sign."""
     return f"{'+' if amount_e6 >= 5_000 else ''}{whole_cents(amount_e6)}"
+
+
+def four_decimals(money: str) -> str:
+    """Return dollars to four decimals, half away from zero: averages stand under each other."""
+    value = parse_money(money)
+    rounded = (abs(value) + 50) // 100
+    return format_fixed(-rounded if value < 0 else rounded, 4)

@@ -84,11 +84,11 @@ async def test_a_viewer_goes_on_where_it_was(page: ServedPage) -> None:
 
 
 async def test_a_halt_and_its_reason_are_seen(page: ServedPage) -> None:
-    """The engine's card says halted and why, in words and not by colour alone."""
+    """The engine is said to be halted, and why, in words and not by colour alone."""
     async with page.browser() as browser:
         assert '<span class="badge good">running</span>' in (await browser.get("/")).text
         await page.desk.control.halt()
-        assert "Halted: asked to" in await _until(browser, '<span class="badge bad">halted</span>')
+        assert "Halted:</strong> asked to" in await _until(browser, '<span class="badge bad">halted</span>')
 
 
 @pytest.mark.parametrize(

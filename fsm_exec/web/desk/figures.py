@@ -14,7 +14,7 @@ from fsm_exec.core.account.marks import Mark
 from fsm_exec.core.account.statement import position_lines
 from fsm_exec.core.account.worst_case import loss_e6
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.values.short_text import signed, trim_count, trim_dollars
+from fsm_exec.core.values.short_text import trim_count, trim_dollars
 from fsm_exec.core.values.units import (
     US_PER_S,
     Outcome,
@@ -22,6 +22,7 @@ from fsm_exec.core.values.units import (
     complement,
     format_price,
     opposite,
+    parse_money,
 )
 from fsm_exec.runtime.account.account import Account
 from fsm_exec.runtime.engine import Engine
@@ -117,7 +118,7 @@ def work_line(execution: Execution, now_us: int, slot: str) -> WorkLine:
         price=NONE if seen.price is None else trim_dollars(seen.price),
         orders=seen.orders,
         limit=NONE if seen.limit is None else trim_dollars(seen.limit),
-        cost=NONE if seen.cost is None or not execution.filled_e2 else signed(seen.cost),
+        cost=NONE if seen.cost is None or not execution.filled_e2 else signed_cents(parse_money(seen.cost)),
         until_ms=execution.deadline_us // 1_000,
         left=describe_left(execution.deadline_us - now_us),
         slot=slot,

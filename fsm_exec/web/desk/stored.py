@@ -13,19 +13,19 @@ from fsm_exec.core.account.statement import position_lines
 from fsm_exec.core.alerts.alerts import StoredAlert
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import DamagedRow
-from fsm_exec.core.values.short_text import dollars, trim_count, trim_dollars
+from fsm_exec.core.values.short_text import trim_count
 from fsm_exec.core.values.times import to_iso
-from fsm_exec.core.values.units import format_fixed
+from fsm_exec.core.values.units import format_fixed, parse_money
 from fsm_exec.store.reads.account_reads import load_account
 from fsm_exec.store.reads.alert_reads import load_alerts
 from fsm_exec.store.reads.api_queries import ExecutionSummary, Filter, load_listing
 from fsm_exec.store.reads.execution_reads import load_metrics
 from fsm_exec.web.desk.figures import METHOD_VERSION, NONE, WorkLine, stored_line
+from fsm_exec.web.templates import four_decimals, whole_cents
 
 ENDED_SHOWN: Final = 25
 ALERTS_SHOWN: Final = 12
 UNFINISHED_SHOWN: Final = 1_000
-PRICE_CHARS: Final = len("0.0000")  # of an average, which has six decimals
 MINUTE: Final = slice(len("2023-"), len("2023-04-10T18:00:00"))
 
 
@@ -114,9 +114,9 @@ def _ended_line(execution: ExecutionSummary, metrics: MetricsRow | None) -> Ende
         reason="" if execution.reason in (None, "completed") else str(execution.reason),
         filled=trim_count(execution.filled_quantity),
         target=trim_count(execution.target_quantity),
-        paid=NONE if average is None else trim_dollars(average[:PRICE_CHARS]),
+        paid=NONE if average is None else four_decimals(average),
         cost=NONE if metrics is None or metrics.shortfall is None else cents_of(metrics.shortfall),
-        fees=NONE if metrics is None else dollars(metrics.fees),
+        fees=NONE if metrics is None else whole_cents(parse_money(metrics.fees)),
         note=execution.note or execution.refusal or "",
     )
 

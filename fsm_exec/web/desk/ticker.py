@@ -42,7 +42,9 @@ class DeskTicker(Ticker):
         self._control, self._engine, self._reader, self._wall = control, control.engine, reader, wall
         macro = partial(templates.macro, PARTS)
         self._row, self._work_head = macro("row"), macro("work_head")
-        self._cards = {name: macro(name) for name in ("engine", "exchange", "risk", "quarantine", "positions")}
+        self._cards = {
+            name: macro(name) for name in ("notices", "engine", "exchange", "risk", "quarantine", "positions")
+        }
         self._endings, self._alerts = macro("endings"), macro("alerts")
         self._shown: dict[str, Execution] = {}
         self._slots: dict[Market, str] = {}
@@ -107,7 +109,7 @@ class DeskTicker(Ticker):
         about = self._control.about
         since = clock_of(to_iso(about.since_us))
         seen = figures.standing(self._engine, now_us, since=since, version=about.version, database=about.database)
-        for name in ("engine", "exchange", "quarantine"):
+        for name in ("notices", "engine", "exchange", "quarantine"):
             self.board.put(name, self._cards[name](seen))
         account = self._engine.account
         risk = None if account is None else figures.risk_seen(account)

@@ -72,9 +72,9 @@
     [...made.querySelectorAll("details")].forEach((one, i) => { if (open[i]) one.open = true; });
     old.replaceWith(made);
     [...made.querySelectorAll(".scroll")].forEach((one, i) => { if (scrolled[i]) [one.scrollLeft, one.scrollTop] = scrolled[i]; });
-    const again = held && made.querySelectorAll(held.tagName)[nth];
-    if (again) again.focus({ preventScroll: true });
+    if (held) lost.push(() => made.querySelectorAll(held.tagName)[nth]);
   };
+  let lost = []; // what had the focus, to be found again once other scripts have put their buttons in
 
   const apply = (event) => {
     const { now_ms, changes } = JSON.parse(event.data);
@@ -86,6 +86,8 @@
       if (slot) for (const element of document.getElementsByClassName(slot)) setText(element, text || "");
     }
     document.dispatchEvent(new CustomEvent("fsm-exec:changed"));
+    for (const find of lost) { const again = find(); if (again) again.focus({ preventScroll: true }); }
+    lost = [];
   };
 
   const begin = () => {
