@@ -44,6 +44,7 @@ HEAVY_MODULES = (
     "web/test_hour.py",
     "web/browser/test_looks.py",
     "web/browser/test_slider.py",
+    "web/browser/test_other_sites.py",
     "web/browser/test_watching.py",
 )
 
