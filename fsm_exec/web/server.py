@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlencode
@@ -38,9 +38,15 @@ class PageDoor:
 
 @asynccontextmanager
 async def page_parts(
-    control: Control | None, database: Path, environment: str, wall: WallClock, log: FilteringBoundLogger
+    control: Control | None,
+    database: Path,
+    environment: str,
+    wall: WallClock,
+    log: FilteringBoundLogger,
+    now_s: Callable[[], float] | None = None,
 ) -> AsyncIterator[PageParts]:
-    """Make what every page is made with. Raises UserError for a database that is none of ours."""
+    """Make what every page is made with. Links and sessions age by `now_s`, by default trio's clock. Raises UserError
+    for a database that is none of ours."""
     static = StaticFiles()
     with open_reader(database, is_own_engines=control is not None) as reader:
         async with trio.open_nursery() as nursery:
@@ -52,7 +58,7 @@ async def page_parts(
                 environment=environment,
                 templates=Templates(static),
                 static=static,
-                sessions=Sessions(trio.current_time),
+                sessions=Sessions(now_s or trio.current_time),
                 tickers=tickers,
                 wall=wall,
                 log=log,
@@ -68,12 +74,13 @@ async def run_page(
     listening: socket.socket,
     wall: WallClock,
     log: FilteringBoundLogger,
+    now_s: Callable[[], float] | None = None,
 ) -> AsyncIterator[PageDoor]:
     """Serve the page on `listening`, which the server owns from here on, while the block runs. Without `control` the
-    database alone is shown. Raises UserError for a database that is none of ours."""
+    database alone is shown. `now_s` as in `page_parts`. Raises UserError for a database that is none of ours."""
     url, port = url_of(listening), listening.getsockname()[1]
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(page_parts(control, database, environment, wall, log))
+        parts = await stack.enter_async_context(page_parts(control, database, environment, wall, log, now_s))
         await stack.enter_async_context(run_server(page_app(parts, port), listening, log))
         stack.callback(parts.tickers.close)  # before the server waits for the streams to end
         yield PageDoor(url, parts.sessions)

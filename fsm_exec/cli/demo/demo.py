@@ -20,6 +20,7 @@ from fsm_exec.paper.tapes.tape import Tape, copies, read_tape
 from fsm_exec.plugins import installed
 
 GENERATED_TAPE_S = 600
+ON_PAGE_S = 60  # how long the tape plays on the live page, if no speed is asked for
 GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
 
 
@@ -44,6 +45,7 @@ GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the 
 @click.option("--speed", help="How much faster than life, or 'max'; 1 uses sockets.  [default: about half a minute]")
 @click.option("--db", type=click.Path(path_type=Path), help="The database.  [default: a new file here]")
 @click.option("--open", "opens", is_flag=True, help="Open the picture of an episode in the browser, once it is drawn.")
+@click.option("--web", "on_page", is_flag=True, help="Play it on the live page, in a minute; it stays until Ctrl-C.")
 @click.option("--crash", is_flag=True, help="The engine as a process, killed twice in mid-work; takes about a minute.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def demo(
@@ -60,6 +62,7 @@ def demo(
     speed: str | None,
     db: Path | None,
     opens: bool,
+    on_page: bool,
     crash: bool,
     as_json: bool,
 ) -> None:
@@ -71,6 +74,8 @@ def demo(
         profile = profile or (CRASH_PROFILE if recording is None else None)
     path = new_database_path(db)
     if crash:
+        if on_page:
+            raise UserError("--web and --crash: the page ends with its engine; leave one of them out")
         if opens:
             raise UserError("--open and --crash: no picture is drawn of a run with kills; leave one of them out")
         check_crash_options(speed, horizon, path)
@@ -82,8 +87,11 @@ def demo(
         sys.exit(CrashRun(tape, name, choices, seed, path, trouble, as_json=as_json).run())
     starts = schedule(choices, tape.length_us)
     tapes = copies(tape, len(choices.methods))
-    pace = parse_speed(speed, tape)
-    sys.exit(DemoRun(tapes, name, starts, choices, pace, seed, path, trouble, as_json=as_json, opens=opens).run())
+    if on_page and speed == "max":
+        raise UserError("--web and --speed max: a browser cannot follow; give a number, or leave --speed out")
+    pace = parse_speed(speed, tape, ON_PAGE_S) if on_page else parse_speed(speed, tape)
+    shown = {"as_json": as_json, "opens": opens, "on_page": on_page}
+    sys.exit(DemoRun(tapes, name, starts, choices, pace, seed, path, trouble, **shown).run())
 
 
 def _tape(recording: Path | None, profile: str | None, seed: int) -> tuple[Tape, str]:

@@ -65,10 +65,11 @@ def check_on_grid(choices: DemoChoices, tape: Tape) -> None:
         )
 
 
-def parse_speed(text: str | None, tape: Tape) -> float | None:
-    """Parse virtual seconds a real second; None is as fast as it goes. Raises UserError."""
+def parse_speed(text: str | None, tape: Tape, real_time_s: int = REAL_TIME_S) -> float | None:
+    """Parse virtual seconds a real second; None is as fast as it goes. Without a text the whole takes `real_time_s`.
+    Raises UserError."""
     if text is None:
-        return max(LIVE_SPEED + 1, tape.length_us / 1_000_000 / REAL_TIME_S)
+        return max(LIVE_SPEED + 1, tape.length_us / 1_000_000 / real_time_s)
     if text == "max":
         return None
     try:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 import trio
+import trio.testing
 
 from fsm_exec.cli.database.methods import method_finder
 from fsm_exec.cli.demo.database import open_demo_store
+from fsm_exec.cli.demo.live_page import open_browser, open_live_page
 from fsm_exec.cli.demo.options import LIVE_SPEED
 from fsm_exec.cli.demo.picture import draw_picture, open_picture
 from fsm_exec.cli.demo.plan import BOOK_WAIT_US, DemoChoices, PlannedStart, target_price
@@ -58,13 +60,16 @@ class DemoRun:
         *,
         as_json: bool,
         opens: bool,
+        on_page: bool = False,
     ) -> None:
-        """`tapes` has the market of each method, all of them the same tape; `opens`: the picture, in a browser."""
+        """`tapes` has the market of each method, all of them the same tape; `opens`: the picture, in a browser;
+        `on_page`: the run is played on the live page, which stays until Ctrl-C."""
         self._faults = None if faults is None else FaultPlan(faults, seed)
         self._tapes, self._name, self._starts, self._choices = tapes, tape_name, starts, choices
         self._started: dict[str, PlannedStart] = {}
         self._worked: list[Worked] = []
         self._speed, self._seed, self._db, self._as_json, self._opens = speed, seed, db, as_json, opens
+        self._on_page, self._stays = on_page, False
         self._live = speed == LIVE_SPEED
         self._interrupted = trio.Event()
         self._began = False  # the database is open and accepted
@@ -82,7 +87,7 @@ class DemoRun:
                 for line in restrict_modes(self._db):
                     say(f"fsm-exec: {line}", err=True)
                 main = partial(self._main, log_file)
-                code = trio.run(main) if self._live else run_virtual(main, seed=self._seed)
+                code = self._run_lane(main)
         except BaseException:
             if created and not self._began:  # refused before anything began: nothing half-written stays
                 with suppress(OSError):  # the refusal is what the user should read
@@ -90,23 +95,40 @@ class DemoRun:
             raise
         finally:
             self._screen.close()
-        if self._worked and not self._interrupted.is_set():
+        if self._worked and (self._stays or not self._interrupted.is_set()):
             self._draw()
         return code
 
+    def _run_lane(self, main: Callable[[], Awaitable[int]]) -> int:
+        if self._live:
+            return trio.run(main)
+        if self._on_page:  # sockets need a clock that runs: it runs faster, and nothing is promised of the order
+            assert self._speed is not None
+            return trio.run(main, clock=trio.testing.MockClock(rate=self._speed))
+        return run_virtual(main, seed=self._seed)
+
     async def _main(self, log_file: TextIO) -> int:
-        async with self._session_on_paper(log_file) as session:
+        async with AsyncExitStack() as stack:
+            session = await stack.enter_async_context(self._session_on_paper(log_file))
             self._began = True
+            if self._on_page:
+                open_browser(await stack.enter_async_context(open_live_page(session, self._db, log_file)))
             self._open_screen(session)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_drawing, session)
                 await nursery.start(self._stop_on_signals, session)
                 await self._submit_all(session)
                 await session.engine.wait_idle()
+                self._screen.tick(session.engine, session.wall.now_us())
+                self._screen.close()
+                self._screen = NoScreen()
+                code = await self._report(session)
+                if self._on_page and not self._interrupted.is_set():
+                    self._stays = True
+                    say("The page stays until Ctrl-C.", err=True)
+                    await self._interrupted.wait()
                 nursery.cancel_scope.cancel()
-            self._screen.tick(session.engine, session.wall.now_us())
-            self._screen.close()
-            return await self._report(session)
+            return code
 
     def _draw(self) -> None:
         """Draw the picture, unless a script reads the output and nobody wants to look at it."""
@@ -165,7 +187,7 @@ class DemoRun:
             while True:
                 await trio.sleep(TICK_S)
                 draw()
-        await keep_pace(self._speed, draw)
+        await keep_pace(None if self._on_page else self._speed, draw)
 
     async def _stop_on_signals(
         self, session: Session, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -219,7 +241,8 @@ class DemoRun:
 
     async def _report(self, session: Session) -> int:
         ended = sorted(session.engine.ended.values(), key=lambda e: e.execution.execution_id)
-        self._worked = [Worked(self._started[e.execution.execution_id], e) for e in ended]
+        planned = [(self._started.get(e.execution.execution_id), e) for e in ended]
+        self._worked = [Worked(start, e) for start, e in planned if start is not None]  # not what the page submitted
         results, totals = [result_of(e) for e in ended], totals_of(self._worked)
         if self._faults is not None:  # the books are compared in calm: what is on its way arrives first
             self._faults.stop(session.wall.now_us())
