@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from fsm_exec.core.account.brake import RiskState
+from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.account.rows import (
     AccountFill,
     AccountLook,
@@ -20,6 +21,7 @@ from fsm_exec.core.account.rows import (
     Opening,
     RiskLogRow,
     TakenOver,
+    holding_of,
 )
 from fsm_exec.core.errors import SaveRefused
 from fsm_exec.core.market.account import EventShape, Settlement
@@ -27,6 +29,7 @@ from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import AccountStore
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, MoneyE6, PriceE4
+from fsm_exec.runtime.account.ledger import Ledger
 from fsm_exec.store.maintenance.integrity import check_database
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import account_reads, profit_queries
@@ -252,3 +255,24 @@ def test_what_an_execution_may_still_cost_is_checked_against_its_journal(databas
         unfinished[0],
         True,
     )
+
+
+async def test_books_in_memory_are_those_of_the_rows_whatever_comes_first(
+    open_store: OpenStore, samples: Samples
+) -> None:
+    """Average cost depends on the order of fills: one that is heard of after a newer one has the books read again."""
+    async with open_store() as store:
+        ledger = Ledger(RiskLimits())
+        store.on_saved(ledger.take_save)
+        for seq, (fill_id, price, quantity, after_us) in enumerate(
+            (("f1", "0.5000", "2.00", 0), ("f3", "0.6000", "2.00", 9), ("f2", "0.4000", "3.00", 4)), start=1
+        ):
+            name = f"fxaaaaaaaaaa-e{seq}-1-1"
+            child = replace(samples.child(name), order_id=fill_id)
+            at_us = T0_US + after_us
+            one = samples.fill(fill_id, client_order_id=name)
+            one = replace(one, price=price, quantity=quantity, traded_at_us=at_us, order_id=fill_id)
+            save = samples.save(f"e{seq}", fills=(one,), children=(child,))
+            await store.save(replace(save, outcome="no" if fill_id == "f2" else "yes"))
+        await ledger.reload_stale(store)
+        assert ledger.markets["KXTEST-1"] == holding_of(await store.load_books("KXTEST-1"))

@@ -122,7 +122,7 @@ class MarketBooks(msgspec.Struct, frozen=True, kw_only=True):
 class MarketHolding(msgspec.Struct, frozen=True, kw_only=True):
     """What the books of one market come to. `ours_e2` is the signed count of what our executions bought, `by_hand_e2`
     of fills that none of them made, both before any settlement. `has_by_hand`: there are such fills, which may come to
-    nothing."""
+    nothing. `last_at_us` is when the newest entry of its books was made."""
 
     ticker: str
     event: str
@@ -131,6 +131,7 @@ class MarketHolding(msgspec.Struct, frozen=True, kw_only=True):
     ours_e2: CountE2
     by_hand_e2: CountE2
     has_by_hand: bool = False
+    last_at_us: int = 0
     settlement: Settlement | None = None
 
 
@@ -157,6 +158,7 @@ def holding_of(books: MarketBooks) -> MarketHolding:
         ours_e2=CountE2(ours),
         by_hand_e2=CountE2(by_hand),
         has_by_hand=has_by_hand,
+        last_at_us=books.entries[-1].at_us if books.entries else 0,
         settlement=books.settlement,
     )
 

@@ -1,8 +1,8 @@
 """The account's books in memory: what is held of each market, and what its events say.
 
 Our own fills come with each save, once it is durable. What they cannot tell exactly (a fill that is corrected or taken
-back, or that may have been counted as made by hand before its order was known) makes the market stale: its books are
-read again.
+back, that may have been counted as made by hand before its order was known, or that is not newer than all others, since
+average cost depends on their order) makes the market stale: its books are read again.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Ledger:
         market = self.markets[save.ticker]
         if market.has_by_hand:
             self.stale.add(save.ticker)
-        holding, ours = market.holding, int(market.ours_e2)
+        holding, ours, last_at_us = market.holding, int(market.ours_e2), market.last_at_us
         if market.settlement is not None:
             self.stale.add(save.ticker)  # a fill before the end that was heard of after it
             return
@@ -91,7 +91,10 @@ class Ledger:
             count = parse_count(row.quantity)
             holding = holding.bought(save.outcome, parse_price(row.price), count, parse_money(row.fee))
             ours += count if save.outcome == "yes" else -count
-        self.markets[save.ticker] = replace(market, holding=holding, ours_e2=CountE2(ours))
+            if row.traded_at_us <= last_at_us:
+                self.stale.add(save.ticker)
+            last_at_us = max(last_at_us, row.traded_at_us)
+        self.markets[save.ticker] = replace(market, holding=holding, ours_e2=CountE2(ours), last_at_us=last_at_us)
 
     async def reload_stale(self, account: AccountStore) -> None:
         """Read the books of stale markets again. A fill that is booked here meanwhile may be in what was read or not:
