@@ -42,6 +42,7 @@ HEAVY_MODULES = (
     "specification/test_fuzzing.py",
     "web/browser/test_acting.py",
     "web/test_hour.py",
+    "web/browser/test_growth.py",
     "web/browser/test_looks.py",
     "web/browser/test_slider.py",
     "web/browser/test_other_sites.py",

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from markupsafe import Markup
 
 from fsm_exec.core.execution.describe import short_id
-from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4
+from fsm_exec.core.execution.execution import Fill
+from fsm_exec.core.values.units import US_PER_S, CountE2, MoneyE6, PriceE4
 from fsm_exec.lab.report.execution_books import Books
 from fsm_exec.lab.report.execution_frame import Frame, lines_of
 from fsm_exec.lab.report.execution_rows import Row, rows_of
@@ -28,6 +29,8 @@ LABEL_PX: Final = 14.0
 ROWS_MAX: Final = 14
 TITLED_MAX: Final = 400
 """Beyond that many marks of a kind are drawn as one, without a text each."""
+TOGETHER_PX: Final = 4.0
+"""Fills beyond that many are drawn together where they lie this near."""
 CHARACTER_PX: Final = 6.4
 SECOND_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400)
 CENT_STEPS: Final = (1, 2, 5, 10, 20)
@@ -237,17 +240,27 @@ def _marks(plot: _Plot) -> Iterator[Markup]:
 
 
 def _fills(plot: _Plot) -> Iterator[Markup]:
-    """Circles whose area is the count; a taker's has a ring."""
+    """Circles whose area is the count; a taker's has a ring. Of very many those that lie on one place are one circle,
+    so that a drawing does not grow with the fills."""
     fills = plot.scene.story.execution.fills
-    most = max((fill.count_e2 for fill in fills), default=1)
-    for fill in fills:
-        radius = max(3.5, 11 * math.sqrt(fill.count_e2 / most))
+    places: dict[tuple[object, ...], list[Fill]] = {}
+    for number, fill in enumerate(fills):
+        where = number if len(fills) <= TITLED_MAX else plot.x(fill.traded_at_us) // TOGETHER_PX
+        places.setdefault((where, fill.price_e4, fill.is_taker), []).append(fill)
+    counts = [sum(fill.count_e2 for fill in found) for found in places.values()]
+    most = max(counts, default=1)
+    for found, count_e2 in zip(places.values(), counts, strict=True):
+        first, last = found[0], found[-1]
+        times = f" in {len(found)} fills" if len(found) > 1 else ""
+        until = f" to {clock(last.traded_at_us)}" if len(found) > 1 else ""
         told = (
-            f"Bought {count(fill.count_e2)} at {price(fill.price_e4)} as {'taker' if fill.is_taker else 'maker'}, "
-            f"fee ${money(fill.fee_e6)}, {clock(fill.traded_at_us)}"
+            f"Bought {count(CountE2(count_e2))}{times} at {price(first.price_e4)} as "
+            f"{'taker' if first.is_taker else 'maker'}, fee ${money(MoneyE6(sum(fill.fee_e6 for fill in found)))}, "
+            f"{clock(first.traded_at_us)}{until}"
         )
-        x, y = plot.x(fill.traded_at_us), plot.y(fill.price_e4)
-        yield element("circle", told, cx=x, cy=y, r=radius, css="fill taker" if fill.is_taker else "fill maker")
+        x, y = plot.x(first.traded_at_us), plot.y(first.price_e4)
+        radius = max(3.5, 11 * math.sqrt(count_e2 / most))
+        yield element("circle", told, cx=x, cy=y, r=radius, css="fill taker" if first.is_taker else "fill maker")
 
 
 def _rows(plot: _Plot, rows: Sequence[Row], top: float) -> Iterator[Markup]:

@@ -17,6 +17,12 @@ from tests.web.browser.pages import Visit, visiting
 
 WIDTHS = (360, 800, 1280, 2560)
 SCHEMES = ("light", "dark")
+CUT_LABELS = """
+[...document.querySelectorAll('svg text')].filter(text => {
+  const label = text.getBoundingClientRect(), drawing = text.ownerSVGElement.getBoundingClientRect();
+  return label.width && (label.left < drawing.left - 1 || label.right > drawing.right + 1);
+}).map(text => text.textContent)
+"""
 FILLED, CANCELLED, AT_WORK = "e000001", "e000002", "e000003"
 
 
@@ -76,7 +82,8 @@ def open_page(visit: Visit, daemon: Daemon, address: str) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_no_page_scrolls_sideways(busy: Daemon, browser: Browser, scheme: str, shown: list[str]) -> None:
-    """At 360, 800, 1280 and 2560 pixels; wide tables scroll in a box of their own. Nobody else is asked."""
+    """At 360, 800, 1280 and 2560 pixels; wide tables scroll in a box of their own, and no label of a
+    drawing is cut off. Nobody else is asked."""
     for width in WIDTHS:
         with visiting(browser, width=width, scheme=scheme) as visit:
             visit.page.goto(busy.link())
@@ -85,6 +92,7 @@ def test_no_page_scrolls_sideways(busy: Daemon, browser: Browser, scheme: str, s
                 open_page(visit, busy, address)
                 if wider := visit.sideways():
                     shown.append(f"{address} at {width} ({scheme}): {wider} px wider than the window")
+                shown += [f"{address} at {width} ({scheme}): {label!r} is cut off" for label in visit.value(CUT_LABELS)]
             visit.complaints = [said for said in visit.complaints if "/no-such-page" not in said]
             visit.assert_quiet(busy.origin)
 
