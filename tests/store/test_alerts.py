@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +14,9 @@ from fsm_exec.core.account.brake import RiskState
 from fsm_exec.core.account.rows import AccountLook, Difference, RiskLogRow
 from fsm_exec.core.alerts.alerts import Alert, AlertOver, Delivery
 from fsm_exec.core.errors import SaveRefused
+from fsm_exec.core.journal.crashpoints import install
+from fsm_exec.store.alert_rows import Quarantine
+from fsm_exec.store.batch import write_batch
 from fsm_exec.store.maintenance.integrity import check_database
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads import alert_reads
@@ -179,3 +184,28 @@ async def test_a_damaged_alert_is_named(open_file_store: OpenStore, database: Pa
         assert connection.execute(damage).rowcount == 1
     findings = check_database(database, every=True).findings
     assert [one for one in findings if f"of {table} is damaged" in one.what], findings
+
+
+def quarantine_and_die(database: Path, at: str) -> int:
+    """The exit code of a process that kills itself at a point of the save."""
+    child = os.fork()
+    if child == 0:
+        install(lambda name: os.kill(os.getpid(), signal.SIGKILL) if name == at else None)
+        with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+            write_batch(connection, [Quarantine("e1", "three restarts in a minute", T0_US)])
+        os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize(("at", "is_there"), [("commit.before", False), ("commit.after", True)])
+async def test_a_kill_around_a_commit_leaves_fact_and_alert_or_neither(
+    open_file_store: OpenStore, samples: Samples, database: Path, at: str, is_there: bool
+) -> None:
+    """The process dies of SIGKILL just before or just after the commit: no quarantine is without its alert."""
+    async with open_file_store() as store:
+        await store.save(samples.save())
+    assert quarantine_and_die(database, at) == -signal.SIGKILL
+    async with open_file_store() as store:
+        (execution,) = await store.load_unfinished()
+        alerts = await store.load_alerts(9)
+    assert (execution.quarantine is not None, len(alerts) == 1) == (is_there, is_there)
