@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Final
 
 from starlette.applications import Starlette
@@ -43,7 +44,9 @@ def page_app(parts: PageParts, port: int) -> ASGIApp:
         parts.log.error("page_failed", path=request.url.path, exc_info=error)
         return parts.respond(request, "message.html", 500, title="This page failed; the log says more")
 
-    inner = Starlette(routes=routes, exception_handlers={HTTPException: say_error, ExecError: say_failure})
+    inner = Starlette(
+        routes=routes, exception_handlers={HTTPException: say_error, ExecError: say_failure, sqlite3.Error: say_failure}
+    )
     inner.router.redirect_slashes = False
     return Guard(inner, parts, port)
 

@@ -13,6 +13,7 @@ import trio
 
 from fsm_exec.core.values.units import parse_count, parse_price
 from fsm_exec.paper.tapes.tape import BookSnapshot
+from fsm_exec.web.database import LiveReader
 from fsm_exec.web.desk.figures import describe_left
 from fsm_exec.web.desk.stored import AlertLine, EndedLine, cents_of, load_stored_desk
 from tests.control.conftest import TICKER
@@ -128,6 +129,21 @@ async def test_a_database_alone_has_its_own_desk(page: ServedPage) -> None:
     desk = await page.parts.reader.read(load_stored_desk)
     assert [(line.execution_id, line.slot, line.price) for line in desk.working] == [(name, "", "-")]
     assert desk.damage == []
+
+
+async def test_a_database_that_fails_takes_nothing_else_off_the_desk(page: ServedPage) -> None:
+    """What is at work and the state of the engine are shown all the same, and what is missing is said; the page of an
+    execution, which needs it, fails in words."""
+    name = await page.desk.accepted()
+    async with page.browser() as browser:
+        await _until(browser, f'id="w-{name}"')
+        assert isinstance(page.parts.reader, LiveReader)
+        page.parts.reader.close()
+        await page.desk.control.cancel(name)
+        text = await _until(browser, "The database cannot be read")
+        assert '<span class="badge good">running</span>' in text
+        failed = await browser.get(f"/executions/{name}")
+        assert (failed.status_code, "This page failed" in failed.text) == (500, True)
 
 
 async def test_the_reader_cannot_write(page: ServedPage) -> None:

@@ -7,6 +7,7 @@ the database, by indexes, when something has ended, and every few seconds.
 
 from __future__ import annotations
 
+import sqlite3
 from functools import partial
 from itertools import count
 from typing import Final
@@ -15,13 +16,14 @@ import trio
 from markupsafe import Markup, escape
 
 from fsm_exec.control.service import Control
+from fsm_exec.core.errors import ExecError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import US_PER_S, Outcome
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.web.database import DatabaseReader
 from fsm_exec.web.desk import figures
-from fsm_exec.web.desk.stored import clock_of, load_endings, load_newest_alerts
+from fsm_exec.web.desk.stored import AlertLine, EndedLine, clock_of, load_endings, load_newest_alerts
 from fsm_exec.web.live.tickers import Ticker
 from fsm_exec.web.templates import Templates
 
@@ -31,6 +33,7 @@ ROWS_AT_ONCE: Final = 32
 """So many are made before others may run: the engine goes on while a page of a thousand is made."""
 SLOW_US: Final = US_PER_S
 STORED_US: Final = 5 * US_PER_S
+EACH_HELD_US: Final = 20_000  # between two looks at what is held, for each market: a look takes some 100 us of each
 Market = tuple[str, Outcome]
 
 
@@ -48,7 +51,7 @@ class DeskTicker(Ticker):
         self._endings, self._alerts = macro("endings"), macro("alerts")
         self._shown: dict[str, Execution] = {}
         self._slots: dict[Market, str] = {}
-        self._slow_at_us = self._stored_at_us = 0
+        self._slow_at_us = self._held_at_us = self._stored_at_us = 0
         self._lock = trio.Lock()
 
     async def refresh(self) -> None:
@@ -112,15 +115,22 @@ class DeskTicker(Ticker):
         for name in ("notices", "engine", "exchange", "quarantine"):
             self.board.put(name, self._cards[name](seen))
         account = self._engine.account
-        risk = None if account is None else figures.risk_seen(account)
-        held = [] if account is None else figures.positions(account, self._engine, now_us)
-        self.board.put("risk", self._cards["risk"](risk))
-        self.board.put("positions", self._cards["positions"](held, has_engine=True))
+        self.board.put("risk", self._cards["risk"](None if account is None else figures.risk_seen(account)))
+        held = 0 if account is None else len(account.ledger.markets)
+        if abs(now_us - self._held_at_us) >= max(SLOW_US, held * EACH_HELD_US):
+            self._held_at_us = now_us
+            lines = [] if account is None else figures.positions(account, self._engine, now_us)
+            self.board.put("positions", self._cards["positions"](lines, has_engine=True))
 
     async def _refresh_stored(self) -> None:
-        endings, alerts = await self._reader.read(lambda found: (load_endings(found), load_newest_alerts(found)))
-        self.board.put("endings", self._endings(endings))
-        self.board.put("alerts", self._alerts(alerts))
+        """A database that fails takes nothing else off the desk, which is needed most then."""
+        trouble, endings, alerts = "", list[EndedLine](), list[AlertLine]()
+        try:
+            endings, alerts = await self._reader.read(lambda found: (load_endings(found), load_newest_alerts(found)))
+        except (sqlite3.Error, ExecError) as error:
+            trouble = f"The database cannot be read: {error}"
+        self.board.put("endings", self._endings(endings, trouble))
+        self.board.put("alerts", self._alerts(alerts, trouble))
 
     def _slot(self, execution: Execution) -> str:
         market = _market(execution)
