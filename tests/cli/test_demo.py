@@ -334,8 +334,9 @@ def test_on_a_terminal_the_table_lives_and_the_results_stay(tmp_path: Path, colu
 
 
 WHOLE = re.compile(
-    r"^e0000\d\d +(deadline_walker|passive_mid) +(yes|no) +(pending|split|walking|partial|filled|deadline|no_liquidity)"
-    r" +\d+/\d+ +(\S+ +)??(-|0\.\d\d+) +(-|0\.\d\d+) +(-|0\.\d\d+) +(-|\d+) *$"
+    r"^e0000\d\d +(yes|no) +(deadline_walker|passive_mid)"
+    r" +(pending|split|walking|partial|filled|deadline|no_liquidity)(, ends: \w+)?"
+    r" +\d+/\d+ +([ ━╸╺]+ +)??((-|0\.\d\d+) +){3,4}(-|-?\d+\.\d\d+) +(\d\d-\d\d [\d:]{8} +)?(-|(\d+m)?\d+s) *$"
 )
 
 

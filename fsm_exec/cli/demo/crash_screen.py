@@ -15,7 +15,7 @@ from rich.text import Text
 
 from fsm_exec.cli.demo.crash_audit import KINDS, OrderFates, UnfinishedWork, kind_of, load_saved
 from fsm_exec.cli.demo.results import ExecutionResult
-from fsm_exec.cli.demo.screen import BAR_WIDTH, COLOURS
+from fsm_exec.cli.tables.working import BAR_WIDTH, COLOURS
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.values.units import format_count, format_fixed
 

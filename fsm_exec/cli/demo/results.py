@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.cli.demo.totals import MethodTotal, cents
+from fsm_exec.cli.tables.columns import Column, figures, lay_out, names, words
 from fsm_exec.core.market.orders import FillListing, OrderListing
 from fsm_exec.core.values.short_text import trim_dollars
 from fsm_exec.core.values.units import MoneyE6, format_count, format_money, format_price, rounded_ratio
 from fsm_exec.runtime.engine import EndedExecution
 
-WIDE = 90  # columns of a screen on which the table stands at its ease
 CENTICENTS_LEN = len("0.0000")  # the table cuts averages to what a price can show; the document has all digits
 
 
@@ -102,33 +101,23 @@ def differences(ended: Iterable[EndedExecution], orders: OrderListing, fills: Fi
 
 
 def table_of(results: list[ExecutionResult], width: int) -> Table:
-    """Lay out the results for a person, within 80 columns: a narrow screen brings the columns together and breaks
-    names, never figures. `cost` is the all-in shortfall."""
-    table = Table(
-        title="Results (cost: all-in shortfall, cents per contract)",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1 if width >= WIDE else 0, 0, 0),
-        show_edge=False,
-    )
-    for heading in ("id", "algorithm", "side", "end"):
-        table.add_column(heading, no_wrap=heading != "algorithm", overflow="fold")
-    for heading in ("filled", "target\nprice", "paid", "cost\nc", "fees\n$", "s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for r in results:
-        table.add_row(
-            r.execution_id,
-            r.algorithm,
-            r.outcome,
-            r.state if r.reason in ("completed", None) else r.reason,
-            f"{_short(r.filled_quantity)}/{_short(r.target_quantity)}",
-            "-" if r.target_price is None else trim_dollars(r.target_price),
-            "-" if r.average_fill_price is None else trim_dollars(r.average_fill_price[:CENTICENTS_LEN]),
-            "-" if r.shortfall is None else cents(r.shortfall),
-            trim_dollars(r.fees),
-            "-" if r.time_to_full_fill is None else str(r.time_to_full_fill),
-        )
-    return table
+    """Lay out the results for a person: a narrow screen brings the columns together and breaks names, never figures.
+    `cost` is the all-in shortfall."""
+    ends = [r.state if r.reason in ("completed", None) else str(r.reason) for r in results]
+    paid = ["-" if r.average_fill_price is None else r.average_fill_price[:CENTICENTS_LEN] for r in results]
+    columns = [
+        Column("id", [r.execution_id for r in results]),
+        names("algorithm", [r.algorithm for r in results]),
+        Column("side", [r.outcome for r in results]),
+        words("end", ends),
+        Column("filled", [f"{_short(r.filled_quantity)}/{_short(r.target_quantity)}" for r in results], right=True),
+        figures("target\nprice", ["-" if r.target_price is None else trim_dollars(r.target_price) for r in results]),
+        figures("paid", ["-" if one == "-" else trim_dollars(one) for one in paid]),
+        figures("cost\nc", ["-" if r.shortfall is None else cents(r.shortfall) for r in results]),
+        figures("fees\n$", [trim_dollars(r.fees) for r in results]),
+        figures("s", ["-" if r.time_to_full_fill is None else str(r.time_to_full_fill) for r in results]),
+    ]
+    return lay_out(columns, width, title="Results (cost: all-in shortfall, cents per contract)")
 
 
 def _short(count: str) -> str:

@@ -9,34 +9,24 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from rich.box import SIMPLE_HEAD
+import msgspec
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from fsm_exec.cli.output import Page
-from fsm_exec.core.algorithm.market_view import MarketView
+from fsm_exec.cli.tables.columns import lay_out
+from fsm_exec.cli.tables.working import working_columns
+from fsm_exec.control.overview_schema import WorkingExecution
+from fsm_exec.control.overview_views import working_execution
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.values.short_text import trim_dollars
-from fsm_exec.core.values.units import CountE2, PriceE4, format_count, format_price
+from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.runtime.engine import Engine
 
 PLAIN_WIDTH = 100  # of the tables when no terminal says how wide it is
 TABLE_WIDTH_MIN = 80  # in less the tables would be cut to nothing
 REDRAW_S = 0.1  # of real time: faster is only flicker
 ROWS_MAX = 16
-BAR_WIDTH = 12
-BAR_FROM_WIDTH = 100  # in less the bar goes first: no price, state or time is ever cut
-COLOURS = {
-    "pending": "dim",
-    "split": "cyan",
-    "walking": "yellow",
-    "partial": "magenta",
-    "filled": "green",
-    "cancelled": "red",
-}
 
 
 def console_of_a_demo() -> tuple[Console, bool]:
@@ -89,7 +79,7 @@ class LiveTable:
 
     def __init__(self, console: Console, title: str, began_us: int, length_us: int, planned: int) -> None:
         self._title, self._began_us, self._length_us, self._planned = title, began_us, length_us, planned
-        self._has_bar = console.width >= BAR_FROM_WIDTH
+        self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._live.start()
         self._drawn_s = 0.0
@@ -104,45 +94,22 @@ class LiveTable:
         self._live.stop()
 
     def _draw(self, engine: Engine, now_us: int) -> Group:
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-        for heading in ("id", "algorithm", "side", "state", "filled"):
-            table.add_column(heading, no_wrap=heading != "algorithm", overflow="fold")
-        if self._has_bar:
-            table.add_column("progress", width=BAR_WIDTH)
-        for heading in ("bid", "ours", "ask", "left"):
-            table.add_column(heading, justify="right", no_wrap=True)
         shown = sorted(executions_of(engine), key=lambda e: e.execution_id)[-ROWS_MAX:]
-        for execution in shown:
-            table.add_row(*self._row(engine, execution, now_us))
+        rows = [_row(engine, execution, now_us) for execution in shown]
         passed = max(0, now_us - self._began_us)
         head = Text.assemble(
             (self._title, "bold"),
             f"   {passed // 1_000_000}/{self._length_us // 1_000_000} s of the tape"
             f"   {len(engine.actors)} at work, {len(engine.ended)} of {self._planned} ended",
         )
-        return Group(head, table)
+        return Group(head, lay_out(working_columns(rows, is_one_market=True), self._console.width))
 
-    def _row(self, engine: Engine, execution: Execution, now_us: int) -> list[str | Text | ProgressBar]:
-        view: MarketView | None = None if execution.is_ended else engine.view(execution.terms.ticker, execution.outcome)
-        price = next((c.price_e4 for c in execution.children if c.is_open), None)
-        state = (execution.reason or "") if execution.state == "cancelled" else execution.state
-        return [
-            execution.execution_id,
-            execution.method.partition("@")[0],
-            execution.outcome,
-            Text(state, style=COLOURS[execution.state]),
-            _filled(execution),
-            *self._bar(execution),
-            _price(None if view is None else view.best_bid),
-            _price(price),
-            _price(None if view is None else view.best_ask),
-            "-" if execution.is_ended else str(max(0, execution.deadline_us - now_us) // 1_000_000),
-        ]
 
-    def _bar(self, execution: Execution) -> list[ProgressBar]:
-        if not self._has_bar:
-            return []
-        return [ProgressBar(total=execution.target_e2, completed=execution.filled_e2, width=BAR_WIDTH)]
+def _row(engine: Engine, execution: Execution, now_us: int) -> WorkingExecution:
+    """Return an execution as the table has it; one that has ended has no market any more, but a reason."""
+    if not execution.is_ended:
+        return working_execution(execution, engine.feeds.get(execution.terms.ticker), now_us)
+    return msgspec.structs.replace(working_execution(execution, None, now_us), ending=execution.reason)
 
 
 def executions_of(engine: Engine) -> list[Execution]:
@@ -156,7 +123,3 @@ def _filled(execution: Execution) -> str:
         return format_count(count).removesuffix(".00")
 
     return f"{short(execution.filled_e2)}/{short(execution.target_e2)}"
-
-
-def _price(price: PriceE4 | None) -> str:
-    return "-" if price is None else trim_dollars(format_price(price))

@@ -1,8 +1,9 @@
 """A table is laid out for the width there is: what matters least goes first, and nothing is ever cut.
 
 At first columns are left out or shortened that only help (a bar, a key, a date), in the order their ranks say; then
-names are broken over lines; then columns go that the table can be read without. Prices, counts, states and times keep
-every character, at whatever width: in a terminal too narrow for all of that they are broken over lines too.
+columns are moved together and names broken over lines; then columns go that the table can be read without. Prices,
+counts, states and times keep every character, at whatever width: in a terminal too narrow for all of that they are
+broken over lines too.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from fsm_exec.core.text import clean_lines
 PLAIN_WIDTH: Final = 140  # when nothing says how wide it is: a table that is cut says nothing
 FLOOR: Final = 4  # no column is narrower, however narrow the terminal is
 NAME_LEAST: Final = 10  # a name that is broken over more lines than need be is hard to read
+CLOSE: Final = 10  # ranks below it are spent before columns are moved together
 LATE: Final = 50  # ranks below it are spent before a name is broken
 BETWEEN: Final = 2  # a column's padding, and the space that stands for a line
+TIGHT: Final = 1
 
 Cell: TypeAlias = str | Text | ProgressBar
 Cells: TypeAlias = Sequence[Cell]
@@ -69,8 +72,10 @@ def figures(heading: str, cells: Cells, *, then: tuple[tuple[int, Cells | None],
 def lay_out(columns: Iterable[Column], width: int, *, title: str | None = None, total: bool = False) -> Table:
     """Lay a table out within `width`. `total`: its last row is apart from the others."""
     shown = _fit(list(columns), width)
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    widths = _widths(shown, width)
+    gap = _gap(shown, width)
+    padding = (0, gap - TIGHT, 0, 0)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=padding)
+    widths = _widths(shown, width - _between(shown, gap))
     for column, wide in zip(shown, widths, strict=True):
         table.add_column(column.heading, justify="right" if column.right else "left", overflow="fold", width=wide)
     rows = list(zip(*(_broken(one, wide) for one, wide in zip(shown, widths, strict=True)), strict=True))
@@ -86,8 +91,10 @@ def _fit(columns: list[Column], width: int) -> list[Column]:
     steps = [(rank, place, cells) for place, one in enumerate(columns) for rank, cells in one.then]
     shown: dict[int, Column] = dict(enumerate(columns))
     for rank, place, cells in sorted(steps, key=lambda step: step[:2]):
-        needs = _natural if rank < LATE else _least
-        if sum(map(needs, shown.values())) + _between(shown) <= width:
+        needs, gap = (_natural, BETWEEN) if rank < CLOSE else (_natural if rank < LATE else _least, TIGHT)
+        if sum(map(needs, shown.values())) + _between(shown, gap) <= width:
+            if rank < LATE:
+                continue
             break
         if place not in shown:
             continue
@@ -98,6 +105,14 @@ def _fit(columns: list[Column], width: int) -> list[Column]:
     return list(shown.values())
 
 
+def _gap(shown: list[Column], width: int) -> int:
+    """Return the space between columns: they are moved together if that keeps names in one piece, or is needed."""
+    for needs, gap in ((_natural, BETWEEN), (_natural, TIGHT), (_least, BETWEEN)):
+        if sum(map(needs, shown)) + _between(shown, gap) <= width:
+            return gap
+    return TIGHT
+
+
 def _widths(shown: list[Column], width: int) -> list[int]:
     """Share the width out. Words between which there are spaces give first, then names, the widest of them first."""
     widths = [_natural(one) for one in shown]
@@ -105,7 +120,7 @@ def _widths(shown: list[Column], width: int) -> list[int]:
     of_words = [wide if one.is_name else floor for one, wide, floor in zip(shown, widths, least, strict=True)]
     of_names = [min(FLOOR, floor) if one.is_name else floor for one, floor in zip(shown, least, strict=True)]
     for floors in (of_words, least, of_names, [min(FLOOR, one) for one in widths]):
-        while (over := sum(widths) + _between(shown) - width) > 0:
+        while (over := sum(widths) - width) > 0:
             able = [place for place in range(len(shown)) if widths[place] > floors[place]]
             if not able:
                 break
@@ -135,8 +150,8 @@ def _pieces(text: str, width: int) -> Iterable[str]:
     yield text
 
 
-def _between(shown: Sequence[Column] | dict[int, Column]) -> int:
-    return max(0, len(shown) * BETWEEN - 1)
+def _between(shown: Sequence[Column] | dict[int, Column], gap: int) -> int:
+    return max(0, len(shown) * gap - 1)
 
 
 def _natural(column: Column) -> int:
@@ -148,7 +163,8 @@ def _natural(column: Column) -> int:
 
 def _least(column: Column) -> int:
     natural = _natural(column)
-    return natural if column.least is None else min(natural, max(column.least, cell_len(column.heading)))
+    heading = max(map(cell_len, column.heading.split("\n")))
+    return natural if column.least is None else min(natural, max(column.least, heading))
 
 
 def open_console() -> Page:

@@ -8,7 +8,7 @@ from typing import Final
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from fsm_exec.cli.tables.columns import LATE, Column, figures, names, words
+from fsm_exec.cli.tables.columns import CLOSE, LATE, Column, figures, names, words
 from fsm_exec.cli.tables.times import day_and_clock, short_span
 from fsm_exec.control.overview_schema import WorkingExecution
 from fsm_exec.core.values.short_text import dollars, trim_count, trim_dollars
@@ -36,16 +36,16 @@ def working_columns(rows: Sequence[WorkingExecution], *, is_one_market: bool = F
         Column("id", [one.execution_id for one in rows]),
         *market,
         Column("side", [one.outcome for one in rows]),
-        names("method", [one.method.partition("@")[0] for one in rows], then=((LATE + 1, None),)),
+        names("method", [one.method.partition("@")[0] for one in rows], then=((CLOSE, None),)),
         words("state", [Text(_state_of(one), style=COLOURS.get(one.state, "")) for one in rows]),
         figures("filled", ["/".join(one) for one in filled], then=((LATE + 2, ["/\n".join(one) for one in filled]),)),
-        Column("progress", [_bar_of(one) for one in rows], width=BAR_WIDTH, then=((0, None),)),
+        Column("progress", [_bar_of(one) for one in rows], width=BAR_WIDTH, then=((1, None),)),
         figures("ours", [_price(one.price) for one in rows]),
         figures("bid", [_quote(one, one.bid) for one in rows]),
         figures("ask", [_quote(one, one.ask) for one in rows]),
-        figures("limit", [_price(one.limit) for one in rows], then=((1, None),)),
+        figures("limit", [_price(one.limit) for one in rows], then=((2, None),)),
         figures("cost $", cost, then=((LATE, [_to_cents(one) for one in cost]), (LATE + 3, None))),
-        figures("ends", [day_and_clock(one.deadline) for one in rows], then=((2, None),)),
+        figures("ends", [day_and_clock(one.deadline) for one in rows], then=((0, None),)),
         figures("left", ["-" if one.state in ENDS else short_span(one.seconds_left) for one in rows]),
     ]
 
