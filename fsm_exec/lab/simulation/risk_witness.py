@@ -134,8 +134,8 @@ class RiskWitness:
                 self.emptied.add(name)
 
     def looked_for_reservations(self, engine: Engine) -> None:
-        """What is unfinished in the database is at work or quarantined in an engine that runs: nothing else reserves
-        for it."""
+        """What is unfinished in the database is at work or quarantined in an engine that accepts requests: nothing else
+        reserves for it."""
         kept = {*(one.execution_id for one in engine.executions_at_work()), *engine.executions_quarantined()}
         for name, durable in self._witness.durable.items():
             if not durable.execution.is_ended and name not in kept:

@@ -376,7 +376,7 @@ class World:
         if self.witness.risk is not None:
             account = self.process.engine.account if self.is_up() and self.process.engine is not None else None
             self.witness.risk.looked(connection, None if account is None else account.risk.state)
-            if self.is_up() and self.process.engine is not None:
+            if self.is_up() and self.process.engine is not None and self.process.engine.state == "running":
                 self.witness.risk.looked_for_reservations(self.process.engine)
         for line in audit.unbalanced(self.exchange):
             self.witness.found(line)
