@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from fsm_exec.core.values.units import parse_count, parse_price
 from fsm_exec.paper.tapes.tape import BookSnapshot
+from fsm_exec.web.execution.looking import Looked, Looking
+from fsm_exec.web.execution.ticker import SHARE, ExecutionTicker
+from fsm_exec.web.live.board import Board
 from tests.control.conftest import TICKER
+from tests.web.conftest import a_page
 from tests.web.execution_pages import text_of
 from tests.web.served import WITHIN_S, ServedPage, a_served_page, place_of
 
@@ -86,3 +91,39 @@ async def test_a_past_row_needs_the_session_and_is_no_action(page: ServedPage) -
         assert (await browser.get(f"/executions/{name}/at/1")).json()["seq"] == 1
     async with page.browser() as browser:
         assert "Cancel this execution" in (await browser.get(f"/executions/{name}")).text
+
+
+class SlowLooking(Looking):
+    """Looking that takes a tenth of a second, as over a very long journal."""
+
+    TAKES_S = 0.1
+
+    async def look(self, execution_id: str, seq: int | None = None) -> Looked | None:
+        self.looks = getattr(self, "looks", 0) + 1
+        await trio.sleep(self.TAKES_S)
+        return await super().look(execution_id, seq)
+
+
+async def test_all_pages_together_take_a_small_part_of_a_processor(tmp_path: Path, autojump_clock: MockClock) -> None:
+    """Ten executions are watched, each look takes a tenth of a second: in ten minutes of the clock all looks together
+    have taken no more than their share, and each execution was looked at."""
+    async with a_page(tmp_path) as page:
+        names = [await page.desk.accepted(key=f"k{number}") for number in range(10)]
+        parts, looking = page.parts, SlowLooking(page.parts.reader, page.desk.wall.now_us, None)
+        at_work: set[str] = set()
+        tickers = [
+            ExecutionTicker(page.desk.control, looking, parts.templates, parts.wall, name, Board(), at_work)
+            for name in names
+        ]
+
+        async def run(ticker: ExecutionTicker) -> None:
+            while True:
+                await ticker.refresh()
+
+        with trio.move_on_after(600):
+            async with trio.open_nursery() as nursery:
+                for ticker in tickers:
+                    nursery.start_soon(run, ticker)
+        assert len(names) <= looking.looks
+        assert looking.looks * looking.TAKES_S <= SHARE * 600 + len(names) * looking.TAKES_S
+        assert all(ticker.board.place.version for ticker in tickers)

@@ -63,10 +63,11 @@ def test_a_diagram_has_exactly_the_states_and_the_rows_of_its_table(machine: str
     assert told == {pair: "; ".join(rules) for pair, rules in expected.items()}
 
 
+@pytest.mark.parametrize("counted", [False, True])
 @each_machine
-def test_nothing_in_a_diagram_overlaps(machine: str) -> None:
+def test_nothing_in_a_diagram_overlaps(machine: str, counted: bool) -> None:
     """No box lies on a box, no label on a label or a box, no wire on a box, and all of them lie within the drawing."""
-    layout = layout_of(machine)
+    layout = layout_of(machine, counted)
     boxes, labels = boxes_of(layout), labels_of(layout)
     for (one, first), (other, second) in combinations([*boxes.items(), *labels.items()], 2):
         assert not overlap(first, second), f"{one} lies on {other}"

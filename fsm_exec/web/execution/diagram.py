@@ -14,7 +14,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from fsm_exec.core.execution.draft import StateChange
-from fsm_exec.web.execution.diagram_layout import LABEL_PX, Label, Layout, Wire, lay_out
+from fsm_exec.web.execution.diagram_layout import COUNT_PX, LABEL_PX, Label, Layout, Wire, lay_out
 from states import TABLES
 
 STATE_PX = 12.5
@@ -43,15 +43,15 @@ def light(current: Iterable[str], changes: Iterable[StateChange]) -> Lit:
 
 
 @cache
-def layout_of(machine: str) -> Layout:
+def layout_of(machine: str, counted: bool = False) -> Layout:
     """Return the layout of the diagram of a table. Raises KeyError for a machine that there is not."""
-    return lay_out(TABLES[machine])
+    return lay_out(TABLES[machine], counted=counted)
 
 
 def draw_diagram(machine: str, lit: Lit, name: str, *, counted: bool = False) -> Markup:
     """Draw a machine; `name` is its name for whoever does not see it. `counted`: each state shows how many are in
     it."""
-    layout = layout_of(machine)
+    layout = layout_of(machine, counted)
     key = f"diagram-{machine}"
     wires = sorted(layout.wires, key=lambda wire: _order(wire, lit))
     parts = [_wire(wire, lit.taken.get((wire.source, wire.dest), 0)) for wire in wires]
@@ -147,9 +147,9 @@ def _state(layout: Layout, number: int, lit: Lit, counted: bool) -> Markup:
     badge = Markup("")
     if counted and here:
         badge = Markup('<text class="count" x="{x:.1f}" y="{y:.1f}" font-size="11">{here}</text>').format(
-            x=box.x + box.width - 7, y=box.y + box.height / 2 + 4, here=here
+            x=box.x + box.width - 8, y=box.y + box.height / 2 + 4, here=here if here < 100 else "99+"
         )
-    shift = -6 if counted and here else 0
+    shift = -COUNT_PX / 2 if counted and here else 0
     return Markup(
         '<g class="{classes}" data-state="{state}"><title>{told}</title>'
         '<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" rx="7"/>'

@@ -17,6 +17,8 @@ LABEL_PX: Final = 10
 LABEL_CHARACTER_PX: Final = 5.8  # of a label's font, on the wide side
 STATE_CHARACTER_PX: Final = 7.6
 BOX_PADDING_PX: Final = 26
+COUNT_PX: Final = 22
+"""Room for how many are in a state, of three characters."""
 BOX_HEIGHT_PX: Final = 32
 GAP_PX: Final = 96
 LANE_PX: Final = 16
@@ -97,13 +99,13 @@ def main_way(table: Table) -> tuple[str, ...]:
     return tuple(way)
 
 
-def lay_out(table: Table) -> Layout:
-    """Return the layout of a table's diagram."""
-    return _Drawing(table).layout()
+def lay_out(table: Table, *, counted: bool = False) -> Layout:
+    """Return the layout of a table's diagram; `counted`: with room for a count in each state."""
+    return _Drawing(table, COUNT_PX if counted else 0).layout()
 
 
 class _Drawing:
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, count_px: int) -> None:
         self._table = table
         self._way = main_way(table)
         self._others = tuple(state for state in table.states if state not in self._way)
@@ -111,7 +113,7 @@ class _Drawing:
         for row in table.rows:
             pairs.setdefault((row.source, row.dest), []).append(row)
         self._pairs = {pair: tuple(rows) for pair, rows in pairs.items()}
-        self._box_px = max(len(state) for state in table.states) * STATE_CHARACTER_PX + BOX_PADDING_PX
+        self._box_px = max(len(state) for state in table.states) * STATE_CHARACTER_PX + BOX_PADDING_PX + count_px
         self._columns = self._place_columns()
         self._lanes = self._order_lanes()
         self._lane_y, self._row_y, self._height = self._place_rows()
