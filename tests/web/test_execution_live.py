@@ -94,9 +94,9 @@ async def test_a_past_row_needs_the_session_and_is_no_action(page: ServedPage) -
 
 
 class SlowLooking(Looking):
-    """Looking that takes a tenth of a second, as over a very long journal."""
+    """Looking that takes long, as over a very long journal."""
 
-    TAKES_S = 0.1
+    TAKES_S = 0.3
 
     async def look(self, execution_id: str, seq: int | None = None) -> Looked | None:
         self.looks = getattr(self, "looks", 0) + 1
@@ -105,7 +105,7 @@ class SlowLooking(Looking):
 
 
 async def test_all_pages_together_take_a_small_part_of_a_processor(tmp_path: Path, autojump_clock: MockClock) -> None:
-    """Ten executions are watched, each look takes a tenth of a second: in ten minutes of the clock all looks together
+    """Ten executions are watched, each look takes 0.3 s: in ten minutes of the clock all looks together
     have taken no more than their share, and each execution was looked at."""
     async with a_page(tmp_path) as page:
         names = [await page.desk.accepted(key=f"k{number}") for number in range(10)]

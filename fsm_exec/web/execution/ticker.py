@@ -20,6 +20,8 @@ BOOK_S: Final = 2.0
 SHARE: Final = 0.08
 """The part of one processor that all these tickers together take at most, however many there are, however long the
 journals and however fast they grow."""
+PAUSE_MOST_S: Final = 60.0
+"""After a look that took long for another reason, as a machine that stood still."""
 WATCHERS_TAKEN: Final = WATCHERS_MAX // 2
 """As many places of watchers as the pages take; the others are for the API's own readers."""
 ENDED_S: Final = 15.0
@@ -67,7 +69,7 @@ class ExecutionTicker(Ticker):
         await trio.to_thread.run_sync(show, self.board, self._templates, looked)
         self.board.publish(self._wall.now_us())
         took_s = trio.current_time() - began_s
-        await trio.sleep(min(took_s * len(self._at_work) / SHARE, ENDED_S))
+        await trio.sleep(min(took_s * len(self._at_work) / SHARE, PAUSE_MOST_S))
         return ENDED_S if looked.header.is_ended else BOOK_S
 
 
