@@ -51,7 +51,6 @@ from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.session import open_session
 from fsm_exec.store import SqliteStore, open_live_store
-from fsm_exec.web.server import run_page
 
 OnStop: TypeAlias = Literal["cancel", "leave"]
 
@@ -169,6 +168,8 @@ class DaemonProcess:
             app = ControlApp(control, parts.token, log)
             await stack.enter_async_context(run_server(app.app, parts.listening, log))
             if parts.page_listening is not None:
+                from fsm_exec.web.server import run_page  # only here: `--help` reads this file too
+
                 page = run_page(control, parts.database, parts.account.exchange.name, parts.page_listening, wall, log)
                 control.page_door = await stack.enter_async_context(page)
             stack.callback(watchers.close)  # before the server waits for the streams to end

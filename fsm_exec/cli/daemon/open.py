@@ -27,7 +27,6 @@ from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.api_queries import load_environment
-from fsm_exec.web.server import run_page
 
 PORT_MAX: Final = 65_535
 
@@ -66,6 +65,8 @@ def open_page(
 
 
 async def _serve_database(db: Path, port: int, show: partial[None]) -> None:
+    from fsm_exec.web.server import run_page  # only here: who opens a daemon's page does not serve it
+
     with open_read_only(db) as found:
         environment = load_environment(found.connection) or "no exchange"
     wall = WallClock(system_us())
