@@ -33,13 +33,18 @@ def main() -> None:
     url, database, saved = sys.argv[1:]
     channel = AppriseChannel(url)  # before the fork: its services are loaded
     for line in sys.stdin:
+        announced, announce = os.pipe()  # the child says nothing before its id was answered
         child = os.fork()
         if child == 0:
             try:
+                os.read(announced, 1)
                 trio.run(deliver, channel, Path(database), Path(saved), line.strip())
             finally:
                 os._exit(1)
         os.write(1, f"{child}\n".encode())
+        os.write(announce, b"!")
+        os.close(announced)
+        os.close(announce)
         _, status = os.waitpid(child, 0)
         os.write(1, f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
