@@ -150,7 +150,7 @@ def test_the_installed_command_draws_a_report(installed: Installed) -> None:
     installed.run("fsm-exec", "report", "drawn.sqlite")
     installed.run("fsm-exec", "report", "drawn.sqlite", "--execution", "e000001")
     for name in ("drawn.html", "drawn-e000001.html"):
-        assert "Plotly.newPlot" in (installed.elsewhere / name).read_text(encoding="utf-8")
+        assert "Plotly.react(place" in (installed.elsewhere / name).read_text(encoding="utf-8")
 
 
 def test_the_installed_command_draws_the_diagrams(installed: Installed) -> None:
