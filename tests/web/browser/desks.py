@@ -115,3 +115,24 @@ def serving(directory: Path, *arguments: str | Path) -> Iterator[Daemon]:
                 process.wait(END_S)
             finally:
                 process.kill()
+
+
+@contextmanager
+def showing(database: Path) -> Iterator[str]:
+    """`fsm-exec open --db`, which shows a database without an engine; gives its link."""
+    process = subprocess.Popen(
+        [*COMMAND, "open", "--db", database, "--print"],
+        cwd=database.parent,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
+            process.send_signal(signal.SIGTERM)
+            process.wait(END_S)
+        finally:
+            process.kill()

@@ -3,16 +3,19 @@ console is quiet and no other host is asked."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
 from fsm_exec import Submission
-from fsm_exec.web.parts import PAGES
+from fsm_exec.web.parts import PAGES, WITHOUT_ENGINE
 from tests.cli.exchange import OTHER, TICKER
 from tests.web.browser.axe import find_faults, load_axe
-from tests.web.browser.desks import Daemon
+from tests.web.browser.desks import Daemon, showing
 from tests.web.browser.pages import Visit, visiting
 
 WIDTHS = (360, 800, 1280, 2560)
@@ -143,3 +146,26 @@ def test_no_element_is_cut_off_by_the_dialog(busy: Daemon, browser: Browser) -> 
         assert box is not None
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= 360
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_copied_database_looks_as_well(
+    busy: Daemon, browser: Browser, scheme: str, shown: list[str], tmp_path: Path
+) -> None:
+    """Without an engine: nothing scrolls sideways, axe finds no serious fault, the console is quiet, no button acts."""
+    axe = load_axe()
+    copy = tmp_path / "copy.sqlite"
+    with closing(sqlite3.connect(busy.database)) as here, closing(sqlite3.connect(copy)) as there:
+        here.backup(there)
+    with showing(copy) as link, visiting(browser, width=360, scheme=scheme) as visit:
+        origin = link.partition("/enter")[0]
+        visit.page.goto(link)
+        visit.page.wait_for_url(f"{origin}/")
+        for address in (*(address for address, _ in WITHOUT_ENGINE), f"/executions/{FILLED}", f"/executions/{AT_WORK}"):
+            visit.page.goto(origin + address)
+            visit.page.wait_for_timeout(300)
+            assert visit.page.locator("[data-act]").count() == 0
+            if wider := visit.sideways():
+                shown.append(f"{address} ({scheme}): {wider} px wider than the window")
+            shown += [f"{address} ({scheme}): {fault}" for fault in find_faults(visit, axe)]
+        visit.assert_quiet(origin)
