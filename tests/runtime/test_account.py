@@ -185,6 +185,22 @@ async def test_a_daily_loss_ends_what_adds_risk_and_a_person_returns(autojump_cl
         assert [(row.moved_by, row.who) for row in log] == [("returned", "user"), ("loss_passed", "engine")]
 
 
+async def test_what_has_no_price_because_nobody_answers_is_no_loss(autojump_clock: MockClock, tmp_path: Path) -> None:
+    """A start at which prices cannot be read leaves the brake as it is; when they can, a loss counts again."""
+    limits, path = RiskLimits(daily_loss_dollars=1), tmp_path / "d.sqlite"
+    async with staged(risk=limits, path=path):
+        await trio.sleep(LOOK_S)
+    async with staged(risk=limits, path=path) as stage:
+        silence = stage.exchange.silence("/markets")
+        await trio.sleep(4 * LOOK_S)
+        assert account_of(stage).ledger.markets[TICKER].holding.cost_e6 > parse_money("1")
+        assert account_of(stage).risk.state == "active"
+        silence.end()
+        stage.exchange.take_by_hand("yes", 30, 60)
+        await trio.sleep(3 * LOOK_S)
+        assert account_of(stage).risk.state == "reducing"
+
+
 async def test_a_second_loss_halts_and_a_restart_finds_it_halted(autojump_clock: MockClock, tmp_path: Path) -> None:
     """The engine ends everything, and is not resumed before the brake is."""
     limits, path = RiskLimits(drawdown_halt_dollars=1), tmp_path / "d.sqlite"

@@ -244,8 +244,10 @@ class AccountPoller:
         await self._ledger.reload_stale(self._account)
 
     async def _observe(self) -> None:
-        """Look at the equity and keep the brake. Raises StoreFailed."""
+        """Look at the equity and keep the brake; as it was, while what is held has no price. Raises StoreFailed."""
         equity_e6 = await self._equity_e6()
+        if equity_e6 is None:
+            return
         after = observe(self._ledger.risk, equity_e6, self._wall.now_us(), self._ledger.limits)
         await self.move(after, "engine")
 
@@ -284,8 +286,9 @@ class AccountPoller:
         await self._account.save_risk(after, row)
         self._ledger.risk = after
 
-    async def _equity_e6(self) -> int:
-        """The profit of all there is. A price that cannot be had is the last known one, or nothing."""
+    async def _equity_e6(self) -> int | None:
+        """The profit of all there is, at the last known prices. None: the exchange does not answer, and a market that
+        is held never had a price in this process; to count it as worth nothing would be a loss that nobody made."""
         held = [one.ticker for one in self._ledger.markets.values() if one.holding.count_e2]
         missing = []
         for ticker in held:
@@ -304,6 +307,8 @@ class AccountPoller:
                         self._marks[facts.ticker] = _mark(facts, self._terms[facts.ticker], self._wall.now_us())
             except VenueError as error:
                 self._log.warning("marks_not_read", error=str(error))
+                if not self._marks.keys() >= set(missing):
+                    return None
         lines = (line_of(one.ticker, one.holding, self._marks.get(one.ticker)) for one in self._ledger.markets.values())
         return sum(line.total_e6 for line in lines)
 
