@@ -46,11 +46,18 @@ class PageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
 
 
+class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table `[telemetry]`: the collector that a span of each execution is sent to; without an endpoint, none is."""
+
+    endpoint: str | None = None
+    headers_file: str | None = None
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The configuration as it is written. `rest_url` and `ws_url` belong to environment "paper" and to no other.
     `allow_real_money` goes with "production" and with nothing else. `[limits]` is what `serve` accepts at most,
     `[depth]` how it stores books of markets, `[risk]` what the account may lose; `risk_limits` has its defaults;
-    `[page]` where its page is, `[alerts]` who hears of what."""
+    `[page]` where its page is, `[alerts]` who hears of what, `[telemetry]` who takes spans."""
 
     environment: EnvironmentName
     api_key_id: str
@@ -64,6 +71,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     risk: RiskLimits = RiskLimits()
     page: PageSettings = PageSettings()
     alerts: AlertSettings = AlertSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     def risk_limits(self) -> RiskLimits:
         """The limits of the account's risk: those that are written, and for the others what `serve` takes where nothing

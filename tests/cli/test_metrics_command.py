@@ -53,9 +53,10 @@ def test_metrics_that_cannot_be_had_are_one_line(tmp_path: Path) -> None:
 
 
 def test_a_start_does_not_load_what_only_a_scrape_needs() -> None:
-    """Neither the control API nor the command loads prometheus_client."""
+    """Neither the control API nor the commands load prometheus_client or OpenTelemetry."""
     code = (
-        "import sys, fsm_exec.cli.daemon.serve, fsm_exec.cli.daemon.metrics; print('prometheus_client' in sys.modules)"
+        "import sys, fsm_exec.cli.daemon.serve, fsm_exec.cli.daemon.metrics; "
+        "print('prometheus_client' in sys.modules, 'opentelemetry' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert done.stdout == "False False\n"

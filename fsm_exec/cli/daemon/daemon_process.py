@@ -37,6 +37,8 @@ from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.app import ControlApp
 from fsm_exec.control.broadcast import Watchers
 from fsm_exec.control.daemon_registry import Daemon, register_daemon
+from fsm_exec.control.metrics.span_export import open_span_export
+from fsm_exec.control.metrics.spans import Collector
 from fsm_exec.control.open_orders import describe_open_orders
 from fsm_exec.control.server import run_server, url_of
 from fsm_exec.control.service import Control, DaemonInfo
@@ -73,6 +75,7 @@ class DaemonParts:
     other_engine_is_gone: str | None
     as_json: bool
     channels: Mapping[str, Channel]
+    collector: Collector | None
 
 
 class DaemonReady(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +143,9 @@ class DaemonProcess:
                 parts.account.config.alerts, parts.channels, parts.account.exchange.name, str(parts.database)
             )
             delivery = await stack.enter_async_context(open_delivery(store, alerts, wall, log))
+            if parts.collector is not None:
+                spans = open_span_export(parts.collector, store, parts.database, parts.account.exchange.name, log)
+                await stack.enter_async_context(spans)
             find_method = method_finder(parts.database)
             was_halted = await store.load_halted_at() is not None
             session = await stack.enter_async_context(

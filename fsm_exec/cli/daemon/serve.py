@@ -20,6 +20,7 @@ from fsm_exec.cli.daemon.account import load_account
 from fsm_exec.cli.daemon.daemon_process import DaemonParts, DaemonProcess, OnStop
 from fsm_exec.cli.log_file import open_log_file
 from fsm_exec.cli.output import say
+from fsm_exec.cli.telemetry import open_telemetry
 from fsm_exec.control.daemon_registry import lock_account
 from fsm_exec.control.paths import database_path, ensure_directory, token_path
 from fsm_exec.control.server import bind_socket
@@ -83,6 +84,8 @@ def serve(
     token_file = Path(os.path.abspath(token_path() if token_file is None else token_file))
     token = ensure_token(token_file)
     channels = open_channels(account.config.alerts, account.path.parent)
+    telemetry = account.config.telemetry
+    collector = open_telemetry(telemetry.endpoint, telemetry.headers_file, account.path.parent)
     with ExitStack() as held:
         held.enter_context(database_lock(database, what=WHAT, since=since))
         held.enter_context(
@@ -116,6 +119,7 @@ def serve(
             other_engine_is_gone=other_engine_is_gone,
             as_json=as_json,
             channels=channels,
+            collector=collector,
         )
         code = trio.run(DaemonProcess(parts).run)
     sys.exit(code)
