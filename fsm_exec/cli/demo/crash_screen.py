@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from fsm_exec.cli.demo.crash_audit import KINDS, OrderFates, UnfinishedWork, kind_of, load_saved
 from fsm_exec.cli.demo.results import ExecutionResult
+from fsm_exec.cli.tables.columns import CLOSE, LATE, Column, figures, lay_out, names, words
 from fsm_exec.cli.tables.working import BAR_WIDTH, COLOURS
 from fsm_exec.core.execution.execution import Execution
-from fsm_exec.core.values.units import format_count, format_fixed
+from fsm_exec.core.values.units import US_PER_S, format_count, format_fixed
 
 STYLES: Final = {"killed": "bold red", "restart": "bold green", "agree": "bold green", "differ": "bold red"}
 WORD_WIDTH: Final = 8
@@ -87,31 +87,39 @@ class CrashScreen:
             self._live.stop()
 
     def _layout(self, now_us: int) -> Group:
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-        for heading in ("id", "method", "side", "state", "filled"):
-            table.add_column(heading, no_wrap=True)
-        table.add_column("progress", width=BAR_WIDTH)
-        for heading in ("orders", "left"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        for each in load_saved(self._database):
-            table.add_row(*_row(each.execution, now_us))
-        return Group(self._engine, table)
+        executions = [each.execution for each in load_saved(self._database)]
+        width = 0 if self._console is None else self._console.width
+        return Group(self._engine, lay_out(crash_columns(executions, now_us), width))
 
 
-def _row(execution: Execution, now_us: int) -> list[str | Text | ProgressBar]:
-    state = (execution.reason or "") if execution.state == "cancelled" else execution.state
-    kinds = [kind_of(child) for child in execution.children if child.is_open]
-    filled, target = (format_count(c).removesuffix(".00") for c in (execution.filled_e2, execution.target_e2))
+def crash_columns(executions: Sequence[Execution], now_us: int) -> list[Column]:
+    """Return the executions as they are saved, in their order."""
+    counts = [[format_count(c).removesuffix(".00") for c in (one.filled_e2, one.target_e2)] for one in executions]
+    bars = [ProgressBar(total=one.target_e2, completed=one.filled_e2, width=BAR_WIDTH) for one in executions]
     return [
-        execution.execution_id,
-        execution.method.partition("@")[0],
-        execution.outcome,
-        Text(state, style=COLOURS[execution.state]),
-        f"{filled}/{target}",
-        ProgressBar(total=execution.target_e2, completed=execution.filled_e2, width=BAR_WIDTH),
-        ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds) or "-",
-        "-" if execution.is_ended else str(max(0, execution.deadline_us - now_us) // 1_000_000),
+        Column("id", [one.execution_id for one in executions]),
+        names("method", [one.method.partition("@")[0] for one in executions], then=((CLOSE, None),)),
+        Column("side", [one.outcome for one in executions]),
+        words("state", [_state_of(one) for one in executions]),
+        figures("filled", ["/".join(one) for one in counts], then=((LATE, ["/\n".join(one) for one in counts]),)),
+        Column("progress", bars, width=BAR_WIDTH, then=((0, None),)),
+        words("orders", [_orders_of(one) for one in executions], right=True),
+        figures("left", [_seconds_left(one, now_us) for one in executions]),
     ]
+
+
+def _state_of(execution: Execution) -> Text:
+    state = (execution.reason or execution.state) if execution.state == "cancelled" else execution.state
+    return Text(state, style=COLOURS[execution.state])
+
+
+def _orders_of(execution: Execution) -> str:
+    kinds = [kind_of(child) for child in execution.children if child.is_open]
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds) or "-"
+
+
+def _seconds_left(execution: Execution, now_us: int) -> str:
+    return "-" if execution.is_ended else str(max(0, execution.deadline_us - now_us) // US_PER_S)
 
 
 def describe_kill(work: UnfinishedWork) -> str:
