@@ -33,6 +33,19 @@ async def test_without_a_session_nothing_is_seen(page: PageOfDesk) -> None:
             assert (await stranger.get("/", headers=two_headers)).status_code == 401
 
 
+@pytest.mark.parametrize(
+    "others",
+    ['prefs={"a": 1, "b": 2}', "a b=1", "theme", "rows[0]=1", 'x="unclosed', "path=/x", "name=\u00e9", "=", "$"],
+)
+async def test_cookies_of_other_programs_shut_nobody_out(page: PageOfDesk, others: str) -> None:
+    """A browser sends the cookies of all programs that serve on this host name, whatever their ports and forms."""
+    async with page.browser() as browser:
+        ours = f"{COOKIE}={browser.cookies[COOKIE]}"
+        for cookies in (f"{others}; {ours}", f"{ours}; {others}", f"{others};{ours};{others}"):
+            answer = await browser.get("/", headers=httpx.Headers([(b"Cookie", cookies.encode("latin-1"))]))
+            assert answer.status_code == 200, cookies
+
+
 async def test_a_code_opens_one_session(page: PageOfDesk) -> None:
     """With it comes a cookie that no script can read and no other site can send; the browser that has the session may
     come again with the used code."""
@@ -136,6 +149,7 @@ def _with(header: str, value: str) -> Callable[[dict[str, str]], dict[str, str]]
         _with("Origin", "http://127.0.0.1:1"),
         _with("Origin", f"http://localhost:{PORT}"),
         _with("Origin", f"https://127.0.0.1:{PORT}"),
+        _with("Origin", "http://["),
         _with(ACTION_HEADER, ""),
         _with(ACTION_HEADER, "wrong"),
         _with(ACTION_HEADER, "\u00e9"),
