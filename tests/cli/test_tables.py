@@ -12,6 +12,7 @@ from fsm_exec.cli.daemon.account_commands import differences_columns, positions_
 from fsm_exec.cli.daemon.execution_tables import list_columns
 from fsm_exec.cli.daemon.market_commands import ladder_columns, markets_columns
 from fsm_exec.cli.daemon.top_screen import ended_columns
+from fsm_exec.cli.demo.crash_screen import crash_columns
 from fsm_exec.cli.output import Page
 from fsm_exec.cli.tables.columns import Column, lay_out
 from fsm_exec.cli.tables.times import clock_if_near, short_span
@@ -20,7 +21,10 @@ from fsm_exec.control.account_schema import DifferenceSeen, PositionSeen, Profit
 from fsm_exec.control.market_schema import BookLevel, MarketBook, MarketLine
 from fsm_exec.control.overview_schema import WorkingExecution
 from fsm_exec.control.schema import ExecutionSummary
+from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.values.times import from_iso
+from fsm_exec.core.values.units import CountE2
+from tests.golden import histories
 
 NOW_US = from_iso("2026-10-01T12:00:00.000000Z")
 WIDTHS = (80, 120, 200)
@@ -185,6 +189,25 @@ TABLES: list[tuple[str, list[Column], list[str]]] = [
 ]
 
 
+def with_orders_of_every_kind() -> Execution:
+    """An execution with orders that are live, unknown, amending, cancelling and settling."""
+    amending = histories.partial_amending().execution
+    (order,) = [child for child in amending.children if child.write is not None]
+    states = ("working", "unknown", "cancelling", "settling")
+    others = [
+        msgspec.structs.replace(order, client_order_id=f"{order.client_order_id}-{state}", state=state, write=None)
+        for state in states
+    ]
+    return msgspec.structs.replace(
+        amending,
+        execution_id="e1000042",
+        method="dynamic_depth_walker@1",
+        target_e2=CountE2(1_000_025),
+        deadline_us=NOW_US + 86_400 * 1_000_000,
+        children=(order, *others * 3),
+    )
+
+
 def rendered(columns: Sequence[Column], width: int) -> list[str]:
     console = Page(width=width)
     with console.capture() as captured:
@@ -220,6 +243,23 @@ def test_bar_key_and_date_go_first_and_names_are_broken_after_them() -> None:
     listed = {width: rendered(list_columns([plain], NOW_US), width)[0].split() for width in WIDTHS}
     assert {"key", "accepted"} <= set(listed[200])
     assert " ".join(listed[80]) == "id market side method state filled limit ends"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_table_of_killed_engines_cuts_nothing(width: int) -> None:
+    """Whole ids, states, counts and times beside orders of every kind, in words that are broken between two at most;
+    the bar goes first."""
+    cancelled = msgspec.structs.replace(with_orders_of_every_kind(), state="cancelled", reason="no_liquidity")
+    lines = rendered(crash_columns([with_orders_of_every_kind(), cancelled], NOW_US), width)
+    assert all(len(line) <= width for line in lines)
+    text = "\n".join(lines)
+    assert "…" not in text
+    for value in ("e1000042", "partial", "no_liquidity", "/10000.25", "86400"):
+        assert value in text, text
+    said = " ".join(text.split())
+    for word in ("live,", "unknown,", "amending,", "cancelling,", "settling"):
+        assert word in said, text
+    assert ("progress" in text) == (width > 120)
 
 
 @pytest.mark.parametrize("width", [20, 40, 60])
