@@ -46,7 +46,7 @@ def test_a_history_is_told_line_by_line_and_agrees(database: Path) -> None:
     assert "DecisionDue book 0.4900/0.5100 live | execution: pending -planned-> split | request PlaceOrder" in lines[1]
     assert "| 2-1: intended -doubted-> unknown" in lines[4]
     assert lines[-5:] == [
-        "e2 after row 6: walking, 0.00 of 10.00 yes filled",
+        "e2 after row 6: walking, filled 0.00 of 10.00 YES",
         "  fxaaaaaaaaaa-e2-1-1: resting, 0.00 of 3.00 at 0.5000",
         "  fxaaaaaaaaaa-e2-2-1: unknown, 0.00 of 3.00 at 0.5000",
         "  fxaaaaaaaaaa-e2-3-1: cancelling, 0.00 of 4.00 at 0.5000, cancel in flight",
@@ -74,7 +74,7 @@ def test_until_shows_the_state_at_that_row(database: Path) -> None:
     done = invoke(database.parent, "replay", "e1", "--db", "engine.db", "--until", "2")
     assert done.returncode == 0
     assert done.stdout.splitlines()[2:] == [
-        "e1 after row 2: split, 0.00 of 10.00 yes filled",
+        "e1 after row 2: split, filled 0.00 of 10.00 YES",
         "  fxaaaaaaaaaa-e1-1-1: intended, 0.00 of 4.00 at 0.5000",
         "  fxaaaaaaaaaa-e1-2-1: intended, 0.00 of 6.00 at 0.5000",
         "not checked: row 2 of 9; the snapshot and the rows are of the last one",

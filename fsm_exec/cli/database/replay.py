@@ -230,7 +230,8 @@ def _line(one: ReplayedRow) -> str:
 
 def _state_lines(execution: Execution) -> list[str]:
     reason = f" ({execution.reason})" if execution.reason else ""
-    filled = f"{format_count(execution.filled_e2)} of {format_count(execution.target_e2)} {execution.outcome} filled"
+    wanted = f"{format_count(execution.target_e2)} {execution.outcome.upper()}"  # "no filled" would read as none
+    filled = f"filled {format_count(execution.filled_e2)} of {wanted}"
     lines = [f"{execution.execution_id} after row {execution.seq}: {execution.state}{reason}, {filled}"]
     if execution.ending is not None and not execution.is_ended:
         lines.append(f"  ending: {execution.ending.reason}")
