@@ -117,6 +117,15 @@ def load_config(wanted: Path | None, variables: Mapping[str, str] | None = None)
     return LoadedConfig(path=path, config=config, exchange=exchange, key_path=_key_path(path, config))
 
 
+def find_absent_config(wanted: Path | None, variables: Mapping[str, str] | None = None) -> Path | None:
+    """Return where a configuration would be found if there was one; None: there is one, or one is named."""
+    variables = os.environ if variables is None else variables
+    if wanted is not None or variables.get(CONFIG_VARIABLE):
+        return None
+    path = _config_path(None, variables)
+    return None if os.path.lexists(path) else path
+
+
 def _config_path(wanted: Path | None, variables: Mapping[str, str]) -> Path:
     if wanted is not None:
         return wanted

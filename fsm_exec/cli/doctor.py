@@ -19,10 +19,11 @@ import trio
 import fsm_exec
 import states
 from fsm_exec.cli.alert_channels import open_channels
-from fsm_exec.cli.config import LoadedConfig, load_config
+from fsm_exec.cli.config import EXAMPLE, LoadedConfig, TelemetrySettings, find_absent_config, load_config
 from fsm_exec.cli.exchange.access import access_of
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import say, say_json
+from fsm_exec.cli.telemetry import open_telemetry
 from fsm_exec.control.risk_views import brakes_off
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.alerts.settings import AlertSettings
@@ -116,6 +117,11 @@ def doctor(config_path: Path | None, as_json: bool) -> None:
 
 def _check_installation(config_path: Path | None) -> Iterator[Check]:
     yield states_check(Path(states.__file__ or ""), Path(fsm_exec.__file__ or ""))
+    absent = find_absent_config(config_path)
+    if absent is not None:
+        text = f"there is none at {absent}; demo, paper and compare need none, an account needs one with {EXAMPLE}"
+        yield Check("configuration", "warn", text)
+        return
     try:
         loaded = load_config(config_path)
     except UserError as error:
@@ -125,12 +131,14 @@ def _check_installation(config_path: Path | None) -> Iterator[Check]:
     yield Check("configuration", "ok", f"{loaded.path}: {loaded.exchange.name}, {money}, {loaded.exchange.rest_url}")
     yield risk_check(loaded.config.risk_limits())
     yield alerts_check(loaded.config.alerts, loaded.path.parent)
+    if loaded.config.telemetry != TelemetrySettings():
+        yield telemetry_check(loaded.config.telemetry, loaded.path.parent)
     try:
         key = SigningKey.load(loaded.key_path)
     except UserError as error:
         yield Check("key file", "fail", str(error))
         return
-    yield Check("key file", "ok", f"{loaded.key_path}: {key!r}, readable by this user alone")
+    yield Check("key file", "ok", f"{loaded.key_path}: {key.kind}, readable by this user alone")
 
 
 def risk_check(limits: RiskLimits) -> Check:
@@ -153,6 +161,15 @@ def alerts_check(settings: AlertSettings, directory: Path) -> Check:
         return Check("alerts", "ok", "stored and shown, and told nobody; name a channel in [alerts]")
     quiet = f"; quiet hours {settings.quiet_hours} {settings.time_zone}" if settings.quiet_hours else ""
     return Check("alerts", "ok", f"told through {', '.join(channels)}{quiet}; try them: fsm-exec alerts --test")
+
+
+def telemetry_check(settings: TelemetrySettings, directory: Path) -> Check:
+    """Say where spans are sent, and whether the collector could be opened. Nothing is sent."""
+    try:
+        open_telemetry(settings.endpoint, settings.headers_file, directory)
+    except UserError as error:
+        return Check("telemetry", "fail", str(error))
+    return Check("telemetry", "ok", f"a span of each execution is sent to {settings.endpoint}")
 
 
 def states_check(states_file: Path, package_file: Path) -> Check:
@@ -251,7 +268,8 @@ async def _check_balance_access(client: KalshiClient) -> Check:
         return Check("account", "fail", f"may not be read: {error}; give the key the scope read")
     except VenueError as error:
         return Check("account", "warn", f"not read: {error}")
-    return Check("account", "ok", f"{format_money(balance.available_e6)} dollars available, {len(held)} positions held")
+    positions = "1 position" if len(held) == 1 else f"{len(held)} positions"
+    return Check("account", "ok", f"{format_money(balance.available_e6)} dollars available, {positions} held")
 
 
 async def _check_scopes(client: KalshiClient, api_key_id: str) -> Check:

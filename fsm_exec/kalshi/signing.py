@@ -98,6 +98,11 @@ class SigningKey:
         pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=PSS_SALT_BYTES)
         return self._private.sign(message, pss, hashes.SHA256())
 
+    @property
+    def kind(self) -> str:
+        """The key's kind in words."""
+        return "an RSA key" if isinstance(self._private, RSAPrivateKey) else "an Ed25519 key"
+
     def __repr__(self) -> str:
         return f"<SigningKey {'rsa' if isinstance(self._private, RSAPrivateKey) else 'ed25519'}>"
 

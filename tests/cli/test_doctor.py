@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fsm_exec.cli.doctor import clock_check, states_check
+from fsm_exec.cli.config import TelemetrySettings
+from fsm_exec.cli.doctor import clock_check, states_check, telemetry_check
 from tests.cli.exchange import site
 from tests.cli.support import run
 
@@ -32,7 +33,8 @@ async def test_a_sound_installation(tmp_path: Path) -> None:
         code, text, _ = await place.run("doctor", "--config", place.config)
         assert code == 0
         assert "accepted; tier basic, tokens: read 200/s" in text
-        assert "1000.000000 dollars available" in text
+        assert "1000.000000 dollars available, 0 positions held" in text
+        assert "key.pem: an RSA key, readable by this user alone" in text
     body = "".join((tmp_path / "key.pem").read_text().splitlines()[1:-1])
     assert body not in output + text
 
@@ -70,6 +72,30 @@ def test_a_key_that_others_can_read(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"chmod 600 {key}" in done.stdout
     assert "exchange" not in done.stdout.split("key file")[1]
+
+
+def test_without_a_configuration_nothing_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo needs none: exit 0, and a line that says where one would be found. One that is named must be there."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("FSM_EXEC_CONFIG", raising=False)
+    done = run(tmp_path, "doctor", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert verdicts(done.stdout) == {"states": "ok", "configuration": "warn"}
+    assert str(tmp_path / "fsm-exec" / "config.toml") in done.stdout
+    named = run(tmp_path, "doctor", "--config", "none.toml", "--json")
+    assert (named.returncode, verdicts(named.stdout)["configuration"]) == (1, "fail")
+    monkeypatch.setenv("FSM_EXEC_CONFIG", "none.toml")
+    named = run(tmp_path, "doctor", "--json")
+    assert (named.returncode, verdicts(named.stdout)["configuration"]) == (1, "fail")
+
+
+def test_where_spans_go_is_said(tmp_path: Path) -> None:
+    """A collector that cannot be opened is named, with what to do."""
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="comes with the extra `otel`")
+    good = telemetry_check(TelemetrySettings(endpoint="http://127.0.0.1:4318"), tmp_path)
+    assert (good.verdict, good.text) == ("ok", "a span of each execution is sent to http://127.0.0.1:4318")
+    bad = telemetry_check(TelemetrySettings(endpoint="127.0.0.1:4318"), tmp_path)
+    assert (bad.verdict, "give one like" in bad.text) == ("fail", True)
 
 
 def test_a_strangers_states_are_found(tmp_path: Path) -> None:
