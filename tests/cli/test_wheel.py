@@ -70,12 +70,17 @@ def checked(command: list[str]) -> None:
 
 
 def test_the_wheel_holds_both_packages_and_nothing_else(installed: Installed) -> None:
-    """`fsm_exec` and `states` are its only top level; the database's schema is inside, no test and no document is."""
+    """`fsm_exec` and `states` are its only top level, with every file of the checkout but its documents: schema, the
+    page's templates, styles and scripts, the board."""
     names = zipfile.ZipFile(installed.wheel).namelist()
     top = {name.partition("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == {"fsm_exec", "states"}
     assert len(top) == 3
-    assert "fsm_exec/store/schema/0001_initial.sql" in names
+    shipped = {path.relative_to(ROOT).as_posix() for path in (ROOT / "fsm_exec").rglob("*") if path.is_file()}
+    kept = {name for name in shipped if not name.endswith((".md", ".pyc"))}
+    assert {name for name in names if name.startswith("fsm_exec/")} == kept
+    needed = ("control/metrics/board.json", "web/static/live.js", "web/static/page.css", "web/templates/base.html")
+    assert {"fsm_exec/store/schema/0001_initial.sql", *(f"fsm_exec/{name}" for name in needed)} <= kept
     assert {name for name in names if name.startswith("states/")} == {
         *(f"states/{path.name}" for path in (ROOT / "states").glob("*.py")),
         "states/py.typed",
@@ -151,6 +156,11 @@ def test_the_installed_command_draws_a_report(installed: Installed) -> None:
     installed.run("fsm-exec", "report", "drawn.sqlite", "--execution", "e000001")
     for name in ("drawn.html", "drawn-e000001.html"):
         assert "Plotly.react(place" in (installed.elsewhere / name).read_text(encoding="utf-8")
+
+
+def test_the_installed_command_has_the_board(installed: Installed) -> None:
+    """The board for Grafana is read from the wheel."""
+    assert len(json.loads(installed.run("fsm-exec", "metrics", "--board"))["panels"]) > 20
 
 
 def test_the_installed_command_draws_the_diagrams(installed: Installed) -> None:
