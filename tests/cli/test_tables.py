@@ -12,7 +12,7 @@ from fsm_exec.cli.daemon.account_commands import differences_columns, positions_
 from fsm_exec.cli.daemon.execution_tables import list_columns
 from fsm_exec.cli.daemon.market_commands import ladder_columns, markets_columns
 from fsm_exec.cli.daemon.top_screen import ended_columns
-from fsm_exec.cli.demo.crash_screen import crash_columns
+from fsm_exec.cli.demo.crash_screen import crash_columns, lay_out_crash
 from fsm_exec.cli.output import Page
 from fsm_exec.cli.tables.columns import Column, lay_out
 from fsm_exec.cli.tables.times import clock_if_near, short_span
@@ -260,6 +260,27 @@ def test_the_table_of_killed_engines_cuts_nothing(width: int) -> None:
     for word in ("live,", "unknown,", "amending,", "cancelling,", "settling"):
         assert word in said, text
     assert ("progress" in text) == (width > 120)
+
+
+@pytest.mark.parametrize("lines", [1, 22, 38, 200])
+def test_of_many_executions_whose_engine_is_killed_those_at_work_are_seen(lines: int) -> None:
+    """As many as fit, in the order of their ids, and how many more there are; nothing is cut off below."""
+    one = with_orders_of_every_kind()
+    states = [("cancelled", "user"), ("partial", None)] * 15
+    many = [
+        msgspec.structs.replace(one, execution_id=f"e{place:06}", state=state, reason=reason)
+        for place, (state, reason) in enumerate(states)
+    ]
+    console = Page(width=80)
+    with console.capture() as captured:
+        console.print(*lay_out_crash(many, NOW_US, 80, lines), sep="\n")
+    said = captured.get().splitlines()
+    ids = [line[:7] for line in said if line.startswith("e0")]
+    left_out = 30 - len(ids)
+    assert ids == sorted(ids)
+    assert len(said) <= max(lines, 2 + 3 + 1)
+    assert ("".join(said[-1:]).strip() == f"and {left_out} more") == (left_out > 0)
+    assert len([name for name in ids if int(name[1:]) % 2]) == min(15, len(ids))
 
 
 @pytest.mark.parametrize("width", [20, 40, 60])

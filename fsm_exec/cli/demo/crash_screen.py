@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from fsm_exec.cli.demo.crash_audit import KINDS, OrderFates, UnfinishedWork, kind_of, load_saved
 from fsm_exec.cli.demo.results import ExecutionResult
+from fsm_exec.cli.output import Page
 from fsm_exec.cli.tables.columns import CLOSE, LATE, Column, figures, lay_out, names, words
 from fsm_exec.cli.tables.working import BAR_WIDTH, COLOURS
 from fsm_exec.core.execution.execution import Execution
@@ -21,6 +22,7 @@ from fsm_exec.core.values.units import US_PER_S, format_count, format_fixed
 
 STYLES: Final = {"killed": "bold red", "restart": "bold green", "agree": "bold green", "differ": "bold red"}
 WORD_WIDTH: Final = 8
+HEAD_LINES: Final = 2  # the engine's, and the one where the cursor stands
 
 
 class KillReport(msgspec.Struct, kw_only=True):
@@ -88,8 +90,25 @@ class CrashScreen:
 
     def _layout(self, now_us: int) -> Group:
         executions = [each.execution for each in load_saved(self._database)]
-        width = 0 if self._console is None else self._console.width
-        return Group(self._engine, lay_out(crash_columns(executions, now_us), width))
+        if self._console is None:
+            return Group(self._engine)
+        width, height = self._console.size
+        return Group(self._engine, *lay_out_crash(executions, now_us, width, height - HEAD_LINES))
+
+
+def lay_out_crash(executions: Sequence[Execution], now_us: int, width: int, lines: int) -> list[RenderableType]:
+    """Lay out as many executions as fit into so many lines, those at work before those that have ended, in the order
+    of their ids; one at least. What is left out is said."""
+    wanted = sorted(executions, key=lambda one: one.is_ended)
+    shown = min(len(wanted), max(1, lines))
+    while True:
+        table = lay_out(crash_columns(sorted(wanted[:shown], key=lambda one: one.execution_id), now_us), width)
+        more = len(wanted) - shown
+        said: list[RenderableType] = [Text(f"and {more} more", style="dim")] if more else []
+        high = len(Page(width=width).render_lines(table, pad=False)) + len(said)
+        if shown <= 1 or high <= lines:
+            return [table, *said]
+        shown = max(1, shown - max(1, (high - lines) * shown // high))
 
 
 def crash_columns(executions: Sequence[Execution], now_us: int) -> list[Column]:
