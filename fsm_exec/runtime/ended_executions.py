@@ -134,10 +134,10 @@ class EndedExecutions:
                 self._progress.notify_all()
 
     async def wait_processed(self) -> None:
-        """Wait until all that has been queued by now is processed."""
-        last = self._taken
+        """Wait until nothing is queued: what is processed may queue more, as an unknown fill that turns out to be an
+        ended execution's."""
         async with self._progress:
-            while self._processed < last:
+            while self._processed < self._taken:
                 await self._progress.wait()
 
     async def _process_unknown_fills(self, fills: list[FillReport], deliver: Callable[[str, AnyEvent], None]) -> None:

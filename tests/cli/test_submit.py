@@ -125,7 +125,7 @@ async def test_no_figure_is_cut_at_80_columns(tmp_path: Path, monkeypatch: pytes
         done = await command(at, "submit", TICKER, "yes", "1200.25", "--limit", "0.30", "--horizon", "2")
         assert done.returncode == 0, done.stderr
         await command(at, "watch", "e000001")
-        monkeypatch.setattr("fsm_exec.cli.daemon.client_command.PLAIN_WIDTH", 80)
+        monkeypatch.setenv("COLUMNS", "80")
         for screen in (("list",), ("show", "e000001")):
             text = (await command(at, *screen)).stdout
             assert max(map(len, text.splitlines())) <= 80

@@ -251,12 +251,12 @@ def test_executions_of_a_database_count(measured: Measured, tmp_path: Path) -> N
     with closing(sqlite3.connect(path)) as connection:
         stored = dict(
             connection.execute(
-                "SELECT accepted_at || e.outcome, x.shortfall_e7 * 1.0 / (e.target_quantity * 100) "
+                "SELECT accepted_at || e.outcome || e.method, x.shortfall_e7 * 1.0 / (e.target_quantity * 100) "
                 "FROM execution_state e JOIN execution_metrics x USING (execution_id)"
             )
         )
     for sample in added:
-        assert sample.cost_e5 == pytest.approx(stored[to_iso(sample.at_us) + sample.outcome], abs=0.51)
+        assert sample.cost_e5 == pytest.approx(stored[to_iso(sample.at_us) + sample.outcome + sample.method], abs=0.51)
     assert fit_table(found, date(2026, 11, 30)).sources == found.sources
     with pytest.raises(UserError, match=r"another source is called demo\.sqlite too"):
         load_stored(found, path)
