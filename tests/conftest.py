@@ -13,8 +13,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.leftovers import VARIABLE, kill_leftovers
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("untimed")
 
 TESTS = Path(__file__).parent
 HEAVY_FOLDERS = ("benchmarks", "chaos", "conformance", "recordings", "soak")
