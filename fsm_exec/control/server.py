@@ -28,7 +28,7 @@ LOOPBACK: Final = "127.0.0.1"
 SHUTDOWN_S: Final = 2
 BACKLOG: Final = 128
 SPARE: Final = 16  # places for what is urgent
-URGENT: Final = frozenset({"/v1/halt", "/v1/status", "/v1/health"})
+URGENT: Final = frozenset({"/v1/halt", "/v1/status", "/v1/health", "/actions/halt", "/actions/halt/review"})
 TURNED_AWAY_MAX: Final = 16  # at once, that get a reason
 TURN_AWAY_S: Final = 0.2
 

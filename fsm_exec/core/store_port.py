@@ -59,7 +59,8 @@ class Store(Protocol):
         ...
 
     async def watch(self) -> None:
-        """Raise DatabaseLost once the database is not where it was opened; return at once if it cannot be lost."""
+        """Raise StoreFailed once a save has failed, whoever's it was, and DatabaseLost once the database is not where
+        it was opened."""
         ...
 
     async def load_start(self) -> StartPoint: ...

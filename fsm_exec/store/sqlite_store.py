@@ -376,14 +376,13 @@ class SqliteStore:
             )
 
     async def watch(self) -> None:
-        """Look, as long as the store is open, whether the database is still where it was opened. Raises DatabaseLost
-        when it is not; from then on nothing is saved any more. Returns at once for one in memory."""
+        """Watch the store as long as it is open. Raises StoreFailed once a save has failed, whoever's it was, and
+        DatabaseLost when the database is not where it was opened; from then on nothing is saved any more."""
         held = self._opened.held
-        if held is None:
-            return
         while True:
-            await trio.sleep(FILE_CHECK_INTERVAL_S)
-            trouble = held.trouble()
+            with trio.move_on_after(FILE_CHECK_INTERVAL_S):
+                raise await self._writer.wait_failure()
+            trouble = None if held is None else held.trouble()
             if trouble is not None:
                 lost = DatabaseLost(trouble)
                 self._writer.fail(lost)

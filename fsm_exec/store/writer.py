@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar, cast
 
@@ -110,6 +110,7 @@ class Writer:
         self._opening_error: Exception | None = None
         self._closing = False
         self._refusal: StoreFailed | None = None  # why no save is taken any more
+        self._failed = trio.Event()  # that is for a failure
         self._batch_sizes: Counter[int] = Counter()
         self._waits = [0] * (len(WAIT_BOUNDS_US) + 1)
         self._waited_us = 0
@@ -136,8 +137,18 @@ class Writer:
     def fail(self, failure: StoreFailed) -> None:
         """Refuse all saves from now on, the waiting ones included: the file they would be stored in will not be read
         again."""
+        self._refuse_for(failure, [])
+
+    async def wait_failure(self) -> StoreFailed:
+        """Wait until no save is taken any more because one failed, whoever's it was; return why."""
+        await self._failed.wait()
+        assert self._refusal is not None
+        return _copy_of(self._refusal)
+
+    def _refuse_for(self, failure: StoreFailed, batch: Sequence[_WaitingSave]) -> None:
         self._refusal = self._refusal or failure
-        self._fail_waiting(self._saves, self._refusal)
+        self._failed.set()
+        self._fail_waiting([*batch, *self._saves], self._refusal)
         self._saves.clear()
 
     async def save(self, job: Job) -> None:
@@ -239,9 +250,7 @@ class Writer:
             # Whatever failed, what is on disk is unknown now: the commit may have happened or not. So no save is taken
             # any more; the engine stops, and the next start reads what is really there.
             failure = error if isinstance(error, StoreFailed) else StoreFailed(f"the database failed: {error!r}")
-            self._refusal = self._refusal or failure
-            self._fail_waiting([*batch, *self._saves], self._refusal)
-            self._saves.clear()
+            self._refuse_for(failure, batch)
             return
         jobs.clear()  # aiosqlite's thread keeps the last function it was given, and so this list, until the next
         self._batch_sizes[len(batch)] += 1

@@ -329,6 +329,8 @@ async def test_no_room_is_said(desk: Desk) -> None:
         assert (await said(port, cancel)).startswith(b"HTTP/1.1 202 ")
         assert (await said(port, b"POST /v1/halt HTTP/1.1\r\n" + post)).startswith(b"HTTP/1.1 202 ")
         assert desk.engine.state == "halted"
+        for of_the_page in (b"/actions/halt/review", b"/actions/halt"):  # let through, to where they are not known
+            assert (await said(port, b"POST %s HTTP/1.1\r\n" % of_the_page + post)).startswith(b"HTTP/1.1 404 ")
         await held[0].aclose()
         with trio.fail_after(5):
             while not (await said_first(port, listing)).startswith(b"HTTP/1.1 200 "):  # noqa: ASYNC110 - asked as a caller would

@@ -16,6 +16,7 @@ from fsm_exec.core.execution.execution import CHILD_ENDS
 from fsm_exec.core.market.position_closing import CloseTerms
 from fsm_exec.core.values.short_text import dollars, trim_count, trim_dollars
 from fsm_exec.core.values.units import MoneyE6, ceil_div, format_count, format_money, format_price
+from fsm_exec.runtime.status import EngineStatus
 from fsm_exec.web.actions.wanted import SubmitForm
 
 LIMIT_NAMES = {
@@ -107,7 +108,7 @@ def confirm_resume_execution(seen: ExecutionDetail) -> Confirmation:
     )
 
 
-def confirm_halt(status: Status) -> Confirmation:
+def confirm_halt(status: EngineStatus) -> Confirmation:
     """What a halt ends, and how long it takes at most."""
     facts = [
         Fact("Ended", f"{status.at_work} at work, each with what is filled so far"),
