@@ -10,9 +10,9 @@ from trio.testing import MockClock
 
 from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.account.rows import AccountFill
-from fsm_exec.core.errors import RiskRefused
-from fsm_exec.core.market.account import Settlement
-from fsm_exec.core.market.orders import FillReport
+from fsm_exec.core.errors import RiskRefused, VenueUnavailable
+from fsm_exec.core.market.account import Position, Settlement
+from fsm_exec.core.market.orders import FillListing, FillReport
 from fsm_exec.runtime.account.account import AccountSetup
 from tests.runtime.bent_exchange import NEIGHBOUR
 from tests.runtime.killed_engine import open_restart_bench
@@ -172,6 +172,83 @@ async def test_the_event_of_what_is_held_is_learned(autojump_clock: MockClock) -
         assert ledger.markets[NEIGHBOUR].holding.count_e2
         event, _ = ledger.place_of(NEIGHBOUR)
         assert event in ledger.shapes
+
+
+async def lose_a_frame(stage: Stage) -> None:
+    """Of two trades by hand the second is told of. Together they leave more NO than the second alone does."""
+    stage.exchange.mute = True
+    stage.exchange.take_by_hand("no", 9, 52)
+    await trio.sleep(1)
+    stage.exchange.mute = False
+    stage.exchange.take_by_hand("yes", 5, 50)
+
+
+def count_looks(stage: Stage) -> list[float]:
+    """Note from now on when the positions are read."""
+    looks: list[float] = []
+
+    async def counted() -> tuple[Position, ...]:
+        looks.append(trio.current_time())
+        return await stage.exchange.client.fetch_positions()
+
+    stage.exchange.fetch_positions = counted  # type: ignore[method-assign]
+    return looks
+
+
+async def test_a_trade_whose_frame_is_lost_counts_when_the_next_frame_has_come(autojump_clock: MockClock) -> None:
+    """That one says another position than our books come to: the account is looked at, once, and at once."""
+    async with staged(risk=TEN) as stage:
+        await trio.sleep(LOOK_S)
+        looks = count_looks(stage)
+        before, _ = held_e2(stage)
+        await lose_a_frame(stage)
+        await trio.sleep(2 * FRAME_S)
+        assert held_e2(stage) == (before - 400, before - 400)
+        assert len(looks) == 1
+        assert not account_of(stage).ledger.doubts
+
+
+async def test_nothing_is_let_in_by_books_that_miss_a_trade(autojump_clock: MockClock) -> None:
+    """A request waits for the look that finds it. While none is answered only what closes is let in; then all is."""
+    async with staged(risk=TEN) as stage:
+        await trio.sleep(LOOK_S)
+        unanswered = True
+
+        async def failing(
+            ticker: str | None = None, order_id: str | None = None, *, since_us: int | None = None
+        ) -> FillListing:
+            if unanswered:
+                raise VenueUnavailable("no answer")
+            return await stage.exchange.client.fetch_fills(ticker, order_id, since_us=since_us)
+
+        stage.exchange.fetch_fills = failing  # type: ignore[method-assign]
+        await lose_a_frame(stage)
+        await trio.sleep(FRAME_S)
+        with pytest.raises(RiskRefused) as refused:
+            await stage.submit(contracts=1, cents=40)
+        assert refused.value.limit == "account"
+        unanswered = False
+        await stage.submit(contracts=1, cents=40)
+        ours, theirs = held_e2(stage)
+        assert ours == theirs
+
+
+async def test_a_market_that_fills_of_ours_move_too_is_not_looked_at_for_it(autojump_clock: MockClock) -> None:
+    """Trades by hand and fills of ours come in the same moments; every frame's position is that of our books then."""
+    async with staged(risk=RiskLimits(max_worst_case_market_dollars=1_000)) as stage:
+        await trio.sleep(LOOK_S)
+        await stage.submit(contracts=50, horizon_s=300)
+        await trio.sleep(FRAME_S)
+        looks = count_looks(stage)
+        for number in range(20):
+            stage.exchange.fill(1, stage.exchange.resting[-1])
+            stage.exchange.take_by_hand("no" if number % 2 else "yes", 2, 52)
+            stage.exchange.fill(1, stage.exchange.resting[-1])
+            await trio.sleep(0.5)
+        await trio.sleep(FRAME_S)
+        ours, theirs = held_e2(stage)
+        assert ours == theirs
+        assert len(looks) <= 1
 
 
 def _row(fill: FillReport) -> AccountFill:

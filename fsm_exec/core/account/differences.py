@@ -36,11 +36,13 @@ def held_of(market: MarketHolding) -> Held:
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A market about which the last look showed two counts, signed."""
+    """A market about which the last look showed two counts, signed. `shown_at_us` is when these two were shown first,
+    `found_at_us` when there first were two."""
 
     ours_e2: CountE2
     theirs_e2: CountE2
     found_at_us: int
+    shown_at_us: int
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,10 +91,11 @@ def compare_positions(
     standing: Iterable[Difference],
     at_us: int,
     unsettled: AbstractSet[str] = frozenset(),
+    apart_us: int = 0,
 ) -> Comparison:
     """Compare our books with all positions of one look. `seen` is what the look before came to, `standing` the stored
     differences that are not gone; nothing is taken over in `unsettled` markets, of which fills are known that our books
-    do not have yet."""
+    do not have yet, and none that was not shown `apart_us` ago: listings lag."""
     theirs = {one.ticker: one for one in positions}
     differences: list[Difference] = []
     adjustments: list[Adjustment] = []
@@ -108,9 +111,12 @@ def compare_positions(
             continue
         if before is None or (before.ours_e2, before.theirs_e2) != (ours.holding.count_e2, count):
             found_at = at_us if before is None else before.found_at_us
-            now_seen[ticker] = Seen(ours_e2=ours.holding.count_e2, theirs_e2=count, found_at_us=found_at)
+            now_seen[ticker] = Seen(
+                ours_e2=ours.holding.count_e2, theirs_e2=count, found_at_us=found_at, shown_at_us=at_us
+            )
             continue
-        if ours.is_settled or ticker in unsettled:  # the exchange has not cleared it away yet, or a fill explains it
+        # The exchange has not cleared it away yet, a fill explains it, or it may be frames under way.
+        if ours.is_settled or ticker in unsettled or at_us - before.shown_at_us < apart_us:
             now_seen[ticker] = before
             continue
         change = taken_over_by(ours.holding, count, None if stated is None else stated.exposure_e6)

@@ -163,6 +163,23 @@ def holding_of(books: MarketBooks) -> MarketHolding:
     )
 
 
+def counts_about(books: MarketBooks, at_us: int, within_us: int) -> set[int]:
+    """The signed counts that may have been held at that time, and the one that all entries come to. Entries at most
+    `within_us` from it may have been before or after it; which of an execution's and of others' came first is not
+    known."""
+    total = before = 0
+    ours, others = [0], [0]
+    for entry in books.entries:
+        signed = entry.count_e2 if isinstance(entry, TakenOver) or entry.outcome == "yes" else -entry.count_e2
+        total += signed
+        if entry.at_us < at_us - within_us:
+            before += signed
+        elif entry.at_us <= at_us + within_us:
+            side = ours if isinstance(entry, Bought) and entry.execution_id is not None else others
+            side.append(side[-1] + signed)
+    return {total, *(before + one + other for one in ours for other in others)}
+
+
 class StoredAccount(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the database knows of the account at a start. `look` None: it was never read. `differences` are those
     that stand; `damage` names rows that cannot be read, one line each."""

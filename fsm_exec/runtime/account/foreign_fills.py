@@ -4,16 +4,20 @@ The stream tells of one as it is made, a listing shows it again, and the databas
 has no answer yet has no id here, so a fill of an unknown order in its market may be its: a listing of orders says which
 name that has. A fill of ours waits until its execution has it: what that may buy is reserved meanwhile. One that turns
 out to be an execution's after it was saved is counted as that from then on.
+
+A frame says which position there is after its fill. If that is not what our books come to, a frame before it was lost:
+the market is in doubt, and the account is looked at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
-from fsm_exec.core.account.rows import AccountFill
+from fsm_exec.core.account.rows import AccountFill, counts_about
 from fsm_exec.core.errors import SaveRefused, VenueError
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.execution.execution import Execution
@@ -27,6 +31,8 @@ from fsm_exec.runtime.order_names import OrderNames
 
 OVERLAP_US = 60_000_000  # by which our clock and the exchange's may differ
 WAITING_MAX = 1_024  # beyond it the next look lists them again
+SAME_TIME_US = 1_000  # a frame tells its time in ms
+OURS_BOOKED_S = 0.1  # by then a fill of ours just before one by hand is durable, so no look is made for it
 
 
 class ForeignFills:
@@ -59,12 +65,47 @@ class ForeignFills:
     async def run(self, reload: Callable[[], Awaitable[None]]) -> None:
         """Keep for ever what is taken, and `reload` the books after it. Raises StoreFailed."""
         async for report in self._receive:
+            reports = [report, *self._waiting()]
+            # From before they are booked: nobody may be judged by them in between.
+            newest = {one.ticker: one for one in reports if self._ledger.was_read.is_set()}
+            held = [ticker for ticker in newest if self._ledger.doubts.hold(ticker)]
             try:
-                await self.save_foreign([report])
-            except (VenueError, SaveRefused) as error:  # the next look lists it again
+                unsettled = await self.save_foreign(reports)
+            except (VenueError, SaveRefused) as error:  # the next look lists them again
                 self._log.warning("fill_of_others_not_kept", fill_id=report.fill_id, error=str(error))
+                for ticker in held:
+                    self._ledger.doubts.clear(ticker)
                 continue
+            for ticker, last in newest.items():
+                await self._compare(last, is_booked=ticker not in unsettled)
             await reload()
+
+    def _waiting(self) -> list[FillReport]:
+        found: list[FillReport] = []
+        with suppress(trio.WouldBlock):
+            while True:
+                found.append(self._receive.receive_nowait())
+        return found
+
+    async def _compare(self, report: FillReport, *, is_booked: bool) -> None:
+        """Leave its market in doubt, and ask for a look, if our books do not come to the position that a frame says.
+        One that is not booked is in no figure yet."""
+        is_worked = any(one.terms.ticker == report.ticker for one in self._executions())
+        for pause_s in (0, OURS_BOOKED_S) if is_worked else (0,):
+            await trio.sleep(pause_s)
+            if not is_booked or await self._agrees(report):
+                self._ledger.doubts.clear(report.ticker)
+                return
+        self._log.warning("position_in_doubt", market=report.ticker, told=report.post_position_e2)
+        self._ledger.doubts.ask_for_look()
+
+    async def _agrees(self, report: FillReport) -> bool:
+        if report.post_position_e2 is None:
+            return True
+        books = await self._account.load_books(report.ticker)
+        return books.settlement is not None or report.post_position_e2 in counts_about(
+            books, report.at_us, SAME_TIME_US
+        )
 
     async def save_foreign(self, reports: Sequence[FillReport]) -> frozenset[str]:
         """Save those of these fills, and of earlier ones that were undecided, that no execution made. Return the

@@ -77,11 +77,16 @@ class Gate:
                 self._ledger.facts.update(await self._exchange.fetch_market_facts([terms.ticker]))
                 # Not before: another request for this market must not be judged while the answer is on its way.
                 self._asked_us[terms.ticker] = now_us
+        until_s = trio.current_time() + READ_WITHIN_S
         if self.limits.limits_anything:
-            with trio.move_on_after(READ_WITHIN_S):  # just after a start; then what may add risk is refused
+            with trio.move_on_at(until_s):  # just after a start; then what may add risk is refused
                 await self._ledger.was_read.wait()
-        await self._ledger.reload_stale(self._account)
         await self.learn_quarantined()
+        await self._ledger.reload_stale(self._account)
+        while self.limits.limits_anything and self._ledger.doubts and trio.current_time() < until_s:
+            with trio.move_on_at(until_s):
+                await self._ledger.doubts.wait_for_none()
+            await self._ledger.reload_stale(self._account)
 
     async def learn_quarantined(self) -> None:
         """Learn what quarantined executions may still buy: by their snapshots, or by their rows where one cannot be
@@ -193,10 +198,14 @@ class Gate:
         self, order: OpenOrder, request: ExecutionRequest, stakes: list[Stake], orders: list[OpenOrder]
     ) -> None:
         """Raises RiskRefused if something has to be known first. Until the account has been read our books are of
-        before the start: only what closes is let in, which the exchange itself keeps to what is held."""
+        before the start, and in doubt they are of no state there was: only what closes is let in, which the exchange
+        itself keeps to what is held."""
         asked = "a request that may add risk"
         if not self._ledger.was_read.is_set() and not request.reduce_only:
             raise RiskRefused("account", "the account has been read", "it has not been read yet", asked)
+        if self._ledger.doubts and not request.reduce_only:
+            why = "the stream tells of another position than our books, and no look has told why yet"
+            raise RiskRefused("account", "what is held is known", why, asked)
         if self._unbounded:
             event = event_of(order)
             here = [stake for stake in stakes if event_of(stake) == event]

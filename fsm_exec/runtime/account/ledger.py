@@ -23,6 +23,7 @@ from fsm_exec.core.market.account import EventShape, MarketFacts
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.store_port import AccountStore
 from fsm_exec.core.values.units import CountE2, MoneyE6, parse_count, parse_money, parse_price
+from fsm_exec.runtime.account.doubts import Doubts
 
 
 class Ledger:
@@ -41,6 +42,7 @@ class Ledger:
         self.look: AccountLook | None = None
         self.risk = RiskState()
         self.was_read = trio.Event()  # by this process
+        self.doubts = Doubts()
 
     def begin(self, stored: StoredAccount) -> None:
         """Go on from what the database knows."""

@@ -49,6 +49,7 @@ from fsm_exec.runtime.stream_state import StreamState
 INTERVAL_S = 30.0
 AFTER_RECONNECTION_S = 2.0
 RETRY_S = 5.0
+APART_US = 10_000_000  # two looks that show the same difference show no lag if they are so far apart
 FIRST_RETRY_S = 1.0  # before the first look: requests wait for it
 OVERLAP_US = 60_000_000  # how far a listing reaches back over the last one
 READ_AGAIN_AFTER_S = (0.2, 0.5, 1.0, 1.0, 2.0, 2.0)
@@ -78,6 +79,7 @@ class AccountPoller:
         self._wall, self._log = wall, log
         self._seen: dict[str, Seen] = {}
         self._odd = MoneyE6(0)
+        self._odd_us = 0  # when it was first that
         self._foreign_orders: tuple[tuple[OrderReport, int], ...] = ()  # that rest, each with the time of its listing
         self._unworked: set[str] = set()  # orders of ours that no execution worked at the last look: it may have lagged
         self._marks: dict[str, Mark] = {}
@@ -91,8 +93,13 @@ class AccountPoller:
             is_read = await self.look()
             retry_s = RETRY_S if self._ledger.was_read.is_set() else FIRST_RETRY_S
             with trio.move_on_after(INTERVAL_S if is_read else retry_s):
-                await self._stream.reconnected.wait()
-                await trio.sleep(AFTER_RECONNECTION_S)
+                async with trio.open_nursery() as nursery:
+                    for wait in (self._wait_for_reconnection, self._ledger.doubts.wait_for_wish):
+                        nursery.start_soon(_end_after, wait, nursery.cancel_scope)
+
+    async def _wait_for_reconnection(self) -> None:
+        await self._stream.reconnected.wait()
+        await trio.sleep(AFTER_RECONNECTION_S)
 
     async def run_foreign_fills(self) -> None:
         """Keep for ever what the stream tells of fills that no execution made. Raises StoreFailed."""
@@ -105,12 +112,16 @@ class AccountPoller:
     async def look(self) -> bool:
         """Read the account once, keep what came of it, and set the brake by what is known, read or not; return whether
         it was read. Raises StoreFailed."""
-        is_read = False
+        is_read, doubts = False, self._ledger.doubts
+        number = doubts.begin_look()
         try:
-            await self._read()
+            await self._read(number)
             is_read = True
-        except (VenueError, SaveRefused) as error:  # a row that the database does not take stops nobody
+        except (VenueError, SaveRefused) as error:
             self._log.warning("account_not_read", error=str(error))
+            if isinstance(error, SaveRefused):  # a row that the database does not take stops nobody
+                doubts.clear_by_look(number, ())
+        doubts.end_look()
         await self._gate.learn_quarantined()
         if self._ledger.look is not None:
             await self._observe()
@@ -119,8 +130,8 @@ class AccountPoller:
         await self._act_on_brake()
         return is_read
 
-    async def _read(self) -> None:
-        """Read the account once and keep what came of it. Raises VenueError and StoreFailed."""
+    async def _read(self, number: int) -> None:
+        """Read the account once and keep what came of it; `number` is the look's. Raises VenueError and StoreFailed."""
         if not self._ledger.was_read.is_set():
             # The start goes first: it lists orders itself, perhaps many pages, and learns by which ids ours go.
             with suppress(ExecError):  # what made the start impossible is told to the engine's owner
@@ -143,12 +154,14 @@ class AccountPoller:
         else:
             openings = ()
             standing = self._ledger.differences
-            comparison = compare_positions(held, positions, self._seen, standing, now_us, self._unsettled)
+            comparison = compare_positions(held, positions, self._seen, standing, now_us, self._unsettled, APART_US)
         differences = [*found, *comparison.differences]
         look = before or AccountLook(at_us=now_us, first_at_us=first_at_us, balance_e6=None, explained_e6=None)
         if not orders.orders and not orders.unread:
             explained = self._ledger.explained_e6()
-            checked = compare_balance(before, balance.available_e6, explained, self._odd, now_us)
+            odd = MoneyE6(0) if now_us - self._odd_us < APART_US else self._odd
+            checked = compare_balance(before, balance.available_e6, explained, odd, now_us)
+            self._odd_us = self._odd_us if checked.odd_e6 == self._odd else now_us
             look, self._odd = checked.look, checked.odd_e6
             differences += [] if checked.difference is None else [checked.difference]
         look = msgspec.structs.replace(look, at_us=now_us)
@@ -157,6 +170,7 @@ class AccountPoller:
         self._ledger.differences = standing_after(self._ledger.differences, differences)
         self._ledger.stale.update(one.ticker for one in openings)
         self._ledger.stale.update(one.ticker for one in comparison.adjustments)
+        self._ledger.doubts.clear_by_look(number, self._seen)
         await self._learn_places()
         for one in differences:
             self._log.warning("account_differs", **asdict(one))
@@ -311,6 +325,11 @@ class AccountPoller:
                     return None
         lines = (line_of(one.ticker, one.holding, self._marks.get(one.ticker)) for one in self._ledger.markets.values())
         return sum(line.total_e6 for line in lines)
+
+
+async def _end_after(wait: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
+    await wait()
+    scope.cancel()
 
 
 def _mark(facts: MarketFacts, terms: MarketTerms, at_us: int) -> Mark:
