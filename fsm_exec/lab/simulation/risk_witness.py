@@ -35,18 +35,20 @@ if TYPE_CHECKING:
     from fsm_exec.runtime.engine import Engine
 
 STRICTNESS = ("active", "reducing", "halted")
+SECOND_LOOK_US = 35_000_000  # after the one that saw something first
 ROUNDED_E6 = 102
 """By which the exchange's rounding of the balance makes one fill dearer than its order was to be."""
 
 
 class Outside(NamedTuple):
-    """What is not ours in the account from `at_us` on: what was bought by hand and rests, and which markets have
-    settled."""
+    """What is not ours in the account from `at_us` on: what was bought by hand and rests, which markets have settled,
+    and what rests under a name of ours though no execution has it, with the time since when."""
 
     at_us: int
     held: dict[str, Held]
     orders: tuple[MayFill, ...]
     settled: frozenset[str]
+    orphans: tuple[tuple[int, MayFill], ...]
 
 
 class RiskWitness:
@@ -188,19 +190,24 @@ class RiskWitness:
         first = max(0, next(unknown, len(self._outsides)) - 1)
         known = self._outsides[first:]
         # What rests is read as it is, what was filled of it only later: the one may be of a later state than the other.
-        states = [one._replace(orders=later.orders) for n, one in enumerate(known) for later in known[n:]]
+        states = [
+            one._replace(orders=later.orders, orphans=later.orphans)
+            for n, one in enumerate(known)
+            for later in known[n:]
+        ]
         states.reverse()
         for outside in states:
-            for by_exchange in (True, False):
-                books = self._books(outside, by_exchange=by_exchange, without=name)
+            for by_exchange, has_loose in ((True, True), (False, True), (True, False), (False, False)):
+                books = self._books(outside, by_exchange=by_exchange, without=name, has_loose=has_loose)
                 more = Books({ticker: Held(), **books.held}, (*books.orders, asked))
                 yield figures_of(books, self.layout), figures_of(more, self.layout)
 
     def _books_now(self) -> Books:
         return self._books(self._outsides[-1], by_exchange=True, without=None)
 
-    def _books(self, outside: Outside, *, by_exchange: bool, without: str | None) -> Books:
-        """The account with this outside. What executions hold is as the exchange has it, or as the database has."""
+    def _books(self, outside: Outside, *, by_exchange: bool, without: str | None, has_loose: bool = True) -> Books:
+        """The account with this outside. What executions hold is as the exchange has it, or as the database has.
+        `has_loose`: also with orders that bear a name of ours and that the engine may not have seen twice yet."""
         held = dict(outside.held)
         filled: dict[str, int] = {}
         for fill in self._account.fills:
@@ -220,7 +227,8 @@ class RiskWitness:
                     held[ticker] = before.bought(execution.outcome, done.count_e2, done.price_e4, done.fee_e6)
             if not execution.is_ended and name != without:
                 reserved.append(_reservation(execution, filled.get(name, 0)))
-        orders += self._loose_orders()
+        orders += [order for since_us, order in self._loose_orders() if has_loose or self._was_seen_twice(since_us)]
+        orders += [order for since_us, order in outside.orphans if has_loose or self._was_seen_twice(since_us)]
         orders = [order for order in orders if order.ticker not in outside.settled]
         orders += reserved  # until their executions end, whatever becomes of their markets
         return Books(
@@ -233,24 +241,31 @@ class RiskWitness:
         for fill in self._account.fills:
             if self._owner(fill.order) is None:
                 held[fill.order.ticker] = _after(held.get(fill.order.ticker, Held()), fill)
-        orders = tuple(
-            loose_order(order.ticker, order.outcome, order.open_e2, order.price_e4, self._fees(order))
-            for resting in self._account.resting.values()
-            for order in resting.values()
-            if self._owner(order) is None
-        )
+        rest = [order for resting in self._account.resting.values() for order in resting.values()]
+        nobodys = [order for order in rest if self._owner(order) is None]
+        orphans = [order for order in nobodys if order.client_order_id in self._witness.orphans]
+        by_hand = tuple(self._loose(order)[1] for order in nobodys if order not in orphans)
         markets = self._exchange.markets.items()
         settled = frozenset(ticker for ticker, market in markets if market.status == "finalized")
-        return Outside(self._exchange.timeline.now_us(), held, orders, settled)
+        return Outside(self._exchange.timeline.now_us(), held, by_hand, settled, tuple(map(self._loose, orphans)))
 
-    def _loose_orders(self) -> Iterator[MayFill]:
+    def _was_seen_twice(self, since_us: int) -> bool:
+        """Whether two looks of this process must have seen an order that bears a name of ours. After one it may be of
+        an execution that is on its way."""
+        return self._world.must_know(max(since_us, self._world.process.started_us) + SECOND_LOOK_US)
+
+    def _loose(self, order: Order) -> tuple[int, MayFill]:
+        may_fill = loose_order(order.ticker, order.outcome, order.open_e2, order.price_e4, self._fees(order))
+        return order.created_us, may_fill
+
+    def _loose_orders(self) -> Iterator[tuple[int, MayFill]]:
         """Orders of executions that have ended."""
         for resting in self._account.resting.values():
             for order in resting.values():
                 owner = self._owner(order)
                 kept = None if owner is None else self._witness.durable.get(owner)
                 if owner is not None and (kept is None or kept.execution.is_ended):
-                    yield loose_order(order.ticker, order.outcome, order.open_e2, order.price_e4, self._fees(order))
+                    yield self._loose(order)
 
     def _owner(self, order: Order) -> str | None:
         name = order.client_order_id
