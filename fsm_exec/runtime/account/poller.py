@@ -81,7 +81,8 @@ class AccountPoller:
         self._odd = MoneyE6(0)
         self._odd_us = 0  # when it was first that
         self._foreign_orders: tuple[tuple[OrderReport, int], ...] = ()  # that rest, each with the time of its listing
-        self._unworked: set[str] = set()  # orders of ours that no execution worked at the last look: it may have lagged
+        # Orders of ours that no execution worked at the last look, with the time since when: it may have lagged.
+        self._unworked: dict[str, int] = {}
         self._marks: dict[str, Mark] = {}
         self._terms: dict[str, MarketTerms] = {}
         self._unsettled: frozenset[str] = frozenset()  # markets with fills of ours that the books may lack
@@ -139,11 +140,17 @@ class AccountPoller:
         now_us, before = self._wall.now_us(), self._ledger.look
         # Before the fills: what was filled of an order that rests is among those.
         orders = await self._ask(partial(self._exchange.fetch_orders, resting=True))
-        await self._learn_terms([one.ticker for one in orders.orders if not self._names.owner_of(one.client_order_id)])
+        await self._learn_terms(
+            [
+                one.ticker
+                for one in orders.orders
+                if one.order_id in self._unworked or not self._names.owner_of(one.client_order_id)
+            ]
+        )
         if before is not None:
             await self._save_foreign_fills(before)
         found = await self._keep_settlements(before)  # also of what was bought by hand and settled since the last look
-        self._learn_foreign_orders(orders)
+        self._learn_foreign_orders(orders, now_us)
         first_at_us = self._wall.now_us()  # what is filled from here on is counted by its fills
         positions = await self._ask(self._exchange.fetch_positions)
         balance = await self._ask(self._exchange.fetch_balance)
@@ -205,13 +212,15 @@ class AccountPoller:
         listing = await self._ask(partial(self._exchange.fetch_fills, since_us=since_us))
         self._unsettled = await self.foreign_fills.save_foreign(listing.fills)
 
-    def _learn_foreign_orders(self, listing: OrderListing) -> None:
+    def _learn_foreign_orders(self, listing: OrderListing, now_us: int) -> None:
         """Take the orders that rest and are in no reservation: others', and, seen twice, ours that nobody works."""
         owners = {one.order_id: self._names.owner_of(one.client_order_id) for one in listing.orders}
-        unworked = {
-            order_id for order_id, owner in owners.items() if owner is not None and not self._gate.reserves_for(owner)
+        self._unworked = {
+            order_id: self._unworked.get(order_id, now_us)
+            for order_id, owner in owners.items()
+            if owner is not None and not self._gate.reserves_for(owner)
         }
-        loose, self._unworked = unworked & self._unworked, unworked
+        loose = {order_id for order_id, since_us in self._unworked.items() if now_us - since_us >= APART_US}
         foreign = [one for one in listing.orders if owners[one.order_id] is None or one.order_id in loose]
         self._foreign_orders = tuple((one, listing.as_of_us) for one in foreign)
         self.foreign_fills.forget_until(listing.as_of_us)
