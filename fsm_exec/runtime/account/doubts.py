@@ -71,7 +71,7 @@ class Doubts:
             self._pause_s = min(2 * self._pause_s, AGAIN_MAX_S)
             self._wanted.set()
 
-    async def wait_until_asked(self) -> None:
+    async def wait_for_request(self) -> None:
         """Wait until a look is asked for and may be."""
         await self._wanted.wait()
         await trio.sleep_until(self._earliest_s)

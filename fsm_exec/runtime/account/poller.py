@@ -95,7 +95,7 @@ class AccountPoller:
             retry_s = RETRY_S if self._ledger.was_read.is_set() else FIRST_RETRY_S
             with trio.move_on_after(INTERVAL_S if is_read else retry_s):
                 async with trio.open_nursery() as nursery:
-                    for wait in (self._wait_for_reconnection, self._ledger.doubts.wait_until_asked):
+                    for wait in (self._wait_for_reconnection, self._ledger.doubts.wait_for_request):
                         nursery.start_soon(_end_after, wait, nursery.cancel_scope)
 
     async def _wait_for_reconnection(self) -> None:
