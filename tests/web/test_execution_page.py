@@ -184,6 +184,36 @@ async def test_where_nothing_of_the_journal_can_be_read_the_tables_are_shown(tmp
             assert (await browser.get("/executions/e1/at/1")).status_code == 404
 
 
+async def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    """A database put in the place of another one, or a whole one in that of a damaged one: nothing of what was read of
+    the first is shown of the second."""
+    path, other, damaged = tmp_path / "engine.db", tmp_path / "other.db", tmp_path / "damaged.db"
+    await trio.to_thread.run_sync(fill, path, ("walking",))
+    await trio.to_thread.run_sync(fill, other, ("filled",))
+    await trio.to_thread.run_sync(fill, damaged, ("walking",))
+    change(damaged, "UPDATE execution_events SET event = '{' WHERE seq = 1")
+    (wanted,) = executions_by_row(other).values()
+    async with pages_of(path) as browser:
+        assert (await browser.get("/executions/e1")).status_code == 200
+        damaged.replace(path)
+        assert "What its tables say" in (await browser.get("/executions/e1")).text
+        other.replace(path)
+        page = (await browser.get("/executions/e1")).text
+        assert f"Row {len(wanted)} of {len(wanted)}" in text_of(page, "x-row")
+        assert json.loads(text_of(page, "x-snapshot").split(" gives it ", 1)[1]) == snapshot_of(wanted[-1])
+
+
+@pytest.mark.parametrize("column", ["average_fill_price", "fees", "shortfall"])
+async def test_a_damaged_figure_takes_the_desk_from_nobody(tmp_path: Path, column: str) -> None:
+    """What an execution cost is a dash if its row holds no number; the rest is there."""
+    path = tmp_path / "engine.db"
+    await trio.to_thread.run_sync(fill, path, ("filled",))
+    change(path, f"UPDATE execution_metrics SET {column} = 'many'")
+    async with pages_of(path) as browser:
+        answer = await browser.get("/")
+        assert (answer.status_code, "many" in answer.text, "e1" in answer.text) == (200, False, True)
+
+
 async def test_the_list_is_paged_and_filtered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Newest first, so many at a time, by state and by market; every line leads to its page."""
     monkeypatch.setattr("fsm_exec.web.execution.routes.LISTED", 2)

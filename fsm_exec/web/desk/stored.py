@@ -12,7 +12,7 @@ from fsm_exec.control.account_views import position_seen
 from fsm_exec.core.account.statement import position_lines
 from fsm_exec.core.alerts.alerts import StoredAlert
 from fsm_exec.core.costs.rows import MetricsRow
-from fsm_exec.core.errors import DamagedRow
+from fsm_exec.core.errors import DamagedRow, UnitError
 from fsm_exec.core.values.short_text import trim_count
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_fixed, parse_money
@@ -103,7 +103,7 @@ def _metrics(connection: sqlite3.Connection, execution_id: str) -> MetricsRow | 
 
 
 def _ended_line(execution: ExecutionSummary, metrics: MetricsRow | None) -> EndedLine:
-    average = None if metrics is None else metrics.average_fill_price
+    paid, cost, fees = (NONE, NONE, NONE) if metrics is None else _figures(metrics)
     return EndedLine(
         execution_id=execution.execution_id,
         at=clock_of(execution.updated_at),
@@ -114,11 +114,25 @@ def _ended_line(execution: ExecutionSummary, metrics: MetricsRow | None) -> Ende
         reason="" if execution.reason in (None, "completed") else str(execution.reason),
         filled=trim_count(execution.filled_quantity),
         target=trim_count(execution.target_quantity),
-        paid=NONE if average is None else four_decimals(average),
-        cost=NONE if metrics is None or metrics.shortfall is None else cents_of(metrics.shortfall),
-        fees=NONE if metrics is None else whole_cents(parse_money(metrics.fees)),
+        paid=paid,
+        cost=cost,
+        fees=fees,
         note=execution.note or execution.refusal or "",
     )
+
+
+def _figures(metrics: MetricsRow) -> tuple[str, str, str]:
+    """Return what was paid, its cost and its fees; dashes for a row whose texts are no numbers: `db check` says which,
+    and the desk is needed all the same."""
+    try:
+        average, shortfall = metrics.average_fill_price, metrics.shortfall
+        return (
+            NONE if average is None else four_decimals(average),
+            NONE if shortfall is None else cents_of(shortfall),
+            whole_cents(parse_money(metrics.fees)),
+        )
+    except (UnitError, ValueError):
+        return NONE, NONE, NONE
 
 
 def _alert_line(alert: StoredAlert) -> AlertLine:

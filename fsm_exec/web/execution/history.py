@@ -25,6 +25,8 @@ from fsm_exec.web.execution.thinned_books import ThinnedBooks
 STRIDE: Final = 64
 ROWS_BETWEEN_RESTS: Final = 16
 
+_MARK: Final = "SELECT at, event FROM execution_events WHERE execution_id = ? AND seq BETWEEN ? AND ?"
+
 
 class Step(NamedTuple):
     """A change of a state, by the row that brought it."""
@@ -71,6 +73,12 @@ class History:
         before = self.seq
         self._fold(iterate_journal(connection, self.execution_id, after=before))
         return self.seq > before or self.broken is not None
+
+    def mark(self, connection: sqlite3.Connection) -> list[tuple[object, ...]]:
+        """Return the last row that was folded as the database has it, and the one at which the journal broke. When they
+        are others than after `read_on`, the file was replaced, and this history is of another one."""
+        last = self.seq + (self.broken is not None)
+        return connection.execute(_MARK, (self.execution_id, self.seq, last)).fetchall()
 
     def rows(self, connection: sqlite3.Connection, first: int, last: int) -> list[ReplayedRow]:
         """Fold the rows from `first` to `last` again. Both lie within what was folded."""

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 import trio
 from markupsafe import Markup
 
-from fsm_exec.core.errors import UserError
+from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import Outcome
@@ -63,7 +63,11 @@ class _Kept:
 
     def __init__(self, execution_id: str) -> None:
         self.lock = trio.Lock()
+        self._begin(execution_id)
+
+    def _begin(self, execution_id: str) -> None:
         self.history = History(execution_id)
+        self._mark: list[tuple[object, ...]] = []
         self._stored = ThinnedBooks()
         self._stored_us = 0
         self._whole: _Whole | None = None
@@ -71,11 +75,21 @@ class _Kept:
     def look(self, connection: sqlite3.Connection, seq: int | None, now_us: int, is_running: bool) -> Looked | None:
         """Look at row `seq` (None: the last one; one that is not there: the nearest). None: there is no such
         execution."""
+        if self.history.mark(connection) != self._mark:
+            self._begin(self.history.execution_id)  # the file was replaced by another one
+        try:
+            return self._look(connection, seq, now_us, is_running)
+        except CorruptSnapshot:  # what was folded cannot be folded again: by another file too, damaged further up
+            self._begin(self.history.execution_id)
+            return self._look(connection, seq, now_us, is_running)
+
+    def _look(self, connection: sqlite3.Connection, seq: int | None, now_us: int, is_running: bool) -> Looked | None:
         history = self.history
         detail = load_detail(connection, history.execution_id, 0)
         if detail is None:
             return None
         history.read_on(connection)
+        self._mark = history.mark(connection)
         execution = history.execution if history.seq else None
         header = header_of(detail.execution, execution, history.broken, now_us)
         if execution is None:
