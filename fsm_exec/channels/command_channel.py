@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 
 import trio
 
@@ -23,7 +25,7 @@ class CommandChannel:
         self._command = tuple(command)
 
     async def send(self, message: Message) -> None:
-        """Run the program to its end; one that is cancelled is ended. Raises NotDelivered."""
+        """Run the program to its end; one that is cancelled is ended with all it started. Raises NotDelivered."""
         told = {TITLE: message.title.replace("\0", ""), URGENT: str(int(message.is_urgent))}
         try:
             done = await trio.run_process(
@@ -33,8 +35,16 @@ class CommandChannel:
                 stderr=subprocess.DEVNULL,
                 env=os.environ | told,
                 check=False,
+                start_new_session=True,
+                deliver_cancel=_end_all,
             )
         except OSError as error:
             raise NotDelivered(f"the command cannot be run: {error.strerror or type(error).__name__}") from None
         if done.returncode:
             raise NotDelivered(f"the command ended with exit code {done.returncode}")
+
+
+async def _end_all(process: trio.Process) -> None:
+    """End the program and what it runs: of a script that waits for a dead server, each try would leave one behind."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

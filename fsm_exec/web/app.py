@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+import trio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -22,6 +23,7 @@ from fsm_exec.web.parts import PageParts, session_of
 from fsm_exec.web.sessions import SESSION_S
 
 CODE_CHARACTERS_MAX: Final = 100
+REFUSED_EVERY_S: Final = 10.0  # how often the log says so
 
 
 def page_app(parts: PageParts, port: int) -> ASGIApp:
@@ -52,6 +54,8 @@ def page_app(parts: PageParts, port: int) -> ASGIApp:
 
 
 def _enter_route(parts: PageParts, port: int) -> Route:
+    quiet_until_s = 0.0  # any site can make a browser come here as often as it likes: that must not fill the disk
+
     async def enter(request: Request) -> Response:
         """Answer with a page that goes on by itself, not with a redirect: of one that began at another program's link
         a browser would not send the Strict cookie."""
@@ -60,7 +64,10 @@ def _enter_route(parts: PageParts, port: int) -> Route:
         if request.method == "GET" and len(given) == 1 and len(given[0]) <= CODE_CHARACTERS_MAX:
             session = parts.sessions.use_code(given[0], session_of(request))
         if session is None:
-            parts.log.warning("page_code_refused")
+            nonlocal quiet_until_s
+            if trio.current_time() >= quiet_until_s:
+                quiet_until_s = trio.current_time() + REFUSED_EVERY_S
+                parts.log.warning("page_code_refused")
             return parts.respond(
                 request,
                 "refused.html",

@@ -71,6 +71,21 @@ async def test_a_program_that_hangs_is_ended() -> None:
     assert waited.cancelled_caught
 
 
+async def test_what_a_program_that_hangs_has_started_is_ended_too(tmp_path: Path) -> None:
+    """A script that waits for its own program: nothing of it is left to be joined by the next try's."""
+    told = tmp_path / "pid"
+    script = f'sleep 60 & echo $! > "{told}.new"; mv "{told}.new" "{told}"; wait'
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(CommandChannel(["/bin/sh", "-c", script]).send, TOLD)
+            while not told.exists():  # noqa: ASYNC110 - nobody announces a process
+                await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+        child = Path(f"/proc/{told.read_text()[:-1]}/stat")
+        while child.exists() and ") Z " not in child.read_text():  # noqa: ASYNC110, ASYNC240
+            await trio.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("content", "mode", "words"),
     [

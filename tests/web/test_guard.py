@@ -86,6 +86,14 @@ async def test_what_is_no_code_opens_nothing(page: PageOfDesk, wrong: dict[str, 
         assert (answer.status_code, answer.headers.get("set-cookie")) == (401, None)
 
 
+async def test_who_is_refused_again_and_again_does_not_fill_the_log(page: PageOfDesk) -> None:
+    """Another site can make a browser come to the door as often as it likes."""
+    async with page.stranger(**{"Sec-Fetch-Site": "cross-site"}) as stranger:
+        for number in range(20):
+            assert (await stranger.get("/enter", params={"code": f"{number}"})).status_code == 401
+    assert page.desk.log.count("page_code_refused") in (1, 2)  # two, on a machine that takes ten seconds for it
+
+
 async def test_a_code_is_used_by_no_other_method_and_not_twice_in_an_address(page: PageOfDesk) -> None:
     """A preview by HEAD does not use it up, a form cannot, and two codes in one address are none."""
     code = page.draw_code()
