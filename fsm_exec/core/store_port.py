@@ -144,8 +144,10 @@ class AlertStore(Protocol):
         """Delete alerts that are pending no more since before then, the oldest first; how many were."""
         ...
 
-    async def load_pending_alerts(self, after_id: int, at_most: int) -> list[StoredAlert]:
-        """Load the oldest alerts that are pending, after `after_id`; damaged ones are left out."""
+    async def load_pending_alerts(
+        self, after_id: int, at_most: int, *, is_urgent: bool | None = None
+    ) -> list[StoredAlert]:
+        """Load the oldest alerts that are pending, after `after_id`, None: urgent or not; damaged ones are left out."""
         ...
 
     async def load_deliveries(self, alert_ids: Sequence[int]) -> list[Delivery]: ...

@@ -333,8 +333,12 @@ class SqliteStore:
         load = functools.partial(alert_reads.load_alerts, at_most=at_most, damage=[], standing=standing)
         return await self._writer.read(load)
 
-    async def load_pending_alerts(self, after_id: int, at_most: int) -> list[StoredAlert]:
-        load = functools.partial(alert_reads.load_pending_alerts, after_id=after_id, at_most=at_most, damage=[])
+    async def load_pending_alerts(
+        self, after_id: int, at_most: int, *, is_urgent: bool | None = None
+    ) -> list[StoredAlert]:
+        load = functools.partial(
+            alert_reads.load_pending_alerts, after_id=after_id, at_most=at_most, damage=[], is_urgent=is_urgent
+        )
         return await self._writer.read(load)
 
     async def load_deliveries(self, alert_ids: Sequence[int]) -> list[Delivery]:

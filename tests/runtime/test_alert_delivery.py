@@ -16,7 +16,7 @@ from fsm_exec.core.alerts.channel_port import Message
 from fsm_exec.core.alerts.settings import AlertSettings, ChannelSettings
 from fsm_exec.core.errors import NotDelivered
 from fsm_exec.runtime.alerts.delivery import AlertDelivery, open_delivery
-from fsm_exec.runtime.alerts.notifier import ANSWER_WITHIN_S, AlertSetup
+from fsm_exec.runtime.alerts.notifier import ANSWER_WITHIN_S, LOADED_MAX, AlertSetup
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.store import SqliteStore, open_virtual_store
@@ -162,6 +162,20 @@ async def test_quiet_hours_wait_for_their_end_and_urgent_kinds_do_not(autojump_c
         assert (phone.texts, sorted(desk.texts)) == (["the engine failed"], ["the book is stale", "the engine failed"])
         await trio.sleep(3_600)
         assert phone.texts == ["the engine failed", "the book is stale"]
+
+
+async def test_what_waits_for_the_morning_holds_back_nothing_urgent(autojump_clock: MockClock) -> None:
+    """More of it than is kept in memory, and then the engine fails; in the morning all is told."""
+    phone = Inbox()
+    async with telling(AlertSettings(quiet_hours=QUIET_DAY), phone=phone) as told:
+        flaps = [f"the book is stale {number}" for number in range(LOADED_MAX + 20)]
+        await told.say(*flaps, kind="book")
+        await trio.sleep(60)
+        await told.say("the engine failed")
+        await trio.sleep(60)
+        assert phone.texts == ["the engine failed"]
+        await trio.sleep(4_200)
+        assert phone.texts == ["the engine failed", *flaps]
 
 
 async def test_an_error_tells_no_address(autojump_clock: MockClock) -> None:

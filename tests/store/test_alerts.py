@@ -143,6 +143,7 @@ async def test_what_is_read_of_alerts_goes_by_an_index(open_file_store: OpenStor
             (alert_reads.NEWEST, (9,)),
             (alert_reads.STANDING, (9,)),
             (alert_reads.PENDING, (0, 9)),
+            (alert_reads.PENDING_OF, (0, True, 9)),
             (alert_reads.SETTLED, ("2023", 9)),
             (alert_reads.COUNT, ()),
         ):

@@ -23,7 +23,7 @@ from fsm_exec.runtime.clock import WallClock
 ANSWER_WITHIN_S: Final = 30.0
 LOOK_EVERY_S: Final = 30.0  # the end of quiet hours is no news
 MINUTE_S: Final = 60.0
-LOADED_MAX: Final = 500  # alerts of one channel in memory
+LOADED_MAX: Final = 500  # alerts of one channel in memory, urgent ones and others each
 WHY_MAX: Final = 200
 
 
@@ -55,14 +55,17 @@ class Notifier:
         self._quiet = quiet if self._settings.quiet_hours else None
         self._setup, self._store, self._settle, self._wall, self._log = setup, store, settle, wall, log
         self._waiting: dict[int, Undelivered] = {}
-        self._loaded_id = 0  # every alert up to it is in `_waiting` or was taken
+        self._loaded_ids = {
+            True: 0,
+            False: 0,
+        }  # of urgent ones and others: all up to it are in `_waiting` or were taken
         self._sent_s: deque[float] = deque()  # within the last minute
         self._failures = 0  # in a row
 
     async def run(self, news: Callable[[], trio.Event]) -> NoReturn:
         """Tell alerts for ever; `news()` is set when there may be a new one. Raises StoreFailed."""
         self._waiting.clear()
-        self._loaded_id = 0
+        self._loaded_ids = {True: 0, False: 0}
         while True:
             said = news()  # before the look: what is said during it is not missed
             after_s = await self._notify_next()
@@ -71,7 +74,8 @@ class Notifier:
 
     async def _notify_next(self) -> float:
         """Tell what is due; return after how many seconds to look again."""
-        await self._load()
+        for is_urgent in (True, False):
+            await self._load(is_urgent=is_urgent)
         now_us = self._wall.now_us()
         is_quiet = self._quiet is not None and self._quiet.holds(now_us)
         chosen = choose_next(tuple(self._waiting.values()), now_us, is_quiet=is_quiet)
@@ -120,10 +124,13 @@ class Notifier:
             failures += 1
             await trio.sleep(retry_after_s(failures))
 
-    async def _load(self) -> None:
-        """Load alerts that are new, and at the start all that are pending, as far as there is room for them."""
-        room = LOADED_MAX - len(self._waiting)
-        pending = await self._store.load_pending_alerts(self._loaded_id, room) if room > 0 else []
+    async def _load(self, *, is_urgent: bool) -> None:
+        """Load alerts that are new, and at the start all that are pending, as far as there is room for them. Urgent
+        ones have room of their own: a night's others, which wait for its end, must not hold them back."""
+        room = LOADED_MAX - sum(one.alert.is_urgent == is_urgent for one in self._waiting.values())
+        if room <= 0:
+            return
+        pending = await self._store.load_pending_alerts(self._loaded_ids[is_urgent], room, is_urgent=is_urgent)
         if not pending:
             return
         deliveries = await self._store.load_deliveries([one.alert_id for one in pending])
@@ -138,7 +145,7 @@ class Notifier:
                 self._waiting[alert.alert_id] = again
             else:
                 taken.append(alert.alert_id)
-        self._loaded_id = pending[-1].alert_id
+        self._loaded_ids[is_urgent] = pending[-1].alert_id
         if taken:  # a process ended before they were settled, or a channel is not configured any more
             await self._settle(taken)
 

@@ -17,6 +17,7 @@ _DELIVERY: Final = "SELECT alert_id, channel, attempts, tried_at, next_at, deliv
 NEWEST: Final = f"{_ALERT} ORDER BY id DESC LIMIT ?"
 STANDING: Final = f"{_ALERT} INDEXED BY alerts_standing WHERE over_at IS NULL ORDER BY id DESC LIMIT ?"
 PENDING: Final = f"{_ALERT} WHERE state = 'pending' AND id > ? ORDER BY id LIMIT ?"
+PENDING_OF: Final = f"{_ALERT} WHERE state = 'pending' AND id > ? AND urgent = ? ORDER BY id LIMIT ?"
 SETTLED: Final = "SELECT id FROM alerts WHERE state != 'pending' AND settled_at < ? ORDER BY settled_at LIMIT ?"
 COUNT: Final = "SELECT count(*) FROM alerts WHERE state = 'pending'"
 
@@ -31,11 +32,20 @@ def load_alerts(
 
 
 def load_pending_alerts(
-    connection: sqlite3.Connection, after_id: int, at_most: int, damage: list[str] | None = None
+    connection: sqlite3.Connection,
+    after_id: int,
+    at_most: int,
+    damage: list[str] | None = None,
+    *,
+    is_urgent: bool | None = None,
 ) -> list[StoredAlert]:
-    """Load the oldest alerts that are not delivered through every channel, after `after_id`. Damaged rows are as in
-    `load_alerts`."""
-    return list(decode_rows(connection.execute(PENDING, (after_id, at_most)), _alert, damage))
+    """Load the oldest alerts that are not delivered through every channel, after `after_id`; only those that are urgent
+    or only those that are not, if `is_urgent` says so. Damaged rows are as in `load_alerts`."""
+    if is_urgent is None:
+        rows = connection.execute(PENDING, (after_id, at_most))
+    else:
+        rows = connection.execute(PENDING_OF, (after_id, is_urgent, at_most))
+    return list(decode_rows(rows, _alert, damage))
 
 
 def load_deliveries(
