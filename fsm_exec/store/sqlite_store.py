@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeAlias
@@ -384,9 +385,9 @@ class SqliteStore:
         DatabaseLost when the database is not where it was opened; from then on nothing is saved any more."""
         held = self._opened.held
         while True:
-            with trio.move_on_after(FILE_CHECK_INTERVAL_S):
+            with trio.move_on_after(FILE_CHECK_INTERVAL_S if held is not None else math.inf):
                 raise await self._writer.wait_failure()
-            trouble = None if held is None else held.trouble()
+            trouble = None if held is None else held.trouble()  # one in memory cannot be lost
             if trouble is not None:
                 lost = DatabaseLost(trouble)
                 self._writer.fail(lost)
