@@ -245,6 +245,26 @@ def test_bar_key_and_date_go_first_and_names_are_broken_after_them() -> None:
     assert " ".join(listed[80]) == "id market side method state filled limit ends"
 
 
+def test_in_one_market_the_methods_are_seen_before_why_an_execution_ends() -> None:
+    """Where both have no room the state stands alone; which method it was is what a demo is about."""
+    small: dict[str, object] = {
+        "filled_quantity": "12.00",
+        "target_quantity": "20.00",
+        "price": "0.61",
+        "bid": "0.60",
+        "ask": "0.62",
+    }
+    small |= {"cost": "0.12", "seconds_left": 12}
+    rows = [
+        working(method="deadline_walker@1", state="partial", ending="deadline", **small),
+        working(method="passive_mid@1", state="cancelled", ending="no_liquidity", **small),
+    ]
+    for wanted, width in (("deadline_walker", 80), ("partial, ends: deadline", 120)):
+        text = rendered(working_columns(rows, is_one_market=True), width)
+        assert any(wanted in line for line in text), text
+        assert any("no_liquidity" in line for line in text), text
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_table_of_killed_engines_cuts_nothing(width: int) -> None:
     """Whole ids, states, counts and times beside orders of every kind, in words that are broken between two at most;

@@ -28,7 +28,9 @@ COLOURS: Final = {
 
 
 def working_columns(rows: Sequence[WorkingExecution], *, is_one_market: bool = False) -> list[Column]:
-    """Return the executions in their order. `is_one_market`: all are in one, which is said elsewhere."""
+    """Return the executions in their order. `is_one_market`: all are in one, which is said elsewhere; it is the methods
+    that differ then, and why one is being ended goes before them."""
+    shorter = ((CLOSE, _styled(rows, whole=False)),) if is_one_market else ()
     market = [] if is_one_market else [names("market", [one.ticker for one in rows])]
     filled = [(trim_count(one.filled_quantity), trim_count(one.target_quantity)) for one in rows]
     cost = ["-" if one.cost is None else dollars(one.cost) for one in rows]
@@ -36,8 +38,8 @@ def working_columns(rows: Sequence[WorkingExecution], *, is_one_market: bool = F
         Column("id", [one.execution_id for one in rows]),
         *market,
         Column("side", [one.outcome for one in rows]),
-        names("method", [one.method.partition("@")[0] for one in rows], then=((CLOSE, None),)),
-        words("state", [Text(_state_of(one), style=COLOURS.get(one.state, "")) for one in rows]),
+        names("method", [one.method.partition("@")[0] for one in rows], then=((CLOSE + 1, None),)),
+        words("state", _styled(rows, whole=True), then=shorter),
         figures("filled", ["/".join(one) for one in filled], then=((LATE + 2, ["/\n".join(one) for one in filled]),)),
         Column("progress", [_bar_of(one) for one in rows], width=BAR_WIDTH, then=((1, None),)),
         figures("ours", [_price(one.price) for one in rows]),
@@ -50,11 +52,15 @@ def working_columns(rows: Sequence[WorkingExecution], *, is_one_market: bool = F
     ]
 
 
-def _state_of(one: WorkingExecution) -> str:
-    """Return the state, and why it comes to its end, if it does. Of a cancelled one the reason says more."""
+def _styled(rows: Sequence[WorkingExecution], *, whole: bool) -> list[Text]:
+    return [Text(_state_of(one, whole=whole), style=COLOURS.get(one.state, "")) for one in rows]
+
+
+def _state_of(one: WorkingExecution, *, whole: bool) -> str:
+    """Return the state, and `whole` why it comes to its end, if it does. Of a cancelled one the reason says more."""
     if one.state in ENDS:
         return one.ending or one.state if one.state == "cancelled" else one.state
-    return one.state if one.ending is None else f"{one.state}, ends: {one.ending}"
+    return f"{one.state}, ends: {one.ending}" if whole and one.ending is not None else one.state
 
 
 def _to_cents(money: str) -> str:
