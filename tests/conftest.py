@@ -21,6 +21,7 @@ settings.register_profile("untimed", deadline=None)  # how long an example takes
 settings.load_profile("untimed")
 
 TESTS = Path(__file__).parent
+FOLDERS_OF_LONG_TESTS = ("lab", "chaos", "bending", "cli", "api")  # first: who begins a long one last is waited for
 HEAVY_FOLDERS = ("benchmarks", "chaos", "conformance", "recordings", "soak")
 HEAVY_MODULES = (
     "account/test_million_books.py",
@@ -64,10 +65,12 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A shell starts what it puts in the background deaf to Ctrl-C, and every process a test starts would inherit that:
     tests of Ctrl-C would wait for ever. And no test finds, or leaves, anything in the user's own directories, nor in
     those of tests that run beside it."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # by the number of tests: modules of a few long ones would come last
     for kind in ("STATE", "DATA", "CONFIG"):
         os.environ[f"XDG_{kind}_HOME"] = f"{HOMES}/{kind.lower()}"
     if not IS_WORKER:  # they inherit it
@@ -87,6 +90,8 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {folder: place for place, folder in enumerate(FOLDERS_OF_LONG_TESTS)}
+    items.sort(key=lambda item: order.get(item.path.relative_to(TESTS).parts[0], len(order)))
     for item in items:
         place = item.path.relative_to(TESTS)
         if place.parts[0] in HEAVY_FOLDERS or place.as_posix() in HEAVY_MODULES:

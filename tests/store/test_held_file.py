@@ -181,10 +181,12 @@ def test_a_database_that_is_lost_is_noticed_and_saved_to_no_more(
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
-async def test_one_in_memory_cannot_be_lost(draw_instance: Callable[[], str]) -> None:
-    """There is nothing to watch."""
+async def test_one_in_memory_cannot_be_lost(autojump_clock: MockClock, draw_instance: Callable[[], str]) -> None:
+    """Nothing is found in an hour; only a failure of a save could end the watch."""
     async with open_virtual_store(None, draw_instance=draw_instance, at_us=0) as store:
-        await store.watch()
+        with trio.move_on_after(3_600) as hour:
+            await store.watch()
+        assert hour.cancelled_caught
 
 
 def test_closing_one_that_was_moved_leaves_the_log_of_the_one_in_its_place(
