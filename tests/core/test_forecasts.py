@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fsm_exec.core.signals.forecasts import dry_up_ppm, fill_forecast, fill_mean_e2, fill_ppm, forecasts_of, score
@@ -14,6 +14,7 @@ from fsm_exec.core.values.units import PPM, CountE2
 S = 1_000_000
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much])  # where next to nothing can vary the next test looks
 @given(
     st.integers(0, 12 * PPM), st.integers(0, 12 * PPM), st.integers(1_000, 3 * PPM), st.integers(1, 10**7),
     st.integers(0, 600 * S),
