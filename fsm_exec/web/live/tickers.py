@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from fsm_exec.web.live.board import Board, Weight
 
 GAP_S: Final = 0.25
-SHARE: Final = 0.05  # of a processor
+SHARE: Final = 0.033  # of a processor
 CHANGE_S: Final = (
     40e-6  # to find, make and encode a fragment; these three measured with fifty viewers of a thousand rows
 )
