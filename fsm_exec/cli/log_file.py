@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.store.files.owner_only import owner_only
+from fsm_exec.owner_only import owner_only
 
 
 def log_path(db: Path) -> Path:

@@ -14,11 +14,13 @@ import pytest
 import trio
 
 from fsm_exec.cli.exchange.record import FLUSH_S
-from fsm_exec.cli.exchange.recording_file import RecordingWriter, recover_unfinished
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import CountE2, parse_count, parse_price
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, read_tape
-from fsm_exec.wire.recording import FORMAT, Header, read_recording
+from fsm_exec.recordings.format import FORMAT, Header
+from fsm_exec.recordings.unfinished import recover_unfinished
+from fsm_exec.recordings.writer import RecordingWriter
+from fsm_exec.wire.recording import read_recording
 from tests.cli.exchange import OTHER, TICKER, Site, site
 from tests.cli.support import COMMAND, HANGING_UP, environment, run
 

@@ -30,7 +30,8 @@ def test_the_layers_are_those_of_the_design() -> None:
     assert "|" in layers[flat.index(middle)]
     assert ":" not in layers[flat.index(middle)]
     below = [*flat[flat.index(middle) + 1 :]]
-    assert below == [{"fsm_exec.algorithms"}, {"fsm_exec.wire"}, {"fsm_exec.core"}, {"states"}]
+    rooms = ("algorithms", "wire", "recordings", "owner_only", "core")
+    assert below == [*({f"fsm_exec.{room}"} for room in rooms), {"states"}]
     assert any("fsm_exec.cli" in layer for layer in flat[: flat.index(middle)])
 
 

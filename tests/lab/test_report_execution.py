@@ -24,9 +24,9 @@ from fsm_exec.lab.report.execution_costs import cost_section
 from fsm_exec.lab.report.page import Section, render_page
 from fsm_exec.lab.report.timeline import build_timeline
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade, tape_header
+from fsm_exec.recordings.format import FORMAT, Header, frame_line, header_line
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.execution_history import StoredBook, load_history
-from fsm_exec.wire.recording import FORMAT, Header, frame_line, header_line
 from tests.cli.invoking import invoke
 from tests.store.histories import fill
 

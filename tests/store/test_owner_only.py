@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from fsm_exec.cli.exchange.recording_file import RecordingWriter
 from fsm_exec.cli.log_file import open_log_file
+from fsm_exec.recordings.format import Header
+from fsm_exec.recordings.writer import RecordingWriter
 from fsm_exec.store import open_live_store, open_virtual_store
 from fsm_exec.store.files.file_modes import restrict_modes
 from fsm_exec.store.files.locks import database_lock
 from fsm_exec.store.files.migrations import SCHEMA
 from fsm_exec.store.files.open_database import OpenRequest, open_database
 from fsm_exec.store.maintenance.backups import copy_database
-from fsm_exec.wire.recording import Header
 
 
 @pytest.fixture(autouse=True)

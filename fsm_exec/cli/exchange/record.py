@@ -20,7 +20,6 @@ import trio
 from fsm_exec.cli.config import LoadedConfig, load_config
 from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.exchange.access import access_of
-from fsm_exec.cli.exchange.recording_file import RecordingWriter, recover_unfinished
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError, VenueRefused, VenueUnreadable
 from fsm_exec.core.market.book import Level
@@ -30,9 +29,11 @@ from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.translate import is_ticker
+from fsm_exec.recordings.format import FORMAT, Header
+from fsm_exec.recordings.unfinished import recover_unfinished
+from fsm_exec.recordings.writer import RecordingWriter
 from fsm_exec.runtime.clock import WallClock, keep_synchronized, system_us
 from fsm_exec.session import connect
-from fsm_exec.wire.recording import FORMAT, Header
 
 MARKETS_MAX: Final = 100
 SUFFIX: Final = ".jsonl.gz"

@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 
 from fsm_exec.core.market.client_order_id import number_of
-from fsm_exec.store.files.owner_only import OWNER_ONLY
+from fsm_exec.owner_only import OWNER_ONLY
 
 SUFFIX: Final = ".acknowledged"
 BYTES: Final = 200  # of the whole file, always: it is written over in place, within one sector of a disk

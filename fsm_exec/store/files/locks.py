@@ -23,7 +23,7 @@ import msgspec
 
 from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.core.journal.crashpoints import crashpoint
-from fsm_exec.store.files.owner_only import OWNER_ONLY
+from fsm_exec.owner_only import OWNER_ONLY
 
 LOCK_SUFFIX: Final = ".lock"
 TEXT_BYTES_MAX: Final = 4_096

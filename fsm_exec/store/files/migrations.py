@@ -15,7 +15,7 @@ import msgspec
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.journal.crashpoints import crashpoint
-from fsm_exec.store.files.owner_only import OWNER_ONLY
+from fsm_exec.owner_only import OWNER_ONLY
 
 APPLICATION_ID = 1_718_840_696  # the letters fsmx; 0001_initial.sql writes it
 

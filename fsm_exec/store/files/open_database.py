@@ -21,12 +21,12 @@ from fsm_exec.core.errors import DamagedRow, UserError
 from fsm_exec.core.market.client_order_id import EPOCH_CHARS, INSTANCE_CHARS
 from fsm_exec.core.text import one_line
 from fsm_exec.core.values.times import to_iso
+from fsm_exec.owner_only import OWNER_ONLY
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS, decode_damaged_text, text_of
 from fsm_exec.store.files.acknowledged import SUFFIX, Lost, MarkFile, load_counts, load_mark, lost_since
 from fsm_exec.store.files.copy_mark import is_copy, write_mark
 from fsm_exec.store.files.held_file import LOG, HeldFile, HoldingConnection
 from fsm_exec.store.files.migrations import SCHEMA, Migration, migrate
-from fsm_exec.store.files.owner_only import OWNER_ONLY
 
 BUSY_TIMEOUT_MS = 5_000  # a person's sqlite3 shell may hold the database this long before we give up
 

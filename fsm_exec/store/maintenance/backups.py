@@ -16,11 +16,11 @@ from pathlib import Path
 import msgspec
 
 from fsm_exec.core.errors import ExecError, UserError
+from fsm_exec.owner_only import OWNER_ONLY
 from fsm_exec.store.damaged_rows import DATABASE_ERRORS
 from fsm_exec.store.files.held_file import HeldFile
 from fsm_exec.store.files.migrations import SCHEMA, migrate
 from fsm_exec.store.files.open_database import BUSY_TIMEOUT_MS, sync_directory, unusable_error
-from fsm_exec.store.files.owner_only import OWNER_ONLY
 from fsm_exec.store.maintenance.integrity import IntegrityReport, check_database
 from fsm_exec.store.maintenance.read_only import LOGS, check_exists, check_version, open_read_only
 

@@ -1,7 +1,6 @@
 """A recording is written under another name until it is whole, and never over an existing file.
 
-The name is PATH.part. Its writer holds its lock, so a file that is not locked was left behind by a kill: its frames up
-to then become a recording of their own before the next one begins.
+The name is PATH.part. Its writer holds its lock, so a file that is not locked was left behind by a kill (`unfinished`).
 """
 
 from __future__ import annotations
@@ -11,13 +10,10 @@ import fcntl
 import gzip
 import os
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
-from fsm_exec.core.errors import UserError
-from fsm_exec.store.files.owner_only import owner_only
-from fsm_exec.wire.recording import PART, Header, frame_line, header_line, read_lines, read_recording
-
-ENDINGS = (".jsonl.gz", ".gz", "")
+from fsm_exec.owner_only import owner_only
+from fsm_exec.recordings.format import PART, Header, frame_line, header_line
 
 
 class RecordingWriter:
@@ -33,7 +29,7 @@ class RecordingWriter:
         self.frames = 0
         self._part = part_of(path)
         self._raw = open(self._part, "xb", opener=owner_only)  # noqa: SIM115  # closed by `close`
-        if not _lock(self._raw) or not self._is_there():
+        if not lock(self._raw) or not self._is_there():
             raise _exists(self._part)
         # Neither name nor time in the file: the same frames make the same bytes.
         self._zip = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0)
@@ -75,60 +71,13 @@ class RecordingWriter:
             return False
 
 
-class Recovered(NamedTuple):
-    """A recording that a kill had left unfinished. `kept` is where its frames are now; None if it held none."""
-
-    part: Path
-    kept: Path | None
-    frames: int
-
-
-def recover_unfinished(path: Path) -> Recovered | None:
-    """Make the frames of `PATH.part` a recording of their own, if there is such a file and no process writes it. Raises
-    UserError for one that is being written or that cannot be read, OSError for a file that cannot be written."""
-    part = part_of(path)
-    try:
-        raw = part.open("r+b")
-    except FileNotFoundError:
-        return None
-    with raw:
-        if not _lock(raw):
-            raise UserError(f"--out {path}: another `record` is writing {part}; give another path")
-        if part.stat().st_size:
-            read_recording(part)  # only its header: a file that is none of ours is left alone
-        frames, making = -1, part.with_name(part.name + ".new")
-        with (
-            open(making, "wb", opener=owner_only) as out,
-            gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as whole,
-        ):
-            for line in read_lines(part):
-                whole.write(line)
-                frames += 1
-        kept = None
-        if frames > 0:
-            kept = _free_name(path)
-            making.rename(kept)
-        else:
-            making.unlink()
-        part.unlink()
-        return Recovered(part, kept, max(0, frames))
-
-
 def part_of(path: Path) -> Path:
+    """The name a recording has while it is written."""
     return path.with_name(path.name + PART)
 
 
-def _free_name(path: Path) -> Path:
-    """`day.jsonl.gz` -> `day.cut-1.jsonl.gz`, or the next number that is free."""
-    ending = next(ending for ending in ENDINGS if path.name.endswith(ending))
-    stem = path.name.removesuffix(ending)
-    number = 1
-    while (name := path.with_name(f"{stem}.cut-{number}{ending}")).exists():
-        number += 1
-    return name
-
-
-def _lock(file: BinaryIO) -> bool:
+def lock(file: BinaryIO) -> bool:
+    """Take the lock of a file being written; False if another process holds it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

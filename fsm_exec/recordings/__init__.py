@@ -1,0 +1,9 @@
+"""Recordings as files: who writes them (`fsm-exec record`, an engine) and who reads them shares this.
+
+format            the header and the line of a frame
+lines             a file's lines, gzipped or plain, also of one that a kill left unfinished
+writer            writes one under another name until it is whole, and never over an existing file
+unfinished        what a kill left, made a recording of its own
+
+`wire.recording` reads the frames in the lines; it needs the exchange's words, this does not.
+"""
