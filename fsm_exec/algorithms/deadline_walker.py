@@ -1,16 +1,11 @@
 """A quoter with a clock: one post-only order inside the spread, dearer as the deadline comes nearer.
 
 price = bid + a x (ask - bid), a = a0 + a1 x (t / H)^g, a tick below the ask at most, never above the worst price.
-t is the time since the execution was accepted, H its horizon. Around this ramp:
+t is the time since the execution was accepted, H its horizon. When the order moves is said in `quoting`. Around this
+ramp:
 
 * Patience. A wide spread narrows again within a minute or so. As long as more time than that is left the ramp runs
   within so much around the mid; after that, from bid to ask.
-* Hysteresis. Up only by so many ticks at once, down only by more: an order keeps its place in the queue, and no two
-  prices alternate.
-* Book guard. With one side empty, or a spread far wider than on arrival, an order stays where it is; a new one is
-  priced by the last two-sided book (by the arrival, if the spread blew up), never by what is left.
-* A small budget of writes, of which the closing leg's are kept back. When the budget is spent, or the account is short
-  of tokens, the order rests until the closing leg.
 * Signals (optional, weights zero by default): a grows by imbalance_weight x (queue imbalance - 1/2) + flow_weight x
   the scaled order-flow imbalance. A signal that is missing changes nothing.
 * Taker leg (optional, off by default): what the expected flow will not fill in time is taken from the touch, if that
@@ -24,19 +19,18 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.toolkit import (
-    ClosingSettings,
-    cap_to_grid,
-    check_weight,
-    price_between,
-    single_slice,
-    tick_above,
-    to_nearest,
-    touch,
+from fsm_exec.algorithms.quoting import (
+    QuotingSettings,
+    is_sound,
+    may_move,
+    may_write,
+    move_quote,
+    place_quote,
+    quote_price,
 )
+from fsm_exec.algorithms.toolkit import cap_to_grid, check_weight, price_between, single_slice
 from fsm_exec.core.algorithm.algorithm import (
     Action,
-    AmendAction,
     CancelAction,
     Goal,
     PlaceAction,
@@ -49,34 +43,20 @@ from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, US_PER_S, CountE2, PriceE4
 
 CONTEXT = Context(prec=18)  # our own: a changed precision somewhere else must not change a price
-CENT_E4 = 100
-CLOSING_WRITES = 2  # kept back from the budget: a cancel and the last order
 TAKER_LEG_WRITES = 3  # a cancel, the immediate order, and the quote again
 
-Ticks = Annotated[int, msgspec.Meta(ge=1, le=100)]
 
-
-class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The ramp's `a0`, `a1`, `g`; hysteresis in ticks, `fine_grid_ticks` more where a tick is less than a cent.
+class Config(QuotingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The ramp's `a0`, `a1`, `g`.
 
     With more than `patient_until_s` left, of a wider spread only `patient_spread_e4` around its mid count.
 
-    The guard holds while the spread is above `guard_spread_factor` x the arrival's + `guard_spread_e4`. Below
-    `tokens_min` write tokens the order is left alone. `taker_leg` uses `flow_e2_per_s`, the contracts expected to fill
-    passively per second, and allows an ask of at most arrival mid + `taker_start_e4` + `taker_slope_e4` x t / H, at
-    most every `taker_every_s`."""
+    `taker_leg` uses `flow_e2_per_s`, the contracts expected to fill passively per second, and allows an ask of at most
+    arrival mid + `taker_start_e4` + `taker_slope_e4` x t / H, at most every `taker_every_s`."""
 
     a0: Decimal = Decimal("0.6")
     a1: Decimal = Decimal("0.5")
     g: Decimal = Decimal(2)
-    up_ticks: Ticks = 1
-    down_ticks: Ticks = 3
-    fine_grid_ticks: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
-    guard_spread_factor: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
-    guard_spread_e4: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 200
-    look_every_ms: Annotated[int, msgspec.Meta(ge=250, le=60_000)] = 1_000
-    write_budget: Annotated[int, msgspec.Meta(ge=3, le=1_000)] = 12
-    tokens_min: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 20
     imbalance_weight: Decimal = Decimal(0)
     flow_weight: Decimal = Decimal(0)
     taker_leg: bool = False
@@ -94,10 +74,6 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
         check_weight("a1", self.a1, 0, 10)
         check_weight("g", self.g, Decimal("0.1"), 10)  # 0 to the power of 0 is no number
 
-    @property
-    def look_every_us(self) -> int | None:
-        return self.look_every_ms * 1_000
-
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     return single_slice(goal)
@@ -108,71 +84,35 @@ def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action
     take = _take(progress, part, view, config)
     if part.working is not None:
         return _move(progress, part.working, take, view, config)
-    if part.free_e2 == 0 or not _may_write(progress, 1, config):
+    if part.free_e2 == 0 or not may_write(progress, 1, config):
         return ()
     if take:
-        return (
-            PlaceAction(
-                level=part.level,
-                price_e4=cap_to_grid(
-                    progress.goal, view.asks[0][0]
-                ),  # the offer that is cheap enough, and none above it
-                count_e2=take,
-                time_in_force="immediate_or_cancel",
-            ),
-        )
-    price = _wanted(progress, view, config)
-    if view.best_ask is not None and price >= view.best_ask:
-        return ()  # the book leaves no price at which one can only rest
-    return (PlaceAction(level=part.level, price_e4=price, count_e2=part.free_e2, post_only=True),)
+        price = cap_to_grid(progress.goal, view.asks[0][0])  # the offer that is cheap enough, and none above it
+        return (PlaceAction(level=part.level, price_e4=price, count_e2=take, time_in_force="immediate_or_cancel"),)
+    return place_quote(part, _wanted(progress, view, config), view)
 
 
 def _move(progress: Progress, working: Working, take: CountE2, view: MarketView, config: Config) -> tuple[Action, ...]:
     """Move or cancel the working order, or leave it."""
     level = progress.slices[0].level
-    scarce = view.write_tokens_left is not None and view.write_tokens_left < config.tokens_min
-    if working.busy or scarce or not _is_sound(progress.goal, view, config):
+    if not may_move(progress, working, view, config):
         return ()
-    if take and _may_write(progress, TAKER_LEG_WRITES, config):
+    if take and may_write(progress, TAKER_LEG_WRITES, config):
         return (CancelAction(level=level),)
-    if not _may_write(progress, 1, config):
+    if not may_write(progress, 1, config):
         return ()
-    wanted = _wanted(progress, view, config)
-    tick = tick_above(progress.goal.grid, wanted) or CENT_E4
-    extra = config.fine_grid_ticks if tick < CENT_E4 else 0
-    up = wanted >= working.price_e4 + (config.up_ticks + extra) * tick
-    # Nothing below the best bid of others is ever wanted, so an order that is to come down stands alone above it.
-    down = wanted <= working.price_e4 - (config.down_ticks + extra) * tick
-    return (AmendAction(level=level, price_e4=wanted),) if up or down else ()
-
-
-def _may_write(progress: Progress, writes: int, config: Config) -> bool:
-    return progress.writes + writes + CLOSING_WRITES <= config.write_budget
-
-
-def _is_sound(goal: Goal, view: MarketView, config: Config) -> bool:
-    """Whether this book may move an order."""
-    return view.is_tradable and view.is_two_sided and not _is_blown_up(goal, view, config)
-
-
-def _is_blown_up(goal: Goal, view: MarketView, config: Config) -> bool:
-    usual_e4 = goal.arrival.spread_e4
-    if usual_e4 is None or not view.is_two_sided:
-        return False
-    return view.asks[0][0] - view.bids[0][0] > config.guard_spread_factor * usual_e4 + config.guard_spread_e4
+    return move_quote(progress.goal, level, working, _wanted(progress, view, config), config)
 
 
 def _wanted(progress: Progress, view: MarketView, config: Config) -> PriceE4:
-    """The ramp's price now, to the nearest tick, below the ask and within the worst price."""
-    goal = progress.goal
-    best = touch(goal.arrival if _is_blown_up(goal, view, config) else view)
-    if best is None:
-        return cap_to_grid(goal, min(goal.limits.target_e4, _below_ask(view)))
-    bid, ask = best
+    """The ramp's price now."""
     share_ppm = min(max(0, _ramp_ppm(progress, config) + _pressure_ppm(view, config)), PPM)
-    low, high = _range(progress, bid, ask, config)
-    wanted = to_nearest(goal, price_between(low, high, share_ppm))
-    return cap_to_grid(goal, min(wanted, ask - 1, _below_ask(view)))
+    return quote_price(
+        progress.goal,
+        view,
+        config,
+        lambda bid, ask: price_between(*_range(progress, bid, ask, config), share_ppm),
+    )
 
 
 def _range(progress: Progress, bid: PriceE4, ask: PriceE4, config: Config) -> tuple[PriceE4, PriceE4]:
@@ -183,11 +123,6 @@ def _range(progress: Progress, bid: PriceE4, ask: PriceE4, config: Config) -> tu
         return bid, ask
     low = (bid + ask - config.patient_spread_e4) // 2
     return PriceE4(low), PriceE4(low + config.patient_spread_e4)
-
-
-def _below_ask(view: MarketView) -> int:
-    """The highest price that does not take."""
-    return 9_999 if view.best_ask is None else view.best_ask - 1
 
 
 def _ramp_ppm(progress: Progress, config: Config) -> int:
@@ -215,7 +150,7 @@ def _take(progress: Progress, part: SliceProgress, view: MarketView, config: Con
     or more and cheap enough for the hour; else nothing."""
     goal = progress.goal
     mid_e5 = goal.arrival.mid_e5
-    if not config.taker_leg or mid_e5 is None or not _is_sound(goal, view, config):
+    if not config.taker_leg or mid_e5 is None or not is_sound(goal, view, config):
         return CountE2(0)
     last_us = part.last_placed_at_us
     if last_us is not None and progress.at_us < last_us + config.taker_every_s * US_PER_S:
