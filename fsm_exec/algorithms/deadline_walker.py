@@ -14,7 +14,7 @@ ramp:
 
 from __future__ import annotations
 
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Annotated
 
 import msgspec
@@ -28,7 +28,7 @@ from fsm_exec.algorithms.quoting import (
     place_quote,
     quote_price,
 )
-from fsm_exec.algorithms.toolkit import cap_to_grid, check_weight, price_between, single_slice
+from fsm_exec.algorithms.toolkit import CONTEXT, cap_to_grid, check_weight, price_between, single_slice, weight_ppm
 from fsm_exec.core.algorithm.algorithm import (
     Action,
     CancelAction,
@@ -42,7 +42,6 @@ from fsm_exec.core.algorithm.algorithm import (
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, US_PER_S, CountE2, PriceE4
 
-CONTEXT = Context(prec=18)  # our own: a changed precision somewhere else must not change a price
 TAKER_LEG_WRITES = 3  # a cancel, the immediate order, and the quote again
 
 
@@ -131,8 +130,7 @@ def _ramp_ppm(progress: Progress, config: Config) -> int:
     horizon_us = goal.deadline_us - goal.accepted_at_us
     passed_us = min(max(0, progress.at_us - goal.accepted_at_us), horizon_us)
     passed = CONTEXT.divide(Decimal(passed_us), Decimal(horizon_us))
-    a = CONTEXT.fma(config.a1, CONTEXT.power(passed, config.g), config.a0)
-    return int(CONTEXT.multiply(a, Decimal(PPM)))
+    return weight_ppm(CONTEXT.fma(config.a1, CONTEXT.power(passed, config.g), config.a0))
 
 
 def _pressure_ppm(view: MarketView, config: Config) -> int:

@@ -6,7 +6,7 @@ Prices are of the own outcome and in ten-thousandths of a dollar. Shares of one 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Annotated
 
 import msgspec
@@ -16,6 +16,8 @@ from fsm_exec.core.algorithm.algorithm import Action, Goal, PlaceAction, Progres
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.market.book import Ladder
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, US_PER_S, CountE2, PriceE4, PriceGrid
+
+CONTEXT = Context(prec=18)  # our own: a changed precision somewhere else must not change a price
 
 ClosingLeadS = Annotated[int, msgspec.Meta(ge=0, le=600)]
 """Seconds before the deadline at which the closing leg begins; 0: there is none."""
@@ -41,6 +43,11 @@ def check_weight(name: str, value: Decimal, low: Decimal | int, high: int) -> No
     """Check a dimensionless weight of a configuration. Raises ValueError unless it is a number from `low` to `high`."""
     if not (value.is_finite() and low <= value <= high):
         raise ValueError(f"{name} {value} is not between {low} and {high}")
+
+
+def weight_ppm(weight: Decimal) -> int:
+    """A dimensionless weight in millionths, rounded towards zero."""
+    return int(CONTEXT.multiply(weight, Decimal(PPM)))
 
 
 def cap_to_grid(goal: Goal, price: int) -> PriceE4:

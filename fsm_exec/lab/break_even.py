@@ -29,7 +29,7 @@ from fsm_exec.lab.statistics import BLOCKS_MIN, CONFIDENCE, student_quantile
 from fsm_exec.store.reads.review_queries import EndedRow
 
 RESTING: Final = frozenset({"basic", "simple_limit", "passive_mid", "join_bid", "static_fraction"})
-WALKING: Final = frozenset({"dynamic_depth_walker", "seed_walker", "deadline_walker", "adaptive_limit"})
+WALKING: Final = frozenset({"dynamic_depth_walker", "seed_walker", "deadline_walker", "follow", "adaptive_limit"})
 E7_PER_E6: Final = 10
 E2_PER_CONTRACT: Final = 100
 

@@ -23,6 +23,17 @@ SETTINGS: dict[str, st.SearchStrategy[dict[str, object]]] = {
     "join_bid": st.fixed_dictionaries({"closing_lead_s": lead}),
     "marketable": st.fixed_dictionaries({"closing_lead_s": lead}),
     "static_fraction": st.fixed_dictionaries({"closing_lead_s": lead, "fraction_ppm": st.integers(0, 1_000_000)}),
+    "follow": st.fixed_dictionaries(
+        {
+            "closing_lead_s": lead,
+            "share": st.decimals(0, 1, places=2).map(str),
+            "up_ticks": st.integers(1, 3),
+            "down_ticks": st.integers(1, 4),
+            "fine_grid_ticks": st.integers(0, 3),
+            "look_every_ms": st.integers(250, 2_000),
+            "write_budget": st.integers(3, 30),
+        }
+    ),
     "basic": st.fixed_dictionaries({"closing_lead_s": lead, "take_above_e6": st.integers(0, 1_000_000)}),
     "adaptive_limit": st.fixed_dictionaries(
         {

@@ -1,0 +1,39 @@
+"""A baseline: one post-only order at a fixed share of the way from bid to ask, which follows them.
+
+No ramp, no signals, nothing to wait for: what moves the order is the book alone, by the rules of `quoting`, and the
+closing leg takes the rest. A method that re-prices by anything better has to beat this.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from fsm_exec.algorithms.quoting import QuotingSettings, may_move, may_write, move_quote, place_quote, quote_price
+from fsm_exec.algorithms.toolkit import check_weight, price_between, single_slice, weight_ppm
+from fsm_exec.core.algorithm.algorithm import Action, Goal, Progress, Slice
+from fsm_exec.core.algorithm.market_view import MarketView
+
+
+class Config(QuotingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`share` of the spread that is given: at 0 the order is at the bid, at 1 a tick below the ask."""
+
+    share: Decimal = Decimal("0.7")
+
+    def __post_init__(self) -> None:
+        check_weight("share", self.share, 0, 1)
+
+
+def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
+    return single_slice(goal)
+
+
+def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
+    goal, part = progress.goal, progress.slices[0]
+    working = part.working
+    if (working is None and part.free_e2 == 0) or not may_write(progress, 1, config):
+        return ()
+    share_ppm = weight_ppm(config.share)
+    price = quote_price(goal, view, config, lambda bid, ask: price_between(bid, ask, share_ppm))
+    if working is None:
+        return place_quote(part, price, view)
+    return move_quote(goal, part.level, working, price, config) if may_move(progress, working, view, config) else ()
