@@ -20,7 +20,7 @@ from typing import Annotated
 import msgspec
 
 from fsm_exec.algorithms.quoting import (
-    QuotingSettings,
+    Ticks,
     is_sound,
     may_move,
     may_write,
@@ -28,7 +28,15 @@ from fsm_exec.algorithms.quoting import (
     place_quote,
     quote_price,
 )
-from fsm_exec.algorithms.toolkit import CONTEXT, cap_to_grid, check_weight, price_between, single_slice, weight_ppm
+from fsm_exec.algorithms.toolkit import (
+    CONTEXT,
+    ClosingSettings,
+    cap_to_grid,
+    check_weight,
+    price_between,
+    single_slice,
+    weight_ppm,
+)
 from fsm_exec.core.algorithm.algorithm import (
     Action,
     CancelAction,
@@ -45,8 +53,8 @@ from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, US_PER_S, CountE2, 
 TAKER_LEG_WRITES = 3  # a cancel, the immediate order, and the quote again
 
 
-class Config(QuotingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The ramp's `a0`, `a1`, `g`.
+class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The ramp's `a0`, `a1`, `g`, and the rules of `quoting`.
 
     With more than `patient_until_s` left, of a wider spread only `patient_spread_e4` around its mid count.
 
@@ -56,6 +64,14 @@ class Config(QuotingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     a0: Decimal = Decimal("0.6")
     a1: Decimal = Decimal("0.5")
     g: Decimal = Decimal(2)
+    up_ticks: Ticks = 1
+    down_ticks: Ticks = 3
+    fine_grid_ticks: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
+    guard_spread_factor: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
+    guard_spread_e4: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 200
+    look_every_ms: Annotated[int, msgspec.Meta(ge=250, le=60_000)] = 1_000
+    write_budget: Annotated[int, msgspec.Meta(ge=3, le=1_000)] = 12
+    tokens_min: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 20
     imbalance_weight: Decimal = Decimal(0)
     flow_weight: Decimal = Decimal(0)
     taker_leg: bool = False
@@ -72,6 +88,10 @@ class Config(QuotingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
         check_weight("a0", self.a0, 0, 10)
         check_weight("a1", self.a1, 0, 10)
         check_weight("g", self.g, Decimal("0.1"), 10)  # 0 to the power of 0 is no number
+
+    @property
+    def look_every_us(self) -> int | None:
+        return self.look_every_ms * 1_000
 
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:

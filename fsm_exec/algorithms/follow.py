@@ -7,20 +7,36 @@ closing leg takes the rest. A method that re-prices by anything better has to be
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated
 
-from fsm_exec.algorithms.quoting import QuotingSettings, may_move, may_write, move_quote, place_quote, quote_price
-from fsm_exec.algorithms.toolkit import check_weight, price_between, single_slice, weight_ppm
+import msgspec
+
+from fsm_exec.algorithms.quoting import Ticks, may_move, may_write, move_quote, place_quote, quote_price
+from fsm_exec.algorithms.toolkit import ClosingSettings, check_weight, price_between, single_slice, weight_ppm
 from fsm_exec.core.algorithm.algorithm import Action, Goal, Progress, Slice
 from fsm_exec.core.algorithm.market_view import MarketView
 
 
-class Config(QuotingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`share` of the spread that is given: at 0 the order is at the bid, at 1 a tick below the ask."""
+class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`share` of the spread that is given: at 0 the order is at the bid, at 1 a tick below the ask. The rest are the
+    rules of `quoting`."""
 
     share: Decimal = Decimal("0.7")
+    up_ticks: Ticks = 1
+    down_ticks: Ticks = 3
+    fine_grid_ticks: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
+    guard_spread_factor: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
+    guard_spread_e4: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 200
+    look_every_ms: Annotated[int, msgspec.Meta(ge=250, le=60_000)] = 1_000
+    write_budget: Annotated[int, msgspec.Meta(ge=3, le=1_000)] = 12
+    tokens_min: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 20
 
     def __post_init__(self) -> None:
         check_weight("share", self.share, 0, 1)
+
+    @property
+    def look_every_us(self) -> int | None:
+        return self.look_every_ms * 1_000
 
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:

@@ -13,11 +13,11 @@ What a quote is worth is its algorithm's own; the rules around it are the same f
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 
-from fsm_exec.algorithms.toolkit import ClosingSettings, cap_to_grid, tick_above, to_nearest, touch
+from fsm_exec.algorithms.toolkit import cap_to_grid, tick_above, to_nearest, touch
 from fsm_exec.core.algorithm.algorithm import Action, AmendAction, Goal, PlaceAction, Progress, SliceProgress, Working
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.values.units import PriceE4
@@ -30,27 +30,28 @@ Between = Callable[[PriceE4, PriceE4], int]
 """The price that is wanted between this bid and this ask, on the grid or not."""
 
 
-class QuotingSettings(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Hysteresis in ticks, `fine_grid_ticks` more where a tick is less than a cent.
-
-    The guard holds while the spread is above `guard_spread_factor` x the arrival's + `guard_spread_e4`. Below
-    `tokens_min` write tokens the order is left alone."""
-
-    up_ticks: Ticks = 1
-    down_ticks: Ticks = 3
-    fine_grid_ticks: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
-    guard_spread_factor: Annotated[int, msgspec.Meta(ge=1, le=100)] = 2
-    guard_spread_e4: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 200
-    look_every_ms: Annotated[int, msgspec.Meta(ge=250, le=60_000)] = 1_000
-    write_budget: Annotated[int, msgspec.Meta(ge=3, le=1_000)] = 12
-    tokens_min: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 20
+class QuotingRules(Protocol):
+    """The part of a configuration that these rules read: hysteresis in ticks, `fine_grid_ticks` more where a tick is
+    less than a cent. The guard holds while the spread is above `guard_spread_factor` x the arrival's +
+    `guard_spread_e4`. Below `tokens_min` write tokens the order is left alone."""
 
     @property
-    def look_every_us(self) -> int | None:
-        return self.look_every_ms * 1_000
+    def up_ticks(self) -> int: ...
+    @property
+    def down_ticks(self) -> int: ...
+    @property
+    def fine_grid_ticks(self) -> int: ...
+    @property
+    def guard_spread_factor(self) -> int: ...
+    @property
+    def guard_spread_e4(self) -> int: ...
+    @property
+    def write_budget(self) -> int: ...
+    @property
+    def tokens_min(self) -> int: ...
 
 
-def quote_price(goal: Goal, view: MarketView, config: QuotingSettings, between: Between) -> PriceE4:
+def quote_price(goal: Goal, view: MarketView, config: QuotingRules, between: Between) -> PriceE4:
     """The wanted price to the nearest tick, below the ask and within the worst price; the target where there has been
     no book on both sides."""
     best = touch(goal.arrival if is_blown_up(goal, view, config) else view)
@@ -67,15 +68,13 @@ def place_quote(part: SliceProgress, price: PriceE4, view: MarketView) -> tuple[
     return (PlaceAction(level=part.level, price_e4=price, count_e2=part.free_e2, post_only=True),)
 
 
-def may_move(progress: Progress, working: Working, view: MarketView, config: QuotingSettings) -> bool:
+def may_move(progress: Progress, working: Working, view: MarketView, config: QuotingRules) -> bool:
     """Whether anything may be done now about an order that works."""
     scarce = view.write_tokens_left is not None and view.write_tokens_left < config.tokens_min
     return not (working.busy or scarce) and is_sound(progress.goal, view, config)
 
 
-def move_quote(
-    goal: Goal, level: int, working: Working, wanted: PriceE4, config: QuotingSettings
-) -> tuple[Action, ...]:
+def move_quote(goal: Goal, level: int, working: Working, wanted: PriceE4, config: QuotingRules) -> tuple[Action, ...]:
     """A new price for the working order, if the wanted one is far enough away."""
     tick = tick_above(goal.grid, wanted) or CENT_E4
     extra = config.fine_grid_ticks if tick < CENT_E4 else 0
@@ -85,17 +84,17 @@ def move_quote(
     return (AmendAction(level=level, price_e4=wanted),) if up or down else ()
 
 
-def may_write(progress: Progress, writes: int, config: QuotingSettings) -> bool:
+def may_write(progress: Progress, writes: int, config: QuotingRules) -> bool:
     """Whether so many writes leave the closing leg its own."""
     return progress.writes + writes + CLOSING_WRITES <= config.write_budget
 
 
-def is_sound(goal: Goal, view: MarketView, config: QuotingSettings) -> bool:
+def is_sound(goal: Goal, view: MarketView, config: QuotingRules) -> bool:
     """Whether this book may move an order."""
     return view.is_tradable and view.is_two_sided and not is_blown_up(goal, view, config)
 
 
-def is_blown_up(goal: Goal, view: MarketView, config: QuotingSettings) -> bool:
+def is_blown_up(goal: Goal, view: MarketView, config: QuotingRules) -> bool:
     """Whether the spread is far wider than on arrival."""
     usual_e4 = goal.arrival.spread_e4
     if usual_e4 is None or not view.is_two_sided:
