@@ -9,9 +9,11 @@ import pytest
 from fsm_exec.algorithms import method
 from fsm_exec.core.market.fees import FeeTerms, fee_terms
 from fsm_exec.core.values.units import LINEAR_CENT, US_PER_S, CountE2, Outcome, PriceE4
-from fsm_exec.lab.experiment.cost_bound import bound_e7, limit_e7, static_e7
+from fsm_exec.lab.experiment.cost_bound import bound_e7
 from fsm_exec.lab.experiment.episode_runner import run_episode
 from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, find_starts, limits_at
+from fsm_exec.lab.experiment.static_price import limit_e7, static_e7
+from fsm_exec.lab.experiment.tape_index import TapeIndex
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header
 
@@ -48,7 +50,7 @@ def episode(*changes: tuple[int, Change]) -> tuple[Tape, EpisodeStart]:
 def least(wanted: Order, *changes: tuple[int, Change], fees: FeeTerms = FEES) -> Decimal:
     """The bound in cents for the whole order."""
     tape, start = episode(*changes)
-    return Decimal(bound_e7(tape, start, wanted, fees, MID_E5, CONDITIONS)) / 10**5
+    return Decimal(bound_e7(TapeIndex(tape), start, wanted, fees, MID_E5, CONDITIONS)) / 10**5
 
 
 def taker_cents(price: int, contracts: int) -> Decimal:
@@ -83,7 +85,7 @@ def test_a_taker_who_buys_sells_us_nothing() -> None:
 def test_the_other_outcome_is_the_mirror() -> None:
     """Who buys NO is sold to by takers of YES, at a dollar less their price."""
     tape, start = episode((10, Trade("yes", cents(44), count(8))))
-    assert bound_e7(tape, start, order(5, "no"), FEES, 58_000, CONDITIONS) == (5 * 56 - 5 * 58) * 10**5
+    assert bound_e7(TapeIndex(tape), start, order(5, "no"), FEES, 58_000, CONDITIONS) == (5 * 56 - 5 * 58) * 10**5
 
 
 def test_what_comes_after_the_deadline_comes_too_late() -> None:
@@ -111,10 +113,10 @@ def test_the_static_price_waits_in_its_own_queue() -> None:
     changes = ((10, Trade("no", cents(40), count(8))), (10, BookDelta("yes", cents(40), CountE2(-count(8)))))
     tape, start = episode(*changes, (200, BookDelta("yes", cents(10), count(1))))
     grid = LINEAR_CENT
-    best = static_e7(tape, start, order(5), FEES, grid, MID_E5, cents(48), CONDITIONS)
+    best = static_e7(TapeIndex(tape), start, order(5), FEES, grid, MID_E5, cents(48), CONDITIONS)
     assert best == (5 * 41 - 5 * 42) * 10**5
     assert least(order(5), *changes) == 5 * 40 - 5 * 42
-    at_bid = limit_e7(tape, start, order(5), FEES, MID_E5, cents(40), CONDITIONS)
+    at_bid = limit_e7(TapeIndex(tape), start, order(5), FEES, MID_E5, cents(40), CONDITIONS)
     assert at_bid == pytest.approx(int((5 * 44 + taker_cents(44, 5) - 5 * 42) * 10**5), abs=100)
 
 
@@ -133,10 +135,10 @@ def test_a_limit_order_costs_the_same_with_and_without_the_engine() -> None:
             run = run_episode(tape, start, wanted, method("simple_limit"), CONDITIONS)
             grid = tape.header.grid.seen_from(outcome)
             limits = limits_at(run.mid_e5, grid, FEES)
-            alone = limit_e7(tape, start, wanted, FEES, run.mid_e5, limits.target_e4, CONDITIONS)
+            alone = limit_e7(TapeIndex(tape), start, wanted, FEES, run.mid_e5, limits.target_e4, CONDITIONS)
             assert alone == run.shortfall_e7 if not run.fees_e7 else abs(alone - run.shortfall_e7) <= 10_000
-            best = static_e7(tape, start, wanted, FEES, grid, run.mid_e5, limits.worst_e4, CONDITIONS)
-            bound = bound_e7(tape, start, wanted, FEES, run.mid_e5, CONDITIONS)
+            best = static_e7(TapeIndex(tape), start, wanted, FEES, grid, run.mid_e5, limits.worst_e4, CONDITIONS)
+            bound = bound_e7(TapeIndex(tape), start, wanted, FEES, run.mid_e5, CONDITIONS)
             assert bound <= best <= alone, f"seed {seed}"
             filled += bool(run.filled_e2)
     assert filled, "no order ever filled: nothing was compared"

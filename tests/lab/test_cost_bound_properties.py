@@ -11,9 +11,11 @@ import pytest
 
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.fees import FeeTerms, fee_terms
-from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, opposite
-from fsm_exec.lab.experiment.cost_bound import bound_e7, limit_e7, static_e7
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, in_outcome, opposite
+from fsm_exec.lab.experiment.cost_bound import bound_e7
 from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order
+from fsm_exec.lab.experiment.static_price import limit_e7, static_e7
+from fsm_exec.lab.experiment.tape_index import TapeIndex
 from fsm_exec.paper.matching_engine.market_book import BookEvent, MarketBook, Match
 from fsm_exec.paper.matching_engine.orders import Order as PaperOrder
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header
@@ -38,7 +40,8 @@ class World(msgspec.Struct, frozen=True):
 
 
 def world(rng: random.Random) -> World:
-    """Thin levels around 45 cents, counts down to a hundredth of a contract, sides that empty, snapshots meanwhile."""
+    """Thin levels around 45 cents, counts down to a hundredth of a contract, sides that empty, snapshots meanwhile;
+    most trades are followed by the decrease they caused."""
     grid = rng.choice(list(GRIDS))
     step = GRIDS[grid]
     opening = snapshot(rng, step)
@@ -46,10 +49,15 @@ def world(rng: random.Random) -> World:
         opening = snapshot(rng, step)
     events: list[tuple[int, Change]] = [(0, opening)]
     book = Book(opening.yes, opening.no)
+    owed: BookDelta | None = None
     for at_us in sorted(rng.sample(range(1, START_US + HORIZON_US + 200), 30)):
-        change = following(rng, book, step)
+        change = following(rng, book, step) if owed is None else owed
+        owed = None
         if change is None:
             continue
+        if isinstance(change, Trade) and rng.random() < 0.6:
+            hit = opposite(change.taker)
+            owed = BookDelta(hit, in_outcome(change.yes_price_e4, hit), CountE2(-change.count_e2))
         if isinstance(change, BookSnapshot):
             book = Book(change.yes, change.no)
         elif isinstance(change, BookDelta):
@@ -250,14 +258,14 @@ def test_nothing_gets_below_the_bound(part: int) -> None:
         drawn = world(rng)
         where = f"seed {SEED + part}, world {number}"
         exact = least(drawn) * 10**7
-        found = bound_e7(drawn.tape, drawn.start, drawn.order, drawn.fees, drawn.mid_e5, drawn.conditions)
+        found = bound_e7(TapeIndex(drawn.tape), drawn.start, drawn.order, drawn.fees, drawn.mid_e5, drawn.conditions)
         assert found <= exact < found + 1, where
         costs = [a_random_method(rng, drawn) * 10**7 for _ in range(5)]
         assert min(costs) >= exact, where
         near += min(costs) == exact
         grid = drawn.tape.header.grid
         price = PriceE4(4_500 if drawn.order.outcome == "yes" else 5_500)
-        args = (drawn.tape, drawn.start, drawn.order, drawn.fees)
+        args = (TapeIndex(drawn.tape), drawn.start, drawn.order, drawn.fees)
         one = limit_e7(*args, drawn.mid_e5, price, drawn.conditions)
         assert found <= static_e7(*args, grid, drawn.mid_e5, price, drawn.conditions) <= one, where
     assert near > WORLDS // 50, f"seed {SEED + part}: the bound was hardly ever reached: {near}"

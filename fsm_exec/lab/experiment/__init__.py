@@ -6,5 +6,6 @@ episodes          when an order is given, and under which conditions (tapes: on 
 results           the file of results: one row for an episode and method
 summary           cells of the comparison, and how sure each difference is
 cost_bound        the cheapest way an order could have been filled, known afterwards
+static_price      the best one limit price, known afterwards (tape_index: where each level of a tape changes)
 methods, tuning, sensitivity   which methods; searching settings; the same under other assumptions
 """

@@ -23,11 +23,13 @@ import msgspec
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.fees import fee_terms
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome
-from fsm_exec.lab.experiment.cost_bound import bound_e7, static_e7
+from fsm_exec.lab.experiment.cost_bound import bound_e7
 from fsm_exec.lab.experiment.episode_runner import EpisodeRun, LabError, run_episode
 from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, find_starts, limits_at, with_fees
 from fsm_exec.lab.experiment.methods import full_name, resolve
 from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, Results
+from fsm_exec.lab.experiment.static_price import static_e7
+from fsm_exec.lab.experiment.tape_index import TapeIndex
 from fsm_exec.lab.experiment.tapes import NamedTape, fingerprint, open_tapes
 from fsm_exec.paper.tapes.tape import Tape
 
@@ -83,6 +85,7 @@ class Ground(NamedTuple):
 
     tape: Tape
     starts: dict[int, EpisodeStart]
+    tape_index: TapeIndex
 
     def has_room(self, horizon_us: int) -> bool:
         """Whether any start has."""
@@ -100,7 +103,7 @@ class Field:
         for name, tape in self.named:
             tape = with_fees(tape, plan.conditions)
             starts = find_starts(tape, plan.every_us, plan.conditions)
-            ground = self._grounds[name] = Ground(tape, {start.at_us: start for start in starts})
+            ground = self._grounds[name] = Ground(tape, {start.at_us: start for start in starts}, TapeIndex(tape))
             if not ground.has_room(min(plan.horizons_us)):
                 raise UserError(
                     f"tape {name} has no start with a two-sided book, not too wide, and room for the shortest horizon "
@@ -139,7 +142,7 @@ class Field:
         fees = fee_terms(header.fee_type, header.fee_multiplier)
         grid = header.grid.seen_from(order.outcome)
         worst = limits_at(first.mid_e5, grid, fees, conditions.reach_e4).worst_e4
-        bound = bound_e7(ground.tape, start, order, fees, first.mid_e5, conditions)
+        bound = bound_e7(ground.tape_index, start, order, fees, first.mid_e5, conditions)
         for name, run in runs.items():
             _check(task.key, name, run, first, bound)
         return EpisodeResult(
@@ -149,7 +152,7 @@ class Field:
             spread_e4=first.spread_e4,
             touch_e2=first.touch_e2,
             bound_e7=bound,
-            static_e7=static_e7(ground.tape, start, order, fees, grid, first.mid_e5, worst, conditions),
+            static_e7=static_e7(ground.tape_index, start, order, fees, grid, first.mid_e5, worst, conditions),
             runs=runs,
         )
 
