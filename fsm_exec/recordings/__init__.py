@@ -1,7 +1,7 @@
 """Recordings as files: who writes them (`fsm-exec record`, an engine) and who reads them shares this.
 
 format            the header and the line of a frame
-lines             a file's lines, gzipped or plain, also of one that a kill left unfinished
+lines             a file's lines, gzipped or plain, also of one that was cut off
 writer            writes one under another name until it is whole, and never over an existing file
 unfinished        what a kill left, made a recording of its own
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.owner_only import owner_only
-from fsm_exec.recordings.lines import read_header, read_lines
+from fsm_exec.recordings.lines import HeaderCutOff, read_header, read_lines
 from fsm_exec.recordings.writer import lock, part_of
 
 ENDINGS = (".jsonl.gz", ".gz", "")
@@ -34,7 +35,8 @@ def recover_unfinished(path: Path) -> Recovered | None:
         if not lock(raw):
             raise UserError(f"--out {path}: another `record` is writing {part}; give another path")
         if part.stat().st_size:
-            read_header(part)  # only its header: a file that is none of ours is left alone
+            with suppress(HeaderCutOff):
+                read_header(part)  # only its header: a file that is none of ours is left alone
         frames, making = -1, part.with_name(part.name + ".new")
         with (
             open(making, "wb", opener=owner_only) as out,

@@ -25,7 +25,8 @@ from fsm_exec.paper.tapes.fidelity import (
 )
 from fsm_exec.paper.tapes.fidelity_gates import Verdict, judge
 from fsm_exec.paper.tapes.generator import generate
-from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, read_tape, tape_header
+from fsm_exec.paper.tapes.reading import read_tape
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = Path(os.environ.get("FSM_EXEC_RECORDINGS", ROOT.parent / "shared" / "recordings"))

@@ -5,17 +5,25 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections import Counter
+from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book
-from fsm_exec.core.values.units import PriceE4
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
 from fsm_exec.paper.grids import grid_of
 from fsm_exec.paper.matching_engine.price_level import QueueModel
-from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade, read_tape
+from fsm_exec.paper.tapes.generator import OUTCOMES
+from fsm_exec.paper.tapes.moments import ImpossibleBook, order_within_moments
+from fsm_exec.paper.tapes.reading import read_tape
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Trade
 from tests.paper.support import TICKER, Floor, count
 
 ROOT = Path(__file__).parents[2]
@@ -173,18 +181,190 @@ def test_frames_of_one_moment_may_come_in_any_order(tmp_path: Path) -> None:
     assert following.delta_e2 == -3_000, "a trade stands before the decrease it caused"
 
 
+def test_a_cross_that_lasts_no_moment_is_read(tmp_path: Path) -> None:
+    """A bid that crosses, and is gone within the same microsecond, was never seen; the trade that took of it was."""
+    tape = read_tape(
+        write(
+            tmp_path / "r.gz",
+            OPENING,
+            change(2_000_000, "0.4600", "50.00", "yes"),
+            change(2_000_000, "0.4600", "-50.00", "yes"),
+            change(3_000_000, "0.4400", "90.00", "yes"),
+            change(3_000_000, "0.4600", "50.00", "yes"),
+            taker_sold(3_000_000, "0.4600", "20.00"),
+            change(3_000_000, "0.4600", "-20.00", "yes"),
+            change(3_000_000, "0.4600", "-30.00", "yes"),
+            change(3_000_000, "0.4400", "-60.00", "yes"),
+        )
+    )
+    assert [(at, change) for at, change in tape.events[1:] if isinstance(change, Trade)] == [
+        (3_000_000, Trade("no", PriceE4(4_600), count("20")))
+    ]
+    assert [change for _, change in tape.events[1:] if isinstance(change, BookDelta)] == [
+        BookDelta("yes", PriceE4(4_400), count("90")),
+        BookDelta("yes", PriceE4(4_400), CountE2(-6_000)),
+    ]
+
+
+@pytest.mark.parametrize("after", [[], [("0.3000", "-2.00"), ("0.3000", "9.00")]], ids=["at once", "in between"])
+def test_what_a_snapshot_of_the_same_moment_replaces_was_never_seen(
+    tmp_path: Path, after: list[tuple[str, str]]
+) -> None:
+    """A change that crosses, one below zero, a crossed snapshot: the last snapshot of the moment counts."""
+    crossed = book_frame(
+        2_000_000, 3, "orderbook_snapshot", yes_dollars_fp=[["0.4700", "1.00"]], no_dollars_fp=[["0.5500", "80.00"]]
+    )
+    tape = read_tape(
+        write(
+            tmp_path / "r.gz",
+            OPENING,
+            change(2_000_000, "0.4600", "5.00", "yes"),
+            change(2_000_000, "0.2000", "-5.00", "yes"),
+            taker_sold(2_000_000, "0.4000", "3.00"),
+            crossed,
+            {**OPENING, "recv_us": 2_000_000},
+            *(change(2_000_000, price, delta, "yes") for price, delta in after),
+            change(3_000_000, "0.4000", "-100.00", "yes"),
+        )
+    )
+    kinds = [type(event).__name__ for _, event in tape.events]
+    assert kinds == ["BookSnapshot", "Trade", "BookSnapshot", *["BookDelta"] * len(after), "BookDelta"]
+
+
+def test_a_crossed_snapshot_may_be_put_right_in_its_moment(tmp_path: Path) -> None:
+    """By the changes received with it: what the tape has is the book after them."""
+    crossed = {"yes_dollars_fp": [["0.4700", "1.00"]], "no_dollars_fp": [["0.5200", "9.00"], ["0.5400", "8.00"]]}
+    opening = book_frame(1_000_000, 1, "orderbook_snapshot", **crossed)
+    right = change(1_000_000, "0.5400", "-8.00", "no")
+    tape = read_tape(write(tmp_path / "r.gz", opening, right))
+    assert tape.events == ((1_000_000, BookSnapshot(((PriceE4(4_700), count("1")),), ((PriceE4(5_200), count("9")),))),)
+    with pytest.raises(UserError, match="crossed"):
+        read_tape(write(tmp_path / "r.gz", opening, {**right, "recv_us": 1_000_001}))
+
+
 @pytest.mark.parametrize(
     ("frames", "says"),
     [
         ([change(2_000_000, "0.4600", "5.00", "yes"), change(2_000_001, "0.5500", "-80.00", "no")], "crossed"),
         ([change(2_000_000, "0.3000", "-2.00", "yes"), change(2_000_001, "0.3000", "9.00", "yes")], "would hold -200"),
-        ([change(2_000_000, "0.4600", "5.00", "yes"), {**OPENING, "recv_us": 2_000_000}], "crossed"),
+        ([change(2_000_000, "0.4600", "5.00", "yes"), {**OPENING, "recv_us": 2_000_001}], "crossed"),
     ],
 )
-def test_what_fits_in_no_order_is_refused(tmp_path: Path, frames: list[dict[str, Any]], says: str) -> None:
-    """Of another moment, or beyond a snapshot, nothing is waited for."""
+def test_what_cannot_be_after_a_moment_is_refused(tmp_path: Path, frames: list[dict[str, Any]], says: str) -> None:
+    """What puts it right comes a microsecond later: nothing waits for that."""
     with pytest.raises(UserError, match=f"at 2000000 .*{says}"):
         read_tape(write(tmp_path / "r.gz", OPENING, *frames))
+
+
+def seen_after_each_moment(events: Iterable[tuple[int, Change]]) -> dict[int, tuple[dict[int, int], dict[int, int]]]:
+    """The books, told by nothing but sums."""
+    ladders: dict[Outcome, Counter[int]] = {"yes": Counter(), "no": Counter()}
+    books = {}
+    for at_us, event in events:
+        if isinstance(event, BookSnapshot):
+            ladders = {"yes": Counter(dict(event.yes)), "no": Counter(dict(event.no))}
+        elif isinstance(event, BookDelta):
+            ladders[event.outcome][event.price_e4] += event.delta_e2
+        books[at_us] = (
+            {price: size for price, size in ladders["yes"].items() if size},
+            {price: size for price, size in ladders["no"].items() if size},
+        )
+    return books
+
+
+CHANGES = st.one_of(
+    st.builds(
+        BookDelta,
+        st.sampled_from(OUTCOMES),
+        st.sampled_from([PriceE4(4_900), PriceE4(5_000), PriceE4(5_100)]),
+        st.sampled_from([CountE2(size) for size in (-200, -100, 100, 200)]),
+    ),
+    st.builds(Trade, st.sampled_from(OUTCOMES), st.just(PriceE4(5_000)), st.just(CountE2(100))),
+    st.sampled_from(
+        [
+            BookSnapshot(((PriceE4(4_900), CountE2(100)),), ((PriceE4(5_000), CountE2(100)),)),
+            BookSnapshot(((PriceE4(5_100), CountE2(100)),), ((PriceE4(5_000), CountE2(100)),)),
+        ]
+    ),
+)
+
+
+@given(st.lists(st.tuples(st.integers(2, 5), CHANGES), max_size=14))
+def test_a_moment_is_read_if_and_only_if_the_book_after_it_can_be(drawn: list[tuple[int, Change]]) -> None:
+    """Any frames at all: read, each state between them is sound, each moment ends with the sum of its frames, and no
+    trade is lost; refused, some moment ends with a book that cannot be."""
+    opening: tuple[int, Change] = 1, BookSnapshot(((PriceE4(4_900), CountE2(300)),), ((PriceE4(5_000), CountE2(300)),))
+    events = [opening, *sorted(drawn, key=itemgetter(0))]
+    sums = seen_after_each_moment(events)
+    possible = all(
+        min([1, *yes.values(), *no.values()]) > 0 and max([0, *yes]) + max([0, *no]) < 10_000
+        for yes, no in sums.values()
+    )
+    try:
+        ordered = order_within_moments(events)
+    except ImpossibleBook:
+        assert not possible
+        return
+    assert possible
+    book = Book()
+    for _, event in ordered:
+        if isinstance(event, BookSnapshot):
+            book = Book(event.yes, event.no)
+        elif isinstance(event, BookDelta):
+            book.change(event.outcome, event.price_e4, event.delta_e2)
+        assert not book.is_crossed()
+    after = seen_after_each_moment(ordered)
+    assert {at_us: after[max(at for at in after if at <= at_us)] for at_us in sums} == sums
+    assert Counter(event for event in ordered if isinstance(event[1], Trade)) == Counter(
+        event for event in events if isinstance(event[1], Trade)
+    )
+
+
+@pytest.mark.parametrize("ending", ["gz", "gz.part", "jsonl", "jsonl.part"])
+def test_a_recording_that_was_cut_off_is_read_to_its_last_whole_line(tmp_path: Path, ending: str) -> None:
+    """Cut anywhere, gzipped or plain: whole frames are read and it is known; within its header it is refused."""
+    lines = [change(2_000_000 + number, "0.3000", f"{number + 1}.00", "yes") for number in range(30)]
+    path = write(tmp_path / f"r.{ending}", OPENING, *lines)
+    if "gz" not in ending:
+        path.write_bytes(gzip.decompress(path.read_bytes()))
+    raw = path.read_bytes()
+    tape = read_tape(path)
+    assert (len(tape.events), tape.cut_off) == (31, False)
+    seen = 0
+    for length in range(len(raw) * 3 // 4, len(raw), 3):
+        path.write_bytes(raw[:length])
+        tape = read_tape(path)
+        last = raw[:length].rpartition(b"\n")[2]
+        assert tape.cut_off == ("gz" in ending or last not in (b"", *raw.split(b"\n")))
+        assert len(tape.events) >= seen
+        seen = len(tape.events)
+    path.write_bytes(raw[:20])
+    with pytest.raises(UserError, match="within its header"):
+        read_tape(path)
+    if "gz" not in ending:
+        path.write_bytes(raw[: raw.index(b"\n") + 30])
+        with pytest.raises(UserError, match="before its first book snapshot"):
+            read_tape(path)
+
+
+def test_damage_before_the_end_is_no_cut(tmp_path: Path) -> None:
+    """A line in the middle, and a last line that has its end, are damaged; only .part may end in what a power cut
+    left."""
+    path = write(tmp_path / "r.jsonl", OPENING)
+    whole = gzip.decompress(path.read_bytes())
+    for damaged in (whole + b'\n{"recv_us":2,\n', whole + b'\n{"recv_us":2,\n{"recv_us":3'):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="line 3 is damaged"):
+            read_tape(path)
+    lines = [change(2_000_000 + number, "0.3000", f"{number**3 + 1}.00", "yes") for number in range(300)]
+    zipped = write(tmp_path / "z.gz", OPENING, *lines).read_bytes()
+    for name in ("z.gz", "z.gz.part"):
+        (tmp_path / name).write_bytes(zipped[: len(zipped) // 2] + bytes(4_096))
+    with pytest.raises(UserError, match="is damaged"):
+        read_tape(tmp_path / "z.gz")
+    tape = read_tape(tmp_path / "z.gz.part")
+    assert tape.cut_off
+    assert 100 < len(tape.events) < 200
 
 
 def test_a_mark_of_byte_order_is_no_damage(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from wsproto.events import Ping, Request
 from fsm_exec.paper.server.hosting import MemoryHost
 from fsm_exec.paper.server.latency_gateway import LatencyGateway
 from fsm_exec.paper.tapes.generator import generate
-from fsm_exec.paper.tapes.tape import Tape, read_tape
+from fsm_exec.paper.tapes.reading import read_tape
+from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.timing.clock import Clock
 from fsm_exec.paper.timing.latency import NO_LATENCY, Latency
 from fsm_exec.paper.timing.timeline import Rank, Timeline

@@ -19,7 +19,8 @@ import pytest
 
 from fsm_exec.algorithms import SHIPPED
 from fsm_exec.core.values.units import Outcome
-from fsm_exec.paper.tapes.tape import Tape, read_tape
+from fsm_exec.paper.tapes.reading import read_tape
+from fsm_exec.paper.tapes.tape import Tape
 from tests.recordings.windows import Case, draw_window, work
 
 ROOT = Path(__file__).parents[2]

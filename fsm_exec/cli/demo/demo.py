@@ -12,11 +12,12 @@ from fsm_exec.cli.demo.database import new_database_path
 from fsm_exec.cli.demo.options import check_on_grid, parse_choices, parse_speed
 from fsm_exec.cli.demo.plan import schedule
 from fsm_exec.cli.demo.run import DemoRun
+from fsm_exec.cli.recordings import load_tape
 from fsm_exec.core.errors import UserError
 from fsm_exec.paper.faults import load_fault_profile, shipped_profile_names
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE, PROFILES
-from fsm_exec.paper.tapes.tape import Tape, copies, read_tape
+from fsm_exec.paper.tapes.tape import Tape, copies
 from fsm_exec.plugins import installed
 
 GENERATED_TAPE_S = 600
@@ -102,4 +103,4 @@ def _tape(recording: Path | None, profile: str | None, seed: int) -> tuple[Tape,
         return tape, f"generated:{seed}" if profile is None else f"generated:{profile}:{seed}"
     if profile is not None:
         raise UserError(f"--recording {recording} and --profile {profile} are two tapes; give one of them")
-    return read_tape(recording), str(recording)
+    return load_tape(recording), str(recording)

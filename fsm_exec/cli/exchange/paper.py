@@ -28,6 +28,7 @@ import trio
 from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.exchange.paper_file import PaperReady, publish_ready
 from fsm_exec.cli.output import say, say_json
+from fsm_exec.cli.recordings import load_tape
 from fsm_exec.core.errors import UserError, first_of
 from fsm_exec.core.values.units import Outcome
 from fsm_exec.kalshi.private_file import read_private
@@ -38,7 +39,7 @@ from fsm_exec.paper.server.auth import Credentials
 from fsm_exec.paper.server.hosting import LOOPBACK
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE
-from fsm_exec.paper.tapes.tape import Tape, read_tape
+from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.venue.exchange import Exchange
 from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange
@@ -215,7 +216,7 @@ def _load_tape(recording: Path | None, profile: str | None, market: str | None, 
     if recording is not None:
         if profile is not None:
             raise UserError("--recording and --profile are two tapes for one market; give one of them")
-        tape = read_tape(recording)
+        tape = load_tape(recording)
         if market is not None and market != tape.header.ticker:
             raise UserError(f"--market {market[:60]!r}: the recording is of {tape.header.ticker}; leave --market out")
         return tape

@@ -11,6 +11,7 @@ from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
 from fsm_exec.cli.lab import compare_tables, options, progress
 from fsm_exec.cli.lab.options import experiment_options
 from fsm_exec.cli.output import say, say_json
+from fsm_exec.cli.recordings import say_cut_off
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.experiment.compare import Field
 from fsm_exec.lab.experiment.methods import same_as, split_names
@@ -51,6 +52,8 @@ def compare(
     slowest_us = max(conditions.latency_us for conditions in (plan.conditions, *others.values()))
     options.parse_horizons(experiment.horizon, slowest_us // 1_000)
     named = open_tapes(plan.tapes)
+    for name, tape in named:
+        say_cut_off(name, tape)
     field = Field(plan, named)
     varied: list[Variation] = []
     with open_results(experiment.out, resume=experiment.resume) as results:

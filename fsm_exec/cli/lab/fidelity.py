@@ -12,12 +12,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.cli.output import Page, say_json
+from fsm_exec.cli.recordings import load_tape
 from fsm_exec.core.errors import UserError
 from fsm_exec.paper.tapes.fidelity import LEFT_OUT_US, measure
 from fsm_exec.paper.tapes.fidelity_gates import Verdict, judge
 from fsm_exec.paper.tapes.generator import LENGTH_MAX_S, generate
 from fsm_exec.paper.tapes.profiles import PROFILES
-from fsm_exec.paper.tapes.tape import read_tape
 
 SECONDS = 23_400  # a trading day of the index recordings
 SECONDS_MIN = 2 * LEFT_OUT_US // 1_000_000
@@ -71,7 +71,7 @@ def fidelity(recordings: tuple[Path, ...], profile: str, seeds: str, seconds: in
     if not SECONDS_MIN <= seconds <= LENGTH_MAX_S:
         raise UserError(f"--seconds {seconds}: give a number from {SECONDS_MIN} to {LENGTH_MAX_S}")
     numbers = _parse_seeds(seeds)
-    recorded = [(path.name, measure(read_tape(path))) for path in recordings]  # first: it may be refused
+    recorded = [(path.name, measure(load_tape(path))) for path in recordings]  # first: it may be refused
     generated = [measure(generate(seed, seconds, profile=profile)) for seed in numbers]
     comparisons = [_comparison(name, judge(figures, generated)) for name, figures in recorded]
     if not comparisons:

@@ -11,7 +11,8 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.text import suggestion
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import PROFILES
-from fsm_exec.paper.tapes.tape import Tape, read_tape
+from fsm_exec.paper.tapes.reading import read_tape
+from fsm_exec.paper.tapes.tape import Tape
 
 ALL_TAPES = "all"  # in results: all tapes together
 GENERATED_S = 23_400  # six and a half hours: a trading day of the recorded index markets

@@ -23,7 +23,8 @@ from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, window_of
 from fsm_exec.lab.report.page import Section
 from fsm_exec.lab.report.tables import Table
 from fsm_exec.lab.report.timeline import Timeline, build_timeline
-from fsm_exec.paper.tapes.tape import read_tape, ticker_of_tape
+from fsm_exec.paper.tapes.reading import read_tape
+from fsm_exec.paper.tapes.tape import ticker_of_tape
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.execution_history import StoredBook, StoredHistory, load_books, load_history
 
