@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.lab.experiment.episode_runner import EpisodeRun
+from fsm_exec.lab.experiment.fill_causes import FillsByCause
 from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, open_results
 from tests.cli.invoking import invoke
 
@@ -57,7 +58,6 @@ def _episode(draw: random.Random, key: EpisodeKey, methods: tuple[str, ...]) -> 
     static = bound + draw.randint(0, cents)
     return EpisodeResult(
         key=key,
-        block=key.at_us // 900_000_000,
         mid_e5=50_000,
         spread_e4=draw.choice((100, 300, 500)),
         touch_e2=draw.choice((1_000, 5_000, 50_000)),
@@ -69,6 +69,7 @@ def _episode(draw: random.Random, key: EpisodeKey, methods: tuple[str, ...]) -> 
                 spread_e4=100,
                 touch_e2=1_000,
                 filled_e2=key.quantity_e2,
+                fills=FillsByCause(crossing_e2=key.quantity_e2),
                 before_close_e2=key.quantity_e2 * draw.randint(10, 90) // 100,
                 shortfall_e7=static + draw.randint(0, cents) + cents * number // 10,
                 fees_e7=cents // 4,

@@ -14,6 +14,7 @@ from fsm_exec.core.values.units import US_PER_S, CountE2
 from fsm_exec.lab.experiment.compare import Field, Plan
 from fsm_exec.lab.experiment.episode_runner import EpisodeRun
 from fsm_exec.lab.experiment.episodes import Conditions
+from fsm_exec.lab.experiment.fill_causes import FillsByCause
 from fsm_exec.lab.experiment.results import EpisodeResult, open_results
 from fsm_exec.lab.experiment.tuning import Search, draw_search, judge, parse_range
 
@@ -45,7 +46,6 @@ def planted(search: Search, costs: dict[str, dict[str, int]], directory: Path) -
             results.add(
                 EpisodeResult(
                     key=key,
-                    block=number // 2,
                     mid_e5=50_000,
                     spread_e4=200,
                     touch_e2=1_000,
@@ -63,6 +63,7 @@ def run(shortfall_e7: int) -> EpisodeRun:
         spread_e4=200,
         touch_e2=1_000,
         filled_e2=2_000,
+        fills=FillsByCause(crossing_e2=CountE2(2_000)),
         before_close_e2=2_000,
         shortfall_e7=shortfall_e7,
         fees_e7=0,

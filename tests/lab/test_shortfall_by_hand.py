@@ -101,7 +101,8 @@ def shortfall_e7(tape: Tape, start: EpisodeStart, order: Order, ended: EndedExec
 @pytest.mark.parametrize("name", METHODS)
 def test_a_cost_is_what_the_fills_and_the_book_at_the_deadline_say(name: str) -> None:
     """To the last digit, for both outcomes, small orders and such as no book can fill, also where the method gave up
-    long before the deadline; and what is filled before the closing leg is all but that leg's own order."""
+    long before the deadline; each fill has one cause, and what is filled before the closing leg is all but that leg's
+    own order."""
     tape = generate(TAPE_SEED, 2_400, profile="index", start_us=AT_US)
     starts = find_starts(tape, 700 * US_PER_S, CONDITIONS)
     method = resolve(name)
@@ -111,11 +112,12 @@ def test_a_cost_is_what_the_fills_and_the_book_at_the_deadline_say(name: str) ->
             for contracts in (20, 3_000):
                 order = Order(outcome=outcome, quantity_e2=CountE2(contracts * 100), horizon_us=40 * US_PER_S)
                 faults = _Faults()
-                ended = run_virtual(partial(_work, tape, start, order, method, CONDITIONS, faults), seed=SEED)
+                ended, fills = run_virtual(partial(_work, tape, start, order, method, CONDITIONS, faults), seed=SEED)
                 assert ended.metrics is not None
-                run = _measured(ended, ended.metrics, "")
+                run = _measured(ended, ended.metrics, fills, "")
                 where = f"tape {TAPE_SEED}, {start.at_us}, {order}"
                 assert run.shortfall_e7 == shortfall_e7(tape, start, order, ended), where
+                assert run.fills.total_e2 == run.filled_e2, where
                 closes_us = start.at_us + order.horizon_us - (method.closing_lead_us or 0)
                 late = [c for c in ended.execution.children if method.closing_lead_us and c.sent_at_us >= closes_us]
                 assert run.filled_e2 - run.before_close_e2 == sum(child.filled_e2 for child in late), where

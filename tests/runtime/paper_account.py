@@ -49,7 +49,7 @@ class PaperAccount:
         if order.status == "resting":
             level = market.book._ladders[order.outcome][order.price_e4]
             happened.clear()
-            market.book._fill(happened, level, order, None, count)  # the book itself would keep to the queue
+            market.book._fill(happened, level, order, None, count, "queue")  # the book itself would keep to the queue
         self.paper._publish(market, happened)
         return _fill_report(self.account.fills[-1])
 

@@ -45,8 +45,9 @@ def show(plan: Plan, found: ComparisonReport, varied: Sequence[Variation], out: 
         "cost: all-in shortfall in cents per contract; delta: against the baseline; better: how probable it is that "
         "the method is cheaper;",
         "fill*: before the closing leg; bound: the physical limit; gap: the share of the way there",
-        f"queue model {conditions.queue_model}, {conditions.latency_us // 1_000} ms from decision to match, maker fee "
-        f"{fee}; 95 % by resampling blocks of 15 minutes",
+        f"fill model {conditions.fill_model}, queue model {conditions.queue_model}, "
+        f"{conditions.latency_us // 1_000} ms from decision to match, maker fee {fee}; "
+        "95 % by resampling blocks of 15 minutes",
         f"results: {(out / FILE_NAME).resolve()}",
     ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

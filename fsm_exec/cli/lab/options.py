@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 import click
 import msgspec
@@ -15,6 +15,7 @@ from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome, parse_count
 from fsm_exec.lab.experiment.compare import Plan
 from fsm_exec.lab.experiment.episodes import FEE_TYPES, Conditions, MakerFee
+from fsm_exec.paper.matching_engine.fill_models import FillModel
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 
 EVERY_MAX_S, HORIZON_MAX_S, LATENCY_MAX_MS, WORKERS_MAX = 86_400, 86_400, 10_000, 256
@@ -34,6 +35,7 @@ class ExperimentOptions(msgspec.Struct, frozen=True, kw_only=True):
     out: Path
     resume: bool
     queue_model: str
+    fill_model: str
     latency_ms: int
     maker_fee: str | None
     reach: int
@@ -48,7 +50,7 @@ class ExperimentOptions(msgspec.Struct, frozen=True, kw_only=True):
             horizons_us=parse_horizons(self.horizon, self.latency_ms),
             outcomes=parse_outcomes(self.outcome),
             every_us=parse_interval_us(self.every),
-            conditions=parse_conditions(self.queue_model, self.latency_ms, self.maker_fee, self.reach),
+            conditions=parse_conditions(self.queue_model, self.latency_ms, self.maker_fee, self.reach, self.fill_model),
         )
 
     def processes(self) -> int:
@@ -76,6 +78,13 @@ def experiment_options(
             show_default=True,
             help="Whether cancels bring our orders forward.",
         ),
+        click.option(
+            "--fill-model",
+            type=click.Choice(get_args(FillModel)),
+            default="recorded",
+            show_default=True,
+            help="Which recorded limit orders cross to ours.",
+        ),
         click.option("--latency-ms", type=int, default=200, show_default=True, help="From decision to match."),
         click.option(
             "--maker-fee",
@@ -99,7 +108,9 @@ def experiment_options(
     return decorate
 
 
-def parse_conditions(queue_model: str, latency_ms: int, maker_fee: str | None, reach: int = 6) -> Conditions:
+def parse_conditions(
+    queue_model: str, latency_ms: int, maker_fee: str | None, reach: int = 6, fill_model: str = "recorded"
+) -> Conditions:
     """Parse the conditions. Raises UserError for a latency or a reach that makes no sense; the others are choices
     already checked."""
     if not 0 <= latency_ms <= LATENCY_MAX_MS:
@@ -108,6 +119,7 @@ def parse_conditions(queue_model: str, latency_ms: int, maker_fee: str | None, r
         raise UserError(f"--reach {reach}: give cents from 1 to {REACH_MAX_CENTS}")
     return Conditions(
         queue_model=cast("QueueModel", queue_model),
+        fill_model=cast("FillModel", fill_model),
         latency_us=latency_ms * 1_000,
         maker_fee=cast("MakerFee | None", maker_fee),
         reach_e4=reach * CENT_E4,

@@ -147,7 +147,6 @@ class Field:
             _check(task.key, name, run, first, bound)
         return EpisodeResult(
             key=task.key,
-            block=start.block(ground.tape),
             mid_e5=first.mid_e5,
             spread_e4=first.spread_e4,
             touch_e2=first.touch_e2,

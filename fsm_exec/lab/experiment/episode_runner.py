@@ -21,6 +21,8 @@ from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, limits_at
+from fsm_exec.lab.experiment.fill_causes import FillsByCause, count_by_cause
+from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.timing.timeline import Rank
 from fsm_exec.paper.venue.exchange import Exchange
@@ -44,12 +46,13 @@ class LabError(ExecError):
 class EpisodeRun(msgspec.Struct, frozen=True, kw_only=True):
     """What one method made of one episode: exact totals. `before_close_e2` is what was filled without the order of the
     closing leg; `mid_e5` the mid at arrival in the own outcome, `spread_e4` and `touch_e2` (of the side to be bought
-    from) the book there; `writes` are creates, amends and cancels."""
+    from) the book there; `fills` what was filled by what; `writes` are creates, amends and cancels."""
 
     mid_e5: int
     spread_e4: int
     touch_e2: int
     filled_e2: int
+    fills: FillsByCause
     before_close_e2: int
     shortfall_e7: int
     fees_e7: int
@@ -64,20 +67,20 @@ def run_episode(tape: Tape, start: EpisodeStart, order: Order, method: Method, c
     """Work `order` by `method` from `start` on. The same arguments give the same run. Raises LabError if the engine
     gave the execution up, or there was no book to price it by."""
     faults = _Faults()
-    ended = run_virtual(partial(_work, tape, start, order, method, conditions, faults), seed=SEED)
+    ended, fills = run_virtual(partial(_work, tape, start, order, method, conditions, faults), seed=SEED)
     where = f"{tape.header.ticker} at {start.at_us} {order.outcome} under {method.full_name}"
     if ended.metrics is None:
         raise LabError(f"{where}: the engine gave the execution up: {ended.quarantine}")
     if faults.found:
         raise LabError(f"{where}: {faults.found[0]}")
-    return _measured(ended, ended.metrics, where)
+    return _measured(ended, ended.metrics, fills, where)
 
 
 async def _work(
     tape: Tape, start: EpisodeStart, order: Order, method: Method, conditions: Conditions, faults: _Faults
-) -> EndedExecution:
+) -> tuple[EndedExecution, FillsByCause]:
     cash = MoneyE6(max(CASH_E6, 2 * order.quantity_e2 * E6_OF_E2))
-    async with _session_on(tape, start, cash, method, conditions, faults) as session:
+    async with _session_on(tape, start, cash, method, conditions, faults) as (session, account):
         engine, wall = session.engine, session.wall
         ticker = tape.header.ticker
         if wall.now_us() > start.at_us:
@@ -100,18 +103,18 @@ async def _work(
         )
         await engine.wait_idle()
         (ended,) = engine.ended.values()
-        return ended
+        return ended, count_by_cause(account.fills)
 
 
 @asynccontextmanager
 async def _session_on(
     tape: Tape, start: EpisodeStart, cash: MoneyE6, method: Method, conditions: Conditions, faults: _Faults
-) -> AsyncIterator[Session]:
-    """An engine on an exchange that stands a little before the start and plays on from there."""
+) -> AsyncIterator[tuple[Session, Account]]:
+    """An engine, and its account, on an exchange that stands a little before the start and plays on from there."""
     began_us = start.at_us - conditions.lead_us
     wall = WallClock(began_us)
     paper = PaperExchange.starting_at(began_us, seed=SEED)
-    _, credentials = paper.gate.open_account(cash, "ed25519")  # one for each run, so it should be cheap
+    account, credentials = paper.gate.open_account(cash, "ed25519")  # one for each run, so it should be cheap
     play_tape_from(paper.exchange, tape, start, conditions)
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=began_us) as store,
@@ -126,21 +129,22 @@ async def _session_on(
             seed=SEED,
         ) as session,
     ):
-        yield session
+        yield session, account
 
 
 def play_tape_from(exchange: Exchange, tape: Tape, start: EpisodeStart, conditions: Conditions) -> None:
     """Open the market with the book before the start, and put the tape's events on the timeline, one after the other.
     The run is over long before the tape is: starts are chosen so."""
     ticker, events, timeline = tape.header.ticker, tape.events, exchange.timeline
-    market = exchange.add_market(tape.header, conditions.queue_model)
+    market = exchange.add_market(tape.header, conditions.queue_model, conditions.fill_model)
     market.close_us = events[-1][0]
     exchange.apply(ticker, start.opening)
     upcoming = start.first
 
     def play_next() -> None:
         nonlocal upcoming
-        exchange.apply(ticker, events[upcoming][1])
+        recorded_us, change = events[upcoming]
+        exchange.apply(ticker, change, recorded_us)
         upcoming += 1
         await_next()
 
@@ -151,7 +155,7 @@ def play_tape_from(exchange: Exchange, tape: Tape, start: EpisodeStart, conditio
     await_next()
 
 
-def _measured(ended: EndedExecution, row: MetricsRow, where: str) -> EpisodeRun:
+def _measured(ended: EndedExecution, row: MetricsRow, fills: FillsByCause, where: str) -> EpisodeRun:
     execution = ended.execution
     arrival = execution.arrival
     mid_e5, bid, ask = arrival.trusted_mid_e5, arrival.best_bid, arrival.best_ask
@@ -164,6 +168,7 @@ def _measured(ended: EndedExecution, row: MetricsRow, where: str) -> EpisodeRun:
         spread_e4=ask - bid,
         touch_e2=arrival.asks[0][1],
         filled_e2=execution.filled_e2,
+        fills=fills,
         before_close_e2=before_close,
         shortfall_e7=row.shortfall_e7,
         fees_e7=row.fees_e7,

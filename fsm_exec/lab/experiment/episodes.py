@@ -17,6 +17,7 @@ from fsm_exec.core.market.book import Book, Ladder
 from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.market.limits import Limits, resolve_limits
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome, PriceGrid
+from fsm_exec.paper.matching_engine.fill_models import FillModel
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade
 from fsm_exec.paper.timing.latency import Latency
@@ -25,7 +26,6 @@ FIRST_START_US = 300 * US_PER_S  # after the tape's first event: an opening book
 LEAD_MIN_US = 2 * US_PER_S
 LEAD_LATENCIES = 10  # connecting, signing in and asking for the book are so many ways there and back, and some more
 TAIL_US = 10 * US_PER_S  # the tape must go on this long after the deadline: the execution's grace and then some
-BLOCK_US = 900 * US_PER_S  # a quarter of an hour shares its weather
 
 SPREAD_MAX_E4 = 800
 BID_MIN_E4, ASK_MAX_E4 = 500, 9_500
@@ -43,9 +43,10 @@ FEE_TYPES: dict[MakerFee, str] = {
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """What an experiment holds equal. `latency_us` is the way from a decision to the match; public frames and answers
     take half of it each. `maker_fee` None: as the tape's own market. `reach_e4` is how far above the floored mid at
-    arrival the worst price lies."""
+    arrival the worst price lies. `fill_model`: which recorded limit orders cross to ours."""
 
     queue_model: QueueModel = "proportional"
+    fill_model: FillModel = "recorded"
     latency_us: int = 200_000
     maker_fee: MakerFee | None = None
     reach_e4: int = REACH_E4
@@ -73,10 +74,6 @@ class EpisodeStart(NamedTuple):
     opening: BookSnapshot
     first: int
     book: BookSnapshot
-
-    def block(self, tape: Tape) -> int:
-        """Which quarter of an hour of its tape."""
-        return (self.at_us - tape.first_us) // BLOCK_US
 
     def has_room(self, tape: Tape, horizon_us: int) -> bool:
         return self.at_us + horizon_us + TAIL_US <= tape.events[-1][0]

@@ -20,9 +20,10 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.lab.experiment.episode_runner import EpisodeRun, LabError
 from fsm_exec.lab.experiment.episodes import Order
+from fsm_exec.lab.experiment.fill_causes import FillsByCause
 
 FILE_NAME = "compare.sqlite"
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_MS = 5_000
 
 SCHEMA = """
@@ -41,7 +42,6 @@ CREATE TABLE episodes (
     outcome TEXT NOT NULL CHECK (outcome IN ('yes', 'no')),
     quantity_e2 INTEGER NOT NULL,
     horizon_us INTEGER NOT NULL,
-    block INTEGER NOT NULL,          -- which quarter of an hour of its tape
     mid_e5 INTEGER NOT NULL,         -- at arrival, in the own outcome, as the two that follow
     spread_e4 INTEGER NOT NULL,
     touch_e2 INTEGER NOT NULL,       -- what is offered at the best ask
@@ -60,6 +60,11 @@ CREATE TABLE runs (
     shortfall_e7 INTEGER NOT NULL,
     fees_e7 INTEGER NOT NULL,
     filled_e2 INTEGER NOT NULL,
+    trade_e2 INTEGER NOT NULL,       -- filled by what
+    queue_e2 INTEGER NOT NULL,
+    crossing_e2 INTEGER NOT NULL,
+    through_e2 INTEGER NOT NULL,
+    taken_e2 INTEGER NOT NULL,
     before_close_e2 INTEGER NOT NULL, -- without the order of the closing leg
     writes INTEGER NOT NULL,
     walks INTEGER NOT NULL,
@@ -90,7 +95,6 @@ class EpisodeResult(msgspec.Struct, frozen=True, kw_only=True):
     """An episode with the runs made of it, by the methods' full names."""
 
     key: EpisodeKey
-    block: int
     mid_e5: int
     spread_e4: int
     touch_e2: int
@@ -144,7 +148,7 @@ class Results:
         """Keep an episode and its runs; both or neither. Raises UserError if the episode is there already and was not
         the same then: another version of this program measured it."""
         key = msgspec.structs.astuple(result.key)
-        episode = (*key, result.block, result.mid_e5, result.spread_e4, result.touch_e2)
+        episode = (*key, result.mid_e5, result.spread_e4, result.touch_e2)
         runs = [
             (
                 *key,
@@ -152,6 +156,7 @@ class Results:
                 run.shortfall_e7,
                 run.fees_e7,
                 run.filled_e2,
+                *msgspec.structs.astuple(run.fills),
                 run.before_close_e2,
                 run.writes,
                 run.walks,
@@ -167,33 +172,34 @@ class Results:
                 "SELECT * FROM episodes WHERE (tape, at_us, outcome, quantity_e2, horizon_us) = (?, ?, ?, ?, ?)", key
             ).fetchone()
             if known is None:
-                self._connection.execute(f"INSERT INTO episodes VALUES ({_places(11)})", stated)
+                self._connection.execute(f"INSERT INTO episodes VALUES ({_places(10)})", stated)
             elif known != stated:
                 raise UserError(
                     f"{self.path} has another book or bound for {result.key}: another version of fsm-exec measured it; "
                     "give another --out"
                 )
-            self._connection.executemany(f"INSERT OR REPLACE INTO runs VALUES ({_places(15)})", runs)
+            self._connection.executemany(f"INSERT OR REPLACE INTO runs VALUES ({_places(20)})", runs)
 
     def read(self, methods: Iterable[str]) -> Iterator[EpisodeResult]:
         """All episodes in order, each with those of its runs that are by these methods."""
         wanted = list(methods)
         runs: dict[EpisodeKey, dict[str, EpisodeRun]] = {}
-        columns = "shortfall_e7, fees_e7, filled_e2, before_close_e2, writes, walks, state, reason, flags"
         for row in self._connection.execute(
-            f"SELECT tape, at_us, outcome, quantity_e2, horizon_us, method, mid_e5, spread_e4, touch_e2, {columns} "
+            f"SELECT tape, at_us, outcome, quantity_e2, horizon_us, method, "
+            f"{', '.join((*_RUN_COLUMNS, *_FILL_COLUMNS))} "
             f"FROM runs JOIN episodes USING (tape, at_us, outcome, quantity_e2, horizon_us) "
             f"WHERE method IN ({_places(len(wanted))})",
             wanted,
         ):
-            fields = dict(zip(_RUN_COLUMNS, row[6:], strict=True))
-            runs.setdefault(EpisodeKey(*row[:5]), {})[row[5]] = EpisodeRun(**fields)
+            key, method, fields = EpisodeKey(*row[:5]), row[5], row[6:]
+            fills = FillsByCause(**dict(zip(_FILL_COLUMNS, fields[len(_RUN_COLUMNS) :], strict=True)))
+            run = EpisodeRun(**dict(zip(_RUN_COLUMNS, fields, strict=False)), fills=fills)
+            runs.setdefault(key, {})[method] = run
         for row in self._connection.execute("SELECT * FROM episodes ORDER BY 1, 2, 3, 4, 5"):
             key = EpisodeKey(*row[:5])
-            block, mid_e5, spread_e4, touch_e2, bound_e7, static_e7 = row[5:]
+            mid_e5, spread_e4, touch_e2, bound_e7, static_e7 = row[5:]
             yield EpisodeResult(
                 key=key,
-                block=block,
                 mid_e5=mid_e5,
                 spread_e4=spread_e4,
                 touch_e2=touch_e2,
@@ -218,6 +224,7 @@ _RUN_COLUMNS = (
     *("mid_e5", "spread_e4", "touch_e2", "shortfall_e7", "fees_e7", "filled_e2"),
     *("before_close_e2", "writes", "walks", "state", "reason", "flags"),
 )
+_FILL_COLUMNS = FillsByCause.__struct_fields__
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from fsm_exec.lab.statistics import Comparison, compare, holm, is_non_inferior
 
 SPREAD_BUCKETS = ("below 2c", "2c to below 4c", "4c or more")
 TOUCH_BUCKETS = ("under 0.5", "0.5 to 2", "over 2")
+BLOCK_US = 900 * US_PER_S  # a quarter of an hour shares its weather
 E7_OF_CENTS_E2 = 1_000  # a total in 10^-7 dollars over a count in hundredths: divided by this, cents per contract
 
 
@@ -253,7 +254,7 @@ def _buckets(scope: Scope, groups: Sequence[Group]) -> list[Bucket]:
 
 def _difference(scope: Scope, group: Group, method: str, figure: Callable[[EpisodeResult, str], float]) -> Comparison:
     """Compare the method with the baseline. The draws depend on what is compared and on nothing else."""
-    blocks: dict[EpisodeKey, Hashable] = {e.key: (e.key.tape, e.block) for e in group.episodes}
+    blocks: dict[EpisodeKey, Hashable] = {e.key: (e.key.tape, e.key.at_us // BLOCK_US) for e in group.episodes}
     seed = zlib.crc32(repr((group.tape, group.quantity_e2, group.horizon_us, method, scope.baseline)).encode())
     found = compare(
         {e.key: figure(e, method) for e in group.episodes},

@@ -19,6 +19,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.lab.experiment.compare import Field, Plan
 from fsm_exec.lab.experiment.methods import resolve, with_settings
 from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, Results
+from fsm_exec.lab.experiment.summary import BLOCK_US
 from fsm_exec.lab.statistics import Estimate, compare, is_non_inferior
 
 E7_OF_CENTS_E2 = 1_000  # a total in 10^-7 dollars over a count in hundredths: divided by this, cents per contract
@@ -143,7 +144,7 @@ def judge(search: Search, field: Field, results: Results) -> Tuning:
                     unseen_cost=f"{sum(costs[chosen][key] for key in unseen) / len(unseen):.4f}",
                 )
             )
-    blocks = {e.key: (e.key.tape, e.block) for e in episodes}
+    blocks = {e.key: (e.key.tape, e.key.at_us // BLOCK_US) for e in episodes}
     ours = {key: sum(values) / len(values) for key, values in unseen_costs.items()}
     filled = {key: sum(values) / len(values) for key, values in unseen_fills.items()}
     differences: list[Difference] = []

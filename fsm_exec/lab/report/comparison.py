@@ -72,6 +72,7 @@ def _facts(scope: Scope, found: ComparisonReport, stated: dict[str, str], episod
         ("baseline", scope.baseline),
         ("quantities", ", ".join(_count(q) for q in scope.quantities_e2)),
         ("horizons", ", ".join(f"{h // 1_000_000} s" for h in scope.horizons_us)),
+        ("fill model", stated.get("fill_model", "?")),
         ("queue model", stated.get("queue_model", "?")),
         ("decision to match", f"{int(stated.get('latency_us', 0)) // 1_000} ms"),
         ("maker fee", "the market's own" if fee == "None" else f"{fee} %"),

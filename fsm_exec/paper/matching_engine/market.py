@@ -8,6 +8,7 @@ from fsm_exec.core.values.units import Outcome, PriceE4, complement
 from fsm_exec.paper.ids import named_id
 from fsm_exec.paper.matching_engine.accounts import MarketResult
 from fsm_exec.paper.matching_engine.candles import Candles
+from fsm_exec.paper.matching_engine.fill_models import FillModel
 from fsm_exec.paper.matching_engine.market_book import MarketBook
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 from fsm_exec.paper.tapes.tape import TapeHeader
@@ -20,10 +21,16 @@ class PaperMarket:
     nothing traded yet. `unseen` is the tape's book while nothing may trade here. `clock` counts what changed the
     book, one a step however many levels it moved; `updated_us` knows changes of the terms alone."""
 
-    def __init__(self, header: TapeHeader, opened_us: int, queue_model: QueueModel = "conservative") -> None:
+    def __init__(
+        self,
+        header: TapeHeader,
+        opened_us: int,
+        queue_model: QueueModel = "conservative",
+        fill_model: FillModel = "recorded",
+    ) -> None:
         self.header = header
         self.market_id = named_id(header.ticker)
-        self.book = MarketBook(queue_model)
+        self.book = MarketBook(queue_model, fill_model, header.ticker)
         self.fees: FeeTerms = fee_terms(header.fee_type, header.fee_multiplier)
         self.status = "active"
         self.opened_us = opened_us

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from fsm_exec.core.market.orders import OrderStatus, TimeInForce
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4, in_outcome
+from fsm_exec.paper.matching_engine.fill_models import FillCause
 
 NO_CONTRACTS_E2 = CountE2(0)
 NO_MONEY_E6 = MoneyE6(0)
@@ -70,7 +71,8 @@ class Order:
 @dataclass(slots=True, frozen=True)
 class FillRecord:
     """One fill of one order. `price_e4` is in the order's own ladder; `fee_e6` the net fee billed for it;
-    `position_e2` the account's signed position after it."""
+    `position_e2` the account's signed position after it. `cause` is for whoever runs the exchange: no member is told.
+    """
 
     number: int
     trade_id: str
@@ -81,6 +83,7 @@ class FillRecord:
     is_taker: bool
     position_e2: int
     at_us: int
+    cause: FillCause
 
     @property
     def yes_price_e4(self) -> PriceE4:

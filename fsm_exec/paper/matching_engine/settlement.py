@@ -95,6 +95,7 @@ class Settlement:
             is_taker=is_taker,
             position_e2=position.count_e2,
             at_us=now_us,
+            cause="taken" if is_taker else match.cause,
         )
         account.fills.append(fill)
         return fill

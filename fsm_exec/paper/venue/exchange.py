@@ -133,7 +133,7 @@ class Exchange(Lifecycle):
             account.drop_cached_reserve(order.ticker)
             self.publisher.publish_order(account, order)
         else:
-            self._publish(market, market.book.cancel(order))
+            self._publish(market, [market.book.take_off(order)])
             order.price_e4, order.remaining_e2 = price, remaining
             account.drop_cached_reserve(order.ticker)
             fills = self._match(account, market, order)

@@ -38,7 +38,8 @@ class TapePlayer:
         if self._exchange.markets[self.ticker].status not in ("active", "inactive"):
             self.ended.set()  # closed before its time: nothing more happens in it
             return
-        self._exchange.apply(self.ticker, self._tape.events[self._next][1])
+        recorded_us, change = self._tape.events[self._next]
+        self._exchange.apply(self.ticker, change, recorded_us)
         self._next += 1
         if self._next < len(self._tape.events):
             self._schedule_next()

@@ -12,6 +12,7 @@ from fsm_exec.core.market.book import Book
 from fsm_exec.core.values.units import CountE2, MoneyE6, format_money, in_outcome
 from fsm_exec.paper.ids import Ids
 from fsm_exec.paper.matching_engine.accounts import Account, Transfer, cached_reserve
+from fsm_exec.paper.matching_engine.fill_models import FillModel
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.market_book import BookEvent, LevelChange, Match, SelfTradeCancelled
 from fsm_exec.paper.matching_engine.order_groups import OrderGroup
@@ -44,11 +45,14 @@ class Trading:
 
     # Setting up
 
-    def add_market(self, header: TapeHeader, queue_model: QueueModel = "conservative") -> PaperMarket:
-        """`queue_model`: what the decreases of its tape do to the places of members' orders (price_level.py)."""
+    def add_market(
+        self, header: TapeHeader, queue_model: QueueModel = "conservative", fill_model: FillModel = "recorded"
+    ) -> PaperMarket:
+        """`queue_model`: what the decreases of its tape do to the places of members' orders (price_level.py);
+        `fill_model`: which limit orders of its tape cross to them (fill_models.py)."""
         assert header.ticker not in self.markets, f"{header.ticker} is already here"
         now_us = self.timeline.now_us()
-        market = PaperMarket(header, now_us, queue_model)
+        market = PaperMarket(header, now_us, queue_model, fill_model)
         self.markets[header.ticker] = market
         self.publisher.publish_market_created(market, now_us)
         return market
@@ -80,19 +84,20 @@ class Trading:
 
     # What the tape and the clock do
 
-    def apply(self, ticker: str, change: Change) -> None:
-        """One event of the market's tape. Raises BookError if it cannot be."""
+    def apply(self, ticker: str, change: Change, recorded_us: int | None = None) -> None:
+        """One event of its tape, at `recorded_us` of the tape's time (None: now). Raises BookError if it cannot be."""
         market = self.markets[ticker]
         if market.paused_book is not None:
             market.paused_book = _apply_unseen(market.paused_book, change)
             return
+        at_us = self.timeline.now_us() if recorded_us is None else recorded_us
         match change:
             case BookDelta():
-                happened = market.book.record_change(change.outcome, change.price_e4, change.delta_e2)
+                happened = market.book.record_change(change.outcome, change.price_e4, change.delta_e2, at_us)
             case Trade():
                 happened = market.book.record_trade(change.taker, change.yes_price_e4, change.count_e2)
             case BookSnapshot():
-                happened = market.book.record_snapshot(change.yes, change.no)
+                happened = market.book.record_snapshot(change.yes, change.no, at_us)
         self._publish(market, happened)
         self._trigger_hit_groups()
 
