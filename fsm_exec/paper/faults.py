@@ -19,9 +19,9 @@ from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 import msgspec
 
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.market.price_structures import grid_of
 from fsm_exec.core.text import suggestion
 from fsm_exec.core.values.units import US_PER_MS, Outcome
-from fsm_exec.paper.grids import grid_of
 from fsm_exec.paper.lies import LieFaults, Lies
 
 PerMille: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000)]

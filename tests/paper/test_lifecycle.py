@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fsm_exec.core.market.price_structures import grid_of
 from fsm_exec.core.values.units import MoneyE6, PriceE4
 from fsm_exec.paper.errors import ApiError
-from fsm_exec.paper.grids import grid_of
 from fsm_exec.paper.venue import member_reads
 from fsm_exec.wire.rest import CreateOrderAnswer
 from tests.paper.support import TICKER, Floor, count, delta, snapshot, trade

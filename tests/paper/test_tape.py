@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book
+from fsm_exec.core.market.price_structures import grid_of
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
-from fsm_exec.paper.grids import grid_of
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 from fsm_exec.paper.tapes.generator import OUTCOMES
 from fsm_exec.paper.tapes.moments import ImpossibleBook, order_within_moments

@@ -12,8 +12,8 @@ from fsm_exec.core.algorithm.algorithm import Algorithm
 from fsm_exec.core.errors import UserError, VenueRefused
 from fsm_exec.core.journal.rows import ExecutionSave
 from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.market.price_structures import grid_of
 from fsm_exec.core.values.units import LINEAR_CENT, PriceE4
-from fsm_exec.paper.grids import grid_of
 from fsm_exec.store import SqliteStore
 from tests.bending import requests
 from tests.bending.bends import Reply

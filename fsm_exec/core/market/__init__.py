@@ -6,6 +6,7 @@ Its modules:
     ladder_codec             a ladder as the JSON that is stored
     liquidity                depth, levels, spread and concentration of a book
     terms                    a market's grid, fees, status and times
+    price_structures         grids of prices by their names
     fees, limits             what an order is billed; the worst price and the cap of an execution
     edge                     a model's probability and value, as they were submitted
     completion               what the rest would cost beyond the book

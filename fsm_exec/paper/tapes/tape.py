@@ -13,8 +13,8 @@ import msgspec
 from msgspec.structs import replace
 
 from fsm_exec.core.market.book import Level as BookLevel
+from fsm_exec.core.market.price_structures import grid_of
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
-from fsm_exec.paper.grids import grid_of
 
 COPY = "-COPY"  # between a ticker and the number of its copy
 

@@ -10,9 +10,9 @@ import msgspec
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book
+from fsm_exec.core.market.price_structures import grid_of
 from fsm_exec.core.values.units import ONE_DOLLAR_E4, Outcome, PriceE4, format_price
 from fsm_exec.paper import errors
-from fsm_exec.paper.grids import grid_of
 from fsm_exec.paper.matching_engine.accounts import MarketResult
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.tapes.tape import BookSnapshot
