@@ -50,6 +50,7 @@ from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.stored_executions import Methods
+from fsm_exec.runtime.tape_keeper import TapeSetup
 from fsm_exec.session import Access, Session, open_session
 from fsm_exec.store import SqliteStore, open_virtual_store
 
@@ -178,12 +179,13 @@ async def open_paper_session(
     faults: FaultPlan | None = None,
     depth: DepthSettings | None = None,
     seed: int = 1,
+    tapes: TapeSetup | None = None,
 ) -> AsyncIterator[PaperSession]:
     """A running engine on `paper`, in an account of its own.
 
     In memory and for a virtual clock, or `live`: over sockets, in step with the machine's clock. `store` is by default
     a new one in memory of this `instance` (give one of the same lane); `tickers` are by default all markets that
-    `paper` has; `log_file` takes the engine's log, one JSON object a line.
+    `paper` has; `log_file` takes the engine's log, one JSON object a line; `tapes` as in `open_session`.
     """
     account, credentials = paper.gate.open_account(cash_e6, key_type)
     wall = WallClock(paper.clock.now_us())
@@ -208,6 +210,7 @@ async def open_paper_session(
                 depth=depth,
                 true_us=system_us if live else None,
                 seed=seed,
+                tapes=tapes,
             )
         )
         yield PaperSession(**vars(session), account=account)

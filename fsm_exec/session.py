@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +33,7 @@ from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.markouts import Results
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.runtime.stored_executions import Methods
+from fsm_exec.runtime.tape_keeper import TapeSetup, open_tape_keeper
 from fsm_exec.store import SqliteStore
 
 RESULTS: Final[Mapping[str, Outcome]] = {"yes": "yes", "no": "no"}
@@ -114,15 +115,22 @@ async def open_session(
     wait: bool = True,
     seed: int | str | None = None,
     risk: RiskLimits | None = None,
+    tapes: TapeSetup | None = None,
 ) -> AsyncIterator[Session]:
     """An engine on `store` and on the exchange that `access` leads to; leaving the block ends it (see `open_engine`,
     also for the errors, and `connect`).
 
     `methods` finds the algorithm of a stored method. With `depth` the markets are watched beside the executions, and
     depth, forecasts and markouts stored. With `risk` the account's books are kept and its limits hold. With `true_us`
-    the wall follows that clock (`system_us`: the machine's).
+    the wall follows that clock (`system_us`: the machine's). With `tapes` the frames of worked markets are kept.
     """
-    async with connect(access, wall, seed=seed, log=log) as client:
+    async with AsyncExitStack() as stack:
+        keeper = None
+        if tapes is not None:
+            keeper = await stack.enter_async_context(open_tape_keeper(tapes, wall, log))
+            store.on_saved(keeper.on_saved)
+        tap = None if keeper is None else keeper.tap
+        client = await stack.enter_async_context(connect(access, wall, seed=seed, log=log, tap=tap))
         observer = None if depth is None else Observer(store, wall, log, depth, results_of(client))
         async with (
             open_engine(
@@ -136,6 +144,7 @@ async def open_session(
                 wait=wait,
                 observer=observer,
                 account=None if risk is None else AccountSetup(store, risk),
+                keeper=keeper,
             ) as engine,
             trio.open_nursery() as nursery,
         ):

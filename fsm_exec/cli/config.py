@@ -22,6 +22,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.kalshi import environment
 from fsm_exec.kalshi.environment import Environment, EnvironmentName
 from fsm_exec.kalshi.signing import check_key_id
+from fsm_exec.recordings.tape_writer import TapeSettings
 from fsm_exec.runtime.book_recorder import DepthSettings
 
 CONFIG_VARIABLE: Final = "FSM_EXEC_CONFIG"
@@ -57,7 +58,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The configuration as it is written. `rest_url` and `ws_url` belong to environment "paper" and to no other.
     `allow_real_money` goes with "production" and with nothing else. `[limits]` is what `serve` accepts at most,
     `[depth]` how it stores books of markets, `[risk]` what the account may lose; `risk_limits` has its defaults;
-    `[page]` where its page is, `[alerts]` who hears of what, `[telemetry]` who takes spans."""
+    `[page]` where its page is, `[alerts]` who hears of what, `[telemetry]` who takes spans, `[tapes]` whether
+    the frames of worked markets are kept."""
 
     environment: EnvironmentName
     api_key_id: str
@@ -72,6 +74,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     page: PageSettings = PageSettings()
     alerts: AlertSettings = AlertSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    tapes: TapeSettings = TapeSettings()
 
     def risk_limits(self) -> RiskLimits:
         """The limits of the account's risk: those that are written, and for the others what `serve` takes where nothing

@@ -45,12 +45,14 @@ from fsm_exec.control.service import Control, DaemonInfo
 from fsm_exec.core.alerts.channel_port import Channel
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.kalshi.signing import SigningKey
+from fsm_exec.recordings.kept import tapes_directory
 from fsm_exec.runtime.alerts.delivery import open_delivery
 from fsm_exec.runtime.alerts.notifier import AlertSetup
 from fsm_exec.runtime.alerts.watch import AlertWatch
 from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
+from fsm_exec.runtime.tape_keeper import TapeSetup
 from fsm_exec.session import open_session
 from fsm_exec.store import SqliteStore, open_live_store
 
@@ -160,6 +162,7 @@ class DaemonProcess:
                     other_engine_is_gone=parts.other_engine_is_gone,
                     wait=False,
                     risk=parts.account.config.risk_limits(),
+                    tapes=self._tape_setup(),
                 )
             )
             engine = session.engine
@@ -181,6 +184,19 @@ class DaemonProcess:
             stack.callback(watchers.close)  # before the server waits for the streams to end
             stack.enter_context(register_daemon(self._registry_entry()))
             await self._run_until_stopped(engine, store, control, watch)
+
+    def _tape_setup(self) -> TapeSetup | None:
+        """Say how frames are kept; None: the configuration wants none. A database on the same disk halts the engine
+        where it finds no room, so tapes leave twice what the alert warns of."""
+        config = self._parts.account.config
+        if not config.tapes.keep:
+            return None
+        return TapeSetup(
+            directory=tapes_directory(self._parts.database),
+            settings=config.tapes,
+            spare_mb=2 * config.alerts.free_disk_mb,
+            tell=lambda why: say(f"fsm-exec: {why}", err=True),
+        )
 
     async def _run_until_stopped(self, engine: Engine, store: SqliteStore, control: Control, watch: AlertWatch) -> None:
         """Run until a signal, or until the engine cannot go on: then raise what went wrong."""

@@ -39,3 +39,8 @@ def grid_of(structure: str) -> PriceGrid:
             PriceRange(PriceE4(ONE_DOLLAR_E4 - edge), ONE_DOLLAR_E4, PriceE4(outer)),
         )
     )
+
+
+def structure_of(grid: PriceGrid) -> str | None:
+    """Return the name of the structure that has these steps, or None for a grid without a name."""
+    return next((name for name in _STEPS if grid_of(name) == grid), None)
