@@ -24,7 +24,8 @@ from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4
 from fsm_exec.paper.tapes.generator import generate
-from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade, read_tape
+from fsm_exec.paper.tapes.reading import read_tape
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
 from fsm_exec.paper_session import PaperExchange, PaperSession, open_paper_session
 from fsm_exec.recordings import tape_writer
 from fsm_exec.recordings.book_frame import book_frame
