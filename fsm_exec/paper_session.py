@@ -50,7 +50,7 @@ from fsm_exec.runtime.book_recorder import DepthSettings
 from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.logs import open_log
 from fsm_exec.runtime.stored_executions import Methods
-from fsm_exec.runtime.tape_keeper import TapeSetup
+from fsm_exec.runtime.tape_recorder import TapeSetup
 from fsm_exec.session import Access, Session, open_session
 from fsm_exec.store import SqliteStore, open_virtual_store
 

@@ -33,7 +33,7 @@ from fsm_exec.runtime.lifespan import open_engine
 from fsm_exec.runtime.markouts import Results
 from fsm_exec.runtime.observer import Observer
 from fsm_exec.runtime.stored_executions import Methods
-from fsm_exec.runtime.tape_keeper import TapeSetup, open_tape_keeper
+from fsm_exec.runtime.tape_recorder import TapeSetup, open_tape_recorder
 from fsm_exec.store import SqliteStore
 
 RESULTS: Final[Mapping[str, Outcome]] = {"yes": "yes", "no": "no"}
@@ -125,11 +125,11 @@ async def open_session(
     the wall follows that clock (`system_us`: the machine's). With `tapes` the frames of worked markets are kept.
     """
     async with AsyncExitStack() as stack:
-        keeper = None
+        recorder = None
         if tapes is not None:
-            keeper = await stack.enter_async_context(open_tape_keeper(tapes, wall, log))
-            store.on_saved(keeper.on_saved)
-        tap = None if keeper is None else keeper.tap
+            recorder = await stack.enter_async_context(open_tape_recorder(tapes, wall, log))
+            store.on_saved(recorder.on_saved)
+        tap = None if recorder is None else recorder.tap
         client = await stack.enter_async_context(connect(access, wall, seed=seed, log=log, tap=tap))
         observer = None if depth is None else Observer(store, wall, log, depth, results_of(client))
         async with (
@@ -144,7 +144,7 @@ async def open_session(
                 wait=wait,
                 observer=observer,
                 account=None if risk is None else AccountSetup(store, risk),
-                keeper=keeper,
+                tape_recorder=recorder,
             ) as engine,
             trio.open_nursery() as nursery,
         ):

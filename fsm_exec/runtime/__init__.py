@@ -19,7 +19,7 @@ Each line uses only those below it, but for what is handed in as a callable or a
     markets, observer                   feeds opened and closed; what watches them beside the executions
     book_recorder, forecast_recorder, markouts   what the observer stores
     exchange_reads, monitored_exchange, health   reads until they are answered; whether the engine can act
-    tape_keeper                         the frames of worked markets, kept beside the database
+    tape_recorder                         the frames of worked markets, kept beside the database
     stream_state                        whether the stream brings anything
     feed, net_book                      one market now, without our own orders
     own_orders, order_names             our orders: what rests, and whose it is

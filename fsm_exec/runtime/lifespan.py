@@ -37,7 +37,7 @@ from fsm_exec.runtime.services import Services
 from fsm_exec.runtime.stored_executions import Methods
 from fsm_exec.runtime.stream_listener import EngineStreamListener
 from fsm_exec.runtime.stream_state import StreamState
-from fsm_exec.runtime.tape_keeper import TapeKeeper
+from fsm_exec.runtime.tape_recorder import TapeRecorder
 
 
 @asynccontextmanager
@@ -54,7 +54,7 @@ async def open_engine(
     rng: random.Random | None = None,
     observer: Observer | None = None,
     account: AccountSetup | None = None,
-    keeper: TapeKeeper | None = None,
+    tape_recorder: TapeRecorder | None = None,
 ) -> AsyncIterator[Engine]:
     """Open an engine on these markets and those of the database's unfinished executions, which go on.
 
@@ -63,7 +63,8 @@ async def open_engine(
     drained. `methods` finds the algorithm of a stored method. `other_engine_is_gone` names another database whose live
     orders are to be left alone. `rng` spreads restarts, by default from the database's own name. `observer` watches the
     markets beside the executions; without one no depth, forecasts and markouts are stored. With `account` its books are
-    kept and its limits hold; without, nothing limits what is accepted. `keeper` keeps the frames of worked markets.
+    kept and its limits hold; without, nothing limits what is accepted. `tape_recorder` keeps the frames of worked
+    markets.
 
     Raises UserError (a market that does not exist; live orders of another database), VenueRefused (the exchange refuses
     reads, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
@@ -89,10 +90,10 @@ async def open_engine(
             reconciler = Reconciler(exchange, listener, stream, engine.dispatch, confirmer, wall, log)
 
             def begin_streaming() -> None:
-                heard_by = listener if keeper is None else keeper.listen(listener, feeds)
+                heard_by = listener if tape_recorder is None else tape_recorder.listen(listener, feeds)
                 outer.start_soon(engine.run_service, exchange.stream, heard_by, tuple(feeds))
-                if keeper is not None:
-                    outer.start_soon(keeper.run)
+                if tape_recorder is not None:
+                    outer.start_soon(tape_recorder.run)
                 outer.start_soon(engine.run_service, stream.watch_silence)
                 health.watch(stream.why_silent, exchange.stream_trouble, engine.books_not_live)
                 outer.start_soon(engine.run_service, health.run, partial(exchange.fetch_orders, resting=True))

@@ -52,7 +52,7 @@ from fsm_exec.runtime.alerts.watch import AlertWatch
 from fsm_exec.runtime.clock import WallClock, system_us
 from fsm_exec.runtime.engine import Engine
 from fsm_exec.runtime.logs import open_log
-from fsm_exec.runtime.tape_keeper import TapeSetup
+from fsm_exec.runtime.tape_recorder import TapeSetup
 from fsm_exec.session import open_session
 from fsm_exec.store import SqliteStore, open_live_store
 

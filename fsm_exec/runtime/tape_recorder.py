@@ -1,4 +1,4 @@
-"""The keeper of tapes: the frames of the markets an engine works in, as they came, for the time it works there.
+"""The recorder of tapes: the frames of the markets an engine works in, as they came, for the time it works there.
 
 It stands between the stream and the engine's listener and passes everything on first. Of each watched market it holds
 the last minutes, so that a tape begins before the first execution does, where the feed was there; from the first save
@@ -41,7 +41,7 @@ CLOSE_WITHIN_S: Final = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class TapeSetup:
-    """What `open_tape_keeper` needs: the directory, which need not exist, and how much of the disk is for others.
+    """What `open_tape_recorder` needs: the directory, which need not exist, and how much of the disk is for others.
     `tell` hears the one line that says why nothing is kept any more."""
 
     directory: Path
@@ -63,7 +63,7 @@ class _Market:
     written_bytes: int = 0
 
 
-class TapeKeeper:
+class TapeRecorder:
     """`tap` sees each frame before `listen`'s listener does. `tell` is called once, when keeping has ended for good."""
 
     def __init__(
@@ -194,22 +194,24 @@ class TapeKeeper:
 
 
 @asynccontextmanager
-async def open_tape_keeper(setup: TapeSetup, wall: WallClock, log: FilteringBoundLogger) -> AsyncIterator[TapeKeeper]:
-    """A keeper whose thread writes while the block runs, and makes its files whole at the end."""
+async def open_tape_recorder(
+    setup: TapeSetup, wall: WallClock, log: FilteringBoundLogger
+) -> AsyncIterator[TapeRecorder]:
+    """A recorder whose thread writes while the block runs, and makes its files whole at the end."""
     writer = TapeWriter(setup.directory, setup.settings, spare_mb=setup.spare_mb)
     writer.start()
     try:
-        yield TapeKeeper(writer, wall, log, setup.tell)
+        yield TapeRecorder(writer, wall, log, setup.tell)
     finally:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(writer.close, CLOSE_WITHIN_S)
 
 
 class _Guard:
-    """What fails inside ends the keeper, and nothing else."""
+    """What fails inside ends the recorder, and nothing else."""
 
-    def __init__(self, keeper: TapeKeeper) -> None:
-        self._keeper = keeper
+    def __init__(self, recorder: TapeRecorder) -> None:
+        self._recorder = recorder
 
     def __enter__(self) -> None:
         return None
@@ -217,7 +219,7 @@ class _Guard:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         if not isinstance(error, Exception):
             return False
-        self._keeper.end(f"{type(error).__name__}: {error}")
+        self._recorder.end(f"{type(error).__name__}: {error}")
         return True
 
 

@@ -39,7 +39,7 @@ from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.runtime.stream_listener import EngineStreamListener, FactSink
 from fsm_exec.runtime.stream_state import StreamState
-from fsm_exec.runtime.tape_keeper import TapeKeeper, TapeSetup
+from fsm_exec.runtime.tape_recorder import TapeRecorder, TapeSetup
 from fsm_exec.wire.recording import read_recording
 from tests.runtime.support import FEES, INSTANCE, T0_US, TERMS, TICKER, count, price
 
@@ -172,29 +172,29 @@ def test_no_trouble_of_the_disk_reaches_an_execution(tmp_path: Path, trouble: st
 async def test_what_is_dropped_is_a_gap_that_begins_with_the_whole_book(
     autojump_clock: MockClock, tmp_path: Path
 ) -> None:
-    """A disk that takes nothing for a while: the keeper waits for nobody, frames are lost, and the next one that there
-    is room for is the whole book, so that what is read is right again."""
+    """A disk that takes nothing for a while: the recorder waits for nobody, frames are lost, and the next one that
+    there is room for is the whole book, so that what is read is right again."""
     wall, log = WallClock(T0_US), structlog.get_logger()
     feeds = {TICKER: MarketFeed(TERMS, wall, OwnOrders(), lambda *_: None)}
     writer = TapeWriter(tmp_path, TapeSettings(), queue_max=4)
-    keeper = TapeKeeper(writer, wall, log, pytest.fail)
+    recorder = TapeRecorder(writer, wall, log, pytest.fail)
     stream = StreamState(feeds, wall, log)
     nobody = cast("FactSink", None)
-    listener = keeper.listen(EngineStreamListener(OrderNames(INSTANCE), stream, feeds, nobody, wall, log), feeds)
+    listener = recorder.listen(EngineStreamListener(OrderNames(INSTANCE), stream, feeds, nobody, wall, log), feeds)
     book, sent = Book([(price(40), count(9))], [(price(50), count(9))]), itertools.count(1)
 
     def send(cents: int, contracts: int) -> None:
         at_us = T0_US + next(sent) * S
         body = {"market_ticker": TICKER, "side": "yes", "price_dollars": f"0.{cents}", "delta_fp": f"{contracts}.00"}
-        keeper.tap(json.dumps({"type": "orderbook_delta", "sid": 1, "msg": body}), at_us)
+        recorder.tap(json.dumps({"type": "orderbook_delta", "sid": 1, "msg": body}), at_us)
         listener.book_change(TICKER, "yes", price(cents), count(contracts), at_us)
 
     listener.connected()
-    keeper.tap(book_frame(TICKER, book), T0_US)
+    recorder.tap(book_frame(TICKER, book), T0_US)
     listener.book_snapshot(TICKER, list(book.yes.items()), list(book.no.items()), T0_US)
     feeds[TICKER].subscribe("e000001", lambda: None)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(keeper.run)
+        nursery.start_soon(recorder.run)
         await trio.sleep(1.5)
         nursery.cancel_scope.cancel()
     for _ in range(20):  # of which three have room beside the beginning
