@@ -25,7 +25,8 @@ from typing import Final, Literal, NamedTuple
 
 from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.lab.review import BY_OWNER, block_of
-from fsm_exec.lab.statistics import BLOCKS_MIN, CONFIDENCE, student_quantile
+from fsm_exec.lab.statistics import BLOCKS_MIN, CONFIDENCE
+from fsm_exec.lab.student import student_quantile
 from fsm_exec.store.reads.review_queries import EndedRow
 
 RESTING: Final = frozenset({"basic", "simple_limit", "passive_mid", "join_bid", "static_fraction"})

@@ -24,7 +24,8 @@ from itertools import count
 from statistics import NormalDist
 from typing import NamedTuple
 
-from fsm_exec.lab.statistics import CONFIDENCE, student_quantile
+from fsm_exec.lab.statistics import CONFIDENCE
+from fsm_exec.lab.student import student_quantile
 
 FURTHER_MAX = 10_000  # beyond it the rate is too near to its threshold for an honest forecast
 

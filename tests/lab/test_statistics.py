@@ -17,9 +17,8 @@ from fsm_exec.lab.statistics import (
     holm,
     is_non_inferior,
     quantile,
-    student_quantile,
-    student_share,
 )
+from fsm_exec.lab.student import student_quantile, student_share
 
 SEED = 20_260_105
 BLOCKS, EPISODES = 40, 30
