@@ -40,6 +40,7 @@ from fsm_exec.kalshi.log import SilentLog
 from fsm_exec.kalshi.rate_budget import RateBudget
 from fsm_exec.kalshi.translate import create_order
 from fsm_exec.lab.algorithm_checks.stage import T0_US, Frame, Stage, submitted
+from fsm_exec.lab.blocks import BlockId
 from fsm_exec.lab.experiment.episode_runner import run_episode
 from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order
 from fsm_exec.lab.statistics import compare
@@ -382,7 +383,7 @@ def test_flaw_34_compared_with_an_imagined_fill() -> None:
     weather = {n: dice.gauss(0, 5) for n in range(200)}
     base = {n: cost + dice.gauss(0, 0.1) for n, cost in weather.items()}
     better = {n: cost - 0.2 + dice.gauss(0, 0.1) for n, cost in weather.items()}
-    found = compare(better | {999: -100.0}, base, {n: n // 4 for n in weather}, seed=34)
+    found = compare(better | {999: -100.0}, base, {n: BlockId(n // 4, 0) for n in weather}, seed=34)
     assert found is not None
     assert found.estimate.episodes == 200, "an episode that only one of them worked says nothing"
     assert found.estimate.high is not None

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4, PriceGrid, parse_count, parse_price
+from fsm_exec.lab.blocks import Block
 from fsm_exec.lab.report.quantiles import Spread, spread
 from fsm_exec.lab.review import BLOCK_US, BY_OWNER
-from fsm_exec.lab.statistics import Block, Estimate, estimate
+from fsm_exec.lab.statistics import Estimate, estimate
 from fsm_exec.store.reads.report_queries import Markout, WorkedExecution
 
 ENDED: Final = ("filled", "cancelled")
