@@ -8,12 +8,13 @@ from pathlib import Path
 from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.lab.experiment.episode_runner import EpisodeRun
 from fsm_exec.lab.experiment.fill_causes import FillsByCause
-from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, open_results
+from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, KnownTape, open_results
 from tests.cli.invoking import invoke
 
 METHODS = ("passive_mid@1", "deadline_walker@1", "join_bid@1")
 HORIZONS_S, QUANTITIES, BLOCKS = (45, 180), (20, 100), 12
 TAPES = ("days/index-1.jsonl.gz", "days/index-2.jsonl.gz")
+KNOWN = {tape: KnownTape("-", "KXINX") for tape in TAPES}
 DEMO = ("--profile", "index", "--horizon", "40", "--executions", "12", "--speed", "max", "--quantity", "20")
 
 
@@ -32,7 +33,8 @@ def experiment(directory: Path, methods: tuple[str, ...] = METHODS, *, unfinishe
     ]
     with open_results(directory, resume=False) as results:
         results.agree(
-            {"queue_model": "proportional", "latency_us": "200000", "maker_fee": "None"}, dict.fromkeys(TAPES, "-")
+            {"queue_model": "proportional", "latency_us": "200000", "maker_fee": "None"},
+            KNOWN,
         )
         for number, key in enumerate(keys):
             worked = methods[:-1] if number >= len(keys) - unfinished else methods

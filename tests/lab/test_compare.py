@@ -20,7 +20,7 @@ from fsm_exec.lab.experiment.compare import Field, Plan, Task, remaining_tasks, 
 from fsm_exec.lab.experiment.episode_runner import LabError, run_episode
 from fsm_exec.lab.experiment.episodes import Conditions, Order, find_starts, limits_at, passes_conditions
 from fsm_exec.lab.experiment.methods import full_name, resolve, with_settings
-from fsm_exec.lab.experiment.results import EpisodeResult, Results, open_results
+from fsm_exec.lab.experiment.results import EpisodeResult, KnownTape, Results, open_results
 from fsm_exec.lab.experiment.summary import ComparisonReport, build_report
 from fsm_exec.lab.experiment.tapes import NamedTape, fingerprint, open_tape, open_tapes, short_names
 from fsm_exec.paper.tapes.generator import generate
@@ -59,7 +59,7 @@ def worked(wanted: Plan, directory: Path, *, workers: int = 1, stop_after: int |
     """Work the plan, or the beginning of it, and say what came of it."""
     field = field_of(wanted)
     with open_results(directory, resume=True) as results:
-        results.agree(wanted.stated(), field.fingerprints())
+        results.agree(wanted.stated(), field.known_tapes())
         for done in run_tasks(field, remaining_tasks(field, results), results, workers):
             if done == stop_after:
                 break
@@ -164,12 +164,12 @@ def test_results_of_other_conditions_are_refused(tmp_path: Path) -> None:
     """Numbers measured under another latency do not belong in the same table."""
     field = field_of(plan())
     with open_results(tmp_path, resume=False) as results:
-        results.agree(plan().stated(), field.fingerprints())
+        results.agree(plan().stated(), field.known_tapes())
     slower = plan(conditions=Conditions(latency_us=1_000_000))
     with open_results(tmp_path, resume=True) as results, pytest.raises(UserError, match="latency_us 200000, not"):
-        results.agree(slower.stated(), field.fingerprints())
+        results.agree(slower.stated(), field.known_tapes())
     with open_results(tmp_path, resume=True) as results, pytest.raises(UserError, match="is not what it was"):
-        results.agree(plan().stated(), {"index:1": "another"})
+        results.agree(plan().stated(), {"index:1": KnownTape("another", "KXPAPER")})
 
 
 def test_results_are_not_written_over(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_disk_that_fills_up_costs_nothing_that_was_stored(tmp_path: Path) -> N
     field = field_of(plan())
     first, second = (field.work(task) for task in [Task(key, ("simple_limit@1",)) for key in field.episodes()][:2])
     with open_results(tmp_path, resume=False) as results:
-        results.agree(plan().stated(), field.fingerprints())
+        results.agree(plan().stated(), field.known_tapes())
         results.add(first)
     with pytest.raises(LabError, match="full; what is done is kept"), open_results(tmp_path, resume=True) as results:
         fill_up(results, second)
@@ -228,7 +228,7 @@ def test_an_episode_measured_otherwise_is_refused(tmp_path: Path) -> None:
     field = field_of(plan())
     worked_once = field.work(Task(next(field.episodes()), ("simple_limit@1",)))
     with open_results(tmp_path, resume=False) as results:
-        results.agree(plan().stated(), field.fingerprints())
+        results.agree(plan().stated(), field.known_tapes())
         results.add(worked_once)
         results.add(worked_once)
         other = msgspec.structs.replace(worked_once, bound_e7=worked_once.bound_e7 - 1)

@@ -22,8 +22,9 @@ from fsm_exec.core.errors import UserError
 ROOT = Path(__file__).parents[2]
 SMALL = ("--tape", "index:1", "--methods", "simple_limit,market", "--baseline", "simple_limit", "--horizon", "30")
 CELL = {
-    *("tape", "quantity", "horizon", "method", "episodes", "fill_before_close", "fill", "shortfall"),
-    *("delta", "delta_low", "delta_high", "bound", "gap_closed", "writes"),
+    *("product", "tape", "quantity", "horizon", "method", "episodes", "fill_before_close", "fill", "shortfall"),
+    *("cost_p5", "cost_median", "cost_p95", "cost_worst", "delta", "delta_low", "delta_high"),
+    *("delta_median", "delta_trimmed", "share_better", "autocorrelation", "bound", "gap_closed", "writes"),
 }
 
 

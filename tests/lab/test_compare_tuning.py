@@ -37,7 +37,7 @@ def planted(search: Search, costs: dict[str, dict[str, int]], directory: Path) -
     )
     field = Field(plan)
     with open_results(directory, resume=False) as results:
-        results.agree(plan.stated(), field.fingerprints())
+        results.agree(plan.stated(), field.known_tapes())
         for number, key in enumerate(field.episodes()):
             runs = {
                 full: run((costs[name][key.tape] + (number % 7) * 40 + number % (3 + len(name))) * 2_000)

@@ -6,6 +6,7 @@ import re
 import sqlite3
 from contextlib import closing
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,13 +14,13 @@ import pytest
 from plotly.graph_objects import Figure, Scatter
 from plotly.offline import get_plotlyjs
 
-from fsm_exec.cli.lab import compare_tables
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4, PriceGrid, PriceRange
-from fsm_exec.lab.experiment.compare import Scope
+from fsm_exec.lab import figure_texts
+from fsm_exec.lab.experiment.groups import Scope
 from fsm_exec.lab.experiment.results import results_at
 from fsm_exec.lab.experiment.summary import ComparisonReport, summarize
-from fsm_exec.lab.report import comparison, method_table, method_texts
+from fsm_exec.lab.report import method_table, method_texts
 from fsm_exec.lab.report.page import Section
 from fsm_exec.lab.report.renderers import comparison_sections, overview_pictures, overview_sections, render_page
 from fsm_exec.lab.report.tables import Table
@@ -51,7 +52,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def drawn(results: Path) -> Made:
-    return comparison_sections(results, baseline="passive_mid")
+    return comparison_sections(results, baseline="passive_mid", each_tape=True)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +92,7 @@ def test_whatever_comes_from_outside_is_text() -> None:
 def test_the_page_is_whole_and_the_same_each_time(results: Path, drawn: Made, database: Path) -> None:
     """Beyond the library that is in it there is no address in it; two makings give the same bytes, below 8 MB."""
     for first, second in (
-        (drawn, comparison_sections(results, baseline="passive_mid")),
+        (drawn, comparison_sections(results, baseline="passive_mid", each_tape=True)),
         (overview_sections(database), overview_sections(database)),
     ):
         page = render_page(*first)
@@ -136,9 +137,10 @@ def test_every_colour_of_a_figure_is_seen_on_a_dark_ground(drawn: Made, database
 def test_nought_has_no_sign() -> None:
     """What rounds to nought is nought, in every table."""
     assert (method_texts.two(Decimal("-0.004")), method_texts.percent(Decimal("-0.004"))) == ("0.00", "0 %")
-    said = (comparison._two("-0.0001"), comparison._signed("-0.0001"), comparison._percent("-0.001"))
-    assert said == ("0.00", "+0.00", "0 %")
-    assert (compare_tables._signed("-0.0001"), compare_tables._percent("-0.001")) == ("+0.00", "0%")
+    texts = figure_texts
+    assert texts.decimal_text(-0.00004) == texts.decimal_text(Fraction(-1, 30_000)) == "0.0000"
+    assert (texts.two("-0.0001"), texts.signed("-0.0001"), texts.percent("-0.001")) == ("0.00", "+0.00", "0 %")
+    assert texts.interval("-0.0041", "-0.0001", is_rough=True) == "~[+0.00, +0.00]"
 
 
 def test_what_cannot_be_drawn_is_said_in_its_place(database: Path, tmp_path: Path) -> None:
@@ -163,11 +165,12 @@ def told(results: Path) -> ComparisonReport:
     with results_at(results) as opened:
         episodes = list(opened.read(METHODS))
     scope = Scope(
-        tapes=TAPES,
+        products=dict.fromkeys(TAPES, "KXINX"),
         methods=METHODS,
         baseline=METHODS[0],
         quantities_e2=(CountE2(2_000), CountE2(10_000)),
         horizons_us=(45_000_000, 180_000_000),
+        each_tape=True,
     )
     return summarize(scope, episodes, unfinished=0, with_buckets=True)
 

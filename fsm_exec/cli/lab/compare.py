@@ -18,12 +18,18 @@ from fsm_exec.lab.experiment.methods import same_as, split_names
 from fsm_exec.lab.experiment.results import open_results
 from fsm_exec.lab.experiment.sensitivity import Variation, grid, variation, variations
 from fsm_exec.lab.experiment.summary import build_report
-from fsm_exec.lab.experiment.tapes import open_tapes
+from fsm_exec.lab.experiment.tapes import expand_tapes, open_tapes
 from fsm_exec.plugins import installed
 
 
 @click.command()
-@click.option("--tape", "tapes", multiple=True, required=True, help="A recording, or PROFILE:SEED; may be repeated.")
+@click.option(
+    "--tape",
+    "tapes",
+    multiple=True,
+    required=True,
+    help="A recording, a directory or a glob of them, or PROFILE:SEED; may be repeated.",
+)
 @click.option("--methods", help="Separated by commas: NAME, NAME@VERSION, or NAME[SETTING=VALUE;...].  [default: all]")
 @click.option("--baseline", default="passive_mid", show_default=True, help="What the others are held against.")
 @experiment_options(
@@ -35,6 +41,7 @@ from fsm_exec.plugins import installed
 )
 @click.option("--sensitivity", is_flag=True, help="Also with a slower queue, 1 s of latency, a maker fee.")
 @click.option("--buckets", is_flag=True, help="Also by spread and by size against the touch.")
+@click.option("--each-tape", is_flag=True, help="Also each tape alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def compare(
     tapes: tuple[str, ...],
@@ -43,10 +50,11 @@ def compare(
     experiment: options.ExperimentOptions,
     sensitivity: bool,
     buckets: bool,
+    each_tape: bool,
     as_json: bool,
 ) -> None:
     """Compare methods on recorded or generated tapes."""
-    plan = experiment.plan(tapes, _parse_methods(methods, baseline), baseline)
+    plan = experiment.plan(expand_tapes(tapes), _parse_methods(methods, baseline), baseline)
     processes = experiment.processes()
     others = variations(plan.conditions) if sensitivity else {}
     slowest_us = max(conditions.latency_us for conditions in (plan.conditions, *others.values()))
@@ -58,7 +66,7 @@ def compare(
     varied: list[Variation] = []
     with open_results(experiment.out, resume=experiment.resume) as results:
         finished = progress.run_episodes(field, results, processes)
-        found = build_report(field, results, with_buckets=buckets)
+        found = build_report(field, results, with_buckets=buckets, each_tape=each_tape)
     for name, conditions in others.items():
         if not finished:
             break

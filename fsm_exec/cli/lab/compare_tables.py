@@ -1,4 +1,7 @@
-"""The tables of `fsm-exec compare`: one for each tape, the buckets, and the sensitivity grid."""
+"""The tables of `fsm-exec compare`: two for each product and for all together, the buckets, and the sensitivity grid.
+
+All but the grid fit 80 columns; a method whose name is longer than what is left is folded, never cut.
+"""
 
 from __future__ import annotations
 
@@ -9,148 +12,165 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.cli.output import Page
+from fsm_exec.lab.blocks import BLOCK_WORDS
+from fsm_exec.lab.experiment.buckets import Bucket
 from fsm_exec.lab.experiment.compare import Plan
+from fsm_exec.lab.experiment.groups import part_title
 from fsm_exec.lab.experiment.results import FILE_NAME
 from fsm_exec.lab.experiment.sensitivity import Variation, variation
-from fsm_exec.lab.experiment.summary import Bucket, Cell, ComparisonReport, Paired
+from fsm_exec.lab.experiment.summary import Cell, ComparisonReport, Paired
 from fsm_exec.lab.experiment.tapes import short_names
+from fsm_exec.lab.figure_texts import interval, percent, signed, two
 from fsm_exec.lab.statistics import BLOCKS_FEW
 
-PLAIN_WIDTH = 110  # of the table when no terminal says how wide it is
-ROUGH = f"fewer than {BLOCKS_FEW} blocks of 15 minutes: a rough guess; longer or more tapes tell more"
-TABLE_WIDTH_MIN = 100  # in less it would be cut to nothing
+PLAIN_WIDTH = 80  # of the tables when no terminal says how wide it is, and the least that they are printed in
+GRID_WIDTH = 36  # of the grid: its first column; each condition takes as much again
+FIGURES_WIDTH = 55  # of the columns beside a method's name
+ROUGH = f"fewer than {BLOCKS_FEW} blocks: a rough guess; longer or more tapes tell more"
+EXPLAINED = (
+    "cost: all-in shortfall, cents per contract; d: against the baseline; better: how probable it is that the method "
+    "is cheaper; fill*: before the closing leg; gap: the share of the way to the physical limit",
+    "p5, p50, p95: so many of a hundred executions cost less; worst: mean of the dearest twentieth; trim: mean of d "
+    "without a tenth at each end; won: blocks in which the method is cheaper; next: likeness of neighbouring blocks, "
+    "0 is none",
+    f"95 % by resampling blocks of {BLOCK_WORDS}; every episode of a product weighs the same, and every product",
+)
 
 
 def show(plan: Plan, found: ComparisonReport, varied: Sequence[Variation], out: Path) -> None:
     """Print the report; `out` is the directory that holds the results."""
-    console = Page()
-    if not console.is_terminal or console.width < TABLE_WIDTH_MIN:
-        console = Page(width=PLAIN_WIDTH)
+    console = _page(PLAIN_WIDTH)
+    name_width = console.width - FIGURES_WIDTH
     if not found.cells:
         console.print("No episode is complete yet.")
-    titles = short_names(plan.tapes)
-    for tape in dict.fromkeys(cell.tape for cell in found.cells):
-        console.print(_table(found, tape, titles.get(tape, "all tapes together")))
+    called = short_names(plan.tapes)
+    for product, tape in dict.fromkeys((cell.product, cell.tape) for cell in found.cells):
+        cells = [cell for cell in found.cells if (cell.product, cell.tape) == (product, tape)]
+        title = part_title(product, tape, called)
+        console.print(_means(found, cells, title, name_width))
+        console.print()
+        console.print(_tails(found, cells, f"{title}: middle and tails", name_width))
+        console.print()
     if found.buckets:
-        console.print(_bucket_table(found.buckets))
+        console.print(_bucket_table(found.buckets, name_width))
     if varied:
-        console.print(_variations_table(found, varied))
+        _page(GRID_WIDTH + 30 * len(varied)).print(_variations_table(found, varied))
     if found.unfinished:
         console.print(f"{found.unfinished} episodes are not complete and are left out.", highlight=False)
-    if any(few < BLOCKS_FEW for few in (*(p.blocks for p in found.paired), *(b.blocks for b in found.buckets))):
+    if any(p.is_rough for p in found.paired) or any(b.is_rough for b in found.buckets):
         console.print(f"~ {ROUGH}", highlight=False, markup=False, soft_wrap=True)
     conditions = plan.conditions
     fee = "the market's own" if conditions.maker_fee is None else f"{conditions.maker_fee} %"
     for line in (
-        "cost: all-in shortfall in cents per contract; delta: against the baseline; better: how probable it is that "
-        "the method is cheaper;",
-        "fill*: before the closing leg; bound: the physical limit; gap: the share of the way there",
+        *EXPLAINED,
         f"fill model {conditions.fill_model}, queue model {conditions.queue_model}, "
-        f"{conditions.latency_us // 1_000} ms from decision to match, maker fee {fee}; "
-        "95 % by resampling blocks of 15 minutes",
+        f"{conditions.latency_us // 1_000} ms from decision to match, maker fee {fee}",
         f"results: {(out / FILE_NAME).resolve()}",
     ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(found: ComparisonReport, tape: str, title: str) -> Table:
-    """Lay out all cells of one tape."""
+def _page(least: int) -> Page:
+    """The terminal's page, or a wider one: a table that was cut says nothing."""
+    console = Page()
+    return console if console.is_terminal and console.width >= least else Page(width=least)
+
+
+def _means(found: ComparisonReport, cells: Sequence[Cell], title: str, name_width: int) -> Table:
+    """Lay out fills, costs and differences, and the physical limit below them."""
+    more = {_key(paired): paired for paired in found.paired}
+    table = _method_table(title, name_width, ("fill*", "fill", "cost", "d", "95 %", "better", "gap"))
+    for asked, group in _by_asked(cells).items():
+        blocks = next((paired.blocks for cell in group if (paired := more.get(_key(cell)))), None)
+        table.add_row(asked, *[""] * 4, "" if blocks is None else f"{blocks} {'block' if blocks == 1 else 'blocks'}")
+        for cell in group:
+            filled, paired = (percent(cell.fill_before_close), percent(cell.fill)), more.get(_key(cell))
+            compared: tuple[str, ...] = ()
+            if paired is not None:
+                between = interval(cell.delta_low, cell.delta_high, is_rough=paired.is_rough)
+                compared = signed(cell.delta), between, percent(paired.p_better), percent(cell.gap_closed)
+            table.add_row(f" {cell.method}", *filled, two(cell.shortfall), *compared)
+        table.add_row(" (physical limit)", "", "", two(group[0].bound), end_section=True)
+    return table
+
+
+def _tails(found: ComparisonReport, cells: Sequence[Cell], title: str, name_width: int) -> Table:
+    """Lay out what the means hide."""
+    table = _method_table(title, name_width, ("p5", "p50", "p95", "worst", "d p50", "trim", "won", "next", "writes"))
+    for asked, group in _by_asked(cells).items():
+        table.add_row(asked)
+        for cell in group:
+            costs = two(cell.cost_p5), two(cell.cost_median), two(cell.cost_p95), two(cell.cost_worst)
+            compared: tuple[str, ...] = ("", "", "", "")
+            if cell.method != found.baseline:
+                middle = signed(cell.delta_median), signed(cell.delta_trimmed)
+                compared = *middle, percent(cell.share_better), signed(cell.autocorrelation)
+            is_last = cell is group[-1]
+            table.add_row(f" {cell.method}", *costs, *compared, cell.writes, end_section=is_last)
+    return table
+
+
+def _by_asked(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """The cells by what was asked for, and in how many episodes."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(f"{cell.quantity} in {cell.horizon} s, n {cell.episodes:,}", []).append(cell)
+    return found
+
+
+def _method_table(title: str, name_width: int, headings: Sequence[str]) -> Table:
     table = _empty_table(title)
-    for heading in ("Q", "s", "method"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("n", "fill*", "fill", "cost", "delta", "95 %", "better", "bound", "gap", "writes"):
+    table.add_column("method", max_width=name_width, overflow="fold")
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    more = {(p.tape, p.quantity, p.horizon, p.method): p for p in found.paired}
-    last: tuple[str, int] | None = None
-    for cell in found.cells:
-        if cell.tape != tape:
-            continue
-        group = (cell.quantity, cell.horizon)
-        if last is not None and group != last:
-            table.add_section()
-        shown = ("", "") if group == last else (cell.quantity, str(cell.horizon))
-        last = group
-        table.add_row(*shown, *_figures(cell, more.get((tape, *group, cell.method))))
     return table
 
 
 def _empty_table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
 
 
-def _figures(cell: Cell, more: Paired | None) -> Sequence[str]:
-    return (
-        cell.method,
-        str(cell.episodes),
-        _percent(cell.fill_before_close),
-        _percent(cell.fill),
-        _two(cell.shortfall),
-        "" if more is None else _signed(cell.delta),
-        "" if more is None else _interval(cell.delta_low, cell.delta_high, more.blocks),
-        "" if more is None or more.p_better is None else _percent(more.p_better),
-        _two(cell.bound),
-        "" if cell.gap_closed is None or more is None else _percent(cell.gap_closed),
-        cell.writes,
-    )
-
-
-def _bucket_table(buckets: Sequence[Bucket]) -> Table:
+def _bucket_table(buckets: Sequence[Bucket], name_width: int) -> Table:
     table = _empty_table("By spread, and by quantity over what is offered at the touch (p: Holm over each kind)")
-    for heading in ("Q", "s", "kind", "bucket", "method"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("n", "delta", "95 %", "p"):
+    table.add_column("method", max_width=name_width, overflow="fold")
+    table.add_column("bucket", no_wrap=True)
+    for heading in ("n", "d", "95 %", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
+    last: tuple[str, int, str] | None = None
     for b in buckets:
-        table.add_row(
-            b.quantity,
-            str(b.horizon),
-            b.kind,
-            b.bucket,
-            b.method,
-            str(b.episodes),
-            _signed(b.delta),
-            _interval(b.delta_low, b.delta_high, b.blocks),
-            b.p_holm or "",
-        )
+        group = (b.quantity, b.horizon, b.kind)
+        if group != last:
+            if last is not None:
+                table.add_section()
+            table.add_row(f"{b.quantity} in {b.horizon} s", b.kind)
+            last = group
+        between = interval(b.delta_low, b.delta_high, is_rough=b.is_rough)
+        table.add_row(f" {b.method}", b.bucket, f"{b.episodes:,}", signed(b.delta), between, b.p_holm or "")
     return table
 
 
 def _variations_table(found: ComparisonReport, varied: Sequence[Variation]) -> Table:
     """Lay out the differences to the baseline under each condition, the base's first."""
-    table = _empty_table("The same under other conditions, one changed at a time: delta against the baseline")
+    table = _empty_table("The same under other conditions, one changed at a time: d against the baseline")
     for heading in ("Q", "s", "method"):
         table.add_column(heading, no_wrap=True)
     for heading in ("as stated", *(v.name for v in varied)):
         table.add_column(heading, justify="right", no_wrap=True)
     columns = [variation("", found), *varied]
-    blocks = {(p.quantity, p.horizon, p.method, p.tape): p.blocks for p in found.paired}
-    by_key = [{(c.quantity, c.horizon, c.method, c.tape): c for c in column.cells} for column in columns]
-    for key in by_key[0]:
-        quantity, horizon, method, _ = key
-        if method == found.baseline:
+    rough = {_key(p): p.is_rough for p in found.paired}
+    by_key = [{_key(c): c for c in column.cells} for column in columns]
+    for key, base in by_key[0].items():
+        if base.method == found.baseline:
             continue
         cells = [cells.get(key) for cells in by_key]
-        table.add_row(quantity, str(horizon), method, *("" if c is None else _delta(c, blocks[key]) for c in cells))
+        texts = ("" if c is None else _delta(c, is_rough=rough[key]) for c in cells)
+        table.add_row(base.quantity, str(base.horizon), base.method, *texts)
     return table
 
 
-def _delta(cell: Cell, blocks: int) -> str:
-    return f"{_signed(cell.delta)} {_interval(cell.delta_low, cell.delta_high, blocks)}"
+def _key(found: Cell | Paired) -> tuple[str, str, str, int, str]:
+    return found.product, found.tape, found.quantity, found.horizon, found.method
 
 
-def _two(text: str) -> str:
-    return f"{float(text):z.2f}"
-
-
-def _signed(text: str) -> str:
-    return f"{float(text):+z.2f}"
-
-
-def _percent(text: str) -> str:
-    return f"{100 * float(text):z.0f}%"
-
-
-def _interval(low: str | None, high: str | None, blocks: int) -> str:
-    if low is None or high is None:
-        return "too few"
-    return f"{'~' if blocks < BLOCKS_FEW else ''}[{_signed(low)}, {_signed(high)}]"
+def _delta(cell: Cell, *, is_rough: bool) -> str:
+    return f"{signed(cell.delta)} {interval(cell.delta_low, cell.delta_high, is_rough=is_rough)}"

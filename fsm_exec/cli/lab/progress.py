@@ -18,7 +18,7 @@ PRINT_EVERY_S = 10  # how often the time left is printed where no bar can be dra
 
 def run_episodes(field: Field, results: Results, processes: int) -> bool:
     """Run what is left of the field's plan; return False if it was interrupted."""
-    results.agree(field.plan.stated(), field.fingerprints())
+    results.agree(field.plan.stated(), field.known_tapes())
     tasks = remaining_tasks(field, results)
     try:
         with _terminate_as_interrupt(), _progress(len(tasks)) as print_time_left:

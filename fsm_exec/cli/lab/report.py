@@ -24,6 +24,7 @@ GIVEN_PER_EXECUTION = "--execution names one execution of a database"
 @click.option("--recording", type=click.Path(path_type=Path), help="Its market's recording: the whole book is drawn.")
 @click.option("--baseline", default="passive_mid", show_default=True, help="Of an experiment: what others are held to.")
 @click.option("--methods", help="Of an experiment: only these, separated by commas.")
+@click.option("--each-tape", is_flag=True, help="Of an experiment: also each tape alone.")
 @click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: beside SOURCE]")
 @click.option("--force", is_flag=True, help="Write over a page that is there.")
 def report(
@@ -32,6 +33,7 @@ def report(
     recording: Path | None,
     baseline: str,
     methods: str | None,
+    each_tape: bool,
     out: Path | None,
     force: bool,
 ) -> None:
@@ -50,7 +52,9 @@ def report(
     pictures: list[drawing.Picture] = []
     if experiment:
         names = None if methods is None else options.split_list("--methods", methods)
-        title, facts, sections = drawing.comparison_sections(file, baseline=baseline, methods=names)
+        title, facts, sections = drawing.comparison_sections(
+            file, baseline=baseline, methods=names, each_tape=each_tape
+        )
     elif execution is not None:
         title, facts, sections = drawing.execution_sections(file, execution, recording)
     else:

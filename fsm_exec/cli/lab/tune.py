@@ -25,7 +25,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.lab.experiment.compare import Field
 from fsm_exec.lab.experiment.methods import resolve
 from fsm_exec.lab.experiment.results import open_results
-from fsm_exec.lab.experiment.tapes import short_names
+from fsm_exec.lab.experiment.tapes import expand_tapes, short_names
 from fsm_exec.lab.experiment.tuning import Search, Tuning, draw_search, judge, parse_range
 from fsm_exec.plugins import installed
 
@@ -54,7 +54,13 @@ class NewMethod(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command()
-@click.option("--tape", "tapes", multiple=True, required=True, help="A recording, or PROFILE:SEED; at least two.")
+@click.option(
+    "--tape",
+    "tapes",
+    multiple=True,
+    required=True,
+    help="A recording, a directory or a glob of them, or PROFILE:SEED; at least two.",
+)
 @click.option("--algorithm", required=True, help="Whose settings are searched: NAME, or NAME[SETTING=VALUE;...].")
 @click.option("--name", help="What a winner is to be called.  [default: tuned_ALGORITHM]")
 @click.option("--vary", "ranges", multiple=True, required=True, help="SETTING=LOW:HIGH; may be repeated.")
@@ -88,6 +94,7 @@ def tune(
     fsm-exec methods add --db DATABASE --file OUT/method.json
     fsm-exec submit --method tuned_ALGORITHM ...
     """
+    tapes = expand_tapes(tapes)
     if len(tapes) < 2:
         raise UserError("--tape: a search needs a tape it has not seen; give at least two")
     if not 2 <= candidates <= CANDIDATES_MAX:

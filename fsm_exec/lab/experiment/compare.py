@@ -27,23 +27,13 @@ from fsm_exec.lab.experiment.cost_bound import bound_e7
 from fsm_exec.lab.experiment.episode_runner import EpisodeRun, LabError, run_episode
 from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, find_starts, limits_at, with_fees
 from fsm_exec.lab.experiment.methods import full_name, resolve
-from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, Results
+from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, KnownTape, Results
 from fsm_exec.lab.experiment.static_price import static_e7
 from fsm_exec.lab.experiment.tape_index import TapeIndex
 from fsm_exec.lab.experiment.tapes import NamedTape, fingerprint, open_tapes
 from fsm_exec.paper.tapes.tape import Tape
 
 AHEAD = 4  # episodes handed to each worker before the first is back: enough never to wait, few enough to stop soon
-
-
-class Scope(NamedTuple):
-    """Which cells there are: what a comparison says does not depend on how its episodes were chosen."""
-
-    tapes: tuple[str, ...]
-    methods: tuple[str, ...]
-    baseline: str
-    quantities_e2: tuple[CountE2, ...]
-    horizons_us: tuple[int, ...]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,10 +52,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def full_names(self) -> dict[str, str]:
         """The methods as they are stored, by the names they were given by. Raises UserError for an unknown one."""
         return {name: full_name(name) for name in self.methods}
-
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.tapes, self.methods, self.baseline, self.quantities_e2, self.horizons_us)
 
     def stated(self) -> dict[str, str]:
         """What must be the same for results to belong together. All else may change: another plan asks for other
@@ -116,8 +102,8 @@ class Field:
                     "give a longer tape or a shorter --horizon"
                 )
 
-    def fingerprints(self) -> dict[str, str]:
-        return {name: fingerprint(tape) for name, tape in self.named}
+    def known_tapes(self) -> dict[str, KnownTape]:
+        return {name: KnownTape(fingerprint(tape), tape.header.series) for name, tape in self.named}
 
     def episodes(self) -> Iterator[EpisodeKey]:
         """In the order of the clock: an interrupted experiment has tried all cells about equally often."""

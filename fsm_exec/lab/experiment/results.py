@@ -10,9 +10,10 @@ refused: their numbers would not compare.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -34,7 +35,8 @@ CREATE TABLE experiment (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE tapes (
     tape TEXT PRIMARY KEY,
-    fingerprint TEXT NOT NULL
+    fingerprint TEXT NOT NULL,
+    series TEXT NOT NULL             -- of its market: the product
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE episodes (
     tape TEXT NOT NULL REFERENCES tapes,
@@ -77,6 +79,13 @@ CREATE TABLE runs (
 """
 
 
+class KnownTape(NamedTuple):
+    """What is known of a tape beside its name."""
+
+    fingerprint: str
+    series: str
+
+
 class EpisodeKey(msgspec.Struct, frozen=True, order=True):
     """One order at one start of one tape."""
 
@@ -110,7 +119,7 @@ class Results:
         self._connection = connection
         self.path = path
 
-    def agree(self, conditions: dict[str, str], tapes: dict[str, str]) -> None:
+    def agree(self, conditions: Mapping[str, str], tapes: Mapping[str, KnownTape]) -> None:
         """Store what the experiment is, or compare with what is stored. Raises UserError where they differ."""
         with self._transaction():
             stored = dict(self._connection.execute("SELECT name, value FROM experiment").fetchall())
@@ -122,10 +131,12 @@ class Results:
                     )
             self._connection.executemany("INSERT OR REPLACE INTO experiment VALUES (?, ?)", conditions.items())
             known = dict(self._connection.execute("SELECT tape, fingerprint FROM tapes").fetchall())
-            for tape, fingerprint in tapes.items():
-                if known.get(tape, fingerprint) != fingerprint:
+            for tape, stated in tapes.items():
+                if known.get(tape, stated.fingerprint) != stated.fingerprint:
                     raise UserError(f"tape {tape} is not what it was when {self.path} was begun; give another --out")
-            self._connection.executemany("INSERT OR REPLACE INTO tapes VALUES (?, ?)", tapes.items())
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO tapes VALUES (?, ?, ?)", ((tape, *stated) for tape, stated in tapes.items())
+            )
 
     def stated(self) -> dict[str, str]:
         """The conditions all episodes have in common."""
@@ -134,6 +145,10 @@ class Results:
     def fingerprints(self) -> dict[str, str]:
         """Those of the tapes, by the names they were given by."""
         return dict(self._connection.execute("SELECT tape, fingerprint FROM tapes ORDER BY 1").fetchall())
+
+    def products(self) -> dict[str, str]:
+        """The series of each tape."""
+        return dict(self._connection.execute("SELECT tape, series FROM tapes ORDER BY 1").fetchall())
 
     def methods(self) -> list[str]:
         """The full names of those that have worked anything."""

@@ -11,13 +11,12 @@ import msgspec
 
 from fsm_exec.lab.experiment.episodes import Conditions
 from fsm_exec.lab.experiment.summary import Cell, ComparisonReport
-from fsm_exec.lab.experiment.tapes import ALL_TAPES
 
 SLOW_US = 1_000_000
 
 
 class Variation(msgspec.Struct, frozen=True, kw_only=True):
-    """One changed condition: its cells, over all tapes if there are several. `unfinished` counts episodes not worked by
+    """One changed condition: its cells over everything. `unfinished` counts episodes not worked by
     every method."""
 
     name: str
@@ -43,8 +42,7 @@ def variations(base: Conditions) -> dict[str, Conditions]:
 
 def variation(name: str, found: ComparisonReport) -> Variation:
     """What is kept of a variation's report."""
-    together = [cell for cell in found.cells if cell.tape == ALL_TAPES]
-    return Variation(name=name, unfinished=found.unfinished, cells=together or found.cells)
+    return Variation(name=name, unfinished=found.unfinished, cells=found.widest())
 
 
 def grid(base: ComparisonReport, found: list[Variation]) -> Grid:

@@ -1,9 +1,10 @@
-"""The tapes of an experiment: recordings by their path, generated flow as PROFILE:SEED."""
+"""The tapes of an experiment: recordings by their path, a glob or a directory, generated flow as PROFILE:SEED."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from glob import glob, has_magic
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from fsm_exec.paper.tapes.profiles import PROFILES
 from fsm_exec.paper.tapes.reading import read_tape
 from fsm_exec.paper.tapes.tape import Tape
 
+RECORDINGS = (".jsonl", ".jsonl.gz")  # what counts as one in a directory, and among what a glob matches
 ALL_TAPES = "all"  # in results: all tapes together
 GENERATED_S = 23_400  # six and a half hours: a trading day of the recorded index markets
 GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
@@ -24,6 +26,32 @@ class NamedTape(NamedTuple):
 
     name: str
     tape: Tape
+
+
+def expand_tapes(names: Iterable[str]) -> tuple[str, ...]:
+    """The names with directories (and those below them) and globs replaced by the recordings there, sorted; others as
+    they are. Raises UserError for a directory or a glob without any."""
+    return tuple(found for name in names for found in _expanded(name))
+
+
+def _expanded(name: str) -> Iterator[str]:
+    path = Path(name)
+    if path.is_dir():
+        found = [str(below) for below in path.rglob("*")]
+    elif has_magic(name) and not path.exists():
+        found = [
+            each
+            for match in glob(name, recursive=True)
+            for each in (map(str, Path(match).rglob("*")) if Path(match).is_dir() else (match,))
+        ]
+    else:
+        yield name
+        return
+    recordings = sorted({each for each in found if each.endswith(RECORDINGS) and Path(each).is_file()})
+    if not recordings:
+        kind = "directory" if path.is_dir() else "pattern"
+        raise UserError(f"tape {name}: no recording ({' or '.join(RECORDINGS)}) in that {kind}; give another --tape")
+    yield from recordings
 
 
 def open_tape(name: str) -> NamedTape:

@@ -1,7 +1,8 @@
 """Searching an algorithm's settings, judged on days the search has not seen.
 
 Every seed draws its own candidates at random from the ranges, the defaults always among them, and every candidate
-works the same episodes of all tapes. Then, for each tape in turn and each seed, the candidate that was cheapest on the
+works the same episodes of all tapes. Within a product (series) every episode weighs the same, and products weigh the
+same. Then, for each tape in turn and each seed, the candidate that was cheapest on the
 other tapes is taken, and its cost on this one counts: leave one day out. Costs are averaged over the seeds, because one
 search alone may be lucky. New settings are offered only if these unseen costs are below those of the defaults, with the
 whole 95 % interval; then, and only then, the search is asked for the best on all tapes.
@@ -16,14 +17,14 @@ from decimal import Decimal
 import msgspec
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.lab.experiment.compare import Field, Plan
+from fsm_exec.lab.blocks import number_blocks
+from fsm_exec.lab.experiment.compare import Field
+from fsm_exec.lab.experiment.differences import cents, filled_share
+from fsm_exec.lab.experiment.groups import products_of
 from fsm_exec.lab.experiment.methods import resolve, with_settings
-from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, Results
-from fsm_exec.lab.experiment.summary import BLOCK_US
+from fsm_exec.lab.experiment.results import EpisodeKey, Results
+from fsm_exec.lab.figure_texts import decimal_text
 from fsm_exec.lab.statistics import Estimate, compare, is_non_inferior
-
-E7_OF_CENTS_E2 = 1_000  # a total in 10^-7 dollars over a count in hundredths: divided by this, cents per contract
-SEED_OF_INTERVALS = 1
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -119,17 +120,18 @@ def judge(search: Search, field: Field, results: Results) -> Tuning:
     plan = field.plan
     wanted = set(field.episodes())
     names = plan.full_names
+    products = products_of(field.named)
     episodes = [e for e in results.read(names.values()) if e.key in wanted and len(e.runs) == len(names)]
     if len(episodes) < len(wanted):
         raise UserError(f"{len(wanted) - len(episodes)} episodes are not complete; add --resume to go on")
-    costs = {name: {e.key: _cents(e, full) for e in episodes} for name, full in names.items()}
-    fills = {name: {e.key: _fill(e, full) for e in episodes} for name, full in names.items()}
+    costs = {name: {e.key: cents(e, full) for e in episodes} for name, full in names.items()}
+    fills = {name: {e.key: filled_share(e, full) for e in episodes} for name, full in names.items()}
     folds: list[Fold] = []
     unseen_costs: dict[EpisodeKey, list[float]] = {}
     unseen_fills: dict[EpisodeKey, list[float]] = {}
     for held_out in plan.tapes:
         for seed, candidates in search.candidates.items():
-            seen = {name: _mean(plan, costs[name], without=held_out) for name in candidates}
+            seen = {name: _mean(products, costs[name], without=held_out) for name in candidates}
             chosen = min(candidates, key=seen.__getitem__)
             unseen = [key for key in costs[chosen] if key.tape == held_out]
             for key in unseen:
@@ -140,25 +142,27 @@ def judge(search: Search, field: Field, results: Results) -> Tuning:
                     held_out=held_out,
                     seed=seed,
                     chosen=chosen,
-                    seen_cost=f"{seen[chosen]:.4f}",
-                    unseen_cost=f"{sum(costs[chosen][key] for key in unseen) / len(unseen):.4f}",
+                    seen_cost=decimal_text(seen[chosen]),
+                    unseen_cost=decimal_text(sum(costs[chosen][key] for key in unseen) / len(unseen)),
                 )
             )
-    blocks = {e.key: (e.key.tape, e.key.at_us // BLOCK_US) for e in episodes}
+    numbered = number_blocks((e.key.tape, e.key.at_us) for e in episodes)
+    blocks = {e.key: numbered[e.key.tape, e.key.at_us] for e in episodes}
+    series = {e.key: products[e.key.tape] for e in episodes}
     ours = {key: sum(values) / len(values) for key, values in unseen_costs.items()}
     filled = {key: sum(values) / len(values) for key, values in unseen_fills.items()}
     differences: list[Difference] = []
     wins = False
     for against in dict.fromkeys([search.algorithm, search.baseline]):
-        cost = compare(ours, costs[against], blocks, seed=SEED_OF_INTERVALS)
-        fill = compare(filled, fills[against], blocks, seed=SEED_OF_INTERVALS)
+        cost = compare(ours, costs[against], blocks, series)
+        fill = compare(filled, fills[against], blocks, series)
         assert cost is not None, "tapes without episodes"
         assert fill is not None, "tapes without episodes"
         differences.append(_difference(against, cost.estimate, fill.estimate))
         if against == search.algorithm:
             wins = cost.estimate.high is not None and cost.estimate.high < 0
     everything = dict.fromkeys(name for candidates in search.candidates.values() for name in candidates)
-    best = min(everything, key=lambda name: _mean(plan, costs[name], without=None))
+    best = min(everything, key=lambda name: _mean(products, costs[name], without=None))
     return Tuning(
         algorithm=search.algorithm,
         folds=folds,
@@ -168,12 +172,12 @@ def judge(search: Search, field: Field, results: Results) -> Tuning:
     )
 
 
-def _mean(plan: Plan, costs: Mapping[EpisodeKey, float], *, without: str | None) -> float:
-    """The mean over the cells, so that a cell of more episodes does not weigh more."""
+def _mean(products: Mapping[str, str], costs: Mapping[EpisodeKey, float], *, without: str | None) -> float:
+    """The mean over the cells, each a product, quantity and horizon: a cell of more episodes does not weigh more."""
     cells: dict[object, list[float]] = {}
     for key, cost in costs.items():
         if key.tape != without:
-            cells.setdefault((key.tape, key.quantity_e2, key.horizon_us), []).append(cost)
+            cells.setdefault((products[key.tape], key.quantity_e2, key.horizon_us), []).append(cost)
     return sum(sum(values) / len(values) for values in cells.values()) / len(cells)
 
 
@@ -181,17 +185,9 @@ def _difference(against: str, cost: Estimate, fill: Estimate) -> Difference:
     return Difference(
         against=against,
         episodes=cost.episodes,
-        delta=f"{cost.mean:.4f}",
-        delta_low=None if cost.low is None else f"{cost.low:.4f}",
-        delta_high=None if cost.high is None else f"{cost.high:.4f}",
-        fill_delta=f"{fill.mean:.4f}",
+        delta=decimal_text(cost.mean),
+        delta_low=decimal_text(cost.low),
+        delta_high=decimal_text(cost.high),
+        fill_delta=decimal_text(fill.mean),
         fill_not_worse=is_non_inferior(fill),
     )
-
-
-def _cents(episode: EpisodeResult, name: str) -> float:
-    return episode.runs[name].shortfall_e7 / (episode.key.quantity_e2 * E7_OF_CENTS_E2)
-
-
-def _fill(episode: EpisodeResult, name: str) -> float:
-    return episode.runs[name].filled_e2 / episode.key.quantity_e2

@@ -11,7 +11,9 @@ from decimal import Decimal
 from plotly.graph_objects import Bar, Box, Figure, Heatmap, Scatter
 from plotly.subplots import make_subplots
 
-from fsm_exec.lab.experiment.summary import Bucket, Cell, Paired
+from fsm_exec.lab.experiment.buckets import Bucket
+from fsm_exec.lab.experiment.summary import Cell, Paired
+from fsm_exec.lab.figure_texts import signed
 from fsm_exec.lab.report.quantiles import Spread
 from fsm_exec.lab.report.theme import BASELINE, INK, apply_theme
 
@@ -34,19 +36,18 @@ def differences(cells: Sequence[Cell], baseline: str, hues: Mapping[str, str]) -
     return _finish(figure, facets, ROW_PX * len(methods), "d, cents per contract")
 
 
-def by_tape(cells: Sequence[Cell], baseline: str, hues: Mapping[str, str], named: Callable[[str], str]) -> Figure:
-    """The same for each tape, tapes beside each other within a method's row."""
+def by_part(cells: Sequence[Cell], baseline: str, hues: Mapping[str, str], named: Callable[[Cell], str]) -> Figure:
+    """The same for each part, parts beside each other within a method's row."""
     facets = _facets(cells)
     methods = [m for m in _by_cost(cells) if m != baseline]
-    tapes = list(dict.fromkeys(cell.tape for cell in cells))
+    parts = list(dict.fromkeys(named(cell) for cell in cells))
     figure = _grid(facets, shared_y=True)
     for number, key in enumerate(facets):
         for cell in _of(cells, key):
             if cell.method != baseline:
-                row = f"{cell.method}, {named(cell.tape)}"
-                _interval_point(figure, number, row, cell, hues[cell.method])
+                _interval_point(figure, number, f"{cell.method}, {named(cell)}", cell, hues[cell.method])
         figure.add_vline(x=0, line={"color": BASELINE, "width": 1}, row=1 + number // 2, col=1 + number % 2)
-    rows = [f"{method}, {named(tape)}" for method in methods for tape in tapes]
+    rows = [f"{method}, {part}" for method in methods for part in parts]
     figure.update_yaxes(categoryorder="array", categoryarray=rows[::-1])
     return _finish(figure, facets, ROW_PX * len(rows), "d, cents per contract")
 
@@ -94,7 +95,9 @@ def frontier(cells: Sequence[Cell], hues: Mapping[str, str]) -> Figure:
     )
 
 
-def limits(cells: Sequence[Cell], more: Mapping[tuple[str, str, int, str], Paired], hues: Mapping[str, str]) -> Figure:
+def limits(
+    cells: Sequence[Cell], more: Mapping[tuple[str, str, str, int, str], Paired], hues: Mapping[str, str]
+) -> Figure:
     """A bar for each method from the physical limit up; the best price in hindsight as a line."""
     facets = _facets(cells)
     methods = _by_cost(cells)
@@ -118,7 +121,7 @@ def limits(cells: Sequence[Cell], more: Mapping[tuple[str, str, int, str], Paire
             row=row,
             col=col,
         )
-        hindsight = next((p for c in members.values() if (p := more.get((c.tape, *key, c.method)))), None)
+        hindsight = next((p for c in members.values() if (p := more.get((c.product, c.tape, *key, c.method)))), None)
         if hindsight is not None:
             figure.add_vline(
                 x=float(hindsight.static),
@@ -142,12 +145,12 @@ def spreads(costs: Mapping[tuple[str, int, str], Spread], hues: Mapping[str, str
                 Box(
                     orientation="h",
                     y=[method],
-                    lowerfence=[float(seen.p05)],
-                    q1=[float(seen.p25)],
-                    median=[float(seen.p50)],
-                    q3=[float(seen.p75)],
-                    upperfence=[float(seen.p95)],
-                    mean=[float(seen.mean)],
+                    lowerfence=[seen.p05],
+                    q1=[seen.p25],
+                    median=[seen.p50],
+                    q3=[seen.p75],
+                    upperfence=[seen.p95],
+                    mean=[seen.mean],
                     line={"color": hues[method], "width": 1.5},
                     name=method,
                     showlegend=False,
@@ -202,7 +205,7 @@ def _bucket_row(bucket: Bucket) -> str:
 
 def _starred(bucket: Bucket) -> str:
     sure = bucket.p_holm is not None and Decimal(bucket.p_holm) < SURE
-    return f"{Decimal(bucket.delta):+z.2f}{' *' if sure else ''}"
+    return f"{signed(bucket.delta)}{' *' if sure else ''}"
 
 
 def _interval_point(figure: Figure, number: int, row: str, cell: Cell, hue: str) -> None:

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4, PriceGrid, parse_count, parse_price
-from fsm_exec.lab.blocks import Block
+from fsm_exec.lab.blocks import Block, BlockId, number_blocks
+from fsm_exec.lab.distribution import weigh_alike
 from fsm_exec.lab.report.quantiles import Spread, spread
-from fsm_exec.lab.review import BLOCK_US, BY_OWNER
+from fsm_exec.lab.review import BY_OWNER
 from fsm_exec.lab.statistics import Estimate, estimate
 from fsm_exec.store.reads.report_queries import Markout, WorkedExecution
 
@@ -26,7 +27,6 @@ MARKOUTS_S: Final = (1, 5, 30, 300)
 E7_OF_CENTS_E2: Final = 1_000  # 10^-7 dollars over hundredths of a contract: divided by this, cents per contract
 BUNDLES: Final = 200  # more blocks than this are drawn in bundles: as independent, and a bootstrap of seconds
 TICKS_MAX: Final = 4
-SEED: Final = 1
 UNKNOWN: Final = "unknown"
 
 
@@ -172,7 +172,7 @@ def _row(
         arrival=_weighted([(m.arrival_slippage, filled) for (_, m), filled in zip(members, fills, strict=True)], 100),
         parts=parts,
         estimate=_estimate(priced) if priced else None,
-        costs=spread([cost for one in priced if (cost := one.cost) is not None]) if priced else None,
+        costs=spread(weigh_alike(float(cost) for one in priced if (cost := one.cost) is not None)) if priced else None,
         markouts=gains,
         markouts_missing=missing,
         maker_share=_weighted([(m.maker_share, filled) for (_, m), filled in zip(members, fills, strict=True)], 1),
@@ -184,17 +184,19 @@ def _row(
 
 
 def _estimate(priced: Sequence[Scored]) -> Estimate:
-    """Estimate the mean cost in cents from blocks of a market and a quarter of an hour, weighted by quantity."""
-    blocks: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
+    """Estimate the mean cost in cents from blocks (`lab.blocks`), weighted by quantity."""
+    numbered = number_blocks((one.worked.ticker, one.worked.accepted_us) for one in priced)
+    blocks: dict[BlockId, list[int]] = defaultdict(lambda: [0, 0])
     for one in priced:
-        total = blocks[one.worked.ticker, one.worked.accepted_us // BLOCK_US]
+        total = blocks[numbered[one.worked.ticker, one.worked.accepted_us]]
         total[0] += one.metrics.shortfall_e7 or 0
         total[1] += one.worked.target_e2
     bundles = [[0, 0] for _ in range(min(BUNDLES, len(blocks)))]
-    for number, (cost_e7, asked_e2) in enumerate(blocks.values()):
+    for number, block in enumerate(sorted(blocks, key=lambda each: (str(each.market), each.number))):
+        cost_e7, asked_e2 = blocks[block]
         bundles[number % BUNDLES][0] += cost_e7
         bundles[number % BUNDLES][1] += asked_e2
-    return estimate([Block(cost_e7 / E7_OF_CENTS_E2, asked_e2) for cost_e7, asked_e2 in bundles], seed=SEED)
+    return estimate([Block(cost_e7 / E7_OF_CENTS_E2, asked_e2) for cost_e7, asked_e2 in bundles])
 
 
 def _markouts(members: Sequence[Scored], markouts: Mapping[tuple[str, int], Markout]) -> tuple[dict[int, Decimal], int]:

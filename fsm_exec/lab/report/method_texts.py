@@ -8,6 +8,9 @@ from typing import Final
 
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import CountE2, format_count
+from fsm_exec.lab import figure_texts
+from fsm_exec.lab.blocks import BLOCK_WORDS
+from fsm_exec.lab.figure_texts import decimal_text
 from fsm_exec.lab.report.method_table import MARKOUTS_S, PARTS, MethodTableRow, Scored
 from fsm_exec.lab.report.tables import Table
 from fsm_exec.lab.statistics import BLOCKS_FEW
@@ -20,7 +23,7 @@ TABLE_NOTE: Final = (
     "each execution alike; fill Q: by quantity. first, full: seconds until half of the executions had their first "
     "contract, and all of them. no cost: executions whose cost is not known, left out of the costs."
 )
-ROUGH: Final = f" ~: an interval from fewer than {BLOCKS_FEW} blocks of a market and 15 minutes is rough."
+ROUGH: Final = f" ~: an interval from fewer than {BLOCKS_FEW} blocks ({BLOCK_WORDS}) is rough."
 
 
 def dearest_table(members: Sequence[Scored]) -> Table:
@@ -58,7 +61,7 @@ def method_table_of(rows: Sequence[MethodTableRow], *, with_bucket: bool) -> Tab
             *((row.method, row.bucket) if with_bucket else (row.method,)),
             *(f"{row.executions:,}", contracts(CountE2(row.asked_e2))),
             *(percent(row.fill_by_order), percent(row.fill_by_quantity)),
-            *(("", "") if row.estimate is None else (f"{row.estimate.mean:z.2f}", interval(row))),
+            *(("", "") if row.estimate is None else (two(sum(row.parts.values(), Decimal(0))), interval(row))),
             *(("", "") if row.costs is None else (two(row.costs.p50), two(row.costs.p95))),
             *(f"{row.unpriced:,}" if row.unpriced else "", two(row.arrival)),
             *(two(row.parts.get(part)) for part in PARTS),
@@ -85,23 +88,23 @@ def _without_blanks(table: Table) -> Table:
 
 
 def interval(row: MethodTableRow) -> str:
-    if row.estimate is None or row.estimate.low is None or row.estimate.high is None:
+    found = row.estimate
+    if found is None:
         return "too few"
-    rough = "~" if row.estimate.blocks < BLOCKS_FEW else ""
-    return f"{rough}[{row.estimate.low:+z.2f}, {row.estimate.high:+z.2f}]"
+    return figure_texts.interval(decimal_text(found.low), decimal_text(found.high), is_rough=found.is_rough)
 
 
 def rough_note(rows: Sequence[MethodTableRow]) -> str:
-    return ROUGH if any(row.estimate is not None and row.estimate.blocks < BLOCKS_FEW for row in rows) else ""
+    return ROUGH if any(row.estimate is not None and row.estimate.is_rough for row in rows) else ""
 
 
 def contracts(count: CountE2) -> str:
     return format_count(count).removesuffix(".00")
 
 
-def two(value: Decimal | None) -> str:
-    return "" if value is None else f"{value:z.2f}"
+def two(value: Decimal | float | None) -> str:
+    return figure_texts.two(decimal_text(value))
 
 
 def percent(share: Decimal | None) -> str:
-    return "" if share is None else f"{100 * share:z.0f} %"
+    return figure_texts.percent(decimal_text(share))

@@ -12,6 +12,7 @@ from typing import Final
 
 from fsm_exec.core.errors import ExecError, UserError
 from fsm_exec.core.values.times import to_iso
+from fsm_exec.lab.blocks import BLOCK_WORDS
 from fsm_exec.lab.report import overview_figures as figures
 from fsm_exec.lab.report.execution import PICTURE_AND_COST, execution_sections
 from fsm_exec.lab.report.method_table import (
@@ -134,8 +135,8 @@ def _costs(rows: Sequence[MethodTableRow], hues: Mapping[str, str]) -> list[Sect
         ),
         Section(
             "Fill against cost",
-            f"{COST} Up and to the left is better; whiskers are the 95 % interval from resampled blocks of a market "
-            "and 15 minutes.",
+            f"{COST} Up and to the left is better; whiskers are the 95 % interval from resampled blocks "
+            f"({BLOCK_WORDS}).",
             figures.fill_and_cost(rows, hues),
         ),
         Section(

@@ -88,12 +88,12 @@ def spreads(rows: Sequence[MethodTableRow], hues: Mapping[str, str]) -> Figure:
             Box(
                 orientation="h",
                 y=[row.method],
-                lowerfence=[float(seen.p05)],
-                q1=[float(seen.p25)],
-                median=[float(seen.p50)],
-                q3=[float(seen.p75)],
-                upperfence=[float(seen.p95)],
-                mean=[float(seen.mean)],
+                lowerfence=[seen.p05],
+                q1=[seen.p25],
+                median=[seen.p50],
+                q3=[seen.p75],
+                upperfence=[seen.p95],
+                mean=[seen.mean],
                 line={"color": hues[row.method], "width": 1.5},
                 name=row.method,
             )

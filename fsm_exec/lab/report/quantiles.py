@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal
+import math
 from typing import NamedTuple
+
+from fsm_exec.lab.distribution import Weighted, quantile
 
 
 class Spread(NamedTuple):
-    """Quantiles of a sample: the smallest value that at least so many of a hundred do not exceed."""
+    """Quantiles of a sample, linear between neighbours, and its mean."""
 
-    p05: Decimal
-    p25: Decimal
-    p50: Decimal
-    p75: Decimal
-    p95: Decimal
-    mean: Decimal
+    p05: float
+    p25: float
+    p50: float
+    p75: float
+    p95: float
+    mean: float
 
 
-def spread(values: Sequence[Decimal]) -> Spread:
+def spread(values: Weighted) -> Spread:
     """Raises ValueError for an empty sample."""
-    if not values:
-        raise ValueError("no values")
-    ordered = sorted(values)
-    p05, p25, p50, p75, p95 = (
-        ordered[max(0, -(-percent * len(ordered) // 100) - 1)] for percent in (5, 25, 50, 75, 95)
-    )
-    return Spread(p05, p25, p50, p75, p95, mean=sum(ordered, Decimal(0)) / len(ordered))
+    p05, p25, p50, p75, p95 = (quantile(values, share) for share in (0.05, 0.25, 0.50, 0.75, 0.95))
+    mean = math.fsum(value * weight for value, weight in values) / math.fsum(weight for _, weight in values)
+    return Spread(p05, p25, p50, p75, p95, mean)
