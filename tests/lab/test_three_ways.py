@@ -70,7 +70,7 @@ def expected(column: str, value: str | None) -> str:
         return ""
     scale, places = (100, "1") if column in SHARES else (1, "0.01")
     rounded = (scale * Decimal(value)).quantize(Decimal(places), ROUND_HALF_EVEN)
-    rounded = rounded if rounded else abs(rounded)
+    rounded = rounded or abs(rounded)
     return f"{rounded:+}" if column in SIGNED else f"{rounded} %" if column in SHARES else f"{rounded}"
 
 
