@@ -50,10 +50,11 @@ def _order_moment(book: Book, changes: list[Change]) -> Iterator[Change]:
         if not book.is_crossed():
             yield snapshot
             yield from _order_units(book, units, is_replaced=end is not None)
-        elif end is None:
-            trades = [change for change in _put_together(book, units) if isinstance(change, Trade)]
+            continue
+        if end is None:
+            _put_together(book, units)
             yield BookSnapshot(tuple(sorted(book.yes.items())), tuple(sorted(book.no.items())))
-            yield from trades
+        yield from _trades_of(units)
 
 
 def _units_of(changes: list[Change]) -> list[Unit]:
@@ -78,11 +79,15 @@ def _order_units(book: Book, waiting: list[Unit], *, is_replaced: bool) -> Itera
                 later.append(unit)
         if len(later) == len(waiting):
             if is_replaced:
-                yield from (change for unit in later for change in unit if isinstance(change, Trade))
+                yield from _trades_of(later)
             else:
                 yield from _put_together(book, later)
             return
         waiting = later
+
+
+def _trades_of(units: list[Unit]) -> Iterator[Change]:
+    return (change for unit in units for change in unit if isinstance(change, Trade))
 
 
 def _try_apply(book: Book, change: Change) -> bool:
