@@ -18,11 +18,13 @@ from fsm_exec.core.execution.events import Restored
 from fsm_exec.core.journal.replay import ReplayedRow, replay_rows
 from fsm_exec.core.values.times import from_iso
 from fsm_exec.core.values.units import US_PER_S, CountE2, PriceE4, parse_count, parse_fixed, parse_price
+from fsm_exec.lab.experiment.tapes import NamedTape
 from fsm_exec.lab.report.execution import execution_sections
 from fsm_exec.lab.report.execution_books import Column, Touch, books_from_recording, books_from_snapshots
 from fsm_exec.lab.report.execution_costs import cost_section
 from fsm_exec.lab.report.page import Section, render_page
 from fsm_exec.lab.report.timeline import build_timeline
+from fsm_exec.paper.tapes.reading import read_tape
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade, tape_header
 from fsm_exec.recordings.format import FORMAT, Header, frame_line, header_line
 from fsm_exec.store.maintenance.read_only import open_read_only
@@ -263,7 +265,7 @@ def test_a_recording_must_cover_the_execution(database: Path, tmp_path: Path) ->
     assert {trace.name for trace in section.figure.data} >= {"bids", "asks", "best bid", "best ask"}
 
 
-def recording(directory: Path, ticker: str, at_us: int) -> Path:
+def recording(directory: Path, ticker: str, at_us: int) -> NamedTape:
     """A minute from `at_us` on: a book, and a change of it."""
     file = directory / "recorded.jsonl"
     book = {"market_ticker": ticker, "yes_dollars_fp": [["0.4000", "10.00"]], "no_dollars_fp": [["0.5000", "7.00"]]}
@@ -275,7 +277,7 @@ def recording(directory: Path, ticker: str, at_us: int) -> Path:
     lines = [header_line(Header(format=FORMAT, ticker=ticker, price_level_structure="linear_cent"))]
     lines += [frame_line(when_us, json.dumps(frame)) for when_us, frame in frames]
     file.write_bytes(b"\n".join(lines) + b"\n")
-    return file
+    return NamedTape(file.name, read_tape(file))
 
 
 def level(price: int, count: int) -> tuple[PriceE4, CountE2]:

@@ -14,13 +14,14 @@ from rich.table import Table
 from fsm_exec.cli.output import Page, say_json
 from fsm_exec.cli.recordings import load_tape
 from fsm_exec.core.errors import UserError
-from fsm_exec.paper.tapes.fidelity import LEFT_OUT_US, measure
+from fsm_exec.core.values.units import US_PER_S, format_fixed
+from fsm_exec.paper.tapes.fidelity import LEFT_OUT_US, Figures, measure
 from fsm_exec.paper.tapes.fidelity_gates import Verdict, judge
 from fsm_exec.paper.tapes.generator import LENGTH_MAX_S, generate
 from fsm_exec.paper.tapes.profiles import PROFILES
 
 SECONDS = 23_400  # a trading day of the index recordings
-SECONDS_MIN = 2 * LEFT_OUT_US // 1_000_000
+SECONDS_MIN = 2 * LEFT_OUT_US // US_PER_S
 SEEDS_MAX = 1_000
 PLAIN_WIDTH = 100  # of the table when no terminal says how wide it is
 DIGITS = 4  # of a figure in the document
@@ -71,7 +72,7 @@ def fidelity(recordings: tuple[Path, ...], profile: str, seeds: str, seconds: in
     if not SECONDS_MIN <= seconds <= LENGTH_MAX_S:
         raise UserError(f"--seconds {seconds}: give a number from {SECONDS_MIN} to {LENGTH_MAX_S}")
     numbers = _parse_seeds(seeds)
-    recorded = [(path.name, measure(load_tape(path))) for path in recordings]  # first: it may be refused
+    recorded = [(path.name, _measure_recording(path)) for path in recordings]  # first: it may be refused
     generated = [measure(generate(seed, seconds, profile=profile)) for seed in numbers]
     comparisons = [_comparison(name, judge(figures, generated)) for name, figures in recorded]
     if not comparisons:
@@ -81,6 +82,15 @@ def fidelity(recordings: tuple[Path, ...], profile: str, seeds: str, seconds: in
         say_json(result)
     else:
         _print(result)
+
+
+def _measure_recording(path: Path) -> Figures:
+    """Measure a recording. Raises UserError, also for one that is too short to be measured."""
+    tape = load_tape(path)
+    if tape.length_us < SECONDS_MIN * US_PER_S:
+        lasts = format_fixed(tape.length_us // 100_000, 1)
+        raise UserError(f"recording {path} lasts {lasts} s; give one of {SECONDS_MIN} s at least")
+    return measure(tape)
 
 
 def _parse_seeds(text: str) -> Sequence[int]:

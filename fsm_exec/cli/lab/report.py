@@ -10,8 +10,10 @@ from fsm_exec.cli.database.damage import say_damage
 from fsm_exec.cli.lab import options
 from fsm_exec.cli.lab.page_file import check_free, write_page
 from fsm_exec.cli.output import say
+from fsm_exec.cli.recordings import load_tape
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.experiment.results import FILE_NAME
+from fsm_exec.lab.experiment.tapes import NamedTape
 from fsm_exec.store.files.migrations import APPLICATION_ID
 
 SQLITE_MAGIC, HEADER_BYTES, APPLICATION_ID_AT = b"SQLite format 3\0", 100, 68
@@ -56,7 +58,8 @@ def report(
             file, baseline=baseline, methods=names, each_tape=each_tape
         )
     elif execution is not None:
-        title, facts, sections = drawing.execution_sections(file, execution, recording)
+        named = None if recording is None else NamedTape(recording.name, load_tape(recording))
+        title, facts, sections = drawing.execution_sections(file, execution, named)
     else:
         title, facts, sections = drawing.overview_sections(file, damage)
         pictures = drawing.overview_pictures(file, sections)

@@ -16,6 +16,7 @@ from fsm_exec.core.execution.execution import Execution, Fill
 from fsm_exec.core.journal.replay import ReplayedRow, replay_rows
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import MoneyE6, format_count, format_fixed, format_money, rounded_ratio
+from fsm_exec.lab.experiment.tapes import NamedTape
 from fsm_exec.lab.report.execution_books import Books, books_from_recording, books_from_snapshots
 from fsm_exec.lab.report.execution_costs import cents_per_contract, cost_section
 from fsm_exec.lab.report.execution_figure import execution_figure
@@ -23,7 +24,6 @@ from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, window_of
 from fsm_exec.lab.report.page import Section
 from fsm_exec.lab.report.tables import Table
 from fsm_exec.lab.report.timeline import Timeline, build_timeline
-from fsm_exec.paper.tapes.reading import read_tape
 from fsm_exec.paper.tapes.tape import ticker_of_tape
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.execution_history import StoredBook, StoredHistory, load_books, load_history
@@ -35,9 +35,9 @@ NEAR_PHOTOGRAPH_US: Final = 1_000_000
 
 
 def execution_sections(
-    database: Path, execution_id: str, recording: Path | None
+    database: Path, execution_id: str, recording: NamedTape | None
 ) -> tuple[str, list[tuple[str, str]], list[Section]]:
-    """Title, facts and sections of one execution. With `recording` its market's whole book is drawn from that file.
+    """Title, facts and sections of one execution. With `recording` its market's whole book is drawn from it.
 
     Raises UserError for an execution that is not there and a recording that does not cover it, and CorruptSnapshot for
     a journal that cannot be folded.
@@ -86,18 +86,18 @@ def _photographs(story: Timeline, rows: Sequence[ReplayedRow], stored: Sequence[
     )
 
 
-def _recorded(story: Timeline, recording: Path) -> Books:
+def _recorded(story: Timeline, recording: NamedTape) -> Books:
     """Raises UserError."""
-    tape = read_tape(recording)
+    name, tape = recording
     execution = story.execution
     if tape.header.ticker != ticker_of_tape(execution.terms.ticker):
         raise UserError(
-            f"recording {recording} is of {tape.header.ticker}, {execution.execution_id} of {execution.terms.ticker}"
+            f"recording {name} is of {tape.header.ticker}, {execution.execution_id} of {execution.terms.ticker}"
         )
     end_us = tape.first_us + tape.length_us
     if tape.first_us > story.until_us or end_us < story.from_us:
         raise UserError(
-            f"recording {recording} does not cover {execution.execution_id}: it is of {to_iso(tape.first_us)} to "
+            f"recording {name} does not cover {execution.execution_id}: it is of {to_iso(tape.first_us)} to "
             f"{to_iso(end_us)}, the execution of {to_iso(story.from_us)} to {to_iso(story.until_us)}"
         )
     return books_from_recording(tape, execution.outcome, *window_of(story))
@@ -199,7 +199,7 @@ def _writes(execution: Execution, metrics: MetricsRow | None) -> str:
     return f"{execution.writes}: {metrics.creates} creates, {metrics.amends} amends, {metrics.cancels} cancels"
 
 
-def _note(story: Timeline, drawn: Books, recording: Path | None) -> str:
+def _note(story: Timeline, drawn: Books, recording: NamedTape | None) -> str:
     outcome = story.execution.outcome.upper()
     if recording is None:
         source = (
@@ -213,6 +213,8 @@ def _note(story: Timeline, drawn: Books, recording: Path | None) -> str:
             else f"as it stood each {format_fixed(drawn.width_us, 6)} s, its best prices at every change"
         )
         source = f"The book is that of {recording.name}, {each}; if our orders are in the recording, they are in it."
+        if recording.tape.cut_off:
+            source += " The recording was cut off; it was read to its last whole line."
     parts = [
         f"{outcome} prices in cents: bids blue, asks orange, stronger where more rests, the spread between them empty. "
         "Heavy lines are our orders, thicker the more is left; circles are fills, larger the more was bought.",

@@ -1,0 +1,111 @@
+"""Every command that takes a tape reads each kind of small one, or refuses it in one line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.cli.exchange import site
+from tests.cli.invoking import invoke
+from tests.small_tapes import KINDS, TICKER
+
+NOT_SHORT = [kind for kind in KINDS if kind != "short"]
+EPISODES = ("--quantity", "20", "--horizon", "45", "--every", "15", "--workers", "1")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One file of each kind."""
+    directory = tmp_path_factory.mktemp("tapes")
+    return {kind: write(directory / f"{kind.replace(' ', '-')}.jsonl.gz") for kind, write in KINDS.items()}
+
+
+def assert_said_cut_off(kind: str, done: subprocess.CompletedProcess[str]) -> None:
+    assert ("was cut off; read to its last whole line" in done.stderr) == (kind == "cut off")
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], path: Path) -> None:
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert path.name in done.stderr or "the tape lasts 7." in done.stderr
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_compare_reads_it(tmp_path: Path, made: dict[str, Path], kind: str) -> None:
+    """The market order fills wherever there is room for an episode; that a tape was cut off is said first."""
+    methods = ("--methods", "passive_mid,market", "--baseline", "passive_mid")
+    done = invoke(tmp_path, "compare", "--tape", str(made[kind]), *methods, *EPISODES, "--out", "o", "--json")
+    if kind == "short":
+        assert_refused(done, made[kind])
+        return
+    assert done.returncode == 0, done.stderr
+    assert_said_cut_off(kind, done)
+    cells = json.loads(done.stdout)["cells"]
+    assert {cell["fill"] for cell in cells if cell["method"] == "market"} == {"1.0000"}
+
+
+@pytest.mark.parametrize("kind", ["short", "cut off"])
+def test_tune_reads_it(tmp_path: Path, made: dict[str, Path], kind: str) -> None:
+    """As `compare` does."""
+    tapes = ("--tape", str(made[kind]), "--tape", str(made["without trades"]))
+    search = ("--algorithm", "deadline_walker", "--vary", "a0=0.5:0.9", "--candidates", "2", "--seeds", "1")
+    done = invoke(tmp_path, "tune", *tapes, *search, *EPISODES, "--out", "o", "--json")
+    if kind == "short":
+        assert_refused(done, made[kind])
+        return
+    assert done.returncode == 0, done.stderr
+    assert_said_cut_off(kind, done)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fidelity_reads_it(tmp_path: Path, made: dict[str, Path], kind: str) -> None:
+    """What lasts less than is left out of a measurement is refused."""
+    generated = ("--profile", "thin", "--seeds", "1", "--seconds", "120")
+    done = invoke(tmp_path, "fidelity", "--recording", str(made[kind]), *generated, "--json")
+    if kind == "short":
+        assert_refused(done, made[kind])
+        return
+    assert done.returncode == 0, done.stderr
+    assert_said_cut_off(kind, done)
+    assert json.loads(done.stdout)["comparisons"][0]["gates"] > 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_demo_plays_it_and_report_draws_it(tmp_path: Path, made: dict[str, Path], kind: str) -> None:
+    """Fills agree with the exchange's listing; the picture's page says if its book was cut off."""
+    work = ("--executions", "4", "--quantity", "5.5", "--horizon", "30", "--speed", "max", "--db", "d.sqlite")
+    done = invoke(tmp_path, "demo", "--recording", str(made[kind]), *work)
+    if kind == "short":
+        assert_refused(done, made[kind])
+        return
+    assert done.returncode == 0, done.stderr
+    assert_said_cut_off(kind, done)
+    assert "no difference" in done.stdout
+    drawn = ("report", "d.sqlite", "--execution", "e000001", "--recording", str(made[kind]), "--out", "page.html")
+    done = invoke(tmp_path, *drawn)
+    assert done.returncode == 0, done.stderr
+    assert_said_cut_off(kind, done)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert ("it was read to its last whole line" in page) == (kind == "cut off")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_paper_plays_it(tmp_path: Path, made: dict[str, Path], kind: str) -> None:
+    """It announces the market, also of a tape that is over in seconds, and ends when told to."""
+    async with site(tmp_path) as place:
+        process = await place.start("paper", "--recording", made[kind])
+        with trio.fail_after(60):
+            while "\n" not in place.output():
+                assert process.poll() is None, place.errors()
+                await trio.sleep(0.05)
+        ready: dict[str, Any] = json.loads(place.output().partition("\n")[0])
+        assert TICKER in json.dumps(ready)
+        assert ("was cut off; read to" in place.errors()) == (kind == "cut off")
+        process.send_signal(signal.SIGINT)
+        with trio.fail_after(30):
+            await process.wait()
