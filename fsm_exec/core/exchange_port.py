@@ -15,6 +15,7 @@ from fsm_exec.core.market.account import (
     Settlement,
 )
 from fsm_exec.core.market.book import Book, Level
+from fsm_exec.core.market.incentives import IncentiveListing
 from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
@@ -59,6 +60,10 @@ class AccountReads(Protocol):
 
     async def fetch_order_book(self, ticker: str) -> Book:
         """A market's book over REST: up to 15 s old."""
+        ...
+
+    async def fetch_incentives(self) -> IncentiveListing:
+        """The programmes that pay for resting orders or volume now, of all markets."""
         ...
 
 

@@ -24,6 +24,7 @@ from fsm_exec.core.market.account import (
     Settlement,
 )
 from fsm_exec.core.market.book import Book
+from fsm_exec.core.market.incentives import IncentiveListing
 from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
@@ -159,6 +160,9 @@ class KalshiClient:
 
     async def fetch_order_book(self, ticker: str) -> Book:
         return await self.public.fetch_order_book(ticker)
+
+    async def fetch_incentives(self) -> IncentiveListing:
+        return await self.public.fetch_incentives()
 
     async def stream(self, listener: StreamListener, tickers: Sequence[str]) -> None:
         # A client that streams is there to stay: now it pays to fetch the account's rate limits, and to keep them

@@ -12,9 +12,11 @@ from typing import Final
 
 from fsm_exec.core.market.account import PublicTrade
 from fsm_exec.core.market.book import Book
+from fsm_exec.core.market.incentives import IncentiveListing
 from fsm_exec.core.values.units import US_PER_S, parse_count
 from fsm_exec.kalshi import translate
 from fsm_exec.kalshi.endpoints import Endpoints, decode, log_left_out, read_error, readable_rows
+from fsm_exec.kalshi.incentives import fetch_incentives
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.translate import ImpossibleRequest, Malformed, malformed_as
 from fsm_exec.wire import markets as wire
@@ -102,6 +104,10 @@ class KalshiMarkets:
             raise ImpossibleRequest(f"a book of depth {depth}: 0 to {DEPTH_MAX}")
         content = await self._endpoints.fetch(f"/markets/{ticker}/orderbook", {"depth": str(depth)})
         return _book(decode(content, BookBody).orderbook_fp)
+
+    async def fetch_incentives(self) -> IncentiveListing:
+        """Fetch the programmes that run now; see `kalshi.incentives`."""
+        return await fetch_incentives(self._endpoints, self._log)
 
     async def fetch_order_books(self, tickers: Sequence[str]) -> dict[str, Book]:
         """Fetch several books, by ticker. A market that the exchange leaves out is not in the result."""

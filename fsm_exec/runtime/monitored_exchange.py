@@ -17,6 +17,7 @@ from fsm_exec.core.market.account import (
     Settlement,
 )
 from fsm_exec.core.market.book import Book
+from fsm_exec.core.market.incentives import IncentiveListing
 from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
@@ -83,6 +84,9 @@ class MonitoredExchange:
 
     async def fetch_order_book(self, ticker: str) -> Book:
         return await self._observe_read(self._inner.fetch_order_book(ticker))
+
+    async def fetch_incentives(self) -> IncentiveListing:
+        return await self._inner.fetch_incentives()  # nothing depends on it: a refusal says nothing about trading
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         if not self.may_write():

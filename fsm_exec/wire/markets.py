@@ -1,5 +1,5 @@
-"""REST bodies of public market data that the client lists: markets, books, trades, events, series, status
-(wire/README.md 4.4, 7).
+"""REST bodies of public market data that the client lists: markets, books, trades, events, series, incentive
+programmes, status (wire/README.md 4.4, 7).
 
 Fields the client has no use for are left out; an exchange that sends more is read all the same.
 """
@@ -101,6 +101,28 @@ class SeriesRows(msgspec.Struct, kw_only=True):
     """Rows are `SeriesRow`."""
 
     series: list[msgspec.Raw] | None = None
+
+
+class IncentiveRow(msgspec.Struct, kw_only=True):
+    """A programme that pays for liquidity or for volume. Money is in centi-cents: ten-thousandths of a dollar."""
+
+    id: str
+    market_ticker: str
+    incentive_type: str
+    start_date: str
+    end_date: str
+    period_reward: int
+    paid_out: bool | None = None
+    incentive_description: str | None = None
+    discount_factor_bps: int | None = None
+    target_size_fp: str | None = None
+    max_reward_per_account: int | None = None
+
+
+class IncentiveTicker(msgspec.Struct, kw_only=True):
+    """The one field that says which market a programme is about."""
+
+    market_ticker: str
 
 
 class StatusBody(msgspec.Struct, kw_only=True):

@@ -58,6 +58,13 @@ class RawSettlementsPage(msgspec.Struct, kw_only=True):
     cursor: str | None = None
 
 
+class RawIncentivesPage(msgspec.Struct, kw_only=True):
+    """Rows are `markets.IncentiveRow`. Its cursor has a name of its own."""
+
+    incentive_programs: list[msgspec.Raw]
+    next_cursor: str | None = None
+
+
 class OrderIdOnly(msgspec.Struct, kw_only=True):
     """The one field that says which order a row is about."""
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 import trio
+from msgspec.structs import replace
 
 from fsm_exec.core.errors import VenueRefused
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.market.account import GroupChanged, GroupCreated
+from fsm_exec.core.market.incentives import IncentiveProgram
 from fsm_exec.core.market.orders import (
     AllCancelled,
     Cancelled,
@@ -199,6 +201,31 @@ async def test_markets_events_and_series_are_listed(stage: Stage) -> None:
         assert "KXTEST" in {row.ticker for row in await client.public.fetch_series()}
         with pytest.raises(VenueRefused):
             await client.public.fetch_market("KXNONE-1")
+
+
+async def test_programmes_are_read_as_they_were_announced(stage: Stage) -> None:
+    """Those that run, field by field."""
+    open_other_market(stage)
+    now_us = stage.exchange.timeline.now_us()
+    liquidity = IncentiveProgram(
+        program_id="p-1",
+        ticker=stage.ticker,
+        kind="liquidity",
+        description="daily",
+        start_us=now_us,
+        end_us=now_us + 60_000_000,
+        reward_e4=600_000,
+        paid_out=False,
+        discount_bps=5_000,
+        target_e2=CountE2(30_000),
+        max_reward_e4=10_000,
+    )
+    volume = replace(liquidity, program_id="p-2", ticker=OTHER, kind="volume", discount_bps=None, target_e2=None)
+    for program in (liquidity, volume, replace(volume, program_id="p-3", start_us=now_us + 30_000_000)):
+        stage.exchange.incentives.add(program)
+    async with stage.client() as client:
+        listing = await client.fetch_incentives()
+    assert sorted(listing.programs, key=lambda each: each.program_id) == [liquidity, volume]
 
 
 async def test_the_terms_of_many_markets_are_those_of_each(stage: Stage) -> None:

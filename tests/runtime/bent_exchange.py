@@ -31,6 +31,7 @@ from fsm_exec.core.market.account import (
     Settlement,
 )
 from fsm_exec.core.market.book import Book
+from fsm_exec.core.market.incentives import IncentiveListing
 from fsm_exec.core.market.orders import (
     AmendAnswer,
     AmendOrder,
@@ -125,6 +126,9 @@ class BentExchange(PaperAccount):
 
     async def fetch_order_book(self, ticker: str) -> Book:
         return await self.client.fetch_order_book(ticker)
+
+    async def fetch_incentives(self) -> IncentiveListing:
+        return await self.client.fetch_incentives()
 
     async def place(self, order: PlaceOrder) -> PlaceAnswer:
         self._note(order)

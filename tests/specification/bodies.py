@@ -152,7 +152,21 @@ shape("Schedule", "[WeeklySchedule]: standard_hours\n [object]: maintenance_wind
 shape("GetExchangeScheduleResponse", "Schedule: schedule")
 shape("GetUserDataTimestampResponse", "time: as_of_time")
 shape("GetHistoricalCutoffResponse", "time: market_settled_ts trades_created_ts orders_updated_ts")
-shape("GetIncentiveProgramsResponse", "[object]: incentive_programs", "text: next_cursor")
+shape(
+    "IncentiveProgram",
+    """
+    text: id market_id market_ticker incentive_description
+    liquidity|volume|margin_maker_volume|margin_taker_volume: incentive_type
+    time: start_date end_date
+    int: period_reward
+    flag: paid_out
+    """,
+    """
+    int?: discount_factor_bps max_reward_per_account
+    count?: target_size_fp
+    """,
+)
+shape("GetIncentiveProgramsResponse", "[IncentiveProgram]: incentive_programs", "text: next_cursor")
 
 # Orders and what came of them
 

@@ -5,6 +5,7 @@ Its modules:
     metrics                  the shortfall and its parts, of an execution and of each order
     arrival                  prices and depth at the acceptance; what was paid against them
     message_counts           creates, amends, cancels, refusals, and their tokens
+    rewards                  what the exchange's programmes pay for resting orders and for volume
     rows                     the rows of the store for costs, books, markouts and forecasts
 
 and what one is likely to cost, before it is given:

@@ -8,6 +8,7 @@ Its modules:
     terms                    a market's grid, fees, status and times
     price_structures         grids of prices by their names
     fees, limits             what an order is billed; the worst price and the cap of an execution
+    incentives               programmes that pay for resting orders or for trading
     edge                     a model's probability and value, as they were submitted
     completion               what the rest would cost beyond the book
     orders                   requests, their answers, and statements about orders and fills

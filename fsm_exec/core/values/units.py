@@ -172,6 +172,10 @@ class PriceGrid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         mirrored = self.mirrored().floor(ONE_DOLLAR_E4 - price)
         return None if mirrored is None else complement(mirrored)
 
+    def ticks_between(self, low: PriceE4, high: PriceE4) -> int:
+        """How many steps lead from one price of the grid up to another."""
+        return sum(max(0, min(high, r.end_e4) - max(low, r.start_e4)) // r.step_e4 for r in self.ranges)
+
     def mirrored(self) -> PriceGrid:
         """The grid in the terms of the other outcome."""
         return PriceGrid(

@@ -8,7 +8,7 @@ from fsm_exec.paper.server.latency_gateway import LatencyGateway
 from fsm_exec.paper.server.rate_limit import COSTS, DEFAULT_COST
 from fsm_exec.paper.server.request_params import RequestParams
 from fsm_exec.paper.server.rest_reads import Read
-from fsm_exec.paper.venue import candle_reads, event_reads, public_reads
+from fsm_exec.paper.venue import candle_reads, event_reads, incentive_reads, public_reads
 from fsm_exec.wire import rest as wire
 
 DEPTH_MAX = 100
@@ -68,11 +68,12 @@ class PublicReads:
         return {"default_cost": DEFAULT_COST, "endpoint_costs": [cost._asdict() for cost in COSTS]}
 
     def _incentives(self, params: RequestParams) -> object:
-        """List no programmes: none runs here."""
-        params.choice("status", "Status", *INCENTIVE_STATUSES)
-        params.choice("type", "Type", *INCENTIVE_TYPES)
-        params.page(limit_max=INCENTIVES_MAX)
-        return {"incentive_programs": [], "next_cursor": ""}
+        wanted = incentive_reads.IncentiveQuery(
+            status=params.choice("status", "Status", *INCENTIVE_STATUSES) or "all",
+            kind=params.choice("type", "Type", *INCENTIVE_TYPES) or "all",
+            description=params.text("incentive_description"),
+        )
+        return incentive_reads.incentives_page(self._exchange, params.page(limit_max=INCENTIVES_MAX), wanted)
 
     # Markets
 

@@ -21,6 +21,7 @@ from fsm_exec.paper.matching_engine.price_level import QueueModel
 from fsm_exec.paper.matching_engine.settlement import Settlement
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, TapeHeader, Trade
 from fsm_exec.paper.timing.timeline import Rank, Timeline
+from fsm_exec.paper.venue.incentives import Incentives
 from fsm_exec.paper.venue.publisher import Publisher
 from fsm_exec.wire import rest
 
@@ -40,6 +41,7 @@ class Trading:
         self.groups: dict[str, OrderGroup] = {}
         self.trades: list[TradeRecord] = []
         self.settlement = Settlement(self.accounts)
+        self.incentives = Incentives(timeline, self.markets, self.accounts, self.trades, self._credit)
         self.ids = Ids(seed)
         self._traded_groups: dict[str, OrderGroup] = {}  # groups that traded in the running step
 
@@ -71,6 +73,9 @@ class Trading:
             raise UserError(
                 f"a withdrawal of {format_money(MoneyE6(-amount))} dollars is more than the account has free"
             )
+        self._credit(account, amount)
+
+    def _credit(self, account: Account, amount: MoneyE6) -> None:
         account.cash_e6 += amount
         self.settlement.transferred_e6 += amount
         number = len(account.transfers) + 1
