@@ -178,6 +178,7 @@ async def open_paper_session(
     latency: Latency | None = None,
     faults: FaultPlan | None = None,
     depth: DepthSettings | None = None,
+    rewards: bool | None = None,
     seed: int = 1,
     tapes: TapeSetup | None = None,
 ) -> AsyncIterator[PaperSession]:
@@ -185,7 +186,8 @@ async def open_paper_session(
 
     In memory and for a virtual clock, or `live`: over sockets, in step with the machine's clock. `store` is by default
     a new one in memory of this `instance` (give one of the same lane); `tickers` are by default all markets that
-    `paper` has; `log_file` takes the engine's log, one JSON object a line; `tapes` as in `open_session`.
+    `paper` has; `log_file` takes the engine's log, one JSON object a line; `rewards`, `depth` and `tapes` as in
+    `open_session`.
     """
     account, credentials = paper.gate.open_account(cash_e6, key_type)
     wall = WallClock(paper.clock.now_us())
@@ -211,6 +213,7 @@ async def open_paper_session(
                 true_us=system_us if live else None,
                 seed=seed,
                 tapes=tapes,
+                rewards=rewards,
             )
         )
         yield PaperSession(**vars(session), account=account)

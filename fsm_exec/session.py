@@ -116,6 +116,7 @@ async def open_session(
     seed: int | str | None = None,
     risk: RiskLimits | None = None,
     tapes: TapeSetup | None = None,
+    rewards: bool | None = None,
 ) -> AsyncIterator[Session]:
     """An engine on `store` and on the exchange that `access` leads to; leaving the block ends it (see `open_engine`,
     also for the errors, and `connect`).
@@ -123,6 +124,7 @@ async def open_session(
     `methods` finds the algorithm of a stored method. With `depth` the markets are watched beside the executions, and
     depth, forecasts and markouts stored. With `risk` the account's books are kept and its limits hold. With `true_us`
     the wall follows that clock (`system_us`: the machine's). With `tapes` the frames of worked markets are kept.
+    `rewards`: what the exchange's programmes pay is measured; None: if the markets are watched.
     """
     async with AsyncExitStack() as stack:
         recorder = None
@@ -145,6 +147,7 @@ async def open_session(
                 observer=observer,
                 account=None if risk is None else AccountSetup(store, risk),
                 tape_recorder=recorder,
+                rewards=store if (depth is not None if rewards is None else rewards) else None,
             ) as engine,
             trio.open_nursery() as nursery,
         ):

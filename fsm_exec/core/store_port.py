@@ -19,9 +19,18 @@ from fsm_exec.core.account.rows import (
 )
 from fsm_exec.core.account.stored_reservation import StoredReservation
 from fsm_exec.core.alerts.alerts import AlertChange, AlertState, Delivery, StoredAlert
-from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutDue, MarkoutRow, MetricsRow, OpenForecast
+from fsm_exec.core.costs.rows import (
+    BookRow,
+    ChildMetricsRow,
+    MarkoutDue,
+    MarkoutRow,
+    MetricsRow,
+    OpenForecast,
+    RewardRow,
+)
 from fsm_exec.core.journal.rows import ExecutionSave, JournalRow, OrderOwner, StartPoint, StoredExecution
 from fsm_exec.core.market.account import EventShape, Settlement
+from fsm_exec.core.market.incentives import IncentiveProgram
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.signals.forecasts import Forecast
 
@@ -125,6 +134,18 @@ class ObservationStore(Protocol):
 
     def on_saved(self, listener: Callable[[ExecutionSave], None]) -> None:
         """Call `listener` with every step of every execution once it is durable."""
+        ...
+
+
+class RewardStore(Protocol):
+    """What programmes pay; see ObservationStore for what the saves raise."""
+
+    async def save_rewards(self, programs: Sequence[IncentiveProgram], rows: Sequence[RewardRow], at_us: int) -> None:
+        """Keep programmes as they are listed now, and what executions have earned of them so far."""
+        ...
+
+    async def load_rewards(self, execution_id: str) -> list[RewardRow]:
+        """What an execution has earned so far, as far as it is stored."""
         ...
 
 

@@ -12,7 +12,8 @@ import trio
 
 from fsm_exec.core.algorithm.market_view import mid_of
 from fsm_exec.core.costs.message_counts import MessageCounts, count_messages
-from fsm_exec.core.costs.metrics import DeadlineBook, compute_child_metrics, compute_metrics
+from fsm_exec.core.costs.metrics import DeadlineBook, compute_child_metrics, compute_metrics, rewards_of
+from fsm_exec.core.costs.rewards import UNKNOWN_REWARDS
 from fsm_exec.core.costs.rows import BookRow, MetricsRow
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.execution.reduce_only import POSITION_GONE
@@ -39,9 +40,8 @@ async def measure_unscored(execution: Execution, feed: MarketFeed | None, servic
     """Measure what an earlier process left unmeasured: at the deadline, or now without its book if that is gone."""
     now_us, deadline_us = services.wall.now_us(), execution.deadline_us
     if feed is None or now_us > deadline_us or execution.filled_e2 >= execution.target_e2:
-        await save_cost_rows(
-            execution, compute_metrics(execution, None, activity=await load_activity(execution, services)), services
-        )
+        activity, rewards = await load_activity(execution, services), await services.estimate_rewards(execution)
+        await save_cost_rows(execution, compute_metrics(execution, None, activity=activity, rewards=rewards), services)
         return
     await services.wall.sleep_until_us(deadline_us)
     await measure(execution, None, feed, services)
@@ -114,16 +114,20 @@ async def measure(
     if book is None and execution.filled_e2 != execution.target_e2:
         book = await _save_deadline_book(execution, feed, services)
     volume = feed.volume_since(execution.accepted_at_us)
-    row = compute_metrics(execution, book, activity=await load_activity(execution, services), market_volume=volume)
+    activity, rewards = await load_activity(execution, services), await services.estimate_rewards(execution)
+    row = compute_metrics(execution, book, activity=activity, market_volume=volume, rewards=rewards)
     await save_cost_rows(execution, row, services)
     return row, book
 
 
 async def remeasure(execution: Execution, book: DeadlineBook | None, services: Services) -> MetricsRow:
-    """Store the cost anew after a late fill; what was traded in the market stays what it was."""
+    """Store the cost anew after a late fill; what was traded in the market, and what was earned, stay what they
+    were."""
     earlier = await services.store.load_metrics(execution.execution_id)
     volume = None if earlier is None or earlier.market_volume is None else parse_count(earlier.market_volume)
-    row = compute_metrics(execution, book, activity=await load_activity(execution, services), market_volume=volume)
+    rewards = UNKNOWN_REWARDS if earlier is None else rewards_of(earlier)
+    activity = await load_activity(execution, services)
+    row = compute_metrics(execution, book, activity=activity, market_volume=volume, rewards=rewards)
     await save_cost_rows(execution, row, services)
     return row
 

@@ -15,7 +15,7 @@ import trio
 from structlog.typing import FilteringBoundLogger
 
 from fsm_exec.core.exchange_port import Exchange
-from fsm_exec.core.store_port import Store
+from fsm_exec.core.store_port import RewardStore, Store
 from fsm_exec.runtime.account.account import Account, AccountSetup
 from fsm_exec.runtime.account.gate import Gate
 from fsm_exec.runtime.account.ledger import Ledger
@@ -33,7 +33,8 @@ from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
 from fsm_exec.runtime.position_watch import PositionWatch
 from fsm_exec.runtime.reconciler import Reconciler
-from fsm_exec.runtime.services import Services
+from fsm_exec.runtime.reward_meter import RewardMeter
+from fsm_exec.runtime.services import Services, rewards_unknown
 from fsm_exec.runtime.stored_executions import Methods
 from fsm_exec.runtime.stream_listener import EngineStreamListener
 from fsm_exec.runtime.stream_state import StreamState
@@ -55,6 +56,7 @@ async def open_engine(
     observer: Observer | None = None,
     account: AccountSetup | None = None,
     tape_recorder: TapeRecorder | None = None,
+    rewards: RewardStore | None = None,
 ) -> AsyncIterator[Engine]:
     """Open an engine on these markets and those of the database's unfinished executions, which go on.
 
@@ -64,7 +66,7 @@ async def open_engine(
     orders are to be left alone. `rng` spreads restarts, by default from the database's own name. `observer` watches the
     markets beside the executions; without one no depth, forecasts and markouts are stored. With `account` its books are
     kept and its limits hold; without, nothing limits what is accepted. `tape_recorder` keeps the frames of worked
-    markets.
+    markets. With `rewards`, what programmes pay is measured and stored there; without, it is not known.
 
     Raises UserError (a market that does not exist; live orders of another database), VenueRefused (the exchange refuses
     reads, as for a revoked key) and StoreFailed; an exchange that does not answer is waited for.
@@ -75,7 +77,9 @@ async def open_engine(
         stream = StreamState(feeds, wall, log)
         health = Health(wall, log)
         exchange = MonitoredExchange(exchange, health)
-        services = Services(store, exchange, wall, own, log, outer, names, health.describe_outage)
+        meter = None if rewards is None else RewardMeter(rewards, exchange, feeds, own, wall, log)
+        estimate = rewards_unknown if meter is None else meter.estimate
+        services = Services(store, exchange, wall, own, log, outer, names, health.describe_outage, estimate)
         markets = Markets(exchange, store, wall, own, stream, feeds, log, observer)
         async with trio.open_nursery() as executions:
             seeded = random.Random(f"restarts:{store.instance}") if rng is None else rng
@@ -102,6 +106,8 @@ async def open_engine(
                 outer.start_soon(engine.run_service, position_watch.run)
                 if observer is not None:
                     outer.start_soon(engine.run_service, observer.run)
+                if meter is not None:
+                    outer.start_soon(engine.run_service, meter.run)
                 if poller is not None:
                     outer.start_soon(engine.run_service, poller.run)
                     outer.start_soon(engine.run_service, poller.run_foreign_fills)

@@ -52,6 +52,11 @@ class OwnOrders:
                 levels[price] = CountE2(levels.get(price, 0) + count)
         return levels
 
+    def by_execution(self, ticker: str, outcome: Outcome) -> dict[str, tuple[tuple[PriceE4, CountE2], ...]]:
+        """Return the bids for `outcome` of each execution that has any, by its id. The caller must not change the
+        mapping."""
+        return self._resting.get((ticker, outcome), {})
+
     def best(self, ticker: str, outcome: Outcome) -> PriceE4 | None:
         """Return our highest bid for `outcome`, or None."""
         return max(self.levels(ticker, outcome), default=None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import trio
 from structlog.typing import FilteringBoundLogger
 
+from fsm_exec.core.costs.rewards import UNKNOWN_REWARDS, Rewards
 from fsm_exec.core.exchange_port import Exchange
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.store_port import Store
@@ -17,13 +18,19 @@ from fsm_exec.runtime.order_names import OrderNames
 from fsm_exec.runtime.own_orders import OwnOrders
 
 
+async def rewards_unknown(_: Execution) -> Rewards:
+    """Return what an execution has earned where nobody watches what programmes pay."""
+    return UNKNOWN_REWARDS
+
+
 @dataclass(frozen=True)
 class Services:
     """`requests` is the nursery of requests in flight: it outlives the actors, so an answer is never cut off by the end
     of the actor that asked. `names` map orders to executions. `listings` are shared by all order look-ups.
     `describe_outage(from_us, to_us)` describes for how long of that time nothing could be done at the exchange, and
-    why. `loose` has the orders that no working execution answers for and that may be live, by client order id: those of
-    quarantined executions, with its id, and those without an owner."""
+    why. `estimate_rewards` is asked once of an execution that has ended. `loose` has the orders that no working
+    execution answers for and that may be live, by client order id: those of quarantined executions, with its id, and
+    those without an owner."""
 
     store: Store
     exchange: Exchange
@@ -33,6 +40,7 @@ class Services:
     requests: trio.Nursery
     names: OrderNames
     describe_outage: Callable[[int, int], str | None] = lambda _, __: None
+    estimate_rewards: Callable[[Execution], Awaitable[Rewards]] = rewards_unknown
     loose: dict[str, str] = field(default_factory=dict)
     listings: SharedListings = field(init=False)
 

@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutRow, MetricsRow
+from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutRow, MetricsRow, RewardRow
 from fsm_exec.core.journal.rows import ExecutionSave, FillRow, MethodRow, RefusedRow
+from fsm_exec.core.market.incentives import IncentiveProgram
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.core.values.times import to_iso
@@ -84,6 +85,12 @@ class DeleteBooks(msgspec.Struct, frozen=True):
     numbers: tuple[int, ...]
 
 
+class RewardsSave(msgspec.Struct, frozen=True):
+    programs: tuple[IncentiveProgram, ...]
+    rows: tuple[RewardRow, ...]
+    at_us: int
+
+
 class MethodsSave(msgspec.Struct, frozen=True):
     rows: tuple[MethodRow, ...]
     at_us: int
@@ -103,6 +110,7 @@ Job: TypeAlias = (
     | ForecastsSave
     | CompletedForecasts
     | DeleteBooks
+    | RewardsSave
     | MethodsSave
     | AccountJob
     | AlertJob
@@ -204,6 +212,20 @@ _FORECAST = (
 _METRICS = (*MetricsRow.__struct_fields__, "computed_at")
 _MARKOUT = (*MarkoutRow.__struct_fields__, "taken_at")
 _METHOD = (*MethodRow.__struct_fields__, "created_at")
+_PROGRAM = (
+    "program_id",
+    "ticker",
+    "kind",
+    "starts_at",
+    "ends_at",
+    "period_reward",
+    "max_reward",
+    "target_size",
+    "discount_factor",
+    "description",
+    "listed_at",
+)
+_REWARD = (*RewardRow.__struct_fields__, "updated_at")
 _SUBMISSION = ("key", "execution_id", "request", "submitted_at")
 
 ADD_EXECUTION = insert_into("execution_state", (*_PROGRESS, *_IDENTITY))
@@ -226,6 +248,8 @@ PUT_MARKOUT = put_into("markouts", ("order_id", "fill_id", "horizon_s"), _MARKOU
 ADD_FORECAST = insert_into("forecasts", _FORECAST)
 END_FORECAST = "UPDATE forecasts SET happened = ?, completed_at = ? WHERE id = ?"
 DELETE_BOOK = "DELETE FROM order_book_snapshots WHERE id = ?"
+PUT_PROGRAM = put_into("incentive_programs", ("program_id",), _PROGRAM)
+PUT_REWARD = put_into("execution_rewards", ("execution_id", "program_id"), _REWARD)
 ADD_METHOD = insert_into("methods", _METHOD)
 ADD_SUBMISSION = insert_into("submissions", _SUBMISSION)
 SET_HALT = "UPDATE meta SET halted_at = ?"
@@ -252,6 +276,8 @@ ORDER = (
     ADD_FORECAST,
     END_FORECAST,
     DELETE_BOOK,
+    PUT_PROGRAM,
+    PUT_REWARD,
     ADD_METHOD,
     SET_QUARANTINE,
     SET_NOTE,
@@ -290,6 +316,11 @@ def rows_of(job: Job) -> Iterator[Row]:
         case DeleteBooks(numbers):
             for number in numbers:
                 yield DELETE_BOOK, (number,)
+        case RewardsSave(programs, earned, at_us):
+            for program in programs:
+                yield PUT_PROGRAM, _program_row(program, at_us)
+            for reward in earned:
+                yield PUT_REWARD, (*msgspec.structs.astuple(reward), to_iso(at_us))
         case MethodsSave(methods, at_us):
             for method in methods:
                 yield ADD_METHOD, (*msgspec.structs.astuple(method), to_iso(at_us))
@@ -362,6 +393,22 @@ def _book_row(book: BookRow) -> tuple[Any, ...]:
         *figures,
         None if book.volume_e2 is None else format_count(book.volume_e2),
         book.category,
+    )
+
+
+def _program_row(program: IncentiveProgram, at_us: int) -> tuple[Any, ...]:
+    return (
+        program.program_id,
+        program.ticker,
+        program.kind,
+        to_iso(program.start_us),
+        to_iso(program.end_us),
+        format_fixed(program.reward_e4, 4),
+        None if program.max_reward_e4 is None else format_fixed(program.max_reward_e4, 4),
+        None if program.target_e2 is None else format_count(program.target_e2),
+        None if program.discount_bps is None else format_fixed(program.discount_bps, 4),
+        program.description,
+        to_iso(at_us),
     )
 
 

@@ -25,7 +25,15 @@ from fsm_exec.core.account.rows import (
 )
 from fsm_exec.core.account.stored_reservation import StoredReservation
 from fsm_exec.core.alerts.alerts import AlertChange, AlertState, Delivery, StoredAlert
-from fsm_exec.core.costs.rows import BookRow, ChildMetricsRow, MarkoutDue, MarkoutRow, MetricsRow, OpenForecast
+from fsm_exec.core.costs.rows import (
+    BookRow,
+    ChildMetricsRow,
+    MarkoutDue,
+    MarkoutRow,
+    MetricsRow,
+    OpenForecast,
+    RewardRow,
+)
 from fsm_exec.core.errors import DatabaseLost, UserError
 from fsm_exec.core.journal.rows import (
     ExecutionSave,
@@ -37,6 +45,7 @@ from fsm_exec.core.journal.rows import (
     StoredExecution,
 )
 from fsm_exec.core.market.account import EventShape, Settlement
+from fsm_exec.core.market.incentives import IncentiveProgram
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.core.values.times import to_iso
@@ -62,6 +71,7 @@ from fsm_exec.store.jobs import (
     MethodsSave,
     MetricsSave,
     Note,
+    RewardsSave,
 )
 from fsm_exec.store.reads import (
     account_reads,
@@ -138,6 +148,12 @@ class SqliteStore:
 
     async def save_markouts(self, rows: Sequence[MarkoutRow], at_us: int) -> None:
         await self._writer.save(MarkoutsSave(tuple(rows), at_us))
+
+    async def save_rewards(self, programs: Sequence[IncentiveProgram], rows: Sequence[RewardRow], at_us: int) -> None:
+        await self._writer.save(RewardsSave(tuple(programs), tuple(rows), at_us))
+
+    async def load_rewards(self, execution_id: str) -> list[RewardRow]:
+        return await self._writer.read(functools.partial(observations.load_rewards, execution_id=execution_id))
 
     async def save_forecasts(self, execution_id: str, ticker: str, forecasts: Sequence[Forecast]) -> None:
         await self._writer.save(ForecastsSave(execution_id, ticker, tuple(forecasts)))

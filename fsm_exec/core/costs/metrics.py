@@ -9,8 +9,9 @@ integers of 10^-7 dollars (mids have five decimals, counts two), so the identity
 
 Beside it, never instead of it: Perold's form (the rest priced at the mid of the deadline), the edge form of the
 opportunity (the rest at most at the reservation price, the model probability), what was paid against the arrival
-(`costs/arrival.py`), and what was asked of the exchange (`costs/message_counts.py`). Positive = cost, but for the price
-improvement.
+(`costs/arrival.py`), what was asked of the exchange (`costs/message_counts.py`), and what its programmes are estimated
+to pay (`costs/rewards.py`): parts of the whole cost, and none of the shortfall, which is what was paid. Positive =
+cost, but for the price improvement.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import msgspec
 
 from fsm_exec.core.costs.arrival import arrival_columns, paid_columns
 from fsm_exec.core.costs.message_counts import MessageCounts
+from fsm_exec.core.costs.rewards import UNKNOWN_REWARDS, Rewards
 from fsm_exec.core.costs.rows import ChildMetricsRow, MetricsRow
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.execution.execution import ChildOrder, Execution, Fill
@@ -45,6 +47,7 @@ __all__ = [
     "compute_child_metrics",
     "compute_metrics",
     "decompose",
+    "rewards_of",
     "unwind_value",
 ]
 
@@ -79,10 +82,17 @@ class Decomposition(msgspec.Struct, frozen=True, kw_only=True):
     fees: int
     opportunity: int
     over_fill: int
+    liquidity_reward: int = 0
+    volume_reward: int = 0
+
+    @property
+    def shortfall(self) -> int:
+        """What was paid and billed; the rewards, which are an estimate, are no part of it."""
+        return self.delay + self.spread + self.drift + self.fees + self.opportunity + self.over_fill
 
     @property
     def total(self) -> int:
-        return self.delay + self.spread + self.drift + self.fees + self.opportunity + self.over_fill
+        return self.shortfall + self.liquidity_reward + self.volume_reward
 
 
 def compute_metrics(
@@ -91,9 +101,11 @@ def compute_metrics(
     *,
     activity: MessageCounts | None = None,
     market_volume: CountE2 | None = None,
+    rewards: Rewards = UNKNOWN_REWARDS,
 ) -> MetricsRow:
     """The row of an ended execution. `deadline` may be None only where nothing depends on it (all was filled).
-    `activity` is counted from its journal, `market_volume` what was traded in its market since it was accepted.
+    `activity` is counted from its journal, `market_volume` what was traded in its market since it was accepted,
+    `rewards` what it is estimated to have earned.
 
     What cannot be known is None and named in `flags`; it is never 0.
     """
@@ -143,9 +155,19 @@ def compute_metrics(
         taker_fees=format_money(MoneyE6(sum(fill.fee_e6 for fill in fills if fill.is_taker))),
         unresolved=_unresolved(execution),
         flags=",".join(dict.fromkeys(flags)),
+        liquidity_reward_e7=None if rewards.liquidity_e7 is None else -rewards.liquidity_e7,
+        volume_reward_e7=None if rewards.volume_e7 is None else -rewards.volume_e7,
         **arrival_columns(execution.arrival),
         **paid_columns(fills, execution.arrival),
         **_message_columns(activity, fills),
+    )
+
+
+def rewards_of(row: MetricsRow) -> Rewards:
+    """Return the rewards of a row as they were estimated."""
+    liquidity, volume = row.liquidity_reward_e7, row.volume_reward_e7
+    return Rewards(
+        liquidity_e7=None if liquidity is None else -liquidity, volume_e7=None if volume is None else -volume
     )
 
 

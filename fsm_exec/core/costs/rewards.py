@@ -36,15 +36,13 @@ COUNT_E2: Final = 100
 
 
 class Rewards(msgspec.Struct, frozen=True, kw_only=True):
-    """What one execution is estimated to have earned, in 10^-7 dollars, at least 0; None: not known. `why_unknown` says
-    what is missing; empty: nothing."""
+    """What one execution is estimated to have earned, in 10^-7 dollars, at least 0; None: not known."""
 
-    liquidity_e7: int | None = 0
-    volume_e7: int | None = 0
-    why_unknown: str = ""
+    liquidity_e7: int | None
+    volume_e7: int | None
 
 
-NO_REWARDS: Final = Rewards()
+UNKNOWN_REWARDS: Final = Rewards(liquidity_e7=None, volume_e7=None)
 
 
 class SideScore(msgspec.Struct, frozen=True):

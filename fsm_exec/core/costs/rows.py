@@ -1,5 +1,5 @@
-"""Rows that the store keeps of books, costs, markouts and forecasts: decimal strings, None where a figure is not
-known."""
+"""Rows that the store keeps of books, costs, rewards, markouts and forecasts: decimal strings, None where a figure is
+not known."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BookRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class MetricsRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `execution_metrics`. Decimal strings, whole seconds, exact 10^-7 dollar totals; None = unknown.
-    Positive = cost, but for `price_improvement`."""
+    Positive = cost, but for `price_improvement`. The rewards, at most 0, are no part of the shortfall."""
 
     execution_id: str
     target_quantity: str
@@ -81,6 +81,14 @@ class MetricsRow(msgspec.Struct, frozen=True, kw_only=True):
     cancels_per_fill: str | None = None
     unresolved: int | None = None
     rejected: str | None = None
+    liquidity_reward_e7: int | None = None
+    volume_reward_e7: int | None = None
+
+    @property
+    def rewards_e7(self) -> int:
+        """What the exchange's programmes are estimated to pay, as a cost: at most 0; what is not known counts
+        nothing."""
+        return (self.liquidity_reward_e7 or 0) + (self.volume_reward_e7 or 0)
 
 
 class ChildMetricsRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +108,15 @@ class ChildMetricsRow(msgspec.Struct, frozen=True, kw_only=True):
     time_to_first_fill: int | None
     time_to_full_fill: int | None
     walks: int
+
+
+class RewardRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of `execution_rewards`: what an execution earned of one programme, scored in so many seconds."""
+
+    execution_id: str
+    program_id: str
+    seconds: int
+    earned_e12: int
 
 
 class MarkoutRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,11 @@ class IncentiveProgram(msgspec.Struct, frozen=True, kw_only=True):
         """How long it runs, in whole seconds; at least one."""
         return max(1, (self.end_us - self.start_us) // US_PER_S)
 
+    @property
+    def scores_orders(self) -> bool:
+        """Whether it pays for resting orders, and states all that it takes to score them."""
+        return self.kind == "liquidity" and self.target_e2 is not None and self.discount_bps is not None
+
     def is_running(self, at_us: int) -> bool:
         return self.start_us <= at_us < self.end_us
 

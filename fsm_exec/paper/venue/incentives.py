@@ -59,7 +59,7 @@ class Incentives:
         self._shares[program.program_id] = defaultdict(int)
         self._snapshots[program.program_id] = 0
         now_us = self._timeline.now_us()
-        if program.kind == "liquidity":
+        if program.scores_orders:
             first_us = program.start_us + max(0, -(-(now_us - program.start_us) // US_PER_S)) * US_PER_S
             self._timeline.at(first_us, Rank.EXPIRY, program.program_id, lambda: self._snapshot(program, first_us))
         self._timeline.at(program.end_us, Rank.EXPIRY, program.program_id, lambda: self._end(program))

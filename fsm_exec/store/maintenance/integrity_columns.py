@@ -142,11 +142,11 @@ def _metrics(
         return
     volume = None if stored.market_volume is None else parse_count(stored.market_volume)
     done = count_messages(folded, rows)
-    skipped: frozenset[str] = frozenset()
+    skipped = frozenset(("liquidity_reward_e7", "volume_reward_e7"))  # measured of the market, not of the journal
     if stored.maker_fees is None:  # reckoned before there were such columns
-        skipped = _LATER
+        skipped |= _LATER
     elif not with_activity or stored.creates is None:
-        skipped = frozenset(MessageColumns.__annotations__) | {"unresolved"}
+        skipped |= frozenset(MessageColumns.__annotations__) | {"unresolved"}
     if "volume_incomplete" in stored.flags.split(","):
         skipped |= {"flags"}
     found = []

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from fsm_exec.core.costs.rows import BookRow, MarkoutDue, OpenForecast
+from fsm_exec.core.costs.rows import BookRow, MarkoutDue, OpenForecast, RewardRow
 from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.core.signals.forecasts import Forecast
 from fsm_exec.core.values.times import from_iso, to_iso
@@ -36,6 +36,9 @@ _RECENT = (
 _OLD = (
     "SELECT id FROM order_book_snapshots WHERE taken_at < ? AND (why = 'interval' OR why = 'decision') "
     "ORDER BY id LIMIT ?"
+)
+_REWARDS = (
+    f"SELECT {', '.join(RewardRow.__struct_fields__)} FROM execution_rewards WHERE execution_id = ? ORDER BY program_id"
 )
 EVER = "9999"  # later than any time's text
 _METHODS = f"SELECT {', '.join(MethodRow.__struct_fields__)} FROM methods ORDER BY name, version"
@@ -127,6 +130,15 @@ def book_of(row: tuple[Any, ...]) -> BookRow:
 def load_old_books(connection: sqlite3.Connection, before_us: int, at_most: int) -> tuple[int, ...]:
     """Load the numbers of books that retention may delete: never those that executions were priced by."""
     return tuple(number for (number,) in connection.execute(_OLD, (to_iso(before_us), at_most)))
+
+
+def load_rewards(connection: sqlite3.Connection, execution_id: str) -> list[RewardRow]:
+    """What an execution has earned so far, by programme. A row that is damaged is left out."""
+    return list(decode_rows(connection.execute(_REWARDS, (execution_id,)), _reward, []))
+
+
+def _reward(row: tuple[Any, ...]) -> RewardRow:
+    return struct_of(RewardRow, "execution_rewards", f"{row[0]} {row[1]}", RewardRow.__struct_fields__, row)
 
 
 def load_methods(connection: sqlite3.Connection, damage: list[str] | None = None) -> list[MethodRow]:
