@@ -29,8 +29,10 @@ from fsm_exec.core.account.limits import RiskLimits
 from fsm_exec.core.alerts.settings import AlertSettings
 from fsm_exec.core.errors import UserError, VenueError, VenueRefused
 from fsm_exec.core.market.book import Level
+from fsm_exec.core.market.client_order_id import parse_order_name
 from fsm_exec.core.market.orders import FillReport, OrderReport
 from fsm_exec.core.market.terms import MarketStatus
+from fsm_exec.core.text import one_line
 from fsm_exec.core.values.units import US_PER_MS, US_PER_S, CountE2, Outcome, PriceE4, PriceGrid, format_money
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
@@ -43,6 +45,12 @@ NOTICED_MS: Final = 1_000  # certain differences above this are worth a word
 
 LEVELS: Final = ("market", "event", "series", "account")
 WORST_CASE: Final = "max_worst_case_{level}_dollars"
+
+LOWEST_TIER: Final = "basic"
+ADVANCED_TIER: Final = (
+    "POST /account/api_usage_level/upgrade grants advanced for good and free, which triples what may be written (100 "
+    "to 300 tokens a second)"
+)
 
 REFUSALS: Final = {
     "header_timestamp_expired": "the clocks differ; synchronise this machine's clock",
@@ -199,9 +207,10 @@ async def check_account(loaded: LoadedConfig, key: SigningKey) -> list[Check]:
         if reachable.verdict == "fail":
             return [reachable]
         checks = [reachable, await _check_clock(client, wall, loaded.config.max_clock_skew_ms)]
-        signed = await _check_signature(client)
+        signed, tier = await _check_signature(client)
         checks.append(signed)
         if signed.verdict != "fail":
+            checks += [await _check_tier(client, tier)]
             checks += [await _check_balance_access(client), await _check_scopes(client, loaded.config.api_key_id)]
             checks.append(await _check_stream(client, heard))
         return checks
@@ -246,18 +255,35 @@ def clock_check(before_us: int, after_us: int, second_us: int, limit_ms: int) ->
     return Check("clock", "ok", text)
 
 
-async def _check_signature(client: KalshiClient) -> Check:
+async def _check_signature(client: KalshiClient) -> tuple[Check, str | None]:
+    """Check the signature; the second is the account's tier, as far as it is told."""
     try:
         limits = await client.account.fetch_limits()
     except VenueRefused as error:
-        return Check("signature", "fail", REFUSALS.get(error.code, str(error)))
+        return Check("signature", "fail", REFUSALS.get(error.code, str(error))), None
     except VenueError as error:
-        return Check("signature", "fail", str(error))
+        return Check("signature", "fail", str(error)), None
     rates = ", ".join(
         f"{name} not told" if bucket is None else f"{name} {bucket.refill_rate}/s up to {bucket.bucket_capacity}"
         for name, bucket in (("read", limits.read), ("write", limits.write))
     )
-    return Check("signature", "ok", f"accepted; tier {(limits.usage_tier or 'not told')[:40]}, tokens: {rates}")
+    tier = None if limits.usage_tier is None else one_line(limits.usage_tier[:40])
+    return Check("signature", "ok", f"accepted; tier {tier or 'not told'}, tokens: {rates}"), tier
+
+
+async def _check_tier(client: KalshiClient, tier: str | None) -> Check:
+    """Say whether a better tier is to be had for nothing. It is the owner's to ask for: nothing is sent."""
+    if tier is None:
+        return Check("tier", "ok", "not told")
+    if tier.lower() != LOWEST_TIER:
+        return Check("tier", "ok", f"{tier}: above the lowest, the next ones are earned by volume")
+    try:
+        names = await client.account.fetch_newest_order_names()
+    except VenueError as error:
+        return Check("tier", "warn", f"{tier}; {ADVANCED_TIER}; the last orders were not read: {error}")
+    if any(parse_order_name(name) for name in names):
+        return Check("tier", "ok", f"{tier}; {ADVANCED_TIER}, now: one of your last 100 orders came by the API")
+    return Check("tier", "ok", f"{tier}; {ADVANCED_TIER}, once one of your last 100 orders came by the API")
 
 
 async def _check_balance_access(client: KalshiClient) -> Check:

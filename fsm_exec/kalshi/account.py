@@ -16,16 +16,18 @@ from fsm_exec.core.market.account import Balance, Position, QueuePosition, Settl
 from fsm_exec.core.text import one_line
 from fsm_exec.core.values.units import ONE_DOLLAR_E4, US_PER_S, MoneyE6, PriceE4, parse_change, parse_count, parse_money
 from fsm_exec.kalshi import translate
-from fsm_exec.kalshi.endpoints import Endpoints, decode, log_left_out
+from fsm_exec.kalshi.endpoints import Endpoints, decode, log_left_out, readable_rows
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.rate_budget import RateBudget
 from fsm_exec.kalshi.translate import Malformed, malformed_as
 from fsm_exec.wire import account as wire
 from fsm_exec.wire.client_bodies import Balance as WireBalance
+from fsm_exec.wire.client_bodies import Order as WireOrder
 from fsm_exec.wire.field_values import missing_field, required_text
-from fsm_exec.wire.raw_listings import RawPositionsPage, RawSettlementsPage
+from fsm_exec.wire.raw_listings import RawOrdersPage, RawPositionsPage, RawSettlementsPage
 
 PAGE_ROWS: Final = 1_000
+NEWEST_ORDERS: Final = 100
 E6_PER_CENT: Final = 10_000
 E4_PER_CENT: Final = 100
 RESULT_MAX: Final = 40  # characters of a result's word
@@ -117,6 +119,12 @@ class KalshiAccount:
             return tuple(
                 QueuePosition(row.order_id, row.market_ticker or "", parse_count(row.queue_position_fp)) for row in rows
             )
+
+    async def fetch_newest_order_names(self) -> tuple[str, ...]:
+        """Fetch the client order ids of the newest hundred orders, "" for one without."""
+        content = await self._endpoints.fetch("/portfolio/orders", {"limit": str(NEWEST_ORDERS)})
+        rows = readable_rows(decode(content, RawOrdersPage).orders[:NEWEST_ORDERS], WireOrder, self._log)
+        return tuple(row.client_order_id or "" for row in rows)
 
     async def fetch_limits(self) -> wire.AccountLimits:
         return decode(await self._endpoints.fetch("/account/limits"), wire.AccountLimits)

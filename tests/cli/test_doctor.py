@@ -10,7 +10,9 @@ import pytest
 
 from fsm_exec.cli.config import TelemetrySettings
 from fsm_exec.cli.doctor import clock_check, states_check, telemetry_check
-from tests.cli.exchange import site
+from fsm_exec.core.market.client_order_id import client_order_id
+from fsm_exec.wire.rest import CreateOrder
+from tests.cli.exchange import TICKER, site
 from tests.cli.support import run
 
 S = 1_000_000
@@ -27,7 +29,7 @@ async def test_a_sound_installation(tmp_path: Path) -> None:
         code, output, errors = await place.run("doctor", "--config", place.config, "--json")
         assert (code, errors) == (0, "")
         found = verdicts(output)
-        names = "states configuration|risk|alerts|key file|exchange|clock|signature|account|permissions|stream"
+        names = "states configuration|risk|alerts|key file|exchange|clock|signature|tier|account|permissions|stream"
         assert set(found) == set(names.replace("states ", "states|").split("|"))
         assert {name for name, verdict in found.items() if verdict != "ok"} <= {"permissions"}
         code, text, _ = await place.run("doctor", "--config", place.config)
@@ -37,6 +39,45 @@ async def test_a_sound_installation(tmp_path: Path) -> None:
         assert "key.pem: an RSA key, readable by this user alone" in text
     body = "".join((tmp_path / "key.pem").read_text().splitlines()[1:-1])
     assert body not in output + text
+
+
+async def test_when_the_advanced_tier_is_to_be_had(tmp_path: Path) -> None:
+    """Once an order of ours is among the last hundred; not asked for unasked, and not offered to who has it."""
+
+    async def tier() -> str:
+        code, output, _ = await place.run("doctor", "--config", place.config, "--json")
+        assert code == 0
+        return next(str(check["text"]) for check in json.loads(output)["checks"] if check["name"] == "tier")
+
+    def order(name: str) -> None:
+        place.exchange.create_order(
+            place.account,
+            CreateOrder(
+                ticker=TICKER,
+                side="bid",
+                price="0.01",
+                count="1",
+                client_order_id=name,
+                time_in_force="good_till_canceled",
+                self_trade_prevention_type="taker_at_cross",
+            ),
+        )
+
+    async with site(tmp_path) as place:
+        order("by-hand")
+        said = await tier()
+        assert said.startswith("basic; POST /account/api_usage_level/upgrade grants advanced for good and free")
+        assert said.endswith(
+            "triples what may be written (100 to 300 tokens a second), once one of your last 100 orders came by the API"
+        )
+        order(client_order_id("a" * 10, "e000001", 1, 1))
+        assert (await tier()).endswith(", now: one of your last 100 orders came by the API")
+        assert not place.gate.rate_limiter.is_upgraded(place.account)
+        for number in range(100):
+            order(f"by-hand-{number}")
+        assert "once one of your last" in await tier()
+        place.gate.rate_limiter.upgrade(place.account)
+        assert await tier() == "advanced: above the lowest, the next ones are earned by volume"
 
 
 @pytest.mark.parametrize(
