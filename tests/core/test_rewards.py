@@ -19,8 +19,8 @@ from fsm_exec.core.costs.rewards import (
 )
 from fsm_exec.core.errors import LocalError
 from fsm_exec.core.market.incentives import IncentiveListing, IncentiveProgram
+from fsm_exec.core.market.price_structures import grid_of
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4, PriceGrid, parse_count, parse_price
-from fsm_exec.paper.grids import grid_of
 
 DAY_US = 86_400_000_000
 
