@@ -58,6 +58,7 @@ GROUPS = {
         "alerts": "daemon.alert_commands:alerts",
         "replay": "database.replay:replay",
         "report": "lab.report:report",
+        "fork": "lab.fork:fork",
         "review": "database.review:review",
         "forecasts": "database.forecasts:forecasts",
     },

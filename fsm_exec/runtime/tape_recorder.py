@@ -168,6 +168,8 @@ class TapeRecorder:
         most = HELD_MAX // (2 * max(1, len(self._markets)))
         is_full = at_us - market.recent_since_us >= self._before_us or len(market.recent) >= most
         if not market.recent or is_full:
+            if market.recent and not has_book and not is_trade:
+                market.recent.append(self._line)  # so that the book that follows is the one these frames lead to
             market.earlier, market.recent, market.recent_since_us = market.recent, [], at_us
             if not has_book:
                 market.recent.append((at_us, book_frame(ticker, feed.book)))

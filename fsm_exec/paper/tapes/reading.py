@@ -28,7 +28,7 @@ def read_tape(path: Path, *, category: str = "Recorded") -> Tape:
     events: list[TapeEvent] = []
     for line in frames:
         try:
-            change = _change(ws.decode_message(line.frame), header.ticker)
+            change = change_of(ws.decode_message(line.frame), header.ticker)
         except (msgspec.DecodeError, UnitError) as error:
             raise UserError(
                 f"recording {path}: a {line.frame.type} frame is damaged ({error}); use a whole recording"
@@ -42,14 +42,15 @@ def read_tape(path: Path, *, category: str = "Recorded") -> Tape:
     if any(later[0] < earlier[0] for earlier, later in pairwise(events)):
         raise UserError(f"recording {path}: its times run backwards; sort it by time of receipt")
     try:
-        ordered = order_within_moments(_move_trades_to_their_decreases(events))
+        ordered = order_within_moments(move_trades_to_their_decreases(events))
     except ImpossibleBook as error:
         raise UserError(f"recording {path}: {error}; use another recording") from error
     tape_of = tape_header(header.ticker, header.price_level_structure, category=category)
     return Tape(tape_of, tuple(ordered), frames.cut_off)
 
 
-def _change(message: ws.Message, ticker: str) -> Change | None:
+def change_of(message: ws.Message, ticker: str) -> Change | None:
+    """What a message says of this market's book and trades; None: nothing. Raises UnitError."""
     match message:
         case ws.BookSnapshot() if message.market_ticker == ticker:
             return BookSnapshot(_levels(message.yes_dollars_fp), _levels(message.no_dollars_fp))
@@ -69,7 +70,7 @@ def _levels(levels: list[WireLevel] | None) -> tuple[BookLevel, ...]:
     return tuple((parse_price(price), parse_count(count)) for price, count in levels or ())
 
 
-def _move_trades_to_their_decreases(events: list[TapeEvent]) -> list[TapeEvent]:
+def move_trades_to_their_decreases(events: list[TapeEvent]) -> list[TapeEvent]:
     """Move each trade to just before the nearest decrease of its level by its size, if one is near in time.
 
     A decrease belongs to one trade at most; a trade without one stays where it is.
