@@ -73,6 +73,7 @@ GROUPS = {
         "simulate": "lab.simulate:simulate_command",
         "fidelity": "lab.fidelity:fidelity",
         "record": "exchange.record:record",
+        "tapes": "lab.tapes:tapes",
     },
     "Care": {
         "doctor": "doctor:doctor",

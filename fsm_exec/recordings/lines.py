@@ -78,7 +78,8 @@ def read_header(path: Path) -> tuple[Header, Lines]:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if is_cut(first[1]) and first[1].startswith(HEADER_START):
             raise nothing from error
-        raise UserError(f"recording {path}: line 1 is no recording header; give a {FORMAT} file") from error
+        remedy = f"give a {FORMAT} file; fsm-exec import makes one of a raw log"
+        raise UserError(f"recording {path}: line 1 is no recording header; {remedy}") from error
     if header.format != FORMAT:
         raise UserError(f"recording {path}: format {header.format[:40]!r} is not {FORMAT}; give a file of that format")
     return header, lines

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import trio
@@ -109,3 +110,35 @@ async def test_paper_plays_it(tmp_path: Path, made: dict[str, Path], kind: str) 
         process.send_signal(signal.SIGINT)
         with trio.fail_after(30):
             await process.wait()
+
+
+def test_tapes_lists_them_all(tmp_path: Path, made: dict[str, Path]) -> None:
+    """One row each, as JSON and as a table of 80 columns; what cannot be read is said behind them, exit 1."""
+    directory = made["whole"].parent
+    done = invoke(tmp_path, "tapes", str(directory), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = {Path(row["file"]).name.removesuffix(".jsonl.gz"): row for row in json.loads(done.stdout)["tapes"]}
+    assert set(rows) == {kind.replace(" ", "-") for kind in KINDS}
+    whole = rows["whole"]
+    assert {row["product"] for row in rows.values()} == {"KXSMALL"}
+    assert [name for name, row in rows.items() if row["cut_off"]] == ["cut-off"]
+    assert {name: row["gaps"] for name, row in rows.items() if row["gaps"]} == {"two-snapshots": 1}
+    assert (rows["without-trades"]["trades"], rows["without-trades"]["book_events"]) == (0, whole["book_events"])
+    assert float(rows["tapered"]["spread_cents"]) == pytest.approx(float(whole["spread_cents"]) / 10, abs=0.01)
+    assert rows["crossed-for-no-time"]["spread_cents"] == whole["spread_cents"]
+    assert rows["fractional"]["thin_share"] > whole["thin_share"]
+    (tmp_path / "raw.jsonl").write_text('{"type":"ok"}\n')
+    with patch.dict("os.environ", COLUMNS="80"):
+        done = invoke(tmp_path, "tapes", str(directory), str(tmp_path / "raw.jsonl"))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "no recording header; give a kalshi-ws-recording/1 file; fsm-exec import makes one" in done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert all(name in done.stdout for name in rows)
+
+
+@pytest.mark.parametrize(("place", "says"), [("nowhere", "no such file"), (".", "no recording")])
+def test_tapes_of_nothing_are_refused(tmp_path: Path, place: str, says: str) -> None:
+    """A place that is not there, a directory without a recording: exit 2, one line."""
+    done = invoke(tmp_path, "tapes", place)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert says in done.stderr

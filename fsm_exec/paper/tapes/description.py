@@ -1,0 +1,70 @@
+"""What a tape is, in a line: how long, how much came, how wide and thin its book was."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
+
+THIN_E2: Final = CountE2(50_00)
+
+
+class Description(NamedTuple):
+    """`spread_e4` is the mean over the time both sides are there, None if they never are; `thin_bp` the share of that
+    time, in ten-thousandths, in which the thinner of the two best levels holds less than 50 contracts. `gaps` counts
+    later snapshots: the feed was down before each, and that time is in no mean."""
+
+    book_events: int
+    trades: int
+    gaps: int
+    spread_e4: int | None
+    thin_bp: int | None
+
+
+class _Sums:
+    """Of the times in which both sides were there."""
+
+    def __init__(self) -> None:
+        self.two_sided_us = self.spread_us = self.thin_us = 0
+
+    def add(self, book: Book, lasted_us: int) -> None:
+        yes, no = book.best_bid("yes"), book.best_bid("no")
+        if yes is not None and no is not None:
+            self.two_sided_us += lasted_us
+            self.spread_us += lasted_us * (ONE_DOLLAR_E4 - yes - no)
+            self.thin_us += lasted_us * (min(book.yes[yes], book.no[no]) < THIN_E2)
+
+
+def describe_tape(tape: Tape) -> Description:
+    """Go through a tape once."""
+    book, sums = Book(), _Sums()
+    trades = snapshots = 0
+    since_us = tape.first_us
+    for at_us, change in tape.events:
+        if at_us > since_us:
+            if not isinstance(change, BookSnapshot):
+                sums.add(book, at_us - since_us)
+            since_us = at_us
+        match change:
+            case Trade():
+                trades += 1
+            case BookSnapshot():
+                snapshots += 1
+                book = Book(change.yes, change.no)
+            case BookDelta():
+                book.change(change.outcome, change.price_e4, change.delta_e2)
+    known_us = sums.two_sided_us
+    return Description(
+        book_events=len(tape.events) - trades - snapshots,
+        trades=trades,
+        gaps=snapshots - 1,
+        spread_e4=round_half_up(sums.spread_us, known_us) if known_us else None,
+        thin_bp=round_half_up(sums.thin_us * 10_000, known_us) if known_us else None,
+    )
+
+
+def round_half_up(part: int, whole: int) -> int:
+    """Divide, to the nearest whole number. Both must not be negative, `whole` above zero."""
+    return (2 * part + whole) // (2 * whole)
