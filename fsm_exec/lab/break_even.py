@@ -3,13 +3,13 @@
     trades needed = cost / what one trade saves, rounded up
     cost          = hours x dollars an hour
 
-What one trade saves, where the database holds both kinds of method, is the all-in cost (implementation shortfall,
-dollars a contract, of the whole target) of the limits that stay where they were put, less that of the methods that
-walk, times the mean size of a trade. Both means are ratios of exact sums. The two kinds did not work the same trades,
-so nothing can be paired: each mean has its own 95 % interval, from its variance between blocks (a market and 15
-minutes) with Student's quantile, and the difference has the root of their squared widths. Whoever ended an execution
-early ended the comparison too, so those are left out. Otherwise the saving is assumed: a share of what a trade has cost
-at its fill prices on average.
+What one trade saves, where the database holds both kinds of method, is the all-in cost (implementation shortfall less
+estimated rewards, dollars a contract, of the whole target) of the limits that stay where they were put, less that of
+the methods that walk, times the mean size of a trade. Both means are ratios of exact sums. The two kinds did not work
+the same trades, so nothing can be paired: each mean has its own 95 % interval, from its variance between blocks (a
+market and 15 minutes) with Student's quantile, and the difference has the root of their squared widths. Whoever ended
+an execution early ended the comparison too, so those are left out. Otherwise the saving is assumed: a share of what a
+trade has cost at its fill prices on average.
 
 For scale: 40 hours at 50 dollars, saved by 1 % of trades of 400 dollars, are the reference design's 500 trades.
 """
@@ -101,7 +101,7 @@ def _trades(cost_e6: int, saving_e6: int) -> int | None:
 
 def _cost(rows: Sequence[EndedRow]) -> Fraction:
     """10^-7 dollars for a hundredth of a contract."""
-    return Fraction(sum(row.shortfall_e7 or 0 for row in rows), sum(row.target_e2 for row in rows))
+    return Fraction(sum(row.cost_e7 or 0 for row in rows), sum(row.target_e2 for row in rows))
 
 
 def _half_width(rows: Sequence[EndedRow]) -> float | None:
@@ -109,7 +109,7 @@ def _half_width(rows: Sequence[EndedRow]) -> float | None:
     mean = float(_cost(rows))
     residuals: dict[tuple[str, int], float] = defaultdict(float)
     for row in rows:
-        residuals[block_of(row)] += (row.shortfall_e7 or 0) - mean * row.target_e2
+        residuals[block_of(row)] += (row.cost_e7 or 0) - mean * row.target_e2
     blocks = len(residuals)
     if blocks < BLOCKS_MIN:
         return None

@@ -14,9 +14,11 @@ from fsm_exec.cli.output import say
 from fsm_exec.cli.tables.columns import LATE, Column, figures, names, open_console, print_rendered, print_table, words
 from fsm_exec.cli.tables.times import clock_if_near, day_and_clock
 from fsm_exec.control.schema import ExecutionDetail, ExecutionSummary, Quote
+from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.execution.reduce_only import POSITION_GONE
 from fsm_exec.core.market.limits import LIMIT_BELOW_MARKET
 from fsm_exec.core.values.short_text import trim_count, trim_dollars
+from fsm_exec.core.values.units import CountE2, parse_count, rounded_ratio
 
 CLOCK: Final = slice(len("2023-04-10T"), len("2023-04-10T18:00:00"))  # of a time, what a person reads within a day
 ENDED: Final = ("filled", "cancelled")
@@ -60,7 +62,7 @@ def state_of(execution: ExecutionSummary) -> str:
     return f"{execution.state} ({', '.join(details)})"
 
 
-def print_detail(detail: ExecutionDetail) -> None:
+def print_detail(detail: ExecutionDetail, *, with_rewards: bool = True) -> None:
     """Print one execution: what was wanted, how it stands, its orders, fills, cost and the end of its journal."""
     page = open_console()
     heads = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -107,9 +109,19 @@ def print_detail(detail: ExecutionDetail) -> None:
             ],
             ("fill rate", "average price", "shortfall", "fees in all", "flags"),
         )
+        if with_rewards and (cost.liquidity_reward_e7, cost.volume_reward_e7) != (0, 0):
+            _print_rewards(cost, parse_count(cost.target_quantity))
     _print_journal(detail)
     for line in detail.damage:
         say(f"damaged: {line}")
+
+
+def _print_rewards(cost: MetricsRow, target: CountE2) -> None:
+    """Print what programmes pay, as a cost, and the whole with it."""
+    figures_e7 = (cost.liquidity_reward_e7, cost.volume_reward_e7, cost.cost_e7)
+    row = ["not known" if value is None else str(rounded_ratio(value, target * 10**5, 6)) for value in figures_e7]
+    title = "rewards, estimated until the exchange pays, in dollars per contract"
+    _print_rows(title, [row], ("for liquidity", "for volume", "cost with them"))
 
 
 def _heads(detail: ExecutionDetail) -> Iterator[tuple[str, str]]:

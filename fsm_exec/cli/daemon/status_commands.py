@@ -56,14 +56,19 @@ ORDER_COUNTS: Final = frozenset({"live_orders", "unknown_orders", "settling_orde
 @click.command()
 @click.argument("execution_id")
 @click.option("--journal", "lines", type=click.IntRange(0, JOURNAL_LINES_MAX), default=10, show_default=True)
+@click.option("--without-rewards", is_flag=True, help="Leave out what the exchange's programmes are estimated to pay.")
 @daemon_command
-def show(daemon: Client, execution_id: str, lines: int, *, as_json: bool) -> None:
+def show(daemon: Client, execution_id: str, lines: int, *, without_rewards: bool, as_json: bool) -> None:
     """Show one execution: its orders, fills, cost, and the last lines of its journal."""
     detail = daemon.show(execution_id, lines)
     if as_json:
-        print_json(detail)
+        document = msgspec.to_builtins(detail)
+        if without_rewards and document["metrics"] is not None:
+            for column in ("liquidity_reward_e7", "volume_reward_e7"):
+                del document["metrics"][column]
+        say_json(document, indent=2)
     else:
-        print_detail(detail)
+        print_detail(detail, with_rewards=not without_rewards)
 
 
 @click.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, cast, get_args
 
 import click
+from msgspec.structs import replace
 
 from fsm_exec.cli.database import review_tables
 from fsm_exec.cli.database.damage import say_damage
@@ -35,6 +36,7 @@ PLAY: Final = ("embedded", "paper")  # exchanges that know no volume from before
 @click.option("--hours", help="What adopting would take, for the break-even; up to 2 decimals.")
 @click.option("--hourly-cost", help="Dollars an hour.")
 @click.option("--saving", help="Per cent of a trade's price to assume where the database has nothing to compare.")
+@click.option("--without-rewards", is_flag=True, help="Leave out what the exchange's programmes are estimated to pay.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def review(
     database: Path,
@@ -43,6 +45,7 @@ def review(
     hours: str | None,
     hourly_cost: str | None,
     saving: str | None,
+    without_rewards: bool,
     as_json: bool,
 ) -> None:
     """Judge weeks of trading: does slippage, do fill failures, do thin markets call for the depth walker?"""
@@ -59,6 +62,8 @@ def review(
             load_opportunities(found.connection, since_us, damage),
         )
         (environment,) = found.connection.execute("SELECT environment FROM meta").fetchone()
+    if without_rewards:
+        rows = [replace(row, rewards_e7=0) for row in rows]
     everything = figures(rows, chances)
     review = review_tables.Review(
         figures=everything,

@@ -27,6 +27,7 @@ GIVEN_PER_EXECUTION = "--execution names one execution of a database"
 @click.option("--baseline", default="passive_mid", show_default=True, help="Of an experiment: what others are held to.")
 @click.option("--methods", help="Of an experiment: only these, separated by commas.")
 @click.option("--each-tape", is_flag=True, help="Of an experiment: also each tape alone.")
+@click.option("--without-rewards", is_flag=True, help="Leave out what the exchange's programmes are estimated to pay.")
 @click.option("--out", type=click.Path(path_type=Path), help="The file.  [default: beside SOURCE]")
 @click.option("--force", is_flag=True, help="Write over a page that is there.")
 def report(
@@ -36,6 +37,7 @@ def report(
     baseline: str,
     methods: str | None,
     each_tape: bool,
+    without_rewards: bool,
     out: Path | None,
     force: bool,
 ) -> None:
@@ -59,10 +61,10 @@ def report(
         )
     elif execution is not None:
         named = None if recording is None else NamedTape(recording.name, load_tape(recording))
-        title, facts, sections = drawing.execution_sections(file, execution, named)
+        title, facts, sections = drawing.execution_sections(file, execution, named, with_rewards=not without_rewards)
     else:
-        title, facts, sections = drawing.overview_sections(file, damage)
-        pictures = drawing.overview_pictures(file, sections)
+        title, facts, sections = drawing.overview_sections(file, damage, with_rewards=not without_rewards)
+        pictures = drawing.overview_pictures(file, sections, with_rewards=not without_rewards)
     write_page(target, drawing.render_page(title, facts, sections, pictures).encode())
     say(f"report: {target.resolve()}")
     say_damage(damage)

@@ -13,7 +13,7 @@ from fsm_exec.core.values.units import CountE2, MoneyE6, parse_count, parse_mone
 from fsm_exec.store.alert_rows import Quarantine
 
 STEP: Final = re.compile(r"(execution|child_order) \S+: \w+ -\w+-> (\w+)", re.ASCII)
-PARTS: Final = ("delay", "spread", "drift", "fees", "opportunity", "over_fill")
+PARTS: Final = ("delay", "spread", "drift", "fees", "opportunity", "over_fill", "liquidity_reward", "volume_reward")
 MEASURED_KEPT_MAX: Final = 4_096  # executions whose cost is taken off again when a late fill changes it
 
 

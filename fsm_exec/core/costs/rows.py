@@ -90,6 +90,15 @@ class MetricsRow(msgspec.Struct, frozen=True, kw_only=True):
         nothing."""
         return (self.liquidity_reward_e7 or 0) + (self.volume_reward_e7 or 0)
 
+    @property
+    def cost_e7(self) -> int | None:
+        """The shortfall with the rewards; None: it is not known."""
+        return None if self.shortfall_e7 is None else self.shortfall_e7 + self.rewards_e7
+
+    def without_rewards(self) -> MetricsRow:
+        """Return the row of an execution that no programme pays."""
+        return msgspec.structs.replace(self, liquidity_reward_e7=0, volume_reward_e7=0)
+
 
 class ChildMetricsRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of `child_metrics`: the same of one order, times from when it was sent."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import UserError
@@ -35,15 +36,18 @@ NEAR_PHOTOGRAPH_US: Final = 1_000_000
 
 
 def execution_sections(
-    database: Path, execution_id: str, recording: NamedTape | None
+    database: Path, execution_id: str, recording: NamedTape | None, *, with_rewards: bool = True
 ) -> tuple[str, list[tuple[str, str]], list[Section]]:
     """Title, facts and sections of one execution. With `recording` its market's whole book is drawn from it.
+    `with_rewards`: its cost is shown with what programmes are estimated to pay.
 
     Raises UserError for an execution that is not there and a recording that does not cover it, and CorruptSnapshot for
     a journal that cannot be folded.
     """
     with open_read_only(database) as looked:
         found = load_history(looked.connection, execution_id)
+        if found.metrics is not None and not with_rewards:
+            found = replace(found, metrics=found.metrics.without_rewards())
         rows = list(replay_rows(found.journal))
         if not rows:
             raise UserError(f"execution {execution_id} has no journal; see: fsm-exec db check")
@@ -190,7 +194,10 @@ def _shortfall(execution: Execution, metrics: MetricsRow | None) -> str:
         return "not reckoned yet" if execution.is_ended else "not before its end"
     if metrics.shortfall_e7 is None:
         return "not known; see below"
-    return f"{cents_per_contract(metrics.shortfall_e7, execution.target_e2)} cents per contract (positive is a cost)"
+    each = f"{cents_per_contract(metrics.shortfall_e7, execution.target_e2)} cents per contract (positive is a cost)"
+    if not metrics.rewards_e7 or metrics.cost_e7 is None:
+        return each
+    return f"{each}; {cents_per_contract(metrics.cost_e7, execution.target_e2)} with the estimated rewards"
 
 
 def _writes(execution: Execution, metrics: MetricsRow | None) -> str:

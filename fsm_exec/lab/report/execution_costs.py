@@ -1,12 +1,13 @@
 """What one execution cost, from the exact totals that are stored: a waterfall, and the same numbers as a table.
 
-The parts add up to the shortfall as integers of 10^-7 dollars; what is shown in cents per contract is rounded for
-display, so its last digit may differ from the sum.
+The parts add up to the shortfall as integers of 10^-7 dollars, and with the estimated rewards to the cost; what is
+shown in cents per contract is rounded for display, so its last digit may differ from the sum.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from plotly.graph_objects import Figure, Waterfall
 
@@ -26,6 +27,11 @@ PARTS: Final = (
     ("opportunity", "opportunity", "buying the unfilled rest from the deadline's book, fees included"),
     ("over_fill", "over-fill", "selling back what was bought beyond the target"),
 )
+REWARDS: Final = (
+    ("liquidity_reward", "liquidity reward", "what a programme pays for resting orders, an estimate until it pays"),
+    ("volume_reward", "volume reward", "what a programme pays for contracts traded, an estimate until it pays"),
+)
+UNKNOWN_REWARDS: Final = "What programmes pay is not known"
 FLAGS: Final = {
     "no_arrival_mid": "there was no two-sided book at acceptance, so nothing to measure from",
     "no_deadline_book": "the book at the deadline is not known, so the unfilled rest has no price",
@@ -62,30 +68,45 @@ def cost_section(execution: Execution, metrics: MetricsRow | None) -> Section:
         )
     note = (
         "All-in shortfall against the mid at acceptance, in cents per contract of the target; positive is a cost, "
-        "negative a gain. Its parts add up exactly." + (f" Note: {words}." if words else "")
+        "negative a gain. Its parts add up exactly."
+        + (f" Note: {words}." if words else "")
+        + (f" {UNKNOWN_REWARDS}." if None in (metrics.liquidity_reward_e7, metrics.volume_reward_e7) else "")
     )
-    return Section(title, note, _waterfall(parts, execution.target_e2), _table(parts, execution.target_e2))
+    steps = [_Step(label, value, "relative", means) for (_, label, means), value in zip(PARTS, parts, strict=True)]
+    steps.append(_Step("shortfall", sum(parts), "total", "all of them"))
+    rewards = [
+        _Step(label, found, "relative", means)
+        for field, label, means in REWARDS
+        if (found := getattr(metrics, f"{field}_e7"))
+    ]
+    if rewards:
+        steps += [*rewards, _Step("cost", sum(parts) + metrics.rewards_e7, "total", "with the estimated rewards")]
+    return Section(title, note, _waterfall(steps, execution.target_e2), _table(steps, execution.target_e2))
 
 
-def _waterfall(parts: list[int], target: CountE2) -> Figure:
-    total = sum(parts)
-    values = [*parts, total]
+class _Step(NamedTuple):
+    """One step of the waterfall, in 10^-7 dollars; a `measure` of `total` sums up what stands before it."""
+
+    label: str
+    value: int
+    measure: str
+    means: str
+
+
+def _waterfall(steps: Sequence[_Step], target: CountE2) -> Figure:
     figure = Figure(
         Waterfall(
-            x=[label for _, label, _ in PARTS] + ["shortfall"],
-            y=[value / (target * 1_000) for value in values],
-            measure=["relative"] * len(parts) + ["total"],
-            text=[cents_per_contract(value, target, 2) for value in values],
+            x=[step.label for step in steps],
+            y=[step.value / (target * 1_000) for step in steps],
+            measure=[step.measure for step in steps],
+            text=[cents_per_contract(step.value, target, 2) for step in steps],
             textposition="outside",
             cliponaxis=False,
             increasing={"marker": {"color": COST}},
             decreasing={"marker": {"color": GAIN}},
             totals={"marker": {"color": INK}},
             connector={"line": {"color": "#9fb0c0", "width": 1}},
-            hovertext=[
-                f"{means}<br>{cents_per_contract(v, target)} c" for (_, _, means), v in zip(PARTS, parts, strict=True)
-            ]
-            + [f"all of them<br>{cents_per_contract(total, target)} c"],
+            hovertext=[f"{step.means}<br>{cents_per_contract(step.value, target)} c" for step in steps],
             hoverinfo="text",
         )
     )
@@ -93,9 +114,8 @@ def _waterfall(parts: list[int], target: CountE2) -> Figure:
     return apply_theme(figure, height=300, legend=False)
 
 
-def _table(parts: list[int], target: CountE2) -> Table:
-    rows = [(*_row(label, value, target), means) for (_, label, means), value in zip(PARTS, parts, strict=True)]
-    rows.append((*_row("shortfall", sum(parts), target), "all of them"))
+def _table(steps: Sequence[_Step], target: CountE2) -> Table:
+    rows = [(*_row(step.label, step.value, target), step.means) for step in steps]
     columns = ("part", "cents per contract", "dollars", "what it is")
     return Table(columns, rows, frozenset(columns[1:3]))
 

@@ -22,7 +22,7 @@ from fsm_exec.lab.statistics import Estimate, estimate
 from fsm_exec.store.reads.report_queries import Markout, WorkedExecution
 
 ENDED: Final = ("filled", "cancelled")
-PARTS: Final = ("delay", "spread", "drift", "fees", "opportunity", "over_fill")
+PARTS: Final = ("delay", "spread", "drift", "fees", "opportunity", "over_fill", "liquidity_reward", "volume_reward")
 MARKOUTS_S: Final = (1, 5, 30, 300)
 E7_OF_CENTS_E2: Final = 1_000  # 10^-7 dollars over hundredths of a contract: divided by this, cents per contract
 BUNDLES: Final = 200  # more blocks than this are drawn in bundles: as independent, and a bootstrap of seconds
@@ -38,8 +38,8 @@ class Scored(NamedTuple):
 
     @property
     def cost(self) -> Decimal | None:
-        """All-in, cents per contract."""
-        total = self.metrics.shortfall_e7
+        """All-in, estimated rewards taken off, cents per contract."""
+        total = self.metrics.cost_e7
         return None if total is None else cents(total, self.worked.target_e2)
 
 
@@ -69,10 +69,10 @@ class MethodTableRow(NamedTuple):
     walks: Decimal
 
 
-def score_executions(executions: Iterable[WorkedExecution]) -> list[Scored]:
-    """Those that have ended by themselves and been reckoned."""
+def score_executions(executions: Iterable[WorkedExecution], *, with_rewards: bool = True) -> list[Scored]:
+    """Those that have ended by themselves and been reckoned, with what programmes pay or as if there were none."""
     return [
-        Scored(e, e.metrics)
+        Scored(e, e.metrics if with_rewards else e.metrics.without_rewards())
         for e in executions
         if e.metrics is not None and e.state in ENDED and e.reason not in BY_OWNER
     ]
@@ -157,7 +157,9 @@ def _row(
     priced = [one for one in members if one.metrics.shortfall_e7 is not None]
     priced_e2 = sum(one.worked.target_e2 for one in priced)
     parts = {
-        name: cents(sum(getattr(one.metrics, f"{name}_e7") for one in priced), priced_e2) for name in PARTS if priced
+        name: cents(sum(getattr(one.metrics, f"{name}_e7") or 0 for one in priced), priced_e2)
+        for name in PARTS
+        if priced
     }
     gains, missing = _markouts(members, markouts)
     writes = [known for one in members if (known := _writes(one.metrics)) is not None]
@@ -189,7 +191,7 @@ def _estimate(priced: Sequence[Scored]) -> Estimate:
     blocks: dict[BlockId, list[int]] = defaultdict(lambda: [0, 0])
     for one in priced:
         total = blocks[numbered[one.worked.ticker, one.worked.accepted_us]]
-        total[0] += one.metrics.shortfall_e7 or 0
+        total[0] += one.metrics.cost_e7 or 0
         total[1] += one.worked.target_e2
     bundles = [[0, 0] for _ in range(min(BUNDLES, len(blocks)))]
     for number, block in enumerate(sorted(blocks, key=lambda each: (str(each.market), each.number))):

@@ -19,8 +19,9 @@ DEAREST: Final = 25
 COST: Final = "Cents per contract asked for, all fees included and what was not filled bought at the deadline."
 TABLE_NOTE: Final = (
     f"{COST} Positive is cost; markouts are gains of what was filled. delay, spread, drift, fees, "
-    "opportunity and over-fill add up to cost. arrival: paid above the mid at arrival, per contract filled. fill: "
-    "each execution alike; fill Q: by quantity. first, full: seconds until half of the executions had their first "
+    "opportunity, over-fill and rewards (estimated until the exchange pays) add up to cost. arrival: paid above the "
+    "mid at arrival, per contract filled. fill: each execution alike; fill Q: by quantity. first, full: seconds until "
+    "half of the executions had their first "
     "contract, and all of them. no cost: executions whose cost is not known, left out of the costs."
 )
 ROUGH: Final = f" ~: an interval from fewer than {BLOCKS_FEW} blocks ({BLOCK_WORDS}) is rough."
@@ -42,6 +43,9 @@ def dearest_table(members: Sequence[Scored]) -> Table:
         for cost, one in priced[:DEAREST]
     ]
     return Table(columns, rows, frozenset({"asked", "filled", "cost"}), "execution")
+
+
+MOSTLY_NOUGHT: Final = ("over-fill", "liquidity-reward", "volume-reward")
 
 
 def _columns(*, with_bucket: bool) -> tuple[str, ...]:
@@ -77,11 +81,11 @@ def method_table_of(rows: Sequence[MethodTableRow], *, with_bucket: bool) -> Tab
 
 
 def _without_blanks(table: Table) -> Table:
-    """Return the table without its empty columns; an over-fill of zero counts as empty."""
+    """Return the table without its empty columns; an over-fill or a reward of zero counts as empty."""
     kept = [
         place
         for place, name in enumerate(table.columns)
-        if any(row[place] not in (("", "0.00") if name == "over-fill" else ("",)) for row in table.rows)
+        if any(row[place] not in (("", "0.00") if name in MOSTLY_NOUGHT else ("",)) for row in table.rows)
     ]
     rows = [tuple(row[place] for place in kept) for row in table.rows]
     return Table(tuple(table.columns[place] for place in kept), rows, table.numbers)

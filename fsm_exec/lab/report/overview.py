@@ -47,9 +47,12 @@ PICTURES_NOTE: Final = (
 )
 
 
-def overview_sections(path: Path, damage: list[str] | None = None) -> tuple[str, list[tuple[str, str]], list[Section]]:
-    """Title, facts and sections of the database at `path`; rows that cannot be read are named in `damage`. Raises
-    UserError for what is none of ours, and for a database without an execution."""
+def overview_sections(
+    path: Path, damage: list[str] | None = None, *, with_rewards: bool = True
+) -> tuple[str, list[tuple[str, str]], list[Section]]:
+    """Title, facts and sections of the database at `path`; rows that cannot be read are named in `damage`.
+    `with_rewards`: costs are shown with what programmes are estimated to pay. Raises UserError for what is none of
+    ours, and for a database without an execution."""
     with open_read_only(path) as found:
         executions = report_queries.load_worked(found.connection, damage)
         markouts = report_queries.load_markouts(found.connection, damage)
@@ -57,7 +60,7 @@ def overview_sections(path: Path, damage: list[str] | None = None) -> tuple[str,
         exchange, halted = load_environment(found.connection), load_halted_at(found.connection)
     if not executions:
         raise UserError(f"{path} holds no execution, so there is nothing to report")
-    members = score_executions(executions)
+    members = score_executions(executions, with_rewards=with_rewards)
     facts = _facts(path, executions, members, exchange, halted)
     methods = sorted({e.method for e in executions})
     hues = colours(methods)
@@ -72,7 +75,7 @@ def overview_sections(path: Path, damage: list[str] | None = None) -> tuple[str,
     return f"Executions of {path.name}", facts, [*sections, _newest(executions)]
 
 
-def overview_pictures(path: Path, sections: Sequence[Section]) -> list[Picture]:
+def overview_pictures(path: Path, sections: Sequence[Section], *, with_rewards: bool = True) -> list[Picture]:
     """The pictures of the executions that the sections name, of the first of them at most `PICTURES`. What cannot be
     drawn says why."""
     names = [
@@ -81,12 +84,12 @@ def overview_pictures(path: Path, sections: Sequence[Section]) -> list[Picture]:
         if table.executions is not None
         for row in table.rows
     ]
-    return [_picture(path, name) for name in list(dict.fromkeys(names))[:PICTURES]]
+    return [_picture(path, name, with_rewards=with_rewards) for name in list(dict.fromkeys(names))[:PICTURES]]
 
 
-def _picture(path: Path, execution_id: str) -> Picture:
+def _picture(path: Path, execution_id: str, *, with_rewards: bool) -> Picture:
     try:
-        title, _, sections = execution_sections(path, execution_id, None)
+        title, _, sections = execution_sections(path, execution_id, None, with_rewards=with_rewards)
     except ExecError as error:
         return Picture(execution_id, f"Execution {execution_id}", [Section("Not drawn", str(error))])
     return Picture(execution_id, f"{title}. {sections[0].title}", sections[:PICTURE_AND_COST])

@@ -15,7 +15,13 @@ from fsm_exec.lab.report.method_table import PARTS, MethodTableRow
 from fsm_exec.lab.report.theme import INK, PALETTE, apply_theme
 
 ROW_PX, FRAME_PX = 34, 150
-PART_COLOURS: Final = dict(zip(PARTS, ("#B8C4CE", "#56789A", "#8FB8DE", "#E2B33C", "#A4452C", "#111111"), strict=True))
+PART_COLOURS: Final = dict(
+    zip(
+        PARTS,
+        ("#B8C4CE", "#56789A", "#8FB8DE", "#E2B33C", "#A4452C", "#111111", "#3E8E6E", "#8FC7AE"),
+        strict=True,
+    )
+)
 FILLED, OTHER_ENDS = "#3E8E6E", ("#B8C4CE", "#8FB8DE", "#E2B33C", "#A4452C", "#56789A", "#7F6000", "#CC79A7")
 
 

@@ -22,7 +22,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 _ENDED = (
     "SELECT e.execution_id, e.ticker, m.series, m.category, e.method, COALESCE(w.algorithm, substr(e.method, 1, "
     "instr(e.method || '@', '@') - 1)), e.accepted_at, e.reason, e.target_quantity, e.target_price, x.filled_quantity, "
-    "x.average_fill_price, x.slippage, x.arrival_mid, x.arrival_slippage, x.shortfall_e7 "
+    "x.average_fill_price, x.slippage, x.arrival_mid, x.arrival_slippage, x.shortfall_e7, "
+    "COALESCE(x.liquidity_reward_e7, 0) + COALESCE(x.volume_reward_e7, 0) "
     "FROM execution_state e LEFT JOIN markets m USING (ticker) LEFT JOIN execution_metrics x USING (execution_id) "
     "LEFT JOIN methods w ON w.name || '@' || w.version = e.method "
     "WHERE (e.state = 'filled' OR e.state = 'cancelled') AND e.accepted_at >= ? ORDER BY e.rowid"
@@ -34,8 +35,9 @@ _OPPORTUNITIES = (
 
 
 class EndedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution that has ended. None is unknown; `type` is the category. `slippage` is a share of the target
-    price, `arrival_slippage` dollars a contract above `arrival_mid`; `shortfall_e7` is all-in, of the whole target."""
+    """One execution that has ended. None is unknown; `type` is the category. `slippage` is a share of the target price,
+    `arrival_slippage` dollars a contract above `arrival_mid`; `shortfall_e7` is all-in, of the whole target;
+    `rewards_e7` what programmes are estimated to pay, at most 0."""
 
     ticker: str
     series: str | None
@@ -52,6 +54,12 @@ class EndedRow(msgspec.Struct, frozen=True, kw_only=True):
     arrival_mid: Decimal | None
     arrival_slippage: Decimal | None
     shortfall_e7: int | None
+    rewards_e7: int = 0
+
+    @property
+    def cost_e7(self) -> int | None:
+        """The shortfall with the rewards; None: it is not known."""
+        return None if self.shortfall_e7 is None else self.shortfall_e7 + self.rewards_e7
 
 
 class OpportunityRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,10 +119,12 @@ def _ended(
     filled_quantity: str | None,
     *measured: str | int | None,
 ) -> EndedRow:
-    *decimals, shortfall_e7 = measured
+    *decimals, shortfall_e7, rewards_e7 = measured
     average, slippage, mid, over_mid = (None if text is None else Decimal(text) for text in decimals)
     if shortfall_e7 is not None and not isinstance(shortfall_e7, int):
         raise TypeError("shortfall_e7 is no whole number")
+    if not isinstance(rewards_e7, int):
+        raise TypeError("liquidity_reward_e7 or volume_reward_e7 is no whole number")
     return EndedRow(
         ticker=ticker,
         series=series,
@@ -131,6 +141,7 @@ def _ended(
         arrival_mid=mid,
         arrival_slippage=over_mid,
         shortfall_e7=shortfall_e7,
+        rewards_e7=rewards_e7,
     )
 
 

@@ -29,7 +29,15 @@ PART_WORDS: Final = {
     "opportunity": "what is left, bought from the book, over the mid at the first order",
     "over_fill": "selling back what was bought beyond the target",
 }
-PART_NAMES: Final = {"over_fill": "over-fill"}
+REWARD_WORDS: Final = {
+    "liquidity_reward": "what a programme pays for resting orders, an estimate until it pays",
+    "volume_reward": "what a programme pays for contracts traded, an estimate until it pays",
+}
+PART_NAMES: Final = {
+    "over_fill": "over-fill",
+    "liquidity_reward": "liquidity reward",
+    "volume_reward": "volume reward",
+}
 
 
 class OrderLine(NamedTuple):
@@ -173,6 +181,7 @@ def cost_lines(
     """Return the parts: what they are of what is filled, and what they are of the whole by `end`, the stored result or
     what it would be by the book of then; the last line is their sum."""
     lines = [_cost_line(execution, part, steps, _in_end(end, part)) for part in PART_WORDS]
+    lines += [_cost_line(execution, part, steps, found) for part in REWARD_WORDS if (found := _in_end(end, part))]
     return [*lines, _cost_line(execution, "total", steps, _in_end(end, "total"))]
 
 
@@ -183,13 +192,13 @@ def _cost_line(execution: Execution, part: str, steps: Sequence[CostStep], in_en
         so_far="" if so_far is None else cents_each(so_far, execution.target_e2),
         dollars="" if so_far is None else dollars_e7(so_far),
         in_end="" if in_end is None else cents_each(in_end, execution.target_e2),
-        words=PART_WORDS.get(part, "all of them"),
+        words=(PART_WORDS | REWARD_WORDS).get(part, "all of them"),
     )
 
 
 def _in_end(end: Decomposition | MetricsRow | None, part: str) -> int | None:
     if isinstance(end, MetricsRow):
-        value: int | None = getattr(end, "shortfall_e7" if part == "total" else f"{part}_e7")
+        value: int | None = getattr(end, "cost_e7" if part == "total" else f"{part}_e7")
         return value
     return None if end is None else int(getattr(end, part))
 
