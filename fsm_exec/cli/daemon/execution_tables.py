@@ -120,7 +120,7 @@ def _print_rewards(cost: MetricsRow, target: CountE2) -> None:
     """Print what programmes pay, as a cost, and the whole with it."""
     figures_e7 = (cost.liquidity_reward_e7, cost.volume_reward_e7, cost.cost_e7)
     row = ["not known" if value is None else str(rounded_ratio(value, target * 10**5, 6)) for value in figures_e7]
-    title = "rewards, estimated until the exchange pays, in dollars per contract"
+    title = "rewards, estimated, $ per contract"
     _print_rows(title, [row], ("for liquidity", "for volume", "cost with them"))
 
 
