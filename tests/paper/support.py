@@ -18,6 +18,7 @@ from trio_websocket import WebSocketConnection
 
 from fsm_exec.core.values.units import CountE2, MoneyE6, Outcome, PriceE4, parse_count, parse_price
 from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.matching_engine.fill_models import FillModel
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 from fsm_exec.paper.server.auth import Authenticator, Credentials, KeyType
 from fsm_exec.paper.server.hosting import LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
@@ -77,11 +78,15 @@ class Floor:
     """A synchronous exchange with one market and one account, without any wire."""
 
     def __init__(
-        self, fee_type: str = "quadratic", cash: MoneyE6 = RICH, queue_model: QueueModel = "conservative"
+        self,
+        fee_type: str = "quadratic",
+        cash: MoneyE6 = RICH,
+        queue_model: QueueModel = "conservative",
+        fill_model: FillModel = "recorded",
     ) -> None:
         self.clock = HandClock()
         self.exchange = Exchange(Timeline(self.clock))
-        self.market = self.exchange.add_market(header(fee_type=fee_type), queue_model)
+        self.market = self.exchange.add_market(header(fee_type=fee_type), queue_model, fill_model)
         self.account = self.exchange.add_account(cash)
 
     def play(self, *changes: BookSnapshot | BookDelta | Trade) -> None:

@@ -3,7 +3,7 @@ the tape does and whatever three members send; and cash and contracts are conser
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 from hypothesis import example, given, settings
@@ -23,12 +23,13 @@ from fsm_exec.core.values.units import (
 )
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.matching_engine.fill_models import FillModel, shows_heads
 from fsm_exec.paper.matching_engine.orders import SelfTradePrevention
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade
 from fsm_exec.wire.rest import AmendOrder, CreateOrder
 from fsm_exec.wire.writes import DecreaseOrder
 from tests.paper.oracle import DOLLAR, Oracle, OracleFill, OracleOrder
-from tests.paper.support import TICKER, Floor
+from tests.paper.support import START_US, TICKER, Floor
 from tests.paper.test_money import worth
 
 PRICES = st.integers(42, 58).map(lambda cents: cents * 100)  # narrow: most commands meet something
@@ -57,11 +58,11 @@ COMMANDS = st.lists(
 class Pair:
     """The exchange and the oracle, told the same. `recorded` keeps the tape possible."""
 
-    def __init__(self) -> None:
-        self.floor = Floor("quadratic_with_maker_fees", MoneyE6(10**12))
+    def __init__(self, fill_model: FillModel) -> None:
+        self.floor = Floor("quadratic_with_maker_fees", MoneyE6(10**12), fill_model=fill_model)
         more = [self.floor.exchange.add_account(MoneyE6(10**12)) for _ in range(2)]
         self.accounts: list[Account] = [self.floor.account, *more]
-        self.oracle = Oracle()
+        self.oracle = Oracle(fill_model, heads)
         self.recorded = Book()
         self.worth = worth(self.floor)
 
@@ -213,8 +214,9 @@ class Pair:
             if order.status == "resting":
                 assert book.ahead_of(order) == self.oracle.ahead_of(said)
         for account in self.accounts:
-            told = [OracleFill(f.order.order_id, f.yes_price_e4, f.count_e2, f.is_taker) for f in account.fills]
+            told = [OracleFill(f.order.order_id, f.yes_price_e4, f.count_e2, f.cause) for f in account.fills]
             assert told == [f for f in self.oracle.fills if self.oracle.orders[f.order].account == account.account_id]
+            assert all(f.is_taker == (f.cause == "taken") for f in account.fills)
             assert account.position(TICKER).count_e2 == self.oracle.position(account.account_id)
         assert worth(self.floor) == self.worth
 
@@ -229,12 +231,28 @@ REDUCED = [
 """Two are to be bought back of a position of one: one trades, the other is cancelled."""
 
 
-@given(COMMANDS)
-@example(REDUCED)
+def heads(outcome: Outcome, price: int, count: int) -> bool:
+    """The coin of what happens now: the clock of a floor stands still."""
+    return shows_heads(TICKER, START_US, outcome, PriceE4(price), CountE2(count))
+
+
+AMENDED = [
+    ("create", 0, "yes", 5000, 1, "good_till_canceled", "taker_at_cross", ""),
+    ("grow", "no", 5000, 1),
+    ("amend", 0, 5100, 1),
+]
+"""An offer reached our bid; then the bid moves beyond it."""
+
+
+@pytest.mark.parametrize("fill_model", get_args(FillModel))
+@given(commands=COMMANDS)
+@example(commands=REDUCED)
+@example(commands=AMENDED)
 @settings(max_examples=400, deadline=None)
-def test_the_core_agrees_with_the_oracle(commands: list[tuple[Any, ...]]) -> None:
-    """After every command: the same book, orders, fills, positions and places in the queue; worth conserved."""
-    pair = Pair()
+def test_the_core_agrees_with_the_oracle(fill_model: FillModel, commands: list[tuple[Any, ...]]) -> None:
+    """After every command: the same book, orders, fills with their causes, positions and places in the queue; worth
+    conserved."""
+    pair = Pair(fill_model)
     for command in commands:
         pair.do(command)
         pair.check()

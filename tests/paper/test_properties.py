@@ -3,9 +3,10 @@ published changes rebuild the book that REST shows."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from fsm_exec.core.values.units import (
 )
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.accounts import compute_reserve
+from fsm_exec.paper.matching_engine.fill_models import FillModel
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade
 from fsm_exec.paper.venue.subscriptions import Subscription
 from fsm_exec.wire.rest import AmendOrder, CreateOrder
@@ -77,8 +79,8 @@ class Listener:
 class Run:
     """One exchange, two members, a tape that is possible by construction."""
 
-    def __init__(self) -> None:
-        self.floor = Floor("quadratic_with_maker_fees", MoneyE6(60_000_000))
+    def __init__(self, fill_model: FillModel) -> None:
+        self.floor = Floor("quadratic_with_maker_fees", MoneyE6(60_000_000), fill_model=fill_model)
         self.second = self.floor.exchange.add_account(MoneyE6(20_000_000))
         self.listener = Listener()
         self.floor.exchange.publisher.add(
@@ -180,11 +182,14 @@ class Run:
             assert account.cash_e6 >= -100 * len(account.fills)  # a fill may round up one step of the balance
 
 
-@given(COMMANDS)
+@pytest.mark.parametrize("fill_model", get_args(FillModel))
+@given(commands=COMMANDS)
 @settings(max_examples=300, deadline=None)
-def test_the_book_stays_possible_and_nothing_is_lost(commands: list[tuple[str, Outcome, int, int]]) -> None:
+def test_the_book_stays_possible_and_nothing_is_lost(
+    fill_model: FillModel, commands: list[tuple[str, Outcome, int, int]]
+) -> None:
     """Never negative, never crossed, filled <= count, cash and contracts conserved, changes rebuild the book."""
-    run = Run()
+    run = Run(fill_model)
     for command in commands:
         run.do(*command)
         run.check()
