@@ -36,6 +36,7 @@ from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.websocket_dial import Dial
 from fsm_exec.paper.faults import FaultPlan
 from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.matching_engine.fill_models import FillModel
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.server.auth import Authenticator, Credentials, KeyType
 from fsm_exec.paper.server.hosting import LOOPBACK, LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
@@ -122,9 +123,10 @@ class PaperExchange:
         self.exchange.apply(ticker, BookSnapshot(levels_of(yes), levels_of(no)))
         return market
 
-    def play(self, tape: Tape, start_us: int | None = None) -> TapePlayer:
-        """Open the market of `tape` and play its first event at `start_us`, by default now."""
-        player = TapePlayer(self.exchange, tape)
+    def play(self, tape: Tape, start_us: int | None = None, *, fill_model: FillModel = "recorded") -> TapePlayer:
+        """Open the market of `tape` and play its first event at `start_us`, by default now. `fill_model`: which of its
+        limit orders cross to ours."""
+        player = TapePlayer(self.exchange, tape, fill_model)
         player.start(self.clock.now_us() if start_us is None else start_us)
         return player
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fsm_exec.cli.output import say
 from fsm_exec.core.values.times import to_iso
+from fsm_exec.lab.experiment.tapes import count_trades
 from fsm_exec.paper.tapes.reading import read_tape
 from fsm_exec.paper.tapes.tape import Tape
 
@@ -15,6 +16,13 @@ def load_tape(path: Path) -> Tape:
     tape = read_tape(path)
     say_cut_off(path, tape)
     return tape
+
+
+def say_without_trades(name: str | Path, tape: Tape) -> None:
+    """Say of a recording that holds no trades what that means, before anybody measures fills on it."""
+    if not count_trades(tape):
+        text = f"recording {name} holds no trades: that anybody fills a resting order on it is all assumed"
+        say(f"fsm-exec: {text}", err=True)
 
 
 def say_cut_off(name: str | Path, tape: Tape) -> None:

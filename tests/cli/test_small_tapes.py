@@ -31,6 +31,10 @@ def assert_said_cut_off(kind: str, done: subprocess.CompletedProcess[str]) -> No
     assert ("was cut off; read to its last whole line" in done.stderr) == (kind == "cut off")
 
 
+def assert_said_without_trades(kind: str, done: subprocess.CompletedProcess[str]) -> None:
+    assert ("holds no trades: that anybody fills" in done.stderr.splitlines()[0]) == (kind == "without trades")
+
+
 def assert_refused(done: subprocess.CompletedProcess[str], path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert path.name in done.stderr or "the tape lasts 7." in done.stderr
@@ -46,8 +50,25 @@ def test_compare_reads_it(tmp_path: Path, made: dict[str, Path], kind: str) -> N
         return
     assert done.returncode == 0, done.stderr
     assert_said_cut_off(kind, done)
+    assert_said_without_trades(kind, done)
+    assert json.loads(done.stdout)["without_trades"] == ([str(made[kind])] if kind == "without trades" else [])
     cells = json.loads(done.stdout)["cells"]
     assert {cell["fill"] for cell in cells if cell["method"] == "market"} == {"1.0000"}
+
+
+def test_where_no_trade_is_recorded_the_model_of_trades_says_nothing(tmp_path: Path, made: dict[str, Path]) -> None:
+    """`compare` and `paper` refuse it in a line; a sensitivity grid goes without it."""
+    asked = ("--tape", str(made["without trades"]), "--methods", "passive_mid,market", *EPISODES)
+    done = invoke(tmp_path, "compare", *asked, "--fill-model", "trades", "--out", "o")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "holds no trades, and under the fill model trades nothing" in done.stderr.splitlines()[-1]
+    done = invoke(tmp_path, "paper", "--recording", str(made["without trades"]), "--fill-model", "trades")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "holds no trades" in done.stderr.splitlines()[-1]
+    done = invoke(tmp_path, "compare", *asked, "--sensitivity", "--json", "--out", "grid")
+    assert done.returncode == 0, done.stderr
+    names = [varied["name"] for varied in json.loads(done.stdout)["sensitivity"]]
+    assert names[-2:] == ["fills-coin", "fills-through"]
 
 
 @pytest.mark.parametrize("kind", ["short", "cut off"])
@@ -107,6 +128,7 @@ async def test_paper_plays_it(tmp_path: Path, made: dict[str, Path], kind: str) 
         ready: dict[str, Any] = json.loads(place.output().partition("\n")[0])
         assert TICKER in json.dumps(ready)
         assert ("was cut off; read to" in place.errors()) == (kind == "cut off")
+        assert ("holds no trades" in place.errors()) == (kind == "without trades")
         process.send_signal(signal.SIGINT)
         with trio.fail_after(30):
             await process.wait()

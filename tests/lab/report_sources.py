@@ -14,7 +14,7 @@ from tests.cli.invoking import invoke
 METHODS = ("passive_mid@1", "deadline_walker@1", "join_bid@1")
 HORIZONS_S, QUANTITIES, BLOCKS = (45, 180), (20, 100), 12
 TAPES = ("days/index-1.jsonl.gz", "days/index-2.jsonl.gz")
-KNOWN = {tape: KnownTape("-", "KXINX") for tape in TAPES}
+KNOWN = {tape: KnownTape("-", "KXINX", 0) for tape in TAPES}
 DEMO = ("--profile", "index", "--horizon", "40", "--executions", "12", "--speed", "max", "--quantity", "20")
 
 

@@ -169,7 +169,7 @@ def test_results_of_other_conditions_are_refused(tmp_path: Path) -> None:
     with open_results(tmp_path, resume=True) as results, pytest.raises(UserError, match="latency_us 200000, not"):
         results.agree(slower.stated(), field.known_tapes())
     with open_results(tmp_path, resume=True) as results, pytest.raises(UserError, match="is not what it was"):
-        results.agree(plan().stated(), {"index:1": KnownTape("another", "KXPAPER")})
+        results.agree(plan().stated(), {"index:1": KnownTape("another", "KXPAPER", 1)})
 
 
 def test_results_are_not_written_over(tmp_path: Path) -> None:

@@ -216,11 +216,15 @@ def test_the_sensitivity_grid_is_the_same_experiment_under_other_conditions(tmp_
         "queue-conservative": ("--queue-model", "conservative"),
         "latency-1000ms": ("--latency-ms", "1000"),
         "maker-fee-1.75": ("--maker-fee", "1.75"),
+        "fills-coin": ("--fill-model", "coin"),
+        "fills-through": ("--fill-model", "through"),
+        "fills-trades": ("--fill-model", "trades"),
     }
     assert list(varied) == list(options)
-    name, (option, value) = "latency-1000ms", options["latency-1000ms"]
-    code, alone, err = run(tmp_path, *arguments, option, value, "--out", "alone")
-    assert code == 0, err
-    assert json.loads(alone)["cells"] == varied[name]
-    assert rows_of(tmp_path / "alone" / "compare.sqlite") == rows_of(tmp_path / "grid" / name / "compare.sqlite")
-    assert document["cells"] != varied[name]
+    for name in ("latency-1000ms", "fills-trades"):
+        code, alone, err = run(tmp_path, *arguments, *options[name], "--out", f"{name}-alone")
+        assert code == 0, err
+        assert json.loads(alone)["cells"] == varied[name]
+        alone_at, varied_at = (tmp_path / at / "compare.sqlite" for at in (f"{name}-alone", f"grid/{name}"))
+        assert rows_of(alone_at) == rows_of(varied_at)
+        assert document["cells"] != varied[name]

@@ -198,6 +198,20 @@ def test_the_table_of_an_experiment_says_what_compare_says(drawn: Made, told: Co
         assert (row["hindsight"], row["gap"]) == (_two(paired.static), _percent(cell.gap_closed))
 
 
+def test_what_filled_the_orders_is_what_compare_says(drawn: Made, told: ComparisonReport) -> None:
+    """Shares by cause for each method, and that the tapes hold no trades, which these were said not to."""
+    rows = lines(sections_of(drawn)["What filled the orders"])
+    causes = ("trade", "queue", "crossing", "through", "taken", "assumed")
+    assert [[row["method"], *(row[cause] for cause in causes)] for row in rows] == [
+        [found.method, *(figure_texts.percent(getattr(found, cause)) for cause in causes)]
+        for found in told.fills
+        if found.tape == "all"
+    ]
+    assert {row["crossing"] for row in rows} == {"100 %"}
+    _, facts, _ = drawn
+    assert dict(facts)["without trades"].startswith("index-1, index-2: ")
+
+
 def test_buckets_and_tapes_are_those_of_compare(drawn: Made, told: ComparisonReport) -> None:
     """With the p-values adjusted by Holm."""
     sections = sections_of(drawn)

@@ -28,13 +28,15 @@ import trio
 from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.exchange.paper_file import PaperReady, publish_ready
 from fsm_exec.cli.output import say, say_json
-from fsm_exec.cli.recordings import load_tape
+from fsm_exec.cli.recordings import load_tape, say_without_trades
 from fsm_exec.core.errors import UserError, first_of
 from fsm_exec.core.values.units import Outcome
 from fsm_exec.kalshi.private_file import read_private
 from fsm_exec.kalshi.translate import is_ticker
+from fsm_exec.lab.experiment.tapes import count_trades
 from fsm_exec.paper.faults import FaultPlan, FaultProfile, load_fault_profile
 from fsm_exec.paper.matching_engine.accounts import Account
+from fsm_exec.paper.matching_engine.fill_models import FILL_MODELS, FillModel
 from fsm_exec.paper.server.auth import Credentials
 from fsm_exec.paper.server.hosting import LOOPBACK
 from fsm_exec.paper.tapes.generator import generate
@@ -67,6 +69,13 @@ SPEED_MAX = 1_000
 @click.option("--independent", is_flag=True, help="The markets of the event do not exclude each other.")
 @click.option("--port", type=click.IntRange(0, PORT_MAX), default=0, help="Of REST.  [default: a free one]")
 @click.option("--ws-port", type=click.IntRange(0, PORT_MAX), default=0, help="Of the stream.  [default: a free one]")
+@click.option(
+    "--fill-model",
+    type=click.Choice(FILL_MODELS),
+    default="recorded",
+    show_default=True,
+    help="Which recorded limit orders cross to ours.",
+)
 @click.option("--seed", type=int, default=5, show_default=True, help="Makes the flow, the ids and the faults.")
 @click.option("--faults", help="What goes wrong: a profile in the box, or a TOML file.")
 @click.option(
@@ -97,6 +106,7 @@ def paper(
     independent: bool,
     port: int,
     ws_port: int,
+    fill_model: str,
     seed: int,
     faults: str | None,
     speed: int,
@@ -114,11 +124,14 @@ def paper(
     if event_of == 1 and independent:
         raise UserError("--independent is said of the markets of an event; give --event-of 2 or more")
     tapes = _generate_event(event_of, profile, seed) if event_of > 1 else [_load_tape(recording, profile, market, seed)]
+    fills = cast("FillModel", fill_model)
+    if fills == "trades" and not count_trades(tapes[0]):
+        raise UserError("--fill-model trades: the tape holds no trades, so nothing would fill a resting order")
     outcome = cast("Outcome | None", result)
     exclusive = event_of > 1 and not independent
     key_path = None if key is None else Path(os.path.abspath(key))
     try:
-        serving = partial(_serve, tapes, exclusive, what_goes_wrong, seed, speed, outcome, key_path)
+        serving = partial(_serve, tapes, fills, exclusive, what_goes_wrong, seed, speed, outcome, key_path)
         trio.run(serving, address, port, ws_port)
     except* OSError as group:
         raise _socket_error(group, address, port, ws_port) from group
@@ -126,6 +139,7 @@ def paper(
 
 async def _serve(
     tapes: Sequence[Tape],
+    fill_model: FillModel,
     exclusive: bool,
     faults: FaultProfile | None,
     seed: int,
@@ -147,7 +161,7 @@ async def _serve(
             at.on_loopback(port=port, ws_port=ws_port, address=address, faults=plan) as served,
             trio.open_nursery() as nursery,
         ):
-            players = [at.play(tape) for tape in tapes]
+            players = [at.play(tape, fill_model=fill_model) for tape in tapes]
             if exclusive:
                 at.exchange.exclusive_events.add(tapes[0].header.event)
             nursery.start_soon(keep_synchronized, wall, _ignore_jump)
@@ -217,6 +231,7 @@ def _load_tape(recording: Path | None, profile: str | None, market: str | None, 
         if profile is not None:
             raise UserError("--recording and --profile are two tapes for one market; give one of them")
         tape = load_tape(recording)
+        say_without_trades(recording, tape)
         if market is not None and market != tape.header.ticker:
             raise UserError(f"--market {market[:60]!r}: the recording is of {tape.header.ticker}; leave --market out")
         return tape

@@ -11,14 +11,14 @@ from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
 from fsm_exec.cli.lab import compare_tables, options, progress
 from fsm_exec.cli.lab.options import experiment_options
 from fsm_exec.cli.output import say, say_json
-from fsm_exec.cli.recordings import say_cut_off
+from fsm_exec.cli.recordings import say_cut_off, say_without_trades
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.experiment.compare import Field
 from fsm_exec.lab.experiment.methods import same_as, split_names
 from fsm_exec.lab.experiment.results import open_results
 from fsm_exec.lab.experiment.sensitivity import Variation, grid, variation, variations
 from fsm_exec.lab.experiment.summary import build_report
-from fsm_exec.lab.experiment.tapes import expand_tapes, open_tapes
+from fsm_exec.lab.experiment.tapes import count_trades, expand_tapes, open_tapes
 from fsm_exec.plugins import installed
 
 
@@ -39,7 +39,7 @@ from fsm_exec.plugins import installed
     out="fsm-exec-compare",
     resume="Go on with what --out holds; more tapes, methods, starts may join.",
 )
-@click.option("--sensitivity", is_flag=True, help="Also with a slower queue, 1 s of latency, a maker fee.")
+@click.option("--sensitivity", is_flag=True, help="Also with a slower queue, 1 s of latency, a maker fee, other fills.")
 @click.option("--buckets", is_flag=True, help="Also by spread and by size against the touch.")
 @click.option("--each-tape", is_flag=True, help="Also each tape alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
@@ -62,6 +62,9 @@ def compare(
     named = open_tapes(plan.tapes)
     for name, tape in named:
         say_cut_off(name, tape)
+        say_without_trades(name, tape)
+        if not count_trades(tape):  # there is nothing left that could fill a resting order
+            others = {called: each for called, each in others.items() if each.fill_model != "trades"}
     field = Field(plan, named)
     varied: list[Variation] = []
     with open_results(experiment.out, resume=experiment.resume) as results:

@@ -15,9 +15,10 @@ from fsm_exec.cli.output import Page
 from fsm_exec.lab.blocks import BLOCK_WORDS
 from fsm_exec.lab.experiment.buckets import Bucket
 from fsm_exec.lab.experiment.compare import Plan
+from fsm_exec.lab.experiment.fill_shares import FillShares
 from fsm_exec.lab.experiment.groups import part_title
 from fsm_exec.lab.experiment.results import FILE_NAME
-from fsm_exec.lab.experiment.sensitivity import Variation, variation
+from fsm_exec.lab.experiment.sensitivity import FILLS, Variation, variation
 from fsm_exec.lab.experiment.summary import Cell, ComparisonReport, Paired
 from fsm_exec.lab.experiment.tapes import short_names
 from fsm_exec.lab.figure_texts import interval, percent, signed, two
@@ -33,6 +34,9 @@ EXPLAINED = (
     "p5, p50, p95: so many of a hundred executions cost less; worst: mean of the dearest twentieth; trim: mean of d "
     "without a tenth at each end; won: blocks in which the method is cheaper; next: likeness of neighbouring blocks, "
     "0 is none",
+    "trade: a recorded taker at a worse price met us first; queue: one at our price came to us; crossing, through: a "
+    "recorded limit order at our price, beyond it; taken: we took; assumed: the share of crossing and through in what "
+    "we did not take",
     f"95 % by resampling blocks of {BLOCK_WORDS}; every episode of a product weighs the same, and every product",
 )
 
@@ -51,10 +55,19 @@ def show(plan: Plan, found: ComparisonReport, varied: Sequence[Variation], out: 
         console.print()
         console.print(_tails(found, cells, f"{title}: middle and tails", name_width))
         console.print()
+        console.print(_fills(found, cells, f"{title}: what filled the orders", name_width))
+        console.print()
     if found.buckets:
         console.print(_bucket_table(found.buckets, name_width))
     if varied:
-        _page(GRID_WIDTH + 30 * len(varied)).print(_variations_table(found, varied))
+        for part, title in (
+            ([each for each in varied if not each.name.startswith(FILLS)], "other conditions"),
+            ([each for each in varied if each.name.startswith(FILLS)], "other fill models"),
+        ):
+            if part:
+                _page(GRID_WIDTH + 30 * len(part)).print(_variations_table(found, part, title))
+    for tape in found.without_trades:
+        console.print(f"{tape} holds no trades: its fills are all assumed.", highlight=False, soft_wrap=True)
     if found.unfinished:
         console.print(f"{found.unfinished} episodes are not complete and are left out.", highlight=False)
     if any(p.is_rough for p in found.paired) or any(b.is_rough for b in found.buckets):
@@ -110,6 +123,19 @@ def _tails(found: ComparisonReport, cells: Sequence[Cell], title: str, name_widt
     return table
 
 
+def _fills(found: ComparisonReport, cells: Sequence[Cell], title: str, name_width: int) -> Table:
+    """Lay out what was filled by what."""
+    table = _method_table(title, name_width, ("trade", "queue", "crossing", "through", "taken", "assumed"))
+    rows = {_key(row): row for row in found.fills}
+    for asked, group in _by_asked(cells).items():
+        table.add_row(asked)
+        for cell in group:
+            row = rows[_key(cell)]
+            shares = (row.trade, row.queue, row.crossing, row.through, row.taken, row.assumed)
+            table.add_row(f" {row.method}", *map(percent, shares), end_section=cell is group[-1])
+    return table
+
+
 def _by_asked(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     """The cells by what was asked for, and in how many episodes."""
     found: dict[str, list[Cell]] = {}
@@ -149,9 +175,9 @@ def _bucket_table(buckets: Sequence[Bucket], name_width: int) -> Table:
     return table
 
 
-def _variations_table(found: ComparisonReport, varied: Sequence[Variation]) -> Table:
+def _variations_table(found: ComparisonReport, varied: Sequence[Variation], what: str) -> Table:
     """Lay out the differences to the baseline under each condition, the base's first."""
-    table = _empty_table("The same under other conditions, one changed at a time: d against the baseline")
+    table = _empty_table(f"The same under {what}, one changed at a time: d against the baseline")
     for heading in ("Q", "s", "method"):
         table.add_column(heading, no_wrap=True)
     for heading in ("as stated", *(v.name for v in varied)):
@@ -168,7 +194,7 @@ def _variations_table(found: ComparisonReport, varied: Sequence[Variation]) -> T
     return table
 
 
-def _key(found: Cell | Paired) -> tuple[str, str, str, int, str]:
+def _key(found: Cell | Paired | FillShares) -> tuple[str, str, str, int, str]:
     return found.product, found.tape, found.quantity, found.horizon, found.method
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast
 
 import click
 import msgspec
@@ -15,7 +15,7 @@ from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome, parse_count
 from fsm_exec.lab.experiment.compare import Plan
 from fsm_exec.lab.experiment.episodes import FEE_TYPES, Conditions, MakerFee
-from fsm_exec.paper.matching_engine.fill_models import FillModel
+from fsm_exec.paper.matching_engine.fill_models import FILL_MODELS, FillModel
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 
 EVERY_MAX_S, HORIZON_MAX_S, LATENCY_MAX_MS, WORKERS_MAX = 86_400, 86_400, 10_000, 256
@@ -80,7 +80,7 @@ def experiment_options(
         ),
         click.option(
             "--fill-model",
-            type=click.Choice(get_args(FillModel)),
+            type=click.Choice(FILL_MODELS),
             default="recorded",
             show_default=True,
             help="Which recorded limit orders cross to ours.",

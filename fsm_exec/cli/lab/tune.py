@@ -20,7 +20,7 @@ from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
 from fsm_exec.cli.lab import options, progress
 from fsm_exec.cli.lab.options import experiment_options
 from fsm_exec.cli.output import Page, say, say_json
-from fsm_exec.cli.recordings import say_cut_off
+from fsm_exec.cli.recordings import say_cut_off, say_without_trades
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.experiment.compare import Field
 from fsm_exec.lab.experiment.methods import resolve
@@ -107,6 +107,7 @@ def tune(
     field = Field(plan)
     for opened in field.named:
         say_cut_off(*opened)
+        say_without_trades(*opened)
     with open_results(experiment.out, resume=experiment.resume) as results:
         if not progress.run_episodes(field, results, processes):
             say("fsm-exec: interrupted; what is done is kept: the same command with --resume goes on", err=True)

@@ -30,7 +30,7 @@ from fsm_exec.lab.experiment.methods import full_name, resolve
 from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, KnownTape, Results
 from fsm_exec.lab.experiment.static_price import static_e7
 from fsm_exec.lab.experiment.tape_index import TapeIndex
-from fsm_exec.lab.experiment.tapes import NamedTape, fingerprint, open_tapes
+from fsm_exec.lab.experiment.tapes import NamedTape, count_trades, fingerprint, open_tapes
 from fsm_exec.paper.tapes.tape import Tape
 
 AHEAD = 4  # episodes handed to each worker before the first is back: enough never to wait, few enough to stop soon
@@ -87,6 +87,11 @@ class Field:
         self.named = open_tapes(plan.tapes) if tapes is None else list(tapes)
         self._grounds: dict[str, Ground] = {}
         for name, tape in self.named:
+            if plan.conditions.fill_model == "trades" and not count_trades(tape):
+                raise UserError(
+                    f"tape {name} holds no trades, and under the fill model trades nothing else fills a resting order; "
+                    "give another tape or another --fill-model"
+                )
             tape = with_fees(tape, plan.conditions)
             starts = find_starts(tape, plan.every_us, plan.conditions)
             ground = self._grounds[name] = Ground(tape, {start.at_us: start for start in starts}, TapeIndex(tape))
@@ -103,7 +108,7 @@ class Field:
                 )
 
     def known_tapes(self) -> dict[str, KnownTape]:
-        return {name: KnownTape(fingerprint(tape), tape.header.series) for name, tape in self.named}
+        return {name: KnownTape(fingerprint(tape), tape.header.series, count_trades(tape)) for name, tape in self.named}
 
     def episodes(self) -> Iterator[EpisodeKey]:
         """In the order of the clock: an interrupted experiment has tried all cells about equally often."""

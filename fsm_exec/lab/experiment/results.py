@@ -36,7 +36,8 @@ CREATE TABLE experiment (
 CREATE TABLE tapes (
     tape TEXT PRIMARY KEY,
     fingerprint TEXT NOT NULL,
-    series TEXT NOT NULL             -- of its market: the product
+    series TEXT NOT NULL,            -- of its market: the product
+    trades INTEGER NOT NULL          -- so many it holds
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE episodes (
     tape TEXT NOT NULL REFERENCES tapes,
@@ -84,6 +85,7 @@ class KnownTape(NamedTuple):
 
     fingerprint: str
     series: str
+    trades: int
 
 
 class EpisodeKey(msgspec.Struct, frozen=True, order=True):
@@ -135,7 +137,7 @@ class Results:
                 if known.get(tape, stated.fingerprint) != stated.fingerprint:
                     raise UserError(f"tape {tape} is not what it was when {self.path} was begun; give another --out")
             self._connection.executemany(
-                "INSERT OR REPLACE INTO tapes VALUES (?, ?, ?)", ((tape, *stated) for tape, stated in tapes.items())
+                "INSERT OR REPLACE INTO tapes VALUES (?, ?, ?, ?)", ((tape, *stated) for tape, stated in tapes.items())
             )
 
     def stated(self) -> dict[str, str]:
@@ -149,6 +151,10 @@ class Results:
     def products(self) -> dict[str, str]:
         """The series of each tape."""
         return dict(self._connection.execute("SELECT tape, series FROM tapes ORDER BY 1").fetchall())
+
+    def without_trades(self) -> list[str]:
+        """The names of the tapes that hold no trades."""
+        return [name for (name,) in self._connection.execute("SELECT tape FROM tapes WHERE trades = 0 ORDER BY 1")]
 
     def methods(self) -> list[str]:
         """The full names of those that have worked anything."""

@@ -17,6 +17,7 @@ from fsm_exec.lab.distribution import median, quantile, worst_mean
 from fsm_exec.lab.experiment.buckets import Bucket, bucket_rows
 from fsm_exec.lab.experiment.compare import Field
 from fsm_exec.lab.experiment.differences import E7_OF_CENTS_E2, cents, difference, filled_share
+from fsm_exec.lab.experiment.fill_shares import FillShares, fill_rows
 from fsm_exec.lab.experiment.groups import ALL_PRODUCTS, Group, Scope, groups_of, products_of
 from fsm_exec.lab.experiment.results import EpisodeResult, Results
 from fsm_exec.lab.experiment.tapes import ALL_TAPES
@@ -82,12 +83,15 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ComparisonReport(msgspec.Struct, frozen=True, kw_only=True):
-    """`unfinished` counts episodes of the plan that not every method has worked yet."""
+    """`unfinished` counts episodes of the plan that not every method has worked yet; `without_trades` names the tapes
+    that hold none: what is said of fills on them is all assumed."""
 
     baseline: str
     unfinished: int
+    without_trades: list[str]
     cells: list[Cell]
     paired: list[Paired]
+    fills: list[FillShares]
     buckets: list[Bucket]
 
     def widest(self) -> list[Cell]:
@@ -119,11 +123,22 @@ def build_report(
         horizons_us=plan.horizons_us,
         each_tape=each_tape,
     )
-    return summarize(scope, complete, unfinished=len(wanted) - len(complete), with_buckets=with_buckets)
+    return summarize(
+        scope,
+        complete,
+        unfinished=len(wanted) - len(complete),
+        without_trades=[name for name, tape in field.known_tapes().items() if not tape.trades],
+        with_buckets=with_buckets,
+    )
 
 
 def summarize(
-    scope: Scope, episodes: Sequence[EpisodeResult], *, unfinished: int, with_buckets: bool
+    scope: Scope,
+    episodes: Sequence[EpisodeResult],
+    *,
+    unfinished: int,
+    without_trades: Sequence[str] = (),
+    with_buckets: bool,
 ) -> ComparisonReport:
     """The cells of these episodes, each worked by every method of the scope."""
     groups = groups_of(scope, episodes)
@@ -138,8 +153,10 @@ def summarize(
     return ComparisonReport(
         baseline=scope.baseline,
         unfinished=unfinished,
+        without_trades=list(without_trades),
         cells=cells,
         paired=paired,
+        fills=fill_rows(scope, groups),
         buckets=bucket_rows(scope, groups) if with_buckets else [],
     )
 

@@ -13,7 +13,7 @@ from fsm_exec.core.text import suggestion
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import PROFILES
 from fsm_exec.paper.tapes.reading import read_tape
-from fsm_exec.paper.tapes.tape import Tape
+from fsm_exec.paper.tapes.tape import Tape, Trade
 
 RECORDINGS = (".jsonl", ".jsonl.gz")  # what counts as one in a directory, and among what a glob matches
 ALL_TAPES = "all"  # in results: all tapes together
@@ -91,6 +91,11 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
     stems = {name: Path(name).name.removesuffix(".gz").removesuffix(".jsonl") or name for name in names}
     called = list(stems.values())
     return {name: stem if called.count(stem) == 1 else name for name, stem in stems.items()}
+
+
+def count_trades(tape: Tape) -> int:
+    """Return how many trades it holds: where there are none, nobody knows who would have traded with us."""
+    return sum(isinstance(change, Trade) for _, change in tape.events)
 
 
 def fingerprint(tape: Tape) -> str:

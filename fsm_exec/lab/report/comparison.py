@@ -20,7 +20,7 @@ from fsm_exec.lab.experiment.results import Results, results_at
 from fsm_exec.lab.experiment.summary import ComparisonReport, summarize
 from fsm_exec.lab.experiment.tapes import ALL_TAPES, short_names
 from fsm_exec.lab.report import comparison_figures as figures
-from fsm_exec.lab.report.comparison_tables import bucket_table, method_table, tail_table
+from fsm_exec.lab.report.comparison_tables import bucket_table, fill_table, method_table, tail_table
 from fsm_exec.lab.report.page import Section
 from fsm_exec.lab.report.quantiles import Spread, spread
 from fsm_exec.lab.report.theme import colours
@@ -46,6 +46,7 @@ def comparison_sections(
     with results_at(path) as results:
         names = _methods(results, baseline, methods, path)
         stated, products, stored = results.stated(), results.products(), list(results.read(names))
+        without_trades = results.without_trades()
     complete = [episode for episode in stored if len(episode.runs) == len(names)]
     if not complete:
         raise UserError(f"{path}: no episode has been worked by all of {', '.join(names)}; name fewer with --methods")
@@ -57,7 +58,13 @@ def comparison_sections(
         horizons_us=tuple(sorted({e.key.horizon_us for e in complete})),
         each_tape=each_tape,
     )
-    found = summarize(scope, complete, unfinished=len(stored) - len(complete), with_buckets=True)
+    found = summarize(
+        scope,
+        complete,
+        unfinished=len(stored) - len(complete),
+        without_trades=[tape for tape in scope.products if tape in without_trades],
+        with_buckets=True,
+    )
     return (
         "Which method is better",
         _facts(scope, found, stated, len(complete)),
@@ -91,6 +98,9 @@ def _facts(scope: Scope, found: ComparisonReport, stated: dict[str, str], episod
         ("decision to match", f"{int(stated.get('latency_us', 0)) // 1_000} ms"),
         ("maker fee", "the market's own" if fee == "None" else f"{fee} %"),
     ]
+    if found.without_trades:
+        silent = [short_names(scope.products)[tape] for tape in found.without_trades]
+        facts.append(("without trades", f"{', '.join(silent)}: that anybody fills a resting order there is assumed"))
     if found.unfinished:
         facts.append(("left out", f"{found.unfinished:,} episodes that not every method has worked yet"))
     return facts
@@ -154,6 +164,17 @@ def _sections(scope: Scope, found: ComparisonReport, groups: Sequence[Group]) ->
             table=tail_table(cells, called),
         ),
     ]
+    parts_shown = {(cell.product, cell.tape) for cell in (*cells, *products)}
+    sections.append(
+        Section(
+            "What filled the orders",
+            "Shares of the contracts filled. trade: a recorded taker at a worse price met us first; queue: one at our "
+            "price came to us, once those ahead were served; crossing, through: a recorded limit order arrived at our "
+            "price, beyond it; taken: we took what was offered. assumed: the share of crossing and through in what was "
+            "filled without taking. That these makers would have crossed to us is an assumption, the fill model's.",
+            table=fill_table([row for row in found.fills if (row.product, row.tape) in parts_shown], called),
+        )
+    )
     if found.buckets:
         sections.append(
             Section(

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from fsm_exec.lab.experiment.buckets import Bucket
 from fsm_exec.lab.experiment.differences import E7_OF_CENTS_E2
+from fsm_exec.lab.experiment.fill_shares import FillShares
 from fsm_exec.lab.experiment.groups import Group, part_title
 from fsm_exec.lab.experiment.summary import Cell, Paired
 from fsm_exec.lab.figure_texts import decimal_text, interval, percent, signed, two
@@ -77,6 +78,18 @@ def tail_table(cells: Sequence[Cell], called: Mapping[str, str]) -> Table:
         for c in cells
     ]
     return Table(columns, rows, frozenset(columns) - {"market", "method"})
+
+
+def fill_table(rows: Sequence[FillShares], called: Mapping[str, str]) -> Table:
+    columns = (*("market", "contracts", "s", "method", "trade", "queue", "crossing", "through", "taken", "assumed"),)
+    texts = [
+        (
+            *(part_title(row.product, row.tape, called), row.quantity, str(row.horizon), row.method),
+            *map(percent, (row.trade, row.queue, row.crossing, row.through, row.taken, row.assumed)),
+        )
+        for row in rows
+    ]
+    return Table(columns, texts, frozenset(columns) - {"market", "method"})
 
 
 def bucket_table(buckets: Sequence[Bucket]) -> Table:

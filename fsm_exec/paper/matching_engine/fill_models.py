@@ -15,11 +15,12 @@ Nothing here depends on our orders, on the method or on the start, so all method
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
 
 FillModel: TypeAlias = Literal["recorded", "coin", "through", "trades"]
+FILL_MODELS: Final[tuple[FillModel, ...]] = get_args(FillModel)
 FillCause: TypeAlias = Literal["trade", "queue", "crossing", "through", "taken"]
 """Why an order was filled:
 trade     a taker that printed at a worse price than ours met us first

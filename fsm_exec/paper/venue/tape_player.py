@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import trio
 
+from fsm_exec.paper.matching_engine.fill_models import FillModel
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.timing.timeline import Rank
 from fsm_exec.paper.venue.exchange import Exchange
@@ -12,9 +13,10 @@ from fsm_exec.paper.venue.exchange import Exchange
 class TapePlayer:
     """One market's tape. Only the next event waits on the timeline; each puts the one after it there."""
 
-    def __init__(self, exchange: Exchange, tape: Tape) -> None:
+    def __init__(self, exchange: Exchange, tape: Tape, fill_model: FillModel = "recorded") -> None:
         self._exchange = exchange
         self._tape = tape
+        self._fill_model: FillModel = fill_model
         self._next = 0
         self._shift_us = 0
         self.ended = trio.Event()
@@ -25,7 +27,7 @@ class TapePlayer:
 
     def start(self, start_us: int) -> None:
         """Open the market now and play its first event at `start_us`; every later one keeps its distance from it."""
-        market = self._exchange.add_market(self._tape.header)
+        market = self._exchange.add_market(self._tape.header, fill_model=self._fill_model)
         market.close_us = start_us + self._tape.length_us
         self._shift_us = start_us - self._tape.first_us
         self._schedule_next()
