@@ -52,7 +52,7 @@ class MarketFeed:
         self._wall, self._own, self._on_change = wall, own, on_change
         self.heard_us = wall.now_us()  # when anything of it came last
         self.ahead_us: int | None = None  # our clock before the exchange's stamp when the newest change came
-        self.net_book = NetBook(terms.ticker, own, SignalTracker() if signals else None)
+        self.net_book = NetBook(terms.ticker, own, SignalTracker(terms.fees) if signals else None)
         self.volume_e2 = CountE2(0)  # contracts traded since this feed began
         self.whole_since_us: int | None = None  # since when nothing was missed; None: something is being missed
         self._trades: deque[tuple[int, CountE2]] = deque(maxlen=TRADES_KEPT)  # time, and the volume before it
@@ -164,6 +164,8 @@ class MarketFeed:
         """Set the terms the exchange gave; until then they were an execution's own."""
         self.set_grid(terms.grid)
         self.terms = terms
+        if self.net_book.tracker is not None:
+            self.net_book.tracker.fees = terms.fees
         self.set_status(terms.status)
 
     # What executions read.

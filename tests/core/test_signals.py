@@ -55,7 +55,7 @@ class Played:
 
     def __init__(self, seed: int, watch: SweepWatch | None = None) -> None:
         dice = random.Random(seed)
-        self.tracker = SignalTracker()
+        self.tracker = SignalTracker(FEES)
         books: dict[Outcome, dict[int, int]] = {"yes": {48: 30, 47: 100}, "no": {50: 20, 48: 200}}
         self.tape = [Moment(T0_US, {o: dict(b) for o, b in books.items()})]
         self.tracker.begin(_levels(books["yes"]), _levels(books["no"]), T0_US)
@@ -326,13 +326,34 @@ def check_cost(got: SweepCost | None, tape: list[Moment], outcome: Outcome, coun
         close(got.z_30s_ppm, max(-10.0, min(10.0, (now - mean) / deviation)), 1e6, slack=20_000)
 
 
+@settings(max_examples=40)
+@given(SEEDS, OUTCOMES, st.integers(0, 30 * S))
+def test_the_usual_cost_at_the_touch_is_as_its_formula_says(seed: int, outcome: Outcome, later_us: int) -> None:
+    """Mean over 120 s of half the spread and the taker fee at the ask, of a two-sided book, in either outcome; no
+    execution is needed for it, and without fees there is none."""
+    played = Played(seed)
+    tape, now_us = played.tape, played.end_us + later_us
+    costs: list[tuple[int, float | None]] = []
+    for moment in tape:
+        cost = None
+        if two_sided(moment):
+            ask = (100 - best(moment.books[opposite(outcome)])[0]) / 100
+            fee = math.ceil(round(FEES.taker_e10 / 1e10 * ask * (1 - ask) * 1e6, 3))
+            cost = round((ask - mid(moment, outcome)) * 1e6) + fee
+        costs.append((moment.at_us, cost))
+    close(played.tracker.read(outcome, now_us).touch_cost_120s_e6, smoothed(costs, now_us, 120)[0], 1, slack=4)
+    played.tracker.fees = None
+    played.tracker.begin((), (), now_us)
+    assert played.tracker.read(outcome, now_us + 200 * S).touch_cost_120s_e6 is None
+
+
 def book(tracker: SignalTracker, at_us: int = T0_US) -> None:
     tracker.begin(_levels({48: 100}), _levels({50: 300}), at_us)
 
 
 def test_nothing_is_told_before_there_is_enough_to_tell() -> None:
     """Missing is None, never 0: each by its own minimum of time and events; counts and ages are always there."""
-    tracker = SignalTracker()
+    tracker = SignalTracker(FEES)
     book(tracker)
     got = tracker.read("yes", T0_US + S)
     assert got == Signals(
@@ -347,6 +368,7 @@ def test_nothing_is_told_before_there_is_enough_to_tell() -> None:
         tracker.put("yes", PriceE4(4_700), CountE2(at_s * 100), T0_US + at_s * S)
     known_after = {"ofi_e2": 15, "trade_flow_e2": 15, "sell_rate_fast_e4": 10, "sell_rate_slow_e4": 120}
     known_after |= {"ask_log_mean_ppm": 60, "mid_deviation_e5": 60, "cancel_bid_ppm": 60, "seed_momentum_ppm": 30}
+    known_after |= {"touch_cost_120s_e6": 120}
     for name, seconds in known_after.items():
         assert getattr(tracker.read("yes", T0_US + seconds * S - 1), name) is None
         assert getattr(tracker.read("yes", T0_US + seconds * S), name) is not None
@@ -415,8 +437,9 @@ def test_a_decrease_is_a_cancel_unless_a_trade_explains_it(trade_first: bool, ap
 
 
 def test_the_book_of_a_stored_snapshot_is_gone_on_from() -> None:
-    """What differs has changed since; what rests on trades begins anew, because they were not heard."""
-    tracker = SignalTracker()
+    """What differs has changed since; what rests on trades begins anew, because they were not heard. What taking at the
+    touch usually costs goes on: 1 c and the fee at 0.50 for 100 s, 0.5 c and the fee at 0.49 for 25 s."""
+    tracker = SignalTracker(FEES)
     book(tracker)
     tracker.trade("no", PriceE4(4_800), CountE2(600), T0_US + S)
     tracker.go_on(_levels({48: 40, 47: 10}), _levels({51: 5}), T0_US + 100 * S)
@@ -425,6 +448,9 @@ def test_the_book_of_a_stored_snapshot_is_gone_on_from() -> None:
     assert got.ofi_e2 == round((-60 - 5) * 100 * math.exp(-10 / 15))
     assert (got.trade_flow_e2, got.sell_rate_fast_e4, got.cancel_bid_ppm) == (None, 0, None)
     assert got.bid_log_mean_ppm is not None
+    before, after = 10_000 + 17_500, 5_000 + 17_493
+    later = tracker.read("yes", T0_US + 125 * S)
+    close(later.touch_cost_120s_e6, after + (before - after) * math.exp(-25 / 120), 1)
 
 
 @given(SEEDS)

@@ -10,6 +10,7 @@ A level at which we stand is left out of the cancels, for there the two cannot b
     OFI = decayed sum of e, 15 s; z = OFI / max(5 contracts, mean over 60 s of (q_b + q_a) / 2), within +-3
     cancels = decayed sum of the contracts cancelled within 3 cents, a second, / mean of what rests there, both 60 s
     mid deviation = mean over 60 s of |mid - its mean over 60 s|, of a two-sided book
+    touch cost = mean over 120 s of (ask - bid) / 2 + the taker fee at the ask, a contract, of a two-sided book
 
 Only a change within 3 cents of the touch costs anything beyond keeping the ladder.
 """
@@ -21,6 +22,7 @@ from typing import Final
 
 from fsm_exec.core.market.bid_ladder import NEAR_E4, BidLadder
 from fsm_exec.core.market.book import Level
+from fsm_exec.core.market.fees import FeeTerms
 from fsm_exec.core.signals.forecasts import DEPTH_TAU_US, dry_up_ppm
 from fsm_exec.core.signals.order_flow import (
     CANCEL_TAU_US,
@@ -39,6 +41,7 @@ from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, CountE2, Outcome, P
 FLOW_TAU_US: Final = 15_000_000
 TOUCH_TAU_US: Final = 60_000_000
 MID_TAU_US: Final = 60_000_000
+COST_TAU_US: Final = 120_000_000
 TOUCH_MIN_E2: Final = 500
 OFI_Z_MAX_PPM: Final = 3 * PPM
 EVENTS_MIN: Final = 2  # changes of the book before anything smoothed is given
@@ -48,7 +51,7 @@ AGE_MAX_US: Final = 300_000_000  # nothing smoothed is given of a book that has 
 class _Half:
     """The bids for one outcome and what is smoothed about them."""
 
-    __slots__ = ("cancels", "depth", "log_depth", "momentum", "side", "takers")
+    __slots__ = ("cancels", "depth", "log_depth", "momentum", "side", "takers", "touch_cost")
 
     def __init__(self) -> None:
         self.side = BidLadder()
@@ -57,6 +60,7 @@ class _Half:
         self.momentum = ReferenceMomentum()
         self.depth = DecayedMean(CANCEL_TAU_US)
         self.log_depth = DecayedMean(DEPTH_TAU_US)
+        self.touch_cost = DecayedMean(COST_TAU_US)  # of taking the offer, when these bids are the own outcome's
 
     def measure_depth(self, at_us: int) -> None:
         near = self.side.near_e2
@@ -65,9 +69,11 @@ class _Half:
 
 
 class SignalTracker:
-    """Empty until `begin`; a gap in the feed is answered by a new beginning."""
+    """Empty until `begin`; a gap in the feed is answered by a new beginning. `fees` are the market's now; without them
+    there is no cost of taking at the touch."""
 
-    def __init__(self) -> None:
+    def __init__(self, fees: FeeTerms | None = None) -> None:
+        self.fees = fees
         self.watches: dict[str, SweepWatch] = {}
         self._clear(0)
 
@@ -187,6 +193,9 @@ class SignalTracker:
         two_sided = yes.best and no.best
         self._touch.put(yes.touch_e2 + no.touch_e2 if two_sided else None, at_us)
         self._mid.put((yes.best + complement(no.best)) * 5 if two_sided else None, at_us)
+        if self.fees is not None:
+            for half, offered in ((self._halves["yes"], no.best), (self._halves["no"], yes.best)):
+                half.touch_cost.put(_touch_cost(half.side.best, offered, self.fees) if two_sided else None, at_us)
 
     # What is read.
 
@@ -243,6 +252,9 @@ class SignalTracker:
             sell_rate_slow_e4=own.takers.slow.rate(now_us, 100) if heard >= SLOW_TAU_US else None,
             sell_fano_e2=own.takers.fano_e2(now_us) if smoothed else None,
             seed_momentum_ppm=own.momentum.ppm(now_us) if smoothed else None,
+            touch_cost_120s_e6=own.touch_cost.mean(now_us)
+            if smoothed and own.touch_cost.observed_us(now_us) >= COST_TAU_US
+            else None,
             sweep_remaining=costs[0],
             sweep_half=costs[1],
             sweep_touch=costs[2],
@@ -259,6 +271,13 @@ def _micro_price(bids: BidLadder, offers: BidLadder) -> int:
     """The mid weighted by the sizes of the opposite sides: near the ask when the bid is large."""
     both = bids.touch_e2 + offers.touch_e2
     return 10 * (bids.best * offers.touch_e2 + complement(offers.best) * bids.touch_e2) // both
+
+
+def _touch_cost(bid: PriceE4, offered: PriceE4, fees: FeeTerms) -> int:
+    """What a contract at the ask costs above the mid, in 10^-6 dollars; `offered` is the best bid of the other
+    outcome."""
+    ask = complement(offered)
+    return (ask - bid) * 50 + fees.model_fee(ask, ONE_CONTRACT_E2, taker=True)
 
 
 def _cancel_share(half: _Half, now_us: int) -> int | None:

@@ -49,6 +49,8 @@ class Signals(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     Fills to come: `sell_rate_*_e4` contracts a second that takers sell into the bids (10 s and 120 s), and
     `sell_fano_e2` the variance over the mean of these contracts in 10 s.
     `seed_momentum_ppm`: growth of the resting bids against their mean of two minutes; the walkers want it.
+    `touch_cost_120s_e6`: what taking one contract at the ask usually costs above the mid, taker fee included: the mean
+    (120 s) of spread / 2 + fee, of the market whoever trades there.
 
     Of one execution, None where none was named: `sweep_*` for what it still wants, half of it, and the size at the
     touch; `ema_slippage_ppm` = mean (30 s) of (average ask of the remainder - mid) / mid, without fee; `dry_up_ppm`
@@ -79,6 +81,7 @@ class Signals(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     sell_rate_slow_e4: int | None = None
     sell_fano_e2: int | None = None
     seed_momentum_ppm: int | None = None
+    touch_cost_120s_e6: int | None = None
     sweep_remaining: SweepCost | None = None
     sweep_half: SweepCost | None = None
     sweep_touch: SweepCost | None = None
