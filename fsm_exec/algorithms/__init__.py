@@ -2,7 +2,8 @@
 
 An algorithm is one file with a `Config` and two pure functions, `plan(goal, view, config)` and
 `replan(progress, view, config)`. One of ours is listed once, in `SHIPPED_FAMILIES`; one of an installed package is
-found by its entry point (`fsm_exec.plugins`). Each has a method of its own name at version 1, of the defaults.
+found by its entry point (`fsm_exec.plugins`). Each has a method of its own name at version 1, of the defaults; which
+have later versions, and what a bare name means, is said in `versions`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from fsm_exec.algorithms import (
     volume_weighted,
 )
 from fsm_exec.algorithms.algorithm_types import AnyFamily, Family, Method, Settings
+from fsm_exec.algorithms.versions import version_meant, versions_of
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.text import suggestion
 
@@ -50,14 +52,21 @@ _LISTED: tuple[AnyFamily, ...] = (
     Family("deadline_walker", deadline_walker.Config, deadline_walker.plan, deadline_walker.replan),
 )
 SHIPPED_FAMILIES: dict[str, AnyFamily] = {family.name: family for family in _LISTED}
-SHIPPED: dict[str, Method] = {name: family.method(name, 1, {}) for name, family in SHIPPED_FAMILIES.items()}
+SHIPPED_VERSIONS: dict[str, Method] = {
+    shipped.full_name: shipped
+    for name, family in SHIPPED_FAMILIES.items()
+    for shipped in (family.method(name, version, settings) for version, settings in versions_of(name).items())
+}
+"""All that ship, by NAME@VERSION."""
+
+SHIPPED: dict[str, Method] = {name: SHIPPED_VERSIONS[f"{name}@{version_meant(name)}"] for name in SHIPPED_FAMILIES}
+"""What each bare name means."""
 
 
 def method(name: str) -> Method:
     """The method `NAME` or `NAME@VERSION`. Raises UserError for one that does not exist."""
-    base, at, version = name.partition("@")
-    found = SHIPPED.get(base)
-    if found is None or (at and version != str(found.version)):
-        known = ", ".join(sorted(SHIPPED))
-        raise UserError(f"unknown method {name!r}{suggestion(base, SHIPPED)} choose one of: {known}")
+    found = SHIPPED.get(name) or SHIPPED_VERSIONS.get(name)
+    if found is None:
+        nearly = suggestion(name.partition("@")[0], SHIPPED)
+        raise UserError(f"unknown method {name!r}{nearly} choose one of: {', '.join(sorted(SHIPPED))}")
     return found

@@ -107,10 +107,11 @@ class Family(Generic[SettingsT]):
     lab_only: bool = False
 
     def method(self, name: str, version: int, settings: Mapping[str, object]) -> Method:
-        """The method of these settings; those left out have their defaults. Raises UserError for an unknown key, a
-        value of the wrong type or one out of bounds, and for a rhythm that the engine could not keep."""
+        """The method of these settings; those left out have their defaults, and `GROUP.SETTING` is one of a group of
+        settings. Raises UserError for an unknown key, a value of the wrong type or one out of bounds, and for a rhythm
+        that the engine could not keep."""
         try:
-            config = msgspec.convert(settings, self.config_type)
+            config = msgspec.convert(_grouped(settings), self.config_type)
         except msgspec.ValidationError as error:
             known = sorted(self.config_type.__struct_fields__)
             unknown = next((key for key in settings if key not in known), None)
@@ -132,3 +133,24 @@ class Family(Generic[SettingsT]):
             plan_bound=lambda goal, view: self.plan(goal, view, config),
             replan_bound=lambda progress, view: self.replan(progress, view, config),
         )
+
+
+def _grouped(settings: Mapping[str, object]) -> dict[str, object]:
+    """`{"a.b": 1}` as `{"a": {"b": 1}}`."""
+    grouped: dict[str, object] = {}
+    for key, value in settings.items():
+        group, dot, name = key.partition(".")
+        if not dot:
+            grouped[key] = value
+            continue
+        inside = grouped.get(group, {})
+        grouped[group] = {**inside, name: value} if isinstance(inside, Mapping) else {name: value}
+    return grouped
+
+
+def flat_settings(config: Mapping[str, object]) -> dict[str, object]:
+    """A stored configuration with the settings of each group as `GROUP.SETTING`."""
+    flat: dict[str, object] = {}
+    for key, value in config.items():
+        flat |= {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, Mapping) else {key: value}
+    return flat

@@ -2,7 +2,8 @@
 
 A method never changes. Its configuration is kept whole, defaults included, so a later release with other defaults runs
 an execution of today as it was accepted. Versions are whole numbers and count up: which of two is newer is no matter
-of taste. NAME is the newest version, NAME@VERSION that very one.
+of taste. NAME@VERSION is that very one; NAME is the newest of those a database was given, of what ships in
+versions the one that `versions` states.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgspec
 from fsm_exec.algorithms import SHIPPED_FAMILIES
 from fsm_exec.algorithms.algorithm_types import Method
 from fsm_exec.algorithms.registry import Origin, Registry
+from fsm_exec.algorithms.versions import NAME_MEANS, versions_of
 from fsm_exec.core.errors import AlgorithmMissing, CorruptSnapshot, UserError
 from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.core.text import suggestion
@@ -47,9 +49,13 @@ def row_of(method: Method, origin: Origin | None = None) -> MethodRow:
 
 
 def first_rows(registry: Registry = SHIPPED_ONLY) -> tuple[MethodRow, ...]:
-    """One of each usable algorithm's own name with its defaults, and the examples."""
+    """Every version of each usable algorithm's own name, and the examples."""
     families = registry.usable()
-    own = [row_of(family.method(name, 1, {}), registry.origin(name)) for name, family in families.items()]
+    own = [
+        row_of(family.method(name, version, settings), registry.origin(name))
+        for name, family in families.items()
+        for version, settings in versions_of(name).items()
+    ]
     examples = [families[algorithm].method(name, 1, settings) for name, (algorithm, settings) in EXAMPLES.items()]
     return (*own, *(row_of(method) for method in examples))
 
@@ -86,10 +92,11 @@ class Catalogue:
             known = ", ".join(sorted({row.name for row in self._rows.values()}))
             nearly = suggestion(base, (row.name for row in self._rows.values()))
             raise UserError(f"unknown method {name[:100]!r}{nearly} choose one of: {known}")
-        if not at:
+        if not at and base not in NAME_MEANS:
             return versions[-1]
+        wanted = version if at else str(NAME_MEANS[base])
         for row in versions:
-            if version == str(row.version):
+            if wanted == str(row.version):
                 return row
         have = ", ".join(f"{base}@{row.version}" for row in versions)
         raise UserError(f"method {base!r} has no version {version[:20]!r}; it has: {have}")

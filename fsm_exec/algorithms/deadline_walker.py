@@ -8,8 +8,12 @@ ramp:
   within so much around the mid; after that, from bid to ask.
 * Signals (optional, weights zero by default): a grows by imbalance_weight x (queue imbalance - 1/2) + flow_weight x
   the scaled order-flow imbalance. A signal that is missing changes nothing.
+* Taking (optional, off in version 1): all that remains is taken as soon as the offer is cheap against what waiting
+  costs; `taking` says when.
 * Taker leg (optional, off by default): what the expected flow will not fill in time is taken from the touch, if that
-  is cheap enough for the hour. The quote is withdrawn first, so that nothing can be bought twice.
+  is cheap enough for the hour.
+
+Before either takes, the quote is withdrawn and has ended, so that nothing can be bought twice.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from fsm_exec.algorithms.quoting import (
     place_quote,
     quote_price,
 )
+from fsm_exec.algorithms.taking import Taking, price_to_take
 from fsm_exec.algorithms.toolkit import (
     CONTEXT,
     ClosingSettings,
@@ -52,6 +57,9 @@ from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, US_PER_S, CountE2, 
 
 TAKER_LEG_WRITES = 3  # a cancel, the immediate order, and the quote again
 
+Take = tuple[PriceE4, CountE2]
+"""Up to which price how much is to be taken."""
+
 
 class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The ramp's `a0`, `a1`, `g`, and the rules of `quoting`.
@@ -59,7 +67,9 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     With more than `patient_until_s` left, of a wider spread only `patient_spread_e4` around its mid count.
 
     `taker_leg` uses `flow_e2_per_s`, the contracts expected to fill passively per second, and allows an ask of at most
-    arrival mid + `taker_start_e4` + `taker_slope_e4` x t / H, at most every `taker_every_s`."""
+    arrival mid + `taker_start_e4` + `taker_slope_e4` x t / H, at most every `taker_every_s`.
+
+    `taking`: off unless it is given."""
 
     a0: Decimal = Decimal("0.6")
     a1: Decimal = Decimal("0.5")
@@ -81,6 +91,7 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     taker_every_s: Annotated[int, msgspec.Meta(ge=1, le=3_600)] = 5
     patient_spread_e4: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
     patient_until_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 45
+    taking: Taking | msgspec.UnsetType = msgspec.UNSET  # not stored where it is off: configurations of before stay so
 
     def __post_init__(self) -> None:
         check_weight("imbalance_weight", self.imbalance_weight, -10, 10)
@@ -105,18 +116,20 @@ def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action
         return _move(progress, part.working, take, view, config)
     if part.free_e2 == 0 or not may_write(progress, 1, config):
         return ()
-    if take:
-        price = cap_to_grid(progress.goal, view.asks[0][0])  # the offer that is cheap enough, and none above it
-        return (PlaceAction(level=part.level, price_e4=price, count_e2=take, time_in_force="immediate_or_cancel"),)
+    if take is not None:
+        price, count = take
+        return (PlaceAction(level=part.level, price_e4=price, count_e2=count, time_in_force="immediate_or_cancel"),)
     return place_quote(part, _wanted(progress, view, config), view)
 
 
-def _move(progress: Progress, working: Working, take: CountE2, view: MarketView, config: Config) -> tuple[Action, ...]:
+def _move(
+    progress: Progress, working: Working, take: Take | None, view: MarketView, config: Config
+) -> tuple[Action, ...]:
     """Move or cancel the working order, or leave it."""
     level = progress.slices[0].level
     if not may_move(progress, working, view, config):
         return ()
-    if take and may_write(progress, TAKER_LEG_WRITES, config):
+    if take is not None and may_write(progress, TAKER_LEG_WRITES, config):
         return (CancelAction(level=level),)
     if not may_write(progress, 1, config):
         return ()
@@ -163,12 +176,31 @@ def _pressure_ppm(view: MarketView, config: Config) -> int:
     return int(pressure)
 
 
-def _take(progress: Progress, part: SliceProgress, view: MarketView, config: Config) -> CountE2:
+def _take(progress: Progress, part: SliceProgress, view: MarketView, config: Config) -> Take | None:
+    """What to take now, by the rule or by the taker leg; None: nothing."""
+    if not is_sound(progress.goal, view, config):
+        return None
+    if config.taking is not msgspec.UNSET:
+        price = price_to_take(progress, part, view, config.taking)
+        if price is not None:
+            return price, _remaining(part)
+    count = _touch_to_take(progress, part, view, config)
+    return (cap_to_grid(progress.goal, view.asks[0][0]), count) if count else None  # no offer above the cheap one
+
+
+def _remaining(part: SliceProgress) -> CountE2:
+    """What is still to be bought, once the working order has been withdrawn."""
+    if part.working is None:
+        return part.free_e2
+    return CountE2(part.free_e2 + part.working.count_e2 - part.working.filled_e2)
+
+
+def _touch_to_take(progress: Progress, part: SliceProgress, view: MarketView, config: Config) -> CountE2:
     """Return how much to take from the touch now: all that the expected flow will not fill in time, if it is a contract
     or more and cheap enough for the hour; else nothing."""
     goal = progress.goal
     mid_e5 = goal.arrival.mid_e5
-    if not config.taker_leg or mid_e5 is None or not is_sound(goal, view, config):
+    if not config.taker_leg or mid_e5 is None:
         return CountE2(0)
     last_us = part.last_placed_at_us
     if last_us is not None and progress.at_us < last_us + config.taker_every_s * US_PER_S:
@@ -179,8 +211,6 @@ def _take(progress: Progress, part: SliceProgress, view: MarketView, config: Con
     slope_e4 = config.taker_slope_e4 * (horizon_us - left_us) // horizon_us
     if ask > min(goal.limits.worst_e4, mid_e5 // 10 + config.taker_start_e4 + slope_e4):
         return CountE2(0)
-    remaining = part.free_e2
-    if part.working is not None:
-        remaining = CountE2(remaining + part.working.count_e2 - part.working.filled_e2)
+    remaining = _remaining(part)
     excess = remaining - config.flow_e2_per_s * left_us // US_PER_S
     return CountE2(min(excess, offered, remaining)) if excess >= ONE_CONTRACT_E2 else CountE2(0)

@@ -168,6 +168,11 @@ class MarketFeed:
             self.net_book.tracker.fees = terms.fees
         self.set_status(terms.status)
 
+    def go_on_from(self, tracker: SignalTracker) -> None:
+        """Replace the signals by those of somebody who has watched this market for longer, up to this very moment.
+        Raises ValueError if that one sees another book."""
+        self.net_book.go_on_from(tracker)
+
     # What executions read.
 
     def subscribe(self, name: str, nudge: Callable[[], None]) -> None:

@@ -57,6 +57,14 @@ class NetBook:
             self.tracker.begin(yes, no, at_us)
         self._warm = False
 
+    def go_on_from(self, tracker: SignalTracker) -> None:
+        """Replace the signals by those of a longer watch of the same book. Raises ValueError if it is another."""
+        for outcome in OUTCOMES:
+            here, there = (list(side.best_first()) for side in (self.side(outcome), tracker.side(outcome)))
+            if here != there:
+                raise ValueError(f"the signals are of another book of {self._ticker}: {there[:3]}, here {here[:3]}")
+        self.tracker = tracker
+
     def apply_change(self, book: Book, outcome: Outcome, price: PriceE4, at_us: int) -> bool:
         """Apply a change of one level; return whether the net touch moved."""
         self.at_us = at_us

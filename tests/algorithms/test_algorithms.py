@@ -136,12 +136,12 @@ def test_the_same_arguments_give_the_same_answer(name: str, free: int, sent: int
 
 
 def test_every_algorithm_ships_a_method_of_its_own_name() -> None:
-    """At version 1, found with the version or without."""
+    """Found with the version or without."""
     assert set(SHIPPED) == set(SHIPPED_FAMILIES) >= {"market", "simple_limit"}
     for name, shipped in SHIPPED.items():
-        assert (shipped.name, shipped.algorithm, shipped.full_name) == (name, name, f"{name}@1")
+        assert (shipped.name, shipped.algorithm) == (name, name)
         assert method(name) is shipped
-        assert method(f"{name}@1") is shipped
+        assert method(shipped.full_name) is shipped
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,17 @@ SETTINGS: dict[str, st.SearchStrategy[dict[str, object]]] = {
             "taker_start_e4": st.integers(-500, 500),
             "taker_slope_e4": st.integers(0, 500),
             "taker_every_s": st.integers(1, 5),
-        }
+        },
+        optional={
+            "taking": st.fixed_dictionaries(
+                {
+                    "shift_e6": st.integers(-20_000, 60_000),
+                    "usual_weight_ppm": st.integers(0, 1_000_000),
+                    "every_s": st.integers(1, 5),
+                    "unrest_max_ppm": st.integers(0, 3_000_000),
+                }
+            )
+        },
     ),
 }
 

@@ -8,11 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
-from fsm_exec.algorithms import SHIPPED_FAMILIES
+from fsm_exec.algorithms import SHIPPED_FAMILIES, SHIPPED_VERSIONS
 from fsm_exec.algorithms.catalogue import EXAMPLES, Catalogue, first_rows, row_of
+from fsm_exec.algorithms.versions import version_meant
 from fsm_exec.cli.database.methods import method_finder, methods, save_shipped_methods
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.journal.rows import MethodRow
@@ -51,10 +53,12 @@ def stored(database: Path) -> list[tuple[Any, ...]]:
 
 
 async def test_what_ships_is_written_once(database: Path) -> None:
-    """A method of each algorithm's own name and the examples, at version 1, with the whole configuration; opening
-    again adds nothing."""
+    """Every version of each algorithm's own method and the examples, with the whole configuration; opening again adds
+    nothing."""
     first = stored(database)
-    assert {(name, version) for name, version, *_ in first} == {(name, 1) for name in (*SHIPPED_FAMILIES, *EXAMPLES)}
+    shipped = {tuple(name.split("@")) for name in SHIPPED_VERSIONS} | {(name, "1") for name in EXAMPLES}
+    assert {(name, str(version)) for name, version, *_ in first} == shipped
+    assert {name for name, _ in shipped} == {*SHIPPED_FAMILIES, *EXAMPLES}
     async with open_live_store(database, draw_instance=lambda: "abcdefghij", at_us=T0_US + 1) as store:
         await save_shipped_methods(store, T0_US + 1)
     assert stored(database) == first
@@ -63,6 +67,23 @@ async def test_what_ships_is_written_once(database: Path) -> None:
     )
     assert walker["algorithm"] == "dynamic_depth_walker"
     assert json.loads(walker["config"])["walk_interval_s"] == 4
+
+
+async def test_a_database_of_before_is_given_the_versions_that_came_since(tmp_path: Path) -> None:
+    """It has the first walker, stored before there was a second: that row stays, the second is added, and an execution
+    that began with either finds its own."""
+    path = tmp_path / "before.sqlite"
+    old = next(row for row in first_rows() if (row.name, row.version) == ("deadline_walker", 1))
+    old = msgspec.structs.replace(old, config=old.config.replace('"a0":"0.6"', '"a0":"0.55"'))
+    async with open_live_store(path, draw_instance=lambda: "abcdefghij", at_us=T0_US) as store:
+        await store.save_methods([old], T0_US)
+        await save_shipped_methods(store, T0_US + 1)
+    rows = {version: config for name, version, _, config in stored(path) if name == "deadline_walker"}
+    assert rows[1] == old.config
+    assert json.loads(rows[2])["taking"]["every_s"] == 2
+    find = method_finder(path)
+    assert [find(f"deadline_walker@{version}").version for version in (1, 2)] == [1, 2]
+    assert find("deadline_walker").version == version_meant("deadline_walker")
 
 
 async def test_a_method_is_found_by_name_and_by_version(database: Path) -> None:

@@ -18,8 +18,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.algorithms import Method
-from fsm_exec.algorithms.catalogue import Catalogue, first_rows
+from fsm_exec.algorithms.algorithm_types import flat_settings
+from fsm_exec.algorithms.catalogue import Catalogue, first_rows, row_of
 from fsm_exec.algorithms.registry import Origin
+from fsm_exec.algorithms.versions import version_meant
 from fsm_exec.cli.database.damage import say_damage
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import SaveRefused, UserError
@@ -82,10 +84,10 @@ def stored_method_finder(database: Path) -> Callable[[str], Method]:
 
 
 async def save_shipped_methods(store: MethodStore, at_us: int) -> None:
-    """Write the first method of each algorithm into a database that has none of its name yet: an execution's method is
-    then found in its own database, whatever ships or is installed later."""
-    there = {row.name for row in await store.load_methods()}
-    missing = [row for row in first_rows(installed()) if row.name not in there]
+    """Write the methods of each algorithm that a database does not have yet: an execution's method is then found in its
+    own database, whatever ships or is installed later."""
+    there = {(row.name, row.version) for row in await store.load_methods()}
+    missing = [row for row in first_rows(installed()) if (row.name, row.version) not in there]
     if missing:
         with suppress(SaveRefused):  # another process that opened it at the same moment was faster
             await store.save_methods(missing, at_us)
@@ -153,7 +155,7 @@ def show(name: str, db: Path | None, as_json: bool) -> None:
     package = _package(row)
     say(f"{row.name}@{row.version}: {row.algorithm}" + (f" of the package {package}" if package else ""))
     differs = _differences(row)
-    for key, value in _config(row).items():
+    for key, value in flat_settings(_config(row)).items():
         say(f"  {key} = {value}{'  (not the default)' if key in differs else ''}")
     if row.algorithm in installed().usable():
         say(f"in experiments: {_in_experiments(row)}")
@@ -238,12 +240,13 @@ def _config(row: MethodRow) -> dict[str, object]:
 
 
 def _differences(row: MethodRow) -> dict[str, object]:
-    """Return what differs from the defaults of the installed algorithm; nothing if it is not installed."""
-    known = next((first for first in first_rows(installed()) if first.name == row.algorithm), None)
-    if known is None:
+    """Return what differs from the defaults of the installed algorithm, a group's settings by `GROUP.SETTING`; nothing
+    if it is not installed."""
+    family = installed().usable().get(row.algorithm)
+    if family is None:
         return {}
-    defaults = _config(known)
-    return {key: value for key, value in _config(row).items() if defaults.get(key) != value}
+    defaults = flat_settings(_config(row_of(family.method(row.algorithm, 1, {}))))
+    return {key: value for key, value in flat_settings(_config(row)).items() if defaults.get(key) != value}
 
 
 def _package(row: MethodRow) -> str | None:
@@ -252,10 +255,15 @@ def _package(row: MethodRow) -> str | None:
 
 
 def _in_experiments(row: MethodRow) -> str:
-    """Return the method as experiments name it: the lab knows no database, so it is the algorithm with the settings
-    that differ."""
+    """Return the method as experiments name it: the lab knows no database, so it is the name of what ships, or the
+    algorithm with the settings that differ."""
+    for shipped in first_rows(installed()):
+        if shipped.name == shipped.algorithm and (shipped.algorithm, shipped.config) == (row.algorithm, row.config):
+            return (
+                shipped.name if shipped.version == version_meant(shipped.name) else f"{shipped.name}@{shipped.version}"
+            )
     settings = {key: _as_text(value) for key, value in _differences(row).items()}
-    return with_settings(row.algorithm, settings) if settings else row.algorithm
+    return with_settings(row.algorithm, settings)
 
 
 def _as_text(value: object) -> str:

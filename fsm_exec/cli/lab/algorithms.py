@@ -18,6 +18,7 @@ from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.output import Page, say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.algorithm_checks.checking import Verdict, check_algorithm
+from fsm_exec.lab.algorithm_checks.version import family_named
 from fsm_exec.plugins import installed
 
 CASES_MAX, SEED_MAX = 100_000, 2**31 - 1
@@ -69,7 +70,7 @@ def list_algorithms(as_json: bool) -> None:
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the first case; the next has the next.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def check(name: str, cases: int, seed: int, as_json: bool) -> None:
-    """Put algorithm NAME through what every algorithm must pass.
+    """Put algorithm NAME, or what ships as NAME@VERSION, through what every algorithm must pass.
 
     It is the code of this environment that runs, with settings drawn within their bounds. A check that fails names the
     seed of its case: the same command with that --seed and --cases 1 meets it again.
@@ -78,7 +79,7 @@ def check(name: str, cases: int, seed: int, as_json: bool) -> None:
         raise UserError(f"--cases {cases}: give a number from 1 to {CASES_MAX}")
     if not 0 <= seed <= SEED_MAX:
         raise UserError(f"--seed {seed}: give a number from 0 to {SEED_MAX}")
-    family = installed().family(name)
+    family = family_named(name)
     verdicts: list[Verdict] = []
     for verdict in check_algorithm(family, cases, seed):
         verdicts.append(verdict)
@@ -86,7 +87,7 @@ def check(name: str, cases: int, seed: int, as_json: bool) -> None:
             say(_line(verdict))
     passed = all(verdict.why is None for verdict in verdicts)
     if as_json:
-        one = _row_of(name, family.lab_only)
+        one = _row_of(family.name, family.lab_only)
         say_json(
             CheckResult(
                 algorithm=name, distribution=one.distribution, version=one.version, passed=passed, checks=verdicts

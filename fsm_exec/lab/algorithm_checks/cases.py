@@ -89,24 +89,32 @@ def draw_case(family: AnyFamily, seed: int) -> Case:
 def draw_settings(family: AnyFamily, dice: Random) -> dict[str, object]:
     """Within the bounds that the types of its configuration state; the defaults where they state none, and for all of
     it if what was drawn does not go together."""
-    about = type_info(type(family.method(family.name, 1, {}).config))
-    drawn: dict[str, object] = {}
-    for field in about.fields if isinstance(about, StructType) else ():
-        if dice.randrange(3) == 0:
-            continue  # its default
-        match field.type:
-            case IntType(ge=int(low), le=int(high)):
-                drawn[field.encode_name] = dice.choice((low, high, dice.randint(low, min(high, low + SMALL))))
-            case BoolType():
-                drawn[field.encode_name] = dice.choice((True, False))
-            case LiteralType(values=words):
-                drawn[field.encode_name] = dice.choice(words)
-            case _:
-                pass
+    drawn = _draw(type_info(type(family.method(family.name, 1, {}).config)), dice)
     try:
         family.method(family.name, 1, drawn)
     except UserError:
         return {}
+    return drawn
+
+
+def _draw(about: object, dice: Random, group: str = "") -> dict[str, object]:
+    """Of a configuration, and of each group of settings in it."""
+    drawn: dict[str, object] = {}
+    for field in about.fields if isinstance(about, StructType) else ():
+        if dice.randrange(3) == 0:
+            continue  # its default
+        name = group + field.encode_name
+        match field.type:
+            case IntType(ge=int(low), le=int(high)):
+                drawn[name] = dice.choice((low, high, dice.randint(low, min(high, low + SMALL))))
+            case BoolType():
+                drawn[name] = dice.choice((True, False))
+            case LiteralType(values=words):
+                drawn[name] = dice.choice(words)
+            case StructType() if not group:
+                drawn |= {name: {}, **_draw(field.type, dice, f"{name}.")}
+            case _:
+                pass
     return drawn
 
 
@@ -177,6 +185,8 @@ def _signals(dice: Random) -> Signals | None:
         seed_momentum_ppm=some(-1_000_000, 2_000_000),
         ema_slippage_ppm=some(0, 100_000),
         dry_up_ppm=some(0, 1_000_000),
+        mid_deviation_e5=some(0, 4_000),
+        touch_cost_120s_e6=some(0, 60_000),
     )
 
 

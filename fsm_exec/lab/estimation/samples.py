@@ -29,7 +29,8 @@ from fsm_exec.lab.experiment.episodes import Conditions, limits_at, with_fees
 from fsm_exec.lab.experiment.methods import resolve
 from fsm_exec.lab.experiment.results import FILE_NAME, EpisodeResult, results_at
 from fsm_exec.lab.experiment.tapes import fingerprint, open_tape
-from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
+from fsm_exec.lab.experiment.watched_tape import WatchedTape
+from fsm_exec.paper.tapes.tape import Tape
 
 REACH: Final = "reach_e4"  # the one condition that may differ between experiments: each sample has its own
 
@@ -187,21 +188,10 @@ def views_at(
     tape: Tape, moments: Iterable[tuple[int, Outcome]], feed_us: int
 ) -> Iterator[tuple[tuple[int, Outcome], MarketView]]:
     """The market as an engine sees it at each moment, which ascend, with everything up to `feed_us` before it."""
-    tracker = SignalTracker()
-    events, upcoming = tape.events, 0
+    watched = WatchedTape(tape)
     for at_us, outcome in moments:
         seen_us = at_us - feed_us
-        while upcoming < len(events) and events[upcoming][0] <= seen_us:
-            happened_us, change = events[upcoming]
-            upcoming += 1
-            match change:
-                case BookSnapshot():
-                    tracker.begin(change.yes, change.no, happened_us)
-                case BookDelta():
-                    held = tracker.side(change.outcome).count_at(change.price_e4)
-                    tracker.put(change.outcome, change.price_e4, CountE2(held + change.delta_e2), happened_us)
-                case Trade():
-                    tracker.trade(change.taker, change.yes_price_e4, change.count_e2, happened_us)
+        tracker = watched.watch_until(seen_us)
         yield (at_us, outcome), _view(tracker, tape, outcome, at_us, seen_us)
 
 

@@ -22,6 +22,7 @@ from fsm_exec.core.errors import ExecError
 from fsm_exec.core.values.units import MoneyE6
 from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, limits_at
 from fsm_exec.lab.experiment.fill_causes import FillsByCause, count_by_cause
+from fsm_exec.lab.experiment.watched_tape import signals_known_at
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.timing.timeline import Rank
@@ -87,6 +88,7 @@ async def _work(
             raise LabError(f"{ticker} at {start.at_us}: the engine was not ready in {conditions.lead_us} us")
         await wall.sleep_until_us(start.at_us)
         await wait_settled("submission")  # what is due at this very moment is seen, whichever task runs first
+        engine.feeds[ticker].go_on_from(signals_known_at(tape, start.at_us - conditions.feed_us))
         view = engine.view(ticker, order.outcome)
         mid_e5 = view.trusted_mid_e5
         if mid_e5 is None:

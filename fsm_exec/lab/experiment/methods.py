@@ -1,48 +1,63 @@
 """Methods of an experiment, by name: those of each algorithm there is, and any with settings of its own.
 
 `deadline_walker[a0=0.7;g=3]` is the algorithm of that name with two settings changed and the rest as they are by
-default. The text is the method: experiments store it as its full name, so results say what was measured.
+default; `deadline_walker@2[...]` has the rest as in that version. The text is the method: experiments store it as its
+full name, so results say what was measured.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from fsm_exec.algorithms import Method
+from fsm_exec.algorithms.versions import version_meant, versions_of
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.text import suggestion
 from fsm_exec.plugins import installed
 
-_WITH_SETTINGS = re.compile(r"([a-z][a-z0-9_]*)\[([^\[\]]*)\]", re.ASCII)
+_WITH_SETTINGS = re.compile(r"([a-z][a-z0-9_]*)(?:@([0-9]{1,9}))?\[([^\[\]]*)\]", re.ASCII)
 _BETWEEN_NAMES = re.compile(r",(?![^\[]*\])")
 _INTEGER = re.compile(r"-?[0-9]{1,15}", re.ASCII)
 
 
 def resolve(name: str) -> Method:
-    """The method `NAME`, `NAME@VERSION` or `ALGORITHM[SETTING=VALUE;...]`. Raises UserError for one there is not, for
-    settings it does not have, and for values out of bounds."""
+    """The method `NAME`, `NAME@VERSION`, `ALGORITHM[SETTING=VALUE;...]` or `NAME@VERSION[SETTING=VALUE;...]`. Raises
+    UserError for one there is not, for settings it does not have, and for values out of bounds."""
     match = _WITH_SETTINGS.fullmatch(name)
     if match is None:
         return _by_name(name)
     family = installed().family(match[1])
     settings: dict[str, object] = {}
-    for part in match[2].split(";"):
+    for part in match[3].split(";"):
         key, value = _setting(part, name)
         if key in settings:
             raise UserError(f"method {name!r}: {key} is set twice; give it once")
         settings[key] = value
-    return family.method(name, 1, settings)
+    base = {} if match[2] is None else _settings_of(match[1], match[2])
+    return family.method(name, 1, {**base, **settings})
 
 
 def _by_name(name: str) -> Method:
-    """An algorithm with its defaults, which is version 1 of the method of its name. Raises UserError."""
+    """A version of an algorithm's own method. Raises UserError."""
     algorithm, at, version = name.partition("@")
     known = installed().names
-    if algorithm not in known or (at and version != "1"):
+    if algorithm not in known:
         nearly = suggestion(algorithm, known)
         raise UserError(f"unknown method {name!r}{nearly} choose one of: {', '.join(sorted(known))}")
-    return installed().family(algorithm).method(algorithm, 1, {})
+    number = version if at else str(version_meant(algorithm))
+    settings = _settings_of(algorithm, number)
+    return installed().family(algorithm).method(algorithm, int(number), settings)
+
+
+def _settings_of(algorithm: str, version: str) -> Mapping[str, object]:
+    """The settings of a version of an algorithm's own method. Raises UserError."""
+    versions = versions_of(algorithm)
+    for number, settings in versions.items():
+        if version == str(number):
+            return settings
+    have = ", ".join(f"{algorithm}@{number}" for number in versions)
+    raise UserError(f"unknown method {algorithm}@{version[:20]}: choose one of: {have}")
 
 
 def full_name(name: str) -> str:
