@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -205,13 +207,13 @@ async def test_an_engine_forgets_by_itself(autojump_clock: MockClock) -> None:
 
 
 async def test_signals_go_on_after_a_short_restart(autojump_clock: MockClock) -> None:
-    """From the stored books: depth and order flow are known at once, what rests on trades begins anew. After a long
-    one everything does."""
+    """From the stored books: depth, order flow and what taking usually costs are known at once, what rests on trades
+    begins anew. After a long one everything does."""
     async with open_restart_bench() as w:
         for down_s, is_warm in ((20, True), (300, False)):
             async with observed(w) as stage:
                 await working(stage, horizon_s=200)
-                await trio.sleep(90)
+                await trio.sleep(130)
             await trio.sleep(down_s)
             async with observed(w) as stage:
                 move(stage, "yes", 46, 1)
@@ -221,8 +223,24 @@ async def test_signals_go_on_after_a_short_restart(autojump_clock: MockClock) ->
                 got = tracker.read("yes", w.wall.now_us())
                 assert (got.ask_log_mean_ppm is not None) is is_warm
                 assert (got.ofi_e2 is not None) is is_warm
+                assert (got.touch_cost_120s_e6 is not None) is is_warm
                 assert (got.trade_flow_e2, got.cancel_bid_ppm) == (None, None)
             await trio.sleep(400)
+
+
+async def test_signals_are_not_taken_from_another_book(autojump_clock: MockClock) -> None:
+    """A longer watch of the same book is gone on from; one that has missed a change is refused."""
+    async with open_restart_bench() as w, observed(w) as stage:
+        feed = stage.engine.feeds[TICKER]
+        here = feed.net_book.tracker
+        assert here is not None
+        longer = deepcopy(here)
+        feed.go_on_from(longer)
+        assert feed.net_book.tracker is longer
+        move(stage, "yes", 46, 1)
+        await trio.sleep(1)
+        with pytest.raises(ValueError, match="another book"):
+            feed.go_on_from(here)
 
 
 async def test_what_executions_cost_says_how_they_were_worked(autojump_clock: MockClock) -> None:
