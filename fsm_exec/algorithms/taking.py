@@ -70,23 +70,22 @@ def price_to_take(progress: Progress, part: SliceProgress, view: MarketView, rul
     """The highest price worth paying now, at or above the ask and within the worst price; None if there is none."""
     goal, signals, mid_e5 = progress.goal, view.signals, view.trusted_mid_e5
     placed_us = part.last_placed_at_us
-    if signals is None or mid_e5 is None or not _is_calm(signals, rule):
+    usual_e6 = None if signals is None else signals.touch_cost_120s_e6
+    if signals is None or mid_e5 is None or usual_e6 is None or not _is_calm(signals, usual_e6, rule):
         return None
     if placed_us is not None and progress.at_us < placed_us + rule.every_s * US_PER_S:
         return None
-    worth_e6 = _fair_e6(mid_e5, signals, rule) + _value_e6(goal.deadline_us - progress.at_us, signals, rule)
+    worth_e6 = _fair_e6(mid_e5, signals, rule) + _value_e6(goal.deadline_us - progress.at_us, usual_e6, rule)
     highest = largest_within(MoneyE6(worth_e6), goal.grid, goal.fees) if worth_e6 > 0 else None
     if highest is None or view.asks[0][0] > min(highest, goal.limits.worst_e4):
         return None
     return min(highest, goal.limits.worst_e4)
 
 
-def _is_calm(signals: Signals, rule: Taking) -> bool:
+def _is_calm(signals: Signals, usual_e6: int, rule: Taking) -> bool:
     """Whether this is a market to take in."""
-    usual_e6, deviation_e5 = signals.touch_cost_120s_e6, signals.mid_deviation_e5
-    if usual_e6 is None or deviation_e5 is None:
-        return False
-    return deviation_e5 * E6_PER_E5 * PPM < rule.unrest_max_ppm * usual_e6
+    deviation_e5 = signals.mid_deviation_e5
+    return deviation_e5 is not None and deviation_e5 * E6_PER_E5 * PPM < rule.unrest_max_ppm * usual_e6
 
 
 def _fair_e6(mid_e5: int, signals: Signals, rule: Taking) -> int:
@@ -99,11 +98,9 @@ def _fair_e6(mid_e5: int, signals: Signals, rule: Taking) -> int:
     return fair
 
 
-def _value_e6(left_us: int, signals: Signals, rule: Taking) -> int:
+def _value_e6(left_us: int, usual_e6: int, rule: Taking) -> int:
     """What waiting is expected to cost above fair with so much time left."""
-    usual = signals.touch_cost_120s_e6
-    assert usual is not None, "asked of a market in which nothing may be taken"
-    return _between(left_us, rule) + rule.shift_e6 + rule.usual_weight_ppm * (usual - rule.usual_e6) // PPM
+    return _between(left_us, rule) + rule.shift_e6 + rule.usual_weight_ppm * (usual_e6 - rule.usual_e6) // PPM
 
 
 def _between(left_us: int, rule: Taking) -> int:
