@@ -31,7 +31,7 @@ CostE6 = Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)]
 
 
 class Taking(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`value_Ns_e6` is the value of waiting with N seconds left; between them it is a straight line, outside
+    """A value is that of waiting with so many seconds left; between them it is a straight line, outside
     it is the nearest. `shift_e6` is added to all.
 
     `every_s` is the least time since the newest order was placed. `unrest_max_ppm`: nothing is taken where the mid's
