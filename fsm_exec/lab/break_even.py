@@ -6,10 +6,10 @@
 What one trade saves, where the database holds both kinds of method, is the all-in cost (implementation shortfall less
 estimated rewards, dollars a contract, of the whole target) of the limits that stay where they were put, less that of
 the methods that walk, times the mean size of a trade. Both means are ratios of exact sums. The two kinds did not work
-the same trades, so nothing can be paired: each mean has its own 95 % interval, from its variance between blocks (a
-market and 15 minutes) with Student's quantile, and the difference has the root of their squared widths. Whoever ended
-an execution early ended the comparison too, so those are left out. Otherwise the saving is assumed: a share of what a
-trade has cost at its fill prices on average.
+the same trades, so nothing can be paired: each mean has its own 95 % interval, from its variance between blocks
+(lab.blocks) with Student's quantile, and the difference has the root of their squared widths. Whoever ended an
+execution early ended the comparison too, so those are left out. Otherwise the saving is assumed: a share of what a trade
+has cost at its fill prices on average.
 
 For scale: 40 hours at 50 dollars, saved by 1 % of trades of 400 dollars, are the reference design's 500 trades.
 """
@@ -24,13 +24,14 @@ from fractions import Fraction
 from typing import Final, Literal, NamedTuple
 
 from fsm_exec.core.values.units import MoneyE6
-from fsm_exec.lab.review import BY_OWNER, block_of
+from fsm_exec.lab.blocks import BlockId, number_blocks
+from fsm_exec.lab.evidence import WALKING
+from fsm_exec.lab.review import BY_OWNER
 from fsm_exec.lab.statistics import BLOCKS_MIN, CONFIDENCE
 from fsm_exec.lab.student import student_quantile
 from fsm_exec.store.reads.review_queries import EndedRow
 
 RESTING: Final = frozenset({"basic", "simple_limit", "passive_mid", "join_bid", "static_fraction"})
-WALKING: Final = frozenset({"dynamic_depth_walker", "seed_walker", "deadline_walker", "follow", "adaptive_limit"})
 E7_PER_E6: Final = 10
 E2_PER_CONTRACT: Final = 100
 
@@ -107,9 +108,10 @@ def _cost(rows: Sequence[EndedRow]) -> Fraction:
 def _half_width(rows: Sequence[EndedRow]) -> float | None:
     """Return half the width of the interval of the same difference; None for too few blocks."""
     mean = float(_cost(rows))
-    residuals: dict[tuple[str, int], float] = defaultdict(float)
+    numbered = number_blocks((row.ticker, row.at_us) for row in rows)
+    residuals: dict[BlockId, float] = defaultdict(float)
     for row in rows:
-        residuals[block_of(row)] += (row.cost_e7 or 0) - mean * row.target_e2
+        residuals[numbered[row.ticker, row.at_us]] += (row.cost_e7 or 0) - mean * row.target_e2
     blocks = len(residuals)
     if blocks < BLOCKS_MIN:
         return None

@@ -15,15 +15,15 @@ DECIMALS: Final = 4
 
 
 @overload
-def decimal_text(value: None) -> None: ...
+def decimal_text(value: None, decimals: int = ...) -> None: ...
 @overload
-def decimal_text(value: Figure) -> str: ...
-def decimal_text(value: Figure | None) -> str | None:
-    """Four decimals; None stays None."""
+def decimal_text(value: Figure, decimals: int = ...) -> str: ...
+def decimal_text(value: Figure | None, decimals: int = DECIMALS) -> str | None:
+    """As a decimal; None stays None."""
     if value is None:
         return None
     exact = Decimal(value.numerator) / Decimal(value.denominator) if isinstance(value, Fraction) else Decimal(value)
-    return f"{exact.quantize(Decimal(1).scaleb(-DECIMALS), ROUND_HALF_EVEN):zf}"
+    return f"{exact.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN):zf}"
 
 
 def two(text: str | None) -> str:
@@ -35,8 +35,8 @@ def signed(text: str | None) -> str:
     return "" if text is None else f"{Decimal(text):+z.2f}"
 
 
-def percent(share: str | None) -> str:
-    return "" if share is None else f"{100 * Decimal(share):z.0f} %"
+def percent(share: str | None, decimals: int = 0) -> str:
+    return "" if share is None else f"{100 * Decimal(share):z.{decimals}f} %"
 
 
 def interval(low: str | None, high: str | None, *, is_rough: bool) -> str:

@@ -1,6 +1,6 @@
 """How often something happens, with the interval that the sample allows, when what happens together counts together.
 
-Executions of one market and quarter of an hour meet the same book, so ten of them that failed together are not ten
+Executions of one block (lab.blocks) meet the same book, so ten of them that failed together are not ten
 failures. The interval is Wilson's, taken not of the sample's size but of its effective size: the size divided by the
 design effect, which is the variance of the rate between blocks (as of a ratio of two sums) over the variance that
 independent draws would have, and never below one. Two corrections keep it honest in small samples:

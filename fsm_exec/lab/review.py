@@ -10,10 +10,11 @@ Three triggers, each a share of what happened (the thresholds are that design's)
 * thin markets: opportunities (every edge or order, accepted or refused) in a market that traded fewer than 100
   contracts in 24 hours as the exchange counts them, in more than 30 %. An unknown volume is counted aside.
 
-The verdict, by each trigger's 95 % interval (lab.proportions: clustered by market and 15 minutes):
+The verdict, by each trigger's 95 % interval (lab.proportions: clustered by blocks, lab.blocks):
 
-* adopt, if the lower bound of at least one trigger is above its threshold;
-* stay, if the upper bounds of all are below theirs;
+* adopt a method, if the lower bound of at least one trigger is above its threshold, and the lab has shown a method that
+  walks to be better (lab.evidence): a need is no remedy;
+* stay, if no such method has been shown, or if the upper bounds of all triggers are below their thresholds;
 * wait otherwise, for as many more of what decides as would take the interval off its threshold at the observed rate.
 
 What is missing stays missing: it is in no share, and counted.
@@ -25,10 +26,15 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar
 
+from fsm_exec.lab import figure_texts
+from fsm_exec.lab.blocks import number_blocks
+from fsm_exec.lab.evidence import Proposal
+from fsm_exec.lab.figure_texts import decimal_text
 from fsm_exec.lab.proportions import FURTHER_MAX, Proportion, further_needed, proportion
 from fsm_exec.store.reads.review_queries import EndedRow, OpportunityRow
 
-BLOCK_US: Final = 900_000_000
+SHARE_DECIMALS: Final = 6
+PERCENT_DECIMALS: Final = 1
 SLIPPAGE_ABOVE: Final = Decimal("0.015")  # of the target price
 THIN_BELOW_E2: Final = 10_000  # contracts in 24 hours, in hundredths
 NO_LIMIT: Final = frozenset({"market"})  # algorithms that take what is there and wait for nothing
@@ -87,10 +93,11 @@ class Figures(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """`further`: how many more of each trigger's kind would decide it, None for more than FURTHER_MAX; empty unless
-    the word is wait."""
+    """`method`: what is to be adopted, None unless the word is adopt. `further`: how many more of each trigger's kind
+    would decide it, None for more than FURTHER_MAX; empty unless the word is wait."""
 
     word: Word
+    method: str | None
     reasons: tuple[str, ...]
     further: dict[Name, int | None]
 
@@ -118,35 +125,39 @@ def grouped(by: By, ended: Sequence[EndedRow], opportunities: Sequence[Opportuni
     return dict(sorted(found.items(), key=lambda item: (-item[1].ended - item[1].opportunities, item[0])))
 
 
-def verdict(found: Figures) -> Verdict:
-    """See the module."""
+def verdict(found: Figures, lab: Proposal) -> Verdict:
+    """See the module; `lab` is what the evidence proposes where these executions were."""
     adopting = [each for each in TRIGGERS if found.of(each).found.low > each.threshold]
     if adopting:
-        return Verdict("adopt", tuple(_reason(each, found.of(each).found, "above") for each in adopting), {})
+        reasons = *(_reason(each, found.of(each).found, "above") for each in adopting), lab.why
+        return Verdict("stay" if lab.method is None else "adopt", lab.method, reasons, {})
     open_ones = [each for each in TRIGGERS if found.of(each).found.high >= each.threshold]
     if not open_ones:
-        return Verdict("stay", tuple(_reason(each, found.of(each).found, "below") for each in TRIGGERS), {})
+        below = tuple(_reason(each, found.of(each).found, "below") for each in TRIGGERS)
+        return Verdict("stay", None, below, {})
     further = {each.name: further_needed(found.of(each).found, float(each.threshold)) for each in open_ones}
-    reasons = tuple(_waiting(each, found.of(each).found, further[each.name]) for each in open_ones)
-    return Verdict("wait", reasons, further)
+    waiting = tuple(_waiting(each, found.of(each).found, further[each.name]) for each in open_ones)
+    return Verdict("wait", None, waiting, further)
 
 
-def block_of(row: EndedRow | OpportunityRow) -> tuple[str, int]:
-    """What is drawn together with it: the same market and quarter of an hour."""
-    return row.ticker, row.at_us // BLOCK_US
+def share_text(share: float) -> str:
+    """The share as `--json` says it."""
+    return decimal_text(share, SHARE_DECIMALS)
 
 
 def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return figure_texts.percent(share_text(share), PERCENT_DECIMALS)
 
 
 def interval(found: Proportion) -> str:
     """Return the interval of a rate as text, in per cent."""
-    return f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    low, high = (percent(each).removesuffix(" %") for each in (found.low, found.high))
+    return f"[{low}, {high}]"
 
 
 def _measure(rows: Sequence[Row], happened: Callable[[Row], bool | None]) -> Measure:
-    answers = [(block_of(row), happened(row)) for row in rows]
+    blocks = number_blocks((row.ticker, row.at_us) for row in rows)
+    answers = [(blocks[row.ticker, row.at_us], happened(row)) for row in rows]
     known = [(block, answer) for block, answer in answers if answer is not None]
     return Measure(proportion(known), len(answers) - len(known))
 

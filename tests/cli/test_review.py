@@ -17,9 +17,10 @@ from tests.cli.daemons import END_S, command, serve, submit
 from tests.cli.exchange import TICKER, site
 from tests.cli.invoking import invoke
 from tests.cli.support import run
+from tests.lab.report_sources import METHODS, experiment
 
 DEMO = ("demo", "--speed", "max", "--executions", "24", "--horizon", "40", "--profile", "index", "--db", "d.sqlite")
-METHODS = ("simple_limit", "deadline_walker", "market")
+ALGORITHMS = ("simple_limit", "deadline_walker", "market")
 COST = ("--hours", "40", "--hourly-cost", "100.00")
 
 
@@ -27,7 +28,7 @@ COST = ("--hours", "40", "--hourly-cost", "100.00")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory with the database of a demo."""
     directory = tmp_path_factory.mktemp("played")
-    done = run(directory, *DEMO, *(word for name in METHODS for word in ("--algorithm", name)))
+    done = run(directory, *DEMO, *(word for name in ALGORITHMS for word in ("--algorithm", name)))
     assert done.returncode == 0, done.stderr
     return directory
 
@@ -75,20 +76,24 @@ def test_the_document_says_what_the_tables_hold(played: Path) -> None:
 
 
 def test_for_a_person_it_fits_a_hundred_columns(played: Path) -> None:
-    """The tables; the notes and the verdict are lines of text, the verdict the last one."""
+    """The verdict is the first line, and what it rests on a line each; then tables; the notes are lines of text."""
     done = invoke(played, "review", "d.sqlite", *COST, "--by", "method")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("24 executions ended, 24 opportunities (0 refused)")
-    tables = lines[: next(number for number, line in enumerate(lines) if line.startswith("slippage: "))]
+    word = {"adopt": "adopt ", "wait": "wait for more data", "stay": "stay as it is"}
+    told = document(played)["verdict"]
+    assert lines[0].startswith(f"verdict: {word[told['word']]}")
+    reasons = len(told["reasons"])
+    assert [line.strip() for line in lines[1 : 1 + reasons]] == told["reasons"]
+    assert lines[2 + reasons].startswith("24 executions ended, 24 opportunities (0 refused)")
+    tables = lines[2 + reasons : next(number for number, line in enumerate(lines) if line.startswith("slippage: ("))]
     assert max(map(len, tables)) <= 100
     assert not any("…" in line for line in tables)
     assert "By method" in done.stdout
     assert "By series" not in done.stdout
     assert "by construction" in done.stdout
     assert "a play exchange counts only what its tape has traded" in done.stdout
-    assert lines[-2].startswith("break-even: $4000.00 at $")
-    assert lines[-1].startswith("verdict: ")
+    assert lines[-1].startswith("break-even: $4000.00 at $")
 
 
 def test_only_what_began_since_counts(played: Path) -> None:
@@ -111,6 +116,31 @@ def test_a_saving_can_be_assumed(played: Path) -> None:
     assert document(played)["break_even"] is None
     done = invoke(played, "review", "d.sqlite", "--since", "2100-01-01T00:00:00Z", "--json", *COST, "--saving", "1")
     assert json.loads(done.stdout)["break_even"] is None
+
+
+def test_a_method_that_the_lab_does_not_show_to_be_cheaper_is_not_proposed(played: Path, tmp_path: Path) -> None:
+    """A database of fill failures calls for another method; results in which the walker is dearer than one limit at the
+    mid propose none, those in which it is cheaper propose it, and what is no result of `compare` is refused."""
+    (tmp_path / "d.sqlite").write_bytes((played / "d.sqlite").read_bytes())
+    with closing(sqlite3.connect(tmp_path / "d.sqlite")) as connection, connection:
+        connection.execute("UPDATE execution_metrics SET fill_rate = '0.500000', filled_quantity = '10.00'")
+        rows = connection.execute("SELECT execution_id FROM execution_state ORDER BY 1").fetchall()
+        for number, (execution_id,) in enumerate(rows):
+            connection.execute(
+                "UPDATE execution_state SET accepted_at = ? WHERE execution_id = ?",
+                (f"2026-02-{1 + number:02}T12:00:00.000000Z", execution_id),
+            )
+    experiment(tmp_path / "dearer")
+    experiment(tmp_path / "cheaper", tuple(reversed(METHODS)), step=5)
+    decided = document(tmp_path, "--lab", "dearer")["verdict"]
+    assert (decided["word"], decided["method"]) == ("stay", None)
+    assert "no method that walks is shown to be cheaper" in decided["reasons"][-1]
+    decided = document(tmp_path, "--lab", "cheaper")["verdict"]
+    assert (decided["word"], decided["method"]) == ("adopt", "deadline_walker@1")
+    done = invoke(tmp_path, "review", "d.sqlite", "--lab", "dearer")
+    assert done.stdout.startswith("verdict: stay as it is\n")
+    refused = invoke(tmp_path, "review", "d.sqlite", "--lab", "nowhere")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
 async def test_an_empty_database_has_nothing_to_review(tmp_path: Path) -> None:

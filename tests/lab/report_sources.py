@@ -18,9 +18,9 @@ KNOWN = {tape: KnownTape("-", "KXINX", 0) for tape in TAPES}
 DEMO = ("--profile", "index", "--horizon", "40", "--executions", "12", "--speed", "max", "--quantity", "20")
 
 
-def experiment(directory: Path, methods: tuple[str, ...] = METHODS, *, unfinished: int = 0) -> Path:
-    """Results of two tapes; each method is a tenth of a cent dearer than the one before it. Of the last `unfinished`
-    episodes the last method is missing. Returns the file."""
+def experiment(directory: Path, methods: tuple[str, ...] = METHODS, *, unfinished: int = 0, step: int = 1) -> Path:
+    """Results of two tapes; each method is `step` tenths of a cent dearer than the one before it. Of the last
+    `unfinished` episodes the last method is missing. Returns the file."""
     draw = random.Random(7)
     keys = [
         EpisodeKey(tape, block * 900_000_000 + start, outcome, CountE2(quantity * 100), horizon * 1_000_000)
@@ -38,7 +38,7 @@ def experiment(directory: Path, methods: tuple[str, ...] = METHODS, *, unfinishe
         )
         for number, key in enumerate(keys):
             worked = methods[:-1] if number >= len(keys) - unfinished else methods
-            results.add(_episode(draw, key, worked))
+            results.add(_episode(draw, key, worked, step))
     return results.path
 
 
@@ -54,7 +54,7 @@ def _outcomes() -> tuple[Outcome, Outcome]:
     return "yes", "no"
 
 
-def _episode(draw: random.Random, key: EpisodeKey, methods: tuple[str, ...]) -> EpisodeResult:
+def _episode(draw: random.Random, key: EpisodeKey, methods: tuple[str, ...], step: int) -> EpisodeResult:
     cents = key.quantity_e2 * 1_000
     bound = draw.randint(0, 2 * cents)
     static = bound + draw.randint(0, cents)
@@ -73,7 +73,7 @@ def _episode(draw: random.Random, key: EpisodeKey, methods: tuple[str, ...]) -> 
                 filled_e2=key.quantity_e2,
                 fills=FillsByCause(crossing_e2=key.quantity_e2),
                 before_close_e2=key.quantity_e2 * draw.randint(10, 90) // 100,
-                shortfall_e7=static + draw.randint(0, cents) + cents * number // 10,
+                shortfall_e7=static + draw.randint(0, cents) + cents * step * number // 10,
                 fees_e7=cents // 4,
                 writes=3 + number,
                 walks=number,

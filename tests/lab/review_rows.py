@@ -5,9 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from fsm_exec.core.values.units import CountE2
+from fsm_exec.lab.blocks import BLOCK_US
 from fsm_exec.store.reads.review_queries import EndedRow, OpportunityRow
-
-QUARTER_US = 900_000_000
 
 
 def trade(
@@ -24,14 +23,14 @@ def trade(
     target_price: str | None = "0.5000",
     ticker: str = "KXS-1",
 ) -> EndedRow:
-    """Ten contracts, in the so-manieth quarter of an hour. `arrival`: the mid, and what was paid above it."""
+    """Ten contracts, in the so-manieth block of their market. `arrival`: the mid, and what was paid above it."""
     return EndedRow(
         ticker=ticker,
         series=series,
         type=type,
         method=f"{method}@1",
         algorithm=method,
-        at_us=block * QUARTER_US + 7,
+        at_us=block * BLOCK_US + 7,
         reason=reason,
         target_e2=CountE2(1_000),
         target_price=None if target_price is None else Decimal(target_price),
@@ -59,7 +58,7 @@ def opportunity(
         series=series,
         type=type,
         method=f"{method}@1",
-        at_us=block * QUARTER_US,
+        at_us=block * BLOCK_US,
         volume_24h_e2=None if volume is None else CountE2(100 * volume),
         refusal=refusal,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fsm_exec.lab.evidence import Proposal
 from fsm_exec.lab.proportions import further_needed, proportion
 from fsm_exec.lab.review import TRIGGERS, Figures, Measure, figures, grouped, verdict
 from fsm_exec.store.reads.review_queries import EndedRow, OpportunityRow
@@ -86,8 +87,12 @@ def test_groups_are_of_what_the_rows_say() -> None:
     assert list(grouped("method", rows, chances)) == ["simple_limit@1", "deadline_walker@1", "market@1"]
 
 
+CHEAPER = Proposal("deadline_walker@1", "in the lab it is")
+NONE_CHEAPER = Proposal(None, "none is")
+
+
 def weeks(slipped: int, short: int, thin: int, *, of: int = 300) -> tuple[list[EndedRow], list[OpportunityRow]]:
-    """So many of each, one in every quarter of an hour."""
+    """So many of each, one in every block."""
     rows = [
         trade(n, slippage="0.020000" if n < slipped else "0.000000", filled=9 if n < short else 10) for n in range(of)
     ]
@@ -108,16 +113,27 @@ def weeks(slipped: int, short: int, thin: int, *, of: int = 300) -> tuple[list[E
 )
 def test_the_verdict_goes_by_the_intervals(planted: tuple[int, int, int], word: str, because: list[str]) -> None:
     """Adopt for one whole interval above its threshold; stay for all below; else wait, for those that lie across."""
-    found = verdict(figures(*weeks(*planted)))
+    found = verdict(figures(*weeks(*planted)), CHEAPER)
     assert found.word == word
+    because = [*because, "in"] if word == "adopt" else because
     assert [reason.split()[0] for reason in found.reasons] == because
+    assert found.method == ("deadline_walker@1" if word == "adopt" else None)
     assert (found.further != {}) == (word == "wait")
+
+
+def test_a_need_is_no_remedy() -> None:
+    """Slippage calls for another method, and none is shown to be cheaper: nothing is adopted, and both are said."""
+    found = verdict(figures(*weeks(120, 60, 90)), NONE_CHEAPER)
+    assert (found.word, found.method) == ("stay", None)
+    assert found.reasons[-1] == "none is"
+    assert found.reasons[0].startswith("slippage above 1.5 %: 40.0 % of 300 trades")
+    assert verdict(figures(*weeks(30, 9, 45)), NONE_CHEAPER) == verdict(figures(*weeks(30, 9, 45)), CHEAPER)
 
 
 def test_nothing_measured_is_no_reason_to_stay() -> None:
     """Without a single known volume the third trigger is open, and the least that could close it is told."""
     rows, _ = weeks(30, 9, 0)
-    found = verdict(figures(rows, [opportunity(volume=None)] * 50))
+    found = verdict(figures(rows, [opportunity(volume=None)] * 50), CHEAPER)
     assert found.word == "wait"
     assert found.reasons == ("thin markets: no opportunities measured, at least 13 needed",)
     further = found.further["thin_markets"]

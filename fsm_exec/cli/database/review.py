@@ -17,6 +17,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import DAY_S
 from fsm_exec.core.values.units import US_PER_S, MoneyE6, ceil_div, parse_fixed, parse_money
 from fsm_exec.lab.break_even import BreakEven, assumed_saving, break_even, observed_saving
+from fsm_exec.lab.evidence import Evidence, load_shipped_evidence, propose
 from fsm_exec.lab.review import By, figures, grouped, verdict
 from fsm_exec.runtime.clock import system_us
 from fsm_exec.store.maintenance.read_only import open_read_only
@@ -36,6 +37,11 @@ PLAY: Final = ("embedded", "paper")  # exchanges that know no volume from before
 @click.option("--hours", help="What adopting would take, for the break-even; up to 2 decimals.")
 @click.option("--hourly-cost", help="Dollars an hour.")
 @click.option("--saving", help="Per cent of a trade's price to assume where the database has nothing to compare.")
+@click.option(
+    "--lab",
+    type=click.Path(path_type=Path),
+    help="Results of fsm-exec compare that a method must win in to be proposed.  [default: the shipped]",
+)
 @click.option("--without-rewards", is_flag=True, help="Leave out what the exchange's programmes are estimated to pay.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def review(
@@ -45,16 +51,18 @@ def review(
     hours: str | None,
     hourly_cost: str | None,
     saving: str | None,
+    lab: Path | None,
     without_rewards: bool,
     as_json: bool,
 ) -> None:
-    """Judge weeks of trading: does slippage, do fill failures, do thin markets call for the depth walker?"""
+    """Judge weeks of trading: do slippage, fill failures, thin markets call for a method that walks, and for which?"""
     kinds = _parse_kinds(by)
     since_us = _parse_since_us(since)
     cost_e6 = _parse_cost_e6(hours, hourly_cost)
     percent = None if saving is None else parse_fixed(saving, PERCENT_DECIMALS)
     if percent is not None and percent <= 0:
         raise UserError(f"--saving {saving} is not above 0; give a percentage like 1.5")
+    evidence = load_shipped_evidence() if lab is None else _load_own_evidence(lab)
     with open_read_only(database) as found:
         damage: list[str] = []
         rows, chances = (
@@ -65,10 +73,11 @@ def review(
     if without_rewards:
         rows = [replace(row, rewards_e7=0) for row in rows]
     everything = figures(rows, chances)
+    traded = {row.series for row in rows if row.series} | {row.series for row in chances if row.series}
     review = review_tables.Review(
         figures=everything,
         groups={kind: grouped(kind, rows, chances) for kind in kinds},
-        verdict=verdict(everything),
+        verdict=verdict(everything, propose(evidence, traded)),
         break_even=None if cost_e6 is None else _break_even(rows, cost_e6, percent),
         is_play=environment in PLAY,
     )
@@ -79,6 +88,12 @@ def review(
     else:
         review_tables.show(review, Page(), cost_asked=cost_e6 is not None)
     say_damage(damage)
+
+
+def _load_own_evidence(directory: Path) -> Evidence:
+    from fsm_exec.lab.experiment.stored_comparison import load_evidence  # with the whole lab, which nothing else needs
+
+    return load_evidence(directory)
 
 
 def _parse_kinds(text: str) -> list[By]:

@@ -1,4 +1,5 @@
-"""What `fsm-exec review` prints: the triggers, a table for each kind of group, the break-even, the verdict."""
+"""What `fsm-exec review` prints: the verdict first, in a line; the triggers, a table for each kind of group, the
+break-even."""
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ from rich.table import Table
 from fsm_exec.cli.output import Page
 from fsm_exec.core.values.short_text import trim_dollars
 from fsm_exec.core.values.units import format_money
+from fsm_exec.lab.blocks import BLOCK_WORDS
 from fsm_exec.lab.break_even import BreakEven
-from fsm_exec.lab.review import TRIGGERS, By, Figures, Measure, Name, Trigger, Verdict, interval, percent
+from fsm_exec.lab.review import TRIGGERS, By, Figures, Measure, Name, Trigger, Verdict, interval, percent, share_text
 
 PLAIN_WIDTH: Final = 100  # of the tables when no terminal says how wide it is
 GROUPS_SHOWN: Final = 15
@@ -38,12 +40,12 @@ class Review(NamedTuple):
 def document(review: Review) -> dict[str, Any]:
     """Return the review as JSON: shares and dollars are decimal strings, null is unknown."""
     return {
+        "verdict": review.verdict._asdict(),
         **_figures(review.figures),
         "groups": {
             kind: {name: _figures(each) for name, each in found.items()} for kind, found in review.groups.items()
         },
         "break_even": None if review.break_even is None else _break_even(review.break_even),
-        "verdict": review.verdict._asdict(),
     }
 
 
@@ -51,6 +53,9 @@ def show(review: Review, console: Console, *, cost_asked: bool) -> None:
     """Print the review for a person, within 100 columns."""
     if not console.is_terminal or console.width < PLAIN_WIDTH:
         console = Page(width=PLAIN_WIDTH)
+    for line in _verdict_lines(review.verdict):
+        console.print(line, highlight=False, soft_wrap=True)
+    console.print()
     console.print(_triggers(review.figures))
     for kind, found in review.groups.items():
         console.print()
@@ -61,7 +66,6 @@ def show(review: Review, console: Console, *, cost_asked: bool) -> None:
     for line in (
         *_notes(review),
         *_break_even_lines(review.break_even, asked=cost_asked),
-        _verdict_line(review.verdict),
     ):
         console.print(line, highlight=False, soft_wrap=True)
 
@@ -114,7 +118,8 @@ def _interval(measure: Measure) -> str:
 def _notes(review: Review) -> list[str]:
     lines = [
         "slippage: (average fill - target) / target; nought or less for a limit at its target by construction, hence",
-        "the arrival mid beside it; blocks: a market and 15 minutes, whose draws count together; unknown: in no share",
+        "the arrival mid beside it; unknown: in no share; blocks, whose draws count together:",
+        BLOCK_WORDS,
     ]
     if review.figures.ended_by_owner:
         lines.append(f"{review.figures.ended_by_owner} of the executions were ended by their owner or a halt")
@@ -145,9 +150,10 @@ def _break_even_lines(found: BreakEven | None, *, asked: bool) -> list[str]:
     ]
 
 
-def _verdict_line(verdict: Verdict) -> str:
-    word = {"adopt": "adopt the depth walker", "wait": "wait for more data", "stay": "stay as it is"}[verdict.word]
-    return f"verdict: {word}: {'; '.join(verdict.reasons)}"
+def _verdict_lines(verdict: Verdict) -> list[str]:
+    """The decision in a line of its own, then what it rests on."""
+    word = {"adopt": f"adopt {verdict.method}", "wait": "wait for more data", "stay": "stay as it is"}[verdict.word]
+    return [f"verdict: {word}", *(f"  {reason}" for reason in verdict.reasons)]
 
 
 def _table(title: str) -> Table:
@@ -173,9 +179,9 @@ def _measure(measure: Measure, trigger: Trigger | None) -> dict[str, Any]:
         "hits": found.hits,
         "unknown": measure.unknown,
         "blocks": found.blocks,
-        "rate": None if found.rate is None else f"{found.rate:.6f}",
-        "low": f"{found.low:.6f}" if found.number else None,
-        "high": f"{found.high:.6f}" if found.number else None,
+        "rate": None if found.rate is None else share_text(found.rate),
+        "low": share_text(found.low) if found.number else None,
+        "high": share_text(found.high) if found.number else None,
         "threshold": None if trigger is None else str(trigger.threshold),
     }
 

@@ -16,12 +16,12 @@ from fsm_exec.lab.blocks import BLOCK_WORDS
 from fsm_exec.lab.experiment.buckets import Bucket
 from fsm_exec.lab.experiment.compare import Plan
 from fsm_exec.lab.experiment.fill_shares import FillShares
-from fsm_exec.lab.experiment.groups import part_title
 from fsm_exec.lab.experiment.results import FILE_NAME
 from fsm_exec.lab.experiment.sensitivity import FILLS, Variation, variation
 from fsm_exec.lab.experiment.summary import Cell, ComparisonReport, Paired
 from fsm_exec.lab.experiment.tapes import short_names
 from fsm_exec.lab.figure_texts import interval, percent, signed, two
+from fsm_exec.lab.products import part_title
 from fsm_exec.lab.statistics import BLOCKS_FEW
 
 PLAIN_WIDTH = 80  # of the tables when no terminal says how wide it is, and the least that they are printed in

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from fsm_exec.lab.experiment.differences import cents, difference
-from fsm_exec.lab.experiment.groups import ALL_PRODUCTS, Group, Scope
+from fsm_exec.lab.experiment.groups import Group, Scope
 from fsm_exec.lab.experiment.results import EpisodeResult
-from fsm_exec.lab.experiment.tapes import ALL_TAPES
 from fsm_exec.lab.figure_texts import decimal_text
+from fsm_exec.lab.products import ALL_PRODUCTS, ALL_TAPES
 from fsm_exec.lab.statistics import holm
 
 SPREAD_BUCKETS = ("below 2c", "2c to below 4c", "4c or more")

@@ -13,9 +13,8 @@ from typing import NamedTuple
 
 from fsm_exec.core.values.units import US_PER_S, CountE2, format_count
 from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult
-from fsm_exec.lab.experiment.tapes import ALL_TAPES, NamedTape
-
-ALL_PRODUCTS = "all"  # in results: all products together
+from fsm_exec.lab.experiment.tapes import NamedTape
+from fsm_exec.lab.products import ALL_PRODUCTS, ALL_TAPES
 
 
 class Scope(NamedTuple):
@@ -78,13 +77,6 @@ class Group(NamedTuple):
 def products_of(tapes: Iterable[NamedTape]) -> dict[str, str]:
     """The series of each tape, by the tape's name."""
     return {name: tape.header.series for name, tape in tapes}
-
-
-def part_title(product: str, tape: str, called: Mapping[str, str]) -> str:
-    """What to call a part on a page or above a table; `called` are the short names of the tapes."""
-    if product == ALL_PRODUCTS:
-        return "all products together"
-    return product if tape == ALL_TAPES else f"{product}, {called.get(tape, tape)}"
 
 
 def groups_of(scope: Scope, episodes: Sequence[EpisodeResult]) -> list[Group]:

@@ -18,10 +18,10 @@ from fsm_exec.lab.experiment.buckets import Bucket, bucket_rows
 from fsm_exec.lab.experiment.compare import Field
 from fsm_exec.lab.experiment.differences import E7_OF_CENTS_E2, cents, difference, filled_share
 from fsm_exec.lab.experiment.fill_shares import FillShares, fill_rows
-from fsm_exec.lab.experiment.groups import ALL_PRODUCTS, Group, Scope, groups_of, products_of
+from fsm_exec.lab.experiment.groups import Group, Scope, groups_of, products_of
 from fsm_exec.lab.experiment.results import EpisodeResult, Results
-from fsm_exec.lab.experiment.tapes import ALL_TAPES
 from fsm_exec.lab.figure_texts import decimal_text
+from fsm_exec.lab.products import ALL_PRODUCTS, ALL_TAPES
 from fsm_exec.lab.statistics import is_non_inferior
 
 

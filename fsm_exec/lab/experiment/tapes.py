@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.text import suggestion
+from fsm_exec.lab.products import ALL_TAPES
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import PROFILES
 from fsm_exec.paper.tapes.reading import read_tape
 from fsm_exec.paper.tapes.tape import Tape, Trade
 
 RECORDINGS = (".jsonl", ".jsonl.gz")  # what counts as one in a directory, and among what a glob matches
-ALL_TAPES = "all"  # in results: all tapes together
 GENERATED_S = 23_400  # six and a half hours: a trading day of the recorded index markets
 GENERATED_START_US = 1_767_625_200_000_000  # Monday 2026-01-05, 15:00 UTC: the same for every run
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import CountE2, format_count
 from fsm_exec.lab.blocks import BLOCK_WORDS
 from fsm_exec.lab.experiment.differences import cents
-from fsm_exec.lab.experiment.groups import Group, Scope, groups_of, part_title
-from fsm_exec.lab.experiment.methods import full_name
-from fsm_exec.lab.experiment.results import Results, results_at
-from fsm_exec.lab.experiment.summary import ComparisonReport, summarize
-from fsm_exec.lab.experiment.tapes import ALL_TAPES, short_names
+from fsm_exec.lab.experiment.groups import Group, Scope
+from fsm_exec.lab.experiment.stored_comparison import StoredComparison, load_comparison
+from fsm_exec.lab.experiment.summary import ComparisonReport
+from fsm_exec.lab.experiment.tapes import short_names
+from fsm_exec.lab.products import ALL_TAPES, part_title
 from fsm_exec.lab.report import comparison_figures as figures
 from fsm_exec.lab.report.comparison_tables import bucket_table, fill_table, method_table, tail_table
 from fsm_exec.lab.report.page import Section
@@ -43,52 +42,17 @@ def comparison_sections(
 
     Raises UserError for a file of something else, methods it does not hold, and if no episode is complete.
     """
-    with results_at(path) as results:
-        names = _methods(results, baseline, methods, path)
-        stated, products, stored = results.stated(), results.products(), list(results.read(names))
-        without_trades = results.without_trades()
-    complete = [episode for episode in stored if len(episode.runs) == len(names)]
-    if not complete:
-        raise UserError(f"{path}: no episode has been worked by all of {', '.join(names)}; name fewer with --methods")
-    scope = Scope(
-        products={tape: products[tape] for tape in dict.fromkeys(e.key.tape for e in complete)},
-        methods=tuple(names),
-        baseline=names[0],
-        quantities_e2=tuple(sorted({e.key.quantity_e2 for e in complete})),
-        horizons_us=tuple(sorted({e.key.horizon_us for e in complete})),
-        each_tape=each_tape,
-    )
-    found = summarize(
-        scope,
-        complete,
-        unfinished=len(stored) - len(complete),
-        without_trades=[tape for tape in scope.products if tape in without_trades],
-        with_buckets=True,
-    )
-    return (
-        "Which method is better",
-        _facts(scope, found, stated, len(complete)),
-        _sections(scope, found, groups_of(scope, complete)),
-    )
+    found = load_comparison(path, baseline=baseline, methods=methods, with_buckets=True, each_tape=each_tape)
+    return "Which method is better", _facts(found), _sections(found.scope, found.report, found.groups)
 
 
-def _methods(results: Results, baseline: str, asked: Sequence[str] | None, path: Path) -> list[str]:
-    """Full names, the baseline first."""
-    held = results.methods()
-    wanted = held if asked is None else [full_name(name) for name in asked]
-    names = list(dict.fromkeys([full_name(baseline), *wanted]))
-    for name in names:
-        if name not in held:
-            raise UserError(f"{path} holds nothing of {name}; it holds: {', '.join(held) or 'nothing'}")
-    return names
-
-
-def _facts(scope: Scope, found: ComparisonReport, stated: dict[str, str], episodes: int) -> list[tuple[str, str]]:
+def _facts(found: StoredComparison) -> list[tuple[str, str]]:
+    scope, stated = found.scope, found.stated
     fee = stated.get("maker_fee", "None")
     facts = [
         ("products", ", ".join(scope.series)),
         ("tapes", ", ".join(short_names(scope.products).values())),
-        ("episodes", f"{episodes:,}, each worked by every method"),
+        ("episodes", f"{found.episodes:,}, each worked by every method"),
         ("methods", ", ".join(scope.methods)),
         ("baseline", scope.baseline),
         ("quantities", ", ".join(_count(q) for q in scope.quantities_e2)),
@@ -98,11 +62,11 @@ def _facts(scope: Scope, found: ComparisonReport, stated: dict[str, str], episod
         ("decision to match", f"{int(stated.get('latency_us', 0)) // 1_000} ms"),
         ("maker fee", "the market's own" if fee == "None" else f"{fee} %"),
     ]
-    if found.without_trades:
-        silent = [short_names(scope.products)[tape] for tape in found.without_trades]
+    if found.report.without_trades:
+        silent = [short_names(scope.products)[tape] for tape in found.report.without_trades]
         facts.append(("without trades", f"{', '.join(silent)}: that anybody fills a resting order there is assumed"))
-    if found.unfinished:
-        facts.append(("left out", f"{found.unfinished:,} episodes that not every method has worked yet"))
+    if found.report.unfinished:
+        facts.append(("left out", f"{found.report.unfinished:,} episodes that not every method has worked yet"))
     return facts
 
 

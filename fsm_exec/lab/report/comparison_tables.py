@@ -8,9 +8,10 @@ from typing import TypeAlias
 from fsm_exec.lab.experiment.buckets import Bucket
 from fsm_exec.lab.experiment.differences import E7_OF_CENTS_E2
 from fsm_exec.lab.experiment.fill_shares import FillShares
-from fsm_exec.lab.experiment.groups import Group, part_title
+from fsm_exec.lab.experiment.groups import Group
 from fsm_exec.lab.experiment.summary import Cell, Paired
 from fsm_exec.lab.figure_texts import decimal_text, interval, percent, signed, two
+from fsm_exec.lab.products import part_title
 from fsm_exec.lab.report.tables import Table
 
 CellKey: TypeAlias = tuple[str, str, str, int, str]
