@@ -85,6 +85,16 @@ def test_products_weigh_the_same_and_episodes_within_them() -> None:
     assert [b.delta for b in found.buckets] == ["0.0000", "0.0000"]
 
 
+def test_a_tail_weighs_as_its_product_does() -> None:
+    """One execution of forty that costs 100 c is a fortieth of a product and an eightieth of both: the worst twentieth
+    of both is a quarter such executions and three quarters of 5 c."""
+    dear = [episode("gold-1", 0, 100), *GOLD[1:]]
+    scope = Scope(PRODUCTS, ("base", "other"), "base", (CountE2(2_000),), (45_000_000,))
+    found = summarize(scope, [*DAY, *dear], unfinished=0, with_buckets=False)
+    assert cell(found, "KXGOLD15M", "all").cost_worst == "52.5000"
+    assert cell(found, "all", "all").cost_worst == "28.7500"
+
+
 def test_each_tape_alone_only_where_asked_for() -> None:
     """A product of a single tape is not said twice."""
     found = told(each_tape=True)

@@ -143,6 +143,15 @@ def test_nought_has_no_sign() -> None:
     assert texts.interval("-0.0041", "-0.0001", is_rough=True) == "~[+0.00, +0.00]"
 
 
+def test_a_figure_is_rounded_once_from_its_text() -> None:
+    """Half to even, as the text says it: a binary fraction just below a half would round the other way."""
+    texts = figure_texts
+    assert (texts.two("0.4250"), texts.two("0.4350"), texts.signed("-0.4350")) == ("0.42", "0.44", "-0.44")
+    assert (texts.percent("0.4650"), texts.percent("0.4750"), texts.percent("0.0625", 1)) == ("46 %", "48 %", "6.2 %")
+    assert texts.decimal_text(Fraction(1, 3)) == texts.decimal_text(1 / 3) == "0.3333"
+    assert (texts.decimal_text(None), texts.two(None), texts.percent(None)) == (None, "", "")
+
+
 def test_what_cannot_be_drawn_is_said_in_its_place(database: Path, tmp_path: Path) -> None:
     """A picture of a damaged journal does not cost the report."""
     copy = tmp_path / "copy.sqlite"
