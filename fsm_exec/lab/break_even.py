@@ -8,8 +8,8 @@ estimated rewards, dollars a contract, of the whole target) of the limits that s
 the methods that walk, times the mean size of a trade. Both means are ratios of exact sums. The two kinds did not work
 the same trades, so nothing can be paired: each mean has its own 95 % interval, from its variance between blocks
 (lab.blocks) with Student's quantile, and the difference has the root of their squared widths. Whoever ended an
-execution early ended the comparison too, so those are left out. Otherwise the saving is assumed: a share of what a trade
-has cost at its fill prices on average.
+execution early ended the comparison too, so those are left out. Otherwise the saving is assumed: a share of what a
+trade has cost at its fill prices on average.
 
 For scale: 40 hours at 50 dollars, saved by 1 % of trades of 400 dollars, are the reference design's 500 trades.
 """
