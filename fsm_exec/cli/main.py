@@ -73,6 +73,7 @@ GROUPS = {
         "simulate": "lab.simulate:simulate_command",
         "fidelity": "lab.fidelity:fidelity",
         "record": "exchange.record:record",
+        "import": "exchange.import_log:import_log",
         "tapes": "lab.tapes:tapes",
     },
     "Care": {

@@ -139,6 +139,12 @@ _MESSAGES: dict[str, type[Any]] = {
     "error": StreamError,
 }
 
+FRAME_TYPES = frozenset(
+    {*_MESSAGES, "ok", "unsubscribed", "ticker", "market_position", "order_group_updates"}
+    | {"event_lifecycle", "event_fee_update", "multivariate_market_lifecycle"}
+)
+"""All that a frame may be (wire/README.md 10.3 and 10.4), also those that this engine does not read."""
+
 
 class Envelope(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Every frame. `sid` numbers a subscription of this connection; `seq` counts its messages from 1, all markets

@@ -30,7 +30,7 @@ def test_spread_and_thin_are_of_the_time_that_the_book_is_known_and_has_two_side
         (55, change("yes", 4_900, 100)),
     ]
     found = describe_tape(Tape(HEADER, tuple(events)))
-    assert found == (4, 1, 1, 250, 1_667)
+    assert found == (4, 1, 0, 1, 250, 1_667)
 
 
 def test_of_a_book_that_never_has_two_sides_no_spread_is_said() -> None:

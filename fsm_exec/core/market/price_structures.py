@@ -5,6 +5,8 @@ A market's own `price_ranges` are authoritative; these are what the names mean (
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import ONE_DOLLAR_E4, PriceE4, PriceGrid, PriceRange
 
@@ -44,3 +46,17 @@ def grid_of(structure: str) -> PriceGrid:
 def structure_of(grid: PriceGrid) -> str | None:
     """Return the name of the structure that has these steps, or None for a grid without a name."""
     return next((name for name in _STEPS if grid_of(name) == grid), None)
+
+
+def coarsest_structure(prices: Collection[PriceE4]) -> str:
+    """The name of the grid with the fewest prices on which all these are: a market's own is at least as fine. Raises
+    UserError if they are on none."""
+    for structure in sorted(_STEPS, key=_number_of_prices):
+        grid = grid_of(structure)
+        if all(grid.contains(price) for price in prices):
+            return structure
+    raise UserError("its prices are on no known grid; use another recording")
+
+
+def _number_of_prices(structure: str) -> int:
+    return sum((each.end_e4 - each.start_e4) // each.step_e4 for each in grid_of(structure).ranges)

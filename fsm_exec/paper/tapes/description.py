@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from fsm_exec.core.market.book import Book
-from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2
+from fsm_exec.core.values.units import ONE_DOLLAR_E4, CountE2, in_outcome, opposite
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
 
 THIN_E2: Final = CountE2(50_00)
@@ -14,10 +14,12 @@ THIN_E2: Final = CountE2(50_00)
 class Description(NamedTuple):
     """`spread_e4` is the mean over the time both sides are there, None if they never are; `thin_bp` the share of that
     time, in ten-thousandths, in which the thinner of the two best levels holds less than 50 contracts. `gaps` counts
-    later snapshots: the feed was down before each, and that time is in no mean."""
+    later snapshots: the feed was down before each, and that time is in no mean. `matched_trades`: those whose level has
+    a decrease of their size within 3 s."""
 
     book_events: int
     trades: int
+    matched_trades: int
     gaps: int
     spread_e4: int | None
     thin_bp: int | None
@@ -40,7 +42,8 @@ class _Sums:
 def describe_tape(tape: Tape) -> Description:
     """Go through a tape once."""
     book, sums = Book(), _Sums()
-    trades = snapshots = 0
+    trades = matched = snapshots = 0
+    before: list[Trade] = []
     since_us = tape.first_us
     for at_us, change in tape.events:
         if at_us > since_us:
@@ -50,19 +53,29 @@ def describe_tape(tape: Tape) -> Description:
         match change:
             case Trade():
                 trades += 1
+                before.append(change)
             case BookSnapshot():
                 snapshots += 1
                 book = Book(change.yes, change.no)
             case BookDelta():
+                matched += any(_is_decrease_of(change, trade) for trade in before)
+                before.clear()
                 book.change(change.outcome, change.price_e4, change.delta_e2)
     known_us = sums.two_sided_us
     return Description(
         book_events=len(tape.events) - trades - snapshots,
         trades=trades,
+        matched_trades=matched,
         gaps=snapshots - 1,
         spread_e4=round_half_up(sums.spread_us, known_us) if known_us else None,
         thin_bp=round_half_up(sums.thin_us * 10_000, known_us) if known_us else None,
     )
+
+
+def _is_decrease_of(change: BookDelta, trade: Trade) -> bool:
+    ladder = opposite(trade.taker)
+    level = ladder, in_outcome(trade.yes_price_e4, ladder)
+    return (change.outcome, change.price_e4) == level and change.delta_e2 == -trade.count_e2
 
 
 def round_half_up(part: int, whole: int) -> int:

@@ -31,13 +31,22 @@ def order_within_moments(events: list[TapeEvent]) -> list[TapeEvent]:
     ordered: list[TapeEvent] = []
     for at_us, moment in groupby(events, key=itemgetter(0)):
         try:
-            ordered += ((at_us, change) for change in _order_moment(book, [change for _, change in moment]))
-        except (ImpossibleBook, BookError) as error:
+            ordered += ((at_us, change) for change in order_moment(book, [change for _, change in moment]))
+        except ImpossibleBook as error:
             raise ImpossibleBook(f"at {at_us} {error}") from None
     return ordered
 
 
-def _order_moment(book: Book, changes: list[Change]) -> Iterator[Change]:
+def order_moment(book: Book, changes: list[Change]) -> list[Change]:
+    """Apply the frames of one moment, and return them in an order in which the book is possible after each. Raises
+    ImpossibleBook; then the book is none."""
+    try:
+        return list(_in_order(book, changes))
+    except BookError as error:
+        raise ImpossibleBook(str(error)) from None
+
+
+def _in_order(book: Book, changes: list[Change]) -> Iterator[Change]:
     starts = [place for place, change in enumerate(changes) if isinstance(change, BookSnapshot)]
     ends = [*starts, None]
     yield from _order_units(book, _units_of(changes[: ends[0]]), is_replaced=bool(starts))
