@@ -111,7 +111,7 @@ class Floor:
             "self_trade_prevention_type": "taker_at_cross",
             **more,
         }
-        request = CreateOrder(ticker=TICKER, side=side, price=at, count=size, **fields)
+        request = CreateOrder(side=side, price=at, count=size, **{"ticker": TICKER, **fields})
         return self.exchange.create_order(account or self.account, request)
 
     def filled(self, answer: CreateOrderAnswer) -> int:

@@ -9,10 +9,13 @@ import pytest
 from fsm_exec.core.values.units import CountE2, PriceE4
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.fill_models import FillCause, FillModel, shows_heads
+from fsm_exec.paper.tapes.tape import Tape
+from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.wire.rest import AmendOrder, CreateOrderAnswer
-from tests.paper.support import START_US, TICKER, Floor, count, delta, snapshot, trade
+from tests.paper.support import START_US, TICKER, Floor, count, delta, header, snapshot, trade
 
 MODELS = get_args(FillModel)
+OTHER = "KXTEST-26OCT01-B"
 
 
 def floor_of(fill_model: FillModel) -> Floor:
@@ -163,12 +166,18 @@ def test_the_coin_falls_for_the_event_and_not_for_us() -> None:
 
 def test_the_coin_is_of_the_tapes_own_time() -> None:
     """A tape that is played at another hour meets the same makers."""
+    opening = snapshot([("0.40", "100")], [("0.55", "80")])
+    offers = ((START_US + turn * 1_000_000, delta("no", "0.58", "5")) for turn in range(1, 51))
+    tape = Tape(header(OTHER), ((START_US, opening), *offers))
     found = []
-    for shift_us in (0, 86_400_000_000):
+    for shift_us in (0, 86_400_000_001):
         floor = floor_of("coin")
         floor.clock.at_us += shift_us
-        ours = floor.bid("0.42", "9000")
-        for turn in range(50):
-            floor.exchange.apply(TICKER, delta("no", "0.58", "5"), START_US + turn)
-        found.append(floor.filled(ours))
-    assert found[0] == found[1] > 0
+        TapePlayer(floor.exchange, tape, "coin").start(floor.clock.now_us())
+        floor.later(0)
+        floor.bid("0.42", "9000", ticker=OTHER)
+        floor.later(50)
+        assert len(floor.exchange.trades) == len(floor.account.fills)
+        found.append([(fill.at_us - shift_us, fill.count_e2) for fill in floor.account.fills])
+    assert found[0] == found[1]
+    assert 10 < len(found[0]) < 40

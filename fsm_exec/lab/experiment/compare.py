@@ -155,6 +155,8 @@ def _check(key: EpisodeKey, name: str, run: EpisodeRun, first: EpisodeRun, bound
         raise LabError(f"{name} in {key}: it did not start on the book the others started on: a bug")
     if run.filled_e2 > key.quantity_e2:
         raise LabError(f"{name} in {key}: {run.filled_e2} filled: more than was asked for: a bug")
+    if run.fills.total_e2 != run.filled_e2:
+        raise LabError(f"{name} in {key}: {run.filled_e2} filled, but {run.fills.total_e2} by cause: a bug")
 
 
 def remaining_tasks(field: Field, results: Results) -> list[Task]:

@@ -13,7 +13,7 @@ from fsm_exec.paper.matching_engine.orders import FillRecord
 NOTHING_E2 = CountE2(0)
 
 
-class FillsByCause(msgspec.Struct, frozen=True, kw_only=True):
+class FillsByCause(msgspec.Struct, frozen=True):
     """Contracts filled, by cause (fill_models.py says what each means). Their sum is all that was filled."""
 
     trade_e2: CountE2 = NOTHING_E2
