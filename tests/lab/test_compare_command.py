@@ -24,7 +24,7 @@ SMALL = ("--tape", "index:1", "--methods", "simple_limit,market", "--baseline", 
 CELL = {
     *("product", "tape", "quantity", "horizon", "method", "episodes", "fill_before_close", "fill", "shortfall"),
     *("cost_p5", "cost_median", "cost_p95", "cost_worst", "delta", "delta_low", "delta_high"),
-    *("delta_median", "delta_trimmed", "share_better", "autocorrelation", "bound", "gap_closed", "writes"),
+    *("delta_median", "delta_trimmed", "share_better", "autocorrelation", "bound", "gap_closed", "writes", "reward"),
 }
 
 

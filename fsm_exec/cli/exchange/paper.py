@@ -27,6 +27,7 @@ import trio
 
 from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.exchange.paper_file import PaperReady, publish_ready
+from fsm_exec.cli.exchange.reward_options import parse_rewards, reward_options
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.recordings import load_tape, say_without_trades
 from fsm_exec.core.errors import UserError, first_of
@@ -43,6 +44,7 @@ from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import DEFAULT_PROFILE
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper.venue.incentives import DailyRewards
 from fsm_exec.paper.venue.tape_player import TapePlayer
 from fsm_exec.paper_session import PLAY_CASH_E6, PaperExchange
 from fsm_exec.runtime.clock import WallClock, keep_synchronized, system_us
@@ -97,6 +99,7 @@ SPEED_MAX = 1_000
     help="The private key of its account; made if it is not there. With it and the same --seed and ports, an exchange "
     "that is started again still knows its clients.",
 )
+@reward_options
 @click.option("--host", default=LOOPBACK, show_default=True, help="The address to listen at.")
 def paper(
     recording: Path | None,
@@ -112,6 +115,8 @@ def paper(
     speed: int,
     result: str | None,
     key: Path | None,
+    liquidity_reward: str | None,
+    volume_reward: str | None,
     host: str,
 ) -> None:
     """Serve a paper exchange until interrupted. Prints one JSON line when it is ready."""
@@ -127,11 +132,12 @@ def paper(
     fills = cast("FillModel", fill_model)
     if fills == "trades" and not count_trades(tapes[0]):
         raise UserError("--fill-model trades: the tape holds no trades, so nothing would fill a resting order")
+    rewards = parse_rewards(liquidity_reward, volume_reward)
     outcome = cast("Outcome | None", result)
     exclusive = event_of > 1 and not independent
     key_path = None if key is None else Path(os.path.abspath(key))
     try:
-        serving = partial(_serve, tapes, fills, exclusive, what_goes_wrong, seed, speed, outcome, key_path)
+        serving = partial(_serve, tapes, fills, exclusive, what_goes_wrong, seed, speed, outcome, key_path, rewards)
         trio.run(serving, address, port, ws_port)
     except* OSError as group:
         raise _socket_error(group, address, port, ws_port) from group
@@ -146,6 +152,7 @@ async def _serve(
     speed: int,
     result: Outcome | None,
     key: Path | None,
+    rewards: DailyRewards | None,
     address: str,
     port: int,
     ws_port: int,
@@ -162,6 +169,10 @@ async def _serve(
             trio.open_nursery() as nursery,
         ):
             players = [at.play(tape, fill_model=fill_model) for tape in tapes]
+            if rewards is not None:
+                for player in players:
+                    for program in rewards.programs(player.ticker, at.exchange.timeline.now_us()):
+                        at.exchange.incentives.add(program)
             if exclusive:
                 at.exchange.exclusive_events.add(tapes[0].header.event)
             nursery.start_soon(keep_synchronized, wall, _ignore_jump)

@@ -7,6 +7,7 @@ import sys
 import click
 import msgspec
 
+from fsm_exec.cli.exchange.reward_options import parse_rewards, reward_options
 from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
 from fsm_exec.cli.lab import compare_tables, options, progress
 from fsm_exec.cli.lab.options import experiment_options
@@ -39,6 +40,10 @@ from fsm_exec.plugins import installed
     out="fsm-exec-compare",
     resume="Go on with what --out holds; more tapes, methods, starts may join.",
 )
+@reward_options
+@click.option(
+    "--without-rewards", is_flag=True, help="Leave out of the costs what such programmes are estimated to pay."
+)
 @click.option("--sensitivity", is_flag=True, help="Also with a slower queue, 1 s of latency, a maker fee, other fills.")
 @click.option("--buckets", is_flag=True, help="Also by spread and by size against the touch.")
 @click.option("--each-tape", is_flag=True, help="Also each tape alone.")
@@ -48,6 +53,9 @@ def compare(
     methods: str | None,
     baseline: str,
     experiment: options.ExperimentOptions,
+    liquidity_reward: str | None,
+    volume_reward: str | None,
+    without_rewards: bool,
     sensitivity: bool,
     buckets: bool,
     each_tape: bool,
@@ -55,6 +63,8 @@ def compare(
 ) -> None:
     """Compare methods on recorded or generated tapes."""
     plan = experiment.plan(expand_tapes(tapes), _parse_methods(methods, baseline), baseline)
+    conditions = msgspec.structs.replace(plan.conditions, rewards=parse_rewards(liquidity_reward, volume_reward))
+    plan = msgspec.structs.replace(plan, conditions=conditions)
     processes = experiment.processes()
     others = variations(plan.conditions) if sensitivity else {}
     slowest_us = max(conditions.latency_us for conditions in (plan.conditions, *others.values()))
@@ -69,14 +79,16 @@ def compare(
     varied: list[Variation] = []
     with open_results(experiment.out, resume=experiment.resume) as results:
         finished = progress.run_episodes(field, results, processes)
-        found = build_report(field, results, with_buckets=buckets, each_tape=each_tape)
+        found = build_report(
+            field, results, with_buckets=buckets, each_tape=each_tape, with_rewards=not without_rewards
+        )
     for name, conditions in others.items():
         if not finished:
             break
         field = Field(msgspec.structs.replace(plan, conditions=conditions), named)
         with open_results(experiment.out / name, resume=experiment.resume) as results:
             finished = progress.run_episodes(field, results, processes)
-            varied.append(variation(name, build_report(field, results)))
+            varied.append(variation(name, build_report(field, results, with_rewards=not without_rewards)))
     if as_json:
         document = grid(found, varied) if sensitivity else found
         say_json(document, indent=2)

@@ -5,7 +5,8 @@ All but the grid fit 80 columns; a method whose name is longer than what is left
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -57,6 +58,9 @@ def show(plan: Plan, found: ComparisonReport, varied: Sequence[Variation], out: 
         console.print()
         console.print(_fills(found, cells, f"{title}: what filled the orders", name_width))
         console.print()
+    if any(Decimal(cell.reward) for cell in found.cells):
+        console.print(_rewards_table(found.cells, called, name_width))
+        console.print()
     if found.buckets:
         console.print(_bucket_table(found.buckets, name_width))
     if varied:
@@ -77,7 +81,8 @@ def show(plan: Plan, found: ComparisonReport, varied: Sequence[Variation], out: 
     for line in (
         *EXPLAINED,
         f"fill model {conditions.fill_model}, queue model {conditions.queue_model}, "
-        f"{conditions.latency_us // 1_000} ms from decision to match, maker fee {fee}",
+        f"{conditions.latency_us // 1_000} ms from decision to match, maker fee {fee}"
+        + ("" if conditions.fee_multiplier is None else f", all fees times {conditions.fee_multiplier}"),
         f"results: {(out / FILE_NAME).resolve()}",
     ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -172,6 +177,18 @@ def _bucket_table(buckets: Sequence[Bucket], name_width: int) -> Table:
             last = group
         between = interval(b.delta_low, b.delta_high, is_rough=b.is_rough)
         table.add_row(f" {b.method}", b.bucket, f"{b.episodes:,}", signed(b.delta), between, b.p_holm or "")
+    return table
+
+
+def _rewards_table(cells: Sequence[Cell], called: Mapping[str, str], name_width: int) -> Table:
+    """Lay out what programmes are estimated to pay."""
+    table = _empty_table("Rewards, estimated, already taken off the costs: cents per contract asked for")
+    table.add_column("method", max_width=name_width, overflow="fold")
+    for heading in ("", "asked", "reward", "cost"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for cell in cells:
+        part = part_title(cell.product, cell.tape, called)
+        table.add_row(cell.method, part, f"{cell.quantity} in {cell.horizon} s", two(cell.reward), two(cell.shortfall))
     return table
 
 

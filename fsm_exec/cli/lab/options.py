@@ -12,7 +12,9 @@ import click
 import msgspec
 
 from fsm_exec.core.errors import UnitError, UserError
-from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome, parse_count
+from fsm_exec.core.market.fees import MULTIPLIER_MAX
+from fsm_exec.core.values.short_text import trim_dollars
+from fsm_exec.core.values.units import PPM, US_PER_S, CountE2, Outcome, format_fixed, parse_count, parse_fixed
 from fsm_exec.lab.experiment.compare import Plan
 from fsm_exec.lab.experiment.episodes import FEE_TYPES, Conditions, MakerFee
 from fsm_exec.paper.matching_engine.fill_models import FILL_MODELS, FillModel
@@ -38,6 +40,7 @@ class ExperimentOptions(msgspec.Struct, frozen=True, kw_only=True):
     fill_model: str
     latency_ms: int
     maker_fee: str | None
+    fee_multiplier: str | None
     reach: int
 
     def plan(self, tapes: tuple[str, ...], methods: tuple[str, ...], baseline: str) -> Plan:
@@ -50,7 +53,9 @@ class ExperimentOptions(msgspec.Struct, frozen=True, kw_only=True):
             horizons_us=parse_horizons(self.horizon, self.latency_ms),
             outcomes=parse_outcomes(self.outcome),
             every_us=parse_interval_us(self.every),
-            conditions=parse_conditions(self.queue_model, self.latency_ms, self.maker_fee, self.reach, self.fill_model),
+            conditions=parse_conditions(
+                self.queue_model, self.latency_ms, self.maker_fee, self.reach, self.fill_model, self.fee_multiplier
+            ),
         )
 
     def processes(self) -> int:
@@ -89,7 +94,12 @@ def experiment_options(
         click.option(
             "--maker-fee",
             type=click.Choice(list(FEE_TYPES)),
-            help="Per cent.  [default: that of the tape's market]",
+            help="Per cent where the taker's is 7.  [default: that of the tape's market]",
+        ),
+        click.option(
+            "--fee-multiplier",
+            metavar="M",
+            help="Scales all fees: 0.5 where a series pays half.  [default: that of the tape's market]",
         ),
         click.option("--reach", type=int, default=6, show_default=True, help="Cents from the mid to the worst price."),
     )
@@ -109,10 +119,15 @@ def experiment_options(
 
 
 def parse_conditions(
-    queue_model: str, latency_ms: int, maker_fee: str | None, reach: int = 6, fill_model: str = "recorded"
+    queue_model: str,
+    latency_ms: int,
+    maker_fee: str | None,
+    reach: int = 6,
+    fill_model: str = "recorded",
+    fee_multiplier: str | None = None,
 ) -> Conditions:
-    """Parse the conditions. Raises UserError for a latency or a reach that makes no sense; the others are choices
-    already checked."""
+    """Parse the conditions. Raises UserError for a latency, a reach or a multiplier that makes no sense; the others are
+    choices already checked."""
     if not 0 <= latency_ms <= LATENCY_MAX_MS:
         raise UserError(f"--latency-ms {latency_ms}: give milliseconds from 0 to {LATENCY_MAX_MS}")
     if not 1 <= reach <= REACH_MAX_CENTS:
@@ -123,7 +138,19 @@ def parse_conditions(
         latency_us=latency_ms * 1_000,
         maker_fee=cast("MakerFee | None", maker_fee),
         reach_e4=reach * CENT_E4,
+        fee_multiplier=None if fee_multiplier is None else _parse_multiplier(fee_multiplier),
     )
+
+
+def _parse_multiplier(text: str) -> str:
+    """Parse a multiplier of fees into the shortest text that says it."""
+    try:
+        value_e6 = parse_fixed(text, 6)
+    except UnitError as error:
+        raise UserError(f"--fee-multiplier: {error}; give a number like 0.5") from error
+    if not 0 <= value_e6 <= MULTIPLIER_MAX * PPM:
+        raise UserError(f"--fee-multiplier {text}: give a number from 0 to {MULTIPLIER_MAX}")
+    return trim_dollars(format_fixed(value_e6, 6)) if value_e6 % PPM else str(value_e6 // PPM)
 
 
 def parse_interval_us(every: int) -> int:

@@ -57,7 +57,7 @@ def report(
     if experiment:
         names = None if methods is None else options.split_list("--methods", methods)
         title, facts, sections = drawing.comparison_sections(
-            file, baseline=baseline, methods=names, each_tape=each_tape
+            file, baseline=baseline, methods=names, each_tape=each_tape, with_rewards=not without_rewards
         )
     elif execution is not None:
         named = None if recording is None else NamedTape(recording.name, load_tape(recording))

@@ -26,8 +26,8 @@ def difference(scope: Scope, group: Group, method: str, figure: Callable[[Episod
 
 
 def cents(episode: EpisodeResult, method: str) -> float:
-    """What the method's order cost in this episode, in cents per contract."""
-    return episode.runs[method].shortfall_e7 / (episode.key.quantity_e2 * E7_OF_CENTS_E2)
+    """What the method's order cost in this episode, rewards taken off, in cents per contract."""
+    return episode.runs[method].cost_e7 / (episode.key.quantity_e2 * E7_OF_CENTS_E2)
 
 
 def filled_share(episode: EpisodeResult, method: str) -> float:

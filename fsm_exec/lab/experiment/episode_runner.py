@@ -20,7 +20,7 @@ from fsm_exec.algorithms import Method
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import ExecError
 from fsm_exec.core.values.units import MoneyE6
-from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, limits_at
+from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, daily_volume, limits_at
 from fsm_exec.lab.experiment.fill_causes import FillsByCause, count_by_cause
 from fsm_exec.lab.experiment.watched_tape import signals_known_at
 from fsm_exec.paper.matching_engine.accounts import Account
@@ -62,6 +62,13 @@ class EpisodeRun(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     reason: str
     flags: str
+    liquidity_reward_e7: int = 0
+    volume_reward_e7: int = 0
+
+    @property
+    def cost_e7(self) -> int:
+        """The shortfall with what programmes are estimated to pay, which is at most 0."""
+        return self.shortfall_e7 + self.liquidity_reward_e7 + self.volume_reward_e7
 
 
 def run_episode(tape: Tape, start: EpisodeStart, order: Order, method: Method, conditions: Conditions) -> EpisodeRun:
@@ -129,6 +136,7 @@ async def _session_on(
             methods=lambda _: method,
             tickers=[tape.header.ticker],
             seed=SEED,
+            rewards=conditions.rewards is not None,
         ) as session,
     ):
         yield session, account
@@ -140,6 +148,10 @@ def play_tape_from(exchange: Exchange, tape: Tape, start: EpisodeStart, conditio
     ticker, events, timeline = tape.header.ticker, tape.events, exchange.timeline
     market = exchange.add_market(tape.header, conditions.queue_model, conditions.fill_model)
     market.close_us = events[-1][0]
+    if conditions.rewards is not None:
+        market.earlier_volume_e2 = daily_volume(tape)
+        for program in conditions.rewards.programs(ticker, timeline.now_us()):
+            exchange.incentives.add(program)
     exchange.apply(ticker, start.opening)
     upcoming = start.first
 
@@ -179,6 +191,8 @@ def _measured(ended: EndedExecution, row: MetricsRow, fills: FillsByCause, where
         state=execution.state,
         reason=execution.reason or "",
         flags=row.flags,
+        liquidity_reward_e7=row.liquidity_reward_e7 or 0,
+        volume_reward_e7=row.volume_reward_e7 or 0,
     )
 
 

@@ -8,6 +8,7 @@ most 6 cents above the mid at arrival, unless the experiment says otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -21,6 +22,7 @@ from fsm_exec.paper.matching_engine.fill_models import FillModel
 from fsm_exec.paper.matching_engine.price_level import QueueModel
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade
 from fsm_exec.paper.timing.latency import Latency
+from fsm_exec.paper.venue.incentives import DailyRewards
 
 FIRST_START_US = 300 * US_PER_S  # after the tape's first event: an opening book is not yet a market
 LEAD_MIN_US = 2 * US_PER_S
@@ -37,19 +39,22 @@ FEE_TYPES: dict[MakerFee, str] = {
     "1.75": "quadratic_with_maker_fees",
     "3.5": "quadratic_with_combo_maker_fees",
 }
-"""The maker rate in per cent, as the series' `fee_type` says it."""
+"""The maker rate in per cent where the taker's is 7 per cent, as the series' `fee_type` says it."""
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """What an experiment holds equal. `latency_us` is the way from a decision to the match; public frames and answers
     take half of it each. `maker_fee` None: as the tape's own market. `reach_e4` is how far above the floored mid at
-    arrival the worst price lies. `fill_model`: which recorded limit orders cross to ours."""
+    arrival the worst price lies. `fill_model`: which recorded limit orders cross to ours. `fee_multiplier`, a decimal,
+    scales all fees; None: as the tape's own market. `rewards`: the programmes that pay in every market."""
 
     queue_model: QueueModel = "proportional"
     fill_model: FillModel = "recorded"
     latency_us: int = 200_000
     maker_fee: MakerFee | None = None
     reach_e4: int = REACH_E4
+    fee_multiplier: str | None = None
+    rewards: DailyRewards | None = None
 
     @property
     def legs(self) -> Latency:
@@ -88,11 +93,20 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def with_fees(tape: Tape, conditions: Conditions) -> Tape:
-    """The tape with the conditions' fees."""
-    if conditions.maker_fee is None:
-        return tape
-    header = msgspec.structs.replace(tape.header, fee_type=FEE_TYPES[conditions.maker_fee])
-    return msgspec.structs.replace(tape, header=header)
+    """The tape with the conditions' fees, as far as they state any. The maker's is a share of the taker's, so the
+    market's multiplier scales both."""
+    header = tape.header
+    if conditions.maker_fee is not None:
+        header = msgspec.structs.replace(header, fee_type=FEE_TYPES[conditions.maker_fee])
+    if conditions.fee_multiplier is not None:
+        header = msgspec.structs.replace(header, fee_multiplier=Decimal(conditions.fee_multiplier))
+    return tape if header is tape.header else msgspec.structs.replace(tape, header=header)
+
+
+def daily_volume(tape: Tape) -> CountE2:
+    """How many contracts a day has at the rate of the whole tape."""
+    traded = sum(change.count_e2 for _, change in tape.events if isinstance(change, Trade))
+    return CountE2(traded * 86_400 * US_PER_S // max(US_PER_S, tape.length_us))
 
 
 def find_starts(tape: Tape, every_us: int, conditions: Conditions) -> list[EpisodeStart]:

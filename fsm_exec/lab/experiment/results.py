@@ -26,6 +26,7 @@ from fsm_exec.lab.experiment.fill_causes import FillsByCause
 FILE_NAME = "compare.sqlite"
 VERSION = 2
 BUSY_TIMEOUT_MS = 5_000
+UNSTATED = str(None)
 
 SCHEMA = """
 CREATE TABLE experiment (
@@ -79,6 +80,22 @@ CREATE TABLE runs (
 ) STRICT, WITHOUT ROWID;
 """
 
+REWARDS = """
+CREATE TABLE IF NOT EXISTS rewards (
+    -- what programmes are estimated to pay, as a cost; a run without a row: nothing
+    tape TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    quantity_e2 INTEGER NOT NULL,
+    horizon_us INTEGER NOT NULL,
+    method TEXT NOT NULL,
+    liquidity_e7 INTEGER NOT NULL CHECK (liquidity_e7 <= 0),
+    volume_e7 INTEGER NOT NULL CHECK (volume_e7 <= 0),
+    PRIMARY KEY (tape, at_us, outcome, quantity_e2, horizon_us, method),
+    FOREIGN KEY (tape, at_us, outcome, quantity_e2, horizon_us, method) REFERENCES runs
+) STRICT, WITHOUT ROWID;
+"""
+
 
 class KnownTape(NamedTuple):
     """What is known of a tape beside its name."""
@@ -126,9 +143,10 @@ class Results:
         with self._transaction():
             stored = dict(self._connection.execute("SELECT name, value FROM experiment").fetchall())
             for name, value in conditions.items():
-                if stored.get(name, value) != value:
+                before = stored.get(name, UNSTATED if stored else value)  # a condition that came later
+                if before != value:
                     raise UserError(
-                        f"{self.path} was measured with {name} {stored[name]}, not {value}; "
+                        f"{self.path} was measured with {name} {before}, not {value}; "
                         "give the same conditions to resume it, or another --out"
                     )
             self._connection.executemany("INSERT OR REPLACE INTO experiment VALUES (?, ?)", conditions.items())
@@ -200,10 +218,20 @@ class Results:
                     "give another --out"
                 )
             self._connection.executemany(f"INSERT OR REPLACE INTO runs VALUES ({_places(20)})", runs)
+            self._connection.executemany(
+                f"INSERT OR REPLACE INTO rewards VALUES ({_places(8)})",
+                [
+                    (*key, method, run.liquidity_reward_e7, run.volume_reward_e7)
+                    for method, run in result.runs.items()
+                    if run.liquidity_reward_e7 or run.volume_reward_e7
+                ],
+            )
 
-    def read(self, methods: Iterable[str]) -> Iterator[EpisodeResult]:
-        """All episodes in order, each with those of its runs that are by these methods."""
+    def read(self, methods: Iterable[str], *, with_rewards: bool = True) -> Iterator[EpisodeResult]:
+        """All episodes in order, each with those of its runs that are by these methods; `with_rewards`: with what
+        programmes are estimated to have paid them."""
         wanted = list(methods)
+        rewards = self._rewards() if with_rewards else {}
         runs: dict[EpisodeKey, dict[str, EpisodeRun]] = {}
         for row in self._connection.execute(
             f"SELECT tape, at_us, outcome, quantity_e2, horizon_us, method, "
@@ -214,7 +242,13 @@ class Results:
         ):
             key, method, fields = EpisodeKey(*row[:5]), row[5], row[6:]
             fills = FillsByCause(**dict(zip(_FILL_COLUMNS, fields[len(_RUN_COLUMNS) :], strict=True)))
-            run = EpisodeRun(**dict(zip(_RUN_COLUMNS, fields, strict=False)), fills=fills)
+            liquidity, volume = rewards.get((key, method), (0, 0))
+            run = EpisodeRun(
+                **dict(zip(_RUN_COLUMNS, fields, strict=False)),
+                fills=fills,
+                liquidity_reward_e7=liquidity,
+                volume_reward_e7=volume,
+            )
             runs.setdefault(key, {})[method] = run
         for row in self._connection.execute("SELECT * FROM episodes ORDER BY 1, 2, 3, 4, 5"):
             key = EpisodeKey(*row[:5])
@@ -228,6 +262,12 @@ class Results:
                 static_e7=static_e7,
                 runs=runs.get(key, {}),
             )
+
+    def _rewards(self) -> dict[tuple[EpisodeKey, str], tuple[int, int]]:
+        if not self._connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rewards'").fetchone():
+            return {}  # read only, and of before there were any
+        rows = self._connection.execute("SELECT * FROM rewards")
+        return {(EpisodeKey(*row[:5]), row[5]): (row[6], row[7]) for row in rows}
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -321,6 +361,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 raise
     elif not is_results(connection):
         raise UserError(f"{path} is of another program, or of another version of fsm-exec; give another --out")
+    connection.execute(REWARDS)
 
 
 def _places(count: int) -> str:

@@ -33,12 +33,15 @@ def load_comparison(
     methods: Sequence[str] | None = None,
     with_buckets: bool = False,
     each_tape: bool = False,
+    with_rewards: bool = True,
 ) -> StoredComparison:
-    """Read the results at `path`; `methods` are names, all that have worked anything if None. Raises UserError for a
-    file of something else, methods it does not hold, and if no episode is complete."""
+    """Read the results at `path`; `methods` are names, all that have worked anything if None; `with_rewards`: what
+    programmes are estimated to pay is taken off the costs. Raises UserError for a file of something else, methods it
+    does not hold, and if no episode is complete."""
     with results_at(path) as results:
         names = _methods(results, baseline, methods, path)
-        stated, products, stored = results.stated(), results.products(), list(results.read(names))
+        stated, products = results.stated(), results.products()
+        stored = list(results.read(names, with_rewards=with_rewards))
         without_trades = results.without_trades()
     complete = [episode for episode in stored if len(episode.runs) == len(names)]
     if not complete:

@@ -31,8 +31,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     worst twentieth. `delta` is against the baseline, with its 95 % interval (null: too few blocks); beside the mean
     the median, the mean without a tenth at each end, and the share of blocks in which the method is cheaper (null: of
     the baseline). `autocorrelation` is that of the means of neighbouring blocks (null: too few, or all alike). `bound`
-    is the physical limit, `gap_closed` the share of the way there from the baseline; `writes` creates, amends and
-    cancels an episode. `horizon` in seconds."""
+    is the physical limit (without rewards), `gap_closed` the share of the way there from the baseline; `writes`
+    creates, amends and cancels an episode; `reward` what programmes are estimated to pay, already taken off the costs.
+    `horizon` in seconds."""
 
     product: str
     tape: str
@@ -57,6 +58,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     bound: str
     gap_closed: str | None
     writes: str
+    reward: str
 
 
 class Paired(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,14 +106,15 @@ class ComparisonReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_report(
-    field: Field, results: Results, *, with_buckets: bool = False, each_tape: bool = False
+    field: Field, results: Results, *, with_buckets: bool = False, each_tape: bool = False, with_rewards: bool = True
 ) -> ComparisonReport:
-    """The cells the field's plan asks for, as far as they have been worked; those of no episode are left out."""
+    """The cells the field's plan asks for, as far as they have been worked; those of no episode are left out.
+    `with_rewards`: what programmes are estimated to pay is taken off the costs."""
     plan = field.plan
     names = plan.full_names
     wanted = set(field.episodes())  # more may be stored: of an earlier plan with other starts or sizes
     complete: list[EpisodeResult] = []
-    for episode in results.read(names.values()):
+    for episode in results.read(names.values(), with_rewards=with_rewards):
         if episode.key in wanted and len(episode.runs) == len(names):
             runs = {name: episode.runs[full] for name, full in names.items()}
             complete.append(msgspec.structs.replace(episode, runs=runs))
@@ -163,8 +166,8 @@ def summarize(
 
 def _cell(scope: Scope, group: Group, method: str) -> tuple[Cell, Paired | None]:
     is_baseline = method == scope.baseline
-    cost_e7 = group.pooled(lambda e: e.runs[method].shortfall_e7)
-    base_e7 = group.pooled(lambda e: e.runs[scope.baseline].shortfall_e7)
+    cost_e7 = group.pooled(lambda e: e.runs[method].cost_e7)
+    base_e7 = group.pooled(lambda e: e.runs[scope.baseline].cost_e7)
     bound_e7 = group.pooled(lambda e: e.bound_e7)
     found = difference(scope, group, method, cents)
     writes = group.pooled(lambda e: e.runs[method].writes)
@@ -193,6 +196,7 @@ def _cell(scope: Scope, group: Group, method: str) -> tuple[Cell, Paired | None]
         bound=_cents_text(group, bound_e7),
         gap_closed=decimal_text((base_e7 - cost_e7) / (base_e7 - bound_e7)) if base_e7 > bound_e7 else None,
         writes=str(rounded_ratio(writes.numerator, writes.denominator, 2)),
+        reward=_cents_text(group, group.pooled(lambda e: e.runs[method].shortfall_e7 - e.runs[method].cost_e7)),
     )
     if is_baseline:
         return cell, None

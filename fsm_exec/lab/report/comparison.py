@@ -8,6 +8,7 @@ are added here. An episode counts once every method of the report has worked it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from fsm_exec.core.values.units import CountE2, format_count
@@ -35,14 +36,21 @@ TABLE_NOTE = (
 
 
 def comparison_sections(
-    path: Path, *, baseline: str, methods: Sequence[str] | None = None, each_tape: bool = False
+    path: Path,
+    *,
+    baseline: str,
+    methods: Sequence[str] | None = None,
+    each_tape: bool = False,
+    with_rewards: bool = True,
 ) -> tuple[str, list[tuple[str, str]], list[Section]]:
     """Title, facts and sections of the results at `path`; `methods` are names, all that have worked anything if None;
-    `each_tape` adds what each tape says alone.
+    `each_tape` adds what each tape says alone; `with_rewards`: what programmes are estimated to pay is taken off.
 
     Raises UserError for a file of something else, methods it does not hold, and if no episode is complete.
     """
-    found = load_comparison(path, baseline=baseline, methods=methods, with_buckets=True, each_tape=each_tape)
+    found = load_comparison(
+        path, baseline=baseline, methods=methods, with_buckets=True, each_tape=each_tape, with_rewards=with_rewards
+    )
     return "Which method is better", _facts(found), _sections(found.scope, found.report, found.groups)
 
 
@@ -65,6 +73,10 @@ def _facts(found: StoredComparison) -> list[tuple[str, str]]:
     if found.report.without_trades:
         silent = [short_names(scope.products)[tape] for tape in found.report.without_trades]
         facts.append(("without trades", f"{', '.join(silent)}: that anybody fills a resting order there is assumed"))
+    if stated.get("fee_multiplier", "None") != "None":
+        facts.append(("all fees", f"times {stated['fee_multiplier']}"))
+    if any(Decimal(cell.reward) for cell in found.report.cells):
+        facts.append(("rewards", "what programmes are estimated to pay is taken off the costs"))
     if found.report.unfinished:
         facts.append(("left out", f"{found.report.unfinished:,} episodes that not every method has worked yet"))
     return facts

@@ -39,6 +39,7 @@ class PaperMarket:
         self.last_price_e4: PriceE4 | None = None
         self.previous_price_e4: PriceE4 | None = None
         self.volume_e2 = 0
+        self.earlier_volume_e2 = 0  # traded in the 24 hours before the tape began, as far as that is stated
         self.last_size_e2 = 0
         self.clock = 0
         self.candles = Candles()

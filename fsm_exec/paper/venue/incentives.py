@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from fsm_exec.core.costs.rewards import (
@@ -23,6 +24,7 @@ from fsm_exec.core.costs.rewards import (
 )
 from fsm_exec.core.market.incentives import IncentiveProgram
 from fsm_exec.core.values.units import US_PER_S, CountE2, MoneyE6, Outcome, PriceE4
+from fsm_exec.paper.ids import named_id
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.matching_engine.orders import TradeRecord
@@ -32,7 +34,38 @@ OUTCOMES: Final[tuple[Outcome, Outcome]] = ("yes", "no")
 SHARE_E18: Final = 10**18
 E6_OF_E4: Final = 100
 E6_PER_CENT: Final = 10_000
+DAY_US: Final = 86_400 * US_PER_S
 PAID_MIN_E6: Final = 1_000_000
+
+
+class DailyRewards(msgspec.Struct, frozen=True, kw_only=True):
+    """Programmes that run for a day each, as whoever sets up an exchange states them, in 10^-4 dollars; 0: there is
+    none of that kind. `target_e2` and `discount_bps` are those of liquidity."""
+
+    liquidity_e4: int = 0
+    target_e2: int = 0
+    discount_bps: int = 0
+    volume_e4: int = 0
+
+    def programs(self, ticker: str, start_us: int) -> list[IncentiveProgram]:
+        """Return the programmes of a market that begin at `start_us`."""
+        common = IncentiveProgram(
+            program_id=named_id(f"liquidity:{ticker}:{start_us}"),
+            ticker=ticker,
+            kind="liquidity",
+            description="a day of the paper exchange",
+            start_us=start_us,
+            end_us=start_us + DAY_US,
+            reward_e4=self.liquidity_e4,
+            paid_out=False,
+        )
+        found = []
+        if self.liquidity_e4:
+            found.append(replace(common, target_e2=CountE2(self.target_e2), discount_bps=self.discount_bps))
+        if self.volume_e4:
+            name = named_id(f"volume:{ticker}:{start_us}")
+            found.append(replace(common, program_id=name, kind="volume", reward_e4=self.volume_e4))
+        return found
 
 
 class Incentives:

@@ -115,7 +115,7 @@ def market_body(market: PaperMarket) -> rest.Market:
         no_ask_dollars=format_price(complement(yes_bid)),
         last_price_dollars=ZERO_PRICE if last is None else format_price(last),
         volume_fp=format_count(CountE2(market.volume_e2)),
-        volume_24h_fp=format_count(CountE2(market.volume_e2)),
+        volume_24h_fp=format_count(CountE2(market.earlier_volume_e2 + market.volume_e2)),
         result=market.result or "",
         can_close_early=True,
         open_interest_fp=format_count(CountE2(market.volume_e2)),
