@@ -10,6 +10,8 @@ ramp:
   the scaled order-flow imbalance. A signal that is missing changes nothing.
 * Taking (optional, off in version 1): all that remains is taken as soon as the offer is cheap against what waiting
   costs; `taking` says when.
+* Fast markets (optional, off in version 1): settings of their own for the quote and for taking; `market_class` says
+  which they are.
 * Taker leg (optional, off by default): what the expected flow will not fill in time is taken from the touch, if that
   is cheap enough for the hour.
 
@@ -23,6 +25,7 @@ from typing import Annotated
 
 import msgspec
 
+from fsm_exec.algorithms.market_class import FastMarket, is_fast
 from fsm_exec.algorithms.quoting import (
     Ticks,
     is_sound,
@@ -69,7 +72,8 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     `taker_leg` uses `flow_e2_per_s`, the contracts expected to fill passively per second, and allows an ask of at most
     arrival mid + `taker_start_e4` + `taker_slope_e4` x t / H, at most every `taker_every_s`.
 
-    `taking`: off unless it is given."""
+    `taking`: off unless it is given. With `fast` given a fast market is quoted by it, and taken from by `fast_taking`
+    or not at all."""
 
     a0: Decimal = Decimal("0.6")
     a1: Decimal = Decimal("0.5")
@@ -91,7 +95,10 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     taker_every_s: Annotated[int, msgspec.Meta(ge=1, le=3_600)] = 5
     patient_spread_e4: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
     patient_until_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 45
-    taking: Taking | msgspec.UnsetType = msgspec.UNSET  # not stored where it is off: configurations of before stay so
+    # Not stored where they are off: configurations of before stay what they were.
+    taking: Taking | msgspec.UnsetType = msgspec.UNSET
+    fast: FastMarket | msgspec.UnsetType = msgspec.UNSET
+    fast_taking: Taking | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         check_weight("imbalance_weight", self.imbalance_weight, -10, 10)
@@ -111,6 +118,7 @@ def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
 
 def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action, ...]:
     part = progress.slices[0]
+    config = _config_for(view, config)
     take = _take(progress, part, view, config)
     if part.working is not None:
         return _move(progress, part.working, take, view, config)
@@ -120,6 +128,14 @@ def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action
         price, count = take
         return (PlaceAction(level=part.level, price_e4=price, count_e2=count, time_in_force="immediate_or_cancel"),)
     return place_quote(part, _wanted(progress, view, config), view)
+
+
+def _config_for(view: MarketView, config: Config) -> Config:
+    """The configuration as it is in a market of this class."""
+    fast = config.fast
+    if fast is msgspec.UNSET or not is_fast(view.signals, fast):
+        return config
+    return msgspec.structs.replace(config, a0=fast.a0, down_ticks=fast.down_ticks, taking=config.fast_taking)
 
 
 def _move(

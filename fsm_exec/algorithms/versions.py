@@ -13,7 +13,24 @@ from typing import Final
 VERSIONS: Final[Mapping[str, Mapping[int, Mapping[str, object]]]] = {
     "deadline_walker": {
         1: {},
-        2: {"taking": {}, "down_ticks": 1, "write_budget": 20},
+        2: {
+            "down_ticks": 1,
+            "write_budget": 20,
+            "taking": {},
+            "fast": {},
+            "fast_taking": {
+                "imbalance_e6": 25_000,
+                "flow_e6": 0,
+                "trend_ppm": 50_000,
+                "value_2s_e6": 21_000,
+                "value_6s_e6": 19_000,
+                "value_15s_e6": 17_000,
+                "value_30s_e6": 15_000,
+                "value_60s_e6": 15_000,
+                "value_110s_e6": 14_000,
+                "value_180s_e6": 13_000,
+            },
+        },
     },
 }
 """Settings by name and version; those left out have their defaults."""

@@ -104,9 +104,12 @@ SETTINGS: dict[str, st.SearchStrategy[dict[str, object]]] = {
                     "shift_e6": st.integers(-20_000, 60_000),
                     "usual_weight_ppm": st.integers(0, 1_000_000),
                     "every_s": st.integers(1, 5),
-                    "unrest_max_ppm": st.integers(0, 3_000_000),
+                    "trend_ppm": st.integers(-1_000_000, 1_000_000),
+                    "deep_touch": st.integers(0, 3_000),
                 }
-            )
+            ),
+            "fast": st.fixed_dictionaries({"ratio_ppm": st.integers(0, 2_000_000), "down_ticks": st.integers(1, 4)}),
+            "fast_taking": st.fixed_dictionaries({"shift_e6": st.integers(-20_000, 60_000)}),
         },
     ),
 }

@@ -17,9 +17,17 @@ from fsm_exec.core.values.units import CountE2, PriceE4
 from tests.algorithms.conftest import HORIZON_S, Desk, fresh, ladder, resting
 
 S = 1_000_000
-CALM = Signals(  # nothing presses, and taking costs what it usually does
-    at_us=0, imbalance_ppm=500_000, ofi_z_ppm=0, mid_deviation_e5=1_000, touch_cost_120s_e6=28_000
+CALM = Signals(  # nothing presses, the mid stays where it was, and taking costs what it usually does
+    at_us=0,
+    imbalance_ppm=500_000,
+    ofi_z_ppm=0,
+    mid_deviation_e5=0,
+    mid_mean_60s_e5=46_000,
+    touch_mean_60s_e2=CountE2(100_000),
+    touch_cost_120s_e6=28_000,
 )
+
+NEEDED = ("touch_mean_60s_e2", "touch_cost_120s_e6", "mid_mean_60s_e5", "imbalance_ppm")
 
 
 def desk_at(bid: int, ask: int, signals: Signals | None = CALM, **settings: object) -> Desk:
@@ -76,8 +84,11 @@ def test_a_cheap_offer_is_taken_whole_and_the_fee_counts() -> None:
         ({"taking.imbalance_e6": 0}, {"imbalance_ppm": 1_000_000, "ofi_z_ppm": 3_000_000}, False),
         ({}, {"touch_cost_120s_e6": 43_000}, True),  # dearer than usual by 1.5 c: .9 c more
         ({"taking.usual_weight_ppm": 0}, {"touch_cost_120s_e6": 43_000}, False),
-        ({}, {"touch_cost_120s_e6": 43_000, "ofi_z_ppm": None, "imbalance_ppm": None}, True),
+        ({}, {"touch_cost_120s_e6": 43_000, "ofi_z_ppm": None}, True),
         ({"taking.shift_e6": 9_000}, {}, True),
+        ({}, {"mid_mean_60s_e5": 36_000}, False),  # ten cents above its mean
+        ({"taking.trend_ppm": 100_000}, {"mid_mean_60s_e5": 36_000}, True),  # a cent more to come
+        ({"taking.trend_ppm": -100_000}, {"mid_mean_60s_e5": 56_000}, True),
     ],
 )
 def test_each_part_of_the_rule_counts_and_can_be_left_out(
@@ -88,29 +99,44 @@ def test_each_part_of_the_rule_counts_and_can_be_left_out(
     assert (taken(desk, at_s=HORIZON_S - 45) is not None) is takes
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"mid_deviation_e5": 2_800}, {"mid_deviation_e5": None}, {"touch_cost_120s_e6": None}],
-)
-def test_nothing_is_taken_in_a_restless_market_or_in_one_that_is_not_known(change: dict[str, object]) -> None:
-    """Its mid wanders by what taking costs, here 2.8 c; or nobody has watched for long enough to tell."""
-    calm = desk_at(90, 91, replace(CALM, mid_deviation_e5=2_799))
-    assert taken(calm, at_s=60) is not None
-    assert taken(desk_at(90, 91), at_s=60) is not None
+@pytest.mark.parametrize("change", [{"touch_mean_60s_e2": 200_001}, *({name: None} for name in NEEDED)])
+def test_nothing_is_taken_from_a_deep_book_or_in_a_market_that_is_not_known(change: dict[str, object]) -> None:
+    """More than two thousand contracts stand at a touch, or nobody has watched for two minutes."""
+    assert taken(desk_at(90, 91, replace(CALM, touch_mean_60s_e2=CountE2(200_000))), at_s=60) is not None
     assert taken(desk_at(90, 91, replace(CALM, **change)), at_s=60) is None
     assert taken(desk_at(90, 91, None), at_s=60) is None
 
 
+def test_a_fast_market_has_settings_of_its_own() -> None:
+    """From the ratio on: the mid strays by what taking costs, here 2.8 c. Its quote begins lower and comes down later,
+    and what is taken there is taken by its own rule, or nothing is; a market that is not known is not fast."""
+    groups = {"fast.down_ticks": 4, "down_ticks": 1, "patient_until_s": 100}
+    for deviation, is_fast in ((2_799, False), (2_800, True), (None, False)):
+        signals = replace(CALM, mid_deviation_e5=deviation)
+        quoting = desk_at(40, 50, signals, **groups)
+        assert [wish.price_e4 for wish in quoting.wishes() if isinstance(wish, PlaceAction)] == [
+            4_300 if is_fast else 4_600
+        ]
+        down = quoting.wishes(resting(4_600)), quoting.wishes(resting(4_700))
+        assert (down[0] == (), down[1] == ()) == (True, False)
+        assert (quoting.wishes(resting(4_600 if is_fast else 4_700)) == ()) is is_fast
+        never = desk_at(90, 91, signals, **groups)
+        assert (taken(never, at_s=60) is None) is is_fast
+        own = desk_at(90, 91, signals, **groups, **{"fast_taking.shift_e6": -10_000})
+        assert taken(own, at_s=60) == (None if is_fast else (9_100, 1_000))
+        assert taken(desk_at(90, 91, signals, **groups, **{"fast_taking.every_s": 3}), at_s=60) == (9_100, 1_000)
+
+
 def test_the_quote_is_withdrawn_before_anything_is_taken() -> None:
-    """A cancel, and nothing else until it has ended; then one immediate order; then the quote for 2 s."""
+    """A cancel, and nothing else until it has ended; then one immediate order; then the quote for a second."""
     desk = desk_at(90, 91)
     assert desk.wishes(resting(9_000), at_s=60) == (CancelAction(level=1),)
     assert desk.wishes(resting(9_000, busy=True), at_s=60) == ()
-    half = replace(fresh(1, 1_000), free_e2=CountE2(400), filled_e2=CountE2(600), sent=1, last_placed_at_us=58 * S)
+    half = replace(fresh(1, 1_000), free_e2=CountE2(400), filled_e2=CountE2(600), sent=1, last_placed_at_us=59 * S)
     assert desk.wishes(half, at_s=60) == (
         PlaceAction(level=1, price_e4=PriceE4(9_100), count_e2=CountE2(400), time_in_force="immediate_or_cancel"),
     )
-    (wish,) = desk.wishes(replace(half, last_placed_at_us=58 * S + 1), at_s=60)
+    (wish,) = desk.wishes(replace(half, last_placed_at_us=59 * S + 1), at_s=60)
     assert isinstance(wish, PlaceAction)
     assert wish.post_only, "the quote comes back before the next taking"
 

@@ -57,11 +57,19 @@ def test_what_a_database_was_given_stands_before_what_ships() -> None:
 
 
 def test_the_second_walker_is_the_first_with_the_rule() -> None:
-    """It also comes down at once and may write more; nothing else differs, and its row holds the whole rule."""
+    """It comes down at once, may write more, takes, and has settings of its own for fast markets; nothing else differs,
+    and its row holds all of them."""
     second = json.loads(row_of(method("deadline_walker@2")).config)
-    rule = second.pop("taking")
+    taking, fast, fast_taking = (second.pop(group) for group in ("taking", "fast", "fast_taking"))
     assert second == {**json.loads(FIRST), "down_ticks": 1, "write_budget": 20}
-    assert rule["every_s"] == 2
+    assert (taking["imbalance_e6"], taking["trend_ppm"], taking["value_30s_e6"]) == (10_000, 0, 19_500)
+    assert fast == {"ratio_ppm": 1_000_000, "a0": "0.3", "down_ticks": 2}
+    assert (fast_taking["imbalance_e6"], fast_taking["trend_ppm"], fast_taking["value_30s_e6"]) == (
+        25_000,
+        50_000,
+        15_000,
+    )
+    assert taking["every_s"] == fast_taking["every_s"] == 1
 
 
 def test_the_lab_changes_single_settings_of_a_version() -> None:
@@ -71,7 +79,7 @@ def test_the_lab_changes_single_settings_of_a_version() -> None:
     expected["taking"]["every_s"], expected["a0"] = 9, "0.7"
     assert json.loads(msgspec.json.encode(changed)) == expected
     assert resolve("deadline_walker[a0=0.6]").config == method("deadline_walker@1").config
-    assert resolve("deadline_walker[taking.every_s=2]").config == resolve("deadline_walker[taking.flow_e6=1600]").config
+    assert resolve("deadline_walker[taking.every_s=1]").config == resolve("deadline_walker[taking.flow_e6=1600]").config
 
 
 @pytest.mark.parametrize(

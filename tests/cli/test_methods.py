@@ -80,7 +80,7 @@ async def test_a_database_of_before_is_given_the_versions_that_came_since(tmp_pa
         await save_shipped_methods(store, T0_US + 1)
     rows = {version: config for name, version, _, config in stored(path) if name == "deadline_walker"}
     assert rows[1] == old.config
-    assert json.loads(rows[2])["taking"]["every_s"] == 2
+    assert json.loads(rows[2])["taking"]["every_s"] == 1
     find = method_finder(path)
     assert [find(f"deadline_walker@{version}").version for version in (1, 2)] == [1, 2]
     assert find("deadline_walker").version == version_meant("deadline_walker")

@@ -219,8 +219,10 @@ def test_book_and_flow_are_as_their_formulas_say(seed: int, outcome: Outcome, la
         close(got.ofi_z_ppm, max(-3.0, min(3.0, ofi / usual)), 1e6, slack=4_000)
         mids = [(m.at_us, mid(m, outcome) if two_sided(m) else None) for m in tape]
         close(got.mid_deviation_e5, smoothed(mids, now_us, 60)[1], 1e5)
+        close(got.mid_mean_60s_e5, smoothed(mids, now_us, 60)[0], 1e5)
+        close(got.touch_mean_60s_e2, smoothed(both, now_us, 60)[0] / 2, 100)
     else:
-        assert got.mid_deviation_e5 is None
+        assert (got.mid_deviation_e5, got.mid_mean_60s_e5, got.touch_mean_60s_e2) == (None, None, None)
 
 
 @settings(max_examples=40)

@@ -45,6 +45,7 @@ COST_TAU_US: Final = 120_000_000
 TOUCH_MIN_E2: Final = 500
 OFI_Z_MAX_PPM: Final = 3 * PPM
 EVENTS_MIN: Final = 2  # changes of the book before anything smoothed is given
+YES_PLUS_NO_E5: Final = 100_000  # mid(yes) + mid(no) is a dollar
 AGE_MAX_US: Final = 300_000_000  # nothing smoothed is given of a book that has not changed for five minutes
 
 
@@ -215,9 +216,11 @@ class SignalTracker:
         ofi = self._ofi.value(now_us) if flows else None
         flow = self._flow.value(now_us) if heard >= FLOW_TAU_US else None
         sign = 1 if outcome == "yes" else -1
-        deviation = None
+        deviation = mid_mean = touch_mean = None
         if smoothed and two_sided and self._mid.observed_us(now_us) >= MID_TAU_US:
-            _, deviation, _ = self._mid.look(now_us, 0)
+            mid_mean, deviation, _ = self._mid.look(now_us, 0)
+            mid_mean = mid_mean if outcome == "yes" else YES_PLUS_NO_E5 - mid_mean
+            touch_mean = CountE2(self._touch.mean(now_us) // 2)
         watch = self.watches.get(name) if name is not None else None
         bid_mean = bid_deviation = ask_mean = ask_deviation = dry_up = None
         if depths:
@@ -239,6 +242,8 @@ class SignalTracker:
             depth_bid_e2=bids.near_e2,
             depth_ask_e2=offers.near_e2,
             mid_deviation_e5=deviation,
+            mid_mean_60s_e5=mid_mean,
+            touch_mean_60s_e2=touch_mean,
             ofi_e2=None if ofi is None else sign * ofi,
             ofi_z_ppm=None if ofi is None or not two_sided else self._ofi_z(sign * ofi, now_us),
             trade_flow_e2=None if flow is None else sign * flow,

@@ -40,7 +40,8 @@ class Signals(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
 
     Book: `imbalance_ppm` = q_bid / (q_bid + q_ask) at the touch; `micro_price_e5` the mid weighted by the opposite
     sizes; `depth_*_e2` the contracts within 3 cents of the best of their side; `mid_deviation_e5` the mean absolute
-    deviation of the mid from its own mean (60 s).
+    deviation of the mid from its own mean (60 s), which is `mid_mean_60s_e5`; `touch_mean_60s_e2` the contracts that
+    stand at one touch on average of both (60 s).
     Flow, positive = towards a higher price: `ofi_e2` the order-flow imbalance (decayed sum, 15 s) and `ofi_z_ppm`
     scaled by the usual touch and held within +-3; `trade_flow_e2` takers that buy the outcome less those that sell it
     (decayed sum, 15 s).
@@ -68,6 +69,8 @@ class Signals(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     depth_bid_e2: CountE2 | None = None
     depth_ask_e2: CountE2 | None = None
     mid_deviation_e5: int | None = None
+    mid_mean_60s_e5: int | None = None
+    touch_mean_60s_e2: CountE2 | None = None
     ofi_e2: int | None = None
     ofi_z_ppm: int | None = None
     trade_flow_e2: int | None = None

@@ -178,6 +178,7 @@ def _signals(dice: Random) -> Signals | None:
 
     if dice.randrange(5) == 0:
         return None
+    touch = some(0, 300_000)
     return Signals(
         at_us=0,
         imbalance_ppm=some(0, 1_000_000),
@@ -186,6 +187,8 @@ def _signals(dice: Random) -> Signals | None:
         ema_slippage_ppm=some(0, 100_000),
         dry_up_ppm=some(0, 1_000_000),
         mid_deviation_e5=some(0, 4_000),
+        mid_mean_60s_e5=some(5_000, 95_000),
+        touch_mean_60s_e2=None if touch is None else CountE2(touch),
         touch_cost_120s_e6=some(0, 60_000),
     )
 
