@@ -61,6 +61,7 @@ class _Market:
     is_written: bool = False
     lacks: bool = False  # frames were dropped: the whole book comes next
     written_bytes: int = 0
+    is_closed: bool = False  # the last book was written
 
 
 class TapeRecorder:
@@ -112,6 +113,13 @@ class TapeRecorder:
             with _Guard(self):
                 self._look()
 
+    def end_tapes(self) -> None:
+        """End every tape that is written: the process is leaving."""
+        with _Guard(self):
+            for ticker, market in list(self._markets.items()):
+                if market.is_written:
+                    self._end_tape(ticker, market, self._wall.now_us())
+
     def end(self, why: str) -> None:
         """Keep nothing more, and say so."""
         if self._has_ended:
@@ -134,10 +142,18 @@ class TapeRecorder:
                     self._begin(ticker, market, feed)
         for ticker, market in list(self._markets.items()):
             is_watched = ticker in self._feeds
-            if market.is_written and (now_us > market.wanted_until_us or not is_watched) and self._writer.end(ticker):
-                self._markets[ticker] = _Market()
+            if market.is_written and (now_us > market.wanted_until_us or not is_watched):
+                self._end_tape(ticker, market, now_us)
             if not is_watched and not market.is_written:
                 del self._markets[ticker]
+
+    def _end_tape(self, ticker: str, market: _Market, now_us: int) -> None:
+        """End a tape with the book as it is: so long nothing else came. Nothing where there is no room now."""
+        feed = self._feeds.get(ticker)
+        if feed is not None and feed.state == "live" and not market.is_closed:
+            market.is_closed = self._writer.put(ticker, (now_us, book_frame(ticker, feed.book)))
+        if self._writer.end(ticker):
+            self._markets[ticker] = _Market()
 
     def _keep_frame(self, ticker: str, *, has_book: bool, is_trade: bool) -> None:
         """Keep the frame that the engine has just understood. `has_book`: it holds the whole book."""
@@ -202,9 +218,11 @@ async def open_tape_recorder(
     """A recorder whose thread writes while the block runs, and makes its files whole at the end."""
     writer = TapeWriter(setup.directory, setup.settings, spare_mb=setup.spare_mb)
     writer.start()
+    recorder = TapeRecorder(writer, wall, log, setup.tell)
     try:
-        yield TapeRecorder(writer, wall, log, setup.tell)
+        yield recorder
     finally:
+        recorder.end_tapes()
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(writer.close, CLOSE_WITHIN_S)
 

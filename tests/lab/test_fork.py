@@ -6,75 +6,21 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import trio
 from msgspec.structs import replace
 
 from fsm_exec.algorithms import method
-from fsm_exec.core.market.limits import resolve_limits
-from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
+from fsm_exec.core.errors import UserError
+from fsm_exec.core.values.units import CountE2, Outcome
 from fsm_exec.lab.experiment.episodes import Conditions
 from fsm_exec.lab.fork.fork import fork_execution
 from fsm_exec.lab.fork.forked_market import load_forked_market
-from fsm_exec.paper.tapes.generator import generate
-from fsm_exec.paper.timing.latency import Latency
-from fsm_exec.paper_session import PaperExchange, PaperSession, open_paper_session
-from fsm_exec.plugins import installed
-from fsm_exec.recordings.kept import tapes_directory
-from fsm_exec.recordings.tape_writer import TapeSettings
+from fsm_exec.lab.report.execution import execution_sections
+from fsm_exec.paper.tapes.tape import Trade
+from fsm_exec.recordings.kept import find_all_kept_tapes, tapes_directory
 from fsm_exec.runtime.determinism import run_virtual
-from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
-from fsm_exec.runtime.tape_recorder import TapeSetup
-from fsm_exec.store import open_virtual_store
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.execution_reads import load_metrics
-
-S = 1_000_000
-HORIZON_S, APART_S, FIRST_S = 45, 60, 300
-LATENCY = Latency(feed_us=40_000, entry_us=90_000, response_us=50_000)
-ALGORITHMS = tuple(installed().usable())
-
-
-async def work_all(database: Path, seed: int, outcome: Outcome, quantity: CountE2) -> dict[str, str]:
-    """Work an execution by each algorithm, one after the other, and keep the tape. Returns their ids."""
-    tape = generate(seed, FIRST_S + APART_S * len(ALGORITHMS) + 120)
-    paper = PaperExchange.starting_at(tape.first_us, seed=5)
-    paper.play(tape)
-    setup = TapeSetup(directory=tapes_directory(database), settings=TapeSettings(), spare_mb=0, tell=pytest.fail)
-    found: dict[str, str] = {}
-    async with (
-        open_virtual_store(database, draw_instance=lambda: "forkforkfo", at_us=tape.first_us) as store,
-        open_paper_session(paper, store=store, tapes=setup, latency=LATENCY) as session,
-    ):
-        await trio.sleep(FIRST_S)
-        for name in ALGORITHMS:
-            at_s = trio.current_time()
-            found[name] = await submit(session, tape.header.ticker, name, outcome, quantity)
-            await session.engine.wait_idle()
-            await trio.sleep_until(at_s + APART_S)
-    return found
-
-
-async def submit(session: PaperSession, ticker: str, name: str, outcome: Outcome, quantity: CountE2) -> str:
-    chosen = method(name)
-    view = session.engine.view(ticker, outcome)
-    assert view.best_bid is not None
-    assert view.best_ask is not None
-    fees = session.engine.feeds[ticker].terms.fees
-    target = view.best_ask if name == "market" else PriceE4((view.best_bid + view.best_ask) // 200 * 100)
-    only_closes = name == "close"
-    if only_closes:  # what it closes is held, as by hand
-        session.account.position(ticker).count_e2 = -int(quantity) if outcome == "yes" else int(quantity)
-    return await session.engine.submit(
-        ExecutionRequest(
-            ticker=ticker,
-            outcome=outcome,
-            target_e2=quantity,
-            method=MethodRef(chosen.full_name, chosen),
-            limits=resolve_limits(target, view.grid, fees, worst=view.grid.floor(target + 600)),
-            horizon_us=HORIZON_S * S,
-            reduce_only=only_closes,
-        )
-    )
+from tests.lab.kept_executions import work_all
 
 
 def shortfall_of(database: Path, execution_id: str) -> int | None:
@@ -105,3 +51,59 @@ def test_every_algorithm_does_the_same_again(tmp_path: Path, seed: int, outcome:
     assert different == {}
     assert [cost for cost, _ in measured] == [cost for _, cost in measured]
     assert passive > 0
+
+
+def test_a_picture_is_drawn_of_the_tape_that_was_kept(tmp_path: Path) -> None:
+    """Without a recording being named: the book at every change, without our own orders; from photographs where nothing
+    was kept."""
+    database = tmp_path / "engine.sqlite"
+    worked = run_virtual(partial(work_all, database, 7, "yes", CountE2(5_000), ("deadline_walker",)), seed=1)
+    (execution_id,) = worked.values()
+    _, _, sections = execution_sections(database, execution_id, None)
+    assert "The book is the one its engine kept, at every change" in sections[0].note
+    for tape in find_all_kept_tapes(tapes_directory(database)):
+        tape.path.unlink()
+    _, _, sections = execution_sections(database, execution_id, None)
+    assert "stored photographs" in sections[0].note
+
+
+def test_what_is_not_the_same_is_said_and_nothing_of_others(tmp_path: Path) -> None:
+    """A tape that lost the trades that filled us: the first write that differs is named, and other methods are tried
+    only for who wants them anyway."""
+    database = tmp_path / "engine.sqlite"
+    worked = run_virtual(partial(work_all, database, 7, "yes", CountE2(5_000), ("dynamic_depth_walker",)), seed=1)
+    (execution_id,) = worked.values()
+    market = load_forked_market(database, execution_id)
+    events = tuple(event for event in market.tape.events if not isinstance(event[1], Trade))
+    bare = market._replace(tape=replace(market.tape, events=events))
+    ran, others = method("dynamic_depth_walker"), [method("marketable")]
+    found = fork_execution(bare, None, ran, others, conditions=Conditions())
+    assert not found.likeness.holds
+    assert found.likeness.difference is not None
+    assert found.likeness.difference.startswith("really ")
+    assert len(found.outcomes) == 2
+    assert len(fork_execution(bare, None, ran, others, conditions=Conditions(), anyway=True).outcomes) == 3
+
+
+def test_what_was_left_at_a_row_is_worked_by_others(tmp_path: Path) -> None:
+    """From a row in the middle: the others get what was not filled by then, the time that was left, and the same
+    limits; what ran is measured from there on, too."""
+    database = tmp_path / "engine.sqlite"
+    worked = run_virtual(partial(work_all, database, 7, "yes", CountE2(5_000), ("deadline_walker",)), seed=1)
+    (execution_id,) = worked.values()
+    market = load_forked_market(database, execution_id)
+    first = next(one for one in market.history if one.advance.execution.filled_e2)
+    left = CountE2(5_000 - first.advance.execution.filled_e2)
+    ran, other = method("deadline_walker"), method("marketable")
+    found = fork_execution(market, first.row.seq, ran, [other], conditions=Conditions())
+    assert found.likeness.holds
+    really, here, marketable = found.outcomes
+    assert (really.quantity_e2, here.quantity_e2, marketable.quantity_e2) == (left, left, left)
+    assert really.filled_e2 == here.filled_e2 == market.execution.filled_e2 - first.advance.execution.filled_e2
+    assert marketable.filled_e2 == left
+    assert marketable.taken_e2 > 0
+    assert really.cost_e7 == here.cost_e7
+    with pytest.raises(UserError, match="wanted nothing more at row"):
+        fork_execution(market, len(market.history), ran, [other], conditions=Conditions())
+    with pytest.raises(UserError, match="has the rows 1 to"):
+        fork_execution(market, 10_000, ran, [other], conditions=Conditions())

@@ -23,6 +23,7 @@ from fsm_exec.algorithms import method
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4
+from fsm_exec.lab.fork.kept_frames import load_kept_frames
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.reading import read_tape
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
@@ -106,11 +107,13 @@ def test_a_worked_market_is_kept_from_before_until_after(tmp_path: Path) -> None
     assert kept.path.parent.name == execution.terms.ticker
     tape = read_tape(kept.path)
     assert found.began_us - tape.first_us >= 120 * S
-    assert execution.deadline_us + 55 * S < tape.first_us + tape.length_us < execution.deadline_us + 75 * S
+    assert execution.deadline_us + 60 * S < tape.first_us + tape.length_us < execution.deadline_us + 75 * S
     seen = book_at(tape, execution.accepted_at_us)
     assert (seen.bids("yes", 10), seen.asks("yes", 10)) == (execution.arrival.bids, execution.arrival.asks)
     assert {type(change) for _, change in tape.events} == {BookSnapshot, BookDelta, Trade}
-    assert sum(isinstance(change, BookSnapshot) for _, change in tape.events) == 2  # held in two generations
+    # Held in two generations, and the book at the end.
+    assert sum(isinstance(change, BookSnapshot) for _, change in tape.events) == 3
+    assert load_kept_frames(tapes, execution.terms.ticker, execution.accepted_at_us, 2**62).gaps == []
     assert {frame.frame.type for frame in read_recording(kept.path)[1]} == {
         "orderbook_snapshot",
         "orderbook_delta",

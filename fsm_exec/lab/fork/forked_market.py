@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.execution.execution import CHILD_LIVE, Execution
+from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.replay import ReplayedRow, replay_rows
-from fsm_exec.core.journal.rows import FillRow
 from fsm_exec.core.market.book import Book
-from fsm_exec.core.market.fees import MAKER_SHARE, FeeTerms, fee_terms
-from fsm_exec.core.market.price_structures import structure_of
-from fsm_exec.core.values.units import US_PER_S, CountE2, format_count, format_fixed, parse_count, parse_price
+from fsm_exec.core.values.units import US_PER_S, CountE2, format_count, format_fixed, parse_count
 from fsm_exec.lab.experiment.episodes import TAIL_US
-from fsm_exec.lab.fork.kept_frames import KeptFrames, load_kept_frames
+from fsm_exec.lab.fork.kept_market import KeptMarket, load_kept_market
 from fsm_exec.lab.fork.latencies import measure_latencies
-from fsm_exec.lab.fork.net_tape import Level, OwnFill, OwnOrders, net_events
-from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, TapeHeader
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape
 from fsm_exec.paper.timing.latency import Latency
 from fsm_exec.recordings.kept import tapes_directory
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.execution_history import load_history
-from fsm_exec.store.reads.market_doings import MarketDoings, load_market_doings
-
-RATE_OF_ONE_E10: Final = Decimal(7 * 10**8)  # the taker's rate at a multiplier of one
 
 
 class ForkedMarket(NamedTuple):
@@ -70,88 +61,36 @@ def load_forked_market(database: Path, execution_id: str) -> ForkedMarket:
         if not history:
             raise UserError(f"execution {execution_id} has no journal; see: fsm-exec db check")
         execution = history[-1].advance.execution
-        doings = load_market_doings(looked.connection, execution.terms.ticker)
-    if not execution.is_ended:
-        raise UserError(f"execution {execution_id} has not ended; ask again when it has")
-    if execution.limits is None:
-        raise UserError(f"execution {execution_id} was accepted without a book and did nothing; choose another")
-    until_us = max(execution.deadline_us, execution.ended_at_us or 0) + TAIL_US
-    directory = tapes_directory(database)
-    kept = load_kept_frames(directory, execution.terms.ticker, execution.accepted_at_us, until_us)
-    latency = measure_latencies(kept.changes, history)
+        if not execution.is_ended:
+            raise UserError(f"execution {execution_id} has not ended; ask again when it has")
+        if execution.limits is None:
+            raise UserError(f"execution {execution_id} was accepted without a book and did nothing; choose another")
+        until_us = max(execution.deadline_us, execution.ended_at_us or 0) + TAIL_US
+        kept = load_kept_market(looked.connection, tapes_directory(database), history, until_us)
+    latency = measure_latencies(kept.frames.changes, history)
     assert isinstance(latency.feed_us, int)
-    events = net_events(kept.changes, _own_orders(doings, history, kept))
-    shifted = tuple((at_us - latency.feed_us, change) for at_us, change in events)
-    return ForkedMarket(history, Tape(_header(execution), shifted), latency, _notes(kept, execution, doings))
+    shifted = tuple((at_us - latency.feed_us, change) for at_us, change in kept.tape.events)
+    return ForkedMarket(history, Tape(kept.tape.header, shifted), latency, _notes(kept, execution))
 
 
-def _own_orders(doings: MarketDoings, history: Sequence[ReplayedRow], kept: KeptFrames) -> OwnOrders:
-    execution = history[-1].advance.execution
-    forked = frozenset(child.client_order_id for child in execution.children)
-    fills = [_own_fill(row, doings, forked) for row in doings.fills]
-    resting: dict[Level, int] = defaultdict(int)
-    before = [one for one in history if one.row.at_us <= kept.changes[0].at_us]
-    for child in before[-1].advance.execution.children if before else ():
-        if child.state in CHILD_LIVE:
-            resting[execution.outcome, child.price_e4] += child.count_e2 - max(child.counted_e2, child.reported_e2)
-    return OwnOrders(doings.outcomes, forked, fills, resting)
-
-
-def _own_fill(row: FillRow, doings: MarketDoings, forked: frozenset[str]) -> OwnFill:
-    return OwnFill(
-        outcome=doings.outcomes[row.client_order_id],
-        price_e4=parse_price(row.price),
-        count_e2=parse_count(row.quantity),
-        is_taker=row.is_taker,
-        traded_at_us=row.traded_at_us,
-        trade_id=row.trade_id,
-        is_forked=row.client_order_id in forked,
-    )
-
-
-def _header(execution: Execution) -> TapeHeader:
-    terms = execution.terms
-    fee_type, multiplier = _fees(terms.fees)
-    return TapeHeader(
-        ticker=terms.ticker,
-        series=terms.series,
-        event=terms.event,
-        category=terms.category,
-        title=terms.ticker,
-        price_level_structure=structure_of(terms.grid) or "linear_cent",
-        grid=terms.grid,
-        fee_type=fee_type,
-        fee_multiplier=multiplier,
-    )
-
-
-def _fees(fees: FeeTerms) -> tuple[str, Decimal]:
-    """What a series must say to have these fees. Raises UserError."""
-    multiplier = Decimal(fees.taker_e10) / RATE_OF_ONE_E10
-    for fee_type in MAKER_SHARE:
-        if fee_terms(fee_type, multiplier) == fees:
-            return fee_type, multiplier
-    rates = f"{fees.taker_e10} and {fees.maker_e10} (10^-10)"
-    raise UserError(f"fees of {rates} are those of no series; this execution cannot be tried again")
-
-
-def _notes(kept: KeptFrames, execution: Execution, doings: MarketDoings) -> list[str]:
+def _notes(kept: KeptMarket, execution: Execution) -> list[str]:
+    changes = kept.frames.changes
     accepted_us = execution.accepted_at_us
     notes = [
         f"frames are missing from {_seconds(start - accepted_us)} to {_seconds(end - accepted_us)} s"
-        for start, end in kept.gaps
+        for start, end in kept.frames.gaps
     ]
-    before_us, last_us = accepted_us - kept.changes[0].at_us, kept.changes[-1].at_us
+    before_us, last_us = accepted_us - changes[0].at_us, changes[-1].at_us
     if before_us < 120 * US_PER_S:
         notes.append(f"the tape begins {_seconds(before_us)} s before the acceptance: signals may not be as warm")
     if last_us < execution.deadline_us:
         short = _seconds(execution.deadline_us - last_us)
         notes.append(f"the tape ends {short} s before the deadline: from then on its book stands")
     mine = {child.client_order_id for child in execution.children}
-    marked = {each.by for each in kept.changes}
+    marked = {each.by for each in changes}
     during = [
         fill
-        for fill in doings.fills
+        for fill in kept.doings.fills
         if fill.client_order_id not in mine and accepted_us <= fill.traded_at_us <= execution.deadline_us
     ]
     if during:

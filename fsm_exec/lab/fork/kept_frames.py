@@ -4,21 +4,24 @@ by their names, the exchange's own times.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.values.times import from_iso, to_iso
-from fsm_exec.core.values.units import US_PER_MS, Outcome, PriceE4, format_fixed
+from fsm_exec.core.values.units import US_PER_MS, Outcome, PriceE4
 from fsm_exec.paper.tapes.reading import change_of
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change
 from fsm_exec.recordings.kept import KeptTape, find_kept_tapes
 from fsm_exec.wire import ws
 from fsm_exec.wire.recording import read_recording
+
+FRAMES_BETWEEN_RESTS: Final = 16
 
 
 class KeptChange(NamedTuple):
@@ -43,13 +46,18 @@ class _TradeName(msgspec.Struct):
     trade_id: str | None = None
 
 
-def load_kept_frames(directory: Path, ticker: str, at_us: int, until_us: int) -> KeptFrames:
+def load_kept_frames(directory: Path, ticker: str, at_us: int, until_us: int, *, most: int | None = None) -> KeptFrames:
     """Load what was kept from before `at_us`, as far back as nothing is missing, until `until_us`. Raises UserError
-    where nothing was kept of that time, and for files that cannot be read."""
+    where nothing was kept of that time, where there are more than `most` frames, and for files that cannot be read."""
     tapes = find_kept_tapes(directory, ticker)
     changes: list[KeptChange] = []
     for tape in _around(tapes, at_us, until_us):
-        changes += _read(tape.path, ticker)
+        for change in _read(tape.path, ticker):
+            changes.append(change)
+            if most is not None and len(changes) > most:
+                raise UserError(f"the tape of {ticker} has more than {most} frames; draw it with: fsm-exec report")
+            if len(changes) % FRAMES_BETWEEN_RESTS == 0:
+                time.sleep(0)  # let an engine in this process go on
     ordered = sorted((each for each in changes if each.at_us <= until_us), key=_at_us)
     since, gaps = _holes(ordered, at_us)
     kept = ordered[since:]
@@ -59,34 +67,24 @@ def load_kept_frames(directory: Path, ticker: str, at_us: int, until_us: int) ->
     return KeptFrames(kept, gaps)
 
 
-def describe_gaps(gaps: Sequence[tuple[int, int]], from_us: int) -> list[str]:
-    """A line for each."""
-    return [
-        f"frames are missing from {format_fixed(start - from_us, 6)} to {format_fixed(end - from_us, 6)} s"
-        for start, end in gaps
-    ]
-
-
 def _around(tapes: Sequence[KeptTape], at_us: int, until_us: int) -> list[KeptTape]:
     found = [tape for tape in tapes if tape.began_us <= until_us]
     first = max((number for number, tape in enumerate(found) if tape.began_us <= at_us), default=0)
     return found[max(0, first - 1) :]  # one before: a file may end because it is long
 
 
-def _read(path: Path, ticker: str) -> list[KeptChange]:
+def _read(path: Path, ticker: str) -> Iterator[KeptChange]:
     header, frames = read_recording(path)
     if header.ticker != ticker:
         raise UserError(f"recording {path} is of {header.ticker}, not of {ticker}; put it back where it was")
-    found: list[KeptChange] = []
     for line in frames:
         try:
             message = ws.decode_message(line.frame)
             change = change_of(message, ticker)
             if change is not None:
-                found.append(_marked(line.recv_us, message, line.frame.msg, change))
+                yield _marked(line.recv_us, message, line.frame.msg, change)
         except (msgspec.DecodeError, UnitError) as error:
             raise UserError(f"recording {path}: a {line.frame.type} frame is damaged ({error})") from error
-    return found
 
 
 def _marked(at_us: int, message: ws.Message, raw: msgspec.Raw, change: Change) -> KeptChange:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from fsm_exec.core.journal.replay import ReplayedRow, replay_rows
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import MoneyE6, format_count, format_fixed, format_money, rounded_ratio
 from fsm_exec.lab.experiment.tapes import NamedTape
+from fsm_exec.lab.fork.kept_market import load_kept_market
 from fsm_exec.lab.report.execution_books import Books, books_from_recording, books_from_snapshots
 from fsm_exec.lab.report.execution_costs import cents_per_contract, cost_section
 from fsm_exec.lab.report.execution_figure import execution_figure
@@ -25,7 +27,8 @@ from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, window_of
 from fsm_exec.lab.report.page import Section
 from fsm_exec.lab.report.tables import Table
 from fsm_exec.lab.report.timeline import Timeline, build_timeline
-from fsm_exec.paper.tapes.tape import ticker_of_tape
+from fsm_exec.paper.tapes.tape import Tape, ticker_of_tape
+from fsm_exec.recordings.kept import tapes_directory
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.execution_history import StoredBook, StoredHistory, load_books, load_history
 
@@ -38,8 +41,9 @@ NEAR_PHOTOGRAPH_US: Final = 1_000_000
 def execution_sections(
     database: Path, execution_id: str, recording: NamedTape | None, *, with_rewards: bool = True
 ) -> tuple[str, list[tuple[str, str]], list[Section]]:
-    """Title, facts and sections of one execution. With `recording` its market's whole book is drawn from it.
-    `with_rewards`: its cost is shown with what programmes are estimated to pay.
+    """Title, facts and sections of one execution. With `recording` its market's whole book is drawn from it, without
+    one from the tape that its engine kept, if it did. `with_rewards`: its cost is shown with what programmes are
+    estimated to pay.
 
     Raises UserError for an execution that is not there and a recording that does not cover it, and CorruptSnapshot for
     a journal that cannot be folded.
@@ -56,18 +60,30 @@ def execution_sections(
         last_us = max(execution.ended_at_us or rows[-1].row.at_us, execution.deadline_us)
         last_us += LOOK_AHEAD_US + (last_us - execution.accepted_at_us) // MARGIN_SHARE
         stored = load_books(looked.connection, execution.terms.ticker, execution.outcome, first_us, last_us)
+        kept = None if recording is not None else _kept(looked.connection, database, rows, last_us)
     story = build_timeline(rows, [book.taken_at_us for book in stored])
-    drawn = _photographs(story, rows, stored) if recording is None else _recorded(story, recording)
+    if kept is not None:
+        drawn = books_from_recording(kept, execution.outcome, *window_of(story))
+    else:
+        drawn = _photographs(story, rows, stored) if recording is None else _recorded(story, recording)
     return (
         _title(execution),
         _facts(found, story),
         [
-            Section(_headline(execution), _note(story, drawn, recording), execution_figure(story, drawn)),
+            Section(_headline(execution), _note(story, drawn, recording, kept), execution_figure(story, drawn)),
             cost_section(execution, found.metrics),
             *_fills(execution, found),
             _happened(rows),
         ],
     )
+
+
+def _kept(connection: sqlite3.Connection, database: Path, rows: Sequence[ReplayedRow], until_us: int) -> Tape | None:
+    """What its engine kept of its market, without our own orders; None: nothing, or nothing that can be read."""
+    try:
+        return load_kept_market(connection, tapes_directory(database), rows, until_us).tape
+    except UserError:
+        return None
 
 
 def _photographs(story: Timeline, rows: Sequence[ReplayedRow], stored: Sequence[StoredBook]) -> Books:
@@ -206,9 +222,9 @@ def _writes(execution: Execution, metrics: MetricsRow | None) -> str:
     return f"{execution.writes}: {metrics.creates} creates, {metrics.amends} amends, {metrics.cancels} cancels"
 
 
-def _note(story: Timeline, drawn: Books, recording: NamedTape | None) -> str:
+def _note(story: Timeline, drawn: Books, recording: NamedTape | None, kept: Tape | None) -> str:
     outcome = story.execution.outcome.upper()
-    if recording is None:
+    if recording is None and kept is None:
         source = (
             "The book is that of the stored photographs, our own size taken out: each stands until the next one, 11 "
             "seconds at most."
@@ -219,8 +235,13 @@ def _note(story: Timeline, drawn: Books, recording: NamedTape | None) -> str:
             if drawn.width_us is None
             else f"as it stood each {format_fixed(drawn.width_us, 6)} s, its best prices at every change"
         )
-        source = f"The book is that of {recording.name}, {each}; if our orders are in the recording, they are in it."
-        if recording.tape.cut_off:
+        if recording is None:
+            source = f"The book is the one its engine kept, {each}, our own orders and what we took taken out."
+        else:
+            source = (
+                f"The book is that of {recording.name}, {each}; if our orders are in the recording, they are in it."
+            )
+        if recording is not None and recording.tape.cut_off:
             source += " The recording was cut off; it was read to its last whole line."
     parts = [
         f"{outcome} prices in cents: bids blue, asks orange, stronger where more rests, the spread between them empty. "

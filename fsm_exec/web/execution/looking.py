@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 import trio
@@ -16,7 +17,8 @@ from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.units import Outcome
-from fsm_exec.lab.report.execution_books import Books, books_from_snapshots
+from fsm_exec.lab.fork.kept_market import load_kept_market
+from fsm_exec.lab.report.execution_books import Books, books_from_recording, books_from_snapshots
 from fsm_exec.lab.report.execution_frame import MARGIN_SHARE, Frame, frame_of, window_of
 from fsm_exec.lab.report.timeline import Timeline
 from fsm_exec.store.reads.api_queries import ExecutionDetail, load_detail
@@ -34,6 +36,7 @@ HISTORIES_KEPT: Final = 24
 ROWS_KEPT: Final = 100_000
 """Of all histories that are kept: some 500 bytes each."""
 LOOK_AHEAD_US: Final = 60_000_000
+KEPT_FRAMES_MAX: Final = 10_000  # of a tape: some tenths of a second, once; more is for `fsm-exec report`
 ROWS_BEFORE, ROWS_AFTER = 60, 20
 
 
@@ -61,8 +64,9 @@ class _Whole(NamedTuple):
 class _Kept:
     """One execution's history and its market's stored books, both read on at each look."""
 
-    def __init__(self, execution_id: str) -> None:
+    def __init__(self, execution_id: str, tapes: Path | None) -> None:
         self.lock = trio.Lock()
+        self._tapes = tapes
         self._begin(execution_id)
 
     def _begin(self, execution_id: str) -> None:
@@ -95,7 +99,7 @@ class _Kept:
         if execution is None:
             return Looked(header, detail, None, [], Markup(""))
         self._read_books(connection, execution)
-        whole = self._draw_whole(execution, now_us if is_running and not execution.is_ended else None)
+        whole = self._draw_whole(connection, execution, now_us if is_running and not execution.is_ended else None)
         seq = history.seq if seq is None else min(max(seq, 1), history.seq)
         last = min(history.seq, seq + ROWS_AFTER)
         rows = history.rows(connection, max(1, seq - ROWS_BEFORE), last)
@@ -138,7 +142,7 @@ class _Kept:
             self._stored.add(book)
             self._stored_us = book.taken_at_us
 
-    def _draw_whole(self, execution: Execution, now_us: int | None) -> _Whole:
+    def _draw_whole(self, connection: sqlite3.Connection, execution: Execution, now_us: int | None) -> _Whole:
         key = (self.history.seq, self._stored_us, now_us)
         if self._whole is not None and self._whole.key == key:
             return self._whole
@@ -152,9 +156,25 @@ class _Kept:
             if from_us <= book.taken_at_us < until_us
         ]
         drawn_until_us = until_us if now_us is None else min(until_us, now_us)
-        books = books_from_snapshots(every, story.outages, drawn_until_us)
+        books = self._kept_books(connection, execution, from_us, until_us)
+        if books is None:
+            books = books_from_snapshots(every, story.outages, drawn_until_us)
         self._whole = _Whole(key, story, stored, books, frame_of(story, books))
         return self._whole
+
+    def _kept_books(
+        self, connection: sqlite3.Connection, execution: Execution, from_us: int, until_us: int
+    ) -> Books | None:
+        """The book at every change from the tape that was kept of an execution that has ended; None: there is none, or
+        none that is read in a moment."""
+        if self._tapes is None or not execution.is_ended:
+            return None
+        last = self.history.rows(connection, self.history.seq, self.history.seq)
+        try:
+            tape = load_kept_market(connection, self._tapes, last, until_us, most=KEPT_FRAMES_MAX).tape
+        except (UserError, OSError):
+            return None
+        return books_from_recording(tape, execution.outcome, from_us, until_us)
 
 
 LiveBook: TypeAlias = Callable[[MarketTerms, Outcome], StoredBook | None]
@@ -162,15 +182,22 @@ LiveBook: TypeAlias = Callable[[MarketTerms, Outcome], StoredBook | None]
 
 class Looking:
     """Looks at executions of one database. `now_us` is the wall clock, `live_book` a market's book as the running
-    engine has it; None: no engine works on them."""
+    engine has it; None: no engine works on them. `tapes` is where the engine keeps tapes."""
 
-    def __init__(self, reader: DatabaseReader, now_us: Callable[[], int], live_book: LiveBook | None) -> None:
+    def __init__(
+        self,
+        reader: DatabaseReader,
+        now_us: Callable[[], int],
+        live_book: LiveBook | None,
+        tapes: Path | None = None,
+    ) -> None:
+        self._tapes = tapes
         self._reader, self._now_us, self._live_book = reader, now_us, live_book
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     async def look(self, execution_id: str, seq: int | None = None) -> Looked | None:
         """Look at an execution as it was at row `seq`; None: as it is. Returns None for one that there is not."""
-        kept = self._kept.get(execution_id) or _Kept(execution_id)
+        kept = self._kept.get(execution_id) or _Kept(execution_id, self._tapes)
         async with kept.lock:
             if self._live_book is not None and kept.history.seq:
                 kept.add_live_book(self._live_book)

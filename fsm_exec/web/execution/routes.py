@@ -17,6 +17,7 @@ from starlette.routing import Route
 from fsm_exec.core.market.terms import MarketTerms
 from fsm_exec.core.values.short_text import trim_dollars
 from fsm_exec.core.values.units import Outcome
+from fsm_exec.recordings.kept import tapes_directory
 from fsm_exec.store.reads.api_queries import Filter, load_listing
 from fsm_exec.store.reads.execution_history import StoredBook
 from fsm_exec.web.execution.fragments import fragments
@@ -52,7 +53,8 @@ class ExecutionPages:
 
     def __init__(self, parts: PageParts) -> None:
         self._parts = parts
-        self._looking = Looking(parts.reader, parts.wall.now_us, self._live_book if parts.control else None)
+        live_book, tapes = self._live_book if parts.control else None, tapes_directory(parts.database)
+        self._looking = Looking(parts.reader, parts.wall.now_us, live_book, tapes)
         self._boards: OrderedDict[str, Board] = OrderedDict()
         self._at_work: set[str] = set()
 

@@ -1,0 +1,72 @@
+"""Executions by each algorithm on the paper exchange, one after the other; their engine keeps the market's tape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import trio
+
+from fsm_exec.algorithms import method
+from fsm_exec.core.market.limits import resolve_limits
+from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
+from fsm_exec.paper.tapes.generator import generate
+from fsm_exec.paper.timing.latency import Latency
+from fsm_exec.paper_session import PaperExchange, PaperSession, open_paper_session
+from fsm_exec.plugins import installed
+from fsm_exec.recordings.kept import tapes_directory
+from fsm_exec.recordings.tape_writer import TapeSettings
+from fsm_exec.runtime.engine import ExecutionRequest, MethodRef
+from fsm_exec.runtime.tape_recorder import TapeSetup
+from fsm_exec.store import open_virtual_store
+
+S = 1_000_000
+HORIZON_S, APART_S, FIRST_S = 45, 60, 300
+LATENCY = Latency(feed_us=40_000, entry_us=90_000, response_us=50_000)
+ALGORITHMS = tuple(installed().usable())
+
+
+async def work_all(
+    database: Path, seed: int, outcome: Outcome, quantity: CountE2, names: Sequence[str] = ALGORITHMS
+) -> dict[str, str]:
+    """Work an execution by each algorithm of these names, one after the other, and keep the tape. Returns their ids."""
+    tape = generate(seed, FIRST_S + APART_S * len(names) + 120)
+    paper = PaperExchange.starting_at(tape.first_us, seed=5)
+    paper.play(tape)
+    setup = TapeSetup(directory=tapes_directory(database), settings=TapeSettings(), spare_mb=0, tell=pytest.fail)
+    found: dict[str, str] = {}
+    async with (
+        open_virtual_store(database, draw_instance=lambda: "forkforkfo", at_us=tape.first_us) as store,
+        open_paper_session(paper, store=store, tapes=setup, latency=LATENCY) as session,
+    ):
+        await trio.sleep(FIRST_S)
+        for name in names:
+            at_s = trio.current_time()
+            found[name] = await submit(session, tape.header.ticker, name, outcome, quantity)
+            await session.engine.wait_idle()
+            await trio.sleep_until(at_s + APART_S)
+    return found
+
+
+async def submit(session: PaperSession, ticker: str, name: str, outcome: Outcome, quantity: CountE2) -> str:
+    chosen = method(name)
+    view = session.engine.view(ticker, outcome)
+    assert view.best_bid is not None
+    assert view.best_ask is not None
+    fees = session.engine.feeds[ticker].terms.fees
+    target = view.best_ask if name == "market" else PriceE4((view.best_bid + view.best_ask) // 200 * 100)
+    only_closes = name == "close"
+    if only_closes:  # what it closes is held, as by hand
+        session.account.position(ticker).count_e2 = -int(quantity) if outcome == "yes" else int(quantity)
+    return await session.engine.submit(
+        ExecutionRequest(
+            ticker=ticker,
+            outcome=outcome,
+            target_e2=quantity,
+            method=MethodRef(chosen.full_name, chosen),
+            limits=resolve_limits(target, view.grid, fees, worst=view.grid.floor(target + 600)),
+            horizon_us=HORIZON_S * S,
+            reduce_only=only_closes,
+        )
+    )
