@@ -35,6 +35,7 @@ BEFORE_US: Final = 240 * US_PER_S  # what is held of a market that nobody works,
 HELD_MAX: Final = 200_000  # frames of all markets together: some 60 MB
 AFTER_US: Final = 60 * US_PER_S  # after the last deadline, and after the last save
 FILE_MAX_BYTES: Final = 200_000_000  # of frames as they came; the file is a tenth of it
+WRITTEN_MAX: Final = 128  # tapes at once: each is an open file, and the engine needs some for itself
 LOOK_EVERY_S: Final = 1.0
 CLOSE_WITHIN_S: Final = 5.0
 
@@ -81,7 +82,8 @@ class TapeRecorder:
         self._inner: StreamListener | None = None
         self._feeds: Mapping[str, MarketFeed] = {}
         self._markets: dict[str, _Market] = {}
-        self._unnamed: set[str] = set()  # markets whose grid has no name
+        self._passed_over: set[str] = set()  # markets that are not kept, which was said
+        self._written = 0
         self._line: Line = (0, b"")
         self._has_ended = False
 
@@ -153,6 +155,7 @@ class TapeRecorder:
         if feed is not None and feed.state == "live" and not market.is_closed:
             market.is_closed = self._writer.put(ticker, (now_us, book_frame(ticker, feed.book)))
         if self._writer.end(ticker):
+            self._written -= 1
             self._markets[ticker] = _Market()
 
     def _keep_frame(self, ticker: str, *, has_book: bool, is_trade: bool) -> None:
@@ -197,9 +200,10 @@ class TapeRecorder:
         """Begin a tape with what is held, or with the book as it is."""
         structure = structure_of(feed.terms.grid)
         if structure is None:
-            if ticker not in self._unnamed:
-                self._unnamed.add(ticker)
-                self._log.warning("tape_not_kept", ticker=ticker, why="its grid of prices has no name")
+            self._pass_over(ticker, "its grid of prices has no name")
+            return
+        if self._written >= WRITTEN_MAX and not market.is_written:
+            self._pass_over(ticker, f"{WRITTEN_MAX} tapes are being written")
             return
         now_us = self._wall.now_us()
         lines = [*market.earlier, *market.recent]
@@ -207,8 +211,14 @@ class TapeRecorder:
             lines = [(now_us, book_frame(ticker, feed.book))]
         began_us = lines[0][0] if lines else now_us
         if self._writer.begin(ticker, structure, began_us, lines):
+            self._written += not market.is_written
             market.earlier, market.recent = [], []
             market.is_written, market.lacks, market.written_bytes = True, False, 0
+
+    def _pass_over(self, ticker: str, why: str) -> None:
+        if ticker not in self._passed_over:
+            self._passed_over.add(ticker)
+            self._log.warning("tape_not_kept", ticker=ticker, why=why)
 
 
 @asynccontextmanager

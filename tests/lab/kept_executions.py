@@ -28,10 +28,16 @@ ALGORITHMS = tuple(installed().usable())
 
 
 async def work_all(
-    database: Path, seed: int, outcome: Outcome, quantity: CountE2, names: Sequence[str] = ALGORITHMS
+    database: Path,
+    seed: int,
+    outcome: Outcome,
+    quantity: CountE2,
+    names: Sequence[str] = ALGORITHMS,
+    *,
+    apart_s: int = APART_S,
 ) -> dict[str, str]:
     """Work an execution by each algorithm of these names, one after the other, and keep the tape. Returns their ids."""
-    tape = generate(seed, FIRST_S + APART_S * len(names) + 120)
+    tape = generate(seed, FIRST_S + apart_s * len(names) + 120)
     paper = PaperExchange.starting_at(tape.first_us, seed=5)
     paper.play(tape)
     setup = TapeSetup(directory=tapes_directory(database), settings=TapeSettings(), spare_mb=0, tell=pytest.fail)
@@ -44,8 +50,9 @@ async def work_all(
         for name in names:
             at_s = trio.current_time()
             found[name] = await submit(session, tape.header.ticker, name, outcome, quantity)
-            await session.engine.wait_idle()
-            await trio.sleep_until(at_s + APART_S)
+            await trio.sleep_until(at_s + apart_s)
+        await session.engine.wait_idle()
+        await trio.sleep(60)
     return found
 
 

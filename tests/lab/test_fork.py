@@ -85,6 +85,19 @@ def test_what_is_not_the_same_is_said_and_nothing_of_others(tmp_path: Path) -> N
     assert len(fork_execution(bare, None, ran, others, conditions=Conditions(), anyway=True).outcomes) == 3
 
 
+def test_other_executions_in_the_market_are_said(tmp_path: Path) -> None:
+    """Two at once: the other's orders are out of the book, too, and a line says that it was there."""
+    database = tmp_path / "engine.sqlite"
+    names = ("join_bid", "passive_mid")
+    worked = run_virtual(partial(work_all, database, 7, "yes", CountE2(5_000), names, apart_s=10), seed=1)
+    for name, execution_id in worked.items():
+        market = load_forked_market(database, execution_id)
+        found = fork_execution(market, None, method(name), [], conditions=Conditions())
+        assert found.likeness.holds
+        (other,) = {*worked.values()} - {execution_id}
+        assert [note.split(" meanwhile")[0] for note in found.notes] == [f"{other} worked here"]
+
+
 def test_what_was_left_at_a_row_is_worked_by_others(tmp_path: Path) -> None:
     """From a row in the middle: the others get what was not filled by then, the time that was left, and the same
     limits; what ran is measured from there on, too."""

@@ -32,6 +32,7 @@ from fsm_exec.recordings import tape_writer
 from fsm_exec.recordings.book_frame import book_frame
 from fsm_exec.recordings.kept import find_all_kept_tapes, find_kept_tapes, tape_name, tapes_directory
 from fsm_exec.recordings.tape_writer import TapeSettings, TapeWriter
+from fsm_exec.runtime import tape_recorder
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import EndedExecution, ExecutionRequest, MethodRef
@@ -170,6 +171,16 @@ def test_no_trouble_of_the_disk_reaches_an_execution(tmp_path: Path, trouble: st
     if trouble == "full":
         (kept,) = find_all_kept_tapes(directory)
         assert not kept.is_whole
+
+
+def test_only_so_many_tapes_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is an open file, and an engine that has none left cannot dial: a market too many is not kept, said once."""
+    monkeypatch.setattr(tape_recorder, "WRITTEN_MAX", 0)
+    found = run_virtual(partial(work, tmp_path / "tapes"), seed=1)
+    assert found.ended.execution.filled_e2 > 0
+    assert find_all_kept_tapes(tmp_path / "tapes") == []
+    lines = [json.loads(line) for line in found.log.splitlines()]
+    assert [line["why"] for line in lines if line["event"] == "tape_not_kept"] == ["0 tapes are being written"]
 
 
 async def test_what_is_dropped_is_a_gap_that_begins_with_the_whole_book(

@@ -39,6 +39,9 @@ CAUSES: Final = ("trade", "queue", "crossing", "through", "taken")
 @click.option("--methods", help="Others to try, separated by commas: NAME, NAME@VERSION or NAME[SETTING=VALUE;...].")
 @click.option("--db", type=click.Path(path_type=Path), help="The database.  [default: this user's]")
 @click.option(
+    "--tapes", type=click.Path(path_type=Path), help="Where its engine kept tapes.  [default: beside the database]"
+)
+@click.option(
     "--fill-model",
     type=click.Choice(get_args(FillModel)),
     default="recorded",
@@ -52,6 +55,7 @@ def fork(
     at: int | None,
     methods: str | None,
     db: Path | None,
+    tapes: Path | None,
     fill_model: str,
     anyway: bool,
     as_json: bool,
@@ -64,7 +68,7 @@ def fork(
     find = stored_method_finder(database)
     names = [] if methods is None else options.split_list("--methods", methods)
     others = [_method(name, find) for name in names]
-    market = load_forked_market(database, execution)
+    market = load_forked_market(database, execution, tapes)
     ran = find(market.execution.method)
     conditions = Conditions(fill_model=cast("FillModel", fill_model))
     found = fork_execution(market, at, ran, others, conditions=conditions, anyway=anyway)

@@ -6,7 +6,7 @@ there a reason to believe what the lab says of another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -67,10 +67,9 @@ def fork_execution(
     *,
     conditions: Conditions,
     anyway: bool = False,
-    tick: Callable[[], None] = lambda: None,
 ) -> Fork:
-    """Try an execution again from row `seq` (None: the acceptance) by the method that ran and by others. `tick` is
-    called before each. Raises UserError for a row there is not, and one after which nothing was left; LabError."""
+    """Try an execution again from row `seq` (None: the acceptance) by the method that ran and by others. Raises
+    UserError for a row there is not, and one after which nothing was left; LabError."""
     execution = market.execution
     moment = market.history[0] if seq is None else _row(market, seq)
     before = moment.advance.execution
@@ -80,7 +79,6 @@ def fork_execution(
         raise UserError(
             f"{execution.execution_id} wanted nothing more at row {moment.row.seq}; give --at an earlier one"
         )
-    tick()
     again = try_method(market, ran, execution.accepted_at_us, execution.target_e2, conditions)
     likeness = compare_doings(doings_of(market.history), doings_of(again.history), execution.accepted_at_us)
     known = {(fill.order_id, fill.fill_id) for fill in before.fills}
@@ -96,7 +94,6 @@ def fork_execution(
             at = ", ".join(f"{format_count(c.count_e2)} at {format_fixed(c.price_e4, 2)} c" for c in resting)
             notes.append(f"the others begin with what was left, its resting order taken off at that moment ({at})")
         for method in others:
-            tick()
             tried = try_method(market, method, at_us, left, conditions)
             fills = tried.execution.fills
             name = method.full_name

@@ -10,7 +10,7 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.journal.replay import ReplayedRow, replay_rows
 from fsm_exec.core.market.book import Book
-from fsm_exec.core.values.units import US_PER_S, CountE2, format_count, format_fixed, parse_count
+from fsm_exec.core.values.units import US_PER_S, format_fixed
 from fsm_exec.lab.experiment.episodes import TAIL_US
 from fsm_exec.lab.fork.kept_market import KeptMarket, load_kept_market
 from fsm_exec.lab.fork.latencies import measure_latencies
@@ -52,9 +52,10 @@ class ForkedMarket(NamedTuple):
         return book
 
 
-def load_forked_market(database: Path, execution_id: str) -> ForkedMarket:
-    """Load an execution that has ended, and the tape kept of its market. Raises UserError for one that is not there,
-    has not ended, or whose tape was not kept, and CorruptSnapshot for a journal that cannot be folded."""
+def load_forked_market(database: Path, execution_id: str, tapes: Path | None = None) -> ForkedMarket:
+    """Load an execution that has ended, and the tape kept of its market in `tapes` (None: beside the database). Raises
+    UserError for one that is not there, has not ended, or whose tape was not kept, and CorruptSnapshot for a journal
+    that cannot be folded."""
     with open_read_only(database) as looked:
         found = load_history(looked.connection, execution_id)
         history = list(replay_rows(found.journal))
@@ -66,7 +67,7 @@ def load_forked_market(database: Path, execution_id: str) -> ForkedMarket:
         if execution.limits is None:
             raise UserError(f"execution {execution_id} was accepted without a book and did nothing; choose another")
         until_us = max(execution.deadline_us, execution.ended_at_us or 0) + TAIL_US
-        kept = load_kept_market(looked.connection, tapes_directory(database), history, until_us)
+        kept = load_kept_market(looked.connection, tapes or tapes_directory(database), history, until_us)
     latency = measure_latencies(kept.frames.changes, history)
     assert isinstance(latency.feed_us, int)
     shifted = tuple((at_us - latency.feed_us, change) for at_us, change in kept.tape.events)
@@ -86,16 +87,14 @@ def _notes(kept: KeptMarket, execution: Execution) -> list[str]:
     if last_us < execution.deadline_us:
         short = _seconds(execution.deadline_us - last_us)
         notes.append(f"the tape ends {short} s before the deadline: from then on its book stands")
-    mine = {child.client_order_id for child in execution.children}
+    ended_us = execution.ended_at_us or execution.deadline_us
+    there = [name for name in kept.doings.worked_between(accepted_us, ended_us) if name != execution.execution_id]
+    if there:
+        notes.append(
+            f"{', '.join(there)} worked here meanwhile: what they did stays as it was, and in the lab nobody steps out "
+            "of their way"
+        )
     marked = {each.by for each in changes}
-    during = [
-        fill
-        for fill in kept.doings.fills
-        if fill.client_order_id not in mine and accepted_us <= fill.traded_at_us <= execution.deadline_us
-    ]
-    if during:
-        others = format_count(CountE2(sum(parse_count(fill.quantity) for fill in during)))
-        notes.append(f"other executions bought {others} contracts here meanwhile: that stays as it was")
     placed = [child for child in execution.children if child.order_id is not None]
     unseen = [child for child in placed if child.client_order_id not in marked]
     if any(child.post_only for child in unseen):

@@ -18,7 +18,7 @@ from fsm_exec.core.market.fees import MAKER_SHARE, FeeTerms, fee_terms
 from fsm_exec.core.market.price_structures import structure_of
 from fsm_exec.core.values.units import US_PER_S, parse_count, parse_price
 from fsm_exec.lab.fork.kept_frames import KeptFrames, load_kept_frames
-from fsm_exec.lab.fork.net_tape import Level, OwnFill, OwnOrders, net_events
+from fsm_exec.lab.fork.net_tape import NEAR_US, Level, OwnFill, OwnOrders, net_events
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, TapeEvent, TapeHeader
 from fsm_exec.store.reads.market_doings import MarketDoings, load_market_doings
 
@@ -72,7 +72,8 @@ def _header(execution: Execution) -> TapeHeader:
 def _own_orders(doings: MarketDoings, history: Sequence[ReplayedRow], frames: KeptFrames) -> OwnOrders:
     execution = history[-1].advance.execution
     forked = frozenset(child.client_order_id for child in execution.children)
-    fills = [_own_fill(row, doings, forked) for row in doings.fills]
+    first_us, last_us = frames.changes[0].at_us - NEAR_US, frames.changes[-1].at_us + NEAR_US
+    fills = [_own_fill(row, doings, forked) for row in doings.fills if first_us <= row.traded_at_us <= last_us]
     resting: dict[Level, int] = defaultdict(int)
     before = [one for one in history if one.row.at_us <= frames.changes[0].at_us]
     for child in before[-1].advance.execution.children if before else ():
