@@ -83,6 +83,23 @@ def write_tapered(path: Path) -> Path:
     return _write(path, lines, structure="tapered_deci_cent")
 
 
+def write_passing_offers(path: Path) -> Path:
+    """0.40 bid, 0.45 asked; twice a second somebody offers 5 at 0.42 for a thousandth of a second, and then 0.30 is bid
+    for one more."""
+    events: list[TapeEvent] = [
+        (START_US, BookSnapshot(((PriceE4(4_000), CountE2(10_000)),), ((PriceE4(5_500), CountE2(8_000)),))),
+        (START_US + 1, Trade("yes", PriceE4(4_500), CountE2(100))),
+    ]
+    for number in range(1, 2 * LENGTH_S):
+        at_us = START_US + 500_000 * number
+        events += (
+            (at_us, BookDelta("no", PriceE4(5_800), CountE2(500))),
+            (at_us + 1_000, BookDelta("no", PriceE4(5_800), CountE2(-500))),
+            (at_us + 2_000, BookDelta("yes", PriceE4(3_000), CountE2(100))),
+        )
+    return _write(path, map(_line, events))
+
+
 KINDS: dict[str, Callable[[Path], Path]] = {
     "whole": write_whole,
     "short": write_short,

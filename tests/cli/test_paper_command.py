@@ -26,6 +26,7 @@ from fsm_exec.kalshi.websocket_dial import dial_url
 from fsm_exec.runtime.clock import system_us
 from tests.cli.support import COMMAND, HANGING_UP, environment, run
 from tests.contract.conftest import Watcher
+from tests.small_tapes import write_passing_offers
 
 END_S = 15
 
@@ -114,6 +115,49 @@ def test_a_terminal_that_is_closed_leaves_no_key_behind(tmp_path: Path) -> None:
         finally:
             process.kill()
     assert list(tmp_path.iterdir()) == []
+
+
+async def _filled_by_offers(ready: Ready) -> int:
+    """What a bid at 0.42 got of the offers there, after four of them."""
+    async with open_client(
+        base_url=ready.rest_url,
+        api_key_id=ready.api_key_id,
+        key=SigningKey.load(Path(ready.private_key_path)),
+        dial=dial_url(ready.ws_url),
+        wall_us=system_us,
+        rng=random.Random(1),
+    ) as client:
+        (ticker,), marked = ready.markets, PriceE4(3_000)
+        watcher = Watcher()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.stream, watcher, (ticker,))
+            await watcher.until(lambda: watcher.ready)
+            order = PlaceOrder(
+                effect_id="e1:1:1",
+                client_order_id="fxaaaaaaaaaa-e1-1-1",
+                ticker=ticker,
+                outcome="yes",
+                price_e4=PriceE4(4_200),
+                count_e2=CountE2(10_000),
+                time_in_force="good_till_canceled",
+                post_only=True,
+                expiration_s=system_us() // 1_000_000 + 600,
+            )
+            assert isinstance(await client.place(order), Placed)
+            until = watcher.books[ticker].yes.get(marked, 0) + 400
+            await watcher.until(lambda: watcher.books[ticker].yes.get(marked, 0) >= until)
+            nursery.cancel_scope.cancel()
+        return sum(fill.count_e2 for fill in (await client.fetch_fills(ticker)).fills)
+
+
+@pytest.mark.parametrize("fill_model", ["recorded", "trades"])
+def test_makers_cross_as_the_fill_model_says(tmp_path: Path, fill_model: str) -> None:
+    """Offers that pass at our bid fill it, or none does."""
+    tape = write_passing_offers(tmp_path / "offers.jsonl.gz")
+    with served(tmp_path, "--recording", str(tape), "--fill-model", fill_model) as paper:
+        filled = trio.run(_filled_by_offers, paper.ready)
+        assert paper.end() == 0
+    assert (filled > 0) == (fill_model == "recorded")
 
 
 async def _trade(ready: Ready) -> list[str]:
