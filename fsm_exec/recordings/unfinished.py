@@ -21,6 +21,7 @@ class Recovered(NamedTuple):
     part: Path
     kept: Path | None
     frames: int
+    price_level_structure: str
 
 
 def recover_unfinished(path: Path) -> Recovered | None:
@@ -34,9 +35,11 @@ def recover_unfinished(path: Path) -> Recovered | None:
     with raw:
         if not lock(raw):
             raise UserError(f"--out {path}: another `record` is writing {part}; give another path")
+        structure = ""
         if part.stat().st_size:
             with suppress(HeaderCutOff):
-                read_header(part)  # only its header: a file that is none of ours is left alone
+                # Only its header: a file that is none of ours is left alone.
+                structure = read_header(part)[0].price_level_structure
         frames, making = -1, part.with_name(part.name + ".new")
         with (
             open(making, "wb", opener=owner_only) as out,
@@ -52,7 +55,7 @@ def recover_unfinished(path: Path) -> Recovered | None:
         else:
             making.unlink()
         part.unlink()
-        return Recovered(part, kept, max(0, frames))
+        return Recovered(part, kept, max(0, frames), structure)
 
 
 def _free_name(path: Path) -> Path:

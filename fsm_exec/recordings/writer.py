@@ -55,6 +55,7 @@ class RecordingWriter:
             self._zip.close()
             self._raw.flush()
             if self.frames:
+                os.fsync(self._raw.fileno())  # what has the name of a whole one is whole, whatever happens to the power
                 self._part.rename(self.path)
             else:
                 self._part.unlink()

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 import trio
 
-from fsm_exec.cli.exchange.record import FLUSH_S
+from fsm_exec.cli.exchange.recorder import FLUSH_S, Recorder
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.values.units import CountE2, parse_count, parse_price
+from fsm_exec.core.market.book import Book
+from fsm_exec.core.values.times import from_iso
+from fsm_exec.core.values.units import CountE2, PriceE4, parse_count, parse_price
 from fsm_exec.paper.tapes.reading import read_tape
-from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Trade
+from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade, tape_header
+from fsm_exec.recordings.book_frame import book_frame
+from fsm_exec.recordings.day_files import ManifestRow, MarketFiles, append_manifest, day_paths
 from fsm_exec.recordings.format import FORMAT, Header
 from fsm_exec.recordings.unfinished import recover_unfinished
 from fsm_exec.recordings.writer import RecordingWriter
@@ -45,7 +52,7 @@ def move_books(place: Site) -> None:
     place.exchange.apply(TICKER, BookDelta("no", parse_price("0.47"), CountE2(-300)))
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_leaves_a_whole_recording(tmp_path: Path, ending: signal.Signals) -> None:
     """Exit 0; the file reads as a tape: snapshot, changes and trade, in the order they came."""
     out = tmp_path / "day.jsonl.gz"
@@ -90,7 +97,7 @@ async def test_a_kill_loses_seconds_and_the_next_start_keeps_the_rest(tmp_path: 
         assert len(read_tape(part).events) == 4
         process = await place.start("record", TICKER, "--out", out, "--config", place.config)
         await recording(place)
-        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
         with trio.fail_after(20):
             assert await process.wait() == 0
         assert f"{part} was left by a recording that was killed; its 4 frames are in {kept}" in place.errors()
@@ -156,9 +163,11 @@ async def test_several_markets_are_several_files(tmp_path: Path) -> None:
         move_books(place)
         with trio.fail_after(20):
             assert await process.wait() == 0
-        assert f"{OTHER}: 2 frames, 0 gaps, {out / OTHER}.jsonl.gz" in place.output()
+        (file,) = out.glob(f"{OTHER}.*.gz")
+        assert f"{OTHER}: 2 frames, 0 gaps, {file}" in place.output()
     for ticker, frames in ((TICKER, 4), (OTHER, 2)):
-        header, lines = read_recording(out / f"{ticker}.jsonl.gz")
+        (file,) = out.glob(f"{ticker}.*.gz")
+        header, lines = read_recording(file)
         assert (header.ticker, header.price_level_structure) == (ticker, "linear_cent")
         texts = [bytes(line.frame.msg).decode() for line in lines]
         assert len(texts) == frames
@@ -260,11 +269,12 @@ def test_what_was_left_is_kept_under_a_free_name(tmp_path: Path) -> None:
     for number in (1, 2):
         part.write_bytes(raw)
         found = recover_unfinished(path)
-        assert found == (part, tmp_path / f"day.cut-{number}.jsonl.gz", 3)
+        assert found == (part, tmp_path / f"day.cut-{number}.jsonl.gz", 3, "linear_cent")
         assert len(list(read_recording(tmp_path / f"day.cut-{number}.jsonl.gz")[1])) == 3
-    for nothing in (b"", left_behind(path, 0)):
+    for nothing in (b"", left_behind(path, 0), raw[:20]):
         part.write_bytes(nothing)
-        assert recover_unfinished(path) == (part, None, 0)
+        assert recover_unfinished(path) is not None
+        assert not part.exists()
     assert names(tmp_path) == ["day.cut-1.jsonl.gz", "day.cut-2.jsonl.gz"]
     part.write_bytes(b"a download of somebody's")
     with pytest.raises(UserError, match="no recording header"):
@@ -274,3 +284,160 @@ def test_what_was_left_is_kept_under_a_free_name(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another `record`"):
         recover_unfinished(path)
     writer.close()
+
+
+def manifest_of(directory: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (directory / "manifest.jsonl").read_text().splitlines()]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with trio.fail_after(90):
+        while not condition():  # noqa: ASYNC110 - another process's files tell nobody
+            await trio.sleep(0.05)
+
+
+def book_after(tape: Tape) -> tuple[dict[PriceE4, CountE2], dict[PriceE4, CountE2]]:
+    book = Book()
+    for _, change in tape.events:
+        if isinstance(change, BookSnapshot):
+            book = Book(change.yes, change.no)
+        elif isinstance(change, BookDelta):
+            book.change(change.outcome, change.price_e4, change.delta_e2)
+    return book.yes, book.no
+
+
+async def test_sighup_ends_the_files_and_begins_new_ones(tmp_path: Path) -> None:
+    """Without ending the recorder: each file is a recording of its own, the second begins with the book as it was, and
+    the manifest has both."""
+    out = tmp_path / "days"
+    async with site(tmp_path) as place:
+        process = await place.start("record", TICKER, OTHER, "--out", out, "--config", place.config, "--json")
+        await recording(place)
+        move_books(place)
+        await trio.sleep(1)
+        process.send_signal(signal.SIGHUP)
+        await until(lambda: (out / "manifest.jsonl").exists() and len(manifest_of(out)) == 2)
+        assert process.poll() is None
+        place.exchange.apply(TICKER, BookDelta("yes", parse_price("0.42"), CountE2(700)))
+        await trio.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        with trio.fail_after(20):
+            assert await process.wait() == 0
+        document = json.loads(place.output())
+    rows = manifest_of(out)
+    assert [(row["market"], row["ended_by"], row["frames"]) for row in rows] == [
+        (TICKER, "rotation", 4),
+        (OTHER, "rotation", 2),
+        (TICKER, "end", 2),
+    ]
+    assert [Path(row["file"]).name for row in document["recordings"]] == [rows[n]["file"] for n in (0, 2, 1)]
+    first, second = (read_tape(out / row["file"]) for row in rows if row["market"] == TICKER)
+    yes, no = book_after(first)
+    assert (dict(second.events[0][1].yes), dict(second.events[0][1].no)) == (yes, no)  # type: ignore[union-attr]
+    assert len(second.events) == 2
+    assert not list(out.glob("*.part"))
+
+
+async def test_killed_in_mid_write_again_and_again_no_book_is_lost(tmp_path: Path) -> None:
+    """SIGKILL while frames pour in, three times: each start makes a recording of what was left, every file reads, its
+    book is sound, and the manifest names each of them once."""
+    out = tmp_path / "days"
+    async with site(tmp_path) as place, trio.open_nursery() as nursery:
+
+        async def pour() -> None:
+            for number in itertools.count():
+                delta = CountE2(100 if number % 2 == 0 else -100)
+                place.exchange.apply(TICKER, BookDelta("yes", parse_price("0.40"), delta))
+                await trio.sleep(0.001)
+
+        nursery.start_soon(pour)
+        for _ in range(3):
+            process = await place.start("record", TICKER, OTHER, "--out", out, "--config", place.config)
+            await recording(place)
+            await until(lambda: any(path.stat().st_size > 5_000 for path in out.glob(f"{TICKER}.*.part")))
+            process.kill()
+            await process.wait()
+            (left,) = out.glob(f"{TICKER}.*.part")
+            assert read_tape(left).cut_off
+        process = await place.start("record", TICKER, OTHER, "--out", out, "--config", place.config)
+        await recording(place)
+        process.send_signal(signal.SIGTERM)
+        with trio.fail_after(20):
+            assert await process.wait() == 0
+        assert place.errors().count("was left by a recording that was killed") == 2
+        nursery.cancel_scope.cancel()
+    rows = manifest_of(out)
+    files = sorted(path.name for path in out.glob("*.gz"))
+    assert sorted(row["file"] for row in rows) == files
+    assert [row["ended_by"] for row in rows if row["market"] == TICKER] == ["kill"] * 3 + ["end"]
+    for row in rows:
+        tape = read_tape(out / row["file"])
+        assert (len(tape.events), tape.cut_off) == (row["frames"], False)
+        assert tape.header.ticker == row["market"]
+
+
+async def test_the_markets_of_a_series_are_recorded_as_they_open_and_end(tmp_path: Path) -> None:
+    """One that opens later is found; one that closes ends nothing, over a new connection too."""
+    out = tmp_path / "days"
+    later = "KXTEST-26OCT01-C"
+    async with site(tmp_path) as place:
+        process = await place.start("record", "--series", "KXTEST", "--out", out, "--config", place.config)
+        await recording(place)
+        assert TICKER in place.errors()
+        assert OTHER in place.errors()
+        place.exchange.close_market(OTHER)
+        place.exchange.add_market(tape_header(later, "linear_cent", category="Testing"))
+        place.exchange.apply(later, BookSnapshot(((parse_price("0.30"), parse_count("5")),), ()))
+        await until(lambda: f"recording {later} too" in place.errors())
+        await trio.sleep(1)
+        move_books(place)
+        place.exchange.apply(later, BookDelta("yes", parse_price("0.31"), CountE2(500)))
+        await trio.sleep(1)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        with trio.fail_after(20):
+            assert await process.wait() == 0
+    counted = {row["market"]: row["frames"] for row in manifest_of(out)}
+    assert (counted[TICKER], counted[later]) == (4, 2)
+
+
+def test_a_day_that_is_over_ends_its_file(tmp_path: Path) -> None:
+    """At midnight UTC by the time of receipt: the next file begins with the book as it was, at the first frame of the
+    new day."""
+    midnight_us = from_iso("2026-08-06T00:00:00.000000Z")
+    now_us = midnight_us - 5
+    recorder = Recorder(lambda: now_us, lambda ticker: None)
+    recorder.add(MarketFiles(TICKER, "linear_cent", day_paths(tmp_path), tmp_path))
+    levels = [(parse_price("0.40"), parse_count("3"))]
+    for number in range(8):
+        at_us = midnight_us - 4 + number
+        if number == 0:
+            recorder.record_frame(book_frame(TICKER, Book(levels)), at_us)
+            recorder.book_snapshot(TICKER, levels, [], None)
+        else:
+            change = {"market_ticker": TICKER, "price_dollars": "0.4000", "delta_fp": "1.00", "side": "yes"}
+            recorder.record_frame(
+                json.dumps({"type": "orderbook_delta", "sid": 1, "seq": number, "msg": change}), at_us
+            )
+            recorder.book_change(TICKER, "yes", parse_price("0.40"), CountE2(100), at_us)
+    recorder.close()
+    assert names(tmp_path) == [f"{TICKER}.2026-08-05.jsonl.gz", f"{TICKER}.2026-08-06.jsonl.gz", "manifest.jsonl"]
+    before, after = (read_tape(tmp_path / name) for name in names(tmp_path)[:2])
+    assert (len(before.events), len(after.events)) == (4, 5)
+    assert after.events[0] == (midnight_us, BookSnapshot(((parse_price("0.40"), parse_count("6")),), ()))
+    assert [(row["ended_by"], row["frames"]) for row in manifest_of(tmp_path)] == [("day", 4), ("end", 5)]
+
+
+def test_a_manifest_that_was_cut_off_goes_on_on_a_line_of_its_own(tmp_path: Path) -> None:
+    """What a crash left of a row spoils no other row."""
+    row = ManifestRow(
+        file="f", market="m", price_level_structure="s", began_at=None, ended_at=None, frames=1, gaps=0, ended_by="end"
+    )
+    append_manifest(tmp_path, row)
+    raw = (tmp_path / "manifest.jsonl").read_bytes()
+    (tmp_path / "manifest.jsonl").write_bytes(raw + raw[:20])
+    append_manifest(tmp_path, row)
+    first, torn, last = (tmp_path / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+    assert first == last == raw
+    assert torn == raw[:20] + b"\n"
+    assert (tmp_path / "manifest.jsonl").stat().st_mode & 0o077 == 0

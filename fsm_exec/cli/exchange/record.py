@@ -1,15 +1,19 @@
-"""`fsm-exec record` writes books and trades of markets as the stream brings them, one file a market.
+"""`fsm-exec record` writes books and trades of markets as the stream brings them.
 
 What is written is what the client itself took for good: from the first snapshot on, without what came after a gap and
 before the next snapshot. Nothing of the account is recorded. All markets share one connection, so their numbers
 (`seq`) interleave; each file alone has holes in them, none in its book. What is written reaches the system every two
 seconds: a kill loses no more, and the unfinished file is a recording that ends early.
+
+One market may go into one file. Into a directory go any number, each into a file a day; of a series or an event those
+that are open, and those that open later. SIGHUP ends the files and begins new ones, unless the terminal went.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack
+import os
+import signal
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,41 +24,48 @@ import trio
 from fsm_exec.cli.config import LoadedConfig, load_config
 from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.exchange.access import access_of
+from fsm_exec.cli.exchange.recorder import Recorder
 from fsm_exec.cli.output import say, say_json
-from fsm_exec.core.errors import UserError, VenueRefused, VenueUnreadable
-from fsm_exec.core.market.book import Level
-from fsm_exec.core.market.orders import FillReport, OrderReport
-from fsm_exec.core.market.terms import MarketStatus
-from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
+from fsm_exec.core.errors import UserError, VenueError, VenueRefused, VenueUnreadable
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.translate import is_ticker
-from fsm_exec.recordings.format import FORMAT, Header
-from fsm_exec.recordings.unfinished import recover_unfinished
-from fsm_exec.recordings.writer import RecordingWriter
+from fsm_exec.recordings.day_files import MarketFiles, day_paths, numbered_paths, recover_market
+from fsm_exec.recordings.unfinished import Recovered, recover_unfinished
 from fsm_exec.runtime.clock import WallClock, keep_synchronized, system_us
 from fsm_exec.session import connect
+from fsm_exec.wire.markets import MarketRow
 
 MARKETS_MAX: Final = 100
-SUFFIX: Final = ".jsonl.gz"
-FLUSH_S: Final = 2
+LOOK_S: Final = 20  # between two looks for markets of a series or an event that have opened
+STDERR: Final = 2
 
 
 @click.command()
-@click.argument("tickers", nargs=-1, required=True, metavar="TICKER...")
+@click.argument("tickers", nargs=-1, metavar="[TICKER]...")
+@click.option("--series", multiple=True, help="Every market of this series while it is open; may be repeated.")
+@click.option("--event", "events", multiple=True, help="Every market of this event; may be repeated.")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="A file for one market, a directory for several."
 )
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="The configuration file.")
-@click.option("--seconds", type=click.IntRange(min=1), help="End by itself.  [default: at Ctrl-C, SIGTERM or SIGHUP]")
+@click.option("--seconds", type=click.IntRange(min=1), help="End by itself.  [default: at Ctrl-C or SIGTERM]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end.")
-def record(tickers: tuple[str, ...], out: Path, config_path: Path | None, seconds: int | None, as_json: bool) -> None:
+def record(
+    tickers: tuple[str, ...],
+    series: tuple[str, ...],
+    events: tuple[str, ...],
+    out: Path,
+    config_path: Path | None,
+    seconds: int | None,
+    as_json: bool,
+) -> None:
     """Record the books and trades of markets until interrupted."""
-    paths = paths_of(tickers, out)
+    wanted = Wanted(tickers, series, events, out)
     loaded = load_config(config_path)
     key = SigningKey.load(loaded.key_path)
-    recorder = trio.run(partial(_record, loaded, key, paths, seconds))
-    rows = [{"market": ticker, **recorder.count(ticker)} for ticker in paths]
+    recorder = trio.run(partial(_record, loaded, key, wanted, seconds))
+    rows = recorder.rows()
     if as_json:
         say_json({"recordings": rows, "connections": recorder.connections})
         return
@@ -62,169 +73,159 @@ def record(tickers: tuple[str, ...], out: Path, config_path: Path | None, second
         say(f"{row['market']}: {row['frames']} frames, {row['gaps']} gaps, {row['file'] or 'nothing to keep'}")
 
 
-def paths_of(tickers: Sequence[str], out: Path) -> dict[str, Path]:
-    """Return each market's file. Raises UserError for tickers that are none and for files that are there already."""
-    wanted = list(dict.fromkeys(tickers))
-    for ticker in wanted:
-        if not is_ticker(ticker):
-            raise UserError(f"{ticker[:60]!r} is no market ticker; copy it from the market's page")
-    if len(wanted) > MARKETS_MAX:
-        raise UserError(f"{len(wanted)} markets; record at most {MARKETS_MAX} at once")
-    try:
-        is_directory = out.is_dir()
-        if len(wanted) == 1 and not is_directory:
-            paths = {wanted[0]: out}
-        elif is_directory or not out.exists():
-            paths = {ticker: out / f"{ticker}{SUFFIX}" for ticker in wanted}
-        else:
-            raise UserError(f"--out {out} is a file, and one file holds one market; give a directory")
-        taken = next((path for path in paths.values() if path.exists()), None)
-    except (OSError, ValueError) as error:
-        raise UserError(f"--out {str(out)!r}: cannot be used ({error}); give another path") from error
-    if taken is not None:
-        raise UserError(f"--out: {taken} exists already; give another path, nothing is overwritten")
-    return paths
+class Wanted:
+    """What is to be recorded, and where. `directory` is None for one market in one file."""
 
-
-class Recorder:
-    """The stream's listener and tap: a frame is seen first, and written once it has been understood."""
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self.failed = trio.Event()
-        self.failure: tuple[Path, OSError] | None = None
-        self._writers: dict[str, RecordingWriter] = {}
-        self._gaps: dict[str, int] = {}
-        self._started: set[str] = set()
-        self._frame: tuple[str | bytes, int] = (b"", 0)
-
-    def add(self, ticker: str, writer: RecordingWriter) -> None:
-        self._writers[ticker] = writer
-        self._gaps[ticker] = 0
-
-    def count(self, ticker: str) -> dict[str, object]:
-        writer = self._writers[ticker]
-        path = str(writer.path) if writer.frames else None
-        return {"file": path, "frames": writer.frames, "gaps": self._gaps[ticker]}
-
-    def close(self, writer: RecordingWriter) -> None:
+    def __init__(self, tickers: Iterable[str], series: Iterable[str], events: Iterable[str], out: Path) -> None:
+        """Raises UserError for what is no ticker, and for files that are there already."""
+        self.tickers, self.series, self.events = (tuple(dict.fromkeys(one)) for one in (tickers, series, events))
+        self.out = out
+        every = (*self.tickers, *self.series, *self.events)
+        if not every:
+            raise UserError("nothing to record: give TICKERs, --series or --event")
+        for kind, given in (("market", self.tickers), ("series", self.series), ("event", self.events)):
+            for ticker in given:
+                if not is_ticker(ticker):
+                    raise UserError(f"{ticker[:60]!r} is no {kind} ticker; copy it from the market's page")
+        if len(self.tickers) > MARKETS_MAX:
+            raise UserError(f"{len(self.tickers)} markets; record at most {MARKETS_MAX} at once")
         try:
-            writer.close()
-        except OSError as error:
-            self.failure = self.failure or (writer.path, error)
+            is_one_file = every == self.tickers and len(every) == 1 and not out.is_dir()
+            if out.exists() and not out.is_dir():
+                if is_one_file:
+                    raise UserError(f"--out: {out} exists already; give another path, nothing is overwritten")
+                raise UserError(f"--out {out} is a file, and one file holds one market; give a directory")
+        except (OSError, ValueError) as error:
+            raise UserError(f"--out {str(out)!r}: cannot be used ({error}); give another path") from error
+        self.directory = None if is_one_file else out
 
-    async def keep_flushing(self) -> None:
-        while True:
-            await trio.sleep(FLUSH_S)
-            for writer in self._writers.values():
-                self._try(writer, writer.flush)
-
-    def _try(self, writer: RecordingWriter, step: Callable[[], None]) -> None:
-        """Run a step on a file; keep its error for the command: raised here, the stream would only dial again."""
-        if self.failure is not None:
-            return
+    def open_files(self, row: MarketRow) -> MarketFiles:
+        """Open the files of a market; what a kill has left of it becomes recordings of their own, and is said. Raises
+        VenueUnreadable for a market without a grid, UserError."""
+        if row.price_level_structure is None:
+            raise VenueUnreadable(
+                f"market {row.ticker}: its price_level_structure is missing, which a recording must name"
+            )
         try:
-            step()
+            (self.directory or self.out.parent).mkdir(exist_ok=True)
+            if self.directory is not None:
+                left = recover_market(self.directory, row.ticker)
+            else:
+                left = [one] if (one := recover_unfinished(self.out)) is not None else []
         except OSError as error:
-            self.failure = writer.path, error
-            self.failed.set()
-
-    def record_frame(self, frame: str | bytes, at_us: int) -> None:
-        self._frame = frame, at_us
-
-    def _write_pending(self, ticker: str) -> None:
-        writer = self._writers.get(ticker)
-        if writer is not None and ticker in self._started:
-            frame, at_us = self._frame
-            self._try(writer, partial(writer.write, at_us, frame))
-
-    # As a listener.
-
-    def connected(self) -> None:
-        self.connections += 1
-
-    def disconnected(self, why: str) -> None:
-        say(f"fsm-exec: the connection was lost ({why}); dialling again", err=True)
-
-    def book_snapshot(self, ticker: str, yes: Sequence[Level], no: Sequence[Level], at_us: int | None) -> None:
-        self._started.add(ticker)
-        self._write_pending(ticker)
-
-    def book_change(self, ticker: str, outcome: Outcome, price: PriceE4, delta: CountE2, at_us: int) -> None:
-        self._write_pending(ticker)
-
-    def book_gap(self, tickers: Sequence[str]) -> None:
-        for ticker in tickers:
-            self._gaps[ticker] += 1
-
-    def book_broken(self, ticker: str) -> None:
-        self.book_gap([ticker])
-
-    def trade(self, ticker: str, taker: Outcome, yes_price: PriceE4, count: CountE2, at_us: int) -> None:
-        self._write_pending(ticker)
-
-    def market_status(self, ticker: str, status: MarketStatus) -> None:
-        """Not recorded: a tape is of the book."""
-
-    def market_grid(self, ticker: str, grid: PriceGrid) -> None:
-        """Not recorded either."""
-
-    def fill(self, report: FillReport) -> None:
-        """Not recorded: it is the account's."""
-
-    def order(self, report: OrderReport) -> None:
-        """Not recorded: it is the account's."""
-
-    def heard(self) -> None:
-        """A recording shows by its times when nothing came."""
+            raise UserError(
+                f"--out {self.out}: cannot be written ({error.strerror or error}); give another path"
+            ) from error
+        for found in left:
+            _say_recovered(found)
+        path_of = numbered_paths(self.out) if self.directory is None else day_paths(self.directory)
+        return MarketFiles(row.ticker, row.price_level_structure, path_of, self.directory)
 
 
-async def _record(loaded: LoadedConfig, key: SigningKey, paths: dict[str, Path], seconds: int | None) -> Recorder:
+def _say_recovered(left: Recovered) -> None:
+    where = f"its {left.frames} frames are in {left.kept}" if left.kept else "it held no frame and is gone"
+    say(f"fsm-exec: {left.part} was left by a recording that was killed; {where}", err=True)
+
+
+async def _record(loaded: LoadedConfig, key: SigningKey, wanted: Wanted, seconds: int | None) -> Recorder:
     """Record until a signal, or for `seconds`. Raises UserError."""
-    wall, recorder = WallClock(system_us()), Recorder()
-    with trio.open_signal_receiver(*ending_signals()) as signals, ExitStack() as files:
-        async with (
-            connect(access_of(loaded, key), wall, tap=recorder.record_frame) as client,
-            trio.open_nursery() as nursery,
-        ):
-            nursery.start_soon(_end_at, signals, nursery)
-            for ticker, path in paths.items():
-                writer = await _open_writer(client, ticker, path)
-                files.callback(recorder.close, writer)
-                recorder.add(ticker, writer)
-            say(f"fsm-exec: recording {', '.join(paths)}; end with Ctrl-C", err=True)
-            nursery.start_soon(keep_synchronized, wall, lambda _: None)
-            nursery.start_soon(client.stream, recorder, tuple(paths))
-            nursery.start_soon(recorder.keep_flushing)
-            with trio.move_on_after(float("inf") if seconds is None else seconds):
-                await recorder.failed.wait()
-            nursery.cancel_scope.cancel()
+    wall = WallClock(system_us())
+    over: list[str] = []
+    recorder = Recorder(wall.now_us, over.append)
+    with trio.open_signal_receiver(*ending_signals()) as signals:
+        try:
+            async with (
+                connect(access_of(loaded, key), wall, tap=recorder.record_frame) as client,
+                trio.open_nursery() as nursery,
+            ):
+                nursery.start_soon(_end_at, signals, nursery, recorder)
+                first = await _open_first(client, wanted, recorder)
+                said = ", ".join(first) or "nothing yet, no market of it is open"
+                say(f"fsm-exec: recording {said}; end with Ctrl-C", err=True)
+                nursery.start_soon(keep_synchronized, wall, lambda _: None)
+                nursery.start_soon(client.stream, recorder, first)
+                nursery.start_soon(recorder.keep_flushing)
+                nursery.start_soon(_keep_looking, client, wanted, recorder, over)
+                with trio.move_on_after(float("inf") if seconds is None else seconds):
+                    await recorder.failed.wait()
+                nursery.cancel_scope.cancel()
+        finally:
+            recorder.close()
     if recorder.failure is not None:
         path, error = recorder.failure
         raise UserError(f"recording {path}: cannot be written ({error.strerror or error}); make room, then start again")
     return recorder
 
 
-async def _end_at(signals: AsyncIterator[int], nursery: trio.Nursery) -> None:
-    await anext(signals)
-    nursery.cancel_scope.cancel()
+async def _end_at(signals: AsyncIterator[int], nursery: trio.Nursery, recorder: Recorder) -> None:
+    """End at a signal; begin new files at SIGHUP, unless it says that the terminal has gone."""
+    had_terminal = os.isatty(STDERR)
+    async for number in signals:
+        if number == signal.SIGHUP and not (had_terminal and not os.isatty(STDERR)):
+            recorder.begin_anew()
+            continue
+        nursery.cancel_scope.cancel()
+        return
 
 
-async def _open_writer(client: KalshiClient, ticker: str, path: Path) -> RecordingWriter:
+async def _open_first(client: KalshiClient, wanted: Wanted, recorder: Recorder) -> tuple[str, ...]:
+    """Open the files of all markets there are. Raises UserError for one that the exchange does not know."""
+    rows = [await _fetch_market(client, ticker) for ticker in wanted.tickers]
+    rows += await _fetch_open(client, wanted)
+    return _add(wanted, recorder, rows)
+
+
+async def _keep_looking(client: KalshiClient, wanted: Wanted, recorder: Recorder, over: list[str]) -> None:
+    """Watch markets of a series or an event as they open; let go of those that are over."""
+    trouble = ""
+    while True:
+        await trio.sleep(LOOK_S)
+        while over:
+            client.unwatch(over.pop())
+        if not wanted.series and not wanted.events:
+            continue
+        try:
+            rows = await _fetch_open(client, wanted)
+        except VenueError as error:
+            if trouble != str(error):
+                trouble = str(error)
+                say(f"fsm-exec: markets that have opened cannot be seen ({error}); looking again", err=True)
+            continue
+        trouble = ""
+        for ticker in _add(wanted, recorder, rows):
+            client.watch(ticker)
+            say(f"fsm-exec: recording {ticker} too", err=True)
+
+
+def _add(wanted: Wanted, recorder: Recorder, rows: Iterable[MarketRow]) -> tuple[str, ...]:
+    """Open the files of markets that are new; leave out what is too many, and say so. Raises UserError."""
+    added, left_out = [], 0
+    for row in rows:
+        if row.ticker in recorder:
+            continue
+        if recorder.open_markets >= MARKETS_MAX:
+            left_out += 1
+            continue
+        recorder.add(wanted.open_files(row))
+        added.append(row.ticker)
+    if left_out and added:
+        say(f"fsm-exec: {left_out} markets are left out, {MARKETS_MAX} are recorded at once", err=True)
+    return tuple(added)
+
+
+async def _fetch_open(client: KalshiClient, wanted: Wanted) -> list[MarketRow]:
+    found: list[MarketRow] = []
+    for series in wanted.series:
+        found += await client.public.fetch_markets(series=series, status="open")
+    for event in wanted.events:
+        found += await client.public.fetch_markets(event=event, status="open")
+    return found
+
+
+async def _fetch_market(client: KalshiClient, ticker: str) -> MarketRow:
     try:
-        market = await client.public.fetch_market(ticker)
+        return await client.public.fetch_market(ticker)
     except VenueRefused as error:
         if error.status != 404:
             raise
         raise UserError(f"market {ticker}: the exchange does not know it; copy it from the market's page") from error
-    if market.price_level_structure is None:
-        raise VenueUnreadable(f"market {ticker}: its price_level_structure is missing, which a recording must name")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        if (left := recover_unfinished(path)) is not None:
-            where = f"its {left.frames} frames are in {left.kept}" if left.kept else "it held no frame and is gone"
-            say(f"fsm-exec: {left.part} was left by a recording that was killed; {where}", err=True)
-        header = Header(format=FORMAT, ticker=ticker, price_level_structure=market.price_level_structure)
-        return RecordingWriter(path, header)
-    except OSError as error:
-        raise UserError(f"--out {path}: cannot be written ({error.strerror or error}); give another path") from error
