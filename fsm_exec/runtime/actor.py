@@ -296,6 +296,8 @@ class Actor:
         """Return the next event, or the next decision or timer that is due; None after a wait that brought nothing
         yet."""
         # Events first: a decision made while a fill waits in the inbox would be made from a state known to be old.
+        if self.inbox.has_events() and await wait_settled(self.execution.execution_id):
+            self.inbox.order_moment()  # and all that the books show of this moment is in them
         event = self.inbox.take()
         if event is not None:
             return event

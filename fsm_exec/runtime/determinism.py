@@ -36,12 +36,13 @@ def _allow_deterministic_scheduling(allowed: bool) -> None:
     vars(trio_run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = allowed  # typed Final, so set by name
 
 
-async def wait_settled(name: str) -> None:
+async def wait_settled(name: str) -> bool:
     """On virtual time, wait until all else that is due at this instant has happened, and until the callers whose `name`
-    sorts before this one have gone on and come to rest. So what a decision sees, and which of two comes first, does not
-    depend on the order in which tasks run. On real time instants have no width: return at once."""
+    sorts before this one have gone on and come to rest, and return True. So what a decision sees, and which of two
+    comes first, does not depend on the order in which tasks run. On real time instants have no width: return False at
+    once."""
     if not isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock):
-        return
+        return False
     waiting = _deciders.get([])
     if not waiting:
         _deciders.set(waiting)
@@ -49,6 +50,7 @@ async def wait_settled(name: str) -> None:
     event = trio.Event()
     heapq.heappush(waiting, (name, len(waiting), event))
     await event.wait()
+    return True
 
 
 async def _release_in_turn(waiting: list[tuple[str, int, trio.Event]]) -> None:

@@ -377,7 +377,7 @@ class Engine:
         """Wake every actor: the wall clock was corrected, and every wait is computed anew."""
         self._services.log.warning("clock_jumped", correction_us=correction_us)
         for actor in self.actors.values():
-            actor.inbox.nudge()
+            actor.inbox.wake()
 
     def fire(self, trigger: str) -> None:
         """Make a transition of the engine's table, and log it."""

@@ -10,9 +10,29 @@ from __future__ import annotations
 import trio
 
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.execution.events import AnyEvent
+from fsm_exec.core.execution.events import (
+    AmendAnswered,
+    AmendRefused,
+    AnyEvent,
+    CancelAnswered,
+    OrderAccepted,
+    OrderNotSent,
+    OrderRefused,
+    PlaceUnconfirmed,
+    WriteUnconfirmed,
+)
 
 INBOX_EVENTS_MAX = 256
+ANSWERS = (
+    OrderAccepted,
+    OrderRefused,
+    OrderNotSent,
+    PlaceUnconfirmed,
+    AmendAnswered,
+    AmendRefused,
+    CancelAnswered,
+    WriteUnconfirmed,
+)
 
 
 class InboxOverflow(LocalError):
@@ -54,9 +74,25 @@ class Inbox:
             self._stop = None
 
     def nudge(self) -> None:
-        """Wake the actor because its view may have changed."""
+        """Wake the actor because its view may have changed. One that has not acted on the last nudge yet was woken by
+        it, and waits as long as it must."""
+        if not self.nudged:
+            self.nudged = True
+            self._wake()
+
+    def wake(self) -> None:
+        """Have the actor look again, how long it may wait too: the clock was set."""
         self.nudged = True
         self._wake()
+
+    def has_events(self) -> bool:
+        """Return whether an event waits."""
+        return bool(self._events)
+
+    def order_moment(self) -> None:
+        """Put what came at one moment into an order that no task has decided: the answers to our own writes, by order,
+        then all else as it came."""
+        self._events.sort(key=_rank_at_one_moment)  # it is stable
 
     def take(self) -> AnyEvent | None:
         """Return the oldest event, or None. Raises InboxOverflow once an event found no room, and what `stop` was
@@ -87,3 +123,7 @@ class Inbox:
         """Give the wait up: the time is over, or the actor's task is cancelled."""
         self._waiting = None
         return trio.lowlevel.Abort.SUCCEEDED
+
+
+def _rank_at_one_moment(event: AnyEvent) -> tuple[bool, str]:
+    return (False, event.client_order_id) if isinstance(event, ANSWERS) else (True, "")

@@ -8,7 +8,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from fsm_exec.core.execution.events import AnyEvent, TimerFired
+from fsm_exec.core.execution.events import AnyEvent, CancelAnswered, TimerFired
+from fsm_exec.core.values.units import CountE2
 from fsm_exec.runtime.inbox import INBOX_EVENTS_MAX, Inbox, InboxOverflow
 
 
@@ -46,6 +47,42 @@ def test_any_number_of_nudges_is_one_and_takes_no_room() -> None:
     assert inbox.nudged
     assert inbox.room == INBOX_EVENTS_MAX
     assert inbox.take() is None
+
+
+async def test_a_second_nudge_wakes_nobody_and_a_clock_that_was_set_does(autojump_clock: MockClock) -> None:
+    """Whoever was nudged has reckoned with it how long it waits; a clock that was set makes that wrong."""
+    inbox = Inbox()
+    inbox.nudge()
+    woken = trio.Event()
+
+    async def wait() -> None:
+        await inbox.wait(math.inf)
+        woken.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        inbox.nudge()
+        await wait_all_tasks_blocked()
+        assert not woken.is_set()
+        inbox.wake()
+        await woken.wait()
+
+
+def test_what_came_at_one_moment_has_one_order() -> None:
+    """Answers by order and then the rest as it came, whichever task was faster."""
+    late, early = (
+        CancelAnswered(at_us=1, client_order_id=name, order_id=name, reduced_by_e2=CountE2(1)) for name in ("b", "a")
+    )
+    reports: list[AnyEvent] = [TimerFired(at_us=n) for n in (2, 1)]
+    expected = [early, late, *reports]
+    for order in ([late, *reports, early], [*reports, early, late], [reports[0], late, early, reports[1]]):
+        inbox = Inbox()
+        for event in order:
+            inbox.offer(event)
+        inbox.order_moment()
+        assert [inbox.take() for _ in expected] == expected
+        assert not inbox.has_events()
 
 
 @pytest.mark.parametrize("what", ["fact", "nudge"])
