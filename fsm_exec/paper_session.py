@@ -39,6 +39,7 @@ from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.matching_engine.fill_models import FillModel
 from fsm_exec.paper.matching_engine.market import PaperMarket
 from fsm_exec.paper.server.auth import Authenticator, Credentials, KeyType
+from fsm_exec.paper.server.direct_host import DirectHost, host_directly
 from fsm_exec.paper.server.hosting import LOOPBACK, LoopbackHost, MemoryHost, host_in_memory, host_on_loopback
 from fsm_exec.paper.server.rate_limit import BASIC, Tier
 from fsm_exec.paper.tapes.tape import BookSnapshot, Tape, tape_header
@@ -135,6 +136,10 @@ class PaperExchange:
     ) -> AbstractAsyncContextManager[MemoryHost]:
         """Serve it to this process until the block ends."""
         return host_in_memory(self.exchange, self.clock, self.gate, latency=latency, faults=faults)
+
+    def directly(self, latency: Latency) -> AbstractAsyncContextManager[DirectHost]:
+        """Serve it to this process until the block ends, without handshakes, pings and framing."""
+        return host_directly(self.exchange, self.clock, self.gate, latency)
 
     def on_loopback(
         self,

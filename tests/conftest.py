@@ -39,6 +39,7 @@ HEAVY_MODULES = (
     "lab/test_compare.py",
     "lab/test_compare_command.py",
     "lab/test_compare_tuning.py",
+    "lab/test_lanes.py",
     "lab/test_report_in_browser.py",
     "lab/test_simulation.py",
     "lab/test_simulation_mutants.py",

@@ -15,7 +15,6 @@ from typing import Final, NoReturn, TypeAlias
 
 import trio
 import trio_websocket
-from trio_websocket import WebSocketConnection
 from wsproto.utilities import ProtocolError
 
 from fsm_exec.core.exchange_port import StreamListener
@@ -26,7 +25,7 @@ from fsm_exec.kalshi.listener_guard import StreamLost, call_listener
 from fsm_exec.kalshi.log import Log
 from fsm_exec.kalshi.market_poller import MarketPoller
 from fsm_exec.kalshi.signing import EXPIRED, Signer, ignore_expired_signature
-from fsm_exec.kalshi.websocket_dial import Dial
+from fsm_exec.kalshi.websocket_dial import Dial, FrameConnection
 from fsm_exec.wire.rest import WS_PATH, error_detail
 
 Tap: TypeAlias = Callable[[str | bytes, int], None]
@@ -209,7 +208,7 @@ class _Connection:
         self._pings = 0
         self.open = False
 
-    async def serve(self, socket: WebSocketConnection) -> NoReturn:
+    async def serve(self, socket: FrameConnection) -> NoReturn:
         """Serve the connection until it fails. Raises one of CONNECTION_ERRORS, alone or in a group."""
         self._heard_s = trio.current_time()
         await self._send(socket, self._conversation.subscribe_all(self._heard_s))
@@ -231,13 +230,13 @@ class _Connection:
         self._heard_s = trio.current_time()
         call_listener(self._log, self._listener.heard)
 
-    async def _sync_subscriptions(self, socket: WebSocketConnection) -> NoReturn:
+    async def _sync_subscriptions(self, socket: FrameConnection) -> NoReturn:
         """Keep the subscriptions in line with the wanted markets."""
         while True:
             await self._wanted.wait_changed()
             await self._send(socket, self._conversation.sync(trio.current_time()))
 
-    async def _watch_for_silence(self, socket: WebSocketConnection) -> NoReturn:
+    async def _watch_for_silence(self, socket: FrameConnection) -> NoReturn:
         while True:
             await trio.sleep_until(self._heard_s + QUIET_S)
             now_s = trio.current_time()
@@ -246,7 +245,7 @@ class _Connection:
             if now_s >= self._heard_s + QUIET_S:
                 await self._probe(socket)
 
-    async def _probe(self, socket: WebSocketConnection) -> None:
+    async def _probe(self, socket: FrameConnection) -> None:
         """Ping and wait for a sign of life. Raises StreamLost when there is none for SILENCE_S."""
         self._pings += 1
         with trio.move_on_at(self._heard_s + SILENCE_S) as scope:
@@ -255,7 +254,7 @@ class _Connection:
         if scope.cancelled_caught and trio.current_time() >= self._heard_s + SILENCE_S:
             raise StreamLost(f"nothing heard for {SILENCE_S} s")
 
-    async def _send(self, socket: WebSocketConnection, commands: Sequence[bytes]) -> None:
+    async def _send(self, socket: FrameConnection, commands: Sequence[bytes]) -> None:
         if commands:
             with trio.fail_after(SEND_TIMEOUT_S):
                 for command in commands:

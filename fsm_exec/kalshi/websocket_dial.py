@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import trio
@@ -15,7 +15,18 @@ from fsm_exec.kalshi.listener_guard import StreamLost
 from fsm_exec.kalshi.tls import shared_context
 from fsm_exec.wire.rest import WS_PATH
 
-Dial: TypeAlias = Callable[[trio.Nursery, list[tuple[bytes, bytes]]], Awaitable[WebSocketConnection]]
+
+class FrameConnection(Protocol):
+    """What the stream needs of a connection: a WebSocketConnection, or what stands for one. All of it raises
+    trio_websocket.ConnectionClosed once the connection has ended."""
+
+    async def get_message(self) -> str | bytes: ...
+    async def send_message(self, message: str) -> None: ...
+    async def ping(self, payload: bytes | None = None) -> None: ...
+    async def aclose(self) -> object: ...
+
+
+Dial: TypeAlias = Callable[[trio.Nursery, list[tuple[bytes, bytes]]], Awaitable[FrameConnection]]
 """Opens a connection: its tasks run in the nursery, the headers go with the handshake."""
 
 MESSAGE_MAX_BYTES: Final = 16 * 1024 * 1024  # a full snapshot of 10,000 levels takes 300 KB

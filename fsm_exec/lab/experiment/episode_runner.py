@@ -1,16 +1,18 @@
 """One episode under one method: the real engine on the real paper exchange, in memory, on a clock that jumps.
 
 Nothing of the engine is left out: the client signs its requests and reads frames, decisions are saved before they are
-sent, the exchange matches after the latency. The exchange opens a little before the start with the book of that moment
-and plays the tape's own events from there; an episode of three minutes takes some twentieth of a second, so there is no
-need for a cheaper way. Each run has an exchange, a database and a clock of its own, and sees the same flow.
+sent, the exchange matches after the latency. Only the framing of the stream is: over the whole wire an episode costs
+twice as much and comes out the same to the last digit. The exchange opens a little before the start with the book of
+that moment and plays the tape's own events from there. Each run has an exchange, a database and a clock of its own, and
+sees the same flow.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import TypeAlias
 
 import msgspec
 import structlog
@@ -25,14 +27,18 @@ from fsm_exec.lab.experiment.fill_causes import FillsByCause, count_by_cause
 from fsm_exec.lab.experiment.watched_tape import signals_known_at
 from fsm_exec.paper.matching_engine.accounts import Account
 from fsm_exec.paper.tapes.tape import Tape
+from fsm_exec.paper.timing.latency import Latency
 from fsm_exec.paper.timing.timeline import Rank
 from fsm_exec.paper.venue.exchange import Exchange
-from fsm_exec.paper_session import PaperExchange, access_to
+from fsm_exec.paper_session import PaperExchange, Reachable, access_to
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.determinism import run_virtual, wait_settled
 from fsm_exec.runtime.engine import EndedExecution, ExecutionRequest, MethodRef
 from fsm_exec.session import Session, open_session
 from fsm_exec.store import open_virtual_store
+
+Serve: TypeAlias = Callable[[PaperExchange, Latency], AbstractAsyncContextManager[Reachable]]
+"""A way to serve an exchange to this process."""
 
 INSTANCE = "labaaaaaaa"  # one database a run, gone with it: its name need not differ
 CASH_E6 = MoneyE6(1_000_000 * 1_000_000)  # more for an order that could cost more
@@ -71,11 +77,18 @@ class EpisodeRun(msgspec.Struct, frozen=True, kw_only=True):
         return self.shortfall_e7 + self.liquidity_reward_e7 + self.volume_reward_e7
 
 
-def run_episode(tape: Tape, start: EpisodeStart, order: Order, method: Method, conditions: Conditions) -> EpisodeRun:
-    """Work `order` by `method` from `start` on. The same arguments give the same run. Raises LabError if the engine
-    gave the execution up, or there was no book to price it by."""
+def run_episode(
+    tape: Tape,
+    start: EpisodeStart,
+    order: Order,
+    method: Method,
+    conditions: Conditions,
+    serve: Serve = PaperExchange.directly,
+) -> EpisodeRun:
+    """Work `order` by `method` from `start` on. The same arguments give the same run, however the exchange is served.
+    Raises LabError if the engine gave the execution up, or there was no book to price it by."""
     faults = _Faults()
-    ended, fills = run_virtual(partial(_work, tape, start, order, method, conditions, faults), seed=SEED)
+    ended, fills = run_virtual(partial(_work, tape, start, order, method, conditions, faults, serve), seed=SEED)
     where = f"{tape.header.ticker} at {start.at_us} {order.outcome} under {method.full_name}"
     if ended.metrics is None:
         raise LabError(f"{where}: the engine gave the execution up: {ended.quarantine}")
@@ -85,10 +98,16 @@ def run_episode(tape: Tape, start: EpisodeStart, order: Order, method: Method, c
 
 
 async def _work(
-    tape: Tape, start: EpisodeStart, order: Order, method: Method, conditions: Conditions, faults: _Faults
+    tape: Tape,
+    start: EpisodeStart,
+    order: Order,
+    method: Method,
+    conditions: Conditions,
+    faults: _Faults,
+    serve: Serve,
 ) -> tuple[EndedExecution, FillsByCause]:
     cash = MoneyE6(max(CASH_E6, 2 * order.quantity_e2 * E6_OF_E2))
-    async with _session_on(tape, start, cash, method, conditions, faults) as (session, account):
+    async with _session_on(tape, start, cash, method, conditions, faults, serve) as (session, account):
         engine, wall = session.engine, session.wall
         ticker = tape.header.ticker
         if wall.now_us() > start.at_us:
@@ -117,7 +136,13 @@ async def _work(
 
 @asynccontextmanager
 async def _session_on(
-    tape: Tape, start: EpisodeStart, cash: MoneyE6, method: Method, conditions: Conditions, faults: _Faults
+    tape: Tape,
+    start: EpisodeStart,
+    cash: MoneyE6,
+    method: Method,
+    conditions: Conditions,
+    faults: _Faults,
+    serve: Serve,
 ) -> AsyncIterator[tuple[Session, Account]]:
     """An engine, and its account, on an exchange that stands a little before the start and plays on from there."""
     began_us = start.at_us - conditions.lead_us
@@ -127,7 +152,7 @@ async def _session_on(
     play_tape_from(paper.exchange, tape, start, conditions)
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=began_us) as store,
-        paper.in_memory(latency=conditions.legs) as host,
+        serve(paper, conditions.legs) as host,
         open_session(
             access_to(host, credentials),
             store,

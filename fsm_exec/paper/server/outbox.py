@@ -7,7 +7,7 @@ says otherwise. A member that does not read is dropped when too much waits for i
 from __future__ import annotations
 
 import heapq
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import trio
 
@@ -21,6 +21,8 @@ FRAME_KIND_MAX = 64  # bytes from the start of a frame, in which its type stands
 
 
 class Outbox:
+    """Whoever empties it sets `on_earlier`: it is called when a frame is due before all others."""
+
     def __init__(self, clock: Clock, legs: Legs, faults: FaultPlan | None = None) -> None:
         self._faults = faults
         self._clock = clock
@@ -29,7 +31,7 @@ class Outbox:
         self._entries = 0
         self._last_public_us = 0
         self._last_private_us = 0
-        self._earlier = trio.Event()
+        self.on_earlier: Callable[[], None] = _ignore
         self.overflowed = trio.Event()
 
     def is_full(self) -> bool:
@@ -60,23 +62,37 @@ class Outbox:
             self.overflowed.set()
             return
         if not self._heap or due_us < self._heap[0][0]:
-            self._earlier.set()
+            self.on_earlier()
         heapq.heappush(self._heap, (due_us, self._entries, frame))
         self._entries += 1
+
+    def next_due_us(self) -> int | None:
+        """Return when the next frame is due."""
+        return self._heap[0][0] if self._heap else None
+
+    def take_due(self, now_us: int) -> Iterator[str]:
+        """Take out the frames that are due, in their order."""
+        while self._heap and self._heap[0][0] <= now_us:
+            yield heapq.heappop(self._heap)[2].decode()
 
     async def run(self, send: Callable[[str], Awaitable[None]]) -> None:
         """Send each frame when it is due, until cancelled or until `send` raises."""
         while True:
-            self._earlier = trio.Event()
+            earlier = trio.Event()
+            self.on_earlier = earlier.set
             if not self._heap:
-                await self._earlier.wait()
+                await earlier.wait()
                 continue
             due_us = self._heap[0][0]
             if due_us > self._clock.now_us():
                 with trio.CancelScope(deadline=self._clock.deadline_s(due_us)):
-                    await self._earlier.wait()
+                    await earlier.wait()
                 continue
             await send(heapq.heappop(self._heap)[2].decode())
+
+
+def _ignore() -> None:
+    """Nobody empties the outbox yet."""
 
 
 def _kind(frame: bytes) -> str:

@@ -6,12 +6,14 @@ It serves any host alike. The endpoints are listed in rest_public.py, rest_reads
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
+from starlette.types import Receive, Scope, Send
 
 from fsm_exec.paper import errors
 from fsm_exec.paper.errors import ApiError
@@ -27,6 +29,9 @@ from fsm_exec.paper.venue.encoding import decode, encode, error_body
 from fsm_exec.wire.rest import API_PREFIX
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+Place: TypeAlias = tuple[str, str]
+"""Method and path, as templates: `{order_id}` stands for any part."""
+
 BODY_BYTES_MAX = 1_048_576
 GONE = (  # the order writes of the first version
     ("POST", "/portfolio/orders"),
@@ -39,22 +44,35 @@ GONE = (  # the order writes of the first version
 
 
 class RestApp:
-    """Holds the endpoints; `app` is the ASGI application."""
+    """Holds the endpoints; `app` is the ASGI application, and `answer` another one without Starlette's layers."""
 
     def __init__(self, gateway: LatencyGateway, gate: Authenticator) -> None:
         self._gateway = gateway
         self._gate = gate
         self._writes = Writes(gateway.exchange, gate.rate_limiter)
         public, own = PublicReads(gateway), MemberReads(gateway, gate)
-        routes = [
-            _route("GET", "/exchange/status", self._status),
-            *(_route("GET", read.path, self._reader(read, private=False)) for read in public.all()),
-            *(_route("GET", read.path, self._reader(read, private=True)) for read in own.all()),
-            _route("GET", "/portfolio/events/orders", _no_page),
-            *(_route(write.method, write.path, self._writer(write)) for write in self._writes.all()),
-            *(_route(method, path, self._refuse_v1) for method, path in GONE),
-        ]
-        self.app = Starlette(routes=routes, exception_handlers={404: _no_page, 405: _no_page})
+        self._endpoints: dict[Place, Endpoint] = {
+            ("GET", "/exchange/status"): self._status,
+            **{("GET", read.path): self._reader(read, private=False) for read in public.all()},
+            **{("GET", read.path): self._reader(read, private=True) for read in own.all()},
+            ("GET", "/portfolio/events/orders"): _no_page,
+            **{(write.method, write.path): self._writer(write) for write in self._writes.all()},
+            **dict.fromkeys(GONE, self._refuse_v1),
+        }
+        self.places = tuple(self._endpoints)
+
+    @property
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        routes = [_route(*place, endpoint) for place, endpoint in self._endpoints.items()]
+        return Starlette(routes=routes, exception_handlers={404: _no_page, 405: _no_page})
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. To find a path again, and to build no routes, is most of what a short session saves."""
+        found = find_place(self.places, scope["method"], scope["path"])
+        request = Request(scope if found is None else {**scope, "path_params": dict(found.params)}, receive, send)
+        response = await (_no_page(request) if found is None else _answer(self._endpoints[found.place], request))
+        await response(scope, receive, send)
 
     def _reader(self, read: Read, *, private: bool) -> Endpoint:
         async def answer(request: Request) -> Response:
@@ -99,14 +117,38 @@ class RestApp:
 
 def _route(method: str, path: str, endpoint: Endpoint) -> Route:
     async def answered(request: Request) -> Response:
-        try:
-            return await endpoint(request)
-        except ApiError as refusal:
-            return _json(error_body(refusal), refusal.status)
-        except ClientDisconnect:
-            return Response(status_code=400)  # the client has gone: no one reads it
+        return await _answer(endpoint, request)
 
     return Route(API_PREFIX + path, answered, methods=[method])
+
+
+async def _answer(endpoint: Endpoint, request: Request) -> Response:
+    try:
+        return await endpoint(request)
+    except ApiError as refusal:
+        return _json(error_body(refusal), refusal.status)
+    except ClientDisconnect:
+        return Response(status_code=400)  # the client has gone: no one reads it
+
+
+class FoundPlace(NamedTuple):
+    """The place that a path fits, and its path parameters."""
+
+    place: Place
+    params: tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=4_096)
+def find_place(places: tuple[Place, ...], method: str, path: str) -> FoundPlace | None:
+    """Return the first place that fits, as Starlette's router finds it; None without one."""
+    for place in places:
+        wanted_method, template = place
+        if wanted_method != method:
+            continue
+        regex, _, convertors = compile_path(API_PREFIX + template)
+        if (found := regex.match(path)) is not None:
+            return FoundPlace(place, tuple((k, convertors[k].convert(v)) for k, v in found.groupdict().items()))
+    return None
 
 
 async def _no_page(_: Request, __: Exception | None = None) -> Response:

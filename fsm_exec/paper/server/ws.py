@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
+from trio_websocket import ConnectionClosed, WebSocketRequest, wrap_server_stream
 
 from fsm_exec.paper.errors import ApiError
 from fsm_exec.paper.matching_engine.accounts import Account
@@ -43,7 +44,7 @@ class WsHandler:
                     account = await self._authenticate(request)
                 if account is not None:
                     connection = await request.accept()
-                    await _Session(self._gateway, account, connection).run()
+                    await MemberSession(self._gateway, account, connection, send_when_due).run()
                     with trio.move_on_after(CLOSE_S):  # a dead client never answers the closing handshake
                         await connection.aclose()
             except (ConnectionClosed, trio.TooSlowError):
@@ -67,12 +68,31 @@ class WsHandler:
             return None
 
 
-class _Session:
+class MemberConnection(Protocol):
+    """What a session needs of a connection: a WebSocketConnection, or what stands for one."""
+
+    async def get_message(self) -> str | bytes: ...
+    async def send_message(self, message: str) -> None: ...
+    async def ping(self, payload: bytes | None = None) -> None: ...
+
+
+C = TypeVar("C", bound=MemberConnection)
+Carry: TypeAlias = Callable[[Outbox, C], Awaitable[None]]
+"""Carries an outbox's frames over a connection, until cancelled or until that has ended."""
+
+
+async def send_when_due(outbox: Outbox, connection: MemberConnection) -> None:
+    """Send each frame when its leg of latency is over."""
+    await outbox.run(connection.send_message)
+
+
+class MemberSession(Generic[C]):
     """An admitted connection: its commands and its outbox, until one of both sides ends it."""
 
-    def __init__(self, gateway: LatencyGateway, account: Account, connection: WebSocketConnection) -> None:
+    def __init__(self, gateway: LatencyGateway, account: Account, connection: C, carry: Carry[C]) -> None:
         self._exchange = gateway.exchange
         self._connection = connection
+        self._carry = carry
         self._outbox = Outbox(gateway.clock, gateway.legs, gateway.faults)
         self._commands = CommandHandler(gateway.exchange, account, self._outbox, gateway.clock)
 
@@ -93,7 +113,7 @@ class _Session:
         nursery.cancel_scope.cancel()
 
     async def _send(self) -> None:
-        await self._outbox.run(self._connection.send_message)
+        await self._carry(self._outbox, self._connection)
 
     async def _send_heartbeats(self) -> None:
         """Ends when a ping stays unanswered for a whole interval: the client is dead."""

@@ -29,7 +29,8 @@ class Rank(IntEnum):
 
 
 class Timeline:
-    """`now_us()` never goes back; during an action it is the time the action was due."""
+    """`now_us()` never goes back; during an action it is the time the action was due. Whoever runs the timeline sets
+    `on_earlier`: it is called when an action is due before all others."""
 
     def __init__(self, clock: TimeSource) -> None:
         self._clock = clock
@@ -37,7 +38,7 @@ class Timeline:
         self._entries = 0
         self._reached_us: int | None = None
         self._running = False
-        self._earlier = trio.Event()
+        self.on_earlier: Action = _ignore
 
     def now_us(self) -> int:
         if self._running and self._reached_us is not None:
@@ -51,7 +52,7 @@ class Timeline:
         heapq.heappush(self._heap, (due_us, rank, key, self._entries, action))
         self._entries += 1
         if is_earliest:
-            self._earlier.set()
+            self.on_earlier()
 
     def advance(self) -> None:
         """Execute everything due up to the clock's now."""
@@ -72,14 +73,19 @@ class Timeline:
     async def run(self, clock: Clock) -> None:
         """Advance for ever, each time something is due. Ends only by cancellation."""
         while True:
-            self._earlier = trio.Event()
+            earlier = trio.Event()
+            self.on_earlier = earlier.set
             due_us = self.next_due_us()
             if due_us is None:
-                await self._earlier.wait()
+                await earlier.wait()
                 continue
             if due_us > clock.now_us():
                 with trio.CancelScope(deadline=clock.deadline_s(due_us)):
-                    await self._earlier.wait()
+                    await earlier.wait()
             else:
                 await trio.lowlevel.checkpoint()
             self.advance()
+
+
+def _ignore() -> None:
+    """Nobody runs the timeline yet."""
