@@ -15,7 +15,7 @@ from trio_websocket import (
     wrap_server_stream,
 )
 
-from fsm_exec.kalshi.websocket_dial import Dial
+from fsm_exec.kalshi.websocket_dial import Dial, FrameConnection
 from tests.bending.bends import Bends, Cut, Deliver, Frame, Line, Reply, Request
 from tests.bending.http_front import OF_ONE_CONNECTION
 
@@ -59,7 +59,7 @@ class StreamFront:
                 await line.reset()
 
     async def _serve(self, nursery: trio.Nursery, stream: trio.abc.Stream) -> None:
-        upstream: WebSocketConnection | None = None
+        upstream: FrameConnection | None = None
 
         async def dial(request: Request) -> Reply:
             nonlocal upstream
@@ -86,14 +86,14 @@ class StreamFront:
             await client.aclose()
 
     async def _upstream(
-        self, headers: list[tuple[bytes, bytes]], task_status: trio.TaskStatus[WebSocketConnection]
+        self, headers: list[tuple[bytes, bytes]], task_status: trio.TaskStatus[FrameConnection]
     ) -> None:
         """A connection to the exchange, with a nursery of its own: a refusal is raised by the connection's task."""
         async with trio.open_nursery() as nursery:
             task_status.started(await self._dial(nursery, headers))
             await trio.sleep_forever()
 
-    async def _carry(self, nursery: trio.Nursery, client: WebSocketConnection, exchange: WebSocketConnection) -> None:
+    async def _carry(self, nursery: trio.Nursery, client: WebSocketConnection, exchange: FrameConnection) -> None:
         """Until either end closes or the line is cut."""
         over = trio.Event()
 
@@ -116,7 +116,7 @@ class StreamFront:
             self._bends.lines.discard(line)
 
     async def _frames(
-        self, nursery: trio.Nursery, exchange: WebSocketConnection, deliver: Deliver, over: trio.Event
+        self, nursery: trio.Nursery, exchange: FrameConnection, deliver: Deliver, over: trio.Event
     ) -> None:
         try:
             while True:
@@ -125,7 +125,7 @@ class StreamFront:
             over.set()
 
     async def _commands(
-        self, nursery: trio.Nursery, client: WebSocketConnection, exchange: WebSocketConnection, over: trio.Event
+        self, nursery: trio.Nursery, client: WebSocketConnection, exchange: FrameConnection, over: trio.Event
     ) -> None:
         try:
             while True:
