@@ -46,7 +46,7 @@ async def test_every_path_is_answered_as_with_all_layers(autojump_clock: MockClo
 async def test_frames_arrive_in_order_and_a_close_ends_both(autojump_clock: MockClock) -> None:
     """What came before the close is still read; after it everything says that the connection is closed."""
     one, other = FrameEnd.pair()
-    heard: list[str] = []
+    heard: list[str | bytes] = []
 
     async def listen() -> None:
         with suppress(ConnectionClosed):

@@ -19,7 +19,7 @@ class FrameEnd:
 
     def __init__(self) -> None:
         self._other: FrameEnd = self
-        self._came: deque[str] = deque()
+        self._came: deque[str | bytes] = deque()
         self._reader: trio.lowlevel.Task | None = None
         self._closed = False
 
@@ -30,19 +30,19 @@ class FrameEnd:
         one._other, other._other = other, one
         return one, other
 
-    def put(self, frame: str) -> None:
+    def put(self, frame: str | bytes) -> None:
         """Hand a frame to the other end. After a close nobody reads it."""
         self._other._came.append(frame)
         self._other._wake()
 
-    async def send_message(self, message: str) -> None:
+    async def send_message(self, message: str | bytes) -> None:
         """Hand a frame to the other end."""
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise _closed()
         self.put(message)
 
-    async def get_message(self) -> str:
+    async def get_message(self) -> str | bytes:
         """Return the next frame; wait for one."""
         while not self._came:
             if self._closed:
