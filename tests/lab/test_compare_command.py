@@ -18,6 +18,8 @@ import pytest
 
 from fsm_exec.cli.lab.compare import compare
 from fsm_exec.core.errors import UserError
+from fsm_exec.lab.figure_texts import signed
+from tests.cli.invoking import invoke
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--tape", "index:1", "--methods", "simple_limit,market", "--baseline", "simple_limit", "--horizon", "30")
@@ -206,7 +208,8 @@ def test_bad_input_is_one_line(tmp_path: Path, wrong: tuple[str, ...], why: str)
 
 def test_the_sensitivity_grid_is_the_same_experiment_under_other_conditions(tmp_path: Path) -> None:
     """`--sensitivity` adds a result for each changed condition, in a directory of its own, each what a run under that
-    condition alone says; at a second of latency too the engine is ready when an episode starts."""
+    condition alone says; at a second of latency too the engine is ready when an episode starts. On the terminal the
+    grids fit 80 columns."""
     arguments = (*SMALL, "--quantity", "20", "--every", "3600", "--workers", "1", "--json")
     code, out, err = run(tmp_path, *arguments, "--sensitivity", "--out", "grid")
     assert code == 0, err
@@ -228,3 +231,11 @@ def test_the_sensitivity_grid_is_the_same_experiment_under_other_conditions(tmp_
         alone_at, varied_at = (tmp_path / at / "compare.sqlite" for at in (f"{name}-alone", f"grid/{name}"))
         assert rows_of(alone_at) == rows_of(varied_at)
         assert document["cells"] != varied[name]
+    told = invoke(tmp_path, *("compare", *arguments[:-1], "--sensitivity", "--out", "grid", "--resume")).stdout
+    grids = told[told.index("The same under") : told.index("cost: all-in")].splitlines()
+    assert max(map(len, grids)) <= 80
+    names = list(options)
+    for part in (names[:3], names[3:]):  # conditions, then fill models: the base first in each, above its interval
+        cells = [next(cell for cell in found if cell["method"] == "market") for found in map(varied.__getitem__, part)]
+        base = next(cell for cell in document["cells"] if cell["method"] == "market")
+        assert ["market", *(signed(cell["delta"]) for cell in (base, *cells))] in [line.split() for line in grids]

@@ -18,6 +18,7 @@ ARGUMENTS = (
     *("--quantity", "20,100", "--horizon", "30", "--every", "7000", "--workers", "1", "--each-tape", "--buckets"),
 )
 MEANS = ("fill*", "fill", "cost", "d", "95 %", "better", "gap")
+CAUSES = ("trade", "queue", "crossing", "through", "taken", "assumed")
 TAILS = ("p5", "p50", "p95", "worst", "d p50", "d trimmed", "blocks better", "neighbours")
 FIGURES = {  # of a page's table, by what `--json` calls them
     "fill*": "fill_before_close", "fill": "fill", "cost": "shortfall", "d": "delta", "better": "p_better",
@@ -119,6 +120,19 @@ def test_buckets_are_the_same_three_times(told: Told) -> None:
         assert row["p"] == (bucket["p_holm"] or "")
         line = f"{row['method']} {row['bucket']} {row['episodes']} {row['d']} {row['95 %']} {row['p']}"
         assert words(line) in printed
+
+
+def test_what_filled_the_orders_is_the_same_three_times(told: Told) -> None:
+    """By cause, and how much of it is assumed."""
+    fills = {(f["tape"], f["quantity"], f["method"]): f for f in told.document["fills"]}
+    printed = [words(line) for line in told.terminal]
+    page = rows(told, "What filled the orders")
+    assert len(page) == 6
+    for row in page:
+        found = fills[row["market"].partition(", ")[2] or "all", row["contracts"], row["method"]]
+        shares = {cause: "" if found[cause] is None else expected("fill", found[cause]) for cause in CAUSES}
+        assert {cause: row[cause] for cause in CAUSES} == shares
+        assert words(f"{row['method']} {' '.join(shares.values())}") in printed
 
 
 def test_nought_has_no_sign_anywhere(told: Told) -> None:

@@ -1,6 +1,6 @@
 """The tables of `fsm-exec compare`: two for each product and for all together, the buckets, and the sensitivity grid.
 
-All but the grid fit 80 columns; a method whose name is longer than what is left is folded, never cut.
+All fit 80 columns; a name that is longer than what is left is folded, never cut.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fsm_exec.lab.products import part_title
 from fsm_exec.lab.statistics import BLOCKS_FEW
 
 PLAIN_WIDTH = 80  # of the tables when no terminal says how wide it is, and the least that they are printed in
-GRID_WIDTH = 36  # of the grid: its first column; each condition takes as much again
+GRID_WIDTH = 16  # of a condition's column in the sensitivity grid: an interval
 FIGURES_WIDTH = 55  # of the columns beside a method's name
 ROUGH = f"fewer than {BLOCKS_FEW} blocks: a rough guess; longer or more tapes tell more"
 EXPLAINED = (
@@ -69,7 +69,8 @@ def show(plan: Plan, found: ComparisonReport, varied: Sequence[Variation], out: 
             ([each for each in varied if each.name.startswith(FILLS)], "other fill models"),
         ):
             if part:
-                _page(GRID_WIDTH + 30 * len(part)).print(_variations_table(found, part, title))
+                console.print(_variations_table(found, part, title, console.width))
+                console.print()
     for tape in found.without_trades:
         console.print(f"{tape} holds no trades: its fills are all assumed.", highlight=False, soft_wrap=True)
     if found.unfinished:
@@ -153,7 +154,7 @@ def _method_table(title: str, name_width: int, headings: Sequence[str]) -> Table
     table = _empty_table(title)
     table.add_column("method", max_width=name_width, overflow="fold")
     for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", overflow="fold")
     return table
 
 
@@ -192,22 +193,20 @@ def _rewards_table(cells: Sequence[Cell], called: Mapping[str, str], name_width:
     return table
 
 
-def _variations_table(found: ComparisonReport, varied: Sequence[Variation], what: str) -> Table:
-    """Lay out the differences to the baseline under each condition, the base's first."""
-    table = _empty_table(f"The same under {what}, one changed at a time: d against the baseline")
-    for heading in ("Q", "s", "method"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("as stated", *(v.name for v in varied)):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _variations_table(found: ComparisonReport, varied: Sequence[Variation], what: str, width: int) -> Table:
+    """Lay out the differences to the baseline under each condition, the base's first, each above its interval."""
+    names = ("as stated", *(v.name.replace("-", " ") for v in varied))
+    table = _method_table(f"The same under {what}, one changed at a time: d", width - GRID_WIDTH * len(names), names)
     columns = [variation("", found), *varied]
     rough = {_key(p): p.is_rough for p in found.paired}
     by_key = [{_key(c): c for c in column.cells} for column in columns]
-    for key, base in by_key[0].items():
-        if base.method == found.baseline:
-            continue
-        cells = [cells.get(key) for cells in by_key]
-        texts = ("" if c is None else _delta(c, is_rough=rough[key]) for c in cells)
-        table.add_row(base.quantity, str(base.horizon), base.method, *texts)
+    for asked, group in _by_asked(columns[0].cells).items():
+        table.add_row(asked.partition(",")[0])
+        compared = [cell for cell in group if cell.method != found.baseline]
+        for base in compared:
+            cells = [cells.get(_key(base)) for cells in by_key]
+            texts = ("" if c is None else _delta(c, is_rough=rough[_key(base)]) for c in cells)
+            table.add_row(f" {base.method}", *texts, end_section=base is compared[-1])
     return table
 
 
@@ -216,4 +215,4 @@ def _key(found: Cell | Paired | FillShares) -> tuple[str, str, str, int, str]:
 
 
 def _delta(cell: Cell, *, is_rough: bool) -> str:
-    return f"{signed(cell.delta)} {interval(cell.delta_low, cell.delta_high, is_rough=is_rough)}"
+    return f"{signed(cell.delta)}\n{interval(cell.delta_low, cell.delta_high, is_rough=is_rough)}"
