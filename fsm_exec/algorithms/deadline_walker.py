@@ -1,11 +1,9 @@
 """A quoter with a clock: one post-only order inside the spread, dearer as the deadline comes nearer.
 
 price = bid + a x (ask - bid), a = a0 + a1 x (t / H)^g, a tick below the ask at most, never above the worst price.
-t is the time since the execution was accepted, H its horizon. When the order moves is said in `quoting`. Around this
-ramp:
+t is the time since the execution was accepted, H its horizon. Between which prices the ramp runs while a spread is
+wide, and when the order moves, is said in `quoting`. Around it:
 
-* Patience. A wide spread narrows again within a minute or so. As long as more time than that is left the ramp runs
-  within so much around the mid; after that, from bid to ask.
 * Signals (optional, weights zero by default): a grows by imbalance_weight x (queue imbalance - 1/2) + flow_weight x
   the scaled order-flow imbalance. A signal that is missing changes nothing.
 * Taking (optional, off in version 1): all that remains is taken as soon as the offer is cheap against what waiting
@@ -41,7 +39,6 @@ from fsm_exec.algorithms.toolkit import (
     ClosingSettings,
     cap_to_grid,
     check_weight,
-    price_between,
     single_slice,
     weight_ppm,
 )
@@ -66,8 +63,6 @@ Take = tuple[PriceE4, CountE2]
 
 class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The ramp's `a0`, `a1`, `g`, and the rules of `quoting`.
-
-    With more than `patient_until_s` left, of a wider spread only `patient_spread_e4` around its mid count.
 
     `taker_leg` uses `flow_e2_per_s`, the contracts expected to fill passively per second, and allows an ask of at most
     arrival mid + `taker_start_e4` + `taker_slope_e4` x t / H, at most every `taker_every_s`.
@@ -155,22 +150,7 @@ def _move(
 def _wanted(progress: Progress, view: MarketView, config: Config) -> PriceE4:
     """The ramp's price now."""
     share_ppm = min(max(0, _ramp_ppm(progress, config) + _pressure_ppm(view, config)), PPM)
-    return quote_price(
-        progress.goal,
-        view,
-        config,
-        lambda bid, ask: price_between(*_range(progress, bid, ask, config), share_ppm),
-    )
-
-
-def _range(progress: Progress, bid: PriceE4, ask: PriceE4, config: Config) -> tuple[PriceE4, PriceE4]:
-    """Between which prices the ramp runs: the touch, or so much around its mid while there is time to wait for a wide
-    spread to narrow."""
-    left_us = progress.goal.deadline_us - progress.at_us
-    if ask - bid <= config.patient_spread_e4 or left_us <= config.patient_until_s * US_PER_S:
-        return bid, ask
-    low = (bid + ask - config.patient_spread_e4) // 2
-    return PriceE4(low), PriceE4(low + config.patient_spread_e4)
+    return quote_price(progress, view, config, share_ppm)
 
 
 def _ramp_ppm(progress: Progress, config: Config) -> int:

@@ -1,7 +1,7 @@
 """A baseline: one post-only order at a fixed share of the way from bid to ask, which follows them.
 
-No ramp, no signals, nothing to wait for: what moves the order is the book alone, by the rules of `quoting`, and the
-closing leg takes the rest. A method that re-prices by anything better has to beat this.
+No ramp and no signals: what moves the order is the book alone, by the rules of `quoting`, and the closing leg takes the
+rest. A method that re-prices by anything better has to beat this.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from fsm_exec.algorithms.quoting import Ticks, may_move, may_write, move_quote, place_quote, quote_price
-from fsm_exec.algorithms.toolkit import ClosingSettings, check_weight, price_between, single_slice, weight_ppm
+from fsm_exec.algorithms.toolkit import ClosingSettings, check_weight, single_slice, weight_ppm
 from fsm_exec.core.algorithm.algorithm import Action, Goal, Progress, Slice
 from fsm_exec.core.algorithm.market_view import MarketView
 
@@ -30,6 +30,8 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     look_every_ms: Annotated[int, msgspec.Meta(ge=250, le=60_000)] = 1_000
     write_budget: Annotated[int, msgspec.Meta(ge=3, le=1_000)] = 12
     tokens_min: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 20
+    patient_spread_e4: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
+    patient_until_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 45
 
     def __post_init__(self) -> None:
         check_weight("share", self.share, 0, 1)
@@ -48,8 +50,7 @@ def replan(progress: Progress, view: MarketView, config: Config) -> tuple[Action
     working = part.working
     if (working is None and part.free_e2 == 0) or not may_write(progress, 1, config):
         return ()
-    share_ppm = weight_ppm(config.share)
-    price = quote_price(goal, view, config, lambda bid, ask: price_between(bid, ask, share_ppm))
+    price = quote_price(progress, view, config, weight_ppm(config.share))
     if working is None:
         return place_quote(part, price, view)
     return move_quote(goal, part.level, working, price, config) if may_move(progress, working, view, config) else ()

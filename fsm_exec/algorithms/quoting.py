@@ -6,34 +6,34 @@ What a quote is worth is its algorithm's own; the rules around it are the same f
   prices alternate.
 * Book guard. With one side empty, or a spread far wider than on arrival, an order stays where it is; a new one is
   priced by the last two-sided book (by the arrival, if the spread blew up), never by what is left.
+* Patience. A wide spread narrows again within a minute or so. As long as more time than that is left the quote stands
+  within so much around the mid; after that, from bid to ask.
 * A small budget of writes, of which the closing leg's are kept back. When the budget is spent, or the account is short
   of tokens, the order rests until the closing leg.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Protocol
 
 import msgspec
 
-from fsm_exec.algorithms.toolkit import cap_to_grid, tick_above, to_nearest, touch
+from fsm_exec.algorithms.toolkit import cap_to_grid, price_between, tick_above, to_nearest, touch
 from fsm_exec.core.algorithm.algorithm import Action, AmendAction, Goal, PlaceAction, Progress, SliceProgress, Working
 from fsm_exec.core.algorithm.market_view import MarketView
-from fsm_exec.core.values.units import PriceE4
+from fsm_exec.core.values.units import US_PER_S, PriceE4
 
 CENT_E4 = 100
 CLOSING_WRITES = 2  # kept back from the budget: a cancel and the last order
 
 Ticks = Annotated[int, msgspec.Meta(ge=1, le=100)]
-Between = Callable[[PriceE4, PriceE4], int]
-"""The price that is wanted between this bid and this ask, on the grid or not."""
 
 
 class QuotingRules(Protocol):
     """The part of a configuration that these rules read: hysteresis in ticks, `fine_grid_ticks` more where a tick is
     less than a cent. The guard holds while the spread is above `guard_spread_factor` x the arrival's +
-    `guard_spread_e4`. Below `tokens_min` write tokens the order is left alone."""
+    `guard_spread_e4`. Below `tokens_min` write tokens the order is left alone. With more than `patient_until_s` left,
+    of a wider spread only `patient_spread_e4` around its mid count."""
 
     @property
     def up_ticks(self) -> int: ...
@@ -49,16 +49,32 @@ class QuotingRules(Protocol):
     def write_budget(self) -> int: ...
     @property
     def tokens_min(self) -> int: ...
+    @property
+    def patient_spread_e4(self) -> int: ...
+    @property
+    def patient_until_s(self) -> int: ...
 
 
-def quote_price(goal: Goal, view: MarketView, config: QuotingRules, between: Between) -> PriceE4:
-    """The wanted price to the nearest tick, below the ask and within the worst price; the target where there has been
-    no book on both sides."""
+def quote_price(progress: Progress, view: MarketView, config: QuotingRules, share_ppm: int) -> PriceE4:
+    """The price at this share of the spread to the nearest tick, below the ask and within the worst price; the target
+    where there has been no book on both sides."""
+    goal = progress.goal
     best = touch(goal.arrival if is_blown_up(goal, view, config) else view)
     if best is None:
         return cap_to_grid(goal, min(goal.limits.target_e4, _below_ask(view)))
     bid, ask = best
-    return cap_to_grid(goal, min(to_nearest(goal, between(bid, ask)), ask - 1, _below_ask(view)))
+    wanted = price_between(*_patient(progress, bid, ask, config), share_ppm)
+    return cap_to_grid(goal, min(to_nearest(goal, wanted), ask - 1, _below_ask(view)))
+
+
+def _patient(progress: Progress, bid: PriceE4, ask: PriceE4, config: QuotingRules) -> tuple[PriceE4, PriceE4]:
+    """Between which prices the quote stands: the touch, or so much around its mid while there is time to wait for a
+    wide spread to narrow."""
+    left_us = progress.goal.deadline_us - progress.at_us
+    if ask - bid <= config.patient_spread_e4 or left_us <= config.patient_until_s * US_PER_S:
+        return bid, ask
+    low = (bid + ask - config.patient_spread_e4) // 2
+    return PriceE4(low), PriceE4(low + config.patient_spread_e4)
 
 
 def place_quote(part: SliceProgress, price: PriceE4, view: MarketView) -> tuple[Action, ...]:
