@@ -15,6 +15,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from fsm_exec.core.market.fees import FeeWords
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.owner_only import owner_only
 from fsm_exec.recordings.format import FORMAT, PART, Header
@@ -113,10 +114,12 @@ class MarketFiles:
     """The files of one market, one after the other. `directory`: where the manifest is, if there is one. OSErrors come
     as they are."""
 
-    def __init__(self, ticker: str, structure: str, path_of: PathOf, directory: Path | None) -> None:
+    def __init__(
+        self, ticker: str, structure: str, path_of: PathOf, directory: Path | None, fees: FeeWords | None = None
+    ) -> None:
         self.ticker = ticker
         self.finished: list[tuple[Path, ManifestRow]] = []
-        self._header = Header(format=FORMAT, ticker=ticker, price_level_structure=structure)
+        self._header = Header(format=FORMAT, ticker=ticker, price_level_structure=structure).with_fees(fees)
         self._path_of, self._directory = path_of, directory
         self._writer: RecordingWriter | None = None
         self._began_us = self._last_us = self._gaps = 0

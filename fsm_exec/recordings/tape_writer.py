@@ -19,7 +19,7 @@ from typing import Annotated, Final, NamedTuple, TypeAlias
 import msgspec
 
 from fsm_exec.core.values.units import US_PER_S
-from fsm_exec.recordings.format import FORMAT, Header
+from fsm_exec.recordings.format import Header
 from fsm_exec.recordings.kept import KeptTape, can_be_directory, find_all_kept_tapes, tape_name
 from fsm_exec.recordings.writer import RecordingWriter, part_of
 
@@ -44,10 +44,13 @@ class TapeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class _Begin(NamedTuple):
-    ticker: str
-    price_level_structure: str
+    header: Header
     began_us: int
     lines: Sequence[Line]
+
+    @property
+    def ticker(self) -> str:
+        return self.header.ticker
 
 
 class _Frame(NamedTuple):
@@ -83,9 +86,9 @@ class TapeWriter:
         """Start the thread."""
         self._thread.start()
 
-    def begin(self, ticker: str, price_level_structure: str, began_us: int, lines: Sequence[Line]) -> bool:
+    def begin(self, header: Header, began_us: int, lines: Sequence[Line]) -> bool:
         """Begin a tape with these frames; nothing, or a snapshot first."""
-        return self._hand_over(_Begin(ticker, price_level_structure, began_us, lines))
+        return self._hand_over(_Begin(header, began_us, lines))
 
     def put(self, ticker: str, line: Line) -> bool:
         """Write one frame to the tape that was begun."""
@@ -152,8 +155,7 @@ class TapeWriter:
                 for made in (self._directory, directory):
                     made.mkdir(mode=OWNER_ONLY_DIRECTORY, exist_ok=True)
                 self._check_room()
-                header = Header(format=FORMAT, ticker=item.ticker, price_level_structure=item.price_level_structure)
-                file = self._files[item.ticker] = RecordingWriter(directory / tape_name(item.began_us), header)
+                file = self._files[item.ticker] = RecordingWriter(directory / tape_name(item.began_us), item.header)
                 for at_us, frame in item.lines:
                     file.write(at_us, frame)
             case _Frame() if (open_file := self._files.get(item.ticker)) is not None:

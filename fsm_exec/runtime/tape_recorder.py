@@ -27,6 +27,7 @@ from fsm_exec.core.market.book import Level
 from fsm_exec.core.market.price_structures import structure_of
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome, PriceE4
 from fsm_exec.recordings.book_frame import book_frame
+from fsm_exec.recordings.format import header_of
 from fsm_exec.recordings.tape_writer import Line, TapeSettings, TapeWriter
 from fsm_exec.runtime.clock import WallClock
 from fsm_exec.runtime.feed import MarketFeed
@@ -210,7 +211,7 @@ class TapeRecorder:
         if not lines and feed.state == "live":
             lines = [(now_us, book_frame(ticker, feed.book))]
         began_us = lines[0][0] if lines else now_us
-        if self._writer.begin(ticker, structure, began_us, lines):
+        if self._writer.begin(header_of(feed.terms, structure), began_us, lines):
             self._written += not market.is_written
             market.earlier, market.recent = [], []
             market.is_written, market.lacks, market.written_bytes = True, False, 0

@@ -169,6 +169,7 @@ async def test_several_markets_are_several_files(tmp_path: Path) -> None:
         (file,) = out.glob(f"{ticker}.*.gz")
         header, lines = read_recording(file)
         assert (header.ticker, header.price_level_structure) == (ticker, "linear_cent")
+        assert (header.fee_type, header.fee_multiplier) == ("quadratic", "1")
         texts = [bytes(line.frame.msg).decode() for line in lines]
         assert len(texts) == frames
         assert all(ticker in text for text in texts)

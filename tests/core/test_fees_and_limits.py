@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.market.fees import FeeTerms, fee_terms, fill_fee
+from fsm_exec.core.market.fees import MAKER_SHARE, FeeTerms, fee_terms, fee_words, fill_fee, parse_fee_words
 from fsm_exec.core.market.limits import largest_within, resolve_limits
 from fsm_exec.core.values.units import (
     LINEAR_CENT,
@@ -217,3 +217,17 @@ def test_no_price_up_to_the_worst_is_beyond_the_cap(
     for each in range(100, limits.worst_e4 + 1, 100):
         for taker in (True, False):
             assert fees.all_in(PriceE4(each), taker=taker) <= limits.cap_e6
+
+
+@given(st.sampled_from(sorted(MAKER_SHARE)), st.integers(0, 10_000_000))
+def test_rates_have_the_words_of_a_series(fee_type: str, multiplier_e6: int) -> None:
+    """Whatever a series states, with up to six decimals: its rates have words, which are read as these rates."""
+    fees = fee_terms(fee_type, Decimal(multiplier_e6).scaleb(-6))
+    words = fee_words(fees)
+    assert words is not None
+    assert parse_fee_words(*words) == fees
+
+
+def test_rates_of_no_series_have_no_words() -> None:
+    """A maker who pays a third is in no schedule."""
+    assert fee_words(FeeTerms(taker_e10=300, maker_e10=100)) is None

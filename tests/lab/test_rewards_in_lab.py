@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from fsm_exec.cli.exchange.reward_options import parse_rewards
 from fsm_exec.cli.lab.options import parse_conditions
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.fees import FeeTerms, fee_terms
 from fsm_exec.core.values.units import US_PER_S, CountE2
 from fsm_exec.lab.experiment.compare import Field, Plan, remaining_tasks, run_tasks
@@ -22,8 +23,11 @@ from fsm_exec.lab.experiment.episodes import Conditions, daily_volume, with_fees
 from fsm_exec.lab.experiment.results import EpisodeResult, open_results
 from fsm_exec.lab.experiment.summary import build_report
 from fsm_exec.lab.experiment.tapes import NamedTape, open_tapes
+from fsm_exec.paper.tapes.reading import read_tape
 from fsm_exec.paper.tapes.tape import BookSnapshot, Tape, Trade, tape_header
 from fsm_exec.paper.venue.incentives import DailyRewards
+from fsm_exec.recordings.book_frame import book_frame
+from fsm_exec.recordings.format import FORMAT, Header, frame_line, header_line
 from tests.paper.support import count, price
 
 REWARDS = DailyRewards(liquidity_e4=864 * 10_000, target_e2=30_000, discount_bps=5_000, volume_e4=500 * 10_000)
@@ -166,3 +170,23 @@ def test_programmes_as_they_are_given() -> None:
     assert parse_conditions("proportional", 200, None, fee_multiplier="0.500").fee_multiplier == "0.50"
     with pytest.raises(UserError, match="--fee-multiplier 11: give a number from 0 to 10"):
         parse_conditions("proportional", 200, None, fee_multiplier="11")
+
+
+def test_a_recording_says_what_its_market_charges(tmp_path: Path) -> None:
+    """The fees of its header are those of the tape; without any they are the standard ones, and those that cannot be
+    are refused in one line."""
+
+    def tape_of(**fees: str) -> Tape:
+        header = Header(format=FORMAT, ticker="KXA-26-B", price_level_structure="linear_cent", **fees)
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.jsonl"
+        frame = book_frame("KXA-26-B", Book([(price("0.45"), count("10"))], []))
+        path.write_bytes(b"\n".join((header_line(header), frame_line(1_790_000_000_000_000, frame), b"")))
+        return read_tape(path)
+
+    half = tape_of(fee_type="quadratic_with_maker_fees", fee_multiplier="0.5000000000").header
+    assert fee_terms(half.fee_type, half.fee_multiplier) == FeeTerms(taker_e10=350_000_000, maker_e10=87_500_000)
+    standard = tape_of().header
+    assert fee_terms(standard.fee_type, standard.fee_multiplier) == fee_terms("quadratic", Decimal(1))
+    for wrong in ({"fee_type": "flat"}, {"fee_type": "quadratic", "fee_multiplier": "half"}):
+        with pytest.raises(UserError, match="its header states fees that cannot be"):
+            tape_of(**wrong)

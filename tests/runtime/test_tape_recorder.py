@@ -30,6 +30,7 @@ from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
 from fsm_exec.paper_session import PaperExchange, PaperSession, open_paper_session
 from fsm_exec.recordings import tape_writer
 from fsm_exec.recordings.book_frame import book_frame
+from fsm_exec.recordings.format import FORMAT, Header
 from fsm_exec.recordings.kept import find_all_kept_tapes, find_kept_tapes, tape_name, tapes_directory
 from fsm_exec.recordings.tape_writer import TapeSettings, TapeWriter
 from fsm_exec.runtime import tape_recorder
@@ -241,7 +242,8 @@ def test_old_and_many_tapes_are_deleted(tmp_path: Path, monkeypatch: pytest.Monk
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x" * 4_000)
     writer = TapeWriter(tmp_path, TapeSettings(max_mb=10, keep_days=30))
-    writer.begin("KXA-1", "linear_cent", T0_US, [(T0_US, book_frame("KXA-1", Book()))])
+    header = Header(format=FORMAT, ticker="KXA-1", price_level_structure="linear_cent")
+    writer.begin(header, T0_US, [(T0_US, book_frame("KXA-1", Book()))])
     writer.start()
     with pytest.MonkeyPatch.context() as faster:
         faster.setattr(tape_writer, "TIDY_S", 0.0)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,7 @@ from fsm_exec.cli.exchange.access import access_of
 from fsm_exec.cli.exchange.recorder import Recorder
 from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError, VenueError, VenueRefused, VenueUnreadable
+from fsm_exec.core.market.fees import FeeWords, fee_words
 from fsm_exec.kalshi.client import KalshiClient
 from fsm_exec.kalshi.signing import SigningKey
 from fsm_exec.kalshi.translate import is_ticker
@@ -99,7 +100,7 @@ class Wanted:
             raise UserError(f"--out {str(out)!r}: cannot be used ({error}); give another path") from error
         self.directory = None if is_one_file else out
 
-    def open_files(self, row: MarketRow) -> MarketFiles:
+    def open_files(self, row: MarketRow, fees: FeeWords | None) -> MarketFiles:
         """Open the files of a market; what a kill has left of it becomes recordings of their own, and is said. Raises
         VenueUnreadable for a market without a grid, UserError."""
         if row.price_level_structure is None:
@@ -119,7 +120,7 @@ class Wanted:
         for found in left:
             _say_recovered(found)
         path_of = numbered_paths(self.out) if self.directory is None else day_paths(self.directory)
-        return MarketFiles(row.ticker, row.price_level_structure, path_of, self.directory)
+        return MarketFiles(row.ticker, row.price_level_structure, path_of, self.directory, fees)
 
 
 def _say_recovered(left: Recovered) -> None:
@@ -172,7 +173,7 @@ async def _open_first(client: KalshiClient, wanted: Wanted, recorder: Recorder) 
     """Open the files of all markets there are. Raises UserError for one that the exchange does not know."""
     rows = [await _fetch_market(client, ticker) for ticker in wanted.tickers]
     rows += await _fetch_open(client, wanted)
-    return _add(wanted, recorder, rows)
+    return _add(wanted, recorder, rows, await _fetch_fees(client, rows))
 
 
 async def _keep_looking(client: KalshiClient, wanted: Wanted, recorder: Recorder, over: list[str]) -> None:
@@ -192,12 +193,15 @@ async def _keep_looking(client: KalshiClient, wanted: Wanted, recorder: Recorder
                 say(f"fsm-exec: markets that have opened cannot be seen ({error}); looking again", err=True)
             continue
         trouble = ""
-        for ticker in _add(wanted, recorder, rows):
+        new = [row for row in rows if row.ticker not in recorder]
+        for ticker in _add(wanted, recorder, new, await _fetch_fees(client, new)):
             client.watch(ticker)
             say(f"fsm-exec: recording {ticker} too", err=True)
 
 
-def _add(wanted: Wanted, recorder: Recorder, rows: Iterable[MarketRow]) -> tuple[str, ...]:
+def _add(
+    wanted: Wanted, recorder: Recorder, rows: Iterable[MarketRow], fees: Mapping[str, FeeWords | None]
+) -> tuple[str, ...]:
     """Open the files of markets that are new; leave out what is too many, and say so. Raises UserError."""
     added, left_out = [], 0
     for row in rows:
@@ -206,11 +210,20 @@ def _add(wanted: Wanted, recorder: Recorder, rows: Iterable[MarketRow]) -> tuple
         if recorder.open_markets >= MARKETS_MAX:
             left_out += 1
             continue
-        recorder.add(wanted.open_files(row))
+        recorder.add(wanted.open_files(row, fees.get(row.ticker)))
         added.append(row.ticker)
     if left_out and added:
         say(f"fsm-exec: {left_out} markets are left out, {MARKETS_MAX} are recorded at once", err=True)
     return tuple(added)
+
+
+async def _fetch_fees(client: KalshiClient, rows: Sequence[MarketRow]) -> dict[str, FeeWords | None]:
+    """Fetch what these markets charge, as far as it can be read: a recording is one without it too."""
+    try:
+        terms = await client.fetch_markets([row.ticker for row in rows]) if rows else {}
+    except (VenueError, UserError):
+        return {}
+    return {ticker: fee_words(found.fees) for ticker, found in terms.items()}
 
 
 async def _fetch_open(client: KalshiClient, wanted: Wanted) -> list[MarketRow]:

@@ -7,11 +7,21 @@ integers of 10^-10 so that a multiplier with six decimals stays exact.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.values.units import ONE_CONTRACT_E2, ONE_DOLLAR_E4, CountE2, MoneyE6, PriceE4, ceil_div
+from fsm_exec.core.values.units import (
+    ONE_CONTRACT_E2,
+    ONE_DOLLAR_E4,
+    CountE2,
+    MoneyE6,
+    PriceE4,
+    ceil_div,
+    format_fixed,
+    parse_fixed,
+)
 
 TAKER_RATE = Decimal("0.07")
 MAKER_SHARE = {  # of the taker rate, by the series' fee_type
@@ -48,6 +58,28 @@ def fee_terms(fee_type: str, multiplier: Decimal) -> FeeTerms:
         raise UserError(f"fee multiplier {multiplier} is not between 0 and {MULTIPLIER_MAX}; choose another market")
     taker = TAKER_RATE * multiplier * 10**10
     return FeeTerms(taker_e10=_ceil(taker), maker_e10=_ceil(taker * share))
+
+
+class FeeWords(NamedTuple):
+    """The rates of a market as its series states them; `multiplier` is a decimal."""
+
+    fee_type: str
+    multiplier: str
+
+
+def fee_words(fees: FeeTerms) -> FeeWords | None:
+    """Return the words that `parse_fee_words` reads as these rates; None: no series has such rates."""
+    multiplier_e10 = fees.taker_e10 * 10**10 // int(TAKER_RATE * 10**10)
+    multiplier = format_fixed(multiplier_e10, 10).rstrip("0").removesuffix(".")
+    return next(
+        (words for kind in MAKER_SHARE if parse_fee_words(*(words := FeeWords(kind, multiplier))) == fees), None
+    )
+
+
+def parse_fee_words(fee_type: str, multiplier: str) -> FeeTerms:
+    """Parse the terms of a series from text. Raises UserError as `fee_terms` does, and UnitError for a multiplier that
+    is no number."""
+    return fee_terms(fee_type, Decimal(parse_fixed(multiplier, 10)).scaleb(-10))
 
 
 def _ceil(value: Decimal) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.market.book import Level as BookLevel
+from fsm_exec.core.market.fees import parse_fee_words
 from fsm_exec.core.values.units import Outcome, PriceE4, in_outcome, opposite, parse_change, parse_count, parse_price
 from fsm_exec.paper.tapes.moments import ImpossibleBook, order_within_moments
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, TapeEvent, Trade, tape_header
@@ -46,6 +49,12 @@ def read_tape(path: Path, *, category: str = "Recorded") -> Tape:
     except ImpossibleBook as error:
         raise UserError(f"recording {path}: {error}; use another recording") from error
     tape_of = tape_header(header.ticker, header.price_level_structure, category=category)
+    if header.fee_type is not None:
+        try:
+            parse_fee_words(header.fee_type, header.fee_multiplier or "1")
+        except (UnitError, UserError) as error:
+            raise UserError(f"recording {path}: its header states fees that cannot be: {error}") from error
+        tape_of = replace(tape_of, fee_type=header.fee_type, fee_multiplier=Decimal(header.fee_multiplier or "1"))
     return Tape(tape_of, tuple(ordered), frames.cut_off)
 
 
