@@ -65,6 +65,8 @@ THREE = (("0.57", "100"), ("0.56", "300"), ("0.55", "1000"))
         (THREE, [("0.57", "50")], Fraction(50, 250)),
         (THREE, [("0.56", "50")], Fraction(25, 250)),
         (THREE, [("0.55", "1000")], Fraction(0)),
+        # Reached to the hundredth: what is below is not scored.
+        ((("0.57", "300"), ("0.56", "300")), [("0.56", "300")], Fraction(0)),
         (THREE, [("0.57", "100"), ("0.56", "300")], Fraction(1)),
         # More than the book displays is not scored: an order may be on its way off it.
         (THREE, [("0.57", "200")], Fraction(100, 250)),
