@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+import trio.testing
 
 from fsm_exec.cli.exchange.recorder import FLUSH_S, Recorder
 from fsm_exec.core.errors import UserError
@@ -28,6 +29,7 @@ from fsm_exec.recordings.day_files import ManifestRow, MarketFiles, append_manif
 from fsm_exec.recordings.format import FORMAT, Header
 from fsm_exec.recordings.unfinished import recover_unfinished
 from fsm_exec.recordings.writer import RecordingWriter
+from fsm_exec.runtime.clock import WallClock
 from fsm_exec.wire.recording import read_recording
 from tests.cli.exchange import OTHER, TICKER, Site, site
 from tests.cli.support import COMMAND, HANGING_UP, environment, run
@@ -378,7 +380,7 @@ async def test_killed_in_mid_write_again_and_again_no_book_is_lost(tmp_path: Pat
 
 
 async def test_the_markets_of_a_series_are_recorded_as_they_open_and_end(tmp_path: Path) -> None:
-    """One that opens later is found; one that closes ends nothing, over a new connection too."""
+    """One that opens later is found; one that closes ends nothing."""
     out = tmp_path / "days"
     later = "KXTEST-26OCT01-C"
     async with site(tmp_path) as place:
@@ -427,6 +429,33 @@ def test_a_day_that_is_over_ends_its_file(tmp_path: Path) -> None:
     assert (len(before.events), len(after.events)) == (4, 5)
     assert after.events[0] == (midnight_us, BookSnapshot(((parse_price("0.40"), parse_count("6")),), ()))
     assert [(row["ended_by"], row["frames"]) for row in manifest_of(tmp_path)] == [("day", 4), ("end", 5)]
+
+
+async def test_a_market_that_is_over_ends_its_file_alone(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
+    """A minute after it closed; what still comes until then is kept, and one that opens again goes on."""
+    wall = WallClock(1_785_931_200_000_000)
+    over: list[str] = []
+    recorder = Recorder(wall.now_us, over.append)
+    for ticker in (TICKER, OTHER):
+        recorder.add(MarketFiles(ticker, "linear_cent", day_paths(tmp_path), tmp_path))
+        recorder.record_frame(book_frame(ticker, Book()), wall.now_us())
+        recorder.book_snapshot(ticker, [], [], None)
+        recorder.market_status(ticker, "closed")
+    recorder.market_status(OTHER, "open")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(recorder.keep_flushing)
+        await trio.sleep(59)
+        assert over == []
+        recorder.record_frame(book_frame(TICKER, Book()), wall.now_us())
+        recorder.book_snapshot(TICKER, [], [], None)
+        await trio.sleep(300)
+        nursery.cancel_scope.cancel()
+    assert over == [TICKER]
+    assert recorder.open_markets == 1
+    assert [(row["market"], row["ended_by"], row["frames"]) for row in manifest_of(tmp_path)] == [(TICKER, "market", 2)]
+    recorder.close()
 
 
 def test_a_manifest_that_was_cut_off_goes_on_on_a_line_of_its_own(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from fsm_exec.paper.tapes.fidelity_gates import Verdict, judge
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.reading import read_tape
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Change, Tape, Trade, tape_header
+from tests.small_tapes import write_fractional, write_whole
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = Path(os.environ.get("FSM_EXEC_RECORDINGS", ROOT.parent / "shared" / "recordings"))
@@ -438,3 +439,11 @@ def test_the_command_refuses_what_makes_no_sense(options: tuple[str, ...], says:
     run = CliRunner().invoke(fidelity, [*options])
     assert isinstance(run.exception, UserError)
     assert says in str(run.exception)
+
+
+def test_parts_of_contracts_add_up(tmp_path: Path) -> None:
+    """A tape whose counts are .37 of another's has .37 of its depth at every distance, and as many arrivals."""
+    whole, part = (measure(read_tape(write(tmp_path / "r.gz"))).book for write in (write_whole, write_fractional))
+    assert part.depths == pytest.approx([0.37 * depth for depth in whole.depths])
+    assert part.arrivals == whole.arrivals
+    assert part.cancels == pytest.approx(whole.cancels, rel=1e-6)

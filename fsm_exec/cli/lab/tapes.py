@@ -130,7 +130,7 @@ def _print(rows: list[TapeRow]) -> None:
     say("spread: cents, mean over time; thin: share of the time that the thinner best")
     say("price holds fewer than 50 contracts; gaps: how often the feed was down")
     if any(row.cut_off for row in rows):
-        say("!: cut off by a crash, read to the last whole line")
+        say("!: cut off by a crash, or not ended yet; read to the last whole line")
 
 
 def _percent(share: str) -> str:

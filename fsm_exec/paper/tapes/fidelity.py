@@ -1,7 +1,8 @@
 """What a tape looks like, in figures: the same ones for a recording and for a generated tape.
 
 The definitions are those that reproduce the published table of the index recordings. Common to all:
-- prices are in cents and sizes in contracts; a part of a cent counts as a whole one; both sides of the book count;
+- prices are in cents and sizes in contracts; a part of a cent counts as a whole one, parts of contracts add up; both
+  sides of the book count;
 - book figures are weighted by time, over the time the book is two-sided, the first 60 s left out;
 - the time before a later snapshot is left out too: the feed was down and the book of that time is not known;
 - d is the distance from the best of the other side: a YES bid at p, with the best NO bid at n, stands at 100 - p - n.
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from fsm_exec.core.market.book import Level
 from fsm_exec.core.values.units import Outcome, opposite
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
 
@@ -29,7 +31,7 @@ CANCEL_DISTANCES = 8
 SIZED_WITHIN_C = 12  # limit sizes are those of orders placed this near to the other side's best
 OUTCOMES: tuple[Outcome, Outcome] = ("yes", "no")
 
-Ladders = dict[Outcome, dict[int, int]]  # cents in the ladder's own price -> contracts
+Ladders = dict[Outcome, dict[int, int]]  # cents in the ladder's own price -> hundredths of contracts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +93,8 @@ def measure(tape: Tape) -> Figures:
                 if at_us > tape.first_us:
                     mids.forget()
                 ladders = {
-                    "yes": {_cents(price): count // 100 for price, count in change.yes if count},
-                    "no": {_cents(price): count // 100 for price, count in change.no if count},
+                    "yes": _ladder(change.yes),
+                    "no": _ladder(change.no),
                 }
             case BookDelta():
                 if at_us > counted_from_us and all(bests):
@@ -178,8 +180,15 @@ def _cents(price_e4: int) -> int:
     return -(-price_e4 // 100)
 
 
+def _ladder(levels: Sequence[Level]) -> dict[int, int]:
+    ladder: dict[int, int] = {}
+    for price_e4, count_e2 in levels:
+        _change(ladder, _cents(price_e4), count_e2)
+    return ladder
+
+
 def _change(ladder: dict[int, int], cents: int, delta_e2: int) -> None:
-    left = ladder.get(cents, 0) + delta_e2 // 100
+    left = ladder.get(cents, 0) + delta_e2
     if left > 0:
         ladder[cents] = left
     else:
@@ -193,7 +202,7 @@ class _BookSums:
         self._time_us = 0
         self._spread_us: dict[int, int] = {}
         self._touch_50_us = self._touch_100_us = self._near_50_us = 0
-        self._resting = [0] * (CANCEL_DISTANCES + 1)  # contracts times microseconds, both sides
+        self._resting = [0] * (CANCEL_DISTANCES + 1)  # hundredths times microseconds, both sides
         self._cancelled = [0] * (CANCEL_DISTANCES + 1)
         self._arrived = [0] * (DISTANCES + 1)
         self._sizes: list[int] = []
@@ -204,30 +213,30 @@ class _BookSums:
         spread = 100 - sum(bests)
         self._spread_us[spread] = self._spread_us.get(spread, 0) + wait_us
         touch = min(ladders[outcome][best] for outcome, best in zip(OUTCOMES, bests, strict=True))
-        self._touch_50_us += wait_us * (touch < 50)
-        self._touch_100_us += wait_us * (touch < 100)
+        self._touch_50_us += wait_us * (touch < 50_00)
+        self._touch_100_us += wait_us * (touch < 100_00)
         near = min(
             sum(ladders[outcome].get(best - behind, 0) for behind in range(NEAR_LEVELS))
             for outcome, best in zip(OUTCOMES, bests, strict=True)
         )
-        self._near_50_us += wait_us * (near < 50)
+        self._near_50_us += wait_us * (near < 50_00)
         for outcome, best in zip(OUTCOMES, bests, strict=True):
             other = ladders[opposite(outcome)]
             for distance in range(max(1, spread), CANCEL_DISTANCES + 1):
                 self._resting[distance] += wait_us * other.get(100 - best - distance, 0)
 
     def change(self, distance: int, delta_e2: int, after_trade: bool) -> None:
-        count = delta_e2 // 100
-        if count > 0:
+        if delta_e2 > 0:
             if 1 <= distance <= DISTANCES:
                 self._arrived[distance] += 1
             if distance <= SIZED_WITHIN_C:
-                self._sizes.append(count)
+                self._sizes.append(max(1, delta_e2 // 100))
         elif not after_trade and 1 <= distance <= CANCEL_DISTANCES:
-            self._cancelled[distance] -= count
+            self._cancelled[distance] -= delta_e2
 
     def figures(self) -> BookFigures:
         time_us = max(1, self._time_us)
+        resting = [of_hundredths // 100 for of_hundredths in self._resting]
         return BookFigures(
             two_sided_s=self._time_us / 1e6,
             spread_c=sum(spread * wait_us for spread, wait_us in self._spread_us.items()) / time_us,
@@ -238,11 +247,11 @@ class _BookSums:
             touch_below_50=self._touch_50_us / time_us,
             touch_below_100=self._touch_100_us / time_us,
             near_below_50=self._near_50_us / time_us,
-            depths=tuple(resting / time_us / 2 for resting in self._resting[1 : DISTANCES + 1]),
+            depths=tuple(there / time_us / 2 for there in resting[1 : DISTANCES + 1]),
             arrivals=tuple(arrived / time_us / 2 * 1e6 for arrived in self._arrived[1:]),
             cancels=tuple(
-                gone * 1e6 / resting if resting else 0.0
-                for gone, resting in zip(self._cancelled[1:], self._resting[1:], strict=True)
+                gone * 1e6 / there if there else 0.0
+                for gone, there in zip(self._cancelled[1:], self._resting[1:], strict=True)
             ),
             limit_sizes=tuple(sorted(self._sizes)),
         )
