@@ -1,4 +1,5 @@
-"""Episodes a second: the whole engine under each of two methods, beside the exchange alone on the same window of tape.
+"""Episodes a second: the whole engine under each of two methods, beside the same over the whole wire, and beside the
+exchange alone on the same window of tape.
 
 The aim is a thousand episodes of three minutes in five minutes on two cores: 0.6 s of a core for each. The floor plays
 the same events, from the same book, to an exchange that nobody is connected to: what the matching itself costs.
@@ -7,6 +8,7 @@ the same events, from the same book, to an exchange that nobody is connected to:
 from __future__ import annotations
 
 import time
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 import trio
@@ -14,13 +16,15 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from fsm_exec.algorithms import method
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome
-from fsm_exec.lab.experiment.episode_runner import EpisodeRun, play_tape_from, run_episode
+from fsm_exec.lab.experiment.episode_runner import EpisodeRun, Serve, play_tape_from, run_episode
 from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, find_starts
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import Tape
 from fsm_exec.paper.timing.clock import Clock
+from fsm_exec.paper.timing.latency import Latency
 from fsm_exec.paper.timing.timeline import Timeline
 from fsm_exec.paper.venue.exchange import Exchange
+from fsm_exec.paper_session import PaperExchange, Reachable
 from fsm_exec.runtime.determinism import run_virtual
 
 SEED, TAPE_S, EVERY_S = 11, 3_600, 300
@@ -31,7 +35,8 @@ CONDITIONS = Conditions()
 
 
 def test_episodes_are_cheap(benchmark: BenchmarkFixture, figures: list[str]) -> None:
-    """Every episode comes to its end with a cost, and the floor has played the same events."""
+    """Every episode comes to its end with a cost, the same over the whole wire, and the floor has played the same
+    events."""
     tape = generate(SEED, TAPE_S, profile="index", start_us=1_767_625_200_000_000)
     starts = [s for s in find_starts(tape, EVERY_S * US_PER_S, CONDITIONS) if s.has_room(tape, HORIZON_S * US_PER_S)]
     assert len(starts) >= 5
@@ -42,25 +47,35 @@ def test_episodes_are_cheap(benchmark: BenchmarkFixture, figures: list[str]) -> 
     )
     engine_s = (time.process_time() - began) / len(runs)
     began = time.process_time()
+    over_the_wire = work_all(tape, starts, over_the_whole_wire)
+    wire_s = (time.process_time() - began) / len(over_the_wire)
+    began = time.process_time()
     played = [run_virtual(partial(play_alone, tape, start), seed=SEED) for start in starts]
     floor_s = (time.process_time() - began) / len(played)
 
     assert len(runs) == len(starts) * len(METHODS) * len(OUTCOMES)
     assert all(run.state in ("filled", "cancelled") for run in runs)
+    assert over_the_wire == runs
     assert all(count > 0 for count in played)
     benchmark.extra_info.update(ms_an_episode=round(engine_s * 1_000), floor_ms=round(floor_s * 1_000))
     events = sum(played) / len(played)
     figures.append(
         f"lab: {engine_s * 1_000:,.0f} ms of a core for an episode of {HORIZON_S} s with {events:.0f} events, "
-        f"{engine_s / floor_s:.1f} times the exchange alone ({floor_s * 1_000:.1f} ms); "
+        f"{engine_s / floor_s:.1f} times the exchange alone ({floor_s * 1_000:.1f} ms), "
+        f"{engine_s / wire_s:.2f} of what it costs over the whole wire; "
         f"a thousand on two cores in {engine_s * 500:.0f} s"
     )
 
 
-def work_all(tape: Tape, starts: list[EpisodeStart]) -> list[EpisodeRun]:
+def over_the_whole_wire(paper: PaperExchange, latency: Latency) -> AbstractAsyncContextManager[Reachable]:
+    """With handshake, WebSocket and Starlette's layers."""
+    return paper.in_memory(latency=latency)
+
+
+def work_all(tape: Tape, starts: list[EpisodeStart], serve: Serve = PaperExchange.directly) -> list[EpisodeRun]:
     """Each start from both outcomes by each method."""
     return [
-        run_episode(tape, start, order(outcome), method(name), CONDITIONS)
+        run_episode(tape, start, order(outcome), method(name), CONDITIONS, serve)
         for start in starts
         for outcome in OUTCOMES
         for name in METHODS
