@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from fsm_exec.algorithms import method
+from fsm_exec.algorithms.versions import versions_of
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4
 from fsm_exec.paper.tapes.generator import generate
@@ -24,7 +25,8 @@ from fsm_exec.store import open_virtual_store
 S = 1_000_000
 HORIZON_S, APART_S, FIRST_S = 45, 60, 300
 LATENCY = Latency(feed_us=40_000, entry_us=90_000, response_us=50_000)
-ALGORITHMS = tuple(installed().usable())
+ALGORITHMS = tuple(f"{name}@{version}" for name in installed().usable() for version in versions_of(name))
+"""Each version of the method of each algorithm's own name."""
 
 
 async def work_all(
@@ -62,8 +64,8 @@ async def submit(session: PaperSession, ticker: str, name: str, outcome: Outcome
     assert view.best_bid is not None
     assert view.best_ask is not None
     fees = session.engine.feeds[ticker].terms.fees
-    target = view.best_ask if name == "market" else PriceE4((view.best_bid + view.best_ask) // 200 * 100)
-    only_closes = name == "close"
+    target = view.best_ask if name == "market@1" else PriceE4((view.best_bid + view.best_ask) // 200 * 100)
+    only_closes = name == "close@1"
     if only_closes:  # what it closes is held, as by hand
         session.account.position(ticker).count_e2 = -int(quantity) if outcome == "yes" else int(quantity)
     return await session.engine.submit(

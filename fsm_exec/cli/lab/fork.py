@@ -161,7 +161,7 @@ def _print(found: Fork, others: int) -> None:
             format_money(one.fees_e6),
             str(one.writes),
             last,
-            f"{one.state} ({one.reason})",
+            one.reason or one.state,
             causes,
         )
     page.print(table)

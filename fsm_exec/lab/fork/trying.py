@@ -58,7 +58,7 @@ async def _work(market: ForkedMarket, method: Method, at_us: int, quantity: Coun
     log = io.StringIO()
     async with (
         open_virtual_store(None, draw_instance=lambda: INSTANCE, at_us=began_us) as store,
-        paper.in_memory(latency=market.latency) as host,
+        paper.directly(market.latency) as host,
         open_session(
             access_to(host, credentials),
             store,
