@@ -27,6 +27,7 @@ from fsm_exec.lab.report.theme import colours
 from fsm_exec.lab.statistics import BLOCKS_FEW
 
 ROUGH = f" ~: an interval from fewer than {BLOCKS_FEW} blocks is rough."
+TAPES_NAMED = 6
 COST = "Cents per contract, all fees included; positive is cost."
 TABLE_NOTE = (
     f"{COST} fill*: before the closing leg; d: against the baseline; better: how probable it is that the method is "
@@ -59,7 +60,7 @@ def _facts(found: StoredComparison) -> list[tuple[str, str]]:
     fee = stated.get("maker_fee", "None")
     facts = [
         ("products", ", ".join(scope.series)),
-        ("tapes", ", ".join(short_names(scope.products).values())),
+        ("tapes", _tapes(list(short_names(scope.products).values()))),
         ("episodes", f"{found.episodes:,}, each worked by every method"),
         ("methods", ", ".join(scope.methods)),
         ("baseline", scope.baseline),
@@ -80,6 +81,11 @@ def _facts(found: StoredComparison) -> list[tuple[str, str]]:
     if found.report.unfinished:
         facts.append(("left out", f"{found.report.unfinished:,} episodes that not every method has worked yet"))
     return facts
+
+
+def _tapes(names: Sequence[str]) -> str:
+    """All names, or how many there are from which to which."""
+    return ", ".join(names) if len(names) <= TAPES_NAMED else f"{len(names)}, from {names[0]} to {names[-1]}"
 
 
 def _sections(scope: Scope, found: ComparisonReport, groups: Sequence[Group]) -> list[Section]:
