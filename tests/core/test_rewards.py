@@ -18,7 +18,7 @@ from fsm_exec.core.costs.rewards import (
     whole_period_volume,
 )
 from fsm_exec.core.errors import LocalError
-from fsm_exec.core.market.incentives import IncentiveListing, IncentiveProgram
+from fsm_exec.core.market.incentives import IncentiveProgram
 from fsm_exec.core.market.price_structures import grid_of
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4, PriceGrid, parse_count, parse_price
 
@@ -131,12 +131,13 @@ def test_the_volume_of_a_period() -> None:
 
 
 def test_what_a_programme_does_not_state_is_not_guessed() -> None:
-    """Without a target or a discount nothing is scored; a market whose row cannot be read is not known."""
+    """Without a target or a discount nothing is scored."""
     for missing in ({"target_e2": None}, {"discount_bps": None}):
         with pytest.raises(LocalError):
             score_side(book(*THREE), LINEAR_CENT, program(**missing))  # type: ignore[arg-type]
-    listing = IncentiveListing(programs=(program(),), unclear=frozenset({"U"}))
-    assert (listing.of_market("T"), listing.of_market("U"), listing.of_market("V")) == ((program(),), None, ())
+        assert not program(**missing).scores_orders  # type: ignore[arg-type]
+    assert program().scores_orders
+    assert not program("volume").scores_orders
 
 
 counts = st.integers(1, 60_000).map(CountE2)

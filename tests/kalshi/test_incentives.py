@@ -72,8 +72,8 @@ async def test_a_row_that_cannot_be_read_makes_its_market_unclear(
     """The other rows are read; of its market nothing is known, which the log says once."""
     network.answer(200, page({**ROW, **broken}, {**ROW, "market_ticker": "KXB-1", "id": "p-2"}))
     listing = await fetch(kit, network)
-    assert listing.of_market("KXA-1") is None
-    assert [each.program_id for each in listing.of_market("KXB-1") or ()] == ["p-2"]
+    assert listing.unclear == {"KXA-1"}
+    assert [(each.program_id, each.ticker) for each in listing.programs] == [("p-2", "KXB-1")]
     assert len([line for line in kit.log.lines if line.startswith("row_left_out")]) == 1
 
 

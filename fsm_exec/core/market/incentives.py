@@ -47,9 +47,3 @@ class IncentiveListing(msgspec.Struct, frozen=True, kw_only=True):
 
     programs: tuple[IncentiveProgram, ...]
     unclear: frozenset[str] = frozenset()
-
-    def of_market(self, ticker: str) -> tuple[IncentiveProgram, ...] | None:
-        """Return the programmes of a market; None: not known."""
-        if ticker in self.unclear:
-            return None
-        return tuple(each for each in self.programs if each.ticker == ticker)
