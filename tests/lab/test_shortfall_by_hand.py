@@ -7,11 +7,13 @@ from functools import partial
 import pytest
 
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome, opposite
-from fsm_exec.lab.experiment.episode_runner import SEED, _Faults, _measured, _work
+from fsm_exec.lab.experiment.deadline_asks import DeadlineAsks
+from fsm_exec.lab.experiment.episode_runner import SEED, _Faults, _measured, _work, run_episode
 from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, find_starts
 from fsm_exec.lab.experiment.methods import resolve
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape
+from fsm_exec.paper_session import PaperExchange
 from fsm_exec.runtime.determinism import run_virtual
 from fsm_exec.runtime.engine import EndedExecution
 
@@ -112,7 +114,9 @@ def test_a_cost_is_what_the_fills_and_the_book_at_the_deadline_say(name: str) ->
             for contracts in (20, 3_000):
                 order = Order(outcome=outcome, quantity_e2=CountE2(contracts * 100), horizon_us=40 * US_PER_S)
                 faults = _Faults()
-                ended, fills = run_virtual(partial(_work, tape, start, order, method, CONDITIONS, faults), seed=SEED)
+                ended, fills = run_virtual(
+                    partial(_work, tape, start, order, method, CONDITIONS, faults, PaperExchange.directly), seed=SEED
+                )
                 assert ended.metrics is not None
                 run = _measured(ended, ended.metrics, fills, "")
                 where = f"tape {TAPE_SEED}, {start.at_us}, {order}"
@@ -123,3 +127,24 @@ def test_a_cost_is_what_the_fills_and_the_book_at_the_deadline_say(name: str) ->
                 assert run.filled_e2 - run.before_close_e2 == sum(child.filled_e2 for child in late), where
                 unfilled += run.filled_e2 < order.quantity_e2
     assert unfilled, "every order was filled: completion was never reckoned"
+
+
+def test_the_rest_is_priced_as_if_the_order_had_gone() -> None:
+    """Under a model that withholds makers: a limit that only rests is completed from the tape's own book, which the
+    engine does not see whole while the order stands."""
+    tape = generate(TAPE_SEED, 2_400, profile="index", start_us=AT_US)
+    conditions, method = Conditions(fill_model="trades"), resolve("passive_mid")
+    withheld = 0
+    for start in find_starts(tape, 300 * US_PER_S, conditions):
+        for outcome in OUTCOMES:
+            order = Order(outcome=outcome, quantity_e2=CountE2(2_000), horizon_us=40 * US_PER_S)
+            faults, asks = _Faults(), DeadlineAsks()
+            work = partial(_work, tape, start, order, method, conditions, faults, PaperExchange.directly, asks)
+            ended, fills = run_virtual(work, seed=SEED)
+            assert ended.metrics is not None
+            seen_e7 = _measured(ended, ended.metrics, fills, "").shortfall_e7
+            run = run_episode(tape, start, order, method, conditions)
+            assert run.shortfall_e7 == shortfall_e7(tape, start, order, ended), f"tape {TAPE_SEED}, {start.at_us}"
+            assert run.shortfall_e7 <= seen_e7
+            withheld += run.shortfall_e7 < seen_e7
+    assert withheld, "no maker was ever withheld at a deadline"

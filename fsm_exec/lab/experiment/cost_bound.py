@@ -13,8 +13,8 @@ every ask again, so every ask of it is an opportunity.
 Each contract an execution gets comes from one of these, at its price or a worse one; so a shortfall below the bound is
 a bug of the exchange, of the engine or of this file, and the comparison asserts it. That holds under every fill model:
 all makers who cross to us under the freest of them are opportunities, and who is withheld is met later, if ever, as an
-ask at his own price. All of it is exact: sums are
-integers of 10^-20 dollars, because a fee is a rate of ten decimals times two prices of four times a count of two.
+ask at his own price. All of it is exact: sums are integers of 10^-20 dollars, because a fee is a rate of ten decimals
+times two prices of four times a count of two.
 
 The static price beside it (static_price.py) is what one limit order could have cost.
 """

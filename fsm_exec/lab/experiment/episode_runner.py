@@ -21,7 +21,8 @@ from structlog.typing import FilteringBoundLogger
 from fsm_exec.algorithms import Method
 from fsm_exec.core.costs.rows import MetricsRow
 from fsm_exec.core.errors import ExecError
-from fsm_exec.core.values.units import MoneyE6
+from fsm_exec.core.values.units import CountE2, MoneyE6
+from fsm_exec.lab.experiment.deadline_asks import DeadlineAsks
 from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, Order, daily_volume, limits_at
 from fsm_exec.lab.experiment.fill_causes import FillsByCause, count_by_cause
 from fsm_exec.lab.experiment.watched_tape import signals_known_at
@@ -87,14 +88,19 @@ def run_episode(
 ) -> EpisodeRun:
     """Work `order` by `method` from `start` on. The same arguments give the same run, however the exchange is served.
     Raises LabError if the engine gave the execution up, or there was no book to price it by."""
-    faults = _Faults()
-    ended, fills = run_virtual(partial(_work, tape, start, order, method, conditions, faults, serve), seed=SEED)
+    faults, asks = _Faults(), None if conditions.fill_model == "recorded" else DeadlineAsks()
+    ended, fills = run_virtual(partial(_work, tape, start, order, method, conditions, faults, serve, asks), seed=SEED)
     where = f"{tape.header.ticker} at {start.at_us} {order.outcome} under {method.full_name}"
     if ended.metrics is None:
         raise LabError(f"{where}: the engine gave the execution up: {ended.quarantine}")
     if faults.found:
         raise LabError(f"{where}: {faults.found[0]}")
-    return _measured(ended, ended.metrics, fills, where)
+    run = _measured(ended, ended.metrics, fills, where)
+    if asks is None:
+        return run
+    unfilled = CountE2(max(0, order.quantity_e2 - run.filled_e2))
+    saving_e7 = asks.saving_e7(unfilled, ended.execution.terms.fees)
+    return msgspec.structs.replace(run, shortfall_e7=run.shortfall_e7 - saving_e7)
 
 
 async def _work(
@@ -105,9 +111,10 @@ async def _work(
     conditions: Conditions,
     faults: _Faults,
     serve: Serve,
+    asks: DeadlineAsks | None = None,
 ) -> tuple[EndedExecution, FillsByCause]:
     cash = MoneyE6(max(CASH_E6, 2 * order.quantity_e2 * E6_OF_E2))
-    async with _session_on(tape, start, cash, method, conditions, faults, serve) as (session, account):
+    async with _session_on(tape, start, cash, method, conditions, faults, serve) as (session, account, exchange):
         engine, wall = session.engine, session.wall
         ticker = tape.header.ticker
         if wall.now_us() > start.at_us:
@@ -115,6 +122,8 @@ async def _work(
         await wall.sleep_until_us(start.at_us)
         await wait_settled("submission")  # what is due at this very moment is seen, whichever task runs first
         engine.feeds[ticker].go_on_from(signals_known_at(tape, start.at_us - conditions.feed_us))
+        if asks is not None:
+            asks.watch(exchange, ticker, order.outcome, start.at_us + order.horizon_us - conditions.feed_us)
         view = engine.view(ticker, order.outcome)
         mid_e5 = view.trusted_mid_e5
         if mid_e5 is None:
@@ -143,7 +152,7 @@ async def _session_on(
     conditions: Conditions,
     faults: _Faults,
     serve: Serve,
-) -> AsyncIterator[tuple[Session, Account]]:
+) -> AsyncIterator[tuple[Session, Account, Exchange]]:
     """An engine, and its account, on an exchange that stands a little before the start and plays on from there."""
     began_us = start.at_us - conditions.lead_us
     wall = WallClock(began_us)
@@ -164,7 +173,7 @@ async def _session_on(
             rewards=conditions.rewards is not None,
         ) as session,
     ):
-        yield session, account
+        yield session, account, paper.exchange
 
 
 def play_tape_from(exchange: Exchange, tape: Tape, start: EpisodeStart, conditions: Conditions) -> None:

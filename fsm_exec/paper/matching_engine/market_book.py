@@ -87,6 +87,11 @@ class MarketBook:
         """The tape's own levels, without our orders and whatever those took or withhold."""
         return [(p, CountE2(level.recorded_e2)) for p, level in self._ladders[outcome].items() if level.recorded_e2]
 
+    def withheld(self, outcome: Outcome) -> list[BookLevel]:
+        """The bids of one ladder that are not displayed because they would cross an order of ours."""
+        ladder, withheld_from = self._ladders[outcome], self._withheld_from[outcome]
+        return [(p, CountE2(level.background_e2)) for p, level in ladder.items() if p >= withheld_from]
+
     def ahead_of(self, order: Order) -> CountE2:
         """Return how much trades before a resting order, at better prices and at its own: by price, then time."""
         ladder, withheld_from = self._ladders[order.outcome], self._withheld_from[order.outcome]
@@ -120,7 +125,7 @@ class MarketBook:
         """Take a snapshot of the whole book from the tape, at `at_us` of its time. What it states beyond what was
         withheld already has just arrived, and may fill orders of ours."""
         before = {outcome: dict(self.displayed(outcome)) for outcome in OUTCOMES}
-        withheld = {outcome: self._withheld(outcome) for outcome in OUTCOMES}
+        withheld = {outcome: dict(self.withheld(outcome)) for outcome in OUTCOMES}
         for outcome, levels in zip(OUTCOMES, (yes, no), strict=True):
             stated = {price: count for price, count in levels if count > 0}
             for price in sorted(self._ladders[outcome].keys() | stated.keys()):
@@ -327,11 +332,6 @@ class MarketBook:
                 part = min(left, order.remaining_e2)
                 left -= self._fill(happened, level, order, None, part, "through" if ours > at_our_price else "crossing")
         return happened
-
-    def _withheld(self, outcome: Outcome) -> dict[PriceE4, int]:
-        """What is withheld of one ladder, by price."""
-        withheld_from = self._withheld_from[outcome]
-        return {p: level.background_e2 for p, level in self._ladders[outcome].items() if p >= withheld_from}
 
     def _release(self) -> list[LevelChange]:
         """Withhold what our best orders would cross now, and no more. Returns how the rest comes to be displayed."""
