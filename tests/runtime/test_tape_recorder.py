@@ -24,6 +24,7 @@ from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import LINEAR_CENT, CountE2, PriceE4
 from fsm_exec.lab.fork.kept_frames import load_kept_frames
+from fsm_exec.paper.tapes.description import describe_tape
 from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.reading import read_tape
 from fsm_exec.paper.tapes.tape import BookDelta, BookSnapshot, Tape, Trade
@@ -115,6 +116,7 @@ def test_a_worked_market_is_kept_from_before_until_after(tmp_path: Path) -> None
     assert {type(change) for _, change in tape.events} == {BookSnapshot, BookDelta, Trade}
     # Held in two generations, and the book at the end.
     assert sum(isinstance(change, BookSnapshot) for _, change in tape.events) == 3
+    assert describe_tape(tape).gaps == 0
     assert load_kept_frames(tapes, execution.terms.ticker, execution.accepted_at_us, 2**62).gaps == []
     assert {frame.frame.type for frame in read_recording(kept.path)[1]} == {
         "orderbook_snapshot",

@@ -103,7 +103,7 @@ def books_from_recording(tape: Tape, outcome: Outcome, from_us: int, until_us: i
         if at_us > until_us:
             break
         match change:
-            case BookSnapshot() if book is not None and _is_same(book, change):
+            case BookSnapshot() if book is not None and change.states(book):
                 draw(at_us, end_us)  # what came before led there: nothing was missed
                 touch(at_us)
             case BookSnapshot():
@@ -122,10 +122,6 @@ def books_from_recording(tape: Tape, outcome: Outcome, from_us: int, until_us: i
     draw(end_us, end_us)
     touches.append(Touch(end_us, None, None, known=False))
     return Books(tuple(columns), tuple(touches), tuple(trades), width_us)
-
-
-def _is_same(book: Book, stated: BookSnapshot) -> bool:
-    return (dict(stated.yes), dict(stated.no)) == (book.yes, book.no)
 
 
 def _edges(tape: Tape, from_us: int, until_us: int) -> tuple[list[int], int | None]:

@@ -14,8 +14,8 @@ THIN_E2: Final = CountE2(50_00)
 class Description(NamedTuple):
     """`spread_e4` is the mean over the time both sides are there, None if they never are; `thin_bp` the share of that
     time, in ten-thousandths, in which the thinner of the two best levels holds less than 50 contracts. `gaps` counts
-    later snapshots: the feed was down before each, and that time is in no mean. `matched_trades`: those whose level has
-    a decrease of their size within 3 s."""
+    later snapshots of another book than there was: the feed was down before each, and that time is in no mean.
+    `matched_trades`: those whose level has a decrease of their size within 3 s."""
 
     book_events: int
     trades: int
@@ -42,12 +42,12 @@ class _Sums:
 def describe_tape(tape: Tape) -> Description:
     """Go through a tape once."""
     book, sums = Book(), _Sums()
-    trades = matched = snapshots = 0
+    trades = matched = snapshots = gaps = 0
     before: list[Trade] = []
     since_us = tape.first_us
     for at_us, change in tape.events:
         if at_us > since_us:
-            if not isinstance(change, BookSnapshot):
+            if not isinstance(change, BookSnapshot) or change.states(book):
                 sums.add(book, at_us - since_us)
             since_us = at_us
         match change:
@@ -55,6 +55,7 @@ def describe_tape(tape: Tape) -> Description:
                 trades += 1
                 before.append(change)
             case BookSnapshot():
+                gaps += snapshots > 0 and not change.states(book)
                 snapshots += 1
                 book = Book(change.yes, change.no)
             case BookDelta():
@@ -66,7 +67,7 @@ def describe_tape(tape: Tape) -> Description:
         book_events=len(tape.events) - trades - snapshots,
         trades=trades,
         matched_trades=matched,
-        gaps=snapshots - 1,
+        gaps=gaps,
         spread_e4=round_half_up(sums.spread_us, known_us) if known_us else None,
         thin_bp=round_half_up(sums.thin_us * 10_000, known_us) if known_us else None,
     )

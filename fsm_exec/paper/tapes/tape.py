@@ -12,6 +12,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.book import Level as BookLevel
 from fsm_exec.core.market.price_structures import grid_of
 from fsm_exec.core.values.units import CountE2, Outcome, PriceE4, PriceGrid
@@ -24,6 +25,10 @@ class BookSnapshot(msgspec.Struct, frozen=True):
 
     yes: tuple[BookLevel, ...]
     no: tuple[BookLevel, ...]
+
+    def states(self, book: Book) -> bool:
+        """Whether it is this very book: the changes before it led there, so nothing was missed."""
+        return (dict(self.yes), dict(self.no)) == (book.yes, book.no)
 
 
 class BookDelta(msgspec.Struct, frozen=True):
