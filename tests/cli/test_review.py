@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 
+from fsm_exec.algorithms import method
 from fsm_exec.store import open_virtual_store
 from tests.cli.daemons import END_S, command, serve, submit
 from tests.cli.exchange import TICKER, site
@@ -65,7 +66,7 @@ def test_the_document_says_what_the_tables_hold(played: Path) -> None:
         for share in ("slippage", "arrival_slippage", "fill_failures", "thin_markets"):
             assert sum(group[share]["hits"] for group in found.values()) == told[share]["hits"]
             assert sum(group[share]["number"] for group in found.values()) == told[share]["number"]
-    assert sorted(told["groups"]["method"]) == ["deadline_walker@1", "market@1", "simple_limit@1"]
+    assert sorted(told["groups"]["method"]) == [method("deadline_walker").full_name, "market@1", "simple_limit@1"]
     assert list(told["groups"]["type"]) == ["Generated"]
     rate, low, high = (Decimal(told["fill_failures"][name]) for name in ("rate", "low", "high"))
     assert low < rate < high

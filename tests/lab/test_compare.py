@@ -264,7 +264,7 @@ def test_cells_by_hand(tmp_path: Path) -> None:
 
 def test_methods_by_name() -> None:
     """A shipped one, with or without its version, or an algorithm with settings; what it does not have is refused."""
-    assert resolve("deadline_walker").full_name == "deadline_walker@1" == full_name("deadline_walker@1")
+    assert resolve("follow").full_name == "follow@1" == full_name("follow@1")
     changed = resolve("deadline_walker[a0=0.7;g=3;taker_leg=true]").config
     assert msgspec.to_builtins(changed)["a0"] == "0.7"
     assert msgspec.to_builtins(changed)["taker_leg"] is True

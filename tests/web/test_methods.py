@@ -14,6 +14,7 @@ import httpx
 import pytest
 import trio
 
+from fsm_exec.algorithms import SHIPPED
 from fsm_exec.lab.report.method_table import method_rows, score_executions
 from fsm_exec.lab.report.overview import overview_sections
 from fsm_exec.runtime.clock import WallClock
@@ -115,7 +116,8 @@ async def test_each_method_has_its_cost_and_interval_in_words(database: Path) ->
     with open_read_only(database) as found:
         members = score_executions(report_queries.load_worked(found.connection))
         reckoned = method_rows(members, {})
-    assert [row[0] for row in rows] == [row.method for row in reckoned] == ["deadline_walker@1", "passive_mid@1"]
+    walker = SHIPPED["deadline_walker"].full_name
+    assert [row[0] for row in rows] == [row.method for row in reckoned] == [walker, "passive_mid@1"]
     for row, method in zip(rows, reckoned, strict=True):
         assert method.estimate is not None
         assert row[1:4] == ["6", f"{100 * method.fill_by_quantity:.0f} %", f"{method.estimate.mean:z.2f}"]
