@@ -7,7 +7,14 @@ from msgspec.structs import replace
 
 from fsm_exec.core.algorithm.algorithm import CancelAction
 from fsm_exec.core.errors import IllegalEvent
-from fsm_exec.core.execution.events import OrderNotFound, OrderReported, PlaceUnconfirmed, WriteUnconfirmed
+from fsm_exec.core.execution.events import (
+    CancelAnswered,
+    OrderAccepted,
+    OrderNotFound,
+    OrderReported,
+    PlaceUnconfirmed,
+    WriteUnconfirmed,
+)
 from fsm_exec.core.execution.execution import ChildOrder
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
 from fsm_exec.core.market.orders import OrderListing, OrderReport, UnreadRow
@@ -125,3 +132,37 @@ def test_a_row_that_cannot_be_read_hides_its_order(world: World, named: str, abs
     listing = OrderListing(as_of_us=late_us, orders=(), unread=(row,))
     answer = event_from_listing(child, listing, child.sent_at_us, late_us)
     assert isinstance(answer, OrderNotFound) == absent
+
+
+def end_by_frame(working: Driver) -> None:
+    """A frame has the order cancelled with nothing filled, before the answer to its cancel has come."""
+    working.script.wishes = (CancelAction(level=1),)
+    working.look()
+    working.script.wishes = ()
+    working.report("canceled")
+    assert working.child.state == "cancelled"
+
+
+@pytest.mark.parametrize("said_by", ["cancel", "place", "frame", "listing"])
+def test_more_filled_than_an_order_has_ended_with_is_doubted_whoever_says_so(working: Driver, said_by: str) -> None:
+    """Which comes first is chance: what seems free is placed again only when listings have spoken."""
+    end_by_frame(working)
+    count, three = working.child.count_e2, CountE2(300)
+    match said_by:
+        case "cancel":
+            working.fact(CancelAnswered, reduced_by_e2=CountE2(count - three))
+        case "place":
+            working.fact(OrderAccepted, filled_e2=three, remaining_e2=CountE2(count - three))
+        case _:
+            working.report("canceled", three, looked_up=said_by == "listing")
+    assert working.child.suspicion is not None
+    assert needs_lookup(working.child)
+    assert working.execution.free_e2 == working.execution.target_e2 - count
+
+
+def test_as_much_filled_as_an_order_has_ended_with_is_no_doubt(working: Driver) -> None:
+    """Answers and frames that say the same, or what was so before, change nothing."""
+    end_by_frame(working)
+    working.fact(CancelAnswered, reduced_by_e2=working.child.count_e2)
+    working.report("resting")
+    assert working.child.suspicion is None

@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from fsm_exec.core.errors import IllegalEvent, VenueUnavailable
 from fsm_exec.core.market.orders import (
     CancelAnswer,
+    Cancelled,
     CancelOrder,
     FillListing,
     FillReport,
@@ -314,6 +315,31 @@ async def test_an_answer_under_another_id_than_the_listings(
         assert stage.exchange.resting == []
         assert (execution.reason, execution.filled_e2) == ("user", 300)
         assert execution.children[0].order_id == stage.exchange.held[order].order_id
+
+
+async def test_an_answer_that_has_more_filled_than_the_frame_before_it_is_looked_into(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes when the execution has ended by the frame: said, doubted, and settled by the listings."""
+    async with staged() as stage:
+        cancel = stage.exchange.cancel
+
+        async def late_and_lying(order: CancelOrder) -> CancelAnswer:
+            answer = await cancel(order)
+            await trio.sleep(1)
+            assert isinstance(answer, Cancelled)
+            return replace(answer, reduced_by_e2=CountE2(answer.reduced_by_e2 - 300))
+
+        monkeypatch.setattr(stage.exchange, "cancel", late_and_lying)
+        name, _ = await at_rest(stage)
+        await stage.engine.cancel(name)
+        await trio.sleep(3)
+        after = stage.engine.ended[name].execution
+        assert (after.state, after.children[0].suspicion is None) == ("cancelled", False)
+        assert any("ended with 0.00 filled" in line["what"] for line in stage.lines("alarm"))
+        await trio.sleep(2 * 30 + PROOF_S + 30 + READS_S)
+        after = stage.engine.ended[name].execution
+        assert (after.filled_e2, after.children[0].suspicion) == (0, None)
 
 
 def contradicting(world: RestartBench, order: str) -> None:

@@ -51,7 +51,7 @@ from fsm_exec.core.execution.fills import take_fill
 from fsm_exec.core.execution.invariants import check
 from fsm_exec.core.execution.reduce_only import apply_position, end_if_gone, end_refused, is_about_position, read_cut
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
-from fsm_exec.core.values.units import CountE2, PriceE4
+from fsm_exec.core.values.units import CountE2, PriceE4, format_count
 
 REFUSALS_MAX = 3
 
@@ -178,6 +178,16 @@ def _check_not_forgotten(child: ChildOrder, lives: bool) -> None:
         raise IllegalEvent(f"order {child.client_order_id} is {child.state} here and lives at the exchange")
 
 
+def _check_ended_with(child: ChildOrder, filled: int) -> None:
+    """Raise Implausible if more is said to be filled of an order than it has ended with. An old statement says less,
+    never more, so one of the two is wrong; and what the order did not buy may have been bought elsewhere since."""
+    if not child.is_open and filled > child.filled_e2:
+        raise Implausible(
+            f"order {child.client_order_id} ended with {format_count(child.filled_e2)} filled, and "
+            f"{format_count(CountE2(filled))} are said to be"
+        )
+
+
 def _raise_reported(child: ChildOrder, filled: int) -> ChildOrder:
     """`reported` never falls but by proof, and never passes the order's count. Raises Implausible."""
     if not 0 <= filled <= max(child.count_e2, child.write.total_e2 if isinstance(child.write, PendingAmend) else 0):
@@ -240,6 +250,7 @@ def _apply_accepted(draft: Draft, event: OrderAccepted) -> None:
     child = _with_order_id(draft.child(event.client_order_id), event.order_id)
     if event.filled_e2 + event.remaining_e2 > child.count_e2:
         raise Implausible(f"order {child.client_order_id}: filled and remaining exceed its count {child.count_e2}")
+    _check_ended_with(child, event.filled_e2)
     child = _raise_reported(child, event.filled_e2)
     draft.clear_outbox(child.client_order_id, "place")
     if child.state in BEFORE_ANSWER:
@@ -331,9 +342,10 @@ def _apply_cancelled(draft: Draft, event: CancelAnswered) -> None:
     child = _with_order_id(draft.child(event.client_order_id), event.order_id)
     if not 0 <= event.reduced_by_e2 <= child.count_e2:
         raise Implausible(f"order {child.client_order_id} of {child.count_e2} was reduced by {event.reduced_by_e2}")
+    final = child.count_e2 - event.reduced_by_e2
+    _check_ended_with(child, final)
     draft.clear_outbox(child.client_order_id, "cancel")
     if child.is_open and child.state != "settling":
-        final = child.count_e2 - event.reduced_by_e2
         _end_order(draft, _raise_reported(child, final), final)
 
 
@@ -350,6 +362,7 @@ def _apply_write_unconfirmed(draft: Draft, event: WriteUnconfirmed) -> None:
 
 def _apply_amended(draft: Draft, event: AmendAnswered) -> None:
     child = _with_order_id(draft.child(event.client_order_id), event.order_id)
+    _check_ended_with(child, event.filled_e2 or 0)
     draft.clear_outbox(child.client_order_id, "amend")
     if not isinstance(child.write, PendingAmend) or not child.is_open:
         return
@@ -405,6 +418,7 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
     child, event = read_cut(draft, child, event)
     if not child.is_open:
         _check_not_forgotten(draft.child(event.client_order_id), event.status == "resting")
+        _check_ended_with(child, event.filled_e2)
         return  # terminal is terminal; late fills come by themselves
     if child.state == "settling":
         return  # ended at the exchange: where it stood no longer matters, and its fills come by themselves
