@@ -84,7 +84,8 @@ class RewardMeter:
         """Estimate, and store, what an execution that has ended has earned. Raises StoreFailed."""
         name, ticker = execution.execution_id, execution.terms.ticker
         rows = await self._rows_of(name)
-        liquidity_e12 = sum(self._capped(row) for row in rows.values())
+        # Rows of no second are volume, stored by a process that died before the cost was.
+        liquidity_e12 = sum(self._capped(row) for row in rows.values() if row.seconds)
         del self._earned[name]
         self._unsaved.discard(name)
         if not self._is_known(ticker):
@@ -130,6 +131,7 @@ class RewardMeter:
         for program in self._programs.values():
             by_ticker[program.ticker].append(program)
         self._by_ticker = dict(by_ticker)
+        self._stored = {name: each for name, each in self._stored.items() if name in self._programs}
         self._changed.set()
         self._changed = trio.Event()
         await self._save((), [each for ticker in self._feeds for each in self._by_ticker.get(ticker, ())])

@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from fsm_exec.algorithms import method
+from fsm_exec.core.costs.metrics import rewards_of
 from fsm_exec.core.errors import VenueRefused
 from fsm_exec.core.market.incentives import IncentiveListing, IncentiveProgram
 from fsm_exec.core.market.limits import resolve_limits
@@ -160,6 +161,25 @@ def test_a_fill_earns_its_part_of_the_volume() -> None:
             assert market.volume_e2 == 100_000
             assert one.metrics.volume_reward_e7 == -1_000_000
             assert one.metrics.liquidity_reward_e7 == 0
+
+    virtually(work)
+
+
+def test_what_is_estimated_again_is_the_same() -> None:
+    """A process may die when the rewards are stored and the cost is not: what volume earned is not counted twice."""
+
+    async def work() -> None:
+        async with opened(program, lambda paper: program(paper, "volume")) as (paper, session):
+            name = await bid(session, horizon_s=20)
+            await trio.sleep(10)
+            paper.exchange.apply(TICKER, Trade("no", parse_price("0.45"), parse_count("120")))
+            await trio.sleep(62)  # the market is read every minute
+            one = await ended(session, name)
+            assert one.metrics is not None
+            first = rewards_of(one.metrics)
+            assert first.liquidity_e7
+            assert first.volume_e7
+            assert await session.engine._services.estimate_rewards(one.execution) == first
 
     virtually(work)
 
