@@ -1,9 +1,10 @@
 """What the exchange's programmes pay our executions, measured as they work: an estimate, and part of no books.
 
-The programmes are read at the start, when a market is opened, and every few minutes, in a task of its own: nothing
-waits for it. Each second every resting order in a market with a liquidity programme is scored within the book as it is
-displayed then; a second in which that is not known counts nothing. What was counted is stored every few seconds, so
-that a crash costs no more than those. Volume is reckoned once, from the fills, when an execution has ended.
+The programmes that run are read at the start, soon after a market is opened, and every few minutes, in a task of its
+own: nothing waits for it. One that begins in between is counted from the next reading on. Each second every resting
+order in a market with a liquidity programme is scored within the book as it is displayed then; a second in which that
+is not known counts nothing. What was counted is stored every few seconds, so that a crash costs no more than those.
+Volume is reckoned once, from the fills, when an execution has ended.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from fsm_exec.runtime.feed import MarketFeed
 from fsm_exec.runtime.own_orders import OwnOrders
 
 READ_EVERY_S: Final = 300.0
+OPENED_EVERY_S: Final = 5.0  # how soon a market that was opened has them read again
 READ_GOOD_US: Final = 900 * US_PER_S  # a listing that is older says nothing any more
 SAVE_EVERY_S: Final = 10
 FORGET_US: Final = 86_400 * US_PER_S  # a programme is known so long after its end
@@ -112,8 +114,12 @@ class RewardMeter:
 
     async def _keep_fresh(self) -> None:
         while True:
+            read_for = set(self._feeds)
             await self._read()
-            await trio.sleep(READ_EVERY_S)
+            for _ in range(round(READ_EVERY_S / OPENED_EVERY_S)):
+                await trio.sleep(OPENED_EVERY_S)
+                if not self._feeds.keys() <= read_for:
+                    break
 
     async def _read(self) -> None:
         try:

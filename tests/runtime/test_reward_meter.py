@@ -31,6 +31,7 @@ from fsm_exec.store import open_virtual_store
 
 T0_US = 1_790_000_000_000_000
 TICKER = "KXTEST-A-1"
+OTHER = "KXTEST-A-2"
 DAY_US = 86_400_000_000
 A_CENT_A_SECOND = 864 * 10_000
 
@@ -72,18 +73,20 @@ def open_market(*programs: Callable[[PaperExchange], IncentiveProgram]) -> Paper
     return paper
 
 
-async def bid(session: Session, *, size: str = "20", horizon_s: int = 30, name: str = "join_bid") -> str:
+async def bid(
+    session: Session, *, size: str = "20", horizon_s: int = 30, name: str = "join_bid", ticker: str = TICKER
+) -> str:
     """Give an order of YES at 0.45 at most."""
     await trio.sleep(2)
     engine = session.engine
     limit = parse_price("0.45")
     return await engine.submit(
         ExecutionRequest(
-            ticker=TICKER,
+            ticker=ticker,
             outcome="yes",
             target_e2=parse_count(size),
             method=MethodRef(name, method(name)),
-            limits=resolve_limits(limit, LINEAR_CENT, engine.feeds[TICKER].terms.fees, worst=limit),
+            limits=resolve_limits(limit, LINEAR_CENT, engine.feeds[ticker].terms.fees, worst=limit),
             horizon_us=horizon_s * 1_000_000,
         )
     )
@@ -263,6 +266,22 @@ def test_what_cannot_be_read_is_unknown_and_said_once(how: str, monkeypatch: pyt
 
     virtually(work)
     assert log.getvalue().count("incentives_unknown") == (how == "refused")
+
+
+def test_a_market_that_is_opened_has_its_programmes_within_seconds() -> None:
+    """They began after the last reading, and the next is minutes away."""
+
+    async def work() -> None:
+        async with opened() as (paper, session):
+            await trio.sleep(20)
+            paper.open_market(OTHER, yes=[("0.45", "100")], no=[("0.50", "200")])
+            paper.exchange.incentives.add(program(paper, ticker=OTHER))
+            await session.engine.open_market(OTHER)
+            await ended(session, await bid(session, ticker=OTHER))
+            ((seconds,),) = await stored(session, "SELECT seconds FROM execution_rewards")
+            assert 20 <= seconds <= 31
+
+    virtually(work)
 
 
 def test_without_programmes_nothing_is_counted() -> None:
