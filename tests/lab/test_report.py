@@ -249,6 +249,15 @@ def test_an_experiment_without_the_baseline_is_refused_by_name(results: Path) ->
         comparison_sections(results, baseline="market")
 
 
+def test_the_baseline_alone_has_a_page(tmp_path: Path) -> None:
+    """Nothing is drawn of differences where there is nobody to differ."""
+    path = experiment(tmp_path, ("passive_mid@1",))
+    made = comparison_sections(path, baseline="passive_mid", each_tape=True)
+    titles = [section.title for section in made[2]]
+    assert not [title for title in titles if "ifferen" in title or "Cheaper" in title]
+    assert {row["method"] for row in lines(sections_of(made)["The desk's table"])} == {"passive_mid@1"}
+
+
 def test_the_table_of_a_database_says_what_its_tables_hold(database: Path) -> None:
     """Executions, fills and costs by method are those of queries anybody can make; the parts add up to the cost."""
     rows = lines(sections_of(overview_sections(database))["The desk's table"])

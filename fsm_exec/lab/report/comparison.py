@@ -104,13 +104,28 @@ def _sections(scope: Scope, found: ComparisonReport, groups: Sequence[Group]) ->
     rough = ROUGH if any(p.is_rough for p in found.paired) else ""
     pooled = " Every episode of a product weighs the same, and every product." if len(scope.series) > 1 else ""
     products = [cell for cell in found.cells if (cell.product, cell.tape) in _product_parts(scope)]
+    against_baseline: list[Section] = []
+    spread_of_differences: list[Section] = []
+    if differences:  # the baseline alone has none
+        against_baseline = [
+            Section(
+                "Cheaper than the baseline, and how sure",
+                f"All-in cost minus that of {scope.baseline} on the same episodes, with its 95 % interval from "
+                f"resampled blocks ({BLOCK_WORDS}). Left of zero is cheaper; an interval that touches zero shows "
+                f"nothing.{pooled}",
+                figures.differences(cells, scope.baseline, hues),
+            ),
+        ]
+        spread_of_differences = [
+            Section(
+                "How differences are spread",
+                f"The same of the cost minus that of {scope.baseline} on the same episode; left of zero is cheaper. A "
+                "mean may hide a method that is often a little cheaper and seldom much dearer.",
+                figures.spreads(differences, hues, "d of an episode, cents per contract"),
+            ),
+        ]
     sections = [
-        Section(
-            "Cheaper than the baseline, and how sure",
-            f"All-in cost minus that of {scope.baseline} on the same episodes, with its 95 % interval from resampled "
-            f"blocks ({BLOCK_WORDS}). Left of zero is cheaper; an interval that touches zero shows nothing.{pooled}",
-            figures.differences(cells, scope.baseline, hues),
-        ),
+        *against_baseline,
         Section(
             "Fill against cost",
             "Share of the quantity filled before the closing leg, and all-in cost with what is left swept at the "
@@ -129,12 +144,7 @@ def _sections(scope: Scope, found: ComparisonReport, groups: Sequence[Group]) ->
             f"Median, middle half, and the 5th to 95th of 100 episodes, of the all-in cost; dashed: the mean. {COST}",
             figures.spreads(costs, hues, "all-in cost, cents per contract"),
         ),
-        Section(
-            "How differences are spread",
-            f"The same of the cost minus that of {scope.baseline} on the same episode; left of zero is cheaper. A mean "
-            "may hide a method that is often a little cheaper and seldom much dearer.",
-            figures.spreads(differences, hues, "d of an episode, cents per contract"),
-        ),
+        *spread_of_differences,
         Section("The desk's table", TABLE_NOTE + pooled + rough, table=method_table(cells, more, groups, called)),
         Section(
             "Middle and tails",
