@@ -167,6 +167,9 @@ async def test_several_markets_are_several_files(tmp_path: Path) -> None:
             assert await process.wait() == 0
         (file,) = out.glob(f"{OTHER}.*.gz")
         assert f"{OTHER}: 2 frames, 0 gaps, {file}" in place.output()
+    listed = run(tmp_path, "tapes", str(out), "--json")
+    assert listed.returncode == 0, listed.stderr  # the manifest beside them is no recording, and not called a bad one
+    assert [row["market"] for row in json.loads(listed.stdout)["tapes"]] == [TICKER, OTHER]
     for ticker, frames in ((TICKER, 4), (OTHER, 2)):
         (file,) = out.glob(f"{ticker}.*.gz")
         header, lines = read_recording(file)

@@ -144,7 +144,7 @@ def test_names_of_methods_and_the_order_of_episodes_leave_no_trace() -> None:
 
 def test_tapes_may_be_directories_and_globs(tmp_path: Path) -> None:
     """Recordings below, sorted; what is none is passed over; a name that is neither stays as it is."""
-    for name in ("b/2.jsonl.gz", "b/1.jsonl", "a/x.jsonl.gz", "a/notes.txt", "a/deep/er.jsonl"):
+    for name in ("b/2.jsonl.gz", "b/1.jsonl", "a/x.jsonl.gz", "a/notes.txt", "a/deep/er.jsonl", "a/manifest.jsonl"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     everything = [str(tmp_path / name) for name in ("a/deep/er.jsonl", "a/x.jsonl.gz", "b/1.jsonl", "b/2.jsonl.gz")]
@@ -161,3 +161,5 @@ def test_tapes_may_be_directories_and_globs(tmp_path: Path) -> None:
     for nothing, why in ((f"{tmp_path}/empty", "in that directory"), (f"{tmp_path}/*.csv", "in that pattern")):
         with pytest.raises(UserError, match=why):
             expand_tapes([nothing])
+    with pytest.raises(UserError, match="tape '': give a recording"):  # as of a variable of the shell that is not set
+        expand_tapes(["index:1", ""])

@@ -17,7 +17,7 @@ from fsm_exec.cli.tables.times import short_span
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_fixed
-from fsm_exec.lab.experiment.tapes import fingerprint, short_names
+from fsm_exec.lab.experiment.tapes import fingerprint, is_recording, short_names
 from fsm_exec.paper.tapes.description import describe_tape
 from fsm_exec.paper.tapes.reading import read_tape
 from fsm_exec.paper.tapes.tape import Tape
@@ -88,7 +88,7 @@ def _find_recordings(places: tuple[Path, ...]) -> Iterator[Path]:
                 raise UserError(f"{place}: no such file or directory; give where recordings are")
             yield place
             continue
-        found = sorted(path for path in place.rglob("*") if path.name.endswith(ENDINGS) and path.is_file())
+        found = sorted(path for path in place.rglob("*") if is_recording(path, ENDINGS))
         if not found:
             raise UserError(f"{place}: no recording (.jsonl or .jsonl.gz) is in that directory or below it")
         yield from found

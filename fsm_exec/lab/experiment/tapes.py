@@ -15,6 +15,7 @@ from fsm_exec.paper.tapes.generator import generate
 from fsm_exec.paper.tapes.profiles import PROFILES
 from fsm_exec.paper.tapes.reading import read_tape
 from fsm_exec.paper.tapes.tape import Tape, Trade
+from fsm_exec.recordings.day_files import MANIFEST
 
 RECORDINGS = (".jsonl", ".jsonl.gz")  # what counts as one in a directory, and among what a glob matches
 GENERATED_S = 23_400  # six and a half hours: a trading day of the recorded index markets
@@ -30,7 +31,9 @@ class NamedTape(NamedTuple):
 
 def expand_tapes(names: Iterable[str]) -> tuple[str, ...]:
     """The names with directories (and those below them) and globs replaced by the recordings there, sorted; others as
-    they are. Raises UserError for a directory or a glob without any."""
+    they are. Raises UserError for a directory or a glob without any, and for an empty name: it would be here."""
+    if not all(names := tuple(names)):
+        raise UserError("tape '': give a recording, a directory or a glob of them, or PROFILE:SEED")
     return tuple(found for name in names for found in _expanded(name))
 
 
@@ -47,11 +50,16 @@ def _expanded(name: str) -> Iterator[str]:
     else:
         yield name
         return
-    recordings = sorted({each for each in found if each.endswith(RECORDINGS) and Path(each).is_file()})
+    recordings = sorted({each for each in found if is_recording(Path(each), RECORDINGS)})
     if not recordings:
         kind = "directory" if path.is_dir() else "pattern"
         raise UserError(f"tape {name}: no recording ({' or '.join(RECORDINGS)}) in that {kind}; give another --tape")
     yield from recordings
+
+
+def is_recording(path: Path, endings: tuple[str, ...]) -> bool:
+    """Say whether a file that nobody named is one by its name: the manifest beside the files of days is none."""
+    return path.name.endswith(endings) and path.name != MANIFEST and path.is_file()
 
 
 def open_tape(name: str) -> NamedTape:
