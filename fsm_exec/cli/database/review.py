@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, cast, get_args
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from fsm_exec.cli.database import review_tables
 from fsm_exec.cli.database.damage import say_damage
 from fsm_exec.cli.output import Page, say, say_json
-from fsm_exec.core.errors import UserError
+from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.values.times import DAY_S
 from fsm_exec.core.values.units import US_PER_S, MoneyE6, ceil_div, parse_fixed, parse_money
 from fsm_exec.lab.break_even import BreakEven, assumed_saving, break_even, observed_saving
@@ -59,7 +59,7 @@ def review(
     kinds = _parse_kinds(by)
     since_us = _parse_since_us(since)
     cost_e6 = _parse_cost_e6(hours, hourly_cost)
-    percent = None if saving is None else parse_fixed(saving, PERCENT_DECIMALS)
+    percent = None if saving is None else _parse("--saving", saving, lambda text: parse_fixed(text, PERCENT_DECIMALS))
     if percent is not None and percent <= 0:
         raise UserError(f"--saving {saving} is not above 0; give a percentage like 1.5")
     evidence = load_shipped_evidence() if lab is None else _load_own_evidence(lab)
@@ -126,10 +126,18 @@ def _parse_cost_e6(hours: str | None, hourly_cost: str | None) -> MoneyE6 | None
         raise UserError("give --hours and --hourly-cost together, or neither")
     if hours is None or hourly_cost is None:
         return None
-    hours_e2, dollars_e6 = parse_fixed(hours, HOURS_DECIMALS), parse_money(hourly_cost)
+    hours_e2 = _parse("--hours", hours, lambda text: parse_fixed(text, HOURS_DECIMALS))
+    dollars_e6 = _parse("--hourly-cost", hourly_cost, parse_money)
     if hours_e2 <= 0 or dollars_e6 <= 0:
         raise UserError("--hours and --hourly-cost must be above 0")
     return MoneyE6(ceil_div(hours_e2 * dollars_e6, 10**HOURS_DECIMALS))
+
+
+def _parse(option: str, text: str, read: Callable[[str], int]) -> int:
+    try:
+        return read(text)
+    except UnitError as error:
+        raise UserError(f"{option}: {error}") from error
 
 
 def _break_even(rows: Sequence[EndedRow], cost_e6: MoneyE6, percent_e6: int | None) -> BreakEven | None:

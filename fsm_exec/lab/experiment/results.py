@@ -326,15 +326,17 @@ def _opened(path: Path, *, resume: bool) -> sqlite3.Connection:
 
 @contextmanager
 def results_at(path: Path) -> Iterator[Results]:
-    """Those of an experiment that exists, to read. Raises UserError for a file of something else."""
+    """Those of an experiment that exists, to read. Raises UserError for a file of something else, or of none."""
+    if not path.is_file():
+        raise UserError(f"cannot read {path}: there is no such file; give the --out of a comparison")
     try:
         with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, isolation_level=None)) as found:
             found.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             if not is_results(found):
-                raise UserError(f"{path} is no result of fsm-exec compare of this version")
+                raise UserError(f"{path} is no result of fsm-exec compare of this version; compare again")
             yield Results(found, path)
     except sqlite3.Error as error:
-        raise UserError(f"cannot read {path}: {error}") from error
+        raise UserError(f"cannot read {path}: {error}; give the --out of another comparison") from error
 
 
 def is_results(connection: sqlite3.Connection) -> bool:
