@@ -134,19 +134,22 @@ def test_a_row_that_cannot_be_read_hides_its_order(world: World, named: str, abs
     assert isinstance(answer, OrderNotFound) == absent
 
 
-def end_by_frame(working: Driver) -> None:
-    """A frame has the order cancelled with nothing filled, before the answer to its cancel has come."""
+def end_by_frame(working: Driver, filled: int = 0) -> None:
+    """A frame has the order cancelled with so much filled, before the answer to its cancel has come."""
     working.script.wishes = (CancelAction(level=1),)
     working.look()
     working.script.wishes = ()
-    working.report("canceled")
-    assert working.child.state == "cancelled"
+    working.report("canceled", filled)
+    assert working.child.state == ("settling" if filled else "cancelled")
 
 
+@pytest.mark.parametrize("ended_with", [0, 100])
 @pytest.mark.parametrize("said_by", ["cancel", "place", "frame", "listing"])
-def test_more_filled_than_an_order_has_ended_with_is_doubted_whoever_says_so(working: Driver, said_by: str) -> None:
+def test_more_filled_than_an_order_has_ended_with_is_doubted_whoever_says_so(
+    working: Driver, said_by: str, ended_with: int
+) -> None:
     """Which comes first is chance: what seems free is placed again only when listings have spoken."""
-    end_by_frame(working)
+    end_by_frame(working, ended_with)
     count, three = working.child.count_e2, CountE2(300)
     match said_by:
         case "cancel":

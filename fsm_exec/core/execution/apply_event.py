@@ -181,9 +181,10 @@ def _check_not_forgotten(child: ChildOrder, lives: bool) -> None:
 def _check_ended_with(child: ChildOrder, filled: int) -> None:
     """Raise Implausible if more is said to be filled of an order than it has ended with. An old statement says less,
     never more, so one of the two is wrong; and what the order did not buy may have been bought elsewhere since."""
-    if not child.is_open and filled > child.filled_e2:
+    has_ended = not child.is_open or child.state == "settling"
+    if has_ended and filled > child.committed_e2:
         raise Implausible(
-            f"order {child.client_order_id} ended with {format_count(child.filled_e2)} filled, and "
+            f"order {child.client_order_id} ended with {format_count(child.committed_e2)} filled, and "
             f"{format_count(CountE2(filled))} are said to be"
         )
 
@@ -421,6 +422,7 @@ def _apply_reported(draft: Draft, event: OrderReported) -> None:
         _check_ended_with(child, event.filled_e2)
         return  # terminal is terminal; late fills come by themselves
     if child.state == "settling":
+        _check_ended_with(child, event.filled_e2)
         return  # ended at the exchange: where it stood no longer matters, and its fills come by themselves
     if event.cause == QUARANTINE_CANCEL:
         child = replace(child, late_cancel_until_us=event.at_us + SIGNATURE_WINDOW_US + READ_LAG_US)
