@@ -101,6 +101,8 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
         check_weight("a0", self.a0, 0, 10)
         check_weight("a1", self.a1, 0, 10)
         check_weight("g", self.g, Decimal("0.1"), 10)  # 0 to the power of 0 is no number
+        if self.fast is msgspec.UNSET and self.fast_taking is not msgspec.UNSET:
+            raise ValueError("fast_taking without fast would change nothing; give fast too, {} for its defaults")
 
     @property
     def look_every_us(self) -> int | None:

@@ -228,3 +228,11 @@ def test_a_rule_out_of_bounds_is_refused(settings: dict[str, object]) -> None:
     """One line that names the key."""
     with pytest.raises(UserError, match="taking"):
         SHIPPED_FAMILIES["deadline_walker"].method("mine", 1, settings)
+
+
+def test_settings_of_fast_markets_are_refused_where_no_market_is_fast() -> None:
+    """They would be stored, shown, and change nothing."""
+    family = SHIPPED_FAMILIES["deadline_walker"]
+    with pytest.raises(UserError, match="fast_taking without fast"):
+        family.method("mine", 1, {"fast_taking.shift_e6": 1_000})
+    family.method("mine", 1, {"fast": {}, "fast_taking.shift_e6": 1_000})
