@@ -28,7 +28,7 @@ from fsm_exec.core.costs.rewards import (
     whole_period_volume,
 )
 from fsm_exec.core.costs.rows import RewardRow
-from fsm_exec.core.errors import SaveRefused, VenueError
+from fsm_exec.core.errors import SaveRefused, StoreFailed, VenueError
 from fsm_exec.core.execution.execution import Execution
 from fsm_exec.core.market.incentives import IncentiveListing, IncentiveProgram
 from fsm_exec.core.store_port import RewardStore
@@ -77,10 +77,17 @@ class RewardMeter:
         self._changed = trio.Event()
 
     async def run(self) -> None:
-        """Read the programmes and count the seconds, forever. Raises StoreFailed."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep_fresh)
-            nursery.start_soon(self._count_seconds)
+        """Read the programmes and count the seconds, forever, or until a bug ends that: then no reward is known any
+        more, and all else goes on, for nobody may have to stop over an estimate. Raises StoreFailed."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_fresh)
+                nursery.start_soon(self._count_seconds)
+        except* Exception as failures:
+            if failures.subgroup(StoreFailed) is not None:
+                raise
+            self._log.exception("rewards_not_measured")
+            self._read_us = None
 
     async def estimate(self, execution: Execution) -> Rewards:
         """Estimate, and store, what an execution that has ended has earned. Raises StoreFailed."""

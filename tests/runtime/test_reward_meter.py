@@ -14,7 +14,7 @@ import trio
 
 from fsm_exec.algorithms import method
 from fsm_exec.core.costs.metrics import rewards_of
-from fsm_exec.core.errors import VenueRefused
+from fsm_exec.core.errors import LocalError, VenueRefused
 from fsm_exec.core.market.incentives import IncentiveListing, IncentiveProgram
 from fsm_exec.core.market.limits import resolve_limits
 from fsm_exec.core.values.units import LINEAR_CENT, MoneyE6, parse_count, parse_price
@@ -266,6 +266,27 @@ def test_what_cannot_be_read_is_unknown_and_said_once(how: str, monkeypatch: pyt
 
     virtually(work)
     assert log.getvalue().count("incentives_unknown") == (how == "refused")
+
+
+def test_a_bug_of_the_measuring_ends_the_measuring_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine goes on, the execution is worked to its end and its cost known; what it earned is not."""
+    log = io.StringIO()
+
+    def failing(*_: object) -> int:
+        raise LocalError("a bug")
+
+    monkeypatch.setattr(reward_meter, "second_reward_e12", failing)
+
+    async def work() -> None:
+        async with opened(program, log=log) as (_, session):
+            one = await ended(session, await bid(session))
+            assert (one.execution.reason, session.engine.failure) == ("deadline", None)
+            assert one.metrics is not None
+            assert one.metrics.shortfall_e7 is not None
+            assert (one.metrics.liquidity_reward_e7, one.metrics.volume_reward_e7) == (None, None)
+
+    virtually(work)
+    assert log.getvalue().count("rewards_not_measured") == 1
 
 
 def test_a_market_that_is_opened_has_its_programmes_within_seconds() -> None:
