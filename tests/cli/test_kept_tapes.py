@@ -86,6 +86,8 @@ async def test_a_live_execution_is_worked_again_by_other_methods(tmp_path: Path)
         shown = await command(at, *arguments)
         assert shown.returncode == 0
         assert shown.stdout.startswith("reproduced: simple_limit@1 asks for the same")
+        assert "queue 4.00" in shown.stdout  # the last column: nothing is cut, however wide
+        assert "…" not in shown.stdout
         for tape in kept(tmp_path):
             tape.path.unlink()
         missing = await command(at, *arguments)

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Final, cast, get_args
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from fsm_exec.algorithms import Method
 from fsm_exec.cli.database.default_database import resolve_database
@@ -21,6 +19,7 @@ from fsm_exec.cli.database.methods import stored_method_finder
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.lab import options
 from fsm_exec.cli.output import Page, say_json
+from fsm_exec.cli.tables.columns import figures, names, print_table, words
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_count, format_fixed, format_money, rounded_ratio
 from fsm_exec.lab.experiment.episodes import Conditions
@@ -128,6 +127,14 @@ def _cost(one: Outcome) -> str | None:
     return str(cents or abs(cents))  # no -0.00
 
 
+def _last_fill_s(found: Fork, one: Outcome) -> str:
+    return "" if one.last_fill_us is None else format_fixed(one.last_fill_us - found.at_us, 6)[:-3]
+
+
+def _fills(one: Outcome) -> str:
+    return "" if one.fills is None else ", ".join(f"{n} {c}" for n, c in _causes(one).items() if c != "0.00")
+
+
 def _print(found: Fork, others: int) -> None:
     page = Page(soft_wrap=True)
     likeness = found.likeness
@@ -143,28 +150,21 @@ def _print(found: Fork, others: int) -> None:
             f"{likeness.difference}",
             highlight=False,
         )
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column(f"from row {found.seq}", no_wrap=True)
-    for heading in ("filled", "of", "taken", "cost c", "fees $", "writes", "last fill s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("ended")
-    table.add_column("fills by cause")
-    for one in found.outcomes:
-        last = "" if one.last_fill_us is None else format_fixed(one.last_fill_us - found.at_us, 6)[:-3]
-        causes = "" if one.fills is None else ", ".join(f"{n} {c}" for n, c in _causes(one).items() if c != "0.00")
-        table.add_row(
-            one.method,
-            format_count(one.filled_e2),
-            format_count(one.quantity_e2),
-            format_count(one.taken_e2),
-            _cost(one) or "-",
-            format_money(one.fees_e6),
-            str(one.writes),
-            last,
-            one.reason or one.state,
-            causes,
-        )
-    page.print(table)
+    shown = found.outcomes
+    print_table(
+        [
+            names(f"from row {found.seq}", [one.method for one in shown]),
+            figures("filled", [format_count(one.filled_e2) for one in shown]),
+            figures("of", [format_count(one.quantity_e2) for one in shown], then=((0, None),)),
+            figures("taken", [format_count(one.taken_e2) for one in shown]),
+            figures("cost c", [_cost(one) or "-" for one in shown]),
+            figures("fees $", [format_money(one.fees_e6) for one in shown]),
+            figures("writes", [str(one.writes) for one in shown]),
+            figures("last fill s", [_last_fill_s(found, one) for one in shown], then=((1, None),)),
+            words("ended", [one.reason or one.state for one in shown]),
+            words("fills by cause", [_fills(one) for one in shown]),
+        ]
+    )
     if not likeness.holds and others and len(found.outcomes) == EVEN_SO:
         page.print("nothing is said of the other methods: the lab does not do again what was done (see --anyway)")
     for note in found.notes:
