@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from fsm_exec.cli.demo.totals import cents
 from fsm_exec.core.execution.execution import Execution
 from tests.cli.support import COMMAND, assert_rows_agree, environment, folded, run
 
@@ -166,6 +167,18 @@ def test_the_totals_are_those_of_the_executions(first_run: tuple[Path, str]) -> 
     assert (walker["against"], walker["episodes_compared"]) == ("passive_mid", 6)
     assert abs(Decimal(walker["difference"]) - (costs[0] - costs[1])) <= Decimal("0.000002")
     assert (passive["against"], passive["difference"]) == (None, None)
+
+
+def test_cents_are_rounded_as_on_a_page() -> None:
+    """To the nearest, what is half to even, from the same text as the lab's pages; nought has no sign."""
+    for dollars, shown in (
+        ("0.010279", "1.03"),
+        ("-0.000268", "-0.03"),
+        ("0.002150", "0.22"),
+        ("-0.000049", "0.00"),
+        ("1.000000", "100.00"),
+    ):
+        assert cents(dollars) == shown
 
 
 def test_the_database_afterwards_tells_the_same_story(first_run: tuple[Path, str]) -> None:

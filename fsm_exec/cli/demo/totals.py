@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
@@ -11,7 +12,8 @@ from rich.table import Table
 
 from fsm_exec.cli.demo.plan import PlannedStart
 from fsm_exec.core.values.short_text import trim_count, trim_dollars
-from fsm_exec.core.values.units import CountE2, MoneyE6, format_count, format_fixed, format_money, rounded_ratio
+from fsm_exec.core.values.units import CountE2, MoneyE6, format_count, format_money, rounded_ratio
+from fsm_exec.lab.figure_texts import two
 from fsm_exec.runtime.engine import EndedExecution
 
 HELD_TO = "passive_mid"  # as in `compare`; without it, the last method given
@@ -97,9 +99,8 @@ def sentences_of(totals: Sequence[MethodTotal]) -> list[str]:
 
 
 def cents(dollars: str) -> str:
-    """Return dollars with six decimals as cents with two, cut, not rounded: the document has the exact figure."""
-    digits = int(dollars.replace("-", "").replace(".", "")) // 100
-    return ("-" if dollars.startswith("-") and digits else "") + format_fixed(digits, 2)
+    """Return dollars with six decimals as cents with two, rounded as the lab's pages round: both show one figure."""
+    return two(str(Decimal(dollars) * 100))
 
 
 def _market_of(totals: Sequence[MethodTotal], method: str | None) -> str | None:
