@@ -372,6 +372,19 @@ async def test_listings_that_contradict_themselves_are_given_up_with_a_true_reas
         assert (execution.state, execution.reason, execution.filled_e2) == ("cancelled", "user", 0)
 
 
+async def test_a_row_with_more_filled_than_its_order_has_ended_with_is_no_secret(autojump_clock: MockClock) -> None:
+    """The exchange took the order off, by a frame with nothing filled; its row has three, and no fill is listed."""
+    async with open_restart_bench() as world, world.life() as stage:
+        name, order = await at_rest(stage)
+        contradicting(world, order)
+        world.exchange.end(order, "HaltCancel")
+        await trio.sleep(1)
+        assert stage.engine.actors[name].execution.children[0].state == "cancelled"
+        await trio.sleep(30 + CONTRADICTS_S + 2 * READS_S)
+        assert list(stage.engine.status().quarantined) == [name]
+        assert "its fills add up to 0.00" in stage.engine.status().quarantined[name]
+
+
 async def test_one_that_is_cancelled_ends_whatever_is_said_of_it(autojump_clock: MockClock) -> None:
     """Its order is listed for the other outcome, with a fill: for a person. Cancelled, it ends with the fill."""
     async with open_restart_bench() as world, world.life() as stage:

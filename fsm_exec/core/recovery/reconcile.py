@@ -69,4 +69,6 @@ def why_disputed(execution: Execution, report: OrderReport, as_of_us: int) -> st
     known = CountE2(child.filled_e2 if not child.is_open else max(child.filled_e2, child.reported_e2))
     if report.filled_e2 < known:
         return f"it was said to be filled {format_count(known)}, and is listed with {format_count(report.filled_e2)}"
+    if report.filled_e2 > known and not child.is_open:
+        return f"it ended with {format_count(known)} filled, and is listed with {format_count(report.filled_e2)}"
     return None
