@@ -74,11 +74,9 @@ def with_time(at_us: object) -> bytes:
 
 
 RECORDINGS: dict[str, tuple[bytes, str]] = {
-    "truncated.gz": (zipped()[: len(zipped()) // 2], "truncated; copy it again"),
-    "without_its_end.gz": (zipped()[:-4], "truncated; copy it again"),
-    "only_magic.gz": (zipped()[:4], "truncated; copy it again"),
+    "only_magic.gz": (zipped()[:4], "it was cut off within its header, no frame is in it; use another"),
     "flipped.gz": (flipped(zipped()), ""),
-    "checksum.gz": (zipped()[:-8] + b"\0\0\0\0" + zipped()[-4:], "check the path"),
+    "checksum.gz": (zipped()[:-8] + b"\0\0\0\0" + zipped()[-4:], "the file is damaged (CRC check failed"),
     "text.txt": (b"hello\nworld\n", "give a kalshi-ws-recording/1 file"),
     "other.json": (b'{"trades": []}\n', "give a kalshi-ws-recording/1 file"),
     "binary.dat": (bytes(range(256)) * 20, "give a kalshi-ws-recording/1 file"),
@@ -102,7 +100,7 @@ RECORDINGS: dict[str, tuple[bytes, str]] = {
     "time_is_huge.jsonl": (with_time(10**18), "line 30 is damaged"),
     "time_is_negative.jsonl": (with_time(-1), "line 30 is damaged"),
     "backwards.jsonl": (with_line(30, delta(3)), "sort it by time of receipt"),
-    "negative_level.jsonl": (with_line(30, delta(28, "-500.00")), "use a whole recording"),
+    "negative_level.jsonl": (with_line(30, delta(28, "-500.00")), "would hold -37300; use another recording"),
     "crossed.jsonl": (with_line(30, delta(28, price="0.5500")), "the book is crossed; use another recording"),
     "crossed_at_once.jsonl": (lines([HEADER, snapshot(no_price="0.6000"), *GOOD[2:]]), "use another recording"),
 }

@@ -56,5 +56,6 @@ def test_the_address_that_paper_prints_is_all_that_serve_needs(tmp_path: Path, u
         "paper.sqlite",
         "paper.sqlite.acknowledged",
         "paper.sqlite.log",
+        "paper.sqlite.tapes",
     ]
     assert list((user_directories / "state" / "fsm-exec" / "daemons").iterdir()) == []

@@ -40,12 +40,12 @@ async def test_what_is_answered_is_durable(desk: Desk) -> None:
 async def test_the_same_key_is_accepted_once(desk: Desk) -> None:
     """The same request again, numbers written otherwise, gives the same id and 200; even when its time has passed or
     its market has closed. Another request under the key is a conflict."""
-    deadline = "2026-10-01T12:00:01Z"
+    deadline = "2026-10-01T12:00:05Z"  # the desk's clock began at noon; a busy machine may take seconds to submit
     first = await desk.accepted(horizon_s=None, deadline=deadline)
-    await trio.sleep(1.1)
+    await trio.sleep(5.1)
     desk.exchange.close_market(TICKER)
     again = await desk.submit(
-        horizon_s=None, deadline="2026-10-01T14:00:01.000000+02:00", quantity="10.00", target_price="0.3000"
+        horizon_s=None, deadline="2026-10-01T14:00:05.000000+02:00", quantity="10.00", target_price="0.3000"
     )
     assert (again.status_code, msgspec.json.decode(again.content, type=Accepted).execution_id) == (200, first)
     other = await desk.submit(horizon_s=None, deadline=deadline, quantity="11")
