@@ -42,6 +42,7 @@ CALLS: Final = (
     Call("the account's positions", "GET", "/portfolio/positions", covers=("fetch_positions",)),
     Call("the account's settlements", "GET", "/portfolio/settlements", covers=("fetch_settlements",)),
     Call("the account's balance", "GET", "/portfolio/balance", covers=("fetch_balance",)),
+    Call("the programmes that pay", "GET", "/incentive_programs", covers=("fetch_incentives",)),
     Call("new orders", "POST", ORDERS, covers=("place",)),
     Call("amends", "POST", f"{ORDERS}/*/amend", covers=("amend",)),
     Call("cancels", "DELETE", f"{ORDERS}/*", covers=("cancel", "cancel_batch")),
