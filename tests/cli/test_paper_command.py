@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,6 +112,25 @@ def test_a_terminal_that_is_closed_leaves_no_key_behind(tmp_path: Path) -> None:
                 ready += os.read(ours, 4_096)
             assert [path.name[:15] for path in tmp_path.iterdir()] == ["fsm-exec-paper-"]
             os.close(ours)
+            assert process.wait(timeout=END_S) == 0
+        finally:
+            process.kill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminal_that_hangs_up_twice_ends_it_once(tmp_path: Path) -> None:
+    """As a terminal does that is closed, on the session and on its foreground: it ends as after one."""
+    process = subprocess.Popen(
+        [*COMMAND, "paper"], cwd=tmp_path, env={**environment(), "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            while b"}" not in process.stdout.readline():
+                pass
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.003)
+            process.send_signal(signal.SIGHUP)
             assert process.wait(timeout=END_S) == 0
         finally:
             process.kill()
