@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import signal
 
-_hangups_end: bool | None = None  # None: not asked yet
-
 
 def ending_signals() -> tuple[signal.Signals, ...]:
     """Return the signals to listen to. A command started under `nohup` is to outlive the terminal.
 
     A terminal that goes hangs up twice, on the session and on its foreground. The first is listened to; a second that
-    nobody waits for any more is ignored, as it would kill what the first is ending.
+    nobody waits for any more does nothing, as it would kill what the first is ending. It is a handler that does
+    nothing and not the system's ignoring, which programs started from here would inherit.
     """
-    global _hangups_end
-    if _hangups_end is None:
-        _hangups_end = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-        if _hangups_end:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    return (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if _hangups_end else (signal.SIGINT, signal.SIGTERM)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return signal.SIGINT, signal.SIGTERM
+    signal.signal(signal.SIGHUP, _do_nothing)
+    return signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+
+def _do_nothing(*_: object) -> None:
+    """Let a hangup pass."""
