@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import signal
 
 
@@ -10,11 +11,14 @@ def ending_signals() -> tuple[signal.Signals, ...]:
 
     A terminal that goes hangs up twice, on the session and on its foreground. The first is listened to; a second that
     nobody waits for any more does nothing, as it would kill what the first is ending. It is a handler that does
-    nothing and not the system's ignoring, which programs started from here would inherit.
+    nothing and not the system's ignoring, which programs started from here would inherit. Only at the very end is it
+    the system's: an interpreter that ends takes its handlers away and lives for a moment longer, in which the signal
+    would kill.
     """
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return signal.SIGINT, signal.SIGTERM
     signal.signal(signal.SIGHUP, _do_nothing)
+    atexit.register(signal.signal, signal.SIGHUP, signal.SIG_IGN)
     return signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 
