@@ -58,6 +58,7 @@ class Scripted:
         self.closing_lead_us = closing_lead_us
         self.resting_at_most = 3
         self.takes_only = False
+        self.post_only = False
         self.wishes: tuple[Action, ...] | None = None
         self.progress: Progress | None = None
 
@@ -69,7 +70,12 @@ class Scripted:
         if self.wishes is not None:
             return self.wishes
         return tuple(
-            PlaceAction(level=part.level, price_e4=progress.goal.limits.target_e4, count_e2=part.free_e2)
+            PlaceAction(
+                level=part.level,
+                price_e4=progress.goal.limits.target_e4,
+                count_e2=part.free_e2,
+                post_only=self.post_only,
+            )
             for part in progress.slices
             if part.working is None and part.free_e2
         )

@@ -86,6 +86,29 @@ def test_an_acceptance_breaks_a_row_of_refusals(world: World) -> None:
         assert driver.execution.refusals == 0
 
 
+def test_crosses_in_a_row_hold_and_end_nothing(world: World) -> None:
+    """A book that runs away is no fault of the order: two are followed at once, after each more there is a second of
+    patience, and the execution goes on; what is refused besides counts alone."""
+    script = world.scripted()
+    script.post_only = True
+    driver = world.drive(script)
+    held = []
+    for n in range(5):
+        driver.place()
+        driver.fact(OrderRefused, code="invalid_order", message="invalid order; post only cross")
+        assert (driver.execution.refusals, driver.execution.holds, driver.execution.ending) == (0, n + 1, None)
+        held.append(driver.execution.is_held(driver.now_us))
+    assert held == [False, False, True, True, True]
+    assert driver.execution.held_until_us == driver.now_us + 1_000_000
+    for _ in range(2):
+        driver.place()
+        driver.fact(OrderRefused, code="invalid_order", message="something else is wrong")
+    assert (driver.execution.refusals, driver.execution.ending) == (2, None)
+    driver.place()
+    driver.accept()
+    assert (driver.execution.refusals, driver.execution.holds) == (0, 0)
+
+
 def test_an_amend_that_was_never_sent_is_no_refusal(working: Driver) -> None:
     """The exchange said nothing at all."""
     for _ in range(4):

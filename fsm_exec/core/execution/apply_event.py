@@ -68,6 +68,11 @@ NOT_NOW = frozenset({"trading_is_paused", "exchange_is_paused", "too_many_reques
 """Refusals that say nothing about the order: it is placed again later, with a growing pause."""
 HOLD_FIRST_US = 1_000_000
 
+CROSS = "PostOnlyCrossCancel"
+"""The exchange did not let a post-only order meet another: the book had moved when it came. It says nothing about the
+next one, made of a newer book."""
+CROSSES_AT_ONCE = 2  # so many in a row are followed by the next decision; after more, nothing is placed for a moment
+
 NOT_SENT = "not_sent"
 """The code of an amend that was never handed to the socket: the exchange refused nothing."""
 
@@ -78,7 +83,7 @@ CANCEL_ENDS: dict[str, Reason] = {
 }
 """Why the exchange cancelled one of our orders unasked, where that ends the execution."""
 
-CANCEL_GOES_ON = frozenset({"HaltCancel", "SelfTradeCancel", "PostOnlyCrossCancel"})
+CANCEL_GOES_ON = frozenset({"HaltCancel", "SelfTradeCancel", CROSS})
 """The same, where the next decision may place again."""
 
 OrderStatement: TypeAlias = OrderAccepted | OrderRefused | CancelAnswered | AmendAnswered | OrderReported | FillReported
@@ -267,7 +272,7 @@ def _apply_accepted(draft: Draft, event: OrderAccepted) -> None:
     if cut_short and event.filled_e2 < child.count_e2:
         # It should rest and does not: the exchange took it off for what it would have met. The frame that says so
         # comes later, when the order has ended; uncounted, the next decision would place it again for ever.
-        _count_refusal(draft, "PostOnlyCrossCancel" if child.post_only else "SelfTradeCancel", event.at_us)
+        _count_refusal(draft, CROSS if child.post_only else "SelfTradeCancel", event.at_us)
 
 
 def _reset_refusals(draft: Draft, child: ChildOrder) -> None:
@@ -284,6 +289,13 @@ def _hold(draft: Draft, at_us: int) -> None:
     draft.update(holds=holds, held_until_us=at_us + pause_us)
 
 
+def _count_cross(draft: Draft, at_us: int) -> None:
+    """Hold new orders back for a moment after several crosses in a row; no longer, as the closing leg may be due."""
+    holds = draft.execution.holds + 1
+    held_until_us = at_us + HOLD_FIRST_US if holds > CROSSES_AT_ONCE else draft.execution.held_until_us
+    draft.update(holds=holds, held_until_us=held_until_us)
+
+
 def _apply_refused(draft: Draft, event: OrderRefused) -> None:
     child = draft.child(event.client_order_id)
     if child.is_open and child.state != "intended":
@@ -291,7 +303,14 @@ def _apply_refused(draft: Draft, event: OrderRefused) -> None:
     draft.clear_outbox(child.client_order_id, "place")
     draft.fire_child(child, "refused")
     _record_refusal(draft, child, event.code, event.message)
-    _count_refusal(draft, event.code, event.at_us)
+    _count_refusal(draft, _meaning(child, event.code, event.message), event.at_us)
+
+
+def _meaning(child: ChildOrder, code: str, message: str) -> str:
+    """Return CROSS for the answer that says that a post-only order would cross, which has no code of its own; of any
+    other its code."""
+    is_cross = child.post_only and code == "invalid_order" and "post only cross" in message.lower()
+    return CROSS if is_cross else code
 
 
 def _record_refusal(draft: Draft, child: ChildOrder, code: str, message: str) -> None:
@@ -304,6 +323,9 @@ def _record_refusal(draft: Draft, child: ChildOrder, code: str, message: str) ->
 def _count_refusal(draft: Draft, code: str, at_us: int) -> None:
     if code in NOT_NOW or code == NOT_SENT:
         _hold(draft, at_us)
+        return
+    if code == CROSS:
+        _count_cross(draft, at_us)
         return
     draft.update(refusals=draft.execution.refusals + 1)
     if (reason := REFUSAL_ENDS.get(code.lower())) is not None:
@@ -384,7 +406,7 @@ def _apply_amend_refused(draft: Draft, event: AmendRefused) -> None:
         draft.put(child, write=None)
         if event.code != NOT_SENT:
             _record_refusal(draft, child, event.code, event.message)
-        _count_refusal(draft, event.code, event.at_us)
+        _count_refusal(draft, _meaning(child, event.code, event.message), event.at_us)
 
 
 def _complete_amend(draft: Draft, child: ChildOrder, filled: CountE2 | None, at_us: int) -> ChildOrder:

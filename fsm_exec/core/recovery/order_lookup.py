@@ -4,6 +4,7 @@ nothing is stored, and a restart looks up again."""
 from __future__ import annotations
 
 from fsm_exec.core.errors import IllegalEvent
+from fsm_exec.core.execution.apply_event import CROSS
 from fsm_exec.core.execution.events import AnyEvent, FillReported, OrderNotFound, OrderReported
 from fsm_exec.core.execution.execution import ChildOrder, Execution, PendingAmend
 from fsm_exec.core.execution.timing import READ_LAG_US, SIGNATURE_WINDOW_US
@@ -104,14 +105,14 @@ def order_event(report: OrderReport, at_us: int, *, looked_up: bool, child: Chil
 
 def _cause(child: ChildOrder, report: OrderReport) -> str | None:
     """Conclude why an order ended that was never known to rest: the exchange took it off because it would have crossed.
-    A cancel from outside in that moment looks the same; placed again, the order would cross again, and the third
-    refusal ends the execution."""
+    A cancel from outside in that moment looks the same: what is placed next is seen to rest, or waits for a moment
+    after crossing again."""
     never_rested = child.state in ("intended", "unknown") and child.time_in_force == "good_till_canceled"
     if not never_rested or report.status != "canceled":
         return None
     if child.expiration_s is not None and report.at_us >= child.expiration_s * 1_000_000:
         return "ExpiryCancel"
-    return "PostOnlyCrossCancel" if child.post_only else "SelfTradeCancel"
+    return CROSS if child.post_only else "SelfTradeCancel"
 
 
 def fill_event(
