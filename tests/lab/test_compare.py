@@ -16,9 +16,10 @@ from fsm_exec.core.errors import UserError
 from fsm_exec.core.market.book import Book
 from fsm_exec.core.market.fees import fee_terms
 from fsm_exec.core.values.units import LINEAR_CENT, US_PER_S, CountE2, PriceE4
-from fsm_exec.lab.experiment.compare import Field, Plan, Task, remaining_tasks, run_tasks
+from fsm_exec.lab.experiment.compare import Field, Plan, remaining_tasks, run_tasks
 from fsm_exec.lab.experiment.episode_runner import LabError, run_episode
 from fsm_exec.lab.experiment.episodes import Conditions, Order, find_starts, limits_at, passes_conditions
+from fsm_exec.lab.experiment.ground import Task
 from fsm_exec.lab.experiment.methods import full_name, resolve, with_settings
 from fsm_exec.lab.experiment.results import EpisodeResult, KnownTape, Results, open_results
 from fsm_exec.lab.experiment.summary import ComparisonReport, build_report
@@ -326,7 +327,7 @@ def test_a_tape_without_a_start_is_refused() -> None:
 
 def test_a_cost_below_the_physical_limit_ends_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a bug, and no number of the experiment can be trusted; here the bound is falsified."""
-    monkeypatch.setattr("fsm_exec.lab.experiment.compare.bound_e7", lambda *_: 10**9)
+    monkeypatch.setattr("fsm_exec.lab.experiment.ground.bound_e7", lambda *_: 10**9)
     field = field_of(plan())
     with pytest.raises(LabError, match="physical limit"):
         field.work(Task(next(field.episodes()), ("simple_limit@1",)))

@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from fsm_exec.core.values.units import CountE2, Outcome
-from fsm_exec.lab.experiment.compare import Field, Plan, Task
+from fsm_exec.lab.experiment.compare import Field, Plan
 from fsm_exec.lab.experiment.episode_runner import LabError, run_episode
 from fsm_exec.lab.experiment.episodes import Conditions, Order, find_starts
 from fsm_exec.lab.experiment.fill_causes import FillsByCause
 from fsm_exec.lab.experiment.fill_shares import fill_rows
+from fsm_exec.lab.experiment.ground import Task
 from fsm_exec.lab.experiment.groups import Scope, groups_of
 from fsm_exec.lab.experiment.methods import resolve
 from fsm_exec.lab.experiment.results import EpisodeResult, KnownTape, open_results

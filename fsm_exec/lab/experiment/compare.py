@@ -16,22 +16,17 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context, parent_process
-from typing import NamedTuple
 
 import msgspec
 
 from fsm_exec.core.errors import UserError
-from fsm_exec.core.market.fees import fee_terms
 from fsm_exec.core.values.units import US_PER_S, CountE2, Outcome
-from fsm_exec.lab.experiment.cost_bound import bound_e7
-from fsm_exec.lab.experiment.episode_runner import EpisodeRun, LabError, run_episode
-from fsm_exec.lab.experiment.episodes import Conditions, EpisodeStart, find_starts, limits_at, with_fees
-from fsm_exec.lab.experiment.methods import full_name, resolve
+from fsm_exec.lab.experiment.episode_runner import LabError
+from fsm_exec.lab.experiment.episodes import Conditions
+from fsm_exec.lab.experiment.ground import Ground, Task, work_tasks
+from fsm_exec.lab.experiment.methods import full_name
 from fsm_exec.lab.experiment.results import EpisodeKey, EpisodeResult, KnownTape, Results
-from fsm_exec.lab.experiment.static_price import static_e7
-from fsm_exec.lab.experiment.tape_index import TapeIndex
 from fsm_exec.lab.experiment.tapes import NamedTape, count_trades, fingerprint, open_tapes
-from fsm_exec.paper.tapes.tape import Tape
 
 AHEAD = 4  # episodes handed to each worker before the first is back: enough never to wait, few enough to stop soon
 
@@ -59,25 +54,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return {name: str(value) for name, value in msgspec.to_builtins(self.conditions).items()}
 
 
-class Task(NamedTuple):
-    """One episode, and the full names of the methods that have not worked it yet."""
-
-    key: EpisodeKey
-    methods: tuple[str, ...]
-
-
-class Ground(NamedTuple):
-    """A tape with its starts, by the moment they are at."""
-
-    tape: Tape
-    starts: dict[int, EpisodeStart]
-    tape_index: TapeIndex
-
-    def has_room(self, horizon_us: int) -> bool:
-        """Whether any start has."""
-        return any(start.has_room(self.tape, horizon_us) for start in self.starts.values())
-
-
 class Field:
     """The tapes and starts of a plan. Each process makes the same one for itself."""
 
@@ -92,9 +68,7 @@ class Field:
                     f"tape {name} holds no trades, and under the fill model trades nothing else fills a resting order; "
                     "give another tape or another --fill-model"
                 )
-            tape = with_fees(tape, plan.conditions)
-            starts = find_starts(tape, plan.every_us, plan.conditions)
-            ground = self._grounds[name] = Ground(tape, {start.at_us: start for start in starts}, TapeIndex(tape))
+            ground = self._grounds[name] = Ground.of(tape, plan.every_us, plan.conditions)
             if not ground.has_room(min(plan.horizons_us)):
                 raise UserError(
                     f"tape {name} has no start with a two-sided book, not too wide, and room for the shortest horizon "
@@ -122,41 +96,13 @@ class Field:
                         for outcome in plan.outcomes:
                             yield EpisodeKey(name, start.at_us, outcome, quantity_e2, horizon_us)
 
+    def ground(self, tape: str) -> Ground:
+        """The ground of one of the plan's tapes, by its name."""
+        return self._grounds[tape]
+
     def work(self, task: Task) -> EpisodeResult:
-        """All methods of one task. Raises LabError if one of them got below the bound, or saw another start."""
-        ground = self._grounds[task.key.tape]
-        start = ground.starts[task.key.at_us]
-        order, conditions = task.key.order, self.plan.conditions
-        runs = {name: run_episode(ground.tape, start, order, resolve(name), conditions) for name in task.methods}
-        first = next(iter(runs.values()))
-        header = ground.tape.header
-        fees = fee_terms(header.fee_type, header.fee_multiplier)
-        grid = header.grid.seen_from(order.outcome)
-        worst = limits_at(first.mid_e5, grid, fees, conditions.reach_e4).worst_e4
-        bound = bound_e7(ground.tape_index, start, order, fees, first.mid_e5, conditions)
-        for name, run in runs.items():
-            _check(task.key, name, run, first, bound)
-        return EpisodeResult(
-            key=task.key,
-            mid_e5=first.mid_e5,
-            spread_e4=first.spread_e4,
-            touch_e2=first.touch_e2,
-            bound_e7=bound,
-            static_e7=static_e7(ground.tape_index, start, order, fees, grid, first.mid_e5, worst, conditions),
-            runs=runs,
-        )
-
-
-def _check(key: EpisodeKey, name: str, run: EpisodeRun, first: EpisodeRun, bound: int) -> None:
-    """What must hold in every episode, whatever the method."""
-    if run.shortfall_e7 < bound:
-        raise LabError(f"{name} in {key}: cost {run.shortfall_e7} is below the physical limit {bound}: a bug")
-    if (run.mid_e5, run.spread_e4, run.touch_e2) != (first.mid_e5, first.spread_e4, first.touch_e2):
-        raise LabError(f"{name} in {key}: it did not start on the book the others started on: a bug")
-    if run.filled_e2 > key.quantity_e2:
-        raise LabError(f"{name} in {key}: {run.filled_e2} filled: more than was asked for: a bug")
-    if run.fills.total_e2 != run.filled_e2:
-        raise LabError(f"{name} in {key}: {run.filled_e2} filled, but {run.fills.total_e2} by cause: a bug")
+        """All methods of one task; see `work_tasks`."""
+        return work_tasks(self._grounds[task.key.tape], [task])[0]
 
 
 def remaining_tasks(field: Field, results: Results) -> list[Task]:
