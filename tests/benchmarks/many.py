@@ -97,7 +97,7 @@ def work(crowd: Crowd, database: Path | None = None) -> Result:
 async def _work(crowd: Crowd, database: Path | None) -> Result:
     began = time.perf_counter()
     wall = WallClock(START_US)
-    log = open_log(_Nowhere(), wall)
+    log = open_log(Nowhere(), wall)
     paper = PaperExchange.starting_at(START_US, seed=SEED, tier=TIERS[crowd.tier])
     account, credentials = paper.gate.open_account(CASH, "ed25519")
     tape_s = WARM_UP_S + crowd.submitted_within_s + crowd.horizon_s + AFTER_S
@@ -135,7 +135,7 @@ async def _work(crowd: Crowd, database: Path | None) -> Result:
         )
 
 
-class _Nowhere(io.StringIO):
+class Nowhere(io.StringIO):
     """Lines are made, and not kept."""
 
     def write(self, text: str, /) -> int:
