@@ -15,6 +15,7 @@ import msgspec
 from fsm_exec.core.algorithm.algorithm import Action, Goal, Progress, Slice
 from fsm_exec.core.algorithm.market_view import MarketView
 from fsm_exec.core.errors import UserError
+from fsm_exec.core.signals.signals import SIGNAL_NAMES
 from fsm_exec.core.text import suggestion
 
 
@@ -41,6 +42,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def takes_only(self) -> bool:
         """Whether each of its orders is immediate, so that none ever rests: it may then work what only closes."""
         return False
+
+    @property
+    def signals_read(self) -> frozenset[str] | None:
+        """The smoothed signals its functions read, by their names in `Signals`, for only these are computed for its
+        executions; None: all of them."""
+        return None
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -78,6 +85,10 @@ class Method:
     @property
     def takes_only(self) -> bool:
         return self.config.takes_only
+
+    @property
+    def signals_read(self) -> frozenset[str] | None:
+        return self.config.signals_read
 
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return self.plan_bound(goal, view)
@@ -121,6 +132,9 @@ class Family(Generic[SettingsT]):
             value = getattr(config, setting)
             if not (value is None and setting != "resting_at_most") and (type(value) is not int or value < least):
                 raise UserError(f"method {name!r} ({self.name}): {setting} {value!r} is no whole number from {least}")
+        read = config.signals_read
+        if read is not None and (not isinstance(read, frozenset) or read - SIGNAL_NAMES):
+            raise UserError(f"method {name!r} ({self.name}): signals_read {_unknown_signals(read)}")
         return self._bind(name, version, config)
 
     def _bind(self, name: str, version: int, config: SettingsT) -> Method:
@@ -133,6 +147,13 @@ class Family(Generic[SettingsT]):
             plan_bound=lambda goal, view: self.plan(goal, view, config),
             replan_bound=lambda progress, view: self.replan(progress, view, config),
         )
+
+
+def _unknown_signals(read: object) -> str:
+    if not isinstance(read, frozenset):
+        return f"is a {type(read).__name__}: give a frozenset of names of signals, or None"
+    unknown = str(min(read - SIGNAL_NAMES, key=str))[:100]
+    return f"names {unknown!r}, which is no signal{suggestion(unknown, SIGNAL_NAMES)} see fsm_exec.core.signals.signals"
 
 
 def _grouped(settings: Mapping[str, object]) -> dict[str, object]:

@@ -21,6 +21,10 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     take_above_e6: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 150_000
 
+    @property
+    def signals_read(self) -> frozenset[str]:
+        return frozenset()
+
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     return single_slice(goal)

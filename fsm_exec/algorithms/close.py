@@ -35,6 +35,10 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     def takes_only(self) -> bool:
         return True
 
+    @property
+    def signals_read(self) -> frozenset[str]:
+        return frozenset()
+
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     return single_slice(goal)

@@ -23,7 +23,7 @@ from typing import Annotated
 
 import msgspec
 
-from fsm_exec.algorithms.market_class import FastMarket, is_fast
+from fsm_exec.algorithms.market_class import SIGNALS_OF_CLASS, FastMarket, is_fast
 from fsm_exec.algorithms.quoting import (
     Ticks,
     is_sound,
@@ -33,7 +33,7 @@ from fsm_exec.algorithms.quoting import (
     place_quote,
     quote_price,
 )
-from fsm_exec.algorithms.taking import Taking, price_to_take
+from fsm_exec.algorithms.taking import SIGNALS_OF_TAKING, Taking, price_to_take
 from fsm_exec.algorithms.toolkit import (
     CONTEXT,
     ClosingSettings,
@@ -107,6 +107,15 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     @property
     def look_every_us(self) -> int | None:
         return self.look_every_ms * 1_000
+
+    @property
+    def signals_read(self) -> frozenset[str]:
+        takes = self.taking is not msgspec.UNSET or self.fast_taking is not msgspec.UNSET
+        return (
+            (frozenset({"ofi_z_ppm"}) if self.flow_weight else frozenset())
+            | (SIGNALS_OF_TAKING if takes else frozenset())
+            | (SIGNALS_OF_CLASS if self.fast is not msgspec.UNSET else frozenset())
+        )
 
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:

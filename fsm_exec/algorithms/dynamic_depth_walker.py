@@ -35,6 +35,7 @@ from fsm_exec.core.values.units import ONE_CONTRACT_E2, US_PER_S, PriceE4
 
 LOOK_EVERY_US = US_PER_S
 TWO_LEVELS = (60, 40)
+SIGNALS_READ = frozenset({"seed_momentum_ppm", "ofi_z_ppm", "ema_slippage_ppm", "dry_up_ppm"})
 
 
 class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -71,6 +72,10 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     @property
     def resting_at_most(self) -> int:
         return self.levels
+
+    @property
+    def signals_read(self) -> frozenset[str]:
+        return SIGNALS_READ
 
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:

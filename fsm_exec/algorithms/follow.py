@@ -40,6 +40,10 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     def look_every_us(self) -> int | None:
         return self.look_every_ms * 1_000
 
+    @property
+    def signals_read(self) -> frozenset[str]:
+        return frozenset()
+
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     return single_slice(goal)

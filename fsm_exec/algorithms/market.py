@@ -17,6 +17,10 @@ class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def takes_only(self) -> bool:
         return True
 
+    @property
+    def signals_read(self) -> frozenset[str]:
+        return frozenset()
+
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     return (Slice(level=1, count_e2=goal.target_e2),)

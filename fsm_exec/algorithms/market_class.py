@@ -17,6 +17,7 @@ from fsm_exec.core.signals.signals import Signals
 from fsm_exec.core.values.units import PPM
 
 E6_PER_E5: Final = 10
+SIGNALS_OF_CLASS: Final = frozenset({"mid_deviation_e5", "touch_cost_120s_e6"})
 
 
 class FastMarket(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -37,6 +37,10 @@ class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def resting_at_most(self) -> int:
         return len(SPLIT)
 
+    @property
+    def signals_read(self) -> frozenset[str]:
+        return frozenset({"seed_momentum_ppm"})
+
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     levels = _levels(goal, view)

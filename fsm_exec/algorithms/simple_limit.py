@@ -10,6 +10,10 @@ from fsm_exec.core.algorithm.market_view import MarketView
 class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Nothing to choose."""
 
+    @property
+    def signals_read(self) -> frozenset[str]:
+        return frozenset()
+
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     return (Slice(level=1, count_e2=goal.target_e2),)

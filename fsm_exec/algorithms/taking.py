@@ -25,6 +25,7 @@ from fsm_exec.core.market.limits import largest_within
 from fsm_exec.core.values.units import ONE_CONTRACT_E2, PPM, US_PER_S, MoneyE6, PriceE4
 
 E6_PER_E5: Final = 10
+SIGNALS_OF_TAKING: Final = frozenset({"mid_mean_60s_e5", "touch_cost_120s_e6", "touch_mean_60s_e2", "ofi_z_ppm"})
 
 CostE6 = Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)]
 """Dollars a contract in millionths: 10,000 is a cent."""

@@ -38,6 +38,10 @@ class BaselineSettings(ClosingSettings, frozen=True, forbid_unknown_fields=True,
 
     closing_lead_s: ClosingLeadS = 0
 
+    @property
+    def signals_read(self) -> frozenset[str]:
+        return frozenset()
+
 
 def check_weight(name: str, value: Decimal, low: Decimal | int, high: int) -> None:
     """Check a dimensionless weight of a configuration. Raises ValueError unless it is a number from `low` to `high`."""

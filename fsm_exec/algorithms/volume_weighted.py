@@ -25,6 +25,10 @@ class Config(ClosingSettings, frozen=True, forbid_unknown_fields=True, kw_only=T
     def resting_at_most(self) -> int:
         return self.levels_max
 
+    @property
+    def signals_read(self) -> frozenset[str]:
+        return frozenset()
+
 
 def plan(goal: Goal, view: MarketView, config: Config) -> tuple[Slice, ...]:
     offers = _offers(goal, config)

@@ -60,6 +60,19 @@ def off_the_grid(progress: Progress, view: MarketView, config: Settings) -> tupl
     return rest_at(progress, PriceE4(cap_to_grid(progress.goal, 5_000) - 1))
 
 
+class Secretive(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Declares one signal and reads another."""
+
+    @property
+    def signals_read(self) -> frozenset[str]:
+        return frozenset({"ofi_z_ppm"})
+
+
+def by_what_it_hides(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
+    flow = None if view.signals is None else view.signals.trade_flow_e2
+    return replan(progress, view, config) if flow is None or flow < 0 else ()
+
+
 def by_the_clock(progress: Progress, view: MarketView, config: Settings) -> tuple[Action, ...]:
     return replan(progress, view, config) if time.time() > 1 else ()
 
@@ -161,6 +174,11 @@ BAD: Final[dict[str, tuple[AnyFamily, str, str]]] = {
     "floating": (Family("floating", Floating, plan, replan), "settings", "share is a float"),
     "uneven": (Family("uneven", Uneven, plan, replan), "settings", "look_every_us 1.5 is no whole number"),
     "crowded": (Family("crowded", Config, halves, crowded), "invariants", "admission reckons with fewer"),
+    "secretive": (
+        Family("secretive", Secretive, plan, by_what_it_hides),
+        "signals",
+        "replan reads signals that signals_read does not name; it declares ['ofi_z_ppm']",
+    ),
     "half_a_plan": (Family("half_a_plan", Config, half_a_plan, replan), "invariants", "the plan's slices are not"),
     "float_price": (_family("float_price", float_price), "invariants", "is no int"),
     "beyond_target": (_family("beyond_target", beyond_target), "invariants", "is not free to be placed"),

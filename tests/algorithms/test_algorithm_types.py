@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from fsm_exec.algorithms import SHIPPED, SHIPPED_FAMILIES
+from fsm_exec.algorithms import SHIPPED, SHIPPED_FAMILIES, SHIPPED_VERSIONS, Family, Settings, simple_limit
 from fsm_exec.core.errors import UserError
+from fsm_exec.lab.algorithm_checks.cases import draw_case
+from fsm_exec.lab.algorithm_checks.properties import check_reads_what_it_declares
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED_FAMILIES))
@@ -63,3 +65,60 @@ def test_a_method_carries_its_rhythm_and_its_closing_lead() -> None:
 def test_only_the_seeds_own_walker_is_for_the_lab_alone() -> None:
     """As written it is to be compared with, not traded by."""
     assert [name for name, method in SHIPPED.items() if method.lab_only] == ["seed_walker"]
+
+
+DRAWN: dict[str, object] = {"look_every_ms": 250, "up_ticks": 2, "write_budget": 30, "tokens_min": 0}
+DEADLINE_WALKER_READS: dict[str, tuple[dict[str, object], set[str]]] = {
+    "nothing": ({}, set()),
+    "imbalance": ({"imbalance_weight": "0.5"}, set()),
+    "flow": ({"flow_weight": "0.5"}, {"ofi_z_ppm"}),
+    "taking": ({"taking": {}}, {"ofi_z_ppm", "mid_mean_60s_e5", "touch_cost_120s_e6", "touch_mean_60s_e2"}),
+    "class": ({"fast": {}}, {"mid_deviation_e5", "touch_cost_120s_e6"}),
+    "taking where it is fast": (
+        {"fast": {}, "fast_taking": {}},
+        {"ofi_z_ppm", "mid_mean_60s_e5", "touch_cost_120s_e6", "touch_mean_60s_e2", "mid_deviation_e5"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DEADLINE_WALKER_READS)
+def test_what_a_method_reads_follows_from_its_settings(case: str) -> None:
+    """A signal is paid for where a setting makes it count, and what is not declared changes no answer."""
+    given, read = DEADLINE_WALKER_READS[case]
+    family = SHIPPED_FAMILIES["deadline_walker"]
+    assert set(family.method("mine", 1, given).signals_read or ()) == read
+    for seed in range(20):
+        drawn = draw_case(family, seed)
+        check_reads_what_it_declares(family, msgspec.structs.replace(drawn, settings={**DRAWN, **given}))
+
+
+def test_a_package_that_declares_nothing_reads_everything() -> None:
+    """As before there was anything to declare; of those that ship each declares."""
+
+    class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+        """As of a package."""
+
+    assert Family("old", Config, simple_limit.plan, simple_limit.replan).method("old", 1, {}).signals_read is None  # type: ignore[arg-type]
+    assert all(method.signals_read is not None for method in SHIPPED_VERSIONS.values())
+
+
+@pytest.mark.parametrize(
+    ("read", "why"),
+    [
+        (frozenset({"dry_up"}), "names 'dry_up', which is no signal; did you mean dry_up_ppm? "),
+        ({"dry_up_ppm"}, "is a set: give a frozenset of names of signals, or None"),
+        (frozenset({7}), "names '7', which is no signal; "),
+    ],
+)
+def test_a_declaration_of_what_is_no_signal_is_refused(read: object, why: str) -> None:
+    """When the method is made, in one line that names it: at work it would see nothing for ever."""
+
+    class Config(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+        @property
+        def signals_read(self) -> frozenset[str] | None:
+            return read  # type: ignore[return-value]
+
+    with pytest.raises(UserError) as refused:
+        Family("odd", Config, simple_limit.plan, simple_limit.replan).method("odd", 1, {})  # type: ignore[arg-type]
+    assert f"method 'odd' (odd): signals_read {why}" in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -198,6 +198,7 @@ class Restless:
     closing_lead_us: int | None = None
     resting_at_most = 1
     takes_only = False
+    signals_read: frozenset[str] | None = None
 
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         half = CountE2(goal.target_e2 // 200 * 100)

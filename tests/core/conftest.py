@@ -52,6 +52,7 @@ class Scripted:
     """An algorithm that wishes what a test tells it to; at first, to place every slice at the target price."""
 
     look_every_us: int | None = None
+    signals_read: frozenset[str] | None = None
 
     def __init__(self, *counts_e2: int, closing_lead_us: int | None = None) -> None:
         self.counts_e2 = counts_e2 or (1_000,)

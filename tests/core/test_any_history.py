@@ -82,6 +82,7 @@ class Wild:
     `takes_only`: only for immediate orders."""
 
     look_every_us: int | None = None
+    signals_read: frozenset[str] | None = None
 
     def __init__(self, *, honest: bool, closing_lead_us: int | None = None, takes_only: bool = False) -> None:
         self.honest = honest

@@ -133,6 +133,7 @@ class Idle:
     closing_lead_us: int | None = None
     resting_at_most = 1
     takes_only = False
+    signals_read: frozenset[str] | None = None
 
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return (Slice(level=1, count_e2=goal.target_e2),)

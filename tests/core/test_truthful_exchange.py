@@ -67,6 +67,7 @@ class Ladder:
     """Three slices; at every decision each of them, by the view's numbers, places, moves, withdraws or does nothing."""
 
     look_every_us: int | None = None
+    signals_read: frozenset[str] | None = None
 
     def __init__(self, closing_lead_us: int | None = None) -> None:
         self.closing_lead_us = closing_lead_us

@@ -30,6 +30,7 @@ class Fragile:
     closing_lead_us: int | None = None
     resting_at_most = 1
     takes_only = False
+    signals_read: frozenset[str] | None = None
 
     def __init__(self) -> None:
         self.sound = method("simple_limit")

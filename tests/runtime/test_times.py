@@ -27,6 +27,7 @@ class Patient:
     closing_lead_us: int | None = None
     resting_at_most = 1
     takes_only = False
+    signals_read: frozenset[str] | None = None
 
     def __init__(self, look_every_us: int | None) -> None:
         self.look_every_us = look_every_us

@@ -137,7 +137,8 @@ class Algorithm(Protocol):
     `look_every_us`: how often time alone may change its actions; None: only the book and facts do. `closing_lead_us`:
     how long before the deadline the closing leg begins; None: there is none. `resting_at_most`: how many orders it may
     have at the exchange at once. `takes_only`: each of its orders is immediate, none ever rests, so it may work what
-    only closes a position. All are read again at every load."""
+    only closes a position. `signals_read`: the smoothed signals it reads, the others are None in its views; None: all.
+    All are read again at every load."""
 
     @property
     def look_every_us(self) -> int | None: ...
@@ -147,6 +148,8 @@ class Algorithm(Protocol):
     def resting_at_most(self) -> int: ...
     @property
     def takes_only(self) -> bool: ...
+    @property
+    def signals_read(self) -> frozenset[str] | None: ...
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]: ...
     def replan(self, progress: Progress, view: MarketView) -> tuple[Action, ...]: ...
 
@@ -158,6 +161,7 @@ class NoAlgorithm:
     closing_lead_us: int | None = None
     resting_at_most: int = 0
     takes_only: bool = True
+    signals_read: frozenset[str] | None = frozenset()
 
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         return ()

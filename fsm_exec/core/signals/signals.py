@@ -11,6 +11,8 @@ Each is explained where it is formed: `signal_tracker`, `order_flow`, `sweep_cos
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from fsm_exec.core.values.units import CountE2
@@ -90,3 +92,24 @@ class Signals(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True,
     sweep_touch: SweepCost | None = None
     ema_slippage_ppm: int | None = None
     dry_up_ppm: int | None = None
+
+
+ALWAYS_GIVEN: Final = frozenset(
+    {
+        *("at_us", "book_events", "trades", "observed_us", "event_age_us", "trade_age_us"),
+        *("imbalance_ppm", "micro_price_e5", "depth_bid_e2", "depth_ask_e2"),
+        *("mid_deviation_e5", "mid_mean_60s_e5"),
+    }
+)
+"""What every reading has: the counts and ages, what is read off the book as it is, and the mid's own mean and
+deviation, from which estimates are made of every execution."""
+
+SIGNAL_NAMES: Final = frozenset(Signals.__struct_fields__)
+ON_DEMAND: Final = SIGNAL_NAMES - ALWAYS_GIVEN
+"""What costs something to read, or to keep up: only what is asked for is given."""
+
+
+def keep_read(signals: Signals, read: frozenset[str] | None) -> Signals:
+    """The signals as a method that declares `read` is shown them; None: all."""
+    dropped = frozenset() if read is None else ON_DEMAND - read
+    return msgspec.structs.replace(signals, **dict.fromkeys(dropped))

@@ -16,6 +16,7 @@ from fsm_exec.core.market.orders import AmendOrder, CancelOrder, PlaceOrder
 from fsm_exec.core.values.units import LINEAR_CENT, US_PER_S, CountE2, MoneyE6, PriceE4
 from fsm_exec.lab.algorithm_checks.another_process import Question, ask_again, recording
 from fsm_exec.lab.algorithm_checks.cases import Case, Maker, draw_settings, stage_of
+from fsm_exec.lab.algorithm_checks.declaration import held_to_its_declaration
 from fsm_exec.lab.algorithm_checks.purity import watched
 from fsm_exec.lab.algorithm_checks.stage import Frame, Stage, submitted
 
@@ -75,6 +76,12 @@ def check_pure(family: AnyFamily, case: Case) -> None:
     """It reads no clock, throws no dice, opens and prints nothing. Raises Impure."""
     fresh = maker(family, case)
     stage_of(case, lambda: watched(fresh())).run()
+
+
+def check_reads_what_it_declares(family: AnyFamily, case: Case) -> None:
+    """A signal that it does not declare changes none of its answers. Raises Undeclared."""
+    fresh = maker(family, case)
+    stage_of(case, lambda: held_to_its_declaration(fresh(), Random(case.seed))).run()
 
 
 def check_same_answers(family: AnyFamily, cases: Sequence[Case]) -> None:
