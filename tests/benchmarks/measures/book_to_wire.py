@@ -68,6 +68,7 @@ class BestBid:
     closing_lead_us: int | None = None
     resting_at_most = 1
     takes_only = False
+    signals_read: frozenset[str] | None = frozenset()
 
     def plan(self, goal: Goal, view: MarketView) -> tuple[Slice, ...]:
         """One slice of everything."""
