@@ -7,6 +7,7 @@ Each floor uses only those below it:
     daemon, lab, doctor, diagrams   `serve` and its clients; experiments; the installation; the state machines drawn
     database, exchange      commands on a database; the paper exchange, recordings
     config, log_file, end_signals   the configuration file; a log beside the database; signals that end a command
-    output                  the only place that prints
+    console                 tables, as they are printed
+    output                  lines and documents, as they are printed
     exit_codes
 """

@@ -13,7 +13,8 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from fsm_exec.cli.output import Page, say, say_json
+from fsm_exec.cli.console import Page
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.lab.report.page import Section, render_page
 from fsm_exec.lab.report.tables import Table as ReportTable
 from fsm_exec.runtime.clock import WallClock
@@ -50,7 +51,7 @@ def test_nothing_else_prints() -> None:
     """So that no command can forget."""
     elsewhere = [
         f"{path.name}: {line.strip()}"
-        for path in sorted((BELOW / "cli").glob("*.py"))
+        for path in sorted((BELOW / "cli").rglob("*.py"))
         if path.name != "output.py"
         for line in path.read_text(encoding="utf-8").splitlines()
         if re.search(r"click\.(echo|secho)\(|(?<![\w.])(print|Console)\(|sys\.std(out|err)\.write", line)

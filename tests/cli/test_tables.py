@@ -8,12 +8,12 @@ import msgspec
 import pytest
 from rich.text import Text
 
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.daemon.account_commands import differences_columns, positions_columns, profit_columns
 from fsm_exec.cli.daemon.execution_tables import list_columns
 from fsm_exec.cli.daemon.market_commands import ladder_columns, markets_columns
 from fsm_exec.cli.daemon.top_screen import ended_columns
 from fsm_exec.cli.demo.crash_screen import crash_columns, lay_out_crash
-from fsm_exec.cli.output import Page
 from fsm_exec.cli.tables.columns import Column, lay_out
 from fsm_exec.cli.tables.times import clock_if_near, short_span
 from fsm_exec.cli.tables.working import working_columns

@@ -17,8 +17,8 @@ import msgspec
 import pytest
 import trio
 
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.daemon.top_screen import draw
-from fsm_exec.cli.output import Page
 from fsm_exec.control.limits import ControlLimits
 from fsm_exec.control.overview_schema import BudgetSeen, Overview, WorkingExecution
 from fsm_exec.control.schema import RiskStanding, Status

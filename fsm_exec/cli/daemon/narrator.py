@@ -14,8 +14,8 @@ from typing import Final, NoReturn
 
 import trio
 
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.daemon.narration import SECONDS, Line, Standing, describe_changes
-from fsm_exec.cli.output import Page
 from fsm_exec.control.risk_views import RiskViews
 from fsm_exec.core.text import clean_lines
 from fsm_exec.core.values.times import to_iso

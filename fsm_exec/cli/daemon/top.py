@@ -17,11 +17,11 @@ import click
 import trio
 from rich.live import Live
 
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.daemon.client_command import daemon_options, open_client, print_json
 from fsm_exec.cli.daemon.top_screen import draw
 from fsm_exec.cli.end_signals import ending_signals
 from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
-from fsm_exec.cli.output import Page
 from fsm_exec.cli.tables.columns import open_console, print_rendered
 from fsm_exec.control.client import AsyncClient, Refused, Step
 from fsm_exec.control.overview_schema import WORKING_MAX, Overview

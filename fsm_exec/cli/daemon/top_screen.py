@@ -8,9 +8,9 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.daemon.execution_tables import state_of
 from fsm_exec.cli.daemon.risk_commands import describe_standing
-from fsm_exec.cli.output import Page
 from fsm_exec.cli.tables.columns import LATE, Column, figures, lay_out, names, words
 from fsm_exec.cli.tables.times import CLOCK, clock_if_near, short_span
 from fsm_exec.cli.tables.working import working_columns

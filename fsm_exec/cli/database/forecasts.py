@@ -9,8 +9,9 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.database.damage import say_damage
-from fsm_exec.cli.output import Page, say_json
+from fsm_exec.cli.output import say_json
 from fsm_exec.core.signals.forecasts import score
 from fsm_exec.store.maintenance.read_only import open_read_only
 from fsm_exec.store.reads.observations import load_completed_forecasts

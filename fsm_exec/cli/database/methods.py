@@ -22,8 +22,9 @@ from fsm_exec.algorithms.algorithm_types import flat_settings
 from fsm_exec.algorithms.catalogue import Catalogue, first_rows, row_of
 from fsm_exec.algorithms.registry import Origin
 from fsm_exec.algorithms.versions import version_meant
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.database.damage import say_damage
-from fsm_exec.cli.output import Page, say, say_json
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import SaveRefused, UserError
 from fsm_exec.core.journal.rows import MethodRow
 from fsm_exec.lab.experiment.methods import with_settings

@@ -17,10 +17,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.database.default_database import resolve_database
 from fsm_exec.cli.database.methods import stored_method_finder
 from fsm_exec.cli.exit_codes import EXIT_FAILED
-from fsm_exec.cli.output import Page, say_json
+from fsm_exec.cli.output import say_json
 from fsm_exec.core.errors import CorruptSnapshot, UserError
 from fsm_exec.core.execution.describe import describe, describe_all, describe_change
 from fsm_exec.core.execution.events import tag_of

@@ -10,9 +10,10 @@ from typing import Final, cast, get_args
 import click
 from msgspec.structs import replace
 
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.database import review_tables
 from fsm_exec.cli.database.damage import say_damage
-from fsm_exec.cli.output import Page, say, say_json
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UnitError, UserError
 from fsm_exec.core.values.times import DAY_S
 from fsm_exec.core.values.units import US_PER_S, MoneyE6, ceil_div, parse_fixed, parse_money

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from fsm_exec.cli.output import Page
+from fsm_exec.cli.console import Page
 from fsm_exec.core.values.short_text import trim_dollars
 from fsm_exec.core.values.units import format_money
 from fsm_exec.lab.blocks import BLOCK_WORDS

@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.demo.crash_audit import KINDS, OrderFates, UnfinishedWork, kind_of, load_saved
 from fsm_exec.cli.demo.results import ExecutionResult
-from fsm_exec.cli.output import Page
 from fsm_exec.cli.tables.columns import CLOSE, LATE, Column, figures, lay_out, names, words
 from fsm_exec.cli.tables.working import BAR_WIDTH, COLOURS
 from fsm_exec.core.execution.execution import Execution

@@ -14,7 +14,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from fsm_exec.cli.output import Page
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.tables.columns import lay_out
 from fsm_exec.cli.tables.working import working_columns
 from fsm_exec.control.overview_schema import WorkingExecution

@@ -13,9 +13,10 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.database.methods import say_broken_packages
 from fsm_exec.cli.exit_codes import EXIT_FAILED
-from fsm_exec.cli.output import Page, say, say_json
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.algorithm_checks.checking import Verdict, check_algorithm
 from fsm_exec.lab.algorithm_checks.version import family_named

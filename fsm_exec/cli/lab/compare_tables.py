@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsm_exec.cli.output import Page
+from fsm_exec.cli.console import Page
 from fsm_exec.lab.blocks import BLOCK_WORDS
 from fsm_exec.lab.experiment.buckets import Bucket
 from fsm_exec.lab.experiment.compare import Plan

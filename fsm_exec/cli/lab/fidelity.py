@@ -11,7 +11,8 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsm_exec.cli.output import Page, say_json
+from fsm_exec.cli.console import Page
+from fsm_exec.cli.output import say_json
 from fsm_exec.cli.recordings import load_tape
 from fsm_exec.core.errors import UserError
 from fsm_exec.core.values.units import US_PER_S, format_fixed

@@ -11,7 +11,8 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fsm_exec.cli.output import Page, say, say_json
+from fsm_exec.cli.console import Page
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.control.estimate_table import load_estimate_table
 from fsm_exec.core.costs.estimate import INTERVAL_PERCENT
 from fsm_exec.core.costs.estimate_table import encode_table

@@ -14,11 +14,12 @@ from typing import Final, cast, get_args
 import click
 
 from fsm_exec.algorithms import Method
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.database.default_database import resolve_database
 from fsm_exec.cli.database.methods import stored_method_finder
 from fsm_exec.cli.exit_codes import EXIT_FAILED
 from fsm_exec.cli.lab import options
-from fsm_exec.cli.output import Page, say_json
+from fsm_exec.cli.output import say_json
 from fsm_exec.cli.tables.columns import figures, names, print_table, words
 from fsm_exec.core.values.times import to_iso
 from fsm_exec.core.values.units import format_count, format_fixed, format_money, rounded_ratio

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from fsm_exec.cli.output import Page, say
+from fsm_exec.cli.console import Page
+from fsm_exec.cli.output import say
 from fsm_exec.lab.experiment.compare import Field, remaining_tasks, run_tasks
 from fsm_exec.lab.experiment.results import Results
 

@@ -13,8 +13,9 @@ import click
 import msgspec
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED
-from fsm_exec.cli.output import Page, say, say_json
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.simulation.scenario import draw, only
 from fsm_exec.lab.simulation.seed_search import Finding, SearchOptions, SeedResult, search_seeds

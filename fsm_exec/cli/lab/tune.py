@@ -16,10 +16,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fsm_exec.algorithms.catalogue import check_own
+from fsm_exec.cli.console import Page
 from fsm_exec.cli.exit_codes import EXIT_INTERRUPTED
 from fsm_exec.cli.lab import options, progress
 from fsm_exec.cli.lab.options import experiment_options
-from fsm_exec.cli.output import Page, say, say_json
+from fsm_exec.cli.output import say, say_json
 from fsm_exec.cli.recordings import say_cut_off, say_without_trades
 from fsm_exec.core.errors import UserError
 from fsm_exec.lab.experiment.compare import Field

@@ -21,7 +21,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fsm_exec.cli.output import Page, say
+from fsm_exec.cli.console import Page
+from fsm_exec.cli.output import say
 from fsm_exec.core.text import clean_lines
 
 PLAIN_WIDTH: Final = 140  # when nothing says how wide it is: a table that is cut says nothing
